@@ -1,0 +1,1 @@
+"""Data that ship inside the package: the mini task, its substitutions, the tiny encoder, Punkt parameters."""

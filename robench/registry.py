@@ -1,0 +1,170 @@
+"""Where attacks, defenses and tasks are found by name.
+
+Built-ins and guests come in by the same door: a module whose decorator registers one class. A name is known before its module is imported
+(built-ins by file name, guests by entry point), so listing costs nothing and one broken plugin harms nobody else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from robench.errors import UsageError
+
+if TYPE_CHECKING:
+    from robench.search.attack import Attack
+    from robench.tasks.base import Task
+    from robench.victims.defense import Defense
+
+Plugin = TypeVar("Plugin")
+
+
+class UnknownPlugin(UsageError):
+    """No plugin of that name; the sentence holds the nearest one."""
+
+
+class DuplicatePlugin(UsageError):
+    """Two plugins claim one name."""
+
+
+class BrokenPlugin(UsageError):
+    """A plugin that is installed and cannot be imported, with its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One known name.
+
+    Attributes:
+        name: what the command line takes.
+        module: dotted path that holds it; imported only when the plugin is asked for.
+        origin: ``"built-in"`` or the distribution that brought it.
+    """
+
+    name: str
+    module: str
+    origin: str
+
+
+class Registry(Generic[Plugin]):
+    """Names -> plugin classes of one kind.
+
+    Args:
+        kind: singular, for sentences: ``"attack"``.
+        package: package whose modules are the built-ins; also the entry-point group of guests.
+        skip: module stems of ``package`` that are not plugins.
+    """
+
+    def __init__(self, kind: str, package: str, skip: frozenset[str] = frozenset()) -> None:
+        self.kind = kind
+        self.package = package
+        self._skip = skip
+        self._classes: dict[str, type[Plugin]] = {}
+
+    @cached_property
+    def _builtin(self) -> dict[str, Entry]:
+        path = importlib.import_module(self.package).__path__
+        stems = sorted(info.name for info in pkgutil.iter_modules(path) if not info.name.startswith("_") and info.name not in self._skip)
+        return {stem.replace("_", "-"): Entry(stem.replace("_", "-"), f"{self.package}.{stem}", "built-in") for stem in stems}
+
+    @cached_property
+    def _guests(self) -> dict[str, EntryPoint]:
+        guests: dict[str, EntryPoint] = {}
+        for point in sorted(entry_points(group=self.package), key=lambda point: (point.name, point.value)):
+            if point.name in self._builtin:
+                raise DuplicatePlugin(f"{_origin(point)} wants to register {self.kind} '{point.name}', but that is a built-in name. Rename it in that package.")
+            other = guests.get(point.name)
+            # The same entry point can be seen twice when a package is on the path twice (a checkout and its installation).
+            if other is not None and other.value != point.value:
+                raise DuplicatePlugin(f"{self.kind} '{point.name}' is claimed by {_origin(other)} and by {_origin(point)}. Uninstall or rename one.")
+            guests[point.name] = point
+        return guests
+
+    def entries(self) -> list[Entry]:
+        """Every known name, sorted; imports no plugin."""
+        guests = {name: Entry(name, point.module, _origin(point)) for name, point in self._guests.items()}
+        local = {name: Entry(name, cls.__module__, "registered in this process") for name, cls in self._classes.items()}
+        return [entry for _, entry in sorted((local | guests | self._builtin).items())]
+
+    def names(self) -> list[str]:
+        """Every known name, sorted; imports no plugin."""
+        return [entry.name for entry in self.entries()]
+
+    def register(self, name: str) -> Callable[[type[Plugin]], type[Plugin]]:
+        """Class decorator that makes a plugin known as ``name`` (lower case, words joined by ``-``).
+
+        Raises:
+            DuplicatePlugin: another class has the name, or it belongs to a built-in.
+        """
+
+        def decorate(cls: type[Plugin]) -> type[Plugin]:
+            builtin = self._builtin.get(name)
+            if builtin is not None and cls.__module__ != builtin.module:
+                raise DuplicatePlugin(f"{cls.__module__} wants to register {self.kind} '{name}', but that is a built-in name.")
+            known = self._classes.get(name)
+            if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise DuplicatePlugin(f"{self.kind} '{name}' is registered by {known.__module__} and again by {cls.__module__}.")
+            self._classes[name] = cls
+            return cls
+
+        return decorate
+
+    def get(self, name: str) -> type[Plugin]:
+        """The class called ``name``; imports its module and no other plugin's.
+
+        Raises:
+            UnknownPlugin: nothing of that name.
+            BrokenPlugin: its module cannot be imported or does not register it.
+        """
+        if name in self._classes:
+            return self._classes[name]
+        if name in self._builtin:
+            importlib.import_module(self._builtin[name].module)
+        elif name in self._guests:
+            self._import_guest(self._guests[name])
+        else:
+            raise UnknownPlugin(self._miss(name))
+        if name not in self._classes:
+            module = (self._builtin.get(name) or Entry(name, self._guests[name].module, "")).module
+            raise BrokenPlugin(f"{module} was imported for {self.kind} '{name}' but registers no such name. Check the name in its decorator.")
+        return self._classes[name]
+
+    def _import_guest(self, point: EntryPoint) -> None:
+        try:
+            point.load()
+        except (KeyboardInterrupt, UsageError):
+            raise
+        except BaseException as error:  # a guest may raise anything, SystemExit included
+            raise BrokenPlugin(
+                f"{self.kind} '{point.name}' from {_origin(point)} cannot be imported ({type(error).__name__}: {error}). Mend or uninstall that package."
+            ) from error
+
+    def _miss(self, name: str) -> str:
+        near = get_close_matches(name, self.names(), n=1, cutoff=0.5)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        return f"There is no {self.kind} '{name}'.{hint} See 'robench list {self.kind}s'."
+
+    def name_of(self, cls: type[Plugin]) -> str:
+        """The name under which ``cls`` was registered."""
+        for name, known in self._classes.items():
+            if known is cls:
+                return name
+        raise KeyError(cls)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+
+def _origin(point: EntryPoint) -> str:
+    return f"package '{point.dist.name}'" if point.dist is not None else f"entry point '{point.value}'"
+
+
+ATTACKS: Registry[Attack] = Registry("attack", "robench.attacks")
+DEFENSES: Registry[Defense] = Registry("defense", "robench.defenses")
+TASKS: Registry[Task] = Registry("task", "robench.tasks", skip=frozenset({"base", "frozen", "reading", "digest"}))

@@ -1,0 +1,1 @@
+"""Searches, and the engine that runs many of them at once."""

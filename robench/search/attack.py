@@ -1,0 +1,85 @@
+"""Attack: what a plugin writes. Verdict and Trial: what the core concludes from it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import StrEnum
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from robench.options import Options
+from robench.search.space import Choice, Oracle, SearchSpace
+
+
+class Verdict(StrEnum):
+    """What became of one example."""
+
+    WRONG = "wrong"  # the clean text is misclassified: never attacked
+    FOOLED = "fooled"  # the core saw the victim fail on a text inside the surface
+    HELD = "held"  # the search ended without such a text
+    HELD_PROVED = "held-proved"  # the whole space was tried
+    ERROR = "error"  # the attack or the victim broke; never counted as robust
+
+
+class Change(BaseModel):
+    """One substituted word."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    position: int
+    original: str
+    substitute: str
+
+
+class Trial(BaseModel):
+    """One example under one attack, as it is appended to the run's file.
+
+    ``asked`` counts the questions a search put, ``forwarded`` the rows that had to go through the victim (repeats within an example are
+    answered from memory). ``prediction`` is the victim's class on the clean text, ``adversarial_prediction`` on the returned one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: str
+    verdict: Verdict
+    label: int
+    prediction: int
+    adversarial_prediction: int | None = None
+    changes: tuple[Change, ...] = ()
+    asked: int = 0
+    forwarded: int = 0
+    seconds: float = 0.0
+    problem: str | None = None
+
+
+class Attack(ABC):
+    """Base of every attack. A plugin is one file in ``attacks/`` (or a guest's module) with one subclass that writes ``search``.
+
+    Class attributes:
+        paper: citation of what it implements.
+        deviations: where it departs from the paper or the released code, one sentence each.
+        access: what it needs to see of the victim.
+        language_model: whether the language-model constraint binds it under a protocol whose surface is ``"as-published"``.
+    """
+
+    paper: ClassVar[str] = ""
+    deviations: ClassVar[tuple[str, ...]] = ()
+    access: ClassVar[Literal["probabilities", "labels", "gradients"]] = "probabilities"
+    language_model: ClassVar[bool] = True
+
+    class Options(Options):
+        """This attack's options; override with a subclass of ``robench.Options``."""
+
+    def __init__(self, options: Options | None = None) -> None:
+        self.options = options if options is not None else type(self).Options()
+
+    @abstractmethod
+    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+        """Look for a choice in ``space`` whose prediction is not ``label``.
+
+        The core has already seen the victim right on the original text. Write a plain loop; all randomness must come from ``rng``; the
+        oracle's questions block and are pooled with other searches'. Whatever is returned is checked again from the text up.
+
+        Returns:
+            The choice believed to fool the victim, or None.
+        """

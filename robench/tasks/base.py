@@ -1,0 +1,81 @@
+"""Examples and tasks: the interface; the frozen 1000 are picked in ``frozen.py``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One labelled text (or pair).
+
+    Attributes:
+        id: ``"<task>/<first 16 hex digits of the SHA-256 of task and raw fields>"``, plus ``"-<n>"`` for the n-th repetition of the same fields.
+        fields: name -> cleaned text, in the order in which the encoder reads them, e.g. ``{"premise": …, "hypothesis": …}``.
+        label: index into the task's ``labels``.
+    """
+
+    id: str
+    fields: Mapping[str, str]
+    label: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """Where a task may look for its files: ``folder`` (``--data`` or ``ROBENCH_DATA``) first, then the hub."""
+
+    folder: Path | None = None
+    hub: bool = True
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a task hands out. ``test`` is sorted by id; the three never share an id.
+
+    Attributes:
+        train_pool: which pool the training examples come from (``"train"`` unless the user named another), for the record.
+        test_name: ``"frozen-1000"``, or the stem of the file given with ``--ids``.
+        digest: SHA-256 over the ids, texts and labels of ``test``.
+        origin: in words, where the data were found (folder, archive, hub revision).
+    """
+
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    test: Sequence[Example]
+    train_pool: str
+    test_name: str
+    digest: str
+    origin: str
+
+
+class Task(ABC):
+    """One classification task: where its examples come from and which field may be attacked.
+
+    Class attributes:
+        labels: names of the classes, in order.
+        attackable: the field whose words may be replaced.
+        max_tokens: special tokens included (RIFT appendix A.1: 300 for IMDB, 80 for SNLI).
+        substitutions: name of the substitution set (``robench.text.substitutions``).
+        licence, paper: of the data.
+        train_pools: names that ``--train-pool`` takes, the first is the default.
+    """
+
+    labels: ClassVar[tuple[str, ...]]
+    attackable: ClassVar[str]
+    max_tokens: ClassVar[int]
+    substitutions: ClassVar[str] = "counterfitted"
+    licence: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+    train_pools: ClassVar[tuple[str, ...]] = ("train",)
+
+    @abstractmethod
+    def load(self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None) -> Splits:
+        """Read, freeze and check the splits.
+
+        Raises:
+            UsageError: the data cannot be found or are not what they should be; the sentence says what was looked for where.
+        """

@@ -1,0 +1,1 @@
+"""Words, tokens, substitutions, language models, and the frozen surface that they make."""

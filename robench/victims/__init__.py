@@ -1,0 +1,1 @@
+"""Victims: encoder, head and tokenisation; the defenses' hooks; the one fine-tuning loop."""

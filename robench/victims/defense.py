@@ -1,0 +1,79 @@
+"""Defense: the hooks that a way of fine-tuning may override. The loop that calls them is ``training.py``."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from robench.options import TrainingOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+    from robench.victims.classifier import TextClassifier
+
+
+@dataclass
+class Batch:
+    """One mini-batch, padded to its longest row.
+
+    Attributes:
+        input_ids, attention_mask, token_type_ids: ``(batch, tokens)``; token types are None where the encoder has none.
+        labels: ``(batch,)`` class indices.
+        substitute_ids: ``(batch, tokens, slots)`` token ids that may stand at each position; slot 0 is the token itself, unused slots repeat it.
+        substitute_mask: ``(batch, tokens, slots)`` True where a slot may be mixed in; slot 0 always is. Both are None unless the defense asks.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    token_type_ids: Tensor | None
+    labels: Tensor
+    substitute_ids: Tensor | None = None
+    substitute_mask: Tensor | None = None
+
+
+class Defense(ABC):
+    """Base of every defense. Standard fine-tuning overrides nothing.
+
+    Class attributes:
+        paper: citation of what it implements.
+        deviations: where it departs from the paper or the released code, one sentence each.
+        substitutes: whether its batches carry the substitution sets.
+        task_defaults: the paper's settings per task, ``{"imdb": {"beta": 10.0}}``; they stand over the class's defaults and under the user's options.
+    """
+
+    paper: ClassVar[str] = ""
+    deviations: ClassVar[tuple[str, ...]] = ()
+    substitutes: ClassVar[bool] = False
+    task_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    class Options(TrainingOptions):
+        """This defense's options; override with a subclass of ``robench.TrainingOptions``."""
+
+    def __init__(self, options: TrainingOptions | None = None) -> None:
+        self.options = options if options is not None else type(self).Options()
+
+    def prepare(self, model: TextClassifier) -> None:
+        """Called once before the first step, with the freshly initialised model on its device: copy a teacher, swap layers, and so on."""
+
+    def modules(self) -> Iterable[nn.Module]:
+        """Trainable parts of the defense's own (projection heads); they join the optimiser and the resume checkpoint, not the victim."""
+        return ()
+
+    def batches(self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[Sequence[int]] | None:
+        """One epoch's batches as lists of indices into the training examples; None takes the loop's own (shuffled, bucketed by length)."""
+        return None
+
+    def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
+        """Scalar loss of one step: mean cross-entropy unless overridden."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(model(batch.input_ids, batch.attention_mask, batch.token_type_ids), batch.labels)
+
+    def optimizer(self, groups: Sequence[Mapping[str, Any]]) -> Optimizer | None:
+        """Build the optimiser from parameter groups (each with its ``params``, ``lr`` and ``weight_decay``); None takes AdamW."""
+        return None

@@ -1,0 +1,1 @@
+"""Parts of ``scripts/pretrain_encoder.py``: text, batches, model and export."""

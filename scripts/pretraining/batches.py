@@ -1,0 +1,201 @@
+"""Windows, whole-word masking and bag-of-words targets: plain NumPy, no model.
+
+Sources: masked language modelling with 80/10/10 (Devlin et al. 2019), whole-word masking (the
+later BERT release). The bag of words of *another* window of the same review, predicted from
+[CLS], is this project's own addition; the recipe's trials are summed up in the model card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pretraining.text import CLS, MASK, PAD, SEP, SPECIAL, UNK, TokenStore
+
+Int = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
+Float = npt.NDArray[np.float32]
+
+IGNORE = -100
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Shape of windows and rates of masking (shares in 0..1)."""
+
+    body: int = 126
+    mask_rate: float = 0.18
+    keep_rate: float = 0.1
+    random_rate: float = 0.1
+    # Half of the windows start at position 0; the others are shifted, so that the positions
+    # beyond one window are trained as well and reviews of up to 512 tokens can be read.
+    shift_rate: float = 0.5
+    max_positions: int = 512
+
+
+@dataclass(frozen=True)
+class Window:
+    """Tokens ``start:end`` of review ``review`` in form ``form`` (0 pieces, 1 words)."""
+
+    form: int
+    review: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch.
+
+    ``inputs``, ``positions``, ``labels`` [windows, length]; ``labels`` is ``IGNORE`` but where masked;
+    ``attention`` [windows, length] 1 where not padding; ``bags`` the other-window ids per window.
+    """
+
+    inputs: Int
+    positions: Int
+    attention: Int
+    labels: Int
+    bags: list[Int]
+
+
+def continuation_table(vocabulary: list[str]) -> Bool:
+    """True at the ids of word-continuing pieces (``##…``), [vocabulary]."""
+    return np.asarray([entry.startswith("##") and len(entry) > 2 for entry in vocabulary])
+
+
+def cut_windows(ids: npt.NDArray[np.uint16], continues: Bool, body: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Windows (start, end) of at most ``body`` tokens covering one review, never cutting a word.
+
+    A long review gets evenly spread, slightly jittered and overlapping full windows: no short
+    tail to pad. Words longer than a window do not occur (WordPiece gives up at 100 characters).
+    """
+    length = len(ids)
+    if length <= body:
+        return [(0, length)] if length else []
+    starts = np.linspace(0, length - body, -(-length // body))
+    step = starts[1]
+    jitter = rng.uniform(-0.5, 0.5, len(starts)) * max(0.0, body - step)
+    jitter[0] = jitter[-1] = 0.0
+    windows = []
+    for start in np.clip(np.rint(starts + jitter).astype(int), 0, length - body):
+        end = start + body
+        while start > 0 and continues[ids[start]]:
+            start -= 1
+        end = min(end, start + body)
+        while end < length and continues[ids[end]]:
+            end -= 1
+        windows.append((int(start), int(end)))
+    return windows
+
+
+def epoch_windows(
+    stores: tuple[TokenStore, TokenStore], reviews: Int, continues: Bool, body: int, rng: np.random.Generator
+) -> list[Window]:
+    """All windows of ``reviews``, each review in one form by the toss of a coin, shuffled."""
+    windows = []
+    for review, form in zip(reviews.tolist(), rng.integers(0, 2, len(reviews)).tolist(), strict=True):
+        cuts = cut_windows(stores[form].review(review), continues, body, rng)
+        windows.extend(Window(form, review, start, end) for start, end in cuts)
+    return [windows[i] for i in rng.permutation(len(windows))]
+
+
+def select_words(inputs: Int, continues: Bool, rate: float, rng: np.random.Generator) -> tuple[Bool, Float]:
+    """Choose whole words with probability ``rate``; special tokens and [UNK] never.
+
+    Returns the chosen positions and one uniform number per *word* (equal on all its pieces), which
+    is below ``rate`` exactly at chosen words; both [windows, length].
+    """
+    word = np.cumsum(~continues[inputs], axis=1) - 1
+    draws = rng.random(inputs.shape, dtype=np.float32)
+    per_word = np.take_along_axis(draws, np.maximum(word, 0), axis=1)
+    return (per_word < rate) & (inputs >= len(SPECIAL)), per_word
+
+
+def mask_words(
+    inputs: Int, continues: Bool, settings: Settings, rng: np.random.Generator
+) -> tuple[Int, Int]:
+    """Masked copy of ``inputs`` and labels (``IGNORE`` where nothing is to be predicted).
+
+    Of the chosen words 80 % become [MASK], ``random_rate`` random entries, ``keep_rate`` stay.
+    """
+    chosen, draw = select_words(inputs, continues, settings.mask_rate, rng)
+    labels = np.where(chosen, inputs, IGNORE)
+    share = draw / settings.mask_rate  # uniform in [0, 1) on chosen words: decides a word as a whole
+    masked = inputs.copy()
+    hide = 1.0 - settings.keep_rate - settings.random_rate
+    masked[chosen & (share < hide)] = MASK
+    swap = chosen & (share >= hide) & (share < hide + settings.random_rate)
+    masked[swap] = rng.integers(len(SPECIAL), len(continues), int(swap.sum()))
+    return masked, labels
+
+
+def other_window(ids: npt.NDArray[np.uint16], window: Window, body: int, rng: np.random.Generator) -> Int:
+    """Up to ``body`` ids of the same review from outside ``window`` (empty: review fits the window)."""
+    before, after = window.start, len(ids) - window.end
+    if not before + after:
+        return np.empty(0, dtype=np.int64)
+    if rng.random() < before / (before + after):
+        start = int(rng.integers(0, max(1, before - body + 1)))
+        found = ids[start : min(start + body, before)]
+    else:
+        start = window.end + int(rng.integers(0, max(1, after - body + 1)))
+        found = ids[start : start + body]
+    return found[found != UNK].astype(np.int64)
+
+
+def pad_windows(stores: tuple[TokenStore, TokenStore], windows: list[Window]) -> Int:
+    """[CLS] tokens [SEP] of each window, padded to the longest: [windows, length]."""
+    length = max(window.end - window.start for window in windows) + 2
+    inputs = np.full((len(windows), length), PAD, dtype=np.int64)
+    inputs[:, 0] = CLS
+    for row, window in zip(inputs, windows, strict=True):
+        size = window.end - window.start
+        row[1 : size + 1] = stores[window.form].review(window.review)[window.start : window.end]
+        row[size + 1] = SEP
+    return inputs
+
+
+def make_batch(
+    stores: tuple[TokenStore, TokenStore],
+    windows: list[Window],
+    continues: Bool,
+    settings: Settings,
+    rng: np.random.Generator,
+) -> Batch:
+    """Mask ``windows`` and add positions and the bags of other windows."""
+    clear = pad_windows(stores, windows)
+    inputs, labels = mask_words(clear, continues, settings, rng)
+    count, length = clear.shape
+    room = settings.max_positions - length
+    shifts = rng.integers(0, room + 1, count) * (rng.random(count) < settings.shift_rate)
+    positions = np.arange(length)[None, :] + shifts[:, None]
+    positions[:, 0] = 0  # [CLS] stands at position 0 in every use
+    bags = [other_window(stores[w.form].review(w.review), w, settings.body, rng) for w in windows]
+    return Batch(inputs, positions, (clear != PAD).astype(np.int64), labels, bags)
+
+
+def batches(
+    stores: tuple[TokenStore, TokenStore],
+    reviews: Int,
+    continues: Bool,
+    settings: Settings,
+    size: int,
+    seed: int,
+    skip: int = 0,
+) -> Iterator[Batch]:
+    """Endless batches of ``size`` windows, epoch after epoch; a resumed run passes ``skip`` batches done.
+
+    Batch ``n`` depends on (seed, n) only, whatever was skipped.
+    """
+    epoch = done = 0
+    while True:
+        windows = epoch_windows(stores, reviews, continues, settings.body, np.random.default_rng((seed, 1, epoch)))
+        for start in range(0, len(windows) - size + 1, size):
+            if done >= skip:
+                rng = np.random.default_rng((seed, 2, done))
+                yield make_batch(stores, windows[start : start + size], continues, settings, rng)
+            done += 1
+        epoch += 1
