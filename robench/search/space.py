@@ -12,7 +12,7 @@ Choice = NDArray[np.int16]
 """``(words,)``: which option stands at each position; zeros are the original text."""
 
 
-class BudgetSpent(Exception):  # noqa: N818 - a signal to the engine, not a fault
+class BudgetSpent(Exception):
     """Raised by the oracle when the query budget of this example is used up; searches let it pass."""
 
 
