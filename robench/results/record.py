@@ -1,0 +1,268 @@
+"""Record: what one cell of the grid (defense x attack x task x seed) came to, with everything that made it.
+
+A record stores one letter per example. Counts follow from the letters, rates follow from the counts, and neither rates nor percents are stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, NonNegativeInt, ValidationError, model_validator
+
+from robench.errors import RobenchError
+from robench.protocol import Protocol
+from robench.results.atomic import write_text
+from robench.search.attack import Verdict
+
+SCHEMA: Final = 1
+
+LETTERS: Final = {Verdict.WRONG: "W", Verdict.FOOLED: "F", Verdict.HELD: "H", Verdict.HELD_PROVED: "P", Verdict.ERROR: "E"}
+"""Verdict -> its letter in ``Record.outcomes``."""
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Part(BaseModel):
+    """Base of a record's parts: frozen, no unknown names, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Counts(Part):
+    """How many examples ended how. The five add up to n."""
+
+    wrong: NonNegativeInt
+    fooled: NonNegativeInt
+    held: NonNegativeInt
+    held_proved: NonNegativeInt
+    error: NonNegativeInt
+
+    @property
+    def n(self) -> int:
+        """Number of examples."""
+        return self.wrong + self.fooled + self.held + self.held_proved + self.error
+
+
+def count(outcomes: str) -> Counts:
+    """Counts of a string of outcome letters."""
+    return Counts(
+        wrong=outcomes.count("W"),
+        fooled=outcomes.count("F"),
+        held=outcomes.count("H"),
+        held_proved=outcomes.count("P"),
+        error=outcomes.count("E"),
+    )
+
+
+def digest_of_ids(ids: Iterable[str]) -> str:
+    """SHA-256 (hex) of example ids, one a line: says which examples, in which order, the outcome letters stand for."""
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+
+class TaskPart(Part):
+    """What was judged.
+
+    Attributes:
+        test_name: ``"frozen-1000"`` or the name of a published list.
+        digest: SHA-256 over the whole test split (ids, texts, labels), whatever the limit.
+        examples: size of the whole test split.
+        train_pool: where the training examples came from.
+        synthetic: whether the texts were composed for this project.
+    """
+
+    name: str
+    test_name: str
+    digest: Sha256
+    examples: int = Field(ge=1)
+    train_pool: str
+    synthetic: bool
+
+
+class EncoderPart(Part):
+    """The pre-trained encoder: its name and the SHA-256 of its weights before fine-tuning."""
+
+    name: str
+    weights_sha256: Sha256
+
+
+class PluginPart(Part):
+    """A defense or an attack: registered name, label (the name and the options that were asked for), all options as resolved, SHA-256 of its source file."""
+
+    name: str
+    label: str
+    options: dict[str, JsonValue]
+    code_sha256: Sha256 | None
+
+
+class VictimPart(Part):
+    """The trained classifier: hash of it, key of the configuration that made it, precision of the training, and what the checks found."""
+
+    sha256: Sha256
+    configuration: Sha256
+    precision: Literal["fp32", "bf16"]
+    findings: tuple[str, ...]
+
+
+class SurfacePart(Part):
+    """What may replace what.
+
+    Attributes:
+        key: SHA-256 of everything that made the surface.
+        language_model: the scorer's identity; ``"none"`` where there is none, and then nothing is constrained.
+        constrained: whether this attack was bound by the language model.
+    """
+
+    key: Sha256
+    language_model: str
+    constrained: bool
+
+
+class SearchPart(Part):
+    """How the search ran: the seed of training and search, questions allowed per example (None: as many as the attack wants), precision of its forwards."""
+
+    seed: NonNegativeInt
+    budget: int | None = Field(ge=1)
+    precision: Literal["fp32", "bf16"]
+
+
+class Cost(Part):
+    """What the cell cost. A measurement that was not taken is None, and ``missing`` says why.
+
+    Attributes:
+        training_seconds: wall clock of the victim's training, on whatever machine trained it.
+        attack_seconds: wall clock of all searches of the cell, interrupted runs included, waiting excluded.
+        asked, forwarded: questions put, and rows that had to go through the victim, over all examples.
+        peak_memory_bytes: of the device on CUDA, else of the process.
+        missing: name of a None above -> reason.
+    """
+
+    training_seconds: float | None = Field(ge=0)
+    attack_seconds: float | None = Field(ge=0)
+    asked: NonNegativeInt
+    forwarded: NonNegativeInt
+    peak_memory_bytes: int | None = Field(ge=0)
+    missing: dict[str, str]
+
+    @model_validator(mode="after")
+    def _reasons(self) -> Cost:
+        absent = {name for name in ("training_seconds", "attack_seconds", "peak_memory_bytes") if getattr(self, name) is None}
+        if absent != set(self.missing):
+            raise ValueError(f"'missing' must give a reason for exactly the absent measurements {sorted(absent)}")
+        return self
+
+
+class Software(Part):
+    """What ran where."""
+
+    robench: str
+    versions: dict[str, str]
+    device: str
+
+
+class Record(Part):
+    """One cell of the grid.
+
+    Attributes:
+        cell: key of the trials file (``robench.planning.cell_key``).
+        limit: how many examples were asked for; None when the whole test split was judged.
+        outcomes: one letter per example in id order: Wrong, Fooled, Held, held-Proved, Error.
+        ids_digest: ``digest_of_ids`` of those examples.
+        counts: ``count(outcomes)``, stored so that the file can be read without a program; checked to agree.
+        created: when the last trial was in, UTC.
+    """
+
+    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    cell: Sha256
+    task: TaskPart
+    encoder: EncoderPart
+    defense: PluginPart
+    attack: PluginPart
+    protocol: Protocol
+    victim: VictimPart
+    surface: SurfacePart
+    search: SearchPart
+    limit: int | None = Field(ge=1)
+    outcomes: str = Field(pattern="^[WFHPE]+$")
+    ids_digest: Sha256
+    counts: Counts
+    cost: Cost
+    software: Software
+    created: AwareDatetime
+
+    @model_validator(mode="after")
+    def _agree(self) -> Record:
+        if self.counts != count(self.outcomes):
+            raise ValueError(f"the counts {self.counts} do not follow from the outcomes {count(self.outcomes)}")
+        wanted = self.task.examples if self.limit is None else min(self.limit, self.task.examples)
+        if len(self.outcomes) != wanted:
+            raise ValueError(f"{len(self.outcomes)} outcomes, but {wanted} examples were to be judged")
+        if self.created.utcoffset() != datetime.min - datetime.min:
+            raise ValueError("'created' must be in UTC")
+        return self
+
+    @property
+    def file_name(self) -> str:
+        """Its name in a records folder: a limited run never takes the place of a whole one."""
+        return record_file_name(self.cell, self.limit)
+
+
+def record_file_name(cell: str, limit: int | None) -> str:
+    """File name of the record of ``cell``."""
+    return f"{cell[:16]}.json" if limit is None else f"{cell[:16]}-limit-{limit}.json"
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write ``record`` whole or raise RobenchError."""
+    data = record.model_dump(mode="json", by_alias=True)
+    write_text(path, json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_record(path: Path) -> Record:
+    """The record in ``path``, migrated to the present schema; raises RobenchError with one sentence where it cannot be read."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = f"{error.strerror}" if isinstance(error, OSError) else "it is not JSON"
+        raise RobenchError(f"Cannot read the record {path} ({reason}). Restore it or delete it and evaluate that cell again.") from error
+    try:
+        return Record.model_validate_json(json.dumps(migrate(raw)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "record"
+        raise RobenchError(f"The record {path} is not valid at '{where}' ({first['msg']}). Restore it or delete it and evaluate that cell again.") from error
+    except RobenchError as error:
+        raise RobenchError(f"Cannot read the record {path}: {error}") from error
+
+
+def read_records(folder: Path) -> dict[str, Record]:
+    """File name -> record for every ``*.json`` in ``folder``, sorted by name; empty where the folder does not exist."""
+    return {path.name: read_record(path) for path in sorted(folder.glob("*.json"))}
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""Schema version -> the step that turns a raw record of that version into one of the next."""
+
+
+def migrate(raw: Any) -> dict[str, Any]:
+    """Bring a raw record to the present schema, step by step.
+
+    Raises:
+        RobenchError: it is no record, comes from a newer robench, or from a version without a step.
+    """
+    version = raw.get("schema") if isinstance(raw, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise RobenchError("it has no 'schema' number, so it is no record.")
+    if version > SCHEMA:
+        raise RobenchError(f"it has schema {version} and this robench reads up to {SCHEMA}. Update robench.")
+    data: dict[str, Any] = raw
+    while version < SCHEMA:
+        if version not in MIGRATIONS:
+            raise RobenchError(f"it has schema {version}, which this robench can no longer read. Evaluate that cell again.")
+        data = {**MIGRATIONS[version](data), "schema": version + 1}
+        version += 1
+    return data
