@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -45,11 +45,13 @@ class Entry:
         name: what the command line takes.
         module: dotted path that holds it; imported only when the plugin is asked for.
         origin: ``"built-in"`` or the distribution that brought it.
+        problem: why the name cannot be used, where that is known without importing anything (two packages claim it); None otherwise.
     """
 
     name: str
     module: str
     origin: str
+    problem: str | None = None
 
 
 class Registry(Generic[Plugin]):
@@ -77,20 +79,33 @@ class Registry(Generic[Plugin]):
     def _guests(self) -> dict[str, EntryPoint]:
         guests: dict[str, EntryPoint] = {}
         for point in sorted(entry_points(group=self.package), key=lambda point: (point.name, point.value)):
-            if point.name in self._builtin:
-                raise DuplicatePlugin(f"{_origin(point)} wants to register {self.kind} '{point.name}', but that is a built-in name. Rename it in that package.")
-            other = guests.get(point.name)
-            # The same entry point can be seen twice when a package is on the path twice (a checkout and its installation).
-            if other is not None and other.value != point.value:
-                raise DuplicatePlugin(f"{self.kind} '{point.name}' is claimed by {_origin(other)} and by {_origin(point)}. Uninstall or rename one.")
-            guests[point.name] = point
+            guests.setdefault(point.name, point)
         return guests
 
+    @cached_property
+    def _clashes(self) -> dict[str, str]:
+        """Name -> the sentence that refuses it. Only that name is refused: a clash in one package must not take the others from its user."""
+        clashes: dict[str, str] = {}
+        for point in entry_points(group=self.package):
+            first = self._guests[point.name]
+            if point.name in self._builtin:
+                clashes[point.name] = f"{_origin(point)} wants to register {self.kind} '{point.name}', but that is a built-in name. Rename it in that package."
+            # The same entry point can be seen twice when a package is on the path twice (a checkout and its installation).
+            elif first.value != point.value:
+                claimants = " and by ".join(sorted((_origin(first), _origin(point))))
+                clashes[point.name] = f"{self.kind} '{point.name}' is claimed by {claimants}. Uninstall or rename one."
+        return clashes
+
     def entries(self) -> list[Entry]:
-        """Every known name, sorted; imports no plugin."""
+        """Every known name, sorted; imports no plugin. A name that two packages claim is there once, with its problem."""
         guests = {name: Entry(name, point.module, _origin(point)) for name, point in self._guests.items()}
         local = {name: Entry(name, cls.__module__, "registered in this process") for name, cls in self._classes.items()}
-        return [entry for _, entry in sorted((local | guests | self._builtin).items())]
+        known = local | guests | self._builtin
+        return [replace(known[name], problem=self._clashes.get(name)) for name in sorted(known)]
+
+    def guests(self) -> list[EntryPoint]:
+        """The entry points of other packages whose names nobody else claims, sorted by name; imports no plugin."""
+        return [point for name, point in sorted(self._guests.items()) if name not in self._clashes]
 
     def names(self) -> list[str]:
         """Every known name, sorted; imports no plugin."""
@@ -120,8 +135,11 @@ class Registry(Generic[Plugin]):
 
         Raises:
             UnknownPlugin: nothing of that name.
+            DuplicatePlugin: two packages claim the name.
             BrokenPlugin: its module cannot be imported or does not register it.
         """
+        if name in self._clashes:
+            raise DuplicatePlugin(self._clashes[name])
         if name in self._classes:
             return self._classes[name]
         if name in self._builtin:

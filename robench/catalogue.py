@@ -1,0 +1,75 @@
+"""What there is to choose from, with one line on each; imports no plugin and no torch."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from robench.errors import UsageError
+from robench.registry import ATTACKS, DEFENSES, TASKS, Entry, Registry
+
+REGISTRIES: dict[str, Registry[Any]] = {"attack": ATTACKS, "defense": DEFENSES, "task": TASKS}
+KINDS = ("attack", "defense", "task", "encoder", "protocol")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One name that can be chosen; ``problem`` says why it cannot, after all."""
+
+    kind: str
+    name: str
+    origin: str
+    summary: str
+    problem: str | None = None
+
+
+def find_kind(word: str) -> str:
+    """``"attacks"`` or ``"attack"`` -> ``"attack"``.
+
+    Raises:
+        UsageError: no such kind; the sentence holds the nearest one.
+    """
+    singular = word.lower().removesuffix("s")
+    if singular in KINDS:
+        return singular
+    near = get_close_matches(singular, KINDS, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}s'?" if near else ""
+    raise UsageError(f"There is no kind '{word}'.{hint} Kinds: {', '.join(f'{kind}s' for kind in KINDS)}.")
+
+
+def rows(kind: str, *, check: bool = False) -> list[Row]:
+    """All names of one kind, plugins sorted. ``check`` examines guests anew instead of trusting what is remembered of them."""
+    if kind == "encoder":
+        from robench.victims.encoders import ENCODERS
+
+        return [Row(kind, info.name, "built-in", info.summary) for info in ENCODERS.values()]
+    if kind == "protocol":
+        from robench.protocol import PROTOCOLS
+
+        return [Row(kind, protocol.name, "built-in", protocol.summary) for _, protocol in sorted(PROTOCOLS.items())]
+    from robench.plugin_health import guest_health
+
+    verdicts = guest_health(force=check)
+    result = []
+    for entry in REGISTRIES[kind].entries():
+        verdict = verdicts.get((kind, entry.name))
+        summary = verdict.summary if verdict is not None else builtin_summary(entry)
+        problem = entry.problem or (verdict.problem if verdict is not None else None)
+        result.append(Row(kind, entry.name, entry.origin, summary, problem))
+    return result
+
+
+def builtin_summary(entry: Entry) -> str:
+    """First line of a built-in's module docstring, read without importing it; empty where there is none."""
+    package, _, stem = entry.module.rpartition(".")
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or []) if spec is not None else []:
+        file = Path(folder) / f"{stem}.py"
+        if file.is_file():
+            lines = (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").strip().splitlines()
+            return lines[0] if lines else ""
+    return ""

@@ -1,0 +1,33 @@
+"""The command line: ``robench``. Thin: each command stands in ``robench/commands/``."""
+
+from __future__ import annotations
+
+import click
+
+from robench import __version__
+from robench.commands.shell import Commands, global_flags
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, invoke_without_command=True)
+@click.version_option(__version__, "-V", "--version", prog_name="robench", message="%(prog)s %(version)s")
+@global_flags
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """How robust is this way of fine-tuning a text classifier, and how sure are we?
+
+    \b
+    robench list                                          what there is
+    robench evaluate --defense rift --attack genetic      train, attack, print the table
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def _add_commands() -> None:
+    from robench.commands import doctor, evaluate, leaderboard, listing, new, show, train
+
+    for module in (listing, show, train, evaluate, leaderboard, doctor, new):
+        main.add_command(module.command)
+
+
+_add_commands()

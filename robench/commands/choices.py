@@ -1,0 +1,86 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from robench.errors import UsageError
+from robench.protocol import DEFAULT_PROTOCOL
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Decorator = Callable[[Any], Any]
+
+DEFAULT_TASK = "mini-reviews"
+DEFAULT_ENCODER = "tiny"
+DEFAULT_OUT = Path("runs")
+
+_EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def apply(options: Iterable[Decorator]) -> Callable[[Function], Function]:
+    """One decorator out of many; help lists them in the order given."""
+
+    def decorate(function: Function) -> Function:
+        for option in reversed(list(options)):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+training_options = apply(
+    [
+        click.option("--encoder", default=DEFAULT_ENCODER, show_default=True, help="A name of 'robench list encoders', a hub id or a local folder."),
+        click.option("--protocol", default=DEFAULT_PROTOCOL, show_default=True, help="Evaluation choices that go together; see 'robench list protocols'."),
+        click.option(
+            "--option",
+            "options",
+            multiple=True,
+            metavar="KIND.NAME=VALUE",
+            help="An option of a plugin: defense.alpha=0.3, attack.population=20, or rift.alpha=0.3 for one of several. Repeatable.",
+        ),
+        click.option("--data", type=_EXISTING_FOLDER, envvar="ROBENCH_DATA", show_envvar=True, help="Folder with the data sets or their archives."),
+        click.option("--train-pool", help="Train on another pool of the task, such as snli's 'small'; see 'robench show task snli'."),
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
+        click.option(
+            "--precision",
+            type=click.Choice(["fp32", "bf16"]),
+            default="fp32",
+            show_default=True,
+            help="Arithmetic of training and search; verdicts are always fp32.",
+        ),
+        click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_OUT, show_default=True, help="Folder for everything made."),
+    ]
+)
+
+evaluation_options = apply(
+    [
+        click.option("--limit", type=click.IntRange(min=1), help="Attack only so many of the test examples. Such a run never reaches a board."),
+        click.option("--budget", type=click.IntRange(min=1), help="Questions that an attack may ask about one example; unlimited unless given."),
+        click.option("--ids", type=_EXISTING_FILE, help="Evaluate the examples of a published list instead of the frozen 1000."),
+        click.option("--lm", help="Language model of the constraint: masked:ID, causal:ID, file:PATH or none."),
+        click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that attack side by side, one thread each."),
+    ]
+)
+
+
+def parse_options(pairs: Iterable[str]) -> Mapping[str, str]:
+    """``("defense.alpha=0.3",)`` -> ``{"defense.alpha": "0.3"}``.
+
+    Raises:
+        UsageError: one that is not KIND.NAME=VALUE, or one given twice with different values.
+    """
+    parsed: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        owner, dot, name = key.strip().partition(".")
+        if not (equals and dot and owner and name):
+            raise UsageError(f"--option {pair!r} is not of the form KIND.NAME=VALUE, such as defense.alpha=0.3 or attack.population=20.")
+        if parsed.setdefault(key.strip(), value.strip()) != value.strip():
+            raise UsageError(f"--option {key.strip()} is given twice, as {parsed[key.strip()]!r} and as {value.strip()!r}. Give it once.")
+    return parsed

@@ -1,0 +1,72 @@
+"""What ``train`` and ``evaluate`` share: from click's values to a request, and who listens to the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from robench.commands.choices import parse_options
+from robench.commands.shell import Session, show, stderr
+
+if TYPE_CHECKING:
+    from robench.planning import Cell, EvaluationRequest
+    from robench.reporting import Reporter
+
+QUIET_LIBRARIES = {
+    "TOKENIZERS_PARALLELISM": "false",  # forked tokenizers warn
+    "TRANSFORMERS_VERBOSITY": "error",  # "some weights were not initialized": the head never is
+    "DATASETS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+
+def make_request(values: dict[str, Any]) -> EvaluationRequest:
+    """The frozen request; raises UsageError where a value does not fit."""
+    from robench.planning import build_request
+
+    given = {name: value for name, value in values.items() if value is not None}
+    return build_request(**given | {"options": parse_options(given.pop("options", ()))})
+
+
+def prepare(session: Session, request: EvaluationRequest) -> None:
+    """Before the first heavy import: keep libraries from talking between the bars, and know what to say on Ctrl-C."""
+    for name, value in QUIET_LIBRARIES.items():
+        os.environ.setdefault(name, value)  # whoever set them keeps their values
+    session.kept = f"What was finished under {request.out} is kept; run the same command again to go on from there."
+
+
+@contextmanager
+def reporter(session: Session) -> Iterator[Reporter]:
+    """Bars on a terminal, lines in a log, nothing with ``--quiet``."""
+    from robench.commands.progress import LogReporter, TerminalReporter
+    from robench.reporting import Silent
+
+    if session.quiet:
+        yield Silent()
+    elif stderr().is_terminal:
+        with TerminalReporter() as bars:
+            yield bars
+    else:
+        yield LogReporter()
+
+
+def print_plan(cells: list[Cell]) -> None:
+    """What a dry run prints: one line a cell."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for heading in ("task", "defense", "seed", "attack", "victim", "surface", "trials to do"):
+        table.add_column(heading, overflow="fold", justify="right" if heading in {"seed", "trials to do"} else "left")
+    for cell in cells:
+        table.add_row(
+            cell.task,
+            cell.defense,
+            str(cell.seed),
+            cell.attack or "-",
+            cell.victim,
+            cell.surface or "after training",
+            f"{cell.total - cell.done} of {cell.total}",
+        )
+    show(table)
