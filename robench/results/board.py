@@ -1,0 +1,182 @@
+"""Board: which records make a leaderboard. What does not fit is refused with a reason, never dropped in silence."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from robench.errors import RobenchError, UsageError
+from robench.protocol import Protocol, get_protocol
+from robench.results.record import Record, Sha256, read_records
+
+
+class Board(BaseModel):
+    """What a leaderboard shows, as its TOML says it.
+
+    Attributes:
+        title, about: heading, and a paragraph beneath it.
+        task, encoder, protocol, test_name, train_pool, budget: a record must have exactly these.
+        attacks: labels of the attacks: the columns, in this order.
+        defenses: labels of defenses that have a row even while they have no record; others that have records get a row as well.
+        records: folder of the board's records, relative to the TOML.
+        digest, surface, encoder_sha256: pins; where one is absent, all records must agree on it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    task: str
+    encoder: str
+    protocol: str
+    test_name: str = "frozen-1000"
+    train_pool: str = "train"
+    budget: int | None = None
+    attacks: tuple[str, ...] = Field(min_length=1)
+    defenses: tuple[str, ...] = ()
+    records: str
+    about: str = ""
+    digest: Sha256 | None = None
+    surface: Sha256 | None = None
+    encoder_sha256: Sha256 | None = None
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """Records of a board: those that count, those that ended in errors, and those that do not belong, each by file name.
+
+    ``failed`` and ``refused`` give the reason of each.
+    """
+
+    records: Mapping[str, Record]
+    failed: Mapping[str, Record] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+def load_board(path: Path) -> Board:
+    """The board in a TOML file; raises UsageError with one sentence where it is missing or wrong."""
+    try:
+        board = Board.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UsageError(f"Cannot read the board {path}: {error.strerror}. Name a .toml file such as leaderboards/mini-reviews.toml.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"The board {path} is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"The board {path}: '{'.'.join(map(str, first['loc']))}': {first['msg'].lower()}.") from error
+    get_protocol(board.protocol)
+    return board
+
+
+def records_folder(path: Path, board: Board) -> Path:
+    """Folder of the records of the board whose TOML is ``path``."""
+    return path.parent / board.records
+
+
+def admit(board: Board, records: Mapping[str, Record]) -> Admitted:
+    """Sort ``records`` (file name -> record) into those that count for ``board``, those that failed and those that do not belong.
+
+    Raises:
+        RobenchError: the records disagree on something that must be the same for all and the board does not pin.
+    """
+    reasons: dict[str, str] = {}
+    for name, record in records.items():
+        if reason := _misfit(board, get_protocol(board.protocol), record):
+            reasons[name] = reason
+    fitting = {name: record for name, record in records.items() if name not in reasons}
+    reasons.update(_twins(fitting))
+    fitting = {name: record for name, record in fitting.items() if name not in reasons}
+    agree(fitting)
+    return admitted(fitting, reasons)
+
+
+def admitted(records: Mapping[str, Record], reasons: Mapping[str, str]) -> Admitted:
+    """Part records that go together into whole ones and ones with errors; ``reasons`` says why others were refused before."""
+    failed = {name: record for name, record in records.items() if record.counts.error}
+    errors = {name: f"{record.counts.error} of {record.counts.n} examples ended in an error" for name, record in failed.items()}
+    return Admitted({name: record for name, record in records.items() if name not in failed}, failed, dict(sorted({**reasons, **errors}.items())))
+
+
+def _misfit(board: Board, protocol: Protocol, record: Record) -> str | None:
+    """Why ``record`` does not belong on ``board``; None where it does."""
+    wanted: list[tuple[str, object, object]] = [
+        ("task", board.task, record.task.name),
+        ("encoder", board.encoder, record.encoder.name),
+        ("test examples", board.test_name, record.task.test_name),
+        ("training pool", board.train_pool, record.task.train_pool),
+        ("protocol", board.protocol, record.protocol.name),
+        ("query budget", board.budget, record.search.budget),
+        ("digest of the test examples", board.digest or record.task.digest, record.task.digest),
+        ("surface", board.surface or record.surface.key, record.surface.key),
+        ("encoder weights", board.encoder_sha256 or record.encoder.weights_sha256, record.encoder.weights_sha256),
+    ]
+    for what, expected, found in wanted:
+        if expected != found:
+            return f"its {what} is {_short(found)}, the board's {_short(expected)}"
+    if record.protocol != protocol:
+        return f"its protocol is called '{protocol.name}' but differs from the protocol of that name"
+    if record.limit is not None:
+        return f"only {record.counts.n} of {record.task.examples} examples were judged (--limit)"
+    if record.attack.label not in board.attacks:
+        return f"its attack '{record.attack.label}' is no column of the board"
+    return None
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return "none"
+    text = str(value)
+    return f"{text[:12]}…" if len(text) == 64 else f"'{text}'"
+
+
+def _twins(records: Mapping[str, Record]) -> dict[str, str]:
+    """Records that claim one cell: all of them are refused, because nothing says which one counts."""
+    cells: dict[tuple[str, str, int], list[str]] = {}
+    for name, record in records.items():
+        cells.setdefault((record.defense.label, record.attack.label, record.search.seed), []).append(name)
+    return {
+        name: f"also claimed by {', '.join(other for other in names if other != name)}: {defense} under {attack}, seed {seed}; keep one"
+        for (defense, attack, seed), names in cells.items()
+        if len(names) > 1
+        for name in names
+    }
+
+
+def agree(records: Mapping[str, Record]) -> None:
+    """Check that records that are to stand in one table compare.
+
+    Raises:
+        RobenchError: they differ in the examples, the surface, the encoder, one attack's options, one defense's options, or one seed's victim.
+    """
+    same: list[tuple[str, Callable[[Record], object], Callable[[Record], object]]] = [
+        ("the test examples", lambda r: "", lambda r: (r.task.digest, r.ids_digest)),
+        ("the surface", lambda r: "", lambda r: r.surface.key),
+        ("the language model", lambda r: "", lambda r: r.surface.language_model),
+        ("the encoder's weights", lambda r: "", lambda r: r.encoder.weights_sha256),
+        ("the options of attack", lambda r: r.attack.label, lambda r: (r.attack.options, r.surface.constrained)),
+        ("the options of defense", lambda r: r.defense.label, lambda r: r.defense.options),
+        ("the victim of", lambda r: f"{r.defense.label}, seed {r.search.seed}", lambda r: r.victim.sha256),
+    ]
+    for what, group, value in same:
+        for of, members in _grouped(records, group).items():
+            first, *others = members
+            for other in others:
+                if value(records[other]) != value(records[first]):
+                    raise RobenchError(
+                        f"The records {first} and {other} differ in {f'{what} {of}'.strip()}: remove the stale one or pin the right one in the board."
+                    )
+
+
+def _grouped(records: Mapping[str, Record], key: Callable[[Record], object]) -> dict[object, list[str]]:
+    groups: dict[object, list[str]] = {}
+    for name, record in records.items():
+        groups.setdefault(key(record), []).append(name)
+    return groups
+
+
+def board_records(path: Path, board: Board) -> Admitted:
+    """Read and sort the records of the board whose TOML is ``path``."""
+    return admit(board, read_records(records_folder(path, board)))

@@ -1,0 +1,72 @@
+"""What stands beneath a table: what its columns mean, and under which conditions its numbers hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from robench.protocol import Protocol
+from robench.results.record import Record
+
+MEANINGS = """\
+All accuracies are in % of all n examples, with the 95 % Wilson interval for the choice of those examples in brackets.
+
+- **Clean accuracy**: classified rightly when nobody attacks.
+- **Under an attack's name**: accuracy under that attack: right without it and not fooled by it. An example that is wrong without attack counts as not robust.
+- **Worst case**: right under every attack of the table, decided example by example.
+- **Seeds**: trainings, all judged on the same examples. With several: mean ± sample standard deviation over the seeds, and the interval of the mean with
+  n = the number of examples, which is wide rather than narrow.
+- **`—`**: there is no record. **`error`**: at least one example ended in an error, so the cell has no number.
+- **Attack success rate**: fooled, in % of the examples that were right without attack. **Asked**: questions put to the victim.
+
+Rows are sorted by worst case; overlapping intervals are not told apart by the order."""
+
+
+def synthetic_notice(records: Iterable[Record]) -> str:
+    """A sentence that says so when the task's texts are synthetic; empty when they are not."""
+    if any(record.task.synthetic for record in records):
+        return "Synthetic task: its texts were composed for this project. It shows that everything works and says nothing about real text."
+    return ""
+
+
+def conditions(records: Sequence[Record]) -> list[str]:
+    """Lines on what the records have in common; a line names all values where they differ."""
+    if not records:
+        return ["There are no records yet."]
+    limits = {record.limit for record in records if record.limit is not None}
+    return [
+        f"Task: {_all(records, _task)}." + (" **A limited run: not comparable with a board.**" if limits else ""),
+        f"Digest of the test examples: {_all(records, lambda r: f'`{r.task.digest}`')}.",
+        f"Encoder: {_all(records, lambda r: f'{r.encoder.name}, weights `{r.encoder.weights_sha256}`')}.",
+        *[f"Protocol {name}: {summary}" for name, summary in sorted({(r.protocol.name, _protocol(r.protocol)) for r in records})],
+        f"Surface: {_all(records, lambda r: f'`{r.surface.key}`')}; language model: {_all(records, lambda r: r.surface.language_model)}.",
+        f"Bound by the language model: {_bound(records)}.",
+        f"Questions an example: {_all(records, lambda r: 'as many as the attack asks' if r.search.budget is None else f'at most {r.search.budget}')}.",
+        f"Precision: training {_all(records, lambda r: r.victim.precision)}, search {_all(records, lambda r: r.search.precision)}, verdict fp32.",
+        *[f"Finding on {label}, seed {seed}: {finding}" for label, seed, finding in _findings(records)],
+        f"robench {_all(records, lambda r: r.software.robench)} on {_all(records, lambda r: r.software.device)}.",
+    ]
+
+
+def _all(records: Iterable[Record], value: Callable[[Record], str]) -> str:
+    return "; ".join(sorted({value(record) for record in records}))
+
+
+def _task(record: Record) -> str:
+    judged = f"{record.counts.n} of {record.task.examples}" if record.limit is not None else f"all {record.task.examples}"
+    return f"{record.task.name}, {judged} test examples ({record.task.test_name}), trained on pool '{record.task.train_pool}'"
+
+
+def _protocol(protocol: Protocol) -> str:
+    return (
+        f"{protocol.summary} Tokens: {protocol.tokens}; lookup: {protocol.lookup}; surface: {protocol.surface}; language model: "
+        f"±{protocol.lm_radius} words, at most {protocol.lm_threshold:g} nats below the original; pair segments: {'yes' if protocol.pair_segments else 'no'}."
+    )
+
+
+def _bound(records: Iterable[Record]) -> str:
+    bound = sorted({(record.attack.label, record.surface.constrained) for record in records})
+    return ", ".join(f"{label} {'yes' if constrained else 'no'}" for label, constrained in bound)
+
+
+def _findings(records: Iterable[Record]) -> list[tuple[str, int, str]]:
+    return sorted({(record.defense.label, record.search.seed, finding) for record in records for finding in record.victim.findings})

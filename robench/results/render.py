@@ -1,0 +1,98 @@
+"""Tables as Markdown and as terminal text. The only place where a rate becomes percent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tabulate import tabulate
+
+from robench.results.board import Admitted
+from robench.results.notes import MEANINGS, conditions, synthetic_notice
+from robench.results.record import Record
+from robench.results.rows import Gap, Row, build_rows
+from robench.results.statistics import Score, attack_success_rate
+
+ABSENT = "—"
+
+
+def section(attacks: Sequence[str], admitted: Admitted, *, expected: Sequence[str] = (), about: str = "", level: int = 2) -> list[str]:
+    """Lines of Markdown: the table, every cell of it, what the columns mean, under which conditions, and what was left out.
+
+    Args:
+        attacks: labels of the attacks: the columns.
+        expected: labels of defenses that get a row even without a record.
+        level: of the headings.
+    """
+    records = [*admitted.records.values(), *admitted.failed.values()]
+    head = "#" * level
+    lines = [about, ""] if about else []
+    notice = synthetic_notice(records)
+    lines += [f"> {notice}", ""] if notice else []
+    lines += [*_table(build_rows(records, attacks, expected), attacks, "github"), ""]
+    lines += [MEANINGS, "", f"{head} Every cell", "", *_cells_table(records), ""]
+    lines += [f"{head} Conditions", "", *[f"- {line}" for line in conditions(records)], ""]
+    if admitted.reasons:
+        lines += [f"{head} Records that do not count", "", *[f"- `{name}`: {reason}" for name, reason in admitted.reasons.items()], ""]
+    return lines
+
+
+def terminal_table(attacks: Sequence[str], admitted: Admitted) -> str:
+    """The table of ``section`` for a terminal."""
+    records = [*admitted.records.values(), *admitted.failed.values()]
+    lines = _table(build_rows(records, attacks), attacks, "rounded_outline")
+    lines.append("Accuracy in % of all n examples [95 % Wilson interval]; under an attack's name: accuracy under that attack.")
+    lines += [f"{record.defense.label} under {record.attack.label}: {admitted.reasons[name]}." for name, record in admitted.failed.items()]
+    notice = synthetic_notice(records)
+    return "\n".join([*lines, notice] if notice else lines)
+
+
+def _table(rows: Sequence[Row], attacks: Sequence[str], style: str) -> list[str]:
+    headings = ["defense", "seeds", "n", "clean accuracy", *attacks, "worst case"]
+    body = [
+        [row.defense, str(len(row.seeds)) if row.seeds else ABSENT, ABSENT if row.examples is None else str(row.examples)]
+        + [_score(score) for score in (row.clean, *(row.under[attack] for attack in attacks), row.worst)]
+        for row in rows
+    ]
+    return _tabulate(body, headings, style, names=1)
+
+
+def _cells_table(records: Iterable[Record]) -> list[str]:
+    headings = ["defense", "attack", "seed", "wrong", "fooled", "held", "held, proved", "error", "attack success rate", "asked per attacked example"]
+    ordered = sorted(records, key=lambda record: (record.defense.label, record.attack.label, record.search.seed))
+    body = [[record.defense.label, record.attack.label, str(record.search.seed), *_counts(record)] for record in ordered]
+    return _tabulate(body, headings, "github", names=2)
+
+
+def _counts(record: Record) -> list[str]:
+    counts = record.counts
+    attacked = counts.n - counts.wrong
+    rate = None if counts.error else attack_success_rate(counts)
+    return [
+        *(str(number) for number in (counts.wrong, counts.fooled, counts.held, counts.held_proved, counts.error)),
+        "error" if counts.error else ABSENT if rate is None else percent(rate),
+        f"{record.cost.asked / attacked:.0f}" if attacked else ABSENT,
+    ]
+
+
+def _tabulate(body: Sequence[Sequence[str]], headings: Sequence[str], style: str, names: int) -> list[str]:
+    """Lines of a table whose first ``names`` columns are names and whose others are numbers."""
+    clean = [[cell.replace("|", "\\|") if style == "github" else cell for cell in row] for row in (headings, *body)]
+    alignment = ["left"] * names + ["right"] * (len(headings) - names)
+    # Tabulate aligns nothing when there are no rows and complains about the alignment of columns it does not see.
+    aligned = {"colalign": alignment} if body else {}
+    return tabulate(clean[1:], clean[0], tablefmt=style, disable_numparse=True, **aligned).splitlines()  # type: ignore[arg-type]
+
+
+def percent(rate: float) -> str:
+    """A rate in [0, 1] as percent with one decimal, without the sign."""
+    return f"{100 * rate:.1f}"
+
+
+def _score(score: Score | Gap) -> str:
+    """A score as text. A gap stays a gap: absent, failed and zero look different."""
+    if isinstance(score, Gap):
+        word = "error" if score.kind == "error" else ABSENT
+        return f"{word} ({score.have} of {score.want} seeds)" if score.want > 1 else word
+    low, high = score.interval
+    spread = f" ± {percent(score.spread)}" if score.spread is not None else ""
+    return f"{percent(score.mean)}{spread} [{percent(low)}, {percent(high)}]"
