@@ -1,10 +1,85 @@
-"""The starting file of a plugin and its test."""
+"""The starting file of a plugin and its test: what ``robench new`` writes.
+
+Outside robench's own checkout they come as a small package that ``pip install -e`` makes known; inside it, as one file in its wing.
+"""
 
 from __future__ import annotations
 
+import keyword
+import re
+import tomllib
+from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
+from string import Template
+
+from robench.catalogue import REGISTRIES
+from robench.errors import UsageError
+from robench.scaffold_templates import PACKAGE, PLUGINS, TESTS
+
+WINGS = {"attack": "attacks", "defense": "defenses"}
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
-    """Write the files; returns their paths."""
-    raise NotImplementedError
+    """Write the files of a new plugin and return their paths.
+
+    Args:
+        kind: ``"attack"`` or ``"defense"``.
+        name: what the command line will call it.
+        folder: robench's checkout, or where the package's folder ``<name>/`` is to stand.
+
+    Raises:
+        UsageError: an unusable name or a file that exists; then nothing is written.
+    """
+    _check_kind(kind)
+    inside = _is_checkout(folder)
+    _check_name(kind, name, inside)
+    words = {"name": name, "stem": name.replace("-", "_"), "cls": "".join(part.capitalize() for part in name.split("-")), "wing": WINGS[kind], "kind": kind}
+    files = _files(kind, words, folder, inside)
+    for path in files:
+        if path.exists():
+            raise UsageError(f"{path} exists already and nothing is overwritten. Choose another name, or another folder with --out.")
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    return list(files)
+
+
+def _files(kind: str, words: dict[str, str], folder: Path, inside: bool) -> dict[Path, str]:
+    stem = words["stem"]
+    if inside:
+        words |= {"binding": f'\n{words["cls"]} = {words["wing"].upper()}.get("{words["name"]}")\n'}  # tests reach plugins through the registry only
+        plugin, test = folder / words["wing"] / f"{stem}.py", folder / "tests" / "unit" / f"test_{stem}.py"
+    else:
+        words |= {"binding": f"\nfrom {stem} import {words['cls']}\n"}
+        plugin, test = folder / words["name"] / f"{stem}.py", folder / words["name"] / f"test_{stem}.py"
+    files = {plugin: Template(PLUGINS[kind]).substitute(words), test: Template(TESTS[kind]).substitute(words)}
+    if not inside:
+        files[folder / words["name"] / "pyproject.toml"] = Template(PACKAGE).substitute(words)
+    return files
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in WINGS:
+        near = get_close_matches(kind, WINGS, n=1, cutoff=0.5)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise UsageError(f"'robench new' makes an attack or a defense, not '{kind}'.{hint}")
+
+
+def _check_name(kind: str, name: str, inside: bool) -> None:
+    if NAME.fullmatch(name) is None or keyword.iskeyword(name):
+        raise UsageError(f"'{name}' cannot be a plugin's name: use lower-case letters and digits, words joined by '-', a letter first, such as my-method.")
+    if name in REGISTRIES[kind].names():
+        raise UsageError(f"There is already a {kind} '{name}' (see 'robench show {kind} {name}'). Choose another name.")
+    stem = name.replace("-", "_")
+    if not inside and find_spec(stem) is not None:
+        raise UsageError(f"A Python module '{stem}' is installed already, and the plugin would hide it. Choose another name, such as my-{name}.")
+
+
+def _is_checkout(folder: Path) -> bool:
+    try:
+        project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8")).get("project", {})
+    except (OSError, ValueError):
+        return False
+    return bool(project.get("name") == "robench")

@@ -27,7 +27,7 @@ grid_options = apply(
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
 @global_flags
 @click.pass_context
-def command(ctx: click.Context, dry_run: bool, **values: Any) -> None:
+def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
     """Put every named defense under every named attack, on the same examples.
 
     Victims that are there with the same configuration are reused, finished trials are never done again: after an interruption run the same

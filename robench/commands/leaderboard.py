@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from robench.commands.shell import global_flags
+from robench.errors import RobenchError, UsageError
 
 BOARDS = Path("leaderboards")
 
@@ -23,8 +24,27 @@ BOARDS = Path("leaderboards")
 @global_flags
 def command(boards: tuple[Path, ...], check: bool) -> None:
     """Generate each board's Markdown from its records, or check that the committed one is what they give."""
-    from robench.errors import UsageError
-
     found = list(boards) or sorted(BOARDS.glob("*.toml"))
     if not found:
-        raise UsageError(f"There is no board: {BOARDS} holds no .toml file here. Name one with --board FILE.")
+        raise UsageError(f"There is no board: {BOARDS}/ has no .toml file here. Name one with --board FILE.")
+    if check:
+        check_boards(found)
+        return
+    from robench.results.leaderboard import write_board
+
+    for board in found:
+        click.echo(f"wrote {write_board(board)}")
+
+
+def check_boards(boards: list[Path]) -> None:
+    """Print how each table differs from its records; raises RobenchError if any does."""
+    from robench.results.leaderboard import check, markdown_path
+
+    stale = []
+    for board in boards:
+        differences = check(board)
+        if differences:
+            stale.append(str(markdown_path(board)))
+        click.echo("\n".join(differences) if differences else f"{markdown_path(board)} agrees with its records")
+    if stale:
+        raise RobenchError(f"{', '.join(stale)}: not what the records give. Run 'robench leaderboard' and commit the result.")

@@ -22,6 +22,11 @@ def command(kind: str, name: str, out: Path) -> None:
     """
     from robench.scaffold import write_plugin
 
-    for path in write_plugin(kind, name, out):
+    paths = write_plugin(kind, name, out)
+    for path in paths:
         click.echo(f"wrote {path}")
-    click.echo(f"Run its test: python -m pytest {out / 'tests'}   What to fill in: docs/adding-a{'n' if kind == 'attack' else ''}-{kind}.md")
+    plugin, test, *package = paths
+    click.echo(f"Its test passes: python -m pytest {test}")
+    if package:
+        click.echo(f"Make it known:   pip install -e {plugin.parent}")
+    click.echo(f"Then:            robench show {kind} {name}")

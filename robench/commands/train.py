@@ -25,7 +25,7 @@ victim_options = apply(
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
 @global_flags
 @click.pass_context
-def command(ctx: click.Context, dry_run: bool, **values: Any) -> None:
+def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
     """Fine-tune with every named defense and keep the victims, for 'robench evaluate' to reuse.
 
     \b
