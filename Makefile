@@ -1,0 +1,51 @@
+# Two commands: `make evaluate` and `make test`. Both make what they need in .venv first; `make clean` takes it away again.
+# People who only want to use robench need no Makefile: `pip install .`
+
+PYTHON ?= python3
+WORKERS ?= 2
+ARGS ?=
+# An index of wheels to take torch from, such as PyTorch's own for machines without a GPU (PyPI's torch for Linux brings gigabytes of CUDA).
+TORCH_INDEX ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install evaluate test lint format clean
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+install: $(STAMP) ## Make .venv with the pinned versions of constraints.txt and the development tools
+
+# torch comes first: once it is there, nothing else picks another build of it.
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) > /dev/null || { echo "There is no '$(PYTHON)' here: install Python 3.11 or newer, or name one: make PYTHON=python3.12 install" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "robench needs Python 3.11 or newer and '$(PYTHON)' is $$($(PYTHON) --version 2>&1): name another one: make PYTHON=python3.12 install" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "'$(PYTHON)' cannot make virtual environments: install its venv package (Debian, Ubuntu: python3-venv)" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing torch into $(VENV) (large; some minutes) ..."
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@echo "Installing robench and its development tools into $(VENV) ..."
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+evaluate: install ## Train RIFT on the embedded task, attack it, print the table (ARGS="--attack pwws" adds to it)
+	$(BIN)/robench evaluate --defense rift --attack genetic $(ARGS)
+
+test: install lint ## Lint, check the types, run every test (ARGS="-k registry" picks some)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --durations=10 $(ARGS)
+
+lint: install ## Ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy robench attacks defenses
+
+format: install ## Let ruff put the files in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove .venv, caches and build folders; runs/ stays
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
