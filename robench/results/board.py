@@ -89,7 +89,8 @@ def admit(board: Board, records: Mapping[str, Record]) -> Admitted:
     fitting = {name: record for name, record in records.items() if name not in reasons}
     reasons.update(_twins(fitting))
     fitting = {name: record for name, record in fitting.items() if name not in reasons}
-    agree(fitting)
+    if disagreement := conflict(fitting):
+        raise RobenchError(f"The records {disagreement}: remove the stale one, or pin the right one in the board's TOML.")
     return admitted(fitting, reasons)
 
 
@@ -145,11 +146,11 @@ def _twins(records: Mapping[str, Record]) -> dict[str, str]:
     }
 
 
-def agree(records: Mapping[str, Record]) -> None:
-    """Check that records that are to stand in one table compare.
+def conflict(records: Mapping[str, Record]) -> str | None:
+    """What keeps records from standing in one table, as half a sentence; None when they compare.
 
-    Raises:
-        RobenchError: they differ in the examples, the surface, the encoder, one attack's options, one defense's options, or one seed's victim.
+    They must share the examples, the surface and its language model, the encoder's weights, each attack's options, each defense's options, and
+    each seed's victim.
     """
     same: list[tuple[str, Callable[[Record], object], Callable[[Record], object]]] = [
         ("the test examples", lambda r: "", lambda r: (r.task.digest, r.ids_digest)),
@@ -161,13 +162,11 @@ def agree(records: Mapping[str, Record]) -> None:
         ("the victim of", lambda r: f"{r.defense.label}, seed {r.search.seed}", lambda r: r.victim.sha256),
     ]
     for what, group, value in same:
-        for of, members in _grouped(records, group).items():
-            first, *others = members
+        for of, (first, *others) in _grouped(records, group).items():
             for other in others:
                 if value(records[other]) != value(records[first]):
-                    raise RobenchError(
-                        f"The records {first} and {other} differ in {f'{what} {of}'.strip()}: remove the stale one or pin the right one in the board."
-                    )
+                    return f"{first} and {other} differ in {f'{what} {of}'.strip()}"
+    return None
 
 
 def _grouped(records: Mapping[str, Record], key: Callable[[Record], object]) -> dict[object, list[str]]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from robench.errors import RobenchError
-from robench.results.board import Admitted, admitted, agree
+from robench.results.board import Admitted, admitted, conflict
 from robench.results.record import Record
 
 
@@ -53,10 +52,8 @@ def newest_that_agree(records: Mapping[str, Record]) -> Admitted:
         if cell in cells:
             reasons[name] = f"replaced by the newer {cells[cell]}"
             continue
-        try:
-            agree({**kept, name: record})
-        except RobenchError as error:
-            reasons[name] = f"stale: {error}"
+        if disagreement := conflict({**kept, name: record}):
+            reasons[name] = f"stale: {disagreement}"
             continue
         kept[name] = record
         cells[cell] = name

@@ -10,6 +10,7 @@ from robench.errors import RobenchError
 from robench.results.atomic import write_text
 from robench.results.board import board_records, load_board
 from robench.results.comparable import attacks_of, comparable, newest_that_agree
+from robench.results.notes import MEANINGS
 from robench.results.record import Record
 from robench.results.render import section, terminal_table
 
@@ -24,7 +25,8 @@ def render_board(path: Path) -> str:
     """
     board = load_board(path)
     admitted = board_records(path, board)
-    return "\n".join([GENERATED, "", f"# {board.title}", "", *section(board.attacks, admitted, expected=board.defenses, about=board.about)])
+    body = section(board.attacks, admitted, expected=board.defenses, about=board.about)
+    return "\n".join([GENERATED, "", f"# {board.title}", "", *body, "## What the columns mean", "", MEANINGS, ""])
 
 
 def markdown_path(path: Path) -> Path:
@@ -43,15 +45,14 @@ def check(path: Path) -> list[str]:
     """Lines (unified diff) by which the committed Markdown differs from what the records give; empty when they agree."""
     target = markdown_path(path)
     try:
-        committed = target.read_text(encoding="utf-8")
+        committed = target.read_bytes().decode("utf-8")
     except FileNotFoundError:
         committed = ""
     except (OSError, UnicodeDecodeError) as error:
         raise RobenchError(f"Cannot read {target}: {error}. Restore it or write it again with 'robench leaderboard'.") from error
     given = render_board(path)
-    if committed == given:
-        return []
-    return list(difflib.unified_diff(committed.splitlines(True), given.splitlines(True), target.name, "what the records give", n=0))
+    # Splitting at "\n" alone keeps a missing last newline and foreign line ends visible.
+    return list(difflib.unified_diff(committed.split("\n"), given.split("\n"), target.name, "what the records give", n=0, lineterm=""))
 
 
 def render_run(records: Mapping[str, Record]) -> str:
@@ -62,7 +63,7 @@ def render_run(records: Mapping[str, Record]) -> str:
         parts += ["There are no records yet.", ""]
     for title, members in groups.items():
         parts += [f"## {title}", "", *section(attacks_of(members.values()), newest_that_agree(members), level=3)]
-    return "\n".join(parts)
+    return "\n".join([*parts, "## What the columns mean", "", MEANINGS, ""])
 
 
 def results_table(records: Sequence[Record]) -> str:

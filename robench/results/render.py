@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from tabulate import tabulate
 
 from robench.results.board import Admitted
-from robench.results.notes import MEANINGS, conditions, synthetic_notice
+from robench.results.notes import conditions, synthetic_notice
 from robench.results.record import Record
 from robench.results.rows import Gap, Row, build_rows
 from robench.results.statistics import Score, attack_success_rate
@@ -16,7 +16,7 @@ ABSENT = "—"
 
 
 def section(attacks: Sequence[str], admitted: Admitted, *, expected: Sequence[str] = (), about: str = "", level: int = 2) -> list[str]:
-    """Lines of Markdown: the table, every cell of it, what the columns mean, under which conditions, and what was left out.
+    """Lines of Markdown: the table, every cell of it, under which conditions, and what was left out.
 
     Args:
         attacks: labels of the attacks: the columns.
@@ -28,8 +28,9 @@ def section(attacks: Sequence[str], admitted: Admitted, *, expected: Sequence[st
     lines = [about, ""] if about else []
     notice = synthetic_notice(records)
     lines += [f"> {notice}", ""] if notice else []
-    lines += [*_table(build_rows(records, attacks, expected), attacks, "github"), ""]
-    lines += [MEANINGS, "", f"{head} Every cell", "", *_cells_table(records), ""]
+    lines += [*_table(build_rows(records, attacks, expected), attacks, "pipe"), ""]
+    if records:
+        lines += [f"{head} Every cell", "", *_cells_table(records), ""]
     lines += [f"{head} Conditions", "", *[f"- {line}" for line in conditions(records)], ""]
     if admitted.reasons:
         lines += [f"{head} Records that do not count", "", *[f"- `{name}`: {reason}" for name, reason in admitted.reasons.items()], ""]
@@ -60,7 +61,7 @@ def _cells_table(records: Iterable[Record]) -> list[str]:
     headings = ["defense", "attack", "seed", "wrong", "fooled", "held", "held, proved", "error", "attack success rate", "asked per attacked example"]
     ordered = sorted(records, key=lambda record: (record.defense.label, record.attack.label, record.search.seed))
     body = [[record.defense.label, record.attack.label, str(record.search.seed), *_counts(record)] for record in ordered]
-    return _tabulate(body, headings, "github", names=2)
+    return _tabulate(body, headings, "pipe", names=2)
 
 
 def _counts(record: Record) -> list[str]:
@@ -76,7 +77,7 @@ def _counts(record: Record) -> list[str]:
 
 def _tabulate(body: Sequence[Sequence[str]], headings: Sequence[str], style: str, names: int) -> list[str]:
     """Lines of a table whose first ``names`` columns are names and whose others are numbers."""
-    clean = [[cell.replace("|", "\\|") if style == "github" else cell for cell in row] for row in (headings, *body)]
+    clean = [[cell.replace("|", "\\|") if style == "pipe" else cell for cell in row] for row in (headings, *body)]
     alignment = ["left"] * names + ["right"] * (len(headings) - names)
     # Tabulate aligns nothing when there are no rows and complains about the alignment of columns it does not see.
     aligned = {"colalign": alignment} if body else {}

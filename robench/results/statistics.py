@@ -24,7 +24,7 @@ class BlockedCell(ValueError):
 def clean_accuracy(counts: Counts) -> float:
     """Share of all n examples that the victim classifies rightly when nobody attacks: 1 - WRONG / n."""
     _no_error(counts)
-    return 1 - counts.wrong / counts.n
+    return (counts.n - counts.wrong) / counts.n
 
 
 def accuracy_under_attack(counts: Counts) -> float:

@@ -1,0 +1,62 @@
+"""Records made up for tests of everything that reads records."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from robench.protocol import get_protocol
+from robench.results.record import Record, count, digest_of_ids
+
+COST = {"training_seconds": 12.5, "attack_seconds": 3.25, "asked": 400, "forwarded": 300, "peak_memory_bytes": 2**20, "missing": {}}
+
+
+def sha(text: str) -> str:
+    """A 64-digit hash that stands for something."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_record(
+    outcomes: str,
+    *,
+    defense: str = "standard",
+    label: str | None = None,
+    attack: str = "genetic",
+    attack_label: str | None = None,
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    attack_options: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    examples: int | None = None,
+    cost: Mapping[str, Any] | None = None,
+    protocol: str = "rift2021",
+    task: Mapping[str, Any] | None = None,
+    encoder: Mapping[str, Any] | None = None,
+    victim: Mapping[str, Any] | None = None,
+    surface: Mapping[str, Any] | None = None,
+    search: Mapping[str, Any] | None = None,
+    created: datetime = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+) -> Record:
+    """A record with these outcomes; the mappings override single fields of its parts."""
+    label, attack_label = label or defense, attack_label or attack
+    return Record(
+        cell=sha(f"{label} {attack_label} {seed}"),
+        task={"name": "toy", "test_name": "frozen-1000", "digest": sha("toy"), "examples": examples or len(outcomes), "train_pool": "train", "synthetic": True}
+        | dict(task or {}),
+        encoder={"name": "tiny", "weights_sha256": sha("tiny")} | dict(encoder or {}),
+        defense={"name": defense, "label": label, "options": dict(options or {}), "code_sha256": None},
+        attack={"name": attack, "label": attack_label, "options": dict(attack_options or {}), "code_sha256": sha(attack)},
+        protocol=get_protocol(protocol),
+        victim={"sha256": sha(f"{label} {seed}"), "configuration": sha(f"conf {label} {seed}"), "precision": "fp32", "findings": ()} | dict(victim or {}),
+        surface={"key": sha("surface"), "language_model": "masked:tiny", "constrained": attack == "genetic"} | dict(surface or {}),
+        search={"seed": seed, "budget": None, "precision": "fp32"} | dict(search or {}),
+        limit=limit,
+        outcomes=outcomes,
+        ids_digest=digest_of_ids(str(i) for i in range(len(outcomes))),
+        counts=count(outcomes),
+        cost=COST | dict(cost or {}),
+        software={"robench": "0.1.0", "versions": {"torch": "2.13.0"}, "device": "CPU, 2 cores"},
+        created=created,
+    )
