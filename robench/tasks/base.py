@@ -62,6 +62,7 @@ class Task(ABC):
         substitutions: name of the substitution set (``robench.text.substitutions``).
         licence, paper: of the data.
         train_pools: names that ``--train-pool`` takes, the first is the default.
+        synthetic: whether the texts were composed rather than written by people; every table says so.
     """
 
     labels: ClassVar[tuple[str, ...]]
@@ -71,6 +72,7 @@ class Task(ABC):
     licence: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     train_pools: ClassVar[tuple[str, ...]] = ("train",)
+    synthetic: ClassVar[bool] = False
 
     @abstractmethod
     def load(self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None) -> Splits:
