@@ -45,7 +45,7 @@ def make_record(
         cell=sha(f"{label} {attack_label} {seed}"),
         task={"name": "toy", "test_name": "frozen-1000", "digest": sha("toy"), "examples": examples or len(outcomes), "train_pool": "train", "synthetic": True}
         | dict(task or {}),
-        encoder={"name": "tiny", "weights_sha256": sha("tiny")} | dict(encoder or {}),
+        encoder={"name": "tiny", "sha256": sha("tiny")} | dict(encoder or {}),
         defense={"name": defense, "label": label, "options": dict(options or {}), "code_sha256": None},
         attack={"name": attack, "label": attack_label, "options": dict(attack_options or {}), "code_sha256": sha(attack)},
         protocol=get_protocol(protocol),

@@ -112,7 +112,7 @@ def _misfit(board: Board, protocol: Protocol, record: Record) -> str | None:
         ("query budget", board.budget, record.search.budget),
         ("digest of the test examples", board.digest or record.task.digest, record.task.digest),
         ("surface", board.surface or record.surface.key, record.surface.key),
-        ("encoder weights", board.encoder_sha256 or record.encoder.weights_sha256, record.encoder.weights_sha256),
+        ("encoder files", board.encoder_sha256 or record.encoder.sha256, record.encoder.sha256),
     ]
     for what, expected, found in wanted:
         if expected != found:
@@ -149,14 +149,14 @@ def _twins(records: Mapping[str, Record]) -> dict[str, str]:
 def conflict(records: Mapping[str, Record]) -> str | None:
     """What keeps records from standing in one table, as half a sentence; None when they compare.
 
-    They must share the examples, the surface and its language model, the encoder's weights, each attack's options, each defense's options, and
+    They must share the examples, the surface and its language model, the encoder's files, each attack's options, each defense's options, and
     each seed's victim.
     """
     same: list[tuple[str, Callable[[Record], object], Callable[[Record], object]]] = [
         ("the test examples", lambda r: "", lambda r: (r.task.digest, r.ids_digest)),
         ("the surface", lambda r: "", lambda r: r.surface.key),
         ("the language model", lambda r: "", lambda r: r.surface.language_model),
-        ("the encoder's weights", lambda r: "", lambda r: r.encoder.weights_sha256),
+        ("the encoder's files", lambda r: "", lambda r: r.encoder.sha256),
         ("the options of attack", lambda r: r.attack.label, lambda r: (r.attack.options, r.surface.constrained)),
         ("the options of defense", lambda r: r.defense.label, lambda r: r.defense.options),
         ("the victim of", lambda r: f"{r.defense.label}, seed {r.search.seed}", lambda r: r.victim.sha256),

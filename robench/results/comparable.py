@@ -26,7 +26,7 @@ def _setting(record: Record) -> tuple[object, ...]:
     task = record.task
     examples = (task.name, task.test_name, task.digest, task.train_pool, record.ids_digest)
     search = (record.surface.key, record.surface.language_model, record.search.budget, record.search.precision)
-    return (*examples, *search, record.encoder.name, record.encoder.weights_sha256, record.protocol, record.software.robench)
+    return (*examples, *search, record.encoder.name, record.encoder.sha256, record.protocol, record.software.robench)
 
 
 def _title(record: Record) -> str:

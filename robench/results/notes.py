@@ -36,7 +36,7 @@ def conditions(records: Sequence[Record]) -> list[str]:
     return [
         f"Task: {_all(records, _task)}." + (" **A limited run: not comparable with a board.**" if limits else ""),
         f"Digest of the test examples: {_all(records, lambda r: f'`{r.task.digest}`')}.",
-        f"Encoder: {_all(records, lambda r: f'{r.encoder.name}, weights `{r.encoder.weights_sha256}`')}.",
+        f"Encoder: {_all(records, lambda r: f'{r.encoder.name}, files `{r.encoder.sha256}`')}.",
         *[f"Protocol {name}: {summary}" for name, summary in sorted({(r.protocol.name, _protocol(r.protocol)) for r in records})],
         f"Surface: {_all(records, lambda r: f'`{r.surface.key}`')}; language model: {_all(records, lambda r: r.surface.language_model)}.",
         f"Bound by the language model: {_bound(records)}.",

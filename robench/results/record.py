@@ -84,10 +84,10 @@ class TaskPart(Part):
 
 
 class EncoderPart(Part):
-    """The pre-trained encoder: its name and the SHA-256 of its weights before fine-tuning."""
+    """The pre-trained encoder: its name and the SHA-256 over its configuration, tokenizer and weights before fine-tuning."""
 
     name: str
-    weights_sha256: Sha256
+    sha256: Sha256
 
 
 class PluginPart(Part):
@@ -135,9 +135,9 @@ class Cost(Part):
 
     Attributes:
         training_seconds: wall clock of the victim's training, on whatever machine trained it.
-        attack_seconds: wall clock of all searches of the cell, interrupted runs included, waiting excluded.
+        attack_seconds: of all searches of the cell together, interrupted runs included; with several workers more than the wall clock shows.
         asked, forwarded: questions put, and rows that had to go through the victim, over all examples.
-        peak_memory_bytes: of the device on CUDA, else of the process.
+        peak_memory_bytes: of the device on CUDA, else of the process or its largest worker, in the run that finished the cell.
         missing: name of a None above -> reason.
     """
 
@@ -168,8 +168,8 @@ class Record(Part):
     """One cell of the grid.
 
     Attributes:
-        cell: key of the trials file (``robench.planning.cell_key``).
-        limit: how many examples were asked for; None when the whole test split was judged.
+        cell: key of the trials file (``robench.cells.cell_key``).
+        limit: how many examples were judged, fewer than there are; None when the whole test split was.
         outcomes: one letter per example in id order: Wrong, Fooled, Held, held-Proved, Error.
         ids_digest: ``digest_of_ids`` of those examples.
         counts: ``count(outcomes)``, stored so that the file can be read without a program; checked to agree.
@@ -198,7 +198,9 @@ class Record(Part):
     def _agree(self) -> Record:
         if self.counts != count(self.outcomes):
             raise ValueError(f"the counts {self.counts} do not follow from the outcomes {count(self.outcomes)}")
-        wanted = self.task.examples if self.limit is None else min(self.limit, self.task.examples)
+        if self.limit is not None and self.limit >= self.task.examples:
+            raise ValueError(f"a limit of {self.limit} is none: there are {self.task.examples} examples")
+        wanted = self.limit or self.task.examples
         if len(self.outcomes) != wanted:
             raise ValueError(f"{len(self.outcomes)} outcomes, but {wanted} examples were to be judged")
         if self.created.utcoffset() != datetime.min - datetime.min:

@@ -53,7 +53,7 @@ def test_what_does_not_fit_is_refused_with_the_reason(make_record: MakeRecord, o
     [
         ("digest", "task", "digest", "its digest of the test examples is bbbbbbbbbbbb…, the board's aaaaaaaaaaaa…"),
         ("surface", "surface", "key", "its surface is bbbbbbbbbbbb…, the board's aaaaaaaaaaaa…"),
-        ("encoder_sha256", "encoder", "weights_sha256", "its encoder weights is bbbbbbbbbbbb…, the board's aaaaaaaaaaaa…"),
+        ("encoder_sha256", "encoder", "sha256", "its encoder files is bbbbbbbbbbbb…, the board's aaaaaaaaaaaa…"),
     ],
 )
 def test_pins_decide_and_without_them_records_must_agree(make_record: MakeRecord, pin: str, part: str, field: str, reason: str) -> None:

@@ -1,0 +1,103 @@
+"""Where a run happens: device, software, memory."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from robench.errors import UsageError
+
+PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "nltk", "greenlet", "safetensors")
+"""Those whose version can move a number."""
+
+
+def choose_device(spec: str) -> str:
+    """The torch device string for ``--device``: ``"auto"`` takes a GPU where there is one.
+
+    Raises:
+        UsageError: no such device here.
+    """
+    import torch
+
+    if spec == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind, index = torch.device(spec).type, torch.device(spec).index
+    except RuntimeError as error:
+        raise UsageError(f"There is no device '{spec}'. Use auto, cpu, cuda, cuda:1 or mps.") from error
+    missing = kind == "cuda" and (not torch.cuda.is_available() or (index or 0) >= torch.cuda.device_count())
+    if missing or (kind == "mps" and not torch.backends.mps.is_available()):
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        raise UsageError(f"Device '{spec}' is not there: torch {torch.__version__} sees {count} CUDA device(s) on this machine. Use --device auto or cpu.")
+    return spec
+
+
+def describe_device(device: str) -> str:
+    """The device in words: ``"NVIDIA H100 80GB HBM3"``, ``"AMD EPYC 9R14 (2 cores)"``."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    processor = f"{_processor()} ({available_cores()} cores)"
+    return processor if device == "cpu" else f"{device} of {processor}"
+
+
+def available_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that decide numbers, by name; absent ones are left out."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def reset_peak_memory(device: str) -> None:
+    """Begin a new measurement of ``peak_memory``; without effect on a CPU, whose peak is that of the process."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory(device: str) -> tuple[int | None, str]:
+    """Bytes at the peak and, where they cannot be had, why not: of CUDA since ``reset_peak_memory``, else of this process or its largest child."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated(device), ""
+    try:
+        import resource
+    except ImportError:
+        return None, "this operating system does not report it"
+    unit = 1 if sys.platform == "darwin" else 1024
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) * unit, ""
+
+
+def code_sha256(cls: type) -> str | None:
+    """SHA-256 of the source file that defines ``cls``; None where there is none (a class made at run time)."""
+    try:
+        source = inspect.getsourcefile(cls)
+        return None if source is None else hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    except (OSError, TypeError):
+        return None
