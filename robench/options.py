@@ -29,6 +29,8 @@ class TrainingOptions(Options):
     warmup_fraction: float = Field(0.06, ge=0, lt=1, description="Share of all steps over which the learning rate rises linearly.")
     patience: int = Field(20, ge=1, description="Epochs without a better dev score before training stops.", json_schema_extra={"unit": "epochs"})
     max_gradient_norm: float | None = Field(None, gt=0, description="Clip the global gradient norm here; none in the paper.")
+    dev_examples: int = Field(1000, ge=1, description="Dev examples at most (balanced) that select the epoch by accuracy under the convex-hull attack.")
+    train_examples: int | None = Field(None, ge=1, description="Train on this many examples (balanced, those with the smallest ids); all unless given.")
 
 
 AnyOptions = TypeVar("AnyOptions", bound=Options)

@@ -2,12 +2,109 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import get_ident
+from typing import Any
+
+import torch
 from torch import Tensor, nn
+
+from robench.errors import UsageError
 
 
 class TextClassifier(nn.Module):
-    """Placeholder of the interface; see its author's version."""
+    """Encoder, feature and head (RIFT paper, appendix A.1: "a MLP that has two linear layers with relu activation after the first").
+
+    The feature is the encoder's ``pooler_output`` where it has a pooler (BERT, RoBERTa, ALBERT), else the last layer's first token
+    (DistilBERT, ELECTRA, DeBERTa). Convex mixtures of words enter as outputs of the embedding layer, after its LayerNorm: a hook on
+    ``encoder.embeddings`` hands them over in place of what the layer would have computed, so no model code is copied.
+
+    Args:
+        encoder: any encoder whose embedding layer is a module called ``embeddings``.
+        classes: number of labels (>= 2).
+        hidden: width of the head's hidden layer.
+
+    Raises:
+        UsageError: the encoder has no module ``embeddings``.
+    """
+
+    def __init__(self, encoder: Any, classes: int, hidden: int = 256) -> None:
+        super().__init__()
+        embeddings = getattr(encoder, "embeddings", None)
+        if not isinstance(embeddings, nn.Module):
+            raise UsageError(
+                f"Encoder '{type(encoder).__name__}' has no module 'embeddings', where word mixtures are put in. "
+                "Choose an encoder of the BERT kind (BERT, RoBERTa, DistilBERT, ELECTRA, ALBERT, DeBERTa)."
+            )
+        self.encoder = encoder
+        size = int(encoder.config.hidden_size)
+        self.head = nn.Sequential(nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, classes))
+        self.classes = classes
+        self.feature_size = size
+        self._embedding_takes = frozenset(inspect.signature(embeddings.forward).parameters)
+        self._encoder_takes = frozenset(inspect.signature(encoder.forward).parameters)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """Logits, ``(batch, classes)``."""
-        raise AssertionError
+        """Logits, ``(batch, classes)``, of token ids ``(batch, tokens)``."""
+        return self.classify(self.features(input_ids, attention_mask, token_type_ids))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits of features, ``(batch, size) -> (batch, classes)``; fp32 under autocast too, so that losses are."""
+        logits: Tensor = self.head(features)
+        return logits.float()
+
+    def features(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """The feature of each row, ``(batch, size)``."""
+        types = {"token_type_ids": token_type_ids} if token_type_ids is not None and "token_type_ids" in self._encoder_takes else {}
+        return _pooled(self.encoder(input_ids=input_ids, attention_mask=attention_mask, **types))
+
+    def embed(self, input_ids: Tensor, token_type_ids: Tensor | None = None, attention_mask: Tensor | None = None) -> Tensor:
+        """Output of the embedding layer (words, positions, types, LayerNorm, dropout in train mode), ``(batch, tokens, embedding size)``.
+
+        Args:
+            attention_mask: only DeBERTa's embedding layer reads it (it zeroes padding); without it every token counts as real.
+        """
+        inputs: dict[str, Tensor] = {"input_ids": input_ids}
+        if token_type_ids is not None and "token_type_ids" in self._embedding_takes:
+            inputs["token_type_ids"] = token_type_ids
+        if "mask" in self._embedding_takes:
+            inputs["mask"] = attention_mask if attention_mask is not None else torch.ones_like(input_ids)
+        output: Tensor = self.encoder.embeddings(**inputs)
+        return output
+
+    def features_from_embeddings(self, embeddings: Tensor, attention_mask: Tensor) -> Tensor:
+        """Features of rows given as embedding-layer outputs, ``(batch, tokens, embedding size) -> (batch, size)``; differentiable in them."""
+        ids = attention_mask.new_zeros(attention_mask.shape, dtype=torch.long)
+        with _standing_in(self.encoder.embeddings, embeddings):
+            return _pooled(self.encoder(input_ids=ids, attention_mask=attention_mask))
+
+
+def _pooled(output: Any) -> Tensor:
+    pooled = getattr(output, "pooler_output", None)
+    feature: Tensor = pooled if pooled is not None else output.last_hidden_state[:, 0]
+    return feature
+
+
+@contextmanager
+def _standing_in(layer: nn.Module, embeddings: Tensor) -> Iterator[None]:
+    """Let ``layer`` answer with ``embeddings``, in this thread only.
+
+    A pre-hook hands the layer one single token, so that the answer nobody wants costs nothing.
+    """
+    owner = get_ident()
+    token = torch.zeros((1, 1), dtype=torch.long, device=embeddings.device)
+
+    def feed(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        return ((), {"input_ids": token}) if get_ident() == owner else None
+
+    def answer(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        return embeddings if get_ident() == owner else None
+
+    handles = (layer.register_forward_pre_hook(feed, with_kwargs=True), layer.register_forward_hook(answer))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

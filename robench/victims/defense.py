@@ -39,6 +39,14 @@ class Batch:
 class Defense(ABC):
     """Base of every defense. Standard fine-tuning overrides nothing.
 
+    One object lives for one training run, so it may keep state. Order of the calls: ``prepare``; ``modules``; ``optimizer``; for each epoch
+    ``batches``, and for each step ``before_loss``, ``loss``, ``penalty``; last ``finish``. Every epoch begins with torch's generators
+    re-seeded from (seed, epoch), so a run that was killed goes on as if it had not been: state that must outlive an epoch belongs into
+    ``modules`` (as parameters or buffers) or into the optimiser.
+
+    The hooks are cut so that methods stack: ``penalty``, ``prepare``, ``before_loss``, ``modules`` and ``finish`` of several defenses can be
+    called one after another; of ``loss``, ``batches`` and ``optimizer`` a stack can take one each.
+
     Class attributes:
         paper: citation of what it implements.
         deviations: where it departs from the paper or the released code, one sentence each.
@@ -56,17 +64,28 @@ class Defense(ABC):
 
     def __init__(self, options: TrainingOptions | None = None) -> None:
         self.options = options if options is not None else type(self).Options()
+        self.figures: dict[str, Tensor] = {}
+        """Named parts of the last step's loss, detached scalars; the loop averages them over an epoch into ``training.json``."""
 
     def prepare(self, model: TextClassifier) -> None:
         """Called once before the first step, with the freshly initialised model on its device: copy a teacher, swap layers, and so on."""
 
     def modules(self) -> Iterable[nn.Module]:
-        """Trainable parts of the defense's own (projection heads); they join the optimiser and the resume checkpoint, not the victim."""
+        """Parts of the defense's own (projection heads, memories) with their buffers.
+
+        They join the optimiser (those parameters that ask for gradients) and the resume checkpoint, not the victim.
+        """
         return ()
 
     def batches(self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[Sequence[int]] | None:
         """One epoch's batches as lists of indices into the training examples; None takes the loop's own (shuffled, bucketed by length)."""
         return None
+
+    def before_loss(self, model: TextClassifier, batch: Batch) -> None:
+        """Called at the beginning of each step, before ``loss``: measure what the optimiser is to know, such as ROSE's saliency of each tensor.
+
+        Use ``torch.autograd.grad`` rather than ``backward``: the parameters' ``.grad`` must stay empty.
+        """
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
         """Scalar loss of one step: mean cross-entropy unless overridden."""
@@ -74,6 +93,16 @@ class Defense(ABC):
 
         return cross_entropy(model(batch.input_ids, batch.attention_mask, batch.token_type_ids), batch.labels)
 
+    def penalty(self, model: TextClassifier, batch: Batch) -> Tensor | None:
+        """A scalar to be added to whatever the loss is (a pull towards the pre-trained weights, a smoothness term); None adds nothing."""
+        return None
+
     def optimizer(self, groups: Sequence[Mapping[str, Any]]) -> Optimizer | None:
         """Build the optimiser from parameter groups (each with its ``params``, ``lr`` and ``weight_decay``); None takes AdamW."""
         return None
+
+    def finish(self, model: TextClassifier) -> None:
+        """Called once with the selected weights loaded, before the victim is saved: put back the layers that ``prepare`` swapped.
+
+        Afterwards the encoder must be a plain one of its family again.
+        """

@@ -1,12 +1,16 @@
-"""Which encoders have a short name here, and which training settings their size asks for."""
+"""Which encoders have a short name here, which training settings their size asks for, and how one is loaded."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+from robench.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -53,3 +57,96 @@ ENCODERS = {
 def find_encoder(name: str) -> EncoderInfo:
     """The named encoder, or, for any other hub id or folder, one without recommendations."""
     return ENCODERS.get(name, EncoderInfo(name, name))
+
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "spm.model")
+WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+def fingerprint(info: EncoderInfo) -> str:
+    """SHA-256 over an encoder's configuration, tokenizer and weights, the same from a folder and from the hub (whose files it fetches).
+
+    Raises:
+        UsageError: there is no such folder or hub id, or it holds no weights.
+    """
+    weights = next((name for name in WEIGHT_FILES if _resolve(info, name, required=False) is not None), None)
+    config = _resolve(info, "config.json")
+    if weights is None:
+        raise UsageError(f"Encoder '{info.name}' has no weights: none of {', '.join(WEIGHT_FILES)} in '{info.location}'.")
+    tokenizer = [path for path in (_resolve(info, name, required=False) for name in TOKENIZER_FILES) if path is not None]
+    index = _resolve(info, weights)
+    shards = [_resolve(info, shard) for shard in sorted(_shards(index))]
+    digest = hashlib.sha256()
+    for path in (config, *tokenizer, index, *shards):
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _shards(path: Path) -> set[str]:
+    return set(json.loads(path.read_text())["weight_map"].values()) if path.name.endswith(".index.json") else set()
+
+
+def _resolve(info: EncoderInfo, file: str, required: bool = True) -> Any:
+    """Path of one of the encoder's files, fetched from the hub where it is not a folder; None for an optional one that is missing."""
+    folder = Path(info.location)
+    if folder.is_dir():
+        path = folder / file
+        if path.is_file() or not required:
+            return path if path.is_file() else None
+        raise UsageError(f"Encoder '{info.name}': there is no '{file}' in the folder '{folder}'.")
+    from transformers.utils import cached_file
+
+    try:
+        found = cached_file(info.location, file, _raise_exceptions_for_missing_entries=required)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"Encoder '{info.name}' is neither a folder nor to be had from the Hugging Face hub ({first_line(error)}). Check the name, or give a local folder."
+        ) from error
+    return None if found is None else Path(found)
+
+
+def choose_attention(encoder: Any, device: str, precision: str) -> None:
+    """Set the attention that is fastest here: plain matrix products in bf16 on a CPU, torch's fused attention everywhere else.
+
+    Measured for 2 layers x 128, batch 32, on two Zen-4 cores (``docs/decisions/0003-training.md``). Encoders without fused attention keep theirs.
+    """
+    eager = precision == "bf16" and device.startswith("cpu")
+    if getattr(encoder, "_supports_sdpa", False):
+        encoder.set_attn_implementation("eager" if eager else "sdpa")
+
+
+def load_encoder(info: EncoderInfo) -> Any:
+    """The bare encoder with its pre-trained weights in fp32, in eval mode as transformers returns it.
+
+    Layers that the files do not hold (a pooler) are drawn from torch's global generator.
+
+    Raises:
+        UsageError: it cannot be found or read.
+    """
+    from transformers import AutoModel
+
+    _resolve(info, "config.json")
+    try:
+        encoder = AutoModel.from_pretrained(info.location, dtype="float32")
+    except Exception as error:  # transformers, safetensors and torch raise what they like on a broken file
+        raise UsageError(f"Encoder '{info.name}' cannot be loaded from '{info.location}' ({first_line(error)}). Check or replace its files.") from error
+    encoder.config._name_or_path = info.name  # what is saved later must not name this machine's folders
+    return encoder
+
+
+def load_tokenizer(info: EncoderInfo) -> Any:
+    """The encoder's tokenizer; raises UsageError when it cannot be found or read."""
+    from transformers import AutoTokenizer
+
+    _resolve(info, "config.json")
+    try:
+        return AutoTokenizer.from_pretrained(info.location)
+    except Exception as error:
+        raise UsageError(f"The tokenizer of encoder '{info.name}' cannot be loaded from '{info.location}' ({first_line(error)}).") from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message without its full stop, to be put into a sentence of our own."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,43 @@
+"""What defenses that train on word mixtures share: their options, the pair of features and the invariance term of Eq. 9 (RIFT paper)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import kl_div, log_softmax
+
+from robench.options import TrainingOptions
+from robench.victims.convex_hull import lay_out, maximise, mix
+
+if TYPE_CHECKING:
+    from robench.victims.classifier import TextClassifier
+    from robench.victims.defense import Batch
+
+
+class AdversarialOptions(TrainingOptions):
+    """Options of every defense that trains on the convex hull of word substitutions."""
+
+    beta: float = Field(10.0, ge=0, description="Weight of KL(clean || adversarial) in Eq. 9.")
+    hull_steps: int = Field(10, ge=1, description="Steps of the inner maximisation (Eq. 8).", json_schema_extra={"unit": "steps"})
+    hull_learning_rate: float = Field(1.0, gt=0, description="Adam's rate on the logits of the mixture weights.")
+
+
+def feature_pair(model: TextClassifier, batch: Batch, options: AdversarialOptions) -> tuple[Tensor, Tensor]:
+    """Features ``(batch, size)`` of the texts as they are and of the worst mixtures of their words (Eq. 8), both with gradients.
+
+    The mixture weights are found in eval mode and detached; the two forward passes are in the model's own mode, with independent dropout.
+    """
+    layout = lay_out(batch)
+    weights = maximise(model, batch, steps=options.hull_steps, learning_rate=options.hull_learning_rate, layout=layout)
+    adversarial = model.features_from_embeddings(mix(model, batch, weights, layout), batch.attention_mask)
+    return model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids), adversarial
+
+
+def invariance(clean: Tensor, adversarial: Tensor) -> Tensor:
+    """KL(clean || adversarial) of logits ``(batch, classes)``, mean over the batch, in nats.
+
+    The clean side is not detached, as in TRADES and in the release: both predictions are drawn together.
+    """
+    return kl_div(log_softmax(adversarial, -1), log_softmax(clean, -1), reduction="batchmean", log_target=True)

@@ -1,0 +1,142 @@
+"""FitRequest: everything that decides what a victim becomes, as one frozen value with a key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from robench.errors import UsageError
+from robench.options import TrainingOptions, build_options
+from robench.registry import DEFENSES, TASKS
+from robench.victims.defense import Defense
+from robench.victims.encoders import EncoderInfo, find_encoder, fingerprint
+
+if TYPE_CHECKING:
+    from robench.protocol import Protocol
+    from robench.tasks.base import Example, Splits, Task
+    from robench.text.substitutions import SubstitutionSet
+
+TRAINING_REVISION = 1
+"""Raised whenever a change of the code changes what the same request trains."""
+
+Precision = Literal["fp32", "bf16"]
+
+
+def build_defense(name: str, task: str, encoder: EncoderInfo, options: Mapping[str, Any]) -> Defense:
+    """Make a defense with its options resolved: class defaults < ``task_defaults[task]`` < ``encoder.recommended`` < ``options``.
+
+    Raises:
+        UsageError: an unknown defense, an unknown option or a value that it does not take.
+    """
+    cls = DEFENSES.get(name)
+    values = {**cls.task_defaults.get(task, {}), **encoder.recommended, **options}
+    return cls(build_options(cls.Options, values, f"defense '{name}'"))
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """One training run.
+
+    Attributes:
+        defense, task: registered names.
+        splits: the task's examples; ``test`` is never read.
+        encoder: short name, hub id or folder.
+        protocol: decides words, tokens and lookup.
+        substitutions: the task's set; None trains without the convex-hull metric (and refuses defenses that need substitutes).
+        seed: of everything random.
+        options: the user's, over all defaults.
+        precision: of the forward passes in training, ``"bf16"`` by autocast; weights and optimiser are fp32 in any case.
+        device: a torch device string.
+        tracker: an Accelerate tracker's name (``"tensorboard"``), or None.
+    """
+
+    defense: str
+    task: str
+    splits: Splits
+    encoder: str
+    protocol: Protocol
+    substitutions: SubstitutionSet | None
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    precision: Precision = "fp32"
+    device: str = "cpu"
+    tracker: str | None = None
+
+    @cached_property
+    def info(self) -> EncoderInfo:
+        """The encoder, looked up."""
+        return find_encoder(self.encoder)
+
+    @cached_property
+    def task_class(self) -> type[Task]:
+        """The task, looked up."""
+        return TASKS.get(self.task)
+
+    @cached_property
+    def resolved(self) -> TrainingOptions:
+        """The options that the run will have."""
+        return self.build().options
+
+    def build(self) -> Defense:
+        """A fresh defense for one run; raises UsageError when the request does not fit together."""
+        defense = build_defense(self.defense, self.task, self.info, self.options)
+        if defense.substitutes and self.substitutions is None:
+            raise UsageError(f"Defense '{self.defense}' trains on substitutions, and none were given for task '{self.task}'. Name a substitution set.")
+        return defense
+
+    def ingredients(self) -> dict[str, Any]:
+        """All that decides the result, as plain JSON; the device and the test examples do not."""
+        from robench.text.words import splitter_version
+
+        splits, task = self.splits, self.task_class
+        return {
+            "revision": TRAINING_REVISION,
+            "defense": self.defense,
+            "options": self.resolved.model_dump(mode="json"),
+            "task": self.task,
+            "labels": list(task.labels),
+            "attackable": task.attackable,
+            "max_tokens": task.max_tokens,
+            "splitter": splitter_version(),
+            "train": examples_digest(splits.train),
+            "dev": examples_digest(splits.dev),
+            "train_pool": splits.train_pool,
+            "encoder": self.encoder_label,
+            "encoder_sha256": self._fingerprint,
+            "protocol": asdict(self.protocol),
+            "substitutions_sha256": None if self.substitutions is None else self.substitutions.sha256,
+            "seed": self.seed,
+            "precision": self.precision,
+        }
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint(self.info)
+
+    @property
+    def encoder_label(self) -> str:
+        """The encoder's name without folders, fit for a file name."""
+        return self.encoder.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 (hex) of ``ingredients``: equal keys, equal victims."""
+        text = json.dumps(self.ingredients(), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def folder_name(self) -> str:
+        """``<defense>-<task>-<encoder>-s<seed>-<first 8 of the key>``."""
+        return f"{self.defense}-{self.task}-{self.encoder_label}-s{self.seed}-{self.key[:8]}"
+
+
+def examples_digest(examples: Sequence[Example]) -> str:
+    """SHA-256 over ids and labels in their order; an id is itself a hash of its texts."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(f"{example.id}\t{example.label}\n".encode())
+    return digest.hexdigest()

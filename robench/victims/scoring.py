@@ -1,0 +1,59 @@
+"""Dev scores: clean accuracy and accuracy under the convex-hull attack, the paper's rule for picking an epoch (appendix A.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from robench.victims.convex_hull import evaluating, harden, maximise
+
+if TYPE_CHECKING:
+    from robench.victims.classifier import TextClassifier
+    from robench.victims.data import EncodedExamples
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Accuracies in [0, 1].
+
+    Attributes:
+        clean: on the texts as they are.
+        hull: share of texts that are classified right both as they are and as the convex-hull attack's discrete text; None without substitutes.
+    """
+
+    clean: float
+    hull: float | None
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What is compared: accuracy under attack, ties broken by clean accuracy."""
+        return (self.clean if self.hull is None else self.hull, self.clean)
+
+
+def score(model: TextClassifier, examples: EncodedExamples, batch_size: int, device: torch.device | str, *, hull: bool, seed: int) -> Scores:
+    """Ask ``model`` (in eval mode meanwhile) about ``examples``.
+
+    The attack is the release's: ten steps on the mixture weights against the true label, then at every position the word of largest weight.
+
+    Args:
+        hull: whether to attack at all.
+        seed: of the attack's starting points; torch's global generators are left alone.
+    """
+    order = np.argsort(examples.lengths, kind="stable").tolist()
+    generator = torch.Generator(device=device).manual_seed(seed)
+    clean = held = 0
+    with evaluating(model):
+        for start in range(0, len(order), batch_size):
+            batch = examples.batch(order[start : start + batch_size], device, substitutes=hull)
+            with torch.no_grad():
+                right = model(batch.input_ids, batch.attention_mask, batch.token_type_ids).argmax(-1) == batch.labels
+            clean += int(right.sum())
+            if hull:
+                attacked = harden(batch, maximise(model, batch, labels=True, generator=generator))
+                with torch.no_grad():
+                    right &= model(attacked.input_ids, attacked.attention_mask, attacked.token_type_ids).argmax(-1) == batch.labels
+                held += int(right.sum())
+    return Scores(clean / len(examples), held / len(examples) if hull else None)

@@ -1,0 +1,204 @@
+"""Victim: a fine-tuned classifier with its tokenisation, asked in one place, kept in the Hugging Face layout."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from robench.errors import RobenchError
+from robench.protocol import Protocol, get_protocol
+from robench.text.encoding import FieldEncoder
+from robench.text.words import WordTable, split_words
+from robench.victims.classifier import TextClassifier
+from robench.victims.data import pad_rows
+from robench.victims.encoders import choose_attention
+
+SCHEMA = 1
+CARD = "victim.json"
+HEAD = "head.safetensors"
+LOG = "training.json"
+TEXTS_AT_ONCE = 32
+_NOT_HASHED = {CARD, LOG}
+
+
+class Victim:
+    """What attacks attack: texts or token ids in, probabilities out; always in eval mode.
+
+    Args:
+        model: moved to ``device`` and put in eval mode.
+        tokenizer: the encoder's.
+        card: what ``victim.json`` holds: ``name, task, labels, attackable, fields, max_tokens, protocol, hidden`` and where it came from.
+        device: a torch device string.
+
+    Attributes:
+        table, encoder_fields: words -> token ids -> rows, as the protocol says.
+        protocol, task, labels, attackable, name, sha256: of the card; ``sha256`` is that of the weight files, empty before ``save``.
+        search_precision: ``"fp32"``, or ``"bf16"`` to have ``logits`` run under autocast; ``probs_of_texts`` is fp32 whatever it says.
+    """
+
+    def __init__(self, model: TextClassifier, tokenizer: Any, card: Mapping[str, Any], device: str = "cpu") -> None:
+        self.model = model.to(device).eval()
+        self.tokenizer = tokenizer
+        self.card = dict(card)
+        self.device = device
+        self.protocol: Protocol = get_protocol(card["protocol"])
+        self.name: str = card["name"]
+        self.task: str = card["task"]
+        self.labels: tuple[str, ...] = tuple(card["labels"])
+        self.attackable: str = card["attackable"]
+        self.sha256: str = card.get("sha256", "")
+        self.table, self.encoder_fields = build_reader(tokenizer, self.protocol, card["fields"], self.attackable, card["max_tokens"])
+        self.search_precision: Literal["fp32", "bf16"] = "fp32"
+        choose_attention(model.encoder, device, "fp32")
+
+    def logits(self, ids: NDArray[np.integer[Any]], lengths: NDArray[np.integer[Any]], types: NDArray[np.integer[Any]] | None = None) -> NDArray[np.float32]:
+        """The one place where the model is asked.
+
+        Args:
+            ids: ``(batch, tokens)`` token ids, special tokens included, filled up on the right with ``table.pad_id``.
+            lengths: ``(batch,)`` tokens of each row.
+            types: ``(batch, tokens)`` or ``(tokens,)`` token types, None for none.
+
+        Returns:
+            ``(batch, classes)``. The last bits of a row can depend on how many rows are asked together: ask in canonical shapes where that matters.
+        """
+        return self._ask(ids, lengths, types, self.search_precision)
+
+    def _ask(
+        self, ids: NDArray[np.integer[Any]], lengths: NDArray[np.integer[Any]], types: NDArray[np.integer[Any]] | None, precision: str
+    ) -> NDArray[np.float32]:
+        inputs = torch.as_tensor(np.asarray(ids, dtype=np.int64), device=self.device)
+        mask = torch.arange(inputs.shape[1], device=self.device) < torch.as_tensor(np.asarray(lengths, dtype=np.int64), device=self.device)[:, None]
+        token_types = None
+        if types is not None and self.protocol.pair_segments:
+            token_types = torch.as_tensor(np.broadcast_to(np.asarray(types, dtype=np.int64), inputs.shape).copy(), device=self.device)
+        self.model.eval()
+        with torch.inference_mode(), torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            logits = self.model(inputs, mask.long(), token_types)
+        result: NDArray[np.float32] = logits.float().cpu().numpy()
+        return result
+
+    def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
+        """Probabilities from the strings up, in fp32 whatever ``search_precision`` says, ``(texts, classes)``: the verdict.
+
+        Args:
+            texts: every field of each text by name.
+        """
+        parts = [self._probs(texts[start : start + TEXTS_AT_ONCE]) for start in range(0, len(texts), TEXTS_AT_ONCE)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)), dtype=np.float32)
+
+    def _probs(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
+        rows = [self.encoder_fields.row({name: split_words(text) for name, text in fields.items()}) for fields in texts]
+        ids, types = pad_rows([row.ids for row in rows], self.table.pad_id), pad_rows([row.types for row in rows], 0)
+        return softmax(self._ask(ids, np.asarray([len(row.ids) for row in rows]), types, "fp32"))
+
+    def predict(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.intp]:
+        """Index of the likeliest label of each text, ``(texts,)``."""
+        best: NDArray[np.intp] = self.probs_of_texts(texts).argmax(-1)
+        return best
+
+    def save(self, folder: Path) -> None:
+        """Write encoder, tokenizer, head and card into ``folder`` (made if need be); sets ``sha256``. Not atomic: see ``training.fit``."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.model.encoder.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+            save_file({name: tensor.contiguous().cpu() for name, tensor in self.model.head.state_dict().items()}, folder / HEAD)
+            files = {path.name: _file_hash(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name not in _NOT_HASHED}
+            self.sha256 = weights_hash(files)
+            self.card |= {"schema": SCHEMA, "hidden": self.model.head[0].out_features, "sha256": self.sha256, "files": files}
+            (folder / CARD).write_text(json.dumps(self.card, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise RobenchError(f"The victim could not be written to '{folder}' ({error}). Free some space or choose another --out.") from error
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Victim:
+        """Read a victim that ``save`` wrote; never asks the network.
+
+        Raises:
+            RobenchError: a file is missing, torn or not what the card says; the sentence names it.
+        """
+        card = _read_card(folder)
+        for name, expected in card["files"].items():
+            path = folder / name
+            if not path.is_file():
+                raise RobenchError(f"The victim in '{folder}' has lost its file '{name}'. {_REMEDY}")
+            if _file_hash(path) != expected:
+                raise RobenchError(f"'{path}' is damaged: its SHA-256 is not the one that '{CARD}' holds. {_REMEDY}")
+        try:
+            return cls(_read_model(folder, card), _read_tokenizer(folder), card, device)
+        except RobenchError:
+            raise
+        except Exception as error:  # transformers and safetensors raise what they like
+            raise RobenchError(
+                f"The victim in '{folder}' cannot be loaded ({str(error).splitlines()[0] if str(error) else type(error).__name__}). {_REMEDY}"
+            ) from error
+
+
+_REMEDY = "Delete that folder, or train again with --retrain."
+
+
+def build_reader(tokenizer: Any, protocol: Protocol, fields: Sequence[str], attackable: str, max_tokens: int) -> tuple[WordTable, FieldEncoder]:
+    """How a victim reads: words -> token ids, and fields -> one row of at most ``max_tokens`` tokens."""
+    table = WordTable(tokenizer, protocol.tokens)
+    return table, FieldEncoder(table, fields, attackable, max_tokens, segments=protocol.pair_segments)
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of logits ``(…, classes)``, computed in double precision."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    result: NDArray[np.float32] = (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return result
+
+
+def weights_hash(files: Mapping[str, str]) -> str:
+    """One SHA-256 for a victim's weights, from those of its safetensors files."""
+    lines = "".join(f"{name} {digest}\n" for name, digest in sorted(files.items()) if name.endswith(".safetensors"))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    path = folder / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"name", "task", "labels", "attackable", "fields", "max_tokens", "protocol", "hidden", "sha256", "files"} - set(card)
+    except FileNotFoundError as error:
+        raise RobenchError(f"'{folder}' holds no victim: there is no '{CARD}'.") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise RobenchError(f"'{path}' is damaged ({error}). {_REMEDY}") from error
+    if card.get("schema") != SCHEMA:
+        raise RobenchError(f"'{path}' has schema {card.get('schema')!r}, this robench reads {SCHEMA}. {_REMEDY}")
+    if missing:
+        raise RobenchError(f"'{path}' lacks {', '.join(sorted(missing))}. {_REMEDY}")
+    result: dict[str, Any] = card
+    return result
+
+
+def _read_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
+    from safetensors.torch import load_file
+    from transformers import AutoModel
+
+    encoder = AutoModel.from_pretrained(folder, local_files_only=True, dtype="float32")
+    model = TextClassifier(encoder, len(card["labels"]), card["hidden"])
+    model.head.load_state_dict(load_file(folder / HEAD))
+    return model
+
+
+def _read_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
