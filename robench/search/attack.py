@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from robench.options import Options
+from robench import options as plain
 from robench.search.space import Choice, Oracle, SearchSpace
 
 
@@ -36,14 +36,16 @@ class Trial(BaseModel):
     """One example under one attack, as it is appended to the run's file.
 
     ``asked`` counts the questions a search put, ``forwarded`` the rows that had to go through the victim (repeats within an example are
-    answered from memory). ``prediction`` is the victim's class on the clean text, ``adversarial_prediction`` on the returned one.
+    answered from memory). ``prediction`` is the victim's class on the clean text (None only where the victim broke on it),
+    ``adversarial_prediction`` on the returned one. ``seconds`` is this example's share of the run: its own search's time and, of each pooled
+    forward, the share of its rows. ``problem`` says what went wrong, or what the core did not believe.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     id: str
     verdict: Verdict
     label: int
-    prediction: int
+    prediction: int | None
     adversarial_prediction: int | None = None
     changes: tuple[Change, ...] = ()
     asked: int = 0
@@ -67,11 +69,11 @@ class Attack(ABC):
     access: ClassVar[Literal["probabilities", "labels", "gradients"]] = "probabilities"
     language_model: ClassVar[bool] = True
 
-    class Options(Options):
+    class Options(plain.Options):
         """This attack's options; override with a subclass of ``robench.Options``."""
 
-    def __init__(self, options: Options | None = None) -> None:
-        self.options = options if options is not None else type(self).Options()
+    def __init__(self, options: plain.Options | None = None) -> None:
+        self.options: plain.Options = options if options is not None else type(self).Options()
 
     @abstractmethod
     def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:

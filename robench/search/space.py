@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -39,23 +41,24 @@ class SearchSpace:
             if position >= self.visible and len(options) > 1:
                 raise ValueError(f"position {position} is beyond the victim's window ({self.visible} words) and must have no substitutes")
 
-    @property
+    @cached_property
     def sizes(self) -> NDArray[np.int16]:
-        """``(words,)``: how many options each position has, the original included (>= 1)."""
-        return np.fromiter((len(options) for options in self.options), dtype=np.int16, count=len(self.options))
+        """``(words,)``: how many options each position has, the original included (>= 1). Read-only."""
+        sizes = np.fromiter((len(options) for options in self.options), dtype=np.int16, count=len(self.options))
+        sizes.setflags(write=False)
+        return sizes
 
-    @property
+    @cached_property
     def positions(self) -> NDArray[np.intp]:
-        """Indices of the positions with more than one option, ascending."""
-        return np.flatnonzero(self.sizes > 1)
+        """Indices of the positions with more than one option, ascending. Read-only."""
+        positions = np.flatnonzero(self.sizes > 1)
+        positions.setflags(write=False)
+        return positions
 
-    @property
+    @cached_property
     def cardinality(self) -> int:
-        """Number of texts in the space, the original included: an exact (possibly huge) integer."""
-        total = 1
-        for options in self.options:
-            total *= len(options)
-        return total
+        """Number of choices in the space, the original included: an exact (possibly huge) integer."""
+        return prod(len(options) for options in self.options)
 
     def original(self) -> Choice:
         """The choice that leaves the text as it is."""

@@ -1,0 +1,70 @@
+"""PWWS: probability-weighted word saliency (Ren et al., ACL 2019), over the substitution set of RIFT's evaluation."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
+
+BLOCK = 8
+"""Steps of the final walk asked at once."""
+
+
+@ATTACKS.register("pwws")
+class Pwws(Attack):
+    """One substitute a position, chosen on the original text; applied in the order of saliency times drop until the prediction changes.
+
+    Saliency of word i: p_y(x) - p_y(x with the unknown token at i), softmax over all visible words. Best substitute of i: the largest drop of p_y on the
+    original text. Positions are changed cumulatively in descending order of softmax(saliency)_i x drop_i, also where the drop is not positive.
+    """
+
+    paper = "Ren et al., Generating Natural Language Adversarial Examples through Probability Weighted Word Saliency, ACL 2019"
+    deviations = (
+        "Substitutes come from the task's substitution set instead of WordNet and named entities, as in RIFT (Dong et al. 2021, 3.1).",
+        "The word whose saliency is asked becomes the unknown token, as Ren et al. state; the RIFT release puts the ordinary word 'NULL' there.",
+        "The final walk is asked in blocks of up to 8 steps, so up to 7 questions beyond the change are counted; the text found is the same.",
+    )
+    language_model = False
+
+    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+        """See ``Attack.search``; draws nothing from ``rng``."""
+        if not len(space.positions):
+            return None
+        clean = oracle.probs(space.original()[None])[0, label]
+        visible = np.arange(min(space.visible, len(space.words)))
+        saliency = clean - oracle.probs_without(space.original(), visible)[:, label]
+        best, drop = _best_substitutes(space, oracle, label, clean)
+        score = _softmax(saliency)[space.positions] * drop
+        walk = _walk(space, best, np.argsort(-score, kind="stable"))
+        for start in range(0, len(walk), BLOCK):
+            block = walk[start : start + BLOCK]
+            changed = np.flatnonzero(oracle.probs(block).argmax(axis=1) != label)
+            if len(changed):
+                return np.array(block[changed[0]])
+        return None
+
+
+def _best_substitutes(space: SearchSpace, oracle: Oracle, label: int, clean: np.float32) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+    """For each substitutable position its best option (never the original) and how far that lowers p_y; all of them in one question."""
+    counts = space.sizes[space.positions].astype(np.intp) - 1
+    starts = np.cumsum(counts) - counts
+    options = (np.arange(counts.sum()) - np.repeat(starts, counts) + 1).astype(np.int16)
+    choices = np.zeros((len(options), len(space.words)), dtype=np.int16)
+    choices[np.arange(len(options)), np.repeat(space.positions, counts)] = options
+    drops = np.float64(clean) - oracle.probs(choices)[:, label].astype(np.float64)
+    best = np.array([start + int(drops[start : start + count].argmax()) for start, count in zip(starts.tolist(), counts.tolist(), strict=True)])
+    return options[best], drops[best]
+
+
+def _walk(space: SearchSpace, best: NDArray[np.int16], order: NDArray[np.intp]) -> NDArray[np.int16]:
+    """``(positions, words)``: row k has the first k + 1 positions of ``order`` changed."""
+    walk = np.zeros((len(order), len(space.words)), dtype=np.int16)
+    for step, index in enumerate(order.tolist()):
+        walk[step:, space.positions[index]] = best[index]
+    return walk
+
+
+def _softmax(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    powers = np.exp(values.astype(np.float64) - values.max())
+    return np.asarray(powers / powers.sum())

@@ -1,0 +1,201 @@
+"""Pooling: rows of many searches become full forwards of one length each.
+
+The same answer whatever the packing. A row's padded length is a function of the row alone, and a forward has at least ``Shapes.floor`` rows:
+measured on a CPU in fp32 (BERT shapes 2 x 128 and 4 x 256, 8 to 256 tokens, torch 2.13), a row's logits are then bitwise independent of how many
+rows go with it, of which rows these are and of its place among them; with one to three rows they differ in the last bits, because matrix
+products that narrow take another kernel. ``tests/contract/test_packing.py`` asks that of the machine it runs on. On a GPU the kernel depends on
+more than that, so forwards there always have the same number of rows for one length.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from robench.search.port import Candidates, SearchVictim
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Which shapes forwards have.
+
+    Attributes:
+        tokens: tokens of a full forward. A CPU core is busy at about 1,600 (64 rows of 24, 16 of 100, 8 of 250) and loses to its caches beyond.
+        most: rows at most, however short.
+        floor: rows at least; missing ones are copies of the first row.
+        fixed: whether every forward is filled up to its full number of rows.
+    """
+
+    tokens: int = 1600
+    most: int = 64
+    floor: int = 8
+    fixed: bool = False
+
+    @classmethod
+    def of(cls, device: str) -> Shapes:
+        """The shapes that suit a device. The figures for GPUs are estimates."""
+        return cls() if device.startswith("cpu") else cls(tokens=32768, most=512, fixed=True)
+
+    def padded(self, lengths: NDArray[np.int32], longest: int) -> NDArray[np.int32]:
+        """``(batch,)`` -> ``(batch,)``: exact up to 32 tokens, then up to the next multiple of 2, 4, 8, at most ``longest``: at most 1/16 is padding."""
+        step = np.where(lengths <= 32, 1, np.where(lengths <= 64, 2, np.where(lengths <= 128, 4, 8)))
+        return np.minimum(-(-lengths // step) * step, longest).astype(np.int32)
+
+    def rows(self, length: int) -> int:
+        """Rows of a full forward of ``length`` tokens."""
+        return max(self.floor, min(self.most, self.tokens // length))
+
+    def filled(self, rows: int, length: int) -> int:
+        """Rows that a forward with ``rows`` real ones is filled up to."""
+        return self.rows(length) if self.fixed else max(rows, self.floor)
+
+
+class Question:
+    """Rows that one search waits for.
+
+    Attributes:
+        asker: whose search it is.
+        answers: ``(rows, classes)``, filled as forwards come back.
+        missing: rows without an answer yet.
+        seconds: this question's share of the forwards so far.
+        failure: why the victim could not answer.
+    """
+
+    __slots__ = ("answers", "asker", "failure", "missing", "rows", "seconds")
+
+    def __init__(self, asker: Any, rows: int) -> None:
+        self.asker = asker
+        self.rows = rows
+        self.missing = rows
+        self.seconds = 0.0
+        self.answers: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
+        self.failure: Exception | None = None
+
+    def fill(self, at: NDArray[np.intp], logits: NDArray[np.float32], seconds: float) -> None:
+        """Take the answers of rows ``at``."""
+        if not len(self.answers):
+            self.answers = np.empty((self.rows, logits.shape[1]), dtype=np.float32)
+        self.answers[at] = logits
+        self.missing -= len(at)
+        self.seconds += seconds
+
+    def fail(self, failure: Exception) -> None:
+        """The victim broke on a row: nothing more is waited for."""
+        self.failure = failure
+        self.missing = 0
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Rows of one question that share a padded length: ``at`` their places in it, ids ``(rows, tokens)``, lengths ``(rows,)``, types ``(rows, tokens)``."""
+
+    question: Question
+    at: NDArray[np.intp]
+    ids: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+    types: NDArray[np.int8]
+
+    def cut(self, rows: int) -> _Piece:
+        """Take the first ``rows`` rows off."""
+        head = _Piece(self.question, self.at[:rows], self.ids[:rows], self.lengths[:rows], self.types[:rows])
+        self.at, self.ids, self.lengths, self.types = self.at[rows:], self.ids[rows:], self.lengths[rows:], self.types[rows:]
+        return head
+
+
+class Pool:
+    """Waiting rows by padded length, and the forwards that answer them."""
+
+    def __init__(self, victim: SearchVictim, shapes: Shapes) -> None:
+        self.victim = victim
+        self.shapes = shapes
+        self._longest = victim.encoder_fields.max_tokens
+        self._pad_id = victim.table.pad_id
+        self._waiting: dict[int, deque[_Piece]] = {}
+        self._rows: dict[int, int] = {}
+
+    def put(self, question: Question, candidates: Candidates, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
+        """Queue the rows of ``question``: ids ``(question.rows, tokens)``, lengths ``(question.rows,)``."""
+        padded = self.shapes.padded(lengths, self._longest)
+        for length in np.unique(padded).tolist():
+            at = np.flatnonzero(padded == length)
+            rows = ids if len(at) == len(ids) else ids[at]
+            rows = rows[:, :length]
+            if rows.shape[1] < length:
+                rows = np.pad(rows, ((0, 0), (0, length - rows.shape[1])), constant_values=self._pad_id)
+            self._waiting.setdefault(length, deque()).append(_Piece(question, at, rows, lengths[at], _types(candidates, lengths[at], length)))
+            self._rows[length] = self._rows.get(length, 0) + len(at)
+
+    def full(self) -> int | None:
+        """A padded length with rows for a full forward; None when there is none."""
+        return next((length for length, rows in self._rows.items() if rows >= self.shapes.rows(length)), None)
+
+    def fullest(self) -> int | None:
+        """The padded length whose waiting rows fill most of a forward; None when nothing waits."""
+        return max(self._rows, key=lambda length: self._rows[length] / self.shapes.rows(length), default=None)
+
+    def forward(self, length: int) -> list[Question]:
+        """Answer up to one full forward of that length; returns the questions with nothing missing any more, in order."""
+        pieces = self._take(length, self.shapes.rows(length))
+        try:
+            self._answer(pieces, length)
+        except Exception:
+            # One bad row, or too little memory, must not cost the others their answer: each piece by itself.
+            for piece in pieces:
+                try:
+                    self._answer([piece], length)
+                except Exception as error:
+                    piece.question.fail(error)
+        questions = dict.fromkeys(piece.question for piece in pieces)
+        return [question for question in questions if question.missing <= 0]
+
+    def forget(self, question: Question) -> None:
+        """Drop what still waits of a question (its search has ended)."""
+        for length in list(self._waiting):
+            kept = deque(piece for piece in self._waiting[length] if piece.question is not question)
+            self._waiting[length], self._rows[length] = kept, sum(len(piece.at) for piece in kept)
+            self._drop_empty(length)
+
+    def _take(self, length: int, room: int) -> list[_Piece]:
+        queue, taken = self._waiting[length], []
+        while queue and room > 0:
+            piece = queue.popleft() if len(queue[0].at) <= room else queue[0].cut(room)
+            taken.append(piece)
+            room -= len(piece.at)
+            self._rows[length] -= len(piece.at)
+        self._drop_empty(length)
+        return taken
+
+    def _drop_empty(self, length: int) -> None:
+        if not self._rows[length]:
+            del self._rows[length], self._waiting[length]
+
+    def _answer(self, pieces: list[_Piece], length: int) -> None:
+        counts = [len(piece.at) for piece in pieces]
+        ids = np.concatenate([piece.ids for piece in pieces])
+        lengths = np.concatenate([piece.lengths for piece in pieces])
+        types = np.concatenate([piece.types for piece in pieces])
+        rows, started = len(ids), perf_counter()
+        copies = self.shapes.filled(rows, length) - rows
+        if copies > 0:
+            ids, lengths, types = (np.concatenate([array, np.repeat(array[:1], copies, axis=0)]) for array in (ids, lengths, types))
+        logits = np.asarray(self.victim.logits(ids, lengths, types), dtype=np.float32)[:rows]
+        if logits.shape[0] != rows or not np.isfinite(logits).all():
+            raise ValueError(f"the victim answered {rows} rows with {logits.shape[0]}, or with numbers that are not finite")
+        share = (perf_counter() - started) / rows
+        for piece, answers in zip(pieces, np.split(logits, np.cumsum(counts)[:-1]), strict=True):
+            piece.question.fill(piece.at, answers, share * len(piece.at))
+
+
+def _types(candidates: Candidates, lengths: NDArray[np.int32], padded: int) -> NDArray[np.int8]:
+    """Token types of rows of those lengths, ``(rows, padded)``; zeros on the padding."""
+    different, which = np.unique(lengths, return_inverse=True)
+    types = np.zeros((len(different), padded), dtype=np.int8)
+    for row, length in zip(types, different.tolist(), strict=True):
+        row[:length] = candidates.types(length)
+    return types[which]

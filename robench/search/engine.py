@@ -1,0 +1,246 @@
+"""The engine: many searches at once, their questions pooled into full forwards.
+
+Each search is blocking code in a greenlet of its own. Its oracle parks it; the engine runs on with the others, and only when a length has rows for a
+full forward, or nobody can go on without one, does the victim work. New searches are let in only while that keeps forwards from being full, so
+memory does not grow with the number of examples.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from time import perf_counter
+
+import numpy as np
+from greenlet import GreenletExit, getcurrent, greenlet
+from numpy.typing import NDArray
+
+from robench.search.attack import Attack, Trial, Verdict
+from robench.search.batching import Pool, Question, Shapes
+from robench.search.judge import Ruling, clean_predictions, rule
+from robench.search.oracle import PooledOracle, SpaceExhausted
+from robench.search.port import Candidates, Job, SearchVictim
+from robench.search.space import BudgetSpent
+
+__all__ = ["Engine", "Job", "run", "stream"]
+
+BATCH = 16
+"""Jobs taken at once (one question for their clean predictions), and finished searches judged at once."""
+
+
+def run(
+    victim: SearchVictim,
+    attack: Attack,
+    attack_name: str,
+    jobs: Iterable[Job],
+    seed: int,
+    budget: int | None = None,
+    *,
+    shapes: Shapes | None = None,
+    most_live: int = 256,
+) -> Iterator[Trial]:
+    """Attack every job and yield its trial as soon as it is judged, in any order.
+
+    Args:
+        attack_name: part of every example's random stream.
+        seed: of the run; an example's stream is a function of seed, attack name and example id and of nothing else.
+        budget: rows a search may ask about, repeats included; none for no bound. A question that would exceed it is refused whole.
+        shapes: of the forwards; those that suit the victim's device unless given.
+        most_live: searches in flight at most.
+    """
+    engine = Engine(victim, attack, attack_name, seed, budget, shapes=shapes, most_live=most_live)
+    yield from engine.trials(_batches(jobs))
+
+
+def stream(seed: int, attack_name: str, example_id: str) -> np.random.Generator:
+    """The random stream of one example."""
+    digest = hashlib.sha256("\x1f".join((str(seed), attack_name, example_id)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+@dataclass(eq=False)
+class _Search:
+    """One example in flight. ``problem`` makes it an ERROR, ``note`` does not."""
+
+    job: Job
+    prediction: int
+    oracle: PooledOracle | None = None
+    thread: greenlet | None = None
+    returned: object = None
+    problem: str | None = None
+    note: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def proved(self) -> bool:
+        """Whether no text of the space fools the victim: all were answered, or the clean text is the only one."""
+        return self.job.space.cardinality == 1 or (self.oracle is not None and self.oracle.exhausted)
+
+    def trial(self, ruling: Ruling | None) -> Trial:
+        """What became of it; ``ruling`` where the core was asked to believe a choice."""
+        if self.problem is not None:
+            ruling = Ruling(Verdict.ERROR, problem=self.problem)
+        elif ruling is None:
+            ruling = Ruling(Verdict.HELD_PROVED if self.proved else Verdict.HELD, problem=self.note)
+        return Trial(
+            id=self.job.example.id,
+            verdict=ruling.verdict,
+            label=self.job.example.label,
+            prediction=self.prediction,
+            adversarial_prediction=ruling.adversarial_prediction,
+            changes=ruling.changes,
+            asked=self.oracle.asked if self.oracle else 0,
+            forwarded=self.oracle.forwarded if self.oracle else 0,
+            seconds=round(self.seconds, 6),
+            problem=ruling.problem,
+        )
+
+
+class Engine:
+    """One run over one victim; ``run`` is the short way to it."""
+
+    def __init__(
+        self, victim: SearchVictim, attack: Attack, attack_name: str, seed: int, budget: int | None, *, shapes: Shapes | None = None, most_live: int = 256
+    ) -> None:
+        self._victim, self._attack, self._name = victim, attack, attack_name
+        self._seed, self._budget, self._most_live = seed, budget, most_live
+        self._pool = Pool(victim, shapes or Shapes.of(victim.device))
+        self._ready: deque[_Search] = deque()
+        self._arrivals: deque[_Search] = deque()
+        self._live: set[_Search] = set()
+        self._finished: list[_Search] = []
+        self._finished_at = 0.0
+        self._early: list[Trial] = []
+
+    def trials(self, batches: Iterator[Sequence[Job]]) -> Iterator[Trial]:
+        """Attack what ``batches`` hands out; the next batch is asked for only when there is room for it.
+
+        Ctrl-C ends the run after the trials whose searches had finished.
+        """
+        try:
+            while self._step(batches):
+                yield from self._settled()
+            yield from self._settled(all_of_them=True)
+        except KeyboardInterrupt:
+            yield from self._settled(all_of_them=True)
+            raise
+        finally:
+            self._close()
+
+    def _step(self, batches: Iterator[Sequence[Job]]) -> bool:
+        """Resume a search, let one in, or ask the victim, in this order of preference; False when nothing is left to do."""
+        if self._ready:
+            self._resume(self._ready.popleft())
+            return True
+        length = self._pool.full()
+        if length is None and len(self._live) < self._most_live and self._admit(batches):
+            return True
+        length = self._pool.fullest() if length is None else length
+        if length is None:
+            return False
+        for question in self._pool.forward(length):
+            if question.failure is not None:
+                self._pool.forget(question)
+            self._ready.append(question.asker)
+        return True
+
+    def _admit(self, batches: Iterator[Sequence[Job]]) -> bool:
+        """Start one more search; False when there are no more jobs."""
+        if not self._arrivals:
+            jobs = next(batches, None)
+            if jobs is None:
+                return False
+            self._arrivals.extend(self._attackable(jobs))
+        if self._arrivals:
+            search = self._arrivals.popleft()
+            self._live.add(search)
+            search.thread = greenlet(self._search)
+            self._resume(search, search)
+        return True
+
+    def _attackable(self, jobs: Sequence[Job]) -> Iterator[_Search]:
+        """Those that the victim has right; the others get their trial at once."""
+        for job, prediction in zip(jobs, clean_predictions(self._victim, jobs), strict=True):
+            example = job.example
+            if isinstance(prediction, Exception):
+                problem = f"the victim broke on the clean text: {type(prediction).__name__}: {prediction}"
+                self._early.append(Trial(id=example.id, verdict=Verdict.ERROR, label=example.label, prediction=None, problem=problem))
+            elif prediction != example.label:
+                self._early.append(Trial(id=example.id, verdict=Verdict.WRONG, label=example.label, prediction=prediction))
+            else:
+                yield _Search(job, prediction)
+
+    def _resume(self, search: _Search, *first: _Search) -> None:
+        """Let a search run until it asks or ends."""
+        assert search.thread is not None
+        started = perf_counter()
+        search.thread.switch(*first)
+        search.seconds += perf_counter() - started
+        if search.thread.dead:
+            self._live.discard(search)
+            self._finished.append(search)
+            self._finished_at = self._finished_at or perf_counter()
+
+    def _search(self, search: _Search) -> None:
+        """The body of a search's greenlet: nothing that a plugin raises gets out, but for Ctrl-C."""
+        job = search.job
+        try:
+            oracle = search.oracle = self._oracle(search)
+            search.returned = self._attack.search(job.space, oracle, job.example.label, stream(self._seed, self._name, job.example.id))
+        except SpaceExhausted:
+            pass
+        except BudgetSpent:
+            search.note = f"the budget of {self._budget} rows was spent"
+        except (KeyboardInterrupt, GreenletExit):
+            raise
+        except BaseException as error:
+            search.problem = f"{type(error).__name__}: {error}"
+
+    def _oracle(self, search: _Search) -> PooledOracle:
+        fields, job = self._victim.encoder_fields, search.job
+        aligned = self._victim.table.mode == "word"
+        candidates = fields.candidates(job.words, job.space)
+        ask = partial(self._ask, search)
+        return PooledOracle(job.space, candidates, job.example.label, ask, self._budget, aligned=aligned, longest=fields.max_tokens)
+
+    def _ask(self, search: _Search, candidates: Candidates, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Called in a search's greenlet: park it until the pool has its answers."""
+        question = Question(search, len(ids))
+        self._pool.put(question, candidates, ids, lengths)
+        getcurrent().parent.switch()
+        search.seconds += question.seconds
+        if question.failure is not None:
+            raise RuntimeError(f"the victim broke: {type(question.failure).__name__}: {question.failure}") from question.failure
+        return question.answers
+
+    def _settled(self, all_of_them: bool = False) -> Iterator[Trial]:
+        """Trials that are certain; finished searches are judged some at a time, but none waits for much more than a second."""
+        early, self._early = self._early, []
+        yield from early
+        due = len(self._finished) >= BATCH or perf_counter() - self._finished_at > 1.0
+        if not self._finished or not (due or all_of_them):
+            return
+        finished, self._finished, self._finished_at = self._finished, [], 0.0
+        yield from self._judged(finished)
+
+    def _judged(self, finished: Sequence[_Search]) -> list[Trial]:
+        claims = [search for search in finished if search.returned is not None and not search.problem and not search.proved]
+        rulings = dict(zip(claims, rule(self._victim, [search.job for search in claims], [search.returned for search in claims]), strict=True))
+        return [search.trial(rulings.get(search)) for search in finished]
+
+    def _close(self) -> None:
+        """End what is still in flight, so that no greenlet outlives the run."""
+        for search in list(self._live):
+            if search.thread is not None and not search.thread.dead:
+                search.thread.throw(GreenletExit)
+        self._live.clear()
+
+
+def _batches(jobs: Iterable[Job]) -> Iterator[Sequence[Job]]:
+    remaining = iter(jobs)
+    while batch := list(islice(remaining, BATCH)):
+        yield batch

@@ -1,0 +1,127 @@
+"""What the core concludes: the clean prediction before a search, the verdict after it, both asked of the victim from the text up.
+
+A search asks with token ids that are gathered from a table; a verdict does not trust that path. The changed words are joined with blanks, the other
+fields stay as they are, and the victim reads the string. A joined text can split into other words than those that were joined (sentence ends and
+quotation marks depend on their neighbours), so a text counts as FOOLED only if the victim is wrong both on the string and on the words as the
+surface has them: no success rests on an accident of splitting. Where the two disagree the trial is HELD and its ``problem`` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench.search.attack import Change, Verdict
+from robench.search.batching import Shapes
+from robench.search.port import Job, SearchVictim
+from robench.search.space import Choice, SearchSpace
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """The verdict on one returned choice, in the words of ``Trial``."""
+
+    verdict: Verdict
+    adversarial_prediction: int | None = None
+    changes: tuple[Change, ...] = ()
+    problem: str | None = None
+
+
+def clean_predictions(victim: SearchVictim, jobs: Sequence[Job]) -> list[int | Exception]:
+    """The class of each clean text; where the victim breaks on one, the reason stands in its place."""
+    if not jobs:
+        return []
+    try:
+        return list(_predict(victim, [dict(job.example.fields) for job in jobs]))
+    except Exception as error:
+        return [error] if len(jobs) == 1 else [outcome for job in jobs for outcome in clean_predictions(victim, [job])]
+
+
+def rule(victim: SearchVictim, jobs: Sequence[Job], choices: Sequence[object]) -> list[Ruling]:
+    """Judge what the searches returned for ``jobs`` (none of them None), in one question to the victim."""
+    rulings: dict[int, Ruling] = {}
+    waiting: list[tuple[int, Choice]] = []
+    for number, (job, returned) in enumerate(zip(jobs, choices, strict=True)):
+        choice, problem = _read(job.space, returned)
+        if choice is None:
+            rulings[number] = Ruling(Verdict.ERROR, problem=problem)
+        elif not (changes := _changes(job.space, choice)):
+            rulings[number] = Ruling(Verdict.HELD, problem="the attack returned the text unchanged as a success")
+        else:
+            waiting.append((number, choice))
+            rulings[number] = Ruling(Verdict.ERROR, changes=changes)
+    if waiting:
+        _ask(victim, jobs, waiting, rulings)
+    return [rulings[number] for number in range(len(jobs))]
+
+
+def changed_text(job: Job, attackable: str, choice: Choice) -> dict[str, str]:
+    """The example's fields with the attackable one replaced by the chosen words, joined by blanks."""
+    return dict(job.example.fields) | {attackable: " ".join(job.space.text(choice))}
+
+
+def _read(space: SearchSpace, returned: object) -> tuple[Choice | None, str | None]:
+    """The returned choice, or why it is none."""
+    try:
+        choice = np.asarray(returned)
+    except Exception as error:
+        return None, f"the attack returned something that is no choice ({error})"
+    if choice.dtype.kind not in "iu":
+        return None, f"the attack returned {type(returned).__name__} of {choice.dtype} instead of a choice of integers"
+    if not space.contains(choice):
+        return None, "the attack returned a choice outside the space"
+    return choice.astype(np.int16), None
+
+
+def _changes(space: SearchSpace, choice: Choice) -> tuple[Change, ...]:
+    pairs = ((position, space.words[position], space.options[position][choice[position]]) for position in np.flatnonzero(choice).tolist())
+    return tuple(Change(position=position, original=word, substitute=substitute) for position, word, substitute in pairs if word != substitute)
+
+
+def _ask(victim: SearchVictim, jobs: Sequence[Job], waiting: Sequence[tuple[int, Choice]], rulings: dict[int, Ruling]) -> None:
+    try:
+        by_text = _predict(victim, [changed_text(jobs[number], victim.attackable, choice) for number, choice in waiting])
+        by_words = [_predict_words(victim, jobs[number], choice) for number, choice in waiting]
+    except Exception as error:
+        if len(waiting) > 1:  # find out on whose text the victim breaks
+            for one in waiting:
+                _ask(victim, jobs, [one], rulings)
+            return
+        number = waiting[0][0]
+        rulings[number] = Ruling(Verdict.ERROR, problem=f"the victim broke on the returned text: {type(error).__name__}: {error}")
+        return
+    for (number, _), text, words in zip(waiting, by_text, by_words, strict=True):
+        rulings[number] = _conclude(jobs[number].example.label, text, words, rulings[number].changes)
+
+
+def _conclude(label: int, text: int, words: int, changes: tuple[Change, ...]) -> Ruling:
+    if text != label and words != label:
+        return Ruling(Verdict.FOOLED, text, changes)
+    if text == label and words == label:
+        problem = "the attack believed it had fooled the victim, which is right on the returned text"
+    elif text == label:
+        problem = "the victim is wrong on the substituted words but right on the text they make, which splits into other words"
+    else:
+        problem = "the victim is wrong on the joined text only, which splits into other words than those substituted"
+    return Ruling(Verdict.HELD, text, changes, problem)
+
+
+def _predict(victim: SearchVictim, texts: Sequence[dict[str, str]]) -> list[int]:
+    probs = np.asarray(victim.probs_of_texts(texts))
+    if probs.ndim != 2 or len(probs) != len(texts) or not np.isfinite(probs).all():
+        raise ValueError(f"the victim answered {len(texts)} texts with an array of shape {probs.shape}, or with numbers that are not finite")
+    return [int(prediction) for prediction in probs.argmax(axis=1)]
+
+
+def _predict_words(victim: SearchVictim, job: Job, choice: Choice) -> int:
+    """The class of the substituted words by the searches' own path, in a shape that a search would use."""
+    candidates = victim.encoder_fields.candidates(job.words, job.space)
+    shapes = Shapes.of(victim.device)
+    ids, lengths = candidates.encode(choice[None])
+    rows = shapes.filled(1, int(lengths[0]))
+    types: NDArray[np.int8] = np.repeat(candidates.types(ids.shape[1])[None], rows, axis=0)
+    logits = victim.logits(np.repeat(ids, rows, axis=0), np.repeat(lengths, rows), types)
+    return int(np.asarray(logits)[0].argmax())

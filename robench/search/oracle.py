@@ -1,0 +1,202 @@
+"""The oracle that a search talks to: checks its questions, answers repeats from memory, counts, and parks the search until the pool has the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench.search.port import Candidates
+from robench.search.space import BudgetSpent, Choice, SearchSpace
+
+Ask = Callable[[Candidates, NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]]
+"""Puts rows (ids, lengths) to the pool and comes back with their logits; the engine's, it switches greenlets."""
+
+
+class SpaceExhausted(BaseException):
+    """Every text of the space has been answered and none is misclassified: the search is over. Not an Exception, so no search swallows it by mistake."""
+
+
+class Memory:
+    """Answers by key: a growing table of logits, so that a thousand repeats cost one gather."""
+
+    def __init__(self) -> None:
+        self._places: dict[bytes, int] = {}
+        self._logits: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def places(self, keys: list[bytes]) -> tuple[NDArray[np.intp], list[int]]:
+        """Where the answer of each key is or will be, and which of ``keys`` are new (the first of each)."""
+        known, places, fresh = self._places, [], []
+        for number, key in enumerate(keys):
+            place = known.get(key)
+            if place is None:
+                place = known[key] = len(known)
+                fresh.append(number)
+            places.append(place)
+        return np.array(places, dtype=np.intp), fresh
+
+    def store(self, logits: NDArray[np.float32]) -> None:
+        """Keep the answers of the newest ``len(logits)`` keys."""
+        end = len(self._places)
+        if end > len(self._logits):
+            grown = np.empty((max(end, 2 * len(self._logits)), logits.shape[1]), dtype=np.float32)
+            if len(self._logits):
+                grown[: len(self._logits)] = self._logits
+            self._logits = grown
+        self._logits[end - len(logits) : end] = logits
+
+    def read(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """``(n,)`` -> ``(n, classes)``, a copy."""
+        return self._logits[places]
+
+
+class PooledOracle:
+    """``robench.Oracle`` for one example.
+
+    Attributes:
+        asked: rows put by the search, repeats included: what the budget is charged with.
+        forwarded: distinct rows among them, which had to go through the victim.
+        exhausted: whether every text of the space was answered and none misclassified.
+
+    Args:
+        label: the true class, for ``exhausted`` only.
+        ask: puts new rows to the pool.
+        aligned, longest: see ``option_classes``.
+    """
+
+    def __init__(self, space: SearchSpace, candidates: Candidates, label: int, ask: Ask, budget: int | None, *, aligned: bool, longest: int) -> None:
+        self._space, self._candidates, self._label = space, candidates, label
+        self._ask, self._budget, self._aligned, self._longest = ask, budget, aligned, longest
+        self._inside, self._outside = Memory(), Memory()
+        self._fooled = False
+        self._over: BaseException | None = None
+        self.asked = self.forwarded = 0
+        self.exhausted = False
+
+    def logits(self, choices: NDArray[np.int16]) -> NDArray[np.float32]:
+        """See ``robench.Oracle``; raises ValueError where a choice lies outside the space."""
+        choices = self._checked(choices)
+        keys = self._keys(choices)
+        return self._answer(self._inside, keys, lambda fresh: self._candidates.encode(choices[fresh]))
+
+    def probs(self, choices: NDArray[np.int16]) -> NDArray[np.float32]:
+        """See ``robench.Oracle``."""
+        return softmax(self.logits(choices))
+
+    def probs_without(self, choice: Choice, positions: NDArray[np.intp]) -> NDArray[np.float32]:
+        """See ``robench.Oracle``; raises ValueError where a position is not visible."""
+        choice = self._checked(np.asarray(choice)[None])[0]
+        positions = np.asarray(positions, dtype=np.intp)
+        if positions.size and not (positions.min() >= 0 and positions.max() < self._space.visible):
+            raise ValueError(f"a position to be left out is beyond the {self._space.visible} visible words")
+        key = self._keys(choice[None])[0]
+        keys = [key + position.to_bytes(4, "little") for position in positions.tolist()]
+        return softmax(self._answer(self._outside, keys, lambda fresh: self._candidates.encode_without(choice, positions[fresh])))
+
+    def _answer(self, memory: Memory, keys: list[bytes], encode: Callable[[list[int]], tuple[NDArray[np.int32], NDArray[np.int32]]]) -> NDArray[np.float32]:
+        if not keys:
+            raise ValueError("a question without rows")
+        if self._over is None and self._budget is not None and self.asked + len(keys) > self._budget:
+            self._over = BudgetSpent(f"{len(keys)} more rows after {self.asked} would exceed the budget of {self._budget}")
+        if self._over is not None:
+            raise self._over
+        places, fresh = memory.places(keys)
+        self.asked += len(keys)
+        if fresh:
+            self._forward(memory, *encode(fresh))
+        return memory.read(places)
+
+    def _forward(self, memory: Memory, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
+        try:
+            logits = self._ask(self._candidates, ids, lengths)
+        except BaseException as error:  # the memory has keys without answers from here on, so the search cannot go on
+            self._over = error
+            raise
+        memory.store(logits)
+        self.forwarded += len(logits)
+        if memory is self._inside:
+            self._fooled = self._fooled or bool((logits.argmax(axis=1) != self._label).any())
+            if not self._fooled and len(memory) == self.classes.distinct:
+                self.exhausted, self._over = True, SpaceExhausted()
+                raise self._over
+
+    def _checked(self, choices: NDArray[np.int16]) -> NDArray[np.int16]:
+        choices = np.asarray(choices)
+        if choices.ndim != 2 or choices.shape[1] != len(self._space.words) or choices.dtype.kind not in "iu":
+            raise ValueError(f"choices must be integers of shape (batch, {len(self._space.words)}), got {choices.dtype} {choices.shape}")
+        if choices.size and ((choices < 0) | (choices >= self._space.sizes)).any():
+            raise ValueError("a choice names an option that does not exist: outside the space")
+        return choices.astype(np.int16, copy=False)
+
+    def _keys(self, choices: NDArray[np.int16]) -> list[bytes]:
+        """One key a row, equal only where the victim is bound to see the same token ids."""
+        positions = self._space.positions
+        if not len(positions):
+            return [b""] * len(choices)
+        keys = np.ascontiguousarray(self.classes.table[self.classes.starts + choices[:, positions]])
+        return cast("list[bytes]", keys.view(np.dtype((np.void, keys.shape[1] * keys.itemsize))).ravel().tolist())
+
+    @cached_property
+    def classes(self) -> Classes:
+        """Which options of this space the victim can tell apart."""
+        return option_classes(self._space, self._candidates, aligned=self._aligned, longest=self._longest)
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Options that are the same to the victim (two unknown words, say) share a number.
+
+    Attributes:
+        table: the number of every option, position after position.
+        starts: where the options of each substitutable position begin in ``table``.
+        distinct: how many texts of the space the victim can tell apart.
+    """
+
+    table: NDArray[np.uint8 | np.uint16]
+    starts: NDArray[np.intp]
+    distinct: int
+
+
+def option_classes(space: SearchSpace, candidates: Candidates, *, aligned: bool, longest: int) -> Classes:
+    """Compare the token ids of every single substitution.
+
+    Options with equal ids count as one where that is certain whatever the other words are, because every word keeps its place in every row: where a
+    word is one token (``aligned``), and where all single substitutions make rows of one length, none of them cut at ``longest`` tokens. Elsewhere each option
+    stands for itself.
+    """
+    sizes = space.sizes[space.positions].astype(np.intp)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp) if len(sizes) else np.empty(0, dtype=np.intp)
+    table = np.arange(sizes.sum()) - np.repeat(starts, sizes)
+    distinct = space.cardinality
+    if len(sizes):
+        choices = np.zeros((len(table), len(space.words)), dtype=np.int16)
+        choices[np.arange(len(table)), np.repeat(space.positions, sizes)] = table
+        ids, lengths = candidates.encode(choices)
+        if aligned or ((lengths == lengths[0]).all() and lengths[0] < longest):
+            table, distinct = _merged(ids, starts, sizes)
+    small = table.astype(np.uint8) if not len(sizes) or sizes.max() <= 256 else table.astype(np.uint16)
+    return Classes(small, starts, distinct)
+
+
+def _merged(ids: NDArray[np.int32], starts: NDArray[np.intp], sizes: NDArray[np.intp]) -> tuple[NDArray[np.intp], int]:
+    """Number the different rows of each position; also the product of how many there are."""
+    rows = [row.tobytes() for row in ids]
+    table, distinct = [], 1
+    for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
+        numbers: dict[bytes, int] = {}
+        table += [numbers.setdefault(row, len(numbers)) for row in rows[start : start + size]]
+        distinct *= len(numbers)
+    return np.array(table, dtype=np.intp), distinct
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Over the last axis, in fp32."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return cast("NDArray[np.float32]", powers / powers.sum(axis=-1, keepdims=True))
