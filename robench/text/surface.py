@@ -120,8 +120,8 @@ def load_or_build(
         UsageError: the scorer cannot answer for these examples.
         RobenchError: the file cannot be written.
     """
-    made_from = _made_from(examples, attackable, task, digest, substitutions, protocol, scorer, max_words)
-    key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+    made_from = ingredients(examples, attackable, task, digest, substitutions, protocol, scorer, max_words)
+    key = key_of(made_from)
     path = folder / f"{key}.parquet"
     if path.exists():
         try:
@@ -152,7 +152,12 @@ def read(path: Path, key: str) -> Surface:
     return surface
 
 
-def _made_from(
+def key_of(made_from: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of a surface's ``ingredients``."""
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+
+
+def ingredients(
     examples: Sequence[Example],
     attackable: str,
     task: str,
@@ -162,6 +167,7 @@ def _made_from(
     scorer: Scorer | None,
     max_words: int,
 ) -> dict[str, Any]:
+    """All that decides a surface, as plain JSON; see ``load_or_build`` for the arguments. Builds nothing."""
     # The split's digest names the whole split; a limited run holds fewer examples, so their own texts count as well.
     texts = hashlib.sha256(json.dumps([(example.id, example.fields[attackable]) for example in examples]).encode()).hexdigest()
     return {
