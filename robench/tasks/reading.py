@@ -1,0 +1,146 @@
+"""Publishers' files, found in a folder or in the archives of a folder, and the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Generic, TypeVar
+
+from robench.archives import SUFFIXES, BrokenArchive, archives_in, members, reading
+from robench.errors import UsageError
+
+Parsed = TypeVar("Parsed")
+
+_DEPTH = 5
+"""``--data`` may be the publisher's folder, its parent or its parent's parent: <data>/<x>/aclImdb/train/pos/0_9.txt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout(Generic[Parsed]):
+    """How a publisher's files are recognised and read.
+
+    Attributes:
+        key: a path with ``/`` -> the file's name within the layout, or None for a file that is no part of it.
+        parse: the key and the file's bytes -> what it holds; raises ValueError for content that is not as it should be.
+        hints: parts of the names that its archives usually have (lower case); they save time and decide nothing.
+    """
+
+    key: Callable[[str], str | None]
+    parse: Callable[[str, IO[bytes]], Parsed]
+    hints: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[Parsed]):
+    """What was read: key -> content, and the places in words (``"archive imdb.tar.xz"``), without the machine's paths."""
+
+    files: dict[str, Parsed]
+    origin: str
+
+
+def find(folder: Path | None, layout: Layout[Parsed], complete: Callable[[dict[str, Parsed]], bool]) -> Found[Parsed]:
+    """Read the layout's files from ``folder`` itself, then from the archives directly in it, until ``complete``.
+
+    The first place that holds a file wins. What was found is handed back even when it is not complete.
+
+    Raises:
+        UsageError: there is no such folder; a file does not hold what it should; files are missing and an archive is damaged.
+    """
+    files: dict[str, Parsed] = {}
+    origins: list[str] = []
+    damage: BrokenArchive | None = None
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"There is no data folder {folder}. Name the folder that holds the data, or the archives, with --data.")
+    for place, opened in _places(folder, layout):
+        try:
+            new = {key: content for key, content in opened if key not in files}
+        except BrokenArchive as error:
+            damage = damage or error
+            continue
+        if new:
+            files |= new
+            origins.append(place)
+        if complete(files):
+            return Found(files, ", ".join(origins))
+    if damage is not None:  # it may hold what is missing, and the hub must not stand in for it unnoticed
+        raise damage
+    return Found(files, ", ".join(origins))
+
+
+def _places(folder: Path | None, layout: Layout[Parsed]) -> Iterator[tuple[str, Iterator[tuple[str, Parsed]]]]:
+    if folder is None:
+        return
+    yield f"folder {folder.resolve().name}", _from_folder(folder.resolve(), layout)
+    for archive in archives_in(folder, layout.hints):
+        yield f"archive {archive.name}", _from_archive(archive, layout)
+
+
+def _from_folder(folder: Path, layout: Layout[Parsed]) -> Iterator[tuple[str, Parsed]]:
+    for path in walk(folder, _DEPTH):
+        key = layout.key(path.relative_to(folder.parent).as_posix())
+        if key is not None:
+            with path.open("rb") as stream:
+                yield key, _parse(layout, key, stream, str(path))
+
+
+def _from_archive(archive: Path, layout: Layout[Parsed]) -> Iterator[tuple[str, Parsed]]:
+    for name, stream in members(archive):
+        key = layout.key(name)
+        if key is not None:
+            with reading(archive):
+                yield key, _parse(layout, key, stream, f"{name} in {archive}")
+
+
+def _parse(layout: Layout[Parsed], key: str, stream: IO[bytes], where: str) -> Parsed:
+    try:
+        return layout.parse(key, stream)
+    except ValueError as error:  # also JSON and UTF-8
+        raise UsageError(f"{where} is not what its name promises ({error}). Fetch it again.") from error
+
+
+def walk(folder: Path, depth: int) -> Iterator[Path]:
+    """Files at most ``depth`` folders deep, sorted, hidden ones and unreadable folders left out."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            if depth > 1:
+                yield from walk(entry, depth - 1)
+        else:
+            yield entry
+
+
+def from_hub(dataset: str, split: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """The named columns of a hub dataset's split, row by row.
+
+    Raises:
+        UsageError: it cannot be had (no network, HF_HUB_OFFLINE, another layout); the sentence names ``--data``.
+    """
+    try:
+        import datasets
+
+        table = datasets.load_dataset(dataset, split=split)
+        values = [list(table[column]) for column in columns]
+    except Exception as error:  # the hub's libraries raise what their transport raises
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise UsageError(f"The hub's {dataset} cannot be had ({type(error).__name__}: {reason}). Name a folder that holds the data with --data.") from error
+    return zip(*values, strict=True)
+
+
+def missing(what: str, folder: Path | None) -> str:
+    """The beginning of a sentence that says that ``what`` was not found, and where it was looked for."""
+    if folder is None:
+        return f"{what} was looked for nowhere, because no data folder is named (--data or ROBENCH_DATA)"
+    return f"There is no complete {what} in the folder {folder} or in an archive ({', '.join(SUFFIXES)}) directly in it"
+
+
+def choose_pool(task: str, pools: Sequence[str], pool: str | None) -> str:
+    """``pool`` where the task has it, its first one for None; raises UsageError otherwise."""
+    if pool is None or pool in pools:
+        return pool or pools[0]
+    raise UsageError(f"Task '{task}' has no training pool '{pool}'. It takes: {', '.join(pools)}.")

@@ -1,0 +1,132 @@
+"""SNLI: does a premise entail a hypothesis (Bowman et al. 2015)? Only the hypothesis may be attacked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from robench.errors import UsageError
+from robench.registry import TASKS
+from robench.tasks._nli_files import LAYOUT, POOL_FILES, Pair, official
+from robench.tasks.base import DataSource, Example, Splits, Task
+from robench.tasks.frozen import TEST_SIZE, Guard, Row, digest, identify, make_examples, pick_balanced, pick_listed, without
+from robench.tasks.reading import Found, choose_pool, find, from_hub, missing
+
+HUB = "stanfordnlp/snli"
+DEV_SIZE = 1000
+TRAIN_SIZE = 549_367
+"""Labelled pairs of the published training file (550,152 less 785 without a gold label)."""
+
+TEST_GUARD = Guard(
+    (3368, 3219, 3237),
+    "198569db4b9a1adfd83eafb0443ea0368666404ef67babd133027b5bca02ee44",
+    "2841e74e3f45cbdb58abac1321fee34d8108d4a299641a508075c21be65fa3fadca9a9033588f8ec43fc6ebe50b1047f00f6",
+)
+DEV_GUARD = Guard(
+    (3329, 3235, 3278),
+    "79da22d826085a43e6d4f3a2d2c60fc494b7698136518962ecf9f3e77373be12",
+    "c00a61be660bd372725aa7edc21c25e1fb4ebc7ebd0a93b0e514087563c49576596c9ad148559f9bfae580de8ddf358cb1d0",
+)
+
+_HUB_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
+
+
+@TASKS.register("snli")
+class Snli(Task):
+    """Sentence pairs; the hypothesis may be attacked, the premise never. Labels stand in the hub's order (ASCC and RIFT: contradiction 1, neutral 2).
+
+    Test: the frozen 1000 (334 / 333 / 333) of the 9,824 labelled official test pairs. Dev: 1,000 of the 9,842 official dev pairs by the same rule,
+    so that it is the same whichever pool is trained on. Pairs without a gold label ("-", on the hub -1) are dropped.
+
+    Training pools (``--train-pool``), each less every pair that is also a dev or an official test pair (case folded):
+    ``train`` the official 549,367 pairs; ``cad`` 1,666 of them and their 6,664 human revisions (Kaushik et al. 2020, ``NLI/original/train.tsv`` and
+    ``NLI/revised_combined/train.tsv``); ``sick`` the 9,927 pairs of SICK (Marelli et al. 2014, all three parts, sentence A as the premise);
+    ``snli-dev`` the official dev pairs that are not in our dev; ``small`` the last three together.
+    """
+
+    labels = ("entailment", "neutral", "contradiction")
+    attackable = "hypothesis"
+    max_tokens = 80
+    licence = "CC BY-SA 4.0"
+    paper = "Bowman et al. 2015, A large annotated corpus for learning natural language inference"
+    train_pools = ("train", "cad", "sick", "snli-dev", "small")
+
+    def load(self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None) -> Splits:
+        """Read ``snli_1.0_{train,dev,test}.jsonl`` from the folder or its archives, or the hub's ``stanfordnlp/snli``; see ``Task.load``."""
+        pool = choose_pool("snli", self.train_pools, train_pool)
+        wanted = {official("dev"), official("test"), *POOL_FILES[pool]}
+        found = find(source.folder, LAYOUT, lambda files: wanted <= files.keys())
+        test_pairs, dev_pairs, origin = _judged(source, found)
+        test_all, dev_all = make_examples("snli", _rows(test_pairs)), make_examples("snli", _rows(dev_pairs))
+        dev = pick_balanced(without(dev_all, test_all), DEV_SIZE, len(self.labels))
+        DEV_GUARD.check("The dev examples of snli", dev, _rows(dev_pairs), origin)
+        if ids is None:
+            test = pick_balanced(test_all, TEST_SIZE, len(self.labels))
+            TEST_GUARD.check("The frozen test examples of snli", test, _rows(test_pairs), origin)
+        else:
+            names = dict(zip((pair.name for pair in test_pairs), identify("snli", _rows(test_pairs)), strict=True))
+            test = pick_listed(ids, test_all, {name: identity for name, identity in names.items() if name})
+        train, train_origin = _train(source, pool, found, dev_pairs)
+        return Splits(
+            train=without(train, dev, test_all),
+            dev=dev,
+            test=test,
+            train_pool=pool,
+            test_name=f"frozen-{TEST_SIZE}" if ids is None else ids.stem,
+            digest=digest(test),
+            origin=origin if train_origin in origin else f"{origin}; train: {train_origin}",
+        )
+
+
+def _rows(pairs: Iterable[Pair]) -> list[Row]:
+    return [({"premise": pair.premise, "hypothesis": pair.hypothesis}, pair.label) for pair in pairs]
+
+
+def _judged(source: DataSource, found: Found[list[Pair]]) -> tuple[list[Pair], list[Pair], str]:
+    """The official test and dev pairs and where they come from; both from the folder or both from the hub."""
+    keys = official("test"), official("dev")
+    if all(key in found.files for key in keys):
+        return found.files[keys[0]], found.files[keys[1]], found.origin
+    place = missing("snli_1.0_test.jsonl and snli_1.0_dev.jsonl", source.folder)
+    if not source.hub:
+        raise UsageError(f"{place}. Name the folder that holds SNLI with --data.")
+    try:
+        return _hub_pairs("test"), _hub_pairs("dev"), f"hub {HUB}"
+    except UsageError as error:
+        raise UsageError(f"{place}. {error}") from error
+
+
+def _hub_pairs(split: str) -> list[Pair]:
+    rows = from_hub(HUB, _HUB_SPLITS[split], ("premise", "hypothesis", "label"))
+    return [Pair(premise, hypothesis, int(label)) for premise, hypothesis, label in rows if label >= 0]
+
+
+def _train(source: DataSource, pool: str, found: Found[list[Pair]], dev_pairs: Sequence[Pair]) -> tuple[list[Example], str]:
+    """The pool's examples, before anything is left out, and where they come from."""
+    if pool == "train":
+        pairs, origin = _official_train(source, found)
+    else:
+        lacking = [key for key in POOL_FILES[pool] if key not in found.files and key != official("dev")]
+        if lacking:
+            raise UsageError(f"{missing(f'training pool {pool!r} ({lacking[0]})', source.folder)}. Put it there, or name another pool with --train-pool.")
+        # The dev pairs may come from the hub while the others lie in the folder.
+        pairs = [pair for key in POOL_FILES[pool] for pair in (dev_pairs if key == official("dev") else found.files[key])]
+        origin = found.origin
+    return make_examples("snli", _rows(pairs)), origin
+
+
+def _official_train(source: DataSource, found: Found[list[Pair]]) -> tuple[list[Pair], str]:
+    if official("train") in found.files:
+        pairs, origin = found.files[official("train")], found.origin
+    else:
+        way_out = "Train on a pool that needs less with --train-pool small (or cad, sick, snli-dev), or fetch SNLI 1.0"
+        place = missing("snli_1.0_train.jsonl", source.folder)
+        if not source.hub:
+            raise UsageError(f"{place}. {way_out}.")
+        try:
+            pairs, origin = _hub_pairs("train"), f"hub {HUB}"
+        except UsageError as error:
+            raise UsageError(f"{place}. {way_out}. {error}") from error
+    if len(pairs) != TRAIN_SIZE:
+        raise UsageError(f"SNLI's training file ({origin}) has {len(pairs):,} labelled pairs instead of {TRAIN_SIZE:,}: it is incomplete, fetch it again.")
+    return pairs, origin
