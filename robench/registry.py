@@ -159,8 +159,9 @@ class Registry(Generic[Plugin]):
         except (KeyboardInterrupt, UsageError):
             raise
         except BaseException as error:  # a guest may raise anything, SystemExit included
+            reason = " ".join(str(error).split())
             raise BrokenPlugin(
-                f"{self.kind} '{point.name}' from {_origin(point)} cannot be imported ({type(error).__name__}: {error}). Mend or uninstall that package."
+                f"{self.kind} '{point.name}' from {_origin(point)} cannot be imported ({type(error).__name__}: {reason}). Mend or uninstall that package."
             ) from error
 
     def _miss(self, name: str) -> str:

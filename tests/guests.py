@@ -1,0 +1,48 @@
+"""Guest packages as an installer leaves them: modules and a .dist-info folder with entry points."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+WORKING_ATTACK = '''"""A guest."""
+from robench import ATTACKS, Attack
+
+@ATTACKS.register("{name}")
+class Guest(Attack):
+    """Tries nothing."""
+
+    def search(self, space, oracle, label, rng):
+        return None
+'''
+
+
+def install_guest(folder: Path, package: str, points: Mapping[str, Mapping[str, str]], modules: Mapping[str, str]) -> Path:
+    """Write ``modules`` (name -> source) and the metadata of ``package`` into ``folder``.
+
+    Args:
+        points: entry-point group -> name -> value.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, source in modules.items():
+        (folder / f"{name}.py").write_text(source, "utf-8")
+    info = folder / f"{package.replace('-', '_')}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n", "utf-8")
+    lines = [line for group, entries in points.items() for line in (f"[{group}]", *(f"{name} = {value}" for name, value in entries.items()))]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    return folder
+
+
+def environment(folder: Path, cache: Path) -> dict[str, str]:
+    """Environment of a process that sees the guests in ``folder`` and keeps what it remembers in ``cache``."""
+    return {**os.environ, "PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(cache), "HOME": str(cache), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def robench(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The real command in a process of its own."""
+    command = [sys.executable, "-c", "from robench.cli import main; main(prog_name='robench')", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=dict(env) if env is not None else None, cwd=cwd, timeout=300, check=False)
