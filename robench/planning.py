@@ -1,15 +1,19 @@
-"""What an evaluation is asked to do, checked as a whole before anything is trained."""
+"""What an evaluation is asked to do, and what that would mean here and now."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from robench.cells import cell_key, trials_path
 from robench.errors import UsageError
+from robench.inputs import ChosenAttack, ChosenVictim, Inputs, TaskInputs, gather
 from robench.protocol import DEFAULT_PROTOCOL
+from robench.reporting import Silent
+from robench.search.trials import TrialFile
 
 DEFAULT_TASK = "mini-reviews"
 DEFAULT_ENCODER = "tiny"
@@ -101,7 +105,7 @@ class Cell(BaseModel):
     Attributes:
         defense, attack: labels: the name, followed by those options that differ from its defaults.
         victim: whether the victim must be trained or is there with the same configuration.
-        surface: whether the surface must be built or is there; None where that cannot be known before the victim exists.
+        surface: whether the surface must be built or is there; None where nothing is attacked.
         done, total: trials on file and trials wanted.
     """
 
@@ -115,3 +119,50 @@ class Cell(BaseModel):
     surface: Literal["build", "reuse"] | None
     done: int
     total: int
+
+
+def plan(request: EvaluationRequest) -> list[Cell]:
+    """What ``evaluate`` would do; nothing is trained, built or written.
+
+    Raises:
+        UsageError: for everything that ``evaluate`` would refuse before it begins: names, options, data, device, language model.
+    """
+    inputs = gather(request, Silent())
+    cells: list[Cell] = []
+    for task in inputs.tasks:
+        made_from = _surface_ingredients(inputs, task) if inputs.attacks else {}
+        for chosen in task.victims:
+            attacks: Sequence[ChosenAttack | None] = inputs.attacks or [None]
+            cells += [_cell(request, task, chosen, attack, made_from) for attack in attacks]
+    return cells
+
+
+def _surface_ingredients(inputs: Inputs, task: TaskInputs) -> dict[str, Any]:
+    from robench.text.surface import ingredients
+
+    cls, digest = task.task, task.splits.digest
+    return ingredients(task.examples, cls.attackable, task.name, digest, task.substitutions, inputs.protocol, inputs.scorer, cls.max_tokens)
+
+
+def _cell(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim, attack: ChosenAttack | None, made_from: Mapping[str, Any]) -> Cell:
+    from robench.text.surface import key_of
+    from robench.victims.victim import read_card
+
+    folder = request.out / "victims" / chosen.fit.folder_name
+    done, surface = 0, None
+    if attack is not None:
+        surface = "reuse" if (request.out / "surfaces" / f"{key_of(made_from)}.parquet").exists() else "build"
+        if folder.exists():
+            key = cell_key(request, chosen.fit.key, read_card(folder)["sha256"], chosen.fit.seed, attack, made_from)
+            ids = {example.id for example in task.examples}
+            done = len(ids & TrialFile(trials_path(request.out, key)).ids_done(errors=False))
+    return Cell(
+        task=task.name,
+        defense=chosen.label,
+        attack=None if attack is None else attack.label,
+        seed=chosen.fit.seed,
+        victim="reuse" if folder.exists() else "train",
+        surface=surface,
+        done=done,
+        total=0 if attack is None else len(task.examples),
+    )

@@ -127,7 +127,7 @@ class Victim:
         Raises:
             RobenchError: a file is missing, torn or not what the card says; the sentence names it.
         """
-        card = _read_card(folder)
+        card = read_card(folder)
         for name, expected in card["files"].items():
             path = folder / name
             if not path.is_file():
@@ -171,7 +171,8 @@ def _file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _read_card(folder: Path) -> dict[str, Any]:
+def read_card(folder: Path) -> dict[str, Any]:
+    """What ``victim.json`` in ``folder`` holds, without loading the victim; raises RobenchError where it is missing or damaged."""
     path = folder / CARD
     try:
         card = json.loads(path.read_text(encoding="utf-8"))

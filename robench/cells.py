@@ -1,0 +1,236 @@
+"""One cell of the grid: its key, its trials file, its search, its record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import robench
+from robench.environment import describe_device, peak_memory, reset_peak_memory, versions
+from robench.errors import RobenchError
+from robench.results.record import LETTERS, Record, count, digest_of_ids, read_record, record_file_name, write_record
+from robench.search.attack import Trial, Verdict
+from robench.search.trials import TrialFile
+
+if TYPE_CHECKING:
+    from robench.inputs import ChosenAttack, ChosenVictim, TaskInputs
+    from robench.planning import EvaluationRequest
+    from robench.reporting import Reporter
+    from robench.search.port import Job
+    from robench.tasks.base import Example
+    from robench.text.surface import Surface
+    from robench.victims.victim import Victim
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A victim that is ready to be attacked.
+
+    Attributes:
+        seconds: its training took, None with the reason in ``unknown``.
+        findings: of the checks.
+    """
+
+    victim: Victim
+    folder: Path
+    seconds: float | None
+    unknown: str
+    findings: tuple[str, ...]
+
+
+def cell_key(request: EvaluationRequest, fit_key: str, victim_sha256: str, seed: int, attack: ChosenAttack, made_from: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of everything that decides a trial of this cell, but for the example itself.
+
+    The number of examples is no part of it, so a run with a higher ``--limit`` or none goes on with the trials of a lower one.
+
+    Args:
+        fit_key: key of the training configuration.
+        made_from: what made the surface (``Surface.meta["made_from"]``); its digest of the texts attacked counts no more than the limit.
+    """
+    parts = {
+        "robench": robench.__version__,
+        "victim": victim_sha256,
+        "configuration": fit_key,
+        "attack": attack.name,
+        "options": attack.options,
+        "code": attack.code_sha256,
+        "surface": {name: value for name, value in made_from.items() if name != "texts"},
+        "constrained": attack.constrained,
+        "seed": seed,
+        "budget": request.budget,
+        "precision": request.precision,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def trials_path(out: Path, cell: str) -> Path:
+    """Where the trials of a cell are kept."""
+    return out / "trials" / f"{cell[:16]}.jsonl"
+
+
+@dataclass(frozen=True)
+class CellRun:
+    """One victim under one attack: everything that the search, the trials and the record need."""
+
+    request: EvaluationRequest
+    inputs: TaskInputs
+    chosen: ChosenVictim
+    trained: Trained
+    attack: ChosenAttack
+    surface: Surface
+    language_model: str
+
+    @property
+    def key(self) -> str:
+        """See ``cell_key``."""
+        fit = self.chosen.fit
+        return cell_key(self.request, fit.key, self.trained.victim.sha256, fit.seed, self.attack, self.surface.meta["made_from"])
+
+    def run(self, report: Reporter) -> Record:
+        """Attack what has no trial yet and return the record, which stands in the records folder afterwards."""
+        file = TrialFile(trials_path(self.request.out, self.key))
+        examples = self.inputs.examples
+        known = {trial.id: trial for trial in file.read()}
+        # An error may have had a passing cause (memory), so it is tried again; the later line counts.
+        done = {example.id: known[example.id] for example in examples if example.id in known and known[example.id].verdict != Verdict.ERROR}
+        todo = [example for example in examples if example.id not in done]
+        if todo:
+            self._attack(file, todo, done, report)
+        trials = {trial.id: trial for trial in file.read()}
+        missing = [example.id for example in examples if example.id not in trials]
+        if missing:
+            raise RobenchError(f"{len(missing)} trials are missing in {file.path}, the first for {missing[0]}. Run the same command again.")
+        return self._record([trials[example.id] for example in examples], fresh=bool(todo))
+
+    def _attack(self, file: TrialFile, todo: Sequence[Example], done: Mapping[str, Trial], report: Reporter) -> None:
+        total = len(done) + len(todo)
+        report.started("attack", f"{self.chosen.label} with {self.attack.label} on {self.inputs.name}, seed {self.chosen.fit.seed}", total)
+        if done:
+            report.message(f"{len(done)} of {total} trials are there from an earlier run; going on with the other {len(todo)}.")
+        letters = [LETTERS[trial.verdict] for trial in done.values()]
+        reset_peak_memory(self.chosen.fit.device)
+        with file:
+            for trial in self._trials(todo):
+                file.append(trial)
+                letters.append(LETTERS[trial.verdict])
+                report.advanced(len(letters), total, running(letters))
+        report.finished(running(letters))
+
+    def _trials(self, todo: Sequence[Example]) -> Iterator[Trial]:
+        from robench.search.engine import run
+        from robench.search.workers import Plan, run_workers
+
+        jobs = self._jobs(todo)
+        if self.request.workers == 1:
+            return run(self.trained.victim, self.attack.attack, self.attack.name, jobs, self.chosen.fit.seed, self.request.budget)
+        plan = Plan(
+            victim=self.trained.folder,
+            attack=self.attack.name,
+            seed=self.chosen.fit.seed,
+            options=self.attack.options,
+            budget=self.request.budget,
+            device=self.chosen.fit.device,
+            load=partial(load_for_search, precision=self.request.precision),
+        )
+        return run_workers(plan, jobs, self.request.workers)
+
+    def _jobs(self, examples: Iterable[Example]) -> Iterator[Job]:
+        """Made one by one, while the search goes on."""
+        from robench.search.port import Job
+        from robench.text.words import split_words
+
+        victim, protocol = self.trained.victim, self.chosen.fit.protocol
+        for example in examples:
+            words = {name: split_words(text) for name, text in example.fields.items() if name != victim.attackable}
+            fields = {name: self.surface.words(example.id) if name == victim.attackable else words[name] for name in example.fields}
+            visible = victim.encoder_fields.row(fields).visible
+            yield Job(example, fields, self.surface.space(example.id, visible, self.attack.constrained, protocol.lm_threshold))
+
+    def _record(self, trials: Sequence[Trial], fresh: bool) -> Record:
+        path = self.request.out / "records" / record_file_name(self.key, self.inputs.limit)
+        outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
+        if not fresh and path.exists():
+            known = read_record(path)
+            if known.outcomes == outcomes:
+                return known
+        record = self._made(trials, outcomes)
+        write_record(path, record)
+        return record
+
+    def _made(self, trials: Sequence[Trial], outcomes: str) -> Record:
+        fit, splits, attack = self.chosen.fit, self.inputs.splits, self.attack
+        return Record.model_validate(
+            {
+                "cell": self.key,
+                "task": {
+                    "name": self.inputs.name,
+                    "test_name": splits.test_name,
+                    "digest": splits.digest,
+                    "examples": len(splits.test),
+                    "train_pool": splits.train_pool,
+                    "synthetic": self.inputs.task.synthetic,
+                },
+                "encoder": {"name": fit.encoder_label, "sha256": self.trained.victim.card["ingredients"]["encoder_sha256"]},
+                "defense": {
+                    "name": fit.defense,
+                    "label": self.chosen.label,
+                    "options": fit.resolved.model_dump(mode="json"),
+                    "code_sha256": self.chosen.code_sha256,
+                },
+                "attack": {"name": attack.name, "label": attack.label, "options": attack.options, "code_sha256": attack.code_sha256},
+                "protocol": asdict(fit.protocol),
+                "victim": {
+                    "sha256": self.trained.victim.sha256,
+                    "configuration": fit.key,
+                    "precision": fit.precision,
+                    "findings": self.trained.findings,
+                },
+                "surface": {
+                    "key": self.surface.key,
+                    "language_model": self.language_model,
+                    "constrained": attack.constrained and self.language_model != "none",
+                },
+                "search": {"seed": fit.seed, "budget": self.request.budget, "precision": self.request.precision},
+                "limit": self.inputs.limit,
+                "outcomes": outcomes,
+                "ids_digest": digest_of_ids(trial.id for trial in trials),
+                "counts": count(outcomes),
+                "cost": self._cost(trials),
+                "software": {"robench": robench.__version__, "versions": versions(), "device": describe_device(fit.device)},
+                "created": datetime.now(UTC).replace(microsecond=0),
+            }
+        )
+
+    def _cost(self, trials: Sequence[Trial]) -> dict[str, Any]:
+        memory, no_memory = peak_memory(self.chosen.fit.device)
+        missing = {"training_seconds": self.trained.unknown, "peak_memory_bytes": no_memory}
+        return {
+            "training_seconds": self.trained.seconds,
+            "attack_seconds": round(sum(trial.seconds for trial in trials), 3),
+            "asked": sum(trial.asked for trial in trials),
+            "forwarded": sum(trial.forwarded for trial in trials),
+            "peak_memory_bytes": memory,
+            "missing": {name: reason for name, reason in missing.items() if reason},
+        }
+
+
+def running(letters: Sequence[str]) -> str:
+    """The figure so far, in words."""
+    robust = sum(letter in "HP" for letter in letters)
+    errors = letters.count("E")
+    return f"accuracy under attack {100 * robust / len(letters):.1f} %" + (f", {errors} errors" if errors else "")
+
+
+def load_for_search(folder: Path, device: str, precision: str) -> Victim:
+    """A worker's victim."""
+    from robench.victims.victim import Victim
+
+    victim = Victim.load(folder, device)
+    victim.search_precision = "bf16" if precision == "bf16" else "fp32"
+    return victim
