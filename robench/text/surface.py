@@ -168,7 +168,6 @@ def ingredients(
     max_words: int,
 ) -> dict[str, Any]:
     """All that decides a surface, as plain JSON; see ``load_or_build`` for the arguments. Builds nothing."""
-    """All that decides a surface, as plain JSON; arguments as for ``load_or_build``."""
     # The split's digest names the whole split; a limited run holds fewer examples, so their own texts count as well.
     texts = hashlib.sha256(json.dumps([(example.id, example.fields[attackable]) for example in examples]).encode()).hexdigest()
     return {
@@ -184,11 +183,6 @@ def ingredients(
         "splitter": splitter_version(),
         "max_words": max_words,
     }
-
-
-def key_of(made_from: Mapping[str, Any]) -> str:
-    """A surface's key: the SHA-256 of its ingredients, also the stem of its file."""
-    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
 def _build(
