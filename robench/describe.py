@@ -44,7 +44,8 @@ def _method(plugin: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if hasattr(plugin, "access"):
         facts["sees"] = plugin.access
-        facts["language_model_constraint"] = "binds it under protocol rift2021" if plugin.language_model else "does not bind it under protocol rift2021"
+        binds = "binds it" if plugin.language_model else "does not bind it"
+        facts["language_model_constraint"] = f"{binds} where a protocol's surface is as published"
     return facts | {"options": options_of(plugin.Options, getattr(plugin, "task_defaults", {}))}
 
 
@@ -54,7 +55,7 @@ def _task(plugin: Any) -> dict[str, Any]:
         "attackable_field": plugin.attackable,
         "window": f"{plugin.max_tokens} tokens, special tokens included",
         "substitutions": plugin.substitutions,
-        "train_pools": list(plugin.train_pools),
+        "training_pools": list(plugin.train_pools),
         "licence": plugin.licence,
     }
 

@@ -16,6 +16,7 @@ Decorator = Callable[[Any], Any]
 
 DEFAULT_TASK = "mini-reviews"
 DEFAULT_ENCODER = "tiny"
+DEFAULT_LM = "tiny"
 DEFAULT_OUT = Path("runs")
 
 _EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -35,8 +36,12 @@ def apply(options: Iterable[Decorator]) -> Callable[[Function], Function]:
 
 training_options = apply(
     [
-        click.option("--encoder", default=DEFAULT_ENCODER, show_default=True, help="A name of 'robench list encoders', a hub id or a local folder."),
-        click.option("--protocol", default=DEFAULT_PROTOCOL, show_default=True, help="Evaluation choices that go together; see 'robench list protocols'."),
+        click.option(
+            "--encoder", metavar="NAME", default=DEFAULT_ENCODER, show_default=True, help="A name of 'robench list encoders', a hub id or a local folder."
+        ),
+        click.option(
+            "--protocol", metavar="NAME", default=DEFAULT_PROTOCOL, show_default=True, help="Evaluation choices that go together; see 'robench list protocols'."
+        ),
         click.option(
             "--option",
             "options",
@@ -45,8 +50,9 @@ training_options = apply(
             help="An option of a plugin: defense.alpha=0.3, attack.population=20, or rift.alpha=0.3 for one of several. Repeatable.",
         ),
         click.option("--data", type=_EXISTING_FOLDER, envvar="ROBENCH_DATA", show_envvar=True, help="Folder with the data sets or their archives."),
-        click.option("--train-pool", help="Train on another pool of the task, such as snli's 'small'; see 'robench show task snli'."),
-        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
+        click.option("--hub/--no-hub", default=True, show_default=True, help="Whether data that the folder lacks may come from the Hugging Face hub."),
+        click.option("--train-pool", metavar="NAME", help="Train on another pool of the task, such as snli's 'small'; see 'robench show task snli'."),
+        click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
         click.option(
             "--precision",
             type=click.Choice(["fp32", "bf16"]),
@@ -60,11 +66,15 @@ training_options = apply(
 
 evaluation_options = apply(
     [
-        click.option("--limit", type=click.IntRange(min=1), help="Attack only so many of the test examples. Such a run never reaches a board."),
-        click.option("--budget", type=click.IntRange(min=1), help="Questions that an attack may ask about one example; unlimited unless given."),
+        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Attack only so many of the test examples. Such a run never reaches a board."),
+        click.option("--budget", type=click.IntRange(min=1), metavar="N", help="Questions that an attack may ask about one example; unlimited unless given."),
         click.option("--ids", type=_EXISTING_FILE, help="Evaluate the examples of a published list instead of the frozen 1000."),
-        click.option("--lm", help="Language model of the constraint: masked:ID, causal:ID, file:PATH or none."),
-        click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that attack side by side, one thread each."),
+        click.option(
+            "--lm", default=DEFAULT_LM, show_default=True, metavar="SPEC", help="Language model of the constraint: masked:ID, causal:ID, file:PATH or none."
+        ),
+        click.option(
+            "--workers", type=click.IntRange(min=1), metavar="N", default=1, show_default=True, help="Processes that attack side by side, one thread each."
+        ),
     ]
 )
 

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from robench.commands.choices import DEFAULT_TASK, apply, evaluation_options, training_options
 from robench.commands.running import make_request, prepare, print_plan, reporter
-from robench.commands.shell import Session, global_flags, session_of, show
+from robench.commands.shell import Session, global_flags, session_of
+
+if TYPE_CHECKING:
+    from robench.planning import EvaluationRequest
 
 grid_options = apply(
     [
         click.option("--defense", "defenses", multiple=True, required=True, metavar="NAME", help="A defense, or 'all'. Repeatable."),
         click.option("--attack", "attacks", multiple=True, required=True, metavar="NAME", help="An attack, or 'all'. Repeatable."),
         click.option("--task", "tasks", multiple=True, default=(DEFAULT_TASK,), show_default=True, metavar="NAME", help="A task, or 'all'. Repeatable."),
-        click.option("--seed", "seeds", multiple=True, type=click.IntRange(min=0), default=(0,), show_default=True, help="Of training and search. Repeatable."),
+        click.option(
+            "--seed",
+            "seeds",
+            multiple=True,
+            type=click.IntRange(min=0),
+            metavar="N",
+            default=(0,),
+            show_default=True,
+            help="Of training and search. Repeatable.",
+        ),
     ]
 )
 
@@ -48,12 +60,13 @@ def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
     run(request, session)
 
 
-def run(request: Any, session: Session) -> None:
+def run(request: EvaluationRequest, session: Session) -> None:
     """Evaluate and print what came out and where it lies."""
     from robench.evaluator import evaluate
     from robench.results.leaderboard import results_table
 
     with reporter(session) as listener:
         records = evaluate(request, listener)
-    show(results_table(records))
-    click.echo(f"Markdown: {request.out / 'leaderboard.md'}   records: {request.out / 'records'}")
+    click.echo(f"\n{results_table(records)}\n")
+    click.echo(f"Markdown: {request.out / 'leaderboard.md'}")
+    click.echo(f"Records:  {request.out / 'records'}")

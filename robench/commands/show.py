@@ -10,6 +10,8 @@ import click
 from robench.catalogue import find_kind
 from robench.commands.shell import global_flags, show
 
+SHORT = 24  # characters; a list of such words stands on one line
+
 
 @click.command("show", short_help="One of them in full: paper, deviations, options.")
 @click.argument("kind", metavar="KIND")
@@ -25,25 +27,48 @@ def command(kind: str, name: str, as_json: bool) -> None:
 
 
 def print_facts(facts: dict[str, Any]) -> None:
-    """The facts for people, option by option."""
-    from rich.padding import Padding
+    """The facts for people: what is short on one line, the rest under a heading."""
     from rich.text import Text
 
     show(Text(f"{facts['kind']} {facts['name']}", style="bold"), Text(f"({facts['origin']})", style="dim"))
     for label, value in facts.items():
         if label in {"kind", "name", "origin", "options"} or value in ("", None, [], {}):
             continue
-        show("")
-        show(Text(label.replace("_", " ").capitalize(), style="bold"))
-        lines = [f"- {line}" for line in value] if isinstance(value, list) else _pairs(value) if isinstance(value, dict) else [str(value)]
-        for line in lines:
-            show(Padding(Text(line), (0, 0, 0, 2)))
+        heading = label.replace("_", " ").capitalize()
+        if label == "summary":
+            _print_paragraphs(value)
+        elif isinstance(value, str):
+            _hanging(f"{heading}: ", value)
+        elif isinstance(value, dict):
+            _hanging(f"{heading}: ", ", ".join(f"{key}={part}" for key, part in value.items()))
+        elif all(len(line) <= SHORT for line in value):
+            _hanging(f"{heading}: ", ", ".join(value))
+        else:
+            show(Text(f"{heading}:"))
+            for line in value:
+                _hanging("  - ", line)
     if facts.get("options"):
         _print_options(facts["kind"], facts["options"])
 
 
-def _pairs(values: dict[str, Any]) -> list[str]:
-    return [f"{key}: {', '.join(f'{k}={v}' for k, v in value.items()) if isinstance(value, dict) else value}" for key, value in values.items()]
+def _print_paragraphs(text: str) -> None:
+    """A docstring, its paragraphs filled to the width of the terminal."""
+    from rich.padding import Padding
+
+    show("")
+    for paragraph in text.replace("``", "'").split("\n\n"):
+        show(Padding(" ".join(paragraph.split()), (0, 0, 1, 2)))
+
+
+def _hanging(label: str, text: str) -> None:
+    """``text`` after ``label``, its further lines indented under its beginning."""
+    from rich.table import Table
+
+    table = Table.grid()
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(label, text)
+    show(table)
 
 
 def _print_options(kind: str, options: list[dict[str, Any]]) -> None:

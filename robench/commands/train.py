@@ -14,7 +14,9 @@ victim_options = apply(
     [
         click.option("--defense", "defenses", multiple=True, required=True, metavar="NAME", help="A defense, or 'all'. Repeatable."),
         click.option("--task", "tasks", multiple=True, default=(DEFAULT_TASK,), show_default=True, metavar="NAME", help="A task, or 'all'. Repeatable."),
-        click.option("--seed", "seeds", multiple=True, type=click.IntRange(min=0), default=(0,), show_default=True, help="Of training. Repeatable."),
+        click.option(
+            "--seed", "seeds", multiple=True, type=click.IntRange(min=0), metavar="N", default=(0,), show_default=True, help="Of training. Repeatable."
+        ),
     ]
 )
 
