@@ -101,10 +101,10 @@ def _checked(asset: Asset, content: bytes, where: str) -> bytes:
 
 
 def _plain(asset: Asset, folder: Path) -> Path | None:
-    for path in walk(folder, depth=3):
-        if path.name == asset.file:
-            _checked(asset, path.read_bytes(), str(path))
-            return path
+    for name, path in walk(folder, depth=3):
+        if name.rpartition("/")[2] == asset.file:
+            _checked(asset, Path(path).read_bytes(), path)
+            return Path(path)
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import IO, NamedTuple
 
 from robench.tasks.reading import Layout
@@ -42,11 +42,6 @@ POOL_FILES = {
 _FILE = re.compile(r"(?:.*/)?(" + "|".join(re.escape(key) for key in sorted({key for keys in POOL_FILES.values() for key in keys} | {official("test")})) + ")")
 
 
-def _key(path: str) -> str | None:
-    match = _FILE.fullmatch(path)
-    return match.group(1) if match else None
-
-
 def _parse(key: str, stream: IO[bytes]) -> list[Pair]:
     lines = (line.decode("utf-8") for line in stream)  # a member of a tar stream is too little of a file for TextIOWrapper
     if key.endswith(".jsonl"):
@@ -75,4 +70,11 @@ def _table(lines: Iterable[str], premise: str, hypothesis: str, judgement: str, 
             raise ValueError(f"line {reader.line_num} is no labelled pair: {error!r}") from error
 
 
-LAYOUT = Layout(_key, _parse, hints=("snli", "cad", "sick", "nli"))
+def layout(wanted: Collection[str]) -> Layout[list[Pair]]:
+    """These files and no others: SNLI's training file alone is 490 MB."""
+
+    def key(path: str) -> str | None:
+        match = _FILE.fullmatch(path)
+        return match.group(1) if match and match.group(1) in wanted else None
+
+    return Layout(key, _parse, hints=("snli", "cad", "sick", "nli"))

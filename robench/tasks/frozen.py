@@ -163,15 +163,20 @@ class Guard:
             origin: where they were found.
         """
         found = Guard.of(picked, rows)
-        if found.digest == self.digest:
+        if found == self:
             return
-        start = next((start for start in range(0, len(self.blocks), 2) if found.blocks[start : start + 2] != self.blocks[start : start + 2]), 0)
-        block = picked[start // 2 * _BLOCK :][:_BLOCK]
-        where = f"the first difference lies between the ids {block[0].id} and {block[-1].id}" if block else "there are fewer of them"
         raise UsageError(
             f"{what} are not the published ones: digest {found.digest[:16]} instead of {self.digest[:16]}; rows per label {_counts(found.rows)} "
-            f"instead of {_counts(self.rows)}; {where}. What was read ({origin}) is incomplete or another version of the data: fetch it again."
+            f"instead of {_counts(self.rows)}; {self._first_difference(found, picked)}. What was read ({origin}) is incomplete or another version "
+            "of the data: fetch it again."
         )
+
+    def _first_difference(self, found: Guard, picked: Sequence[Example]) -> str:
+        for start in range(0, len(self.blocks), 2):
+            if found.blocks[start : start + 2] != self.blocks[start : start + 2]:
+                block = picked[start // 2 * _BLOCK :][:_BLOCK]
+                return f"the first difference lies between the ids {block[0].id} and {block[-1].id}" if block else f"only {len(picked)} could be picked"
+        return "the picked examples themselves agree"
 
 
 def _counts(rows: Sequence[int]) -> str:

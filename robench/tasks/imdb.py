@@ -8,9 +8,10 @@ from typing import IO
 
 from robench.errors import UsageError
 from robench.registry import TASKS
+from robench.tasks import _hub
 from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.frozen import TEST_SIZE, Guard, Row, digest, identify, make_examples, pick_balanced, pick_listed, without
-from robench.tasks.reading import Layout, choose_pool, find, from_hub, missing
+from robench.tasks.reading import Layout, choose_pool, find, missing
 
 HUB = "stanfordnlp/imdb"
 DEV_SIZE = 1000
@@ -108,12 +109,12 @@ def _read(source: DataSource) -> tuple[list[Row], list[Row], list[str], str]:
         raise UsageError(f"{place}. Name the folder that holds IMDB with --data.")
     try:
         return _hub_rows("train"), _hub_rows("test"), [], f"hub {HUB}"
-    except UsageError as error:
-        raise UsageError(f"{place}. {error}") from error
+    except _hub.HubUnavailable as error:
+        raise UsageError(f"{place}, and {error.reason}. Name the folder that holds IMDB with --data.") from error
 
 
 def _hub_rows(split: str) -> list[Row]:
-    return [({"text": text}, int(label)) for text, label in from_hub(HUB, split, ("text", "label"))]
+    return [({"text": text}, int(label)) for text, label in _hub.rows(HUB, split, ("text", "label"))]
 
 
 def _row(key: str, text: str) -> Row:

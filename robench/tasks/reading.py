@@ -1,11 +1,12 @@
-"""Publishers' files, found in a folder or in the archives of a folder, and the hub."""
+"""Publishers' files, found in a folder or in the archives of a folder."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Generic, TypeVar
+from typing import IO, Generic, TypeVar
 
 from robench.archives import SUFFIXES, BrokenArchive, archives_in, members, reading
 from robench.errors import UsageError
@@ -77,11 +78,11 @@ def _places(folder: Path | None, layout: Layout[Parsed]) -> Iterator[tuple[str, 
 
 
 def _from_folder(folder: Path, layout: Layout[Parsed]) -> Iterator[tuple[str, Parsed]]:
-    for path in walk(folder, _DEPTH):
-        key = layout.key(path.relative_to(folder.parent).as_posix())
+    for name, path in walk(folder, _DEPTH):
+        key = layout.key(f"{folder.name}/{name}")
         if key is not None:
-            with path.open("rb") as stream:
-                yield key, _parse(layout, key, stream, str(path))
+            with Path(path).open("rb") as stream:
+                yield key, _parse(layout, key, stream, path)
 
 
 def _from_archive(archive: Path, layout: Layout[Parsed]) -> Iterator[tuple[str, Parsed]]:
@@ -99,43 +100,27 @@ def _parse(layout: Layout[Parsed], key: str, stream: IO[bytes], where: str) -> P
         raise UsageError(f"{where} is not what its name promises ({error}). Fetch it again.") from error
 
 
-def walk(folder: Path, depth: int) -> Iterator[Path]:
-    """Files at most ``depth`` folders deep, sorted, hidden ones and unreadable folders left out."""
+def walk(folder: Path | str, depth: int, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield ``(name relative to folder, path)`` of the files at most ``depth`` folders deep, sorted; hidden and unreadable ones are left out.
+
+    Strings, not Paths: a data folder may hold 150,000 files, most of them of other tasks.
+    """
     try:
-        entries = sorted(folder.iterdir())
+        with os.scandir(folder) as listing:
+            entries = sorted((entry for entry in listing if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError:
         return
     for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            if depth > 1:
-                yield from walk(entry, depth - 1)
-        else:
-            yield entry
-
-
-def from_hub(dataset: str, split: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """The named columns of a hub dataset's split, row by row.
-
-    Raises:
-        UsageError: it cannot be had (no network, HF_HUB_OFFLINE, another layout); the sentence names ``--data``.
-    """
-    try:
-        import datasets
-
-        table = datasets.load_dataset(dataset, split=split)
-        values = [list(table[column]) for column in columns]
-    except Exception as error:  # the hub's libraries raise what their transport raises
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise UsageError(f"The hub's {dataset} cannot be had ({type(error).__name__}: {reason}). Name a folder that holds the data with --data.") from error
-    return zip(*values, strict=True)
+        if not entry.is_dir():
+            yield prefix + entry.name, entry.path
+        elif depth > 1:
+            yield from walk(entry.path, depth - 1, f"{prefix}{entry.name}/")
 
 
 def missing(what: str, folder: Path | None) -> str:
-    """The beginning of a sentence that says that ``what`` was not found, and where it was looked for."""
+    """The beginning of a sentence: ``what`` was not found, and where it was looked for."""
     if folder is None:
-        return f"{what} was looked for nowhere, because no data folder is named (--data or ROBENCH_DATA)"
+        return f"No data folder is named (--data or ROBENCH_DATA) in which to look for {what}"
     return f"There is no complete {what} in the folder {folder} or in an archive ({', '.join(SUFFIXES)}) directly in it"
 
 

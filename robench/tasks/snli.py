@@ -7,10 +7,11 @@ from pathlib import Path
 
 from robench.errors import UsageError
 from robench.registry import TASKS
-from robench.tasks._nli_files import LAYOUT, POOL_FILES, Pair, official
+from robench.tasks import _hub
+from robench.tasks._nli_files import POOL_FILES, Pair, layout, official
 from robench.tasks.base import DataSource, Example, Splits, Task
 from robench.tasks.frozen import TEST_SIZE, Guard, Row, digest, identify, make_examples, pick_balanced, pick_listed, without
-from robench.tasks.reading import Found, choose_pool, find, from_hub, missing
+from robench.tasks.reading import Found, choose_pool, find, missing
 
 HUB = "stanfordnlp/snli"
 DEV_SIZE = 1000
@@ -28,7 +29,7 @@ DEV_GUARD = Guard(
     "c00a61be660bd372725aa7edc21c25e1fb4ebc7ebd0a93b0e514087563c49576596c9ad148559f9bfae580de8ddf358cb1d0",
 )
 
-_HUB_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
+_FROM_HUB = {official("train"): "train", official("dev"): "validation", official("test"): "test"}
 
 
 @TASKS.register("snli")
@@ -55,7 +56,10 @@ class Snli(Task):
         """Read ``snli_1.0_{train,dev,test}.jsonl`` from the folder or its archives, or the hub's ``stanfordnlp/snli``; see ``Task.load``."""
         pool = choose_pool("snli", self.train_pools, train_pool)
         wanted = {official("dev"), official("test"), *POOL_FILES[pool]}
-        found = find(source.folder, LAYOUT, lambda files: wanted <= files.keys())
+        found = find(source.folder, layout(wanted), lambda files: wanted <= files.keys())
+        lacking = [key for key in POOL_FILES[pool] if key not in found.files and key not in _FROM_HUB]
+        if lacking:
+            raise UsageError(f"{missing(lacking[0], source.folder)}. The pool '{pool}' needs it: put it there, or choose another --train-pool.")
         test_pairs, dev_pairs, origin = _judged(source, found)
         test_all, dev_all = make_examples("snli", _rows(test_pairs)), make_examples("snli", _rows(dev_pairs))
         dev = pick_balanced(without(dev_all, test_all), DEV_SIZE, len(self.labels))
@@ -91,13 +95,13 @@ def _judged(source: DataSource, found: Found[list[Pair]]) -> tuple[list[Pair], l
     if not source.hub:
         raise UsageError(f"{place}. Name the folder that holds SNLI with --data.")
     try:
-        return _hub_pairs("test"), _hub_pairs("dev"), f"hub {HUB}"
-    except UsageError as error:
-        raise UsageError(f"{place}. {error}") from error
+        return _hub_pairs(keys[0]), _hub_pairs(keys[1]), f"hub {HUB}"
+    except _hub.HubUnavailable as error:
+        raise UsageError(f"{place}, and {error.reason}. Name the folder that holds SNLI with --data.") from error
 
 
-def _hub_pairs(split: str) -> list[Pair]:
-    rows = from_hub(HUB, _HUB_SPLITS[split], ("premise", "hypothesis", "label"))
+def _hub_pairs(key: str) -> list[Pair]:
+    rows = _hub.rows(HUB, _FROM_HUB[key], ("premise", "hypothesis", "label"))
     return [Pair(premise, hypothesis, int(label)) for premise, hypothesis, label in rows if label >= 0]
 
 
@@ -105,28 +109,25 @@ def _train(source: DataSource, pool: str, found: Found[list[Pair]], dev_pairs: S
     """The pool's examples, before anything is left out, and where they come from."""
     if pool == "train":
         pairs, origin = _official_train(source, found)
-    else:
-        lacking = [key for key in POOL_FILES[pool] if key not in found.files and key != official("dev")]
-        if lacking:
-            raise UsageError(f"{missing(f'training pool {pool!r} ({lacking[0]})', source.folder)}. Put it there, or name another pool with --train-pool.")
-        # The dev pairs may come from the hub while the others lie in the folder.
+    else:  # the dev pairs may come from the hub while the others lie in the folder
         pairs = [pair for key in POOL_FILES[pool] for pair in (dev_pairs if key == official("dev") else found.files[key])]
         origin = found.origin
     return make_examples("snli", _rows(pairs)), origin
 
 
 def _official_train(source: DataSource, found: Found[list[Pair]]) -> tuple[list[Pair], str]:
-    if official("train") in found.files:
-        pairs, origin = found.files[official("train")], found.origin
+    key = official("train")
+    if key in found.files:
+        pairs, origin = found.files[key], found.origin
     else:
-        way_out = "Train on a pool that needs less with --train-pool small (or cad, sick, snli-dev), or fetch SNLI 1.0"
-        place = missing("snli_1.0_train.jsonl", source.folder)
+        place = missing(key, source.folder)
+        way_out = "Train on a pool that needs less with --train-pool small (or cad, sick, snli-dev), or fetch SNLI 1.0."
         if not source.hub:
-            raise UsageError(f"{place}. {way_out}.")
+            raise UsageError(f"{place}. {way_out}")
         try:
-            pairs, origin = _hub_pairs("train"), f"hub {HUB}"
-        except UsageError as error:
-            raise UsageError(f"{place}. {way_out}. {error}") from error
+            pairs, origin = _hub_pairs(key), f"hub {HUB}"
+        except _hub.HubUnavailable as error:
+            raise UsageError(f"{place}, and {error.reason}. {way_out}") from error
     if len(pairs) != TRAIN_SIZE:
         raise UsageError(f"SNLI's training file ({origin}) has {len(pairs):,} labelled pairs instead of {TRAIN_SIZE:,}: it is incomplete, fetch it again.")
     return pairs, origin
