@@ -64,9 +64,9 @@ def rows(kind: str, *, check: bool = False) -> list[Row]:
 
 
 def builtin_summary(entry: Entry) -> str:
-    """First line of a built-in's module docstring, read without importing it; empty where there is none."""
+    """First line of a built-in's module docstring, read without importing it; empty where there is none, and for all others."""
     package, _, stem = entry.module.rpartition(".")
-    spec = find_spec(package)
+    spec = find_spec(package) if entry.origin == "built-in" else None
     for folder in (spec.submodule_search_locations or []) if spec is not None else []:
         file = Path(folder) / f"{stem}.py"
         if file.is_file():

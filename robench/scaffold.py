@@ -18,6 +18,7 @@ from robench.errors import UsageError
 from robench.scaffold_templates import PACKAGE, PLUGINS, TESTS
 
 WINGS = {"attack": "attacks", "defense": "defenses"}
+ARTICLES = {"attack": "an attack", "defense": "a defense"}
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -62,7 +63,7 @@ def _files(kind: str, words: dict[str, str], folder: Path, inside: bool) -> dict
 
 def _check_kind(kind: str) -> None:
     if kind not in WINGS:
-        near = get_close_matches(kind, WINGS, n=1, cutoff=0.5)
+        near = get_close_matches(kind, WINGS, n=1, cutoff=0.7)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         raise UsageError(f"'robench new' makes an attack or a defense, not '{kind}'.{hint}")
 
@@ -71,7 +72,7 @@ def _check_name(kind: str, name: str, inside: bool) -> None:
     if NAME.fullmatch(name) is None or keyword.iskeyword(name):
         raise UsageError(f"'{name}' cannot be a plugin's name: use lower-case letters and digits, words joined by '-', a letter first, such as my-method.")
     if name in REGISTRIES[kind].names():
-        raise UsageError(f"There is already a {kind} '{name}' (see 'robench show {kind} {name}'). Choose another name.")
+        raise UsageError(f"There is already {ARTICLES[kind]} '{name}' (see 'robench show {kind} {name}'). Choose another name.")
     stem = name.replace("-", "_")
     if not inside and find_spec(stem) is not None:
         raise UsageError(f"A Python module '{stem}' is installed already, and the plugin would hide it. Choose another name, such as my-{name}.")

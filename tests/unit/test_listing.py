@@ -74,6 +74,7 @@ def test_a_summary_is_read_and_not_imported(tmp_path: Path, monkeypatch: pytest.
     assert builtin_summary(Entry("plain", "summarised_wing.plain", "built-in")) == "One line."
     assert builtin_summary(Entry("bare", "summarised_wing.bare", "built-in")) == ""
     assert builtin_summary(Entry("absent", "summarised_wing.absent", "built-in")) == ""
+    assert builtin_summary(Entry("local", "__main__", "registered in this process")) == ""
 
 
 LIGHT = """
