@@ -38,7 +38,7 @@ class SubstitutionSet:
         return len(self._neighbours)
 
     def of(self, word: str, lookup: Lookup) -> tuple[str, ...]:
-        """Substitutes of ``word`` in the file's order, without the word itself and without repetitions; ``()`` where there are none.
+        """Substitutes of ``word`` in the file's order, without the word itself (in ``"lower"`` in whatever case) and without repetitions; ``()`` where there are none.
 
         Args:
             lookup: ``"cased"`` takes the word as it is written, so that capitalised words have none (the releases of Jia et al. and RIFT);
@@ -47,8 +47,8 @@ class SubstitutionSet:
         """
         key = word if lookup == "cased" else word.lower()
         found = self._neighbours.get(key, ())
-        if lookup == "lower" and key != word:
-            found = tuple(_with_case_of(word, substitute) for substitute in found)
+        if lookup == "lower":
+            found = tuple(_with_case_of(word, substitute) for substitute in found if substitute.lower() != key)
         return tuple(dict.fromkeys(substitute for substitute in found if substitute != word))
 
     def __repr__(self) -> str:
