@@ -199,7 +199,7 @@ def pick_listed(path: Path, examples: Sequence[Example], names: Mapping[str, str
     for number, line in _lines(path):
         identity = line if line in by_id else names.get(canonical(line), "")
         if identity not in by_id:
-            hint = "" if names else " File names are unknown on the hub: name the publisher's files with --data, or list ids."
+            hint = "" if names else " These data came without file names (the hub's have none), so only ids are known."
             raise UsageError(f"Line {number} of {path} ('{line[:80]}') names no test example.{hint}")
         if identity in picked:
             raise UsageError(f"Line {number} of {path} ('{line[:80]}') names an example for the second time. Remove one of the two lines.")

@@ -1,0 +1,70 @@
+"""The published data themselves: skipped where ROBENCH_DATA names no folder that holds them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from robench import TASKS, DataSource, Splits
+from robench.assets import ASSETS, find_asset
+from robench.tasks import imdb, snli
+from robench.tasks.frozen import content_key
+
+DATA = os.environ.get("ROBENCH_DATA", "")
+pytestmark = pytest.mark.skipif(not DATA, reason="ROBENCH_DATA names no folder with the published data")
+SOURCE = DataSource(Path(DATA), hub=False)
+
+
+@pytest.fixture(scope="module")
+def reviews() -> Splits:
+    return TASKS.get("imdb")().load(SOURCE)
+
+
+def check_shape(splits: Splits, labels: int) -> None:
+    parts = (splits.train, splits.dev, splits.test)
+    for part in parts:
+        assert [example.id for example in part] == sorted(example.id for example in part)
+        assert all(example.label in range(labels) and all(example.fields.values()) for example in part)
+    ids = [example.id for part in parts for example in part]
+    assert len(ids) == len(set(ids))
+    judged = {content_key(example) for part in (splits.dev, splits.test) for example in part}
+    assert len(judged) == len(splits.dev) + len(splits.test) == 2000
+    assert not judged & {content_key(example) for example in splits.train}
+
+
+def test_imdb(reviews: Splits) -> None:
+    check_shape(reviews, 2)
+    assert Counter(example.label for example in reviews.test) == Counter(example.label for example in reviews.dev) == {0: 500, 1: 500}
+    assert reviews.digest == imdb.TEST_GUARD.digest
+    # 25,000 less 123 texts of the test half, 1,000 for dev and 2 repetitions of dev texts
+    assert len(reviews.train) == 23_875
+    assert not any("<br />" in example.fields["text"] for part in (reviews.train, reviews.dev, reviews.test) for example in part)
+
+
+def test_imdb_by_the_list_of_jia_et_al(reviews: Splits) -> None:
+    path = Path(DATA) / "imdb_test_files.txt"
+    if not path.is_file():
+        pytest.skip("imdb_test_files.txt is not in ROBENCH_DATA")
+    splits = TASKS.get("imdb")().load(SOURCE, ids=path)
+    assert Counter(example.label for example in splits.test) == {1: 491, 0: 509}
+    assert splits.test_name == "imdb_test_files"
+    assert splits.dev == reviews.dev
+    assert splits.train == reviews.train
+
+
+@pytest.mark.parametrize(("pool", "size"), [("cad", 8_330), ("sick", 9_927), ("snli-dev", 8_842), ("small", 27_099)])
+def test_snli_pools(pool: str, size: int) -> None:
+    splits = TASKS.get("snli")().load(SOURCE, train_pool=pool)
+    check_shape(splits, 3)
+    assert Counter(example.label for example in splits.test) == Counter(example.label for example in splits.dev) == {0: 334, 1: 333, 2: 333}
+    assert splits.digest == snli.TEST_GUARD.digest
+    assert (len(splits.train), splits.train_pool) == (size, pool)
+
+
+@pytest.mark.parametrize("name", sorted(ASSETS))
+def test_assets(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("robench.assets.cache_folder", lambda: tmp_path)
+    assert find_asset(name, Path(DATA)).stat().st_size > 0
