@@ -11,7 +11,7 @@ from robench.commands.shell import stderr
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-VERBS = {"data": "reading", "surface": "building the surface of", "training": "training", "checks": "questioning", "attack": "attacking:"}
+VERBS = {"data": "reading", "surface": "building the surface of", "training": "training", "checks": "questioning", "attack": "attacking"}
 LINE_EVERY_SECONDS = 20.0  # between two lines of one phase in a log
 
 

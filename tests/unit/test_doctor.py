@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -97,8 +97,7 @@ def test_a_package_that_is_not_installed_is_a_problem_unless_optional(monkeypatc
 
 
 def test_a_disk_that_is_nearly_full_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    usage = namedtuple("usage", "total used free")  # noqa: PYI024 - the shape of shutil's
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 2**30))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**30))
     runs = next(finding for finding in doctor._disk(tmp_path / "not" / "yet" / "there") if finding.what == "runs")
     assert (runs.state, runs.detail) == ("problem", f"{tmp_path}/not/yet/there: 1.0 GiB free")
     assert not (tmp_path / "not").exists()

@@ -43,10 +43,10 @@ def test_a_log_has_a_line_at_the_ends_and_now_and_then(monkeypatch: pytest.Monke
         reporter.advanced(done, 1000 if done < 400 else None, "held 80" if done == 200 else "")
     reporter.finished("held 700 of 1000")
     assert capsys.readouterr().err.splitlines() == [
-        "attacking: genetic against rift…",
+        "attacking genetic against rift…",
         "  200/1000 after 21 s: held 80",
         "  400 after 42 s",
-        "attacking: genetic against rift: done in 1 min 0 s; held 700 of 1000",
+        "attacking genetic against rift: done in 1 min 0 s; held 700 of 1000",
     ]
 
 

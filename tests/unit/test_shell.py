@@ -58,7 +58,11 @@ def wrapped(error: BaseException) -> RuntimeError:
         (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory. Tried …"), 1, "Error: The memory is used up. Try a smaller"),
         (MemoryError(), 1, "Error: The memory is used up."),
         (PermissionError(errno.EACCES, "Permission denied", "runs"), 1, "Error: No permission for runs. Choose another place with --out"),
-        (ValueError("a\nb"), 1, "Error: robench stopped on an unexpected ValueError: a b (run the same command with --debug for the traceback, and report it)."),
+        (
+            ValueError("a\nb"),
+            1,
+            "Error: robench stopped on an unexpected ValueError: a b (run the same command with --debug for the traceback, and report it).",
+        ),
         (AssertionError(), 1, "Error: robench stopped on an unexpected AssertionError: no message (run"),
     ],
 )
@@ -140,13 +144,9 @@ def test_the_version_is_the_packages() -> None:
 
 
 def test_explaining_goes_through_the_context_too() -> None:
-    try:
-        try:
-            raise disk_full()
-        except OSError:
-            raise ValueError("while cleaning up")  # noqa: B904 - the implicit chain is the point
-    except ValueError as error:
-        assert explain(error)[0].startswith("The disk is full while writing")
+    cleaning = ValueError("while cleaning up")
+    cleaning.__context__ = disk_full()
+    assert explain(cleaning)[0].startswith("The disk is full while writing")
 
 
 @pytest.mark.parametrize(("text", "line"), [("", "no message"), (" a \n b\t c ", "a b c")])
