@@ -25,7 +25,10 @@ logger = logging.getLogger(__name__)
 
 # Reviewers write these with and without their period. One occurrence without it all but rules a type out as an abbreviation in Punkt's likelihood, so no
 # amount of this text teaches them; they are what an English reader would add.
-KNOWN = tuple("a.m capt col dr e.g etc gen gov i.e jr lt mr mrs ms p.m prof rev sen sgt sr st u.s vs".split())
+KNOWN = (
+    *("a.m", "p.m", "e.g", "i.e", "etc", "vs", "u.s", "st", "jr", "sr"),
+    *("mr", "mrs", "ms", "dr", "prof", "rev", "gen", "col", "capt", "lt", "sgt", "gov", "sen"),
+)
 DEFAULT_OUT = Path(__file__).resolve().parent.parent / "robench" / "embedded" / "punkt" / "english.json"
 
 

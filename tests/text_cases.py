@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.implementations import ByteLevelBPETokenizer
 from transformers import BertTokenizer, BertTokenizerFast, PreTrainedTokenizerFast, RobertaTokenizerFast
@@ -63,7 +64,6 @@ ODD_WORDS = (
         "_",
         "\x07",
         "Ａ",
-        "▁",
         "Ġ",
         "’",
         "e\u0301",
@@ -161,3 +161,23 @@ def whole_word_tokenizer(folder: Path, words: Iterable[str]) -> Any:
     path = folder / "vocab.txt"
     path.write_text("\n".join([*WORDPIECE_SPECIALS, *words]), encoding="utf-8")
     return BertTokenizerFast(vocab_file=str(path))
+
+
+def tiny_model(kind: str, vocabulary: int, tokenizer: Any, seed: int = 0) -> Any:
+    """A language model of 2 small layers with random weights (larger than the usual ones, so that scores differ)."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
+
+    sizes: dict[str, Any] = {"vocab_size": vocabulary, "pad_token_id": tokenizer.pad_token_id}
+    if kind == "gpt2":
+        sizes |= {"n_layer": 2, "n_embd": 32, "n_head": 2, "n_positions": 64}
+    elif kind == "distilbert":
+        sizes |= {"n_layers": 2, "dim": 32, "n_heads": 2, "hidden_dim": 64, "max_position_embeddings": 64}
+    else:
+        sizes |= {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 64}
+        sizes |= {"embedding_size": 32} if kind in ("albert", "electra") else {}
+    if kind == "roberta":  # its positions begin after the padding id
+        sizes["max_position_embeddings"] = tokenizer.pad_token_id + 65
+    config = AutoConfig.for_model(kind, initializer_range=0.3, **sizes)
+    torch.manual_seed(seed)
+    model = (AutoModelForCausalLM if kind == "gpt2" else AutoModelForMaskedLM).from_config(config)
+    return model.eval()

@@ -38,7 +38,7 @@ class SubstitutionSet:
         return len(self._neighbours)
 
     def of(self, word: str, lookup: Lookup) -> tuple[str, ...]:
-        """Substitutes of ``word`` in the file's order, without the word itself (in ``"lower"`` in whatever case) and without repetitions; ``()`` where there are none.
+        """Substitutes of ``word`` in the file's order, without repetitions and without the word itself (for ``"lower"``: in whatever case).
 
         Args:
             lookup: ``"cased"`` takes the word as it is written, so that capitalised words have none (the releases of Jia et al. and RIFT);

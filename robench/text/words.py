@@ -93,7 +93,8 @@ class WordTable:
     than the mark alone. RIFT's release (``modified_tokenizers.py``) keeps the first piece of every *regex chunk* for RoBERTa, so that ids slip against words;
     here they are aligned.
 
-    Mode ``"subword"``: the encoder's own pieces. ``ids(words[0], first=True) + ids(words[1]) + …`` equals tokenising ``" ".join(words)``.
+    Mode ``"subword"``: the encoder's own pieces. ``ids(words[0], first=True) + ids(words[1]) + …`` equals tokenising ``" ".join(words)``
+    (but for words that spell a special token or hold U+2581, SentencePiece's own blank; ``split_words`` takes bracketed special tokens apart).
 
     Args:
         tokenizer: any Hugging Face tokenizer, fast or slow.

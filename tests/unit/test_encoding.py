@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,17 @@ def letters(tmp_path: Path) -> Any:
     return whole_word_tokenizer(tmp_path, LETTERS)
 
 
+@cache
+def table_of(tokenizer: Any, mode: Any) -> WordTable:
+    return WordTable(tokenizer, mode)
+
+
 def single(tokenizer: Any, mode: Any, max_tokens: int) -> FieldEncoder:
-    return FieldEncoder(WordTable(tokenizer, mode), ["text"], "text", max_tokens, segments=mode == "subword")
+    return FieldEncoder(table_of(tokenizer, mode), ["text"], "text", max_tokens, segments=mode == "subword")
 
 
 def pair(tokenizer: Any, mode: Any, max_tokens: int, segments: bool, attackable: str = "hypothesis") -> FieldEncoder:
-    return FieldEncoder(WordTable(tokenizer, mode), ["premise", "hypothesis"], attackable, max_tokens, segments)
+    return FieldEncoder(table_of(tokenizer, mode), ["premise", "hypothesis"], attackable, max_tokens, segments)
 
 
 def make_space(words: Sequence[str], substitutes: Sequence[str], visible: int) -> SearchSpace:

@@ -17,7 +17,8 @@ from robench.text.words import WordTable, join_words, split_words, splitter_vers
 
 LETTERS = st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"])
 WORDS = st.one_of(st.sampled_from(ODD_WORDS), st.sampled_from(" ".join(TEXT).split()), st.text(LETTERS, min_size=1, max_size=12))
-TEXTS = st.lists(WORDS.filter(lambda word: word.split() == [word]), min_size=1, max_size=12)
+# U+2581 is how SentencePiece itself writes a blank: a text that holds it is ambiguous to that family.
+TEXTS = st.lists(WORDS.filter(lambda word: word.split() == [word] and "▁" not in word), min_size=1, max_size=12)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -39,7 +40,7 @@ def one_a_word(tokenizer: Any) -> WordTable:
 
 
 @given(st.text(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_words_are_never_empty_and_hold_no_white_space(text: str) -> None:
     for word in split_words(text):
         assert word.split() == [word]

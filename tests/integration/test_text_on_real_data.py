@@ -1,0 +1,122 @@
+"""Words, tokens and surfaces on a few real IMDB reviews and SNLI pairs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from text_cases import data_folder, make_tokenizer, tiny_model
+
+from robench.protocol import PROTOCOLS
+from robench.tasks.base import Example
+from robench.text.encoding import FieldEncoder
+from robench.text.substitutions import load_substitutions
+from robench.text.surface import load_or_build
+from robench.text.torch_scorers import MaskedScorer
+from robench.text.words import WordTable, join_words, split_words
+
+DATA = data_folder()
+pytestmark = pytest.mark.skipif(DATA is None, reason="ROBENCH_DATA is not set")
+
+
+def members(archive: str, suffix: str) -> Iterator[str]:
+    """Texts of the first files with that ending, from the unpacked folder or the archive."""
+    assert DATA is not None
+    plain = islice((path for path in DATA.glob("**/*") if str(path).endswith(suffix)), 1)
+    if not (DATA / archive).is_file():
+        for path in plain:
+            yield path.read_text(encoding="utf-8")
+        return
+    with tarfile.open(DATA / archive) as opened:
+        for member in opened:
+            if member.name.endswith(suffix):
+                handle = opened.extractfile(member)
+                assert handle is not None
+                yield handle.read().decode("utf-8")
+
+
+@pytest.fixture(scope="module")
+def reviews() -> list[str]:
+    found = list(islice(members("imdb_labelled_aclImdb.tar.xz", ".txt"), 40))
+    texts = [text.replace("<br />", " ") for text in found if len(text.split()) > 20 and "http" not in text]
+    if len(texts) < 5:
+        pytest.skip("no IMDB reviews under ROBENCH_DATA")
+    return texts
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[tuple[str, str]]:
+    lines = next(members("snli_dev_test.tar.xz", "snli_1.0_test.jsonl"), "").splitlines()[:40]
+    if not lines:
+        pytest.skip("no SNLI pairs under ROBENCH_DATA")
+    return [(pair["sentence1"], pair["sentence2"]) for pair in map(json.loads, lines)]
+
+
+def test_reviews_split_into_as_many_words_as_the_literature_says(reviews: list[str]) -> None:
+    lengths = [len(split_words(text)) for text in reviews]
+    assert 100 < np.mean(lengths) < 500
+    assert all(word.split() == [word] for text in reviews for word in split_words(text))
+
+
+@pytest.mark.parametrize("family", ["wordpiece", "wordpiece-slow", "bytelevel", "unigram"])
+def test_reviews_from_words_are_reviews_from_the_string(family: str, reviews: list[str], tmp_path: Path) -> None:
+    tokenizer = make_tokenizer(family, tmp_path)
+    encoder = FieldEncoder(WordTable(tokenizer, "subword"), ["text"], "text", 300, segments=True)
+    for text in reviews:
+        words = split_words(text)
+        expected = tokenizer(join_words(words), truncation=True, max_length=300)["input_ids"]
+        assert encoder.row({"text": words}).ids.tolist() == expected
+
+
+@pytest.mark.parametrize("family", ["wordpiece", "bytelevel", "unigram"])
+def test_pairs_from_words_are_pairs_from_the_string(family: str, pairs: list[tuple[str, str]], tmp_path: Path) -> None:
+    tokenizer = make_tokenizer(family, tmp_path)
+    encoder = FieldEncoder(WordTable(tokenizer, "subword"), ["premise", "hypothesis"], "hypothesis", 48, segments=True)
+    for premise, hypothesis in pairs:
+        fields = {"premise": split_words(premise), "hypothesis": split_words(hypothesis)}
+        if len(tokenizer(join_words(fields["hypothesis"]))["input_ids"]) > 30:
+            continue  # then the hypothesis is cut as well
+        expected = tokenizer(join_words(fields["premise"]), join_words(fields["hypothesis"]), truncation="only_first", max_length=48)["input_ids"]
+        row = encoder.row(fields)
+        assert row.ids.tolist() == expected
+        assert row.visible == len(fields["hypothesis"])
+
+
+def test_a_surface_of_real_reviews(reviews: list[str], tmp_path: Path) -> None:
+    tokenizer = make_tokenizer("wordpiece", tmp_path)
+    scorer = MaskedScorer(tiny_model("bert", len(tokenizer), tokenizer), tokenizer)
+    examples = [Example(f"imdb/{hashlib.sha256(text.encode()).hexdigest()[:16]}", {"text": text}, 0) for text in reviews[:4]]
+    substitutions = load_substitutions("counterfitted", DATA)
+    cased, lower = (load_or_build(tmp_path, examples, "text", "imdb", "d", substitutions, PROTOCOLS[name], scorer, 298) for name in ("rift2021", "subword"))
+    # 43 % of the words of the thousand have substitutes with the cased lookup, 49 % with the other (reference figures, whole texts).
+    assert 0.3 < cased.meta["positions"] / min(cased.meta["words"], 4 * 298) < 0.65
+    assert cased.meta["positions"] < lower.meta["positions"]
+    for example in examples:
+        assert list(cased.words(example.id)) == split_words(example.fields["text"])
+        free, bound = (cased.space(example.id, 298, constrained, 5.0) for constrained in (False, True))
+        assert bound.sizes.sum() < free.sizes.sum()
+        assert all(set(few) <= set(many) for few, many in zip(bound.options, free.options, strict=True))
+        assert not any(len(options) > 1 for options in free.options if options[0][0].isupper())
+
+
+@pytest.mark.parametrize("mode", ["word", "subword"])
+def test_candidates_of_real_reviews(reviews: list[str], tmp_path: Path, mode: Any) -> None:
+    tokenizer = make_tokenizer("wordpiece", tmp_path)
+    encoder = FieldEncoder(WordTable(tokenizer, mode), ["text"], "text", 300, segments=mode == "subword")
+    examples = [Example(f"imdb/{number}", {"text": text}, 0) for number, text in enumerate(reviews[:3])]
+    surface = load_or_build(tmp_path, examples, "text", "imdb", "d", load_substitutions("counterfitted", DATA), PROTOCOLS["subword"], None, 298)
+    rng = np.random.default_rng(0)
+    for example in examples:
+        fields = {"text": surface.words(example.id)}
+        space = surface.space(example.id, encoder.row(fields).visible, False, 5.0)
+        choices = rng.integers(0, space.sizes, size=(20, len(space.words))).astype(np.int16)
+        ids, lengths = encoder.candidates(fields, space).encode(choices)
+        for choice, row, length in zip(choices, ids, lengths, strict=True):
+            assert row[:length].tolist() == encoder.row({"text": space.text(choice)}).ids.tolist()
