@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench.cells import CellRun, Trained
+from robench.hub import no_pointless_retries
 from robench.inputs import ChosenVictim, Inputs, TaskInputs, gather
 from robench.planning import Cell, EvaluationRequest, build_request, plan
 from robench.reporting import Reporter, Silent
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "EvaluationRequest", "Reporter", "Silent", "build_request", "evaluate", "plan", "train_only"]
 
 
+@no_pointless_retries()
 def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
     """Carry out ``request``; returns the records of its cells in the order task, defense, seed, attack.
 
@@ -44,9 +46,10 @@ def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
     return records
 
 
+@no_pointless_retries()
 def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
     """Train what ``request`` lacks, question every victim, and return the victims' folders."""
-    inputs = gather(request.model_copy(update={"attacks": ()}), report)
+    inputs = gather(request, report, searching=False)
     return [_trained(request, task, chosen, report).folder for task in inputs.tasks for chosen in task.victims]
 
 

@@ -93,8 +93,8 @@ class Inputs:
     tasks: Sequence[TaskInputs]
 
 
-def gather(request: EvaluationRequest, report: Reporter) -> Inputs:
-    """Resolve names and options, read the data, load the language model.
+def gather(request: EvaluationRequest, report: Reporter, *, searching: bool = True) -> Inputs:
+    """Resolve names and options, read the data, load the language model (unless nothing will be ``searching``).
 
     Raises:
         UsageError: a name, option, file or device is wrong or missing. BrokenPlugin: a chosen plugin cannot be imported.
@@ -107,7 +107,7 @@ def gather(request: EvaluationRequest, report: Reporter) -> Inputs:
     )
     chosen = [_attack(name, cls, of_attack[name], protocol) for name, cls in attacks.items()]
     prepared = [_Task(request, protocol, device, of_defense).inputs(name, cls, report) for name, cls in tasks.items()]
-    return Inputs(protocol, device, _scorer(request, protocol, device) if chosen else None, chosen, prepared)
+    return Inputs(protocol, device, _scorer(request, protocol, device) if chosen and searching else None, chosen, prepared)
 
 
 def _chosen(registry: Registry[Plugin], names: Sequence[str]) -> dict[str, type[Plugin]]:
@@ -173,6 +173,7 @@ class _Task:
                     precision=self.request.precision,
                     device=self.device,
                 )
+                _ = fit.key  # finds and hashes the encoder: better now than after another victim's hours of training
                 yield ChosenVictim(label(defense, fit.resolved, replace(fit, options={}).resolved), fit)
 
 

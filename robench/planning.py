@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from robench.cells import cell_key, trials_path
 from robench.errors import UsageError
+from robench.hub import no_pointless_retries
 from robench.inputs import ChosenAttack, ChosenVictim, Inputs, TaskInputs, gather
 from robench.protocol import DEFAULT_PROTOCOL
 from robench.reporting import Silent
@@ -121,6 +122,7 @@ class Cell(BaseModel):
     total: int
 
 
+@no_pointless_retries()
 def plan(request: EvaluationRequest) -> list[Cell]:
     """What ``evaluate`` would do; nothing is trained, built or written.
 

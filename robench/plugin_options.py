@@ -39,7 +39,9 @@ def options_of(
         having = [(kind, name, cls) for kind, name, cls in wanted if option in cls.model_fields]
         if not having:
             known = sorted({field for _, _, cls in wanted for field in cls.model_fields})
-            raise UsageError(f"Option '{key}': {_names(name for _, name, _ in wanted)} has no option '{option}'. Known: {', '.join(known) or 'none'}.")
+            raise UsageError(
+                f"Option '{key}': there is no '{option}' among the options of {_names(name for _, name, _ in wanted)}. Known: {', '.join(known) or 'none'}."
+            )
         for kind, name, cls in having:
             shares[kind][name][option] = _plain(value, cls, option)
     return shares["defense"], shares["attack"]

@@ -1,0 +1,268 @@
+"""The whole chain on a toy: train, attack, record, resume after kill -9, several workers, and what a request is refused for."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy import TOY_OPTIONS, make_toy_encoder, register_toy
+
+from robench.errors import RobenchError, UsageError
+from robench.evaluator import EvaluationRequest, Silent, build_request, evaluate, plan, train_only
+from robench.results.record import Record, read_records
+from robench.search.trials import TrialFile
+
+HELPERS = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What every request here has in common."""
+    folder = tmp_path_factory.mktemp("toy")
+    return {"tasks": (register_toy(folder),), "encoder": make_toy_encoder(folder / "encoder"), "options": TOY_OPTIONS, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def unbroken(toy: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[EvaluationRequest, list[Record]]:
+    """One finished evaluation: one defense, two attacks, all 30 examples."""
+    request = build_request(defenses=("rift",), attacks=("genetic", "pwws"), out=tmp_path_factory.mktemp("out"), **toy)
+    return request, evaluate(request, Silent())
+
+
+def trials(out: Path) -> dict[str, dict[str, Any]]:
+    """File name and id -> everything about a trial but its duration."""
+    files = sorted((out / "trials").glob("*.jsonl"))
+    return {f"{path.name} {trial.id}": trial.model_dump(exclude={"seconds"}) for path in files for trial in TrialFile(path).read()}
+
+
+def essence(record: Record) -> dict[str, Any]:
+    """A record without what a clock or a memory gauge says."""
+    return record.model_dump(exclude={"created": True, "cost": {"training_seconds", "attack_seconds", "peak_memory_bytes"}})
+
+
+def test_a_finished_evaluation(unbroken: tuple[EvaluationRequest, list[Record]]) -> None:
+    request, records = unbroken
+    assert [record.attack.name for record in records] == ["genetic", "pwws"]
+    assert list(read_records(request.out / "records").values()) == sorted(records, key=lambda record: record.file_name)
+    genetic, pwws = records
+    assert genetic.surface.constrained
+    assert not pwws.surface.constrained
+    assert genetic.victim.sha256 == pwws.victim.sha256
+    assert genetic.counts.n == genetic.task.examples == 30
+    assert genetic.limit is None
+    assert genetic.counts.error == 0
+    # The toy is learnt and can be broken: neither everything nor nothing is fooled.
+    assert genetic.counts.wrong < 10
+    assert pwws.counts.fooled > 0
+    assert pwws.counts.held + pwws.counts.held_proved > 0
+    assert genetic.cost.asked >= genetic.cost.forwarded > 0
+    assert genetic.cost.training_seconds is not None
+    assert len(trials(request.out)) == 60
+    board = (request.out / "leaderboard.md").read_text()
+    assert "| rift(" in board
+    assert "Synthetic task" in board
+    assert not list(request.out.rglob("*.tmp"))
+
+
+def test_records_name_no_folder_of_this_machine(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path_factory: pytest.TempPathFactory) -> None:
+    request, _ = unbroken
+    base = str(tmp_path_factory.getbasetemp())
+    for path in [*(request.out / "records").iterdir(), request.out / "leaderboard.md", *(request.out / "trials").iterdir()]:
+        assert base not in path.read_text()
+
+
+def test_a_second_run_does_nothing_again(unbroken: tuple[EvaluationRequest, list[Record]]) -> None:
+    request, records = unbroken
+    before = {path: path.stat().st_mtime_ns for path in request.out.rglob("*") if path.is_file() and path.name != "leaderboard.md"}
+    assert evaluate(request, Silent()) == records
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_the_plan_of_a_finished_run(unbroken: tuple[EvaluationRequest, list[Record]]) -> None:
+    request, _ = unbroken
+    for cell in plan(request):
+        assert (cell.victim, cell.surface, cell.done, cell.total) == ("reuse", "reuse", 30, 30)
+
+
+def test_a_limited_run_is_a_part_of_the_whole_one(unbroken: tuple[EvaluationRequest, list[Record]]) -> None:
+    request, records = unbroken
+    before = trials(request.out)
+    limited = evaluate(request.model_copy(update={"limit": 10}), Silent())
+    assert trials(request.out) == before  # nothing was attacked again
+    assert [record.limit for record in limited] == [10, 10]
+    assert {record.cell for record in limited} == {record.cell for record in records}
+    assert len(read_records(request.out / "records")) == 4
+    assert "only 10 of 30 examples" in (request.out / "leaderboard.md").read_text()
+
+
+def test_two_workers_give_the_same_trials(unbroken: tuple[EvaluationRequest, list[Record]], toy: dict[str, Any], tmp_path: Path) -> None:
+    request, records = unbroken
+    without_attack = {name: value for name, value in TOY_OPTIONS.items() if not name.startswith("attack.")}
+    (tmp_path / "victims").symlink_to(request.out / "victims")
+    (other,) = evaluate(request.model_copy(update={"out": tmp_path, "workers": 2, "attacks": ("pwws",), "options": without_attack}), Silent())
+    assert trials(tmp_path).items() <= trials(request.out).items()
+    assert essence(other) == essence(records[1])
+
+
+def test_errors_are_tried_again(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:
+    request, records = unbroken
+    (tmp_path / "victims").symlink_to(request.out / "victims")
+    again = request.model_copy(update={"out": tmp_path})
+    for path in (request.out / "trials").glob("*.jsonl"):
+        lines = path.read_text().splitlines()
+        broken = {**json.loads(lines[3]), "verdict": "error", "problem": "made up"}
+        (tmp_path / "trials").mkdir(exist_ok=True)
+        (tmp_path / "trials" / path.name).write_text("\n".join([*lines[:3], json.dumps(broken), *lines[4:]]) + "\n")
+    assert [cell.done for cell in plan(again)] == [29, 29]
+    assert [essence(record) for record in evaluate(again, Silent())] == [essence(record) for record in records]
+
+
+def test_training_only(toy: dict[str, Any], unbroken: tuple[EvaluationRequest, list[Record]]) -> None:
+    request, records = unbroken
+    folders = train_only(request, Silent())
+    assert [folder.parent for folder in folders] == [request.out / "victims"]
+    assert json.loads((folders[0] / "victim.json").read_text())["sha256"] == records[0].victim.sha256
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from toy import TOY_OPTIONS, register_toy
+from robench.evaluator import Silent, build_request, evaluate
+
+class Deadly(Silent):
+    phase, label = "", ""
+    def started(self, phase, what, total):
+        self.phase, self.label = phase, what
+    def advanced(self, done, total, note):
+        if self.phase == sys.argv[4] and done >= int(sys.argv[5]) and sys.argv[6] in self.label:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+request = build_request(defenses=("rift",), attacks=("genetic", "pwws"), out=Path(sys.argv[3]), tasks=(register_toy(Path(sys.argv[2]).parent),),
+                        encoder=sys.argv[2], options=TOY_OPTIONS, device="cpu")
+evaluate(request, Deadly())
+"""
+
+
+def killed(toy: Mapping[str, Any], out: Path, phase: str, at: int, label: str = "") -> None:
+    """Run the evaluation in a process that kills itself (SIGKILL) when ``phase`` has done ``at`` steps."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(HELPERS), toy["encoder"], str(out), phase, str(at), label], capture_output=True, timeout=240)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
+def test_killed_and_resumed_gives_the_same_trials(toy: dict[str, Any], unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:
+    """Killed while training, then in the second attack, which leaves a torn last line; each time the next run goes on."""
+    request, records = unbroken
+    killed(toy, tmp_path, "training", 20)
+    assert not (tmp_path / "trials").exists()
+    killed(toy, tmp_path, "attack", 11, "pwws")
+    assert len(trials(tmp_path)) == 30 + 11
+    assert len(read_records(tmp_path / "records")) == 1
+    torn = next(path for path in (tmp_path / "trials").iterdir() if len(path.read_bytes().splitlines()) == 11)
+    torn.write_bytes(torn.read_bytes()[:-9])
+    resumed = evaluate(request.model_copy(update={"out": tmp_path}), Silent())
+    assert trials(tmp_path) == trials(request.out)
+    assert [essence(record) for record in resumed] == [essence(record) for record in records]
+    assert (tmp_path / "leaderboard.md").exists()
+
+
+class Interrupting(Silent):
+    """Ctrl-C after five trials."""
+
+    def advanced(self, done: int, total: int | None, note: str) -> None:
+        """Count."""
+        if done == 5 and "accuracy under attack" in note:
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_keeps_what_is_finished(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:
+    request, records = unbroken
+    (tmp_path / "victims").symlink_to(request.out / "victims")
+    again = request.model_copy(update={"out": tmp_path})
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(again, Interrupting())
+    assert len(trials(tmp_path)) >= 5
+    assert [essence(record) for record in evaluate(again, Silent())] == [essence(record) for record in records]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"limit": 0}, "--limit must be at least 1, got 0"),
+        ({"limit": -3}, "--limit must be at least 1, got -3"),
+        ({"budget": 0}, "--budget must be at least 1"),
+        ({"workers": 0}, "--workers must be at least 1"),
+        ({"seeds": ()}, "--seed takes whole numbers"),
+        ({"seeds": (-1,)}, "--seed takes whole numbers"),
+        ({"defenses": ()}, "at least one of the defenses"),
+        ({"defenses": ("rfit",)}, "Did you mean 'rift'"),
+        ({"attacks": ("genetik",)}, "Did you mean 'genetic'"),
+        ({"tasks": ("tony",)}, "There is no task 'tony'"),
+        ({"protocol": "rift2020"}, "Did you mean 'rift2021'"),
+        ({"device": "tpu"}, "There is no device 'tpu'"),
+        ({"encoder": "no-such-folder/x"}, "no-such-folder/x"),
+        ({"lm": "markov"}, "There is no language model 'markov'"),
+        ({"options": {"rift.alpha": "many"}}, "Option 'alpha' of defense 'rift'"),
+        ({"options": {"attack.population": "1"}}, "Option 'population' of attack 'genetic'"),
+        ({"options": {"defense.colour": "red"}}, "there is no 'colour'"),
+        ({"precision": "fp8"}, "'precision' of the evaluation"),
+        ({"limit": "many"}, "'limit' of the evaluation"),
+        ({"surprise": 1}, "'surprise' of the evaluation"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_trained(toy: dict[str, Any], tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
+    values = {"defenses": ("rift",), "attacks": ("genetic",), "out": tmp_path, **toy} | change
+    with pytest.raises(UsageError) as caught:
+        plan(build_request(**values))
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError):
+        evaluate(build_request(**values), Silent())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_stands_for_every_name(toy: dict[str, Any], tmp_path: Path) -> None:
+    cells = plan(build_request(defenses=("all",), attacks=("all",), seeds=(0, 1, 0), out=tmp_path, **toy | {"options": {}}))
+    assert {(cell.defense, cell.attack, cell.seed) for cell in cells} >= {(d, a, s) for d in ("standard", "rift") for a in ("genetic", "pwws") for s in (0, 1)}
+    assert len(cells) == len({(cell.defense, cell.attack, cell.seed) for cell in cells})
+    assert {cell.victim for cell in cells} == {"train"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_limit_above_the_number_of_examples_is_said_and_is_none(toy: dict[str, Any], unbroken: tuple[EvaluationRequest, list[Record]]) -> None:
+    said: list[str] = []
+
+    class Listening(Silent):
+        def message(self, text: str) -> None:
+            said.append(text)
+
+    request, records = unbroken
+    assert evaluate(request.model_copy(update={"limit": 99}), Listening()) == records
+    assert any("leaves nothing out" in text for text in said)
+
+
+def test_without_a_language_model_nothing_is_constrained(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:
+    request, records = unbroken
+    (tmp_path / "victims").symlink_to(request.out / "victims")
+    free = evaluate(request.model_copy(update={"out": tmp_path, "lm": "none", "limit": 4}), Silent())
+    assert [record.surface.constrained for record in free] == [False, False]
+    assert {record.surface.language_model for record in free} == {"none"}
+    assert free[0].cell != records[0].cell
+
+
+def test_a_damaged_victim_is_named(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:
+    import shutil
+
+    request, _ = unbroken
+    shutil.copytree(request.out / "victims", tmp_path / "victims")
+    weights = next((tmp_path / "victims").rglob("head.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(RobenchError, match=r"head\.safetensors"):
+        evaluate(request.model_copy(update={"out": tmp_path}), Silent())

@@ -1,0 +1,77 @@
+"""A task small enough to go through the whole chain in seconds: ``register_toy`` makes it known, ``TOY_OPTIONS`` keeps training short."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+from robench import TASKS, DataSource, Example, Splits, Task
+from robench.tasks.frozen import digest, make_examples
+
+GOOD = ("good", "fine", "great", "lovely", "nice", "superb")
+BAD = ("bad", "poor", "awful", "dull", "weak", "dreadful")
+NEUTRAL = ("film", "movie", "story", "plot", "actor", "scene", "music", "ending")
+# A neutral word can take the place of an opinion, so that searches have something to find.
+SWAPS = {word: [other for other in (*group, "film") if other != word] for group in (GOOD, BAD, NEUTRAL) for word in group}
+
+TOY_OPTIONS = {
+    "defense.epochs": "1",  # one: there is nothing to select
+    "defense.batch_size": "8",
+    "defense.learning_rate": "0.01",
+    "attack.population": "4",
+    "attack.iterations": "2",
+}
+
+
+def _rows(split: str, size: int) -> list[tuple[dict[str, str], int]]:
+    draw = random.Random(split)
+    rows = []
+    for index in range(size):
+        label = index % 2
+        words = [draw.choice(NEUTRAL) for _ in range(draw.randint(3, 8))]
+        for _ in range(draw.randint(1, 2)):
+            words.insert(draw.randrange(len(words) + 1), draw.choice(GOOD if label else BAD))
+        rows.append(({"text": f"the {' '.join(words)} number {index} of {split}"}, label))
+    return rows
+
+
+def register_toy(folder: Path) -> str:
+    """Register the task ``toy`` with its substitutions in ``folder``; returns its name."""
+    swaps = folder / "swaps.json"
+    swaps.write_text(json.dumps(SWAPS))
+
+    class Toy(Task):
+        """Opinions and neutral words in random order."""
+
+        labels = ("negative", "positive")
+        attackable = "text"
+        max_tokens = 32
+        substitutions = str(swaps)
+        synthetic = True
+
+        def load(self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None) -> Splits:
+            train, dev, test = (self._examples(split, size) for split, size in (("train", 480), ("dev", 40), ("test", 30)))
+            return Splits(train=train, dev=dev, test=test, train_pool="train", test_name="frozen-1000", digest=digest(test), origin="made up")
+
+        def _examples(self, split: str, size: int) -> list[Example]:
+            return make_examples("toy", _rows(split, size))
+
+    # By hand: it may come several times in one process, each time with another folder.
+    TASKS._classes["toy"] = Toy
+    return "toy"
+
+
+def make_toy_encoder(folder: Path) -> str:
+    """An untrained encoder of one layer with the vocabulary of the toy's words, in ``folder``; returns its path for ``--encoder``."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    words = sorted({word for rows in map(_rows, ("train", "dev", "test"), (480, 40, 30)) for fields, _ in rows for word in fields["text"].split()})
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n")
+    BertTokenizerFast(vocab_file=str(folder / "vocab.txt"), do_lower_case=True).save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 64}
+    BertModel(BertConfig(vocab_size=len(words) + 5, **sizes)).save_pretrained(folder)
+    return str(folder)

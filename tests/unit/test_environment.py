@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+
+from robench.environment import choose_device, code_sha256, describe_device, peak_memory, reset_peak_memory, versions
+from robench.errors import UsageError
+from robench.registry import Registry
+
+
+def test_auto_takes_what_is_there() -> None:
+    assert choose_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert choose_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(("spec", "sentence"), [("gpu", "There is no device"), ("cuda:99", "is not there"), ("", "There is no device")])
+def test_a_device_that_is_not_there(spec: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        choose_device(spec)
+
+
+def test_the_device_in_words_says_how_many_cores() -> None:
+    assert "cores)" in describe_device("cpu")
+
+
+def test_versions_name_what_decides_numbers() -> None:
+    found = versions()
+    assert found["torch"] == torch.__version__
+    assert {"python", "transformers", "numpy"} <= set(found)
+
+
+def test_peak_memory_is_measured_in_bytes() -> None:
+    reset_peak_memory("cpu")
+    memory, reason = peak_memory("cpu")
+    assert reason == ""
+    assert memory is not None
+    assert 10 * 2**20 < memory < 2**40
+
+
+def test_the_hash_of_a_plugins_source() -> None:
+    path = Path(str(__import__("robench.registry").registry.__file__))
+    assert code_sha256(Registry) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert code_sha256(type("Made", (), {"__module__": "nowhere"})) is None

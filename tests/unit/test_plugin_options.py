@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import Field
+
+from robench.errors import UsageError
+from robench.options import Options, build_options
+from robench.plugin_options import label, options_of
+
+
+class Rift(Options):
+    alpha: float = Field(0.1, description="x")
+    epochs: int = Field(20, description="x")
+    clip: float | None = Field(None, description="x")
+
+
+class Standard(Options):
+    epochs: int = Field(20, description="x")
+
+
+class Genetic(Options):
+    population: int = Field(60, description="x")
+    name: str = Field("a", description="x")
+
+
+DEFENSES: dict[str, type[Options]] = {"rift": Rift, "standard": Standard}
+ATTACKS: dict[str, type[Options]] = {"genetic": Genetic}
+
+
+def test_a_kind_reaches_every_plugin_that_has_the_option() -> None:
+    defenses, attacks = options_of({"defense.alpha": "0.3", "defense.epochs": "2", "attack.population": "5"}, DEFENSES, ATTACKS)
+    assert defenses == {"rift": {"alpha": "0.3", "epochs": "2"}, "standard": {"epochs": "2"}}
+    assert attacks == {"genetic": {"population": "5"}}
+
+
+@pytest.mark.parametrize("given", [{"rift.epochs": "3", "defense.epochs": "2"}, {"defense.epochs": "2", "rift.epochs": "3"}])
+def test_a_plugins_own_name_wins_in_either_order(given: dict[str, str]) -> None:
+    assert options_of(given, DEFENSES, ATTACKS)[0] == {"rift": {"epochs": "3"}, "standard": {"epochs": "2"}}
+
+
+def test_none_is_none_only_where_it_may_be() -> None:
+    defenses, attacks = options_of({"rift.clip": "none", "genetic.name": "none"}, DEFENSES, ATTACKS)
+    assert defenses["rift"] == {"clip": None}
+    assert attacks["genetic"] == {"name": "none"}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"defense.beta": "1"}, r"Option 'defense.beta': there is no 'beta' among the options of 'rift' and 'standard'. Known: alpha, clip, epochs."),
+        ({"rift.beta": "1"}, r"there is no 'beta' among the options of 'rift'"),
+        ({"mixout.alpha": "1"}, r"'mixout' is none of the chosen defenses \(rift, standard\) or attacks \(genetic\)"),
+        ({"attack": "1"}, r"must have the form defense.NAME"),
+        ({"attack.": "1"}, r"must have the form defense.NAME"),
+    ],
+)
+def test_what_reaches_nobody_is_one_sentence(given: dict[str, str], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        options_of(given, DEFENSES, ATTACKS)
+
+
+def test_without_attacks_an_attacks_option_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"attacks \(none\)"):
+        options_of({"attack.population": "5"}, DEFENSES, {})
+
+
+def test_a_label_names_what_is_unusual() -> None:
+    assert label("rift", Rift(), Rift()) == "rift"
+    assert label("rift", build_options(Rift, {"epochs": "2", "alpha": "0.25"}, "x"), Rift()) == "rift(alpha=0.25, epochs=2)"
+    assert label("rift", Rift(), Rift(clip=1.0)) == "rift(clip=null)"
+    assert label("genetic", Genetic(name="b"), Genetic()) == "genetic(name=b)"
