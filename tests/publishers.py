@@ -110,7 +110,7 @@ class Hub:
 
 def imdb_hub() -> Hub:
     """The same reviews as ``write_imdb``, positive ones first as on the hub."""
-    tables = {}
+    tables: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for half in ("train", "test"):
         rows = [(review(half, label, number), int(label == "pos")) for label in ("pos", "neg") for number in range(SIZE)]
         tables[imdb.HUB, half] = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}

@@ -165,18 +165,19 @@ class Guard:
         found = Guard.of(picked, rows)
         if found == self:
             return
+        differs = [f"rows per label {_counts(found.rows)} instead of {_counts(self.rows)}"]
+        if found.digest != self.digest:
+            differs += [f"digest {found.digest[:16]} instead of {self.digest[:16]}", self._first_difference(found, picked)]
         raise UsageError(
-            f"{what} are not the published ones: digest {found.digest[:16]} instead of {self.digest[:16]}; rows per label {_counts(found.rows)} "
-            f"instead of {_counts(self.rows)}; {self._first_difference(found, picked)}. What was read ({origin}) is incomplete or another version "
-            "of the data: fetch it again."
+            f"{what} come from other data than the published ones: {'; '.join(differs)}. "
+            f"What was read ({origin}) is incomplete or another version: fetch it again."
         )
 
     def _first_difference(self, found: Guard, picked: Sequence[Example]) -> str:
-        for start in range(0, len(self.blocks), 2):
-            if found.blocks[start : start + 2] != self.blocks[start : start + 2]:
-                block = picked[start // 2 * _BLOCK :][:_BLOCK]
-                return f"the first difference lies between the ids {block[0].id} and {block[-1].id}" if block else f"only {len(picked)} could be picked"
-        return "the picked examples themselves agree"
+        places = range(0, len(self.blocks), 2)
+        start = next((at for at in places if found.blocks[at : at + 2] != self.blocks[at : at + 2]), len(self.blocks))
+        block = picked[start // 2 * _BLOCK :][:_BLOCK]
+        return f"the first difference lies between the ids {block[0].id} and {block[-1].id}" if block else f"{len(picked)} were picked"
 
 
 def _counts(rows: Sequence[int]) -> str:

@@ -162,8 +162,9 @@ class TestGuard:
             guard.check("The test examples of t", self.pick(rows), rows, "folder x")
         sentence = str(caught.value)
         label = picked[47].label
-        assert sentence.startswith("The test examples of t are not the published ones: digest ")
-        assert f"instead of {guard.digest[:16]}; rows per label {'149 + 150' if label == 0 else '150 + 149'} instead of 150 + 150" in sentence
+        assert sentence.startswith("The test examples of t come from other data than the published ones: rows per label ")
+        assert f"rows per label {'149 + 150' if label == 0 else '150 + 149'} instead of 150 + 150; digest " in sentence
+        assert f" instead of {guard.digest[:16]}; the first difference lies " in sentence
         # position 47 lies in the third block of 20 (one earlier if a label's pick moved the border)
         assert f"between the ids {picked[40].id} and " in sentence
         assert "(folder x)" in sentence
@@ -173,19 +174,19 @@ class TestGuard:
         texts = {example.fields["text"] for example in picked}
         unpicked = next(index for index, row in enumerate(self.rows) if row[0]["text"] not in texts)
         rows = self.rows[:unpicked] + self.rows[unpicked + 1 :]
-        with pytest.raises(UsageError, match="the picked examples themselves agree"):
+        with pytest.raises(UsageError, match=r"149.* instead of 150 \+ 150\. What was read \(here\)"):
             Guard.of(picked, self.rows).check("They", self.pick(rows), rows, "here")
 
     def test_a_changed_label_is_noticed(self) -> None:
         rows = [(fields, label) for fields, label in self.rows]
         rows[0] = (rows[0][0], 1)
         rows[1] = (rows[1][0], 0)
-        with pytest.raises(UsageError, match="not the published ones"):
+        with pytest.raises(UsageError, match="other data than the published ones"):
             Guard.of(self.pick(self.rows), self.rows).check("They", self.pick(rows), rows, "here")
 
     def test_a_short_pick_says_how_short(self) -> None:
         picked = self.pick(self.rows)
-        with pytest.raises(UsageError, match=r"only 40 could be picked"):
+        with pytest.raises(UsageError, match=r"40 were picked"):
             Guard.of(picked, self.rows).check("They", picked[:40], self.rows, "here")
 
 

@@ -87,5 +87,5 @@ def test_the_embedded_data_are_the_guarded_ones(monkeypatch: pytest.MonkeyPatch)
 def test_other_data_do_not_pass_the_guard(embedded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(mini_reviews, "_folder", lambda: embedded)
-    with pytest.raises(UsageError, match=r"The dev examples of mini-reviews are not the published ones"):
+    with pytest.raises(UsageError, match=r"The dev examples of mini-reviews come from other data than the published ones"):
         load()
