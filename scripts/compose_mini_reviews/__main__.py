@@ -32,7 +32,7 @@ def main(out: Path, seed: int) -> None:
     """Compose the reviews and write splits, dictionary and data card."""
     splits = compose(seed)
     out.mkdir(parents=True, exist_ok=True)
-    for name, text in (data_files(splits) | {"README.md": card.render(splits)}).items():
+    for name, text in (data_files(splits) | {"README.md": card.render(splits, seed)}).items():
         (out / name).write_text(text, encoding="utf-8", newline="\n")
     for name, value in card.figures(splits).single.items():
         click.echo(f"{name}: {value}")

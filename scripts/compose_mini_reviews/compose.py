@@ -12,14 +12,14 @@ from .render import Draft, pick, sentences_of, words_of
 SEED = 20240229
 SIZES = {"train": 2400, "dev": 400, "test": 1000}
 SHORTEST, LONGEST = 8, 20
-# Words with substitutes: fewer leave an attack nothing to search, more make the space needlessly large.
-FEWEST_HEADS, MOST_HEADS = 3, 9
+# Words with substitutes: fewer leave an attack nothing to search, more make the space needlessly large. The least is drawn for each review.
+FEWEST_HEADS, MOST_HEADS = (3, 4, 5), 9
 # Of each section's patterns this share is kept from train: for the test split, and for the development split.
 TEST_ONLY, DEV_ONLY = 0.36, 0.08
 # How often a sentence of the test or development split is drawn from the patterns kept for it.
 FRESH = 0.5
 # Shares of the sections in the reviews; "plain", "short" and "sided" can be done word by word, the others turn on word order.
-WEIGHTS = {"plain": 50, "denial": 9, "expectation": 9, "concession": 9, "comparison": 6, "two": 7, "short": 12, "sided": 15}
+WEIGHTS = {"plain": 44, "denial": 9, "expectation": 10, "concession": 10, "comparison": 7, "two": 7, "short": 9, "sided": 13}
 # A neutral first sentence, or a second short one, where the length allows.
 WITH_CONTEXT, WITH_SHORT = 0.2, 0.4
 
@@ -73,30 +73,33 @@ class Composer:
         pool = pools.fresh if pools.fresh and self.rng.random() < FRESH else pools.common
         return pick(self.rng, [pattern for pattern in pool if pattern.section == section and (label in pattern.labels or not pattern.labels)])
 
-    def _plan(self, split: str, label: int) -> tuple[Pattern, ...]:
-        main = self._pattern(split, self._section(), label)
+    def _plan(self, split: str, section: str, label: int) -> tuple[Pattern, ...]:
+        main = self._pattern(split, section, label)
         chance = self.rng.random()
         if main.section == "short" and chance < 0.5:
             return (main, self._pattern(split, "short", label))
-        if main.section == "short" or chance < WITH_CONTEXT:
+        # A pattern that says itself what the work is about would contradict a first sentence about something else.
+        told = "{topic}" in main.text or "{place}" in main.text
+        if not told and (main.section == "short" or chance < WITH_CONTEXT):
             return (self._pattern(split, "context", label), main)
         if chance < WITH_CONTEXT + WITH_SHORT and main.section != "two":
             return (main, self._pattern(split, "short", label))
         return (main,)
 
     def review(self, split: str, label: int) -> Review:
-        """One acceptable review: drawn again until length, soundness and novelty are right."""
+        """One acceptable review: drawn again until length, soundness and novelty are right, within one section so that its share holds."""
+        section, fewest = self._section(), pick(self.rng, FEWEST_HEADS)
         while True:
-            patterns = self._plan(split, label)
+            patterns = self._plan(split, section, label)
             draft = Draft(self.rng, self.slots, label)
             text = " ".join(draft.fill(pattern) for pattern in patterns)
-            if self._measured(text) and draft.sound(text) and self._new(text):
+            if self._measured(text, fewest) and draft.sound(text) and self._new(text):
                 self.texts.add(text.lower())
                 return Review(text, label, patterns)
 
-    def _measured(self, text: str) -> bool:
+    def _measured(self, text: str, fewest: int) -> bool:
         words = words_of(text)
-        return SHORTEST <= len(words) <= LONGEST and FEWEST_HEADS <= sum(word in self.heads for word in words) <= MOST_HEADS
+        return SHORTEST <= len(words) <= LONGEST and fewest <= sum(word in self.heads for word in words) <= MOST_HEADS
 
     def _new(self, text: str) -> bool:
         return text.lower() not in self.texts and self.elsewhere.isdisjoint(sentences_of(text.lower()))
