@@ -14,13 +14,9 @@ from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.frozen import TEST_SIZE, Guard, Row, digest, make_examples, pick_balanced, pick_listed, without
 from robench.tasks.reading import choose_pool
 
-# A new composition of the data needs new guards (``Guard.of``), and is a new benchmark.
-TEST_GUARD = Guard(
-    (500, 500),
-    "c7b00baef445431e4ee848f460524856418e4268968598a2fdfe9935a3af8390",
-    "7a26f2549fb01597afe0930ff45713081c38d1f6c18ae2b6da7cd9a2d634e8fe48805962cd2142ad48d00e65cdc32807ab94",
-)
-DEV_GUARD = Guard((200, 200), "332ca12b6f9634c48c71ef27c880d31eca70b0fca32a893393675bf5520e4ca6", "3738a97dcc5c026fb62726908b99593663a3936e")
+# Set when the composition is final (``Guard.of``); None checks nothing. Changing them afterwards makes a new benchmark.
+TEST_GUARD: Guard | None = None
+DEV_GUARD: Guard | None = None
 
 _ORIGIN = "embedded in robench"
 
@@ -50,10 +46,12 @@ class MiniReviews(Task):
         test_rows, dev_rows = list(_rows("test")), list(_rows("dev"))
         test_all = make_examples("mini-reviews", test_rows)
         dev = without(make_examples("mini-reviews", dev_rows), test_all)
-        DEV_GUARD.check("The dev examples of mini-reviews", dev, dev_rows, _ORIGIN)
+        if DEV_GUARD is not None:
+            DEV_GUARD.check("The dev examples of mini-reviews", dev, dev_rows, _ORIGIN)
         if ids is None:
             test = pick_balanced(test_all, TEST_SIZE, len(self.labels))
-            TEST_GUARD.check("The test examples of mini-reviews", test, test_rows, _ORIGIN)
+            if TEST_GUARD is not None:
+                TEST_GUARD.check("The test examples of mini-reviews", test, test_rows, _ORIGIN)
         else:
             test = pick_listed(ids, test_all, {})
         return Splits(
