@@ -69,7 +69,7 @@ class Layout:
     def vectors(self, model: TextClassifier) -> tuple[Tensor, Tensor]:
         """Embed: the texts' own outputs ``(batch x tokens, d)`` and those of all slots ``(n, slots, d)``."""
         flat = model.embed(self.ids, self.types, self.mask).flatten(0, 1)
-        return flat, flat[self.slots.flatten()].view(*self.slots.shape, -1)
+        return flat, flat[self.slots.flatten()].view(*self.slots.shape, flat.shape[-1])
 
 
 def lay_out(batch: Batch) -> Layout:

@@ -106,20 +106,21 @@ def _resolve(info: EncoderInfo, file: str, required: bool = True) -> Any:
     return None if found is None else Path(found)
 
 
-def choose_attention(encoder: Any, device: str, precision: str) -> None:
-    """Set the attention that is fastest here: plain matrix products in bf16 on a CPU, torch's fused attention everywhere else.
+def attention_for(device: str, precision: str) -> str | None:
+    """Attention to train with: plain matrix products in bf16 on a CPU, elsewhere the encoder's default (torch's fused one where it has it).
 
-    Measured for 2 layers x 128, batch 32, on two Zen-4 cores (``docs/decisions/0003-training.md``). Encoders without fused attention keep theirs.
+    Measured for 2 layers x 128, batch 32, on two Zen-4 cores (``docs/decisions/0003-training.md``).
     """
-    eager = precision == "bf16" and device.startswith("cpu")
-    if getattr(encoder, "_supports_sdpa", False):
-        encoder.set_attn_implementation("eager" if eager else "sdpa")
+    return "eager" if precision == "bf16" and device.startswith("cpu") else None
 
 
-def load_encoder(info: EncoderInfo) -> Any:
+def load_encoder(info: EncoderInfo, attention: str | None = None) -> Any:
     """The bare encoder with its pre-trained weights in fp32, in eval mode as transformers returns it.
 
     Layers that the files do not hold (a pooler) are drawn from torch's global generator.
+
+    Args:
+        attention: transformers' ``attn_implementation``.
 
     Raises:
         UsageError: it cannot be found or read.
@@ -128,7 +129,7 @@ def load_encoder(info: EncoderInfo) -> Any:
 
     _resolve(info, "config.json")
     try:
-        encoder = AutoModel.from_pretrained(info.location, dtype="float32")
+        encoder = AutoModel.from_pretrained(info.location, dtype="float32", attn_implementation=attention)
     except Exception as error:  # transformers, safetensors and torch raise what they like on a broken file
         raise UsageError(f"Encoder '{info.name}' cannot be loaded from '{info.location}' ({first_line(error)}). Check or replace its files.") from error
     encoder.config._name_or_path = info.name  # what is saved later must not name this machine's folders

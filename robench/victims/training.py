@@ -18,7 +18,7 @@ from robench.errors import RobenchError, UsageError
 from robench.victims.batches import bucketed_batches
 from robench.victims.classifier import TextClassifier
 from robench.victims.data import EncodedExamples, SubstituteTable, encode_examples
-from robench.victims.encoders import choose_attention, load_encoder, load_tokenizer
+from robench.victims.encoders import attention_for, load_encoder, load_tokenizer
 from robench.victims.resume import TrainingState
 from robench.victims.runtime import device_name, make_accelerator, peak_memory, seed_everything, stable_seed, versions
 from robench.victims.scoring import Scores, score
@@ -120,8 +120,7 @@ class _Run:
         self.device: torch.device = self.accelerator.device
         seed_everything(request.seed, "weights")
         self.tokenizer = load_tokenizer(request.info)
-        model = TextClassifier(load_encoder(request.info), len(request.task_class.labels)).to(self.device)
-        choose_attention(model.encoder, request.device, request.precision)
+        model = TextClassifier(load_encoder(request.info, attention_for(request.device, request.precision)), len(request.task_class.labels)).to(self.device)
         self.fields = list(request.splits.train[0].fields)
         self.train, self.dev = self._encode(model)
         self.defense.prepare(model)

@@ -18,7 +18,7 @@ from robench.text.encoding import FieldEncoder
 from robench.text.words import WordTable, split_words
 from robench.victims.classifier import TextClassifier
 from robench.victims.data import pad_rows
-from robench.victims.encoders import choose_attention
+from robench.victims.encoders import first_line
 
 SCHEMA = 1
 CARD = "victim.json"
@@ -56,7 +56,6 @@ class Victim:
         self.sha256: str = card.get("sha256", "")
         self.table, self.encoder_fields = build_reader(tokenizer, self.protocol, card["fields"], self.attackable, card["max_tokens"])
         self.search_precision: Literal["fp32", "bf16"] = "fp32"
-        choose_attention(model.encoder, device, "fp32")
 
     def logits(self, ids: NDArray[np.integer[Any]], lengths: NDArray[np.integer[Any]], types: NDArray[np.integer[Any]] | None = None) -> NDArray[np.float32]:
         """The one place where the model is asked.
@@ -139,9 +138,7 @@ class Victim:
         except RobenchError:
             raise
         except Exception as error:  # transformers and safetensors raise what they like
-            raise RobenchError(
-                f"The victim in '{folder}' cannot be loaded ({str(error).splitlines()[0] if str(error) else type(error).__name__}). {_REMEDY}"
-            ) from error
+            raise RobenchError(f"The victim in '{folder}' cannot be loaded ({first_line(error)}). {_REMEDY}") from error
 
 
 _REMEDY = "Delete that folder, or train again with --retrain."
