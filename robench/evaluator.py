@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from robench.cells import CellRun, Trained
 from robench.hub import no_pointless_retries
-from robench.inputs import ChosenVictim, Inputs, TaskInputs, gather
+from robench.inputs import ChosenVictim, Inputs, TaskInputs, balanced_prefix, gather
 from robench.planning import Cell, EvaluationRequest, build_request, plan
 from robench.reporting import Reporter, Silent
 from robench.results.atomic import write_text
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from robench.victims.victim import Victim
 
 __all__ = ["Cell", "EvaluationRequest", "Reporter", "Silent", "build_request", "evaluate", "plan", "train_only"]
+
+CHECKED = 200
+"""Dev examples that the checks ask about."""
 
 
 @no_pointless_retries()
@@ -87,9 +90,8 @@ def _trained(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim,
         victim, _ = train_or_load(chosen.fit, request.out / "victims")
     else:
         report.started("training", what, None)
-        listener = _Listener(report)
-        victim, _ = train_or_load(chosen.fit, request.out / "victims", listener)
-        report.finished(listener.last)
+        victim, _ = train_or_load(chosen.fit, request.out / "victims", _Listener(report))
+        report.finished(f"kept in {folder.name}")
     victim.search_precision = request.precision
     seconds, unknown = _training_seconds(folder)
     return Trained(victim, folder, seconds, unknown, _questioned(victim, task, what, report))
@@ -100,11 +102,9 @@ class _Listener:
 
     def __init__(self, report: Reporter) -> None:
         self._report = report
-        self.last = ""
 
     def __call__(self, progress: Progress) -> None:
         if progress.message:
-            self.last = progress.message
             self._report.message(progress.message)
         if progress.steps:
             done = (progress.epoch - 1) * progress.steps + progress.step
@@ -122,12 +122,20 @@ def _training_seconds(folder: Path) -> tuple[float | None, str]:
 
 
 def _questioned(victim: Victim, task: TaskInputs, what: str, report: Reporter) -> tuple[str, ...]:
-    """Put the checks to a victim.
+    """Put the checks to a victim, on dev.
 
     Returns:
         What they found, as sentences for the record.
 
     Raises:
-        RobenchError: a check that must hold does not.
+        RobenchError: it cannot be judged at all.
     """
-    return ()
+    from robench.victims.checks import question
+
+    examples = balanced_prefix(task.splits.dev, min(CHECKED, len(task.splits.dev)))
+    report.started("checks", what, None)
+    found = question(victim, examples)
+    report.finished("nothing stands out" if not found else "")
+    for finding in found:
+        report.message(f"Take care: {finding.message}")
+    return tuple(f"{finding.name}: {finding.message}" for finding in found)

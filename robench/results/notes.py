@@ -16,7 +16,8 @@ All accuracies are in % of all n examples, with the 95 % Wilson interval for the
 - **Seeds**: trainings, all judged on the same examples. With several: mean ± sample standard deviation over the seeds, and the interval of the mean with
   n = the number of examples, which is wide rather than narrow.
 - **`—`**: there is no record. **`error`**: at least one example ended in an error, so the cell has no number.
-- **Attack success rate**: fooled, in % of the examples that were right without attack. **Asked**: questions put to the victim.
+- **Under attack** (every cell): accuracy under that attack with that seed. **Attack success rate**: fooled, in % of the examples that were right without
+  attack. **Asked**: questions put to the victim.
 
 Rows are sorted by worst case; overlapping intervals are not told apart by the order."""
 

@@ -10,7 +10,7 @@ from robench.results.board import Admitted
 from robench.results.notes import conditions, synthetic_notice
 from robench.results.record import Record
 from robench.results.rows import Gap, Row, build_rows
-from robench.results.statistics import Score, attack_success_rate
+from robench.results.statistics import Score, accuracy_under_attack, attack_success_rate
 
 ABSENT = "—"
 
@@ -58,7 +58,19 @@ def _table(rows: Sequence[Row], attacks: Sequence[str], style: str) -> list[str]
 
 
 def _cells_table(records: Iterable[Record]) -> list[str]:
-    headings = ["defense", "attack", "seed", "wrong", "fooled", "held", "held, proved", "error", "attack success rate", "asked per attacked example"]
+    headings = [
+        "defense",
+        "attack",
+        "seed",
+        "wrong",
+        "fooled",
+        "held",
+        "held, proved",
+        "error",
+        "under attack",
+        "attack success rate",
+        "asked per attacked example",
+    ]
     ordered = sorted(records, key=lambda record: (record.defense.label, record.attack.label, record.search.seed))
     body = [[record.defense.label, record.attack.label, str(record.search.seed), *_counts(record)] for record in ordered]
     return _tabulate(body, headings, "pipe", names=2)
@@ -70,6 +82,7 @@ def _counts(record: Record) -> list[str]:
     rate = None if counts.error else attack_success_rate(counts)
     return [
         *(str(number) for number in (counts.wrong, counts.fooled, counts.held, counts.held_proved, counts.error)),
+        "error" if counts.error else percent(accuracy_under_attack(counts)),
         "error" if counts.error else ABSENT if rate is None else percent(rate),
         f"{record.cost.asked / attacked:.0f}" if attacked else ABSENT,
     ]

@@ -1,0 +1,26 @@
+"""Every committed table is what its committed records give, and every committed record can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from robench.results.board import board_records, load_board
+from robench.results.leaderboard import check
+
+BOARDS = sorted((Path(__file__).parents[2] / "leaderboards").glob("*.toml"))
+
+
+def test_there_is_a_board() -> None:
+    assert "mini-reviews.toml" in {path.name for path in BOARDS}
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
+def test_a_committed_table_agrees_with_its_records(path: Path) -> None:
+    assert check(path) == [], f"{path.name}: run 'robench leaderboard' and commit the result"
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
+def test_no_committed_record_was_refused(path: Path) -> None:
+    assert dict(board_records(path, load_board(path)).reasons) == {}
