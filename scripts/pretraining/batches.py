@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pretraining.text import CLS, MASK, PAD, SEP, SPECIAL, UNK, TokenStore
+from scripts.pretraining.text import CLS, MASK, PAD, SEP, SPECIAL, UNK, TokenStore
 
 Int = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
@@ -30,9 +30,9 @@ class Settings:
     mask_rate: float = 0.18
     keep_rate: float = 0.1
     random_rate: float = 0.1
-    # Half of the windows start at position 0; the others are shifted, so that the positions
+    # Most windows start at position 0; some are shifted, so that the positions
     # beyond one window are trained as well and reviews of up to 512 tokens can be read.
-    shift_rate: float = 0.5
+    shift_rate: float = 0.25
     max_positions: int = 512
 
 
@@ -91,11 +91,9 @@ def cut_windows(ids: npt.NDArray[np.uint16], continues: Bool, body: int, rng: np
     return windows
 
 
-def epoch_windows(
-    stores: tuple[TokenStore, TokenStore], reviews: Int, continues: Bool, body: int, rng: np.random.Generator
-) -> list[Window]:
+def epoch_windows(stores: tuple[TokenStore, TokenStore], reviews: Int, continues: Bool, body: int, rng: np.random.Generator) -> list[Window]:
     """All windows of ``reviews``, each review in one form by the toss of a coin, shuffled."""
-    windows = []
+    windows: list[Window] = []
     for review, form in zip(reviews.tolist(), rng.integers(0, 2, len(reviews)).tolist(), strict=True):
         cuts = cut_windows(stores[form].review(review), continues, body, rng)
         windows.extend(Window(form, review, start, end) for start, end in cuts)
@@ -114,9 +112,7 @@ def select_words(inputs: Int, continues: Bool, rate: float, rng: np.random.Gener
     return (per_word < rate) & (inputs >= len(SPECIAL)), per_word
 
 
-def mask_words(
-    inputs: Int, continues: Bool, settings: Settings, rng: np.random.Generator
-) -> tuple[Int, Int]:
+def mask_words(inputs: Int, continues: Bool, settings: Settings, rng: np.random.Generator) -> tuple[Int, Int]:
     """Masked copy of ``inputs`` and labels (``IGNORE`` where nothing is to be predicted).
 
     Of the chosen words 80 % become [MASK], ``random_rate`` random entries, ``keep_rate`` stay.
@@ -143,7 +139,8 @@ def other_window(ids: npt.NDArray[np.uint16], window: Window, body: int, rng: np
     else:
         start = window.end + int(rng.integers(0, max(1, after - body + 1)))
         found = ids[start : start + body]
-    return found[found != UNK].astype(np.int64)
+    known: Int = found[found != UNK].astype(np.int64)
+    return known
 
 
 def pad_windows(stores: tuple[TokenStore, TokenStore], windows: list[Window]) -> Int:

@@ -12,42 +12,41 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertForPreTraining
 
-from pretraining.batches import IGNORE, Batch, Bool, Float, Int, Settings, Window, pad_windows, select_words
-from pretraining.text import MASK, PAD, SPECIAL, TokenStore
+from scripts.pretraining.batches import IGNORE, Batch, Bool, Float, Int, Settings, Window, pad_windows, select_words
+from scripts.pretraining.text import CLS, MASK, PAD, SPECIAL, TokenStore
 
-CHUNK = 256  # rows of logits at a time: 256 x 24,000 fp32 stay in the last-level cache
+CHUNK = 64  # rows of logits at a time: 64 x 24,000 fp32 stay in the last-level cache
 SVD_EXTRA = 12
 
 
 class ProjectedCrossEntropy(torch.autograd.Function):
     """Mean cross-entropy of ``hidden @ weight.T + bias``, its gradient computed in the forward pass.
 
-    The logits (masked positions x 24,000) exist for ``CHUNK`` rows at a time only: on a CPU this
-    is memory-bound work, and writing them out once more for the backward pass would double it.
+    The fp32 logits (masked positions x 24,000) exist for ``CHUNK`` rows at a time only: on a CPU
+    this is memory-bound work, and reading all of them again for the backward pass would double it.
     """
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor) -> Tensor:
         """``hidden`` [n, h], ``weight`` [v, h], ``bias`` [v], ``target`` [n] ids -> scalar."""
-        low = torch.bfloat16 if torch.is_autocast_enabled("cpu") else hidden.dtype
+        low = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
         weight_low, hidden_low = weight.to(low), hidden.to(low)
-        grad_hidden = torch.empty_like(hidden, dtype=torch.float32)
-        grad_weight = torch.zeros_like(weight)
-        grad_bias = torch.zeros_like(bias)
-        total = hidden.new_zeros((), dtype=torch.float32)
+        slope = torch.empty(len(hidden), len(weight), dtype=low)  # d loss / d logits, times n
+        total = torch.zeros(())
         for start in range(0, len(hidden), CHUNK):
             part = slice(start, start + CHUNK)
-            log_p = torch.log_softmax((hidden_low[part] @ weight_low.T).float() + bias, dim=-1)
-            total -= log_p.gather(1, target[part, None]).sum()
-            grad = log_p.exp_()
-            grad.scatter_add_(1, target[part, None], grad.new_full((len(grad), 1), -1.0))
-            grad /= len(hidden)
-            grad_bias += grad.sum(0)
-            grad_low = grad.to(low)
-            grad_hidden[part] = (grad_low @ weight_low).float()
-            grad_weight += (grad_low.T @ hidden_low[part]).float()
-        ctx.save_for_backward(grad_hidden.to(hidden.dtype), grad_weight, grad_bias)
-        return total / len(hidden)
+            p = torch.softmax((hidden_low[part] @ weight_low.T).float().add_(bias), dim=-1)
+            rows = torch.arange(len(p))
+            right = p[rows, target[part]]
+            total -= right.clamp_min(1e-30).log().sum()
+            p[rows, target[part]] = right - 1.0
+            slope[part] = p
+        count = len(hidden)
+        grad_hidden = (slope @ weight_low).to(hidden.dtype) / count
+        grad_weight = (slope.T @ hidden_low).float() / count
+        grad_bias = (slope.new_ones(1, count) @ slope)[0].float() / count
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
+        return total / count
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
@@ -83,7 +82,7 @@ class Pretraining(nn.Module):
         chosen = labels != IGNORE
         head = self.bert.cls.predictions
         hidden = head.transform(states[chosen])
-        masked: Tensor = ProjectedCrossEntropy.apply(hidden, self.embedding, head.bias, labels[chosen])
+        masked: Tensor = ProjectedCrossEntropy.apply(hidden, self.embedding, head.bias, labels[chosen])  # type: ignore[no-untyped-call]
         rows = [row for row, bag in enumerate(batch.bags) if len(bag)]
         if not rows:
             return masked, masked.new_zeros(())
@@ -127,7 +126,8 @@ def unigram(stores: Sequence[TokenStore], reviews: Int, size: int) -> Float:
         keep[reviews] = True
         counts += np.bincount(store.ids[np.repeat(keep, np.diff(store.offsets))], minlength=size)
     counts[: len(SPECIAL)] = 1.0
-    return (counts / counts.sum()).astype(np.float32)
+    shares: Float = (counts / counts.sum()).astype(np.float32)
+    return shares
 
 
 def _cooccurrence(stores: Sequence[TokenStore], reviews: Int, size: int, window: int) -> Tensor:
@@ -175,9 +175,29 @@ def sinusoids(count: int, width: int, base: float = 1000.0, rms: float = 0.04) -
 
 
 def initialise(model: Pretraining, vectors: Tensor, frequency: Float, bag_weight: Tensor) -> None:
-    """Set embeddings, positions and the two output biases (log unigram, log weighted unigram)."""
+    """Set all weights: embeddings, positions, matrices, output biases (log unigram, log weighted unigram).
+
+    Attention starts as in Trockman and Kolter (2023): queries equal keys, values and outputs near the
+    identity. A [MASK], whose own embedding is 0, so begins as the mean of its neighbours' word vectors.
+    From BERT's random .02, meant for width 768, attention finds nothing to hold on to for minutes.
+    """
     log_unigram = torch.from_numpy(frequency).log()
+    width = vectors.shape[1]
     with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Linear):
+                module.weight.normal_(0.0, 0.5 * width**-0.5)
+        for layer in model.bert.bert.encoder.layer:
+            attention = layer.attention.self
+            nn.init.orthogonal_(attention.query.weight, gain=1.2)
+            attention.key.weight.copy_(attention.query.weight)
+            for module in (attention.value, layer.attention.output.dense):
+                module.weight.mul_(0.2).add_(torch.eye(width))
+        for module in (model.bert.cls.predictions.transform.dense, model.bert.bert.pooler.dense, model.bag):
+            module.weight.mul_(0.2).add_(torch.eye(width))
+        vectors = vectors.clone()
+        vectors[[CLS, MASK]] = 0.0
+        model.bert.bert.embeddings.token_type_embeddings.weight.zero_()
         model.embedding.copy_(vectors)
         positions = model.bert.bert.embeddings.position_embeddings.weight
         positions.copy_(sinusoids(*positions.shape))

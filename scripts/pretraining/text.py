@@ -215,9 +215,7 @@ def train_vocabulary(reviews: list[str], words_by_count: list[str], size: int) -
     """
     room = len(CONTRACTIONS) + int(size * EXTRA_WORDS)
     tokenizer = build_tokenizer(list(SPECIAL))
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size - room, limit_alphabet=200, special_tokens=list(SPECIAL), show_progress=False
-    )
+    trainer = trainers.WordPieceTrainer(vocab_size=size - room, limit_alphabet=200, special_tokens=list(SPECIAL), show_progress=False)
     tokenizer.train_from_iterator(reviews, trainer, length=len(reviews))
     found = tokenizer.get_vocab()
     vocabulary = sorted(found, key=lambda entry: found[entry])

@@ -1,0 +1,288 @@
+"""Does the pre-training of the embedded ``tiny`` encoder pay? IMDB sentiment from its weights and from random ones.
+
+Both arms share everything else: architecture, tokenizer, data, head (pooled [CLS], then 256 ReLU units), epochs, and the way
+the learning rate is chosen: the best accuracy on 1,000 development reviews with the first seed, from a grid that grows until
+its best value is at neither end. The weights tested are those of the epoch best on the development reviews.
+Every finished fit is appended to ``--log`` at once, and a restart skips it. Fits run side by side in single-threaded processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from scripts.pretraining.text import clean, fingerprint, iter_reviews
+
+logger = logging.getLogger("study_pretraining_pays")
+
+ARMS = ("tiny", "random")
+# Epochs by number of training reviews; the best one by development accuracy counts.
+EPOCHS = {1000: 10, 4000: 5}
+START_GRID = (3e-4, 1e-3, 3e-3)
+STEP = 10**0.5
+SEEDS = (0, 1, 2)
+DEV, TEST, BATCH, MAX_LENGTH = 1000, 2000, 32, 200
+
+
+class Split(NamedTuple):
+    """Token ids of reviews (each at most ``MAX_LENGTH`` long) and their labels, 1 positive."""
+
+    ids: list[list[int]]
+    labels: list[int]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fine-tuning run."""
+
+    arm: str
+    reviews: int
+    rate: float
+    seed: int
+    weights: str  # the first characters of the hash of the pre-trained weights: old logs do not count
+
+    @property
+    def key(self) -> str:
+        """Name of the fit, equal for equal fits."""
+        return f"{self.arm}-{self.reviews}-{self.rate:.1e}-{self.seed}-{self.weights}"
+
+
+class Classifier(nn.Module):
+    """Encoder, pooled [CLS], 256 ReLU units, two classes."""
+
+    def __init__(self, model: Path, arm: str) -> None:
+        super().__init__()
+        config = AutoConfig.from_pretrained(model, attn_implementation="eager")
+        self.encoder = AutoModel.from_pretrained(model, config=config) if arm == "tiny" else AutoModel.from_config(config)
+        self.head = nn.Sequential(nn.Linear(config.hidden_size, 256), nn.ReLU(), nn.Linear(256, 2))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Logits [reviews, 2] of padded token ids [reviews, length] (0 pads)."""
+        pooled = self.encoder(input_ids=ids, attention_mask=(ids != 0).long()).pooler_output
+        logits: Tensor = self.head(pooled)
+        return logits
+
+
+def load_splits(data: Path, model: Path) -> dict[str, Split]:
+    """``train`` (4,000, balanced; the first 1,000 too), ``dev`` and ``test``, drawn with seed 0.
+
+    Training reviews equal to a test review are left out, as they were in pre-training.
+    """
+    texts: dict[str, list[str]] = defaultdict(list)
+    for folder, text in iter_reviews(data):
+        if not folder.endswith("unsup"):
+            texts[folder].append(clean(text))
+    test = {fingerprint(text) for folder in ("test/pos", "test/neg") for text in texts[folder]}
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    rng = np.random.default_rng(0)
+    parts: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for label, name in enumerate(("neg", "pos")):
+        kept = [text for text in texts[f"train/{name}"] if fingerprint(text) not in test]
+        drawn = [kept[i] for i in rng.permutation(len(kept))]
+        parts["dev"] += [(text, label) for text in drawn[: DEV // 2]]
+        parts["train"] += [(text, label) for text in drawn[DEV // 2 : (DEV + max(EPOCHS)) // 2]]
+        parts["test"] += [(texts[f"test/{name}"][i], label) for i in rng.permutation(len(texts[f"test/{name}"]))[: TEST // 2]]
+    # Negative and positive in turn: every even number of first training reviews is balanced.
+    half = len(parts["train"]) // 2
+    parts["train"] = [parts["train"][i + half * label] for i in range(half) for label in (0, 1)]
+    return {
+        name: Split(tokenizer([text for text, _ in rows], truncation=True, max_length=MAX_LENGTH)["input_ids"], [label for _, label in rows])
+        for name, rows in parts.items()
+    }
+
+
+def buckets(split: Split, rng: np.random.Generator | None) -> Iterable[tuple[Tensor, Tensor]]:
+    """Batches (ids padded with 0, labels) of reviews of about equal length; in random order if ``rng``."""
+    lengths = np.asarray([len(row) for row in split.ids], dtype=float)
+    noise = rng.uniform(0, 40, len(lengths)) if rng is not None else 0.0
+    order = np.argsort(lengths + noise, kind="stable")
+    groups = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
+    for at in rng.permutation(len(groups)) if rng is not None else range(len(groups)):
+        rows = [torch.tensor(split.ids[i]) for i in groups[at]]
+        yield nn.utils.rnn.pad_sequence(rows, batch_first=True), torch.tensor([split.labels[i] for i in groups[at]])
+
+
+def accuracy(model: Classifier, split: Split) -> float:
+    """Share of reviews classified rightly, 0..1."""
+    model.eval()
+    right = 0
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        for ids, labels in buckets(split, None):
+            right += int((model(ids).argmax(-1) == labels).sum())
+    model.train()
+    return right / len(split.labels)
+
+
+def run_fit(fit: Fit, model_folder: Path, splits: dict[str, Split]) -> dict[str, Any]:
+    """Fine-tune once; the record of the fit with ``dev`` and ``test`` accuracy (0..1) of its best epoch."""
+    torch.set_num_threads(1)
+    torch.manual_seed(fit.seed)
+    rng = np.random.default_rng(fit.seed)
+    model = Classifier(model_folder, fit.arm)
+    train = Split(splits["train"].ids[: fit.reviews], splits["train"].labels[: fit.reviews])
+    epochs = EPOCHS[fit.reviews]
+    total = epochs * math.ceil(fit.reviews / BATCH)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=fit.rate, weight_decay=0.01, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min((step + 1) / (0.1 * total), (total - step) / (0.9 * total)))
+    best: dict[str, Any] = {"dev": -1.0}
+    kept: dict[str, Tensor] = {}
+    for epoch in range(epochs):
+        for ids, labels in buckets(train, rng):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                logits = model(ids)
+            loss = nn.functional.cross_entropy(logits.float(), labels)
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            optimiser.zero_grad()
+            schedule.step()
+        dev = accuracy(model, splits["dev"])
+        if dev > best["dev"]:
+            best = {"dev": dev, "epoch": epoch + 1}
+            kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.load_state_dict(kept)
+    return {**asdict(fit), "key": fit.key, **best, "test": accuracy(model, splits["test"])}
+
+
+class Study:
+    """The fits done so far and how to do more."""
+
+    def __init__(self, model: Path, log: Path, splits: dict[str, Split], processes: int) -> None:
+        self.model, self.log, self.splits, self.processes = model, log, splits, processes
+        self.weights = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()[:12]
+        lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+        self.done: dict[str, dict[str, Any]] = {row["key"]: row for row in map(json.loads, lines) if row["weights"] == self.weights}
+
+    def fit(self, arm: str, reviews: int, rate: float, seed: int) -> Fit:
+        """A fit of this study's weights."""
+        return Fit(arm, reviews, rate, seed, self.weights)
+
+    def run(self, fits: Iterable[Fit]) -> None:
+        """Do those of ``fits`` that are not done; each is written down as it ends."""
+        todo = [fit for fit in fits if fit.key not in self.done]
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with ProcessPoolExecutor(self.processes, mp_context=get_context("spawn")) as pool:
+            for future in as_completed([pool.submit(run_fit, fit, self.model, self.splits) for fit in todo]):
+                row = future.result()
+                self.done[row["key"]] = row
+                with self.log.open("a", encoding="utf-8") as handle:
+                    handle.write(json.dumps(row) + "\n")
+                logger.info("%s: dev %.3f, test %.3f, epoch %d", row["key"], row["dev"], row["test"], row["epoch"])
+
+    def search(self) -> dict[tuple[str, int], float]:
+        """The best rate of each arm and number of reviews, first seed; grids grow while the best is at an end."""
+        grids = {(arm, reviews): sorted(START_GRID) for reviews in EPOCHS for arm in ARMS}
+        while True:
+            self.run(self.fit(arm, reviews, rate, SEEDS[0]) for (arm, reviews), grid in grids.items() for rate in grid)
+            best = {}
+            grown = False
+            for (arm, reviews), grid in grids.items():
+                # A tie goes to the rate nearer to the middle, so that it does not stretch the grid.
+                centre = len(grid) // 2
+                at = max(
+                    range(len(grid)),
+                    key=lambda i: (self.done[self.fit(arm, reviews, grid[i], SEEDS[0]).key]["dev"], -abs(i - centre)),
+                )
+                best[arm, reviews] = grid[at]
+                if at in (0, len(grid) - 1):
+                    grown = True
+                    grid.insert(0, grid[0] / STEP) if at == 0 else grid.append(grid[-1] * STEP)
+            if not grown:
+                return best
+
+    def report(self, best: dict[tuple[str, int], float]) -> dict[str, Any]:
+        """All fits, the chosen rates and the gains (mean over seeds of test accuracy, tiny less random)."""
+        summary = []
+        for reviews in EPOCHS:
+            chosen = {arm: [self.done[self.fit(arm, reviews, best[arm, reviews], seed).key] for seed in SEEDS] for arm in ARMS}
+            means = {arm: float(np.mean([row["test"] for row in rows])) for arm, rows in chosen.items()}
+            error = math.sqrt(sum(mean * (1 - mean) for mean in means.values()) / len(self.splits["test"].labels))
+            gains = [a["test"] - b["test"] for a, b in zip(chosen["tiny"], chosen["random"], strict=True)]
+            summary.append({"reviews": reviews, "chosen": chosen, "mean_test": means, "gain": float(np.mean(gains)), "gain_se": error})
+        sizes = {name: len(split.labels) for name, split in self.splits.items()}
+        return {
+            "weights_sha256": self.weights,
+            "sizes": sizes,
+            "epochs": EPOCHS,
+            "summary": summary,
+            "fits": sorted(self.done.values(), key=lambda row: row["key"]),
+        }
+
+
+def as_markdown(report: dict[str, Any]) -> str:
+    """The study as a page; every figure from ``report``."""
+    sizes = report["sizes"]
+    lines = [
+        "# Does pre-training the embedded encoder pay?",
+        "",
+        "IMDB sentiment, fine-tuned from the `tiny` weights and from random weights of the same architecture",
+        f"(`scripts/study_pretraining_pays.py`, weights {report['weights_sha256']}): pooled [CLS] and a head of 256 ReLU units, "
+        f"at most {MAX_LENGTH} pieces a review, batch {BATCH}, AdamW, 10 % warm-up and linear decay, bf16 autocast.",
+        f"Rates chosen on {sizes['dev']:,} development reviews cut from the training part, with the first seed; the epoch by the same reviews. "
+        f"n = {sizes['test']:,} test reviews, half of them positive; no test review was in the pre-training text.",
+        "",
+        "| training reviews | tiny, test | random, test | gain, points | standard error (test sample) |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    for row in report["summary"]:
+        means = row["mean_test"]
+        lines.append(
+            f"| {row['reviews']:,} | {100 * means['tiny']:.1f} % | {100 * means['random']:.1f} % | {100 * row['gain']:+.1f} | {100 * row['gain_se']:.1f} |"
+        )
+    lines += [
+        "",
+        f"Means of {len(SEEDS)} seeds. The standard error is that of two independent samples; both arms share theirs, so it is",
+        "an upper bound for the test sample's part. All fits (the search used the first seed only):",
+        "",
+    ]
+    lines += ["| arm | training reviews | rate | seed | best epoch | dev | test | chosen rate |", "|---|---:|---:|---:|---:|---:|---:|---|"]
+    chosen = {fit["key"] for row in report["summary"] for fits in row["chosen"].values() for fit in fits}
+    for fit in sorted(report["fits"], key=lambda row: (row["reviews"], row["arm"], row["rate"], row["seed"])):
+        mark = "yes" if fit["key"] in chosen else ""
+        lines.append(
+            f"| {fit['arm']} | {fit['reviews']:,} | {fit['rate']:.1e} | {fit['seed']} | {fit['epoch']} of {report['epochs'][fit['reviews']]} "
+            f"| {100 * fit['dev']:.1f} % | {100 * fit['test']:.1f} % | {mark} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+@click.command(help="Compare fine-tuning from the tiny weights with fine-tuning from random ones.")
+@click.option("--data", type=click.Path(path_type=Path, exists=True), envvar="ROBENCH_DATA", required=True, help="Folder of the IMDB data.")
+@click.option("--model", type=click.Path(path_type=Path, exists=True), default=Path("robench/embedded/tiny"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("docs/studies"), show_default=True)
+@click.option("--log", type=click.Path(path_type=Path), default=Path("runs/pretraining-pays.jsonl"), show_default=True)
+@click.option("--processes", default=2, show_default=True)
+@click.option("--nice", default=0, help="Lower the process's priority by this much.")
+def main(data: Path, model: Path, out: Path, log: Path, processes: int, nice: int) -> None:
+    """Run from the command line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    os.nice(nice)
+    study = Study(model, log, load_splits(data, model), processes)
+    best = study.search()
+    study.run(study.fit(arm, reviews, rate, seed) for (arm, reviews), rate in best.items() for seed in SEEDS)
+    report = study.report(best)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "pretraining-pays.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    page = as_markdown(report)
+    (out / "pretraining-pays.md").write_text(page, encoding="utf-8")
+    click.echo(page)
+
+
+if __name__ == "__main__":
+    main()
