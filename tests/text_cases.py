@@ -97,9 +97,8 @@ def published_file(name: str) -> bytes | None:
         return handle.read() if handle else None
 
 
-def wordpiece_vocabulary(folder: Path) -> Path:
-    """``vocab.txt`` of bert-base-uncased where it is at hand, else of a small WordPiece trained here."""
-    path = folder / "vocab.txt"
+def wordpiece_vocabulary(folder: Path) -> None:
+    """Write ``vocab.txt`` of bert-base-uncased where it is at hand, else of a small WordPiece trained here."""
     content = published_file("vocab.txt")
     if content is None:
         tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -108,8 +107,7 @@ def wordpiece_vocabulary(folder: Path) -> Path:
         tokenizer.train_from_iterator(TEXT, trainers.WordPieceTrainer(vocab_size=300, special_tokens=list(WORDPIECE_SPECIALS), show_progress=False))
         vocabulary = tokenizer.get_vocab()
         content = "\n".join(sorted(vocabulary, key=lambda piece: vocabulary[piece])).encode()
-    path.write_bytes(content)
-    return path
+    (folder / "vocab.txt").write_bytes(content)
 
 
 def bytelevel(folder: Path, add_prefix_space: bool) -> Any:
@@ -126,7 +124,7 @@ def bytelevel(folder: Path, add_prefix_space: bool) -> Any:
     for special in ("<s>", "<pad>", "</s>", "<unk>", "<mask>"):
         pieces.setdefault(special, len(pieces))
     (folder / "vocab.json").write_text(json.dumps(pieces), encoding="utf-8")
-    return RobertaTokenizerFast(vocab_file=str(folder / "vocab.json"), merges_file=str(folder / "merges.txt"), add_prefix_space=add_prefix_space)
+    return RobertaTokenizerFast.from_pretrained(folder, add_prefix_space=add_prefix_space)
 
 
 def unigram() -> Any:
@@ -153,14 +151,14 @@ def make_tokenizer(family: str, folder: Path) -> Any:
     if family.startswith("bytelevel"):
         return bytelevel(folder, family.endswith("prefix"))
     kind = BertTokenizer if family.endswith("slow") else BertTokenizerFast
-    return kind(vocab_file=str(wordpiece_vocabulary(folder)), do_lower_case=not family.endswith("cased"))
+    wordpiece_vocabulary(folder)
+    return kind.from_pretrained(folder, do_lower_case=not family.endswith("cased"))
 
 
 def whole_word_tokenizer(folder: Path, words: Iterable[str]) -> Any:
     """A WordPiece tokenizer that knows exactly these pieces besides its special tokens."""
-    path = folder / "vocab.txt"
-    path.write_text("\n".join([*WORDPIECE_SPECIALS, *words]), encoding="utf-8")
-    return BertTokenizerFast(vocab_file=str(path))
+    (folder / "vocab.txt").write_text("\n".join([*WORDPIECE_SPECIALS, *words]), encoding="utf-8")
+    return BertTokenizerFast.from_pretrained(folder)
 
 
 def tiny_model(kind: str, vocabulary: int, tokenizer: Any, seed: int = 0) -> Any:

@@ -99,8 +99,9 @@ def _load(kind: str, place: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
     from transformers.utils import logging
 
-    level = logging.get_verbosity()
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()  # a pooler or a head that a language model has no use for is no news
+    logging.disable_progress_bar()
     loader = AutoModelForMaskedLM if kind == "masked" else AutoModelForCausalLM
     try:
         return loader.from_pretrained(place), AutoTokenizer.from_pretrained(place)
@@ -109,6 +110,8 @@ def _load(kind: str, place: str) -> tuple[Any, Any]:
         raise UsageError(f"The {kind} language model '{place}' cannot be loaded: {reason} Give a hub id or a folder that from_pretrained takes.") from error
     finally:
         logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def fingerprint(model: Any, tokenizer: Any) -> str:

@@ -112,6 +112,8 @@ class WordTable:
         self._inner: dict[str, tuple[int, ...]] = {}
         self._first: dict[str, tuple[int, ...]] = {}
         self._anchor = tuple(self._encode([_ANCHOR])[0])
+        if not self._anchor:
+            raise UsageError(f"{type(tokenizer).__name__} makes no token of the word '{_ANCHOR}': its vocabulary is empty or was not found.")
         self.mark = self._find_mark()
         self._vocabulary: dict[str, int] = {}
         self._lower = False

@@ -177,6 +177,20 @@ def test_the_identity_is_the_same_from_disk(wordpiece: Any, tmp_path: Path) -> N
     assert scorer.identity == f"masked:{fingerprint(model, wordpiece)}:fp32"
 
 
+def test_a_causal_model_without_a_padding_token_comes_from_disk(tmp_path: Path) -> None:
+    """GPT-2 has none; the end of the text fills its rows up."""
+    tokenizer = make_tokenizer("bytelevel", tmp_path / "files")
+    model = tiny_model("gpt2", len(tokenizer), tokenizer)
+    usual = CausalScorer(model, tokenizer).log_ratios(REQUESTS)
+    tokenizer.pad_token = None
+    model.save_pretrained(tmp_path / "lm")
+    tokenizer.save_pretrained(tmp_path / "lm")
+    scorer = build_scorer(f"causal:{tmp_path / 'lm'}")
+    assert isinstance(scorer, CausalScorer)
+    for got, expected in zip(scorer.log_ratios(REQUESTS), usual, strict=True):
+        np.testing.assert_allclose(got, expected, atol=2e-4)
+
+
 def test_bf16_is_near_fp32(wordpiece: Any) -> None:
     model = tiny_model("bert", len(wordpiece), wordpiece)
     exact, rough = (MaskedScorer(model, wordpiece, precision=precision).log_ratios(REQUESTS[:1])[0] for precision in ("fp32", "bf16"))

@@ -101,3 +101,9 @@ def test_the_published_set_comes_through_the_assets(tmp_path: Path, monkeypatch:
     found = load_substitutions("counterfitted", tmp_path)
     assert asked == [("counterfitted_neighbors.json", tmp_path)]
     assert (found.name, found.of("good", "cased")) == ("counterfitted", ("fine",))
+
+
+def test_the_embedded_set_can_be_used() -> None:
+    mini = load_substitutions("mini")
+    assert mini.name == "mini"
+    assert len(mini) >= 400

@@ -176,6 +176,15 @@ def test_a_tokenizer_without_padding_is_refused(tmp_path: Path) -> None:
         WordTable(tokenizer, "word")
 
 
+def test_a_tokenizer_that_lost_its_vocabulary_is_refused() -> None:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    empty = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), unk_token="<unk>", pad_token="<pad>")
+    with pytest.raises(UsageError, match="makes no token of the word 'a'"):
+        WordTable(empty, "word")
+
+
 def test_a_tokenizer_that_joins_words_is_refused() -> None:
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
