@@ -58,8 +58,9 @@ with words looked up in lower case; the space of a review is the product of (1 +
 
 Ranking defenses or attacks for real use, claims about English, about film reviews or about people, pre-training, and anything that needs
 long texts: {longest} words are the longest. The language is one writer's and repeats itself: patterns come back with other
-words. Substitutes keep the verdict and the part of speech, but not always the article before them ("a stale" may become "a unoriginal"),
-and a few are closer in verdict than in meaning.
+words. Substitutes are meant to keep the verdict and the part of speech, not the article before them ("a stale" may become "a unoriginal"),
+and some are closer in verdict than in meaning. They were chosen among the words in the embedded encoder's vocabulary, so that an attack
+on it swaps words it knows, not unknown ones.
 """
 
 

@@ -151,6 +151,16 @@ def test_every_head_occurs(splits: dict[str, list[dict[str, Any]]], substitution
     assert not set(substitutions) - seen
 
 
+def test_the_embedded_encoder_knows_the_words(substitutions: dict[str, list[str]]) -> None:
+    """An attack must win by swapping words, not by swapping in unknown ones."""
+    vocabulary = DATA.parent / "tiny" / "vocab.txt"
+    if not vocabulary.is_file():
+        pytest.skip("the embedded encoder is not built yet")
+    known = set(vocabulary.read_text(encoding="utf-8").split())
+    used = set(substitutions) | {word for substitutes in substitutions.values() for word in substitutes}
+    assert not used - known
+
+
 def test_attackable_words_a_review(splits: dict[str, list[dict[str, Any]]], substitutions: dict[str, list[str]]) -> None:
     for rows in splits.values():
         counts = [sum(word in substitutions for word in _words(row["text"])) for row in rows]
