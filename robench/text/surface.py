@@ -1,4 +1,4 @@
-"""The frozen surface S(x, i): what may stand for word i of example x, and how well it fits there. Built once, hashed, shared by every victim and attack.
+"""The frozen surface S(x, i): what may stand for word i of example x, and how well it fits there. Built once, hashed, the same for every victim and attack.
 
 One Parquet file: a row an option, columns ``id`` (example), ``position`` (word index), ``option`` (0 is the original word), ``word`` and ``log_ratio`` (nats
 against the original word in its original context; null for the originals and where no language model was asked). All words of every example are in it, so an
