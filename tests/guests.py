@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 WORKING_ATTACK = '''"""A guest."""
@@ -40,6 +42,35 @@ def install_guest(folder: Path, package: str, points: Mapping[str, Mapping[str, 
 def environment(folder: Path, cache: Path) -> dict[str, str]:
     """Environment of a process that sees the guests in ``folder`` and keeps what it remembers in ``cache``."""
     return {**os.environ, "PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(cache), "HOME": str(cache), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+SEVERAL = """
+import json, sys
+from click.testing import CliRunner
+from robench.cli import main
+results = []
+for arguments in json.loads(sys.stdin.read()):
+    done = CliRunner().invoke(main, arguments, prog_name="robench")
+    results.append([done.exit_code, done.stdout, done.stderr])
+print(json.dumps(results))
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How one of several commands ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def several(*commands: Sequence[str], env: Mapping[str, str], cwd: Path) -> list[Done]:
+    """Run commands one after another in one new process: torch takes its seconds to import only once."""
+    done = subprocess.run(
+        [sys.executable, "-c", SEVERAL], input=json.dumps(commands), capture_output=True, text=True, env=dict(env), cwd=cwd, timeout=300, check=True
+    )
+    return [Done(*result) for result in json.loads(done.stdout)]
 
 
 def robench(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
