@@ -153,18 +153,19 @@ class CellRun:
             yield Job(example, fields, self.surface.space(example.id, visible, self.attack.constrained, protocol.lm_threshold))
 
     def _record(self, trials: Sequence[Trial], fresh: bool) -> Record:
+        """Write the record, unless nothing was attacked and the one that is there says the same: its date and its cost are the true ones."""
         path = self.request.out / "records" / record_file_name(self.key, self.inputs.limit)
-        outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
+        record = self._made(trials, fresh)
         if not fresh and path.exists():
             known = read_record(path)
-            if known.outcomes == outcomes:
+            if known.model_copy(update={"cost": record.cost, "software": record.software, "created": record.created}) == record:
                 return known
-        record = self._made(trials, outcomes)
         write_record(path, record)
         return record
 
-    def _made(self, trials: Sequence[Trial], outcomes: str) -> Record:
+    def _made(self, trials: Sequence[Trial], fresh: bool) -> Record:
         fit, splits, attack = self.chosen.fit, self.inputs.splits, self.attack
+        outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
         return Record.model_validate(
             {
                 "cell": self.key,
@@ -201,14 +202,14 @@ class CellRun:
                 "outcomes": outcomes,
                 "ids_digest": digest_of_ids(trial.id for trial in trials),
                 "counts": count(outcomes),
-                "cost": self._cost(trials),
+                "cost": self._cost(trials, fresh),
                 "software": {"robench": robench.__version__, "versions": versions(), "device": describe_device(fit.device)},
                 "created": datetime.now(UTC).replace(microsecond=0),
             }
         )
 
-    def _cost(self, trials: Sequence[Trial]) -> dict[str, Any]:
-        memory, no_memory = peak_memory(self.chosen.fit.device)
+    def _cost(self, trials: Sequence[Trial], fresh: bool) -> dict[str, Any]:
+        memory, no_memory = peak_memory(self.chosen.fit.device) if fresh else (None, "every trial was there from an earlier run")
         missing = {"training_seconds": self.trained.unknown, "peak_memory_bytes": no_memory}
         return {
             "training_seconds": self.trained.seconds,

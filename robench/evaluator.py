@@ -36,6 +36,7 @@ def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
         UsageError: the request cannot be carried out as it was put; nothing was trained.
         RobenchError: a victim failed a check, a file is damaged, the disk is full.
     """
+    read_records(request.out / "records")  # a damaged one is better known now than when the table is made
     inputs = gather(request, report)
     records = []
     for task in inputs.tasks:

@@ -97,6 +97,7 @@ def test_a_limited_run_is_a_part_of_the_whole_one(unbroken: tuple[EvaluationRequ
     assert trials(request.out) == before  # nothing was attacked again
     assert [record.limit for record in limited] == [10, 10]
     assert {record.cell for record in limited} == {record.cell for record in records}
+    assert {record.cost.missing["peak_memory_bytes"] for record in limited} == {"every trial was there from an earlier run"}
     assert len(read_records(request.out / "records")) == 4
     assert "only 10 of 30 examples" in (request.out / "leaderboard.md").read_text()
 
@@ -266,3 +267,12 @@ def test_a_damaged_victim_is_named(unbroken: tuple[EvaluationRequest, list[Recor
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(RobenchError, match=r"head\.safetensors"):
         evaluate(request.model_copy(update={"out": tmp_path}), Silent())
+
+
+def test_a_damaged_record_is_named_before_anything_is_done(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:
+    request, _ = unbroken
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "torn.json").write_text('{"schema": 1, "cell')
+    with pytest.raises(RobenchError, match=r"torn\.json \(it is not JSON\)"):
+        evaluate(request.model_copy(update={"out": tmp_path}), Silent())
+    assert [path.name for path in tmp_path.iterdir()] == ["records"]

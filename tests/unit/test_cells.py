@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robench.cells import cell_key, running, trials_path
+from robench.inputs import ChosenAttack
+from robench.planning import EvaluationRequest, build_request
+from robench.registry import ATTACKS
+
+MADE_FROM = {"task": "toy", "texts": "0" * 64, "scorer": "none"}
+
+
+def chosen(**options: Any) -> ChosenAttack:
+    cls = ATTACKS.get("genetic")
+    return ChosenAttack("genetic", "genetic", cls(cls.Options(**options)), True)
+
+
+def key(request: EvaluationRequest | None = None, *, fit: str = "f", sha: str = "v", seed: int = 0, attack: ChosenAttack | None = None, **made: Any) -> str:
+    return cell_key(request or build_request(defenses=("x",)), fit, sha, seed, attack or chosen(), MADE_FROM | made)
+
+
+def test_everything_that_decides_a_trial_changes_the_key() -> None:
+    keys = [
+        key(),
+        key(fit="g"),
+        key(sha="w"),
+        key(seed=1),
+        key(attack=chosen(population=5)),
+        key(attack=replace(chosen(), constrained=False)),
+        key(attack=replace(chosen(), name="genetic2")),
+        key(scorer="masked"),
+        key(build_request(defenses=("x",), budget=10)),
+        key(build_request(defenses=("x",), precision="bf16")),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_what_does_not_decide_a_trial_does_not_change_the_key() -> None:
+    for request in ({"limit": 5}, {"workers": 2}, {"out": Path("elsewhere")}, {"seeds": (0, 1)}, {"tasks": ("a", "b")}):
+        assert key(build_request(defenses=("x",), **request)) == key()
+    assert key(texts="1" * 64) == key()
+    assert key(attack=replace(chosen(), label="genetic(x=1)")) == key()
+
+
+def test_the_code_of_an_attack_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key()
+    monkeypatch.setattr("robench.inputs.code_sha256", lambda cls: "edited")
+    assert key() != before
+
+
+def test_the_version_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key()
+    monkeypatch.setattr("robench.__version__", "99")
+    assert key() != before
+
+
+def test_the_running_figure_counts_over_all_examples() -> None:
+    assert running(list("WFHP")) == "accuracy under attack 50.0 %"
+    assert running(list("EH")) == "accuracy under attack 50.0 %, 1 errors"
+
+
+def test_where_trials_lie() -> None:
+    assert trials_path(Path("runs"), "ab" * 32) == Path("runs/trials") / ("ab" * 8 + ".jsonl")
