@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 from robench.errors import UsageError
+from robench.text.words import split_words
 
 Lookup = Literal["cased", "lower"]
 _PUBLISHED = {"counterfitted": "counterfitted_neighbors.json"}
@@ -40,6 +42,9 @@ class SubstitutionSet:
     def of(self, word: str, lookup: Lookup) -> tuple[str, ...]:
         """Substitutes of ``word`` in the file's order, without repetitions and without the word itself (for ``"lower"``: in whatever case).
 
+        A substitute that the word splitter takes apart is left out (in the published set: "cannot", "gonna", "gotta", "wanna"): a text holding it
+        has one word more, so no victim would ever read what the attack proposed. The releases keep such words, since they split at blanks.
+
         Args:
             lookup: ``"cased"`` takes the word as it is written, so that capitalised words have none (the releases of Jia et al. and RIFT);
                 ``"lower"`` looks the lower-cased word up and gives its case back (Good -> Fine, GOOD -> FINE; other mixtures of case leave substitutes as
@@ -49,7 +54,7 @@ class SubstitutionSet:
         found = self._neighbours.get(key, ())
         if lookup == "lower":
             found = tuple(_with_case_of(word, substitute) for substitute in found if substitute.lower() != key)
-        return tuple(dict.fromkeys(substitute for substitute in found if substitute != word))
+        return tuple(dict.fromkeys(substitute for substitute in found if substitute != word and _is_one_word(substitute)))
 
     def __repr__(self) -> str:
         return f"SubstitutionSet({self.name!r}, {len(self)} heads, sha256 {self.sha256[:12]})"
@@ -95,6 +100,11 @@ def _checked(head: str, listed: Any, path: Path) -> tuple[str, ...]:
     if not isinstance(listed, list) or not all(isinstance(word, str) and word.split() == [word] for word in listed):
         raise UsageError(f"The substitution set {path} must give each head a list of single words; '{head}' has {str(listed)[:80]}.")
     return tuple(listed)
+
+
+@cache
+def _is_one_word(word: str) -> bool:
+    return split_words(word) == [word]
 
 
 def _with_case_of(word: str, substitute: str) -> str:

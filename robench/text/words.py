@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -65,6 +65,33 @@ def split_words(text: str) -> list[str]:
     """Words of ``text``: ``nltk.word_tokenize`` with robench's sentence model. No word is empty or holds white space."""
     words = _word_tokenizer()
     return [word for sentence in _sentence_tokenizer().tokenize(text) for word in words.tokenize(sentence)]
+
+
+def replace_words(text: str, replacements: Mapping[int, str]) -> str:
+    """``text`` with single words exchanged and every other character as it was: what an attack's choice looks like to a reader.
+
+    Joining the words with blanks would not do: quotation marks and sentence ends are told apart by their surroundings, so half of IMDB's reviews
+    would split into other words than those that were joined.
+
+    Args:
+        replacements: index into ``split_words(text)`` -> the word to put there.
+    """
+    pieces, end = [], 0
+    spans = _word_spans(text)
+    for index in sorted(replacements):
+        start, stop = spans[index]
+        # NLTK takes "cannot" and "gonna" apart: a substitute for one half must not run into the other one.
+        before = " " if start and text[start - 1].isalnum() else ""
+        after = " " if stop < len(text) and text[stop].isalnum() and not text.startswith("n't", stop) else ""
+        pieces += [text[end:start], before, replacements[index], after]
+        end = stop
+    return "".join([*pieces, text[end:]])
+
+
+def _word_spans(text: str) -> list[tuple[int, int]]:
+    """Where each of ``split_words(text)`` stands in ``text``."""
+    words = _word_tokenizer()
+    return [(begin + start, begin + stop) for begin, end in _sentence_tokenizer().span_tokenize(text) for start, stop in words.span_tokenize(text[begin:end])]
 
 
 def join_words(words: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from robench.text.encoding import FieldEncoder
 from robench.text.substitutions import load_substitutions
 from robench.text.surface import load_or_build
 from robench.text.torch_scorers import MaskedScorer
-from robench.text.words import WordTable, join_words, split_words
+from robench.text.words import WordTable, join_words, replace_words, split_words
 
 DATA = data_folder()
 pytestmark = pytest.mark.skipif(DATA is None, reason="ROBENCH_DATA is not set")
@@ -120,3 +120,15 @@ def test_candidates_of_real_reviews(reviews: list[str], tmp_path: Path, mode: An
         ids, lengths = encoder.candidates(fields, space).encode(choices)
         for choice, row, length in zip(choices, ids, lengths, strict=True):
             assert row[:length].tolist() == encoder.row({"text": space.text(choice)}).ids.tolist()
+
+
+def test_a_review_with_words_exchanged_splits_into_the_words_that_were_meant(reviews: list[str]) -> None:
+    substitutions = load_substitutions("counterfitted", DATA)
+    rng = np.random.default_rng(0)
+    exchanged = 0
+    for text in reviews:
+        words = split_words(text)
+        chosen = {index: str(rng.choice(found)) for index, word in enumerate(words) if (found := substitutions.of(word, "cased"))}
+        assert split_words(replace_words(text, chosen)) == [chosen.get(index, word) for index, word in enumerate(words)]
+        exchanged += len(chosen)
+    assert exchanged > 100

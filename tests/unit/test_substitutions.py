@@ -107,3 +107,9 @@ def test_the_embedded_set_can_be_used() -> None:
     mini = load_substitutions("mini")
     assert mini.name == "mini"
     assert len(mini) >= 400
+
+
+def test_what_the_splitter_takes_apart_is_no_substitute(tmp_path: Path) -> None:
+    path = tmp_path / "set.json"
+    path.write_text(json.dumps({"must": ["should", "gotta", "ought", "cannot"]}))
+    assert load_substitutions(str(path)).of("must", "cased") == ("should", "ought")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from text_cases import FAMILIES, ODD_WORDS, TEXT, make_tokenizer, whole_word_tokenizer
 
 from robench.errors import UsageError
-from robench.text.words import WordTable, join_words, split_words, splitter_version
+from robench.text.words import WordTable, join_words, replace_words, split_words, splitter_version
 
 LETTERS = st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"])
 WORDS = st.one_of(st.sampled_from(ODD_WORDS), st.sampled_from(" ".join(TEXT).split()), st.text(LETTERS, min_size=1, max_size=12))
@@ -198,3 +198,27 @@ def test_a_tokenizer_that_joins_words_is_refused() -> None:
     )
     with pytest.raises(UsageError, match="does not tokenise word by word"):
         WordTable(tokenizer, "subword")
+
+
+@pytest.mark.parametrize(
+    ("text", "replacements", "changed"),
+    [
+        ('He said "a good film", and left.', {4: "fine"}, 'He said "a fine film", and left.'),
+        ("I don't like it.", {1: "would"}, "I wouldn't like it."),
+        ("It cannot fail.", {1: "may"}, "It may not fail."),
+        ("It cannot fail.", {2: "never"}, "It can never fail."),
+        ("One  word,\ttwo words", {0: "A", 4: "terms"}, "A  word,\ttwo terms"),
+        ("untouched", {}, "untouched"),
+    ],
+)
+def test_replaced_words_leave_the_rest_of_the_text_alone(text: str, replacements: dict[int, str], changed: str) -> None:
+    assert replace_words(text, replacements) == changed
+
+
+@given(st.lists(st.sampled_from(['"', "film", "'s", "n't", "``", "good", "Mr.", "end.", "(", ")", "--", "it", "U.S.", "10/10", "'"]), min_size=1, max_size=25))
+def test_a_text_with_one_other_plain_word_splits_into_the_words_that_were_meant(parts: list[str]) -> None:
+    text = " ".join(parts)
+    words = split_words(text)
+    for index, word in enumerate(words):
+        if word in ("film", "good"):
+            assert split_words(replace_words(text, {index: "fine"})) == [*words[:index], "fine", *words[index + 1 :]]
