@@ -106,8 +106,9 @@ def gather(request: EvaluationRequest, report: Reporter, *, searching: bool = Tr
         request.options, {name: cls.Options for name, cls in defenses.items()}, {name: cls.Options for name, cls in attacks.items()}
     )
     chosen = [_attack(name, cls, of_attack[name], protocol) for name, cls in attacks.items()]
+    scorer = _scorer(request, protocol, device) if chosen and searching else None
     prepared = [_Task(request, protocol, device, of_defense).inputs(name, cls, report) for name, cls in tasks.items()]
-    return Inputs(protocol, device, _scorer(request, protocol, device) if chosen and searching else None, chosen, prepared)
+    return Inputs(protocol, device, scorer, chosen, prepared)
 
 
 def _chosen(registry: Registry[Plugin], names: Sequence[str]) -> dict[str, type[Plugin]]:
