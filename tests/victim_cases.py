@@ -37,7 +37,14 @@ from robench.victims.recipe import FitRequest
 VOCABULARY = 60
 PAD = 1  # RoBERTa's; the others are given it too
 
-_SHAPE = {"vocab_size": VOCABULARY, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24, "pad_token_id": PAD, "max_position_embeddings": 40}
+_SHAPE = {
+    "vocab_size": VOCABULARY,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "pad_token_id": PAD,
+    "max_position_embeddings": 40,
+}
 FAMILIES = ("bert", "roberta", "distilbert", "electra", "albert", "deberta", "deberta-v2")
 
 

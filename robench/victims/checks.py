@@ -69,6 +69,6 @@ def _red_flags(victim: Victim, probabilities: NDArray[np.float32], labels: NDArr
     saturated = float((probabilities.max(-1) > SATURATED).mean())
     if saturated > 0.5:
         found.append(
-            Finding("saturated", f"'{victim.name}' is certain beyond fp32 on {saturated:.0%} of dev: attacks that follow probabilities may fail for that alone.")
+            Finding("saturated", f"'{victim.name}' is certain beyond fp32 on {saturated:.0%} of dev: attacks by probabilities may fail for that alone.")
         )
     return found

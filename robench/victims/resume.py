@@ -13,7 +13,7 @@ from robench.errors import RobenchError
 from robench.victims.encoders import first_line
 
 FILE = "resume.pt"
-_REMEDY = "Delete it, or use --retrain, to start this victim again."
+_REMEDY = "Delete it to start this victim again."
 
 
 @dataclass
@@ -40,9 +40,9 @@ class TrainingState:
 
     def save(self, folder: Path) -> None:
         """Write to ``folder`` (made if need be), replacing the last checkpoint in one step; raises RobenchError when it cannot be written."""
-        folder.mkdir(parents=True, exist_ok=True)
         part = folder / f"{FILE}.part"
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             torch.save({item.name: getattr(self, item.name) for item in fields(self)}, part)
             with part.open("rb+") as stream:
                 os.fsync(stream.fileno())

@@ -73,7 +73,7 @@ def train_or_load(request: FitRequest, victims_folder: Path, progress: Listener 
         return fit(request, out, progress), True
     victim = Victim.load(out, request.device)
     if victim.card.get("key") != request.key:
-        raise RobenchError(f"The victim in '{out}' was trained with another configuration. Delete that folder, or train again with --retrain.")
+        raise RobenchError(f"The victim in '{out}' was trained with another configuration. Delete that folder to train it again.")
     return victim, False
 
 
@@ -258,6 +258,8 @@ class _Run:
             victim.save(draft)
             log = {"key": self.request.key, "selected_epoch": self.state.best_epoch, "epochs": self.state.history, "versions": versions()}
             (draft / LOG).write_text(json.dumps(log, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            if (self.work / "robench").is_dir():  # the tracker's curves, under the name given to init_trackers
+                (self.work / "robench").replace(draft / "curves")
             draft.replace(out)
             shutil.rmtree(self.work, ignore_errors=True)
         self.accelerator.wait_for_everyone()

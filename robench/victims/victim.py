@@ -107,8 +107,8 @@ class Victim:
         """Write encoder, tokenizer, head and card into ``folder`` (made if need be); sets ``sha256``. Not atomic: see ``training.fit``."""
         from safetensors.torch import save_file
 
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             self.model.encoder.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
             save_file({name: tensor.contiguous().cpu() for name, tensor in self.model.head.state_dict().items()}, folder / HEAD)
@@ -141,7 +141,7 @@ class Victim:
             raise RobenchError(f"The victim in '{folder}' cannot be loaded ({first_line(error)}). {_REMEDY}") from error
 
 
-_REMEDY = "Delete that folder, or train again with --retrain."
+_REMEDY = "Delete that folder to train it again."
 
 
 def build_reader(tokenizer: Any, protocol: Protocol, fields: Sequence[str], attackable: str, max_tokens: int) -> tuple[WordTable, FieldEncoder]:
@@ -172,7 +172,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     """What ``victim.json`` in ``folder`` holds, without loading the victim; raises RobenchError where it is missing or damaged."""
     path = folder / CARD
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = dict(json.loads(path.read_text(encoding="utf-8")))
         missing = {"name", "task", "labels", "attackable", "fields", "max_tokens", "protocol", "hidden", "sha256", "files"} - set(card)
     except FileNotFoundError as error:
         raise RobenchError(f"'{folder}' holds no victim: there is no '{CARD}'.") from error

@@ -99,7 +99,7 @@ def test_the_papers_head() -> None:
 
 
 def test_an_encoder_without_embeddings_is_refused() -> None:
-    with pytest.raises(UsageError, match="GPT2Model.*no module 'embeddings'"):
+    with pytest.raises(UsageError, match=r"GPT2Model.*no module 'embeddings'"):
         TextClassifier(GPT2Model(GPT2Config(vocab_size=20, n_embd=8, n_layer=1, n_head=1)), 2)
 
 

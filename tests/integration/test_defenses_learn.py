@@ -1,0 +1,52 @@
+"""Planted synonyms: half of each group's words are never seen in training except as substitutes."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from victim_cases import BAD, GOOD, encoder_folder, planted_splits, request
+
+from robench.victims.checks import question
+from robench.victims.training import fit
+from robench.victims.victim import Victim
+
+
+def accuracies(victim: Victim) -> tuple[float, float]:
+    """Accuracy on texts as they are (seen words only), and under exact search: right whatever word of the group stands there."""
+    examples = planted_splits(test=40).test
+    clean, robust = [], []
+    for example in examples:
+        words = example.fields["text"].split()
+        groups = [next((group for group in (GOOD, BAD) if word in group), (word,)) for word in words]
+        texts = [{"text": " ".join(choice)} for choice in product(*groups)]
+        right = victim.predict(texts) == example.label
+        clean.append(right[texts.index({"text": example.fields["text"]})])
+        robust.append(right.all())
+    return float(np.mean(clean)), float(np.mean(robust))
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return encoder_folder(tmp_path_factory.mktemp("encoder") / "small", dropout=0.0)
+
+
+def test_standard_learns_the_words_it_sees_and_rift_their_synonyms(encoder: Path, tmp_path: Path) -> None:
+    found = {}
+    for defense in ("standard", "rift"):
+        options = {"epochs": 12, "learning_rate": 3e-3, "dev_examples": 24}
+        victim = fit(request(encoder, defense, splits=planted_splits(train=192), options=options), tmp_path / defense)
+        assert question(victim, planted_splits().dev) == []
+        found[defense] = accuracies(victim)
+    seen = {name: victim_on_seen(Victim.load(tmp_path / name)) for name in found}
+    assert min(seen.values()) >= 0.95, (seen, found)
+    assert found["rift"][1] >= 0.95, found
+    assert found["standard"][1] <= found["rift"][1] - 0.3, found
+
+
+def victim_on_seen(victim: Victim) -> float:
+    """Accuracy on fresh texts that use the words of training only."""
+    examples = planted_splits(dev=80).dev
+    return float(np.mean(victim.predict([example.fields for example in examples]) == [example.label for example in examples]))
