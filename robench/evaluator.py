@@ -86,12 +86,12 @@ def _trained(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim,
 
     what = f"{chosen.label} on {task.name}, seed {chosen.fit.seed}"
     folder = request.out / "victims" / chosen.fit.folder_name
-    if folder.exists():
+    if folder.exists() and not request.retrain:
         report.message(f"The victim {what} is there with the same configuration ({folder.name}).")
         victim, _ = train_or_load(chosen.fit, request.out / "victims")
     else:
         report.started("training", what, None)
-        victim, _ = train_or_load(chosen.fit, request.out / "victims", _Listener(report))
+        victim, _ = train_or_load(chosen.fit, request.out / "victims", _Listener(report), retrain=request.retrain)
         report.finished(f"kept in {folder.name}")
     victim.search_precision = request.precision
     seconds, unknown = _training_seconds(folder)

@@ -173,6 +173,7 @@ class _Task:
                     options=values,
                     precision=self.request.precision,
                     device=self.device,
+                    tracker=self.request.tracker,
                 )
                 _ = fit.key  # finds and hashes the encoder: better now than after another victim's hours of training
                 yield ChosenVictim(label(defense, fit.resolved, replace(fit, options={}).resolved), fit)

@@ -39,6 +39,8 @@ class EvaluationRequest(BaseModel):
         train_pool: pool of training examples; None takes the task's first.
         lm: scorer of the language-model constraint, ``"tiny"``, ``"masked:ID"``, ``"causal:ID"``, ``"file:PATH"`` or ``"none"``.
         precision: of training and search; the verdict is always taken in fp32.
+        retrain: train anew although a victim with the same configuration is there.
+        tracker: where training logs its curves beside the progress, or None.
         out: folder of victims, surfaces, trials and records.
     """
 
@@ -61,6 +63,8 @@ class EvaluationRequest(BaseModel):
     train_pool: str | None = None
     lm: str = "tiny"
     precision: Literal["fp32", "bf16"] = "fp32"
+    retrain: bool = False
+    tracker: Literal["tensorboard"] | None = None
     out: Path = Path("runs")
 
     @field_validator("limit", "budget", "workers")
@@ -151,10 +155,11 @@ def _cell(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim, at
     from robench.victims.victim import read_card
 
     folder = request.out / "victims" / chosen.fit.folder_name
+    there = folder.exists() and not request.retrain
     done, surface = 0, None
     if attack is not None:
         surface = "reuse" if (request.out / "surfaces" / f"{key_of(made_from)}.parquet").exists() else "build"
-        if folder.exists():
+        if there:
             key = cell_key(request, chosen.fit.key, read_card(folder)["sha256"], chosen.fit.seed, attack, made_from)
             ids = {example.id for example in task.examples}
             done = len(ids & TrialFile(trials_path(request.out, key)).ids_done(errors=False))
@@ -163,7 +168,7 @@ def _cell(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim, at
         defense=chosen.label,
         attack=None if attack is None else attack.label,
         seed=chosen.fit.seed,
-        victim="reuse" if folder.exists() else "train",
+        victim="reuse" if there else "train",
         surface=surface,
         done=done,
         total=0 if attack is None else len(task.examples),

@@ -60,6 +60,8 @@ training_options = apply(
             show_default=True,
             help="Arithmetic of training and search; verdicts are always fp32.",
         ),
+        click.option("--tracker", type=click.Choice(["tensorboard"]), help="Also log a training's curves, into curves/ of the victim's folder."),
+        click.option("--retrain", is_flag=True, help="Train anew although a victim with the same configuration is there."),
         click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_OUT, show_default=True, help="Folder for everything made."),
     ]
 )

@@ -79,7 +79,23 @@ def test_every_flag_reaches_the_request(evaluator: SimpleNamespace, tmp_path: Pa
     grid = ("--defense", "standard", "--defense", "rift", "--attack", "all", "--task", "imdb", "--task", "snli", "--seed", "0", "--seed", "2")
     model = ("--encoder", "bert-base-uncased", "--protocol", "subword", "--option", "defense.alpha=0.3", "--option", "attack.population=20")
     data = ("--data", str(tmp_path), "--no-hub", "--train-pool", "small", "--ids", str(ids), "--lm", "none")
-    search = ("--limit", "10", "--budget", "99", "--workers", "2", "--device", "cpu", "--precision", "bf16", "--out", str(tmp_path / "out"))
+    search = (
+        "--limit",
+        "10",
+        "--budget",
+        "99",
+        "--workers",
+        "2",
+        "--device",
+        "cpu",
+        "--precision",
+        "bf16",
+        "--retrain",
+        "--tracker",
+        "tensorboard",
+        "--out",
+        str(tmp_path / "out"),
+    )
     assert run("evaluate", *grid, *model, *data, *search).exit_code == 0
     assert evaluator.request == EvaluationRequest(
         defenses=("standard", "rift"),
@@ -99,6 +115,8 @@ def test_every_flag_reaches_the_request(evaluator: SimpleNamespace, tmp_path: Pa
         workers=2,
         device="cpu",
         precision="bf16",
+        retrain=True,
+        tracker="tensorboard",
         out=tmp_path / "out",
     )
 
