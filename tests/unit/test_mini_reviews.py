@@ -82,3 +82,11 @@ def test_the_embedded_data(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(splits.train) >= 2000
     assert sum(example.label for example in splits.test) == 500
     assert len({example.fields["text"] for example in splits.test}) == 1000
+    assert splits.digest == mini_reviews.TEST_GUARD.digest
+
+
+def test_a_guard_stands_before_the_embedded_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(mini_reviews, "TEST_GUARD", Guard((500, 500), "0" * 64, mini_reviews.TEST_GUARD.blocks))
+    with pytest.raises(UsageError, match="The test examples of mini-reviews are not the published ones"):
+        load()
