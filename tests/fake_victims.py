@@ -112,13 +112,13 @@ class FakeVictim:
         self.forwards.append(ids.shape)
         inside = np.arange(ids.shape[1]) < np.asarray(lengths)[:, None]
         assert (ids[~inside] == PAD).all()
-        logits = (self.weights[ids] * inside[:, :, None]).sum(axis=1) + self.bias
-        return self.twist(ids, logits) if self.twist else logits
+        logits: NDArray[np.float32] = (self.weights[ids] * inside[:, :, None]).sum(axis=1) + self.bias
+        return logits if self.twist is None else np.asarray(self.twist(ids, logits), dtype=np.float32)
 
     def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
         ids, lengths = pad([self.encoder_fields.ids({name: text.split() for name, text in fields.items()}) for fields in texts])
         powers = np.exp(self.logits(ids, lengths).astype(np.float64))
-        return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def pad(rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -140,7 +140,7 @@ def make_job(text: str, substitutes: Mapping[str, Sequence[str]], label: int = 0
     return Job(example, {name: value.split() for name, value in fields.items()}, SearchSpace(words, options, seen))
 
 
-def load_linear(folder: Path, device: str) -> FakeVictim:
+def load_linear(folder: Path = Path(), device: str = "cpu") -> FakeVictim:
     """What workers load in tests: the victim of ``linear_jobs``."""
     words = [f"w{number}{variant}" for number in range(40) for variant in ("", "a", "b", "c")]
     rng = np.random.default_rng(7)

@@ -41,7 +41,7 @@ class Trial(BaseModel):
     forward, the share of its rows. ``problem`` says what went wrong, or what the core did not believe.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     id: str
     verdict: Verdict
     label: int

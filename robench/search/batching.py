@@ -9,7 +9,7 @@ more than that, so forwards there always have the same number of rows for one le
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import insort
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -61,16 +61,18 @@ class Question:
 
     Attributes:
         asker: whose search it is.
+        turn: when that search began; the older goes first, so that searches end and their memory with them.
         answers: ``(rows, classes)``, filled as forwards come back.
         missing: rows without an answer yet.
         seconds: this question's share of the forwards so far.
         failure: why the victim could not answer.
     """
 
-    __slots__ = ("answers", "asker", "failure", "missing", "rows", "seconds")
+    __slots__ = ("answers", "asker", "failure", "missing", "rows", "seconds", "turn")
 
-    def __init__(self, asker: Any, rows: int) -> None:
+    def __init__(self, asker: Any, rows: int, turn: int = 0) -> None:
         self.asker = asker
+        self.turn = turn
         self.rows = rows
         self.missing = rows
         self.seconds = 0.0
@@ -116,7 +118,7 @@ class Pool:
         self.shapes = shapes
         self._longest = victim.encoder_fields.max_tokens
         self._pad_id = victim.table.pad_id
-        self._waiting: dict[int, deque[_Piece]] = {}
+        self._waiting: dict[int, list[_Piece]] = {}
         self._rows: dict[int, int] = {}
 
     def put(self, question: Question, candidates: Candidates, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
@@ -128,7 +130,8 @@ class Pool:
             rows = rows[:, :length]
             if rows.shape[1] < length:
                 rows = np.pad(rows, ((0, 0), (0, length - rows.shape[1])), constant_values=self._pad_id)
-            self._waiting.setdefault(length, deque()).append(_Piece(question, at, rows, lengths[at], _types(candidates, lengths[at], length)))
+            piece = _Piece(question, at, rows, lengths[at], _types(candidates, lengths[at], length))
+            insort(self._waiting.setdefault(length, []), piece, key=lambda waiting: waiting.question.turn)
             self._rows[length] = self._rows.get(length, 0) + len(at)
 
     def full(self) -> int | None:
@@ -157,14 +160,14 @@ class Pool:
     def forget(self, question: Question) -> None:
         """Drop what still waits of a question (its search has ended)."""
         for length in list(self._waiting):
-            kept = deque(piece for piece in self._waiting[length] if piece.question is not question)
+            kept = [piece for piece in self._waiting[length] if piece.question is not question]
             self._waiting[length], self._rows[length] = kept, sum(len(piece.at) for piece in kept)
             self._drop_empty(length)
 
     def _take(self, length: int, room: int) -> list[_Piece]:
         queue, taken = self._waiting[length], []
         while queue and room > 0:
-            piece = queue.popleft() if len(queue[0].at) <= room else queue[0].cut(room)
+            piece = queue.pop(0) if len(queue[0].at) <= room else queue[0].cut(room)
             taken.append(piece)
             room -= len(piece.at)
             self._rows[length] -= len(piece.at)

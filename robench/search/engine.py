@@ -8,6 +8,7 @@ memory does not grow with the number of examples.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from robench.search.port import Candidates, Job, SearchVictim
 from robench.search.space import BudgetSpent
 
 __all__ = ["Engine", "Job", "run", "stream"]
+
+logger = logging.getLogger(__name__)
 
 BATCH = 16
 """Jobs taken at once (one question for their clean predictions), and finished searches judged at once."""
@@ -68,6 +71,7 @@ class _Search:
 
     job: Job
     prediction: int
+    turn: int
     oracle: PooledOracle | None = None
     thread: greenlet | None = None
     returned: object = None
@@ -114,18 +118,19 @@ class Engine:
         self._live: set[_Search] = set()
         self._finished: list[_Search] = []
         self._finished_at = 0.0
+        self._turns = 0
         self._early: list[Trial] = []
 
     def trials(self, batches: Iterator[Sequence[Job]]) -> Iterator[Trial]:
         """Attack what ``batches`` hands out; the next batch is asked for only when there is room for it.
 
-        Ctrl-C ends the run after the trials whose searches had finished.
+        Ctrl-C, and an error in ``batches``, come through after the trials whose searches had finished.
         """
         try:
             while self._step(batches):
                 yield from self._settled()
             yield from self._settled(all_of_them=True)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Exception):
             yield from self._settled(all_of_them=True)
             raise
         finally:
@@ -172,7 +177,8 @@ class Engine:
             elif prediction != example.label:
                 self._early.append(Trial(id=example.id, verdict=Verdict.WRONG, label=example.label, prediction=prediction))
             else:
-                yield _Search(job, prediction)
+                self._turns += 1
+                yield _Search(job, prediction, self._turns)
 
     def _resume(self, search: _Search, *first: _Search) -> None:
         """Let a search run until it asks or ends."""
@@ -198,6 +204,7 @@ class Engine:
         except (KeyboardInterrupt, GreenletExit):
             raise
         except BaseException as error:
+            logger.debug("the search of %s broke", job.example.id, exc_info=True)
             search.problem = f"{type(error).__name__}: {error}"
 
     def _oracle(self, search: _Search) -> PooledOracle:
@@ -209,7 +216,7 @@ class Engine:
 
     def _ask(self, search: _Search, candidates: Candidates, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
         """Called in a search's greenlet: park it until the pool has its answers."""
-        question = Question(search, len(ids))
+        question = Question(search, len(ids), search.turn)
         self._pool.put(question, candidates, ids, lengths)
         getcurrent().parent.switch()
         search.seconds += question.seconds

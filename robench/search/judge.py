@@ -1,8 +1,8 @@
 """What the core concludes: the clean prediction before a search, the verdict after it, both asked of the victim from the text up.
 
-A search asks with token ids that are gathered from a table; a verdict does not trust that path. The changed words are joined with blanks, the other
-fields stay as they are, and the victim reads the string. A joined text can split into other words than those that were joined (sentence ends and
-quotation marks depend on their neighbours), so a text counts as FOOLED only if the victim is wrong both on the string and on the words as the
+A search asks with token ids that are gathered from a table; a verdict does not trust that path. The changed words are exchanged in the original
+text, all else stays as it is, and the victim reads the string. Should that string ever split into other words than were meant (sentence ends and
+quotation marks depend on their neighbours), a text counts as FOOLED only if the victim is wrong both on the string and on the words as the
 surface has them: no success rests on an accident of splitting. Where the two disagree the trial is HELD and its ``problem`` says so.
 """
 
@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from robench.search.attack import Change, Verdict
-from robench.search.batching import Shapes
+from robench.search.batching import Pool, Question, Shapes
 from robench.search.port import Job, SearchVictim
 from robench.search.space import Choice, SearchSpace
+from robench.text.words import replace_words
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,9 @@ def rule(victim: SearchVictim, jobs: Sequence[Job], choices: Sequence[object]) -
 
 
 def changed_text(job: Job, attackable: str, choice: Choice) -> dict[str, str]:
-    """The example's fields with the attackable one replaced by the chosen words, joined by blanks."""
-    return dict(job.example.fields) | {attackable: " ".join(job.space.text(choice))}
+    """The example's fields, the substituted words of the attackable one exchanged where they stand."""
+    chosen = {index: job.space.options[index][choice[index]] for index in np.flatnonzero(choice).tolist()}
+    return dict(job.example.fields) | {attackable: replace_words(job.example.fields[attackable], chosen)}
 
 
 def _read(space: SearchSpace, returned: object) -> tuple[Choice | None, str | None]:
@@ -84,7 +85,7 @@ def _changes(space: SearchSpace, choice: Choice) -> tuple[Change, ...]:
 def _ask(victim: SearchVictim, jobs: Sequence[Job], waiting: Sequence[tuple[int, Choice]], rulings: dict[int, Ruling]) -> None:
     try:
         by_text = _predict(victim, [changed_text(jobs[number], victim.attackable, choice) for number, choice in waiting])
-        by_words = [_predict_words(victim, jobs[number], choice) for number, choice in waiting]
+        by_words = _predict_words(victim, [(jobs[number], choice) for number, choice in waiting])
     except Exception as error:
         if len(waiting) > 1:  # find out on whose text the victim breaks
             for one in waiting:
@@ -116,12 +117,16 @@ def _predict(victim: SearchVictim, texts: Sequence[dict[str, str]]) -> list[int]
     return [int(prediction) for prediction in probs.argmax(axis=1)]
 
 
-def _predict_words(victim: SearchVictim, job: Job, choice: Choice) -> int:
-    """The class of the substituted words by the searches' own path, in a shape that a search would use."""
-    candidates = victim.encoder_fields.candidates(job.words, job.space)
-    shapes = Shapes.of(victim.device)
-    ids, lengths = candidates.encode(choice[None])
-    rows = shapes.filled(1, int(lengths[0]))
-    types: NDArray[np.int8] = np.repeat(candidates.types(ids.shape[1])[None], rows, axis=0)
-    logits = victim.logits(np.repeat(ids, rows, axis=0), np.repeat(lengths, rows), types)
-    return int(np.asarray(logits)[0].argmax())
+def _predict_words(victim: SearchVictim, asked: Sequence[tuple[Job, Choice]]) -> list[int]:
+    """The classes of substituted words by the searches' own path, in the shapes that a search would use."""
+    pool, questions = Pool(victim, Shapes.of(victim.device)), []
+    for job, choice in asked:
+        candidates = victim.encoder_fields.candidates(job.words, job.space)
+        questions.append(Question(None, 1))
+        pool.put(questions[-1], candidates, *candidates.encode(choice[None]))
+    while (length := pool.fullest()) is not None:
+        pool.forward(length)
+    for question in questions:
+        if question.failure is not None:
+            raise question.failure
+    return [int(question.answers[0].argmax()) for question in questions]

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -31,9 +31,12 @@ GRACE_SECONDS = 5.0
 
 
 def load_victim(folder: Path, device: str) -> SearchVictim:
-    """The victim saved in ``folder``."""
+    """The victim saved in ``folder``, with one torch thread for this process: two workers of one beat one of two."""
+    import torch
+
     from robench.victims.victim import Victim
 
+    torch.set_num_threads(1)
     return Victim.load(folder, device)
 
 
@@ -46,8 +49,7 @@ class Plan:
         attack: name in the registry.
         options: of the attack.
         budget: see ``engine.run``.
-        threads: torch threads of a worker.
-        load: makes the victim from folder and device; an importable function.
+        load: makes a worker's victim from folder and device; an importable function.
     """
 
     victim: Path
@@ -56,7 +58,6 @@ class Plan:
     options: Mapping[str, Any] = field(default_factory=dict)
     budget: int | None = None
     device: str = "cpu"
-    threads: int = 1
     load: Callable[[Path, str], SearchVictim] = load_victim
 
 
@@ -207,6 +208,7 @@ def _cause(code: int | None) -> str:
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
     """Processes started here never see Ctrl-C (they inherit the mask): it is for the parent, which ends its workers."""
+    resource_tracker.ensure_running()  # it starts with the first process otherwise, and lifts the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -232,9 +234,6 @@ def _work(plan: Plan, line: Connection) -> None:
 
 
 def _prepare(plan: Plan) -> tuple[SearchVictim, Any, str, int, int | None]:
-    import torch
-
-    torch.set_num_threads(plan.threads)
     attack = ATTACKS.get(plan.attack)
     options = build_options(attack.Options, plan.options, f"attack '{plan.attack}'")
     return plan.load(plan.victim, plan.device), attack(options), plan.attack, plan.seed, plan.budget

@@ -1,0 +1,102 @@
+"""The same answer whatever the packing, of real encoders on this machine: bitwise, in the shapes that the engine uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_victims import FakeFields, FakeTable, make_job
+
+from robench import ATTACKS, Trial
+from robench.search.batching import Shapes
+from robench.search.engine import Job, run
+from robench.victims.classifier import TextClassifier
+
+torch = pytest.importorskip("torch")
+WORDS = [f"w{number}" for number in range(40)]
+SUBSTITUTES = {word: [f"{word}a", f"{word}b", f"{word}c"] for word in WORDS}
+
+
+class RandomVictim:
+    """A BERT of random weights behind the fake table."""
+
+    device, attackable = "cpu", "text"
+
+    def __init__(self, layers: int, width: int) -> None:
+        from transformers import BertConfig, BertModel
+
+        self.table = FakeTable([*WORDS, *(f"{word}{variant}" for word in WORDS for variant in "abc")])
+        self.encoder_fields = FakeFields(self.table, "text", 300)
+        torch.manual_seed(3)
+        config = BertConfig(
+            vocab_size=len(self.table.numbers) + 4,
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=width // 64,
+            intermediate_size=4 * width,
+            initializer_range=0.2,  # large, so that words matter and some texts are fooled
+        )
+        self.model = TextClassifier(BertModel(config), 2).eval()
+        with torch.no_grad():  # so that words decide, but not every word
+            margins = self.logits(np.random.default_rng(0).integers(4, 164, size=(64, 9)).astype(np.int32), np.full(64, 9, dtype=np.int32))
+            self.model.head[-1].get_parameter("bias")[0] -= float(np.quantile(margins[:, 0] - margins[:, 1], 0.1))
+
+    def logits(self, ids: np.ndarray, lengths: np.ndarray, types: np.ndarray | None = None) -> np.ndarray:
+        mask = torch.arange(ids.shape[1]) < torch.as_tensor(lengths)[:, None]
+        with torch.inference_mode():
+            return self.model(torch.as_tensor(ids, dtype=torch.long), mask.long()).numpy()  # type: ignore[no-any-return]
+
+    def probs_of_texts(self, texts: Any) -> np.ndarray:
+        rows = [np.array(self.encoder_fields.ids({"text": text["text"].split()}), dtype=np.int32) for text in texts]
+        logits = np.concatenate([self.logits(np.repeat(row[None], 8, axis=0), np.full(8, len(row)))[:1] for row in rows])
+        return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module", params=[(2, 128), (3, 64)], ids=["2x128", "3x64"])
+def victim(request: pytest.FixtureRequest) -> RandomVictim:
+    return RandomVictim(*request.param)
+
+
+@pytest.fixture(scope="module")
+def jobs(victim: RandomVictim) -> list[Job]:
+    rng = np.random.default_rng(0)
+    made = []
+    for number in range(10):
+        text = " ".join(rng.choice(WORDS, size=int(rng.integers(3, 14))))
+        label = int(victim.probs_of_texts([{"text": text}]).argmax())
+        made.append(make_job(text, SUBSTITUTES, label=label, number=number))
+    return made
+
+
+@pytest.mark.parametrize("length", [3, 8, 17, 22, 33, 64, 102, 250])
+def test_logits_of_a_row_do_not_depend_on_company_number_or_place(victim: RandomVictim, length: int) -> None:
+    rng = np.random.default_rng(length)
+    shapes = Shapes()
+    rows = max(shapes.rows(length), 2 * shapes.floor)
+    ids = rng.integers(4, 160, size=(rows, length)).astype(np.int32)
+    lengths = rng.integers(max(1, length - 7), length + 1, size=rows).astype(np.int32)
+    ids[np.arange(length) >= lengths[:, None]] = 0
+    reference = victim.logits(ids, lengths)
+    assert np.isfinite(reference).all()
+    order = rng.permutation(rows)
+    assert np.array_equal(victim.logits(ids[order], lengths[order]), reference[order])
+    for count in sorted({shapes.floor, shapes.floor + 1, shapes.floor + 3, rows - 1}):
+        assert np.array_equal(victim.logits(ids[:count], lengths[:count]), reference[:count]), f"{count} rows of {length} tokens"
+        assert np.array_equal(victim.logits(ids[-count:], lengths[-count:]), reference[-count:]), f"last {count} rows of {length} tokens"
+
+
+@pytest.mark.parametrize("name", ["genetic", "pwws"])
+def test_the_same_trials_from_a_real_encoder(victim: RandomVictim, jobs: list[Job], name: str) -> None:
+    cls = ATTACKS.get(name)
+    attack = cls(cls.Options(**({"population": 6, "iterations": 4} if name == "genetic" else {})))
+
+    def trials(given: list[Job], **settings: Any) -> list[Trial]:
+        found = run(victim, attack, name, given, seed=0, **settings)
+        return sorted((trial.model_copy(update={"seconds": 0.0}) for trial in found), key=lambda trial: trial.id)
+
+    usual = trials(jobs)
+    assert len({trial.verdict for trial in usual}) > 1
+    assert trials(jobs[::-1], shapes=Shapes(tokens=200, most=9)) == usual
+    assert trials(jobs, most_live=1) == usual
+    assert [trials([job])[0] for job in jobs] == usual

@@ -1,0 +1,127 @@
+"""One step of the genetic search, with the dice thrown by hand."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from robench import ATTACKS, SearchSpace
+
+# Position 1 cannot be changed, so genes stand for positions 0, 2 and 3.
+SPACE = SearchSpace(tuple("axbc"), (("a", "a1", "a2"), ("x",), ("b", "b1"), ("c", "c1", "c2", "c3")), 4)
+MARGINS = {"a": 3.0, "a1": 2.0, "a2": 1.0, "x": 0.0, "b": 0.5, "b1": 2.5, "c": 1.0, "c1": 1.0, "c2": 0.25, "c3": 4.0}
+
+
+class HandOracle:
+    """The margin of the true class is the sum over words; class 0 has logit margin, class 1 has 0."""
+
+    def __init__(self, classes: int = 2) -> None:
+        self.classes = classes
+        self.questions: list[list[list[int]]] = []
+
+    def logits(self, choices: np.ndarray) -> np.ndarray:
+        self.questions.append(choices.tolist())
+        logits = np.zeros((len(choices), self.classes), dtype=np.float32)
+        logits[:, 0] = [sum(MARGINS[word] for word in SPACE.text(choice)) for choice in choices]
+        logits[:, 2:] = -7.0
+        return logits
+
+    def probs(self, choices: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def probs_without(self, choice: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+class Dice:
+    """A random stream that says what it is told and remembers the odds it was given."""
+
+    def __init__(self, places: Any, parents: Any = None, coins: Any = None) -> None:
+        self.places, self.parents, self.coins = places, parents, coins
+        self.odds: Any = None
+
+    def integers(self, high: int, size: int) -> np.ndarray:
+        assert (high, size) == (3, len(self.places))
+        return np.array(self.places)
+
+    def choice(self, members: int, size: tuple[int, int], p: np.ndarray) -> np.ndarray:
+        self.odds = p
+        assert size == np.shape(self.parents)
+        return np.array(self.parents)
+
+    def random(self, size: tuple[int, int]) -> np.ndarray:
+        assert size == np.shape(self.coins)
+        return np.array(self.coins)
+
+
+@pytest.fixture
+def genetic() -> Any:
+    ATTACKS.get("genetic")
+    return importlib.import_module("robench.attacks.genetic")
+
+
+def test_perturb_asks_every_option_of_one_position_and_takes_the_least_margin(genetic: Any) -> None:
+    genes = np.array([[1, 1, 3], [2, 0, 0], [0, 1, 0]], dtype=np.int16)
+    oracle = HandOracle()
+    young = genetic.perturb(genes, SPACE, oracle, 0, Dice([0, 2, 1]))
+    assert oracle.questions == [
+        [[0, 0, 1, 3], [1, 0, 1, 3], [2, 0, 1, 3], [2, 0, 0, 0], [2, 0, 0, 1], [2, 0, 0, 2], [2, 0, 0, 3], [0, 0, 0, 0], [0, 0, 1, 0]],
+    ]
+    assert young.genes.tolist() == [[2, 1, 3], [2, 0, 2], [0, 0, 0]]  # the last goes back to the original word: no option is barred
+    assert young.margins.tolist() == [1.0 + 2.5 + 4.0, 1.0 + 0.5 + 0.25, 3.0 + 0.5 + 1.0]
+    assert genes.tolist() == [[1, 1, 3], [2, 0, 0], [0, 1, 0]]
+
+
+def test_next_generation_keeps_the_fittest_and_crosses_the_drawn_parents(genetic: Any) -> None:
+    genes = np.array([[0, 0, 0], [2, 1, 2], [1, 0, 1]], dtype=np.int16)
+    old = genetic.Generation(genes, np.array([4.5, 3.75, 3.5], dtype=np.float32), 2)
+    dice = Dice([2, 0], parents=[[0, 1], [1, 1]], coins=[[0.2, 0.7, 0.9], [0.5, 0.1, 0.6]])
+    new = genetic.next_generation(old, SPACE, HandOracle(), 0, dice)
+    # Child 1: word 0 from parent 0 (coin below one half), the rest from parent 1: [0, 1, 2]; at gene 2 the best is c2 again.
+    # Child 2: parent 1 twice: [2, 1, 2]; at gene 0 the best is a2 again.
+    assert new.genes.tolist() == [[1, 0, 1], [0, 1, 2], [2, 1, 2]]
+    assert new.margins.tolist() == [3.5, 5.75, 3.75]
+
+
+@pytest.mark.parametrize(("classes", "least"), [(2, 1e-8), (3, 1e-4)])
+def test_parents_are_drawn_in_proportion_to_one_minus_p(genetic: Any, classes: int, least: float) -> None:
+    margins = np.array([4.5, 0.0, 2.0], dtype=np.float32)
+    old = genetic.Generation(np.zeros((3, 3), dtype=np.int16), margins, classes)
+    dice = Dice([0, 0], parents=[[0, 0], [0, 0]], coins=[[0.0] * 3] * 2)
+    genetic.next_generation(old, SPACE, HandOracle(classes), 0, dice)
+    fitness = np.array([0.01098694, 0.5, 0.11920292]) + least  # 1 / (1 + e^margin)
+    assert dice.odds == pytest.approx(fitness / fitness.sum(), rel=1e-5)
+
+
+def test_the_fittest_is_the_most_frequent_parent(genetic: Any) -> None:
+    """TextAttack's search draws the worst instead (its sign is inverted); this one must not."""
+    margins = np.array([3.0, 0.2, 1.0, 5.0, 2.0], dtype=np.float32)
+    old = genetic.Generation(np.zeros((5, 3), dtype=np.int16), margins, 2)
+    drawn: Counter[int] = Counter()
+
+    class Watched:
+        def __init__(self) -> None:
+            self.rng = np.random.default_rng(5)
+
+        def choice(self, *args: Any, **settings: Any) -> np.ndarray:
+            parents: np.ndarray = self.rng.choice(*args, **settings)
+            drawn.update(parents.ravel().tolist())
+            return parents
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.rng, name)
+
+    dice = Watched()
+    for _ in range(300):
+        genetic.next_generation(old, SPACE, HandOracle(), 0, dice)
+    assert [member for member, _ in drawn.most_common()] == np.argsort(margins).tolist()
+
+
+def test_margins_of_more_than_two_classes(genetic: Any) -> None:
+    logits = np.array([[1.0, 3.0, 2.0], [5.0, 4.0, 4.5]], dtype=np.float32)
+    assert genetic.margins_of(logits, 1).tolist() == [1.0, -1.0]
+    assert genetic.margins_of(logits, 0).tolist() == [-2.0, 0.5]

@@ -1,0 +1,141 @@
+"""Rows become forwards: shapes that depend on the row alone, nothing lost, one bad row harms one question."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_victims import PAD, FakeVictim, make_job
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from robench.search.batching import Pool, Question, Shapes
+
+LETTERS = "abcdefghij"
+
+
+def make_victim(**settings: Any) -> FakeVictim:
+    return FakeVictim({letter: [0.0, float(number)] for number, letter in enumerate(LETTERS)}, max_tokens=100, **settings)
+
+
+def put(pool: Pool, victim: FakeVictim, texts: list[str], turn: int = 0) -> Question:
+    """Queue texts of any lengths as one question."""
+    question = Question(None, len(texts), turn)
+    rows = [victim.encoder_fields.ids({"text": text.split()}) for text in texts]
+    lengths = np.array([len(row) for row in rows], dtype=np.int32)
+    ids = np.full((len(rows), lengths.max()), PAD, dtype=np.int32)
+    for row, numbers in zip(ids, rows, strict=True):
+        row[: len(numbers)] = numbers
+    pool.put(question, victim.encoder_fields.candidates({}, make_job("a", {}).space), ids, lengths)
+    return question
+
+
+def drain(pool: Pool) -> list[Question]:
+    answered = []
+    while (length := pool.fullest()) is not None:
+        answered += pool.forward(length)
+    return answered
+
+
+def value(text: str) -> float:
+    return float(sum(LETTERS.index(word) for word in text.split()))
+
+
+def test_padded_length_is_a_function_of_the_row_alone_and_never_shorter() -> None:
+    shapes, lengths = Shapes(), np.arange(1, 301, dtype=np.int32)
+    padded = shapes.padded(lengths, 300)
+    assert (padded >= lengths).all()
+    assert (padded <= 300).all()
+    assert ((padded - lengths) / padded <= 1 / 16).all()
+    assert (padded[:32] == lengths[:32]).all()
+    assert [int(shapes.padded(lengths[i : i + 1], 300)[0]) for i in range(300)] == padded.tolist()
+
+
+@pytest.mark.parametrize(("length", "rows"), [(1, 64), (24, 64), (50, 32), (100, 16), (250, 8), (512, 8)])
+def test_a_full_forward_holds_about_1600_tokens(length: int, rows: int) -> None:
+    assert Shapes().rows(length) == rows
+
+
+def test_forwards_have_the_least_number_of_rows_or_the_fixed_one() -> None:
+    assert Shapes(floor=8).filled(3, 20) == 8
+    assert Shapes(floor=8).filled(11, 20) == 11
+    assert Shapes(tokens=200, fixed=True, floor=2).filled(3, 20) == 10
+    assert Shapes.of("cuda:1").fixed
+    assert not Shapes.of("cpu").fixed
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.lists(st.text(alphabet=LETTERS, min_size=1, max_size=45).map(" ".join), min_size=1, max_size=30), min_size=1, max_size=6),
+    st.integers(1, 40),
+    st.integers(1, 12),
+)
+def test_every_question_gets_its_own_answers_in_order(questions: list[list[str]], most: int, floor: int) -> None:
+    victim = make_victim()
+    pool = Pool(victim, Shapes(tokens=400, most=most, floor=floor))
+    asked = [put(pool, victim, texts) for texts in questions]
+    answered = drain(pool)
+    assert {id(question) for question in answered} == {id(question) for question in asked}
+    assert len(answered) == len(asked)
+    for question, texts in zip(asked, questions, strict=True):
+        assert question.answers[:, 1].tolist() == [value(text) for text in texts]
+    assert all(rows >= floor for rows, _ in victim.forwards)
+    assert all(rows <= max(most, floor) for rows, _ in victim.forwards)
+
+
+def test_full_is_told_only_of_a_full_length() -> None:
+    victim = make_victim()
+    pool = Pool(victim, Shapes(tokens=1000, most=4, floor=1))
+    put(pool, victim, ["a b", "b c", "a"])
+    assert pool.full() is None
+    assert pool.fullest() == 4
+    put(pool, victim, ["c d", "d e", "e f"])
+    assert pool.full() == 4
+    pool.forward(4)
+    assert pool.full() is None
+
+
+def test_the_older_search_goes_first() -> None:
+    victim = make_victim()
+    pool = Pool(victim, Shapes(tokens=1000, most=2, floor=1))
+    younger = put(pool, victim, ["a", "b"], turn=2)
+    older = put(pool, victim, ["c", "d"], turn=1)
+    assert pool.forward(3) == [older]
+    assert pool.forward(3) == [younger]
+
+
+def test_a_row_that_breaks_the_victim_harms_its_own_question_only() -> None:
+    def twist(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        if (ids == victim.table.numbers["j"]).any():
+            raise RuntimeError("no j here")
+        return logits
+
+    victim = make_victim()
+    victim.twist = twist
+    pool = Pool(victim, Shapes(floor=1))
+    good, bad = put(pool, victim, ["a b", "c d"]), put(pool, victim, ["a j", "b"])
+    answered = drain(pool)
+    assert set(answered) >= {good, bad}
+    assert good.answers[:, 1].tolist() == [1.0, 5.0]
+    assert good.failure is None
+    assert str(bad.failure) == "no j here"
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_numbers_that_are_not_finite_are_a_failure(broken: float) -> None:
+    victim = make_victim(twist=lambda ids, logits: logits * np.float32(broken))
+    pool = Pool(victim, Shapes(floor=1))
+    question = put(pool, victim, ["b"])
+    drain(pool)
+    assert "not finite" in str(question.failure)
+
+
+def test_forgotten_questions_cost_no_forward() -> None:
+    victim = make_victim()
+    pool = Pool(victim, Shapes(floor=1))
+    gone, stays = put(pool, victim, ["a b", "a"]), put(pool, victim, ["c d"])
+    pool.forget(gone)
+    assert drain(pool) == [stays]
+    assert sum(rows for rows, _ in victim.forwards) == 1

@@ -1,0 +1,299 @@
+"""The engine: verdicts of searches that behave and of searches that do not, and nothing finished is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_victims import FakeVictim, linear_jobs, load_linear, make_job
+
+from robench import Attack, BudgetSpent, Choice, Oracle, SearchSpace, Trial, Verdict
+from robench.search.engine import Job, run, stream
+from robench.search.port import SearchVictim
+
+SUBSTITUTES = {"good": ["fine", "nice"], "film": ["movie"]}
+JOB = make_job("a good film", SUBSTITUTES)
+
+
+def victim_that_dislikes(*words: str) -> FakeVictim:
+    known = ["a", "good", "film", "fine", "nice", "movie"]
+    return FakeVictim({word: [0, 10 if word in words else 0] for word in known}, bias=(4, 0))
+
+
+class Doing(Attack):
+    """Searches with a function given."""
+
+    def __init__(self, search: Callable[[SearchSpace, Oracle, int, np.random.Generator], object]) -> None:
+        super().__init__()
+        self._search = search
+
+    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+        return self._search(space, oracle, label, rng)  # type: ignore[return-value]
+
+
+class Everything(Attack):
+    """Asks about the whole space, row by row."""
+
+    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+        for row in product(*(range(size) for size in space.sizes.tolist())):
+            choice = np.array([row], dtype=np.int16)
+            if oracle.logits(choice).argmax() != label:
+                return np.array(choice[0])
+        return None
+
+
+def attack_one(search: Callable[..., object], victim: SearchVictim | None = None, job: Job = JOB, **settings: Any) -> Trial:
+    trials = list(run(victim or victim_that_dislikes(), Doing(search), "doing", [job], seed=0, **settings))
+    assert len(trials) == 1
+    return trials[0]
+
+
+def choice_of(*row: int) -> Choice:
+    return np.array(row, dtype=np.int16)
+
+
+def test_a_text_that_fools_the_victim_is_reported_with_its_changes_and_counts() -> None:
+    trial = attack_one(
+        lambda space, oracle, label, rng: choice_of(0, 2, 0) if len(oracle.logits(choice_of(0, 2, 0)[None])) else None, victim_that_dislikes("nice")
+    )
+    assert (trial.verdict, trial.prediction, trial.adversarial_prediction) == (Verdict.FOOLED, 0, 1)
+    assert [(change.position, change.original, change.substitute) for change in trial.changes] == [(1, "good", "nice")]
+    assert (trial.asked, trial.forwarded, trial.problem) == (1, 1, None)
+    assert trial.seconds > 0
+
+
+def test_wrong_on_the_clean_text_is_never_attacked() -> None:
+    def search(*_: object) -> None:
+        raise AssertionError("attacked")
+
+    trial = attack_one(search, victim_that_dislikes("a"))
+    assert (trial.verdict, trial.prediction, trial.asked, trial.problem) == (Verdict.WRONG, 1, 0, None)
+
+
+def test_giving_up_is_held() -> None:
+    assert attack_one(lambda *_: None).verdict == Verdict.HELD
+
+
+def test_a_space_asked_to_the_end_is_proved_whatever_the_search_would_have_said() -> None:
+    def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
+        Everything().search(space, oracle, label, rng)
+        raise AssertionError("there was nothing left to look for")
+
+    trial = attack_one(search)
+    assert (trial.verdict, trial.asked, trial.forwarded, trial.problem) == (Verdict.HELD_PROVED, 6, 6, None)
+
+
+def test_catching_all_exceptions_does_not_hide_that_the_space_is_exhausted() -> None:
+    def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
+        for row in product(range(1), range(3), range(2)):
+            try:
+                oracle.logits(choice_of(*row)[None])
+            except Exception:
+                return choice_of(0, 1, 0)
+        return None
+
+    assert attack_one(search).verdict == Verdict.HELD_PROVED
+
+
+@pytest.mark.parametrize(
+    ("returned", "sentence"),
+    [
+        (choice_of(0, 3, 0), "outside the space"),
+        (choice_of(1, 0, 0), "outside the space"),
+        (choice_of(0, -1, 0), "outside the space"),
+        (choice_of(0, 1), "outside the space"),
+        (choice_of(0, 1, 0)[None], "outside the space"),
+        (np.array([0.0, 1.0, 0.0]), "instead of a choice of integers"),
+        ("a nice film", "instead of a choice of integers"),
+        ([[0], [0, 1]], "no choice"),
+        (object(), "instead of a choice of integers"),
+    ],
+)
+def test_an_unfair_answer_is_an_error_and_never_counted(returned: object, sentence: str) -> None:
+    trial = attack_one(lambda *_: returned, victim_that_dislikes("nice", "fine", "movie"))
+    assert trial.verdict == Verdict.ERROR
+    assert sentence in str(trial.problem)
+
+
+def test_a_mistaken_success_is_held_with_a_note() -> None:
+    trial = attack_one(lambda *_: choice_of(0, 1, 0))
+    assert (trial.verdict, trial.adversarial_prediction) == (Verdict.HELD, 0)
+    assert "right on the returned text" in str(trial.problem)
+
+
+def test_the_unchanged_text_is_no_success() -> None:
+    trial = attack_one(lambda *_: choice_of(0, 0, 0))
+    assert (trial.verdict, trial.changes) == (Verdict.HELD, ())
+    assert "unchanged" in str(trial.problem)
+
+
+@pytest.mark.parametrize("error", [ValueError("lost my way"), SystemExit("lost my way"), RecursionError("lost my way"), MemoryError("lost my way")])
+def test_a_search_that_breaks_is_an_error_and_the_others_go_on(error: BaseException) -> None:
+    def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
+        oracle.logits(space.original()[None])
+        if space.words[0] == "good":
+            raise error
+        return None
+
+    jobs = [make_job(text, SUBSTITUTES, number=number) for number, text in enumerate(["a good film", "good film", "good a", "film good"])]
+    trials = {trial.id: trial for trial in run(victim_that_dislikes(), Doing(search), "doing", jobs, seed=0)}
+    assert [trials[job.example.id].verdict for job in jobs] == ["held", "error", "error", "held"]
+    assert trials["fake/0001"].problem == f"{type(error).__name__}: lost my way"
+    assert (trials["fake/0001"].asked, trials["fake/0001"].prediction) == (1, 0)
+
+
+def test_asking_outside_the_space_is_an_error() -> None:
+    trial = attack_one(lambda space, oracle, label, rng: oracle.logits(choice_of(0, 7, 0)[None]))
+    assert trial.verdict == Verdict.ERROR
+    assert "outside the space" in str(trial.problem)
+
+
+def test_a_spent_budget_is_held_with_a_note() -> None:
+    trial = attack_one(Everything().search, budget=4)
+    assert (trial.verdict, trial.asked) == (Verdict.HELD, 4)
+    assert "budget of 4" in str(trial.problem)
+
+
+def test_a_search_may_make_the_best_of_a_spent_budget() -> None:
+    def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
+        try:
+            Everything().search(space, oracle, label, rng)
+        except BudgetSpent:
+            return choice_of(0, 2, 1)
+        return None
+
+    assert attack_one(search, victim_that_dislikes("nice"), budget=2).verdict == Verdict.FOOLED
+
+
+def test_the_victim_may_break_on_one_example() -> None:
+    victim = load_linear()
+    cursed = victim.table.numbers["w3b"]
+
+    def twist(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        if (ids == cursed).any():
+            raise RuntimeError("out of memory")
+        return logits
+
+    sound = {trial.id: trial for trial in run(load_linear(), Everything(), "all", linear_jobs(20, words=4), seed=0)}
+    victim.twist = twist
+    jobs = linear_jobs(20, words=4)
+    broken = {trial.id: trial for trial in run(victim, Everything(), "all", jobs, seed=0)}
+    assert set(broken) == set(sound)
+    errors = {example for example, trial in broken.items() if trial.verdict == Verdict.ERROR}
+    assert errors
+    assert errors <= {job.example.id for job in jobs if "w3" in job.space.words}
+    assert all("out of memory" in str(broken[example].problem) for example in errors)
+    assert all(broken[example].verdict == sound[example].verdict for example in set(sound) - errors)
+
+
+def test_the_victim_may_break_on_a_clean_text() -> None:
+    victim = load_linear()
+
+    def twist(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        if (ids == victim.table.numbers["w3"]).any():
+            return logits * np.nan
+        return logits
+
+    victim.twist = twist
+    jobs = linear_jobs(20, words=4)
+    trials = {trial.id: trial for trial in run(victim, Doing(lambda *_: None), "doing", jobs, seed=0)}
+    for job in jobs:
+        trial = trials[job.example.id]
+        assert (trial.verdict == Verdict.ERROR) == ("w3" in job.space.words)
+        assert (trial.prediction is None) == ("w3" in job.space.words)
+
+
+def test_ctrl_c_comes_through_after_the_finished_trials() -> None:
+    def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
+        oracle.logits(space.original()[None])
+        if label == 0 and space.words == ("good",):
+            raise KeyboardInterrupt
+        return None
+
+    jobs = [make_job("a film", SUBSTITUTES, number=number) for number in range(5)] + [make_job("good", SUBSTITUTES, number=9)]
+    trials = run(victim_that_dislikes(), Doing(search), "doing", jobs, seed=0)
+    finished: list[Trial] = []
+    with pytest.raises(KeyboardInterrupt):
+        finished.extend(trials)
+    assert sorted(trial.id for trial in finished) == [f"fake/{number:04d}" for number in range(5)]
+
+
+def test_an_error_in_the_jobs_comes_through_after_the_finished_trials() -> None:
+    def jobs() -> Iterator[Job]:
+        yield from (make_job("a film", SUBSTITUTES, number=number) for number in range(16))
+        raise RuntimeError("no more surface")
+
+    finished: list[Trial] = []
+    with pytest.raises(RuntimeError, match="no more surface"):
+        finished.extend(run(victim_that_dislikes(), Doing(lambda *_: None), "doing", jobs(), seed=0))
+    assert len(finished) == 16
+
+
+def test_closing_the_run_ends_every_search() -> None:
+    ended = []
+
+    def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
+        try:
+            for row in product(*(range(size) for size in space.sizes.tolist())):
+                oracle.logits(choice_of(*row)[None])
+        finally:
+            ended.append(space.words)
+        return None
+
+    jobs = [make_job("a film good", SUBSTITUTES, number=number) for number in range(200)]
+    trials = run(victim_that_dislikes(), Doing(search), "doing", jobs, seed=0, most_live=50)
+    next(trials)
+    trials.close()  # type: ignore[attr-defined]
+    assert len(ended) >= 50
+
+
+def test_jobs_are_taken_only_when_there_is_room() -> None:
+    taken = []
+
+    def jobs() -> Iterator[Job]:
+        for number in range(500):
+            taken.append(number)
+            yield make_job("a film good", SUBSTITUTES, number=number)
+
+    trials = run(victim_that_dislikes(), Everything(), "all", jobs(), seed=0, most_live=8)
+    next(trials)
+    assert len(taken) < 100
+
+
+def test_questions_of_many_searches_share_forwards() -> None:
+    victim = victim_that_dislikes()
+    jobs = [make_job("a film good", SUBSTITUTES, number=number) for number in range(128)]
+    list(run(victim, Everything(), "all", jobs, seed=0))
+    full = [rows for rows, _ in victim.forwards if rows == 64]
+    assert sum(full) >= 0.9 * 128 * 6
+
+
+def test_every_trial_comes_once() -> None:
+    jobs = linear_jobs(70, words=3)
+    trials = list(run(load_linear(), Everything(), "all", jobs, seed=0))
+    assert sorted(trial.id for trial in trials) == sorted(job.example.id for job in jobs)
+    assert list(run(victim_that_dislikes(), Everything(), "all", [], seed=0)) == []
+
+
+def test_proved_and_fooled_agree_with_looking_at_the_whole_space() -> None:
+    jobs = linear_jobs(70, words=4)
+    victim = load_linear()
+    for trial in run(victim, Everything(), "all", jobs, seed=0):
+        job = next(job for job in jobs if job.example.id == trial.id)
+        rows = np.array(list(product(*(range(size) for size in job.space.sizes.tolist()))), dtype=np.int16)
+        wrong = victim.logits(*victim.encoder_fields.candidates(job.words, job.space).encode(rows)).argmax(axis=1) != 0
+        assert trial.verdict == (Verdict.WRONG if wrong[0] else Verdict.FOOLED if wrong.any() else Verdict.HELD_PROVED)
+
+
+def test_the_random_stream_is_a_function_of_seed_attack_and_example() -> None:
+    draws = {(seed, attack, example): stream(seed, attack, example).integers(1 << 60) for seed in (0, 1) for attack in ("a", "b") for example in ("x", "y")}
+    assert len(set(draws.values())) == 8
+    assert all(stream(*key).integers(1 << 60) == draw for key, draw in draws.items())
+    assert stream(1, "0", "x").integers(1 << 60) != stream(10, "", "x").integers(1 << 60)
+
+
+def test_the_random_stream_never_changes() -> None:
+    assert stream(0, "genetic", "imdb/0123456789abcdef").integers(1 << 32, size=3).tolist() == [2290333055, 3252217126, 3067103401]
