@@ -24,7 +24,7 @@ def comparable(records: Mapping[str, Record]) -> dict[str, dict[str, Record]]:
 def _setting(record: Record) -> tuple[object, ...]:
     """What two records must share to stand in one table."""
     task = record.task
-    examples = (task.name, task.test_name, task.digest, task.train_pool, record.ids_digest)
+    examples = (task.name, task.test_name, task.digest, task.train_pool, record.ids_digest, record.limit)
     search = (record.surface.key, record.surface.language_model, record.search.budget, record.search.precision)
     return (*examples, *search, record.encoder.name, record.encoder.sha256, record.protocol, record.software.robench)
 

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from robench.results.comparable import attacks_of, comparable, newest_that_agree
+from robench.results.record import Record
+
+MakeRecord = Callable[..., Record]
+LATER = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("difference", "title"),
+    [
+        ({"task": {"name": "other"}}, "other, encoder tiny, protocol rift2021"),
+        ({"task": {"test_name": "jia"}}, "toy, encoder tiny, protocol rift2021, test examples jia"),
+        ({"encoder": {"name": "mini"}}, "toy, encoder mini, protocol rift2021"),
+        ({"protocol": "subword"}, "toy, encoder tiny, protocol subword"),
+        ({"search": {"budget": 50}}, "toy, encoder tiny, protocol rift2021, at most 50 questions an example"),
+        ({"search": {"precision": "bf16"}}, "toy, encoder tiny, protocol rift2021, searched in bf16"),
+        ({"limit": 2, "examples": 9}, "toy, encoder tiny, protocol rift2021, only 2 of 9 examples (a limited run, not for a board)"),
+        ({"surface": {"key": "0" * 64}}, "toy, encoder tiny, protocol rift2021 (2)"),
+        ({"task": {"digest": "0" * 64}}, "toy, encoder tiny, protocol rift2021 (2)"),
+    ],
+)
+def test_what_does_not_compare_stands_apart(make_record: MakeRecord, difference: dict[str, Any], title: str) -> None:
+    groups = comparable({"a.json": make_record("HF"), "b.json": make_record("HF", **difference)})
+    assert groups["toy, encoder tiny, protocol rift2021"].keys() == {"a.json"}
+    assert groups[title].keys() == {"b.json"}
+
+
+def test_three_of_one_name_are_numbered(make_record: MakeRecord) -> None:
+    records = {f"{digit}.json": make_record("HF", surface={"key": digit * 64}) for digit in "012"}
+    assert [title[-3:] for title in comparable(records)] == ["021", "(2)", "(3)"]
+
+
+def test_the_newest_counts(make_record: MakeRecord) -> None:
+    found = newest_that_agree({"new.json": make_record("HF", created=LATER), "old.json": make_record("FF")})
+    assert list(found.records) == ["new.json"]
+    assert found.reasons["old.json"] == "replaced by the newer new.json"
+
+
+def test_records_of_an_older_victim_are_set_aside(make_record: MakeRecord) -> None:
+    records = {
+        "a.json": make_record("HF", victim={"sha256": "0" * 64}),
+        "b.json": make_record("HF", attack="pwws", created=LATER),
+        "c.json": make_record("HF", defense="rift"),
+    }
+    found = newest_that_agree(records)
+    assert list(found.records) == ["b.json", "c.json"]
+    assert found.reasons["a.json"].startswith("stale: b.json and a.json differ in the victim of standard, seed 0")
+
+
+def test_failed_ones_are_kept_apart(make_record: MakeRecord) -> None:
+    found = newest_that_agree({"a.json": make_record("HE")})
+    assert list(found.failed) == ["a.json"]
+    assert found.reasons["a.json"] == "1 of 2 examples ended in an error"
+
+
+def test_columns_are_sorted_labels(make_record: MakeRecord) -> None:
+    assert attacks_of([make_record("H", attack="pwws"), make_record("H"), make_record("H")]) == ["genetic", "pwws"]
