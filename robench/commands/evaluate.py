@@ -8,7 +8,7 @@ import click
 
 from robench.commands.choices import DEFAULT_TASK, apply, evaluation_options, training_options
 from robench.commands.running import make_request, prepare, print_plan, reporter
-from robench.commands.shell import Session, global_flags, session_of
+from robench.commands.shell import Session, global_flags, session_of, terminal_width
 
 if TYPE_CHECKING:
     from robench.planning import EvaluationRequest
@@ -67,6 +67,6 @@ def run(request: EvaluationRequest, session: Session) -> None:
 
     with reporter(session) as listener:
         records = evaluate(request, listener)
-    click.echo(f"\n{results_table(records)}\n")
+    click.echo(f"\n{results_table(records, terminal_width())}\n")
     click.echo(f"Markdown: {request.out / 'leaderboard.md'}")
     click.echo(f"Records:  {request.out / 'records'}")

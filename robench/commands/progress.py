@@ -16,23 +16,15 @@ LINE_EVERY_SECONDS = 20.0  # between two lines of one phase in a log
 
 
 class TerminalReporter:
-    """Fulfils ``robench.reporting.Reporter`` with rich's bars on stderr; a finished phase leaves one line."""
+    """Fulfils ``robench.reporting.Reporter``: each phase has a line that says what it is, under it rich's bar while it lasts, then its result."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[note]}", style="dim", markup=False),
-        )
+        note = TextColumn("{task.description}", style="dim", markup=False)
+        columns = (SpinnerColumn(), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), note)
         self._progress: Progress = Progress(*columns, console=stderr(), transient=True)
         self._task: TaskID | None = None
-        self._what = ""
         self._since = 0.0
 
     def __enter__(self) -> Self:
@@ -44,24 +36,25 @@ class TerminalReporter:
 
     def message(self, text: str) -> None:
         """One line that stays."""
-        self._progress.console.print(text)
+        self._progress.console.print(f"  {text}" if self._task is not None else text)
 
     def started(self, phase: str, what: str, total: int | None) -> None:
-        """A new bar."""
-        self._what, self._since = f"{VERBS.get(phase, phase)} {what}", time.monotonic()
-        self._task = self._progress.add_task(self._what, total=total, note="")
+        """A line that stays, and a new bar."""
+        self.message(f"{VERBS.get(phase, phase)} {what}")
+        self._since = time.monotonic()
+        self._task = self._progress.add_task("", total=total)
 
     def advanced(self, done: int, total: int | None, note: str) -> None:
         """Move the bar."""
         if self._task is not None:
-            self._progress.update(self._task, completed=done, total=total, note=note)
+            self._progress.update(self._task, completed=done, total=total, description=note)
 
     def finished(self, note: str) -> None:
         """The bar gives way to one line."""
         if self._task is not None:
+            self.message(finished_line(note, time.monotonic() - self._since))
             self._progress.remove_task(self._task)
             self._task = None
-        self.message(finished_line(self._what, note, time.monotonic() - self._since))
 
 
 class LogReporter:
@@ -69,18 +62,18 @@ class LogReporter:
 
     def __init__(self) -> None:
         self._console = stderr()
-        self._what = ""
+        self._inside = False
         self._since = self._last = 0.0
 
     def message(self, text: str) -> None:
         """One line."""
-        self._console.print(text, soft_wrap=True)
+        self._console.print(f"  {text}" if self._inside else text, soft_wrap=True)
 
     def started(self, phase: str, what: str, total: int | None) -> None:
         """One line."""
-        self._what = f"{VERBS.get(phase, phase)} {what}"
+        self.message(f"{VERBS.get(phase, phase)} {what}")
+        self._inside = True
         self._since = self._last = time.monotonic()
-        self.message(f"{self._what}…")
 
     def advanced(self, done: int, total: int | None, note: str) -> None:
         """One line, if the last one is old enough."""
@@ -88,16 +81,17 @@ class LogReporter:
         if now - self._last >= LINE_EVERY_SECONDS:
             self._last = now
             of_total = f"{done}/{total}" if total is not None else str(done)
-            self.message(f"  {of_total} after {duration(now - self._since)}{': ' + note if note else ''}")
+            self.message(f"{of_total} after {duration(now - self._since)}{': ' + note if note else ''}")
 
     def finished(self, note: str) -> None:
         """One line."""
-        self.message(finished_line(self._what, note, time.monotonic() - self._since))
+        self.message(finished_line(note, time.monotonic() - self._since))
+        self._inside = False
 
 
-def finished_line(what: str, note: str, seconds: float) -> str:
-    """``"training rift on imdb, seed 0: done in 1 min 5 s; dev 0.81"``."""
-    return f"{what}: done in {duration(seconds)}{'; ' + note if note else ''}"
+def finished_line(note: str, seconds: float) -> str:
+    """``"done in 1 min 5 s; dev 0.81"``."""
+    return f"done in {duration(seconds)}{'; ' + note if note else ''}"
 
 
 def duration(seconds: float) -> str:

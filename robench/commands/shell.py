@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -157,6 +158,11 @@ def show(*renderables: RenderableType) -> None:
     with console.capture() as capture:
         console.print(*renderables)
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that results go to; None where they go elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def stderr() -> Console:

@@ -66,7 +66,7 @@ def render_run(records: Mapping[str, Record]) -> str:
     return "\n".join([*parts, "## What the columns mean", "", MEANINGS, ""])
 
 
-def results_table(records: Sequence[Record]) -> str:
-    """Tables for a terminal, with the rows of a board: one for each set of records that compare."""
+def results_table(records: Sequence[Record], width: int | None = None) -> str:
+    """Tables for a terminal of ``width`` columns (None: any), with the rows of a board: one for each set of records that compare."""
     groups = comparable({record.file_name: record for record in records})
-    return "\n\n".join(f"{title}\n{terminal_table(attacks_of(members.values()), newest_that_agree(members))}" for title, members in groups.items())
+    return "\n\n".join(f"{title}\n{terminal_table(attacks_of(members.values()), newest_that_agree(members), width)}" for title, members in groups.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from textwrap import fill
 
 from tabulate import tabulate
 
@@ -13,6 +14,7 @@ from robench.results.rows import Gap, Row, build_rows
 from robench.results.statistics import Score, accuracy_under_attack, attack_success_rate
 
 ABSENT = "—"
+NARROW = 20  # columns of a label in a table that would not fit otherwise
 
 
 def section(attacks: Sequence[str], admitted: Admitted, *, expected: Sequence[str] = (), about: str = "", level: int = 2) -> list[str]:
@@ -37,23 +39,30 @@ def section(attacks: Sequence[str], admitted: Admitted, *, expected: Sequence[st
     return lines
 
 
-def terminal_table(attacks: Sequence[str], admitted: Admitted) -> str:
-    """The table of ``section`` for a terminal."""
+def terminal_table(attacks: Sequence[str], admitted: Admitted, width: int | None = None) -> str:
+    """The table of ``section`` for a terminal of ``width`` columns (None: as wide as it takes)."""
     records = [*admitted.records.values(), *admitted.failed.values()]
-    lines = _table(build_rows(records, attacks), attacks, "rounded_outline")
+    rows = build_rows(records, attacks)
+    lines = _table(rows, attacks, "rounded_outline")
+    if width is not None and len(lines[0]) > width:
+        lines = _table(rows, attacks, "rounded_outline", narrow=True)
     lines.append("Accuracy in % of all n examples [95 % Wilson interval]; under an attack's name: accuracy under that attack.")
     lines += [f"{record.defense.label} under {record.attack.label}: {admitted.reasons[name]}." for name, record in admitted.failed.items()]
     notice = synthetic_notice(records)
-    return "\n".join([*lines, notice] if notice else lines)
+    lines += [notice] if notice else []
+    return "\n".join(lines if width is None else [line if line.startswith(tuple("╭│├╰")) else fill(line, width) for line in lines])
 
 
-def _table(rows: Sequence[Row], attacks: Sequence[str], style: str) -> list[str]:
+def _table(rows: Sequence[Row], attacks: Sequence[str], style: str, narrow: bool = False) -> list[str]:
+    """``narrow`` breaks labels, and puts intervals under their rates."""
     headings = ["defense", "seeds", "n", "clean accuracy", *attacks, "worst case"]
     body = [
         [row.defense, str(len(row.seeds)) if row.seeds else ABSENT, ABSENT if row.examples is None else str(row.examples)]
         + [_score(score) for score in (row.clean, *(row.under[attack] for attack in attacks), row.worst)]
         for row in rows
     ]
+    if narrow:
+        body = [[fill(row[0], NARROW), *(cell.replace(" [", "\n[") for cell in row[1:])] for row in body]
     return _tabulate(body, headings, style, names=1)
 
 

@@ -135,7 +135,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(evaluator: SimpleNamespace,
     assert "Markdown: elsewhere/leaderboard.md" in result.stdout
     assert "Records:  elsewhere/records" in result.stdout
     assert "held 800 of 1000" not in result.stdout
-    assert "attacking genetic against rift: done in 0.0 s; held 800 of 1000" in result.stderr
+    assert "attacking genetic against rift\n  done in 0.0 s; held 800 of 1000\n" in result.stderr
     assert "The victim is there." in result.stderr
     assert "\r" not in result.stderr
     assert "\x1b" not in result.stderr
