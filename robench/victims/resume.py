@@ -13,7 +13,7 @@ from robench.errors import RobenchError
 from robench.victims.encoders import first_line
 
 FILE = "resume.pt"
-_REMEDY = "Delete it to start this victim again."
+_REMEDY = "Delete it, or use --retrain, to start this victim again."
 
 
 @dataclass

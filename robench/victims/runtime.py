@@ -19,8 +19,12 @@ import torch
 from robench.errors import UsageError
 
 
-def make_accelerator(device: str, precision: str, tracker: str | None, work: Path) -> Any:
-    """Accelerate for one run on ``device``; its process-wide state is begun afresh unless ``accelerate launch`` started several processes."""
+def make_accelerator(device: str, precision: str, tracker: str | None, logs: Path) -> Any:
+    """Accelerate for one run on ``device``; its process-wide state is begun afresh unless ``accelerate launch`` started several processes.
+
+    Args:
+        logs: where a tracker writes; its last part names the run.
+    """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
     from accelerate.utils import patch_environment
@@ -34,10 +38,13 @@ def make_accelerator(device: str, precision: str, tracker: str | None, work: Pat
     try:
         with patch_environment(**where):
             accelerator = Accelerator(
-                cpu=device == "cpu", mixed_precision="bf16" if precision == "bf16" else "no", log_with=tracker, project_dir=str(work) if tracker else None
+                cpu=device == "cpu",
+                mixed_precision="bf16" if precision == "bf16" else "no",
+                log_with=tracker,
+                project_dir=str(logs.parent) if tracker else None,
             )
             if tracker is not None:
-                accelerator.init_trackers("robench")
+                accelerator.init_trackers(logs.name)
     except (ValueError, ImportError) as error:
         raise UsageError(f"Accelerate cannot train on '{device}' in {precision} with tracker {tracker!r} ({error}).") from error
     return accelerator

@@ -73,7 +73,7 @@ def train_or_load(request: FitRequest, victims_folder: Path, progress: Listener 
         return fit(request, out, progress), True
     victim = Victim.load(out, request.device)
     if victim.card.get("key") != request.key:
-        raise RobenchError(f"The victim in '{out}' was trained with another configuration. Delete that folder to train it again.")
+        raise RobenchError(f"The victim in '{out}' was trained with another configuration. Delete that folder, or use --retrain.")
     return victim, False
 
 
@@ -116,7 +116,7 @@ class _Run:
         self.request, self.work, self.tell = request, work, tell
         self.defense = request.build()
         self.options = self.defense.options
-        self.accelerator = make_accelerator(request.device, request.precision, request.tracker, work)
+        self.accelerator = make_accelerator(request.device, request.precision, request.tracker, work.parent / "logs" / work.stem)
         self.device: torch.device = self.accelerator.device
         seed_everything(request.seed, "weights")
         self.tokenizer = load_tokenizer(request.info)

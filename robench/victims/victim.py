@@ -141,7 +141,7 @@ class Victim:
             raise RobenchError(f"The victim in '{folder}' cannot be loaded ({first_line(error)}). {_REMEDY}") from error
 
 
-_REMEDY = "Delete that folder to train it again."
+_REMEDY = "Delete that folder, or use --retrain."
 
 
 def build_reader(tokenizer: Any, protocol: Protocol, fields: Sequence[str], attackable: str, max_tokens: int) -> tuple[WordTable, FieldEncoder]:

@@ -213,6 +213,14 @@ def test_bf16_trains(encoder: Path, tmp_path: Path) -> None:
     assert np.isfinite(read_json(tmp_path / "v" / "training.json")["epochs"][0]["loss"])
 
 
+def test_a_tracker_logs_beside_the_victims(encoder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    fit(request(encoder, tracker="tensorboard", options={"epochs": 1}), tmp_path / "v")
+    assert list((tmp_path / "logs" / "v").glob("events.out.tfevents.*"))
+    with pytest.raises(UsageError, match="tracker 'nothing'"):
+        fit(request(encoder, tracker="nothing", options={"epochs": 1}), tmp_path / "w")
+
+
 def test_no_gpu_is_one_sentence(encoder: Path, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
