@@ -88,5 +88,5 @@ def test_the_embedded_data(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_guard_stands_before_the_embedded_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(mini_reviews, "TEST_GUARD", Guard((500, 500), "0" * 64, mini_reviews.TEST_GUARD.blocks))
-    with pytest.raises(UsageError, match="The test examples of mini-reviews are not the published ones"):
+    with pytest.raises(UsageError, match="The test examples of mini-reviews come from other data"):
         load()
