@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 
 from robench.errors import RobenchError
 from robench.results.atomic import write_text
@@ -69,4 +70,7 @@ def render_run(records: Mapping[str, Record]) -> str:
 def results_table(records: Sequence[Record], width: int | None = None) -> str:
     """Tables for a terminal of ``width`` columns (None: any), with the rows of a board: one for each set of records that compare."""
     groups = comparable({record.file_name: record for record in records})
-    return "\n\n".join(f"{title}\n{terminal_table(attacks_of(members.values()), newest_that_agree(members), width)}" for title, members in groups.items())
+    return "\n\n".join(
+        f"{title if width is None else fill(title, width)}\n{terminal_table(attacks_of(members.values()), newest_that_agree(members), width)}"
+        for title, members in groups.items()
+    )

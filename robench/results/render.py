@@ -14,7 +14,7 @@ from robench.results.rows import Gap, Row, build_rows
 from robench.results.statistics import Score, accuracy_under_attack, attack_success_rate
 
 ABSENT = "—"
-NARROW = 20  # columns of a label in a table that would not fit otherwise
+NARROW = 24  # columns of a label in a table that would not fit otherwise
 
 
 def section(attacks: Sequence[str], admitted: Admitted, *, expected: Sequence[str] = (), about: str = "", level: int = 2) -> list[str]:
@@ -62,7 +62,8 @@ def _table(rows: Sequence[Row], attacks: Sequence[str], style: str, narrow: bool
         for row in rows
     ]
     if narrow:
-        body = [[fill(row[0], NARROW), *(cell.replace(" [", "\n[") for cell in row[1:])] for row in body]
+        headings = [heading.replace(" ", "\n") for heading in headings]
+        body = [[fill(row[0], NARROW, break_long_words=False), *(cell.replace(" [", "\n[") for cell in row[1:])] for row in body]
     return _tabulate(body, headings, style, names=1)
 
 
