@@ -17,7 +17,7 @@ from robench.search.attack import Change, Verdict
 from robench.search.batching import Pool, Question, Shapes
 from robench.search.port import Job, SearchVictim
 from robench.search.space import Choice, SearchSpace
-from robench.text.words import replace_words
+from robench.text.words import join_words, replace_words, split_words
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,15 @@ def rule(victim: SearchVictim, jobs: Sequence[Job], choices: Sequence[object]) -
 
 
 def changed_text(job: Job, attackable: str, choice: Choice) -> dict[str, str]:
-    """The example's fields, the substituted words of the attackable one exchanged where they stand."""
-    chosen = {index: job.space.options[index][choice[index]] for index in np.flatnonzero(choice).tolist()}
-    return dict(job.example.fields) | {attackable: replace_words(job.example.fields[attackable], chosen)}
+    """The example's fields, the substituted words of the attackable one exchanged where they stand.
+
+    Where that field does not split into the words of the space (they come from another splitter), the chosen words are joined by blanks instead.
+    """
+    text, space = job.example.fields[attackable], job.space
+    if tuple(split_words(text)) != space.words:
+        return dict(job.example.fields) | {attackable: join_words(space.text(choice))}
+    chosen = {index: space.options[index][choice[index]] for index in np.flatnonzero(choice).tolist()}
+    return dict(job.example.fields) | {attackable: replace_words(text, chosen)}
 
 
 def _read(space: SearchSpace, returned: object) -> tuple[Choice | None, str | None]:
@@ -104,9 +110,9 @@ def _conclude(label: int, text: int, words: int, changes: tuple[Change, ...]) ->
     if text == label and words == label:
         problem = "the attack believed it had fooled the victim, which is right on the returned text"
     elif text == label:
-        problem = "the victim is wrong on the substituted words but right on the text they make, which splits into other words"
+        problem = "the victim is wrong on the substituted words but right on the text that holds them, which splits into other words"
     else:
-        problem = "the victim is wrong on the joined text only, which splits into other words than those substituted"
+        problem = "the victim is wrong on the text only, which splits into other words than those substituted"
     return Ruling(Verdict.HELD, text, changes, problem)
 
 

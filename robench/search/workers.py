@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,12 +32,9 @@ GRACE_SECONDS = 5.0
 
 
 def load_victim(folder: Path, device: str) -> SearchVictim:
-    """The victim saved in ``folder``, with one torch thread for this process: two workers of one beat one of two."""
-    import torch
-
+    """The victim saved in ``folder``."""
     from robench.victims.victim import Victim
 
-    torch.set_num_threads(1)
     return Victim.load(folder, device)
 
 
@@ -236,7 +234,10 @@ def _work(plan: Plan, line: Connection) -> None:
 def _prepare(plan: Plan) -> tuple[SearchVictim, Any, str, int, int | None]:
     attack = ATTACKS.get(plan.attack)
     options = build_options(attack.Options, plan.options, f"attack '{plan.attack}'")
-    return plan.load(plan.victim, plan.device), attack(options), plan.attack, plan.seed, plan.budget
+    victim = plan.load(plan.victim, plan.device)
+    if "torch" in sys.modules:  # two workers of one thread beat one of two; a victim without torch shall not pay for its import
+        sys.modules["torch"].set_num_threads(1)
+    return victim, attack(options), plan.attack, plan.seed, plan.budget
 
 
 def _more(line: Connection) -> list[Job] | None:

@@ -10,6 +10,10 @@ from fake_victims import FakeVictim, make_job
 
 from robench.search.attack import Verdict
 from robench.search.judge import changed_text, clean_predictions, rule
+from robench.search.port import Job
+from robench.search.space import SearchSpace
+from robench.tasks.base import Example
+from robench.text.words import split_words
 
 WEIGHTS = {"good": [0, 0], "nice": [0, 9], "fine": [0, 0], "film": [0, 0]}
 JOB = make_job("good film", {"good": ["nice", "fine"]}, premise="It  was a GOOD  one .")
@@ -34,11 +38,25 @@ def choice(*row: int) -> np.ndarray:
     return np.array(row, dtype=np.int16)
 
 
-def test_the_victim_is_asked_about_the_joined_words_and_the_other_field_untouched() -> None:
+def test_the_victim_is_asked_about_the_changed_text_and_the_other_field_untouched() -> None:
     victim = Spy()
     (ruling,) = rule(victim, [JOB], [choice(1, 0)])
     assert victim.texts == [{"premise": "It  was a GOOD  one .", "text": "nice film"}]
     assert (ruling.verdict, ruling.adversarial_prediction) == (Verdict.FOOLED, 1)
+
+
+def test_every_character_but_the_changed_words_stays() -> None:
+    text = 'He said:  "a good film", didn\'t he?'
+    words = tuple(split_words(text))
+    space = SearchSpace(words, tuple((word, "fine") if word == "good" else (word,) for word in words), len(words))
+    job = Job(Example("x/1", {"text": text}, 0), {"text": words}, space)
+    choice = (np.array(words) == "good").astype(np.int16)
+    assert changed_text(job, "text", choice) == {"text": 'He said:  "a fine film", didn\'t he?'}
+
+
+def test_words_of_another_splitter_are_joined() -> None:
+    job = make_job("don't", {"don't": ["do"]})
+    assert changed_text(job, "text", choice(1)) == {"text": "do"}
 
 
 def test_the_order_of_fields_is_kept() -> None:
@@ -54,7 +72,7 @@ def test_wrong_on_the_words_but_right_on_the_text_is_held() -> None:
 def test_wrong_on_the_text_only_is_held() -> None:
     (ruling,) = rule(Spy(accident="fine"), [JOB], [choice(2, 0)])
     assert (ruling.verdict, ruling.adversarial_prediction) == (Verdict.HELD, 1)
-    assert "joined text only" in str(ruling.problem)
+    assert "on the text only" in str(ruling.problem)
 
 
 def test_many_at_once_keep_their_order() -> None:
