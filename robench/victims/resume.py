@@ -24,7 +24,7 @@ class TrainingState:
         key: of the request it belongs to.
         epoch: epochs done.
         model, modules, optimizer: state dicts.
-        best: state dict of the best epoch's model; ``best_rank`` its (hull, clean) dev accuracies, ``best_epoch`` its number from 1.
+        best: state dict of the best epoch's model; ``best_rank`` its ``Scores.rank``, ``best_epoch`` its number from 1.
         history: one dict an epoch, as ``training.json`` holds them.
     """
 
@@ -34,7 +34,7 @@ class TrainingState:
     modules: list[dict[str, Any]] = field(default_factory=list)
     optimizer: dict[str, Any] = field(default_factory=dict)
     best: dict[str, Any] = field(default_factory=dict)
-    best_rank: tuple[float, float] | None = None
+    best_rank: tuple[bool, float, float] | None = None
     best_epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
 

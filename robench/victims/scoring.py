@@ -22,15 +22,20 @@ class Scores:
     Attributes:
         clean: on the texts as they are.
         hull: share of texts that are classified right both as they are and as the convex-hull attack's discrete text; None without substitutes.
+        constant: whether every clean text got the same class.
     """
 
     clean: float
     hull: float | None
+    constant: bool = False
 
     @property
-    def rank(self) -> tuple[float, float]:
-        """What is compared: accuracy under attack, ties broken by clean accuracy."""
-        return (self.clean if self.hull is None else self.hull, self.clean)
+    def rank(self) -> tuple[bool, float, float]:
+        """What is compared: accuracy under attack, ties broken by clean accuracy.
+
+        A constant answer cannot be attacked and would beat an early epoch that has begun to learn, so it comes last whatever its accuracy.
+        """
+        return (not self.constant, self.clean if self.hull is None else self.hull, self.clean)
 
 
 def score(model: TextClassifier, examples: EncodedExamples, batch_size: int, device: torch.device | str, *, hull: bool, seed: int) -> Scores:
@@ -45,15 +50,18 @@ def score(model: TextClassifier, examples: EncodedExamples, batch_size: int, dev
     order = np.argsort(examples.lengths, kind="stable").tolist()
     generator = torch.Generator(device=device).manual_seed(seed)
     clean = held = 0
+    answers: set[int] = set()
     with evaluating(model):
         for start in range(0, len(order), batch_size):
             batch = examples.batch(order[start : start + batch_size], device, substitutes=hull)
             with torch.no_grad():
-                right = model(batch.input_ids, batch.attention_mask, batch.token_type_ids).argmax(-1) == batch.labels
+                answer = model(batch.input_ids, batch.attention_mask, batch.token_type_ids).argmax(-1)
+            answers.update(answer.tolist())
+            right = answer == batch.labels
             clean += int(right.sum())
             if hull:
                 attacked = harden(batch, maximise(model, batch, labels=True, generator=generator))
                 with torch.no_grad():
                     right &= model(attacked.input_ids, attacked.attention_mask, attacked.token_type_ids).argmax(-1) == batch.labels
                 held += int(right.sum())
-    return Scores(clean / len(examples), held / len(examples) if hull else None)
+    return Scores(clean / len(examples), held / len(examples) if hull else None, constant=len(answers) == 1)

@@ -120,6 +120,12 @@ def test_the_epoch_is_picked_by_accuracy_under_attack_then_clean_never_by_test(e
     assert victim.card["selected_epoch"] == 3
 
 
+def test_a_constant_classifier_is_picked_only_where_there_is_nothing_else(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([training.Scores(0.5, 0.5, constant=True), training.Scores(0.85, 0.0), training.Scores(0.5, 0.5, constant=True)])
+    monkeypatch.setattr(training, "score", lambda *_, **__: next(scores))
+    assert fit(request(encoder, options={"epochs": 3}), tmp_path / "v").card["selected_epoch"] == 2
+
+
 def test_without_substitutions_clean_accuracy_picks(encoder: Path, tmp_path: Path) -> None:
     victim = fit(request(encoder, substitutions=None, options={"epochs": 1}), tmp_path / "v")
     assert victim.card["dev_hull_accuracy"] is None
