@@ -36,7 +36,7 @@ evaluate: install ## Train RIFT on the embedded task, attack it, print the table
 	$(BIN)/robench evaluate --defense rift --attack genetic $(ARGS)
 
 test: install lint ## Lint, check the types, run every test (ARGS="-k registry" picks some)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --durations=10 $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations=10 $(ARGS)
 
 lint: install ## Ruff and mypy
 	$(BIN)/ruff check .

@@ -16,6 +16,8 @@ from guests import robench
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+pytestmark = pytest.mark.xdist_group("packaging")  # one wheel serves them all
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 WINGS = ("robench", "attacks", "defenses")

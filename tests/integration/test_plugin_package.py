@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from guests import Done, environment, several
 
+pytestmark = pytest.mark.xdist_group("plugin-package")  # one installation and one evaluation serve them all
+
 EXAMPLE = Path(__file__).resolve().parents[1] / "plugin_example"
 QUICK = ("--option", "defense.epochs=3", "--option", "defense.batch_size=8", "--option", "defense.learning_rate=0.001", "--out", "runs")
 GRID = ("--task", "outings", "--defense", "label-smoothing", "--attack", "random-search", "--attack", "pwws")
