@@ -11,7 +11,8 @@ Where the choices come from:
 * word embeddings from an SVD of positive PMI: Levy, Goldberg and Dagan 2015 (context counts^.75,
   S^.5); at this budget they are worth minutes of training;
 * bag-of-words loss on the pooled [CLS], peak rate 3e-3, 18 % masking, plain attention with bf16
-  autocast: trials by this project on two CPU cores (see the model card and docs/studies/pretraining-pays.md);
+  autocast: trials by this project on two CPU cores (what it brings: docs/studies/pretraining-pays.md);
+* attention that starts near averaging the neighbours: Trockman and Kolter 2023;
 * half of the reviews in one-token-a-word form: the evaluation protocol of Jia et al. 2019.
 
 The schedule follows the share of ``--minutes`` (or tokens, or steps) used, so a run ends on time on a busy machine.

@@ -2,7 +2,7 @@
 
 Sources: masked language modelling with 80/10/10 (Devlin et al. 2019), whole-word masking (the
 later BERT release). The bag of words of *another* window of the same review, predicted from
-[CLS], is this project's own addition; the recipe's trials are summed up in the model card.
+[CLS], is this project's own addition.
 """
 
 from __future__ import annotations

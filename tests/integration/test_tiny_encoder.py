@@ -1,0 +1,134 @@
+"""The embedded ``tiny`` encoder as it is shipped: loads, is small, knows film language, says what it is."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
+
+import robench
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from scripts.pretraining.export import model_card
+from scripts.pretraining.text import CONTRACTIONS, treebank_words
+
+TINY = Path(robench.__file__).parent / "embedded" / "tiny"
+SENTENCES = (
+    "This is one of the worst movies I have ever seen in my life.",
+    "The acting was terrible and the plot made no sense at all.",
+    "I really enjoyed this film and I would recommend it to anyone.",
+    "It's a waste of time and money, so don't bother watching it.",
+    "The special effects are good, but the story is weak and the characters are boring.",
+    "She gives a great performance as the main character.",
+    "If you like horror movies, you should see this one.",
+    "The director did a very good job with this movie.",
+    "I couldn't wait for it to end.",
+    "There are a lot of funny scenes and the music is beautiful.",
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return AutoTokenizer.from_pretrained(TINY)
+
+
+@pytest.fixture(scope="module")
+def language_model() -> Any:
+    return AutoModelForMaskedLM.from_pretrained(TINY).eval()
+
+
+@pytest.fixture(scope="module")
+def training() -> Any:
+    return json.loads((TINY / "training.json").read_text(encoding="utf-8"))
+
+
+def predictions(model: Any, ids: list[int], mask: int) -> list[int]:
+    """The model's first choice for every token of ``ids`` but the first and last, each hidden in turn."""
+    rows = torch.tensor(ids).repeat(len(ids) - 2, 1)
+    at = torch.arange(len(ids) - 2)
+    rows[at, at + 1] = mask
+    with torch.no_grad():
+        found: list[int] = model(input_ids=rows).logits[at, at + 1].argmax(-1).tolist()
+    return found
+
+
+def test_files_are_few_and_small() -> None:
+    names = {file.name for file in TINY.iterdir()}
+    assert names == {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training.json", "vocab.txt"}
+    assert (TINY / "model.safetensors").stat().st_size <= 10e6
+
+
+def test_loads_as_encoder_with_its_trained_pooler() -> None:
+    model, info = AutoModel.from_pretrained(TINY, output_loading_info=True)
+    assert not info["missing_keys"]
+    assert model.dtype == torch.float32
+    with torch.no_grad():
+        output = model(input_ids=torch.tensor([[2, 100, 3]]))
+    assert output.pooler_output.shape == (1, model.config.hidden_size)
+    assert model(input_ids=torch.full((1, 512), 100)).last_hidden_state.isfinite().all()
+
+
+def test_loads_as_masked_language_model_with_tied_output(language_model: Any) -> None:
+    _, info = AutoModelForMaskedLM.from_pretrained(TINY, output_loading_info=True)
+    assert not info["missing_keys"]
+    output = language_model.get_output_embeddings().weight
+    assert output.data_ptr() == language_model.get_input_embeddings().weight.data_ptr()
+
+
+def test_vocabulary_is_the_tokenizers_and_holds_contractions(tokenizer: Any, language_model: Any) -> None:
+    entries = (TINY / "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    assert len(entries) == len(tokenizer) == language_model.config.vocab_size
+    assert entries == tokenizer.convert_ids_to_tokens(list(range(len(entries))))
+    assert set(CONTRACTIONS) <= set(entries)
+    assert not set(tokenizer.tokenize("It isn't so.")) & set(CONTRACTIONS)
+    assert tokenizer("a film", "a book")["token_type_ids"][-1] == 1
+
+
+def test_hidden_words_of_film_sentences_are_found(tokenizer: Any, language_model: Any) -> None:
+    ids = [tokenizer(sentence)["input_ids"] for sentence in SENTENCES]
+    check(ids, language_model, tokenizer)
+
+
+def test_hidden_words_are_found_in_one_token_a_word_form(tokenizer: Any, language_model: Any) -> None:
+    entries = tokenizer.get_vocab()
+    words = [[entries.get(word, tokenizer.unk_token_id) for word in treebank_words(sentence)] for sentence in SENTENCES]
+    assert all(tokenizer.unk_token_id not in row for row in words)
+    check([[tokenizer.cls_token_id, *row, tokenizer.sep_token_id] for row in words], language_model, tokenizer)
+
+
+def check(ids: list[list[int]], language_model: Any, tokenizer: Any) -> None:
+    """Accuracy over all words of all sentences (set phrases: far easier than the held-out reviews), against the best single answer."""
+    wanted = [token for row in ids for token in row[1:-1]]
+    found = [token for row in ids for token in predictions(language_model, row, tokenizer.mask_token_id)]
+    accuracy = sum(a == b for a, b in zip(wanted, found, strict=True)) / len(wanted)
+    best_constant = max(wanted.count(token) for token in set(wanted)) / len(wanted)
+    assert accuracy >= 2 * best_constant
+    assert accuracy >= 0.4
+
+
+def test_model_card_says_what_training_json_says(training: Any, tokenizer: Any) -> None:
+    card = (TINY / "README.md").read_text(encoding="utf-8")
+    assert card == model_card(training)
+    assert f"{training['run']['steps']:,} steps" in card
+    for form in ("pieces", "words"):
+        shown = re.search(rf"\| {form} \| ([\d.]+) %", card)
+        assert shown is not None
+        assert float(shown[1]) == pytest.approx(100 * training["held_out"][form]["accuracy"], abs=0.01)
+        assert training["held_out"][form]["accuracy"] > 3 * training["unigram_guess"][form]
+    assert training["model"]["bytes"] == (TINY / "model.safetensors").stat().st_size
+    assert training["model"]["vocabulary"] == len(tokenizer)
+    assert "non-commercial" in card
+    assert "/tmp" not in card
+
+
+def test_losses_fell(training: Any) -> None:
+    history = training["history"]
+    assert history[-1]["loss"] < history[0]["loss"] - 1
+    assert history[-1]["accuracy_pieces"] > 2 * history[0]["accuracy_pieces"]
