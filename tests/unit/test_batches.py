@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -56,7 +57,11 @@ def test_little_is_padded(balanced: bool) -> None:
 
 def test_order_depends_on_the_generator_alone() -> None:
     labels, lengths = [0, 1] * 40, list(range(80))
-    for order in (lambda rng: bucketed_batches(lengths, 8, rng), lambda rng: balanced_batches(labels, lengths, 8, rng)):
+    orders: list[Callable[[np.random.Generator], Iterator[list[int]]]] = [
+        lambda rng: bucketed_batches(lengths, 8, rng),
+        lambda rng: balanced_batches(labels, lengths, 8, rng),
+    ]
+    for order in orders:
         first, again, other = (list(order(np.random.default_rng(seed))) for seed in (1, 1, 2))
         assert first == again
         assert first != other

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -83,11 +84,11 @@ def test_every_required_package_is_named_with_its_version() -> None:
 
 
 def test_a_package_that_is_not_installed_is_a_problem_unless_optional(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = doctor.version
+    real = version
 
     def lacking(name: str) -> str:
         if name in {"pooch", "textattack"}:
-            raise doctor.PackageNotFoundError(name)
+            raise PackageNotFoundError(name)
         return real(name)
 
     monkeypatch.setattr(doctor, "version", lacking)

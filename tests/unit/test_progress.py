@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 from rich.console import Console
@@ -36,7 +37,7 @@ def test_a_finished_line() -> None:
 
 def test_a_log_has_a_line_at_the_ends_and_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     clock = iter([100.0, 101.0, 121.0, 122.0, 142.0, 160.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     reporter = LogReporter()
     reporter.started("attack", "genetic against rift", 1000)
     for done in (100, 200, 300, 400):

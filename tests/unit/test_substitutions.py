@@ -97,7 +97,12 @@ def test_the_published_set_comes_through_the_assets(tmp_path: Path, monkeypatch:
 
     asked: list[tuple[str, Path | None]] = []
     path = written(tmp_path, {"good": ["fine"]})
-    monkeypatch.setattr(robench.assets, "find_asset", lambda name, folder: asked.append((name, folder)) or path)
+
+    def find(name: str, folder: Path) -> Path:
+        asked.append((name, folder))
+        return path
+
+    monkeypatch.setattr(robench.assets, "find_asset", find)
     found = load_substitutions("counterfitted", tmp_path)
     assert asked == [("counterfitted_neighbors.json", tmp_path)]
     assert (found.name, found.of("good", "cased")) == ("counterfitted", ("fine",))

@@ -15,6 +15,7 @@ from robench import DEFENSES, Batch, Defense
 from robench.errors import RobenchError, UsageError
 from robench.victims import resume, training
 from robench.victims.classifier import TextClassifier
+from robench.victims.scoring import Scores
 from robench.victims.training import Progress, fit, parameter_groups, train_or_load
 from robench.victims.victim import Victim
 
@@ -114,14 +115,14 @@ def test_the_record_of_a_run(encoder: Path, tmp_path: Path) -> None:
 
 
 def test_the_epoch_is_picked_by_accuracy_under_attack_then_clean_never_by_test(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = iter([training.Scores(0.9, 0.3), training.Scores(0.5, 0.4), training.Scores(0.6, 0.4), training.Scores(0.6, 0.4)])
+    scores = iter([Scores(0.9, 0.3), Scores(0.5, 0.4), Scores(0.6, 0.4), Scores(0.6, 0.4)])
     monkeypatch.setattr(training, "score", lambda *_, **__: next(scores))
     victim = fit(request(encoder, options={"epochs": 4}), tmp_path / "v")
     assert victim.card["selected_epoch"] == 3
 
 
 def test_a_constant_classifier_is_picked_only_where_there_is_nothing_else(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = iter([training.Scores(0.5, 0.5, constant=True), training.Scores(0.85, 0.0), training.Scores(0.5, 0.5, constant=True)])
+    scores = iter([Scores(0.5, 0.5, constant=True), Scores(0.85, 0.0), Scores(0.5, 0.5, constant=True)])
     monkeypatch.setattr(training, "score", lambda *_, **__: next(scores))
     assert fit(request(encoder, options={"epochs": 3}), tmp_path / "v").card["selected_epoch"] == 2
 
@@ -132,7 +133,7 @@ def test_without_substitutions_clean_accuracy_picks(encoder: Path, tmp_path: Pat
 
 
 def test_patience_ends_a_run(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "score", lambda *_, **__: training.Scores(0.5, 0.5))
+    monkeypatch.setattr(training, "score", lambda *_, **__: Scores(0.5, 0.5))
     fit(request(encoder, options={"epochs": 9, "patience": 2}), tmp_path / "v")
     assert len(read_json(tmp_path / "v" / "training.json")["epochs"]) == 3
 
@@ -245,6 +246,14 @@ class Exploding(Defense):
         return super().loss(model, batch) * torch.nan
 
 
+class Counter(nn.Module):
+    steps: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("steps", torch.zeros(()))
+
+
 @DEFENSES.register("talkative")
 class Talkative(Defense):
     """Writes down its calls; swaps a layer in ``prepare`` and puts it back in ``finish``; keeps a counter as a buffer."""
@@ -253,8 +262,7 @@ class Talkative(Defense):
 
     def prepare(self, model: TextClassifier) -> None:
         self.calls.append("prepare")
-        self.counter = nn.Module()
-        self.counter.register_buffer("steps", torch.zeros(()))
+        self.counter = Counter()
         self.swapped = model.head[1]
         model.head[1] = nn.GELU()
 

@@ -92,7 +92,7 @@ def test_search_may_be_bf16_the_verdict_never_is() -> None:
 
 
 def test_softmax_by_hand() -> None:
-    np.testing.assert_allclose(softmax(np.array([[np.log(3), 0.0], [1000.0, 0.0]], dtype=np.float32)), [[0.75, 0.25], [1, 0]], atol=1e-7)
+    np.testing.assert_allclose(softmax(np.array([[np.log(3), 0.0], [1000.0, 0.0]], dtype=np.float32)), np.array([[0.75, 0.25], [1, 0]]), atol=1e-7)
 
 
 def test_saved_and_loaded_is_the_same(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
