@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +16,7 @@ from robench.cli import main
 from robench.describe import describe, options_of
 from robench.errors import UsageError
 from robench.options import Options
-from robench.registry import ATTACKS, DEFENSES, TASKS, Entry
+from robench.registry import ATTACKS, DEFENSES, TASKS, Entry, Registry
 
 
 def run(*arguments: str) -> str:
@@ -61,7 +62,8 @@ def test_json_holds_the_same_rows(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_name_has_a_line_about_it(kind: str) -> None:
-    assert all(row.summary for row in rows(kind) if row.problem is None)
+    # Other tests register plugins of their own in this process, which have no file to read a line from.
+    assert [row.name for row in rows(kind) if row.origin != "registered in this process" and not row.summary] == []
 
 
 def test_a_summary_is_read_and_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,9 +113,9 @@ def test_guests_stand_in_the_list_with_their_origin_or_their_reason(tmp_path: Pa
     assert "cannot be imported" in used.stderr
 
 
-@pytest.mark.parametrize(("kind", "names"), [("attack", ATTACKS.names()), ("defense", DEFENSES.names()), ("task", TASKS.names())])
-def test_show_says_what_a_plugin_is(kind: str, names: list[str]) -> None:
-    for name in names:
+@pytest.mark.parametrize(("kind", "registry"), [("attack", ATTACKS), ("defense", DEFENSES), ("task", TASKS)])
+def test_show_says_what_a_plugin_is(kind: str, registry: Registry[Any]) -> None:
+    for name in (entry.name for entry in registry.entries() if entry.origin == "built-in"):
         facts = describe(kind, name)
         assert facts == json.loads(run("show", kind, name, "--json"))
         shown = run("show", kind, name)
