@@ -30,22 +30,27 @@ class Shapes:
         most: rows at most, however short.
         floor: rows at least; missing ones are copies of the first row.
         fixed: whether every forward is filled up to its full number of rows.
+        exact: whether rows are never padded. With one token a word all rows of an example are equally long, so forwards fill up all the same, and
+            encoders leave the attention mask away where nothing is padded, which saves 10 % and more at 250 tokens.
     """
 
     tokens: int = 1600
     most: int = 64
     floor: int = 8
     fixed: bool = False
+    exact: bool = False
 
     @classmethod
-    def of(cls, device: str) -> Shapes:
-        """The shapes that suit a device. The figures for GPUs are estimates."""
-        return cls() if device.startswith("cpu") else cls(tokens=32768, most=512, fixed=True)
+    def of(cls, victim: SearchVictim) -> Shapes:
+        """The shapes that suit a victim and its device. The figures for GPUs are estimates."""
+        if victim.device.startswith("cpu"):
+            return cls(exact=victim.table.mode == "word")
+        return cls(tokens=32768, most=512, fixed=True)
 
-    def padded(self, lengths: NDArray[np.int32], longest: int) -> NDArray[np.int32]:
-        """``(batch,)`` -> ``(batch,)``: exact up to 32 tokens, then up to the next multiple of 2, 4, 8, at most ``longest``: at most 1/16 is padding."""
-        step = np.where(lengths <= 32, 1, np.where(lengths <= 64, 2, np.where(lengths <= 128, 4, 8)))
-        return np.minimum(-(-lengths // step) * step, longest).astype(np.int32)
+    def padded(self, length: int, longest: int) -> int:
+        """What a row of ``length`` tokens is padded to: up to 32 nothing, then the next multiple of 2, 4, 8, ``longest`` at most; 1/16 at most is padding."""
+        step = 1 if self.exact or length <= 32 else 2 if length <= 64 else 4 if length <= 128 else 8
+        return min(-(-length // step) * step, longest)
 
     def rows(self, length: int) -> int:
         """Rows of a full forward of ``length`` tokens."""
@@ -123,16 +128,24 @@ class Pool:
 
     def put(self, question: Question, candidates: Candidates, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
         """Queue the rows of ``question``: ids ``(question.rows, tokens)``, lengths ``(question.rows,)``."""
-        padded = self.shapes.padded(lengths, self._longest)
-        for length in np.unique(padded).tolist():
+        if (lengths == lengths[0]).all():  # as in every question of the one-token-a-word protocol
+            self._put(question, candidates, np.arange(len(ids)), ids, lengths)
+            return
+        real = lengths.tolist()
+        padded = np.array([self.shapes.padded(length, self._longest) for length in real])
+        for length in sorted(set(padded.tolist())):
             at = np.flatnonzero(padded == length)
-            rows = ids if len(at) == len(ids) else ids[at]
-            rows = rows[:, :length]
-            if rows.shape[1] < length:
-                rows = np.pad(rows, ((0, 0), (0, length - rows.shape[1])), constant_values=self._pad_id)
-            piece = _Piece(question, at, rows, lengths[at], _types(candidates, lengths[at], length))
-            insort(self._waiting.setdefault(length, []), piece, key=lambda waiting: waiting.question.turn)
-            self._rows[length] = self._rows.get(length, 0) + len(at)
+            self._put(question, candidates, at, ids[at], lengths[at])
+
+    def _put(self, question: Question, candidates: Candidates, at: NDArray[np.intp], ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
+        """Queue rows that share a padded length."""
+        length = self.shapes.padded(int(lengths[0]), self._longest)
+        ids = ids[:, :length]
+        if ids.shape[1] < length:
+            ids = np.pad(ids, ((0, 0), (0, length - ids.shape[1])), constant_values=self._pad_id)
+        piece = _Piece(question, at, ids, lengths, _types(candidates, lengths, length))
+        insort(self._waiting.setdefault(length, []), piece, key=lambda waiting: waiting.question.turn)
+        self._rows[length] = self._rows.get(length, 0) + len(at)
 
     def full(self) -> int | None:
         """A padded length with rows for a full forward; None when there is none."""
@@ -197,8 +210,9 @@ class Pool:
 
 def _types(candidates: Candidates, lengths: NDArray[np.int32], padded: int) -> NDArray[np.int8]:
     """Token types of rows of those lengths, ``(rows, padded)``; zeros on the padding."""
-    different, which = np.unique(lengths, return_inverse=True)
-    types = np.zeros((len(different), padded), dtype=np.int8)
-    for row, length in zip(types, different.tolist(), strict=True):
+    types = np.zeros((len(lengths), padded), dtype=np.int8)
+    for length in set(lengths.tolist()):
+        row = np.zeros(padded, dtype=np.int8)
         row[:length] = candidates.types(length)
-    return types[which]
+        types[lengths == length] = row
+    return types

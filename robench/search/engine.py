@@ -112,7 +112,7 @@ class Engine:
     ) -> None:
         self._victim, self._attack, self._name = victim, attack, attack_name
         self._seed, self._budget, self._most_live = seed, budget, most_live
-        self._pool = Pool(victim, shapes or Shapes.of(victim.device))
+        self._pool = Pool(victim, shapes or Shapes.of(victim))
         self._ready: deque[_Search] = deque()
         self._arrivals: deque[_Search] = deque()
         self._live: set[_Search] = set()
@@ -237,7 +237,12 @@ class Engine:
     def _judged(self, finished: Sequence[_Search]) -> list[Trial]:
         claims = [search for search in finished if search.returned is not None and not search.problem and not search.proved]
         rulings = dict(zip(claims, rule(self._victim, [search.job for search in claims], [search.returned for search in claims]), strict=True))
-        return [search.trial(rulings.get(search)) for search in finished]
+        trials = [search.trial(rulings.get(search)) for search in finished]
+        for search in finished:
+            if search.oracle is not None:
+                search.oracle.close()
+            search.oracle = search.thread = None
+        return trials
 
     def _close(self) -> None:
         """End what is still in flight, so that no greenlet outlives the run."""

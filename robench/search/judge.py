@@ -125,7 +125,7 @@ def _predict(victim: SearchVictim, texts: Sequence[dict[str, str]]) -> list[int]
 
 def _predict_words(victim: SearchVictim, asked: Sequence[tuple[Job, Choice]]) -> list[int]:
     """The classes of substituted words by the searches' own path, in the shapes that a search would use."""
-    pool, questions = Pool(victim, Shapes.of(victim.device)), []
+    pool, questions = Pool(victim, Shapes.of(victim)), []
     for job, choice in asked:
         candidates = victim.encoder_fields.candidates(job.words, job.space)
         questions.append(Question(None, 1))

@@ -86,6 +86,14 @@ def test_logits_of_a_row_do_not_depend_on_company_number_or_place(victim: Random
         assert np.array_equal(victim.logits(ids[-count:], lengths[-count:]), reference[-count:]), f"last {count} rows of {length} tokens"
 
 
+@pytest.mark.parametrize("length", [17, 40, 102, 250])
+def test_whether_anybody_in_the_company_is_padded_makes_no_difference(victim: RandomVictim, length: int) -> None:
+    """Encoders take another way through attention where no row is padded."""
+    ids = np.random.default_rng(length).integers(4, 160, size=(16, length)).astype(np.int32)
+    whole, some = np.full(16, length, dtype=np.int32), np.array([length] * 8 + [length - 1] * 8, dtype=np.int32)
+    assert np.array_equal(victim.logits(ids, some)[:8], victim.logits(ids, whole)[:8])
+
+
 @pytest.mark.parametrize("name", ["genetic", "pwws"])
 def test_the_same_trials_from_a_real_encoder(victim: RandomVictim, jobs: list[Job], name: str) -> None:
     cls = ATTACKS.get(name)

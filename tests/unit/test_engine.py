@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
@@ -261,6 +263,27 @@ def test_jobs_are_taken_only_when_there_is_room() -> None:
     trials = run(victim_that_dislikes(), Everything(), "all", jobs(), seed=0, most_live=8)
     next(trials)
     assert len(taken) < 100
+
+
+@pytest.mark.parametrize("disliked", ["nice", "nothing"])
+def test_a_finished_search_leaves_nothing_in_memory(disliked: str) -> None:
+    """Without the garbage collector's help: answers of a search are megabytes on long texts."""
+    oracles: list[weakref.ref[Any]] = []
+
+    def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
+        oracles.append(weakref.ref(oracle))
+        return Everything().search(space, oracle, label, rng)
+
+    jobs = [make_job("a film good", SUBSTITUTES, number=number) for number in range(300)]
+    gc.collect()
+    gc.disable()
+    try:
+        trials = list(run(victim_that_dislikes(disliked), Doing(search), "doing", jobs, seed=0))
+        alive = sum(oracle() is not None for oracle in oracles)
+    finally:
+        gc.enable()
+    assert len(trials) == len(oracles) == 300
+    assert alive <= 1
 
 
 def test_questions_of_many_searches_share_forwards() -> None:

@@ -168,6 +168,15 @@ def test_more_than_256_options_keep_apart() -> None:
     assert oracle.logits(rows)[:, 1].tolist() == list(range(300))
 
 
+def test_a_closed_oracle_answers_no_more() -> None:
+    oracle, _ = make_oracle(FakeVictim(WEIGHTS))
+    oracle.logits(choices([1, 0, 0]))
+    oracle.close()
+    with pytest.raises(BudgetSpent, match="has ended"):
+        oracle.logits(choices([1, 0, 0]))
+    assert (oracle.asked, oracle.forwarded) == (1, 1)
+
+
 def test_after_a_failure_the_search_cannot_go_on_with_half_an_answer() -> None:
     victim = FakeVictim(WEIGHTS)
     candidates = victim.encoder_fields.candidates(JOB.words, JOB.space)
