@@ -17,6 +17,7 @@ from robench.errors import RobenchError
 from robench.results.record import LETTERS, Record, count, digest_of_ids, read_record, record_file_name, write_record
 from robench.search.attack import Trial, Verdict
 from robench.search.trials import TrialFile
+from robench.sources import source_sha256
 
 if TYPE_CHECKING:
     from robench.inputs import ChosenAttack, ChosenVictim, TaskInputs
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from robench.tasks.base import Example
     from robench.text.surface import Surface
     from robench.victims.victim import Victim
+
+SEARCH_CODE = ("robench.search", "robench.text.words", "robench.text.encoding", "robench.victims.victim", "robench.victims.classifier")
+"""Modules whose code decides a trial, given victim, surface and attack."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def cell_key(request: EvaluationRequest, fit_key: str, victim_sha256: str, seed:
         "configuration": fit_key,
         "attack": attack.name,
         "options": attack.options,
-        "code": attack.code_sha256,
+        "code": {"attack": attack.code_sha256, "search": source_sha256(*SEARCH_CODE)},
         "surface": {name: value for name, value in made_from.items() if name != "texts"},
         "constrained": attack.constrained,
         "seed": seed,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import os
 import platform
 import sys
@@ -92,12 +90,3 @@ def peak_memory(device: str) -> tuple[int | None, str]:
         return None, "this operating system does not report it"
     unit = 1 if sys.platform == "darwin" else 1024
     return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) * unit, ""
-
-
-def code_sha256(cls: type) -> str | None:
-    """SHA-256 of the source file that defines ``cls``; None where there is none (a class made at run time)."""
-    try:
-        source = inspect.getsourcefile(cls)
-        return None if source is None else hashlib.sha256(Path(source).read_bytes()).hexdigest()
-    except (OSError, TypeError):
-        return None

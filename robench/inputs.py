@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from robench.environment import choose_device, code_sha256
+from robench.environment import choose_device
 from robench.errors import UsageError
 from robench.options import build_options
 from robench.plugin_options import label, options_of
 from robench.protocol import Protocol, get_protocol
 from robench.registry import ATTACKS, DEFENSES, TASKS, Registry
+from robench.sources import code_sha256
 from robench.tasks.base import DataSource, Example, Splits, Task
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ import numpy as np
 from robench.errors import RobenchError
 from robench.protocol import Protocol
 from robench.search.space import SearchSpace
+from robench.sources import source_sha256
 from robench.tasks.base import Example
 from robench.text.language_model import Request, Scorer
 from robench.text.substitutions import SubstitutionSet
@@ -28,7 +29,6 @@ from robench.text.words import split_words, splitter_version
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = 1
 Progress = Callable[[int, int], None]
 
 logger = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ def ingredients(
     # The split's digest names the whole split; a limited run holds fewer examples, so their own texts count as well.
     texts = hashlib.sha256(json.dumps([(example.id, example.fields[attackable]) for example in examples]).encode()).hexdigest()
     return {
-        "format": FORMAT,
+        "code": source_sha256("robench.text"),
         "task": task,
         "digest": digest,
         "attackable": attackable,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from robench.errors import UsageError
 from robench.options import TrainingOptions, build_options
 from robench.registry import DEFENSES, TASKS
+from robench.sources import code_sha256, source_sha256
 from robench.victims.defense import Defense
 from robench.victims.encoders import EncoderInfo, find_encoder, fingerprint
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from robench.tasks.base import Example, Splits, Task
     from robench.text.substitutions import SubstitutionSet
 
-TRAINING_REVISION = 1
-"""Raised whenever a change of the code changes what the same request trains."""
+TRAINING_CODE = ("robench.victims", "robench.text.words", "robench.text.encoding", "robench.text.substitutions")
+"""Modules whose code decides what a request trains; the defense's own comes on top."""
 
 Precision = Literal["fp32", "bf16"]
 
@@ -94,7 +95,7 @@ class FitRequest:
 
         splits, task = self.splits, self.task_class
         return {
-            "revision": TRAINING_REVISION,
+            "code": {"defense": code_sha256(DEFENSES.get(self.defense)), "training": source_sha256(*TRAINING_CODE)},
             "defense": self.defense,
             "options": self.resolved.model_dump(mode="json"),
             "task": self.task,

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 import pytest
 import torch
 
-from robench.environment import choose_device, code_sha256, describe_device, peak_memory, reset_peak_memory, versions
+from robench.environment import choose_device, describe_device, peak_memory, reset_peak_memory, versions
 from robench.errors import UsageError
-from robench.registry import Registry
 
 
 def test_auto_takes_what_is_there() -> None:
@@ -38,9 +34,3 @@ def test_peak_memory_is_measured_in_bytes() -> None:
     assert reason == ""
     assert memory is not None
     assert 10 * 2**20 < memory < 2**40
-
-
-def test_the_hash_of_a_plugins_source() -> None:
-    path = Path(str(__import__("robench.registry").registry.__file__))
-    assert code_sha256(Registry) == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert code_sha256(type("Made", (), {"__module__": "nowhere"})) is None

@@ -81,8 +81,11 @@ def test_every_ingredient_changes_the_key(encoder: Path, tmp_path: Path, monkeyp
         "seed": request(encoder, "rift", seed=1).key,
         "precision": request(encoder, "rift", precision="bf16").key,
     }
-    monkeypatch.setattr(recipe, "TRAINING_REVISION", recipe.TRAINING_REVISION + 1)
-    keys["revision"] = request(encoder, "rift").key
+    monkeypatch.setattr(recipe, "source_sha256", lambda *modules: "edited")
+    keys["training code"] = request(encoder, "rift").key
+    monkeypatch.undo()
+    monkeypatch.setattr(recipe, "code_sha256", lambda cls: "edited")
+    keys["defense code"] = request(encoder, "rift").key
     assert len(set(keys.values())) == len(keys), keys
 
 
