@@ -37,6 +37,9 @@ def make_record(
     victim: Mapping[str, Any] | None = None,
     surface: Mapping[str, Any] | None = None,
     search: Mapping[str, Any] | None = None,
+    code: str | None = None,
+    attack_code: str | None = None,
+    version: str = "0.1.0",
     created: datetime = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
 ) -> Record:
     """A record with these outcomes; the mappings override single fields of its parts."""
@@ -46,8 +49,8 @@ def make_record(
         task={"name": "toy", "test_name": "frozen-1000", "digest": sha("toy"), "examples": examples or len(outcomes), "train_pool": "train", "synthetic": True}
         | dict(task or {}),
         encoder={"name": "tiny", "sha256": sha("tiny")} | dict(encoder or {}),
-        defense={"name": defense, "label": label, "options": dict(options or {}), "code_sha256": None},
-        attack={"name": attack, "label": attack_label, "options": dict(attack_options or {}), "code_sha256": sha(attack)},
+        defense={"name": defense, "label": label, "options": dict(options or {}), "code_sha256": code},
+        attack={"name": attack, "label": attack_label, "options": dict(attack_options or {}), "code_sha256": attack_code or sha(attack)},
         protocol=get_protocol(protocol),
         victim={"sha256": sha(f"{label} {seed}"), "configuration": sha(f"conf {label} {seed}"), "precision": "fp32", "findings": ()} | dict(victim or {}),
         surface={"key": sha("surface"), "language_model": "masked:tiny", "constrained": attack == "genetic"} | dict(surface or {}),
@@ -57,6 +60,6 @@ def make_record(
         ids_digest=digest_of_ids(str(i) for i in range(len(outcomes))),
         counts=count(outcomes),
         cost=COST | dict(cost or {}),
-        software={"robench": "0.1.0", "versions": {"torch": "2.13.0"}, "device": "CPU, 2 cores"},
+        software={"robench": version, "versions": {"torch": "2.13.0"}, "device": "CPU, 2 cores"},
         created=created,
     )

@@ -149,16 +149,21 @@ def _twins(records: Mapping[str, Record]) -> dict[str, str]:
 def conflict(records: Mapping[str, Record]) -> str | None:
     """What keeps records from standing in one table, as half a sentence; None when they compare.
 
-    They must share the examples, the surface and its language model, the encoder's files, each attack's options, each defense's options, and
-    each seed's victim.
+    They must share the examples, the surface and its language model, the encoder's files, the search's precision, each attack's options and
+    code, each defense's options, code and precision, each seed's victim, and robench's version.
     """
     same: list[tuple[str, Callable[[Record], object], Callable[[Record], object]]] = [
         ("the test examples", lambda r: "", lambda r: (r.task.digest, r.ids_digest)),
         ("the surface", lambda r: "", lambda r: r.surface.key),
         ("the language model", lambda r: "", lambda r: r.surface.language_model),
         ("the encoder's files", lambda r: "", lambda r: r.encoder.sha256),
+        ("the version of robench", lambda r: "", lambda r: r.software.robench),
+        ("the precision of the search", lambda r: "", lambda r: r.search.precision),
         ("the options of attack", lambda r: r.attack.label, lambda r: (r.attack.options, r.surface.constrained)),
+        ("the code of attack", lambda r: r.attack.label, lambda r: r.attack.code_sha256),
         ("the options of defense", lambda r: r.defense.label, lambda r: r.defense.options),
+        ("the code of defense", lambda r: r.defense.label, lambda r: r.defense.code_sha256),
+        ("the precision of training", lambda r: r.defense.label, lambda r: r.victim.precision),
         ("the victim of", lambda r: f"{r.defense.label}, seed {r.search.seed}", lambda r: r.victim.sha256),
     ]
     for what, group, value in same:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from robench.victims.recipe import FitRequest
 
 
+ADAM_EPSILON = 1e-6
+"""Of AdamW, as in RIFT's release (transformers' default of its time; torch's is 1e-8)."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """What a run tells while it trains.
@@ -127,7 +131,9 @@ class _Run:
         step = _Step(model, self.defense)
         self.model = model
         groups = parameter_groups(step, self.options.learning_rate, self.options.head_weight_decay)
-        optimizer = self.defense.optimizer(groups) or torch.optim.AdamW(groups)
+        optimizer = self.defense.optimizer(groups) or torch.optim.AdamW(groups, eps=ADAM_EPSILON)
+        for group in optimizer.param_groups:  # a defense may give its groups rates of their own
+            group["peak"] = group["lr"]
         self.step, self.optimizer = self.accelerator.prepare(step, optimizer)
         self.state = TrainingState(request.key)
         self._resume()
@@ -207,7 +213,8 @@ class _Run:
         sums: dict[str, Tensor] = {}
         recent = None
         for index, chosen in enumerate(batches):
-            self._set_learning_rate((epoch + (index + 1) / len(batches)) / self.options.epochs)
+            # In the middle of a step: neither the first nor the last one has a rate of zero.
+            self._set_learning_rate((epoch + (index + 0.5) / len(batches)) / self.options.epochs)
             loss = self._one_step(self.train.batch(chosen, self.device, substitutes=self.defense.substitutes))
             total += loss
             for name, value in self.defense.figures.items():
@@ -230,7 +237,7 @@ class _Run:
         warmup = self.options.warmup_fraction
         factor = done / warmup if done < warmup else (1 - done) / (1 - warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.options.learning_rate * max(0.0, factor)
+            group["lr"] = group["peak"] * max(0.0, factor)
 
     def _remember(self, epoch: int, scores: Scores) -> None:
         if self.state.best_rank is None or scores.rank > self.state.best_rank:

@@ -92,6 +92,11 @@ def test_errors_are_kept_apart(make_record: MakeRecord) -> None:
         ({"attack_options": {"n": 1}}, {"attack_options": {"n": 2}, "defense": "rift"}, "the options of attack genetic"),
         ({"options": {"n": 1}}, {"options": {"n": 2}, "seed": 1}, "the options of defense standard"),
         ({"victim": {"sha256": A}}, {"victim": {"sha256": B}, "attack": "pwws"}, "the victim of standard, seed 0"),
+        ({"version": "0.1.0"}, {"version": "0.2.0", "defense": "rift"}, "the version of robench"),
+        ({"search": {"precision": "fp32"}}, {"search": {"precision": "bf16"}, "defense": "rift"}, "the precision of the search"),
+        ({"attack_code": A}, {"attack_code": B, "defense": "rift"}, "the code of attack genetic"),
+        ({"code": A}, {"code": B, "seed": 1}, "the code of defense standard"),
+        ({"victim": {"precision": "fp32"}}, {"victim": {"precision": "bf16"}, "seed": 1}, "the precision of training standard"),
         ({"surface": {"language_model": "x"}}, {"surface": {"language_model": "y"}, "defense": "rift"}, "the language model"),
     ],
 )

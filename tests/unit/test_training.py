@@ -106,7 +106,8 @@ def test_the_record_of_a_run(encoder: Path, tmp_path: Path) -> None:
         assert {"loss", "loss_task", "loss_invariance", "loss_information", "training_seconds", "peak_memory_bytes"} <= set(epoch)
     ranks = [(epoch["dev_hull_accuracy"], epoch["dev_accuracy"]) for epoch in log["epochs"]]
     assert log["selected_epoch"] == ranks.index(max(ranks)) + 1
-    assert log["epochs"][-1]["learning_rate"] == 0.0
+    half_a_step = 0.5 / (3 * 6)  # what is left in the middle of the last one
+    assert log["epochs"][-1]["learning_rate"] == pytest.approx(victim.card["ingredients"]["options"]["learning_rate"] * half_a_step / (1 - 0.06))
     assert victim.card["selected_epoch"] == log["selected_epoch"]
     assert (victim.card["train_examples"], victim.card["dev_examples"]) == (96, 16)
     steps = [(found.epoch, found.step, found.steps) for found in told if found.step]
@@ -125,6 +126,24 @@ def test_a_constant_classifier_is_picked_only_where_there_is_nothing_else(encode
     scores = iter([Scores(0.5, 0.5, constant=True), Scores(0.85, 0.0), Scores(0.5, 0.5, constant=True)])
     monkeypatch.setattr(training, "score", lambda *_, **__: next(scores))
     assert fit(request(encoder, options={"epochs": 3}), tmp_path / "v").card["selected_epoch"] == 2
+
+
+def test_groups_keep_rates_of_their_own(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[float]] = []
+
+    class Recording(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            seen.append([group["lr"] for group in self.param_groups])
+            return super().step(closure)
+
+    def optimizer(self: Defense, groups: Any) -> Recording:
+        encoder_group, head_group = groups
+        return Recording([{**encoder_group, "lr": 1e-4}, {**head_group, "lr": 1e-2}])
+
+    monkeypatch.setattr(DEFENSES.get("standard"), "optimizer", optimizer)
+    fit(request(encoder, options={"epochs": 1}), tmp_path / "v")
+    assert len(seen) > 1
+    assert all(0 < slow and fast == pytest.approx(100 * slow) for slow, fast in seen)
 
 
 def test_without_substitutions_clean_accuracy_picks(encoder: Path, tmp_path: Path) -> None:
