@@ -143,7 +143,7 @@ def test_groups_keep_rates_of_their_own(encoder: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(DEFENSES.get("standard"), "optimizer", optimizer)
     fit(request(encoder, options={"epochs": 1}), tmp_path / "v")
     assert len(seen) > 1
-    assert all(0 < slow and fast == pytest.approx(100 * slow) for slow, fast in seen)
+    assert all(slow > 0 and fast == pytest.approx(100 * slow) for slow, fast in seen)
 
 
 def test_without_substitutions_clean_accuracy_picks(encoder: Path, tmp_path: Path) -> None:
