@@ -71,7 +71,7 @@ def train_or_load(request: FitRequest, victims_folder: Path, progress: Listener 
     """
     out = victims_folder / request.folder_name
     if retrain:
-        for folder in (out, _workshop(out)):
+        for folder in (out, _workshop(out), _curves(_workshop(out))):
             shutil.rmtree(folder, ignore_errors=True)
     if not out.exists():
         return fit(request, out, progress), True
@@ -97,6 +97,11 @@ def _workshop(out: Path) -> Path:
     return out.with_name(out.name + ".training")
 
 
+def _curves(work: Path) -> Path:
+    """Where a tracker writes while a victim is trained; outside the workshop, whose checkpoint is replaced whole."""
+    return work.with_suffix(".curves")
+
+
 class _Step(nn.Module):
     """One step's loss as a module, so that Accelerate can wrap everything that is trained (autocast, several processes) at once."""
 
@@ -120,7 +125,7 @@ class _Run:
         self.request, self.work, self.tell = request, work, tell
         self.defense = request.build()
         self.options = self.defense.options
-        self.accelerator = make_accelerator(request.device, request.precision, request.tracker, work.parent / "logs" / work.stem)
+        self.accelerator = make_accelerator(request.device, request.precision, request.tracker, _curves(work))
         self.device: torch.device = self.accelerator.device
         seed_everything(request.seed, "weights")
         self.tokenizer = load_tokenizer(request.info)
@@ -265,8 +270,8 @@ class _Run:
             victim.save(draft)
             log = {"key": self.request.key, "selected_epoch": self.state.best_epoch, "epochs": self.state.history, "versions": versions()}
             (draft / LOG).write_text(json.dumps(log, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-            if (self.work / "robench").is_dir():  # the tracker's curves, under the name given to init_trackers
-                (self.work / "robench").replace(draft / "curves")
+            if _curves(self.work).is_dir():
+                _curves(self.work).replace(draft / "curves")
             draft.replace(out)
             shutil.rmtree(self.work, ignore_errors=True)
         self.accelerator.wait_for_everyone()

@@ -128,6 +128,15 @@ def test_a_constant_classifier_is_picked_only_where_there_is_nothing_else(encode
     assert fit(request(encoder, options={"epochs": 3}), tmp_path / "v").card["selected_epoch"] == 2
 
 
+def test_the_trackers_curves_are_kept_with_the_victim(encoder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    fit(request(encoder, tracker="tensorboard", options={"epochs": 2}), tmp_path / "victims" / "v")
+    curves = list((tmp_path / "victims" / "v" / "curves").rglob("events.out.tfevents.*"))
+    assert curves
+    assert sum(file.stat().st_size for file in curves) > 100
+    assert [path.name for path in (tmp_path / "victims").iterdir()] == ["v"]
+
+
 def test_groups_keep_rates_of_their_own(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[float]] = []
 
@@ -239,10 +248,7 @@ def test_bf16_trains(encoder: Path, tmp_path: Path) -> None:
     assert np.isfinite(read_json(tmp_path / "v" / "training.json")["epochs"][0]["loss"])
 
 
-def test_a_tracker_logs_beside_the_victims(encoder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    fit(request(encoder, tracker="tensorboard", options={"epochs": 1}), tmp_path / "v")
-    assert list((tmp_path / "logs" / "v").glob("events.out.tfevents.*"))
+def test_an_unknown_tracker_is_refused(encoder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="tracker 'nothing'"):
         fit(request(encoder, tracker="nothing", options={"epochs": 1}), tmp_path / "w")
 
