@@ -33,7 +33,7 @@ logger = logging.getLogger("study_pretraining_pays")
 
 ARMS = ("tiny", "random")
 # Epochs by number of training reviews; the best one by development accuracy counts.
-EPOCHS = {1000: 10, 4000: 5}
+EPOCHS = {1000: 10, 4000: 4}
 START_GRID = (3e-4, 1e-3, 3e-3)
 STEP = 10**0.5
 SEEDS = (0, 1, 2)
@@ -266,7 +266,7 @@ def as_markdown(report: dict[str, Any]) -> str:
 @click.option("--data", type=click.Path(path_type=Path, exists=True), envvar="ROBENCH_DATA", required=True, help="Folder of the IMDB data.")
 @click.option("--model", type=click.Path(path_type=Path, exists=True), default=Path("robench/embedded/tiny"), show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("docs/studies"), show_default=True)
-@click.option("--log", type=click.Path(path_type=Path), default=Path("runs/pretraining-pays.jsonl"), show_default=True)
+@click.option("--log", type=click.Path(path_type=Path), default=Path("docs/studies/pretraining-pays.jsonl"), show_default=True)
 @click.option("--processes", default=2, show_default=True)
 @click.option("--nice", default=0, help="Lower the process's priority by this much.")
 def main(data: Path, model: Path, out: Path, log: Path, processes: int, nice: int) -> None:
