@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import datasets
 import pytest
-from publishers import ARCHIVES, SIZE, Hub, pack, shrink, snli_hub, write_pools, write_snli
+from publishers import ARCHIVES, SIZE, Hub, pack, pairs, shrink, snli_hub, write_pools, write_snli
 
 from robench import TASKS, DataSource, Splits
 from robench.errors import UsageError
@@ -86,17 +87,32 @@ def test_small_pools_hold_what_their_files_hold_less_what_is_judged(tmp_path: Pa
     assert splits.train_pool == pool
 
 
-def test_the_dev_pool_is_dev_without_our_dev(tmp_path: Path) -> None:
+def test_the_dev_pool_shares_no_premise_with_our_dev(tmp_path: Path) -> None:
+    """Three hypotheses of each premise stand in the dev file; the two that are not in our dev are no training pairs either."""
     splits = load(write_snli(tmp_path), "snli-dev")
-    assert len(splits.train) == 3 * SIZE - 6
-    assert not {example.id for example in splits.train} & {example.id for example in splits.dev}
+    judged = {example.fields["premise"] for example in splits.dev}
+    trained = Counter(example.fields["premise"] for example in splits.train)
+    assert not judged & trained.keys()
+    assert set(trained.values()) == {3}
+    assert len(trained) == SIZE - len(judged) > 0
+
+
+@pytest.mark.parametrize("change", [str.upper, str])
+def test_a_training_pair_with_a_premise_of_the_test_is_left_out(tmp_path: Path, change: Callable[[str], str]) -> None:
+    folder = write_pools(write_snli(tmp_path))
+    premise, before = change(pairs("test", SIZE)[SIZE - 1]["sentence1"]), len(load(folder, "cad").train)
+    with (folder / "NLI" / "original" / "train.tsv").open("a", encoding="utf-8") as file:
+        file.write(f"{premise}\tA hypothesis of its own.\tneutral\nA premise of its own.\tA hypothesis of its own.\tneutral\n")
+    train = load(folder, "cad").train
+    assert len(train) == before + 1
+    assert "A premise of its own." in {example.fields["premise"] for example in train}
 
 
 def test_small_is_the_three_together(tmp_path: Path) -> None:
     folder = write_pools(write_snli(tmp_path))
     ids = {pool: {example.id for example in load(folder, pool).train} for pool in ("cad", "sick", "snli-dev", "small")}
     assert ids["small"] == ids["cad"] | ids["sick"] | ids["snli-dev"]
-    assert len(ids["small"]) == 2 + 3 + 3 * SIZE - 6
+    assert len(ids["small"]) == 2 + 3 + len(ids["snli-dev"])
 
 
 def test_only_the_files_of_the_pool_are_read(tmp_path: Path) -> None:
