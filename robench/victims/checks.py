@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robench.errors import RobenchError
+from robench.victims.scoring import guess
 
 if TYPE_CHECKING:
     from robench.tasks.base import Example
@@ -57,12 +57,11 @@ def question(victim: Victim, examples: Sequence[Example]) -> list[Finding]:
 
 
 def _red_flags(victim: Victim, probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> list[Finding]:
-    found, count, classes = [], len(labels), probabilities.shape[1]
+    found, count = [], len(labels)
     predictions = probabilities.argmax(-1)
     accuracy = float((predictions == labels).mean())
-    chance = max(float((labels == label).mean()) for label in range(classes))
-    margin = 2 * sqrt(chance * (1 - chance) / count)
-    if accuracy <= chance + margin:
+    chance, lucky = guess(labels)
+    if accuracy <= lucky:
         found.append(Finding("chance", f"'{victim.name}' is right on {accuracy:.1%} of {count} dev examples, no better than guessing ({chance:.1%})."))
     if len(np.unique(predictions)) == 1:
         found.append(Finding("one-class", f"'{victim.name}' calls every one of {count} dev examples '{victim.labels[int(predictions[0])]}'."))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from robench.victims.convex_hull import evaluating, harden, maximise
 
@@ -22,20 +24,26 @@ class Scores:
     Attributes:
         clean: on the texts as they are.
         hull: share of texts that are classified right both as they are and as the convex-hull attack's discrete text; None without substitutes.
-        constant: whether every clean text got the same class.
+        guessing: whether ``clean`` is no better than a guess, see ``guess``.
     """
 
     clean: float
     hull: float | None
-    constant: bool = False
+    guessing: bool = False
 
     @property
     def rank(self) -> tuple[bool, float, float]:
         """What is compared: accuracy under attack, ties broken by clean accuracy.
 
-        A constant answer cannot be attacked and would beat an early epoch that has begun to learn, so it comes last whatever its accuracy.
+        Who answers the same whatever is asked cannot be attacked, and would beat an epoch that has begun to learn: a guess comes last.
         """
-        return (not self.constant, self.clean if self.hull is None else self.hull, self.clean)
+        return (not self.guessing, self.clean if self.hull is None else self.hull, self.clean)
+
+
+def guess(labels: NDArray[np.int64]) -> tuple[float, float]:
+    """What answering the most frequent class gets right of ``labels`` ``(n,)``, in [0, 1], and what is no better than that: two standard errors more."""
+    share = float(np.bincount(labels).max()) / len(labels)
+    return share, share + 2 * sqrt(share * (1 - share) / len(labels))
 
 
 def score(model: TextClassifier, examples: EncodedExamples, batch_size: int, device: torch.device | str, *, hull: bool, seed: int) -> Scores:
@@ -50,13 +58,11 @@ def score(model: TextClassifier, examples: EncodedExamples, batch_size: int, dev
     order = np.argsort(examples.lengths, kind="stable").tolist()
     generator = torch.Generator(device=device).manual_seed(seed)
     clean = held = 0
-    answers: set[int] = set()
     with evaluating(model):
         for start in range(0, len(order), batch_size):
             batch = examples.batch(order[start : start + batch_size], device, substitutes=hull)
             with torch.no_grad():
                 answer = model(batch.input_ids, batch.attention_mask, batch.token_type_ids).argmax(-1)
-            answers.update(answer.tolist())
             right = answer == batch.labels
             clean += int(right.sum())
             if hull:
@@ -64,4 +70,5 @@ def score(model: TextClassifier, examples: EncodedExamples, batch_size: int, dev
                 with torch.no_grad():
                     right &= model(attacked.input_ids, attacked.attention_mask, attacked.token_type_ids).argmax(-1) == batch.labels
                 held += int(right.sum())
-    return Scores(clean / len(examples), held / len(examples) if hull else None, constant=len(answers) == 1)
+    accuracy = clean / len(examples)
+    return Scores(accuracy, held / len(examples) if hull else None, guessing=accuracy <= guess(np.asarray(examples.labels))[1])

@@ -122,8 +122,8 @@ def test_the_epoch_is_picked_by_accuracy_under_attack_then_clean_never_by_test(e
     assert victim.card["selected_epoch"] == 3
 
 
-def test_a_constant_classifier_is_picked_only_where_there_is_nothing_else(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = iter([Scores(0.5, 0.5, constant=True), Scores(0.85, 0.0), Scores(0.5, 0.5, constant=True)])
+def test_a_guess_is_picked_only_where_there_is_nothing_else(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([Scores(0.5, 0.5, guessing=True), Scores(0.85, 0.0), Scores(0.5, 0.5, guessing=True)])
     monkeypatch.setattr(training, "score", lambda *_, **__: next(scores))
     assert fit(request(encoder, options={"epochs": 3}), tmp_path / "v").card["selected_epoch"] == 2
 
