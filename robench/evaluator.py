@@ -58,21 +58,10 @@ def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
 
 
 def _surface(request: EvaluationRequest, inputs: Inputs, task: TaskInputs, report: Reporter) -> Surface:
-    from robench.text.surface import load_or_build
+    from robench.text.surface_building import load_or_build
 
     report.started("surface", task.name, len(task.examples))
-    surface = load_or_build(
-        request.out / "surfaces",
-        task.examples,
-        task.task.attackable,
-        task.name,
-        task.splits.digest,
-        task.substitutions,
-        inputs.protocol,
-        inputs.scorer,
-        task.task.max_tokens,
-        progress=lambda done, total: report.advanced(done, total, ""),
-    )
+    surface = load_or_build(request.out / "surfaces", inputs.surface_request(task), lambda done, total: report.advanced(done, total, ""))
     meta = surface.meta
     report.finished(f"{meta['substitutes']:,} substitutes at {meta['positions']:,} of {meta['words']:,} words")
     if inputs.scorer is None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from robench.search.attack import Attack
     from robench.text.language_model import Scorer
     from robench.text.substitutions import SubstitutionSet
+    from robench.text.surface_building import SurfaceRequest
     from robench.victims.recipe import FitRequest
 
 Plugin = TypeVar("Plugin")
@@ -92,6 +93,21 @@ class Inputs:
     scorer: Scorer | None
     attacks: Sequence[ChosenAttack]
     tasks: Sequence[TaskInputs]
+
+    def surface_request(self, task: TaskInputs) -> SurfaceRequest:
+        """What decides the surface of ``task``."""
+        from robench.text.surface_building import SurfaceRequest
+
+        return SurfaceRequest(
+            examples=task.examples,
+            attackable=task.task.attackable,
+            task=task.name,
+            digest=task.splits.digest,
+            substitutions=task.substitutions,
+            protocol=self.protocol,
+            scorer=self.scorer,
+            max_words=task.task.max_tokens,
+        )
 
 
 def gather(request: EvaluationRequest, report: Reporter, *, searching: bool = True) -> Inputs:

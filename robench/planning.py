@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from robench.cells import cell_key, trials_path
 from robench.errors import UsageError
 from robench.hub import no_pointless_retries
-from robench.inputs import ChosenAttack, ChosenVictim, Inputs, TaskInputs, gather
+from robench.inputs import ChosenAttack, ChosenVictim, TaskInputs, gather
 from robench.protocol import DEFAULT_PROTOCOL
 from robench.reporting import Silent
 from robench.search.trials import TrialFile
+
+if TYPE_CHECKING:
+    from robench.text.surface_building import SurfaceRequest
 
 DEFAULT_TASK = "mini-reviews"
 DEFAULT_ENCODER = "tiny"
@@ -136,31 +139,23 @@ def plan(request: EvaluationRequest) -> list[Cell]:
     inputs = gather(request, Silent())
     cells: list[Cell] = []
     for task in inputs.tasks:
-        made_from = _surface_ingredients(inputs, task) if inputs.attacks else {}
+        surface = inputs.surface_request(task)
         for chosen in task.victims:
             attacks: Sequence[ChosenAttack | None] = inputs.attacks or [None]
-            cells += [_cell(request, task, chosen, attack, made_from) for attack in attacks]
+            cells += [_cell(request, task, chosen, attack, surface) for attack in attacks]
     return cells
 
 
-def _surface_ingredients(inputs: Inputs, task: TaskInputs) -> dict[str, Any]:
-    from robench.text.surface import ingredients
-
-    cls, digest = task.task, task.splits.digest
-    return ingredients(task.examples, cls.attackable, task.name, digest, task.substitutions, inputs.protocol, inputs.scorer, cls.max_tokens)
-
-
-def _cell(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim, attack: ChosenAttack | None, made_from: Mapping[str, Any]) -> Cell:
-    from robench.text.surface import key_of
+def _cell(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim, attack: ChosenAttack | None, wanted: SurfaceRequest) -> Cell:
     from robench.victims.victim import read_card
 
     folder = request.out / "victims" / chosen.fit.folder_name
     there = folder.exists() and not request.retrain
     done, surface = 0, None
     if attack is not None:
-        surface = "reuse" if (request.out / "surfaces" / f"{key_of(made_from)}.parquet").exists() else "build"
+        surface = "reuse" if wanted.path(request.out / "surfaces").exists() else "build"
         if there:
-            key = cell_key(request, chosen.fit.key, read_card(folder)["sha256"], chosen.fit.seed, attack, made_from)
+            key = cell_key(request, chosen.fit.key, read_card(folder)["sha256"], chosen.fit.seed, attack, wanted.ingredients)
             ids = {example.id for example in task.examples}
             done = len(ids & TrialFile(trials_path(request.out, key)).ids_done(errors=False))
     return Cell(

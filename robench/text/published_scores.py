@@ -3,13 +3,17 @@
 A header ``sent_idx  sentence`` (the space-joined words in their original case) begins each text; lines ``sent_idx  word_idx  candidate  logprob`` follow for
 each position whose word has neighbours, the original word among the candidates. Reading follows the published consumer: the sentence is found by its
 lower-cased text, a position without lines has no swaps.
+
+Candidates are taken as they are written, else lower-cased, which serves a lower-cased lookup (protocol ``subword``) where the file's maker looked lower-cased
+words up. One who looked words up as they are written scored no capitalised word at all; such a file would leave those words without swaps in silence, so it is
+refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -48,17 +52,31 @@ class PublishedScorer(Scorer):
             )
 
     def log_ratios(self, requests: Sequence[Request]) -> list[Ratios]:
-        """See ``Scorer``; the file's own window stands, whatever the protocol's radius."""
+        """See ``Scorer``; the file's own window stands, whatever the protocol's radius.
+
+        Raises:
+            UsageError: a text is not in the file, or the file has nothing on a capitalised word that is asked about.
+        """
         found = []
         for request in requests:
             key = join_words(request.words).lower()
             if key not in self._begins:
                 self.check([request.words])
-            scores = self._block(key).get(request.position, {})
-            logs = np.array([scores.get(word, -math.inf) for word in request.substitutes], dtype=np.float64)
-            original = scores.get(request.words[request.position])
-            found.append(np.full(len(logs), -np.inf, np.float32) if original is None else ratios(original, logs))
+            found.append(self._answer(request, self._block(key).get(request.position, {})))
         return found
+
+    def _answer(self, request: Request, scores: Mapping[str, float]) -> Ratios:
+        word = request.words[request.position]
+        original = scores.get(word, scores.get(word.lower()))
+        if original is None and word != word.lower():
+            raise UsageError(
+                f"{self.path} has no score for the capitalised word '{word}' in '{join_words(request.words)[:60]}…': its words were looked up as they are "
+                f"written. Use it with a protocol that does the same, such as rift2021, or name another language model."
+            )
+        if original is None:
+            return np.full(len(request.substitutes), -np.inf, np.float32)
+        logs = [scores.get(substitute, scores.get(substitute.lower(), -math.inf)) for substitute in request.substitutes]
+        return ratios(original, np.array(logs, dtype=np.float64))
 
     def _read_block(self, key: str) -> Positions:
         positions: Positions = {}

@@ -14,7 +14,7 @@ from robench.protocol import PROTOCOLS
 from robench.tasks.base import Example
 from robench.text.language_model import Request
 from robench.text.substitutions import SubstitutionSet
-from robench.text.surface import load_or_build
+from robench.text.surface_building import SurfaceRequest, load_or_build
 from robench.text.torch_scorers import CausalScorer, MaskedScorer
 
 # Log-weights of the pieces; probability = exp(weight) / sum. [PAD] [UNK] [CLS] [SEP] [MASK] weigh 0.
@@ -84,7 +84,7 @@ def test_the_constraint_on_the_surface(tokenizer: Any, tmp_path: Path) -> None:
     scorer = MaskedScorer(with_bias(tiny_model("bert", len(tokenizer), tokenizer), tokenizer), tokenizer)
     substitutions = SubstitutionSet("golden", "0" * 64, {"good": ("nice", "poor", "dull", "decent", "unheard")})
     examples = [Example("t/1", {"text": "the good film"}, 1)]
-    surface = load_or_build(tmp_path / "s", examples, "text", "t", "d", substitutions, PROTOCOLS["rift2021"], scorer, 300)
+    surface = load_or_build(tmp_path / "s", SurfaceRequest(examples, "text", "t", "d", substitutions, PROTOCOLS["rift2021"], scorer, 300))
     assert surface.space("t/1", 3, True, 5.0).options[1] == ("good", "nice", "poor")
     assert surface.space("t/1", 3, True, 4.999).options[1] == ("good", "nice")
     assert surface.space("t/1", 3, False, 5.0).options[1] == ("good", "nice", "poor", "dull", "decent", "unheard")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from robench.protocol import PROTOCOLS
 from robench.tasks.base import Example
 from robench.text.encoding import FieldEncoder
 from robench.text.substitutions import load_substitutions
-from robench.text.surface import load_or_build
+from robench.text.surface_building import SurfaceRequest, load_or_build
 from robench.text.torch_scorers import MaskedScorer
 from robench.text.words import WordTable, join_words, replace_words, split_words
 
@@ -94,7 +95,8 @@ def test_a_surface_of_real_reviews(reviews: list[str], tmp_path: Path) -> None:
     scorer = MaskedScorer(tiny_model("bert", len(tokenizer), tokenizer), tokenizer)
     examples = [Example(f"imdb/{hashlib.sha256(text.encode()).hexdigest()[:16]}", {"text": text}, 0) for text in reviews[:4]]
     substitutions = load_substitutions("counterfitted", DATA)
-    cased, lower = (load_or_build(tmp_path, examples, "text", "imdb", "d", substitutions, PROTOCOLS[name], scorer, 298) for name in ("rift2021", "subword"))
+    request = SurfaceRequest(examples, "text", "imdb", "d", substitutions, PROTOCOLS["rift2021"], scorer, 298)
+    cased, lower = (load_or_build(tmp_path, each) for each in (request, replace(request, protocol=PROTOCOLS["subword"])))
     # 43 % of the words of the thousand have substitutes with the cased lookup, 49 % with the other (reference figures, whole texts).
     assert 0.3 < cased.meta["positions"] / min(cased.meta["words"], 4 * 298) < 0.65
     assert cased.meta["positions"] < lower.meta["positions"]
@@ -111,7 +113,8 @@ def test_candidates_of_real_reviews(reviews: list[str], tmp_path: Path, mode: An
     tokenizer = make_tokenizer("wordpiece", tmp_path)
     encoder = FieldEncoder(WordTable(tokenizer, mode), ["text"], "text", 300, segments=mode == "subword")
     examples = [Example(f"imdb/{number}", {"text": text}, 0) for number, text in enumerate(reviews[:3])]
-    surface = load_or_build(tmp_path, examples, "text", "imdb", "d", load_substitutions("counterfitted", DATA), PROTOCOLS["subword"], None, 298)
+    request = SurfaceRequest(examples, "text", "imdb", "d", load_substitutions("counterfitted", DATA), PROTOCOLS["subword"], None, 298)
+    surface = load_or_build(tmp_path, request)
     rng = np.random.default_rng(0)
     for example in examples:
         fields = {"text": surface.words(example.id)}

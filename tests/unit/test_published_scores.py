@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from robench.errors import UsageError
+from robench.protocol import PROTOCOLS
+from robench.tasks.base import Example
 from robench.text.language_model import Request, build_scorer
 from robench.text.published_scores import PublishedScorer
+from robench.text.substitutions import SubstitutionSet
+from robench.text.surface_building import SurfaceRequest, load_or_build
 
 LINES = (
     "0\tA good Film .",
@@ -49,14 +53,31 @@ def test_the_threshold_itself_is_allowed(path: Path) -> None:
 
 
 def test_the_sentence_is_found_lower_cased(path: Path) -> None:
-    assert ask(path, "a GOOD film .", 1, "nice") == [-np.inf]  # the text is found, but its word 'GOOD' has no score
     assert ask(path, "a good film .", 1, "nice") == [-5.0]
+    with pytest.raises(UsageError, match="no scores for 1 of 1 texts"):
+        ask(path, "a good", 1, "nice")
+
+
+def test_a_candidate_is_found_lower_cased_where_it_is_not_as_it_is_written(path: Path) -> None:
+    assert ask(path, "a Good film .", 1, "Nice", "nice", "GREAT", "Swell") == [-5.0, -5.0, 8.5, -np.inf]
+
+
+def test_as_it_is_written_comes_first(tmp_path: Path) -> None:
+    path = tmp_path / "scores.txt"
+    path.write_text("0\tGood\n0\t0\tGood\t-1\n0\t0\tgood\t-9\n0\t0\tNice\t-2\n0\t0\tnice\t-8\n", encoding="utf-8")
+    assert ask(path, "Good", 0, "Nice", "nice") == [-1.0, -7.0]
+
+
+def test_a_capitalised_word_without_any_score_is_refused_with_the_way_out(path: Path) -> None:
+    sentence = r"no score for the capitalised word 'Film' in 'A good Film \.…': its words were looked up as they are written\. Use .* rift2021"
+    with pytest.raises(UsageError, match=sentence):
+        ask(path, "A good Film .", 2, "Movie")
 
 
 def test_a_position_or_candidate_that_is_absent_gets_no_swap(path: Path) -> None:
-    assert ask(path, "A good Film .", 2, "movie") == [-np.inf]
+    assert ask(path, "A good film .", 2, "movie") == [-np.inf]
     assert ask(path, "A good Film .", 1, "swell") == [-np.inf]
-    assert ask(path, "Nothing scored", 0, "anything") == [-np.inf]
+    assert ask(path, "nothing scored", 0, "anything") == [-np.inf]
 
 
 def test_impossible_words(path: Path) -> None:
@@ -118,3 +139,29 @@ def test_a_line_that_is_no_score_is_named_when_it_is_read(tmp_path: Path, line: 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         PublishedScorer(tmp_path / "absent.txt")
+
+
+# Under a protocol whose lookup is lower-cased
+
+LOWER_KEYED = ("0\tGood film", "0\t0\tgood\t-10", "0\t0\tfine\t-12", "0\t0\tnice\t-15.5", "0\t1\tfilm\t-3", "0\t1\tmovie\t-4")
+AS_WRITTEN = ("0\tGood film", "0\t1\tfilm\t-3", "0\t1\tmovie\t-4")
+
+
+def attackable(tmp_path: Path, lines: tuple[str, ...], protocol: str) -> tuple[tuple[str, ...], ...]:
+    """The options that the constraint leaves in "Good film"."""
+    path = tmp_path / "scores.txt"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    substitutions = SubstitutionSet("test", "5" * 64, {"good": ("fine", "nice"), "film": ("movie",)})
+    example = Example("t/1", {"text": "Good film"}, 1)
+    request = SurfaceRequest([example], "text", "t", "d", substitutions, PROTOCOLS[protocol], PublishedScorer(path), 300)
+    return load_or_build(tmp_path / "surfaces", request).space("t/1", 2, True, 5.0).options
+
+
+def test_a_file_with_lower_cased_candidates_serves_capitalised_words(tmp_path: Path) -> None:
+    assert attackable(tmp_path, LOWER_KEYED, "subword") == (("Good", "Fine"), ("film", "movie"))
+
+
+def test_a_file_scored_as_written_is_refused_there_and_serves_where_the_lookup_is_the_same(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="capitalised word 'Good'"):
+        attackable(tmp_path, AS_WRITTEN, "subword")
+    assert attackable(tmp_path, AS_WRITTEN, "rift2021") == (("Good",), ("film", "movie"))

@@ -16,9 +16,10 @@ from robench.protocol import PROTOCOLS
 from robench.tasks.base import Example
 from robench.text.language_model import Ratios, Request, Scorer
 from robench.text.substitutions import SubstitutionSet
-from robench.text.surface import Surface, ingredients, key_of, load_or_build
+from robench.text.surface import Surface
+from robench.text.surface_building import SurfaceRequest, load_or_build
 
-RATIOS = {"fine": 0.0, "nice": -5.0, "poor": -5.000001, "movie": -1.0, "show": -np.inf}
+RATIOS = {"fine": 0.0, "nice": -5.0, "poor": -5.0001, "movie": -1.0, "show": -np.inf}
 SUBSTITUTIONS = SubstitutionSet("test", "5" * 64, {"good": ("fine", "nice", "poor"), "film": ("movie", "show"), "the": (), "a": ("one",)})
 EXAMPLES = [
     Example("t/1", {"text": "Good film , good film ."}, 1),
@@ -42,17 +43,13 @@ class Listed(Scorer):
         return [np.array([RATIOS.get(word.lower(), -2.0) for word in request.substitutes], np.float32) for request in requests]
 
 
+def wanted(scorer: Scorer | None = None, **changes: Any) -> SurfaceRequest:
+    request = SurfaceRequest(EXAMPLES, "text", task="t", digest="d", substitutions=SUBSTITUTIONS, protocol=RIFT, scorer=scorer, max_words=300)
+    return dataclasses.replace(request, **changes)
+
+
 def build(folder: Path, scorer: Scorer | None = None, **changes: Any) -> Surface:
-    given: dict[str, Any] = {
-        "examples": EXAMPLES,
-        "attackable": "text",
-        "task": "t",
-        "digest": "d",
-        "substitutions": SUBSTITUTIONS,
-        "protocol": RIFT,
-        "max_words": 300,
-    }
-    return load_or_build(folder, scorer=scorer, **(given | changes))
+    return load_or_build(folder, wanted(scorer, **changes))
 
 
 def options(surface: Surface, example_id: str, visible: int = 99, constrained: bool = False, threshold: float = 5.0) -> dict[int, tuple[str, ...]]:
@@ -80,6 +77,30 @@ def test_the_constraint_keeps_what_is_exactly_at_the_threshold(tmp_path: Path) -
     assert options(surface, "t/1", constrained=True) == {1: ("movie",), 3: ("fine", "nice"), 4: ("movie",)}
     assert options(surface, "t/1", constrained=True, threshold=0.5) == {3: ("fine",)}
     assert options(surface, "t/1", constrained=False)[3] == ("fine", "nice", "poor")
+
+
+@pytest.mark.parametrize(("ratio", "allowed"), [(-5.00004, True), (-5.00006, False), (-4.99996, True), (-np.inf, False), (np.inf, True)])
+def test_the_threshold_meets_the_rounded_ratio_when_built_and_when_read(tmp_path: Path, ratio: float, allowed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RATIOS, "nice", ratio)
+    for surface in (build(tmp_path, Listed()), build(tmp_path, Listed())):
+        assert ("nice" in options(surface, "t/1", constrained=True)[3]) is allowed
+
+
+def test_each_text_is_scored_by_itself_and_rounded(tmp_path: Path) -> None:
+    calls: list[set[tuple[str, ...]]] = []
+
+    class Counting(Listed):
+        def log_ratios(self, requests: Sequence[Request]) -> list[Ratios]:
+            calls.append({request.words for request in requests})
+            return [answer + np.float32(1.23e-5) for answer in super().log_ratios(requests)]
+
+    build(tmp_path, Counting())
+    assert calls == [{("Good", "film", ",", "good", "film", ".")}, set(), set(), {("A", "good", "film")}]
+    import pandas as pd
+
+    (path,) = tmp_path.iterdir()
+    stored = pd.read_parquet(path).log_ratio.dropna()
+    assert set(stored[np.isfinite(stored)]) == {0.0, -5.0, np.float32(-5.0001), -1.0}
 
 
 def test_words_beyond_the_window_have_no_substitutes(tmp_path: Path) -> None:
@@ -151,7 +172,8 @@ def test_a_stored_surface_is_read_and_equal(tmp_path: Path) -> None:
 def test_the_file_is_named_by_the_key_and_nothing_else_is_left(tmp_path: Path) -> None:
     surface = build(tmp_path / "new" / "surfaces", Listed())
     assert [path.name for path in (tmp_path / "new" / "surfaces").iterdir()] == [f"{surface.key}.parquet"]
-    assert surface.key == key_of(ingredients(EXAMPLES, "text", "t", "d", SUBSTITUTIONS, RIFT, Listed(), 300))
+    assert surface.key == wanted(Listed()).key
+    assert wanted(Listed()).path(tmp_path) == tmp_path / f"{surface.key}.parquet"
 
 
 def test_the_same_bytes_again(tmp_path: Path) -> None:
@@ -209,10 +231,8 @@ def test_a_failed_write_leaves_nothing_and_says_what_to_do(tmp_path: Path, monke
 def test_progress_counts_examples(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     many = [dataclasses.replace(EXAMPLES[0], id=f"t/{number}") for number in range(40)]
-    build(tmp_path, Listed(), examples=many, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (40, 40)
-    assert seen == sorted(seen)
-    assert len(seen) > 1
+    load_or_build(tmp_path, wanted(Listed(), examples=many), lambda done, total: seen.append((done, total)))
+    assert seen == [(number, 40) for number in range(1, 41)]
 
 
 def test_a_scorer_may_refuse_before_anything_is_scored(tmp_path: Path) -> None:
@@ -247,7 +267,7 @@ def test_every_ingredient_is_in_the_key(tmp_path: Path, monkeypatch: pytest.Monk
         {"protocol": dataclasses.replace(RIFT, lm_radius=3)},
     ]
     keys = [build(tmp_path, **({"scorer": Listed()} | variant)).key for variant in variants]
-    monkeypatch.setattr("robench.text.surface.splitter_version", lambda: "nltk-99")
+    monkeypatch.setattr("robench.text.surface_building.splitter_version", lambda: "nltk-99")
     keys.append(build(tmp_path, Listed()).key)
     assert len(set(keys)) == len(variants) + 1
 

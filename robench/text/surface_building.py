@@ -1,0 +1,202 @@
+"""Surfaces are built once, hashed and stored; ``surface.py`` says what one is.
+
+An example's part of a surface is a function of that example alone, so that a limited run and a whole one, which share their trials, attack the same
+space. Two things see to it:
+
+* Each example is scored by itself. A forward's last bits depend on the shape of its batch, so no batch holds rows of two examples.
+* Ratios are rounded to 1e-4 nats, far below anything that a threshold means, so that what is left of such differences (another number of threads,
+  another processor) seldom shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from robench.errors import RobenchError
+from robench.protocol import Protocol
+from robench.sources import source_sha256
+from robench.tasks.base import Example
+from robench.text.language_model import Ratios, Request, Scorer
+from robench.text.substitutions import SubstitutionSet
+from robench.text.surface import METADATA, Surface, read
+from robench.text.words import split_words, splitter_version
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Progress = Callable[[int, int], None]
+
+logger = logging.getLogger(__name__)
+_DECIMALS = 4
+
+
+@dataclass(frozen=True)
+class SurfaceRequest:
+    """Everything that decides a surface.
+
+    Attributes:
+        examples: whose words may be replaced.
+        attackable: the field of those words.
+        task, digest: name and digest of the examples' split, for the key.
+        protocol: its ``lookup`` and ``lm_radius`` count.
+        scorer: None leaves the constraint without effect, which ``Surface.meta`` says.
+        max_words: words from this index on get no substitutes (they lie outside every victim's window).
+    """
+
+    examples: Sequence[Example]
+    attackable: str
+    task: str
+    digest: str
+    substitutions: SubstitutionSet
+    protocol: Protocol
+    scorer: Scorer | None
+    max_words: int
+
+    @cached_property
+    def ingredients(self) -> Mapping[str, Any]:
+        """All that goes into the key, as plain JSON."""
+        # The split's digest names the whole split; a limited run holds fewer examples, so their own texts count as well.
+        texts = json.dumps([(example.id, example.fields[self.attackable]) for example in self.examples])
+        return {
+            "code": source_sha256("robench.text"),
+            "task": self.task,
+            "digest": self.digest,
+            "attackable": self.attackable,
+            "texts": hashlib.sha256(texts.encode()).hexdigest(),
+            "substitutions": self.substitutions.sha256,
+            "lookup": self.protocol.lookup,
+            "radius": self.protocol.lm_radius,
+            "scorer": "none" if self.scorer is None else self.scorer.identity,
+            "splitter": splitter_version(),
+            "max_words": self.max_words,
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 (hex) of ``ingredients``: the surface's key."""
+        return hashlib.sha256(json.dumps(self.ingredients, sort_keys=True).encode()).hexdigest()
+
+    def path(self, folder: Path) -> Path:
+        """Where the surface stands in ``folder``."""
+        return folder / f"{self.key}.parquet"
+
+
+def load_or_build(folder: Path, request: SurfaceRequest, progress: Progress | None = None) -> Surface:
+    """The surface that ``request`` describes, from ``folder`` if it is there, else built and written there.
+
+    Args:
+        folder: made if need be.
+        progress: called with (examples done, examples in all).
+
+    Raises:
+        UsageError: the scorer cannot answer for these examples.
+        RobenchError: the file cannot be written.
+    """
+    path = request.path(folder)
+    if path.exists():
+        try:
+            return read(path, request.key)
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            logger.warning("The surface %s is not usable (%s: %s) and is built again.", path, type(error).__name__, str(error)[:200])
+    table = _build(request, progress)
+    ids = [example.id for example in request.examples]
+    description = {"key": request.key, "made_from": request.ingredients, "counts": _counts(table, len(ids)), "ids": ids}
+    table = table.replace_schema_metadata({METADATA: json.dumps(description, sort_keys=True).encode()})
+    _write(table, path)
+    return Surface(table)
+
+
+def _build(request: SurfaceRequest, progress: Progress | None) -> pa.Table:
+    texts = [tuple(split_words(example.fields[request.attackable])) for example in request.examples]
+    if request.scorer is not None:
+        request.scorer.check(texts)
+    columns = _Columns()
+    for number, words in enumerate(texts):
+        found = {i: listed for i, word in enumerate(words[: request.max_words]) if (listed := request.substitutions.of(word, request.protocol.lookup))}
+        columns.add(number, words, found, {} if request.scorer is None else _scored(request.scorer, words, found))
+        if progress is not None:
+            progress(number + 1, len(texts))
+    return columns.table([example.id for example in request.examples])
+
+
+def _scored(scorer: Scorer, words: tuple[str, ...], found: Mapping[int, tuple[str, ...]]) -> dict[int, Ratios]:
+    """Position -> rounded ratios of its substitutes, for one text."""
+    answers = scorer.log_ratios([Request(words, position, substitutes) for position, substitutes in found.items()])
+    return {position: answer.astype(np.float64).round(_DECIMALS).astype(np.float32) for position, answer in zip(found, answers, strict=True)}
+
+
+class _Columns:
+    """Rows as they are found; words by their number in one growing vocabulary."""
+
+    def __init__(self) -> None:
+        self._example: list[int] = []
+        self._position: list[int] = []
+        self._option: list[int] = []
+        self._word: list[int] = []
+        self._ratio: list[float | None] = []
+        self._numbers: dict[str, int] = {}
+
+    def add(self, example: int, words: Sequence[str], substitutes: Mapping[int, Sequence[str]], ratios: Mapping[int, Ratios]) -> None:
+        """One example: its words, each followed by its substitutes."""
+        for position, word in enumerate(words):
+            options = (word, *substitutes.get(position, ()))
+            self._example += [example] * len(options)
+            self._position += [position] * len(options)
+            self._option += range(len(options))
+            self._word += [self._numbers.setdefault(option, len(self._numbers)) for option in options]
+            scores = ratios[position].tolist() if position in ratios else [None] * (len(options) - 1)
+            self._ratio += [None, *scores]
+
+    def table(self, ids: Sequence[str]) -> pa.Table:
+        """The rows as an Arrow table."""
+        import pyarrow as pa
+
+        def named(codes: list[int], names: Sequence[str]) -> Any:
+            return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(names, pa.string()))
+
+        return pa.table(
+            {
+                "id": named(self._example, ids),
+                "position": pa.array(self._position, pa.int32()),
+                "option": pa.array(self._option, pa.int16()),
+                "word": named(self._word, list(self._numbers)),
+                "log_ratio": pa.array(self._ratio, pa.float32()),
+            }
+        )
+
+
+def _counts(table: pa.Table, examples: int) -> dict[str, int]:
+    option = table.column("option").to_numpy()
+    return {
+        "examples": examples,
+        "words": int((option == 0).sum()),
+        "positions": int((option == 1).sum()),
+        "substitutes": int((option > 0).sum()),
+    }
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    """Write whole or not at all."""
+    import pyarrow.parquet as pq
+
+    temporary = path.with_name(f".{path.stem[:16]}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, temporary, compression="zstd")
+        temporary.replace(path)
+    except OSError as error:
+        raise RobenchError(
+            f"The surface cannot be written to {path}: {error.strerror or error}. Free some space there or name another folder with --out."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
