@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from robench.errors import RobenchError, UsageError
 from robench.protocol import Protocol, get_protocol
-from robench.results.record import Record, Sha256, read_records
+from robench.results.record import Precision, Record, Sha256, read_records
+
+_HASH = re.compile("([0-9a-f]{12})[0-9a-f]{52}")
 
 
 class Board(BaseModel):
@@ -23,7 +26,8 @@ class Board(BaseModel):
         attacks: labels of the attacks: the columns, in this order.
         defenses: labels of defenses that have a row even while they have no record; others that have records get a row as well.
         records: folder of the board's records, relative to the TOML.
-        digest, surface, encoder_sha256: pins; where one is absent, all records must agree on it.
+        digest, surface, encoder_sha256, language_model, training_precision, search_precision: pins, as records have them; where one is absent,
+            all records must agree on it (for the precision of training: those of one defense).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +46,9 @@ class Board(BaseModel):
     digest: Sha256 | None = None
     surface: Sha256 | None = None
     encoder_sha256: Sha256 | None = None
+    language_model: str | None = None
+    training_precision: Precision | None = None
+    search_precision: Precision | None = None
 
 
 @dataclass(frozen=True)
@@ -106,14 +113,20 @@ def _misfit(board: Board, protocol: Protocol, record: Record) -> str | None:
     wanted: list[tuple[str, object, object]] = [
         ("task", board.task, record.task.name),
         ("encoder", board.encoder, record.encoder.name),
-        ("test examples", board.test_name, record.task.test_name),
+        ("list of test examples", board.test_name, record.task.test_name),
         ("training pool", board.train_pool, record.task.train_pool),
         ("protocol", board.protocol, record.protocol.name),
         ("query budget", board.budget, record.search.budget),
-        ("digest of the test examples", board.digest or record.task.digest, record.task.digest),
-        ("surface", board.surface or record.surface.key, record.surface.key),
-        ("encoder files", board.encoder_sha256 or record.encoder.sha256, record.encoder.sha256),
     ]
+    pins: list[tuple[str, object, object]] = [
+        ("digest of the test examples", board.digest, record.task.digest),
+        ("surface", board.surface, record.surface.key),
+        ("language model", board.language_model, record.surface.language_model),
+        ("hash of the encoder's files", board.encoder_sha256, record.encoder.sha256),
+        ("precision of training", board.training_precision, record.victim.precision),
+        ("precision of the search", board.search_precision, record.search.precision),
+    ]
+    wanted += [pin for pin in pins if pin[1] is not None]
     for what, expected, found in wanted:
         if expected != found:
             return f"its {what} is {_short(found)}, the board's {_short(expected)}"
@@ -129,8 +142,8 @@ def _misfit(board: Board, protocol: Protocol, record: Record) -> str | None:
 def _short(value: object) -> str:
     if value is None:
         return "none"
-    text = str(value)
-    return f"{text[:12]}…" if len(text) == 64 else f"'{text}'"
+    text = _HASH.sub(r"\1…", str(value))
+    return text if _HASH.fullmatch(str(value)) else f"'{text}'"
 
 
 def _twins(records: Mapping[str, Record]) -> dict[str, str]:

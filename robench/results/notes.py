@@ -12,9 +12,9 @@ All accuracies are in % of all n examples, with the 95 % Wilson interval for the
 
 - **Clean accuracy**: classified rightly when nobody attacks.
 - **Under an attack's name**: accuracy under that attack: right without it and not fooled by it. An example that is wrong without attack counts as not robust.
-- **Worst case**: right under every attack of the table, decided example by example.
-- **Seeds**: trainings, all judged on the same examples. With several: mean ± sample standard deviation over the seeds, and the interval of the mean with
-  n = the number of examples, which is wide rather than narrow.
+- **Worst case**: right under every attack of the table, decided example by example, for each seed by itself.
+- **Seeds**: how many trainings, each judged on the same n examples. With several: their mean ± their sample standard deviation, and the interval at the
+  mean for n examples, not n times seeds. The interval is about other examples for these trainings; what another training may bring is what ± shows.
 - **`—`**: there is no record. **`error`**: at least one example ended in an error, so the cell has no number.
 - **Under attack** (every cell): accuracy under that attack with that seed. **Attack success rate**: fooled, in % of the examples that were right without
   attack. **Asked**: questions put to the victim.

@@ -24,6 +24,7 @@ SCHEMA: Final = 1
 LETTERS: Final = {Verdict.WRONG: "W", Verdict.FOOLED: "F", Verdict.HELD: "H", Verdict.HELD_PROVED: "P", Verdict.ERROR: "E"}
 """Verdict -> its letter in ``Record.outcomes``."""
 
+Precision = Literal["fp32", "bf16"]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -104,7 +105,7 @@ class VictimPart(Part):
 
     sha256: Sha256
     configuration: Sha256
-    precision: Literal["fp32", "bf16"]
+    precision: Precision
     findings: tuple[str, ...]
 
 
@@ -127,7 +128,7 @@ class SearchPart(Part):
 
     seed: NonNegativeInt
     budget: int | None = Field(ge=1)
-    precision: Literal["fp32", "bf16"]
+    precision: Precision
 
 
 class Cost(Part):

@@ -47,6 +47,8 @@ def terminal_table(attacks: Sequence[str], admitted: Admitted, width: int | None
     if width is not None and len(lines[0]) > width:
         lines = _table(rows, attacks, "rounded_outline", narrow=True)
     lines.append("Accuracy in % of all n examples [95 % Wilson interval]; under an attack's name: accuracy under that attack.")
+    if any(len(row.seeds) > 1 for row in rows):
+        lines.append("Several seeds: mean ± standard deviation over the seeds [interval at the mean for n examples, not for other trainings].")
     lines += [f"{record.defense.label} under {record.attack.label}: {admitted.reasons[name]}." for name, record in admitted.failed.items()]
     notice = synthetic_notice(records)
     lines += [notice] if notice else []

@@ -60,7 +60,8 @@ class Score:
 
     The interval is for the sampling of test examples. Seeds are judged on the same examples, so their answers are not independent, and pooling
     the counts would make the interval too narrow, by up to sqrt(seeds). It is therefore Wilson's at the mean rate with n = the number of
-    examples: right where the seeds agree example by example, too wide otherwise. How much training itself varies is said apart, by ``spread``.
+    examples: right where the seeds agree example by example, too wide otherwise. It says nothing about other trainings, and a mean over few seeds may
+    well miss what they would give on average: how much training varies is said apart, by ``spread``.
 
     Attributes:
         rates: one per seed, in [0, 1].

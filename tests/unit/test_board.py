@@ -33,7 +33,7 @@ def test_what_fits_is_admitted(make_record: MakeRecord) -> None:
     [
         ({"task": {"name": "other"}}, "its task is 'other', the board's 'toy'"),
         ({"encoder": {"name": "mini"}}, "its encoder is 'mini', the board's 'tiny'"),
-        ({"task": {"test_name": "jia"}}, "its test examples is 'jia', the board's 'frozen-1000'"),
+        ({"task": {"test_name": "jia"}}, "its list of test examples is 'jia', the board's 'frozen-1000'"),
         ({"task": {"train_pool": "cad"}}, "its training pool is 'cad', the board's 'train'"),
         ({"protocol": "subword"}, "its protocol is 'subword', the board's 'rift2021'"),
         ({"search": {"budget": 100}}, "its query budget is '100', the board's none"),
@@ -53,7 +53,7 @@ def test_what_does_not_fit_is_refused_with_the_reason(make_record: MakeRecord, o
     [
         ("digest", "task", "digest", "its digest of the test examples is bbbbbbbbbbbb…, the board's aaaaaaaaaaaa…"),
         ("surface", "surface", "key", "its surface is bbbbbbbbbbbb…, the board's aaaaaaaaaaaa…"),
-        ("encoder_sha256", "encoder", "sha256", "its encoder files is bbbbbbbbbbbb…, the board's aaaaaaaaaaaa…"),
+        ("encoder_sha256", "encoder", "sha256", "its hash of the encoder's files is bbbbbbbbbbbb…, the board's aaaaaaaaaaaa…"),
     ],
 )
 def test_pins_decide_and_without_them_records_must_agree(make_record: MakeRecord, pin: str, part: str, field: str, reason: str) -> None:
@@ -61,6 +61,24 @@ def test_pins_decide_and_without_them_records_must_agree(make_record: MakeRecord
     assert dict(admit(board(**{pin: A}), records).reasons) == {"b.json": reason}
     with pytest.raises(RobenchError, match=r"a\.json and b\.json differ in"):
         admit(board(), records)
+
+
+@pytest.mark.parametrize(
+    ("pin", "part", "field", "value", "other", "reason"),
+    [
+        ("language_model", "surface", "language_model", f"masked:{A}:fp32", "none", "its language model is 'none', the board's 'masked:aaaaaaaaaaaa…:fp32'"),
+        ("training_precision", "victim", "precision", "fp32", "bf16", "its precision of training is 'bf16', the board's 'fp32'"),
+        ("search_precision", "search", "precision", "fp32", "bf16", "its precision of the search is 'bf16', the board's 'fp32'"),
+    ],
+)
+def test_a_board_may_require_a_language_model_and_precisions(
+    make_record: MakeRecord, pin: str, part: str, field: str, value: str, other: str, reason: str
+) -> None:
+    records = {name: make_record("HF", **{part: {field: found}}) for name, found in (("a.json", value), ("b.json", other))}
+    found = admit(board(**{pin: value}), records)
+    assert list(found.records) == ["a.json"]
+    assert dict(found.reasons) == {"b.json": reason}
+    assert list(admit(board(), {"b.json": records["b.json"]}).records) == ["b.json"]
 
 
 def test_a_protocol_of_the_same_name_must_be_the_same(make_record: MakeRecord) -> None:
@@ -125,6 +143,8 @@ def test_a_board_is_read_from_toml(tmp_path: Path) -> None:
         (GOOD + "colour = 1\n", "'colour': extra inputs are not permitted"),
         (GOOD.replace('"genetic"', ""), "'attacks'"),
         (GOOD.replace('task = "toy"\n', ""), "'task': field required"),
+        (GOOD + 'search_precision = "fp16"\n', "'search_precision': input should be 'fp32' or 'bf16'"),
+        (GOOD + 'surface = "584b"\n', "'surface': string should match pattern"),
         (GOOD.replace("rift2021", "rift2022"), "Did you mean 'rift2021'"),
     ],
 )
