@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench.errors import UsageError
-from robench.tasks.base import Example
+from robench.tasks.base import Example, Splits
 
 Row = tuple[Mapping[str, str], int]
 """Raw fields and the label's index."""
@@ -154,6 +154,12 @@ class Guard:
         blocks = "".join(digest(picked[start : start + _BLOCK])[:2] for start in range(0, len(picked), _BLOCK))
         return cls(tuple(counts[label] for label in range(max(counts, default=-1) + 1)), digest(picked), blocks)
 
+    def pick(self, what: str, examples: Iterable[Example], size: int, rows: Sequence[Row], origin: str) -> list[Example]:
+        """``pick_balanced`` and ``check`` in one: ``size`` of ``examples``, or a UsageError from either; see there for the arguments."""
+        picked = pick_balanced(examples, size, len(self.rows))
+        self.check(what, picked, rows, origin)
+        return picked
+
     def check(self, what: str, picked: Sequence[Example], rows: Sequence[Row], origin: str) -> None:
         """Raise UsageError unless ``picked`` is what it was when the guard was made; the sentence says what differs.
 
@@ -182,6 +188,18 @@ class Guard:
 
 def _counts(rows: Sequence[int]) -> str:
     return " + ".join(f"{count:,}" for count in rows) or "0"
+
+
+def make_splits(train: Sequence[Example], dev: Sequence[Example], test: Sequence[Example], *, pool: str, ids: Path | None, origin: str) -> Splits:
+    """What a task hands out.
+
+    Args:
+        pool: the training pool.
+        ids: file whose list ``test`` follows; None where it was picked by the rule.
+        origin: where the data were found.
+    """
+    test_name = f"frozen-{len(test)}" if ids is None else ids.stem
+    return Splits(train=train, dev=dev, test=test, train_pool=pool, test_name=test_name, digest=digest(test), origin=origin)
 
 
 def pick_listed(path: Path, examples: Sequence[Example], names: Mapping[str, str], canonical: Callable[[str], str] = str) -> list[Example]:

@@ -10,7 +10,7 @@ from robench.errors import UsageError
 from robench.registry import TASKS
 from robench.tasks import _hub
 from robench.tasks.base import DataSource, Splits, Task
-from robench.tasks.frozen import TEST_SIZE, Guard, Row, digest, identify, make_examples, pick_balanced, pick_listed, without
+from robench.tasks.frozen import TEST_SIZE, Guard, Row, identify, make_examples, make_splits, pick_listed, without
 from robench.tasks.reading import Layout, choose_pool, find, missing
 
 HUB = "stanfordnlp/imdb"
@@ -72,23 +72,13 @@ class Imdb(Task):
         train_rows, test_rows, names, origin = _read(source)
         test_all = make_examples("imdb", test_rows)
         train_all = without(make_examples("imdb", train_rows), test_all)
-        dev = pick_balanced(train_all, DEV_SIZE, len(self.labels))
-        DEV_GUARD.check("The dev examples of imdb", dev, train_rows, origin)
+        dev = DEV_GUARD.pick("The dev examples of imdb", train_all, DEV_SIZE, train_rows, origin)
         if ids is None:
-            test = pick_balanced(test_all, TEST_SIZE, len(self.labels))
-            TEST_GUARD.check("The frozen test examples of imdb", test, test_rows, origin)
+            test = TEST_GUARD.pick("The frozen test examples of imdb", test_all, TEST_SIZE, test_rows, origin)
         else:
             by_name = dict(zip(names, identify("imdb", test_rows), strict=False))
             test = pick_listed(ids, test_all, by_name, _listed)
-        return Splits(
-            train=without(train_all, dev),
-            dev=dev,
-            test=test,
-            train_pool=pool,
-            test_name=f"frozen-{TEST_SIZE}" if ids is None else ids.stem,
-            digest=digest(test),
-            origin=origin,
-        )
+        return make_splits(without(train_all, dev), dev, test, pool=pool, ids=ids, origin=origin)
 
 
 def _listed(line: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from robench.errors import RobenchError
 from robench.registry import TASKS
 from robench.tasks.base import DataSource, Splits, Task
-from robench.tasks.frozen import TEST_SIZE, Guard, Row, digest, make_examples, pick_balanced, pick_listed, without
+from robench.tasks.frozen import TEST_SIZE, Guard, Row, make_examples, make_splits, pick_listed, without
 from robench.tasks.reading import choose_pool
 
 # Made by ``Guard.of``. Composing the reviews anew makes a new benchmark, whose records do not compare with the old one's.
@@ -51,20 +51,10 @@ class MiniReviews(Task):
         test_all = make_examples("mini-reviews", test_rows)
         dev = without(make_examples("mini-reviews", dev_rows), test_all)
         DEV_GUARD.check("The dev examples of mini-reviews", dev, dev_rows, _ORIGIN)
-        if ids is None:
-            test = pick_balanced(test_all, TEST_SIZE, len(self.labels))
-            TEST_GUARD.check("The test examples of mini-reviews", test, test_rows, _ORIGIN)
-        else:
-            test = pick_listed(ids, test_all, {})
-        return Splits(
-            train=without(make_examples("mini-reviews", _rows("train")), dev, test_all),
-            dev=dev,
-            test=test,
-            train_pool=pool,
-            test_name=f"frozen-{TEST_SIZE}" if ids is None else ids.stem,
-            digest=digest(test),
-            origin=_ORIGIN,
-        )
+        what = "The test examples of mini-reviews"
+        test = TEST_GUARD.pick(what, test_all, TEST_SIZE, test_rows, _ORIGIN) if ids is None else pick_listed(ids, test_all, {})
+        train = without(make_examples("mini-reviews", _rows("train")), dev, test_all)
+        return make_splits(train, dev, test, pool=pool, ids=ids, origin=_ORIGIN)
 
 
 def _rows(split: str) -> Iterator[Row]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from robench.errors import UsageError
 from robench.tasks import frozen
 from robench.tasks.base import Example
-from robench.tasks.frozen import Guard, Row, clean, digest, identify, make_examples, normal_form, pick_balanced, pick_listed, without
+from robench.tasks.frozen import Guard, Row, clean, digest, identify, make_examples, make_splits, normal_form, pick_balanced, pick_listed, without
 
 texts = st.text(alphabet=st.sampled_from("ab \n\t<br />\xa0é"), max_size=12)
 row_lists = st.lists(st.tuples(st.fixed_dictionaries({"text": texts}), st.integers(0, 2)), max_size=30)
@@ -141,6 +141,14 @@ def test_the_digest_sees_ids_labels_texts_and_order() -> None:
     assert len(digests) == len(changed) + 1
 
 
+def test_splits_name_their_test_examples_by_number_or_list() -> None:
+    train, dev, test = (make_examples("t", rows_of(number)) for number in (6, 4, 2))
+    splits = make_splits(train, dev, test, pool="small", ids=None, origin="here")
+    assert (splits.train, splits.dev, splits.test, splits.train_pool, splits.origin) == (train, dev, test, "small", "here")
+    assert (splits.test_name, splits.digest) == ("frozen-2", digest(test))
+    assert make_splits(train, dev, test, pool="small", ids=Path("lists/jia.txt"), origin="here").test_name == "jia"
+
+
 class TestGuard:
     rows = rows_of(300)
 
@@ -152,6 +160,15 @@ class TestGuard:
         assert guard.rows == (150, 150)
         assert len(guard.blocks) == 10  # five blocks of 20
         guard.check("They", self.pick(self.rows[::-1]), self.rows[::-1], "here")
+
+    def test_picking_and_checking_in_one(self) -> None:
+        picked = self.pick(self.rows)
+        guard, everything = Guard.of(picked, self.rows), make_examples("t", self.rows)
+        assert guard.pick("They", everything, len(picked), self.rows, "here") == picked
+        with pytest.raises(UsageError, match="They come from other data"):
+            guard.pick("They", everything, len(picked) - 2, self.rows, "here")
+        with pytest.raises(UsageError, match="balanced ones"):
+            guard.pick("They", everything, 1000, self.rows, "here")
 
     def test_a_missing_example_is_located(self) -> None:
         picked = self.pick(self.rows)
