@@ -1,6 +1,7 @@
 """The starting file of a plugin and its test: what ``robench new`` writes.
 
-Outside robench's own checkout they come as a small package that ``pip install -e`` makes known; inside it, as one file in its wing.
+The texts lie in ``robench/embedded/scaffold/``; ``$name``, ``$stem``, ``$cls``, ``$binding``, ``$wing`` and ``$kind`` in them are filled in. Outside
+robench's own checkout they come as a small package that ``pip install -e`` makes known; inside it, as one file in its wing.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ import keyword
 import re
 import tomllib
 from difflib import get_close_matches
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
 from robench.catalogue import REGISTRIES
 from robench.errors import UsageError
-from robench.scaffold_templates import PACKAGE, PLUGINS, TESTS
 
 WINGS = {"attack": "attacks", "defense": "defenses"}
 ARTICLES = {"attack": "an attack", "defense": "a defense"}
@@ -37,17 +38,17 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
     inside = _is_checkout(folder)
     _check_name(kind, name, inside)
     words = {"name": name, "stem": name.replace("-", "_"), "cls": "".join(part.capitalize() for part in name.split("-")), "wing": WINGS[kind], "kind": kind}
-    files = _files(kind, words, folder, inside)
-    for path in files:
+    texts = _texts(kind, words, folder, inside)
+    for path in texts:
         if path.exists():
             raise UsageError(f"{path} exists already and nothing is overwritten. Choose another name, or another folder with --out.")
-    for path, text in files.items():
+    for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
-    return list(files)
+    return list(texts)
 
 
-def _files(kind: str, words: dict[str, str], folder: Path, inside: bool) -> dict[Path, str]:
+def _texts(kind: str, words: dict[str, str], folder: Path, inside: bool) -> dict[Path, str]:
     stem = words["stem"]
     if inside:
         words |= {"binding": f'\n{words["cls"]} = {words["wing"].upper()}.get("{words["name"]}")\n'}  # tests reach plugins through the registry only
@@ -55,10 +56,14 @@ def _files(kind: str, words: dict[str, str], folder: Path, inside: bool) -> dict
     else:
         words |= {"binding": f"\nfrom {stem} import {words['cls']}\n"}
         plugin, test = folder / words["name"] / f"{stem}.py", folder / words["name"] / f"test_{stem}.py"
-    files = {plugin: Template(PLUGINS[kind]).substitute(words), test: Template(TESTS[kind]).substitute(words)}
+    texts = {plugin: _filled(kind, words), test: _filled(f"{kind}_test", words)}
     if not inside:
-        files[folder / words["name"] / "pyproject.toml"] = Template(PACKAGE).substitute(words)
-    return files
+        texts[folder / words["name"] / "pyproject.toml"] = _filled("pyproject", words)
+    return texts
+
+
+def _filled(template: str, words: dict[str, str]) -> str:
+    return Template((files("robench.embedded") / "scaffold" / f"{template}.txt").read_text("utf-8")).substitute(words)
 
 
 def _check_kind(kind: str) -> None:
