@@ -28,7 +28,14 @@ if TYPE_CHECKING:
     from robench.text.surface import Surface
     from robench.victims.victim import Victim
 
-SEARCH_CODE = ("robench.search", "robench.text.words", "robench.text.encoding", "robench.victims.victim", "robench.victims.classifier")
+SEARCH_CODE = (
+    "robench.search",
+    "robench.text.words",
+    "robench.text.word_table",
+    "robench.text.encoding",
+    "robench.victims.victim",
+    "robench.victims.classifier",
+)
 """Modules whose code decides a trial, given victim, surface and attack."""
 
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from robench.errors import UsageError
 from robench.search.space import SearchSpace
-from robench.text.words import Tokenizer, WordTable
+from robench.text.word_table import Tokenizer, WordTable
 
 if TYPE_CHECKING:
     from robench.search.space import Choice

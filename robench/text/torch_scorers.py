@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from robench.errors import UsageError
 from robench.text.language_model import Precision, Ratios, Request, Scorer, fingerprint, ratios
-from robench.text.words import WordTable
+from robench.text.word_table import WordTable
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,7 +16,7 @@ from robench.victims.defense import Batch
 if TYPE_CHECKING:
     from robench.tasks.base import Example
     from robench.text.encoding import FieldEncoder
-    from robench.text.words import WordTable
+    from robench.text.word_table import WordTable
 
 NO_SUBSTITUTES = 0
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from robench.errors import RobenchError
 from robench.protocol import Protocol, get_protocol
 from robench.text.encoding import FieldEncoder
-from robench.text.words import WordTable, split_words
+from robench.text.word_table import WordTable
+from robench.text.words import split_words
 from robench.victims.classifier import TextClassifier
 from robench.victims.data import pad_rows
 from robench.victims.encoders import first_line

@@ -21,7 +21,8 @@ from robench.text.encoding import FieldEncoder
 from robench.text.substitutions import load_substitutions
 from robench.text.surface_building import SurfaceRequest, load_or_build
 from robench.text.torch_scorers import MaskedScorer
-from robench.text.words import WordTable, join_words, replace_words, split_words
+from robench.text.word_table import WordTable
+from robench.text.words import join_words, replace_words, split_words
 
 DATA = data_folder()
 pytestmark = pytest.mark.skipif(DATA is None, reason="ROBENCH_DATA is not set")

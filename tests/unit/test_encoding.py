@@ -16,7 +16,8 @@ from text_cases import FAMILIES, ODD_WORDS, make_tokenizer, whole_word_tokenizer
 from robench.errors import UsageError
 from robench.search.space import SearchSpace
 from robench.text.encoding import FieldEncoder
-from robench.text.words import WordTable, join_words
+from robench.text.word_table import WordTable
+from robench.text.words import join_words
 
 LETTERS = tuple("abcdefghijklmnop")
 SOME_WORDS = st.lists(st.sampled_from((*ODD_WORDS, "good", "film", "wonderful", "Nobody", "sleep")), min_size=1, max_size=14)
