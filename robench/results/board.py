@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from robench.errors import RobenchError, UsageError
 from robench.protocol import Protocol, get_protocol
+from robench.results.comparable import Admitted, admitted, conflict
 from robench.results.record import Precision, Record, Sha256, read_records
 
 _HASH = re.compile("([0-9a-f]{12})[0-9a-f]{52}")
@@ -51,18 +51,6 @@ class Board(BaseModel):
     search_precision: Precision | None = None
 
 
-@dataclass(frozen=True)
-class Admitted:
-    """Records of a board: those that count, those that ended in errors, and those that do not belong, each by file name.
-
-    ``failed`` and ``refused`` give the reason of each.
-    """
-
-    records: Mapping[str, Record]
-    failed: Mapping[str, Record] = field(default_factory=dict)
-    reasons: Mapping[str, str] = field(default_factory=dict)
-
-
 def load_board(path: Path) -> Board:
     """The board in a TOML file; raises UsageError with one sentence where it is missing or wrong."""
     try:
@@ -99,13 +87,6 @@ def admit(board: Board, records: Mapping[str, Record]) -> Admitted:
     if disagreement := conflict(fitting):
         raise RobenchError(f"The records {disagreement}: remove the stale one, or pin the right one in the board's TOML.")
     return admitted(fitting, reasons)
-
-
-def admitted(records: Mapping[str, Record], reasons: Mapping[str, str]) -> Admitted:
-    """Part records that go together into whole ones and ones with errors; ``reasons`` says why others were refused before."""
-    failed = {name: record for name, record in records.items() if record.counts.error}
-    errors = {name: f"{record.counts.error} of {record.counts.n} examples ended in an error" for name, record in failed.items()}
-    return Admitted({name: record for name, record in records.items() if name not in failed}, failed, dict(sorted({**reasons, **errors}.items())))
 
 
 def _misfit(board: Board, protocol: Protocol, record: Record) -> str | None:
@@ -157,41 +138,6 @@ def _twins(records: Mapping[str, Record]) -> dict[str, str]:
         if len(names) > 1
         for name in names
     }
-
-
-def conflict(records: Mapping[str, Record]) -> str | None:
-    """What keeps records from standing in one table, as half a sentence; None when they compare.
-
-    They must share the examples, the surface and its language model, the encoder's files, the search's precision, each attack's options and
-    code, each defense's options, code and precision, each seed's victim, and robench's version.
-    """
-    same: list[tuple[str, Callable[[Record], object], Callable[[Record], object]]] = [
-        ("the test examples", lambda r: "", lambda r: (r.task.digest, r.ids_digest)),
-        ("the surface", lambda r: "", lambda r: r.surface.key),
-        ("the language model", lambda r: "", lambda r: r.surface.language_model),
-        ("the encoder's files", lambda r: "", lambda r: r.encoder.sha256),
-        ("the version of robench", lambda r: "", lambda r: r.software.robench),
-        ("the precision of the search", lambda r: "", lambda r: r.search.precision),
-        ("the options of attack", lambda r: r.attack.label, lambda r: (r.attack.options, r.surface.constrained)),
-        ("the code of attack", lambda r: r.attack.label, lambda r: r.attack.code_sha256),
-        ("the options of defense", lambda r: r.defense.label, lambda r: r.defense.options),
-        ("the code of defense", lambda r: r.defense.label, lambda r: r.defense.code_sha256),
-        ("the precision of training", lambda r: r.defense.label, lambda r: r.victim.precision),
-        ("the victim of", lambda r: f"{r.defense.label}, seed {r.search.seed}", lambda r: r.victim.sha256),
-    ]
-    for what, group, value in same:
-        for of, (first, *others) in _grouped(records, group).items():
-            for other in others:
-                if value(records[other]) != value(records[first]):
-                    return f"{first} and {other} differ in {f'{what} {of}'.strip()}"
-    return None
-
-
-def _grouped(records: Mapping[str, Record], key: Callable[[Record], object]) -> dict[object, list[str]]:
-    groups: dict[object, list[str]] = {}
-    for name, record in records.items():
-        groups.setdefault(key(record), []).append(name)
-    return groups
 
 
 def board_records(path: Path, board: Board) -> Admitted:

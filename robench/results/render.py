@@ -7,7 +7,7 @@ from textwrap import fill
 
 from tabulate import tabulate
 
-from robench.results.board import Admitted
+from robench.results.comparable import Admitted
 from robench.results.notes import conditions, synthetic_notice
 from robench.results.record import Record
 from robench.results.rows import Gap, Row, build_rows
