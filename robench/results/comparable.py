@@ -10,9 +10,10 @@ from robench.results.record import Record
 
 @dataclass(frozen=True)
 class Admitted:
-    """Records of a board: those that count, those that ended in errors, and those that do not belong, each by file name.
+    """Records by file name: those that count, and those that ended in errors.
 
-    ``failed`` and ``refused`` give the reason of each.
+    Attributes:
+        reasons: why each of ``failed`` and each record that was refused altogether does not count.
     """
 
     records: Mapping[str, Record]
