@@ -35,6 +35,7 @@ SEARCH_CODE = (
     "robench.text.encoding",
     "robench.victims.victim",
     "robench.victims.classifier",
+    "robench.victims.probabilities",
 )
 """Modules whose code decides a trial, given victim, surface and attack."""
 

@@ -78,8 +78,12 @@ def reset_peak_memory(device: str) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def peak_memory(device: str) -> tuple[int | None, str]:
-    """Bytes at the peak and, where they cannot be had, why not: of CUDA since ``reset_peak_memory``, else of this process or its largest child."""
+def peak_memory(device: str, *, children: bool = True) -> tuple[int | None, str]:
+    """Bytes at the peak and, where they cannot be had, why not: of CUDA since ``reset_peak_memory``, else of this process since it began.
+
+    Args:
+        children: whether a larger peak of a child that has ended counts instead, on anything but CUDA.
+    """
     if device.startswith("cuda"):
         import torch
 
@@ -89,4 +93,5 @@ def peak_memory(device: str) -> tuple[int | None, str]:
     except ImportError:
         return None, "this operating system does not report it"
     unit = 1 if sys.platform == "darwin" else 1024
-    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) * unit, ""
+    processes = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN) if children else (resource.RUSAGE_SELF,)
+    return max(resource.getrusage(process).ru_maxrss for process in processes) * unit, ""

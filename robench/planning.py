@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from robench import defaults
 from robench.cells import cell_key, trials_path
 from robench.errors import UsageError
 from robench.hub import no_pointless_retries
@@ -18,9 +19,6 @@ from robench.search.trials import TrialFile
 
 if TYPE_CHECKING:
     from robench.text.surface_building import SurfaceRequest
-
-DEFAULT_TASK = "mini-reviews"
-DEFAULT_ENCODER = "tiny"
 
 
 class EvaluationRequest(BaseModel):
@@ -51,9 +49,9 @@ class EvaluationRequest(BaseModel):
 
     defenses: tuple[str, ...]
     attacks: tuple[str, ...] = ()
-    tasks: tuple[str, ...] = (DEFAULT_TASK,)
+    tasks: tuple[str, ...] = (defaults.TASK,)
     seeds: tuple[int, ...] = (0,)
-    encoder: str = DEFAULT_ENCODER
+    encoder: str = defaults.ENCODER
     protocol: str = DEFAULT_PROTOCOL
     limit: int | None = None
     budget: int | None = None
@@ -64,11 +62,11 @@ class EvaluationRequest(BaseModel):
     hub: bool = True
     ids: Path | None = None
     train_pool: str | None = None
-    lm: str = "tiny"
+    lm: str = defaults.LM
     precision: Literal["fp32", "bf16"] = "fp32"
     retrain: bool = False
     tracker: Literal["tensorboard"] | None = None
-    out: Path = Path("runs")
+    out: Path = defaults.OUT
 
     @field_validator("limit", "budget", "workers")
     @classmethod

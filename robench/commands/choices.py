@@ -8,16 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
+from robench import defaults
 from robench.errors import UsageError
 from robench.protocol import DEFAULT_PROTOCOL
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
-
-DEFAULT_TASK = "mini-reviews"
-DEFAULT_ENCODER = "tiny"
-DEFAULT_LM = "tiny"
-DEFAULT_OUT = Path("runs")
 
 _EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -34,10 +30,22 @@ def apply(options: Iterable[Decorator]) -> Callable[[Function], Function]:
     return decorate
 
 
+defense_option = click.option("--defense", "defenses", multiple=True, required=True, metavar="NAME", help="A defense, or 'all'. Repeatable.")
+attack_option = click.option("--attack", "attacks", multiple=True, required=True, metavar="NAME", help="An attack, or 'all'. Repeatable.")
+task_option = click.option("--task", "tasks", multiple=True, default=(defaults.TASK,), show_default=True, metavar="NAME", help="A task, or 'all'. Repeatable.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
+
+
+def seed_option(purpose: str) -> Decorator:
+    """``--seed``; ``purpose`` says what is seeded."""
+    kind = click.IntRange(min=0)
+    return click.option("--seed", "seeds", multiple=True, type=kind, metavar="N", default=(0,), show_default=True, help=f"Of {purpose}. Repeatable.")
+
+
 training_options = apply(
     [
         click.option(
-            "--encoder", metavar="NAME", default=DEFAULT_ENCODER, show_default=True, help="A name of 'robench list encoders', a hub id or a local folder."
+            "--encoder", metavar="NAME", default=defaults.ENCODER, show_default=True, help="A name of 'robench list encoders', a hub id or a local folder."
         ),
         click.option(
             "--protocol", metavar="NAME", default=DEFAULT_PROTOCOL, show_default=True, help="Evaluation choices that go together; see 'robench list protocols'."
@@ -62,7 +70,7 @@ training_options = apply(
         ),
         click.option("--tracker", type=click.Choice(["tensorboard"]), help="Also log a training's curves, into curves/ of the victim's folder."),
         click.option("--retrain", is_flag=True, help="Train anew although a victim with the same configuration is there."),
-        click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_OUT, show_default=True, help="Folder for everything made."),
+        click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=defaults.OUT, show_default=True, help="Folder for everything made."),
     ]
 )
 
@@ -72,7 +80,7 @@ evaluation_options = apply(
         click.option("--budget", type=click.IntRange(min=1), metavar="N", help="Questions that an attack may ask about one example; unlimited unless given."),
         click.option("--ids", type=_EXISTING_FILE, help="Evaluate the examples of a published list instead of the frozen 1000."),
         click.option(
-            "--lm", default=DEFAULT_LM, show_default=True, metavar="SPEC", help="Language model of the constraint: masked:ID, causal:ID, file:PATH or none."
+            "--lm", default=defaults.LM, show_default=True, metavar="SPEC", help="Language model of the constraint: masked:ID, causal:ID, file:PATH or none."
         ),
         click.option(
             "--workers", type=click.IntRange(min=1), metavar="N", default=1, show_default=True, help="Processes that attack side by side, one thread each."

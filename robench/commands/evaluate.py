@@ -6,37 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robench.commands.choices import DEFAULT_TASK, apply, evaluation_options, training_options
-from robench.commands.running import make_request, prepare, print_plan, reporter
+from robench.commands.choices import attack_option, defense_option, dry_run_option, evaluation_options, seed_option, task_option, training_options
+from robench.commands.running import carry_out, reporter
 from robench.commands.shell import Session, global_flags, session_of, terminal_width
 
 if TYPE_CHECKING:
     from robench.planning import EvaluationRequest
 
-grid_options = apply(
-    [
-        click.option("--defense", "defenses", multiple=True, required=True, metavar="NAME", help="A defense, or 'all'. Repeatable."),
-        click.option("--attack", "attacks", multiple=True, required=True, metavar="NAME", help="An attack, or 'all'. Repeatable."),
-        click.option("--task", "tasks", multiple=True, default=(DEFAULT_TASK,), show_default=True, metavar="NAME", help="A task, or 'all'. Repeatable."),
-        click.option(
-            "--seed",
-            "seeds",
-            multiple=True,
-            type=click.IntRange(min=0),
-            metavar="N",
-            default=(0,),
-            show_default=True,
-            help="Of training and search. Repeatable.",
-        ),
-    ]
-)
-
 
 @click.command("evaluate", short_help="Train what is missing, attack, print the table.")
-@grid_options
+@defense_option
+@attack_option
+@task_option
+@seed_option("training and search")
 @training_options
 @evaluation_options
-@click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
+@dry_run_option
 @global_flags
 @click.pass_context
 def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
@@ -49,15 +34,7 @@ def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
     robench evaluate --defense rift --attack genetic
     robench evaluate --defense all --attack genetic --attack pwws --seed 0 --seed 1 --seed 2
     """
-    session = session_of(ctx)
-    request = make_request(values)
-    prepare(session, request)
-    from robench.evaluator import plan
-
-    if dry_run:
-        print_plan(plan(request))
-        return
-    run(request, session)
+    carry_out(session_of(ctx), values, dry_run, run)
 
 
 def run(request: EvaluationRequest, session: Session) -> None:

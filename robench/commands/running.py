@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,18 @@ QUIET_LIBRARIES = {
     "DATASETS_VERBOSITY": "error",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
+
+
+def carry_out(session: Session, values: dict[str, Any], dry_run: bool, work: Callable[[EvaluationRequest, Session], None]) -> None:
+    """Make the request and have ``work`` do it, or print what that would mean."""
+    request = make_request(values)
+    prepare(session, request)
+    if dry_run:
+        from robench.evaluator import plan
+
+        print_plan(plan(request))
+    else:
+        work(request, session)
 
 
 def make_request(values: dict[str, Any]) -> EvaluationRequest:

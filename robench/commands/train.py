@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from robench.commands.choices import DEFAULT_TASK, apply, training_options
-from robench.commands.running import make_request, prepare, print_plan, reporter
-from robench.commands.shell import global_flags, session_of
+from robench.commands.choices import defense_option, dry_run_option, seed_option, task_option, training_options
+from robench.commands.running import carry_out, reporter
+from robench.commands.shell import Session, global_flags, session_of
 
-victim_options = apply(
-    [
-        click.option("--defense", "defenses", multiple=True, required=True, metavar="NAME", help="A defense, or 'all'. Repeatable."),
-        click.option("--task", "tasks", multiple=True, default=(DEFAULT_TASK,), show_default=True, metavar="NAME", help="A task, or 'all'. Repeatable."),
-        click.option(
-            "--seed", "seeds", multiple=True, type=click.IntRange(min=0), metavar="N", default=(0,), show_default=True, help="Of training. Repeatable."
-        ),
-    ]
-)
+if TYPE_CHECKING:
+    from robench.planning import EvaluationRequest
 
 
 @click.command("train", short_help="Fine-tune victims without attacking them.")
-@victim_options
+@defense_option
+@task_option
+@seed_option("training")
 @training_options
-@click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
+@dry_run_option
 @global_flags
 @click.pass_context
 def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
@@ -33,14 +28,13 @@ def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
     \b
     robench train --defense standard --defense rift
     """
-    session = session_of(ctx)
-    request = make_request(values)
-    prepare(session, request)
-    from robench.evaluator import plan, train_only
+    carry_out(session_of(ctx), values, dry_run, run)
 
-    if dry_run:
-        print_plan(plan(request))
-        return
+
+def run(request: EvaluationRequest, session: Session) -> None:
+    """Train and print where the victims lie."""
+    from robench.evaluator import train_only
+
     with reporter(session) as listener:
         folders = train_only(request, listener)
     for folder in folders:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from robench.search.port import Candidates
 from robench.search.space import BudgetSpent, Choice, SearchSpace
+from robench.victims.probabilities import softmax
 
 Ask = Callable[[Candidates, NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]]
 """Puts rows (ids, lengths) to the pool and comes back with their logits; the engine's, it switches greenlets."""
@@ -199,9 +200,3 @@ def _merged(ids: NDArray[np.int32], starts: NDArray[np.intp], sizes: NDArray[np.
         table += [numbers.setdefault(row, len(numbers)) for row in rows[start : start + size]]
         distinct *= len(numbers)
     return np.array(table, dtype=np.intp), distinct
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Over the last axis, in fp32."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return cast("NDArray[np.float32]", powers / powers.sum(axis=-1, keepdims=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -50,6 +51,13 @@ class Splits:
     test_name: str
     digest: str
     origin: str
+
+    @cached_property
+    def training_digests(self) -> Mapping[str, str]:
+        """SHA-256 over the ids, texts and labels of ``train`` and of ``dev``, under those names; kept, because half a million examples take seconds."""
+        from robench.tasks.frozen import digest
+
+        return {"train": digest(self.train), "dev": digest(self.dev)}
 
 
 class Task(ABC):

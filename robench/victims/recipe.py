@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,7 @@ from robench.victims.encoders import EncoderInfo, find_encoder, fingerprint
 
 if TYPE_CHECKING:
     from robench.protocol import Protocol
-    from robench.tasks.base import Example, Splits, Task
+    from robench.tasks.base import Splits, Task
     from robench.text.substitutions import SubstitutionSet
 
 TRAINING_CODE = ("robench.victims", "robench.text.words", "robench.text.word_table", "robench.text.encoding", "robench.text.substitutions")
@@ -103,8 +103,7 @@ class FitRequest:
             "attackable": task.attackable,
             "max_tokens": task.max_tokens,
             "splitter": splitter_version(),
-            "train": examples_digest(splits.train),
-            "dev": examples_digest(splits.dev),
+            **splits.training_digests,
             "train_pool": splits.train_pool,
             "encoder": self.encoder_label,
             "encoder_sha256": self._fingerprint,
@@ -133,11 +132,3 @@ class FitRequest:
     def folder_name(self) -> str:
         """``<defense>-<task>-<encoder>-s<seed>-<first 8 of the key>``."""
         return f"{self.defense}-{self.task}-{self.encoder_label}-s{self.seed}-{self.key[:8]}"
-
-
-def examples_digest(examples: Sequence[Example]) -> str:
-    """SHA-256 over ids and labels in their order; an id is itself a hash of its texts."""
-    digest = hashlib.sha256()
-    for example in examples:
-        digest.update(f"{example.id}\t{example.label}\n".encode())
-    return digest.hexdigest()

@@ -20,6 +20,7 @@ from robench.text.words import split_words
 from robench.victims.classifier import TextClassifier
 from robench.victims.data import pad_rows
 from robench.victims.encoders import first_line
+from robench.victims.probabilities import softmax
 
 SCHEMA = 1
 CARD = "victim.json"
@@ -149,13 +150,6 @@ def build_reader(tokenizer: Any, protocol: Protocol, fields: Sequence[str], atta
     """How a victim reads: words -> token ids, and fields -> one row of at most ``max_tokens`` tokens."""
     table = WordTable(tokenizer, protocol.tokens)
     return table, FieldEncoder(table, fields, attackable, max_tokens, segments=protocol.pair_segments)
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities of logits ``(…, classes)``, computed in double precision."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    result: NDArray[np.float32] = (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
-    return result
 
 
 def weights_hash(files: Mapping[str, str]) -> str:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -34,3 +37,11 @@ def test_peak_memory_is_measured_in_bytes() -> None:
     assert reason == ""
     assert memory is not None
     assert 10 * 2**20 < memory < 2**40
+
+
+def test_a_childs_peak_counts_only_where_it_is_asked_for() -> None:
+    subprocess.run([sys.executable, "-c", f"b'x' * {2**20 * 64 + (peak_memory('cpu')[0] or 0)}"], check=True)
+    with_children, alone = peak_memory("cpu")[0], peak_memory("cpu", children=False)[0]
+    assert with_children is not None
+    assert alone is not None
+    assert with_children > alone + 2**20 * 32

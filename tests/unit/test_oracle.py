@@ -10,7 +10,7 @@ from fake_victims import FakeTable, FakeVictim, PieceTable, make_job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robench.search.oracle import PooledOracle, SpaceExhausted, option_classes, softmax
+from robench.search.oracle import PooledOracle, SpaceExhausted, option_classes
 from robench.search.port import Job
 from robench.search.space import BudgetSpent
 
@@ -203,7 +203,3 @@ def test_asking_in_any_portions_gives_the_same_answers(data: st.DataObject) -> N
     assert (np.concatenate(parts) == whole).all()
     assert oracle.asked == len(rows)
     assert oracle.forwarded <= oracle.classes.distinct
-
-
-def test_softmax_of_large_logits() -> None:
-    assert softmax(np.array([[1e4, 0.0], [0.0, 0.0]], dtype=np.float32)).tolist() == [[1.0, 0.0], [0.5, 0.5]]

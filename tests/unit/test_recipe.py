@@ -73,6 +73,7 @@ def test_every_ingredient_changes_the_key(encoder: Path, tmp_path: Path, monkeyp
         "option": request(encoder, "rift", options={"alpha": "0.2"}).key,
         "train": request(encoder, "rift", splits=replace(splits, train=splits.train[1:])).key,
         "label": request(encoder, "rift", splits=replace(splits, train=[replace(splits.train[0], label=1 - splits.train[0].label), *splits.train[1:]])).key,
+        "text": request(encoder, "rift", splits=replace(splits, train=[replace(splits.train[0], fields={"text": "other"}), *splits.train[1:]])).key,
         "dev": request(encoder, "rift", splits=replace(splits, dev=splits.dev[1:])).key,
         "pool": request(encoder, "rift", splits=replace(splits, train_pool="cad")).key,
         "weights": request(other_weights, "rift").key,

@@ -1,0 +1,11 @@
+"""What a run takes where nobody says otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+TASK: Final = "mini-reviews"
+ENCODER: Final = "tiny"
+LM: Final = "tiny"
+OUT: Final = Path("runs")
