@@ -6,6 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from robench.disk import sync_folder
 from robench.errors import RobenchError
 
 
@@ -23,20 +24,10 @@ def write_text(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise RobenchError(
             f"Cannot write {path}: {error.strerror or error}. Free some space or name another --out; what was finished before is kept."
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself durable where the system lets a folder be synced."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

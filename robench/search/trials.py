@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 from time import monotonic
@@ -10,6 +9,7 @@ from types import TracebackType
 
 from pydantic import ValidationError
 
+from robench.disk import lock
 from robench.errors import RobenchError
 from robench.search.attack import Trial, Verdict
 
@@ -103,23 +103,16 @@ class TrialFile:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-                self._lock(self._descriptor)
+                if not lock(self._descriptor):
+                    os.close(self._descriptor)
+                    self._descriptor = None
+                    raise RobenchError(f"Another run is writing '{self.path}'. Wait until it has ended, or choose another --out.")
                 self._end = _end_of_last_line(self._descriptor)
                 os.ftruncate(self._descriptor, self._end)
             except OSError as error:
                 raise self._failed("opened", error) from error
             self._synced_at = monotonic()
         return self._descriptor
-
-    def _lock(self, descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            self._descriptor = None
-            raise RobenchError(f"Another run is writing '{self.path}'. Wait until it has ended, or choose another --out.") from error
-        except OSError:  # a file system without locks
-            return
 
     def _sync(self) -> None:
         assert self._descriptor is not None

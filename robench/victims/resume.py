@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from robench.disk import sync_folder
 from robench.errors import RobenchError
 from robench.victims.encoders import first_line
 
@@ -47,6 +48,7 @@ class TrainingState:
             with part.open("rb+") as stream:
                 os.fsync(stream.fileno())
             part.replace(folder / FILE)
+            sync_folder(folder)
         except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError on a full disk
             part.unlink(missing_ok=True)
             raise RobenchError(

@@ -1,15 +1,10 @@
-"""Where a training run happens: Accelerate, seeds, and what a record says of the machine."""
+"""Where a training run happens: Accelerate, its processes, and seeds."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import random
-import resource
-import sys
-from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +26,9 @@ def make_accelerator(device: str, precision: str, tracker: str | None, logs: Pat
 
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError(f"There is no GPU here for --device {device}. Use --device cpu.")
-    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
-    if alone:
+    if _alone():
         AcceleratorState._reset_state(reset_partial_state=True)
-    where = {"ACCELERATE_TORCH_DEVICE": device} if alone else {}
+    where = {"ACCELERATE_TORCH_DEVICE": device} if _alone() else {}
     try:
         with patch_environment(**where):
             accelerator = Accelerator(
@@ -50,6 +44,15 @@ def make_accelerator(device: str, precision: str, tracker: str | None, logs: Pat
     return accelerator
 
 
+def is_main_process() -> bool:
+    """Whether this is the first, or the only, process of a run; known before there is an Accelerator."""
+    return _alone() or int(os.environ.get("RANK", "0")) == 0
+
+
+def _alone() -> bool:
+    return int(os.environ.get("WORLD_SIZE", "1")) == 1
+
+
 def stable_seed(*parts: str | int) -> int:
     """A seed in [0, 2^32) made of ``parts``, the same on every machine."""
     return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:4], "big")
@@ -61,20 +64,3 @@ def seed_everything(seed: int, purpose: str) -> None:
     random.seed(value)
     np.random.seed(value)
     torch.manual_seed(value)
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes: of the process on a CPU (since it began), of the allocator on a GPU."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def device_name(device: torch.device) -> str:
-    """What a record calls the device: ``"cpu"`` or the GPU's name."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def versions() -> Mapping[str, str]:
-    """Of everything that a number may depend on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in ("robench", "torch", "transformers", "accelerate", "numpy")}}

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from robench.errors import RobenchError, UsageError
+from robench.environment import peak_memory
+from robench.errors import RobenchError
 from robench.victims.batches import bucketed_batches
-from robench.victims.classifier import TextClassifier
-from robench.victims.data import EncodedExamples, SubstituteTable, encode_examples
-from robench.victims.encoders import attention_for, load_encoder, load_tokenizer
+from robench.victims.delivery import curves_folder, deliver, forget, sole_training, workshop
 from robench.victims.resume import TrainingState
-from robench.victims.runtime import device_name, make_accelerator, peak_memory, seed_everything, stable_seed, versions
+from robench.victims.runtime import seed_everything, stable_seed
 from robench.victims.scoring import Scores, score
-from robench.victims.victim import LOG, Victim, build_reader
+from robench.victims.setup import set_up
+from robench.victims.victim import Victim
 
 if TYPE_CHECKING:
-    from robench.tasks.base import Example
-    from robench.victims.defense import Batch, Defense
+    from robench.victims.defense import Batch
     from robench.victims.recipe import FitRequest
-
-
-ADAM_EPSILON = 1e-6
-"""Of AdamW, as in RIFT's release (transformers' default of its time; torch's is 1e-8)."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +60,15 @@ def train_or_load(request: FitRequest, victims_folder: Path, progress: Listener 
         The victim and whether it was trained now.
 
     Raises:
-        RobenchError: what is there is damaged; the sentence names the file.
+        RobenchError: what is there is damaged, or another run is training it; the sentence names the file.
     """
     out = victims_folder / request.folder_name
-    if retrain:
-        for folder in (out, _workshop(out), _curves(_workshop(out))):
-            shutil.rmtree(folder, ignore_errors=True)
-    if not out.exists():
-        return fit(request, out, progress), True
+    if retrain or not out.exists():
+        with sole_training(out):
+            if retrain:
+                forget(out)
+            if not out.exists():  # another run may have finished it just now
+                return _fit(request, out, progress), True
     victim = Victim.load(out, request.device)
     if victim.card.get("key") != request.key:
         raise RobenchError(f"The victim in '{out}' was trained with another configuration. Delete that folder, or use --retrain.")
@@ -86,60 +80,30 @@ def fit(request: FitRequest, out: Path, progress: Listener | None = None) -> Vic
 
     A checkpoint beside it (``<out>.training``) is replaced after every epoch; the same call after a kill goes on from there and ends with the
     same weights, bit for bit on a CPU. Seeds are derived from (seed, epoch), so no generator's state needs keeping.
+
+    Raises:
+        RobenchError: another run is training it.
     """
-    run = _Run(request, _workshop(out), progress or (lambda _: None))
+    with sole_training(out):
+        return _fit(request, out, progress)
+
+
+def _fit(request: FitRequest, out: Path, progress: Listener | None) -> Victim:
+    run = _Run(request, out, progress or (lambda _: None))
     while not run.over:
         run.train_epoch()
-    return run.deliver(out)
-
-
-def _workshop(out: Path) -> Path:
-    return out.with_name(out.name + ".training")
-
-
-def _curves(work: Path) -> Path:
-    """Where a tracker writes while a victim is trained; outside the workshop, whose checkpoint is replaced whole."""
-    return work.with_suffix(".curves")
-
-
-class _Step(nn.Module):
-    """One step's loss as a module, so that Accelerate can wrap everything that is trained (autocast, several processes) at once."""
-
-    def __init__(self, model: TextClassifier, defense: Defense) -> None:
-        super().__init__()
-        self.model = model
-        self.extras = nn.ModuleList(defense.modules())
-        self._defense = defense
-
-    def forward(self, batch: Batch) -> Tensor:
-        self._defense.before_loss(self.model, batch)
-        loss = self._defense.loss(self.model, batch)
-        penalty = self._defense.penalty(self.model, batch)
-        return loss if penalty is None else loss + penalty
+    return deliver(request, run.parts, run.state, out)
 
 
 class _Run:
-    """One training run: set up, trained epoch by epoch, delivered."""
+    """One training run: set up, then trained epoch by epoch."""
 
-    def __init__(self, request: FitRequest, work: Path, tell: Listener) -> None:
-        self.request, self.work, self.tell = request, work, tell
-        self.defense = request.build()
-        self.options = self.defense.options
-        self.accelerator = make_accelerator(request.device, request.precision, request.tracker, _curves(work))
-        self.device: torch.device = self.accelerator.device
-        seed_everything(request.seed, "weights")
-        self.tokenizer = load_tokenizer(request.info)
-        model = TextClassifier(load_encoder(request.info, attention_for(request.device, request.precision)), len(request.task_class.labels)).to(self.device)
-        self.fields = list(request.splits.train[0].fields)
-        self.train, self.dev = self._encode(model)
-        self.defense.prepare(model)
-        step = _Step(model, self.defense)
-        self.model = model
-        groups = parameter_groups(step, self.options.learning_rate, self.options.head_weight_decay)
-        optimizer = self.defense.optimizer(groups) or torch.optim.AdamW(groups, eps=ADAM_EPSILON)
-        for group in optimizer.param_groups:  # a defense may give its groups rates of their own
-            group["peak"] = group["lr"]
-        self.step, self.optimizer = self.accelerator.prepare(step, optimizer)
+    def __init__(self, request: FitRequest, out: Path, tell: Listener) -> None:
+        self.request, self.work, self.tell = request, workshop(out), tell
+        self.parts = parts = set_up(request, curves_folder(out), self._say)
+        self.accelerator, self.device = parts.accelerator, parts.device
+        self.model, self.defense, self.step, self.optimizer = parts.model, parts.defense, parts.step, parts.optimizer
+        self.options = parts.defense.options
         self.state = TrainingState(request.key)
         self._resume()
 
@@ -148,31 +112,19 @@ class _Run:
         """Whether all epochs are done or patience is out."""
         return self.state.epoch >= self.options.epochs or self.state.epoch - self.state.best_epoch >= self.options.patience
 
-    def _encode(self, model: TextClassifier) -> tuple[EncodedExamples, EncodedExamples]:
-        request, task = self.request, self.request.task_class
-        _check_window(model, task.max_tokens, request)
-        table, reader = build_reader(self.tokenizer, request.protocol, self.fields, task.attackable, task.max_tokens)
-        substitutes = SubstituteTable(table, request.substitutions, request.protocol.lookup)
-        splits, parts = request.splits, []
-        for name, examples, limit in (("train", splits.train, self.options.train_examples), ("dev", splits.dev, self.options.dev_examples)):
-            chosen = pick(examples, limit, len(task.labels))
-            self.tell(Progress(0, self.options.epochs, 0, 0, message=f"reading {len(chosen)} {name} examples"))
-            parts.append(encode_examples(chosen, reader, substitutes, task.attackable, segments=request.protocol.pair_segments))
-        return parts[0], parts[1]
+    def _say(self, message: str, epoch: int = 0) -> None:
+        self.tell(Progress(epoch, self.request.resolved.epochs, 0, 0, message=message))
 
     def _resume(self) -> None:
         state = TrainingState.load(self.work, self.request.key)
         if state is None:
             return
         self.model.load_state_dict(state.model)
-        for module, saved in zip(self._extras(), state.modules, strict=True):
+        for module, saved in zip(self.parts.extras, state.modules, strict=True):
             module.load_state_dict(saved)
         self.optimizer.load_state_dict(state.optimizer)
         self.state = state
-        self.tell(Progress(state.epoch, self.options.epochs, 0, 0, message=f"going on after epoch {state.epoch}"))
-
-    def _extras(self) -> Sequence[nn.Module]:
-        return list(self.accelerator.unwrap_model(self.step).extras)
+        self._say(f"going on after epoch {state.epoch}", state.epoch)
 
     def train_epoch(self) -> None:
         """One pass over the training examples, dev scores, checkpoint."""
@@ -182,7 +134,7 @@ class _Run:
         with self.accelerator.autocast():
             scores = score(
                 self.model,
-                self.dev,
+                self.parts.dev,
                 max(64, self.options.batch_size),
                 self.device,
                 hull=self.request.substitutions is not None,
@@ -198,7 +150,7 @@ class _Run:
             "dev_hull_accuracy": scores.hull,
             "training_seconds": round(seconds, 3),
             "dev_seconds": round(time.perf_counter() - started - seconds, 3),
-            "peak_memory_bytes": peak_memory(self.device),
+            "peak_memory_bytes": peak_memory(str(self.device), children=False)[0],
         }
         self.state.history.append(entry)
         self._checkpoint()
@@ -210,7 +162,7 @@ class _Run:
     def _steps(self, epoch: int) -> tuple[float, dict[str, float]]:
         seed_everything(self.request.seed, f"epoch {epoch}")
         rng = np.random.default_rng(stable_seed(self.request.seed, "batches", epoch))
-        labels, lengths = self.train.labels.tolist(), self.train.lengths
+        labels, lengths = self.parts.train.labels.tolist(), self.parts.train.lengths
         size = self.options.batch_size
         batches = list(self.defense.batches(labels, lengths, size, rng) or bucketed_batches(lengths, size, rng))
         self.step.train()
@@ -220,7 +172,7 @@ class _Run:
         for index, chosen in enumerate(batches):
             # In the middle of a step: neither the first nor the last one has a rate of zero.
             self._set_learning_rate((epoch + (index + 0.5) / len(batches)) / self.options.epochs)
-            loss = self._one_step(self.train.batch(chosen, self.device, substitutes=self.defense.substitutes))
+            loss = self._one_step(self.parts.train.batch(chosen, self.device, substitutes=self.defense.substitutes))
             total += loss
             for name, value in self.defense.figures.items():
                 sums[name] = sums.get(name, 0.0) + value
@@ -252,83 +204,13 @@ class _Run:
     def _checkpoint(self) -> None:
         self.state.epoch += 1
         self.state.model = self.model.state_dict()
-        self.state.modules = [module.state_dict() for module in self._extras()]
+        self.state.modules = [module.state_dict() for module in self.parts.extras]
         self.state.optimizer = self.optimizer.state_dict()
         if self.accelerator.is_main_process:
             self.state.save(self.work)
-
-    def deliver(self, out: Path) -> Victim:
-        """Save the selected epoch's victim and clear the workshop."""
-        self.model.load_state_dict(self.state.best)
-        self.defense.finish(self.model)
-        if self.request.tracker is not None:
-            self.accelerator.end_training()
-        if self.accelerator.is_main_process:
-            victim = Victim(self.model, self.tokenizer, self._card(), str(self.device))
-            draft = self.work / "victim"
-            shutil.rmtree(draft, ignore_errors=True)
-            victim.save(draft)
-            log = {"key": self.request.key, "selected_epoch": self.state.best_epoch, "epochs": self.state.history, "versions": versions()}
-            (draft / LOG).write_text(json.dumps(log, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-            if _curves(self.work).is_dir():
-                _curves(self.work).replace(draft / "curves")
-            draft.replace(out)
-            shutil.rmtree(self.work, ignore_errors=True)
-        self.accelerator.wait_for_everyone()
-        return Victim.load(out, self.request.device)
-
-    def _card(self) -> dict[str, Any]:
-        request, task = self.request, self.request.task_class
-        chosen = self.state.history[self.state.best_epoch - 1]
-        return {
-            "name": request.defense,
-            "task": request.task,
-            "labels": list(task.labels),
-            "attackable": task.attackable,
-            "fields": self.fields,
-            "max_tokens": task.max_tokens,
-            "protocol": request.protocol.name,
-            "encoder": request.encoder_label,
-            "seed": request.seed,
-            "key": request.key,
-            "ingredients": request.ingredients(),
-            "train_examples": len(self.train),
-            "dev_examples": len(self.dev),
-            "selected_epoch": self.state.best_epoch,
-            "dev_accuracy": chosen["dev_accuracy"],
-            "dev_hull_accuracy": chosen["dev_hull_accuracy"],
-            "device": device_name(self.device),
-            "versions": versions(),
-        }
-
-
-def parameter_groups(step: nn.Module, learning_rate: float, head_weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups for the optimiser: the encoder without weight decay, everything else (head, the defense's modules) with it (appendix A.1)."""
-    trained = [(name, parameter) for name, parameter in step.named_parameters() if parameter.requires_grad]
-    encoder = [parameter for name, parameter in trained if name.startswith("model.encoder.")]
-    others = [parameter for name, parameter in trained if not name.startswith("model.encoder.")]
-    return [
-        {"params": encoder, "lr": learning_rate, "weight_decay": 0.0},
-        {"params": others, "lr": learning_rate, "weight_decay": head_weight_decay},
-    ]
-
-
-def pick(examples: Sequence[Example], limit: int | None, classes: int) -> Sequence[Example]:
-    """At most ``limit`` of ``examples``, balanced over labels, those with the smallest ids: the rule that froze the 1000."""
-    if limit is None or limit >= len(examples):
-        return examples
-    from robench.tasks.frozen import pick_balanced
-
-    return pick_balanced(examples, limit, classes)
 
 
 def _finite(loss: float, epoch: int, request: FitRequest) -> float:
     if not np.isfinite(loss):
         raise RobenchError(f"Training '{request.defense}' on '{request.task}' broke down in epoch {epoch + 1}: its loss is {loss}. Lower learning_rate.")
     return loss
-
-
-def _check_window(model: TextClassifier, max_tokens: int, request: FitRequest) -> None:
-    positions = getattr(model.encoder.config, "max_position_embeddings", None)
-    if positions is not None and 0 < positions < max_tokens:
-        raise UsageError(f"Encoder '{request.encoder}' reads {positions} tokens, task '{request.task}' has {max_tokens}. Choose another encoder.")

@@ -13,10 +13,11 @@ from victim_cases import encoder_folder, planted_splits, read_json, request
 
 from robench import DEFENSES, Batch, Defense
 from robench.errors import RobenchError, UsageError
-from robench.victims import resume, training
+from robench.victims import resume, setup, training
 from robench.victims.classifier import TextClassifier
 from robench.victims.scoring import Scores
-from robench.victims.training import Progress, fit, parameter_groups, train_or_load
+from robench.victims.setup import parameter_groups
+from robench.victims.training import Progress, fit, train_or_load
 from robench.victims.victim import Victim
 
 
@@ -169,7 +170,7 @@ def test_patience_ends_a_run(encoder: Path, tmp_path: Path, monkeypatch: pytest.
 def test_a_subset_is_the_smallest_ids_of_each_label(encoder: Path, tmp_path: Path) -> None:
     victim = fit(request(encoder, options={"epochs": 1, "train_examples": 40}), tmp_path / "v")
     assert victim.card["train_examples"] == 40
-    chosen = training.pick(planted_splits().train, 40, 2)
+    chosen = setup.pick(planted_splits().train, 40, 2)
     assert sum(example.label for example in chosen) == 20
     for label in (0, 1):
         ids = sorted(example.id for example in planted_splits().train if example.label == label)
@@ -220,7 +221,7 @@ def test_a_window_larger_than_the_encoders_is_refused(tmp_path: Path, encoder: P
     config["max_position_embeddings"] = 8
     model = TextClassifier(_bert(config), 2)
     with pytest.raises(UsageError, match="reads 8 tokens, task 'planted' has 16"):
-        training._check_window(model, 16, request(small))
+        setup.check_window(model, 16, request(small))
 
 
 def _bert(config: dict[str, Any]) -> Any:
