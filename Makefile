@@ -41,7 +41,7 @@ test: install lint ## Lint, check the types, run every test (ARGS="-k registry" 
 lint: install ## Ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy robench attacks defenses tests
+	$(BIN)/mypy
 
 format: install ## Let ruff put the files in shape
 	$(BIN)/ruff check --fix .

@@ -59,9 +59,14 @@ def test_its_metadata(wheel: Path) -> None:
         info = next(name.partition("/")[0] for name in archive.namelist() if ".dist-info/" in name)
         metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
         points = archive.read(f"{info}/entry_points.txt").decode()
-        assert f"{info}/licenses/LICENSE" in archive.namelist()
-    assert (metadata["Name"], metadata["Requires-Python"], metadata["License-Expression"]) == ("robench", ">=3.11", "MIT")
+        licences = {name: archive.read(f"{info}/licenses/{name}").decode() for name in metadata.get_all("License-File", [])}
+    assert (metadata["Name"], metadata["Requires-Python"]) == ("robench", ">=3.11")
     assert points.split() == ["[console_scripts]", "robench", "=", "robench.cli:main"]
+    # Who reads the metadata alone is not to take the embedded weights for MIT's.
+    assert metadata["License-Expression"] == "MIT AND LicenseRef-imdb-research-use"
+    assert set(licences) == {"LICENSE", "robench/embedded/tiny/LICENSE"}
+    assert "MIT License" in licences["LICENSE"]
+    assert "non-commercial" in licences["robench/embedded/tiny/LICENSE"]
 
 
 def test_the_installed_wheel_works_far_from_the_checkout(wheel: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import robench
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.pretraining.export import model_card
+from scripts.pretraining.card import LICENCE, model_card
 from scripts.pretraining.text import CONTRACTIONS, treebank_words
 
 TINY = Path(robench.__file__).parent / "embedded" / "tiny"
@@ -61,7 +61,7 @@ def predictions(model: Any, ids: list[int], mask: int) -> list[int]:
 
 def test_files_are_few_and_small() -> None:
     names = {file.name for file in TINY.iterdir()}
-    assert names == {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training.json", "vocab.txt"}
+    assert names == {"LICENSE", "README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training.json", "vocab.txt"}
     assert (TINY / "model.safetensors").stat().st_size <= 10e6
 
 
@@ -125,6 +125,7 @@ def test_model_card_says_what_training_json_says(training: Any, tokenizer: Any) 
     assert training["model"]["bytes"] == (TINY / "model.safetensors").stat().st_size
     assert training["model"]["vocabulary"] == len(tokenizer)
     assert "non-commercial" in card
+    assert (TINY / "LICENSE").read_text(encoding="utf-8") == LICENCE
     assert "/tmp" not in card
 
 
