@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import robench
 from robench.environment import describe_device, peak_memory, reset_peak_memory, versions
 from robench.errors import RobenchError
-from robench.results.record import LETTERS, Record, count, digest_of_ids, read_record, record_file_name, write_record
+from robench.results.names import cell_name
+from robench.results.record import LETTERS, Record, count, digest_of_ids, read_record, write_record
 from robench.search.attack import Trial, Verdict
 from robench.search.trials import TrialFile
 from robench.sources import source_sha256
@@ -81,9 +82,9 @@ def cell_key(request: EvaluationRequest, fit_key: str, victim_sha256: str, seed:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
-def trials_path(out: Path, cell: str) -> Path:
-    """Where the trials of a cell are kept."""
-    return out / "trials" / f"{cell[:16]}.jsonl"
+def trials_path(out: Path, name: str) -> Path:
+    """Where the trials of the cell called ``name`` are kept."""
+    return out / "trials" / f"{name}.jsonl"
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ class CellRun:
 
     def run(self, report: Reporter) -> Record:
         """Attack what has no trial yet and return the record, which stands in the records folder afterwards."""
-        file = TrialFile(trials_path(self.request.out, self.key))
+        fit = self.chosen.fit
+        file = TrialFile(trials_path(self.request.out, cell_name(self.inputs.name, fit.defense, self.attack.name, fit.seed, self.key)))
         examples = self.inputs.examples
         known = {trial.id: trial for trial in file.read()}
         # An error may have had a passing cause (memory), so it is tried again; the later line counts.
@@ -166,8 +168,8 @@ class CellRun:
 
     def _record(self, trials: Sequence[Trial], fresh: bool) -> Record:
         """Write the record, unless nothing was attacked and the one that is there says the same: its date and its cost are the true ones."""
-        path = self.request.out / "records" / record_file_name(self.key, self.inputs.limit)
         record = self._made(trials, fresh)
+        path = self.request.out / "records" / record.file_name
         if not fresh and path.exists():
             known = read_record(path)
             if known.model_copy(update={"cost": record.cost, "software": record.software, "created": record.created}) == record:

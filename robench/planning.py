@@ -15,6 +15,7 @@ from robench.hub import no_pointless_retries
 from robench.inputs import ChosenAttack, ChosenVictim, TaskInputs, gather
 from robench.protocol import DEFAULT_PROTOCOL
 from robench.reporting import Silent
+from robench.results.names import cell_name
 from robench.search.trials import TrialFile
 
 if TYPE_CHECKING:
@@ -154,8 +155,9 @@ def _cell(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim, at
         surface = "reuse" if wanted.path(request.out / "surfaces").exists() else "build"
         if there:
             key = cell_key(request, chosen.fit.key, read_card(folder)["sha256"], chosen.fit.seed, attack, wanted.ingredients)
+            name = cell_name(task.name, chosen.fit.defense, attack.name, chosen.fit.seed, key)
             ids = {example.id for example in task.examples}
-            done = len(ids & TrialFile(trials_path(request.out, key)).ids_done(errors=False))
+            done = len(ids & TrialFile(trials_path(request.out, name)).ids_done(errors=False))
     return Cell(
         task=task.name,
         defense=chosen.label,

@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Non
 from robench.errors import RobenchError
 from robench.protocol import Protocol
 from robench.results.atomic import write_text
+from robench.results.names import cell_name, record_file_name
 from robench.search.attack import Verdict
 
 SCHEMA: Final = 1
@@ -210,13 +211,8 @@ class Record(Part):
 
     @property
     def file_name(self) -> str:
-        """Its name in a records folder: a limited run never takes the place of a whole one."""
-        return record_file_name(self.cell, self.limit)
-
-
-def record_file_name(cell: str, limit: int | None) -> str:
-    """File name of the record of ``cell``."""
-    return f"{cell[:16]}.json" if limit is None else f"{cell[:16]}-limit-{limit}.json"
+        """Its name in a records folder."""
+        return record_file_name(cell_name(self.task.name, self.defense.name, self.attack.name, self.search.seed, self.cell), self.limit)
 
 
 def write_record(path: Path, record: Record) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from robench.results.board import board_records, load_board
+from robench.results.board import board_records, load_board, records_folder
 from robench.results.leaderboard import check
+from robench.results.record import read_records
 
 BOARDS = sorted((Path(__file__).parents[2] / "leaderboards").glob("*.toml"))
 
@@ -19,6 +20,12 @@ def test_there_is_a_board() -> None:
 @pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
 def test_a_committed_table_agrees_with_its_records(path: Path) -> None:
     assert check(path) == [], f"{path.name}: run 'robench leaderboard' and commit the result"
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
+def test_every_committed_record_has_the_name_that_a_run_gives_it(path: Path) -> None:
+    found = read_records(records_folder(path, load_board(path)))
+    assert list(found) == [record.file_name for record in found.values()]
 
 
 @pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)

@@ -50,6 +50,10 @@ def test_a_finished_evaluation(unbroken: tuple[EvaluationRequest, list[Record]])
     request, records = unbroken
     assert [record.attack.name for record in records] == ["genetic", "pwws"]
     assert list(read_records(request.out / "records").values()) == sorted(records, key=lambda record: record.file_name)
+    # One name for a cell's trials and its record, and what they hold can be read in it.
+    stems = {Path(record.file_name).stem for record in records}
+    assert {path.stem for path in (request.out / "trials").iterdir()} == stems
+    assert {stem.rpartition("-")[0] for stem in stems} == {"toy-rift-genetic-s0", "toy-rift-pwws-s0"}
     genetic, pwws = records
     assert genetic.surface.constrained
     assert not pwws.surface.constrained

@@ -64,4 +64,4 @@ def test_the_running_figure_counts_over_all_examples() -> None:
 
 
 def test_where_trials_lie() -> None:
-    assert trials_path(Path("runs"), "ab" * 32) == Path("runs/trials") / ("ab" * 8 + ".jsonl")
+    assert trials_path(Path("runs"), "toy-rift-pwws-s0-01234567") == Path("runs/trials/toy-rift-pwws-s0-01234567.jsonl")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from robench.errors import RobenchError
 from robench.results import record as module
-from robench.results.record import LETTERS, SCHEMA, Counts, Record, count, digest_of_ids, migrate, read_record, read_records, record_file_name, write_record
+from robench.results.record import LETTERS, SCHEMA, Counts, Record, count, digest_of_ids, migrate, read_record, read_records, write_record
 from robench.search.attack import Verdict
 
 MakeRecord = Callable[..., Record]
@@ -121,7 +121,12 @@ def test_a_limited_record_never_takes_the_place_of_a_whole_one(make_record: Make
     whole, limited = make_record("WFHP"), make_record("WFHP", limit=4, examples=10)
     assert whole.cell == limited.cell
     assert whole.file_name != limited.file_name
-    assert limited.file_name == record_file_name(limited.cell, 4)
+    assert limited.file_name == whole.file_name.removesuffix(".json") + "-limit-4.json"
+
+
+def test_a_file_name_says_what_is_in_it(make_record: MakeRecord) -> None:
+    record = make_record("WFHP", defense="rift", label="rift(alpha=0.5)", attack="pwws", seed=3)
+    assert record.file_name == f"toy-rift-pwws-s3-{record.cell[:8]}.json"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"schema": "1"}', '{"schema": true}', "{}", "\x00\xff"])
