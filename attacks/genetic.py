@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
+from robench.search.moves import expand, margins_of
 
 Genes = NDArray[np.int16]
 """``(members, positions)``: which option each member has at each substitutable position."""
@@ -107,16 +108,3 @@ def perturb(genes: Genes, space: SearchSpace, oracle: Oracle, label: int, rng: n
     taken = genes.copy()
     taken[np.arange(len(genes)), places] = best
     return Generation(taken, table.min(axis=1), logits.shape[1])
-
-
-def expand(genes: Genes, space: SearchSpace) -> NDArray[np.int16]:
-    """Choices over all words, ``(members, words)``."""
-    choices = np.zeros((len(genes), len(space.words)), dtype=np.int16)
-    choices[:, space.positions] = genes
-    return choices
-
-
-def margins_of(logits: NDArray[np.float32], label: int) -> NDArray[np.float32]:
-    """``(batch, classes)`` -> ``(batch,)``: the label's logit less the best other one."""
-    others = np.delete(logits, label, axis=1)
-    return np.asarray(logits[:, label] - others.max(axis=1))

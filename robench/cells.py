@@ -37,6 +37,7 @@ SEARCH_CODE = (
     "robench.victims.victim",
     "robench.victims.classifier",
     "robench.victims.probabilities",
+    "robench.victims.convex_hull",
 )
 """Modules whose code decides a trial, given victim, surface and attack."""
 

@@ -26,6 +26,7 @@ from robench.search.judge import Ruling, clean_predictions, rule
 from robench.search.oracle import PooledOracle, SpaceExhausted
 from robench.search.port import Candidates, Job, SearchVictim
 from robench.search.space import BudgetSpent
+from robench.search.whitebox import OpenOracle, check_access
 
 __all__ = ["Engine", "Job", "run", "stream"]
 
@@ -110,6 +111,7 @@ class Engine:
     def __init__(
         self, victim: SearchVictim, attack: Attack, attack_name: str, seed: int, budget: int | None, *, shapes: Shapes | None = None, most_live: int = 256
     ) -> None:
+        check_access(attack, attack_name, victim)
         self._victim, self._attack, self._name = victim, attack, attack_name
         self._seed, self._budget, self._most_live = seed, budget, most_live
         self._pool = Pool(victim, shapes or Shapes.of(victim))
@@ -212,7 +214,8 @@ class Engine:
         aligned = self._victim.table.mode == "word"
         candidates = fields.candidates(job.words, job.space)
         ask = partial(self._ask, search)
-        return PooledOracle(job.space, candidates, job.example.label, ask, self._budget, aligned=aligned, longest=fields.max_tokens)
+        kind = partial(OpenOracle, self._victim) if self._attack.access == "gradients" else PooledOracle
+        return kind(job.space, candidates, job.example.label, ask, self._budget, aligned=aligned, longest=fields.max_tokens)
 
     def _ask(self, search: _Search, candidates: Candidates, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
         """Called in a search's greenlet: park it until the pool has its answers."""

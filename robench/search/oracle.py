@@ -101,6 +101,15 @@ class PooledOracle:
         keys = [key + position.to_bytes(4, "little") for position in positions.tolist()]
         return softmax(self._answer(self._outside, keys, lambda fresh: self._candidates.encode_without(choice, positions[fresh])))
 
+    def charge(self, rows: int) -> None:
+        """Count rows that do not go through the pool; raises BudgetSpent where they are more than the budget leaves."""
+        if self._over is None and self._budget is not None and self.asked + rows > self._budget:
+            self._over = BudgetSpent(f"{rows} more rows after {self.asked} would exceed the budget of {self._budget}")
+        if self._over is not None:
+            raise self._over
+        self.asked += rows
+        self.forwarded += rows
+
     def close(self) -> None:
         """Let the answers go now, not when the garbage collector finds them (an exception that was raised here leads back here)."""
         self._inside, self._outside = Memory(), Memory()

@@ -26,6 +26,7 @@ from robench.registry import ATTACKS
 from robench.search.attack import Trial, Verdict
 from robench.search.engine import BATCH, Engine
 from robench.search.port import Job, SearchVictim
+from robench.search.whitebox import check_access
 
 GRACE_SECONDS = 5.0
 """How long a worker may take to end before it is killed."""
@@ -237,7 +238,8 @@ def _prepare(plan: Plan) -> tuple[SearchVictim, Any, str, int, int | None]:
     victim = plan.load(plan.victim, plan.device)
     if "torch" in sys.modules:  # two workers of one thread beat one of two; a victim without torch shall not pay for its import
         sys.modules["torch"].set_num_threads(1)
-    return victim, attack(options), plan.attack, plan.seed, plan.budget
+    check_access(search := attack(options), plan.attack, victim)
+    return victim, search, plan.attack, plan.seed, plan.budget
 
 
 def _more(line: Connection) -> list[Job] | None:

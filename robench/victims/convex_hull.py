@@ -22,6 +22,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from robench.search.whitebox import HullQuestion
     from robench.victims.classifier import TextClassifier
     from robench.victims.defense import Batch
 
@@ -162,6 +166,29 @@ def _ascend(
             (hat.grad,) = torch.autograd.grad(entropy_weight * entropy(logs, layout.allowed) - gain, [hat])
             optimiser.step()
     return log_softmax(hat.detach().masked_fill(~layout.allowed, -torch.inf), -1).exp()
+
+
+def answer(model: TextClassifier, question: HullQuestion, device: str, *, segments: bool) -> NDArray[np.float32]:
+    """The worst mixture of one text, from the true label: ``(tokens, slots)``, fp32.
+
+    Args:
+        segments: whether the encoder gets token types.
+    """
+    from robench.victims.defense import Batch
+
+    ids = torch.as_tensor(question.ids, dtype=torch.long, device=device)[None]
+    batch = Batch(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        token_type_ids=torch.as_tensor(question.types, dtype=torch.long, device=device)[None] if segments else None,
+        labels=torch.tensor([question.label], device=device),
+        substitute_ids=torch.as_tensor(question.slots, dtype=torch.long, device=device)[None],
+        substitute_mask=torch.as_tensor(question.allowed, device=device)[None],
+    )
+    generator = torch.Generator(device).manual_seed(question.seed)
+    weights = maximise(model, batch, steps=question.steps, learning_rate=question.learning_rate, labels=True, generator=generator)
+    result: NDArray[np.float32] = weights[0].cpu().numpy()
+    return result
 
 
 def entropy(logs: Tensor, allowed: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -18,9 +18,13 @@ from robench.text.encoding import FieldEncoder
 from robench.text.word_table import WordTable
 from robench.text.words import split_words
 from robench.victims.classifier import TextClassifier
+from robench.victims.convex_hull import answer
 from robench.victims.data import pad_rows
 from robench.victims.encoders import first_line
 from robench.victims.probabilities import softmax
+
+if TYPE_CHECKING:
+    from robench.search.whitebox import HullQuestion
 
 SCHEMA = 1
 CARD = "victim.json"
@@ -99,6 +103,10 @@ class Victim:
         rows = [self.encoder_fields.row({name: split_words(text) for name, text in fields.items()}) for fields in texts]
         ids, types = pad_rows([row.ids for row in rows], self.table.pad_id), pad_rows([row.types for row in rows], 0)
         return softmax(self._ask(ids, np.asarray([len(row.ids) for row in rows]), types, "fp32"))
+
+    def hull(self, question: HullQuestion) -> NDArray[np.float32]:
+        """See ``robench.search.whitebox.WhiteBoxVictim``: ``(tokens, slots)``, in fp32."""
+        return answer(self.model, question, self.device, segments=self.protocol.pair_segments)
 
     def predict(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.intp]:
         """Index of the likeliest label of each text, ``(texts,)``."""
