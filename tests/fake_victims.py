@@ -1,151 +1,30 @@
-"""Small victims for the search wing's tests: numpy only, exact arithmetic, importable by worker processes (pytest puts tests/ on the path)."""
+"""The small victims of ``robench.testing`` and some that harm, importable by worker processes (pytest puts tests/ on the path)."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.search.port import Job
-from robench.search.space import SearchSpace
-from robench.tasks.base import Example
+from robench.testing.victims import PAD, FakeFields, FakeTable, FakeVictim, PieceTable, linear_jobs, load_linear, make_job
 
-PAD, UNKNOWN, FIRST, LAST = range(4)
-
-
-class FakeTable:
-    """One token a word; words it does not know are the unknown token."""
-
-    mode = "word"
-    pad_id = PAD
-
-    def __init__(self, words: Sequence[str]) -> None:
-        self.numbers = {word: 4 + number for number, word in enumerate(sorted(set(words)))}
-
-    def ids(self, word: str) -> tuple[int, ...]:
-        return (self.numbers.get(word, UNKNOWN),)
-
-
-class PieceTable(FakeTable):
-    """A word is as many tokens as it has letters."""
-
-    mode = "subword"
-
-    def __init__(self) -> None:
-        super().__init__("abcdefghijklmnopqrstuvwxyz0123456789-")
-
-    def ids(self, word: str) -> tuple[int, ...]:
-        return tuple(self.numbers.get(letter, UNKNOWN) for letter in word)
-
-
-class FakeCandidates:
-    """Encodes row by row: slow and plain."""
-
-    def __init__(self, fields: FakeFields, words: Mapping[str, Sequence[str]], space: SearchSpace) -> None:
-        self._fields, self._words, self._space = fields, words, space
-
-    def encode(self, choices: NDArray[np.int16]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        return pad([self._fields.ids({**self._words, self._fields.attackable: self._space.text(choice)}) for choice in choices])
-
-    def encode_without(self, choice: NDArray[np.int16], positions: NDArray[np.intp]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        rows = []
-        for position in positions.tolist():
-            words = [*self._space.text(choice)]
-            words[position] = "<removed>"
-            rows.append(self._fields.ids({**self._words, self._fields.attackable: words}))
-        return pad(rows)
-
-    def types(self, length: int) -> NDArray[np.int8]:
-        return np.zeros(length, dtype=np.int8)
-
-
-class FakeFields:
-    """``first`` words ``last``, field after field, cut at ``max_tokens``."""
-
-    def __init__(self, table: FakeTable, attackable: str, max_tokens: int) -> None:
-        self.table, self.attackable, self.max_tokens = table, attackable, max_tokens
-
-    def candidates(self, fields: Mapping[str, Sequence[str]], space: SearchSpace) -> FakeCandidates:
-        return FakeCandidates(self, fields, space)
-
-    def ids(self, fields: Mapping[str, Sequence[str]]) -> list[int]:
-        body = [number for words in fields.values() for word in words for number in self.table.ids(word)]
-        return [FIRST, *body[: self.max_tokens - 2], LAST]
-
-
-class FakeVictim:
-    """Logits are sums of each token's weights (whole numbers, so exact in any order) plus a bias.
-
-    Args:
-        weights: word -> logits it adds.
-        words: further words of the vocabulary, of weight zero.
-        twist: changes the logits ``(batch, classes)`` given ids: for victims that are no sums.
-    """
-
-    def __init__(
-        self,
-        weights: Mapping[str, Sequence[float]],
-        words: Sequence[str] = (),
-        bias: Sequence[float] = (0, 0),
-        max_tokens: int = 300,
-        attackable: str = "text",
-        twist: Callable[[NDArray[np.int32], NDArray[np.float32]], NDArray[np.float32]] | None = None,
-        table: FakeTable | None = None,
-    ) -> None:
-        self.device, self.attackable, self.twist = "cpu", attackable, twist
-        self.table = table or FakeTable([*weights, *words])
-        self.encoder_fields = FakeFields(self.table, attackable, max_tokens)
-        self.bias = np.array(bias, dtype=np.float32)
-        self.weights = np.zeros((len(self.table.numbers) + 4, len(bias)), dtype=np.float32)
-        for word, values in weights.items():
-            self.weights[self.table.numbers[word]] = values
-        self.forwards: list[tuple[int, int]] = []
-        self.rows: set[bytes] = set()
-
-    def logits(self, ids: NDArray[np.int32], lengths: NDArray[np.int32], types: NDArray[np.int8] | None = None) -> NDArray[np.float32]:
-        assert types is None or types.shape == ids.shape
-        assert (lengths <= ids.shape[1]).all()
-        self.forwards.append(ids.shape)
-        inside = np.arange(ids.shape[1]) < np.asarray(lengths)[:, None]
-        assert (ids[~inside] == PAD).all()
-        logits: NDArray[np.float32] = (self.weights[ids] * inside[:, :, None]).sum(axis=1) + self.bias
-        return logits if self.twist is None else np.asarray(self.twist(ids, logits), dtype=np.float32)
-
-    def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
-        ids, lengths = pad([self.encoder_fields.ids({name: text.split() for name, text in fields.items()}) for fields in texts])
-        powers = np.exp(self.logits(ids, lengths).astype(np.float64))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
-def pad(rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Rows of different lengths as one array and their lengths."""
-    lengths = np.array([len(row) for row in rows], dtype=np.int32)
-    ids = np.full((len(rows), int(lengths.max(initial=1))), PAD, dtype=np.int32)
-    for row, numbers in zip(ids, rows, strict=True):
-        row[: len(numbers)] = numbers
-    return ids, lengths
-
-
-def make_job(text: str, substitutes: Mapping[str, Sequence[str]], label: int = 0, number: int = 0, visible: int | None = None, **context: str) -> Job:
-    """A job whose words are those between blanks; ``context`` are fields before the attackable one, ``text``."""
-    words = tuple(text.split())
-    seen = len(words) if visible is None else min(visible, len(words))
-    options = tuple((word, *(substitutes.get(word, ()) if position < seen else ())) for position, word in enumerate(words))
-    fields = {**context, "text": text}
-    example = Example(id=f"fake/{number:04d}", fields=fields, label=label)
-    return Job(example, {name: value.split() for name, value in fields.items()}, SearchSpace(words, options, seen))
-
-
-def load_linear(folder: Path = Path(), device: str = "cpu") -> FakeVictim:
-    """What workers load in tests: the victim of ``linear_jobs``."""
-    words = [f"w{number}{variant}" for number in range(40) for variant in ("", "a", "b", "c")]
-    rng = np.random.default_rng(7)
-    weights = {word: [0.0, float(rng.integers(-3, 3))] for word in words}
-    return FakeVictim(weights, bias=(4.0, 0.0))
+__all__ = [
+    "PAD",
+    "Closed",
+    "FakeFields",
+    "FakeTable",
+    "FakeVictim",
+    "PieceTable",
+    "linear_jobs",
+    "load_closed",
+    "load_lethal",
+    "load_linear",
+    "load_nothing",
+    "make_job",
+]
 
 
 def load_lethal(folder: Path, device: str) -> FakeVictim:
@@ -166,14 +45,16 @@ def load_lethal(folder: Path, device: str) -> FakeVictim:
     return victim
 
 
+class Closed(FakeVictim):
+    """A victim that gives no gradients."""
+
+    hull = None  # type: ignore[assignment]
+
+
+def load_closed(folder: Path, device: str) -> FakeVictim:
+    return Closed({})
+
+
 def load_nothing(folder: Path, device: str) -> FakeVictim:
     """A victim that cannot be loaded."""
     raise OSError("no such weights")
-
-
-def linear_jobs(count: int, words: int = 12, seed: int = 3) -> list[Job]:
-    """Texts of the words of ``load_linear``'s victim (never w39), each word with three substitutes."""
-    rng = np.random.default_rng(seed)
-    substitutes = {f"w{number}": [f"w{number}{variant}" for variant in "abc"] for number in range(39)}
-    texts = [" ".join(f"w{number}" for number in rng.integers(0, 39, size=int(rng.integers(1, words + 1)))) for _ in range(count)]
-    return [make_job(text, substitutes, number=number) for number, text in enumerate(texts)]

@@ -1,0 +1,241 @@
+"""What every attack owes, whatever its method, asked against victims whose weakness is known."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench.registry import ATTACKS
+from robench.search.attack import Attack, Verdict
+from robench.search.batching import Shapes
+from robench.search.port import Job
+from robench.search.workers import Plan, run_workers
+from robench.testing.spaces import check_against_the_truth
+from robench.testing.subject import Subject, fooled
+from robench.testing.victims import UNKNOWN, FakeVictim, linear_jobs, load_linear, make_job
+
+WORDS = [f"w{number}" for number in range(30)]
+SUBSTITUTES = {word: [f"{word}a", f"{word}b"] for word in WORDS}
+VOCABULARY = [*WORDS, *(substitute for pair in SUBSTITUTES.values() for substitute in pair), "trigger"]
+HELD = {Verdict.HELD, Verdict.HELD_PROVED}
+BUDGET = 600
+"""Questions an example in checks that compare runs, to keep them short."""
+
+
+def check_attack(attack: str | type[Attack], *, options: Mapping[str, Any] | None = None, **claims: Any) -> None:
+    """Put every check to an attack, a registered name or class; takes seconds to a minute.
+
+    Args:
+        options: of the attack, by name, for one whose defaults look too long for a test.
+        claims: ``least_found``, ``scale_free``, ``evolves``, see ``Subject``.
+
+    Raises:
+        AssertionError: a check failed; the sentence says what the attack did.
+    """
+    subject = Subject.of(attack, options=dict(options or {}), **claims)
+    for check in ATTACK_CHECKS.values():
+        check(subject)
+
+
+def scaled(factor: float) -> Callable[[NDArray[np.int32], NDArray[np.float32]], NDArray[np.float32]]:
+    """A ``FakeVictim.twist`` that multiplies logits."""
+    return lambda ids, logits: logits * np.float32(factor)
+
+
+def check_description(subject: Subject) -> None:
+    """It says what it is, where it comes from and what it needs."""
+    cls = subject.cls
+    subject.require(len(cls.paper) > 20, "'paper' is no citation; a baseline says 'none: …'")
+    subject.require(bool(cls.__doc__), "it has no docstring")
+    subject.require(cls.access in ("probabilities", "labels", "gradients"), f"its access is {cls.access!r}")
+    subject.require(all(deviation.endswith(".") for deviation in cls.deviations), "each of its deviations must be a sentence")
+    undescribed = [name for name, option in cls.Options.model_fields.items() if not option.description]
+    subject.require(not undescribed, f"options without a description: {', '.join(undescribed)}")
+    cls.Options()
+
+
+def trigger_jobs(count: int, words: int = 20, **others: Any) -> list[Job]:
+    """Texts in which exactly one word, at any place, can become the trigger."""
+    rng = random.Random(1)
+    texts = [rng.sample(WORDS, words) for _ in range(count)]
+    return [make_job(" ".join(text), SUBSTITUTES | {rng.choice(text): ["trigger"]}, number=number, **others) for number, text in enumerate(texts)]
+
+
+def check_planted_triggers(subject: Subject) -> None:
+    """A single word that fools is found wherever it stands, among two and three classes, whatever the scale of the logits."""
+    for bias, weights, factor in (((4, 0), [0, 9], 1), ((4, 0, 0), [0, 0, 9], 1), ((0, 4), [9, 0], 1), ((4, 0), [0, 9], 0.1), ((4, 0), [0, 9], 10)):
+        victim = FakeVictim({"trigger": weights}, words=VOCABULARY, bias=bias, twist=scaled(factor))
+        trials = subject.trials(victim, trigger_jobs(12, label=int(np.argmax(bias))))
+        found = len(fooled(trials))
+        said = f"{found} of {len(trials)} planted trigger words were found ({len(bias)} classes, logits times {factor})"
+        subject.require(found >= subject.least_found * len(trials), f"{said}, at least {subject.least_found:.0%} must be")
+        for trial in trials.values():
+            changed = {change.substitute for change in trial.changes}
+            subject.require(trial.verdict != Verdict.FOOLED or "trigger" in changed, f"a success without the trigger, by {sorted(changed)}")
+
+
+def check_a_deaf_victim(subject: Subject) -> None:
+    """A victim that ignores the attackable words is never fooled, and nothing is claimed about it."""
+    victim = FakeVictim({"yes": [9, 0], "no": [0, 9]}, words=VOCABULARY)
+    texts = [" ".join(random.Random(number).choices(WORDS, k=number)) for number in range(8)]
+    jobs = [make_job(text, SUBSTITUTES, label=number % 2, number=number, premise=("yes", "no")[number % 2]) for number, text in enumerate(texts)]
+    for trial in subject.trials(victim, jobs, budget=BUDGET * 4).values():
+        subject.require(trial.verdict in HELD and not trial.changes, f"it claims to have fooled a victim that reads nothing of the attackable words: {trial}")
+
+
+def check_surface(subject: Subject) -> None:
+    """Only words of the attackable field change, inside the window, into their substitutes, and what is returned fools."""
+    victim = FakeVictim({f"{word}b": [0, 2] for word in WORDS}, words=[*VOCABULARY, "premise"], bias=(5, 0), max_tokens=14)
+    jobs = [
+        make_job(" ".join(random.Random(number).choices(WORDS, k=30)), SUBSTITUTES, number=number, visible=10, premise="premise premise")
+        for number in range(12)
+    ]
+    trials = subject.trials(victim, jobs)
+    if subject.least_found == 1:
+        subject.require(bool(fooled(trials)), "it fooled nobody although three substitutes of ten are enough")
+    for job in jobs:
+        trial = trials[job.example.id]
+        subject.require(trial.problem is None, f"the core did not believe it: {trial.problem}")
+        words = list(job.space.words)
+        for change in trial.changes:
+            inside = change.position < 10 and change.original == words[change.position] and change.substitute in SUBSTITUTES[change.original]
+            subject.require(inside, f"a change outside the surface or the window: {change}")
+            words[change.position] = change.substitute
+        if trial.verdict == Verdict.FOOLED:
+            answer = victim.probs_of_texts([{**job.example.fields, "text": " ".join(words)}])
+            subject.require(int(answer.argmax()) != job.example.label, "the victim is right on the text that the trial tells of")
+
+
+def check_budget(subject: Subject) -> None:
+    """No more is asked than the budget, and more budget never fools fewer."""
+    results = []
+    for budget in (1, 40, BUDGET, 4 * BUDGET):
+        trials = subject.trials(load_linear(), linear_jobs(20), budget=budget)
+        subject.require(all(trial.asked <= budget for trial in trials.values()), f"more was asked than the budget of {budget}")
+        results.append((budget, fooled(trials)))
+    for (less, few), (more, many) in pairwise(results):
+        subject.require(few <= many, f"with {more} questions it fails on {sorted(few - many)}, where {less} were enough")
+
+
+def check_the_last_question(subject: Subject) -> None:
+    """A success in the last question counts: the answers to it are looked at like all others."""
+    for job in linear_jobs(6, words=5):
+        if len(job.space.positions) < 2:
+            continue
+        log: list[NDArray[np.int32]] = []
+        robust = load_linear()
+        robust.bias = np.array((100, 0), dtype=np.float32)
+        subject.alone(robust, job, log)
+        last = log[-1] if log else np.full((1, 1), UNKNOWN)
+        if (last == UNKNOWN).any():  # it ended with a question outside the space
+            continue
+        weak = {row.tobytes() for row in last}
+        robust.twist = partial(_wrong_on, weak)
+        found = subject.alone(robust, job, [])
+        subject.require(found is not None, f"text {job.space.words}: all rows of its last question ({len(last)}) fool the victim, and it returned none of them")
+        ids, _ = robust.encoder_fields.candidates(job.words, job.space).encode(np.asarray(found)[None])
+        subject.require(ids[0].tobytes() in weak, "it returned another text than those that fool")
+
+
+def _wrong_on(rows: set[bytes], ids: NDArray[np.int32], logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    weak = np.array([row.tobytes() in rows for row in ids])
+    return np.where(weak[:, None], logits[:, ::-1], logits)
+
+
+def check_odd_texts(subject: Subject) -> None:
+    """Empty and one-word texts, no substitutes, one word over and over, 10,000 words, and equal texts that are separate examples."""
+    victim = FakeVictim({}, words=[*VOCABULARY, "nothing", "here"], bias=(4, 0))
+    texts: list[tuple[str, int | None]] = [("", None), ("w3", None), ("w3", 0), ("nothing here", None), ("w1 " * 30, None), (" ".join(WORDS * 334), 298)]
+    for text, visible in texts:
+        job = make_job(text, SUBSTITUTES, visible=visible)
+        (trial,) = subject.trials(victim, [job], budget=4 * BUDGET).values()
+        subject.require(trial.verdict in HELD, f"a text of {len(job.space.words)} words: {trial.verdict}, {trial.problem}")
+        if job.space.cardinality == 1:
+            proved = trial.verdict == Verdict.HELD_PROVED and trial.asked == 0
+            subject.require(proved, "it asks about a text in which nothing can be changed")
+    equal = [make_job("w1 w2 w3 w4", SUBSTITUTES, number=number) for number in range(4)]
+    trials = subject.trials(FakeVictim({"w2b": [0, 9]}, words=VOCABULARY, bias=(4, 0)), equal)
+    subject.require(len(fooled(trials)) >= subject.least_found * len(equal), "equal texts have different outcomes")
+
+
+def check_packing(subject: Subject) -> None:
+    """The same trials whatever the order of the examples, however forwards are filled, one example at a time, and whatever happens to global randomness."""
+    jobs = linear_jobs(12)
+    usual = subject.trials(load_linear(), jobs, budget=BUDGET)
+    for shapes, most_live, order in ((Shapes(tokens=64, most=4, floor=1), 256, 1), (Shapes(tokens=300, most=16, floor=16, fixed=True), 3, 2), (Shapes(), 1, 3)):
+        np.random.seed(order)
+        other = subject.trials(load_linear(), random.Random(order).sample(jobs, len(jobs)), shapes=shapes, most_live=most_live, budget=BUDGET)
+        subject.require(
+            other == usual, f"other trials with order {order}, {shapes}, {most_live} searches at once: it keeps state, or draws from elsewhere than rng"
+        )
+        subject.require(np.random.random() == np.random.RandomState(order).random(), "it draws from numpy's global generator")
+
+
+def check_workers(subject: Subject) -> None:
+    """The same trials from two worker processes; skipped for an attack that only this process knows."""
+    origin = next(entry.origin for entry in ATTACKS.entries() if entry.name == subject.name)
+    if origin == "registered in this process":
+        return
+    jobs = linear_jobs(8)
+    usual = subject.trials(load_linear(), jobs, budget=BUDGET)
+    plan = Plan(victim=Path(), attack=subject.name, seed=0, options=subject.options, budget=BUDGET, load=load_linear)
+    other = {trial.id: trial.model_copy(update={"seconds": 0.0}) for trial in run_workers(plan, jobs, 2)}
+    subject.require(other == usual, "two workers give other trials than one process")
+
+
+def check_scale(subject: Subject) -> None:
+    """Where it claims so: logits multiplied by a tenth or by ten change no trial."""
+    if not subject.scale_free:
+        return
+    usual = subject.trials(load_linear(), linear_jobs(12), budget=BUDGET)
+    for factor in (0.1, 10):
+        victim = load_linear()
+        victim.twist = scaled(factor)
+        other = subject.trials(victim, linear_jobs(12), budget=BUDGET)
+        differing = sorted(example for example in usual if usual[example] != other[example])
+        subject.require(not differing, f"logits times {factor} change the trials of {', '.join(differing)}")
+
+
+def check_selection(subject: Subject) -> None:
+    """Where it breeds texts: the fittest are the most frequent parents, so that at the end most texts have what makes them fit.
+
+    One substitute brings the victim near to its border; every other one helps a little, none fools. A search that prefers the worst as parents (as
+    TextAttack 0.3.11 does) ends with that substitute in few texts.
+    """
+    if not subject.evolves:
+        return
+    others = {substitute: [0, 1 / 64] for word in WORDS[1:] for substitute in SUBSTITUTES[word]}
+    victim = FakeVictim(others | {"trigger": [0, 3.25]}, words=[*WORDS, "w0a"], bias=(4, 0))
+    job = make_job(" ".join(WORDS), {**SUBSTITUTES, "w0": ["trigger", "w0a"]})
+    log: list[NDArray[np.int32]] = []
+    subject.alone(victim, job, log)
+    asked = np.concatenate(log[-3:])
+    share = float((asked == victim.table.numbers["trigger"]).any(axis=1).mean())
+    subject.require(share > 0.5, f"only {share:.0%} of the last texts have the substitute that is by far the fittest: are the worst the parents?")
+
+
+ATTACK_CHECKS: dict[str, Callable[[Subject], None]] = {
+    check.__name__.removeprefix("check_"): check
+    for check in (
+        check_description,
+        check_planted_triggers,
+        check_a_deaf_victim,
+        check_surface,
+        check_budget,
+        check_the_last_question,
+        check_odd_texts,
+        check_against_the_truth,
+        check_packing,
+        check_workers,
+        check_scale,
+        check_selection,
+    )
+}
+"""Every check by its name."""

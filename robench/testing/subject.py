@@ -1,0 +1,82 @@
+"""The attack under test, and how the checks run it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench.options import build_options
+from robench.registry import ATTACKS
+from robench.search.attack import Attack, Trial, Verdict
+from robench.search.engine import run, stream
+from robench.search.oracle import PooledOracle, SpaceExhausted
+from robench.search.port import Candidates, Job, SearchVictim
+from robench.search.space import Choice
+from robench.search.whitebox import OpenOracle
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An attack with what it claims of itself.
+
+    Attributes:
+        options: of the attack, by name; its defaults otherwise.
+        least_found: share of planted trigger words that it must find. 1 for every search that looks; less only for one that draws a few texts at random.
+        scale_free: whether it must not matter by which factor the victim's logits are multiplied: it compares margins or labels only.
+        evolves: whether it breeds texts from those that do best.
+    """
+
+    name: str
+    cls: type[Attack]
+    options: dict[str, Any] = field(default_factory=dict)
+    least_found: float = 1.0
+    scale_free: bool = False
+    evolves: bool = False
+
+    @classmethod
+    def of(cls, attack: str | type[Attack], **claims: Any) -> Subject:
+        """The attack of a registered name, or a registered class."""
+        return cls(attack, ATTACKS.get(attack), **claims) if isinstance(attack, str) else cls(ATTACKS.name_of(attack), attack, **claims)
+
+    def make(self) -> Attack:
+        """A new object of it."""
+        return self.cls(build_options(self.cls.Options, self.options, f"attack '{self.name}'"))
+
+    def trials(self, victim: SearchVictim, jobs: Sequence[Job], **settings: Any) -> dict[str, Trial]:
+        """Attack ``jobs`` through the core: example id -> trial, without its time."""
+        trials = run(victim, self.make(), self.name, jobs, seed=0, **settings)
+        found = {trial.id: trial.model_copy(update={"seconds": 0.0}) for trial in trials}
+        self.require(sorted(found) == sorted(job.example.id for job in jobs), f"{len(jobs)} examples gave {len(found)} trials")
+        broken = next((trial for trial in found.values() if trial.verdict == Verdict.ERROR), None)
+        self.require(broken is None, f"it broke: {broken and broken.problem}")
+        return found
+
+    def alone(self, victim: SearchVictim, job: Job, log: list[NDArray[np.int32]]) -> Choice | None:
+        """What one search returns, without the core, which would rescue a success that the search overlooks; ``log`` gets the rows of each new question."""
+
+        def ask(candidates: Candidates, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
+            log.append(ids)
+            return victim.logits(ids, lengths)
+
+        kind = partial(OpenOracle, victim) if self.cls.access == "gradients" else PooledOracle
+        candidates, longest = victim.encoder_fields.candidates(job.words, job.space), victim.encoder_fields.max_tokens
+        oracle = kind(job.space, candidates, job.example.label, ask, None, aligned=True, longest=longest)
+        try:
+            return self.make().search(job.space, oracle, job.example.label, stream(0, self.name, job.example.id))
+        except SpaceExhausted:
+            return None
+
+    def require(self, condition: bool, complaint: str) -> None:
+        """Raise AssertionError with a sentence unless ``condition`` holds."""
+        if not condition:
+            raise AssertionError(f"attack '{self.name}': {complaint}")
+
+
+def fooled(trials: dict[str, Trial]) -> set[str]:
+    """Ids of the examples on which the victim was fooled."""
+    return {trial.id for trial in trials.values() if trial.verdict == Verdict.FOOLED}
