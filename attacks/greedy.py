@@ -1,0 +1,53 @@
+"""Greedy search: the baseline that a costlier attack must beat."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
+from robench.search.moves import changed, fooling, margins_of, substitutions
+
+
+@ATTACKS.register("greedy")
+class Greedy(Attack):
+    """Position after position, the most telling first, is given the option that the victim likes least, until nothing gets any worse.
+
+    The order is that of the largest drop of the margin by a single substitution in the original text. Each option of a position, the original word
+    included, is judged with the other words as they are by then; passes over all positions go on until one changes nothing.
+    """
+
+    paper = "none: a baseline, coordinate descent on the margin from the original text"
+    language_model = True
+
+    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+        """See ``Attack.search``; draws nothing from ``rng``."""
+        if not len(space.positions):
+            return None
+        positions, options = substitutions(space)
+        singles = changed(space.original(), positions, options)
+        logits = oracle.logits(singles)
+        found = fooling(singles, logits, label)
+        if found is not None:
+            return found
+        margins = margins_of(logits, label)
+        least = np.array([margins[positions == position].min() for position in space.positions])
+        return self._descend(space, oracle, label, space.positions[np.argsort(least, kind="stable")].tolist())
+
+    def _descend(self, space: SearchSpace, oracle: Oracle, label: int, order: list[int]) -> Choice | None:
+        current, settled = space.original(), 0
+        while settled < len(order):  # as many positions in a row that stay as they are
+            for position in order:
+                every = np.arange(space.sizes[position], dtype=np.int16)
+                choices = changed(current, np.full(len(every), position), every)
+                logits = oracle.logits(choices)
+                found = fooling(choices, logits, label)
+                if found is not None:
+                    return found
+                margins = margins_of(logits, label)
+                best = int(margins.argmin())
+                better = margins[best] < margins[current[position]]
+                settled = 0 if better else settled + 1
+                current = choices[best] if better else current
+                if settled == len(order):
+                    return None
+        return None
