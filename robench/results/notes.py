@@ -21,6 +21,11 @@ All accuracies are in % of all n examples, with the 95 % Wilson interval for the
 
 Rows are sorted by worst case; overlapping intervals are not told apart by the order."""
 
+TRUTH = """\
+Some attack searched most of the spaces whole, so robustness itself is known, but for the examples that merely held. **Truth**: from the share of all n
+examples that are proved robust to the share that no attack fools. **Above the truth**: how many points the accuracy under an attack is too high, from
+counting every example that is not proved as robust to counting none."""
+
 
 def synthetic_notice(records: Iterable[Record]) -> str:
     """A sentence that says so when the task's texts are synthetic; empty when they are not."""

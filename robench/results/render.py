@@ -8,10 +8,11 @@ from textwrap import fill
 from tabulate import tabulate
 
 from robench.results.comparable import Admitted
-from robench.results.notes import conditions, synthetic_notice
+from robench.results.notes import TRUTH, conditions, synthetic_notice
 from robench.results.record import Record
 from robench.results.rows import Gap, Row, build_rows
 from robench.results.statistics import Score, accuracy_under_attack, attack_success_rate
+from robench.results.truth import Excess, excesses
 
 ABSENT = "—"
 NARROW = 24  # columns of a label in a table that would not fit otherwise
@@ -33,6 +34,8 @@ def section(attacks: Sequence[str], admitted: Admitted, *, expected: Sequence[st
     lines += [*_table(build_rows(records, attacks, expected), attacks, "pipe"), ""]
     if records:
         lines += [f"{head} Every cell", "", *_cells_table(records), ""]
+    if found := excesses(admitted.records.values()):
+        lines += [f"{head} Above the truth", "", TRUTH, "", *_truth_table(found), ""]
     lines += [f"{head} Conditions", "", *[f"- {line}" for line in conditions(records)], ""]
     if admitted.reasons:
         lines += [f"{head} Records that do not count", "", *[f"- `{name}`: {reason}" for name, reason in admitted.reasons.items()], ""]
@@ -50,6 +53,10 @@ def terminal_table(attacks: Sequence[str], admitted: Admitted, width: int | None
     if any(len(row.seeds) > 1 for row in rows):
         lines.append("Several seeds: mean ± standard deviation over the seeds [interval at the mean for n examples, not for other trainings].")
     lines += [f"{record.defense.label} under {record.attack.label}: {admitted.reasons[name]}." for name, record in admitted.failed.items()]
+    lines += [
+        f"{excess.defense} under {excess.attack}, seed {excess.seed}: {_above(excess)} points above the truth."
+        for excess in excesses(admitted.records.values())
+    ]
     notice = synthetic_notice(records)
     lines += [notice] if notice else []
     return "\n".join(lines if width is None else [line if line.startswith(tuple("╭│├╰")) else fill(line, width) for line in lines])
@@ -86,6 +93,23 @@ def _cells_table(records: Iterable[Record]) -> list[str]:
     ordered = sorted(records, key=lambda record: (record.defense.label, record.attack.label, record.search.seed))
     body = [[record.defense.label, record.attack.label, str(record.search.seed), *_counts(record)] for record in ordered]
     return _tabulate(body, headings, "pipe", names=2)
+
+
+def _truth_table(found: Sequence[Excess]) -> list[str]:
+    headings = ["defense", "attack", "seed", "under attack", "truth", "above the truth"]
+    body = [
+        [excess.defense, excess.attack, str(excess.seed), percent(excess.under), _range(excess.proved, excess.unfooled), _above(excess)] for excess in found
+    ]
+    return _tabulate(body, headings, "pipe", names=2)
+
+
+def _above(excess: Excess) -> str:
+    return _range(*excess.bounds)
+
+
+def _range(low: float, high: float) -> str:
+    """Two rates as percent, or one where they print alike."""
+    return percent(low) if percent(low) == percent(high) else f"{percent(low)} to {percent(high)}"
 
 
 def _counts(record: Record) -> list[str]:
