@@ -124,6 +124,17 @@ def check_budget(subject: Subject) -> None:
         subject.require(few <= many, f"with {more} questions it fails on {sorted(few - many)}, where {less} were enough")
 
 
+def check_small_budgets(subject: Subject) -> None:
+    """A budget below a whole question is spent nevertheless, and what it hits counts."""
+    victim = FakeVictim({f"{word}b": [0, 9] for word in WORDS}, words=VOCABULARY, bias=(4, 0))
+    jobs = [make_job(" ".join(WORDS), SUBSTITUTES, number=number) for number in range(5)]
+    for budget in (45, 90):
+        found = len(fooled(subject.trials(victim, jobs, budget=budget)))
+        subject.require(
+            found >= subject.least_found * len(jobs), f"{found} of {len(jobs)} found with {budget} questions, where every second substitution fools"
+        )
+
+
 def check_the_last_question(subject: Subject) -> None:
     """A success in the last question counts: the answers to it are looked at like all others."""
     for job in linear_jobs(6, words=5):
@@ -229,6 +240,7 @@ ATTACK_CHECKS: dict[str, Callable[[Subject], None]] = {
         check_a_deaf_victim,
         check_surface,
         check_budget,
+        check_small_budgets,
         check_the_last_question,
         check_odd_texts,
         check_against_the_truth,
