@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from robench.results.board import Admitted
+from robench.results.comparable import Admitted
 from robench.results.leaderboard import results_table
 from robench.results.record import Record
 from robench.results.render import section
