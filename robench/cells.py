@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from robench.search.port import Job
     from robench.tasks.base import Example
     from robench.text.surface import Surface
+    from robench.victims.recipe import FitRequest
     from robench.victims.victim import Victim
 
 SEARCH_CODE = (
@@ -58,27 +58,28 @@ class Trained:
     findings: tuple[str, ...]
 
 
-def cell_key(request: EvaluationRequest, fit_key: str, victim_sha256: str, seed: int, attack: ChosenAttack, made_from: Mapping[str, Any]) -> str:
+def cell_key(request: EvaluationRequest, fit: FitRequest, victim_sha256: str, attack: ChosenAttack, made_from: Mapping[str, Any]) -> str:
     """SHA-256 (hex) of everything that decides a trial of this cell, but for the example itself.
 
     The number of examples is no part of it, so a run with a higher ``--limit`` or none goes on with the trials of a lower one.
 
     Args:
-        fit_key: key of the training configuration.
+        fit: the training configuration, with the seed and the device of the search.
         made_from: what made the surface (``Surface.meta["made_from"]``); its digest of the texts attacked counts no more than the limit.
     """
     parts = {
         "robench": robench.__version__,
         "victim": victim_sha256,
-        "configuration": fit_key,
+        "configuration": fit.key,
         "attack": attack.name,
         "options": attack.options,
         "code": {"attack": attack.code_sha256, "search": source_sha256(*SEARCH_CODE)},
         "surface": {name: value for name, value in made_from.items() if name != "texts"},
         "constrained": attack.constrained,
-        "seed": seed,
+        "seed": fit.seed,
         "budget": request.budget,
-        "precision": request.precision,
+        "precision": request.search_precision,
+        "device": fit.device.partition(":")[0],  # on a GPU the last bits differ, so trials of a CPU are not gone on with there
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
@@ -103,8 +104,7 @@ class CellRun:
     @property
     def key(self) -> str:
         """See ``cell_key``."""
-        fit = self.chosen.fit
-        return cell_key(self.request, fit.key, self.trained.victim.sha256, fit.seed, self.attack, self.surface.meta["made_from"])
+        return cell_key(self.request, self.chosen.fit, self.trained.victim.sha256, self.attack, self.surface.meta["made_from"])
 
     def run(self, report: Reporter) -> Record:
         """Attack what has no trial yet and return the record, which stands in the records folder afterwards."""
@@ -115,6 +115,8 @@ class CellRun:
         # An error may have had a passing cause (memory), so it is tried again; the later line counts.
         done = {example.id: known[example.id] for example in examples if example.id in known and known[example.id].verdict != Verdict.ERROR}
         todo = [example for example in examples if example.id not in done]
+        if todo and file.damaged:
+            report.message(f"{file.damaged} lines of '{file.path}' are damaged, as a power cut leaves them; the examples they lost are attacked again.")
         if todo:
             self._attack(file, todo, done, report)
         trials = {trial.id: trial for trial in file.read()}
@@ -139,21 +141,15 @@ class CellRun:
 
     def _trials(self, todo: Sequence[Example]) -> Iterator[Trial]:
         from robench.search.engine import run
-        from robench.search.workers import Plan, run_workers
+        from robench.search.workers import Plan, default_workers, run_workers
 
-        jobs = self._jobs(todo)
-        if self.request.workers == 1:
-            return run(self.trained.victim, self.attack.attack, self.attack.name, jobs, self.chosen.fit.seed, self.request.budget)
-        plan = Plan(
-            victim=self.trained.folder,
-            attack=self.attack.name,
-            seed=self.chosen.fit.seed,
-            options=self.attack.options,
-            budget=self.request.budget,
-            device=self.chosen.fit.device,
-            load=partial(load_for_search, precision=self.request.precision),
-        )
-        return run_workers(plan, jobs, self.request.workers)
+        jobs, seed, device = self._jobs(todo), self.chosen.fit.seed, self.chosen.fit.device
+        budget, precision = self.request.budget, self.request.search_precision
+        workers = self.request.workers or default_workers(device, len(todo))
+        if workers == 1:
+            return run(self.trained.victim, self.attack.attack, self.attack.name, jobs, seed, budget, precision=precision)
+        plan = Plan(self.trained.folder, self.attack.name, seed, self.attack.options, budget, device, precision)
+        return run_workers(plan, jobs, workers)
 
     def _jobs(self, examples: Iterable[Example]) -> Iterator[Job]:
         """Made one by one, while the search goes on."""
@@ -212,11 +208,12 @@ class CellRun:
                     "language_model": self.language_model,
                     "constrained": attack.constrained and self.language_model != "none",
                 },
-                "search": {"seed": fit.seed, "budget": self.request.budget, "precision": self.request.precision},
+                "search": {"seed": fit.seed, "budget": self.request.budget, "precision": self.request.search_precision},
                 "limit": self.inputs.limit,
                 "outcomes": outcomes,
                 "ids_digest": digest_of_ids(trial.id for trial in trials),
                 "counts": count(outcomes),
+                "disbelieved": sum(trial.disbelieved for trial in trials),
                 "cost": self._cost(trials, fresh),
                 "software": {"robench": robench.__version__, "versions": versions(), "device": describe_device(fit.device)},
                 "created": datetime.now(UTC).replace(microsecond=0),
@@ -241,12 +238,3 @@ def running(letters: Sequence[str]) -> str:
     robust = sum(letter in "HP" for letter in letters)
     errors = letters.count("E")
     return f"accuracy under attack {100 * robust / len(letters):.1f} %" + (f", {errors} errors" if errors else "")
-
-
-def load_for_search(folder: Path, device: str, precision: str) -> Victim:
-    """A worker's victim."""
-    from robench.victims.victim import Victim
-
-    victim = Victim.load(folder, device)
-    victim.search_precision = "bf16" if precision == "bf16" else "fp32"
-    return victim

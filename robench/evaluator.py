@@ -82,7 +82,6 @@ def _trained(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim,
         report.started("training", what, None)
         victim, _ = train_or_load(chosen.fit, request.out / "victims", _Listener(report), retrain=request.retrain)
         report.finished(f"kept in {folder.name}")
-    victim.search_precision = request.precision
     seconds, unknown = _training_seconds(folder)
     return Trained(victim, folder, seconds, unknown, _questioned(victim, task, what, report))
 

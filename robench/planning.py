@@ -34,13 +34,14 @@ class EvaluationRequest(BaseModel):
         budget: questions that a search may put per example; None leaves it to the attack.
         options: ``{"defense.alpha": "0.3", "attack.population": "20", "rift.alpha": "0.5"}``; a plugin's own name wins over its kind.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
-        workers: processes that search at the same time.
+        workers: processes that search at the same time; None takes as many as suit the device and the number of examples.
         data: folder with the publishers' files; None leaves it to ``ROBENCH_DATA``, then the hub.
         hub: whether the hub may be asked.
         ids: file with another published list of test examples.
         train_pool: pool of training examples; None takes the task's first.
         lm: scorer of the language-model constraint, ``"tiny"``, ``"masked:ID"``, ``"causal:ID"``, ``"file:PATH"`` or ``"none"``.
-        precision: of training and search; the verdict is always taken in fp32.
+        precision: of training.
+        search_precision: of the searches' questions; the verdict is always taken in fp32.
         retrain: train anew although a victim with the same configuration is there.
         tracker: where training logs its curves beside the progress, or None.
         out: folder of victims, surfaces, trials and records.
@@ -58,13 +59,14 @@ class EvaluationRequest(BaseModel):
     budget: int | None = None
     options: Mapping[str, str] = {}
     device: str = "auto"
-    workers: int = 1
+    workers: int | None = None
     data: Path | None = None
     hub: bool = True
     ids: Path | None = None
     train_pool: str | None = None
     lm: str = defaults.LM
     precision: Literal["fp32", "bf16"] = "fp32"
+    search_precision: Literal["fp32", "bf16"] = "fp32"
     retrain: bool = False
     tracker: Literal["tensorboard"] | None = None
     out: Path = defaults.OUT
@@ -154,7 +156,7 @@ def _cell(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim, at
     if attack is not None:
         surface = "reuse" if wanted.path(request.out / "surfaces").exists() else "build"
         if there:
-            key = cell_key(request, chosen.fit.key, read_card(folder)["sha256"], chosen.fit.seed, attack, wanted.ingredients)
+            key = cell_key(request, chosen.fit, read_card(folder)["sha256"], attack, wanted.ingredients)
             name = cell_name(task.name, chosen.fit.defense, attack.name, chosen.fit.seed, key)
             ids = {example.id for example in task.examples}
             done = len(ids & TrialFile(trials_path(request.out, name)).ids_done(errors=False))

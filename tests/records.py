@@ -39,6 +39,7 @@ def make_record(
     search: Mapping[str, Any] | None = None,
     code: str | None = None,
     attack_code: str | None = None,
+    disbelieved: int | None = 0,
     version: str = "0.1.0",
     created: datetime = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
 ) -> Record:
@@ -59,6 +60,7 @@ def make_record(
         outcomes=outcomes,
         ids_digest=digest_of_ids(str(i) for i in range(len(outcomes))),
         counts=count(outcomes),
+        disbelieved=disbelieved,
         cost=COST | dict(cost or {}),
         software={"robench": version, "versions": {"torch": "2.13.0"}, "device": "CPU, 2 cores"},
         created=created,

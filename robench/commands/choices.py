@@ -19,6 +19,13 @@ _EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
+class _Workers(click.IntRange):
+    """A number of processes, or ``auto``, which is None."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return None if value == "auto" else super().convert(value, param, ctx)
+
+
 def apply(options: Iterable[Decorator]) -> Callable[[Function], Function]:
     """One decorator out of many; help lists them in the order given."""
 
@@ -66,7 +73,7 @@ training_options = apply(
             type=click.Choice(["fp32", "bf16"]),
             default="fp32",
             show_default=True,
-            help="Arithmetic of training and search; verdicts are always fp32.",
+            help="Arithmetic of training.",
         ),
         click.option("--tracker", type=click.Choice(["tensorboard"]), help="Also log a training's curves, into curves/ of the victim's folder."),
         click.option("--retrain", is_flag=True, help="Train anew although a victim with the same configuration is there."),
@@ -83,7 +90,19 @@ evaluation_options = apply(
             "--lm", default=defaults.LM, show_default=True, metavar="SPEC", help="Language model of the constraint: masked:ID, causal:ID, file:PATH or none."
         ),
         click.option(
-            "--workers", type=click.IntRange(min=1), metavar="N", default=1, show_default=True, help="Processes that attack side by side, one thread each."
+            "--search-precision",
+            type=click.Choice(["fp32", "bf16"]),
+            default="fp32",
+            show_default=True,
+            help="Arithmetic of the searches. In bf16 doubtful answers are asked again in fp32 and nothing is proved; verdicts are always fp32.",
+        ),
+        click.option(
+            "--workers",
+            type=_Workers(min=1),
+            metavar="N",
+            default="auto",
+            show_default=True,
+            help="Processes that attack side by side, one thread each; auto: one a core if there are enough examples, one on a GPU.",
         ),
     ]
 )

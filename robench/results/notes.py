@@ -48,6 +48,7 @@ def conditions(records: Sequence[Record]) -> list[str]:
         f"Bound by the language model: {_bound(records)}.",
         f"Questions an example: {_all(records, lambda r: 'as many as the attack asks' if r.search.budget is None else f'at most {r.search.budget}')}.",
         f"Precision: training {_all(records, lambda r: r.victim.precision)}, search {_all(records, lambda r: r.search.precision)}, verdict fp32.",
+        *_disbelieved(records),
         *[f"Finding on {label}, seed {seed}: {finding}" for label, seed, finding in _findings(records)],
         f"robench {_all(records, lambda r: r.software.robench)} on {_all(records, lambda r: r.software.device)}.",
     ]
@@ -72,6 +73,12 @@ def _protocol(protocol: Protocol) -> str:
 def _bound(records: Iterable[Record]) -> str:
     bound = sorted({(record.attack.label, record.surface.constrained) for record in records})
     return ", ".join(f"{label} {'yes' if constrained else 'no'}" for label, constrained in bound)
+
+
+def _disbelieved(records: Sequence[Record]) -> list[str]:
+    """One line on claims of success that the verdict denied; none where there are none."""
+    cells = [f"{r.defense.label} under {r.attack.label}, seed {r.search.seed}: {r.disbelieved}" for r in records if r.disbelieved]
+    return [f"Held although the search claimed a success, which the verdict denied: {'; '.join(sorted(cells))}."] if cells else []
 
 
 def _findings(records: Iterable[Record]) -> list[tuple[str, int, str]]:

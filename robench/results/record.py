@@ -20,7 +20,7 @@ from robench.results.atomic import write_text
 from robench.results.names import cell_name, record_file_name
 from robench.search.attack import Verdict
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 LETTERS: Final = {Verdict.WRONG: "W", Verdict.FOOLED: "F", Verdict.HELD: "H", Verdict.HELD_PROVED: "P", Verdict.ERROR: "E"}
 """Verdict -> its letter in ``Record.outcomes``."""
@@ -125,7 +125,8 @@ class SurfacePart(Part):
 
 
 class SearchPart(Part):
-    """How the search ran: the seed of training and search, questions allowed per example (None: as many as the attack wants), precision of its forwards."""
+    """How the search ran: the seed of training and search, questions allowed per example (None: as many as the attack wants), precision of its forwards
+    (in bf16, doubtful answers are in fp32 all the same)."""
 
     seed: NonNegativeInt
     budget: int | None = Field(ge=1)
@@ -159,7 +160,7 @@ class Cost(Part):
 
 
 class Software(Part):
-    """What ran where."""
+    """What ran where. ``device`` is that of the run that finished the cell; earlier ones that were interrupted had another of the same kind at most."""
 
     robench: str
     versions: dict[str, str]
@@ -175,10 +176,11 @@ class Record(Part):
         outcomes: one letter per example in id order: Wrong, Fooled, Held, held-Proved, Error.
         ids_digest: ``digest_of_ids`` of those examples.
         counts: ``count(outcomes)``, stored so that the file can be read without a program; checked to agree.
+        disbelieved: how many of the held ones a search claimed to have fooled, where the core saw the victim right; None where it was not counted (schema 1).
         created: when the last trial was in, UTC.
     """
 
-    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    schema_version: Literal[2] = Field(default=SCHEMA, alias="schema")
     cell: Sha256
     task: TaskPart
     encoder: EncoderPart
@@ -192,6 +194,7 @@ class Record(Part):
     outcomes: str = Field(pattern="^[WFHPE]+$")
     ids_digest: Sha256
     counts: Counts
+    disbelieved: int | None = Field(ge=0)
     cost: Cost
     software: Software
     created: AwareDatetime
@@ -200,6 +203,8 @@ class Record(Part):
     def _agree(self) -> Record:
         if self.counts != count(self.outcomes):
             raise ValueError(f"the counts {self.counts} do not follow from the outcomes {count(self.outcomes)}")
+        if (self.disbelieved or 0) > self.counts.held:
+            raise ValueError(f"{self.disbelieved} disbelieved claims are more than the {self.counts.held} examples that held")
         if self.limit is not None and self.limit >= self.task.examples:
             raise ValueError(f"a limit of {self.limit} is none: there are {self.task.examples} examples")
         wanted = self.limit or self.task.examples
@@ -243,7 +248,7 @@ def read_records(folder: Path) -> dict[str, Record]:
     return {path.name: read_record(path) for path in sorted(folder.glob("*.json"))}
 
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda old: {**old, "disbelieved": None}}
 """Schema version -> the step that turns a raw record of that version into one of the next."""
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from robench import options as plain
+from robench.search.access import Access
 from robench.search.space import Choice, Oracle, SearchSpace
 
 
@@ -35,10 +36,10 @@ class Change(BaseModel):
 class Trial(BaseModel):
     """One example under one attack, as it is appended to the run's file.
 
-    ``asked`` counts the questions a search put, ``forwarded`` the rows that had to go through the victim (repeats within an example are
-    answered from memory). ``prediction`` is the victim's class on the clean text (None only where the victim broke on it),
-    ``adversarial_prediction`` on the returned one. ``seconds`` is this example's share of the run: its own search's time and, of each pooled
-    forward, the share of its rows. ``problem`` says what went wrong, or what the core did not believe.
+    ``asked`` counts the questions a search put, ``forwarded`` the rows that had to go through the victim (repeats within an example are answered from
+    memory). ``prediction`` is the victim's class on the clean text (None only where the victim broke on it), ``adversarial_prediction`` on the one that
+    was claimed to fool it (None where none was). ``seconds`` is this example's share of the run: its own search's time and, of each pooled forward, the
+    share of its rows. ``problem`` says what went wrong, or what the core did not believe.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -53,6 +54,11 @@ class Trial(BaseModel):
     seconds: float = 0.0
     problem: str | None = None
 
+    @property
+    def disbelieved(self) -> bool:
+        """Whether a success was claimed that the core did not see."""
+        return self.verdict == Verdict.HELD and self.adversarial_prediction is not None
+
 
 class Attack(ABC):
     """Base of every attack. A plugin is one file in ``attacks/`` (or a guest's module) with one subclass that writes ``search``.
@@ -60,13 +66,13 @@ class Attack(ABC):
     Class attributes:
         paper: citation of what it implements.
         deviations: where it departs from the paper or the released code, one sentence each.
-        access: what it needs to see of the victim.
+        access: what it needs to see of the victim; it is shown no more. With ``"labels"`` every answer of the oracle is one-hot.
         language_model: whether the language-model constraint binds it under a protocol whose surface is ``"as-published"``.
     """
 
     paper: ClassVar[str] = ""
     deviations: ClassVar[tuple[str, ...]] = ()
-    access: ClassVar[Literal["probabilities", "labels", "gradients"]] = "probabilities"
+    access: ClassVar[Access] = "probabilities"
     language_model: ClassVar[bool] = True
 
     class Options(plain.Options):
@@ -80,7 +86,8 @@ class Attack(ABC):
         """Look for a choice in ``space`` whose prediction is not ``label``.
 
         The core has already seen the victim right on the original text. Write a plain loop; all randomness must come from ``rng``; the
-        oracle's questions block and are pooled with other searches'. Whatever is returned is checked again from the text up.
+        oracle's questions block and are pooled with other searches'. Whatever is returned is checked again from the text up. Where nothing is
+        returned, the first text that was asked about and fools the victim is taken.
 
         Returns:
             The choice believed to fool the victim, or None.

@@ -3,8 +3,10 @@
 The same answer whatever the packing. A row's padded length is a function of the row alone, and a forward has at least ``Shapes.floor`` rows:
 measured on a CPU in fp32 (BERT shapes 2 x 128 and 4 x 256, 8 to 256 tokens, torch 2.13), a row's logits are then bitwise independent of how many
 rows go with it, of which rows these are and of its place among them; with one to three rows they differ in the last bits, because matrix
-products that narrow take another kernel. ``tests/contract/test_packing.py`` asks that of the machine it runs on. On a GPU the kernel depends on
-more than that, so forwards there always have the same number of rows for one length.
+products that narrow take another kernel (in bf16, on a CPU that has such instructions, they do not). ``tests/contract/test_packing.py`` asks that of
+the machine it runs on. On a GPU the kernel depends on more than that, so forwards there always have the same number of rows for one length.
+
+A pool that asks in bf16 queues every doubtful answer (``robench.search.precision``) once more, for a forward in fp32, and only that answer is given.
 """
 
 from __future__ import annotations
@@ -12,13 +14,22 @@ from __future__ import annotations
 from bisect import insort
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from robench.search.precision import Precision, doubtful
+
 if TYPE_CHECKING:
     from robench.search.port import Candidates, SearchVictim
+
+
+class Lane(NamedTuple):
+    """Rows that can share a forward: their padded length and the arithmetic."""
+
+    length: int
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -67,17 +78,19 @@ class Question:
     Attributes:
         asker: whose search it is.
         turn: when that search began; the older goes first, so that searches end and their memory with them.
+        label: the true class, by which a bf16 pool tells which answers are clear; None where there is none.
         answers: ``(rows, classes)``, filled as forwards come back.
         missing: rows without an answer yet.
         seconds: this question's share of the forwards so far.
         failure: why the victim could not answer.
     """
 
-    __slots__ = ("answers", "asker", "failure", "missing", "rows", "seconds", "turn")
+    __slots__ = ("answers", "asker", "failure", "label", "missing", "rows", "seconds", "turn")
 
-    def __init__(self, asker: Any, rows: int, turn: int = 0) -> None:
+    def __init__(self, asker: Any, rows: int, turn: int = 0, label: int | None = None) -> None:
         self.asker = asker
         self.turn = turn
+        self.label = label
         self.rows = rows
         self.missing = rows
         self.seconds = 0.0
@@ -110,21 +123,26 @@ class _Piece:
 
     def cut(self, rows: int) -> _Piece:
         """Take the first ``rows`` rows off."""
-        head = _Piece(self.question, self.at[:rows], self.ids[:rows], self.lengths[:rows], self.types[:rows])
+        head = self.rows(slice(rows))
         self.at, self.ids, self.lengths, self.types = self.at[rows:], self.ids[rows:], self.lengths[rows:], self.types[rows:]
         return head
 
+    def rows(self, which: slice | NDArray[np.bool_]) -> _Piece:
+        """Some of the rows."""
+        return _Piece(self.question, self.at[which], self.ids[which], self.lengths[which], self.types[which])
+
 
 class Pool:
-    """Waiting rows by padded length, and the forwards that answer them."""
+    """Waiting rows by lane, and the forwards that answer them."""
 
-    def __init__(self, victim: SearchVictim, shapes: Shapes) -> None:
+    def __init__(self, victim: SearchVictim, shapes: Shapes, precision: Precision = "fp32") -> None:
         self.victim = victim
         self.shapes = shapes
+        self.precision = precision
         self._longest = victim.encoder_fields.max_tokens
         self._pad_id = victim.table.pad_id
-        self._waiting: dict[int, list[_Piece]] = {}
-        self._rows: dict[int, int] = {}
+        self._waiting: dict[Lane, list[_Piece]] = {}
+        self._rows: dict[Lane, int] = {}
 
     def put(self, question: Question, candidates: Candidates, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
         """Queue the rows of ``question``: ids ``(question.rows, tokens)``, lengths ``(question.rows,)``."""
@@ -143,28 +161,30 @@ class Pool:
         ids = ids[:, :length]
         if ids.shape[1] < length:
             ids = np.pad(ids, ((0, 0), (0, length - ids.shape[1])), constant_values=self._pad_id)
-        piece = _Piece(question, at, ids, lengths, _types(candidates, lengths, length))
-        insort(self._waiting.setdefault(length, []), piece, key=lambda waiting: waiting.question.turn)
-        self._rows[length] = self._rows.get(length, 0) + len(at)
+        self._queue(_Piece(question, at, ids, lengths, _types(candidates, lengths, length)), Lane(length, self.precision))
 
-    def full(self) -> int | None:
-        """A padded length with rows for a full forward; None when there is none."""
-        return next((length for length, rows in self._rows.items() if rows >= self.shapes.rows(length)), None)
+    def _queue(self, piece: _Piece, lane: Lane) -> None:
+        insort(self._waiting.setdefault(lane, []), piece, key=lambda waiting: waiting.question.turn)
+        self._rows[lane] = self._rows.get(lane, 0) + len(piece.at)
 
-    def fullest(self) -> int | None:
-        """The padded length whose waiting rows fill most of a forward; None when nothing waits."""
-        return max(self._rows, key=lambda length: self._rows[length] / self.shapes.rows(length), default=None)
+    def full(self) -> Lane | None:
+        """A lane with rows for a full forward; None when there is none."""
+        return next((lane for lane, rows in self._rows.items() if rows >= self.shapes.rows(lane.length)), None)
 
-    def forward(self, length: int) -> list[Question]:
-        """Answer up to one full forward of that length; returns the questions with nothing missing any more, in order."""
-        pieces = self._take(length, self.shapes.rows(length))
+    def fullest(self) -> Lane | None:
+        """The lane whose waiting rows fill most of a forward; None when nothing waits."""
+        return max(self._rows, key=lambda lane: self._rows[lane] / self.shapes.rows(lane.length), default=None)
+
+    def forward(self, lane: Lane) -> list[Question]:
+        """Answer up to one full forward of that lane; returns the questions with nothing missing any more, in order."""
+        pieces = self._take(lane, self.shapes.rows(lane.length))
         try:
-            self._answer(pieces, length)
+            self._answer(pieces, lane)
         except Exception:
             # One bad row, or too little memory, must not cost the others their answer: each piece by itself.
             for piece in pieces:
                 try:
-                    self._answer([piece], length)
+                    self._answer([piece], lane)
                 except Exception as error:
                     piece.question.fail(error)
         questions = dict.fromkeys(piece.question for piece in pieces)
@@ -172,40 +192,47 @@ class Pool:
 
     def forget(self, question: Question) -> None:
         """Drop what still waits of a question (its search has ended)."""
-        for length in list(self._waiting):
-            kept = [piece for piece in self._waiting[length] if piece.question is not question]
-            self._waiting[length], self._rows[length] = kept, sum(len(piece.at) for piece in kept)
-            self._drop_empty(length)
+        for lane in list(self._waiting):
+            kept = [piece for piece in self._waiting[lane] if piece.question is not question]
+            self._waiting[lane], self._rows[lane] = kept, sum(len(piece.at) for piece in kept)
+            self._drop_empty(lane)
 
-    def _take(self, length: int, room: int) -> list[_Piece]:
-        queue, taken = self._waiting[length], []
+    def _take(self, lane: Lane, room: int) -> list[_Piece]:
+        queue, taken = self._waiting[lane], []
         while queue and room > 0:
             piece = queue.pop(0) if len(queue[0].at) <= room else queue[0].cut(room)
             taken.append(piece)
             room -= len(piece.at)
-            self._rows[length] -= len(piece.at)
-        self._drop_empty(length)
+            self._rows[lane] -= len(piece.at)
+        self._drop_empty(lane)
         return taken
 
-    def _drop_empty(self, length: int) -> None:
-        if not self._rows[length]:
-            del self._rows[length], self._waiting[length]
+    def _drop_empty(self, lane: Lane) -> None:
+        if not self._rows[lane]:
+            del self._rows[lane], self._waiting[lane]
 
-    def _answer(self, pieces: list[_Piece], length: int) -> None:
+    def _answer(self, pieces: list[_Piece], lane: Lane) -> None:
         counts = [len(piece.at) for piece in pieces]
         ids = np.concatenate([piece.ids for piece in pieces])
         lengths = np.concatenate([piece.lengths for piece in pieces])
         types = np.concatenate([piece.types for piece in pieces])
         rows, started = len(ids), perf_counter()
-        copies = self.shapes.filled(rows, length) - rows
+        copies = self.shapes.filled(rows, lane.length) - rows
         if copies > 0:
             ids, lengths, types = (np.concatenate([array, np.repeat(array[:1], copies, axis=0)]) for array in (ids, lengths, types))
-        logits = np.asarray(self.victim.logits(ids, lengths, types), dtype=np.float32)[:rows]
+        logits = np.asarray(self.victim.logits(ids, lengths, types, lane.precision), dtype=np.float32)[:rows]
         if logits.shape[0] != rows or not np.isfinite(logits).all():
             raise ValueError(f"the victim answered {rows} rows with {logits.shape[0]}, or with numbers that are not finite")
         share = (perf_counter() - started) / rows
         for piece, answers in zip(pieces, np.split(logits, np.cumsum(counts)[:-1]), strict=True):
-            piece.question.fill(piece.at, answers, share * len(piece.at))
+            self._give(piece, answers, share * len(piece.at), lane)
+
+    def _give(self, piece: _Piece, answers: NDArray[np.float32], seconds: float, lane: Lane) -> None:
+        """Hand out the answers that stand; the others are queued once more."""
+        again = doubtful(answers, piece.question.label) if lane.precision == "bf16" else np.zeros(len(answers), dtype=np.bool_)
+        piece.question.fill(piece.at[~again], answers[~again], seconds)
+        if again.any():
+            self._queue(piece.rows(again), Lane(lane.length))
 
 
 def _types(candidates: Candidates, lengths: NDArray[np.int32], padded: int) -> NDArray[np.int8]:

@@ -20,12 +20,14 @@ import numpy as np
 from greenlet import GreenletExit, getcurrent, greenlet
 from numpy.typing import NDArray
 
+from robench.search.access import restricted
 from robench.search.attack import Attack, Trial, Verdict
 from robench.search.batching import Pool, Question, Shapes
 from robench.search.judge import Ruling, clean_predictions, rule
 from robench.search.oracle import PooledOracle, SpaceExhausted
 from robench.search.port import Candidates, Job, SearchVictim
-from robench.search.space import BudgetSpent
+from robench.search.precision import Precision
+from robench.search.space import BudgetSpent, Choice
 from robench.search.whitebox import OpenOracle, check_access
 
 __all__ = ["Engine", "Job", "run", "stream"]
@@ -44,6 +46,7 @@ def run(
     seed: int,
     budget: int | None = None,
     *,
+    precision: Precision = "fp32",
     shapes: Shapes | None = None,
     most_live: int = 256,
 ) -> Iterator[Trial]:
@@ -52,11 +55,13 @@ def run(
     Args:
         attack_name: part of every example's random stream.
         seed: of the run; an example's stream is a function of seed, attack name and example id and of nothing else.
-        budget: rows a search may ask about, repeats included; none for no bound. A question that would exceed it is refused whole.
+        budget: rows a search may ask about, repeats included; none for no bound. Of a question that exceeds it the first rows are asked, and a text among
+            them that fools the victim counts.
+        precision: of the searches' forwards. In bf16 nothing is proved, and doubtful answers are asked again (``robench.search.precision``).
         shapes: of the forwards; those that suit the victim's device unless given.
         most_live: searches in flight at most.
     """
-    engine = Engine(victim, attack, attack_name, seed, budget, shapes=shapes, most_live=most_live)
+    engine = Engine(victim, attack, attack_name, seed, budget, precision=precision, shapes=shapes, most_live=most_live)
     yield from engine.trials(_batches(jobs))
 
 
@@ -68,11 +73,12 @@ def stream(seed: int, attack_name: str, example_id: str) -> np.random.Generator:
 
 @dataclass(eq=False)
 class _Search:
-    """One example in flight. ``problem`` makes it an ERROR, ``note`` does not."""
+    """One example in flight. ``exact``: asked in fp32; ``problem`` makes it an ERROR, ``note`` does not."""
 
     job: Job
     prediction: int
     turn: int
+    exact: bool
     oracle: PooledOracle | None = None
     thread: greenlet | None = None
     returned: object = None
@@ -82,8 +88,16 @@ class _Search:
 
     @property
     def proved(self) -> bool:
-        """Whether no text of the space fools the victim: all were answered, or the clean text is the only one."""
-        return self.job.space.cardinality == 1 or (self.oracle is not None and self.oracle.exhausted)
+        """Whether no text of the space fools the victim: all were answered in fp32, or the clean text is the only one."""
+        return self.job.space.cardinality == 1 or (self.exact and self.oracle is not None and self.oracle.exhausted)
+
+    @property
+    def claims(self) -> list[object]:
+        """What the core is asked to believe, the better first: what the search returned, then the first success that it saw or could have seen."""
+        if self.problem is not None or self.proved:
+            return []
+        seen: Choice | None = self.oracle.success if self.oracle is not None else None
+        return [claim for claim in (self.returned, seen) if claim is not None]
 
     def trial(self, ruling: Ruling | None) -> Trial:
         """What became of it; ``ruling`` where the core was asked to believe a choice."""
@@ -109,12 +123,21 @@ class Engine:
     """One run over one victim; ``run`` is the short way to it."""
 
     def __init__(
-        self, victim: SearchVictim, attack: Attack, attack_name: str, seed: int, budget: int | None, *, shapes: Shapes | None = None, most_live: int = 256
+        self,
+        victim: SearchVictim,
+        attack: Attack,
+        attack_name: str,
+        seed: int,
+        budget: int | None,
+        *,
+        precision: Precision = "fp32",
+        shapes: Shapes | None = None,
+        most_live: int = 256,
     ) -> None:
         check_access(attack, attack_name, victim)
         self._victim, self._attack, self._name = victim, attack, attack_name
         self._seed, self._budget, self._most_live = seed, budget, most_live
-        self._pool = Pool(victim, shapes or Shapes.of(victim))
+        self._pool = Pool(victim, shapes or Shapes.of(victim), precision)
         self._ready: deque[_Search] = deque()
         self._arrivals: deque[_Search] = deque()
         self._live: set[_Search] = set()
@@ -143,13 +166,13 @@ class Engine:
         if self._ready:
             self._resume(self._ready.popleft())
             return True
-        length = self._pool.full()
-        if length is None and len(self._live) < self._most_live and self._admit(batches):
+        lane = self._pool.full()
+        if lane is None and len(self._live) < self._most_live and self._admit(batches):
             return True
-        length = self._pool.fullest() if length is None else length
-        if length is None:
+        lane = self._pool.fullest() if lane is None else lane
+        if lane is None:
             return False
-        for question in self._pool.forward(length):
+        for question in self._pool.forward(lane):
             if question.failure is not None:
                 self._pool.forget(question)
             self._ready.append(question.asker)
@@ -180,7 +203,7 @@ class Engine:
                 self._early.append(Trial(id=example.id, verdict=Verdict.WRONG, label=example.label, prediction=prediction))
             else:
                 self._turns += 1
-                yield _Search(job, prediction, self._turns)
+                yield _Search(job, prediction, self._turns, exact=self._pool.precision == "fp32")
 
     def _resume(self, search: _Search, *first: _Search) -> None:
         """Let a search run until it asks or ends."""
@@ -198,9 +221,10 @@ class Engine:
         job = search.job
         try:
             oracle = search.oracle = self._oracle(search)
-            search.returned = self._attack.search(job.space, oracle, job.example.label, stream(self._seed, self._name, job.example.id))
+            shown = restricted(oracle, self._attack.access)
+            search.returned = self._attack.search(job.space, shown, job.example.label, stream(self._seed, self._name, job.example.id))
         except SpaceExhausted:
-            pass
+            search.note = None if search.exact else "the whole space was answered without a success, but in bf16, which proves nothing"
         except BudgetSpent:
             search.note = f"the budget of {self._budget} rows was spent"
         except (KeyboardInterrupt, GreenletExit):
@@ -219,7 +243,7 @@ class Engine:
 
     def _ask(self, search: _Search, candidates: Candidates, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
         """Called in a search's greenlet: park it until the pool has its answers."""
-        question = Question(search, len(ids), search.turn)
+        question = Question(search, len(ids), search.turn, search.job.example.label)
         self._pool.put(question, candidates, ids, lengths)
         getcurrent().parent.switch()
         search.seconds += question.seconds
@@ -238,8 +262,10 @@ class Engine:
         yield from self._judged(finished)
 
     def _judged(self, finished: Sequence[_Search]) -> list[Trial]:
-        claims = [search for search in finished if search.returned is not None and not search.problem and not search.proved]
-        rulings = dict(zip(claims, rule(self._victim, [search.job for search in claims], [search.returned for search in claims]), strict=True))
+        rulings: dict[_Search, Ruling] = {}
+        for number in range(2):  # what a search returned, and where that is not believed, what it had seen
+            claims = [search for search in finished if len(search.claims) > number and (number == 0 or rulings[search].verdict == Verdict.HELD)]
+            rulings |= zip(claims, rule(self._victim, [search.job for search in claims], [search.claims[number] for search in claims]), strict=True)
         trials = [search.trial(rulings.get(search)) for search in finished]
         for search in finished:
             if search.oracle is not None:

@@ -3,7 +3,8 @@
 A search asks with token ids that are gathered from a table; a verdict does not trust that path. The changed words are exchanged in the original
 text, all else stays as it is, and the victim reads the string. Should that string ever split into other words than were meant (sentence ends and
 quotation marks depend on their neighbours), a text counts as FOOLED only if the victim is wrong both on the string and on the words as the
-surface has them: no success rests on an accident of splitting. Where the two disagree the trial is HELD and its ``problem`` says so.
+surface has them: no success rests on an accident of splitting, nor on one of rounding, since both are asked in fp32 whatever the search's precision.
+Where the two disagree the trial is HELD and its ``problem`` says why.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def rule(victim: SearchVictim, jobs: Sequence[Job], choices: Sequence[object]) -
         if choice is None:
             rulings[number] = Ruling(Verdict.ERROR, problem=problem)
         elif not (changes := _changes(job.space, choice)):
-            rulings[number] = Ruling(Verdict.HELD, problem="the attack returned the text unchanged as a success")
+            rulings[number] = Ruling(Verdict.HELD, job.example.label, problem="the attack returned the text unchanged as a success")
         else:
             waiting.append((number, choice))
             rulings[number] = Ruling(Verdict.ERROR, changes=changes)
@@ -89,8 +90,9 @@ def _changes(space: SearchSpace, choice: Choice) -> tuple[Change, ...]:
 
 
 def _ask(victim: SearchVictim, jobs: Sequence[Job], waiting: Sequence[tuple[int, Choice]], rulings: dict[int, Ruling]) -> None:
+    texts = [changed_text(jobs[number], victim.attackable, choice) for number, choice in waiting]
     try:
-        by_text = _predict(victim, [changed_text(jobs[number], victim.attackable, choice) for number, choice in waiting])
+        by_text = _predict(victim, texts)
         by_words = _predict_words(victim, [(jobs[number], choice) for number, choice in waiting])
     except Exception as error:
         if len(waiting) > 1:  # find out on whose text the victim breaks
@@ -100,20 +102,28 @@ def _ask(victim: SearchVictim, jobs: Sequence[Job], waiting: Sequence[tuple[int,
         number = waiting[0][0]
         rulings[number] = Ruling(Verdict.ERROR, problem=f"the victim broke on the returned text: {type(error).__name__}: {error}")
         return
-    for (number, _), text, words in zip(waiting, by_text, by_words, strict=True):
-        rulings[number] = _conclude(jobs[number].example.label, text, words, rulings[number].changes)
+    for (number, choice), fields, text, words in zip(waiting, texts, by_text, by_words, strict=True):
+        job = jobs[number]
+        if text != job.example.label and words != job.example.label:
+            rulings[number] = Ruling(Verdict.FOOLED, text, rulings[number].changes)
+        else:
+            meant = tuple(split_words(fields[victim.attackable])) == job.space.text(choice)
+            rulings[number] = Ruling(Verdict.HELD, text, rulings[number].changes, _disbelief(job.example.label, text, words, meant))
 
 
-def _conclude(label: int, text: int, words: int, changes: tuple[Change, ...]) -> Ruling:
-    if text != label and words != label:
-        return Ruling(Verdict.FOOLED, text, changes)
-    if text == label and words == label:
-        problem = "the attack believed it had fooled the victim, which is right on the returned text"
-    elif text == label:
-        problem = "the victim is wrong on the substituted words but right on the text that holds them, which splits into other words"
-    else:
-        problem = "the victim is wrong on the text only, which splits into other words than those substituted"
-    return Ruling(Verdict.HELD, text, changes, problem)
+def _disbelief(label: int, text: int, words: int, meant: bool) -> str:
+    """Why a claimed success is none.
+
+    Args:
+        text, words: the classes of the returned text, read as a string and asked by its words' token ids, both in fp32.
+        meant: whether the string splits into those words.
+    """
+    if text == words == label:
+        return "the attack believed it had fooled the victim, which is right on the returned text"
+    cause = "whose margin is so near to zero that rounding decides" if meant else "which splits into other words"
+    if text == label:
+        return f"the victim is wrong on the substituted words but right on the text that holds them, {cause}"
+    return f"the victim is wrong on the text but right on the substituted words that it holds, {cause}"
 
 
 def _predict(victim: SearchVictim, texts: Sequence[dict[str, str]]) -> list[int]:
@@ -130,8 +140,8 @@ def _predict_words(victim: SearchVictim, asked: Sequence[tuple[Job, Choice]]) ->
         candidates = victim.encoder_fields.candidates(job.words, job.space)
         questions.append(Question(None, 1))
         pool.put(questions[-1], candidates, *candidates.encode(choice[None]))
-    while (length := pool.fullest()) is not None:
-        pool.forward(length)
+    while (lane := pool.fullest()) is not None:
+        pool.forward(lane)
     for question in questions:
         if question.failure is not None:
             raise question.failure

@@ -17,6 +17,9 @@ from robench.victims.probabilities import softmax
 Ask = Callable[[Candidates, NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]]
 """Puts rows (ids, lengths) to the pool and comes back with their logits; the engine's, it switches greenlets."""
 
+Encode = Callable[[list[int]], tuple[NDArray[np.int32], NDArray[np.int32]]]
+"""Rows (ids, lengths) of those of a question's rows that are new."""
+
 
 class SpaceExhausted(BaseException):
     """Every text of the space has been answered and none is misclassified: the search is over. Not an Exception, so no search swallows it by mistake."""
@@ -64,10 +67,11 @@ class PooledOracle:
     Attributes:
         asked: rows put by the search, repeats included: what the budget is charged with.
         forwarded: distinct rows among them, which had to go through the victim.
+        success: the first changed text that was answered and misclassified, whatever the search made of it; None while there is none.
         exhausted: whether every text of the space was answered and none misclassified.
 
     Args:
-        label: the true class, for ``exhausted`` only.
+        label: the true class, for ``success`` and ``exhausted`` only.
         ask: puts new rows to the pool.
         aligned, longest: see ``option_classes``.
     """
@@ -79,13 +83,14 @@ class PooledOracle:
         self._fooled = False
         self._over: BaseException | None = None
         self.asked = self.forwarded = 0
+        self.success: Choice | None = None
         self.exhausted = False
 
     def logits(self, choices: NDArray[np.int16]) -> NDArray[np.float32]:
         """See ``robench.Oracle``; raises ValueError where a choice lies outside the space."""
         choices = self._checked(choices)
         keys = self._keys(choices)
-        return self._answer(self._inside, keys, lambda fresh: self._candidates.encode(choices[fresh]))
+        return self._answer(self._inside, keys, lambda fresh: self._candidates.encode(choices[fresh]), choices)
 
     def probs(self, choices: NDArray[np.int16]) -> NDArray[np.float32]:
         """See ``robench.Oracle``."""
@@ -115,20 +120,28 @@ class PooledOracle:
         self._inside, self._outside = Memory(), Memory()
         self._over = BudgetSpent("the search has ended")
 
-    def _answer(self, memory: Memory, keys: list[bytes], encode: Callable[[list[int]], tuple[NDArray[np.int32], NDArray[np.int32]]]) -> NDArray[np.float32]:
+    def _answer(self, memory: Memory, keys: list[bytes], encode: Encode, choices: NDArray[np.int16] | None = None) -> NDArray[np.float32]:
+        """Answers by key; ``choices`` are the rows where these lie inside the space.
+
+        The first rows of a question that exceeds the budget are asked nevertheless: what they bring to light counts (``success``, ``exhausted``).
+        """
         if not keys:
             raise ValueError("a question without rows")
-        if self._over is None and self._budget is not None and self.asked + len(keys) > self._budget:
-            self._over = BudgetSpent(f"{len(keys)} more rows after {self.asked} would exceed the budget of {self._budget}")
         if self._over is not None:
             raise self._over
-        places, fresh = memory.places(keys)
-        self.asked += len(keys)
+        affordable = len(keys) if self._budget is None else min(len(keys), self._budget - self.asked)
+        places, fresh = memory.places(keys[:affordable])
+        self.asked += affordable
         if fresh:
-            self._forward(memory, *encode(fresh))
+            logits = self._forward(memory, *encode(fresh))
+            if choices is not None:
+                self._look(choices[fresh], logits)
+        if affordable < len(keys):
+            self._over = BudgetSpent(f"the budget of {self._budget} rows was spent {affordable} rows into a question of {len(keys)}")
+            raise self._over
         return memory.read(places)
 
-    def _forward(self, memory: Memory, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
+    def _forward(self, memory: Memory, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
         try:
             logits = self._ask(self._candidates, ids, lengths)
         except BaseException as error:  # the memory has keys without answers from here on, so the search cannot go on
@@ -136,11 +149,18 @@ class PooledOracle:
             raise
         memory.store(logits)
         self.forwarded += len(logits)
-        if memory is self._inside:
-            self._fooled = self._fooled or bool((logits.argmax(axis=1) != self._label).any())
-            if not self._fooled and len(memory) == self.classes.distinct:
-                self.exhausted, self._over = True, SpaceExhausted()
-                raise self._over
+        return logits
+
+    def _look(self, choices: NDArray[np.int16], logits: NDArray[np.float32]) -> None:
+        """What new answers inside the space mean, whether or not the search will look at them."""
+        wrong = logits.argmax(axis=1) != self._label
+        self._fooled = self._fooled or bool(wrong.any())
+        changed = np.flatnonzero(wrong & choices.any(axis=1))
+        if self.success is None and len(changed):
+            self.success = choices[changed[0]].copy()
+        if not self._fooled and len(self._inside) == self.classes.distinct:
+            self.exhausted, self._over = True, SpaceExhausted()
+            raise self._over
 
     def _checked(self, choices: NDArray[np.int16]) -> NDArray[np.int16]:
         choices = np.asarray(choices)

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from robench.search.precision import Precision
 from robench.search.space import Choice, SearchSpace
 from robench.tasks.base import Example
 
@@ -82,8 +83,10 @@ class SearchVictim(Protocol):
     def device(self) -> str:
         """``"cpu"``, ``"cuda"``, ``"cuda:1"``."""
 
-    def logits(self, ids: NDArray[np.int32], lengths: NDArray[np.int32], types: NDArray[np.int8] | None = None) -> NDArray[np.float32]:
+    def logits(
+        self, ids: NDArray[np.int32], lengths: NDArray[np.int32], types: NDArray[np.int8] | None = None, precision: Precision = "fp32"
+    ) -> NDArray[np.float32]:
         """Rows of token ids ``(batch, tokens)``, of which the first ``lengths`` count -> ``(batch, classes)``."""
 
     def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
-        """From the string up, in fp32 -> ``(len(texts), classes)``: what a verdict rests on."""
+        """From the string up, in fp32 -> ``(len(texts), classes)``: what a verdict rests on. A row must not depend on the other texts."""

@@ -15,7 +15,12 @@ Choice = NDArray[np.int16]
 
 
 class BudgetSpent(Exception):
-    """Raised by the oracle when the query budget of this example is used up; searches let it pass."""
+    """Raised by the oracle when the query budget of this example is used up; searches let it pass.
+
+    A question that exceeds the budget is cut, not refused: its first rows are asked, and a text among them that fools the victim counts as found,
+    though the search never sees the answers. So a search whose questions are large is not cheated of what it could afford, and more budget never
+    finds less.
+    """
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,8 @@ class SearchSpace:
 class Oracle(Protocol):
     """What a search may ask; every question is counted and charged to the budget here and nowhere else.
 
-    Calls block: the engine answers them together with those of other searches. Any of them raises BudgetSpent.
+    Calls block: the engine answers them together with those of other searches. Any of them raises BudgetSpent. A text of the space that was answered
+    and fools the victim is never lost: where a search ends without returning a choice, the core takes the first such text.
     """
 
     def logits(self, choices: NDArray[np.int16]) -> NDArray[np.float32]:

@@ -23,11 +23,16 @@ class TrialFile:
     """Trials of one cell of the grid.
 
     A line is written by one system call and ends in a newline; a last line without one was torn by a kill or a full disk, is no trial, and is cut off by
-    the next ``append``. Where an id stands twice (an error that was tried again), the later line counts. Use it as a context manager, or call ``close``.
+    the next ``append``. What a power cut leaves further up (blocks of NUL, halves of lines) is passed over. Where an id stands twice (an error that was
+    tried again), the later line counts. Use it as a context manager, or call ``close``.
+
+    Attributes:
+        damaged: lines passed over, wholly or in part, by the last ``read``.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.damaged = 0
         self._descriptor: int | None = None
         self._end = 0
         self._unsynced = 0
@@ -37,8 +42,9 @@ class TrialFile:
         """All trials, in the order in which their ids first came; empty when there is no file.
 
         Raises:
-            RobenchError: the file cannot be read, or a line other than a torn last one is no trial; the sentence names the line.
+            RobenchError: the file cannot be read.
         """
+        self.damaged = 0
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -46,14 +52,10 @@ class TrialFile:
         except OSError as error:
             raise RobenchError(f"The trials in '{self.path}' cannot be read ({error.strerror}). Check the path and its permissions.") from error
         trials: dict[str, Trial] = {}
-        for number, line in enumerate(content.split(b"\n")[:-1], start=1):
-            try:
-                trial = Trial.model_validate_json(line)
-            except ValidationError as error:
-                raise RobenchError(
-                    f"Line {number} of '{self.path}' is no trial ({error.errors()[0]['msg'].lower()}). Delete that line to have the example attacked again."
-                ) from error
-            trials[trial.id] = trial
+        for line in content.split(b"\n")[:-1]:
+            found, sound = _trials_of(line)
+            self.damaged += not sound
+            trials |= {trial.id: trial for trial in found}
         return list(trials.values())
 
     def ids_done(self, *, errors: bool = True) -> set[str]:
@@ -129,6 +131,17 @@ class TrialFile:
     def _failed(self, what: str, error: OSError) -> RobenchError:
         remedy = "Finished ones are kept: make room or mend the path, then run the same command again."
         return RobenchError(f"The trials in '{self.path}' cannot be {what} ({error.strerror}). {remedy}")
+
+
+def _trials_of(line: bytes) -> tuple[list[Trial], bool]:
+    """The trials of a line, and whether it is one sound trial. JSON holds no NUL, so whatever follows a block of them may be whole again."""
+    found = []
+    for piece in line.split(b"\0"):
+        try:
+            found.append(Trial.model_validate_json(piece))
+        except ValidationError:
+            continue
+    return found, len(found) == 1 and b"\0" not in line
 
 
 def _end_of_last_line(descriptor: int) -> int:

@@ -7,29 +7,33 @@ had in hand is run once more, one example at a time in a fresh process, so that 
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from robench.environment import available_cores
 from robench.errors import RobenchError
 from robench.options import build_options
 from robench.registry import ATTACKS
 from robench.search.attack import Trial, Verdict
 from robench.search.engine import BATCH, Engine
 from robench.search.port import Job, SearchVictim
+from robench.search.precision import Precision
 from robench.search.whitebox import check_access
 
 GRACE_SECONDS = 5.0
 """How long a worker may take to end before it is killed."""
+SHARE = 100
+"""Examples that make one more process worth its start: 3 s, as long as ``genetic`` takes for about 75 short texts on the smallest encoder."""
 
 
 def load_victim(folder: Path, device: str) -> SearchVictim:
@@ -47,7 +51,7 @@ class Plan:
         victim: folder of the victim.
         attack: name in the registry.
         options: of the attack.
-        budget: see ``engine.run``.
+        budget, precision: see ``engine.run``.
         load: makes a worker's victim from folder and device; an importable function.
     """
 
@@ -57,12 +61,13 @@ class Plan:
     options: Mapping[str, Any] = field(default_factory=dict)
     budget: int | None = None
     device: str = "cpu"
+    precision: Precision = "fp32"
     load: Callable[[Path, str], SearchVictim] = load_victim
 
 
-def default_workers(device: str) -> int:
-    """One a core that this process may use; one on a GPU, which a single process keeps busy."""
-    return len(os.sched_getaffinity(0)) if device.startswith("cpu") else 1
+def default_workers(device: str, examples: int) -> int:
+    """One a core that this process may use, as far as there are ``SHARE`` examples for each; one on a GPU, which a single process keeps busy."""
+    return max(1, min(available_cores(), examples // SHARE)) if device.startswith("cpu") else 1
 
 
 def run_workers(plan: Plan, jobs: Iterable[Job], workers: int) -> Iterator[Trial]:
@@ -218,28 +223,27 @@ def _without_interrupts() -> Iterator[None]:
 def _work(plan: Plan, line: Connection) -> None:
     """A worker's life: load, then attack what the parent hands out until it hands out nothing."""
     try:
-        engine_parts = _prepare(plan)
+        new_engine = _prepare(plan)
     except Exception as error:
         said = str(error) if isinstance(error, RobenchError) else f"A worker process failed to start ({type(error).__name__}: {error})."
         line.send(("failed", said))
         return
     try:
         while (jobs := _more(line)) is not None:
-            engine = Engine(*engine_parts)
-            for trial in engine.trials(_pull(line, jobs)):
+            for trial in new_engine().trials(_pull(line, jobs)):
                 line.send(("trial", trial))
     except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
         return
 
 
-def _prepare(plan: Plan) -> tuple[SearchVictim, Any, str, int, int | None]:
+def _prepare(plan: Plan) -> Callable[[], Engine]:
     attack = ATTACKS.get(plan.attack)
     options = build_options(attack.Options, plan.options, f"attack '{plan.attack}'")
     victim = plan.load(plan.victim, plan.device)
     if "torch" in sys.modules:  # two workers of one thread beat one of two; a victim without torch shall not pay for its import
         sys.modules["torch"].set_num_threads(1)
     check_access(search := attack(options), plan.attack, victim)
-    return victim, search, plan.attack, plan.seed, plan.budget
+    return partial(Engine, victim, search, plan.attack, plan.seed, plan.budget, precision=plan.precision)
 
 
 def _more(line: Connection) -> list[Job] | None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.search.port import Candidates, Job
+from robench.search.precision import Precision
 from robench.search.space import SearchSpace
 from robench.search.whitebox import HullQuestion
 from robench.tasks.base import Example
@@ -120,6 +121,7 @@ class FakeVictim:
         weights: word -> logits it adds.
         words: further words of the vocabulary, of weight zero.
         twist: changes the logits ``(batch, classes)`` given ids: for victims that are no sums.
+        rough: the same for logits asked for in bf16, which are exact without it.
     """
 
     def __init__(
@@ -131,8 +133,9 @@ class FakeVictim:
         attackable: str = "text",
         twist: Callable[[Ids, NDArray[np.float32]], NDArray[np.float32]] | None = None,
         table: FakeTable | None = None,
+        rough: Callable[[Ids, NDArray[np.float32]], NDArray[np.float32]] | None = None,
     ) -> None:
-        self.device, self.attackable, self.twist = "cpu", attackable, twist
+        self.device, self.attackable, self.twist, self.rough = "cpu", attackable, twist, rough
         self.table = table or FakeTable([*weights, *words])
         self.encoder_fields = FakeFields(self.table, attackable, max_tokens)
         self.bias = np.array(bias, dtype=np.float32)
@@ -140,16 +143,20 @@ class FakeVictim:
         for word, values in weights.items():
             self.weights[self.table.numbers[word]] = values
         self.forwards: list[tuple[int, int]] = []
+        self.precisions: list[str] = []
 
-    def logits(self, ids: Ids, lengths: Ids, types: NDArray[np.int8] | None = None) -> NDArray[np.float32]:
+    def logits(self, ids: Ids, lengths: Ids, types: NDArray[np.int8] | None = None, precision: Precision = "fp32") -> NDArray[np.float32]:
         """See ``robench.search.port.SearchVictim``."""
         assert types is None or types.shape == ids.shape
         assert (lengths <= ids.shape[1]).all()
         self.forwards.append(ids.shape)
+        self.precisions.append(precision)
         inside = np.arange(ids.shape[1]) < np.asarray(lengths)[:, None]
         assert (ids[~inside] == PAD).all()
         logits: NDArray[np.float32] = (self.weights[ids] * inside[:, :, None]).sum(axis=1) + self.bias
-        return logits if self.twist is None else np.asarray(self.twist(ids, logits), dtype=np.float32)
+        for change in (self.twist, self.rough if precision == "bf16" else None):
+            logits = logits if change is None else np.asarray(change(ids, logits), dtype=np.float32)
+        return logits
 
     def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
         """See ``robench.search.port.SearchVictim``."""

@@ -19,7 +19,6 @@ from robench.text.word_table import WordTable
 from robench.text.words import split_words
 from robench.victims.classifier import TextClassifier
 from robench.victims.convex_hull import answer
-from robench.victims.data import pad_rows
 from robench.victims.encoders import first_line
 from robench.victims.probabilities import softmax
 
@@ -30,7 +29,8 @@ SCHEMA = 1
 CARD = "victim.json"
 HEAD = "head.safetensors"
 LOG = "training.json"
-TEXTS_AT_ONCE = 32
+TEXTS_AT_ONCE = 8
+"""Rows of every forward that a verdict rests on: no fewer, for a CPU takes other kernels below (``robench.search.batching``)."""
 _NOT_HASHED = {CARD, LOG}
 
 
@@ -46,7 +46,6 @@ class Victim:
     Attributes:
         table, encoder_fields: words -> token ids -> rows, as the protocol says.
         protocol, task, labels, attackable, name, sha256: of the card; ``sha256`` is that of the weight files, empty before ``save``.
-        search_precision: ``"fp32"``, or ``"bf16"`` to have ``logits`` run under autocast; ``probs_of_texts`` is fp32 whatever it says.
     """
 
     def __init__(self, model: TextClassifier, tokenizer: Any, card: Mapping[str, Any], device: str = "cpu") -> None:
@@ -61,24 +60,25 @@ class Victim:
         self.attackable: str = card["attackable"]
         self.sha256: str = card.get("sha256", "")
         self.table, self.encoder_fields = build_reader(tokenizer, self.protocol, card["fields"], self.attackable, card["max_tokens"])
-        self.search_precision: Literal["fp32", "bf16"] = "fp32"
 
-    def logits(self, ids: NDArray[np.integer[Any]], lengths: NDArray[np.integer[Any]], types: NDArray[np.integer[Any]] | None = None) -> NDArray[np.float32]:
+    def logits(
+        self,
+        ids: NDArray[np.integer[Any]],
+        lengths: NDArray[np.integer[Any]],
+        types: NDArray[np.integer[Any]] | None = None,
+        precision: Literal["fp32", "bf16"] = "fp32",
+    ) -> NDArray[np.float32]:
         """The one place where the model is asked.
 
         Args:
             ids: ``(batch, tokens)`` token ids, special tokens included, filled up on the right with ``table.pad_id``.
             lengths: ``(batch,)`` tokens of each row.
             types: ``(batch, tokens)`` or ``(tokens,)`` token types, None for none.
+            precision: ``"bf16"`` runs under autocast.
 
         Returns:
             ``(batch, classes)``. The last bits of a row can depend on how many rows are asked together: ask in canonical shapes where that matters.
         """
-        return self._ask(ids, lengths, types, self.search_precision)
-
-    def _ask(
-        self, ids: NDArray[np.integer[Any]], lengths: NDArray[np.integer[Any]], types: NDArray[np.integer[Any]] | None, precision: str
-    ) -> NDArray[np.float32]:
         inputs = torch.as_tensor(np.asarray(ids, dtype=np.int64), device=self.device)
         mask = torch.arange(inputs.shape[1], device=self.device) < torch.as_tensor(np.asarray(lengths, dtype=np.int64), device=self.device)[:, None]
         token_types = None
@@ -91,18 +91,26 @@ class Victim:
         return result
 
     def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
-        """Probabilities from the strings up, in fp32 whatever ``search_precision`` says, ``(texts, classes)``: the verdict.
+        """Probabilities from the strings up, in fp32, ``(texts, classes)``: the verdict.
+
+        Every text goes through the model unpadded, in a forward of ``TEXTS_AT_ONCE`` rows of its own length, so that its answer does not depend on
+        the texts that are asked about with it.
 
         Args:
             texts: every field of each text by name.
         """
-        parts = [self._probs(texts[start : start + TEXTS_AT_ONCE]) for start in range(0, len(texts), TEXTS_AT_ONCE)]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)), dtype=np.float32)
-
-    def _probs(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
         rows = [self.encoder_fields.row({name: split_words(text) for name, text in fields.items()}) for fields in texts]
-        ids, types = pad_rows([row.ids for row in rows], self.table.pad_id), pad_rows([row.types for row in rows], 0)
-        return softmax(self._ask(ids, np.asarray([len(row.ids) for row in rows]), types, "fp32"))
+        by_length: dict[int, list[int]] = {}
+        for number, row in enumerate(rows):
+            by_length.setdefault(len(row.ids), []).append(number)
+        logits = np.zeros((len(rows), len(self.labels)), dtype=np.float32)
+        for length, numbers in by_length.items():
+            for start in range(0, len(numbers), TEXTS_AT_ONCE):
+                asked = numbers[start : start + TEXTS_AT_ONCE]
+                full = asked + asked[:1] * (TEXTS_AT_ONCE - len(asked))
+                ids, types = np.asarray([rows[number].ids for number in full]), np.asarray([rows[number].types for number in full])
+                logits[asked] = self.logits(ids, np.full(TEXTS_AT_ONCE, length), types)[: len(asked)]
+        return softmax(logits)
 
     def hull(self, question: HullQuestion) -> NDArray[np.float32]:
         """See ``robench.search.whitebox.WhiteBoxVictim``: ``(tokens, slots)``, in fp32."""

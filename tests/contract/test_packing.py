@@ -11,6 +11,7 @@ from fake_victims import FakeFields, FakeTable, make_job
 from robench import ATTACKS, Trial
 from robench.search.batching import Shapes
 from robench.search.engine import Job, run
+from robench.search.precision import Precision
 from robench.victims.classifier import TextClassifier
 
 torch = pytest.importorskip("torch")
@@ -42,9 +43,9 @@ class RandomVictim:
             margins = self.logits(np.random.default_rng(0).integers(4, 164, size=(64, 9)).astype(np.int32), np.full(64, 9, dtype=np.int32))
             self.model.head[-1].get_parameter("bias")[0] -= float(np.quantile(margins[:, 0] - margins[:, 1], 0.1))
 
-    def logits(self, ids: np.ndarray, lengths: np.ndarray, types: np.ndarray | None = None) -> np.ndarray:
+    def logits(self, ids: np.ndarray, lengths: np.ndarray, types: np.ndarray | None = None, precision: Precision = "fp32") -> np.ndarray:
         mask = torch.arange(ids.shape[1]) < torch.as_tensor(lengths)[:, None]
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             return self.model(torch.as_tensor(ids, dtype=torch.long), mask.long()).numpy()  # type: ignore[no-any-return]
 
     def probs_of_texts(self, texts: Any) -> np.ndarray:
@@ -69,21 +70,26 @@ def jobs(victim: RandomVictim) -> list[Job]:
     return made
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("length", [3, 8, 17, 22, 33, 64, 102, 250])
-def test_logits_of_a_row_do_not_depend_on_company_number_or_place(victim: RandomVictim, length: int) -> None:
+def test_logits_of_a_row_do_not_depend_on_company_number_or_place(victim: RandomVictim, length: int, precision: Precision) -> None:
     rng = np.random.default_rng(length)
     shapes = Shapes()
     rows = max(shapes.rows(length), 2 * shapes.floor)
     ids = rng.integers(4, 160, size=(rows, length)).astype(np.int32)
     lengths = rng.integers(max(1, length - 7), length + 1, size=rows).astype(np.int32)
     ids[np.arange(length) >= lengths[:, None]] = 0
-    reference = victim.logits(ids, lengths)
+
+    def logits(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        return victim.logits(ids, lengths, precision=precision)
+
+    reference = logits(ids, lengths)
     assert np.isfinite(reference).all()
     order = rng.permutation(rows)
-    assert np.array_equal(victim.logits(ids[order], lengths[order]), reference[order])
+    assert np.array_equal(logits(ids[order], lengths[order]), reference[order])
     for count in sorted({shapes.floor, shapes.floor + 1, shapes.floor + 3, rows - 1}):
-        assert np.array_equal(victim.logits(ids[:count], lengths[:count]), reference[:count]), f"{count} rows of {length} tokens"
-        assert np.array_equal(victim.logits(ids[-count:], lengths[-count:]), reference[-count:]), f"last {count} rows of {length} tokens"
+        assert np.array_equal(logits(ids[:count], lengths[:count]), reference[:count]), f"{count} rows of {length} tokens"
+        assert np.array_equal(logits(ids[-count:], lengths[-count:]), reference[-count:]), f"last {count} rows of {length} tokens"
 
 
 @pytest.mark.parametrize("length", [17, 40, 102, 250])
@@ -94,13 +100,14 @@ def test_whether_anybody_in_the_company_is_padded_makes_no_difference(victim: Ra
     assert np.array_equal(victim.logits(ids, some)[:8], victim.logits(ids, whole)[:8])
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", ["genetic", "pwws"])
-def test_the_same_trials_from_a_real_encoder(victim: RandomVictim, jobs: list[Job], name: str) -> None:
+def test_the_same_trials_from_a_real_encoder(victim: RandomVictim, jobs: list[Job], name: str, precision: Precision) -> None:
     cls = ATTACKS.get(name)
     attack = cls(cls.Options(**({"population": 6, "iterations": 4} if name == "genetic" else {})))
 
     def trials(given: list[Job], **settings: Any) -> list[Trial]:
-        found = run(victim, attack, name, given, seed=0, **settings)
+        found = run(victim, attack, name, given, seed=0, precision=precision, **settings)
         return sorted((trial.model_copy(update={"seconds": 0.0}) for trial in found), key=lambda trial: trial.id)
 
     usual = trials(jobs)

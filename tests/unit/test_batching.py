@@ -10,7 +10,7 @@ from fake_victims import PAD, FakeVictim, make_job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robench.search.batching import Pool, Question, Shapes
+from robench.search.batching import Lane, Pool, Question, Shapes
 
 LETTERS = "abcdefghij"
 
@@ -19,9 +19,9 @@ def make_victim(**settings: Any) -> FakeVictim:
     return FakeVictim({letter: [0.0, float(number)] for number, letter in enumerate(LETTERS)}, max_tokens=100, **settings)
 
 
-def put(pool: Pool, victim: FakeVictim, texts: list[str], turn: int = 0) -> Question:
+def put(pool: Pool, victim: FakeVictim, texts: list[str], turn: int = 0, label: int | None = None) -> Question:
     """Queue texts of any lengths as one question."""
-    question = Question(None, len(texts), turn)
+    question = Question(None, len(texts), turn, label)
     rows = [victim.encoder_fields.ids({"text": text.split()}) for text in texts]
     lengths = np.array([len(row) for row in rows], dtype=np.int32)
     ids = np.full((len(rows), lengths.max()), PAD, dtype=np.int32)
@@ -33,8 +33,8 @@ def put(pool: Pool, victim: FakeVictim, texts: list[str], turn: int = 0) -> Ques
 
 def drain(pool: Pool) -> list[Question]:
     answered = []
-    while (length := pool.fullest()) is not None:
-        answered += pool.forward(length)
+    while (lane := pool.fullest()) is not None:
+        answered += pool.forward(lane)
     return answered
 
 
@@ -97,10 +97,10 @@ def test_full_is_told_only_of_a_full_length() -> None:
     pool = Pool(victim, Shapes(tokens=1000, most=4, floor=1))
     put(pool, victim, ["a b", "b c", "a"])
     assert pool.full() is None
-    assert pool.fullest() == 4
+    assert pool.fullest() == Lane(4)
     put(pool, victim, ["c d", "d e", "e f"])
-    assert pool.full() == 4
-    pool.forward(4)
+    assert pool.full() == Lane(4)
+    pool.forward(Lane(4))
     assert pool.full() is None
 
 
@@ -109,8 +109,8 @@ def test_the_older_search_goes_first() -> None:
     pool = Pool(victim, Shapes(tokens=1000, most=2, floor=1))
     younger = put(pool, victim, ["a", "b"], turn=2)
     older = put(pool, victim, ["c", "d"], turn=1)
-    assert pool.forward(3) == [older]
-    assert pool.forward(3) == [younger]
+    assert pool.forward(Lane(3)) == [older]
+    assert pool.forward(Lane(3)) == [younger]
 
 
 def test_a_row_that_breaks_the_victim_harms_its_own_question_only() -> None:
@@ -147,3 +147,62 @@ def test_forgotten_questions_cost_no_forward() -> None:
     pool.forget(gone)
     assert drain(pool) == [stays]
     assert sum(rows for rows, _ in victim.forwards) == 1
+
+
+def overstate(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """bf16 that makes a fooled victim of every text: logit 1 is too large by 0.3."""
+    return logits + np.array([0, 0.3], dtype=np.float32)
+
+
+def rough_victim() -> FakeVictim:
+    """Margins for class 0: a 0.1, b 1.1, c -0.9."""
+    return FakeVictim({"a": [0.1, 0], "b": [1.1, 0], "c": [0, 0.9]}, rough=overstate)
+
+
+def test_bf16_answers_that_are_not_clear_are_asked_again_in_fp32() -> None:
+    victim = rough_victim()
+    pool = Pool(victim, Shapes(floor=1), "bf16")
+    question = put(pool, victim, ["a", "b", "c"], label=0)
+    assert pool.forward(Lane(3, "bf16")) == []  # a and c are open
+    assert pool.fullest() == Lane(3, "fp32")
+    assert pool.forward(Lane(3)) == [question]
+    margins = question.answers[:, 0] - question.answers[:, 1]
+    assert margins == pytest.approx([0.1, 1.1 - 0.3, -0.9])  # b stays as bf16 has it
+    assert victim.forwards == [(3, 3), (2, 3)]
+    assert victim.precisions == ["bf16", "fp32"]
+    assert drain(pool) == []
+
+
+def test_without_a_label_only_small_margins_are_asked_again() -> None:
+    victim = rough_victim()
+    pool = Pool(victim, Shapes(floor=1), "bf16")
+    question = put(pool, victim, ["a", "b", "c"])
+    drain(pool)
+    assert question.answers[:, 0] - question.answers[:, 1] == pytest.approx([0.1, 0.8, -1.2])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=12), min_size=1, max_size=6), st.integers(1, 7), st.integers(1, 5))
+def test_which_answers_are_confirmed_does_not_depend_on_packing(questions: list[list[str]], most: int, floor: int) -> None:
+    victim = rough_victim()
+    pool = Pool(victim, Shapes(tokens=30, most=most, floor=floor), "bf16")
+    asked = [put(pool, victim, texts, label=0) for texts in questions]
+    assert {id(question) for question in drain(pool)} == {id(question) for question in asked}
+    for question, texts in zip(asked, questions, strict=True):
+        margins = question.answers[:, 0] - question.answers[:, 1]
+        assert margins == pytest.approx([{"a": 0.1, "b": 0.8, "c": -0.9}[text] for text in texts])
+
+
+def test_a_victim_that_breaks_while_confirming_harms_the_doubtful_question_only() -> None:
+    def twist(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        if victim.precisions[-1] == "fp32":
+            raise RuntimeError("no fp32 here")
+        return logits
+
+    victim = rough_victim()
+    victim.twist = twist
+    pool = Pool(victim, Shapes(floor=1), "bf16")
+    clear, open_ = put(pool, victim, ["b"], label=0), put(pool, victim, ["b", "a"], label=0)
+    assert drain(pool) == [clear, open_]
+    assert clear.failure is None
+    assert str(open_.failure) == "no fp32 here"

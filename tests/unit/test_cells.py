@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -10,6 +10,7 @@ from robench.cells import cell_key, running, trials_path
 from robench.inputs import ChosenAttack
 from robench.planning import EvaluationRequest, build_request
 from robench.registry import ATTACKS
+from robench.victims.recipe import FitRequest
 
 MADE_FROM = {"task": "toy", "texts": "0" * 64, "scorer": "none"}
 
@@ -19,29 +20,41 @@ def chosen(**options: Any) -> ChosenAttack:
     return ChosenAttack("genetic", "genetic", cls(cls.Options(**options)), True)
 
 
-def key(request: EvaluationRequest | None = None, *, fit: str = "f", sha: str = "v", seed: int = 0, attack: ChosenAttack | None = None, **made: Any) -> str:
-    return cell_key(request or build_request(defenses=("x",)), fit, sha, seed, attack or chosen(), MADE_FROM | made)
+@dataclass(frozen=True)
+class Fit:
+    """What a key needs of a ``FitRequest``."""
+
+    key: str = "f"
+    seed: int = 0
+    device: str = "cpu"
+
+
+def key(request: EvaluationRequest | None = None, *, fit: Fit | None = None, sha: str = "v", attack: ChosenAttack | None = None, **made: Any) -> str:
+    return cell_key(request or build_request(defenses=("x",)), cast("FitRequest", fit or Fit()), sha, attack or chosen(), MADE_FROM | made)
 
 
 def test_everything_that_decides_a_trial_changes_the_key() -> None:
     keys = [
         key(),
-        key(fit="g"),
+        key(fit=Fit(key="g")),
+        key(fit=Fit(seed=1)),
+        key(fit=Fit(device="cuda")),
+        key(fit=Fit(device="mps")),
         key(sha="w"),
-        key(seed=1),
         key(attack=chosen(population=5)),
         key(attack=replace(chosen(), constrained=False)),
         key(attack=replace(chosen(), name="genetic2")),
         key(scorer="masked"),
         key(build_request(defenses=("x",), budget=10)),
-        key(build_request(defenses=("x",), precision="bf16")),
+        key(build_request(defenses=("x",), search_precision="bf16")),
     ]
     assert len(set(keys)) == len(keys)
 
 
 def test_what_does_not_decide_a_trial_does_not_change_the_key() -> None:
-    for request in ({"limit": 5}, {"workers": 2}, {"out": Path("elsewhere")}, {"seeds": (0, 1)}, {"tasks": ("a", "b")}):
-        assert key(build_request(defenses=("x",), **request)) == key()
+    for request in ({"limit": 5}, {"workers": 2}, {"out": Path("elsewhere")}, {"seeds": (0, 1)}, {"tasks": ("a", "b")}, {"precision": "bf16"}):
+        assert key(build_request(defenses=("x",), **request)) == key()  # training's precision is in the key of the fit
+    assert key(fit=Fit(device="cuda:1")) == key(fit=Fit(device="cuda"))
     assert key(texts="1" * 64) == key()
     assert key(attack=replace(chosen(), label="genetic(x=1)")) == key()
 

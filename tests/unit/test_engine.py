@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_victims import FakeVictim, linear_jobs, load_linear, make_job
+from fake_victims import FakeVictim, linear_jobs, load_linear, load_rough, make_job
 
 from robench import Attack, BudgetSpent, Choice, Oracle, SearchSpace, Trial, Verdict
 from robench.search.engine import Job, run, stream
@@ -122,13 +122,13 @@ def test_an_unfair_answer_is_an_error_and_never_counted(returned: object, senten
 
 def test_a_mistaken_success_is_held_with_a_note() -> None:
     trial = attack_one(lambda *_: choice_of(0, 1, 0))
-    assert (trial.verdict, trial.adversarial_prediction) == (Verdict.HELD, 0)
+    assert (trial.verdict, trial.adversarial_prediction, trial.disbelieved) == (Verdict.HELD, 0, True)
     assert "right on the returned text" in str(trial.problem)
 
 
 def test_the_unchanged_text_is_no_success() -> None:
     trial = attack_one(lambda *_: choice_of(0, 0, 0))
-    assert (trial.verdict, trial.changes) == (Verdict.HELD, ())
+    assert (trial.verdict, trial.changes, trial.disbelieved) == (Verdict.HELD, (), True)
     assert "unchanged" in str(trial.problem)
 
 
@@ -155,8 +155,54 @@ def test_asking_outside_the_space_is_an_error() -> None:
 
 def test_a_spent_budget_is_held_with_a_note() -> None:
     trial = attack_one(Everything().search, budget=4)
-    assert (trial.verdict, trial.asked) == (Verdict.HELD, 4)
+    assert (trial.verdict, trial.asked, trial.disbelieved) == (Verdict.HELD, 4, False)
     assert "budget of 4" in str(trial.problem)
+
+
+class AtOnce(Attack):
+    """Asks about the whole space in one question, the last option first, and never looks at the answers."""
+
+    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+        oracle.logits(np.array(list(product(*(range(size) for size in space.sizes.tolist()))), dtype=np.int16)[::-1])
+        return None
+
+
+@pytest.mark.parametrize(("budget", "changed"), [(1, None), (2, None), (3, 1), (5, 1), (6, 1), (None, 1)])
+def test_a_success_within_the_budget_counts_though_the_question_exceeds_it(budget: int | None, changed: int | None) -> None:
+    trial = attack_one(AtOnce().search, victim_that_dislikes("fine"), budget=budget)  # the third row from the end is the first with "fine"
+    assert (trial.verdict == Verdict.FOOLED) == (changed is not None)
+    assert [change.position for change in trial.changes][:1] == ([] if changed is None else [changed])
+    assert trial.asked == min(budget or 6, 6)
+
+
+def test_a_success_that_the_search_lost_counts() -> None:
+    trial = attack_one(AtOnce().search, victim_that_dislikes("nice"))
+    assert (trial.verdict, trial.problem) == (Verdict.FOOLED, None)
+    assert [change.substitute for change in trial.changes] == ["nice", "movie"]
+
+
+def test_what_the_search_returns_goes_before_what_it_saw() -> None:
+    def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
+        AtOnce().search(space, oracle, label, rng)
+        return choice_of(0, 2, 0)
+
+    assert [change.substitute for change in attack_one(search, victim_that_dislikes("nice")).changes] == ["nice"]
+
+
+def test_a_mistaken_success_does_not_cost_one_that_was_seen() -> None:
+    def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
+        AtOnce().search(space, oracle, label, rng)
+        return choice_of(0, 1, 0)
+
+    assert attack_one(search, victim_that_dislikes("nice")).verdict == Verdict.FOOLED
+
+
+def test_a_search_that_breaks_is_an_error_whatever_it_saw() -> None:
+    def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
+        AtOnce().search(space, oracle, label, rng)
+        raise ValueError("lost my way")
+
+    assert attack_one(search, victim_that_dislikes("nice")).verdict == Verdict.ERROR
 
 
 def test_a_search_may_make_the_best_of_a_spent_budget() -> None:
@@ -309,6 +355,43 @@ def test_proved_and_fooled_agree_with_looking_at_the_whole_space() -> None:
         rows = np.array(list(product(*(range(size) for size in job.space.sizes.tolist()))), dtype=np.int16)
         wrong = victim.logits(*victim.encoder_fields.candidates(job.words, job.space).encode(rows)).argmax(axis=1) != 0
         assert trial.verdict == (Verdict.WRONG if wrong[0] else Verdict.FOOLED if wrong.any() else Verdict.HELD_PROVED)
+
+
+def wrong_in_bf16(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """bf16 that sees every text as class 1."""
+    return np.asarray(logits - np.array([100, 0], dtype=np.float32))
+
+
+def test_a_success_in_bf16_only_is_never_seen() -> None:
+    victim = victim_that_dislikes()
+    victim.rough = wrong_in_bf16
+    trial = attack_one(Everything().search, victim, precision="bf16")
+    assert (trial.verdict, trial.disbelieved, trial.forwarded) == (Verdict.HELD, False, 6)
+    assert {"bf16", "fp32"} == set(victim.precisions)
+
+
+def test_bf16_answers_prove_nothing() -> None:
+    trial = attack_one(Everything().search, precision="bf16")
+    assert trial.verdict == Verdict.HELD
+    assert "proves nothing" in str(trial.problem)
+    assert attack_one(Everything().search, precision="fp32").verdict == Verdict.HELD_PROVED
+    alone = attack_one(lambda *_: None, job=make_job("a", {}), precision="bf16")
+    assert alone.verdict == Verdict.HELD_PROVED  # nothing was searched: the clean prediction is fp32
+
+
+def test_a_search_in_bf16_finds_what_one_in_fp32_finds() -> None:
+    """Where bf16 is off by less than the bound, it is right about every success that it sees, and sees every one in the space."""
+    jobs = linear_jobs(60, words=4)
+    exact = {trial.id: trial for trial in run(load_rough(), Everything(), "all", jobs, seed=0)}
+    victim = load_rough()
+    rough = {trial.id: trial for trial in run(victim, Everything(), "all", jobs, seed=0, precision="bf16")}
+    assert {trial.verdict for trial in exact.values()} >= {Verdict.FOOLED, Verdict.HELD_PROVED}
+    for example, trial in rough.items():
+        assert (trial.verdict == Verdict.FOOLED) == (exact[example].verdict == Verdict.FOOLED)
+        assert trial.changes == exact[example].changes
+        assert not trial.disbelieved
+    confirmed = sum(rows for (rows, _), precision in zip(victim.forwards, victim.precisions, strict=True) if precision == "fp32")
+    assert 0 < confirmed < sum(trial.forwarded for trial in rough.values())
 
 
 def test_the_random_stream_is_a_function_of_seed_attack_and_example() -> None:

@@ -20,7 +20,7 @@ JOB = make_job("good film", {"good": ["nice", "fine"]}, premise="It  was a GOOD 
 
 
 class Spy(FakeVictim):
-    """Remembers the texts it was asked about; ``accident`` flips its answer on texts from the string up that hold that word."""
+    """Remembers the texts it was asked about; ``accident`` flips its answer on texts from the string up that hold it."""
 
     def __init__(self, accident: str = "") -> None:
         super().__init__(WEIGHTS, bias=(4, 0))
@@ -72,7 +72,30 @@ def test_wrong_on_the_words_but_right_on_the_text_is_held() -> None:
 def test_wrong_on_the_text_only_is_held() -> None:
     (ruling,) = rule(Spy(accident="fine"), [JOB], [choice(2, 0)])
     assert (ruling.verdict, ruling.adversarial_prediction) == (Verdict.HELD, 1)
-    assert "on the text only" in str(ruling.problem)
+    assert "right on the substituted words" in str(ruling.problem)
+
+
+QUOTED = make_job("film ''", {"film": ["nice", "fine"]})  # NLTK makes `` of a quotation mark after a blank
+
+
+@pytest.mark.parametrize(("job", "cause"), [(JOB, "rounding decides"), (QUOTED, "splits into other words")])
+@pytest.mark.parametrize(("accident", "option"), [("nice", 1), ("fine", 2)])
+def test_the_reason_is_the_true_one(job: Job, cause: str, accident: str, option: int) -> None:
+    """The text and its words give different answers: only where the text splits into other words is splitting to blame."""
+    (ruling,) = rule(Spy(accident), [job], [choice(option, 0)])
+    assert ruling.verdict == Verdict.HELD
+    assert cause in str(ruling.problem)
+
+
+def test_the_verdict_is_fp32() -> None:
+    victim = Spy()
+    rule(victim, [JOB], [choice(1, 0)])
+    assert set(victim.precisions) == {"fp32"}
+
+
+def test_the_unchanged_text_is_a_claim_that_is_not_believed() -> None:
+    (ruling,) = rule(Spy(), [JOB], [choice(0, 0)])
+    assert (ruling.verdict, ruling.adversarial_prediction) == (Verdict.HELD, 0)
 
 
 def test_many_at_once_keep_their_order() -> None:

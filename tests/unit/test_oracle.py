@@ -100,11 +100,43 @@ def test_it_refuses_to_leave_out_what_is_not_visible(position: int) -> None:
 def test_the_budget_counts_repeats_and_ends_the_search_for_good() -> None:
     oracle, sizes = make_oracle(FakeVictim(WEIGHTS), budget=3)
     oracle.logits(choices([1, 0, 0], [1, 0, 0]))
+    for _ in range(2):
+        with pytest.raises(BudgetSpent, match="budget of 3 rows was spent 1 rows into a question of 2"):
+            oracle.logits(choices([1, 0, 0], [2, 0, 0]))
+    assert (oracle.asked, sizes) == (3, [1])
+
+
+def test_a_question_beyond_the_budget_is_asked_as_far_as_it_goes() -> None:
+    victim = FakeVictim({"c1": [0, 3]}, words=["a", "a1", "a2", "b", "c"], bias=(2, 0))  # every text with c1 fools
+    for budget, found in ((2, None), (3, [1, 0, 1]), (4, [1, 0, 1])):
+        oracle, sizes = make_oracle(victim, budget=budget)
+        with pytest.raises(BudgetSpent):
+            oracle.logits(choices([1, 0, 0], [2, 0, 0], [1, 0, 1], [2, 0, 1], [0, 0, 1]))
+        assert (oracle.asked, sizes) == (budget, [budget])
+        assert (None if oracle.success is None else oracle.success.tolist()) == found
+
+
+def test_probes_outside_the_space_are_no_success() -> None:
+    oracle, _ = make_oracle(FakeVictim({"a": [3, 0]}, words=["a1", "b", "c"], bias=(0, 1)), budget=2)  # wrong as soon as "a" is gone
     with pytest.raises(BudgetSpent):
-        oracle.logits(choices([1, 0, 0], [2, 0, 0]))
-    with pytest.raises(BudgetSpent):
-        oracle.logits(choices([1, 0, 0]))
-    assert (oracle.asked, sizes) == (2, [1])
+        oracle.probs_without(JOB.space.original(), np.array([0, 1, 2]))
+    assert (oracle.asked, oracle.success) == (2, None)
+
+
+def test_the_first_success_is_kept_and_the_unchanged_text_is_none() -> None:
+    found = []
+    oracle, _ = make_oracle(FakeVictim({}, words=["a", "a1", "a2", "b", "c", "c1"], bias=(0, 1)))  # wrong on everything
+    for question in (choices([0, 0, 0]), choices([0, 0, 0], [2, 0, 0], [1, 0, 1]), choices([1, 0, 0])):
+        oracle.logits(question)
+        found.append(None if oracle.success is None else oracle.success.tolist())
+    assert found == [None, [2, 0, 0], [2, 0, 0]]
+
+
+def test_a_space_can_be_exhausted_by_the_last_row_of_the_budget() -> None:
+    oracle, _ = make_oracle(FakeVictim(WEIGHTS, bias=(100, 0)), budget=6)
+    with pytest.raises(SpaceExhausted):
+        oracle.logits(np.concatenate([every_choice(JOB), every_choice(JOB)]))
+    assert oracle.exhausted
 
 
 def test_a_budget_may_be_spent_to_the_last_row() -> None:

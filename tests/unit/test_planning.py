@@ -16,7 +16,8 @@ from robench.reporting import Reporter, Silent
 def test_the_defaults_are_the_default_path() -> None:
     request = build_request(defenses=("rift",))
     assert (request.tasks, request.encoder, request.protocol, request.seeds, request.lm) == (("mini-reviews",), "tiny", "rift2021", (0,), "tiny")
-    assert (request.limit, request.budget, request.workers, request.precision, request.out) == (None, None, 1, "fp32", Path("runs"))
+    assert (request.limit, request.budget, request.workers, request.out) == (None, None, None, Path("runs"))
+    assert (request.precision, request.search_precision) == ("fp32", "fp32")
 
 
 def test_a_request_is_frozen() -> None:
@@ -45,6 +46,7 @@ def test_numbers_must_be_positive(name: str, value: int) -> None:
         ({"defenses": ("a",), "tasks": ()}, "Name at least one of the tasks"),
         ({"defenses": ("a",), "seeds": ("x",)}, "'seeds.0' of the evaluation"),
         ({"defenses": ("a",), "precision": "fp16"}, "'precision' of the evaluation: input should be 'fp32' or 'bf16'"),
+        ({"defenses": ("a",), "search_precision": "fp16"}, "'search_precision' of the evaluation: input should be 'fp32' or 'bf16'"),
         ({"defenses": ("a",), "colour": "red"}, "'colour' of the evaluation: extra inputs are not permitted"),
         ({"defenses": ("a",), "limit": 2.5}, "'limit' of the evaluation"),
     ],

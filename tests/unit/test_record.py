@@ -151,7 +151,7 @@ def test_a_truncated_file_and_a_missing_one(tmp_path: Path, make_record: MakeRec
 
 def test_a_newer_schema_is_refused_with_what_to_do() -> None:
     with pytest.raises(RobenchError, match=r"schema 99 .* Update robench"):
-        migrate({"schema": SCHEMA + 98})
+        migrate({"schema": 99})
 
 
 def test_an_older_schema_without_a_step_is_refused() -> None:
@@ -163,13 +163,26 @@ def test_older_schemas_are_migrated_step_by_step(monkeypatch: pytest.MonkeyPatch
     """Two made-up older versions: -1 called the outcomes 'letters', 0 had no counts."""
     monkeypatch.setitem(module.MIGRATIONS, -1, lambda old: {**{k: v for k, v in old.items() if k != "letters"}, "outcomes": old["letters"]})
     monkeypatch.setitem(module.MIGRATIONS, 0, lambda old: {**old, "counts": count(old["outcomes"]).model_dump()})
-    record = make_record("WFHP")
+    record = make_record("WFHP", disbelieved=None)
     old = raw(record)
     old["letters"] = old.pop("outcomes")
-    old.pop("counts")
+    del old["counts"], old["disbelieved"]
     path = tmp_path / "old.json"
     path.write_text(json.dumps({**old, "schema": -1}))
     assert read_record(path) == record
+
+
+def test_a_record_of_schema_1_does_not_know_how_many_claims_were_not_believed(make_record: MakeRecord) -> None:
+    old = {**raw(make_record("WFHP")), "schema": 1}
+    del old["disbelieved"]
+    new = Record.model_validate_json(json.dumps(migrate(old)))
+    assert (new.schema_version, new.disbelieved) == (2, None)
+
+
+def test_only_held_examples_can_have_claims_that_were_not_believed(make_record: MakeRecord) -> None:
+    assert make_record("WFHHP", disbelieved=2).disbelieved == 2
+    with pytest.raises(ValidationError, match="3 disbelieved claims are more than the 2 examples that held"):
+        make_record("WFHHP", disbelieved=3)
 
 
 def test_records_of_a_folder_come_sorted(tmp_path: Path, make_record: MakeRecord) -> None:

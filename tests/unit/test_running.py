@@ -90,6 +90,8 @@ def test_every_flag_reaches_the_request(evaluator: SimpleNamespace, tmp_path: Pa
         "cpu",
         "--precision",
         "bf16",
+        "--search-precision",
+        "bf16",
         "--retrain",
         "--tracker",
         "tensorboard",
@@ -115,10 +117,25 @@ def test_every_flag_reaches_the_request(evaluator: SimpleNamespace, tmp_path: Pa
         workers=2,
         device="cpu",
         precision="bf16",
+        search_precision="bf16",
         retrain=True,
         tracker="tensorboard",
         out=tmp_path / "out",
     )
+
+
+@pytest.mark.parametrize(("given", "workers"), [("auto", None), ("3", 3)])
+def test_workers_are_a_number_or_auto(evaluator: SimpleNamespace, given: str, workers: int | None) -> None:
+    assert run("evaluate", *PAIR, "--workers", given).exit_code == 0
+    assert evaluator.request.workers == workers
+
+
+@pytest.mark.parametrize("given", ["0", "many", "Auto"])
+def test_other_workers_are_refused(evaluator: SimpleNamespace, given: str) -> None:
+    result = run("evaluate", *PAIR, "--workers", given)
+    assert (result.exit_code, evaluator.request) == (2, None)
+    assert f"'--workers': {given}" in result.stderr.replace("'" + given + "'", given)
+    assert result.stderr.count("\n") == 1
 
 
 def test_the_data_folder_may_come_from_the_environment(evaluator: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,13 +67,38 @@ def test_a_file_of_one_torn_line_is_begun_again(tmp_path: Path) -> None:
     assert TrialFile(path).read() == [trial(1)]
 
 
-def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
+LINES = [f"{trial(number).model_dump_json()}\n".encode() for number in range(1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        ([LINES[0], LINES[1][:40], b"\n", LINES[2]], [1, 3]),  # half a line
+        ([LINES[0], b"\n", LINES[2]], [1, 3]),
+        ([LINES[0], b"\0" * 4096, LINES[2]], [1, 3]),  # a block that never reached the disk, from line end to line end
+        ([LINES[0], b"\0" * 4096, b"\n", LINES[2]], [1, 3]),
+        ([LINES[0], LINES[1][:40], b"\0" * 4096, LINES[2][40:], LINES[3]], [1, 4]),  # from the middle of one line into another
+        ([LINES[0], LINES[1][:-1], b"\0" * 4096, LINES[2]], [1, 2, 3]),
+        ([b"\0" * 70_000, LINES[3]], [4]),
+        ([b"{}\n", LINES[3]], [4]),
+        ([b"\xff\xfe\n", LINES[3]], [4]),
+    ],
+)
+def test_what_a_power_cut_leaves_in_the_middle_costs_nothing_else(tmp_path: Path, content: list[bytes], kept: list[int]) -> None:
     path = tmp_path / "trials.jsonl"
-    write(path, trial(1), trial(2), trial(3))
-    lines = path.read_bytes().split(b"\n")
-    path.write_bytes(b"\n".join([lines[0], lines[1][:40], lines[2], b""]))
-    with pytest.raises(RobenchError, match=r"Line 2 of .* is no trial .* Delete that line"):
-        TrialFile(path).read()
+    path.write_bytes(b"".join(content))
+    file = TrialFile(path)
+    assert file.read() == [trial(number) for number in kept]
+    assert file.damaged == 1
+    write(path, trial(9))
+    assert TrialFile(path).read() == [trial(number) for number in [*kept, 9]]
+
+
+def test_a_sound_file_has_no_damaged_lines(tmp_path: Path) -> None:
+    write(tmp_path / "trials.jsonl", trial(1), trial(2))
+    file = TrialFile(tmp_path / "trials.jsonl")
+    file.read()
+    assert file.damaged == 0
 
 
 def test_an_error_can_be_tried_again_and_the_later_line_counts(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from victim_cases import classifier, planted, tokenizer
 
 from robench.errors import RobenchError
+from robench.text.words import split_words
 from robench.victims.checks import question
 from robench.victims.classifier import TextClassifier
 from robench.victims.probabilities import softmax
@@ -46,9 +47,18 @@ def test_the_verdict_reads_strings() -> None:
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-6)
     alone = np.concatenate([victim.probs_of_texts([text]) for text in TEXTS])
-    np.testing.assert_allclose(probabilities, alone, atol=1e-5)
+    np.testing.assert_array_equal(probabilities, alone)  # a verdict does not depend on the texts judged with it
+    np.testing.assert_array_equal(victim.probs_of_texts([*TEXTS * 9, TEXTS[0]])[-6:-1], probabilities)
     assert victim.predict(TEXTS).tolist() == probabilities.argmax(-1).tolist()
     assert victim.probs_of_texts([]).shape == (0, 2)
+
+
+def test_a_verdict_has_the_very_logits_of_the_search() -> None:
+    """With one token a word, text and words are the same rows in the same shapes: no success is lost to rounding."""
+    victim = make()
+    row = victim.encoder_fields.row({"text": ["film", "good", "noun1"]})
+    searched = victim.logits(np.repeat(np.asarray(row.ids)[None], 8, axis=0), np.full(8, len(row.ids)))[:1]
+    np.testing.assert_array_equal(softmax(searched), victim.probs_of_texts([{"text": "film good noun1"}]))
 
 
 def test_logits_and_texts_agree() -> None:
@@ -85,8 +95,7 @@ def test_token_types_only_where_the_protocol_has_them() -> None:
 def test_search_may_be_bf16_the_verdict_never_is() -> None:
     victim = make()
     exact, verdict = victim.logits(np.array([[2, 6, 7, 3]]), np.array([4])), victim.probs_of_texts(TEXTS)
-    victim.search_precision = "bf16"
-    rough = victim.logits(np.array([[2, 6, 7, 3]]), np.array([4]))
+    rough = victim.logits(np.array([[2, 6, 7, 3]]), np.array([4]), precision="bf16")
     assert not np.array_equal(exact, rough)
     np.testing.assert_allclose(exact, rough, atol=0.5, rtol=0.1)
     np.testing.assert_array_equal(verdict, victim.probs_of_texts(TEXTS))
@@ -197,19 +206,23 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 class Scripted(TextClassifier):
-    """Answers from a list instead of thinking."""
+    """Looks its answers up, by token ids, instead of thinking."""
 
-    answers: torch.Tensor
+    answers: dict[tuple[int, ...], torch.Tensor]
     noise = 0.0
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None) -> torch.Tensor:
-        return self.answers[: len(input_ids)] + self.noise * torch.randn(len(input_ids), 2)
+        return torch.stack([self.answers[tuple(row)] for row in input_ids.tolist()]) + self.noise * torch.randn(len(input_ids), 2)
 
 
 def scripted(answers: torch.Tensor, noise: float = 0.0) -> Victim:
+    """A victim that gives each of ``EXAMPLES`` its row of ``answers``."""
     model = Scripted(classifier().encoder, 2)
-    model.answers, model.noise = answers, noise
-    return Victim(model, tokenizer(), CARD)
+    victim = Victim(model, tokenizer(), CARD)
+    rows = [victim.encoder_fields.row({"text": split_words(example.fields["text"])}) for example in EXAMPLES]
+    model.answers = {tuple(row.ids.tolist()): answer for row, answer in zip(rows, answers, strict=True)}
+    model.noise = noise
+    return victim
 
 
 EXAMPLES = planted("dev", 32, 2)

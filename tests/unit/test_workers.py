@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_victims import linear_jobs, load_lethal, load_linear, load_nothing, make_job
+from fake_victims import linear_jobs, load_lethal, load_linear, load_nothing, load_rough, make_job
 
 from robench import ATTACKS, Trial, Verdict
 from robench.errors import RobenchError
 from robench.search.engine import run
 from robench.search.port import Job
+from robench.search.precision import Precision
 from robench.search.trials import TrialFile
 from robench.search.workers import Plan, default_workers, run_workers
 
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 LETHAL = {f"w{number}": [f"w{number}{variant}" for variant in "abc"] for number in range(40)}
 TESTS = Path(__file__).parent.parent
 
@@ -52,6 +54,13 @@ def test_options_and_budget_reach_the_workers(tmp_path: Path) -> None:
     cls = ATTACKS.get("genetic")
     here = comparable(list(run(load_linear(), cls(cls.Options.model_validate(options)), "genetic", jobs, seed=0, budget=12)))
     assert comparable(list(run_workers(plan(tmp_path, "genetic", options=options, budget=12), jobs, 2))) == here
+
+
+def test_the_precision_reaches_the_workers(tmp_path: Path) -> None:
+    jobs = linear_jobs(12, words=4)
+    for precision in PRECISIONS:
+        here = comparable(list(run(load_rough(), ATTACKS.get("pwws")(), "pwws", jobs, seed=0, precision=precision)))
+        assert comparable(list(run_workers(plan(tmp_path, precision=precision, load=load_rough), jobs, 2))) == here
 
 
 def test_no_jobs_no_workers(tmp_path: Path) -> None:
@@ -95,9 +104,12 @@ def test_leaving_early_ends_the_workers(tmp_path: Path) -> None:
     assert not multiprocessing.active_children()
 
 
-def test_default_workers() -> None:
-    assert default_workers("cpu") == len(os.sched_getaffinity(0))
-    assert default_workers("cuda:0") == 1
+@pytest.mark.parametrize(
+    ("device", "examples", "workers"), [("cpu", 0, 1), ("cpu", 199, 1), ("cpu", 200, 2), ("cpu", 1000, 4), ("cuda:0", 1000, 1), ("mps", 1000, 1)]
+)
+def test_as_many_workers_as_are_worth_their_start(monkeypatch: pytest.MonkeyPatch, device: str, examples: int, workers: int) -> None:
+    monkeypatch.setattr("robench.search.workers.available_cores", lambda: 4)
+    assert default_workers(device, examples) == workers
 
 
 SCRIPT = """
