@@ -23,6 +23,7 @@ class Pwws(Attack):
     deviations = (
         "Substitutes come from the task's substitution set instead of WordNet and named entities, as in RIFT (Dong et al. 2021, 3.1).",
         "The word whose saliency is asked becomes the unknown token, as Ren et al. state; the RIFT release puts the ordinary word 'NULL' there.",
+        "A text of the single substitutions or of the walk that fools counts, even if the walk ends on one that does not.",
         "The final walk is asked in blocks of up to 8 steps, so up to 7 questions beyond the change are counted; the text found is the same.",
     )
     language_model = False

@@ -115,6 +115,56 @@ def test_two_workers_give_the_same_trials(unbroken: tuple[EvaluationRequest, lis
     assert essence(other) == essence(records[1])
 
 
+def test_as_many_workers_as_there_is_work_for_unless_given(
+    unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, records = unbroken
+    asked: list[tuple[str, int]] = []
+
+    def one(device: str, examples: int) -> int:
+        asked.append((device, examples))
+        return 1
+
+    monkeypatch.setattr("robench.search.workers.default_workers", one)
+    (tmp_path / "victims").symlink_to(request.out / "victims")
+    assert request.workers is None
+    assert [essence(record) for record in evaluate(request.model_copy(update={"out": tmp_path}), Silent())] == [essence(record) for record in records]
+    assert asked == [("cpu", 30), ("cpu", 30)]
+
+
+def test_a_search_in_bf16_is_another_cell_and_finds_what_one_in_fp32_finds(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:
+    request, records = unbroken
+    (tmp_path / "victims").symlink_to(request.out / "victims")
+    rough = evaluate(request.model_copy(update={"out": tmp_path, "search_precision": "bf16"}), Silent())
+    for reduced, exact in zip(rough, records, strict=True):
+        assert reduced.search.precision == "bf16"
+        assert reduced.victim == exact.victim  # trained in fp32
+        assert reduced.cell != exact.cell
+        assert reduced.counts.wrong == exact.counts.wrong
+        assert reduced.disbelieved == 0
+        # A text without substitutes is proved whatever the precision; nothing that was searched is.
+        assert reduced.counts.held_proved <= exact.counts.held_proved
+
+
+def test_damaged_trials_are_told_and_attacked_again(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:
+    request, records = unbroken
+    (tmp_path / "victims").symlink_to(request.out / "victims")
+    for path in (request.out / "trials").glob("*.jsonl"):
+        (tmp_path / "trials").mkdir(exist_ok=True)
+        content = path.read_bytes()
+        (tmp_path / "trials" / path.name).write_bytes(content[:300] + bytes(600) + content[900:])
+    said: list[str] = []
+
+    class Listening(Silent):
+        def message(self, text: str) -> None:
+            said.append(text)
+
+    again = request.model_copy(update={"out": tmp_path})
+    assert [essence(record) for record in evaluate(again, Listening())] == [essence(record) for record in records]
+    assert trials(tmp_path) == trials(request.out)
+    assert sum("1 lines of" in text and "the examples they lost are attacked again" in text for text in said) == 2
+
+
 def test_errors_are_tried_again(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:
     request, records = unbroken
     (tmp_path / "victims").symlink_to(request.out / "victims")
@@ -218,6 +268,7 @@ def test_ctrl_c_keeps_what_is_finished(unbroken: tuple[EvaluationRequest, list[R
         ({"options": {"attack.population": "1"}}, "Option 'population' of attack 'genetic'"),
         ({"options": {"defense.colour": "red"}}, "there is no 'colour'"),
         ({"precision": "fp8"}, "'precision' of the evaluation"),
+        ({"search_precision": "fp8"}, "'search_precision' of the evaluation"),
         ({"limit": "many"}, "'limit' of the evaluation"),
         ({"surprise": 1}, "'surprise' of the evaluation"),
     ],
