@@ -116,7 +116,7 @@ class CellRun:
         done = {example.id: known[example.id] for example in examples if example.id in known and known[example.id].verdict != Verdict.ERROR}
         todo = [example for example in examples if example.id not in done]
         if todo and file.damaged:
-            report.message(f"{file.damaged} lines of '{file.path}' are damaged, as a power cut leaves them; the examples they lost are attacked again.")
+            report.message(f"'{file.path}' has damaged lines ({file.damaged}), as a power cut leaves them; the examples they lost are attacked again.")
         if todo:
             self._attack(file, todo, done, report)
         trials = {trial.id: trial for trial in file.read()}

@@ -90,8 +90,8 @@ def _changes(space: SearchSpace, choice: Choice) -> tuple[Change, ...]:
 
 
 def _ask(victim: SearchVictim, jobs: Sequence[Job], waiting: Sequence[tuple[int, Choice]], rulings: dict[int, Ruling]) -> None:
-    texts = [changed_text(jobs[number], victim.attackable, choice) for number, choice in waiting]
     try:
+        texts = [changed_text(jobs[number], victim.attackable, choice) for number, choice in waiting]
         by_text = _predict(victim, texts)
         by_words = _predict_words(victim, [(jobs[number], choice) for number, choice in waiting])
     except Exception as error:

@@ -33,7 +33,7 @@ from robench.search.whitebox import check_access
 GRACE_SECONDS = 5.0
 """How long a worker may take to end before it is killed."""
 SHARE = 100
-"""Examples that make one more process worth its start: 3 s, as long as ``genetic`` takes for about 75 short texts on the smallest encoder."""
+"""Examples that make one more process worth its start, which costs about what ``genetic`` takes for 75 short texts on the smallest encoder (3 s of CPU)."""
 
 
 def load_victim(folder: Path, device: str) -> SearchVictim:

@@ -162,7 +162,7 @@ def test_damaged_trials_are_told_and_attacked_again(unbroken: tuple[EvaluationRe
     again = request.model_copy(update={"out": tmp_path})
     assert [essence(record) for record in evaluate(again, Listening())] == [essence(record) for record in records]
     assert trials(tmp_path) == trials(request.out)
-    assert sum("1 lines of" in text and "the examples they lost are attacked again" in text for text in said) == 2
+    assert sum("has damaged lines (1)" in text and "the examples they lost are attacked again" in text for text in said) == 2
 
 
 def test_errors_are_tried_again(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:
