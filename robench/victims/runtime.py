@@ -1,10 +1,12 @@
-"""Where a training run happens: Accelerate, its processes, and seeds."""
+"""Where a training run happens: Accelerate, its processes, its memory, and seeds."""
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,10 @@ import numpy as np
 import torch
 
 from robench.errors import UsageError
+
+# In bf16 every new shape leaves a compiled kernel in oneDNN's cache, 1,024 of them unless told otherwise, and the hull has another shape in every step:
+# gigabytes after some hundred steps. oneDNN reads this once, before its first kernel.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 
 def make_accelerator(device: str, precision: str, tracker: str | None, logs: Path) -> Any:
@@ -51,6 +57,14 @@ def is_main_process() -> bool:
 
 def _alone() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) == 1
+
+
+def release_memory() -> None:
+    """Give the system back what the C library keeps of freed tensors; batches of many lengths leave holes everywhere. Only glibc can."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def stable_seed(*parts: str | int) -> int:

@@ -17,7 +17,7 @@ from robench.errors import RobenchError
 from robench.victims.batches import bucketed_batches
 from robench.victims.delivery import curves_folder, deliver, forget, sole_training, workshop
 from robench.victims.resume import TrainingState
-from robench.victims.runtime import seed_everything, stable_seed
+from robench.victims.runtime import release_memory, seed_everything, stable_seed
 from robench.victims.scoring import Scores, score
 from robench.victims.setup import set_up
 from robench.victims.victim import Victim
@@ -25,6 +25,9 @@ from robench.victims.victim import Victim
 if TYPE_CHECKING:
     from robench.victims.defense import Batch
     from robench.victims.recipe import FitRequest
+
+TRIMMED = 20
+"""Steps after which freed memory is given back; it takes some hundredths of a second."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ class _Run:
                 hull=self.request.substitutions is not None,
                 seed=stable_seed(self.request.seed, "dev"),
             )
+        release_memory()
         self._remember(epoch + 1, scores)
         entry = {
             "epoch": epoch + 1,
@@ -178,6 +182,8 @@ class _Run:
                 sums[name] = sums.get(name, 0.0) + value
             if self.device.type == "cpu" or index % 10 == 0:  # reading a loss makes a GPU wait
                 recent = _finite(float(loss), epoch, self.request)
+            if index % TRIMMED == 0:
+                release_memory()
             self.tell(Progress(epoch + 1, self.options.epochs, index + 1, len(batches), recent))
         return _finite(float(total) / len(batches), epoch, self.request), {name: float(value) / len(batches) for name, value in sums.items()}
 
