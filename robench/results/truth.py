@@ -37,9 +37,9 @@ class Excess:
 
 
 def excesses(records: Iterable[Record]) -> list[Excess]:
-    """One for each record beside which another one is a reference; sorted by defense, seed and attack.
+    """One for each record beside which another one proved more, and most of what it held; sorted by defense, seed and attack.
 
-    A reference proved at least as many examples as it merely held. Records with errors say nothing.
+    Records with errors say nothing.
     """
     groups: dict[tuple[str, int], list[Record]] = {}
     for record in records:
@@ -50,12 +50,12 @@ def excesses(records: Iterable[Record]) -> list[Excess]:
 
 
 def is_reference(record: Record) -> bool:
-    """Whether most of what it held is proved."""
+    """Whether it proved at least as many examples as it merely held."""
     return 0 < record.counts.held_proved >= record.counts.held
 
 
 def _excess(record: Record, group: Sequence[Record]) -> Excess | None:
-    """None where ``record`` is a reference itself, or no reference searched its whole surface.
+    """None where nobody who proved more is a reference for the surface of ``record``.
 
     The surface without the language model's constraint holds the one with it: what is proved on the wide one holds on the narrow one, and who is
     fooled on the narrow one is fooled on the wide one.
@@ -63,7 +63,7 @@ def _excess(record: Record, group: Sequence[Record]) -> Excess | None:
     bound = record.surface.constrained
     provers = [other for other in group if bound or not other.surface.constrained]
     foolers = [other for other in group if other.surface.constrained or not bound]
-    if is_reference(record) or not any(map(is_reference, provers)):
+    if not any(is_reference(other) and other.counts.held_proved > record.counts.held_proved for other in provers):
         return None
     n = record.counts.n
     fooled = {index for other in foolers for index in range(n) if other.outcomes[index] == "F"}

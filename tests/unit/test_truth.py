@@ -36,6 +36,14 @@ def test_nothing_is_said_without_a_reference_or_beside_an_error(make_record: Mak
     assert excesses([held[0], make_record("WPPE", attack="whole", surface=BOUND)]) == []
 
 
+def test_only_who_proved_most_has_no_line_of_its_own(make_record: MakeRecord) -> None:
+    whole = make_record("FPPPPHH", attack="whole", surface=BOUND)
+    almost = make_record("FPPPHHF", attack="almost", surface=BOUND)  # a reference itself, but the other one proved more
+    (excess,) = excesses([whole, almost])
+    assert (excess.attack, excess.proved, excess.unfooled) == ("almost", 4 / 7, 5 / 7)
+    assert excesses([whole, make_record("FPPPPHH", attack="twin", surface=BOUND)]) == []
+
+
 def test_each_defense_and_seed_has_its_own_truth(make_record: MakeRecord) -> None:
     records = [
         make_record("FPPP", attack="whole", defense="b", surface=BOUND),
