@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from robench import DEFENSES, Defense
+from robench.victims.defense import LOOP_DEVIATIONS
 
 
 @DEFENSES.register("standard")
@@ -13,10 +14,7 @@ class Standard(Defense):
     """
 
     paper = "Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding, NAACL 2019"
-    deviations = (
-        "The learning rate rises over the first steps and falls linearly to zero; RIFT's release raises it epoch by epoch (x0.1, x0.55, x1) and keeps it.",
-        "The epoch is chosen on a dev split carved from train; RIFT's release reports maxima over epochs on the test set.",
-    )
+    deviations = LOOP_DEVIATIONS
     task_defaults = {  # noqa: RUF012
         "imdb": {"epochs": 20, "batch_size": 32},
         "snli": {"epochs": 20, "batch_size": 120},

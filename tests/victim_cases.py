@@ -166,7 +166,8 @@ def encoder_folder(folder: Path, dropout: float = 0.1) -> Path:
     torch.manual_seed(1)
     made = tokenizer()
     shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 32}
-    BertModel(BertConfig(vocab_size=len(made), pad_token_id=0, hidden_dropout_prob=dropout, **shape)).save_pretrained(folder)
+    config = BertConfig(vocab_size=len(made), pad_token_id=0, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, **shape)
+    BertModel(config).save_pretrained(folder)
     made.save_pretrained(folder)
     return folder
 

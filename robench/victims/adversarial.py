@@ -1,12 +1,12 @@
-"""What defenses that train on word mixtures share: their options, the pair of features and the invariance term of Eq. 9 (RIFT paper)."""
+"""What defenses that train on word mixtures share: their options and the task's loss made robust (RIFT paper, Eqs. 8 and 9)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import kl_div, log_softmax
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from robench.options import TrainingOptions
 from robench.victims.convex_hull import lay_out, maximise, mix
@@ -22,6 +22,29 @@ class AdversarialOptions(TrainingOptions):
     beta: float = Field(10.0, ge=0, description="Weight of KL(clean || adversarial) in Eq. 9.")
     hull_steps: int = Field(10, ge=1, description="Steps of the inner maximisation (Eq. 8).", json_schema_extra={"unit": "steps"})
     hull_learning_rate: float = Field(1.0, gt=0, description="Adam's rate on the logits of the mixture weights.")
+
+
+class RobustTask(NamedTuple):
+    """``L_r-task`` of a batch.
+
+    Attributes:
+        loss: Eq. 9, a scalar.
+        features: of the worst mixtures, ``(batch, size)``, with gradients.
+        figures: its two parts, detached.
+    """
+
+    loss: Tensor
+    features: Tensor
+    figures: dict[str, Tensor]
+
+
+def robust_task(model: TextClassifier, batch: Batch, options: AdversarialOptions) -> RobustTask:
+    """Eq. 9: ``CE(clean) + beta KL(clean || adversarial)``."""
+    clean, adversarial = feature_pair(model, batch, options)
+    logits = model.classify(clean)
+    task = cross_entropy(logits, batch.labels)
+    kept = invariance(logits, model.classify(adversarial))
+    return RobustTask(task + options.beta * kept, adversarial, {"task": task.detach(), "invariance": kept.detach()})
 
 
 def feature_pair(model: TextClassifier, batch: Batch, options: AdversarialOptions) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
     from robench.victims.classifier import TextClassifier
 
+LOOP_DEVIATIONS = (
+    "The learning rate rises over the first steps and falls linearly to zero; RIFT's release raises it epoch by epoch (x0.1, x0.55, x1) and keeps it.",
+    "The epoch is chosen on a dev split carved from train; RIFT's release reports maxima over epochs on the test set.",
+)
+"""Where the one training loop departs from the release whose settings it has: for the ``deviations`` of the methods compared there."""
+
 
 @dataclass
 class Batch:

@@ -10,10 +10,14 @@ from victim_cases import batch, classifier, encoder_folder, planted_splits, requ
 
 from robench import DEFENSES, TASKS, Defense, TrainingOptions
 from robench.options import build_options
-from robench.victims.training import fit
+from robench.victims.encoders import find_encoder, load_encoder
+from robench.victims.training import Progress, fit
 from robench.victims.victim import Victim
 
 BUILT_IN = [entry.name for entry in DEFENSES.entries() if entry.origin == "built-in"]
+
+EVERY = BUILT_IN
+OPTIONS: dict[str, dict[str, object]] = {"rift": {"memory": 6}}  # off by default, and to be resumed as well
 
 
 def prepared(name: str) -> tuple[Defense, torch.nn.Module]:
@@ -34,7 +38,7 @@ def test_it_says_what_it_implements(name: str) -> None:
         assert field.description, option
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", EVERY)
 def test_its_settings_are_of_known_tasks_and_its_own_options(name: str) -> None:
     cls = DEFENSES.get(name)
     for task, values in cls.task_defaults.items():
@@ -56,7 +60,11 @@ def test_a_step_lowers_its_loss(name: str, classes: int) -> None:
         torch.manual_seed(1)  # the same dropout and the same start of the inner search
         defense.before_loss(model, texts)
         loss = defense.loss(model, texts)
+        penalty = defense.penalty(model, texts)
         assert loss.shape == ()
+        if penalty is not None:
+            assert penalty.shape == ()
+            loss = loss + penalty
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -75,10 +83,34 @@ def test_its_loss_reaches_every_trained_parameter(name: str) -> None:
     assert without == []
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_it_trains_and_is_read_back_the_same(name: str, tmp_path: Path) -> None:
-    victim = fit(request(encoder_folder(tmp_path / "small"), name, options={"epochs": 1}), tmp_path / "v")
-    texts = [example.fields for example in planted_splits().test]
-    assert (victim.probs_of_texts(texts) == Victim.load(tmp_path / "v").probs_of_texts(texts)).all()
-    assert victim.name == name
-    assert not any(module.training for module in victim.model.modules())
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return encoder_folder(tmp_path_factory.mktemp("encoder") / "small")
+
+
+class Killed(BaseException):
+    """Stands for ``kill -9``: no handler sees it."""
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_it_trains_survives_a_kill_and_leaves_a_plain_encoder(name: str, encoder: Path, tmp_path: Path) -> None:
+    splits = planted_splits(48, 8)
+    asked = request(encoder, name, splits, options={"epochs": 2, "dev_examples": 4, **OPTIONS.get(name, {})})
+    whole = fit(asked, tmp_path / "whole")
+
+    def kill(progress: Progress) -> None:
+        if (progress.epoch, progress.step) == (2, 2):
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(asked, tmp_path / "broken", kill)
+    resumed = fit(asked, tmp_path / "broken")
+    assert resumed.sha256 == whole.sha256
+
+    texts = [example.fields for example in splits.test]
+    assert (whole.probs_of_texts(texts) == Victim.load(tmp_path / "whole").probs_of_texts(texts)).all()
+    assert whole.name == name
+    assert not any(module.training for module in whole.model.modules())
+    plain = load_encoder(find_encoder(str(encoder)))
+    assert [type(module) for module in whole.model.encoder.modules()] == [type(module) for module in plain.modules()]
+    assert sorted(whole.model.encoder.state_dict()) == sorted(plain.state_dict())

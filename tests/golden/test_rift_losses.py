@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from math import exp, log
 from typing import Any
 
@@ -14,10 +13,9 @@ from victim_cases import batch, classifier
 from robench import DEFENSES
 from robench.victims.adversarial import invariance
 from robench.victims.classifier import TextClassifier
+from robench.victims.information import Projections, contrast
 
 Rift = DEFENSES.get("rift")
-_module = importlib.import_module(Rift.__module__)
-Projections, contrast = _module.Projections, _module.contrast
 
 # Two students, two teachers on the circle: <s1,t1> = 1, <s1,t2> = 0, <s2,t1> = 0.6, <s2,t2> = 0.8.
 STUDENTS = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
@@ -74,7 +72,7 @@ def test_projections_are_unit_vectors_of_their_own_class() -> None:
     for vectors in projected:
         torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(5))
     assert not torch.allclose(projected[0], projected[1])
-    assert [type(layer).__name__ for layer in heads.by_class[0]] == ["Linear", "ReLU", "Linear"]
+    assert [type(layer).__name__ for layer in heads.by_class[0].children()] == ["Linear", "ReLU", "Linear"]
 
 
 def prepared(**options: object) -> tuple[Any, TextClassifier]:
@@ -105,17 +103,17 @@ def test_information_is_the_mean_of_the_classes_contrasts() -> None:
     defense, model = prepared(tau=0.2)
     texts = batch(rows=6)
     features = model.features(texts.input_ids, texts.attention_mask)
-    teacher = defense.teacher.features(texts.input_ids, texts.attention_mask)
+    teacher = defense.information.teacher.features(texts.input_ids, texts.attention_mask)
     expected = []
     for label, rows in ((0, slice(0, 3)), (1, slice(3, 6))):
-        scores = defense.student_heads(features[rows], label) @ defense.teacher_heads(teacher[rows], label).T / 0.2
+        scores = defense.information.student_heads(features[rows], label) @ defense.information.teacher_heads(teacher[rows], label).T / 0.2
         expected.append(-(scores.log_softmax(1).diagonal().mean() + log(3)))
     torch.testing.assert_close(defense.information(features, texts), torch.stack(expected).mean())
 
 
 def test_the_teacher_is_the_initial_encoder_frozen_and_both_heads_learn() -> None:
     defense, model = prepared()
-    before = {name: tensor.clone() for name, tensor in defense.teacher.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in defense.information.teacher.state_dict().items()}
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name])
     optimizer = torch.optim.SGD([*model.parameters(), *(p for module in defense.modules() for p in module.parameters())], lr=0.1)
@@ -123,9 +121,9 @@ def test_the_teacher_is_the_initial_encoder_frozen_and_both_heads_learn() -> Non
     heads = [next(module.parameters()).clone() for module in defense.modules()]
     defense.loss(model, batch()).backward()
     optimizer.step()
-    assert not defense.teacher.training
-    assert all(torch.equal(tensor, before[name]) for name, tensor in defense.teacher.state_dict().items())
-    assert all(parameter.grad is None for parameter in defense.teacher.parameters())
+    assert not defense.information.teacher.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in defense.information.teacher.state_dict().items())
+    assert all(parameter.grad is None for parameter in defense.information.teacher.parameters())
     assert all(not torch.equal(old, next(module.parameters())) for old, module in zip(heads, defense.modules(), strict=True))
 
 

@@ -1,0 +1,58 @@
+"""ASCC: adversarial fine-tuning on the worst word mixtures, the baseline (Adv-Base) of the RIFT paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from robench import DEFENSES, Batch, Defense
+from robench.victims.adversarial import AdversarialOptions, robust_task
+from robench.victims.batches import balanced_batches
+from robench.victims.defense import LOOP_DEVIATIONS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from robench.victims.classifier import TextClassifier
+
+
+@DEFENSES.register("ascc")
+class Ascc(Defense):
+    """Minimises ``CE(clean) + beta KL(clean || adversarial)`` (RIFT paper, Eq. 9).
+
+    Adversarial features come from the worst word mixtures in the convex hull of the substitutions (Eq. 8). With ``weight-decay`` or
+    ``mixout`` beside it (``ascc+weight-decay``, ``ascc+mixout``) it makes the paper's rows Adv-PTWD and Adv-Mixout.
+    """
+
+    paper = "Dong et al., Towards Robustness Against Natural Language Word Substitutions, ICLR 2021; for encoders as in Dong et al., NeurIPS 2021"
+    deviations = (
+        "ASCC was published for CNNs and LSTMs on word vectors; as in RIFT's paper, what is mixed here are the outputs of the encoder's embedding layer.",
+        "The inner search's learning rate is 1, as in RIFT's release for encoders; ASCC's is 10.",
+        "Every batch is class-balanced, as in RIFT's release, so that RIFT differs from it by the contrastive term alone.",
+        "Substitutes that share a token make one slot of the mixture, and there are as many slots as a batch needs instead of 10.",
+        *LOOP_DEVIATIONS,
+    )
+    substitutes = True
+    task_defaults = {  # noqa: RUF012
+        "imdb": {"beta": 10.0, "epochs": 20, "batch_size": 32},
+        "snli": {"beta": 5.0, "epochs": 20, "batch_size": 120},
+        # As for every defense on word mixtures there, see docs/decisions/0003-training.md.
+        "mini-reviews": {"beta": 4.0},
+    }
+
+    class Options(AdversarialOptions):
+        """Weight of the invariance and settings of the inner search."""
+
+    options: Options
+
+    def batches(self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[Sequence[int]]:
+        """Class-balanced batches."""
+        return balanced_batches(labels, lengths, batch_size, rng)
+
+    def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
+        """Eq. 9."""
+        task = robust_task(model, batch, self.options)
+        self.figures = task.figures
+        return task.loss

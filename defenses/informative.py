@@ -1,0 +1,67 @@
+"""Informative fine-tuning: keep the pre-trained encoder's information about each class, without adversarial examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from robench import DEFENSES, Batch, Defense
+from robench.victims.batches import balanced_batches
+from robench.victims.defense import LOOP_DEVIATIONS
+from robench.victims.information import Information, InformationOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from robench.victims.classifier import TextClassifier
+
+
+@DEFENSES.register("informative")
+class Informative(Defense):
+    """Minimises ``CE + alpha L_info`` on the texts as they are (RIFT paper, Sections 2.3 and 3.5): RIFT without its adversary.
+
+    ``L_info`` (Lemma 1) makes the feature of a text tell which of the pre-trained encoder's features, of the same class, belongs to it.
+    """
+
+    paper = "Dong et al., How Should Pre-Trained Language Models Be Fine-Tuned Towards Adversarial Robustness?, NeurIPS 2021, Sections 2.3 and 3.5"
+    deviations = (
+        "The paper does not say which alpha it used without adversarial examples: RIFT's are taken.",
+        "The contrastive softmax runs over teachers, as Lemma 1 says; the release's runs over students (option negatives=students).",
+        *LOOP_DEVIATIONS,
+    )
+    task_defaults = {  # noqa: RUF012
+        "imdb": {"alpha": 0.1, "epochs": 20, "batch_size": 32},
+        "snli": {"alpha": 0.7, "epochs": 20, "batch_size": 120},
+    }
+
+    class Options(InformationOptions):
+        """Those of the contrastive term."""
+
+        alpha: float = Field(0.1, gt=0, description="Weight of the contrastive term.")
+
+    options: Options
+
+    def prepare(self, model: TextClassifier) -> None:
+        """Copy the teacher and draw the projection heads."""
+        self.information = Information(model, self.options)
+
+    def modules(self) -> Iterable[nn.Module]:
+        """The projection heads."""
+        return self.information.modules()
+
+    def batches(self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[Sequence[int]]:
+        """Class-balanced, class-contiguous batches."""
+        self.information.forget()
+        return balanced_batches(labels, lengths, batch_size, rng)
+
+    def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
+        """Cross-entropy and the contrastive term of the same features."""
+        features = model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        task = cross_entropy(model.classify(features), batch.labels)
+        information = self.information(features, batch)
+        self.figures = {"task": task.detach(), "information": information.detach()}
+        return task + self.options.alpha * information

@@ -1,0 +1,54 @@
+"""ROSE, ensemble: the masks of the first and of the second order together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+from torch import Tensor
+
+from robench import DEFENSES, Batch
+from robench.victims.selective import DEVIATIONS, Rule, Selective, SelectiveAdamW, divergence_saliency
+
+if TYPE_CHECKING:
+    from robench.victims.classifier import TextClassifier
+
+
+@DEFENSES.register("rose-ensemble")
+class RoseEnsemble(Selective):
+    """Updates each of the layers' weight tensors by ``gamma`` of the first-order mask and ``1 - gamma`` of the second-order one.
+
+    Both masks are those of ``rose-first`` and ``rose-second`` with the same quantiles. A tensor that only one of them keeps gets part of its
+    update.
+    """
+
+    paper = "Jiang et al., ROSE: Robust Selective Fine-tuning for Pre-trained Language Models, EMNLP 2022"
+    deviations = (
+        "The loss is that of one forward pass; the release averages the cross-entropy of the two passes whose divergence it measures.",
+        "A tensor without momentum yet is kept by the second mask; in the release its saliency is not a number, which freezes all tensors for that step.",
+        "The paper's tasks are those of GLUE: the default of upper is the median of its eight published settings (0.3 to 0.9).",
+        *DEVIATIONS,
+    )
+    task_defaults = {  # noqa: RUF012
+        "imdb": {"epochs": 20, "batch_size": 32},
+        "snli": {"epochs": 20, "batch_size": 120},
+    }
+
+    class Options(Selective.Options):
+        """Quantiles, optimiser, and those of both masks."""
+
+        upper: float = Field(0.775, gt=0, le=1, description="Tensors whose saliency lies above this quantile are not kept by the mask that measured it.")
+        gamma: float = Field(0.5, ge=0, le=1, description="Weight of the first-order mask.")
+        dropout: float = Field(0.1, gt=0, lt=1, description="Of the encoder in the two passes whose divergence is measured.")
+        rule: Rule = Field("released", description="The second-order saliency: as released, or the relative change of the momentum.")
+
+    options: Options
+
+    def before_loss(self, model: TextClassifier, batch: Batch) -> None:
+        """Measure each tensor's first-order saliency on this batch."""
+        self.saliency = divergence_saliency(model, batch, self.tensors, self.options.dropout)
+
+    def shares(self, optimizer: SelectiveAdamW) -> Tensor:
+        """The weighted mean of the two masks."""
+        first, second = self.keep(self.saliency), self.keep(optimizer.saliency(self.options.rule))
+        return self.options.gamma * first + (1 - self.options.gamma) * second

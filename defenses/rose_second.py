@@ -1,0 +1,42 @@
+"""ROSE, second order: at each step only those tensors are updated whose gradient fits their momentum."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from torch import Tensor
+
+from robench import DEFENSES
+from robench.victims.selective import DEVIATIONS, Rule, Selective, SelectiveAdamW
+
+
+@DEFENSES.register("rose-second")
+class RoseSecond(Selective):
+    """Freezes, for each step, the layers' weight tensors whose gradient departs most from Adam's momentum.
+
+    The release measures ``|0.1 ||g|| / ||m|| - 1|`` and keeps what is smallest. Since ``0.1 ||g|| / ||m||`` is about 0.1 for a steady gradient
+    and 0.44 for pure noise, that freezes the steadiest tensors, the contrary of what is meant; ``rule=change`` measures the relative change of
+    the momentum and freezes the noisiest. It changes the optimiser and not the loss, so it goes with any loss: ``rift+rose-second``.
+    """
+
+    paper = "Jiang et al., ROSE: Robust Selective Fine-tuning for Pre-trained Language Models, EMNLP 2022"
+    deviations = (
+        "A tensor without momentum yet is updated; in the release its saliency is not a number, which freezes all tensors for that step.",
+        "The paper's tasks are those of GLUE: the default of upper is the median of its eight published settings (0.3 to 0.6).",
+        *DEVIATIONS,
+    )
+    task_defaults = {  # noqa: RUF012
+        "imdb": {"epochs": 20, "batch_size": 32},
+        "snli": {"epochs": 20, "batch_size": 120},
+    }
+
+    class Options(Selective.Options):
+        """Quantiles, optimiser and rule."""
+
+        upper: float = Field(0.5, gt=0, le=1, description="Tensors whose saliency lies above this quantile are not updated.")
+        rule: Rule = Field("released", description="The saliency: as released, or the relative change of the momentum.")
+
+    options: Options
+
+    def shares(self, optimizer: SelectiveAdamW) -> Tensor:
+        """0 or 1 by the saliencies of this step's gradients."""
+        return self.keep(optimizer.saliency(self.options.rule))

@@ -1,0 +1,51 @@
+"""Pre-trained weight decay: fine-tuning that pays for the distance to the pre-trained weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from robench import DEFENSES, Batch, Defense
+from robench.victims.defense import LOOP_DEVIATIONS
+
+if TYPE_CHECKING:
+    from robench.victims.classifier import TextClassifier
+
+SMALLEST = 1e-10
+"""Added under the root, as released: at the pre-trained weights the norm has no gradient."""
+
+
+@DEFENSES.register("weight-decay")
+class WeightDecay(Defense):
+    """Adds ``strength * ||theta - theta_pre||_2`` over all parameters of the encoder to whatever the loss is (RIFT paper, Section 3.2).
+
+    The norm is not squared: the pull has the same strength at any distance. The RIFT paper's Adv-PTWD is ``ascc+weight-decay``.
+    """
+
+    paper = "Chelba and Acero, Adaptation of Maximum Entropy Capitalizer, 2006; as in Dong et al., NeurIPS 2021, Section 3.2 (Adv-PTWD)"
+    deviations = LOOP_DEVIATIONS
+    task_defaults = {  # noqa: RUF012
+        "imdb": {"strength": 0.01, "epochs": 20, "batch_size": 32},
+        "snli": {"strength": 0.005, "epochs": 20, "batch_size": 120},
+    }
+
+    class Options(Defense.Options):
+        """Those of every defense, and the price of the distance."""
+
+        strength: float = Field(0.01, ge=0, description="Weight (the paper's lambda) of the distance to the pre-trained weights.")
+
+    options: Options
+
+    def prepare(self, model: TextClassifier) -> None:
+        """Remember the pre-trained weights."""
+        self.pairs = [(parameter, parameter.detach().clone()) for parameter in model.encoder.parameters() if parameter.requires_grad]
+
+    def penalty(self, model: TextClassifier, batch: Batch) -> Tensor:
+        """The weighted distance."""
+        squares = [(parameter - start).square().sum() for parameter, start in self.pairs]
+        distance = torch.sqrt(SMALLEST + torch.stack(squares).sum())
+        self.figures["distance"] = distance.detach()
+        return self.options.strength * distance

@@ -1,0 +1,44 @@
+"""Defenses whose settings make them the same method end with the same weights, byte by byte."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from victim_cases import encoder_folder, planted_splits, request
+
+from robench import DEFENSES
+from robench.victims.training import fit
+
+WHOLE = {"upper": 1.0, "beta2": 0.999, "max_gradient_norm": None}
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[float, Path]:
+    return {dropout: encoder_folder(tmp_path_factory.mktemp("encoder") / str(dropout), dropout) for dropout in (0.0, 0.1)}
+
+
+@pytest.mark.parametrize(
+    ("one", "options", "other", "dropout"),
+    [
+        ("rift", {"alpha": 0.0}, "ascc", 0.1),
+        ("mixout", {"probability": 0.0}, "standard", 0.1),
+        ("weight-decay", {"strength": 0.0}, "standard", 0.1),
+        ("rose-second", WHOLE, "standard", 0.1),
+        ("rose-first", WHOLE, "standard", 0.0),  # its two passes draw from the generator that dropout draws from
+        ("rose-ensemble", WHOLE, "standard", 0.0),
+        ("rose-ensemble", {"gamma": 1.0}, "rose-first", 0.1),
+        ("rose-ensemble", {"gamma": 0.0}, "rose-second", 0.0),
+    ],
+)
+def test_the_same_method_under_two_names(
+    encoders: Mapping[float, Path], tmp_path: Path, one: str, options: Mapping[str, Any], other: str, dropout: float
+) -> None:
+    shared = {"epochs": 1, "dev_examples": 4}
+    ours, theirs = ({"upper": 0.6} if "upper" in DEFENSES.get(name).Options.model_fields else {} for name in (one, other))
+    splits = planted_splits(48, 8)
+    first = fit(request(encoders[dropout], one, splits, options={**shared, **ours, **options}), tmp_path / "one")
+    second = fit(request(encoders[dropout], other, splits, options={**shared, **theirs}), tmp_path / "other")
+    assert first.sha256 == second.sha256
