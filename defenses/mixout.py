@@ -81,8 +81,8 @@ class Mixout(Defense):
         """Put the mixtures in place of the parameters."""
         self.mixed = list(self._chosen(model.encoder)) if self.options.probability > 0 else []
         for module, name in self.mixed:
-            target = getattr(module, name).detach().clone()
-            register_parametrization(module, name, Mixture(target, self.options.probability, self.options.noise).train(module.training))
+            mixture = Mixture(getattr(module, name).detach().clone(), self.options.probability, self.options.noise)
+            register_parametrization(module, name, mixture, unsafe=True)  # else it is tried at once, and draws random numbers
 
     def _chosen(self, encoder: nn.Module) -> list[tuple[nn.Module, str]]:
         owned = [(module, name) for module in encoder.modules() for name, _ in module.named_parameters(recurse=False)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from robench.catalogue import REGISTRIES
 from robench.errors import UsageError
+from robench.registry import canonical
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -33,9 +34,9 @@ def describe(kind: str, name: str) -> dict[str, Any]:
 
         protocol = asdict(get_protocol(name))
         return {"kind": kind, "name": protocol.pop("name"), "origin": "built-in", "summary": protocol.pop("summary"), "choices": protocol}
-    plugin = REGISTRIES[kind].get(name)
-    origin = next(entry.origin for entry in REGISTRIES[kind].entries() if entry.name == name)
-    facts: dict[str, Any] = {"kind": kind, "name": name, "origin": origin, "summary": _documentation(plugin)}
+    registry, name = REGISTRIES[kind], canonical(name)
+    plugin = registry.get(name)
+    facts: dict[str, Any] = {"kind": kind, "name": name, "origin": registry.origin(name), "summary": _documentation(plugin)}
     facts |= {"paper": plugin.paper, "deviations": list(getattr(plugin, "deviations", ()))}
     return facts | (_task(plugin) if kind == "task" else _method(plugin))
 

@@ -61,7 +61,7 @@ class ChosenVictim:
 
     @property
     def code_sha256(self) -> str | None:
-        """SHA-256 of the plugin's source file."""
+        """SHA-256 of the source of the plugin, or of all members of a joint one."""
         return code_sha256(DEFENSES.get(self.fit.defense))
 
 

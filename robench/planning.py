@@ -14,6 +14,7 @@ from robench.errors import UsageError
 from robench.hub import no_pointless_retries
 from robench.inputs import ChosenAttack, ChosenVictim, TaskInputs, gather
 from robench.protocol import DEFAULT_PROTOCOL
+from robench.registry import canonical
 from robench.reporting import Silent
 from robench.results.names import cell_name
 from robench.search.trials import TrialFile
@@ -27,6 +28,7 @@ class EvaluationRequest(BaseModel):
 
     Attributes:
         defenses, attacks, tasks: registered names in the order wanted; ``("all",)`` stands for every one. ``attacks`` may be empty to train only.
+            Defenses can be joined, ``"ascc+mixout"``; the order of the members makes no difference.
         seeds: of training and search, one victim each.
         encoder: a name that ``robench list encoders`` shows, a hub id or a folder.
         protocol: name of a protocol.
@@ -90,7 +92,7 @@ class EvaluationRequest(BaseModel):
     def _some(cls, value: tuple[str, ...], info: Any) -> tuple[str, ...]:
         if not value:
             raise UsageError(f"Name at least one of the {info.field_name}, or 'all'.")
-        return tuple(dict.fromkeys(value))
+        return tuple(dict.fromkeys(map(canonical, value)))
 
     @field_validator("attacks")
     @classmethod

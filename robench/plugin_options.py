@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from robench.errors import UsageError
 from robench.options import Options
+from robench.registry import canonical, members_of
 
 
 def options_of(
@@ -15,36 +16,60 @@ def options_of(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Share out ``{"defense.alpha": "0.3", "rift.alpha": "0.5", "attack.population": "20"}``.
 
-    ``defense.`` and ``attack.`` reach every chosen plugin of that kind that has the option, a plugin's own name reaches that plugin and wins.
+    ``defense.`` and ``attack.`` reach every chosen plugin of that kind that has the option. A plugin's own name reaches that plugin, alone and as a
+    member of a joint one, and wins over its kind; a joint name wins over its members.
 
     Args:
-        defenses, attacks: name -> options class of the chosen plugins.
+        defenses, attacks: name -> options class of the chosen plugins. Fields called ``member.option`` are those of a joint plugin's members.
 
     Returns:
         Name -> options, for the defenses and for the attacks; values are still strings (``"none"`` became None where None is allowed).
 
     Raises:
-        UsageError: an option that no chosen plugin has, or a name that was not chosen.
+        UsageError: an option that no chosen plugin has or that several members of one have, or a name that was not chosen.
     """
     kinds = (("defense", defenses), ("attack", attacks))
     shares: dict[str, dict[str, dict[str, Any]]] = {kind: {name: {} for name in chosen} for kind, chosen in kinds}
     # General ones first, so that the specific ones stand over them.
-    for key, value in sorted(given.items(), key=lambda item: item[0].partition(".")[0] not in shares):
+    for key, value in sorted(given.items(), key=lambda item: _rank(item[0].partition(".")[0], shares)):
         owner, dot, option = key.partition(".")
         if not dot or not option:
             raise UsageError(f"Option '{key}' must have the form defense.NAME, attack.NAME or PLUGIN.NAME.")
-        wanted = [(kind, name, cls) for kind, chosen in kinds for name, cls in chosen.items() if owner in (kind, name)]
+        owner = canonical(owner)
+        wanted = [(kind, name, cls) for kind, chosen in kinds for name, cls in chosen.items() if owner in (kind, name, *members_of(name))]
         if not wanted:
             raise UsageError(f"Option '{key}': '{owner}' is none of the chosen {_chosen('defenses', defenses)} or {_chosen('attacks', attacks)}.")
-        having = [(kind, name, cls) for kind, name, cls in wanted if option in cls.model_fields]
-        if not having:
-            known = sorted({field for _, _, cls in wanted for field in cls.model_fields})
-            raise UsageError(
-                f"Option '{key}': there is no '{option}' among the options of {_names(name for _, name, _ in wanted)}. Known: {', '.join(known) or 'none'}."
-            )
-        for kind, name, cls in having:
-            shares[kind][name][option] = _plain(value, cls, option)
+        having = [(kind, name, cls, _field(owner, option, name, cls)) for kind, name, cls in wanted]
+        if not any(field for *_, field in having):
+            raise UsageError(_unknown(key, option, wanted))
+        for kind, name, cls, field in having:
+            if field is not None:
+                shares[kind][name][field] = _plain(value, cls, field)
     return shares["defense"], shares["attack"]
+
+
+def _rank(owner: str, kinds: Collection[str]) -> int:
+    """A kind comes first, then a plugin, then a joint one."""
+    return 0 if owner in kinds else len(members_of(owner))
+
+
+def _field(owner: str, option: str, name: str, cls: type[Options]) -> str | None:
+    """The field of the plugin ``name`` that ``owner.option`` means; None where it has none."""
+    if owner != name and owner in members_of(name):
+        return f"{owner}.{option}" if f"{owner}.{option}" in cls.model_fields else None
+    if option in cls.model_fields:
+        return option
+    found = [field for field in cls.model_fields if field.partition(".")[2] == option]
+    if len(found) > 1:
+        raise UsageError(f"Option '{option}' of '{name}' could be {' or '.join(found)}. Say which: --option {found[0]}=VALUE.")
+    return found[0] if found else None
+
+
+def _unknown(key: str, option: str, wanted: Sequence[tuple[str, str, type[Options]]]) -> str:
+    owner = canonical(key.partition(".")[0])
+    whose = [f"'{owner}' in '{name}'" if owner != name and owner in members_of(name) else f"'{name}'" for _, name, _ in wanted]
+    known = sorted({field for _, _, cls in wanted for field in cls.model_fields})
+    return f"Option '{key}': there is no '{option}' among the options of {' and '.join(dict.fromkeys(whose))}. Known: {', '.join(known) or 'none'}."
 
 
 def _plain(value: str, cls: type[Options], option: str) -> Any:
@@ -54,10 +79,6 @@ def _plain(value: str, cls: type[Options], option: str) -> Any:
 
 def _chosen(kind: str, names: Collection[str]) -> str:
     return f"{kind} ({', '.join(names) or 'none'})"
-
-
-def _names(names: Any) -> str:
-    return " and ".join(f"'{name}'" for name in dict.fromkeys(names))
 
 
 def label(name: str, options: Options, defaults: Options) -> str:

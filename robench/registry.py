@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 
 Plugin = TypeVar("Plugin")
 
+JOINT = "+"
+"""Joins the names of what is used together, where a kind allows it."""
+
+
+def members_of(name: str) -> tuple[str, ...]:
+    """The names that a joint name is made of; a plain name is its own only member."""
+    return tuple(name.split(JOINT))
+
+
+def canonical(name: str) -> str:
+    """A joint name with its members in alphabetical order, so that one combination has one name; a malformed or plain one as it is."""
+    return JOINT.join(sorted(members_of(name))) if all(members_of(name)) else name
+
 
 class UnknownPlugin(UsageError):
     """No plugin of that name; the sentence holds the nearest one."""
@@ -61,13 +74,17 @@ class Registry(Generic[Plugin]):
         kind: singular, for sentences: ``"attack"``.
         package: package whose modules are the built-ins; also the entry-point group of guests.
         skip: module stems of ``package`` that are not plugins.
+        joining: ``"module:function"`` that makes one class of several (name -> class, sorted by name), for a kind whose plugins can be used
+            together as ``one+other``; imported when it is needed. None: they cannot.
     """
 
-    def __init__(self, kind: str, package: str, skip: frozenset[str] = frozenset()) -> None:
+    def __init__(self, kind: str, package: str, skip: frozenset[str] = frozenset(), joining: str | None = None) -> None:
         self.kind = kind
         self.package = package
         self._skip = skip
+        self._joining = joining
         self._classes: dict[str, type[Plugin]] = {}
+        self._joint: dict[str, type[Plugin]] = {}
 
     @cached_property
     def _builtin(self) -> dict[str, Entry]:
@@ -116,7 +133,10 @@ class Registry(Generic[Plugin]):
 
         Raises:
             DuplicatePlugin: another class has the name, or it belongs to a built-in.
+            UsageError: the name holds what joins names.
         """
+        if JOINT in name:
+            raise UsageError(f"The {self.kind} '{name}' cannot be registered: '{JOINT}' joins names. Choose another name.")
 
         def decorate(cls: type[Plugin]) -> type[Plugin]:
             builtin = self._builtin.get(name)
@@ -131,17 +151,20 @@ class Registry(Generic[Plugin]):
         return decorate
 
     def get(self, name: str) -> type[Plugin]:
-        """The class called ``name``; imports its module and no other plugin's.
+        """The class called ``name``; imports its module and no other plugin's. A joint name has one class, in whatever order its members stand.
 
         Raises:
             UnknownPlugin: nothing of that name.
             DuplicatePlugin: two packages claim the name.
+            UsageError: a joint name whose members do not go together.
             BrokenPlugin: its module cannot be imported or does not register it.
         """
         if name in self._clashes:
             raise DuplicatePlugin(self._clashes[name])
         if name in self._classes:
             return self._classes[name]
+        if self._joining is not None and JOINT in name:
+            return self._join(canonical(name))
         if name in self._builtin:
             importlib.import_module(self._builtin[name].module)
         elif name in self._guests:
@@ -153,6 +176,18 @@ class Registry(Generic[Plugin]):
             raise BrokenPlugin(f"{module} was imported for {self.kind} '{name}' but registers no such name. Check the name in its decorator.")
         return self._classes[name]
 
+    def _join(self, name: str) -> type[Plugin]:
+        if name not in self._joint:
+            members = members_of(name)
+            if not all(members):
+                raise UsageError(f"'{name}' does not name a {self.kind} on each side of '{JOINT}'. Join whole names, such as one{JOINT}other.")
+            twice = next((member for member in members if members.count(member) > 1), None)
+            if twice is not None:
+                raise UsageError(f"'{name}' names '{twice}' twice. Name each {self.kind} once.")
+            module, _, function = str(self._joining).partition(":")
+            self._joint[name] = getattr(importlib.import_module(module), function)({member: self.get(member) for member in members})
+        return self._joint[name]
+
     def _import_guest(self, point: EntryPoint) -> None:
         try:
             point.load()
@@ -163,6 +198,11 @@ class Registry(Generic[Plugin]):
             raise BrokenPlugin(
                 f"{self.kind} '{point.name}' from {_origin(point)} cannot be imported ({type(error).__name__}: {reason}). Mend or uninstall that package."
             ) from error
+
+    def origin(self, name: str) -> str:
+        """Where ``name`` comes from, as ``Entry.origin`` has it; of a joint name, all its members' origins."""
+        known = {entry.name: entry.origin for entry in self.entries()}
+        return known[name] if name in known else " and ".join(dict.fromkeys(known[member] for member in members_of(name)))
 
     def _miss(self, name: str) -> str:
         near = get_close_matches(name, self.names(), n=1, cutoff=0.5)
@@ -185,5 +225,5 @@ def _origin(point: EntryPoint) -> str:
 
 
 ATTACKS: Registry[Attack] = Registry("attack", "robench.attacks")
-DEFENSES: Registry[Defense] = Registry("defense", "robench.defenses")
+DEFENSES: Registry[Defense] = Registry("defense", "robench.defenses", joining="robench.victims.stack:stack")
 TASKS: Registry[Task] = Registry("task", "robench.tasks", skip=frozenset({"base", "frozen", "reading", "digest"}))

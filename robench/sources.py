@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,8 +36,13 @@ def source_sha256(*modules: str) -> str:
 def code_sha256(cls: type) -> str | None:
     """SHA-256 of the code that a plugin class brings; None where it has no source file (a class made at run time).
 
-    A built-in is one file. What a guest's file imports from its own package cannot be told from outside, so all of that package counts.
+    A built-in is one file. What a guest's file imports from its own package cannot be told from outside, so all of that package counts. A class
+    that is made of others (``members``, name -> class) brings the code of all of them.
     """
+    members: Mapping[str, type] = getattr(cls, "members", {})
+    if members:
+        parts = [code_sha256(member) for member in members.values()]
+        return None if None in parts else hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
     module = cls.__module__
     top = module.partition(".")[0]
     try:

@@ -37,7 +37,9 @@ def apply(options: Iterable[Decorator]) -> Callable[[Function], Function]:
     return decorate
 
 
-defense_option = click.option("--defense", "defenses", multiple=True, required=True, metavar="NAME", help="A defense, or 'all'. Repeatable.")
+defense_option = click.option(
+    "--defense", "defenses", multiple=True, required=True, metavar="NAME", help="A defense, several as one+other, or 'all'. Repeatable."
+)
 attack_option = click.option("--attack", "attacks", multiple=True, required=True, metavar="NAME", help="An attack, or 'all'. Repeatable.")
 task_option = click.option("--task", "tasks", multiple=True, default=(defaults.TASK,), show_default=True, metavar="NAME", help="A task, or 'all'. Repeatable.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
@@ -62,7 +64,7 @@ training_options = apply(
             "options",
             multiple=True,
             metavar="KIND.NAME=VALUE",
-            help="An option of a plugin: defense.alpha=0.3, attack.population=20, or rift.alpha=0.3 for one of several. Repeatable.",
+            help="An option of a plugin: defense.alpha=0.3, attack.population=20, or rift.alpha=0.3 for one of several or of a joint one. Repeatable.",
         ),
         click.option("--data", type=_EXISTING_FOLDER, envvar="ROBENCH_DATA", show_envvar=True, help="Folder with the data sets or their archives."),
         click.option("--hub/--no-hub", default=True, show_default=True, help="Whether data that the folder lacks may come from the Hugging Face hub."),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from robench.errors import UsageError
 from robench.options import TrainingOptions, build_options
-from robench.registry import DEFENSES, TASKS
+from robench.registry import DEFENSES, TASKS, canonical
 from robench.sources import code_sha256, source_sha256
 from robench.victims.defense import Defense
 from robench.victims.encoders import EncoderInfo, find_encoder, fingerprint
@@ -43,7 +43,7 @@ class FitRequest:
     """One training run.
 
     Attributes:
-        defense, task: registered names.
+        defense, task: registered names; a joint defense's members are put in alphabetical order.
         splits: the task's examples; ``test`` is never read.
         encoder: short name, hub id or folder.
         protocol: decides words, tokens and lookup.
@@ -66,6 +66,9 @@ class FitRequest:
     precision: Precision = "fp32"
     device: str = "cpu"
     tracker: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "defense", canonical(self.defense))
 
     @cached_property
     def info(self) -> EncoderInfo:

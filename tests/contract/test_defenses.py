@@ -15,8 +15,8 @@ from robench.victims.training import Progress, fit
 from robench.victims.victim import Victim
 
 BUILT_IN = [entry.name for entry in DEFENSES.entries() if entry.origin == "built-in"]
-
-EVERY = BUILT_IN
+JOINT = ["ascc+mixout", "ascc+weight-decay", "mixout+rift+rose-ensemble"]
+EVERY = [*BUILT_IN, *JOINT]
 OPTIONS: dict[str, dict[str, object]] = {"rift": {"memory": 6}}  # off by default, and to be resumed as well
 
 
@@ -81,6 +81,19 @@ def test_its_loss_reaches_every_trained_parameter(name: str) -> None:
     assert model.training
     without = [which for which, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
     assert without == []
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_step_in_reduced_precision(name: str) -> None:
+    """Autocast remembers bf16 copies of parameters: what one pass made must not spoil the gradients of the next."""
+    defense, model = prepared(name)
+    with torch.autocast("cpu", torch.bfloat16):
+        texts = batch(rows=6)
+        defense.before_loss(model, texts)  # type: ignore[arg-type]
+        loss, penalty = defense.loss(model, texts), defense.penalty(model, texts)  # type: ignore[arg-type]
+    assert loss.dtype == torch.float32
+    (loss if penalty is None else loss + penalty).backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
 @pytest.fixture(scope="module")

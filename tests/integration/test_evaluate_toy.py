@@ -267,6 +267,7 @@ def test_ctrl_c_keeps_what_is_finished(unbroken: tuple[EvaluationRequest, list[R
         ({"options": {"rift.alpha": "many"}}, "Option 'alpha' of defense 'rift'"),
         ({"options": {"attack.population": "1"}}, "Option 'population' of attack 'genetic'"),
         ({"options": {"defense.colour": "red"}}, "there is no 'colour'"),
+        ({"defenses": ("standard", "rift+ascc")}, "'ascc' and 'rift' do not stack"),
         ({"precision": "fp8"}, "'precision' of the evaluation"),
         ({"search_precision": "fp8"}, "'search_precision' of the evaluation"),
         ({"limit": "many"}, "'limit' of the evaluation"),
@@ -282,6 +283,19 @@ def test_what_cannot_work_is_refused_before_anything_is_trained(toy: dict[str, A
     with pytest.raises(UsageError):
         evaluate(build_request(**values), Silent())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_joint_defense_is_judged_under_one_name(toy: dict[str, Any], tmp_path: Path) -> None:
+    options = {**toy["options"], "mixout.probability": "0.3"}
+    request = build_request(defenses=("weight-decay+mixout", "mixout+weight-decay"), attacks=("pwws",), out=tmp_path, **toy | {"options": options, "limit": 4})
+    assert [cell.defense.partition("(")[0] for cell in plan(request)] == ["mixout+weight-decay"]
+    (record,) = evaluate(request, Silent())
+    assert record.defense.name == "mixout+weight-decay"
+    assert "mixout.probability=0.3" in record.defense.label
+    assert record.defense.options["weight-decay.strength"] == 0.01
+    assert record.defense.code_sha256 is not None
+    assert "| mixout+weight-decay(" in (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+    assert plan(request)[0].victim == "reuse"
 
 
 def test_all_stands_for_every_name(toy: dict[str, Any], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.xdist_group("plugin-package")  # one installation and o
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "plugin_example"
 QUICK = ("--option", "defense.epochs=3", "--option", "defense.batch_size=8", "--option", "defense.learning_rate=0.001", "--out", "runs")
-GRID = ("--task", "outings", "--defense", "label-smoothing", "--attack", "random-search", "--attack", "pwws")
+GRID = ("--task", "outings", "--defense", "focal-loss", "--attack", "random-search", "--attack", "pwws")
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def done(home: Path, env: Mapping[str, str]) -> dict[str, Done]:
     board.write_text("\n".join(f'{name} = "{value}"' for name, value in fields.items()) + '\nattacks = ["random-search", "pwws"]\n')
     commands = {
         "list": ["list", "--json"],
-        "show": ["show", "defense", "label-smoothing", "--json"],
-        "wrong option": ["evaluate", *GRID, *QUICK, "--option", "label-smoothing.smoothing=2", "--dry-run"],
+        "show": ["show", "defense", "focal-loss", "--json"],
+        "wrong option": ["evaluate", *GRID, *QUICK, "--option", "focal-loss.focus=-2", "--dry-run"],
         "plan": ["evaluate", *GRID, *QUICK, "--dry-run"],
         "evaluate": ["evaluate", *GRID, *QUICK],
         "second plan": ["evaluate", *GRID, *QUICK, "--dry-run"],
@@ -60,7 +60,7 @@ def done(home: Path, env: Mapping[str, str]) -> dict[str, Done]:
 
 def test_list_shows_the_three_with_their_package(done: dict[str, Done]) -> None:
     rows = {(row["kind"], row["name"]): row for row in json.loads(done["list"].stdout)}
-    for kind, name in (("defense", "label-smoothing"), ("attack", "random-search"), ("task", "outings")):
+    for kind, name in (("defense", "focal-loss"), ("attack", "random-search"), ("task", "outings")):
         assert rows[(kind, name)]["origin"] == "package 'robench-example'"
         assert rows[(kind, name)]["problem"] is None
         assert rows[(kind, name)]["summary"]
@@ -71,14 +71,14 @@ def test_show_reads_a_guest_as_a_builtin(done: dict[str, Done]) -> None:
     facts = json.loads(done["show"].stdout)
     assert facts["paper"].startswith("Szegedy et al. 2016")
     options = {option["name"]: option for option in facts["options"]}
-    assert (options["smoothing"]["default"], options["smoothing"]["takes"]) == (0.1, "float >= 0, < 1")
+    assert (options["focus"]["default"], options["focus"]["takes"]) == (2.0, "float >= 0")
     assert "learning_rate" in options
 
 
 def test_an_option_of_the_guest_is_checked(done: dict[str, Done]) -> None:
     wrong = done["wrong option"]
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1), wrong.stderr
-    assert "smoothing" in wrong.stderr
+    assert "focus" in wrong.stderr
     assert "less than 1" in wrong.stderr
 
 
@@ -90,7 +90,7 @@ def test_a_plan_says_what_is_missing_and_then_what_is_there(done: dict[str, Done
 def test_evaluate_trains_attacks_and_prints_the_table(home: Path, done: dict[str, Done]) -> None:
     evaluated = done["evaluate"]
     assert evaluated.returncode == 0, evaluated.stderr
-    assert "label-smoothing" in evaluated.stdout
+    assert "focal-loss" in evaluated.stdout
     assert "random-search" in evaluated.stdout
     records = [json.loads(path.read_text()) for path in sorted((home / "runs" / "records").glob("*.json"))]
     assert {(record["task"]["name"], record["attack"]["name"], sum(record["counts"].values())) for record in records} == {
@@ -98,7 +98,7 @@ def test_evaluate_trains_attacks_and_prints_the_table(home: Path, done: dict[str
         ("outings", "pwws", 40),
     }
     assert all(record["counts"]["error"] == 0 for record in records)
-    assert "label-smoothing" in (home / "runs" / "leaderboard.md").read_text()
+    assert "focal-loss" in (home / "runs" / "leaderboard.md").read_text()
 
 
 def test_the_toy_is_learnt_and_then_broken(home: Path, done: dict[str, Done]) -> None:
@@ -117,7 +117,7 @@ def test_a_second_run_prints_the_same_and_trains_nothing(done: dict[str, Done]) 
 def test_its_records_make_a_board(home: Path, done: dict[str, Done]) -> None:
     assert done["leaderboard"].stdout.strip() == "wrote leaderboards/outings.md"
     table = (home / "leaderboards" / "outings.md").read_text()
-    assert any(line.startswith("| label-smoothing") for line in table.splitlines())
+    assert any(line.startswith("| focal-loss") for line in table.splitlines())
     assert (done["check"].returncode, done["check"].stdout.strip()) == (0, "leaderboards/outings.md agrees with its records")
 
 
@@ -145,6 +145,6 @@ def test_a_broken_module_is_listed_with_its_reason_and_the_others_work(home: Pat
     listed, used = several(["list", "--json"], ["evaluate", *GRID, "--dry-run"], env=env, cwd=tmp_path)
     rows = {row["name"]: row for row in json.loads(listed.stdout)}
     assert "No module named 'no_such_dependency'" in rows["random-search"]["problem"]
-    assert rows["label-smoothing"]["problem"] is None
+    assert rows["focal-loss"]["problem"] is None
     assert used.returncode == 2
     assert used.stderr.startswith("Error: attack 'random-search' from package 'robench-example' cannot be imported (ModuleNotFoundError")

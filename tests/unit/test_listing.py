@@ -126,6 +126,18 @@ def test_show_says_what_a_plugin_is(kind: str, registry: Registry[Any]) -> None:
             assert option["description"], f"option {option['name']} of {kind} {name} says nothing about itself"
 
 
+def test_show_a_joint_defense() -> None:
+    facts = describe("defense", "rose-first+rift")
+    assert facts["name"] == "rift+rose-first"
+    assert "EMNLP 2022" in facts["paper"]
+    assert "NeurIPS 2021" in facts["paper"]
+    options = {option["name"]: option for option in facts["options"]}
+    assert options["rift.alpha"]["task_defaults"] == {"imdb": 0.1, "snli": 0.7}
+    assert options["max_gradient_norm"]["default"] == 1.0
+    assert any(line.startswith("rift, rose-first: ") for line in facts["deviations"])
+    assert "\n  rose-first.upper " in run("show", "defense", "rift+rose-first")
+
+
 def test_show_an_encoder_and_a_protocol() -> None:
     assert "google-bert/bert-base-uncased" in run("show", "encoder", "bert-base-uncased")
     assert "lm_threshold=5.0" in run("show", "protocol", "rift2021")

@@ -101,6 +101,14 @@ def test_the_encoder_is_a_plain_one_again(family: str, layers: str) -> None:
         torch.testing.assert_close(model.get_parameter(name), tensor + 1)
 
 
+def test_preparing_draws_no_random_numbers() -> None:
+    model = classifier()
+    before = torch.get_rng_state()
+    Mixout().prepare(model)
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(module.training for module in model.modules())
+
+
 def test_never_replacing_is_none() -> None:
     defense, model = prepared(probability=0)
     assert defense.mixed == []

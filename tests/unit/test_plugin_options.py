@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from pydantic import Field
+from pydantic import Field, create_model
 
 from robench.errors import UsageError
 from robench.options import Options, build_options
@@ -57,6 +59,40 @@ def test_none_is_none_only_where_it_may_be() -> None:
 def test_what_reaches_nobody_is_one_sentence(given: dict[str, str], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         options_of(given, DEFENSES, ATTACKS)
+
+
+# Options as a stack of ``mixout`` and ``rift`` has them.
+MEMBERS: dict[str, Any] = {"mixout.alpha": (float, 1.0), "mixout.p": (float, 0.6), "rift.alpha": (float, 0.1), "rift.clip": (float | None, 1.0)}
+JOINT = create_model("JOINT", __base__=Standard, **MEMBERS)
+TOGETHER: dict[str, type[Options]] = {"mixout+rift": JOINT, "rift": Rift}
+
+
+def test_a_members_option_reaches_it_alone_and_joined() -> None:
+    assert options_of({"rift.alpha": "2"}, TOGETHER, {})[0] == {"mixout+rift": {"rift.alpha": "2"}, "rift": {"alpha": "2"}}
+    assert options_of({"mixout.p": "0.1"}, TOGETHER, {})[0] == {"mixout+rift": {"mixout.p": "0.1"}, "rift": {}}
+    assert options_of({"rift.clip": "none"}, TOGETHER, {})[0] == {"mixout+rift": {"rift.clip": None}, "rift": {"clip": None}}
+
+
+def test_the_loops_options_belong_to_the_whole() -> None:
+    assert options_of({"defense.epochs": "2"}, TOGETHER, {})[0] == {"mixout+rift": {"epochs": "2"}, "rift": {"epochs": "2"}}
+    assert options_of({"rift+mixout.epochs": "2"}, TOGETHER, {})[0] == {"mixout+rift": {"epochs": "2"}, "rift": {}}
+    assert options_of({"rift.epochs": "2"}, TOGETHER, {})[0] == {"mixout+rift": {}, "rift": {"epochs": "2"}}
+    with pytest.raises(UsageError, match=r"Option 'rift.epochs': there is no 'epochs' among the options of 'rift' in 'mixout\+rift'"):
+        options_of({"rift.epochs": "2"}, {"mixout+rift": JOINT}, {})
+
+
+def test_a_short_name_reaches_the_member_that_has_it() -> None:
+    assert options_of({"defense.p": "0.1"}, TOGETHER, {})[0] == {"mixout+rift": {"mixout.p": "0.1"}, "rift": {}}
+    assert options_of({"defense.mixout.p": "0.1"}, TOGETHER, {})[0] == {"mixout+rift": {"mixout.p": "0.1"}, "rift": {}}
+    with pytest.raises(UsageError, match=r"Option 'alpha' of 'mixout\+rift' could be mixout.alpha or rift.alpha. Say which: --option mixout.alpha=VALUE"):
+        options_of({"defense.alpha": "2"}, TOGETHER, {})
+
+
+def test_the_more_is_named_the_more_it_counts() -> None:
+    given = {"mixout+rift.p": "3", "mixout.p": "2", "defense.p": "1"}
+    for order in (given, dict(reversed(given.items()))):
+        assert options_of(order, TOGETHER, {})[0]["mixout+rift"] == {"mixout.p": "3"}
+    assert options_of({"mixout.p": "2", "defense.p": "1"}, TOGETHER, {})[0]["mixout+rift"] == {"mixout.p": "2"}
 
 
 def test_without_attacks_an_attacks_option_is_refused() -> None:

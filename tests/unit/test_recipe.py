@@ -11,6 +11,7 @@ from victim_cases import Synonyms, encoder_folder, planted, planted_splits, requ
 from robench import DEFENSES
 from robench.errors import UsageError
 from robench.protocol import get_protocol
+from robench.sources import code_sha256
 from robench.victims import recipe
 from robench.victims.encoders import ENCODERS, EncoderInfo, attention_for, find_encoder, fingerprint, load_encoder, load_tokenizer
 from robench.victims.recipe import build_defense
@@ -96,6 +97,20 @@ def test_what_decides_nothing_leaves_the_key(encoder: Path) -> None:
     assert request(encoder, "rift", tracker="tensorboard").key == plain.key
     assert request(encoder, "rift", splits=replace(planted_splits(), test=planted("test", 6, 1), digest="x", test_name="ids")).key == plain.key
     assert request(encoder, "rift", options={"alpha": "0.1"}).key == plain.key  # said or not, it is the default
+
+
+def test_a_joint_defense_is_one_whatever_the_order(encoder: Path) -> None:
+    joint = request(encoder, "mixout+ascc", options={"ascc.beta": "3"})
+    assert joint.defense == "ascc+mixout"
+    assert joint.key == request(encoder, "ascc+mixout", options={"ascc.beta": 3.0}).key
+    assert joint.folder_name.startswith("ascc+mixout-planted-")
+    assert joint.build().substitutes
+    others = [request(encoder, name).key for name in ("ascc", "mixout", "ascc+mixout", "ascc+weight-decay")]
+    assert len({joint.key, *others}) == 5
+    found = joint.ingredients()
+    assert found["options"]["ascc.beta"] == 3.0
+    assert found["options"]["mixout.probability"] == 0.6
+    assert found["code"]["defense"] == code_sha256(DEFENSES.get("ascc+mixout")) != code_sha256(DEFENSES.get("ascc"))
 
 
 def test_ingredients_are_plain_json(encoder: Path) -> None:

@@ -10,7 +10,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from robench.registry import ATTACKS, DEFENSES, TASKS, BrokenPlugin, DuplicatePlugin, Entry, Registry, UnknownPlugin
+from robench.errors import UsageError
+from robench.registry import ATTACKS, DEFENSES, TASKS, BrokenPlugin, DuplicatePlugin, Entry, Registry, UnknownPlugin, canonical, members_of
 
 Make = Callable[..., Registry[object]]
 
@@ -158,3 +159,48 @@ def test_every_known_task_name_is_a_task() -> None:
     for entry in TASKS.entries():
         if entry.origin == "built-in":
             assert TASKS.get(entry.name).__module__ == entry.module
+
+
+# -- names that are joined ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_joint_name_is_put_in_order_and_a_malformed_one_left_alone() -> None:
+    assert canonical("rift+ascc") == canonical("ascc+rift") == "ascc+rift"
+    assert canonical("rift") == "rift"
+    assert canonical("rift+") == "rift+"
+    assert members_of("a+b") == ("a", "b")
+
+
+def test_a_joint_name_has_one_class_in_either_order() -> None:
+    first = DEFENSES.get("mixout+ascc")
+    assert first is DEFENSES.get("ascc+mixout")
+    assert list(first.members) == ["ascc", "mixout"]  # type: ignore[attr-defined]
+    assert DEFENSES.origin("ascc+mixout") == DEFENSES.origin("ascc") == "built-in"
+    assert not any("+" in name for name in DEFENSES)  # 'all' stays the single ones
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("rift+rose-frist", r"There is no defense 'rose-frist'\. Did you mean 'rose-first'\?"),
+        ("rift+", r"'rift\+' does not name a defense on each side of '\+'\. Join whole names, such as one\+other\."),
+        ("rift+rift", r"'rift\+rift' names 'rift' twice\. Name each defense once\."),
+        ("rift+ascc", r"'ascc' and 'rift' do not stack: both bring a loss, and one training run takes only one\."),
+        ("rose-second+rose-first", r"'rose-first' and 'rose-second' do not stack: both bring an optimiser"),
+        ("rift+standard", r"'standard' changes nothing in 'rift\+standard': it is the training loop as it stands\. Say 'rift'\."),
+    ],
+)
+def test_what_cannot_be_joined_is_one_sentence(name: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence) as caught:
+        DEFENSES.get(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_kind_that_does_not_join_knows_no_joint_names() -> None:
+    with pytest.raises(UnknownPlugin, match=r"There is no attack 'genetic\+pwws'\. Did you mean 'genetic'\?"):
+        ATTACKS.get("genetic+pwws")
+
+
+def test_a_name_with_the_joint_in_it_cannot_be_registered(make: Make) -> None:
+    with pytest.raises(UsageError, match=r"The attack 'a\+b' cannot be registered"):
+        make().register("a+b")

@@ -1,0 +1,33 @@
+"""Fine-tuning that looks away from what is learnt already (Lin et al. 2017)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+from robench import DEFENSES, Batch, Defense
+from robench.victims.classifier import TextClassifier
+
+
+@DEFENSES.register("focal-loss")
+class FocalLoss(Defense):
+    """Cross-entropy in which a text counts the less the surer its prediction is: (1 - p)^focus times -log p."""
+
+    paper = "Lin et al. 2017, Focal Loss for Dense Object Detection, section 3.2"
+    deviations: ClassVar[tuple[str, ...]] = ("The paper finds objects in images; here a text encoder is fine-tuned.",)
+
+    class Options(Defense.Options):
+        """Those of every defense, and how much the hard texts are preferred."""
+
+        focus: float = Field(2.0, ge=0, description="Exponent of 1 - p; 0 is plain cross-entropy.")
+
+    options: Options
+
+    def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
+        """The mean focal loss, a scalar."""
+        logits = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        logs = log_softmax(logits, dim=-1).gather(1, batch.labels[:, None])
+        return -((1 - logs.exp()) ** self.options.focus * logs).mean()
