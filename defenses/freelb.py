@@ -1,0 +1,78 @@
+"""FreeLB++: adversarial fine-tuning on perturbed embeddings, without a bound on the perturbation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from robench import DEFENSES, Batch, Defense
+from robench.victims.smoothness import PLACE, length, perturbed
+
+if TYPE_CHECKING:
+    from robench.victims.classifier import TextClassifier
+
+
+@DEFENSES.register("freelb")
+class FreeLb(Defense):
+    """Minimises the mean cross-entropy over the steps of a gradient ascent on the embeddings.
+
+    The perturbation begins small and random and grows by ``step`` in the direction of the loss's gradient. FreeLB (Zhu et al., ICLR 2020)
+    holds it inside a ball; FreeLB++ leaves the ball out, which is the default here (``radius`` none). Every step of the ascent also gives a
+    gradient for the parameters, for free.
+    """
+
+    paper = "Li et al., Searching for an Effective Defender: Benchmarking Defense against Adversarial Word Substitution, EMNLP 2021"
+    deviations = (
+        PLACE,
+        "The release clips the global gradient norm; here it is an option, off by default as for every defense.",
+        "The number of steps is the release's default; the paper takes more.",
+    )
+
+    class Options(Defense.Options):
+        """Those of every defense, and the ascent; the defaults are the release's."""
+
+        steps: int = Field(5, ge=1, description="Ascent steps, each of which trains the parameters too.", json_schema_extra={"unit": "steps"})
+        step: float = Field(0.03, gt=0, description="Length of an ascent step.")
+        start: float = Field(0.05, ge=0, description="Size of the random start: uniform noise of this over the root of a text's entries.")
+        radius: float | None = Field(None, gt=0, description="Longest perturbation of a text (FreeLB); none has no bound (FreeLB++).")
+
+    options: Options
+
+    def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
+        """The mean cross-entropy along the ascent.
+
+        Each step's graph is freed before the next one begins: its parameter gradients are taken at once, and the scalar that is returned has
+        the mean loss for its value and their mean for its gradient.
+        """
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        total, gathered = torch.zeros((), device=batch.labels.device), [torch.zeros_like(parameter) for parameter in trained]
+        noise = self.first(model, batch)
+        for _ in range(self.options.steps):
+            noise.requires_grad_()
+            embeddings = model.embed(batch.input_ids, batch.token_type_ids, batch.attention_mask)
+            loss = cross_entropy(perturbed(model, batch, embeddings, noise), batch.labels)
+            uphill, *downhill = torch.autograd.grad(loss, [noise, *trained], allow_unused=True)
+            total += loss.detach()
+            for kept, gradient in zip(gathered, downhill, strict=True):
+                if gradient is not None:
+                    kept += gradient
+            noise = self.climb(noise.detach(), uphill)
+        carrier = torch.stack([(parameter * gradient).sum() for parameter, gradient in zip(trained, gathered, strict=True)]).sum()
+        return (total + carrier - carrier.detach()) / self.options.steps
+
+    def first(self, model: TextClassifier, batch: Batch) -> Tensor:
+        """The random start, ``(batch, tokens, d)``."""
+        with torch.no_grad():
+            shape = model.embed(batch.input_ids, batch.token_type_ids, batch.attention_mask).shape
+        entries = batch.attention_mask.sum(1)[:, None, None] * shape[-1]
+        unit = torch.rand(shape, device=batch.input_ids.device) * 2 - 1
+        return unit * batch.attention_mask[:, :, None] * self.options.start / entries.sqrt()
+
+    def climb(self, noise: Tensor, gradient: Tensor) -> Tensor:
+        """One ascent step, and back into the ball where there is one."""
+        moved = noise + self.options.step * gradient / length(gradient)
+        return moved if self.options.radius is None else moved * (self.options.radius / length(moved)).clamp(max=1.0)

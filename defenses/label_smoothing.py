@@ -1,0 +1,37 @@
+"""Label smoothing: fine-tuning towards softened labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from robench import DEFENSES, Batch, Defense
+
+if TYPE_CHECKING:
+    from robench.victims.classifier import TextClassifier
+
+
+@DEFENSES.register("label-smoothing")
+class LabelSmoothing(Defense):
+    """Cross-entropy towards labels of which ``smoothing`` is shared out evenly among all classes.
+
+    It keeps logits small, which lends robustness against some attacks and hides weakness from others.
+    """
+
+    paper = "Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016, Section 7"
+    deviations = ("The paper smooths the labels of an image classifier that is trained from scratch; here a text encoder is fine-tuned.",)
+
+    class Options(Defense.Options):
+        """Those of every defense, and how soft the labels are."""
+
+        smoothing: float = Field(0.1, ge=0, lt=1, description="Weight shared among all classes.")
+
+    options: Options
+
+    def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
+        """Cross-entropy with softened labels."""
+        logits = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        return cross_entropy(logits, batch.labels, label_smoothing=self.options.smoothing)

@@ -1,0 +1,149 @@
+"""The defenses on perturbed embeddings and softened labels, against numbers and gradients worked out otherwise."""
+
+from __future__ import annotations
+
+from math import log
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from victim_cases import FAMILIES, batch, classifier
+
+from robench import DEFENSES
+from robench.victims.classifier import TextClassifier
+from robench.victims.smoothness import largest, length, perturbed, symmetric_divergence
+
+
+def made(name: str, **options: object) -> Any:
+    cls = DEFENSES.get(name)
+    return cls(cls.Options.model_validate(options))
+
+
+def embedded(model: TextClassifier) -> Tensor:
+    texts = batch()
+    return model.embed(texts.input_ids, texts.token_type_ids, texts.attention_mask)
+
+
+def test_the_symmetric_divergence_by_hand() -> None:
+    """p = (3/4, 1/4), q = (1/2, 1/2): sum (p - q) log(p / q) = 0.25 ln 1.5 - 0.25 ln 0.5 = 0.25 ln 3; the mean over two texts, one of them unmoved."""
+    one, other = torch.tensor([[log(3.0), 0.0], [1.0, 2.0]]), torch.tensor([[0.0, 0.0], [1.0, 2.0]])
+    assert symmetric_divergence(one, other).item() == pytest.approx(0.25 * log(3) / 2)
+    assert symmetric_divergence(other, one).item() == pytest.approx(0.25 * log(3) / 2)
+
+
+def test_both_sides_of_it_have_gradients() -> None:
+    one, other = torch.tensor([[1.0, 0.0]], requires_grad=True), torch.zeros(1, 2, requires_grad=True)
+    gradients = torch.autograd.grad(symmetric_divergence(one, other), [one, other])
+    assert all((gradient != 0).any() for gradient in gradients)
+
+
+def test_sizes_of_noise() -> None:
+    noise = torch.tensor([[[3.0, 0.0], [0.0, -4.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    assert length(noise).flatten().tolist() == [5.0, pytest.approx(0, abs=1e-30)]
+    assert largest(noise).flatten().tolist() == [4.0, pytest.approx(0, abs=1e-30)]
+    assert (noise / length(noise)).isfinite().all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_noise_is_the_plain_prediction_and_padding_gets_none(family: str) -> None:
+    model, texts = classifier(family).eval(), batch()
+    embeddings = model.embed(texts.input_ids, None, texts.attention_mask)
+    plain = model(texts.input_ids, texts.attention_mask)
+    torch.testing.assert_close(perturbed(model, texts, embeddings, torch.zeros_like(embeddings)), plain)
+    on_padding = torch.ones_like(embeddings) * (texts.attention_mask == 0)[:, :, None]
+    torch.testing.assert_close(perturbed(model, texts, embeddings, on_padding), plain)
+
+
+def test_label_smoothing_by_hand() -> None:
+    """Two classes, a tenth shared: 0.95 of the weight on the label, 0.05 on the other."""
+    model, texts = classifier().eval(), batch()
+    logs = model(texts.input_ids, texts.attention_mask).log_softmax(-1)
+    own, other = logs.gather(1, texts.labels[:, None]), logs.gather(1, 1 - texts.labels[:, None])
+    torch.testing.assert_close(made("label-smoothing").loss(model, texts), -(0.95 * own + 0.05 * other).mean())
+    torch.testing.assert_close(made("label-smoothing", smoothing=0).loss(model, texts), cross_entropy(logs, texts.labels))
+
+
+def test_r3f_is_the_weighted_divergence_under_its_noise() -> None:
+    model, texts = classifier(), batch()
+    for noise, draw in (("uniform", lambda like: torch.rand_like(like) * 2 - 1), ("normal", torch.randn_like)):
+        torch.manual_seed(3)
+        penalty = made("r3f", weight=2, scale=0.5, noise=noise).penalty(model, texts)
+        torch.manual_seed(3)
+        embeddings = embedded(model)
+        expected = symmetric_divergence(model(texts.input_ids, texts.attention_mask), perturbed(model, texts, embeddings, draw(embeddings) * 0.5))
+        torch.testing.assert_close(penalty, 2 * expected)
+        assert penalty > 0
+
+
+def test_smart_finds_worse_noise_than_chance_inside_its_radius() -> None:
+    found, random = [], []
+    for seed in range(5):
+        model, texts = classifier(seed=seed), batch(seed=seed)
+        defense = made("smart", radius=0.1, start=0.01, step=0.1, steps=3)
+        embeddings = model.embed(texts.input_ids, None, texts.attention_mask).detach()
+        plain = model(texts.input_ids, texts.attention_mask).detach()
+        noise = defense.worst(model, texts, embeddings, plain)
+        assert noise.abs().max() <= 0.1
+        assert not noise.requires_grad
+        found.append(symmetric_divergence(plain, perturbed(model, texts, embeddings, noise)).item())
+        random.append(symmetric_divergence(plain, perturbed(model, texts, embeddings, (torch.rand_like(noise) * 2 - 1) * 0.1)).item())
+    assert sum(found) > 2 * sum(random)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+# -- FreeLB++ --------------------------------------------------------------------------------------------------------------------------------
+
+
+def gradients(loss: Tensor, model: TextClassifier) -> list[Tensor | None]:
+    return list(torch.autograd.grad(loss, list(model.parameters()), allow_unused=True))
+
+
+def test_one_step_from_nowhere_is_cross_entropy() -> None:
+    model, texts = classifier(), batch()
+    ours = made("freelb", steps=1, start=0).loss(model, texts)
+    theirs = cross_entropy(model(texts.input_ids, texts.attention_mask), texts.labels)
+    torch.testing.assert_close(ours, theirs)
+    for one, other in zip(gradients(ours, model), gradients(theirs, model), strict=True):
+        torch.testing.assert_close(one, torch.zeros_like(one) if other is None else other, atol=1e-5, rtol=1e-4)  # type: ignore[arg-type]
+
+
+def test_value_and_gradient_are_the_means_along_the_ascent() -> None:
+    """The same by the book: keep every step's graph and differentiate the mean."""
+    model, texts = classifier(), batch()
+    defense = made("freelb", steps=3, step=0.2, start=0.1)
+    torch.manual_seed(4)
+    ours = defense.loss(model, texts)
+    torch.manual_seed(4)
+    noise, losses = defense.first(model, texts), []
+    for _ in range(3):
+        noise = noise.detach().requires_grad_()
+        losses.append(cross_entropy(perturbed(model, texts, embedded(model), noise), texts.labels))
+        (uphill,) = torch.autograd.grad(losses[-1], noise, retain_graph=True)
+        noise = noise + 0.2 * uphill / uphill.flatten(1).norm(dim=1)[:, None, None]
+    mean = torch.stack(losses).mean()
+    assert losses[0] < losses[1] < losses[2]
+    torch.testing.assert_close(ours, mean)
+    for one, other in zip(gradients(ours, model), gradients(mean, model), strict=True):
+        torch.testing.assert_close(one, torch.zeros_like(one) if other is None else other, atol=1e-4, rtol=1e-3)  # type: ignore[arg-type]
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_the_start_is_small_and_leaves_padding_alone() -> None:
+    model, texts = classifier(), batch()
+    noise = made("freelb", start=0.05).first(model, texts)
+    bound = 0.05 / (texts.attention_mask.sum(1) * noise.shape[-1]).sqrt()
+    assert (noise.abs().amax((1, 2)) <= bound).all()
+    assert (noise.abs().amax((1, 2)) > 0.8 * bound).all()
+    assert (noise[texts.attention_mask == 0] == 0).all()
+
+
+def test_without_a_radius_it_walks_on_and_with_one_it_stays_inside() -> None:
+    direction = torch.ones(1, 2, 2)
+    free, held = made("freelb", step=0.5), made("freelb", step=0.5, radius=0.7)
+    walked, kept = torch.zeros(1, 2, 2), torch.zeros(1, 2, 2)
+    for _ in range(3):
+        walked, kept = free.climb(walked, direction), held.climb(kept, direction)
+    assert length(walked).item() == pytest.approx(1.5)
+    assert length(kept).item() == pytest.approx(0.7)
