@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from robench.options import build_options
 from robench.registry import ATTACKS
+from robench.search.access import restricted
 from robench.search.attack import Attack, Trial, Verdict
 from robench.search.engine import run, stream
 from robench.search.oracle import PooledOracle, SpaceExhausted
@@ -67,7 +68,8 @@ class Subject:
         candidates, longest = victim.encoder_fields.candidates(job.words, job.space), victim.encoder_fields.max_tokens
         oracle = kind(job.space, candidates, job.example.label, ask, None, aligned=True, longest=longest)
         try:
-            return self.make().search(job.space, oracle, job.example.label, stream(0, self.name, job.example.id))
+            shown = restricted(oracle, self.cls.access)
+            return self.make().search(job.space, shown, job.example.label, stream(0, self.name, job.example.id))
         except SpaceExhausted:
             return None
 
