@@ -25,7 +25,7 @@ class WeightDecay(Defense):
     The norm is not squared: the pull has the same strength at any distance. The RIFT paper's Adv-PTWD is ``ascc+weight-decay``.
     """
 
-    paper = "Chelba and Acero, Adaptation of Maximum Entropy Capitalizer, 2006; as in Dong et al., NeurIPS 2021, Section 3.2 (Adv-PTWD)"
+    paper = "Chelba and Acero, Adaptation of Maximum Entropy Capitalizer: Little Data Can Help a Lot, 2006; as in Dong et al., NeurIPS 2021, Section 3.2"
     deviations = LOOP_DEVIATIONS
     task_defaults = {  # noqa: RUF012
         "imdb": {"strength": 0.01, "epochs": 20, "batch_size": 32},

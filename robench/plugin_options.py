@@ -67,9 +67,14 @@ def _field(owner: str, option: str, name: str, cls: type[Options]) -> str | None
 
 def _unknown(key: str, option: str, wanted: Sequence[tuple[str, str, type[Options]]]) -> str:
     owner = canonical(key.partition(".")[0])
-    whose = [f"'{owner}' in '{name}'" if owner != name and owner in members_of(name) else f"'{name}'" for _, name, _ in wanted]
-    known = sorted({field for _, _, cls in wanted for field in cls.model_fields})
-    return f"Option '{key}': there is no '{option}' among the options of {' and '.join(dict.fromkeys(whose))}. Known: {', '.join(known) or 'none'}."
+    whose, known, whole = [], set(), ""
+    for kind, name, cls in wanted:
+        member = owner != name and owner in members_of(name)
+        whose.append(f"'{owner}' in '{name}'" if member else f"'{name}'")
+        known |= {field.removeprefix(f"{owner}.") for field in cls.model_fields if not member or field.startswith(f"{owner}.")}
+        if member and option in cls.model_fields:
+            whole = f" It is one of the whole: say {kind}.{option}."
+    return f"Option '{key}': there is no '{option}' among the options of {' and '.join(whose)}. Known: {', '.join(sorted(known)) or 'none'}.{whole}"
 
 
 def _plain(value: str, cls: type[Options], option: str) -> Any:

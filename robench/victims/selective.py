@@ -18,13 +18,11 @@ from torch.nn.functional import kl_div, log_softmax
 from robench.errors import UsageError
 from robench.options import TrainingOptions
 from robench.victims.defense import LOOP_DEVIATIONS, Defense
+from robench.victims.setup import ADAM_EPSILON
 
 if TYPE_CHECKING:
     from robench.victims.classifier import TextClassifier
     from robench.victims.defense import Batch
-
-EPSILON = 1e-6
-"""Of AdamW, in ROSE's release as in the training loop."""
 
 BETA1 = 0.9
 
@@ -177,7 +175,7 @@ class Selective(Defense):
 
     def optimizer(self, groups: Sequence[Mapping[str, Any]]) -> SelectiveAdamW:
         """AdamW under the mask."""
-        return SelectiveAdamW(groups, self.tensors, self.shares, betas=(BETA1, self.options.beta2), eps=EPSILON)
+        return SelectiveAdamW(groups, self.tensors, self.shares, betas=(BETA1, self.options.beta2), eps=ADAM_EPSILON)
 
     @abstractmethod
     def shares(self, optimizer: SelectiveAdamW) -> Tensor:

@@ -286,7 +286,7 @@ def test_what_cannot_work_is_refused_before_anything_is_trained(toy: dict[str, A
 
 
 def test_a_joint_defense_is_judged_under_one_name(toy: dict[str, Any], tmp_path: Path) -> None:
-    options = {**toy["options"], "mixout.probability": "0.3"}
+    options = {name: value for name, value in toy["options"].items() if not name.startswith("attack.")} | {"mixout.probability": "0.3"}
     request = build_request(defenses=("weight-decay+mixout", "mixout+weight-decay"), attacks=("pwws",), out=tmp_path, **toy | {"options": options, "limit": 4})
     assert [cell.defense.partition("(")[0] for cell in plan(request)] == ["mixout+weight-decay"]
     (record,) = evaluate(request, Silent())

@@ -69,7 +69,7 @@ def test_list_shows_the_three_with_their_package(done: dict[str, Done]) -> None:
 
 def test_show_reads_a_guest_as_a_builtin(done: dict[str, Done]) -> None:
     facts = json.loads(done["show"].stdout)
-    assert facts["paper"].startswith("Szegedy et al. 2016")
+    assert facts["paper"].startswith("Lin et al. 2017")
     options = {option["name"]: option for option in facts["options"]}
     assert (options["focus"]["default"], options["focus"]["takes"]) == (2.0, "float >= 0")
     assert "learning_rate" in options
@@ -79,7 +79,7 @@ def test_an_option_of_the_guest_is_checked(done: dict[str, Done]) -> None:
     wrong = done["wrong option"]
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1), wrong.stderr
     assert "focus" in wrong.stderr
-    assert "less than 1" in wrong.stderr
+    assert "greater than or equal to 0" in wrong.stderr
 
 
 def test_a_plan_says_what_is_missing_and_then_what_is_there(done: dict[str, Done]) -> None:

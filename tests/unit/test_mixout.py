@@ -12,6 +12,7 @@ from victim_cases import FAMILIES, batch, classifier
 
 from robench import DEFENSES
 from robench.victims.classifier import TextClassifier
+from robench.victims.selective import selectable
 
 Mixout = DEFENSES.get("mixout")
 Mixture = importlib.import_module(Mixout.__module__).Mixture
@@ -99,6 +100,16 @@ def test_the_encoder_is_a_plain_one_again(family: str, layers: str) -> None:
     assert {id(parameter) for parameter in model.parameters()} == parameters  # the optimiser's
     for name, tensor in plain.named_parameters():
         torch.testing.assert_close(model.get_parameter(name), tensor + 1)
+
+
+def test_what_others_hold_is_the_same_before_and_after() -> None:
+    """Other members of a stack may have looked at the model already: they hold parameters that mixout must not replace."""
+    model = classifier()
+    held = {id(parameter) for parameter in model.parameters()}
+    selected = {id(parameter) for parameter in selectable(model).values()}
+    Mixout().prepare(model)
+    assert {id(parameter) for parameter in model.parameters()} == held
+    assert {id(parameter) for parameter in selectable(model).values()} == selected
 
 
 def test_preparing_draws_no_random_numbers() -> None:

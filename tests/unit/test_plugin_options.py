@@ -77,7 +77,7 @@ def test_the_loops_options_belong_to_the_whole() -> None:
     assert options_of({"defense.epochs": "2"}, TOGETHER, {})[0] == {"mixout+rift": {"epochs": "2"}, "rift": {"epochs": "2"}}
     assert options_of({"rift+mixout.epochs": "2"}, TOGETHER, {})[0] == {"mixout+rift": {"epochs": "2"}, "rift": {}}
     assert options_of({"rift.epochs": "2"}, TOGETHER, {})[0] == {"mixout+rift": {}, "rift": {"epochs": "2"}}
-    with pytest.raises(UsageError, match=r"Option 'rift.epochs': there is no 'epochs' among the options of 'rift' in 'mixout\+rift'"):
+    with pytest.raises(UsageError, match=r"of 'rift' in 'mixout\+rift'\. Known: alpha, clip\. It is one of the whole: say defense\.epochs\."):
         options_of({"rift.epochs": "2"}, {"mixout+rift": JOINT}, {})
 
 
