@@ -31,7 +31,7 @@ class Smart(Defense):
     )
 
     class Options(Defense.Options):
-        """Those of every defense, and the noise; the defaults are the paper's."""
+        """Those of every defense, and the noise. Weight, start and steps are the release's defaults, as is its class's step (its command line has 1e-5)."""
 
         weight: float = Field(1.0, ge=0, description="Weight (the paper's lambda) of the divergence.")
         radius: float = Field(1e-5, gt=0, description="Largest entry of the noise by magnitude.")
