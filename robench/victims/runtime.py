@@ -15,9 +15,10 @@ import torch
 
 from robench.errors import UsageError
 
-# In bf16 every new shape leaves a compiled kernel in oneDNN's cache, 1,024 of them unless told otherwise, and the hull has another shape in every step:
-# gigabytes after some hundred steps. oneDNN reads this once, before its first kernel.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+# In bf16 every new shape leaves compiled kernels in two caches, torch's and oneDNN's, 1,024 each unless told otherwise, and the hull has another shape in
+# every step: gigabytes after some hundred steps. Both read their bound once, before the first kernel.
+for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+    os.environ.setdefault(cache, "64")
 
 
 def make_accelerator(device: str, precision: str, tracker: str | None, logs: Path) -> Any:

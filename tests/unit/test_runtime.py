@@ -32,10 +32,11 @@ def test_freed_memory_between_blocks_in_use_goes_back_to_the_system() -> None:
     assert len(kept) == 2000
 
 
-@pytest.mark.parametrize(("given", "found"), [({}, "64"), ({"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "500"}, "500")])
-def test_the_cache_of_compiled_kernels_is_bounded_unless_the_user_says_otherwise(given: dict[str, str], found: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "ONEDNN_PRIMITIVE_CACHE_CAPACITY"} | given
-    code = "import os, robench.victims.training; print(os.environ['ONEDNN_PRIMITIVE_CACHE_CAPACITY'])"
+@pytest.mark.parametrize("cache", ["LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"])
+@pytest.mark.parametrize(("given", "found"), [(None, "64"), ("500", "500")])
+def test_the_caches_of_compiled_kernels_are_bounded_unless_the_user_says_otherwise(cache: str, given: str | None, found: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != cache} | ({} if given is None else {cache: given})
+    code = f"import os, robench.victims.training; print(os.environ['{cache}'])"
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
     assert said.strip() == found
 
