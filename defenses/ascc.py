@@ -36,8 +36,8 @@ class Ascc(Defense):
     )
     substitutes = True
     task_defaults = {  # noqa: RUF012
-        "imdb": {"beta": 10.0, "epochs": 20, "batch_size": 32},
-        "snli": {"beta": 5.0, "epochs": 20, "batch_size": 120},
+        "imdb": {"beta": 10.0},
+        "snli": {"beta": 5.0},
         # As for every defense on word mixtures there, see docs/decisions/0003-training.md.
         "mini-reviews": {"beta": 4.0},
     }

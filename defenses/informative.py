@@ -34,8 +34,8 @@ class Informative(Defense):
         *LOOP_DEVIATIONS,
     )
     task_defaults = {  # noqa: RUF012
-        "imdb": {"alpha": 0.1, "epochs": 20, "batch_size": 32},
-        "snli": {"alpha": 0.7, "epochs": 20, "batch_size": 120},
+        "imdb": {"alpha": 0.1},
+        "snli": {"alpha": 0.7},
     }
 
     class Options(InformationOptions):

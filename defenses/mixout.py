@@ -63,10 +63,6 @@ class Mixout(Defense):
         "The encoder's dropout stays as it is, as in RIFT's release; the authors' code switches it off.",
         *LOOP_DEVIATIONS,
     )
-    task_defaults = {  # noqa: RUF012
-        "imdb": {"epochs": 20, "batch_size": 32},
-        "snli": {"epochs": 20, "batch_size": 120},
-    }
 
     class Options(Defense.Options):
         """Those of every defense, and what is replaced how often."""

@@ -43,8 +43,8 @@ class Rift(Defense):
     )
     substitutes = True
     task_defaults = {  # noqa: RUF012
-        "imdb": {"alpha": 0.1, "beta": 10.0, "epochs": 20, "batch_size": 32},
-        "snli": {"alpha": 0.7, "beta": 5.0, "epochs": 20, "batch_size": 120},
+        "imdb": {"alpha": 0.1, "beta": 10.0},
+        "snli": {"alpha": 0.7, "beta": 5.0},
         # Ours: chosen on dev of the synthetic task, see docs/decisions/0003-training.md.
         "mini-reviews": {"beta": 4.0},
     }

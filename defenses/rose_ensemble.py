@@ -29,10 +29,6 @@ class RoseEnsemble(Selective):
         "The paper's tasks are those of GLUE: the default of upper is the median of its eight published settings (0.3 to 0.9).",
         *DEVIATIONS,
     )
-    task_defaults = {  # noqa: RUF012
-        "imdb": {"epochs": 20, "batch_size": 32},
-        "snli": {"epochs": 20, "batch_size": 120},
-    }
 
     class Options(Selective.Options):
         """Quantiles, optimiser, and those of both masks."""

@@ -28,10 +28,6 @@ class RoseFirst(Selective):
         "The paper's tasks are those of GLUE: the default of upper is the median of its eight published settings (0.5 to 0.8).",
         *DEVIATIONS,
     )
-    task_defaults = {  # noqa: RUF012
-        "imdb": {"epochs": 20, "batch_size": 32},
-        "snli": {"epochs": 20, "batch_size": 120},
-    }
 
     class Options(Selective.Options):
         """Quantiles, optimiser and the dropout of the two passes."""

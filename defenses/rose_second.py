@@ -24,10 +24,6 @@ class RoseSecond(Selective):
         "The paper's tasks are those of GLUE: the default of upper is the median of its eight published settings (0.3 to 0.6).",
         *DEVIATIONS,
     )
-    task_defaults = {  # noqa: RUF012
-        "imdb": {"epochs": 20, "batch_size": 32},
-        "snli": {"epochs": 20, "batch_size": 120},
-    }
 
     class Options(Selective.Options):
         """Quantiles, optimiser and rule."""

@@ -15,7 +15,3 @@ class Standard(Defense):
 
     paper = "Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding, NAACL 2019"
     deviations = LOOP_DEVIATIONS
-    task_defaults = {  # noqa: RUF012
-        "imdb": {"epochs": 20, "batch_size": 32},
-        "snli": {"epochs": 20, "batch_size": 120},
-    }

@@ -28,8 +28,8 @@ class WeightDecay(Defense):
     paper = "Chelba and Acero, Adaptation of Maximum Entropy Capitalizer: Little Data Can Help a Lot, 2006; as in Dong et al., NeurIPS 2021, Section 3.2"
     deviations = LOOP_DEVIATIONS
     task_defaults = {  # noqa: RUF012
-        "imdb": {"strength": 0.01, "epochs": 20, "batch_size": 32},
-        "snli": {"strength": 0.005, "epochs": 20, "batch_size": 120},
+        "imdb": {"strength": 0.01},
+        "snli": {"strength": 0.005},
     }
 
     class Options(Defense.Options):

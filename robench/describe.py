@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from robench.catalogue import REGISTRIES
 from robench.errors import UsageError
-from robench.registry import canonical
+from robench.registry import TASKS, canonical
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -47,7 +47,13 @@ def _method(plugin: Any) -> dict[str, Any]:
         facts["sees"] = plugin.access
         binds = "binds it" if plugin.language_model else "does not bind it"
         facts["language_model_constraint"] = f"{binds} where a protocol's surface is as published"
-    return facts | {"options": options_of(plugin.Options, getattr(plugin, "task_defaults", {}))}
+    return facts | {"options": options_of(plugin.Options, _task_settings(plugin) if hasattr(plugin, "task_defaults") else {})}
+
+
+def _task_settings(defense: Any) -> dict[str, dict[str, Any]]:
+    """What a defense is trained with on each built-in task, and on those that it has settings for, where that is not its default."""
+    usual = {entry.name: dict(TASKS.get(entry.name).training) for entry in TASKS.entries() if entry.origin == "built-in"}
+    return {task: usual.get(task, {}) | dict(defense.task_defaults.get(task, {})) for task in [*usual, *defense.task_defaults]}
 
 
 def _task(plugin: Any) -> dict[str, Any]:

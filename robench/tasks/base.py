@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ class Task(ABC):
         substitutions: name of the substitution set (``robench.text.substitutions``).
         licence, paper: of the data.
         train_pools: names that ``--train-pool`` takes, the first is the default.
+        training: settings of the training loop (names of ``robench.TrainingOptions``) that the field uses on this task, for every defense that does not
+            say otherwise: rows of one table shall differ by the defense alone.
         synthetic: whether the texts were composed rather than written by people; every table says so.
     """
 
@@ -80,6 +82,7 @@ class Task(ABC):
     licence: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     train_pools: ClassVar[tuple[str, ...]] = ("train",)
+    training: ClassVar[Mapping[str, Any]] = {}
     synthetic: ClassVar[bool] = False
 
     @abstractmethod

@@ -63,6 +63,7 @@ class Imdb(Task):
     labels = ("negative", "positive")
     attackable = "text"
     max_tokens = 300
+    training = {"epochs": 20, "batch_size": 32}  # noqa: RUF012 (RIFT, appendix A.1)
     licence = "Research use, non-commercial (Maas et al. 2011)"
     paper = "Maas et al. 2011, Learning Word Vectors for Sentiment Analysis"
 

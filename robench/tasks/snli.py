@@ -49,6 +49,7 @@ class Snli(Task):
     labels = ("entailment", "neutral", "contradiction")
     attackable = "hypothesis"
     max_tokens = 80
+    training = {"epochs": 20, "batch_size": 120}  # noqa: RUF012 (RIFT, appendix A.1)
     licence = "CC BY-SA 4.0"
     paper = "Bowman et al. 2015, A large annotated corpus for learning natural language inference"
     train_pools = ("train", "cad", "sick", "snli-dev", "small")

@@ -57,7 +57,8 @@ class Defense(ABC):
         paper: citation of what it implements.
         deviations: where it departs from the paper or the released code, one sentence each.
         substitutes: whether its batches carry the substitution sets.
-        task_defaults: the paper's settings per task, ``{"imdb": {"beta": 10.0}}``; they stand over the class's defaults and under the user's options.
+        task_defaults: the paper's settings per task, ``{"imdb": {"beta": 10.0}}``; they stand over the class's
+            defaults and the task's own ``training``, and under the user's options.
     """
 
     paper: ClassVar[str] = ""

@@ -28,13 +28,13 @@ Precision = Literal["fp32", "bf16"]
 
 
 def build_defense(name: str, task: str, encoder: EncoderInfo, options: Mapping[str, Any]) -> Defense:
-    """Make a defense with its options resolved: class defaults < ``task_defaults[task]`` < ``encoder.recommended`` < ``options``.
+    """Make a defense with its options resolved: class defaults < the task's ``training`` < ``task_defaults[task]`` < ``encoder.recommended`` < ``options``.
 
     Raises:
         UsageError: an unknown defense, an unknown option or a value that it does not take.
     """
     cls = DEFENSES.get(name)
-    values = {**cls.task_defaults.get(task, {}), **encoder.recommended, **options}
+    values = {**TASKS.get(task).training, **cls.task_defaults.get(task, {}), **encoder.recommended, **options}
     return cls(build_options(cls.Options, values, f"defense '{name}'"))
 
 

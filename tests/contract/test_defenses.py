@@ -38,6 +38,15 @@ def test_it_says_what_it_implements(name: str) -> None:
         assert field.description, option
 
 
+@pytest.mark.parametrize("task", TASKS.names())
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_it_is_trained_with_the_batches_and_epochs_of_the_task(name: str, task: str) -> None:
+    """Rows of one table differ by the defense alone, unless its own paper says otherwise."""
+    usual, own = TASKS.get(task).training, DEFENSES.get(name).task_defaults.get(task, {})
+    assert usual.keys() <= TrainingOptions.model_fields.keys()
+    assert not usual.keys() & own.keys()
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_its_settings_are_of_known_tasks_and_its_own_options(name: str) -> None:
     cls = DEFENSES.get(name)

@@ -13,7 +13,9 @@ from victim_cases import batch, classifier
 from robench import DEFENSES
 from robench.victims.adversarial import invariance
 from robench.victims.classifier import TextClassifier
+from robench.victims.encoders import EncoderInfo
 from robench.victims.information import Projections, contrast
+from robench.victims.recipe import build_defense
 
 Rift = DEFENSES.get("rift")
 
@@ -130,7 +132,7 @@ def test_the_teacher_is_the_initial_encoder_frozen_and_both_heads_learn() -> Non
 def test_the_papers_settings() -> None:
     options: Any = Rift.Options()
     assert (options.tau, options.hull_steps, options.hull_learning_rate, options.negatives) == (0.2, 10, 1.0, "teachers")
-    settings: dict[str, Any] = {task: Rift.Options.model_validate(Rift.task_defaults[task]) for task in ("imdb", "snli")}
+    settings: dict[str, Any] = {task: build_defense("rift", task, EncoderInfo("x", "x"), {}).options for task in ("imdb", "snli")}
     assert [(found.alpha, found.beta, found.batch_size, found.epochs, found.learning_rate) for found in settings.values()] == [
         (0.1, 10.0, 32, 20, 2e-5),
         (0.7, 5.0, 120, 20, 2e-5),

@@ -23,10 +23,10 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_precedence() -> None:
-    """Class defaults < the defense's for the task < the encoder's < the user's."""
-    rift = DEFENSES.get("rift")
+    """Class defaults < the task's < the defense's for the task < the encoder's < the user's."""
     plain, recommending = EncoderInfo("x", "x"), EncoderInfo("x", "x", {"batch_size": 7, "epochs": 4})
-    assert build_defense("rift", "elsewhere", plain, {}).options == rift.Options()
+    assert build_defense("mixout", "mini-reviews", plain, {}).options == DEFENSES.get("mixout").Options()
+    assert build_defense("mixout", "snli", plain, {}).options == DEFENSES.get("mixout").Options.model_validate({"batch_size": 120})
     for_snli = build_defense("rift", "snli", plain, {}).options
     assert (for_snli.batch_size, for_snli.beta, for_snli.epochs) == (120, 5.0, 20)  # type: ignore[attr-defined]
     small = build_defense("rift", "snli", recommending, {}).options
