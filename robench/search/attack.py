@@ -86,8 +86,9 @@ class Attack(ABC):
         """Look for a choice in ``space`` whose prediction is not ``label``.
 
         The core has already seen the victim right on the original text. Write a plain loop; all randomness must come from ``rng``; the
-        oracle's questions block and are pooled with other searches'. Whatever is returned is checked again from the text up. Where nothing is
-        returned, the first text that was asked about and fools the victim is taken.
+        oracle's questions block and are pooled with other searches'. Whatever is returned is checked again from the text up. Where that is
+        not believed, or nothing is returned, the first texts that were asked about and fooled the victim are judged in turn; the search does not go on.
+        Once it has been told that its budget is spent, a search that goes on asking regardless is ended.
 
         Returns:
             The choice believed to fool the victim, or None.

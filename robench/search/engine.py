@@ -24,7 +24,7 @@ from robench.search.access import restricted
 from robench.search.attack import Attack, Trial, Verdict
 from robench.search.batching import Pool, Question, Shapes
 from robench.search.judge import Ruling, clean_predictions, rule
-from robench.search.oracle import PooledOracle, SpaceExhausted
+from robench.search.oracle import SUCCESSES, PooledOracle, SpaceExhausted, Unheeded
 from robench.search.port import Candidates, Job, SearchVictim
 from robench.search.precision import Precision
 from robench.search.space import BudgetSpent, Choice
@@ -93,11 +93,11 @@ class _Search:
 
     @property
     def claims(self) -> list[object]:
-        """What the core is asked to believe, the better first: what the search returned, then the first success that it saw or could have seen."""
+        """What the core is asked to believe, the better first: what the search returned, then the first successes that it saw or could have seen."""
         if self.problem is not None or self.proved:
             return []
-        seen: Choice | None = self.oracle.success if self.oracle is not None else None
-        return [claim for claim in (self.returned, seen) if claim is not None]
+        seen = self.oracle.successes if self.oracle is not None else []
+        return seen if self.returned is None else [self.returned, *seen]
 
     def trial(self, ruling: Ruling | None) -> Trial:
         """What became of it; ``ruling`` where the core was asked to believe a choice."""
@@ -149,13 +149,13 @@ class Engine:
     def trials(self, batches: Iterator[Sequence[Job]]) -> Iterator[Trial]:
         """Attack what ``batches`` hands out; the next batch is asked for only when there is room for it.
 
-        Ctrl-C, and an error in ``batches``, come through after the trials whose searches had finished.
+        Ctrl-C, SystemExit (a signal's handler may raise it) and an error in ``batches`` come through after the trials whose searches had finished.
         """
         try:
             while self._step(batches):
                 yield from self._settled()
             yield from self._settled(all_of_them=True)
-        except (KeyboardInterrupt, Exception):
+        except (KeyboardInterrupt, SystemExit, Exception):
             yield from self._settled(all_of_them=True)
             raise
         finally:
@@ -217,21 +217,26 @@ class Engine:
             self._finished_at = self._finished_at or perf_counter()
 
     def _search(self, search: _Search) -> None:
-        """The body of a search's greenlet: nothing that a plugin raises gets out, but for Ctrl-C."""
+        """The body of a search's greenlet: nothing that a plugin raises gets out, but for what shall end the process."""
         job = search.job
         try:
             oracle = search.oracle = self._oracle(search)
             shown = restricted(oracle, self._attack.access)
             search.returned = self._attack.search(job.space, shown, job.example.label, stream(self._seed, self._name, job.example.id))
-        except SpaceExhausted:
-            search.note = None if search.exact else "the whole space was answered without a success, but in bf16, which proves nothing"
-        except BudgetSpent:
-            search.note = f"the budget of {self._budget} rows was spent"
-        except (KeyboardInterrupt, GreenletExit):
+        except (KeyboardInterrupt, SystemExit, GreenletExit):
             raise
         except BaseException as error:
-            logger.debug("the search of %s broke", job.example.id, exc_info=True)
-            search.problem = f"{type(error).__name__}: {error}"
+            self._ended(search, error.reason if isinstance(error, Unheeded) else error)
+
+    def _ended(self, search: _Search, reason: BaseException) -> None:
+        """A search ended otherwise than by returning."""
+        if isinstance(reason, SpaceExhausted):
+            search.note = None if search.exact else "the whole space was answered without a success, but in bf16, which proves nothing"
+        elif isinstance(reason, BudgetSpent):
+            search.note = f"the budget of {self._budget} rows was spent"
+        else:
+            logger.debug("the search of %s broke", search.job.example.id, exc_info=True)
+            search.problem = f"{type(reason).__name__}: {reason}"
 
     def _oracle(self, search: _Search) -> PooledOracle:
         fields, job = self._victim.encoder_fields, search.job
@@ -263,9 +268,12 @@ class Engine:
 
     def _judged(self, finished: Sequence[_Search]) -> list[Trial]:
         rulings: dict[_Search, Ruling] = {}
-        for number in range(2):  # what a search returned, and where that is not believed, what it had seen
+        for number in range(1 + SUCCESSES):  # what a search returned, and where that is not believed, what it had seen, one after the other
             claims = [search for search in finished if len(search.claims) > number and (number == 0 or rulings[search].verdict == Verdict.HELD)]
-            rulings |= zip(claims, rule(self._victim, [search.job for search in claims], [search.claims[number] for search in claims]), strict=True)
+            found = rule(self._victim, [search.job for search in claims], [search.claims[number] for search in claims])
+            for search, ruling in zip(claims, found, strict=True):
+                if number == 0 or ruling.verdict != Verdict.HELD:  # of several that are not believed the first is told
+                    rulings[search] = ruling
         trials = [search.trial(rulings.get(search)) for search in finished]
         for search in finished:
             if search.oracle is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,24 @@ Encode = Callable[[list[int]], tuple[NDArray[np.int32], NDArray[np.int32]]]
 
 class SpaceExhausted(BaseException):
     """Every text of the space has been answered and none is misclassified: the search is over. Not an Exception, so no search swallows it by mistake."""
+
+
+class Unheeded(BaseException):
+    """A search went on asking long after it had been told that it was over. Not an Exception: it has swallowed those.
+
+    Attributes:
+        reason: what it had been told.
+    """
+
+    def __init__(self, reason: BaseException) -> None:
+        super().__init__(f"the search went on asking after {type(reason).__name__}: {reason}")
+        self.reason = reason
+
+
+SUCCESSES = 8
+"""Texts that fool the victim of which the oracle takes note; the verdict may not believe the first."""
+PATIENCE = 100
+"""Questions refused for one and the same reason before the search is ended from outside."""
 
 
 class Memory:
@@ -67,11 +85,12 @@ class PooledOracle:
     Attributes:
         asked: rows put by the search, repeats included: what the budget is charged with.
         forwarded: distinct rows among them, which had to go through the victim.
-        success: the first changed text that was answered and misclassified, whatever the search made of it; None while there is none.
+        successes: the first changed texts, ``SUCCESSES`` at most, that were answered and misclassified, whatever the search made of them. No two are
+            the same to the victim.
         exhausted: whether every text of the space was answered and none misclassified.
 
     Args:
-        label: the true class, for ``success`` and ``exhausted`` only.
+        label: the true class, for ``successes`` and ``exhausted`` only.
         ask: puts new rows to the pool.
         aligned, longest: see ``option_classes``.
     """
@@ -82,8 +101,9 @@ class PooledOracle:
         self._inside, self._outside = Memory(), Memory()
         self._fooled = False
         self._over: BaseException | None = None
+        self._refused = 0
         self.asked = self.forwarded = 0
-        self.success: Choice | None = None
+        self.successes: list[Choice] = []
         self.exhausted = False
 
     def logits(self, choices: NDArray[np.int16]) -> NDArray[np.float32]:
@@ -111,7 +131,7 @@ class PooledOracle:
         if self._over is None and self._budget is not None and self.asked + rows > self._budget:
             self._over = BudgetSpent(f"{rows} more rows after {self.asked} would exceed the budget of {self._budget}")
         if self._over is not None:
-            raise self._over
+            self._refuse(self._over)
         self.asked += rows
         self.forwarded += rows
 
@@ -123,12 +143,12 @@ class PooledOracle:
     def _answer(self, memory: Memory, keys: list[bytes], encode: Encode, choices: NDArray[np.int16] | None = None) -> NDArray[np.float32]:
         """Answers by key; ``choices`` are the rows where these lie inside the space.
 
-        The first rows of a question that exceeds the budget are asked nevertheless: what they bring to light counts (``success``, ``exhausted``).
+        The first rows of a question that exceeds the budget are asked nevertheless: what they bring to light counts (``successes``, ``exhausted``).
         """
         if not keys:
             raise ValueError("a question without rows")
         if self._over is not None:
-            raise self._over
+            self._refuse(self._over)
         affordable = len(keys) if self._budget is None else min(len(keys), self._budget - self.asked)
         places, fresh = memory.places(keys[:affordable])
         self.asked += affordable
@@ -140,6 +160,11 @@ class PooledOracle:
             self._over = BudgetSpent(f"the budget of {self._budget} rows was spent {affordable} rows into a question of {len(keys)}")
             raise self._over
         return memory.read(places)
+
+    def _refuse(self, reason: BaseException) -> NoReturn:
+        """Say again why there are no more answers; a search that will not hear it is ended."""
+        self._refused += 1
+        raise Unheeded(reason) if self._refused > PATIENCE else reason
 
     def _forward(self, memory: Memory, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
         try:
@@ -156,8 +181,7 @@ class PooledOracle:
         wrong = logits.argmax(axis=1) != self._label
         self._fooled = self._fooled or bool(wrong.any())
         changed = np.flatnonzero(wrong & choices.any(axis=1))
-        if self.success is None and len(changed):
-            self.success = choices[changed[0]].copy()
+        self.successes += [choices[row].copy() for row in changed[: SUCCESSES - len(self.successes)].tolist()]
         if not self._fooled and len(self._inside) == self.classes.distinct:
             self.exhausted, self._over = True, SpaceExhausted()
             raise self._over

@@ -82,7 +82,7 @@ class Oracle(Protocol):
     """What a search may ask; every question is counted and charged to the budget here and nowhere else.
 
     Calls block: the engine answers them together with those of other searches. Any of them raises BudgetSpent. A text of the space that was answered
-    and fools the victim is never lost: where a search ends without returning a choice, the core takes the first such text.
+    and fools the victim is not lost: where what a search returned is not believed, or nothing was, the core judges the first such texts in turn.
     """
 
     def logits(self, choices: NDArray[np.int16]) -> NDArray[np.float32]:

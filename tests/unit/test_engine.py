@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterator
-from itertools import product
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import cycle, product
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,7 @@ def test_the_unchanged_text_is_no_success() -> None:
     assert "unchanged" in str(trial.problem)
 
 
-@pytest.mark.parametrize("error", [ValueError("lost my way"), SystemExit("lost my way"), RecursionError("lost my way"), MemoryError("lost my way")])
+@pytest.mark.parametrize("error", [ValueError("lost my way"), RecursionError("lost my way"), MemoryError("lost my way")])
 def test_a_search_that_breaks_is_an_error_and_the_others_go_on(error: BaseException) -> None:
     def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
         oracle.logits(space.original()[None])
@@ -145,6 +145,42 @@ def test_a_search_that_breaks_is_an_error_and_the_others_go_on(error: BaseExcept
     assert [trials[job.example.id].verdict for job in jobs] == ["held", "error", "error", "held"]
     assert trials["fake/0001"].problem == f"{type(error).__name__}: lost my way"
     assert (trials["fake/0001"].asked, trials["fake/0001"].prediction) == (1, 0)
+
+
+class Deaf(Attack):
+    """Asks the same questions for ever, whatever it is told."""
+
+    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+        for row in cycle(range(int(space.sizes[1]))):
+            try:
+                oracle.logits(choice_of(0, row, 0)[None])
+            except Exception:  # noqa: S112
+                continue
+        return None
+
+
+@pytest.mark.parametrize(("disliked", "verdict"), [("nothing", Verdict.HELD), ("nice", Verdict.FOOLED)])
+def test_a_search_that_goes_on_after_its_budget_is_ended_and_counts_for_what_it_saw(disliked: str, verdict: Verdict) -> None:
+    trial = attack_one(Deaf().search, victim_that_dislikes(disliked), budget=5)
+    assert (trial.verdict, trial.asked) == (verdict, 5)
+    assert trial.problem == ("the budget of 5 rows was spent" if verdict == Verdict.HELD else None)
+
+
+def test_a_search_that_goes_on_after_the_victim_broke_is_an_error() -> None:
+    victim = load_linear()
+    job = make_job("w1 w2 w3", {"w2": ["w2b"]})
+    broken = victim.table.numbers["w2b"]
+
+    def twist(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        if (ids == broken).any():
+            raise RuntimeError("out of memory")
+        return logits
+
+    victim.twist = twist
+    victim.bias = np.array([100, 0], dtype=np.float32)
+    trial = attack_one(Deaf().search, victim, job)
+    assert trial.verdict == Verdict.ERROR
+    assert "out of memory" in str(trial.problem)
 
 
 def test_asking_outside_the_space_is_an_error() -> None:
@@ -195,6 +231,40 @@ def test_a_mistaken_success_does_not_cost_one_that_was_seen() -> None:
         return choice_of(0, 1, 0)
 
     assert attack_one(search, victim_that_dislikes("nice")).verdict == Verdict.FOOLED
+
+
+def right_on_strings_with(victim: FakeVictim, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[int]:
+    """The victim is right on a string that holds one of ``words``, whatever it says to their token ids; the list takes the texts of every question."""
+    asked, honest = [], victim.probs_of_texts
+
+    def probs_of_texts(texts: Sequence[Mapping[str, str]]) -> np.ndarray:
+        asked.append(len(texts))
+        right = [any(word in text["text"] for word in words) for text in texts]
+        return np.where(np.array(right)[:, None], np.array([1, 0], dtype=np.float32), honest(texts))
+
+    monkeypatch.setattr(victim, "probs_of_texts", probs_of_texts)
+    return asked
+
+
+@pytest.mark.parametrize("claimed", [None, 2])
+def test_a_success_that_is_not_believed_hides_no_later_one(claimed: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
+        AtOnce().search(space, oracle, label, rng)
+        return None if claimed is None else choice_of(0, claimed, 0)
+
+    victim = victim_that_dislikes("nice", "fine")
+    right_on_strings_with(victim, monkeypatch, "nice")
+    trial = attack_one(search, victim)
+    assert (trial.verdict, [change.substitute for change in trial.changes], trial.problem) == (Verdict.FOOLED, ["fine", "movie"], None)
+
+
+def test_of_successes_that_are_all_not_believed_the_first_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    victim = victim_that_dislikes("nice")
+    asked = right_on_strings_with(victim, monkeypatch, "nice")
+    trial = attack_one(AtOnce().search, victim)
+    assert (trial.verdict, trial.disbelieved, [change.substitute for change in trial.changes]) == (Verdict.HELD, True, ["nice", "movie"])
+    assert "wrong on the substituted words but right on the text" in str(trial.problem)
+    assert asked == [1, 1, 1]  # the clean text, then the two texts with "nice"
 
 
 def test_a_search_that_breaks_is_an_error_whatever_it_saw() -> None:
@@ -254,17 +324,18 @@ def test_the_victim_may_break_on_a_clean_text() -> None:
         assert (trial.prediction is None) == ("w3" in job.space.words)
 
 
-def test_ctrl_c_comes_through_after_the_finished_trials() -> None:
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_what_ends_the_process_comes_through_after_the_finished_trials(end: type[BaseException]) -> None:
     def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
         oracle.logits(space.original()[None])
         if label == 0 and space.words == ("good",):
-            raise KeyboardInterrupt
+            raise end
         return None
 
     jobs = [make_job("a film", SUBSTITUTES, number=number) for number in range(5)] + [make_job("good", SUBSTITUTES, number=9)]
     trials = run(victim_that_dislikes(), Doing(search), "doing", jobs, seed=0)
     finished: list[Trial] = []
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(end):
         finished.extend(trials)
     assert sorted(trial.id for trial in finished) == [f"fake/{number:04d}" for number in range(5)]
 

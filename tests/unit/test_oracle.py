@@ -10,7 +10,7 @@ from fake_victims import FakeTable, FakeVictim, PieceTable, make_job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robench.search.oracle import PooledOracle, SpaceExhausted, option_classes
+from robench.search.oracle import PATIENCE, SUCCESSES, PooledOracle, SpaceExhausted, Unheeded, option_classes
 from robench.search.port import Job
 from robench.search.space import BudgetSpent
 
@@ -108,28 +108,54 @@ def test_the_budget_counts_repeats_and_ends_the_search_for_good() -> None:
 
 def test_a_question_beyond_the_budget_is_asked_as_far_as_it_goes() -> None:
     victim = FakeVictim({"c1": [0, 3]}, words=["a", "a1", "a2", "b", "c"], bias=(2, 0))  # every text with c1 fools
-    for budget, found in ((2, None), (3, [1, 0, 1]), (4, [1, 0, 1])):
+    for budget, found in ((2, []), (3, [[1, 0, 1]]), (4, [[1, 0, 1], [2, 0, 1]])):
         oracle, sizes = make_oracle(victim, budget=budget)
         with pytest.raises(BudgetSpent):
             oracle.logits(choices([1, 0, 0], [2, 0, 0], [1, 0, 1], [2, 0, 1], [0, 0, 1]))
         assert (oracle.asked, sizes) == (budget, [budget])
-        assert (None if oracle.success is None else oracle.success.tolist()) == found
+        assert [choice.tolist() for choice in oracle.successes] == found
 
 
 def test_probes_outside_the_space_are_no_success() -> None:
     oracle, _ = make_oracle(FakeVictim({"a": [3, 0]}, words=["a1", "b", "c"], bias=(0, 1)), budget=2)  # wrong as soon as "a" is gone
     with pytest.raises(BudgetSpent):
         oracle.probs_without(JOB.space.original(), np.array([0, 1, 2]))
-    assert (oracle.asked, oracle.success) == (2, None)
+    assert (oracle.asked, oracle.successes) == (2, [])
 
 
-def test_the_first_success_is_kept_and_the_unchanged_text_is_none() -> None:
+def test_successes_are_kept_in_their_order_and_the_unchanged_text_is_none() -> None:
     found = []
     oracle, _ = make_oracle(FakeVictim({}, words=["a", "a1", "a2", "b", "c", "c1"], bias=(0, 1)))  # wrong on everything
     for question in (choices([0, 0, 0]), choices([0, 0, 0], [2, 0, 0], [1, 0, 1]), choices([1, 0, 0])):
         oracle.logits(question)
-        found.append(None if oracle.success is None else oracle.success.tolist())
-    assert found == [None, [2, 0, 0], [2, 0, 0]]
+        found.append([choice.tolist() for choice in oracle.successes])
+    assert found == [[], [[2, 0, 0], [1, 0, 1]], [[2, 0, 0], [1, 0, 1], [1, 0, 0]]]
+
+
+def test_no_more_than_some_successes_are_kept_and_none_twice() -> None:
+    names = [f"a{number}" for number in range(20)]
+    oracle, _ = make_oracle(FakeVictim({}, words=["a", *names[:15]], bias=(0, 1)), make_job("a", {"a": names}))  # the last five are all unknown
+    oracle.logits(np.array([[20], [19], [18], [3], [3]], dtype=np.int16))
+    assert [int(choice[0]) for choice in oracle.successes] == [20, 3]
+    oracle.logits(np.arange(20, dtype=np.int16)[:, None])
+    assert [int(choice[0]) for choice in oracle.successes] == [20, 3, 1, 2, 4, 5, 6, 7]
+    assert len(oracle.successes) == SUCCESSES
+
+
+@pytest.mark.parametrize("charged", [False, True])
+def test_a_search_that_will_not_hear_of_the_end_is_ended(charged: bool) -> None:
+    oracle, sizes = make_oracle(FakeVictim(WEIGHTS), budget=1)
+    oracle.logits(choices([1, 0, 0]))
+    heard = 0
+    with pytest.raises(Unheeded, match="BudgetSpent: the budget of 1 rows") as ended:
+        while True:
+            try:
+                oracle.charge(1) if charged and heard else oracle.logits(choices([2, 0, 0]))
+            except BudgetSpent:
+                heard += 1
+    assert isinstance(ended.value.reason, BudgetSpent)
+    assert not isinstance(ended.value, Exception)
+    assert (heard, oracle.asked, sizes) == (1 + PATIENCE, 1, [1])
 
 
 def test_a_space_can_be_exhausted_by_the_last_row_of_the_budget() -> None:
