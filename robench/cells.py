@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from robench.inputs import ChosenAttack, ChosenVictim, TaskInputs
     from robench.planning import EvaluationRequest
     from robench.reporting import Reporter
-    from robench.search.port import Job
     from robench.tasks.base import Example
     from robench.text.surface import Surface
     from robench.victims.recipe import FitRequest
@@ -40,6 +39,8 @@ SEARCH_CODE = (
     "robench.victims.convex_hull",
 )
 """Modules whose code decides a trial, given victim, surface and attack."""
+SEARCH_SOFTWARE = ("torch", "transformers", "tokenizers", "numpy")
+"""Packages whose version can move a trial's last bits or its random stream."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Trained:
 def cell_key(request: EvaluationRequest, fit: FitRequest, victim_sha256: str, attack: ChosenAttack, made_from: Mapping[str, Any]) -> str:
     """SHA-256 (hex) of everything that decides a trial of this cell, but for the example itself.
 
-    The number of examples is no part of it, so a run with a higher ``--limit`` or none goes on with the trials of a lower one.
+    The number of examples is no part of it, so a run with a higher ``--limit`` or none goes on with the trials of a lower one. Another kind of device
+    or other versions of ``SEARCH_SOFTWARE`` are: their last bits differ, so trials are not gone on with there.
 
     Args:
         fit: the training configuration, with the seed and the device of the search.
@@ -79,7 +81,8 @@ def cell_key(request: EvaluationRequest, fit: FitRequest, victim_sha256: str, at
         "seed": fit.seed,
         "budget": request.budget,
         "precision": request.search_precision,
-        "device": fit.device.partition(":")[0],  # on a GPU the last bits differ, so trials of a CPU are not gone on with there
+        "device": fit.device.partition(":")[0],
+        "software": {name: version for name, version in versions().items() if name in SEARCH_SOFTWARE},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
@@ -111,15 +114,16 @@ class CellRun:
         fit = self.chosen.fit
         file = TrialFile(trials_path(self.request.out, cell_name(self.inputs.name, fit.defense, self.attack.name, fit.seed, self.key)))
         examples = self.inputs.examples
-        known = {trial.id: trial for trial in file.read()}
-        # An error may have had a passing cause (memory), so it is tried again; the later line counts.
-        done = {example.id: known[example.id] for example in examples if example.id in known and known[example.id].verdict != Verdict.ERROR}
-        todo = [example for example in examples if example.id not in done]
-        if todo and file.damaged:
-            report.message(f"'{file.path}' has damaged lines ({file.damaged}), as a power cut leaves them; the examples they lost are attacked again.")
-        if todo:
-            self._attack(file, todo, done, report)
-        trials = {trial.id: trial for trial in file.read()}
+        with file:  # read only once nobody else can add to it
+            known = {trial.id: trial for trial in file.read()}
+            # An error may have had a passing cause (memory), so it is tried again; the later line counts.
+            done = {example.id: known[example.id] for example in examples if example.id in known and known[example.id].verdict != Verdict.ERROR}
+            todo = [example for example in examples if example.id not in done]
+            if todo and file.damaged:
+                report.message(f"'{file.path}' has damaged lines ({file.damaged}), as a power cut leaves them; the examples they lost are attacked again.")
+            if todo:
+                self._attack(file, todo, done, report)
+            trials = {trial.id: trial for trial in file.read()}
         missing = [example.id for example in examples if example.id not in trials]
         if missing:
             raise RobenchError(f"{len(missing)} trials are missing in {file.path}, the first for {missing[0]}. Run the same command again.")
@@ -132,36 +136,26 @@ class CellRun:
             report.message(f"{len(done)} of {total} trials are there from an earlier run; going on with the other {len(todo)}.")
         letters = [LETTERS[trial.verdict] for trial in done.values()]
         reset_peak_memory(self.chosen.fit.device)
-        with file:
-            for trial in self._trials(todo):
-                file.append(trial)
-                letters.append(LETTERS[trial.verdict])
-                report.advanced(len(letters), total, running(letters))
+        for trial in self._trials(todo):
+            file.append(trial)
+            letters.append(LETTERS[trial.verdict])
+            report.advanced(len(letters), total, running(letters))
         report.finished(running(letters))
 
     def _trials(self, todo: Sequence[Example]) -> Iterator[Trial]:
         from robench.search.engine import run
+        from robench.search.jobs import make_jobs
         from robench.search.workers import Plan, default_workers, run_workers
 
-        jobs, seed, device = self._jobs(todo), self.chosen.fit.seed, self.chosen.fit.device
+        threshold = self.chosen.fit.protocol.lm_threshold
+        jobs = make_jobs(todo, self.surface, self.trained.victim, constrained=self.attack.constrained, threshold=threshold)
+        seed, device = self.chosen.fit.seed, self.chosen.fit.device
         budget, precision = self.request.budget, self.request.search_precision
         workers = self.request.workers or default_workers(device, len(todo))
         if workers == 1:
             return run(self.trained.victim, self.attack.attack, self.attack.name, jobs, seed, budget, precision=precision)
         plan = Plan(self.trained.folder, self.attack.name, seed, self.attack.options, budget, device, precision)
         return run_workers(plan, jobs, workers)
-
-    def _jobs(self, examples: Iterable[Example]) -> Iterator[Job]:
-        """Made one by one, while the search goes on."""
-        from robench.search.port import Job
-        from robench.text.words import split_words
-
-        victim, protocol = self.trained.victim, self.chosen.fit.protocol
-        for example in examples:
-            words = {name: split_words(text) for name, text in example.fields.items() if name != victim.attackable}
-            fields = {name: self.surface.words(example.id) if name == victim.attackable else words[name] for name in example.fields}
-            visible = victim.encoder_fields.row(fields).visible
-            yield Job(example, fields, self.surface.space(example.id, visible, self.attack.constrained, protocol.lm_threshold))
 
     def _record(self, trials: Sequence[Trial], fresh: bool) -> Record:
         """Write the record, unless nothing was attacked and the one that is there says the same: its date and its cost are the true ones."""
@@ -175,40 +169,16 @@ class CellRun:
         return record
 
     def _made(self, trials: Sequence[Trial], fresh: bool) -> Record:
-        fit, splits, attack = self.chosen.fit, self.inputs.splits, self.attack
+        fit, attack = self.chosen.fit, self.attack
         outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
         return Record.model_validate(
             {
                 "cell": self.key,
-                "task": {
-                    "name": self.inputs.name,
-                    "test_name": splits.test_name,
-                    "digest": splits.digest,
-                    "examples": len(splits.test),
-                    "train_pool": splits.train_pool,
-                    "synthetic": self.inputs.task.synthetic,
-                },
-                "encoder": {"name": fit.encoder_label, "sha256": self.trained.victim.card["ingredients"]["encoder_sha256"]},
-                "defense": {
-                    "name": fit.defense,
-                    "label": self.chosen.label,
-                    "options": fit.resolved.model_dump(mode="json"),
-                    "code_sha256": self.chosen.code_sha256,
-                },
+                "task": self._task(),
+                **self._trained(),
                 "attack": {"name": attack.name, "label": attack.label, "options": attack.options, "code_sha256": attack.code_sha256},
                 "protocol": asdict(fit.protocol),
-                "victim": {
-                    "sha256": self.trained.victim.sha256,
-                    "configuration": fit.key,
-                    "precision": fit.precision,
-                    "findings": self.trained.findings,
-                },
-                "surface": {
-                    "key": self.surface.key,
-                    "language_model": self.language_model,
-                    "constrained": attack.constrained and self.language_model != "none",
-                },
-                "search": {"seed": fit.seed, "budget": self.request.budget, "precision": self.request.search_precision},
+                **self._searched(),
                 "limit": self.inputs.limit,
                 "outcomes": outcomes,
                 "ids_digest": digest_of_ids(trial.id for trial in trials),
@@ -219,6 +189,54 @@ class CellRun:
                 "created": datetime.now(UTC).replace(microsecond=0),
             }
         )
+
+    def _task(self) -> dict[str, Any]:
+        splits = self.inputs.splits
+        return {
+            "name": self.inputs.name,
+            "test_name": splits.test_name,
+            "digest": splits.digest,
+            "examples": len(splits.test),
+            "train_pool": splits.train_pool,
+            "synthetic": self.inputs.task.synthetic,
+        }
+
+    def _trained(self) -> dict[str, dict[str, Any]]:
+        """The record's parts on the victim."""
+        fit, victim = self.chosen.fit, self.trained.victim
+        made_from = victim.card["ingredients"]
+        return {
+            "encoder": {"name": fit.encoder_label, "sha256": made_from["encoder_sha256"]},
+            "defense": {
+                "name": fit.defense,
+                "label": self.chosen.label,
+                "options": fit.resolved.model_dump(mode="json"),
+                "code_sha256": self.chosen.code_sha256,
+            },
+            "victim": {
+                "sha256": victim.sha256,
+                "configuration": fit.key,
+                "training_code_sha256": made_from["code"]["training"],
+                "precision": fit.precision,
+                "findings": self.trained.findings,
+            },
+        }
+
+    def _searched(self) -> dict[str, dict[str, Any]]:
+        """The record's parts on where and how it was searched."""
+        return {
+            "surface": {
+                "key": self.surface.key,
+                "language_model": self.language_model,
+                "constrained": self.attack.constrained and self.language_model != "none",
+            },
+            "search": {
+                "code_sha256": source_sha256(*SEARCH_CODE),
+                "seed": self.chosen.fit.seed,
+                "budget": self.request.budget,
+                "precision": self.request.search_precision,
+            },
+        }
 
     def _cost(self, trials: Sequence[Trial], fresh: bool) -> dict[str, Any]:
         memory, no_memory = peak_memory(self.chosen.fit.device) if fresh else (None, "every trial was there from an earlier run")

@@ -53,9 +53,16 @@ def make_record(
         defense={"name": defense, "label": label, "options": dict(options or {}), "code_sha256": code},
         attack={"name": attack, "label": attack_label, "options": dict(attack_options or {}), "code_sha256": attack_code or sha(attack)},
         protocol=get_protocol(protocol),
-        victim={"sha256": sha(f"{label} {seed}"), "configuration": sha(f"conf {label} {seed}"), "precision": "fp32", "findings": ()} | dict(victim or {}),
+        victim={
+            "sha256": sha(f"{label} {seed}"),
+            "configuration": sha(f"conf {label} {seed}"),
+            "training_code_sha256": sha("training"),
+            "precision": "fp32",
+            "findings": (),
+        }
+        | dict(victim or {}),
         surface={"key": sha("surface"), "language_model": "masked:tiny", "constrained": attack == "genetic"} | dict(surface or {}),
-        search={"seed": seed, "budget": None, "precision": "fp32"} | dict(search or {}),
+        search={"code_sha256": sha("search"), "seed": seed, "budget": None, "precision": "fp32"} | dict(search or {}),
         limit=limit,
         outcomes=outcomes,
         ids_digest=digest_of_ids(str(i) for i in range(len(outcomes))),

@@ -32,7 +32,8 @@ def conflict(records: Mapping[str, Record]) -> str | None:
     """What keeps records from standing in one table, as half a sentence; None when they compare.
 
     They must share the examples, the surface and its language model, the encoder's files, the search's precision, each attack's options and
-    code, each defense's options, code and precision, each seed's victim, and robench's version.
+    code, each defense's options, code and precision, each seed's victim, and robench's version and code of training and search. A code that was not
+    noted agrees only with others that were not.
     """
     same: list[tuple[str, Callable[[Record], object], Callable[[Record], object]]] = [
         ("the test examples", lambda r: "", lambda r: (r.task.digest, r.ids_digest)),
@@ -41,6 +42,8 @@ def conflict(records: Mapping[str, Record]) -> str | None:
         ("the encoder's files", lambda r: "", lambda r: r.encoder.sha256),
         ("the version of robench", lambda r: "", lambda r: r.software.robench),
         ("the precision of the search", lambda r: "", lambda r: r.search.precision),
+        ("robench's code of the search", lambda r: "", lambda r: r.search.code_sha256),
+        ("robench's code of training", lambda r: "", lambda r: r.victim.training_code_sha256),
         ("the options of attack", lambda r: r.attack.label, lambda r: (r.attack.options, r.surface.constrained)),
         ("the code of attack", lambda r: r.attack.label, lambda r: r.attack.code_sha256),
         ("the options of defense", lambda r: r.defense.label, lambda r: r.defense.options),

@@ -20,7 +20,7 @@ from robench.results.atomic import write_text
 from robench.results.names import cell_name, record_file_name
 from robench.search.attack import Verdict
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 
 LETTERS: Final = {Verdict.WRONG: "W", Verdict.FOOLED: "F", Verdict.HELD: "H", Verdict.HELD_PROVED: "P", Verdict.ERROR: "E"}
 """Verdict -> its letter in ``Record.outcomes``."""
@@ -102,10 +102,19 @@ class PluginPart(Part):
 
 
 class VictimPart(Part):
-    """The trained classifier: hash of it, key of the configuration that made it, precision of the training, and what the checks found."""
+    """The trained classifier.
+
+    Attributes:
+        sha256: of its weights.
+        configuration: key of what made it.
+        training_code_sha256: of robench's own code that trained it; None where it was not noted (before schema 3).
+        precision: of the training.
+        findings: of the checks.
+    """
 
     sha256: Sha256
     configuration: Sha256
+    training_code_sha256: Sha256 | None
     precision: Precision
     findings: tuple[str, ...]
 
@@ -125,9 +134,16 @@ class SurfacePart(Part):
 
 
 class SearchPart(Part):
-    """How the search ran: the seed of training and search, questions allowed per example (None: as many as the attack wants), precision of its forwards
-    (in bf16, doubtful answers are in fp32 all the same)."""
+    """How the search ran.
 
+    Attributes:
+        code_sha256: of robench's own code that searched and judged; None where it was not noted (before schema 3).
+        seed: of training and search.
+        budget: questions allowed per example; None: as many as the attack wants.
+        precision: of its forwards; in bf16, doubtful answers are in fp32 all the same.
+    """
+
+    code_sha256: Sha256 | None
     seed: NonNegativeInt
     budget: int | None = Field(ge=1)
     precision: Precision
@@ -180,7 +196,7 @@ class Record(Part):
         created: when the last trial was in, UTC.
     """
 
-    schema_version: Literal[2] = Field(default=SCHEMA, alias="schema")
+    schema_version: Literal[3] = Field(default=SCHEMA, alias="schema")
     cell: Sha256
     task: TaskPart
     encoder: EncoderPart
@@ -248,7 +264,11 @@ def read_records(folder: Path) -> dict[str, Record]:
     return {path.name: read_record(path) for path in sorted(folder.glob("*.json"))}
 
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda old: {**old, "disbelieved": None}}
+def _without_core_code(old: dict[str, Any]) -> dict[str, Any]:
+    return {**old, "victim": {**old["victim"], "training_code_sha256": None}, "search": {**old["search"], "code_sha256": None}}
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda old: {**old, "disbelieved": None}, 2: _without_core_code}
 """Schema version -> the step that turns a raw record of that version into one of the next."""
 
 

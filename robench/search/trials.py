@@ -24,7 +24,7 @@ class TrialFile:
 
     A line is written by one system call and ends in a newline; a last line without one was torn by a kill or a full disk, is no trial, and is cut off by
     the next ``append``. What a power cut leaves further up (blocks of NUL, halves of lines) is passed over. Where an id stands twice (an error that was
-    tried again), the later line counts. Use it as a context manager, or call ``close``.
+    tried again), the later line counts. As a context manager it is this run's alone from the beginning, else from the first ``append`` until ``close``.
 
     Attributes:
         damaged: lines passed over, wholly or in part, by the last ``read``.
@@ -95,6 +95,8 @@ class TrialFile:
             self._descriptor = None
 
     def __enter__(self) -> TrialFile:
+        """Keep other runs out; raises RobenchError as ``append`` does."""
+        self._open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -38,6 +38,11 @@ Progress = Callable[[int, int], None]
 
 logger = logging.getLogger(__name__)
 _DECIMALS = 4
+SURFACE_CODE = tuple(
+    f"robench.text.{name}"
+    for name in ("words", "word_table", "substitutions", "language_model", "torch_scorers", "published_scores", "surface", "surface_building")
+)
+"""Modules whose code decides what is in a surface and what a search is shown of it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class SurfaceRequest:
         # The split's digest names the whole split; a limited run holds fewer examples, so their own texts count as well.
         texts = json.dumps([(example.id, example.fields[self.attackable]) for example in self.examples])
         return {
-            "code": source_sha256("robench.text"),
+            "code": source_sha256(*SURFACE_CODE),
             "task": self.task,
             "digest": self.digest,
             "attackable": self.attackable,

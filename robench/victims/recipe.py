@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from robench.tasks.base import Splits, Task
     from robench.text.substitutions import SubstitutionSet
 
-TRAINING_CODE = ("robench.victims", "robench.text.words", "robench.text.word_table", "robench.text.encoding", "robench.text.substitutions")
+TRAINING_CODE = (
+    "robench.victims",
+    "robench.text.words",
+    "robench.text.word_table",
+    "robench.text.encoding",
+    "robench.text.substitutions",
+    "robench.tasks.frozen",
+)
 """Modules whose code decides what a request trains; the defense's own comes on top."""
 
 Precision = Literal["fp32", "bf16"]

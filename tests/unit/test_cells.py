@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from robench.cells import cell_key, running, trials_path
+from robench.environment import versions
 from robench.inputs import ChosenAttack
 from robench.planning import EvaluationRequest, build_request
 from robench.registry import ATTACKS
@@ -63,6 +64,25 @@ def test_the_code_of_an_attack_is_part_of_the_key(monkeypatch: pytest.MonkeyPatc
     before = key()
     monkeypatch.setattr("robench.inputs.code_sha256", lambda cls: "edited")
     assert key() != before
+
+
+def test_the_code_of_the_search_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key()
+    monkeypatch.setattr("robench.cells.source_sha256", lambda *modules: "edited")
+    assert key() != before
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers", "tokenizers", "numpy"])
+def test_versions_that_move_a_trial_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    before, here = key(), versions()
+    monkeypatch.setattr("robench.cells.versions", lambda: {**here, package: "0.1"})
+    assert key() != before
+
+
+def test_versions_that_move_no_trial_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, here = key(), versions()
+    monkeypatch.setattr("robench.cells.versions", lambda: {**here, "accelerate": "0.1", "python": "3.99.0"})
+    assert key() == before
 
 
 def test_the_version_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from robench.results.comparable import attacks_of, comparable, newest_that_agree
+from robench.results.comparable import attacks_of, comparable, conflict, newest_that_agree
 from robench.results.record import Record
 
 MakeRecord = Callable[..., Record]
@@ -53,6 +53,20 @@ def test_records_of_an_older_victim_are_set_aside(make_record: MakeRecord) -> No
     found = newest_that_agree(records)
     assert list(found.records) == ["b.json", "c.json"]
     assert found.reasons["a.json"].startswith("stale: b.json and a.json differ in the victim of standard, seed 0")
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "words"), [("search", "code_sha256", "robench's code of the search"), ("victim", "training_code_sha256", "robench's code of training")]
+)
+@pytest.mark.parametrize("older", [None, "0" * 64])
+def test_numbers_of_other_core_code_are_set_aside(make_record: MakeRecord, part: str, name: str, words: str, older: str | None) -> None:
+    """A code that was not noted is no joker: it agrees only with others that were not."""
+    old = {part: {name: older}}
+    records = {"a.json": make_record("HF", **old), "b.json": make_record("HF", defense="rift", created=LATER)}
+    found = newest_that_agree(records)
+    assert list(found.records) == ["b.json"]
+    assert found.reasons["a.json"] == f"stale: b.json and a.json differ in {words}"
+    assert conflict({"a.json": make_record("HF", **old), "c.json": make_record("HF", defense="rift", **old)}) is None
 
 
 def test_failed_ones_are_kept_apart(make_record: MakeRecord) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,12 @@ MakeRecord = Callable[..., Record]
 
 def raw(record: Record) -> dict[str, object]:
     data: dict[str, object] = json.loads(record.model_dump_json(by_alias=True))
+    return data
+
+
+def of_schema_2(record: Record) -> dict[str, Any]:
+    data: dict[str, Any] = {**raw(record), "schema": 2}
+    del data["victim"]["training_code_sha256"], data["search"]["code_sha256"]
     return data
 
 
@@ -163,8 +170,8 @@ def test_older_schemas_are_migrated_step_by_step(monkeypatch: pytest.MonkeyPatch
     """Two made-up older versions: -1 called the outcomes 'letters', 0 had no counts."""
     monkeypatch.setitem(module.MIGRATIONS, -1, lambda old: {**{k: v for k, v in old.items() if k != "letters"}, "outcomes": old["letters"]})
     monkeypatch.setitem(module.MIGRATIONS, 0, lambda old: {**old, "counts": count(old["outcomes"]).model_dump()})
-    record = make_record("WFHP", disbelieved=None)
-    old = raw(record)
+    record = make_record("WFHP", disbelieved=None, search={"code_sha256": None}, victim={"training_code_sha256": None})
+    old = of_schema_2(record)
     old["letters"] = old.pop("outcomes")
     del old["counts"], old["disbelieved"]
     path = tmp_path / "old.json"
@@ -172,11 +179,27 @@ def test_older_schemas_are_migrated_step_by_step(monkeypatch: pytest.MonkeyPatch
     assert read_record(path) == record
 
 
-def test_a_record_of_schema_1_does_not_know_how_many_claims_were_not_believed(make_record: MakeRecord) -> None:
-    old = {**raw(make_record("WFHP")), "schema": 1}
+def test_a_record_of_schema_2_does_not_know_its_core_code(make_record: MakeRecord) -> None:
+    record = make_record("WFHP", disbelieved=1)
+    new = Record.model_validate_json(json.dumps(migrate(of_schema_2(record))))
+    assert (new.schema_version, new.victim.training_code_sha256, new.search.code_sha256) == (3, None, None)
+    update = {"victim": record.victim.model_copy(update={"training_code_sha256": None}), "search": record.search.model_copy(update={"code_sha256": None})}
+    assert new == record.model_copy(update=update)
+
+
+def test_a_record_of_schema_1_does_not_know_how_many_claims_were_not_believed_either(make_record: MakeRecord) -> None:
+    old = {**of_schema_2(make_record("WFHP")), "schema": 1}
     del old["disbelieved"]
     new = Record.model_validate_json(json.dumps(migrate(old)))
-    assert (new.schema_version, new.disbelieved) == (2, None)
+    assert (new.schema_version, new.disbelieved, new.search.code_sha256) == (3, None, None)
+
+
+@pytest.mark.parametrize(("part", "name"), [("search", "code_sha256"), ("victim", "training_code_sha256")])
+def test_a_record_of_today_says_which_code_it_is_of(make_record: MakeRecord, part: str, name: str) -> None:
+    data: dict[str, Any] = raw(make_record("WFHP"))
+    del data[part][name]
+    with pytest.raises(ValidationError, match=name):
+        Record.model_validate_json(json.dumps(data))
 
 
 def test_only_held_examples_can_have_claims_that_were_not_believed(make_record: MakeRecord) -> None:

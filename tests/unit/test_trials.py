@@ -36,9 +36,18 @@ def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
 
 def test_no_file_is_no_trials(tmp_path: Path) -> None:
     assert TrialFile(tmp_path / "none.jsonl").read() == []
-    with TrialFile(tmp_path / "none.jsonl"):
-        pass
+    TrialFile(tmp_path / "none.jsonl").close()
     assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_nobody_else_writes_between_reading_and_the_first_trial(tmp_path: Path) -> None:
+    with TrialFile(tmp_path / "trials.jsonl") as mine:
+        assert mine.read() == []
+        with pytest.raises(RobenchError, match="Another run is writing"), TrialFile(mine.path):
+            pass
+        mine.append(trial(1))
+    with TrialFile(mine.path) as other:
+        assert other.read() == [trial(1)]
 
 
 def test_every_finished_line_is_there_before_the_file_is_closed(tmp_path: Path) -> None:

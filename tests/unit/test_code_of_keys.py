@@ -1,0 +1,67 @@
+"""The lists of modules whose code stands in keys cannot go stale: whatever is imported for the work is on one of them, or stands here with its reason."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from robench.cells import SEARCH_CODE
+from robench.registry import ATTACKS, DEFENSES
+from robench.sources import source_sha256
+from robench.text.surface_building import SURFACE_CODE
+from robench.victims.recipe import TRAINING_CODE
+
+DECIDES_NOTHING = {
+    "robench.errors": "sentences",
+    "robench.options": "what options come to stands in the keys",
+    "robench.protocol": "what a protocol says stands in the keys",
+    "robench.tasks.base": "holds examples, whose digest stands in the keys",
+    "robench.registry": "finds plugins",
+    "robench.plugin_health": "finds plugins",
+    "robench.archives": "reads data, whose digest stands in the keys",
+    "robench.disk": "writes files",
+    "robench.environment": "names versions and devices",
+    "robench.sources": "makes the hashes",
+    "robench.victims.encoders": "loads the encoder, whose hash stands in the victim's key; a search finds it inside the victim",
+}
+
+
+def imported(*modules: str) -> set[str]:
+    """robench's modules (packages that hold no code left out) in a process that has imported ``modules``."""
+    program = f"""
+import importlib, sys
+for name in {modules!r}:
+    importlib.import_module(name)
+print(*(name for name, module in sys.modules.items() if name.startswith("robench.") and not hasattr(module, "__path__")))
+"""
+    return set(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split())
+
+
+def not_covered(found: set[str], code: tuple[str, ...]) -> set[str]:
+    return {name for name in found if not any(name == listed or name.startswith(f"{listed}.") for listed in code)} - set(DECIDES_NOTHING)
+
+
+def test_the_search_imports_nothing_that_is_in_no_key() -> None:
+    attacks = {ATTACKS.get(name).__module__ for name in ATTACKS.names()}
+    found = imported("robench.search.engine", "robench.search.jobs", "robench.search.workers", "robench.victims.victim", *attacks)
+    assert {"robench.search.oracle", "robench.text.encoding"} <= found
+    assert not_covered(found - attacks, (*SEARCH_CODE, *SURFACE_CODE)) == set()
+
+
+def test_training_imports_nothing_that_is_in_no_key() -> None:
+    defenses = {DEFENSES.get(name).__module__ for name in DEFENSES.names()}
+    found = imported("robench.victims.training", *defenses)
+    assert {"robench.victims.setup", "robench.tasks.frozen"} <= found
+    assert not_covered(found - defenses, (*TRAINING_CODE, "robench.search.space")) == set()  # the space of a search: encoding.py serves both
+
+
+def test_a_surface_imports_nothing_that_is_in_no_key() -> None:
+    found = imported(*SURFACE_CODE)
+    assert not_covered(found, (*SURFACE_CODE, *SEARCH_CODE)) == set()
+
+
+@pytest.mark.parametrize("module", [*SEARCH_CODE, *SURFACE_CODE, *TRAINING_CODE])
+def test_every_module_listed_is_there(module: str) -> None:
+    assert len(source_sha256(module)) == 64
