@@ -10,11 +10,19 @@ from typing import Any
 import torch
 
 from robench.disk import sync_folder
+from robench.environment import versions
 from robench.errors import RobenchError
 from robench.victims.encoders import first_line
 
 FILE = "resume.pt"
+SOFTWARE = ("torch", "transformers", "tokenizers", "numpy", "accelerate")
+"""Packages whose version can move a step of training."""
 _REMEDY = "Delete it, or use --retrain, to start this victim again."
+
+
+def setting(device: str) -> dict[str, str]:
+    """Where training happens, as far as it moves the last bits: the kind of ``device`` and the versions of ``SOFTWARE``, by name."""
+    return {"device": device.partition(":")[0], **{name: version for name, version in versions().items() if name in SOFTWARE}}
 
 
 @dataclass
@@ -23,6 +31,7 @@ class TrainingState:
 
     Attributes:
         key: of the request it belongs to.
+        made_with: kind of device and versions of the software, see ``setting``.
         epoch: epochs done.
         model, modules, optimizer: state dicts.
         best: state dict of the best epoch's model; ``best_rank`` its ``Scores.rank``, ``best_epoch`` its number from 1.
@@ -30,6 +39,7 @@ class TrainingState:
     """
 
     key: str
+    made_with: dict[str, str] = field(default_factory=dict)
     epoch: int = 0
     model: dict[str, Any] = field(default_factory=dict)
     modules: list[dict[str, Any]] = field(default_factory=list)
@@ -56,8 +66,13 @@ class TrainingState:
             ) from error
 
     @classmethod
-    def load(cls, folder: Path, key: str) -> TrainingState | None:
-        """The checkpoint in ``folder``, None when there is none; raises RobenchError when it is damaged or another request's."""
+    def load(cls, folder: Path, key: str, made_with: dict[str, str]) -> TrainingState | None:
+        """The checkpoint in ``folder``, None when there is none.
+
+        Raises:
+            RobenchError: it is damaged, another request's, or made with other software or on another kind of device: no victim is half of the one and
+                half of the other, and hours of work are not thrown away unasked.
+        """
         path = folder / FILE
         if not path.is_file():
             return None
@@ -67,4 +82,8 @@ class TrainingState:
             raise RobenchError(f"The training checkpoint '{path}' is damaged ({first_line(error)}). {_REMEDY}") from error
         if state.key != key:
             raise RobenchError(f"The training checkpoint '{path}' belongs to another configuration. {_REMEDY}")
+        if state.made_with != made_with:
+            differ = [name for name in sorted({*state.made_with, *made_with}) if state.made_with.get(name) != made_with.get(name)]
+            there, here = (", ".join(f"{name} {found.get(name, 'unknown')}" for name in differ) for found in (state.made_with, made_with))
+            raise RobenchError(f"The training checkpoint '{path}' was made with {there}; here it is {here}. Go on where it was made. {_REMEDY}")
         return state

@@ -16,7 +16,7 @@ from robench.environment import peak_memory
 from robench.errors import RobenchError
 from robench.victims.batches import bucketed_batches
 from robench.victims.delivery import curves_folder, deliver, forget, sole_training, workshop
-from robench.victims.resume import TrainingState
+from robench.victims.resume import TrainingState, setting
 from robench.victims.runtime import release_memory, seed_everything, stable_seed
 from robench.victims.scoring import Scores, score
 from robench.victims.setup import set_up
@@ -107,7 +107,7 @@ class _Run:
         self.accelerator, self.device = parts.accelerator, parts.device
         self.model, self.defense, self.step, self.optimizer = parts.model, parts.defense, parts.step, parts.optimizer
         self.options = parts.defense.options
-        self.state = TrainingState(request.key)
+        self.state = TrainingState(request.key, setting(request.device))
         self._resume()
 
     @property
@@ -119,7 +119,7 @@ class _Run:
         self.tell(Progress(epoch, self.request.resolved.epochs, 0, 0, message=message))
 
     def _resume(self) -> None:
-        state = TrainingState.load(self.work, self.request.key)
+        state = TrainingState.load(self.work, self.request.key, self.state.made_with)
         if state is None:
             return
         self.model.load_state_dict(state.model)

@@ -51,7 +51,7 @@ def test_a_killed_run_ends_as_an_unbroken_one(encoder: Path, tmp_path: Path, def
         with pytest.raises(Killed):
             fit(asked, tmp_path / "broken", kill_in(epoch))
         assert not (tmp_path / "broken").exists()
-        assert resume.TrainingState.load(tmp_path / "broken.training", asked.key).epoch == epoch - 1  # type: ignore[union-attr]
+        assert resume.TrainingState.load(tmp_path / "broken.training", asked.key, resume.setting("cpu")).epoch == epoch - 1  # type: ignore[union-attr]
     resumed = fit(asked, tmp_path / "broken")
     assert weights(tmp_path / "whole") == weights(tmp_path / "broken")
     assert whole.sha256 == resumed.sha256

@@ -1,0 +1,56 @@
+"""Which checkpoints are gone on with; that going on changes nothing is tested in test_training.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from robench.environment import versions
+from robench.errors import RobenchError
+from robench.victims import resume
+from robench.victims.resume import SOFTWARE, TrainingState, setting
+
+HERE = {"device": "cpu", "torch": "2.9", "numpy": "2.3"}
+
+
+def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
+    assert TrainingState.load(tmp_path, "k", HERE) is None
+    TrainingState("k", HERE, epoch=3, model={"w": torch.ones(2)}, best_rank=(True, 0.5, 0.25)).save(tmp_path)
+    found = TrainingState.load(tmp_path, "k", HERE)
+    assert found is not None
+    assert (found.epoch, found.best_rank, found.made_with) == (3, (True, 0.5, 0.25), HERE)
+    assert torch.equal(found.model["w"], torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("here", "sentence"),
+    [
+        ({**HERE, "device": "cuda"}, "was made with device cpu; here it is device cuda. Go on where it was made. Delete it, or use --retrain"),
+        ({**HERE, "torch": "2.10", "numpy": "2.4"}, r"was made with numpy 2\.3, torch 2\.9; here it is numpy 2\.4, torch 2\.10\."),
+        ({**HERE, "tokenizers": "0.22"}, r"was made with tokenizers unknown; here it is tokenizers 0\.22\."),
+    ],
+)
+def test_a_victim_is_never_half_of_the_one_and_half_of_the_other(tmp_path: Path, here: dict[str, str], sentence: str) -> None:
+    TrainingState("k", HERE).save(tmp_path)
+    with pytest.raises(RobenchError, match=sentence):
+        TrainingState.load(tmp_path, "k", here)
+    assert (tmp_path / resume.FILE).exists()
+
+
+def test_another_configuration_is_refused_first(tmp_path: Path) -> None:
+    TrainingState("k", HERE).save(tmp_path)
+    with pytest.raises(RobenchError, match="another configuration"):
+        TrainingState.load(tmp_path, "other", {"device": "cuda"})
+
+
+def test_a_checkpoint_of_a_former_robench_has_an_unknown_setting(tmp_path: Path) -> None:
+    torch.save({"key": "k", "epoch": 1}, tmp_path / resume.FILE)
+    with pytest.raises(RobenchError, match="device unknown"):
+        TrainingState.load(tmp_path, "k", HERE)
+
+
+def test_the_setting_names_the_kind_of_device_and_the_versions() -> None:
+    assert setting("cuda:1") == setting("cuda")
+    assert setting("cpu") == {"device": "cpu", **{name: versions()[name] for name in SOFTWARE}}
