@@ -1,8 +1,9 @@
-"""Files that several processes and power cuts meet: locks, and what is forced to the disk."""
+"""Files that several processes and power cuts meet: locks, what is forced to the disk, and how a full one is known."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -81,3 +82,17 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """``error``, what caused it, what caused that."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether the disk or the quota is used up: torch and safetensors wrap the system's error in their own."""
+    full = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+    return (isinstance(error, OSError) and error.errno in full) or "No space left on device" in str(error) or "os error 28" in str(error)

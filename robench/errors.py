@@ -6,6 +6,9 @@ and the command line says so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class RobenchError(Exception):
     """A run that failed for a reason the user can act on: exit code 1."""
@@ -17,3 +20,15 @@ class UsageError(RobenchError):
     """A request that cannot be carried out as it was put (unknown name, wrong option, missing file): exit code 2."""
 
     exit_code = 2
+
+
+class Incomplete(RobenchError):
+    """Some parts of a run failed and the others were finished: exit code 1.
+
+    Attributes:
+        done: what the finished parts brought.
+    """
+
+    def __init__(self, sentence: str, done: Sequence[Any]) -> None:
+        super().__init__(sentence)
+        self.done = done

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench.attempts import Attempts
 from robench.cells import CellRun, Trained
 from robench.hub import no_pointless_retries
 from robench.inputs import ChosenVictim, Inputs, TaskInputs, balanced_prefix, gather
@@ -34,27 +35,52 @@ def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
 
     Raises:
         UsageError: the request cannot be carried out as it was put; nothing was trained.
-        RobenchError: a victim failed a check, a file is damaged, the disk is full.
+        Incomplete: some victims could not be trained or failed a check, or some attacks on them broke; it holds the records of the others.
+        RobenchError: the disk is full, a surface cannot be built, or a run of one single cell failed.
     """
     read_records(request.out / "records")  # a damaged one is better known now than when the table is made
     inputs = gather(request, report)
+    attempts, single = Attempts(report), _victims(inputs) == 1
     records = []
     for task in inputs.tasks:
         surface = _surface(request, inputs, task, report)
         for chosen in task.victims:
-            trained = _trained(request, task, chosen, report)
-            for attack in inputs.attacks:
-                cell = CellRun(request, task, chosen, trained, attack, surface, "none" if inputs.scorer is None else inputs.scorer.identity)
-                records.append(cell.run(report))
-                write_text(request.out / "leaderboard.md", render_run(read_records(request.out / "records")))
+            what = _named(chosen, task)
+            with attempts.part(what, alone=single):
+                trained = _trained(request, task, chosen, report)
+                for attack in inputs.attacks:
+                    with attempts.part(f"{what}, under {attack.label}", alone=single and len(inputs.attacks) == 1):
+                        cell = CellRun(request, task, chosen, trained, attack, surface, "none" if inputs.scorer is None else inputs.scorer.identity)
+                        records.append(cell.run(report))
+                        write_text(request.out / "leaderboard.md", render_run(read_records(request.out / "records")))
+    attempts.finish(records)
     return records
 
 
 @no_pointless_retries()
 def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
-    """Train what ``request`` lacks, question every victim, and return the victims' folders."""
+    """Train what ``request`` lacks, question every victim, and return the victims' folders.
+
+    Raises:
+        UsageError, Incomplete, RobenchError: see ``evaluate``; ``Incomplete`` holds the folders of the others.
+    """
     inputs = gather(request, report, searching=False)
-    return [_trained(request, task, chosen, report).folder for task in inputs.tasks for chosen in task.victims]
+    attempts, single = Attempts(report), _victims(inputs) == 1
+    folders = []
+    for task in inputs.tasks:
+        for chosen in task.victims:
+            with attempts.part(_named(chosen, task), alone=single):
+                folders.append(_trained(request, task, chosen, report).folder)
+    attempts.finish(folders)
+    return folders
+
+
+def _victims(inputs: Inputs) -> int:
+    return sum(len(task.victims) for task in inputs.tasks)
+
+
+def _named(chosen: ChosenVictim, task: TaskInputs) -> str:
+    return f"{chosen.label} on {task.name}, seed {chosen.fit.seed}"
 
 
 def _surface(request: EvaluationRequest, inputs: Inputs, task: TaskInputs, report: Reporter) -> Surface:
@@ -73,7 +99,7 @@ def _trained(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim,
     """The victim, trained if need be, and questioned."""
     from robench.victims.training import train_or_load
 
-    what = f"{chosen.label} on {task.name}, seed {chosen.fit.seed}"
+    what = _named(chosen, task)
     folder = request.out / "victims" / chosen.fit.folder_name
     if folder.exists() and not request.retrain:
         report.message(f"The victim {what} is there with the same configuration ({folder.name}).")

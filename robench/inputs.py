@@ -193,6 +193,8 @@ class _Task:
                     tracker=self.request.tracker,
                 )
                 _ = fit.key  # finds and hashes the encoder: better now than after another victim's hours of training
+                if seed == self.request.seeds[0]:
+                    fit.check()
                 yield ChosenVictim(label(defense, fit.resolved, replace(fit, options={}).resolved), fit)
 
 

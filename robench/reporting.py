@@ -21,7 +21,7 @@ class Reporter(Protocol):
         """``done`` steps of the current phase are behind us (absolute, not an increment); ``note`` is a running figure in words."""
 
     def finished(self, note: str) -> None:
-        """The current phase is over; ``note`` is its result in words."""
+        """The current phase, if there is one, is over; ``note`` is its result in words."""
 
 
 class Silent:

@@ -9,6 +9,7 @@ import click
 from robench.commands.choices import attack_option, defense_option, dry_run_option, evaluation_options, seed_option, task_option, training_options
 from robench.commands.running import carry_out, reporter
 from robench.commands.shell import Session, global_flags, session_of, terminal_width
+from robench.errors import Incomplete
 
 if TYPE_CHECKING:
     from robench.planning import EvaluationRequest
@@ -38,12 +39,19 @@ def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
 
 
 def run(request: EvaluationRequest, session: Session) -> None:
-    """Evaluate and print what came out and where it lies."""
+    """Evaluate and print what came out and where it lies, also where a part of it failed."""
     from robench.evaluator import evaluate
     from robench.results.leaderboard import results_table
 
-    with reporter(session) as listener:
-        records = evaluate(request, listener)
-    click.echo(f"\n{results_table(records, terminal_width())}\n")
-    click.echo(f"Markdown: {request.out / 'leaderboard.md'}")
-    click.echo(f"Records:  {request.out / 'records'}")
+    failure = None
+    try:
+        with reporter(session) as listener:
+            records = evaluate(request, listener)
+    except Incomplete as error:
+        records, failure = list(error.done), error
+    if records:
+        click.echo(f"\n{results_table(records, terminal_width())}\n")
+        click.echo(f"Markdown: {request.out / 'leaderboard.md'}")
+        click.echo(f"Records:  {request.out / 'records'}")
+    if failure is not None:
+        raise failure

@@ -85,8 +85,9 @@ class LogReporter:
 
     def finished(self, note: str) -> None:
         """One line."""
-        self.message(finished_line(note, time.monotonic() - self._since))
-        self._inside = False
+        if self._inside:
+            self.message(finished_line(note, time.monotonic() - self._since))
+            self._inside = False
 
 
 def finished_line(note: str, seconds: float) -> str:

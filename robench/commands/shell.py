@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from robench.disk import causes, is_disk_full
 from robench.errors import RobenchError
 
 if TYPE_CHECKING:
@@ -111,20 +111,6 @@ def usage_sentence(error: click.ClickException) -> str:
     message = message if message.endswith(("?", ".")) else message + "."
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx is not None else ""
     return f"{message} See '{command} --help'." if command else message
-
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """``error``, what caused it, what caused that."""
-    current: BaseException | None = error
-    while current is not None:
-        yield current
-        current = current.__cause__ or current.__context__
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether the disk or the quota is used up: torch and safetensors wrap the system's error in their own."""
-    full = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-    return (isinstance(error, OSError) and error.errno in full) or "No space left on device" in str(error) or "os error 28" in str(error)
 
 
 def one_line(error: object) -> str:

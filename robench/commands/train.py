@@ -9,6 +9,7 @@ import click
 from robench.commands.choices import defense_option, dry_run_option, seed_option, task_option, training_options
 from robench.commands.running import carry_out, reporter
 from robench.commands.shell import Session, global_flags, session_of
+from robench.errors import Incomplete
 
 if TYPE_CHECKING:
     from robench.planning import EvaluationRequest
@@ -32,10 +33,16 @@ def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
 
 
 def run(request: EvaluationRequest, session: Session) -> None:
-    """Train and print where the victims lie."""
+    """Train and print where the victims lie, also where some failed."""
     from robench.evaluator import train_only
 
-    with reporter(session) as listener:
-        folders = train_only(request, listener)
+    failure = None
+    try:
+        with reporter(session) as listener:
+            folders = train_only(request, listener)
+    except Incomplete as error:
+        folders, failure = list(error.done), error
     for folder in folders:
         click.echo(str(folder))
+    if failure is not None:
+        raise failure

@@ -27,7 +27,7 @@ from robench.search.judge import Ruling, clean_predictions, rule
 from robench.search.oracle import SUCCESSES, PooledOracle, SpaceExhausted, Unheeded
 from robench.search.port import Candidates, Job, SearchVictim
 from robench.search.precision import Precision
-from robench.search.space import BudgetSpent, Choice
+from robench.search.space import BudgetSpent
 from robench.search.whitebox import OpenOracle, check_access
 
 __all__ = ["Engine", "Job", "run", "stream"]

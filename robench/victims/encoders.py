@@ -147,6 +147,23 @@ def load_encoder(info: EncoderInfo, attention: str | None = None) -> Any:
     return encoder
 
 
+def skeleton(info: EncoderInfo) -> Any:
+    """The encoder as its configuration describes it, without weights (on torch's ``meta`` device): enough to look at its parts, in a fraction of a second.
+
+    Raises:
+        UsageError: the configuration cannot be found or read.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    _resolve(info, "config.json")
+    try:
+        with torch.device("meta"):
+            return AutoModel.from_config(AutoConfig.from_pretrained(info.location))
+    except Exception as error:
+        raise UsageError(f"Encoder '{info.name}' cannot be made from the configuration in '{info.location}' ({first_line(error)}).") from error
+
+
 def load_tokenizer(info: EncoderInfo) -> Any:
     """The encoder's tokenizer; raises UsageError when it cannot be found or read."""
     from transformers import AutoTokenizer

@@ -99,6 +99,21 @@ class FitRequest:
             raise UsageError(f"Defense '{self.defense}' trains on substitutions, and none were given for task '{self.task}'. Name a substitution set.")
         return defense
 
+    def check(self) -> None:
+        """Refuse now what training would refuse after it has begun; whatever the seed, the outcome is the same.
+
+        Raises:
+            UsageError: the encoder's window is too short for the task, or it is of a kind that cannot be trained here; a label has too few examples.
+        """
+        from robench.victims.classifier import TextClassifier
+        from robench.victims.encoders import skeleton
+        from robench.victims.setup import check_window, pick
+
+        classes = len(self.task_class.labels)
+        check_window(TextClassifier(skeleton(self.info), classes), self.task_class.max_tokens, self)
+        for examples, limit in ((self.splits.train, self.resolved.train_examples), (self.splits.dev, self.resolved.dev_examples)):
+            pick(examples, limit, classes)
+
     def ingredients(self) -> dict[str, Any]:
         """All that decides the result, as plain JSON; the device and the test examples do not."""
         from robench.text.words import splitter_version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from toy import TOY_OPTIONS, make_toy_encoder, register_toy
 
-from robench.errors import RobenchError, UsageError
+from robench.errors import Incomplete, RobenchError, UsageError
 from robench.evaluator import EvaluationRequest, Silent, build_request, evaluate, plan, train_only
 from robench.results.record import Record, read_records
 from robench.search.trials import TrialFile
@@ -285,6 +286,17 @@ def test_what_cannot_work_is_refused_before_anything_is_trained(toy: dict[str, A
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_encoder_that_reads_too_little_is_refused_before_anything_is_trained(toy: dict[str, Any], tmp_path: Path) -> None:
+    narrow = shutil.copytree(toy["encoder"], tmp_path / "narrow")
+    config = json.loads((narrow / "config.json").read_text())
+    (narrow / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 16}))
+    request = build_request(defenses=("standard", "rift"), attacks=("genetic",), out=tmp_path / "out", **toy | {"encoder": str(narrow)})
+    for work in (plan, lambda request: evaluate(request, Silent()), lambda request: train_only(request, Silent())):
+        with pytest.raises(UsageError, match="reads 16 tokens, task 'toy' has 32"):
+            work(request)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_joint_defense_is_judged_under_one_name(toy: dict[str, Any], tmp_path: Path) -> None:
     options = {name: value for name, value in toy["options"].items() if not name.startswith("attack.")} | {"mixout.probability": "0.3"}
     request = build_request(defenses=("weight-decay+mixout", "mixout+weight-decay"), attacks=("pwws",), out=tmp_path, **toy | {"options": options, "limit": 4})
@@ -328,14 +340,44 @@ def test_without_a_language_model_nothing_is_constrained(unbroken: tuple[Evaluat
 
 
 def test_a_damaged_victim_is_named(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:
-    import shutil
-
     request, _ = unbroken
     shutil.copytree(request.out / "victims", tmp_path / "victims")
     weights = next((tmp_path / "victims").rglob("head.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(RobenchError, match=r"head\.safetensors"):
         evaluate(request.model_copy(update={"out": tmp_path}), Silent())
+
+
+BROKEN = {"standard.learning_rate": "1e30"}
+
+
+@pytest.mark.parametrize("searching", [True, False])
+def test_a_victim_that_cannot_be_trained_does_not_end_the_others(toy: dict[str, Any], tmp_path: Path, searching: bool) -> None:
+    said: list[str] = []
+
+    class Listening(Silent):
+        def message(self, text: str) -> None:
+            said.append(text)
+
+    attacks = {"attacks": ("pwws", "greedy"), "options": {name: value for name, value in TOY_OPTIONS.items() if not name.startswith("attack.")} | BROKEN}
+    request = build_request(defenses=("standard", "weight-decay"), out=tmp_path, **toy | attacks | {"limit": 4})
+    with pytest.raises(Incomplete, match=r"that failed: 1; .* standard\(.* on toy, seed 0: Training 'standard' on 'toy' broke down in epoch 1") as caught:
+        evaluate(request, Listening()) if searching else train_only(request, Listening())
+    assert caught.value.exit_code == 1
+    assert [text.partition(":")[2] for text in said if "There will be nothing from standard(" in text] == [str(caught.value).rpartition("seed 0:")[2]]
+    if searching:
+        assert [(record.defense.name, record.attack.name) for record in caught.value.done] == [("weight-decay", "pwws"), ("weight-decay", "greedy")]
+        assert "weight-decay" in (tmp_path / "leaderboard.md").read_text()
+    else:
+        assert [folder.name.partition("-toy-")[0] for folder in caught.value.done] == ["weight-decay"]
+
+
+def test_the_error_of_a_single_victim_is_its_own(toy: dict[str, Any], tmp_path: Path) -> None:
+    for attacks in ((), ("pwws", "greedy")):
+        options = {name: value for name, value in TOY_OPTIONS.items() if not name.startswith("attack.")} | BROKEN
+        request = build_request(defenses=("standard",), attacks=attacks, out=tmp_path, **toy | {"options": options, "limit": 4})
+        with pytest.raises(RobenchError, match=r"^Training 'standard' on 'toy' broke down"):
+            evaluate(request, Silent()) if attacks else train_only(request, Silent())
 
 
 def test_a_damaged_record_is_named_before_anything_is_done(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:

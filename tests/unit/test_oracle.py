@@ -147,12 +147,17 @@ def test_a_search_that_will_not_hear_of_the_end_is_ended(charged: bool) -> None:
     oracle, sizes = make_oracle(FakeVictim(WEIGHTS), budget=1)
     oracle.logits(choices([1, 0, 0]))
     heard = 0
-    with pytest.raises(Unheeded, match="BudgetSpent: the budget of 1 rows") as ended:
+
+    def ask_for_ever() -> None:
+        nonlocal heard
         while True:
             try:
                 oracle.charge(1) if charged and heard else oracle.logits(choices([2, 0, 0]))
             except BudgetSpent:
                 heard += 1
+
+    with pytest.raises(Unheeded, match="BudgetSpent: the budget of 1 rows") as ended:
+        ask_for_ever()
     assert isinstance(ended.value.reason, BudgetSpent)
     assert not isinstance(ended.value, Exception)
     assert (heard, oracle.asked, sizes) == (1 + PATIENCE, 1, [1])

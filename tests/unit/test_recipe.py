@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from victim_cases import Synonyms, encoder_folder, planted, planted_splits, request
 
 from robench import DEFENSES
@@ -13,7 +14,7 @@ from robench.errors import UsageError
 from robench.protocol import get_protocol
 from robench.sources import code_sha256
 from robench.victims import recipe
-from robench.victims.encoders import ENCODERS, EncoderInfo, attention_for, find_encoder, fingerprint, load_encoder, load_tokenizer
+from robench.victims.encoders import ENCODERS, EncoderInfo, attention_for, find_encoder, fingerprint, load_encoder, load_tokenizer, skeleton
 from robench.victims.recipe import build_defense
 
 
@@ -156,6 +157,35 @@ def test_an_unknown_name_offline_is_one_sentence(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UsageError, match="neither a folder nor to be had") as caught:
         fingerprint(find_encoder("nobody/no-such-encoder"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "sentence"),
+    [
+        ({"max_position_embeddings": 8}, {}, "reads 8 tokens, task 'planted' has 16"),
+        ({"model_type": "gpt2"}, {}, "no module 'embeddings'"),
+        ({"model_type": "nobody-knows"}, {}, "cannot be made from the configuration"),
+        ({}, {"train_examples": 70}, "35 examples of label 1 are needed"),
+        ({}, {"dev_examples": 20}, "10 examples of label 0 are needed"),
+    ],
+)
+def test_what_training_would_refuse_is_known_before(encoder: Path, tmp_path: Path, change: dict[str, str], options: dict[str, int], sentence: str) -> None:
+    folder = shutil.copytree(encoder, tmp_path / "encoder")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    whole = planted_splits()
+    short = {"train": [example for example in whole.train if example.label == 0] + [example for example in whole.train if example.label == 1][:30]}
+    short["dev"] = [example for example in whole.dev if example.label == 1] + [example for example in whole.dev if example.label == 0][:9]
+    with pytest.raises(UsageError, match=sentence) as caught:
+        request(folder, splits=replace(whole, **short), options=options).check()
+    assert "\n" not in str(caught.value)
+
+
+def test_what_can_be_trained_passes_and_loads_no_weights(encoder: Path) -> None:
+    state = torch.random.get_rng_state()
+    request(encoder).check()
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert {parameter.device.type for parameter in skeleton(find_encoder(str(encoder))).parameters()} == {"meta"}
 
 
 def test_attention_rule() -> None:

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from robench.cli import main
 from robench.commands.choices import parse_options
 from robench.commands.running import QUIET_LIBRARIES
-from robench.errors import RobenchError, UsageError
+from robench.errors import Incomplete, RobenchError, UsageError
 from robench.planning import EvaluationRequest
 from robench.reporting import Reporter
 from robench.results.record import Record
@@ -267,3 +267,22 @@ def test_leaderboard_without_a_board_says_where_it_looked(tmp_path: Path, monkey
     result = run("leaderboard", "--check")
     assert result.exit_code == 2
     assert result.stderr.strip() == "Error: There is no board: leaderboards/ has no .toml file here. Name one with --board FILE."
+
+
+def test_a_run_of_which_a_part_failed_shows_the_rest_and_fails(evaluator: SimpleNamespace, make_record: Callable[..., Record]) -> None:
+    evaluator.error = Incomplete("Parts of the run that failed: 1; all else is finished. rift on toy: no.", [make_record("WFHHH")])
+    result = run("--quiet", "evaluate", *PAIR)
+    assert result.exit_code == 1
+    assert "Records:" in result.stdout
+    assert result.stderr == "Error: Parts of the run that failed: 1; all else is finished. rift on toy: no.\n"
+    evaluator.error = Incomplete("Parts of the run that failed: 2; all else is finished.", [])
+    assert run("--quiet", "evaluate", *PAIR).stdout == ""
+
+
+def test_a_training_of_which_a_part_failed_names_the_rest_and_fails(evaluator: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
+        raise Incomplete("Parts of the run that failed: 1.", [Path("runs/victims/rift-a")])
+
+    monkeypatch.setattr("robench.evaluator.train_only", train_only)
+    result = run("--quiet", "train", "--defense", "rift")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "runs/victims/rift-a\n", "Error: Parts of the run that failed: 1.\n")

@@ -1,0 +1,41 @@
+"""What becomes of a run when some of its parts fail: the others go on, and at the end one sentence says what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from robench.disk import causes, is_disk_full
+from robench.errors import Incomplete, RobenchError
+from robench.reporting import Reporter
+
+
+class Attempts:
+    """The parts of one run, of which each may fail by itself."""
+
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
+        self._failed: dict[str, list[str]] = {}
+
+    @contextmanager
+    def part(self, what: str, *, alone: bool = False) -> Iterator[None]:
+        """Let the block fail: a RobenchError is told and remembered.
+
+        Args:
+            alone: there is no other part, so the error comes through and says all. So does that of a full disk, which would meet the others as well.
+        """
+        try:
+            yield
+        except RobenchError as error:
+            if alone or any(map(is_disk_full, causes(error))):
+                raise
+            self._report.finished("given up")
+            self._report.message(f"There will be nothing from {what}: {error}")
+            self._failed.setdefault(str(error), []).append(what)  # the sentence only: the error holds on to a model
+
+    def finish(self, done: Sequence[Any]) -> None:
+        """Raise Incomplete where a part failed; ``done`` is what the others brought."""
+        if self._failed:
+            sentences = " ".join(f"{', '.join(parts)}: {sentence}" for sentence, parts in self._failed.items())
+            raise Incomplete(f"Parts of the run that failed: {sum(map(len, self._failed.values()))}; all else is finished. {sentences}", done)

@@ -1,0 +1,59 @@
+"""Parts of a run that fail: told at once, summed up at the end, and none of the others harmed."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from robench.attempts import Attempts
+from robench.errors import Incomplete, RobenchError, UsageError
+from robench.reporting import Silent
+
+
+class Listening(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.said.append(text)
+
+    def finished(self, note: str) -> None:
+        self.said.append(f"[{note}]")
+
+
+def test_nothing_failed_nothing_said() -> None:
+    report = Listening()
+    attempts = Attempts(report)
+    with attempts.part("a"):
+        pass
+    attempts.finish([1])
+    assert report.said == []
+
+
+def test_failures_are_told_at_once_and_equal_ones_summed_up() -> None:
+    report, done = Listening(), []
+    attempts = Attempts(report)
+    for what, error in (("a", UsageError("No.")), ("b", None), ("c", RobenchError("Never.")), ("d", RobenchError("No."))):
+        with attempts.part(what):
+            if error is not None:
+                raise error
+            done.append(what)
+    assert report.said[:2] == ["[given up]", "There will be nothing from a: No."]
+    with pytest.raises(Incomplete) as caught:
+        attempts.finish(done)
+    assert str(caught.value) == "Parts of the run that failed: 3; all else is finished. a, d: No. c: Never."
+    assert (caught.value.done, caught.value.exit_code) == (["b"], 1)
+
+
+def test_what_is_no_part_of_its_own_comes_through() -> None:
+    report = Listening()
+    attempts = Attempts(report)
+    full = RobenchError("The victim could not be written.")
+    full.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    for error, alone in ((full, False), (RobenchError("No."), True), (KeyboardInterrupt(), False), (ValueError("a bug"), False)):
+        with pytest.raises(type(error)) as caught, attempts.part("a", alone=alone):
+            raise error
+        assert caught.value is error
+    attempts.finish([])
+    assert report.said == []
