@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.search.moves import expand, margins_of
+from robench.search.moves import expand, margins_of, numbered
 
 Genes = NDArray[np.int16]
 """``(members, positions)``: which option each member has at each substitutable position."""
@@ -98,7 +98,7 @@ def perturb(genes: Genes, space: SearchSpace, oracle: Oracle, label: int, rng: n
     places = rng.integers(len(sizes), size=len(genes))
     counts = sizes[places]
     owners = np.repeat(np.arange(len(genes)), counts)
-    options = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+    options = numbered(counts)
     tried = genes[owners]
     tried[np.arange(len(owners)), places[owners]] = options
     logits = oracle.logits(expand(tried, space))

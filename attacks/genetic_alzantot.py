@@ -11,7 +11,7 @@ from pydantic import Field
 from scipy.special import expit
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.search.moves import expand, fooling
+from robench.search.moves import expand, fooling, numbered
 
 
 @dataclass
@@ -118,7 +118,7 @@ def perturb(members: Members, space: SearchSpace, oracle: Oracle, label: int, rn
         counts = space.sizes[space.positions[places]].astype(np.intp) - 1
         owners = np.repeat(np.arange(len(places)), counts)
         tried = members.genes[searching[owners]]
-        tried[np.arange(len(owners)), places[owners]] = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts) + 1
+        tried[np.arange(len(owners)), places[owners]] = numbered(counts) + 1
         answers = ask(tried, space, oracle, label)
         best = np.array([block.argmin() for block in np.split(answers, np.cumsum(counts)[:-1])]) + np.cumsum(counts) - counts
         helped = answers[best] < members.odds[searching]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
+from robench.search.moves import changed, first_fooling, substitutions
 
 BLOCK = 8
 """Steps of the final walk asked at once."""
@@ -38,23 +39,15 @@ class Pwws(Attack):
         best, drop = _best_substitutes(space, oracle, label, clean)
         score = _softmax(saliency)[space.positions] * drop
         walk = _walk(space, best, np.argsort(-score, kind="stable"))
-        for start in range(0, len(walk), BLOCK):
-            block = walk[start : start + BLOCK]
-            changed = np.flatnonzero(oracle.probs(block).argmax(axis=1) != label)
-            if len(changed):
-                return np.array(block[changed[0]])
-        return None
+        return first_fooling(oracle, (walk[start : start + BLOCK] for start in range(0, len(walk), BLOCK)), label)
 
 
 def _best_substitutes(space: SearchSpace, oracle: Oracle, label: int, clean: np.float32) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
     """For each substitutable position its best option (never the original) and how far that lowers p_y; all of them in one question."""
-    counts = space.sizes[space.positions].astype(np.intp) - 1
-    starts = np.cumsum(counts) - counts
-    options = (np.arange(counts.sum()) - np.repeat(starts, counts) + 1).astype(np.int16)
-    choices = np.zeros((len(options), len(space.words)), dtype=np.int16)
-    choices[np.arange(len(options)), np.repeat(space.positions, counts)] = options
-    drops = np.float64(clean) - oracle.probs(choices)[:, label].astype(np.float64)
-    best = np.array([start + int(drops[start : start + count].argmax()) for start, count in zip(starts.tolist(), counts.tolist(), strict=True)])
+    positions, options = substitutions(space)
+    drops = np.float64(clean) - oracle.probs(changed(space.original(), positions, options))[:, label].astype(np.float64)
+    starts = np.searchsorted(positions, space.positions)
+    best = starts + np.array([own.argmax() for own in np.split(drops, starts[1:])])
     return options[best], drops[best]
 
 

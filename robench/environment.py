@@ -7,8 +7,12 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 from robench.errors import UsageError
+
+Precision = Literal["fp32", "bf16"]
+"""Of forward passes, in training, in searches and of a language model; wherever it is chosen, weights stay fp32."""
 
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "nltk", "greenlet", "safetensors")
 """Those whose version can move a number."""

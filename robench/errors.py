@@ -32,3 +32,9 @@ class Incomplete(RobenchError):
     def __init__(self, sentence: str, done: Sequence[Any]) -> None:
         super().__init__(sentence)
         self.done = done
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message without its full stop, to be put into a sentence of our own."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

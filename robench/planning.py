@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from robench import defaults
 from robench.cells import cell_key, trials_path
+from robench.environment import Precision
 from robench.errors import UsageError
 from robench.hub import no_pointless_retries
 from robench.inputs import ChosenAttack, ChosenVictim, TaskInputs, gather
@@ -67,8 +68,8 @@ class EvaluationRequest(BaseModel):
     ids: Path | None = None
     train_pool: str | None = None
     lm: str = defaults.LM
-    precision: Literal["fp32", "bf16"] = "fp32"
-    search_precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
+    search_precision: Precision = "fp32"
     retrain: bool = False
     tracker: Literal["tensorboard"] | None = None
     out: Path = defaults.OUT

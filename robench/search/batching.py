@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.search.precision import Precision, doubtful
+from robench.environment import Precision
+from robench.search.precision import doubtful
 
 if TYPE_CHECKING:
     from robench.search.port import Candidates, SearchVictim

@@ -20,13 +20,13 @@ import numpy as np
 from greenlet import GreenletExit, getcurrent, greenlet
 from numpy.typing import NDArray
 
+from robench.environment import Precision
 from robench.search.access import restricted
 from robench.search.attack import Attack, Trial, Verdict
 from robench.search.batching import Pool, Question, Shapes
 from robench.search.judge import Ruling, clean_predictions, rule
 from robench.search.oracle import SUCCESSES, PooledOracle, SpaceExhausted, Unheeded
 from robench.search.port import Candidates, Job, SearchVictim
-from robench.search.precision import Precision
 from robench.search.space import BudgetSpent
 from robench.search.whitebox import OpenOracle, check_access
 

@@ -16,8 +16,12 @@ Choices = NDArray[np.int16]
 def substitutions(space: SearchSpace) -> tuple[NDArray[np.intp], Choices]:
     """Every single substitution of the space, position after position, option after option (never the original): positions and options, ``(n,)`` each."""
     counts = space.sizes[space.positions].astype(np.intp) - 1
-    first = np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(space.positions, counts), (np.arange(counts.sum()) - first + 1).astype(np.int16)
+    return np.repeat(space.positions, counts), (numbered(counts) + 1).astype(np.int16)
+
+
+def numbered(counts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The number from 0 of each thing among those of its owner, ``(sum of counts,)``: owners with 2 and 3 things give 0 1 0 1 2."""
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def changed(choice: Choice, positions: NDArray[np.intp], options: NDArray[np.int16]) -> Choices:
@@ -34,10 +38,12 @@ def expand(genes: NDArray[np.int16], space: SearchSpace) -> Choices:
     return choices
 
 
-def margins_of(logits: NDArray[np.float32], label: int) -> NDArray[np.float32]:
-    """``(batch, classes)`` -> ``(batch,)``: the label's logit less the best other one; negative where the victim is wrong."""
-    others = np.delete(logits, label, axis=1)
-    return np.asarray(logits[:, label] - others.max(axis=1))
+def margins_of(logits: NDArray[np.float32], label: int | NDArray[np.intp]) -> NDArray[np.float32]:
+    """``(batch, classes)`` -> ``(batch,)``: the logit of the label (one for all, or one a row) less the best other one; negative where the victim is wrong."""
+    rows = np.arange(len(logits))
+    others = np.array(logits)
+    others[rows, label] = -np.inf
+    return np.asarray(logits[rows, label] - others.max(axis=1))
 
 
 def fooling(choices: Choices, answers: NDArray[np.float32], label: int) -> Choice | None:

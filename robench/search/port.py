@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.search.precision import Precision
+from robench.environment import Precision
 from robench.search.space import Choice, SearchSpace
 from robench.tasks.base import Example
 

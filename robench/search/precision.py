@@ -6,12 +6,12 @@ clear margin is asked once more in fp32 before the search sees it. The pool does
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-Precision = Literal["fp32", "bf16"]
+from robench.search.moves import margins_of
 
 CLEAR: Final = 0.5
 """Least margin (logits) of a bf16 answer that is not asked again.
@@ -33,8 +33,4 @@ def doubtful(logits: NDArray[np.float32], label: int | None) -> NDArray[np.bool_
     Returns:
         ``(batch,)``: whether the margin between that class (or the likeliest) and the best other one is below ``CLEAR``.
     """
-    classes = np.full(len(logits), label) if label is not None else logits.argmax(axis=1)
-    own = np.take_along_axis(logits, classes[:, None], axis=1)[:, 0]
-    others = np.array(logits)
-    np.put_along_axis(others, classes[:, None], -np.inf, axis=1)
-    return np.asarray(own - others.max(axis=1) < CLEAR)
+    return np.asarray(margins_of(logits, logits.argmax(axis=1) if label is None else label) < CLEAR)

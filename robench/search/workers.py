@@ -20,14 +20,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from robench.environment import available_cores
+from robench.environment import Precision, available_cores
 from robench.errors import RobenchError
 from robench.options import build_options
 from robench.registry import ATTACKS
 from robench.search.attack import Trial, Verdict
 from robench.search.engine import BATCH, Engine
 from robench.search.port import Job, SearchVictim
-from robench.search.precision import Precision
 from robench.search.whitebox import check_access
 
 GRACE_SECONDS = 5.0

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from robench.environment import Precision
 from robench.search.port import Candidates, Job
-from robench.search.precision import Precision
 from robench.search.space import SearchSpace
 from robench.search.whitebox import HullQuestion
 from robench.tasks.base import Example

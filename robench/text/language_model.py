@@ -17,14 +17,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from robench.environment import Precision
 from robench.errors import UsageError
 
-Precision = Literal["fp32", "bf16"]
 Ratios = NDArray[np.float32]
 
 

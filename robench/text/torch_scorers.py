@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from robench.environment import Precision
 from robench.errors import UsageError
-from robench.text.language_model import Precision, Ratios, Request, Scorer, fingerprint, ratios
+from robench.text.language_model import Ratios, Request, Scorer, fingerprint, ratios
 from robench.text.word_table import WordTable
 
 if TYPE_CHECKING:

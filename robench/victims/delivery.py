@@ -73,11 +73,13 @@ def _write(victim: Victim, log: dict[str, Any], out: Path) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     victim.save(draft)
     (draft / LOG).write_text(json.dumps(log, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    if curves_folder(out).is_dir():
-        curves_folder(out).replace(draft / "curves")
+    curves = curves_folder(out)
+    if curves.is_dir():
+        shutil.copytree(curves, draft / "curves")  # moved, they would be lost by a kill before the draft is the victim
     sync_tree(draft)
     draft.replace(out)
     sync_folder(out.parent)
+    shutil.rmtree(curves, ignore_errors=True)
 
 
 def _card(request: FitRequest, parts: Parts, state: TrainingState, software: dict[str, str]) -> dict[str, Any]:

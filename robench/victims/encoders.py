@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from robench.errors import UsageError
+from robench.errors import UsageError, first_line
 
 
 @dataclass(frozen=True)
@@ -173,9 +173,3 @@ def load_tokenizer(info: EncoderInfo) -> Any:
         return AutoTokenizer.from_pretrained(info.location)
     except Exception as error:
         raise UsageError(f"The tokenizer of encoder '{info.name}' cannot be loaded from '{info.location}' ({first_line(error)}).") from error
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message without its full stop, to be put into a sentence of our own."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from robench.environment import Precision
 from robench.errors import UsageError
 from robench.options import TrainingOptions, build_options
 from robench.registry import DEFENSES, TASKS, canonical
@@ -30,8 +31,6 @@ TRAINING_CODE = (
     "robench.tasks.frozen",
 )
 """Modules whose code decides what a request trains; the defense's own comes on top."""
-
-Precision = Literal["fp32", "bf16"]
 
 
 def build_defense(name: str, task: str, encoder: EncoderInfo, options: Mapping[str, Any]) -> Defense:

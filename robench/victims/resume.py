@@ -11,8 +11,7 @@ import torch
 
 from robench.disk import sync_folder
 from robench.environment import versions
-from robench.errors import RobenchError
-from robench.victims.encoders import first_line
+from robench.errors import RobenchError, first_line
 
 FILE = "resume.pt"
 SOFTWARE = ("torch", "transformers", "tokenizers", "numpy", "accelerate")

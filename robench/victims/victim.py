@@ -6,20 +6,20 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from robench.errors import RobenchError
+from robench.environment import Precision
+from robench.errors import RobenchError, first_line
 from robench.protocol import Protocol, get_protocol
 from robench.text.encoding import FieldEncoder
 from robench.text.word_table import WordTable
 from robench.text.words import split_words
 from robench.victims.classifier import TextClassifier
 from robench.victims.convex_hull import answer
-from robench.victims.encoders import first_line
 from robench.victims.probabilities import softmax
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Victim:
         ids: NDArray[np.integer[Any]],
         lengths: NDArray[np.integer[Any]],
         types: NDArray[np.integer[Any]] | None = None,
-        precision: Literal["fp32", "bf16"] = "fp32",
+        precision: Precision = "fp32",
     ) -> NDArray[np.float32]:
         """The one place where the model is asked.
 

@@ -9,9 +9,9 @@ import pytest
 from fake_victims import FakeFields, FakeTable, make_job
 
 from robench import ATTACKS, Trial
+from robench.environment import Precision
 from robench.search.batching import Shapes
 from robench.search.engine import Job, run
-from robench.search.precision import Precision
 from robench.victims.classifier import TextClassifier
 
 torch = pytest.importorskip("torch")

@@ -123,6 +123,26 @@ def test_a_disk_that_fails_on_delivery_keeps_the_checkpoint(encoder: Path, tmp_p
     assert "going on after epoch 1" in told
 
 
+def test_curves_are_not_lost_by_a_kill_before_the_victim_is_there(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, out, replace = request(encoder, options={"epochs": 1}), tmp_path / "v", Path.replace
+    curves_folder(out).mkdir()
+    (curves_folder(out) / "events").write_text("loss")
+
+    def killed(self: Path, target: Path) -> Path:
+        if target == out:
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(asked, out)
+    shutil.rmtree(workshop(out) / "victim")
+    fit(asked, out)
+    assert (out / "curves" / "events").read_text() == "loss"
+    assert [path.name for path in tmp_path.iterdir()] == ["v"]
+
+
 def test_forgetting_takes_everything(tmp_path: Path) -> None:
     out = tmp_path / "v"
     for folder in (out, workshop(out), curves_folder(out), tmp_path / "v2"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from robench import SearchSpace
-from robench.search.moves import changed, expand, first_fooling, fooling, margins_of, substitutions
+from robench.search.moves import changed, expand, first_fooling, fooling, margins_of, numbered, substitutions
 
 SPACE = SearchSpace(tuple("axbc"), (("a", "a1", "a2"), ("x",), ("b", "b1"), ("c", "c1", "c2", "c3")), 4)
 BARE = SearchSpace(("a",), (("a",),), 1)
@@ -46,6 +46,12 @@ def test_margins() -> None:
     logits = np.array([[1.0, 3.0, 2.0], [5.0, 4.0, 4.5]], dtype=np.float32)
     assert margins_of(logits, 1).tolist() == [1.0, -1.0]
     assert margins_of(logits, 0).tolist() == [-2.0, 0.5]
+    assert margins_of(logits, np.array([1, 0])).tolist() == [1.0, 0.5]
+
+
+def test_things_are_numbered_within_their_owner() -> None:
+    assert numbered(np.array([2, 0, 3, 1])).tolist() == [0, 1, 0, 1, 2, 0]
+    assert numbered(np.array([], dtype=np.intp)).tolist() == []
 
 
 def test_the_first_misclassified_text_is_taken_and_is_a_copy() -> None:

@@ -15,10 +15,10 @@ import pytest
 from fake_victims import linear_jobs, load_lethal, load_linear, load_nothing, load_rough, make_job
 
 from robench import ATTACKS, Trial, Verdict
+from robench.environment import Precision
 from robench.errors import RobenchError
 from robench.search.engine import run
 from robench.search.port import Job
-from robench.search.precision import Precision
 from robench.search.trials import TrialFile
 from robench.search.workers import Plan, default_workers, run_workers
 
