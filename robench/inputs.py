@@ -165,6 +165,8 @@ class _Task:
         examples, limit = self._limited(name, splits.test, report)
         victims = list(self._victims(name, splits, substitutions))
         report.finished(f"{len(splits.train):,} train, {len(splits.dev):,} dev and {len(splits.test):,} test examples from {splits.origin}")
+        for remark in splits.remarks:
+            report.message(remark)
         return TaskInputs(name, cls, splits, examples, limit, substitutions, victims)
 
     def _limited(self, name: str, test: Sequence[Example], report: Reporter) -> tuple[Sequence[Example], int | None]:

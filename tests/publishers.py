@@ -12,7 +12,7 @@ import datasets
 import pytest
 
 from robench.tasks import imdb, snli
-from robench.tasks.frozen import Guard
+from robench.tasks.guard import Guard
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".zip")
 SIZE = 12

@@ -70,7 +70,7 @@ class TaskPart(Part):
     """What was judged.
 
     Attributes:
-        test_name: ``"frozen-1000"`` or the name of a published list.
+        test_name: ``"frozen-1000"`` or ``"list-"`` and the name of a published list.
         digest: SHA-256 over the whole test split (ids, texts, labels), whatever the limit.
         examples: size of the whole test split.
         train_pool: where the training examples came from.

@@ -39,9 +39,10 @@ class Splits:
 
     Attributes:
         train_pool: which pool the training examples come from (``"train"`` unless the user named another), for the record.
-        test_name: ``"frozen-1000"``, or the stem of the file given with ``--ids``.
+        test_name: ``"frozen-1000"``, or ``"list-"`` and the stem of the file given with ``--ids``.
         digest: SHA-256 over the ids, texts and labels of ``test``.
         origin: in words, where the data were found (folder, archive, hub revision).
+        remarks: sentences on the data that whoever runs them should read.
     """
 
     train: Sequence[Example]
@@ -51,6 +52,7 @@ class Splits:
     test_name: str
     digest: str
     origin: str
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def training_digests(self) -> Mapping[str, str]:

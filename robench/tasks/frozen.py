@@ -1,4 +1,4 @@
-"""Which examples are judged: ids by content, the smallest ids of each label, and a guard that says when the data are other data.
+"""Which examples are judged: ids by content, the smallest ids of each label, in equal numbers.
 
 The rule (docs/decisions/0001-frozen-1000.md):
 
@@ -16,21 +16,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from robench.errors import UsageError
-from robench.tasks.base import Example, Splits
+from robench.tasks.base import Example
 
 Row = tuple[Mapping[str, str], int]
 """Raw fields and the label's index."""
 
 TEST_SIZE = 1000
 """Examples of every evaluation."""
-
-_BLOCK = 20
 
 
 def normal_form(text: str) -> str:
@@ -131,107 +127,3 @@ def digest(examples: Iterable[Example]) -> str:
     for example in examples:
         total.update(json.dumps([example.id, example.label, dict(example.fields)], sort_keys=True).encode() + b"\n")
     return total.hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """What a pick must look like, computed once from the publisher's data with ``Guard.of``.
-
-    Attributes:
-        rows: labelled rows of the whole split, per label.
-        digest: of the picked examples.
-        blocks: two hex digits of the digest of every 20 examples, so that a mismatch can say where it begins.
-    """
-
-    rows: tuple[int, ...]
-    digest: str
-    blocks: str
-
-    @classmethod
-    def of(cls, picked: Sequence[Example], rows: Sequence[Row]) -> Guard:
-        """The guard of these examples, picked from these rows."""
-        counts = Counter(label for _, label in rows)
-        blocks = "".join(digest(picked[start : start + _BLOCK])[:2] for start in range(0, len(picked), _BLOCK))
-        return cls(tuple(counts[label] for label in range(max(counts, default=-1) + 1)), digest(picked), blocks)
-
-    def pick(self, what: str, examples: Iterable[Example], size: int, rows: Sequence[Row], origin: str) -> list[Example]:
-        """``pick_balanced`` and ``check`` in one: ``size`` of ``examples``, or a UsageError from either; see there for the arguments."""
-        picked = pick_balanced(examples, size, len(self.rows))
-        self.check(what, picked, rows, origin)
-        return picked
-
-    def check(self, what: str, picked: Sequence[Example], rows: Sequence[Row], origin: str) -> None:
-        """Raise UsageError unless ``picked`` is what it was when the guard was made; the sentence says what differs.
-
-        Args:
-            what: names the pick, such as ``"The frozen test examples of imdb"``.
-            rows: all rows of the split it was picked from.
-            origin: where they were found.
-        """
-        found = Guard.of(picked, rows)
-        if found == self:
-            return
-        differs = [f"rows per label {_counts(found.rows)} instead of {_counts(self.rows)}"]
-        if found.digest != self.digest:
-            differs += [f"digest {found.digest[:16]} instead of {self.digest[:16]}", self._first_difference(found, picked)]
-        raise UsageError(
-            f"{what} come from other data than the published ones: {'; '.join(differs)}. "
-            f"What was read ({origin}) is incomplete or another version: fetch it again."
-        )
-
-    def _first_difference(self, found: Guard, picked: Sequence[Example]) -> str:
-        places = range(0, len(self.blocks), 2)
-        start = next((at for at in places if found.blocks[at : at + 2] != self.blocks[at : at + 2]), len(self.blocks))
-        block = picked[start // 2 * _BLOCK :][:_BLOCK]
-        return f"the first difference lies between the ids {block[0].id} and {block[-1].id}" if block else f"{len(picked)} were picked"
-
-
-def _counts(rows: Sequence[int]) -> str:
-    return " + ".join(f"{count:,}" for count in rows) or "0"
-
-
-def make_splits(train: Sequence[Example], dev: Sequence[Example], test: Sequence[Example], *, pool: str, ids: Path | None, origin: str) -> Splits:
-    """What a task hands out.
-
-    Args:
-        pool: the training pool.
-        ids: file whose list ``test`` follows; None where it was picked by the rule.
-        origin: where the data were found.
-    """
-    test_name = f"frozen-{len(test)}" if ids is None else ids.stem
-    return Splits(train=train, dev=dev, test=test, train_pool=pool, test_name=test_name, digest=digest(test), origin=origin)
-
-
-def pick_listed(path: Path, examples: Sequence[Example], names: Mapping[str, str], canonical: Callable[[str], str] = str) -> list[Example]:
-    """The examples that a published list names, sorted by id: all of its lines, or the first 1000 of a longer list.
-
-    Args:
-        path: text file, one example a line: our own id, or the publisher's name. Blank lines do not count.
-        names: publisher's name -> id; empty where the data have no names (the hub).
-        canonical: brings a line into the form of ``names``.
-
-    Raises:
-        UsageError: no such file, an empty one, a line that names nothing or the same example as another line.
-    """
-    by_id = {example.id: example for example in examples}
-    picked: dict[str, Example] = {}
-    for number, line in _lines(path):
-        identity = line if line in by_id else names.get(canonical(line), "")
-        if identity not in by_id:
-            hint = "" if names else " These data came without file names (the hub's have none), so only ids are known."
-            raise UsageError(f"Line {number} of {path} ('{line[:80]}') names no test example.{hint}")
-        if identity in picked:
-            raise UsageError(f"Line {number} of {path} ('{line[:80]}') names an example for the second time. Remove one of the two lines.")
-        picked[identity] = by_id[identity]
-    if not picked:
-        raise UsageError(f"The list {path} is empty. It takes one id or file name a line.")
-    return sorted(picked.values(), key=lambda example: example.id)
-
-
-def _lines(path: Path) -> list[tuple[int, str]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise UsageError(f"The list of ids {path} cannot be read: {reason}.") from error
-    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()][:TEST_SIZE]

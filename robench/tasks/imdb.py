@@ -10,7 +10,9 @@ from robench.errors import UsageError
 from robench.registry import TASKS
 from robench.tasks import _hub
 from robench.tasks.base import DataSource, Splits, Task
-from robench.tasks.frozen import TEST_SIZE, Guard, Row, identify, make_examples, make_splits, pick_listed, without
+from robench.tasks.frozen import TEST_SIZE, Row, identify, make_examples, without
+from robench.tasks.guard import Guard
+from robench.tasks.listed import make_splits, pick_listed
 from robench.tasks.reading import Layout, choose_pool, find, missing
 
 HUB = "stanfordnlp/imdb"

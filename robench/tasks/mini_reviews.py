@@ -11,7 +11,9 @@ from pathlib import Path
 from robench.errors import RobenchError
 from robench.registry import TASKS
 from robench.tasks.base import DataSource, Splits, Task
-from robench.tasks.frozen import TEST_SIZE, Guard, Row, make_examples, make_splits, pick_listed, without
+from robench.tasks.frozen import TEST_SIZE, Row, make_examples, without
+from robench.tasks.guard import Guard
+from robench.tasks.listed import make_splits, pick_listed
 from robench.tasks.reading import choose_pool
 
 # Made by ``Guard.of``. Composing the reviews anew makes a new benchmark, whose records do not compare with the old one's.

@@ -10,7 +10,9 @@ from robench.registry import TASKS
 from robench.tasks import _hub
 from robench.tasks._nli_files import POOL_FILES, Pair, layout, official
 from robench.tasks.base import DataSource, Example, Splits, Task
-from robench.tasks.frozen import TEST_SIZE, Guard, Row, digest, identify, make_examples, pick_balanced, pick_listed, without
+from robench.tasks.frozen import TEST_SIZE, Row, identify, make_examples, without
+from robench.tasks.guard import Guard
+from robench.tasks.listed import make_splits, pick_listed
 from robench.tasks.reading import Found, choose_pool, find, missing
 
 HUB = "stanfordnlp/snli"
@@ -64,24 +66,15 @@ class Snli(Task):
             raise UsageError(f"{missing(lacking[0], source.folder)}. The pool '{pool}' needs it: put it there, or choose another --train-pool.")
         test_pairs, dev_pairs, origin = _judged(source, found)
         test_all, dev_all = make_examples("snli", _rows(test_pairs)), make_examples("snli", _rows(dev_pairs))
-        dev = pick_balanced(without(dev_all, test_all), DEV_SIZE, len(self.labels))
-        DEV_GUARD.check("The dev examples of snli", dev, _rows(dev_pairs), origin)
+        dev = DEV_GUARD.pick("The dev examples of snli", without(dev_all, test_all), DEV_SIZE, _rows(dev_pairs), origin)
         if ids is None:
-            test = pick_balanced(test_all, TEST_SIZE, len(self.labels))
-            TEST_GUARD.check("The frozen test examples of snli", test, _rows(test_pairs), origin)
+            test = TEST_GUARD.pick("The frozen test examples of snli", test_all, TEST_SIZE, _rows(test_pairs), origin)
         else:
             names = dict(zip((pair.name for pair in test_pairs), identify("snli", _rows(test_pairs)), strict=True))
             test = pick_listed(ids, test_all, {name: identity for name, identity in names.items() if name})
         train, train_origin = _train(source, pool, found, dev_pairs)
-        return Splits(
-            train=_strangers(train, dev, test_all),
-            dev=dev,
-            test=test,
-            train_pool=pool,
-            test_name=f"frozen-{TEST_SIZE}" if ids is None else ids.stem,
-            digest=digest(test),
-            origin=origin if train_origin in origin else f"{origin}; train: {train_origin}",
-        )
+        origin = origin if train_origin in origin else f"{origin}; train: {train_origin}"
+        return make_splits(_strangers(train, dev, test_all), dev, test, pool=pool, ids=ids, origin=origin)
 
 
 def _rows(pairs: Iterable[Pair]) -> list[Row]:

@@ -50,7 +50,7 @@ def test_imdb_by_the_list_of_jia_et_al(reviews: Splits) -> None:
         pytest.skip("imdb_test_files.txt is not in ROBENCH_DATA")
     splits = TASKS.get("imdb")().load(SOURCE, ids=path)
     assert Counter(example.label for example in splits.test) == {1: 491, 0: 509}
-    assert splits.test_name == "imdb_test_files"
+    assert splits.test_name == "list-imdb_test_files"
     assert splits.dev == reviews.dev
     assert splits.train == reviews.train
 

@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from pathlib import Path
-from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from robench.errors import UsageError
-from robench.tasks import frozen
 from robench.tasks.base import Example
-from robench.tasks.frozen import Guard, Row, clean, digest, identify, make_examples, make_splits, normal_form, pick_balanced, pick_listed, without
+from robench.tasks.frozen import Row, clean, digest, identify, make_examples, normal_form, pick_balanced, without
 
 texts = st.text(alphabet=st.sampled_from("ab \n\t<br />\xa0é"), max_size=12)
 row_lists = st.lists(st.tuples(st.fixed_dictionaries({"text": texts}), st.integers(0, 2)), max_size=30)
@@ -139,116 +136,3 @@ def test_the_digest_sees_ids_labels_texts_and_order() -> None:
     ]
     digests = {digest(examples) for examples in changed} | {digest([one, two])}
     assert len(digests) == len(changed) + 1
-
-
-def test_splits_name_their_test_examples_by_number_or_list() -> None:
-    train, dev, test = (make_examples("t", rows_of(number)) for number in (6, 4, 2))
-    splits = make_splits(train, dev, test, pool="small", ids=None, origin="here")
-    assert (splits.train, splits.dev, splits.test, splits.train_pool, splits.origin) == (train, dev, test, "small", "here")
-    assert (splits.test_name, splits.digest) == ("frozen-2", digest(test))
-    assert make_splits(train, dev, test, pool="small", ids=Path("lists/jia.txt"), origin="here").test_name == "jia"
-
-
-class TestGuard:
-    rows = rows_of(300)
-
-    def pick(self, rows: list[Row]) -> list[Example]:
-        return pick_balanced(make_examples("t", rows), 100, 2)
-
-    def test_the_same_data_pass(self) -> None:
-        guard = Guard.of(self.pick(self.rows), self.rows)
-        assert guard.rows == (150, 150)
-        assert len(guard.blocks) == 10  # five blocks of 20
-        guard.check("They", self.pick(self.rows[::-1]), self.rows[::-1], "here")
-
-    def test_picking_and_checking_in_one(self) -> None:
-        picked = self.pick(self.rows)
-        guard, everything = Guard.of(picked, self.rows), make_examples("t", self.rows)
-        assert guard.pick("They", everything, len(picked), self.rows, "here") == picked
-        with pytest.raises(UsageError, match="They come from other data"):
-            guard.pick("They", everything, len(picked) - 2, self.rows, "here")
-        with pytest.raises(UsageError, match="balanced ones"):
-            guard.pick("They", everything, 1000, self.rows, "here")
-
-    def test_a_missing_example_is_located(self) -> None:
-        picked = self.pick(self.rows)
-        guard = Guard.of(picked, self.rows)
-        lost = picked[47].fields["text"]
-        rows = [row for row in self.rows if row[0]["text"] != lost]
-        with pytest.raises(UsageError) as caught:
-            guard.check("The test examples of t", self.pick(rows), rows, "folder x")
-        sentence = str(caught.value)
-        label = picked[47].label
-        assert sentence.startswith("The test examples of t come from other data than the published ones: rows per label ")
-        assert f"rows per label {'149 + 150' if label == 0 else '150 + 149'} instead of 150 + 150; digest " in sentence
-        assert f" instead of {guard.digest[:16]}; the first difference lies " in sentence
-        # position 47 lies in the third block of 20 (one earlier if a label's pick moved the border)
-        assert f"between the ids {picked[40].id} and " in sentence
-        assert "(folder x)" in sentence
-
-    def test_a_row_lost_outside_the_pick_is_noticed(self) -> None:
-        picked = self.pick(self.rows)
-        texts = {example.fields["text"] for example in picked}
-        unpicked = next(index for index, row in enumerate(self.rows) if row[0]["text"] not in texts)
-        rows = self.rows[:unpicked] + self.rows[unpicked + 1 :]
-        with pytest.raises(UsageError, match=r"149.* instead of 150 \+ 150\. What was read \(here\)"):
-            Guard.of(picked, self.rows).check("They", self.pick(rows), rows, "here")
-
-    def test_a_changed_label_is_noticed(self) -> None:
-        rows = [(fields, label) for fields, label in self.rows]
-        rows[0] = (rows[0][0], 1)
-        rows[1] = (rows[1][0], 0)
-        with pytest.raises(UsageError, match="other data than the published ones"):
-            Guard.of(self.pick(self.rows), self.rows).check("They", self.pick(rows), rows, "here")
-
-    def test_a_short_pick_says_how_short(self) -> None:
-        picked = self.pick(self.rows)
-        with pytest.raises(UsageError, match=r"40 were picked"):
-            Guard.of(picked, self.rows).check("They", picked[:40], self.rows, "here")
-
-
-class TestListed:
-    rows = rows_of(8)
-    examples = make_examples("t", rows)
-    names: ClassVar = dict(zip((f"pos/{number}.txt" for number in range(8)), identify("t", rows), strict=True))
-
-    def write(self, folder: Path, *lines: str) -> Path:
-        path = folder / "my_list.txt"
-        path.write_text("\n".join(lines), encoding="utf-8")
-        return path
-
-    def test_names_and_ids_may_be_mixed(self, tmp_path: Path) -> None:
-        path = self.write(tmp_path, "pos/3.txt", "", f"  {self.examples[0].id}  ", "pos/5.txt", "")
-        picked = pick_listed(path, self.examples, self.names)
-        assert {example.id for example in picked} == {self.names["pos/3.txt"], self.examples[0].id, self.names["pos/5.txt"]}
-        assert picked == sorted(picked, key=lambda example: example.id)
-
-    def test_a_longer_list_gives_its_first_lines(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(frozen, "TEST_SIZE", 2)
-        path = self.write(tmp_path, "pos/6.txt", "", "pos/1.txt", "pos/0.txt", "never read")
-        assert {example.id for example in pick_listed(path, self.examples, self.names)} == {self.names["pos/6.txt"], self.names["pos/1.txt"]}
-
-    def test_a_line_that_names_nothing_is_named(self, tmp_path: Path) -> None:
-        path = self.write(tmp_path, "pos/3.txt", "", "pos/99.txt")
-        with pytest.raises(UsageError, match=r"Line 3 of .*my_list\.txt \('pos/99\.txt'\) names no test example\.$"):
-            pick_listed(path, self.examples, self.names)
-
-    def test_without_names_the_sentence_says_why(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="came without file names"):
-            pick_listed(self.write(tmp_path, "pos/3.txt"), self.examples, {})
-
-    def test_a_second_mention_is_refused(self, tmp_path: Path) -> None:
-        path = self.write(tmp_path, "pos/3.txt", self.names["pos/3.txt"])
-        with pytest.raises(UsageError, match=r"Line 2 .* second time"):
-            pick_listed(path, self.examples, self.names)
-
-    @pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\xfe\x00"])
-    def test_an_empty_or_binary_list_is_refused(self, tmp_path: Path, content: bytes) -> None:
-        (tmp_path / "list").write_bytes(content)
-        with pytest.raises(UsageError, match=r"is empty|no UTF-8"):
-            pick_listed(tmp_path / "list", self.examples, self.names)
-
-    def test_a_missing_list_or_a_folder_is_refused(self, tmp_path: Path) -> None:
-        for path in (tmp_path / "none.txt", tmp_path):
-            with pytest.raises(UsageError, match=r"The list of ids .* cannot be read: (No such file|Is a directory)"):
-                pick_listed(path, self.examples, self.names)

@@ -104,7 +104,7 @@ def clean_text(path: Path) -> str:
 def test_a_published_list(folder: Path, tmp_path: Path, prefix: str) -> None:
     (tmp_path / "jia_2019.txt").write_text(f"{prefix}neg/3_2.txt\n{prefix}pos/11_9.txt\n{prefix}pos/0_9.txt\n")
     splits = load(folder, ids=tmp_path / "jia_2019.txt")
-    assert splits.test_name == "jia_2019"
+    assert splits.test_name == "list-jia_2019"
     assert sorted((example.label, example.fields["text"].split()[2]) for example in splits.test) == [(0, "3"), (1, "0"), (1, "11")]
     assert splits.digest == digest(splits.test) != load(folder).digest
     assert digests(splits)[1:] == digests(load(folder))[1:]  # train and dev do not depend on the list

@@ -8,7 +8,7 @@ import pytest
 from robench import TASKS, DataSource, Splits
 from robench.errors import RobenchError, UsageError
 from robench.tasks import mini_reviews
-from robench.tasks.frozen import Guard
+from robench.tasks.guard import Guard
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def test_a_list_of_ids(tmp_path: Path) -> None:
     (tmp_path / "few.txt").write_text(load().test[2].id)
     splits = load(tmp_path / "few.txt")
     assert [example.id for example in splits.test] == [load().test[2].id]
-    assert splits.test_name == "few"
+    assert splits.test_name == "list-few"
     (tmp_path / "few.txt").write_text("nothing")
     with pytest.raises(UsageError, match="names no test example"):
         load(tmp_path / "few.txt")

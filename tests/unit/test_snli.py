@@ -187,7 +187,7 @@ def test_a_list_of_pair_ids_or_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     frozen = load(folder)
     (tmp_path / "mine.txt").write_text(f"test3e\ntest0c\n{frozen.test[0].id}\n")
     splits = load(folder, ids=tmp_path / "mine.txt")
-    assert splits.test_name == "mine"
+    assert splits.test_name == "list-mine"
     assert {"test premise 3. A entailment hypothesis 3.", "test premise 0. A contradiction hypothesis 0."} <= {" ".join(e.fields.values()) for e in splits.test}
     assert digests(splits)[1:] == digests(frozen)[1:]
     (tmp_path / "bad.txt").write_text("dev3e")
