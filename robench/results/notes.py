@@ -76,9 +76,9 @@ def _bound(records: Iterable[Record]) -> str:
 
 
 def _disbelieved(records: Sequence[Record]) -> list[str]:
-    """One line on claims of success that the verdict denied; none where there are none."""
+    """One line on successes in the search that the verdict denied; none where there are none."""
     cells = [f"{r.defense.label} under {r.attack.label}, seed {r.search.seed}: {r.disbelieved}" for r in records if r.disbelieved]
-    return [f"Held although the search claimed a success, which the verdict denied: {'; '.join(sorted(cells))}."] if cells else []
+    return [f"Held although the search claimed a success or an answer to it was one, which the verdict denied: {'; '.join(sorted(cells))}."] if cells else []
 
 
 def _findings(records: Iterable[Record]) -> list[tuple[str, int, str]]:

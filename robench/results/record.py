@@ -192,7 +192,8 @@ class Record(Part):
         outcomes: one letter per example in id order: Wrong, Fooled, Held, held-Proved, Error.
         ids_digest: ``digest_of_ids`` of those examples.
         counts: ``count(outcomes)``, stored so that the file can be read without a program; checked to agree.
-        disbelieved: how many of the held ones a search claimed to have fooled, where the core saw the victim right; None where it was not counted (schema 1).
+        disbelieved: how many of the held ones were fooled by what the search claimed, or by an answer that it got, where the verdict found the victim right;
+            None where it was not counted (schema 1).
         created: when the last trial was in, UTC.
     """
 
