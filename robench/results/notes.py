@@ -21,6 +21,11 @@ All accuracies are in % of all n examples, with the 95 % Wilson interval for the
 
 Rows are sorted by worst case; overlapping intervals are not told apart by the order."""
 
+PAIRED = """\
+The best row against every other, on the same examples and for each seed by itself, by the worst case over attacks: examples that are robust under the
+best row only, under the other only, and the two-sided p-value of the exact McNemar test. The best row was chosen by these numbers and nothing is
+corrected for the number of rows. It is about these trainings, as the intervals are."""
+
 TRUTH = """\
 Some attack searched most of the spaces whole, so robustness itself is known, but for the examples that merely held. **Truth**: from the share of all n
 examples that are proved robust to the share that no attack fools. **Above the truth**: how many points the accuracy under an attack is too high, from

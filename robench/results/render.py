@@ -8,7 +8,8 @@ from textwrap import fill
 from tabulate import tabulate
 
 from robench.results.comparable import Admitted
-from robench.results.notes import TRUTH, conditions, synthetic_notice
+from robench.results.notes import PAIRED, TRUTH, conditions, synthetic_notice
+from robench.results.paired import Versus, against_best
 from robench.results.record import Record
 from robench.results.rows import Gap, Row, build_rows
 from robench.results.statistics import Score, accuracy_under_attack, attack_success_rate
@@ -31,7 +32,10 @@ def section(attacks: Sequence[str], admitted: Admitted, *, expected: Sequence[st
     lines = [about, ""] if about else []
     notice = synthetic_notice(records)
     lines += [f"> {notice}", ""] if notice else []
-    lines += [*_table(build_rows(records, attacks, expected), attacks, "pipe"), ""]
+    rows = build_rows(records, attacks, expected)
+    lines += [*_table(rows, attacks, "pipe"), ""]
+    if versus := against_best(rows, records, attacks):
+        lines += [f"{head} Told apart from the best row", "", PAIRED, "", *_paired_table(versus), ""]
     if records:
         lines += [f"{head} Every cell", "", *_cells_table(records), ""]
     if found := excesses(admitted.records.values()):
@@ -93,6 +97,16 @@ def _cells_table(records: Iterable[Record]) -> list[str]:
     ordered = sorted(records, key=lambda record: (record.defense.label, record.attack.label, record.search.seed))
     body = [[record.defense.label, record.attack.label, str(record.search.seed), *_counts(record)] for record in ordered]
     return _tabulate(body, headings, "pipe", names=2)
+
+
+def _paired_table(found: Sequence[Versus]) -> list[str]:
+    headings = ["best row", "other row", "seed", "robust under the best only", "under the other only", "p-value"]
+    body = [[each.best, each.other, str(each.seed), str(each.result.only_first), str(each.result.only_second), _p_value(each.result.p_value)] for each in found]
+    return _tabulate(body, headings, "pipe", names=2)
+
+
+def _p_value(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def _truth_table(found: Sequence[Excess]) -> list[str]:
