@@ -131,8 +131,16 @@ def planted(split: str, size: int, seen: int) -> list[Example]:
 
 
 def planted_splits(train: int = 96, dev: int = 24, test: int = 24) -> Splits:
-    parts = {"train": planted("train", train, 2), "dev": planted("dev", dev, 2), "test": planted("test", test, 4)}
-    return Splits(**parts, train_pool="train", test_name="planted", digest=digest(parts["test"]), origin="made up")
+    judged = planted("test", test, 4)
+    return Splits(
+        train=planted("train", train, 2),
+        dev=planted("dev", dev, 2),
+        test=judged,
+        train_pool="train",
+        test_name="planted",
+        digest=digest(judged),
+        origin="made up",
+    )
 
 
 @TASKS.register("planted")

@@ -97,7 +97,7 @@ class _Search:
         if self.problem is not None or self.proved:
             return []
         seen = self.oracle.successes if self.oracle is not None else []
-        return seen if self.returned is None else [self.returned, *seen]
+        return [claim for claim in (self.returned, *seen) if claim is not None]
 
     def trial(self, ruling: Ruling | None) -> Trial:
         """What became of it; ``ruling`` where the core was asked to believe a choice."""

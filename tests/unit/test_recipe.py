@@ -177,7 +177,7 @@ def test_what_training_would_refuse_is_known_before(encoder: Path, tmp_path: Pat
     short = {"train": [example for example in whole.train if example.label == 0] + [example for example in whole.train if example.label == 1][:30]}
     short["dev"] = [example for example in whole.dev if example.label == 1] + [example for example in whole.dev if example.label == 0][:9]
     with pytest.raises(UsageError, match=sentence) as caught:
-        request(folder, splits=replace(whole, **short), options=options).check()
+        request(folder, splits=replace(whole, train=short["train"], dev=short["dev"]), options=options).check()
     assert "\n" not in str(caught.value)
 
 
