@@ -141,10 +141,12 @@ def start(folder: Path, workers: int, pause: float) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, str(script), str(folder / "trials.jsonl"), str(workers)], stderr=subprocess.PIPE, start_new_session=True)
 
 
-def wait_for_lines(path: Path, count: int) -> None:
-    for _ in range(1200):
+def wait_for_lines(process: subprocess.Popen[bytes], path: Path, count: int) -> None:
+    """Until so many trials are there. The bound is for a hang only: on a busy machine the imports alone can take a minute."""
+    for _ in range(6000):
         if path.exists() and path.read_bytes().count(b"\n") >= count:
             return
+        assert process.poll() is None, "the run ended early"
         time.sleep(0.05)
     raise AssertionError("no trials came")
 
@@ -154,13 +156,13 @@ def test_killed_and_resumed_is_the_same_as_unbroken(tmp_path: Path, workers: int
     path = tmp_path / "trials.jsonl"
     for lines in (5, 15):
         process = start(tmp_path, workers, pause=0.05)
-        wait_for_lines(path, lines)
+        wait_for_lines(process, path, lines)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     assert 15 <= len(TrialFile(path).read()) < 40
     with path.open("ab") as file:
         file.write(b'{"id":"fake/0039","verd')  # what a kill in the middle of a write leaves
-    assert start(tmp_path, workers, pause=0).wait(60) == 0
+    assert start(tmp_path, workers, pause=0).wait(300) == 0
     trials = TrialFile(path).read()
     assert path.read_bytes().count(b"\n") == len(trials) == 40
     assert comparable(trials) == in_one_process("genetic", linear_jobs(40, words=7))
@@ -168,7 +170,7 @@ def test_killed_and_resumed_is_the_same_as_unbroken(tmp_path: Path, workers: int
 
 def test_ctrl_c_ends_all_workers_at_once_and_keeps_what_was_finished(tmp_path: Path) -> None:
     process = start(tmp_path, workers=2, pause=0.05)
-    wait_for_lines(tmp_path / "trials.jsonl", 5)
+    wait_for_lines(process, tmp_path / "trials.jsonl", 5)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the whole group
     _, complaints = process.communicate(timeout=30)
     assert complaints.count(b"Traceback") == 1  # the parent's; workers stay silent
