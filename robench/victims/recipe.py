@@ -104,12 +104,16 @@ class FitRequest:
         Raises:
             UsageError: the encoder's window is too short for the task, or it is of a kind that cannot be trained here; a label has too few examples.
         """
+        import torch
+
         from robench.victims.classifier import TextClassifier
         from robench.victims.encoders import skeleton
         from robench.victims.setup import check_window, pick
 
         classes = len(self.task_class.labels)
-        check_window(TextClassifier(skeleton(self.info), classes), self.task_class.max_tokens, self)
+        with torch.device("meta"):  # no weights, and nothing drawn for them
+            model = TextClassifier(skeleton(self.info), classes)
+        check_window(model, self.task_class.max_tokens, self)
         for examples, limit in ((self.splits.train, self.resolved.train_examples), (self.splits.dev, self.resolved.dev_examples)):
             pick(examples, limit, classes)
 
