@@ -226,4 +226,4 @@ def _origin(point: EntryPoint) -> str:
 
 ATTACKS: Registry[Attack] = Registry("attack", "robench.attacks")
 DEFENSES: Registry[Defense] = Registry("defense", "robench.defenses", joining="robench.victims.stack:stack")
-TASKS: Registry[Task] = Registry("task", "robench.tasks", skip=frozenset({"base", "frozen", "reading", "digest"}))
+TASKS: Registry[Task] = Registry("task", "robench.tasks", skip=frozenset({"base", "frozen", "guard", "listed", "reading"}))
