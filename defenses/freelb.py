@@ -1,4 +1,4 @@
-"""FreeLB++: adversarial fine-tuning on perturbed embeddings, without a bound on the perturbation."""
+"""FreeLB++: adversarial fine-tuning on perturbed word embeddings, without a bound on the perturbation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from robench import DEFENSES, Batch, Defense
-from robench.victims.smoothness import PLACE, length, perturbed
+from robench.victims.defense import LOOP_DEVIATIONS
+from robench.victims.smoothness import length, perturbed, silence
 
 if TYPE_CHECKING:
     from robench.victims.classifier import TextClassifier
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @DEFENSES.register("freelb")
 class FreeLb(Defense):
-    """Minimises the mean cross-entropy over the steps of a gradient ascent on the embeddings.
+    """Minimises the mean cross-entropy over the steps of a gradient ascent on the word embeddings.
 
     The perturbation begins small and random and grows by ``step`` in the direction of the loss's gradient. FreeLB (Zhu et al., ICLR 2020)
     holds it inside a ball; FreeLB++ leaves the ball out, which is the default here (``radius`` none). Every step of the ascent also gives a
@@ -27,9 +28,9 @@ class FreeLb(Defense):
 
     paper = "Li et al., Searching for an Effective Defender: Benchmarking Defense against Adversarial Word Substitution, EMNLP 2021"
     deviations = (
-        PLACE,
         "The release clips the global gradient norm; here it is an option, off by default as for every defense.",
         "The number of steps is the release's default; the paper takes more.",
+        *LOOP_DEVIATIONS,
     )
 
     class Options(Defense.Options):
@@ -53,8 +54,7 @@ class FreeLb(Defense):
         noise = self.first(model, batch)
         for _ in range(self.options.steps):
             noise.requires_grad_()
-            embeddings = model.embed(batch.input_ids, batch.token_type_ids, batch.attention_mask)
-            loss = cross_entropy(perturbed(model, batch, embeddings, noise), batch.labels)
+            loss = cross_entropy(perturbed(model, batch, noise), batch.labels)
             uphill, *downhill = torch.autograd.grad(loss, [noise, *trained], allow_unused=True)
             total += loss.detach()
             for kept, gradient in zip(gathered, downhill, strict=True):
@@ -65,11 +65,9 @@ class FreeLb(Defense):
         return (total + carrier - carrier.detach()) / self.options.steps
 
     def first(self, model: TextClassifier, batch: Batch) -> Tensor:
-        """The random start, ``(batch, tokens, d)``."""
-        with torch.no_grad():
-            shape = model.embed(batch.input_ids, batch.token_type_ids, batch.attention_mask).shape
-        entries = batch.attention_mask.sum(1)[:, None, None] * shape[-1]
-        unit = torch.rand(shape, device=batch.input_ids.device) * 2 - 1
+        """The random start, ``(batch, tokens, word_size)``."""
+        entries = batch.attention_mask.sum(1)[:, None, None] * model.word_size
+        unit = torch.rand_like(silence(model, batch)) * 2 - 1
         return unit * batch.attention_mask[:, :, None] * self.options.start / entries.sqrt()
 
     def climb(self, noise: Tensor, gradient: Tensor) -> Tensor:

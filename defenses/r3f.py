@@ -1,4 +1,4 @@
-"""R3F: the prediction should not change under small random noise."""
+"""R3F: the prediction should not change under small random noise on the word embeddings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from robench import DEFENSES, Batch, Defense
-from robench.victims.smoothness import PLACE, perturbed, symmetric_divergence
+from robench.victims.defense import LOOP_DEVIATIONS
+from robench.victims.smoothness import perturbed, silence, symmetric_divergence
 
 if TYPE_CHECKING:
     from robench.victims.classifier import TextClassifier
@@ -24,8 +25,8 @@ class R3f(Defense):
 
     paper = "Aghajanyan et al., Better Fine-Tuning by Reducing Representational Collapse, ICLR 2021"
     deviations = (
-        PLACE,
         "The prediction without noise is a forward pass of its own, with its own dropout, so that the term goes with any loss; the release has one for both.",
+        *LOOP_DEVIATIONS,
     )
 
     class Options(Defense.Options):
@@ -39,9 +40,9 @@ class R3f(Defense):
 
     def penalty(self, model: TextClassifier, batch: Batch) -> Tensor:
         """The weighted divergence."""
-        embeddings = model.embed(batch.input_ids, batch.token_type_ids, batch.attention_mask)
-        unit = torch.randn_like(embeddings) if self.options.noise == "normal" else torch.rand_like(embeddings) * 2 - 1
-        plain, noisy = (perturbed(model, batch, embeddings, noise) for noise in (torch.zeros_like(unit), unit * self.options.scale))
+        none = silence(model, batch)
+        unit = torch.randn_like(none) if self.options.noise == "normal" else torch.rand_like(none) * 2 - 1
+        plain, noisy = (perturbed(model, batch, noise) for noise in (none, unit * self.options.scale))
         rough = symmetric_divergence(plain, noisy)
         self.figures["roughness"] = rough.detach()
         return self.options.weight * rough

@@ -80,11 +80,42 @@ class TextClassifier(nn.Module):
         with _standing_in(self.encoder.embeddings, embeddings):
             return _pooled(self.encoder(input_ids=ids, attention_mask=attention_mask))
 
+    @property
+    def word_size(self) -> int:
+        """Width of a word embedding; in some encoders (ELECTRA, ALBERT) not that of the layers."""
+        return int(self.encoder.get_input_embeddings().embedding_dim)
+
+    def features_under_noise(self, noise: Tensor, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """Features ``(batch, size)`` of rows whose word embeddings have ``noise`` ``(batch, tokens, word_size)`` on top; differentiable in it.
+
+        Positions, types and LayerNorm come after it, which is why this is not ``features_from_embeddings``.
+        """
+        with _shifted(self.encoder.get_input_embeddings(), noise):
+            return self.features(input_ids, attention_mask, token_type_ids)
+
 
 def _pooled(output: Any) -> Tensor:
     pooled = getattr(output, "pooler_output", None)
     feature: Tensor = pooled if pooled is not None else output.last_hidden_state[:, 0]
     return feature
+
+
+@contextmanager
+def _shifted(words: nn.Module, noise: Tensor) -> Iterator[None]:
+    """Let the layer ``words`` answer with ``noise`` on top, in this thread only.
+
+    A hook rather than ``inputs_embeds``: without ids RoBERTa would count padding as words and give other positions.
+    """
+    owner = get_ident()
+
+    def answer(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        return output + noise if get_ident() == owner else None
+
+    handle = words.register_forward_hook(answer)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @contextmanager

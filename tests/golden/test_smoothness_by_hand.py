@@ -13,17 +13,12 @@ from victim_cases import FAMILIES, batch, classifier
 
 from robench import DEFENSES
 from robench.victims.classifier import TextClassifier
-from robench.victims.smoothness import largest, length, perturbed, symmetric_divergence
+from robench.victims.smoothness import divergence, largest, length, perturbed, silence, symmetric_divergence
 
 
 def made(name: str, **options: object) -> Any:
     cls = DEFENSES.get(name)
     return cls(cls.Options.model_validate(options))
-
-
-def embedded(model: TextClassifier) -> Tensor:
-    texts = batch()
-    return model.embed(texts.input_ids, texts.token_type_ids, texts.attention_mask)
 
 
 def test_the_symmetric_divergence_by_hand() -> None:
@@ -42,18 +37,35 @@ def test_both_sides_of_it_have_gradients() -> None:
 def test_sizes_of_noise() -> None:
     noise = torch.tensor([[[3.0, 0.0], [0.0, -4.0]], [[0.0, 0.0], [0.0, 0.0]]])
     assert length(noise).flatten().tolist() == [5.0, pytest.approx(0, abs=1e-30)]
-    assert largest(noise).flatten().tolist() == [4.0, pytest.approx(0, abs=1e-30)]
+    assert largest(noise).flatten().tolist() == [3.0, 4.0, pytest.approx(0, abs=1e-30), pytest.approx(0, abs=1e-30)]
     assert (noise / length(noise)).isfinite().all()
+    assert (noise / largest(noise)).isfinite().all()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_noise_is_the_plain_prediction_and_padding_gets_none(family: str) -> None:
     model, texts = classifier(family).eval(), batch()
-    embeddings = model.embed(texts.input_ids, None, texts.attention_mask)
-    plain = model(texts.input_ids, texts.attention_mask)
-    torch.testing.assert_close(perturbed(model, texts, embeddings, torch.zeros_like(embeddings)), plain)
-    on_padding = torch.ones_like(embeddings) * (texts.attention_mask == 0)[:, :, None]
-    torch.testing.assert_close(perturbed(model, texts, embeddings, on_padding), plain)
+    plain, none = model(texts.input_ids, texts.attention_mask), silence(model, texts)
+    torch.testing.assert_close(perturbed(model, texts, none), plain)
+    on_padding = torch.ones_like(none) * (texts.attention_mask == 0)[:, :, None]
+    torch.testing.assert_close(perturbed(model, texts, on_padding), plain)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_noise_stands_on_the_word_embeddings(family: str) -> None:
+    """What turns one word's embedding into another's gives the text with the other word: position, type and LayerNorm come after it."""
+    model, texts = classifier(family).eval(), batch(types=family != "roberta")
+    words = model.encoder.get_input_embeddings().weight
+    other = texts.input_ids.clone()
+    other[:, 2] = 7
+    noise = (words[other] - words[texts.input_ids]).detach().requires_grad_()
+    assert noise.shape == silence(model, texts).shape
+    found = perturbed(model, texts, noise)
+    torch.testing.assert_close(found, model(other, texts.attention_mask, texts.token_type_ids), atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(found, model(texts.input_ids, texts.attention_mask, texts.token_type_ids))
+    (gradient,) = torch.autograd.grad(found.square().sum(), noise)
+    assert (gradient != 0).any(dim=-1).sum() == texts.attention_mask.sum()
+    assert not model.encoder.get_input_embeddings()._forward_hooks
 
 
 def test_label_smoothing_by_hand() -> None:
@@ -71,26 +83,47 @@ def test_r3f_is_the_weighted_divergence_under_its_noise() -> None:
         torch.manual_seed(3)
         penalty = made("r3f", weight=2, scale=0.5, noise=noise).penalty(model, texts)
         torch.manual_seed(3)
-        embeddings = embedded(model)
-        expected = symmetric_divergence(model(texts.input_ids, texts.attention_mask), perturbed(model, texts, embeddings, draw(embeddings) * 0.5))
+        drawn = draw(silence(model, texts)) * 0.5
+        expected = symmetric_divergence(model(texts.input_ids, texts.attention_mask), perturbed(model, texts, drawn))
         torch.testing.assert_close(penalty, 2 * expected)
         assert penalty > 0
 
 
-def test_smart_finds_worse_noise_than_chance_inside_its_radius() -> None:
+def test_smart_finds_worse_noise_than_chance_of_its_size() -> None:
     found, random = [], []
     for seed in range(5):
         model, texts = classifier(seed=seed), batch(seed=seed)
-        defense = made("smart", radius=0.1, start=0.01, step=0.1, steps=3)
-        embeddings = model.embed(texts.input_ids, None, texts.attention_mask).detach()
+        defense = made("smart", size=0.1, start=0.01, steps=3)
         plain = model(texts.input_ids, texts.attention_mask).detach()
-        noise = defense.worst(model, texts, embeddings, plain)
-        assert noise.abs().max() <= 0.1
+        noise = defense.worst(model, texts, plain)
+        torch.testing.assert_close(noise.abs().amax(-1), 0.1 * texts.attention_mask)
         assert not noise.requires_grad
-        found.append(symmetric_divergence(plain, perturbed(model, texts, embeddings, noise)).item())
-        random.append(symmetric_divergence(plain, perturbed(model, texts, embeddings, (torch.rand_like(noise) * 2 - 1) * 0.1)).item())
+        found.append(symmetric_divergence(plain, perturbed(model, texts, noise)).item())
+        random.append(symmetric_divergence(plain, perturbed(model, texts, (torch.rand_like(noise) * 2 - 1) * 0.1)).item())
     assert sum(found) > 2 * sum(random)
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_smart_looks_along_the_one_sided_divergence_and_forgets_where_it_stood() -> None:
+    model, texts = classifier(), batch()
+    plain = model(texts.input_ids, texts.attention_mask).detach()
+    torch.manual_seed(5)
+    found = made("smart", size=0.2, start=0.3).worst(model, texts, plain)
+    torch.manual_seed(5)
+    start = (torch.randn_like(silence(model, texts)) * 0.3).requires_grad_()
+    (gradient,) = torch.autograd.grad(divergence(plain, perturbed(model, texts, start)), start)
+    torch.testing.assert_close(found, 0.2 * torch.nan_to_num(gradient / gradient.abs().amax(-1, keepdim=True)))
+
+
+def test_smart_says_something_at_its_usual_size_in_fp32() -> None:
+    """Without dropout all that is left is the noise: more than what fp32 makes of the same prediction twice, and it has a gradient."""
+    model, texts = classifier(), batch()
+    plain = model(texts.input_ids, texts.attention_mask)
+    rounding = symmetric_divergence(plain, perturbed(model, texts, silence(model, texts))).abs()
+    penalty = made("smart").penalty(model, texts)
+    assert penalty > 100 * rounding
+    assert penalty > 1e-7
+    assert any(gradient is not None and gradient.abs().max() > 0 for gradient in gradients(penalty, model))
 
 
 # -- FreeLB++ --------------------------------------------------------------------------------------------------------------------------------
@@ -119,7 +152,7 @@ def test_value_and_gradient_are_the_means_along_the_ascent() -> None:
     noise, losses = defense.first(model, texts), []
     for _ in range(3):
         noise = noise.detach().requires_grad_()
-        losses.append(cross_entropy(perturbed(model, texts, embedded(model), noise), texts.labels))
+        losses.append(cross_entropy(perturbed(model, texts, noise), texts.labels))
         (uphill,) = torch.autograd.grad(losses[-1], noise, retain_graph=True)
         noise = noise + 0.2 * uphill / uphill.flatten(1).norm(dim=1)[:, None, None]
     mean = torch.stack(losses).mean()
