@@ -20,8 +20,8 @@ class ConvexHull(Attack):
 
     paper = "Dong et al., Towards Robustness Against Natural Language Word Substitutions (ASCC), ICLR 2021; as in Dong et al., RIFT, NeurIPS 2021"
     deviations = (
-        "The text of the heaviest words is asked about, and only it can fool: in the releases the mixture itself counts too, which no text can show.",
-        "The initial weights spread with the number of slots that the text needs; the release always counts 10.",
+        "The text of the heaviest words is asked about, and only it can fool, as in the releases.",
+        "The initial weights spread with the tokens and slots that the text needs; the release counts its padded 300 (IMDB) or 80 (SNLI) tokens and 10 slots.",
         "The release attacks once; further restarts are an option.",
         "A step of the ascent, forward and backward, is charged as one question.",
     )

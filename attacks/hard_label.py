@@ -17,16 +17,17 @@ BLOCK = 16
 
 @ATTACKS.register("hard-label")
 class HardLabel(Attack):
-    """Random substitutes at more and more positions until a text fools; then every word that is not needed for it becomes the original again.
+    """Random substitutes at more and more positions until a text fools; then words become the original again until none can.
 
-    Draw k replaces 1 + (k mod positions) words, which and by what is drawn uniformly. Of a text that fools, the substituted words are put back one by
-    one from the left, each for good if the text still fools without it.
+    The positions are shuffled once. As many draws as the text has words replace the first 1, 2, 3, ... of them, each by a random substitute; the
+    draws after that replace all. Of a text that fools, the substituted words are put back one by one from the left, each for good if the text
+    still fools without it, round after round until a round puts nothing back.
     """
 
     paper = "Maheshwary et al., Generating Natural Language Attacks in a Hard Label Black Box Setting, AAAI 2021, initialisation and search space reduction"
     deviations = (
         "The third step, a population that makes the text more like the original, is left out: it changes which text fools, never whether one does.",
-        "Words are put back from the left instead of in the order of the similarity that this regains.",
+        "Words are put back from the left as soon as that is found possible; the release first asks about each and then goes by the similarity regained.",
         "Substitutes come from the task's substitution set without a part-of-speech filter.",
         f"Random texts are asked about in blocks of {BLOCK}, so up to {BLOCK - 1} questions beyond the success are counted.",
     )
@@ -36,7 +37,12 @@ class HardLabel(Attack):
     class Options(Options):
         """How long it tries to begin."""
 
-        draws: int = Field(2_500, ge=1, description="Random texts at most, as in the release.", json_schema_extra={"unit": "texts"})
+        draws: int = Field(
+            2_500,
+            ge=0,
+            description="Random texts with every word replaced, after one for each word of the text; as in the release.",
+            json_schema_extra={"unit": "texts"},
+        )
 
     options: Options
 
@@ -48,23 +54,26 @@ class HardLabel(Attack):
         return None if found is None else _reduced(found, oracle, label)
 
     def _starts(self, space: SearchSpace, rng: np.random.Generator) -> Iterator[NDArray[np.int16]]:
-        sizes = space.sizes[space.positions]
-        for start in range(0, self.options.draws, BLOCK):
-            choices = np.zeros((min(BLOCK, self.options.draws - start), len(space.words)), dtype=np.int16)
+        order, total = rng.permutation(space.positions), len(space.words) + self.options.draws
+        for start in range(0, total, BLOCK):
+            choices = np.zeros((min(BLOCK, total - start), len(space.words)), dtype=np.int16)
             for number, choice in enumerate(choices, start):
-                which = rng.permutation(len(sizes))[: 1 + number % len(sizes)]
-                choice[space.positions[which]] = rng.integers(1, sizes[which])
+                which = order[: number + 1]
+                choice[which] = rng.integers(1, space.sizes[which])
             yield choices
 
 
 def _reduced(choice: Choice, oracle: Oracle, label: int) -> Choice:
     """``choice``, which fools, with as many original words as it can have; what is there when the budget is spent counts."""
     try:
-        for position in np.flatnonzero(choice):
-            back = choice.copy()
-            back[position] = 0
-            if oracle.probs(back[None]).argmax() != label:
-                choice = back
+        before = -1
+        while np.count_nonzero(choice) != before:
+            before = np.count_nonzero(choice)
+            for position in np.flatnonzero(choice):
+                back = choice.copy()
+                back[position] = 0
+                if oracle.probs(back[None]).argmax() != label:
+                    choice = back
     except BudgetSpent:
         pass
     return choice

@@ -31,6 +31,8 @@ class Ascc(Defense):
         "ASCC was published for CNNs and LSTMs on word vectors; as in RIFT's paper, what is mixed here are the outputs of the encoder's embedding layer.",
         "The inner search's learning rate is 1, as in RIFT's release for encoders; ASCC's is 10.",
         "Every batch is class-balanced, as in RIFT's release, so that RIFT differs from it by the contrastive term alone.",
+        "Batches hold texts of like length (sorted within windows of 32 batches); the releases' are drawn at random.",
+        "beta (10 on IMDB, 5 on SNLI) and the weight of the entropy (15 / 38,400 of its sum) are RIFT's; ASCC's release has 4, and 15 times the mean.",
         "Substitutes that share a token make one slot of the mixture, and there are as many slots as a batch needs instead of 10.",
         *LOOP_DEVIATIONS,
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from robench import DEFENSES, Batch, Defense
-from robench.victims.defense import LOOP_DEVIATIONS
+from robench.victims.defense import SUITE_DEVIATIONS
 from robench.victims.smoothness import length, perturbed, silence
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class FreeLb(Defense):
     deviations = (
         "The release clips the global gradient norm; here it is an option, off by default as for every defense.",
         "The number of steps is the release's default; the paper takes more.",
-        *LOOP_DEVIATIONS,
+        *SUITE_DEVIATIONS,
     )
 
     class Options(Defense.Options):

@@ -31,6 +31,8 @@ class Informative(Defense):
     deviations = (
         "The paper does not say which alpha it used without adversarial examples: RIFT's are taken.",
         "The contrastive softmax runs over teachers, as Lemma 1 says; the release's runs over students (option negatives=students).",
+        "Batches hold texts of like length (sorted within windows of 32 batches), so a text's negatives have about its length; Algorithm 1 and Lemma 1 draw "
+        "them independently.",
         *LOOP_DEVIATIONS,
     )
     task_defaults = {  # noqa: RUF012

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from robench import DEFENSES, Batch, Defense
-from robench.victims.defense import LOOP_DEVIATIONS
+from robench.victims.defense import SUITE_DEVIATIONS
 
 if TYPE_CHECKING:
     from robench.victims.classifier import TextClassifier
@@ -25,7 +25,7 @@ class LabelSmoothing(Defense):
     paper = "Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016, Section 7"
     deviations = (
         "The paper smooths the labels of an image classifier that is trained from scratch; here a text encoder is fine-tuned.",
-        *LOOP_DEVIATIONS,
+        *SUITE_DEVIATIONS,
     )
 
     class Options(Defense.Options):

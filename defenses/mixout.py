@@ -59,7 +59,9 @@ class Mixout(Defense):
         "Mixout is on: RIFT's release wraps only the outermost module, which has no parameters of its own, and so trains without it.",
         "Every parameter of the encoder is mixed, element by element, as the RIFT paper says; the authors' code mixes the weights of linear layers only, "
         "with one toss for each input unit (options layers=linear, noise=units).",
-        "Gradients are those of the mixture; the authors' code leaves out their factor 1 / (1 - p), which Adam hardly notices.",
+        "Gradients are those of the mixture; the authors' code leaves out their factor 1 / (1 - p): Adam hardly notices it, but clipping and "
+        "the share of a penalty do.",
+        "Beside ROSE, the passes whose divergence is measured differ by mixout's noise as well as by dropout.",
         "The encoder's dropout stays as it is, as in RIFT's release; the authors' code switches it off.",
         *LOOP_DEVIATIONS,
     )

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from robench import DEFENSES, Batch, Defense
-from robench.victims.defense import LOOP_DEVIATIONS
+from robench.victims.defense import SUITE_DEVIATIONS
 from robench.victims.smoothness import perturbed, silence, symmetric_divergence
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class R3f(Defense):
     paper = "Aghajanyan et al., Better Fine-Tuning by Reducing Representational Collapse, ICLR 2021"
     deviations = (
         "The prediction without noise is a forward pass of its own, with its own dropout, so that the term goes with any loss; the release has one for both.",
-        *LOOP_DEVIATIONS,
+        *SUITE_DEVIATIONS,
     )
 
     class Options(Defense.Options):

@@ -37,7 +37,9 @@ class Rift(Defense):
         "The contrastive softmax runs over teachers, as Eq. 10 says; the release's runs over students (option negatives=students).",
         "L_r-info keeps the constant -log N of Eq. 10, so that its negative is the bound; it changes no gradient.",
         "Every batch is exactly class-balanced; the release's last batch of an epoch is not, and its class slices are then mixed.",
-        "The teacher is a copy of the student; the release loads the encoder twice, which gives RoBERTa two different random poolers.",
+        "Batches hold texts of like length (sorted within windows of 32 batches), so a text's negatives have about its length; Algorithm 1 and Lemma 1 draw "
+        "them independently.",
+        "The teacher is a copy of the student; the release loads the encoder twice, which may give RoBERTa two different random poolers.",
         "Substitutes that share a token make one slot of the mixture, and there are as many slots as a batch needs instead of 10.",
         *LOOP_DEVIATIONS,
     )

@@ -24,8 +24,8 @@ class RoseEnsemble(Selective):
 
     paper = "Jiang et al., ROSE: Robust Selective Fine-tuning for Pre-trained Language Models, EMNLP 2022"
     deviations = (
-        "The loss is that of one forward pass; the release averages the cross-entropy of the two passes whose divergence it measures.",
-        "A tensor without momentum yet is kept by the second mask; in the release its saliency is not a number, which freezes all tensors for that step.",
+        "The loss is cross-entropy of one forward pass, or that of the defense it goes with; the release averages that of the two passes it measures.",
+        "A tensor whose momentum is zero is kept by the second mask; the release freezes it, or all tensors.",
         "The paper's tasks are those of GLUE: the default of upper is the median of its eight published settings (0.3 to 0.9).",
         *DEVIATIONS,
     )

@@ -24,7 +24,7 @@ class RoseFirst(Selective):
 
     paper = "Jiang et al., ROSE: Robust Selective Fine-tuning for Pre-trained Language Models, EMNLP 2022"
     deviations = (
-        "The loss is that of one forward pass; the release averages the cross-entropy of the two passes whose divergence it measures.",
+        "The loss is cross-entropy of one forward pass, or that of the defense it goes with; the release averages that of the two passes it measures.",
         "The paper's tasks are those of GLUE: the default of upper is the median of its eight published settings (0.5 to 0.8).",
         *DEVIATIONS,
     )

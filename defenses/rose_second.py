@@ -20,7 +20,7 @@ class RoseSecond(Selective):
 
     paper = "Jiang et al., ROSE: Robust Selective Fine-tuning for Pre-trained Language Models, EMNLP 2022"
     deviations = (
-        "A tensor without momentum yet is updated; in the release its saliency is not a number, which freezes all tensors for that step.",
+        "A tensor whose momentum is zero is updated; the release freezes it, or all tensors.",
         "The paper's tasks are those of GLUE: the default of upper is the median of its eight published settings (0.3 to 0.6).",
         *DEVIATIONS,
     )

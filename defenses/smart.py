@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from robench import DEFENSES, Batch, Defense
-from robench.victims.defense import LOOP_DEVIATIONS
+from robench.victims.defense import SUITE_DEVIATIONS
 from robench.victims.smoothness import divergence, largest, perturbed, silence, symmetric_divergence
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Smart(Defense):
     """Adds ``weight`` times the symmetric divergence between the prediction and one under bad noise to whatever the loss is.
 
-    The noise of each token is ``size`` times the direction in which the prediction departs fastest, seen from a random start. It goes with any loss: ``ascc+smart``.
+    The noise of each token is ``size`` times the direction in which the prediction departs fastest, seen from a random start. It goes with any
+    loss: ``ascc+smart``.
     """
 
     paper = "Jiang et al., SMART: Robust and Efficient Fine-tuning for Pre-trained Natural Language Models, ACL 2020"
@@ -29,9 +30,10 @@ class Smart(Defense):
         "Noise is the release's: each token's gradient, its largest entry scaled to size, whatever the start. The paper adds the step to the start and "
         "projects onto a ball of 1e-5, a hundredth of this size.",
         "Beyond one step, where the release ends, each further one looks from the noise that the last one found.",
+        "Both sides of the divergence have gradients; the release takes none through the side that each half measures from.",
         "The pass under noise trains the word embeddings too; the release detaches them there.",
         "The prediction without noise is a forward pass of its own, with its own dropout, so that the term goes with any loss; the release has one for both.",
-        *LOOP_DEVIATIONS,
+        *SUITE_DEVIATIONS,
     )
 
     class Options(Defense.Options):

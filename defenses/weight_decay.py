@@ -26,7 +26,10 @@ class WeightDecay(Defense):
     """
 
     paper = "Chelba and Acero, Adaptation of Maximum Entropy Capitalizer: Little Data Can Help a Lot, 2006; as in Dong et al., NeurIPS 2021, Section 3.2"
-    deviations = LOOP_DEVIATIONS
+    deviations = (
+        "The distance is not squared, as in the RIFT paper; Chelba and Acero's Gaussian prior is a squared one.",
+        *LOOP_DEVIATIONS,
+    )
     task_defaults = {  # noqa: RUF012
         "imdb": {"strength": 0.01},
         "snli": {"strength": 0.005},

@@ -28,7 +28,7 @@ def bucketed_batches(lengths: Sequence[int], batch_size: int, rng: np.random.Gen
 
 
 def balanced_batches(labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Batches with the same number of examples of every class, class after class (RIFT paper, Algorithm 1).
+    """Batches with the same number of examples of every class, class after class (RIFT paper, Algorithm 1), and of like length (not in the paper).
 
     Each holds ``batch_size // classes`` examples a class (at least one, at most as many as the smallest class has). The epoch ends with the
     smallest class; what is left of the others waits for the next shuffle. Every batch is exactly balanced: the release's last one is not.

@@ -3,10 +3,11 @@
 Every position of a text may hold any convex combination of the embedding-layer outputs of its word and its substitutes. The worst one is
 sought by Adam on the logits of the mixture weights, the model in eval mode.
 
-Departures from the release, none of which changes the mathematics: a masked slot has a weight of exactly 0 (the release: softmax of -500);
-positions without substitutes are left out (their entropy is 0); only gradients of the mixture weights are asked for (the release fills the
-parameters' as well and erases them); slots are as many as the batch needs (release: 10, and so the initial spread sqrt(2 / (tokens x slots))
-follows the batch); substitutes are embedded in packed rows, each (position, substitute) pair once, instead of as whole sequences.
+Departures from the release. The hull is the same, where the ascent begins is not: substitutes that share a token (those that become [UNK]) make
+one slot, and the initial spread sqrt(2 / (tokens x slots)) follows the batch (release: padded texts, 10 slots). A masked slot has a weight of
+exactly 0 (the release: softmax of -500); positions without substitutes are left out (their entropy is 0); only gradients of the mixture
+weights are asked for (the release fills the parameters' as well and erases them); substitutes are embedded in packed rows, each (position,
+substitute) pair once, instead of as whole sequences.
 """
 
 from __future__ import annotations

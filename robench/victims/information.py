@@ -63,6 +63,9 @@ class Projections(nn.Module):
 def contrast(students: Tensor, teachers: Tensor, temperature: float, negatives: Negatives = "teachers") -> Tensor:
     """Eq. 10 for one class: minus a lower bound of I(S; T | Y = y), in nats; never below -log N.
 
+    That holds for pairs drawn independently within the class. Where batches hold texts of like length, pairs are rather drawn given the length:
+    what is bounded is then about I(S; T | Y = y, length), and features win nothing by telling lengths apart.
+
     Args:
         students: unit vectors ``(n, d)``.
         teachers: unit vectors ``(N, d)``, N >= n; row i of the first n belongs to student i, the rest are further negatives.

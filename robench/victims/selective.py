@@ -17,7 +17,7 @@ from torch.nn.functional import kl_div, log_softmax
 
 from robench.errors import UsageError
 from robench.options import TrainingOptions
-from robench.victims.defense import LOOP_DEVIATIONS, Defense
+from robench.victims.defense import Defense
 from robench.victims.setup import ADAM_EPSILON
 
 if TYPE_CHECKING:
@@ -31,8 +31,12 @@ Rule = Literal["released", "change"]
 DEVIATIONS = (
     "Weight decay is that of every defense here (none on the encoder); the release has 0.01 on all but biases and LayerNorms.",
     "The update is torch's AdamW: epsilon is added after the bias correction, and the decay comes before the update.",
+    "Beside another defense its clipping and its beta2 come along: the control for what the selection does is the same stack with upper at 1.",
     "The release writes all gradients to disk every five steps, a leftover that is left out.",
-    *LOOP_DEVIATIONS,
+    "The learning rate rises over the first steps (warmup_fraction) and tensors are selected from the first step on; the release has no warm-up, and would "
+    "select nothing during one.",
+    "Batch size, epochs and learning rate are those of every defense here; the release has 32, 10 and one of 1e-5 to 1e-4 for each task.",
+    "The epoch is chosen on a dev split, by accuracy under the convex-hull attack where there are substitutes; the release keeps the last one.",
 )
 """Of every defense that selects tensors, from ROSE's release."""
 
@@ -95,14 +99,17 @@ def momentum_saliency(gradients: Sequence[Tensor | None], momenta: Sequence[Tens
 
 @contextmanager
 def _dropout(module: nn.Module, probability: float) -> Iterator[None]:
-    layers = [(layer, layer.p) for layer in module.modules() if isinstance(layer, nn.Dropout)]
-    for layer, _ in layers:
-        layer.p = probability
+    """Dropout of all layers, and of attention where it is a plain number (transformers' fused attention reads ``dropout_prob``)."""
+    places = [(layer, "p") for layer in module.modules() if isinstance(layer, nn.Dropout)]
+    places += [(layer, "dropout_prob") for layer in module.modules() if isinstance(getattr(layer, "dropout_prob", None), (int, float))]
+    usual = [getattr(layer, name) for layer, name in places]
+    for layer, name in places:
+        setattr(layer, name, probability)
     try:
         yield
     finally:
-        for layer, usual in layers:
-            layer.p = usual
+        for (layer, name), value in zip(places, usual, strict=True):
+            setattr(layer, name, value)
 
 
 class SelectiveAdamW(torch.optim.AdamW):

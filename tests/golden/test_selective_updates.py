@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from victim_cases import FAMILIES, batch, classifier
 
-from robench.victims.selective import SelectiveAdamW, divergence_saliency, momentum_saliency, quantile_mask, selectable
+from robench.victims.selective import SelectiveAdamW, _dropout, divergence_saliency, momentum_saliency, quantile_mask, selectable
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,26 @@ def test_a_tensor_without_saliency_is_kept_and_does_not_count() -> None:
     nan = torch.nan
     assert quantile_mask(torch.tensor([1.0, nan, 2.0, 9.0]), 0.0, 0.5).tolist() == [1, 1, 1, 0]
     assert quantile_mask(torch.tensor([nan, nan]), 0.0, 0.5).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "albert"])
+def test_dropout_reaches_fused_attention(family: str) -> None:
+    """With every dropout layer switched off again, attention alone makes two passes differ; afterwards all is as it was."""
+    model, texts = classifier(family), batch()
+    assert model.encoder.config._attn_implementation == "sdpa"
+
+    def passes() -> list[Tensor]:
+        return [model(texts.input_ids, texts.attention_mask) for _ in range(2)]
+
+    assert torch.equal(*passes())
+    with _dropout(model.encoder, 0.5):
+        assert {layer.p for layer in model.encoder.modules() if isinstance(layer, nn.Dropout)} == {0.5}
+        with torch.no_grad():
+            for layer in model.encoder.modules():
+                if isinstance(layer, nn.Dropout):
+                    layer.p = 0.0
+            assert not torch.allclose(*passes())
+    assert torch.equal(*passes())
 
 
 def test_momentum_saliency_by_hand() -> None:
@@ -63,10 +83,9 @@ def test_divergence_saliency_is_the_norm_of_the_gradient() -> None:
     tensors = list(selectable(model).values())
     torch.manual_seed(5)
     found = divergence_saliency(model, texts, tensors, 0.3)
-    for layer in model.encoder.modules():
-        if isinstance(layer, nn.Dropout):
-            assert layer.p == 0.0
-            layer.p = 0.3
+    assert {layer.p for layer in model.encoder.modules() if isinstance(layer, nn.Dropout)} == {0.0}
+    model = classifier(dropout=0.3)  # the same weights
+    tensors = list(selectable(model).values())
     torch.manual_seed(5)
     first, second = (model(texts.input_ids, texts.attention_mask).softmax(-1) for _ in range(2))
     apart = ((first - second) * (first.log() - second.log())).sum() / 4  # KL(p || q) + KL(q || p), over four

@@ -78,20 +78,21 @@ def test_random_draws_every_text_of_the_space_equally_often() -> None:
     assert counts.max() < 610
 
 
-@pytest.mark.parametrize(("name", "draws"), [("random", 1), ("random", 100), ("hard-label", 1), ("hard-label", 37)])
-def test_no_more_is_drawn_than_allowed(name: str, draws: int) -> None:
+@pytest.mark.parametrize(("name", "draws", "questions"), [("random", 1, 1), ("random", 100, 100), ("hard-label", 0, 30), ("hard-label", 37, 67)])
+def test_no_more_is_drawn_than_allowed(name: str, draws: int, questions: int) -> None:
     job = make_job(" ".join(f"w{i}" for i in range(30)), {f"w{i}": [f"w{i}a", f"w{i}b"] for i in range(30)})
     victim = FakeVictim({}, words=[option for options in job.space.options for option in options], bias=(1, 0))
     (trial,) = Subject.of(name, options={"draws": draws}).trials(victim, [job]).values()
-    assert trial.asked == draws
+    assert trial.asked == questions
 
 
 def test_hard_label_changes_more_and_more_words() -> None:
     attack: Any = Subject.of("hard-label", options={"draws": 20}).make()
     drawn = np.concatenate(list(attack._starts(JOB.space, np.random.default_rng(0))))
-    assert len(drawn) == 20
-    assert (drawn > 0).sum(axis=1).tolist() == [1 + number % 3 for number in range(20)]
+    assert (drawn > 0).sum(axis=1).tolist() == [1, 2, 3, 3] + [3] * 20  # four words, of which three have substitutes; then the draws
     assert all(JOB.space.contains(choice) for choice in drawn)
+    assert all(((drawn[row] > 0) <= (drawn[row + 1] > 0)).all() for row in range(23))  # one order of the positions
+    assert len(np.unique(drawn[3:], axis=0)) == 4  # a: two, b: one, c: two
 
 
 class Labels:
@@ -112,8 +113,8 @@ class Labels:
 SIX = SearchSpace(tuple("abcdef"), tuple((word, f"{word}1", f"{word}2") for word in "abcdef"), 6)
 
 
-def hard_label(oracle: Labels) -> Choice | None:
-    return ATTACKS.get("hard-label")().search(SIX, oracle, 0, np.random.default_rng(0))  # type: ignore[arg-type]
+def hard_label(oracle: Labels, space: SearchSpace = SIX) -> Choice | None:
+    return ATTACKS.get("hard-label")().search(space, oracle, 0, np.random.default_rng(0))  # type: ignore[arg-type]
 
 
 def test_hard_label_puts_back_every_word_that_is_not_needed() -> None:
@@ -121,7 +122,24 @@ def test_hard_label_puts_back_every_word_that_is_not_needed() -> None:
     found = hard_label(oracle)
     assert found is not None
     assert np.flatnonzero(found).tolist() == [1, 4]
-    assert 10**6 - oracle.left <= 16 + 6  # found in the first block; then one question for every changed word
+    assert 10**6 - oracle.left <= 16 + 6 + 2  # found in the first block; one question for every changed word; once more for those that stayed
+
+
+def test_hard_label_puts_words_back_until_none_can_be() -> None:
+    """Going from the left, "a" can only go after "b" has: it falls in the second round. A third one changes nothing."""
+
+    class Late(Labels):
+        def probs(self, choices: np.ndarray) -> np.ndarray:
+            self.left -= len(choices)
+            a, b, c = (choices > 0).T
+            wrong = (a | ~b) & c if len(choices) == 1 else a & b & c
+            return np.asarray(np.eye(2)[wrong.astype(int)])
+
+    oracle = Late()
+    found = hard_label(oracle, SearchSpace(SIX.words[:3], SIX.options[:3], 3))
+    assert found is not None
+    assert (found > 0).tolist() == [False, False, True]
+    assert 10**6 - oracle.left == 16 + 3 + 2 + 1
 
 
 def test_hard_label_keeps_its_success_when_the_budget_ends_on_the_way_back() -> None:
