@@ -68,7 +68,7 @@ def _reduced(choice: Choice, oracle: Oracle, label: int) -> Choice:
     try:
         before = -1
         while np.count_nonzero(choice) != before:
-            before = np.count_nonzero(choice)
+            before = int(np.count_nonzero(choice))
             for position in np.flatnonzero(choice):
                 back = choice.copy()
                 back[position] = 0

@@ -37,6 +37,7 @@ class Ascc(Defense):
         *LOOP_DEVIATIONS,
     )
     substitutes = True
+    parallel = True
     task_defaults = {  # noqa: RUF012
         "imdb": {"beta": 10.0},
         "snli": {"beta": 5.0},

@@ -35,6 +35,7 @@ class Informative(Defense):
         "them independently.",
         *LOOP_DEVIATIONS,
     )
+    parallel = True
     task_defaults = {  # noqa: RUF012
         "imdb": {"alpha": 0.1},
         "snli": {"alpha": 0.7},

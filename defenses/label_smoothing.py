@@ -27,6 +27,7 @@ class LabelSmoothing(Defense):
         "The paper smooths the labels of an image classifier that is trained from scratch; here a text encoder is fine-tuned.",
         *SUITE_DEVIATIONS,
     )
+    parallel = True
 
     class Options(Defense.Options):
         """Those of every defense, and how soft the labels are."""

@@ -44,6 +44,7 @@ class Rift(Defense):
         *LOOP_DEVIATIONS,
     )
     substitutes = True
+    parallel = True
     task_defaults = {  # noqa: RUF012
         "imdb": {"alpha": 0.1, "beta": 10.0},
         "snli": {"alpha": 0.7, "beta": 5.0},

@@ -15,3 +15,4 @@ class Standard(Defense):
 
     paper = "Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding, NAACL 2019"
     deviations = LOOP_DEVIATIONS
+    parallel = True

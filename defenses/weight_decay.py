@@ -30,6 +30,7 @@ class WeightDecay(Defense):
         "The distance is not squared, as in the RIFT paper; Chelba and Acero's Gaussian prior is a squared one.",
         *LOOP_DEVIATIONS,
     )
+    parallel = True
     task_defaults = {  # noqa: RUF012
         "imdb": {"strength": 0.01},
         "snli": {"strength": 0.005},

@@ -24,9 +24,9 @@ def main(ctx: click.Context) -> None:
 
 
 def _add_commands() -> None:
-    from robench.commands import doctor, evaluate, leaderboard, listing, new, show, train
+    from robench.commands import doctor, evaluate, leaderboard, listing, new, plot, show, sweep, train
 
-    for module in (listing, show, train, evaluate, leaderboard, doctor, new):
+    for module in (listing, show, train, evaluate, sweep, leaderboard, plot, doctor, new):
         main.add_command(module.command)
 
 

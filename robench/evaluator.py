@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from robench.attempts import Attempts
 from robench.cells import CellRun, Trained
+from robench.errors import UsageError
 from robench.hub import no_pointless_retries
 from robench.inputs import ChosenVictim, Inputs, TaskInputs, balanced_prefix, gather
 from robench.planning import Cell, EvaluationRequest, build_request, plan
@@ -38,6 +39,7 @@ def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
         Incomplete: some victims could not be trained or failed a check, or some attacks on them broke; it holds the records of the others.
         RobenchError: the disk is full, a surface cannot be built, or a run of one single cell failed.
     """
+    _in_one_process()
     read_records(request.out / "records")  # a damaged one is better known now than when the table is made
     inputs = gather(request, report)
     attempts, single = Attempts(report), _victims(inputs) == 1
@@ -81,6 +83,15 @@ def _victims(inputs: Inputs) -> int:
 
 def _named(chosen: ChosenVictim, task: TaskInputs) -> str:
     return f"{chosen.label} on {task.name}, seed {chosen.fit.seed}"
+
+
+def _in_one_process() -> None:
+    from robench.victims.runtime import processes
+
+    if processes() > 1:
+        raise UsageError(
+            "A launcher shares trainings out, not attacks: run 'robench train' with it, then 'robench evaluate' without it, which has --workers of its own."
+        )
 
 
 def _surface(request: EvaluationRequest, inputs: Inputs, task: TaskInputs, report: Reporter) -> Surface:

@@ -16,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
 
 _EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 class _Workers(click.IntRange):
@@ -66,7 +66,7 @@ training_options = apply(
             metavar="KIND.NAME=VALUE",
             help="An option of a plugin: defense.alpha=0.3, attack.population=20, or rift.alpha=0.3 for one of several or of a joint one. Repeatable.",
         ),
-        click.option("--data", type=_EXISTING_FOLDER, envvar="ROBENCH_DATA", show_envvar=True, help="Folder with the data sets or their archives."),
+        click.option("--data", type=EXISTING_FOLDER, envvar="ROBENCH_DATA", show_envvar=True, help="Folder with the data sets or their archives."),
         click.option("--hub/--no-hub", default=True, show_default=True, help="Whether data that the folder lacks may come from the Hugging Face hub."),
         click.option("--train-pool", metavar="NAME", help="Train on another pool of the task, such as snli's 'small'; see 'robench show task snli'."),
         click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),

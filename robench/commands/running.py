@@ -44,9 +44,14 @@ def make_request(values: dict[str, Any]) -> EvaluationRequest:
 
 def prepare(session: Session, request: EvaluationRequest) -> None:
     """Before the first heavy import: keep libraries from talking between the bars, and know what to say on Ctrl-C."""
-    for name, value in QUIET_LIBRARIES.items():
-        os.environ.setdefault(name, value)  # whoever set them keeps their values
+    quieten()
     session.kept = f"What was finished under {request.out} is kept; run the same command again to go on from there."
+
+
+def quieten() -> None:
+    """Keep libraries that are imported from now on from talking; whoever told them otherwise is left alone."""
+    for name, value in QUIET_LIBRARIES.items():
+        os.environ.setdefault(name, value)
 
 
 @contextmanager
@@ -54,8 +59,9 @@ def reporter(session: Session) -> Iterator[Reporter]:
     """Bars on a terminal, lines in a log, nothing with ``--quiet``."""
     from robench.commands.progress import LogReporter, TerminalReporter
     from robench.reporting import Silent
+    from robench.victims.runtime import is_main_process
 
-    if session.quiet:
+    if session.quiet or not is_main_process():
         yield Silent()
     elif stderr().is_terminal:
         with TerminalReporter() as bars:

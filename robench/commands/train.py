@@ -35,6 +35,7 @@ def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
 def run(request: EvaluationRequest, session: Session) -> None:
     """Train and print where the victims lie, also where some failed."""
     from robench.evaluator import train_only
+    from robench.victims.runtime import is_main_process
 
     failure = None
     try:
@@ -42,7 +43,7 @@ def run(request: EvaluationRequest, session: Session) -> None:
             folders = train_only(request, listener)
     except Incomplete as error:
         folders, failure = list(error.done), error
-    for folder in folders:
+    for folder in folders if is_main_process() else ():
         click.echo(str(folder))
     if failure is not None:
         raise failure

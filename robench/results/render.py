@@ -71,13 +71,13 @@ def _table(rows: Sequence[Row], attacks: Sequence[str], style: str, narrow: bool
     headings = ["defense", "seeds", "n", "clean accuracy", *attacks, "worst case"]
     body = [
         [row.defense, str(len(row.seeds)) if row.seeds else ABSENT, ABSENT if row.examples is None else str(row.examples)]
-        + [_score(score) for score in (row.clean, *(row.under[attack] for attack in attacks), row.worst)]
+        + [score_text(score) for score in (row.clean, *(row.under[attack] for attack in attacks), row.worst)]
         for row in rows
     ]
     if narrow:
         headings = [heading.replace(" ", "\n") for heading in headings]
         body = [[fill(row[0], NARROW, break_long_words=False), *(cell.replace(" [", "\n[") for cell in row[1:])] for row in body]
-    return _tabulate(body, headings, style, names=1)
+    return tabulated(body, headings, style, names=1)
 
 
 def _cells_table(records: Iterable[Record]) -> list[str]:
@@ -96,13 +96,13 @@ def _cells_table(records: Iterable[Record]) -> list[str]:
     ]
     ordered = sorted(records, key=lambda record: (record.defense.label, record.attack.label, record.search.seed))
     body = [[record.defense.label, record.attack.label, str(record.search.seed), *_counts(record)] for record in ordered]
-    return _tabulate(body, headings, "pipe", names=2)
+    return tabulated(body, headings, "pipe", names=2)
 
 
 def _paired_table(found: Sequence[Versus]) -> list[str]:
     headings = ["best row", "other row", "seed", "robust under the best only", "under the other only", "p-value"]
     body = [[each.best, each.other, str(each.seed), str(each.result.only_first), str(each.result.only_second), _p_value(each.result.p_value)] for each in found]
-    return _tabulate(body, headings, "pipe", names=2)
+    return tabulated(body, headings, "pipe", names=2)
 
 
 def _p_value(p: float) -> str:
@@ -114,7 +114,7 @@ def _truth_table(found: Sequence[Excess]) -> list[str]:
     body = [
         [excess.defense, excess.attack, str(excess.seed), percent(excess.under), _range(excess.proved, excess.unfooled), _above(excess)] for excess in found
     ]
-    return _tabulate(body, headings, "pipe", names=2)
+    return tabulated(body, headings, "pipe", names=2)
 
 
 def _above(excess: Excess) -> str:
@@ -138,7 +138,7 @@ def _counts(record: Record) -> list[str]:
     ]
 
 
-def _tabulate(body: Sequence[Sequence[str]], headings: Sequence[str], style: str, names: int) -> list[str]:
+def tabulated(body: Sequence[Sequence[str]], headings: Sequence[str], style: str, names: int) -> list[str]:
     """Lines of a table whose first ``names`` columns are names and whose others are numbers."""
     clean = [[cell.replace("|", "\\|") if style == "pipe" else cell for cell in row] for row in (headings, *body)]
     alignment = ["left"] * names + ["right"] * (len(headings) - names)
@@ -152,7 +152,7 @@ def percent(rate: float) -> str:
     return f"{100 * rate:.1f}"
 
 
-def _score(score: Score | Gap) -> str:
+def score_text(score: Score | Gap) -> str:
     """A score as text. A gap stays a gap: absent, failed and zero look different."""
     if isinstance(score, Gap):
         word = "error" if score.kind == "error" else ABSENT

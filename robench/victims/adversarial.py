@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from robench.options import TrainingOptions
-from robench.victims.convex_hull import lay_out, maximise, mix
+from robench.victims.convex_hull import embed_and_mix, lay_out, maximise
 
 if TYPE_CHECKING:
     from robench.victims.classifier import TextClassifier
@@ -54,8 +54,8 @@ def feature_pair(model: TextClassifier, batch: Batch, options: AdversarialOption
     """
     layout = lay_out(batch)
     weights = maximise(model, batch, steps=options.hull_steps, learning_rate=options.hull_learning_rate, layout=layout)
-    adversarial = model.features_from_embeddings(mix(model, batch, weights, layout), batch.attention_mask)
-    return model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids), adversarial
+    clean, adversarial = embed_and_mix(model, batch, weights, layout)
+    return model.features_from_embeddings(clean, batch.attention_mask), model.features_from_embeddings(adversarial, batch.attention_mask)
 
 
 def invariance(clean: Tensor, adversarial: Tensor) -> Tensor:

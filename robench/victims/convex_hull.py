@@ -74,7 +74,11 @@ class Layout:
     def vectors(self, model: TextClassifier) -> tuple[Tensor, Tensor]:
         """Embed: the texts' own outputs ``(batch x tokens, d)`` and those of all slots ``(n, slots, d)``."""
         flat = model.embed(self.ids, self.types, self.mask).flatten(0, 1)
-        return flat, flat[self.slots.flatten()].view(*self.slots.shape, flat.shape[-1])
+        return flat, self.gathered(flat)
+
+    def gathered(self, flat: Tensor) -> Tensor:
+        """Those of all slots ``(n, slots, d)`` out of all rows' ``(rows x tokens, d)``."""
+        return flat[self.slots.flatten()].view(*self.slots.shape, flat.shape[-1])
 
 
 def lay_out(batch: Batch) -> Layout:
@@ -134,29 +138,36 @@ def maximise(
     layout = layout or lay_out(batch)
     weights = torch.zeros(batch.substitute_mask.shape, device=batch.input_ids.device)  # type: ignore[union-attr]  # lay_out has checked it
     weights[:, :, 0] = 1.0
+    started = _start(batch, layout, generator)
     if len(layout.positions):
         with _searching(model):
-            weights.flatten(0, 1)[layout.positions] = _ascend(model, batch, layout, steps, learning_rate, labels, entropy_weight, generator)
+            weights.flatten(0, 1)[layout.positions] = _ascend(model, batch, layout, started, steps, learning_rate, labels, entropy_weight)
     return weights
+
+
+def _start(batch: Batch, layout: Layout, generator: torch.Generator | None) -> Tensor:
+    """Initial logits ``(n, slots)``: kaiming_normal_ of (B, L, S, 1). Processes that share a batch draw for the whole of it, so that it begins as in one."""
+    shape = (batch.whole or batch).substitute_mask.shape  # type: ignore[union-attr]  # lay_out has checked it
+    drawn = torch.randn(shape, generator=generator, device=batch.input_ids.device)
+    mine = drawn if batch.rows is None else drawn[batch.rows]
+    return mine.flatten(0, 1)[layout.positions] * sqrt(2 / (shape[1] * shape[2]))
 
 
 def _ascend(
     model: TextClassifier,
     batch: Batch,
     layout: Layout,
+    hat: Tensor,
     steps: int,
     learning_rate: float,
     labels: bool,
     entropy_weight: float,
-    generator: torch.Generator | None,
 ) -> Tensor:
     with torch.no_grad():
         flat, vectors = layout.vectors(model)
         own = flat[: batch.input_ids.numel()]
         shape = (*batch.input_ids.shape, -1)
         objective = error_on(batch.labels) if labels else divergence_from(model.classify(model.features_from_embeddings(own.view(shape), batch.attention_mask)))
-    tokens, slots = batch.input_ids.shape[1], layout.allowed.shape[1]
-    hat = torch.randn(layout.allowed.shape, generator=generator, device=own.device) * sqrt(2 / (tokens * slots))  # kaiming_normal_ of (B, L, S, 1)
     hat.requires_grad_()
     optimiser = torch.optim.Adam([hat], lr=learning_rate, weight_decay=WEIGHT_DECAY)
     with torch.enable_grad():
@@ -211,7 +222,23 @@ def mix(model: TextClassifier, batch: Batch, weights: Tensor, layout: Layout | N
     variant has its own dropout, as in the release.
     """
     layout = layout or lay_out(batch)
-    flat, vectors = layout.vectors(model)
+    return _mixed(batch, weights, layout, *layout.vectors(model))
+
+
+def embed_and_mix(model: TextClassifier, batch: Batch, weights: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+    """Embedding-layer outputs ``(batch, tokens, d)`` of the texts as they are, and what ``mix`` gives, each with dropout of its own.
+
+    The layer is called once: the gradient of its table, as large as the vocabulary, is made once instead of made twice and added.
+    """
+    rows = len(batch.input_ids)
+    ids, mask = (torch.cat([part[:rows], part]) for part in (layout.ids, layout.mask))
+    types = None if layout.types is None else torch.cat([layout.types[:rows], layout.types])
+    clean, rest = model.embed(ids, types, mask).tensor_split([rows])
+    flat = rest.flatten(0, 1)
+    return clean, _mixed(batch, weights, layout, flat, layout.gathered(flat))
+
+
+def _mixed(batch: Batch, weights: Tensor, layout: Layout, flat: Tensor, vectors: Tensor) -> Tensor:
     own = flat[: batch.input_ids.numel()]
     return _blend(own, vectors, weights.flatten(0, 1)[layout.positions], layout.positions).view(*batch.input_ids.shape, -1)
 

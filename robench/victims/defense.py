@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from robench.options import TrainingOptions
@@ -39,6 +39,7 @@ class Batch:
         labels: ``(batch,)`` class indices.
         substitute_ids: ``(batch, tokens, slots)`` token ids that may stand at each position; slot 0 is the token itself, unused slots repeat it.
         substitute_mask: ``(batch, tokens, slots)`` True where a slot may be mixed in; slot 0 always is. Both are None unless the defense asks.
+        whole, rows: where several processes share a step: the batch of all of them, and which of its rows ``(batch,)`` these are. None otherwise.
     """
 
     input_ids: Tensor
@@ -47,6 +48,18 @@ class Batch:
     labels: Tensor
     substitute_ids: Tensor | None = None
     substitute_mask: Tensor | None = None
+    whole: Batch | None = None
+    rows: Tensor | None = None
+
+    def share(self, rank: int, processes: int) -> Batch:
+        """What process ``rank`` of ``processes`` works on: every ``processes``-th row, padded as the whole is; the first row where none is left."""
+        import torch
+
+        rows = torch.arange(len(self.labels), device=self.labels.device)[rank::processes]
+        rows = rows if len(rows) else rows.new_zeros(1)
+        parts: dict[str, Any] = {part.name: getattr(self, part.name) for part in fields(self)}
+        mine = {name: None if part is None else part[rows] for name, part in parts.items()}
+        return replace(self, **mine | {"whole": self, "rows": rows})
 
 
 class Defense(ABC):
@@ -64,6 +77,8 @@ class Defense(ABC):
         paper: citation of what it implements.
         deviations: where it departs from the paper or the released code, one sentence each.
         substitutes: whether its batches carry the substitution sets.
+        parallel: whether several processes may share its batches: its loss is a mean over the examples of a batch (what an example needs of the others
+            it takes from ``batch.whole``), and ``before_loss`` looks at none of them. The loop refuses several processes otherwise.
         task_defaults: the paper's settings per task, ``{"imdb": {"beta": 10.0}}``; they stand over the class's
             defaults and the task's own ``training``, and under the user's options.
     """
@@ -71,6 +86,7 @@ class Defense(ABC):
     paper: ClassVar[str] = ""
     deviations: ClassVar[tuple[str, ...]] = ()
     substitutes: ClassVar[bool] = False
+    parallel: ClassVar[bool] = False
     task_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     class Options(TrainingOptions):

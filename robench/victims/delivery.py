@@ -103,5 +103,6 @@ def _card(request: FitRequest, parts: Parts, state: TrainingState, software: dic
         "dev_accuracy": chosen["dev_accuracy"],
         "dev_hull_accuracy": chosen["dev_hull_accuracy"],
         "device": describe_device(str(parts.device)),
+        "processes": parts.accelerator.num_processes,
         "versions": software,
     }

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
+from robench.errors import UsageError
 from robench.options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Projections(nn.Module):
         return normalize(self.by_class[label](features).float(), dim=-1)
 
 
-def contrast(students: Tensor, teachers: Tensor, temperature: float, negatives: Negatives = "teachers") -> Tensor:
+def contrast(students: Tensor, teachers: Tensor, temperature: float, negatives: Negatives = "teachers", own: Tensor | None = None) -> Tensor:
     """Eq. 10 for one class: minus a lower bound of I(S; T | Y = y), in nats; never below -log N.
 
     That holds for pairs drawn independently within the class. Where batches hold texts of like length, pairs are rather drawn given the length:
@@ -68,18 +69,22 @@ def contrast(students: Tensor, teachers: Tensor, temperature: float, negatives: 
 
     Args:
         students: unit vectors ``(n, d)``.
-        teachers: unit vectors ``(N, d)``, N >= n; row i of the first n belongs to student i, the rest are further negatives.
+        teachers: unit vectors ``(N, d)``, N >= n, of which one belongs to each student; the rest are further negatives.
         temperature: tau.
         negatives: what the softmax runs over: the teachers t_j for each student s_i, as Eq. 10 says, or the students for each teacher, as
             the release does (N = n).
+        own: ``(n,)`` which teacher belongs to each student; the first n unless given.
 
     Returns:
-        ``mean_i -log softmax_j(<s_i, t_j> / tau)_i - log N``.
+        ``mean_i -log softmax_j(<s_i, t_j> / tau)_own(i) - log N``; 0 without students.
     """
     scores = students @ teachers.T / temperature
     if negatives == "students":
         scores = scores.T
-    own = torch.arange(len(scores), device=scores.device)
+    if own is None:
+        own = torch.arange(len(scores), device=scores.device)
+    if not len(own):
+        return scores.sum()  # with a gradient, of 0: whoever waits for one gets it
     return cross_entropy(scores, own) - torch.log(torch.tensor(float(scores.shape[1]), device=scores.device))
 
 
@@ -109,14 +114,27 @@ class Information:
         self._memory.clear()
 
     def __call__(self, features: Tensor, batch: Batch) -> Tensor:
-        """The contrast of the student's ``features`` ``(batch, size)`` with the teacher's, mean over the classes of the batch."""
+        """The contrast of the student's ``features`` ``(batch, size)`` with the teacher's, mean over the classes of the batch.
+
+        A process that has a share of a batch contrasts its students with the teacher's features of the whole, which it computes itself: one forward
+        beside the thirty of a step, and nothing to be sent. The mean of the processes' terms, by their rows, is the term of the whole batch.
+
+        Raises:
+            UsageError: ``negatives=students`` on a share, whose students are not all here.
+        """
+        whole = batch.whole or batch
+        here = torch.arange(len(features), device=features.device) if batch.rows is None else batch.rows
+        if batch.whole is not None and self.options.negatives == "students":
+            raise UsageError("negatives=students trains in one process only: the negatives of a text are in the others. Start robench without a launcher.")
         with torch.no_grad():
-            teacher = self.teacher.features(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+            teacher = self.teacher.features(whole.input_ids, whole.attention_mask, whole.token_type_ids)
         terms = []
-        for group, rows in self._groups(batch.labels):
+        for group, rows in self._groups(whole.labels):
             known = torch.cat([teacher[rows], self._memory.get(group, teacher[:0])])
-            students, teachers = self.student_heads(features[rows], group), self.teacher_heads(known, group)
-            terms.append(contrast(students, teachers, self.options.tau, self.options.negatives))
+            mine, own = (here[:, None] == rows).nonzero(as_tuple=True)
+            students, teachers = self.student_heads(features[mine], group), self.teacher_heads(known, group)
+            part = len(own) * len(whole.labels) / (len(here) * len(rows))  # 1 where the batch is not shared
+            terms.append(part * contrast(students, teachers, self.options.tau, self.options.negatives, own))
             self._memory[group] = known[: self.options.memory]  # the newest stand first
         return torch.stack(terms).mean()
 

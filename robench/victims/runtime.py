@@ -22,7 +22,7 @@ for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
 
 
 def make_accelerator(device: str, precision: str, tracker: str | None, logs: Path) -> Any:
-    """Accelerate for one run on ``device``; its process-wide state is begun afresh unless ``accelerate launch`` started several processes.
+    """Accelerate for one run on ``device``; its process-wide state is begun afresh unless a launcher started several processes.
 
     Args:
         logs: where a tracker writes; its last part names the run.
@@ -51,13 +51,18 @@ def make_accelerator(device: str, precision: str, tracker: str | None, logs: Pat
     return accelerator
 
 
+def processes() -> int:
+    """How many processes a launcher started for this run; 1 without one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def is_main_process() -> bool:
     """Whether this is the first, or the only, process of a run; known before there is an Accelerator."""
     return _alone() or int(os.environ.get("RANK", "0")) == 0
 
 
 def _alone() -> bool:
-    return int(os.environ.get("WORLD_SIZE", "1")) == 1
+    return processes() == 1
 
 
 def release_memory() -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from robench.victims.convex_hull import evaluating, harden, maximise
 
 if TYPE_CHECKING:
     from robench.victims.classifier import TextClassifier
     from robench.victims.data import EncodedExamples
+    from robench.victims.defense import Batch
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,13 @@ class Scores:
         clean: on the texts as they are.
         hull: share of texts that are classified right both as they are and as the convex-hull attack's discrete text; None without substitutes.
         guessing: whether ``clean`` is no better than a guess, see ``guess``.
+        features: of the texts as they are, ``(examples, size)``, in main memory; None where they were not kept.
     """
 
     clean: float
     hull: float | None
     guessing: bool = False
+    features: Tensor | None = field(default=None, compare=False, repr=False)
 
     @property
     def rank(self) -> tuple[bool, float, float]:
@@ -55,15 +60,15 @@ def score(model: TextClassifier, examples: EncodedExamples, batch_size: int, dev
         hull: whether to attack at all.
         seed: of the attack's starting points; torch's global generators are left alone.
     """
-    order = np.argsort(examples.lengths, kind="stable").tolist()
     generator = torch.Generator(device=device).manual_seed(seed)
+    features = torch.empty(len(examples), model.feature_size)
     clean = held = 0
     with evaluating(model):
-        for start in range(0, len(order), batch_size):
-            batch = examples.batch(order[start : start + batch_size], device, substitutes=hull)
+        for indices, batch in _batches(examples, batch_size, device, substitutes=hull):
             with torch.no_grad():
-                answer = model(batch.input_ids, batch.attention_mask, batch.token_type_ids).argmax(-1)
-            right = answer == batch.labels
+                found = model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+                right = model.classify(found).argmax(-1) == batch.labels
+            features[indices] = found.float().cpu()
             clean += int(right.sum())
             if hull:
                 attacked = harden(batch, maximise(model, batch, labels=True, generator=generator))
@@ -71,4 +76,20 @@ def score(model: TextClassifier, examples: EncodedExamples, batch_size: int, dev
                     right &= model(attacked.input_ids, attacked.attention_mask, attacked.token_type_ids).argmax(-1) == batch.labels
                 held += int(right.sum())
     accuracy = clean / len(examples)
-    return Scores(accuracy, held / len(examples) if hull else None, guessing=accuracy <= guess(np.asarray(examples.labels))[1])
+    return Scores(accuracy, held / len(examples) if hull else None, accuracy <= guess(np.asarray(examples.labels))[1], features)
+
+
+def features_of(model: TextClassifier, examples: EncodedExamples, batch_size: int, device: torch.device | str) -> Tensor:
+    """The model's features of ``examples`` (in eval mode), ``(examples, size)``, in main memory."""
+    features = torch.empty(len(examples), model.feature_size)
+    with evaluating(model), torch.no_grad():
+        for indices, batch in _batches(examples, batch_size, device, substitutes=False):
+            features[indices] = model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids).float().cpu()
+    return features
+
+
+def _batches(examples: EncodedExamples, size: int, device: torch.device | str, *, substitutes: bool) -> Iterator[tuple[list[int], Batch]]:
+    """Indices and batch, the shortest texts first."""
+    order = np.argsort(examples.lengths, kind="stable").tolist()
+    for start in range(0, len(order), size):
+        yield order[start : start + size], examples.batch(order[start : start + size], device, substitutes=substitutes)

@@ -100,7 +100,7 @@ def momentum_saliency(gradients: Sequence[Tensor | None], momenta: Sequence[Tens
 @contextmanager
 def _dropout(module: nn.Module, probability: float) -> Iterator[None]:
     """Dropout of all layers, and of attention where it is a plain number (transformers' fused attention reads ``dropout_prob``)."""
-    places = [(layer, "p") for layer in module.modules() if isinstance(layer, nn.Dropout)]
+    places: list[tuple[nn.Module, str]] = [(layer, "p") for layer in module.modules() if isinstance(layer, nn.Dropout)]
     places += [(layer, "dropout_prob") for layer in module.modules() if isinstance(getattr(layer, "dropout_prob", None), (int, float))]
     usual = [getattr(layer, name) for layer, name in places]
     for layer, name in places:

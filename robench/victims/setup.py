@@ -85,6 +85,8 @@ def set_up(request: FitRequest, curves: Path, say: Callable[[str], None]) -> Par
     """
     defense = request.build()
     accelerator = make_accelerator(request.device, request.precision, request.tracker, curves)
+    if accelerator.num_processes > 1 and not defense.parallel:
+        raise UsageError(f"Defense '{request.defense}' trains in one process only: its steps cannot be shared. Start robench without a launcher.")
     seed_everything(request.seed, "weights")
     tokenizer = load_tokenizer(request.info)
     encoder = load_encoder(request.info, attention_for(request.device, request.precision))
@@ -95,7 +97,7 @@ def set_up(request: FitRequest, curves: Path, say: Callable[[str], None]) -> Par
     defense.prepare(model)
     step = Step(model, defense)
     groups = parameter_groups(step, defense.options.learning_rate, defense.options.head_weight_decay)
-    optimizer = defense.optimizer(groups) or torch.optim.AdamW(groups, eps=ADAM_EPSILON)
+    optimizer = defense.optimizer(groups) or adamw(groups)
     for group in optimizer.param_groups:  # a defense may give its groups rates of their own
         group["peak"] = group["lr"]
     wrapped_step, wrapped_optimizer = accelerator.prepare(step, optimizer)
@@ -123,6 +125,11 @@ def parameter_groups(step: nn.Module, learning_rate: float, head_weight_decay: f
         {"params": encoder, "lr": learning_rate, "weight_decay": 0.0},
         {"params": others, "lr": learning_rate, "weight_decay": head_weight_decay},
     ]
+
+
+def adamw(groups: list[dict[str, Any]]) -> torch.optim.AdamW:
+    """The loop's own optimiser, in one pass over the weights: on a CPU several times as fast as torch's default, on a GPU a little."""
+    return torch.optim.AdamW(groups, eps=ADAM_EPSILON, fused=True)
 
 
 def pick(examples: Sequence[Example], limit: int | None, classes: int) -> Sequence[Example]:

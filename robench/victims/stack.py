@@ -108,6 +108,7 @@ def stack(members: Mapping[str, type[Defense]]) -> type[Stack]:
         "paper": "; ".join(dict.fromkeys(cls.paper for cls in members.values() if cls.paper)),
         "deviations": _deviations(members),
         "substitutes": any(cls.substitutes for cls in members.values()),
+        "parallel": all(cls.parallel for cls in members.values()),
         "task_defaults": _task_defaults(leading),
         "Options": _options(leading),
     }

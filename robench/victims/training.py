@@ -16,9 +16,10 @@ from robench.environment import peak_memory
 from robench.errors import RobenchError
 from robench.victims.batches import bucketed_batches
 from robench.victims.delivery import curves_folder, deliver, forget, sole_training, workshop
+from robench.victims.forgetting import Pretrained
 from robench.victims.resume import TrainingState, setting
-from robench.victims.runtime import release_memory, seed_everything, stable_seed
-from robench.victims.scoring import Scores, score
+from robench.victims.runtime import is_main_process, release_memory, seed_everything, stable_seed
+from robench.victims.scoring import Scores, features_of, score
 from robench.victims.setup import set_up
 from robench.victims.victim import Victim
 
@@ -102,13 +103,22 @@ class _Run:
     """One training run: set up, then trained epoch by epoch."""
 
     def __init__(self, request: FitRequest, out: Path, tell: Listener) -> None:
-        self.request, self.work, self.tell = request, workshop(out), tell
+        self.request, self.work = request, workshop(out)
+        self.tell = tell if is_main_process() else lambda _: None
         self.parts = parts = set_up(request, curves_folder(out), self._say)
         self.accelerator, self.device = parts.accelerator, parts.device
         self.model, self.defense, self.step, self.optimizer = parts.model, parts.defense, parts.step, parts.optimizer
         self.options = parts.defense.options
         self.state = TrainingState(request.key, setting(request.device))
+        with self.accelerator.autocast():
+            features = features_of(self.model, parts.dev, self._at_once, self.device)
+        self.pretrained = Pretrained(self.model, features, torch.as_tensor(parts.dev.labels))
         self._resume()
+
+    @property
+    def _at_once(self) -> int:
+        """Dev examples in a forward."""
+        return max(64, self.options.batch_size)
 
     @property
     def over(self) -> bool:
@@ -138,7 +148,7 @@ class _Run:
             scores = score(
                 self.model,
                 self.parts.dev,
-                max(64, self.options.batch_size),
+                self._at_once,
                 self.device,
                 hull=self.request.substitutions is not None,
                 seed=stable_seed(self.request.seed, "dev"),
@@ -152,6 +162,8 @@ class _Run:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "dev_accuracy": scores.clean,
             "dev_hull_accuracy": scores.hull,
+            "dev_information": None if scores.features is None else self.pretrained.information(scores.features),
+            "distance": self.pretrained.distance(self.model),
             "training_seconds": round(seconds, 3),
             "dev_seconds": round(time.perf_counter() - started - seconds, 3),
             "peak_memory_bytes": peak_memory(str(self.device), children=False)[0],
@@ -176,19 +188,28 @@ class _Run:
         for index, chosen in enumerate(batches):
             # In the middle of a step: neither the first nor the last one has a rate of zero.
             self._set_learning_rate((epoch + (index + 0.5) / len(batches)) / self.options.epochs)
-            loss = self._one_step(self.parts.train.batch(chosen, self.device, substitutes=self.defense.substitutes))
+            batch, weight = self._mine(self.parts.train.batch(chosen, self.device, substitutes=self.defense.substitutes))
+            loss = self._one_step(batch, weight)
             total += loss
             for name, value in self.defense.figures.items():
-                sums[name] = sums.get(name, 0.0) + value
+                sums[name] = sums.get(name, 0.0) + weight * value
             if self.device.type == "cpu" or index % 10 == 0:  # reading a loss makes a GPU wait
                 recent = _finite(float(loss), epoch, self.request)
             if index % TRIMMED == 0:
                 release_memory()
             self.tell(Progress(epoch + 1, self.options.epochs, index + 1, len(batches), recent))
-        return _finite(float(total) / len(batches), epoch, self.request), {name: float(value) / len(batches) for name, value in sums.items()}
+        means = self.accelerator.reduce(torch.stack([total, *(value.float() for value in sums.values())]) / len(batches), "mean").tolist()  # over the processes
+        return _finite(means[0], epoch, self.request), dict(zip(sums, means[1:], strict=True))
 
-    def _one_step(self, batch: Batch) -> Tensor:
-        loss: Tensor = self.step(batch)
+    def _mine(self, batch: Batch) -> tuple[Batch, float]:
+        """This process's share of a batch, and its weight: the processes' mean of the weighted losses is the loss of the whole batch."""
+        count, rank, rows = self.accelerator.num_processes, self.accelerator.process_index, len(batch.labels)
+        if count == 1:
+            return batch, 1.0
+        return batch.share(rank, count), len(range(rank, rows, count)) * count / rows
+
+    def _one_step(self, batch: Batch, weight: float) -> Tensor:
+        loss: Tensor = weight * self.step(batch)
         self.accelerator.backward(loss)
         if self.options.max_gradient_norm is not None:
             self.accelerator.clip_grad_norm_(self.step.parameters(), self.options.max_gradient_norm)

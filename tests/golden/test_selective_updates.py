@@ -43,8 +43,8 @@ def test_dropout_reaches_fused_attention(family: str) -> None:
     model, texts = classifier(family), batch()
     assert model.encoder.config._attn_implementation == "sdpa"
 
-    def passes() -> list[Tensor]:
-        return [model(texts.input_ids, texts.attention_mask) for _ in range(2)]
+    def passes() -> tuple[Tensor, Tensor]:
+        return model(texts.input_ids, texts.attention_mask), model(texts.input_ids, texts.attention_mask)
 
     assert torch.equal(*passes())
     with _dropout(model.encoder, 0.5):

@@ -12,7 +12,7 @@ from victim_cases import FAMILIES, batch, classifier
 
 from robench import Batch
 from robench.victims.classifier import TextClassifier
-from robench.victims.convex_hull import ENTROPY_WEIGHT, divergence_from, entropy, error_on, evaluating, harden, lay_out, maximise, mix
+from robench.victims.convex_hull import ENTROPY_WEIGHT, divergence_from, embed_and_mix, entropy, error_on, evaluating, harden, lay_out, maximise, mix
 
 
 def plain_mix(model: TextClassifier, texts: Batch, weights: torch.Tensor) -> torch.Tensor:
@@ -34,6 +34,30 @@ def test_packed_rows_mix_as_whole_sequences_do(family: str, seed: int) -> None:
     model, texts = classifier(family).eval(), batch(rows=6, seed=seed, types=family not in {"roberta", "distilbert"})
     weights = some_weights(texts, seed)
     torch.testing.assert_close(mix(model, texts, weights), plain_mix(model, texts, weights), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_call_embeds_texts_and_mixtures(family: str) -> None:
+    model, texts = classifier(family).eval(), batch(rows=6, types=family not in {"roberta", "distilbert"})
+    clean, mixed = embed_and_mix(model, texts, some_weights(texts), lay_out(texts))
+    torch.testing.assert_close(clean, model.embed(texts.input_ids, texts.token_type_ids, texts.attention_mask))
+    torch.testing.assert_close(mixed, mix(model, texts, some_weights(texts)))
+
+
+def test_texts_and_mixtures_have_dropout_of_their_own() -> None:
+    model, texts = classifier(dropout=0.5), batch()
+    assert texts.substitute_mask is not None
+    clean, mixed = embed_and_mix(model, texts, some_weights(texts), lay_out(texts))
+    fixed = (texts.substitute_mask.sum(-1) == 1) & texts.attention_mask.bool()  # here both hold the same word
+    assert 0.3 < ((clean[fixed] == 0) != (mixed[fixed] == 0)).float().mean() < 0.7
+
+
+def test_the_search_begins_for_a_share_as_for_the_whole() -> None:
+    model, texts = classifier(), batch(rows=6)
+    whole = maximise(model, texts, steps=3, generator=torch.Generator().manual_seed(5))
+    for rank in (0, 1):
+        share = maximise(model, texts.share(rank, 2), steps=3, generator=torch.Generator().manual_seed(5))
+        torch.testing.assert_close(share, whole[rank::2], atol=1e-3, rtol=1e-3)
 
 
 def test_packed_rows_have_the_same_gradients() -> None:
@@ -222,7 +246,7 @@ def test_one_step_by_hand() -> None:
     model, texts = classifier(), batch(rows=1, tokens=5, slots=3, seed=4)
     assert texts.substitute_mask is not None
     layout = lay_out(texts)
-    start = torch.randn(layout.allowed.shape, generator=torch.Generator().manual_seed(0)) * (2 / (5 * 3)) ** 0.5
+    start = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0))[0, layout.positions] * (2 / (5 * 3)) ** 0.5
     weights = maximise(model, texts, steps=1, generator=torch.Generator().manual_seed(0)).flatten(0, 1)[layout.positions]
     for row, allowed, hat in zip(weights, layout.allowed, start, strict=True):
         moved = row[allowed].log() - hat[allowed]

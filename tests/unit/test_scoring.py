@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.victims.data import EncodedExamples
-from robench.victims.scoring import Scores, guess, score
+from robench.victims.scoring import Scores, features_of, guess, score
 
 
 class Echo(nn.Module):
@@ -18,9 +18,19 @@ class Echo(nn.Module):
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.classes = classes
+        self.feature_size = 2
 
-    def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
-        return torch.eye(self.classes)[ids[:, 1] % self.classes]
+    def features(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
+        """The text's tokens."""
+        return ids.float()
+
+    def classify(self, features: Tensor) -> Tensor:
+        return torch.eye(self.classes)[features[:, 1].long() % self.classes]
+
+
+class Padless(Echo):
+    def features(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
+        return ids[:, :2].float()
 
 
 def encoded(tokens: list[int], labels: list[int]) -> EncodedExamples:
@@ -30,6 +40,17 @@ def encoded(tokens: list[int], labels: list[int]) -> EncodedExamples:
 
 def scores(tokens: list[int], labels: list[int], classes: int = 2) -> Scores:
     return score(cast("Any", Echo(classes)), encoded(tokens, labels), 4, "cpu", hull=False, seed=0)
+
+
+def test_features_stand_in_the_order_of_the_examples() -> None:
+    """Batches go by length; what comes back does not."""
+    examples = encoded([7, 8, 9, 5, 6], [0, 1, 0, 1, 0])
+    examples.ids[0].resize(3, refcheck=False)  # the longest one comes first
+    found = features_of(cast("Any", Padless(2)), examples, 2, "cpu")
+    assert found[:, 1].tolist() == [7, 8, 9, 5, 6]
+    kept = score(cast("Any", Padless(2)), examples, 2, "cpu", hull=False, seed=0).features
+    assert kept is not None
+    assert torch.equal(kept, found)
 
 
 def test_what_a_guess_gets_right() -> None:

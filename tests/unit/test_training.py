@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from math import log as log_of
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from robench import DEFENSES, Batch, Defense
 from robench.errors import RobenchError, UsageError
 from robench.victims import resume, setup, training
 from robench.victims.classifier import TextClassifier
-from robench.victims.scoring import Scores
+from robench.victims.scoring import Scores, guess
 from robench.victims.setup import parameter_groups
 from robench.victims.training import Progress, fit, train_or_load
 from robench.victims.victim import Victim
@@ -105,7 +106,10 @@ def test_the_record_of_a_run(encoder: Path, tmp_path: Path) -> None:
     for epoch in log["epochs"]:
         assert 0 <= epoch["dev_hull_accuracy"] <= epoch["dev_accuracy"] <= 1
         assert {"loss", "loss_task", "loss_invariance", "loss_information", "training_seconds", "peak_memory_bytes"} <= set(epoch)
-    ranks = [(epoch["dev_hull_accuracy"], epoch["dev_accuracy"]) for epoch in log["epochs"]]
+        assert epoch["distance"] > 0
+        assert epoch["dev_information"] <= log_of(8)
+    lucky = guess(np.array([0, 1] * 8))[1]
+    ranks = [(epoch["dev_accuracy"] > lucky, epoch["dev_hull_accuracy"], epoch["dev_accuracy"]) for epoch in log["epochs"]]
     assert log["selected_epoch"] == ranks.index(max(ranks)) + 1
     half_a_step = 0.5 / (3 * 6)  # what is left in the middle of the last one
     assert log["epochs"][-1]["learning_rate"] == pytest.approx(victim.card["ingredients"]["options"]["learning_rate"] * half_a_step / (1 - 0.06))

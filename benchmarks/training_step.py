@@ -1,0 +1,298 @@
+"""A RIFT step against the passes it cannot avoid, and against a straightforward step that does what the release does, in one run.
+
+    python benchmarks/training_step.py [--shape base --device cuda --precision bf16] [--tokens 300] [--batch 32] [--repeats 3]
+
+*Bare*: the forward and backward passes of Eqs. 8 to 11 and nothing else, on ready-made inputs: a clean forward without gradients, ten forwards and
+backwards from the encoder's last layer to its input, two forwards and backwards with the parameters' gradients, the teacher's forward. The step has all
+that surrounds them as well: substitutes, mixtures, losses, projection heads, AdamW.
+
+*Like the release*: S whole sequences through the embedding layer, the parameters' gradients in the inner loop too, every batch padded to the maximum. It
+begins from the same mixtures, and its loss must be the same (dropout is off in all contestants). What the release does beyond that (a third student
+forward, always ten slots) is not counted against it.
+
+Texts are made-up tokens with lengths as film reviews have them (a quarter at the maximum), batched as in training; 45 % of the positions have one to eight
+substitutes. All three work on the same batches in turns, timed by the CPU time of one thread (a GPU: by the clock), so a machine that speeds up or slows
+down does so for all. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import median
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
+from transformers import BertConfig, BertModel
+
+from robench import DEFENSES, Batch, Defense
+from robench.victims.adversarial import invariance
+from robench.victims.batches import POOL, balanced_batches
+from robench.victims.classifier import TextClassifier
+from robench.victims.convex_hull import ENTROPY_WEIGHT, WEIGHT_DECAY
+from robench.victims.encoders import attention_for
+from robench.victims.setup import Step, adamw, parameter_groups
+
+VOCABULARY = 24_000
+SHAPES = {"tiny": (2, 128), "mini": (4, 256), "base": (12, 768)}
+SUBSTITUTABLE, SUBSTITUTES = 0.45, 8
+TOLERANCES = {"fp32": 1e-3, "bf16": 5e-2}
+"""Between the losses, relative: ten steps of Adam magnify rounding."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all contestants share."""
+
+    step: Any
+    optimizer: torch.optim.Optimizer
+    defense: Any
+    tokens: int
+    device: torch.device
+    precision: str
+
+    @property
+    def model(self) -> TextClassifier:
+        """The student."""
+        model: TextClassifier = self.step.model
+        return model
+
+    def precise(self) -> torch.autocast:
+        """The arithmetic of the passes."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def make_setting(shape: str, tokens: int, device: str, precision: str) -> Setting:
+    """RIFT with the paper's settings on an encoder of random weights, which costs what a trained one costs."""
+    layers, width = SHAPES[shape]
+    torch.manual_seed(0)
+    off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = BertConfig(vocab_size=VOCABULARY, hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 64, intermediate_size=4 * width, **off)
+    attention = attention_for(device, precision)
+    if attention is not None:
+        config._attn_implementation = attention
+    model = TextClassifier(BertModel(config), 2).to(device).train()
+    defense: Defense = DEFENSES.get("rift")()
+    defense.prepare(model)
+    step = Step(model, defense).train()
+    optimizer = adamw(parameter_groups(step, 0.0, 0.0))  # a rate of 0: all begin every batch with the same weights
+    return Setting(step, optimizer, defense, tokens, torch.device(device), precision)
+
+
+def make_batches(setting: Setting, size: int, number: int) -> list[Batch]:
+    """Batches as the training loop has them, classes in equal numbers and bucketed by length; of all those of a pool, from short to long."""
+    rng = np.random.default_rng(0)
+    lengths = np.clip(setting.tokens * rng.lognormal(np.log(0.66), 0.6, POOL * size), 4, setting.tokens).astype(int)
+    made = sorted(balanced_batches((np.arange(len(lengths)) % 2).tolist(), lengths.tolist(), size, rng), key=lambda rows: int(lengths[rows].max()))
+    chosen = [made[int((place + 0.5) * len(made) / number)] for place in range(number)]
+    return [make_batch(lengths[rows], setting.device, rng) for rows in chosen]
+
+
+def make_batch(lengths: Any, device: torch.device, rng: np.random.Generator) -> Batch:
+    """Texts of made-up tokens; the first half of the rows has one label, the second the other."""
+    rows, tokens = len(lengths), int(lengths.max())
+    mask = np.arange(tokens) < lengths[:, None]
+    ids = rng.integers(5, VOCABULARY, (rows, tokens)) * mask
+    counts = rng.integers(1, SUBSTITUTES + 1, (rows, tokens)) * (rng.random((rows, tokens)) < SUBSTITUTABLE) * mask
+    counts[:, 0] = 0
+    allowed = np.arange(SUBSTITUTES + 1) <= counts[:, :, None]
+    slots = np.where(allowed, rng.integers(5, VOCABULARY, allowed.shape), ids[:, :, None])
+    slots[:, :, 0] = ids
+    made = (ids, mask.astype(np.int64), np.zeros_like(ids), np.arange(rows) * 2 // rows, slots, allowed)
+    return Batch(*(torch.as_tensor(array, device=device) for array in made))
+
+
+# -- the contestants: each takes a batch as training makes it and returns the loss, or None ------------------------------------------------------
+
+
+def our_step(setting: Setting, batch: Batch) -> float:
+    """What the training loop does in one step."""
+    with setting.precise():
+        loss = setting.step(batch)
+    loss.backward()
+    setting.optimizer.step()
+    setting.optimizer.zero_grad()
+    return float(loss.detach())
+
+
+def bare_passes(setting: Setting, batch: Batch) -> None:
+    """Forwards and backwards only; the inputs of the encoder are at hand."""
+    model, teacher, mask = setting.model, setting.defense.information.teacher, batch.attention_mask
+    with setting.precise():
+        with torch.no_grad():
+            model(batch.input_ids, mask, batch.token_type_ids)
+            teacher.features(batch.input_ids, mask, batch.token_type_ids)
+            inputs = model.embed(batch.input_ids, batch.token_type_ids)
+        frozen(model, True)
+        for _ in range(setting.defense.options.hull_steps):
+            entered = inputs.detach().requires_grad_()
+            torch.autograd.grad(model.classify(model.features_from_embeddings(entered, mask)).sum(), entered)
+        frozen(model, False)
+        entered = inputs.detach().requires_grad_()
+        model.classify(model.features_from_embeddings(entered, mask)).sum().backward()
+        model(batch.input_ids, mask, batch.token_type_ids).sum().backward()
+    setting.optimizer.zero_grad()
+
+
+def frozen(model: nn.Module, yes: bool) -> None:
+    """Whether the parameters ask for gradients."""
+    for parameter in model.parameters():
+        parameter.requires_grad_(not yes)
+
+
+def release_like(setting: Setting, batch: Batch) -> float:
+    """The step as one writes it down from the release: see the head of this file."""
+    options, model, started = setting.defense.options, setting.model, starting_mixtures(batch, setting.tokens)
+    batch = padded(batch, setting.tokens)
+    with setting.precise():
+        weights = released_search(setting, batch, started)
+        setting.optimizer.zero_grad()  # the search has filled the parameters' gradients
+        mixed = blended(whole_sequences(model, batch), weights)
+        adversarial = model.features_from_embeddings(mixed, batch.attention_mask)
+        logits = model.classify(model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids))
+        kept = invariance(logits, model.classify(adversarial))
+        information = setting.defense.information(adversarial, batch)
+        loss = cross_entropy(logits, batch.labels) + options.beta * kept + options.alpha * information
+    loss.backward()
+    setting.optimizer.step()
+    setting.optimizer.zero_grad()
+    return float(loss.detach())
+
+
+def released_search(setting: Setting, batch: Batch, hat: Tensor) -> Tensor:
+    """Mixture weights ``(batch, tokens, slots)``: ten times forward, backward to everything, Adam."""
+    model, options = setting.model, setting.defense.options
+    assert batch.substitute_mask is not None
+    model.eval()
+    with torch.no_grad():
+        clean = log_softmax(model(batch.input_ids, batch.attention_mask, batch.token_type_ids), -1)
+        vectors = whole_sequences(model, batch)
+    hat = hat.requires_grad_()
+    optimizer = torch.optim.Adam([hat], lr=options.hull_learning_rate, weight_decay=WEIGHT_DECAY)
+    for _ in range(options.hull_steps):
+        weights = hat.masked_fill(~batch.substitute_mask, -500.0).softmax(-1)
+        logits = model.classify(model.features_from_embeddings(blended(vectors, weights), batch.attention_mask))
+        gain = kl_div(log_softmax(logits, -1), clean, reduction="sum", log_target=True)
+        loss = -gain - ENTROPY_WEIGHT * (weights * weights.clamp_min(1e-30).log()).sum()
+        hat.grad = None
+        loss.backward()
+        optimizer.step()
+    model.train()
+    return hat.detach().masked_fill(~batch.substitute_mask, -500.0).softmax(-1)
+
+
+def whole_sequences(model: TextClassifier, batch: Batch) -> Tensor:
+    """One sequence a slot through the embedding layer, ``(batch, tokens, slots, size)``."""
+    assert batch.substitute_ids is not None
+    return torch.stack([model.embed(batch.substitute_ids[:, :, slot], batch.token_type_ids) for slot in range(batch.substitute_ids.shape[2])], 2)
+
+
+def blended(vectors: Tensor, weights: Tensor) -> Tensor:
+    """The weighted sum over the slots."""
+    with torch.autocast(vectors.device.type, enabled=False):
+        return (vectors.float() * weights[..., None]).sum(2)
+
+
+def padded(batch: Batch, tokens: int) -> Batch:
+    """The batch filled up to ``tokens`` columns."""
+    missing = tokens - batch.input_ids.shape[1]
+
+    def fill(tensor: Tensor) -> Tensor:
+        return torch.cat([tensor, tensor.new_zeros(tensor.shape[0], missing, *tensor.shape[2:])], 1)
+
+    assert batch.token_type_ids is not None
+    assert batch.substitute_ids is not None
+    assert batch.substitute_mask is not None
+    allowed = fill(batch.substitute_mask)
+    allowed[:, :, 0] = True
+    ids, mask, types = fill(batch.input_ids), fill(batch.attention_mask), fill(batch.token_type_ids)
+    return Batch(ids, mask, types, batch.labels, fill(batch.substitute_ids), allowed)
+
+
+def starting_mixtures(batch: Batch, tokens: int) -> Tensor:
+    """The logits that our step draws for the same batch from a generator just as fresh, in the padded shape."""
+    assert batch.substitute_mask is not None
+    rows, width, slots = batch.substitute_mask.shape
+    drawn = torch.randn(rows, width, slots, device=batch.labels.device) * sqrt(2 / (width * slots))
+    return torch.cat([drawn, drawn.new_zeros(rows, tokens - width, slots)], 1)
+
+
+# -- measuring -----------------------------------------------------------------------------------------------------------------------------------
+
+
+def measure(setting: Setting, batches: Sequence[Batch], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each contestant over all batches, one figure a repetition."""
+    contestants: dict[str, Callable[[Setting, Batch], float | None]] = {"step": our_step, "bare": bare_passes, "release_like": release_like}
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for repeat in range(repeats + 1):
+        totals = dict.fromkeys(contestants, 0.0)
+        for number, batch in enumerate(batches):
+            losses = {}
+            for name in turned([*contestants], repeat + number):
+                torch.manual_seed(number)
+                began = now(setting.device)
+                losses[name] = contestants[name](setting, batch)
+                totals[name] += now(setting.device) - began
+            check(losses["step"], losses["release_like"], setting.precision)
+        if repeat:  # the first one warms up
+            for name, total in totals.items():
+                seconds[name].append(total)
+    return seconds
+
+
+def turned(names: list[str], by: int) -> list[str]:
+    """The names in turn, another one first each time."""
+    return names[by % len(names) :] + names[: by % len(names)]
+
+
+def now(device: torch.device) -> float:
+    """Seconds: of the processor's time on a CPU, of the clock when a GPU has done its work."""
+    if device.type == "cpu":
+        return process_time()
+    torch.cuda.synchronize(device)
+    return perf_counter()
+
+
+def check(ours: float | None, theirs: float | None, precision: str) -> None:
+    """End the program where the two steps do not compute the same loss."""
+    assert ours is not None
+    assert theirs is not None
+    if not abs(ours - theirs) <= TOLERANCES[precision] * abs(theirs):
+        sys.exit(f"the losses differ: {ours} in our step, {theirs} in the one like the release's")
+
+
+def ratio(seconds: dict[str, list[float]], above: str, below: str) -> float:
+    """Median over the repetitions."""
+    return median(one / other for one, other in zip(seconds[above], seconds[below], strict=True))
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--shape", choices=sorted(SHAPES), default="tiny")
+    parser.add_argument("--tokens", type=int, default=300, help="the maximum; a quarter of the texts reaches it")
+    parser.add_argument("--batch", type=int, default=32, help="examples a step")
+    parser.add_argument("--batches", type=int, default=3, help="different ones in a repetition")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=sorted(TOLERANCES), default="fp32")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    setting = make_setting(chosen.shape, chosen.tokens, chosen.device, chosen.precision)
+    seconds = measure(setting, make_batches(setting, chosen.batch, chosen.batches), chosen.repeats)
+    lines = [f"{chosen.shape}, {chosen.batch} x {chosen.tokens} tokens at most, {chosen.precision} on {chosen.device}; seconds a step, by repetition"]
+    lines += [f"{name:>13}  {' '.join(f'{total / chosen.batches:8.3f}' for total in totals)}" for name, totals in seconds.items()]
+    report = {"over_bare": round(ratio(seconds, "step", "bare"), 3), "over_release_like": round(ratio(seconds, "release_like", "step"), 3)}
+    sys.stdout.write("\n".join([*lines, json.dumps(report, allow_nan=False)]) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""``robench plot``: figures of victims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from robench.commands.choices import EXISTING_FOLDER
+from robench.commands.running import quieten
+from robench.commands.shell import global_flags
+
+if TYPE_CHECKING:
+    from robench.tasks.base import Example
+    from robench.victims.victim import Victim
+
+victims_option = click.option(
+    "--victim", "folders", multiple=True, required=True, type=EXISTING_FOLDER, help="A victim's folder, such as one in runs/victims. Repeatable."
+)
+
+
+def target_option(name: str) -> Any:
+    """``--to``, with the file that it is unless given."""
+    kind = click.Path(dir_okay=False, path_type=Path)
+    return click.option("--to", "target", type=kind, default=Path(name), show_default=True, help="File to write; its ending decides the format.")
+
+
+@click.group("plot", short_help="Draw what the RIFT paper draws, from victims.")
+@global_flags
+def command() -> None:
+    """Draw figures of victims; needs the extra 'plots'."""
+
+
+@command.command("training")
+@victims_option
+@target_option("training.png")
+@global_flags
+def training(folders: tuple[Path, ...], target: Path) -> None:
+    """Distance to the pre-trained weights, information and dev accuracies by epoch (Figure 2a of the RIFT paper)."""
+    from robench.figures.drawing import check_path, save
+    from robench.figures.training import draw
+
+    check_path(target)
+    save(draw(folders), target)
+    click.echo(f"wrote {target}")
+
+
+@command.command("geometry")
+@victims_option
+@click.option("--encoder", metavar="NAME", help="The encoder that the victims were fine-tuned from, where their card's name does not lead to it.")
+@click.option("--split", type=click.Choice(["test", "dev"]), default="test", show_default=True, help="Whose texts are drawn.")
+@click.option("--examples", type=click.IntRange(min=4), default=500, show_default=True, metavar="N", help="Texts, the labels in turn.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of t-SNE.")
+@click.option("--data", type=EXISTING_FOLDER, envvar="ROBENCH_DATA", show_envvar=True, help="Folder with the data sets or their archives.")
+@click.option("--hub/--no-hub", default=True, show_default=True, help="Whether data that the folder lacks may come from the Hugging Face hub.")
+@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@target_option("geometry.png")
+@global_flags
+def geometry(
+    folders: tuple[Path, ...], encoder: str | None, split: str, examples: int, seed: int, data: Path | None, hub: bool, device: str, target: Path
+) -> None:
+    """Features of the same texts before and after fine-tuning, by t-SNE (Figure 3 of the RIFT paper)."""
+    from robench.figures.drawing import check_path, require, save
+
+    require("sklearn")
+    check_path(target)
+    quieten()
+    from robench.environment import choose_device
+    from robench.figures.geometry import draw, measure
+    from robench.victims.victim import Victim
+
+    victims = {folder.name: Victim.load(folder, choose_device(device)) for folder in folders}
+    first = next(iter(victims.values()))
+    measured = measure(victims, encoder or first.card["encoder"], texts(first, split, examples, data, hub))
+    save(draw(measured, first.labels, seed), target)
+    click.echo(f"wrote {target}")
+
+
+def texts(victim: Victim, split: str, number: int, data: Path | None, hub: bool) -> list[Example]:
+    """The first examples of a split of the victim's task, the labels in turn."""
+    from robench.inputs import balanced_prefix
+    from robench.registry import TASKS
+    from robench.tasks.base import DataSource
+
+    splits = TASKS.get(victim.task)().load(DataSource(data, hub))
+    return balanced_prefix(getattr(splits, split), number)

@@ -1,0 +1,88 @@
+"""``robench sweep``: the same evaluation at several values of an option, as one table and one figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from robench.commands.choices import (
+    attack_option,
+    defense_option,
+    dry_run_option,
+    evaluation_options,
+    parse_options,
+    seed_option,
+    task_option,
+    training_options,
+)
+from robench.commands.running import make_request, prepare, print_plan, reporter
+from robench.commands.shell import Session, global_flags, session_of
+
+if TYPE_CHECKING:
+    from robench.planning import EvaluationRequest
+    from robench.sweep import Point
+
+
+@click.command("sweep", short_help="Evaluate at several values of an option, draw the curve.")
+@defense_option
+@attack_option
+@task_option
+@seed_option("training and search")
+@training_options
+@evaluation_options
+@click.option("--figure/--no-figure", default=True, show_default=True, help="Whether to draw one; needs the extra 'plots'.")
+@dry_run_option
+@global_flags
+@click.pass_context
+def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -> None:
+    """Evaluate at every combination of the values of those options that have several, separated by commas.
+
+    Each point is an evaluation like 'robench evaluate', in the same folder: what is there is reused, and an interrupted sweep goes on.
+
+    \b
+    robench sweep --defense rift --attack genetic --option defense.alpha=0,0.05,0.1,0.3
+    robench sweep --defense rift --defense ascc --attack genetic --option defense.beta=1,4,10
+    """
+    from robench.sweep import points
+
+    session = session_of(ctx)
+    options = parse_options(values.pop("options"))
+
+    def request(chosen: Mapping[str, str]) -> EvaluationRequest:
+        return make_request({**values, "options": [f"{name}={value}" for name, value in chosen.items()]})
+
+    found = points(options, request)
+    if figure:
+        from robench.figures.drawing import require
+
+        require()
+    prepare(session, found[0].request)
+    if dry_run:
+        from robench.evaluator import plan
+
+        print_plan([cell for point in found for cell in plan(point.request)])
+    else:
+        run(found, figure, session)
+
+
+def run(found: list[Point], figure: bool, session: Session) -> None:
+    """Sweep, write table and figure, print the table and where both lie."""
+    from robench.results.atomic import write_text
+    from robench.sweep import render_sweep, stem, sweep, sweep_table
+
+    out = found[0].request.out
+    drawn, table = out / f"{stem(found)}.png", out / f"{stem(found)}.md"
+    with reporter(session) as listener:
+        rows, records = sweep(found, listener)
+    if figure:
+        from robench.figures.ablation import draw
+        from robench.figures.drawing import save
+
+        save(draw(rows), drawn)
+    write_text(table, render_sweep(found, rows, records, drawn.name if figure else None))
+    click.echo("\n".join(["", *sweep_table(rows, "rounded_outline"), ""]))
+    click.echo(f"Markdown: {table}")
+    if figure:
+        click.echo(f"Figure:   {drawn}")

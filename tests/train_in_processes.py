@@ -1,0 +1,24 @@
+"""Trains on the planted task under a launcher: started by ``tests/integration/test_several_processes.py``, once in every process.
+
+train_in_processes.py ENCODER OUT DEFENSE…
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from victim_cases import planted_splits, request
+
+from robench.victims.training import fit
+
+SETTINGS = {"epochs": 2, "batch_size": 10, "dev_examples": 8, "learning_rate": 1e-3}
+
+
+def main(encoder: Path, out: Path, defenses: list[str]) -> None:
+    for defense in defenses:
+        fit(request(encoder, defense, planted_splits(46, 8), options=SETTINGS), out / defense)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
