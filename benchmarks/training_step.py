@@ -106,8 +106,12 @@ def make_batch(lengths: Any, device: torch.device, rng: np.random.Generator) -> 
     allowed = np.arange(SUBSTITUTES + 1) <= counts[:, :, None]
     slots = np.where(allowed, rng.integers(5, VOCABULARY, allowed.shape), ids[:, :, None])
     slots[:, :, 0] = ids
-    made = (ids, mask.astype(np.int64), np.zeros_like(ids), np.arange(rows) * 2 // rows, slots, allowed)
-    return Batch(*(torch.as_tensor(array, device=device) for array in made))
+
+    def there(array: Any) -> Tensor:
+        return torch.as_tensor(array, device=device)
+
+    labels = there(np.arange(rows) * 2 // rows)
+    return Batch(there(ids), there(mask.astype(np.int64)), there(np.zeros_like(ids)), labels, there(slots), there(allowed))
 
 
 # -- the contestants: each takes a batch as training makes it and returns the loss, or None ------------------------------------------------------

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from robench.commands.choices import EXISTING_FOLDER
+from robench.commands.choices import EXISTING_FOLDER, Function
 from robench.commands.running import quieten
 from robench.commands.shell import global_flags
 
@@ -20,7 +21,7 @@ victims_option = click.option(
 )
 
 
-def target_option(name: str) -> Any:
+def target_option(name: str) -> Callable[[Function], Function]:
     """``--to``, with the file that it is unless given."""
     kind = click.Path(dir_okay=False, path_type=Path)
     return click.option("--to", "target", type=kind, default=Path(name), show_default=True, help="File to write; its ending decides the format.")

@@ -58,7 +58,7 @@ class Batch:
         rows = torch.arange(len(self.labels), device=self.labels.device)[rank::processes]
         rows = rows if len(rows) else rows.new_zeros(1)
         parts: dict[str, Any] = {part.name: getattr(self, part.name) for part in fields(self)}
-        mine = {name: None if part is None else part[rows] for name, part in parts.items()}
+        mine: dict[str, Any] = {name: None if part is None else part[rows] for name, part in parts.items()}
         return replace(self, **mine | {"whole": self, "rows": rows})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -17,9 +18,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
-    import training_step
-
-    module: ModuleType = training_step
+    module = import_module("training_step")
     monkeypatch.setitem(module.SHAPES, "tiny", (1, 64))
     monkeypatch.setattr(module, "VOCABULARY", 100)
     return module

@@ -1,0 +1,28 @@
+"""A sweep from training to table on a toy: its points are evaluations like any other, and a second run does nothing again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from toy import TOY_OPTIONS, make_toy_encoder, register_toy
+
+from robench.evaluator import Silent, build_request
+from robench.results.record import read_records
+from robench.sweep import points, render_sweep, sweep
+
+
+def test_a_sweep(tmp_path: Path) -> None:
+    common = {"tasks": (register_toy(tmp_path),), "encoder": make_toy_encoder(tmp_path / "encoder"), "device": "cpu", "out": tmp_path / "out"}
+    options = {**TOY_OPTIONS, "defense.train_examples": "160", "defense.beta": "0,8"}
+    found = points(options, lambda chosen: build_request(defenses=("ascc",), attacks=("pwws",), options=chosen, **common))
+    rows, records = sweep(found, Silent())
+    assert [row.values for row in rows] == [{"defense.beta": "0"}, {"defense.beta": "8"}]
+    assert [record.defense.options["beta"] for record in records] == [0.0, 8.0]
+    assert list(read_records(tmp_path / "out" / "records").values()) == sorted(records, key=lambda record: record.file_name)
+    assert all(len(row.distances) == 1 for row in rows)
+    assert rows[0].distances != rows[1].distances
+    assert "| ascc" in render_sweep(found, rows, records, None)
+
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file() and path.name != "leaderboard.md"}
+    assert sweep(found, Silent()) == (rows, records)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
