@@ -112,7 +112,8 @@ class TrialFile:
                     self._descriptor = None
                     raise RobenchError(f"Another run is writing '{self.path}'. Wait until it has ended, or choose another --out.")
                 self._end = _end_of_last_line(self._descriptor)
-                os.ftruncate(self._descriptor, self._end)
+                if self._end != os.fstat(self._descriptor).st_size:  # a file that is whole keeps its date
+                    os.ftruncate(self._descriptor, self._end)
             except OSError as error:
                 raise self._failed("opened", error) from error
             self._synced_at = monotonic()

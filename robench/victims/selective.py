@@ -182,7 +182,7 @@ class Selective(Defense):
 
     def optimizer(self, groups: Sequence[Mapping[str, Any]]) -> SelectiveAdamW:
         """AdamW under the mask."""
-        return SelectiveAdamW(groups, self.tensors, self.shares, betas=(BETA1, self.options.beta2), eps=ADAM_EPSILON)
+        return SelectiveAdamW(groups, self.tensors, self.shares, betas=(BETA1, self.options.beta2), eps=ADAM_EPSILON, fused=True)
 
     @abstractmethod
     def shares(self, optimizer: SelectiveAdamW) -> Tensor:
