@@ -29,7 +29,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1:
-                parameter.mul_(20.0 if "word_embeddings" in name else 5.0)
+                parameter.mul_(80.0 if "word_embeddings" in name else 12.0)
     model.save_pretrained(folder)
     return folder
 

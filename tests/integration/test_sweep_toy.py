@@ -13,7 +13,7 @@ from robench.sweep import points, render_sweep, sweep
 
 def test_a_sweep(tmp_path: Path) -> None:
     common = {"tasks": (register_toy(tmp_path),), "encoder": make_toy_encoder(tmp_path / "encoder"), "device": "cpu", "out": tmp_path / "out"}
-    options = {**TOY_OPTIONS, "defense.train_examples": "160", "defense.beta": "0,8"}
+    options = {name: value for name, value in TOY_OPTIONS.items() if name.startswith("defense.")} | {"defense.train_examples": "160", "defense.beta": "0,8"}
     found = points(options, lambda chosen: build_request(defenses=("ascc",), attacks=("pwws",), options=chosen, **common))
     rows, records = sweep(found, Silent())
     assert [row.values for row in rows] == [{"defense.beta": "0"}, {"defense.beta": "8"}]
