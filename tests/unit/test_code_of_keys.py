@@ -44,14 +44,14 @@ def not_covered(found: set[str], code: tuple[str, ...]) -> set[str]:
 
 
 def test_the_search_imports_nothing_that_is_in_no_key() -> None:
-    attacks = {ATTACKS.get(name).__module__ for name in ATTACKS.names()}
+    attacks = {entry.module for entry in ATTACKS.entries() if entry.origin == "built-in"}
     found = imported("robench.search.engine", "robench.search.jobs", "robench.search.workers", "robench.victims.victim", *attacks)
     assert {"robench.search.oracle", "robench.text.encoding"} <= found
     assert not_covered(found - attacks, (*SEARCH_CODE, *SURFACE_CODE)) == set()
 
 
 def test_training_imports_nothing_that_is_in_no_key() -> None:
-    defenses = {DEFENSES.get(name).__module__ for name in DEFENSES.names()}
+    defenses = {entry.module for entry in DEFENSES.entries() if entry.origin == "built-in"}
     found = imported("robench.victims.training", *defenses)
     assert {"robench.victims.setup", "robench.tasks.frozen"} <= found
     assert not_covered(found - defenses, (*TRAINING_CODE, "robench.search.space")) == set()  # the space of a search: encoding.py serves both
