@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from robench.options import Options, TrainingOptions
-    from robench.registry import ATTACKS, DEFENSES, TASKS
-    from robench.search.attack import Attack, Trial, Verdict
-    from robench.search.space import BudgetSpent, Choice, Oracle, SearchSpace
+    from robench.registry import ATTACK_FAMILIES, ATTACKS, DEFENSES, TASKS, Family
+    from robench.search.attack import Attack, FreeAttack, Trial, Verdict
+    from robench.search.space import BudgetSpent, Choice, Oracle, SearchSpace, TextOracle
     from robench.tasks.base import DataSource, Example, Splits, Task
     from robench.victims.defense import Batch, Defense
 
@@ -31,16 +31,20 @@ if (_checkout / "attacks" / "__init__.py").is_file() and (_checkout / "pyproject
 _HOMES = {
     "Options": "robench.options",
     "TrainingOptions": "robench.options",
+    "ATTACK_FAMILIES": "robench.registry",
     "ATTACKS": "robench.registry",
+    "Family": "robench.registry",
     "DEFENSES": "robench.registry",
     "TASKS": "robench.registry",
     "Attack": "robench.search.attack",
+    "FreeAttack": "robench.search.attack",
     "Trial": "robench.search.attack",
     "Verdict": "robench.search.attack",
     "BudgetSpent": "robench.search.space",
     "Choice": "robench.search.space",
     "Oracle": "robench.search.space",
     "SearchSpace": "robench.search.space",
+    "TextOracle": "robench.search.space",
     "DataSource": "robench.tasks.base",
     "Example": "robench.tasks.base",
     "Splits": "robench.tasks.base",
@@ -52,6 +56,7 @@ _HOMES = {
 __all__ = [  # noqa: RUF022 - the order of use
     "ATTACKS", "DEFENSES", "TASKS",
     "Attack", "SearchSpace", "Oracle", "Choice", "BudgetSpent", "Verdict", "Trial",
+    "FreeAttack", "TextOracle", "ATTACK_FAMILIES", "Family",
     "Defense", "Batch", "TrainingOptions", "Options",
     "Task", "Example", "Splits", "DataSource",
     "__version__",

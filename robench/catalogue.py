@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from robench.errors import UsageError
-from robench.registry import ATTACKS, DEFENSES, TASKS, Entry, Registry
+from robench.registry import ATTACKS, DEFENSES, FAMILY, TASKS, Entry, Registry
 
 REGISTRIES: dict[str, Registry[Any]] = {"attack": ATTACKS, "defense": DEFENSES, "task": TASKS}
 KINDS = ("attack", "defense", "task", "encoder", "protocol")
@@ -42,7 +42,11 @@ def find_kind(word: str) -> str:
 
 
 def rows(kind: str, *, check: bool = False) -> list[Row]:
-    """All names of one kind, plugins sorted. ``check`` examines guests anew instead of trusting what is remembered of them."""
+    """All names of one kind, plugins sorted; a family is one row, ``PREFIX:NAME``, after them.
+
+    Args:
+        check: examine guests anew instead of trusting what is remembered of them.
+    """
     if kind == "encoder":
         from robench.victims.encoders import ENCODERS
 
@@ -54,12 +58,15 @@ def rows(kind: str, *, check: bool = False) -> list[Row]:
     from robench.plugin_health import guest_health
 
     verdicts = guest_health(force=check)
+    registry = REGISTRIES[kind]
+    listed = [(registry, "")] if registry.families is None else [(registry, ""), (registry.families, f"{FAMILY}NAME")]
     result = []
-    for entry in REGISTRIES[kind].entries():
-        verdict = verdicts.get((kind, entry.name))
-        summary = verdict.summary if verdict is not None else builtin_summary(entry)
-        problem = entry.problem or (verdict.problem if verdict is not None else None)
-        result.append(Row(kind, entry.name, entry.origin, summary, problem))
+    for source, rest in listed:
+        for entry in source.entries():
+            verdict = verdicts.get((source.kind, entry.name))
+            summary = verdict.summary if verdict is not None else builtin_summary(entry)
+            problem = entry.problem or (verdict.problem if verdict is not None else None)
+            result.append(Row(kind, entry.name + rest, entry.origin, summary, problem))
     return result
 
 

@@ -229,6 +229,7 @@ class CellRun:
                 "key": self.surface.key,
                 "language_model": self.language_model,
                 "constrained": self.attack.constrained and self.language_model != "none",
+                "outside": self.attack.attack.outside,
             },
             "search": {
                 "code_sha256": source_sha256(*SEARCH_CODE),

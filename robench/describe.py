@@ -45,8 +45,11 @@ def _method(plugin: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if hasattr(plugin, "access"):
         facts["sees"] = plugin.access
-        binds = "binds it" if plugin.language_model else "does not bind it"
-        facts["language_model_constraint"] = f"{binds} where a protocol's surface is as published"
+        if plugin.outside:
+            facts["surface"] = "outside: it writes texts of its own, which stand in tables of their own"
+        else:
+            binds = "binds it" if plugin.language_model else "does not bind it"
+            facts["language_model_constraint"] = f"{binds} where a protocol's surface is as published"
     return facts | {"options": options_of(plugin.Options, _task_settings(plugin) if hasattr(plugin, "task_defaults") else {})}
 
 

@@ -14,7 +14,7 @@ from robench.errors import UsageError
 Precision = Literal["fp32", "bf16"]
 """Of forward passes, in training, in searches and of a language model; wherever it is chosen, weights stay fp32."""
 
-PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "nltk", "greenlet", "safetensors")
+PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "nltk", "greenlet", "safetensors", "textattack")
 """Those whose version can move a number."""
 
 

@@ -136,8 +136,10 @@ def _chosen(registry: Registry[Plugin], names: Sequence[str]) -> dict[str, type[
 
 def _attack(name: str, cls: type[Attack], values: Mapping[str, Any], protocol: Protocol) -> ChosenAttack:
     options = build_options(cls.Options, values, f"attack '{name}'")
-    constrained = protocol.surface == "constrained" or cls.language_model
-    return ChosenAttack(name, label(name, options, cls.Options()), cls(options), constrained)
+    constrained = not cls.outside and (protocol.surface == "constrained" or cls.language_model)
+    attack = cls(options)
+    attack.check()
+    return ChosenAttack(name, label(name, options, cls.Options()), attack, constrained)
 
 
 def _scorer(request: EvaluationRequest, protocol: Protocol, device: str) -> Scorer | None:

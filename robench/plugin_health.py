@@ -18,10 +18,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from robench.registry import ATTACKS, DEFENSES, TASKS, Registry
+from robench.registry import ATTACK_FAMILIES, ATTACKS, DEFENSES, TASKS, Registry
 
 CHECK_SECONDS = 120.0  # a guest whose import takes longer counts as broken
-REGISTRIES: tuple[Registry[Any], ...] = (ATTACKS, DEFENSES, TASKS)
+REGISTRIES: tuple[Registry[Any], ...] = (ATTACKS, ATTACK_FAMILIES, DEFENSES, TASKS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -27,6 +28,9 @@ Plugin = TypeVar("Plugin")
 JOINT = "+"
 """Joins the names of what is used together, where a kind allows it."""
 
+FAMILY = ":"
+"""Stands between the prefix of a family and the name of a member, where a kind has families."""
+
 
 def members_of(name: str) -> tuple[str, ...]:
     """The names that a joint name is made of; a plain name is its own only member."""
@@ -36,6 +40,26 @@ def members_of(name: str) -> tuple[str, ...]:
 def canonical(name: str) -> str:
     """A joint name with its members in alphabetical order, so that one combination has one name; a malformed or plain one as it is."""
     return JOINT.join(sorted(members_of(name))) if all(members_of(name)) else name
+
+
+class Family(ABC, Generic[Plugin]):
+    """Base of what brings many plugins under one prefix, ``PREFIX:NAME``: the methods of another toolkit, say. ``all`` does not stand for them.
+
+    Registered as a plugin is, in the registry's ``families``; its module is imported when one of its members is asked for.
+    """
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """What can stand after the prefix, for the sentence that helps with a miss; raises UsageError where that cannot be found out."""
+
+    @abstractmethod
+    def make(self, name: str) -> type[Plugin]:
+        """The class called ``PREFIX:name``.
+
+        Raises:
+            KeyError: no such member.
+            UsageError: there is one, and it cannot be used here.
+        """
 
 
 class UnknownPlugin(UsageError):
@@ -76,15 +100,25 @@ class Registry(Generic[Plugin]):
         skip: module stems of ``package`` that are not plugins.
         joining: ``"module:function"`` that makes one class of several (name -> class, sorted by name), for a kind whose plugins can be used
             together as ``one+other``; imported when it is needed. None: they cannot.
+        families: where the kind's families are registered, each a ``Family``; None where it has none.
     """
 
-    def __init__(self, kind: str, package: str, skip: frozenset[str] = frozenset(), joining: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        package: str,
+        skip: frozenset[str] = frozenset(),
+        joining: str | None = None,
+        families: Registry[Family[Plugin]] | None = None,
+    ) -> None:
         self.kind = kind
         self.package = package
         self._skip = skip
         self._joining = joining
+        self.families = families
         self._classes: dict[str, type[Plugin]] = {}
         self._joint: dict[str, type[Plugin]] = {}
+        self._members: dict[str, type[Plugin]] = {}
 
     @cached_property
     def _builtin(self) -> dict[str, Entry]:
@@ -135,8 +169,9 @@ class Registry(Generic[Plugin]):
             DuplicatePlugin: another class has the name, or it belongs to a built-in.
             UsageError: the name holds what joins names.
         """
-        if JOINT in name:
-            raise UsageError(f"The {self.kind} '{name}' cannot be registered: '{JOINT}' joins names. Choose another name.")
+        for sign, use in ((JOINT, "joins names"), (FAMILY, "ends a family's prefix")):
+            if sign in name:
+                raise UsageError(f"The {self.kind} '{name}' cannot be registered: '{sign}' {use}. Choose another name.")
 
         def decorate(cls: type[Plugin]) -> type[Plugin]:
             builtin = self._builtin.get(name)
@@ -165,6 +200,8 @@ class Registry(Generic[Plugin]):
             return self._classes[name]
         if self._joining is not None and JOINT in name:
             return self._join(canonical(name))
+        if self.families is not None and FAMILY in name:
+            return self._member(self.families, name)
         if name in self._builtin:
             importlib.import_module(self._builtin[name].module)
         elif name in self._guests:
@@ -188,6 +225,19 @@ class Registry(Generic[Plugin]):
             self._joint[name] = getattr(importlib.import_module(module), function)({member: self.get(member) for member in members})
         return self._joint[name]
 
+    def _member(self, families: Registry[Family[Plugin]], name: str) -> type[Plugin]:
+        if name not in self._members:
+            prefix, _, member = name.partition(FAMILY)
+            family = families.get(prefix)()
+            try:
+                self._members[name] = family.make(member)
+            except KeyError:
+                known = family.names()
+                near = get_close_matches(member, known, n=1, cutoff=0.5)
+                hint = f" Did you mean '{prefix}{FAMILY}{near[0]}'?" if near else ""
+                raise UnknownPlugin(f"There is no {self.kind} '{name}'.{hint} After '{prefix}{FAMILY}' can stand: {', '.join(known)}.") from None
+        return self._members[name]
+
     def _import_guest(self, point: EntryPoint) -> None:
         try:
             point.load()
@@ -202,12 +252,16 @@ class Registry(Generic[Plugin]):
     def origin(self, name: str) -> str:
         """Where ``name`` comes from, as ``Entry.origin`` has it; of a joint name, all its members' origins."""
         known = {entry.name: entry.origin for entry in self.entries()}
+        if self.families is not None and FAMILY in name:
+            return self.families.origin(name.partition(FAMILY)[0])
         return known[name] if name in known else " and ".join(dict.fromkeys(known[member] for member in members_of(name)))
 
     def _miss(self, name: str) -> str:
+        if self.families is not None and name in self.families.names():
+            return f"'{name}' is a family of {self.kind}s: name one of it as {name}{FAMILY}NAME; 'robench show {self.kind} {name}{FAMILY}' lists them."
         near = get_close_matches(name, self.names(), n=1, cutoff=0.5)
         hint = f" Did you mean '{near[0]}'?" if near else ""
-        return f"There is no {self.kind} '{name}'.{hint} See 'robench list {self.kind}s'."
+        return f"There is no {self.kind} '{name}'.{hint} See 'robench list {self.kind.partition(' ')[0]}s'."
 
     def name_of(self, cls: type[Plugin]) -> str:
         """The name under which ``cls`` was registered."""
@@ -224,6 +278,7 @@ def _origin(point: EntryPoint) -> str:
     return f"package '{point.dist.name}'" if point.dist is not None else f"entry point '{point.value}'"
 
 
-ATTACKS: Registry[Attack] = Registry("attack", "robench.attacks")
+ATTACK_FAMILIES: Registry[Family[Attack]] = Registry("attack family", "robench.attacks.families")
+ATTACKS: Registry[Attack] = Registry("attack", "robench.attacks", skip=frozenset({"families"}), families=ATTACK_FAMILIES)
 DEFENSES: Registry[Defense] = Registry("defense", "robench.defenses", joining="robench.victims.stack:stack")
 TASKS: Registry[Task] = Registry("task", "robench.tasks", skip=frozenset({"base", "frozen", "guard", "listed", "reading"}))

@@ -31,13 +31,14 @@ def admitted(records: Mapping[str, Record], reasons: Mapping[str, str]) -> Admit
 def conflict(records: Mapping[str, Record]) -> str | None:
     """What keeps records from standing in one table, as half a sentence; None when they compare.
 
-    They must share the examples, the surface and its language model, the encoder's files, the search's precision, each attack's options and
-    code, each defense's options, code and precision, each seed's victim, and robench's version and code of training and search. A code that was not
-    noted agrees only with others that were not.
+    They must share the examples, the surface, whether their attacks stay inside it, its language model, the encoder's files, the search's
+    precision, each attack's options and code, each defense's options, code and precision, each seed's victim, and robench's version and code of
+    training and search. A code that was not noted agrees only with others that were not.
     """
     same: list[tuple[str, Callable[[Record], object], Callable[[Record], object]]] = [
         ("the test examples", lambda r: "", lambda r: (r.task.digest, r.ids_digest)),
         ("the surface", lambda r: "", lambda r: r.surface.key),
+        ("whether the attack stays inside the surface", lambda r: "", lambda r: r.surface.outside),
         ("the language model", lambda r: "", lambda r: r.surface.language_model),
         ("the encoder's files", lambda r: "", lambda r: r.encoder.sha256),
         ("the version of robench", lambda r: "", lambda r: r.software.robench),
@@ -83,7 +84,7 @@ def _setting(record: Record) -> tuple[object, ...]:
     """What two records must share to stand in one table."""
     task = record.task
     examples = (task.name, task.test_name, task.digest, task.train_pool, record.ids_digest, record.limit)
-    search = (record.surface.key, record.surface.language_model, record.search.budget, record.search.precision)
+    search = (record.surface.key, record.surface.outside, record.surface.language_model, record.search.budget, record.search.precision)
     return (*examples, *search, record.encoder.name, record.encoder.sha256, record.protocol, record.software.robench)
 
 
@@ -95,6 +96,8 @@ def _title(record: Record) -> str:
         words.append(f"at most {record.search.budget} questions an example")
     if record.search.precision != "fp32":
         words.append(f"searched in {record.search.precision}")
+    if record.surface.outside:
+        words.append("outside the surface")
     if record.limit is not None:
         words.append(f"only {record.counts.n} of {record.task.examples} examples (a limited run, not for a board)")
     return ", ".join(words)

@@ -31,6 +31,11 @@ Some attack searched most of the spaces whole, so robustness itself is known, bu
 examples that are proved robust to the share that no attack fools. **Above the truth**: how many points the accuracy under an attack is too high, from
 counting every example that is not proved as robust to counting none."""
 
+OUTSIDE = (
+    "**Outside the surface**: these attacks write texts of their own. Neither the substitution set nor the language model bounds what they may change, "
+    "nothing is proved, and their numbers do not compare with those of attacks inside the surface, which stand in tables of their own."
+)
+
 
 def synthetic_notice(records: Iterable[Record]) -> str:
     """A sentence that says so when the task's texts are synthetic; empty when they are not."""
@@ -50,7 +55,7 @@ def conditions(records: Sequence[Record]) -> list[str]:
         f"Encoder: {_all(records, lambda r: f'{r.encoder.name}, files `{r.encoder.sha256}`')}.",
         *[f"Protocol {name}: {summary}" for name, summary in sorted({(r.protocol.name, _protocol(r.protocol)) for r in records})],
         f"Surface: {_all(records, lambda r: f'`{r.surface.key}`')}; language model: {_all(records, lambda r: r.surface.language_model)}.",
-        f"Bound by the language model: {_bound(records)}.",
+        *([OUTSIDE] if any(record.surface.outside for record in records) else [f"Bound by the language model: {_bound(records)}."]),
         f"Questions an example: {_all(records, lambda r: 'as many as the attack asks' if r.search.budget is None else f'at most {r.search.budget}')}.",
         f"Precision: training {_all(records, lambda r: r.victim.precision)}, search {_all(records, lambda r: r.search.precision)}, verdict fp32.",
         *_disbelieved(records),

@@ -126,11 +126,13 @@ class SurfacePart(Part):
         key: SHA-256 of everything that made the surface.
         language_model: the scorer's identity; ``"none"`` where there is none, and then nothing is constrained.
         constrained: whether this attack was bound by the language model.
+        outside: whether this attack wrote texts of its own, so that the surface says nothing about them.
     """
 
     key: Sha256
     language_model: str
     constrained: bool
+    outside: bool = False
 
 
 class SearchPart(Part):

@@ -12,6 +12,7 @@ A pool that asks in bf16 queues every doubtful answer (``robench.search.precisio
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Iterable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -234,6 +235,24 @@ class Pool:
         piece.question.fill(piece.at[~again], answers[~again], seconds)
         if again.any():
             self._queue(piece.rows(again), Lane(lane.length))
+
+
+def answers(victim: SearchVictim, rows: Iterable[tuple[Candidates, NDArray[np.int32], NDArray[np.int32]]]) -> NDArray[np.float32]:
+    """Logits of single rows (candidates, ids ``(1, tokens)``, lengths ``(1,)``) -> ``(rows, classes)``, in fp32, in the shapes that a search would use.
+
+    Raises:
+        Exception: whatever the victim raised.
+    """
+    pool, questions = Pool(victim, Shapes.of(victim)), []
+    for candidates, ids, lengths in rows:
+        questions.append(Question(None, 1))
+        pool.put(questions[-1], candidates, ids, lengths)
+    while (lane := pool.fullest()) is not None:
+        pool.forward(lane)
+    for question in questions:
+        if question.failure is not None:
+            raise question.failure
+    return np.concatenate([question.answers for question in questions])
 
 
 def _types(candidates: Candidates, lengths: NDArray[np.int32], padded: int) -> NDArray[np.int8]:

@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 
 from robench.environment import Precision
 from robench.search.access import restricted
-from robench.search.attack import Attack, Trial, Verdict
+from robench.search.attack import Attack, FreeAttack, Trial, Verdict
 from robench.search.batching import Pool, Question, Shapes
 from robench.search.judge import Ruling, clean_predictions, rule
-from robench.search.oracle import SUCCESSES, PooledOracle, SpaceExhausted, Unheeded
+from robench.search.oracle import SUCCESSES, MeteredOracle, PooledOracle, SpaceExhausted, Unheeded
 from robench.search.port import Candidates, Job, SearchVictim
 from robench.search.space import BudgetSpent
+from robench.search.texts import FreeOracle, rule_texts
 from robench.search.whitebox import OpenOracle, check_access
 
 __all__ = ["Engine", "Job", "run", "stream"]
@@ -73,13 +74,14 @@ def stream(seed: int, attack_name: str, example_id: str) -> np.random.Generator:
 
 @dataclass(eq=False)
 class _Search:
-    """One example in flight. ``exact``: asked in fp32; ``problem`` makes it an ERROR, ``note`` does not."""
+    """One example in flight. ``exact``: asked in fp32; ``free``: outside the surface; ``problem`` makes it an ERROR, ``note`` does not."""
 
     job: Job
     prediction: int
     turn: int
     exact: bool
-    oracle: PooledOracle | None = None
+    free: bool
+    oracle: MeteredOracle | None = None
     thread: greenlet | None = None
     returned: object = None
     problem: str | None = None
@@ -89,6 +91,8 @@ class _Search:
     @property
     def proved(self) -> bool:
         """Whether no text of the space fools the victim: all were answered in fp32, or the clean text is the only one."""
+        if self.free:
+            return False
         return self.job.space.cardinality == 1 or (self.exact and self.oracle is not None and self.oracle.exhausted)
 
     @property
@@ -112,6 +116,7 @@ class _Search:
             prediction=self.prediction,
             adversarial_prediction=ruling.adversarial_prediction,
             changes=ruling.changes,
+            text=ruling.text,
             asked=self.oracle.asked if self.oracle else 0,
             forwarded=self.oracle.forwarded if self.oracle else 0,
             seconds=round(self.seconds, 6),
@@ -203,7 +208,7 @@ class Engine:
                 self._early.append(Trial(id=example.id, verdict=Verdict.WRONG, label=example.label, prediction=prediction))
             else:
                 self._turns += 1
-                yield _Search(job, prediction, self._turns, exact=self._pool.precision == "fp32")
+                yield _Search(job, prediction, self._turns, exact=self._pool.precision == "fp32", free=self._attack.outside)
 
     def _resume(self, search: _Search, *first: _Search) -> None:
         """Let a search run until it asks or ends."""
@@ -218,11 +223,8 @@ class Engine:
 
     def _search(self, search: _Search) -> None:
         """The body of a search's greenlet: nothing that a plugin raises gets out, but for what shall end the process."""
-        job = search.job
         try:
-            oracle = search.oracle = self._oracle(search)
-            shown = restricted(oracle, self._attack.access)
-            search.returned = self._attack.search(job.space, shown, job.example.label, stream(self._seed, self._name, job.example.id))
+            search.returned = self._found(search, stream(self._seed, self._name, search.job.example.id))
         except (KeyboardInterrupt, SystemExit, GreenletExit):
             raise
         except BaseException as error:
@@ -237,6 +239,15 @@ class Engine:
         else:
             logger.debug("the search of %s broke", search.job.example.id, exc_info=True)
             search.problem = f"{type(reason).__name__}: {reason}"
+
+    def _found(self, search: _Search, rng: np.random.Generator) -> object:
+        """What the attack returns, asking an oracle of its kind."""
+        job, label = search.job, search.job.example.label
+        if isinstance(self._attack, FreeAttack):
+            texts = search.oracle = FreeOracle(self._victim, job, partial(self._ask, search), self._budget)
+            return self._attack.rewrite(job.example.fields[self._victim.attackable], texts, label, rng)
+        oracle = search.oracle = self._oracle(search)
+        return self._attack.search(job.space, restricted(oracle, self._attack.access), label, rng)
 
     def _oracle(self, search: _Search) -> PooledOracle:
         fields, job = self._victim.encoder_fields, search.job
@@ -270,7 +281,8 @@ class Engine:
         rulings: dict[_Search, Ruling] = {}
         for number in range(1 + SUCCESSES):  # what a search returned, and where that is not believed, what it had seen, one after the other
             claims = [search for search in finished if len(search.claims) > number and (number == 0 or rulings[search].verdict == Verdict.HELD)]
-            found = rule(self._victim, [search.job for search in claims], [search.claims[number] for search in claims])
+            judge = rule_texts if self._attack.outside else rule
+            found = judge(self._victim, [search.job for search in claims], [search.claims[number] for search in claims])
             for search, ruling in zip(claims, found, strict=True):
                 if number == 0 or ruling.verdict != Verdict.HELD:  # of several that are not believed the first is told
                     rulings[search] = ruling

@@ -9,13 +9,13 @@ Where the two disagree the trial is HELD and its ``problem`` says why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from robench.search.attack import Change, Verdict
-from robench.search.batching import Pool, Question, Shapes
+from robench.search.batching import answers
 from robench.search.port import Job, SearchVictim
 from robench.search.space import Choice, SearchSpace
 from robench.text.words import join_words, replace_words, split_words
@@ -29,6 +29,7 @@ class Ruling:
     adversarial_prediction: int | None = None
     changes: tuple[Change, ...] = ()
     problem: str | None = None
+    text: str | None = None
 
 
 def clean_predictions(victim: SearchVictim, jobs: Sequence[Job]) -> list[int | Exception]:
@@ -36,7 +37,7 @@ def clean_predictions(victim: SearchVictim, jobs: Sequence[Job]) -> list[int | E
     if not jobs:
         return []
     try:
-        return list(_predict(victim, [dict(job.example.fields) for job in jobs]))
+        return list(predictions(victim, [dict(job.example.fields) for job in jobs]))
     except Exception as error:
         return [error] if len(jobs) == 1 else [outcome for job in jobs for outcome in clean_predictions(victim, [job])]
 
@@ -59,15 +60,15 @@ def rule(victim: SearchVictim, jobs: Sequence[Job], choices: Sequence[object]) -
     return [rulings[number] for number in range(len(jobs))]
 
 
-def changed_text(job: Job, attackable: str, choice: Choice) -> dict[str, str]:
-    """The example's fields, the substituted words of the attackable one exchanged where they stand.
+def changed_text(job: Job, attackable: str, choice: Choice, others: Mapping[int, str] | None = None) -> dict[str, str]:
+    """The example's fields, the substituted words of the attackable one exchanged where they stand; ``others`` are words from outside the space.
 
     Where that field does not split into the words of the space (they come from another splitter), the chosen words are joined by blanks instead.
     """
     text, space = job.example.fields[attackable], job.space
+    chosen = {index: space.options[index][choice[index]] for index in np.flatnonzero(choice).tolist()} | dict(others or {})
     if tuple(split_words(text)) != space.words:
-        return dict(job.example.fields) | {attackable: join_words(space.text(choice))}
-    chosen = {index: space.options[index][choice[index]] for index in np.flatnonzero(choice).tolist()}
+        return dict(job.example.fields) | {attackable: join_words(chosen.get(index, word) for index, word in enumerate(space.words))}
     return dict(job.example.fields) | {attackable: replace_words(text, chosen)}
 
 
@@ -92,7 +93,7 @@ def _changes(space: SearchSpace, choice: Choice) -> tuple[Change, ...]:
 def _ask(victim: SearchVictim, jobs: Sequence[Job], waiting: Sequence[tuple[int, Choice]], rulings: dict[int, Ruling]) -> None:
     try:
         texts = [changed_text(jobs[number], victim.attackable, choice) for number, choice in waiting]
-        by_text = _predict(victim, texts)
+        by_text = predictions(victim, texts)
         by_words = _predict_words(victim, [(jobs[number], choice) for number, choice in waiting])
     except Exception as error:
         if len(waiting) > 1:  # find out on whose text the victim breaks
@@ -126,7 +127,8 @@ def _disbelief(label: int, text: int, words: int, meant: bool) -> str:
     return f"the victim is wrong on the text but right on the substituted words that it holds, {cause}"
 
 
-def _predict(victim: SearchVictim, texts: Sequence[dict[str, str]]) -> list[int]:
+def predictions(victim: SearchVictim, texts: Sequence[Mapping[str, str]]) -> list[int]:
+    """The class of each text, from the string up, in fp32; raises ValueError where the victim's answer is none."""
     probs = np.asarray(victim.probs_of_texts(texts))
     if probs.ndim != 2 or len(probs) != len(texts) or not np.isfinite(probs).all():
         raise ValueError(f"the victim answered {len(texts)} texts with an array of shape {probs.shape}, or with numbers that are not finite")
@@ -135,14 +137,6 @@ def _predict(victim: SearchVictim, texts: Sequence[dict[str, str]]) -> list[int]
 
 def _predict_words(victim: SearchVictim, asked: Sequence[tuple[Job, Choice]]) -> list[int]:
     """The classes of substituted words by the searches' own path, in the shapes that a search would use."""
-    pool, questions = Pool(victim, Shapes.of(victim)), []
-    for job, choice in asked:
-        candidates = victim.encoder_fields.candidates(job.words, job.space)
-        questions.append(Question(None, 1))
-        pool.put(questions[-1], candidates, *candidates.encode(choice[None]))
-    while (lane := pool.fullest()) is not None:
-        pool.forward(lane)
-    for question in questions:
-        if question.failure is not None:
-            raise question.failure
-    return [int(question.answers[0].argmax()) for question in questions]
+    encoders = [(victim.encoder_fields.candidates(job.words, job.space), choice) for job, choice in asked]
+    logits = answers(victim, [(candidates, *candidates.encode(choice[None])) for candidates, choice in encoders])
+    return [int(prediction) for prediction in logits.argmax(axis=1)]

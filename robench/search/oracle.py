@@ -17,8 +17,11 @@ from robench.victims.probabilities import softmax
 Ask = Callable[[Candidates, NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]]
 """Puts rows (ids, lengths) to the pool and comes back with their logits; the engine's, it switches greenlets."""
 
-Encode = Callable[[list[int]], tuple[NDArray[np.int32], NDArray[np.int32]]]
-"""Rows (ids, lengths) of those of a question's rows that are new."""
+Encode = Callable[[list[int]], tuple[Candidates, NDArray[np.int32], NDArray[np.int32]]]
+"""Candidates, ids and lengths of those of a question's rows that are new."""
+
+Look = Callable[[list[int], NDArray[np.float32]], None]
+"""Told which of a question's rows are new, and their logits."""
 
 
 class SpaceExhausted(BaseException):
@@ -79,38 +82,106 @@ class Memory:
         return self._logits[places]
 
 
-class PooledOracle:
-    """``robench.Oracle`` for one example.
+class MeteredOracle:
+    """What every oracle does for one example: answers repeats from memory, counts, keeps the budget.
 
     Attributes:
+        budget: rows that may be asked about; None for no bound.
         asked: rows put by the search, repeats included: what the budget is charged with.
         forwarded: distinct rows among them, which had to go through the victim.
-        successes: the first changed texts, ``SUCCESSES`` at most, that were answered and misclassified, whatever the search made of them. No two are
-            the same to the victim.
+        successes: the first changed texts of the space, ``SUCCESSES`` at most, that were answered and misclassified, whatever the search made of them. No
+            two are the same to the victim.
         exhausted: whether every text of the space was answered and none misclassified.
 
     Args:
-        label: the true class, for ``successes`` and ``exhausted`` only.
         ask: puts new rows to the pool.
-        aligned, longest: see ``option_classes``.
     """
 
-    def __init__(self, space: SearchSpace, candidates: Candidates, label: int, ask: Ask, budget: int | None, *, aligned: bool, longest: int) -> None:
-        self._space, self._candidates, self._label = space, candidates, label
-        self._ask, self._budget, self._aligned, self._longest = ask, budget, aligned, longest
-        self._inside, self._outside = Memory(), Memory()
-        self._fooled = False
+    def __init__(self, ask: Ask, budget: int | None) -> None:
+        self._ask, self.budget = ask, budget
+        self._outside = Memory()
         self._over: BaseException | None = None
         self._refused = 0
         self.asked = self.forwarded = 0
         self.successes: list[Choice] = []
         self.exhausted = False
 
+    def charge(self, rows: int) -> None:
+        """Count rows that do not go through the pool; raises BudgetSpent where they are more than the budget leaves."""
+        if self._over is None and self.budget is not None and self.asked + rows > self.budget:
+            self._over = BudgetSpent(f"{rows} more rows after {self.asked} would exceed the budget of {self.budget}")
+        if self._over is not None:
+            self._refuse(self._over)
+        self.asked += rows
+        self.forwarded += rows
+
+    def close(self) -> None:
+        """Let the answers go now, not when the garbage collector finds them (an exception that was raised here leads back here)."""
+        self._outside = Memory()
+        self._over = BudgetSpent("the search has ended")
+
+    def _answer(self, memory: Memory, keys: list[bytes], encode: Encode, look: Look | None = None) -> NDArray[np.float32]:
+        """Answers by key; ``look`` is shown those that are new.
+
+        The first rows of a question that exceeds the budget are asked nevertheless: what they bring to light counts (``successes``, ``exhausted``).
+        """
+        if not keys:
+            raise ValueError("a question without rows")
+        if self._over is not None:
+            self._refuse(self._over)
+        affordable = len(keys) if self.budget is None else min(len(keys), self.budget - self.asked)
+        places, fresh = memory.places(keys[:affordable])
+        self.asked += affordable
+        if fresh:
+            logits = self._forward(memory, encode, fresh)
+            if look is not None:
+                look(fresh, logits)
+        if affordable < len(keys):
+            self._over = BudgetSpent(f"the budget of {self.budget} rows was spent {affordable} rows into a question of {len(keys)}")
+            raise self._over
+        return memory.read(places)
+
+    def _refuse(self, reason: BaseException) -> NoReturn:
+        """Say again why there are no more answers; a search that will not hear it is ended."""
+        self._refused += 1
+        raise Unheeded(reason) if self._refused > PATIENCE else reason
+
+    def _forward(self, memory: Memory, encode: Encode, fresh: list[int]) -> NDArray[np.float32]:
+        try:
+            logits = self._ask(*encode(fresh))
+        except BaseException as error:  # the memory has keys without answers from here on, so the search cannot go on
+            self._over = error
+            raise
+        memory.store(logits)
+        self.forwarded += len(logits)
+        return logits
+
+
+class PooledOracle(MeteredOracle):
+    """``robench.Oracle`` for one example.
+
+    Args:
+        label: the true class, for ``successes`` and ``exhausted`` only.
+        aligned, longest: see ``option_classes``.
+    """
+
+    def __init__(self, space: SearchSpace, candidates: Candidates, label: int, ask: Ask, budget: int | None, *, aligned: bool, longest: int) -> None:
+        super().__init__(ask, budget)
+        self._space, self._candidates, self._label = space, candidates, label
+        self._aligned, self._longest = aligned, longest
+        self._inside = Memory()
+        self._fooled = False
+
     def logits(self, choices: NDArray[np.int16]) -> NDArray[np.float32]:
         """See ``robench.Oracle``; raises ValueError where a choice lies outside the space."""
         choices = self._checked(choices)
         keys = self._keys(choices)
-        return self._answer(self._inside, keys, lambda fresh: self._candidates.encode(choices[fresh]), choices)
+        return self._answer(
+            self._inside,
+            keys,
+            lambda fresh: (self._candidates, *self._candidates.encode(choices[fresh])),
+            lambda fresh, logits: self._look(choices[fresh], logits),
+        )
 
     def probs(self, choices: NDArray[np.int16]) -> NDArray[np.float32]:
         """See ``robench.Oracle``."""
@@ -124,57 +195,12 @@ class PooledOracle:
             raise ValueError(f"a position to be left out is beyond the {self._space.visible} visible words")
         key = self._keys(choice[None])[0]
         keys = [key + position.to_bytes(4, "little") for position in positions.tolist()]
-        return softmax(self._answer(self._outside, keys, lambda fresh: self._candidates.encode_without(choice, positions[fresh])))
-
-    def charge(self, rows: int) -> None:
-        """Count rows that do not go through the pool; raises BudgetSpent where they are more than the budget leaves."""
-        if self._over is None and self._budget is not None and self.asked + rows > self._budget:
-            self._over = BudgetSpent(f"{rows} more rows after {self.asked} would exceed the budget of {self._budget}")
-        if self._over is not None:
-            self._refuse(self._over)
-        self.asked += rows
-        self.forwarded += rows
+        return softmax(self._answer(self._outside, keys, lambda fresh: (self._candidates, *self._candidates.encode_without(choice, positions[fresh]))))
 
     def close(self) -> None:
-        """Let the answers go now, not when the garbage collector finds them (an exception that was raised here leads back here)."""
-        self._inside, self._outside = Memory(), Memory()
-        self._over = BudgetSpent("the search has ended")
-
-    def _answer(self, memory: Memory, keys: list[bytes], encode: Encode, choices: NDArray[np.int16] | None = None) -> NDArray[np.float32]:
-        """Answers by key; ``choices`` are the rows where these lie inside the space.
-
-        The first rows of a question that exceeds the budget are asked nevertheless: what they bring to light counts (``successes``, ``exhausted``).
-        """
-        if not keys:
-            raise ValueError("a question without rows")
-        if self._over is not None:
-            self._refuse(self._over)
-        affordable = len(keys) if self._budget is None else min(len(keys), self._budget - self.asked)
-        places, fresh = memory.places(keys[:affordable])
-        self.asked += affordable
-        if fresh:
-            logits = self._forward(memory, *encode(fresh))
-            if choices is not None:
-                self._look(choices[fresh], logits)
-        if affordable < len(keys):
-            self._over = BudgetSpent(f"the budget of {self._budget} rows was spent {affordable} rows into a question of {len(keys)}")
-            raise self._over
-        return memory.read(places)
-
-    def _refuse(self, reason: BaseException) -> NoReturn:
-        """Say again why there are no more answers; a search that will not hear it is ended."""
-        self._refused += 1
-        raise Unheeded(reason) if self._refused > PATIENCE else reason
-
-    def _forward(self, memory: Memory, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
-        try:
-            logits = self._ask(self._candidates, ids, lengths)
-        except BaseException as error:  # the memory has keys without answers from here on, so the search cannot go on
-            self._over = error
-            raise
-        memory.store(logits)
-        self.forwarded += len(logits)
-        return logits
+        """See ``MeteredOracle``."""
+        super().close()
+        self._inside = Memory()
 
     def _look(self, choices: NDArray[np.int16], logits: NDArray[np.float32]) -> None:
         """What new answers inside the space mean, whether or not the search will look at them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -96,3 +97,14 @@ class Oracle(Protocol):
 
         PWWS's saliency probes (Ren et al. 2019, Eq. 5). They lie outside the space: a search can learn from them, never return them.
         """
+
+
+class TextOracle(Protocol):
+    """What an attack outside the surface may ask; counted, answered from memory and parked as ``Oracle`` does."""
+
+    @property
+    def budget(self) -> int | None:
+        """How many texts may be asked about, repeats included; None for no bound. One that is exceeded raises BudgetSpent."""
+
+    def probs(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The attackable field's texts, the other fields as they are, ``-> (texts, classes)``; ``[UNK]`` in a text is the victim's unknown token."""

@@ -71,6 +71,8 @@ def white_box(oracle: Oracle) -> WhiteBoxOracle:
 
 def check_access(attack: Attack, name: str, victim: SearchVictim) -> None:
     """Raise UsageError where ``attack`` needs what ``victim`` does not give."""
+    if attack.outside and attack.access != "probabilities":
+        raise UsageError(f"Attack '{name}' is outside the surface and wants {attack.access}: such attacks are shown probabilities only.")
     if attack.access == "gradients" and not isinstance(victim, WhiteBoxVictim):
         raise UsageError(f"Attack '{name}' needs the victim's gradients, which {type(victim).__name__} does not give: choose another attack.")
 

@@ -1,0 +1,185 @@
+"""TextAttack's own recipes as they ship, outside the surface (textattack:pwws, textattack:textfooler, ...); see docs/textattack.md."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import logging
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from importlib.metadata import version
+from io import StringIO
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench import ATTACK_FAMILIES, Attack, BudgetSpent, Family, FreeAttack, Options, TextOracle
+from robench.errors import UsageError
+from robench.hub import no_pointless_retries
+from robench.textattack.installed import first_line, require
+
+WRITTEN_FOR = "0.3.11"
+PROBE = "The film was a good one, and nobody left before the end."
+"""What a recipe changes once before anything is trained, so that what it lacks comes to light then."""
+AT_ONCE = 1024
+"""Texts of one of its questions that are put together."""
+
+
+@ATTACK_FAMILIES.register("textattack")
+class TextAttackRecipes(Family[Attack]):
+    """TextAttack's own recipes as they ship, outside the surface."""
+
+    def names(self) -> list[str]:
+        """See ``Family.names``."""
+        return sorted(_paths())
+
+    def make(self, name: str) -> type[Attack]:
+        """See ``Family.make``."""
+        module, _, recipe = _paths()[name].rpartition(".")
+        cls = getattr(importlib.import_module(module), recipe)
+        about = " ".join((cls.__doc__ or recipe).split())
+        facts = {"__doc__": f"TextAttack's {recipe}, as it ships.", "__module__": __name__, "paper": about, "member": name, "recipe": cls}
+        return type(recipe, (Recipe,), facts)
+
+
+def _paths() -> dict[str, str]:
+    """Name -> dotted path of its class, as ``textattack attack --recipe`` knows them."""
+    require()
+    if version("textattack") != WRITTEN_FOR:
+        raise UsageError(f"textattack:NAME is written for TextAttack {WRITTEN_FOR}; here is {version('textattack')}. Run: pip install 'robench[textattack]'.")
+    names: dict[str, str] = importlib.import_module("textattack.attack_args").ATTACK_RECIPE_NAMES
+    return names
+
+
+class Recipe(FreeAttack):
+    """One recipe of TextAttack. It is built once; every example gets its own goal function and search, which are what changes while it runs."""
+
+    deviations = (
+        "Only the attackable field is given to the recipe; of a pair, TextAttack attacks both texts unless a recipe says otherwise.",
+        "Each example has random numbers of its own; TextAttack draws one stream for the whole run, so there an example's result depends on those before it.",
+        "Texts that TextAttack answers from its cache are not counted as questions, and a budget counts them, as TextAttack's does.",
+        "What is returned must fool the victim on the text as it stands, where '[UNK]' is no longer the unknown token.",
+    )
+    member: ClassVar[str] = ""
+    recipe: ClassVar[Any] = None
+
+    def __init__(self, options: Options | None = None) -> None:
+        super().__init__(options)
+        self._shared: Any = None
+
+    def check(self) -> None:
+        """Build it, and change one sentence with it: some load their models and word lists only then."""
+        self._built()
+
+    def rewrite(self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator) -> str | None:
+        """See ``FreeAttack.rewrite``."""
+        streams = Streams(*seeds_of(rng))
+        attack = self._fresh(_Model(oracle, streams), oracle.budget)
+        try:
+            with streams.swapped():
+                result = attack.attack(text, label)
+        except Exception as error:
+            if attack.goal_function.num_queries >= attack.goal_function.query_budget:  # most searches do not expect an answer without rows
+                raise BudgetSpent("TextAttack's own count of questions reached the budget") from error
+            raise
+        fooled = type(result).__name__ == "SuccessfulAttackResult"
+        return str(result.perturbed_result.attacked_text.text) if fooled else None
+
+    def _fresh(self, model: _Model, budget: int | None) -> Any:
+        from textattack import Attack as TextAttack
+
+        shared = self._built()
+        goal, search = copy.copy(shared.goal_function), copy.copy(shared.search_method)
+        goal.model, goal.batch_size = model, AT_ONCE
+        goal.query_budget = float("inf") if budget is None else budget
+        return TextAttack(goal, [*shared.pre_transformation_constraints, *shared.constraints], shared.transformation, search)
+
+    def _built(self) -> Any:
+        if self._shared is None:
+            self._shared = self._build()
+        return self._shared
+
+    def _build(self) -> Any:
+        name = f"textattack:{self.member}"
+        try:
+            with no_pointless_retries(), _quiet():
+                built = self.recipe.build(_Model(None, None))
+                _try_out(built)
+        except Exception as error:
+            why = f"{type(error).__name__}: {first_line(error)}"
+            raise UsageError(f"The recipe '{name}' cannot be used here ({why}). docs/textattack.md says what recipes need.") from error
+        goal = type(built.goal_function).__name__
+        if goal != "UntargetedClassification":
+            raise UsageError(f"The recipe '{name}' does not look for a wrong class (its goal is {goal}): choose another one.")
+        if not built.is_black_box:
+            raise UsageError(f"The recipe '{name}' needs the victim's gradients, which attacks outside the surface are not shown: choose another one.")
+        return built
+
+
+def _try_out(built: Any) -> None:
+    from textattack.shared import AttackedText
+
+    streams, text = Streams(0, 0), AttackedText(PROBE)
+    with streams.swapped():
+        built.get_transformations(text, original_text=text)
+    built.clear_cache()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """NLTK's downloader prints, and TextAttack warns of every model that is not of its own."""
+    loggers = [logging.getLogger(name) for name in ("textattack.shared.utils.install", "textattack")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with redirect_stdout(StringIO()):
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def seeds_of(rng: np.random.Generator) -> tuple[int, int]:
+    """What ``random.seed`` and ``numpy.random.seed`` are given for an example whose stream is ``rng``: plain TextAttack with these finds the same."""
+    first, second = rng.integers(2**32, size=2).tolist()
+    return first, second
+
+
+class Streams:
+    """TextAttack draws from the global generators: each search has them to itself while it runs, and nobody else's are touched."""
+
+    def __init__(self, first: int, second: int) -> None:
+        self._waiting: tuple[Any, Any] = (random.Random(first).getstate(), np.random.RandomState(second).get_state())
+
+    @contextmanager
+    def swapped(self) -> Iterator[None]:
+        """The states that wait here in exchange for those that are in use; back afterwards, and nested in itself the other way round."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        in_use = (random.getstate(), np.random.get_state())
+        random.setstate(self._waiting[0])
+        np.random.set_state(self._waiting[1])
+        self._waiting = in_use
+
+
+class _Model:
+    """What a recipe takes for a model: it parks the search until its texts are answered."""
+
+    model = None
+
+    def __init__(self, oracle: TextOracle | None, streams: Streams | None) -> None:
+        self._oracle, self._streams = oracle, streams
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if self._oracle is None or self._streams is None:
+            raise RuntimeError("a recipe asked its model before it was given a text")
+        with self._streams.swapped():
+            return self._oracle.probs(texts)

@@ -1,0 +1,107 @@
+"""Texts that are not choices of a space: what an attack outside the surface, and TextAttack, ask about, and what the core concludes from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench.search.attack import Verdict
+from robench.search.batching import answers
+from robench.search.judge import Ruling, predictions
+from robench.search.oracle import Ask, MeteredOracle
+from robench.search.port import Candidates, Job, SearchVictim
+from robench.search.space import SearchSpace
+from robench.text.words import split_words
+from robench.victims.probabilities import softmax
+
+UNKNOWN_WORD = "[UNK]"
+"""Stands in a text for the victim's unknown token, whatever that is called: TextAttack's way to ask how much a word matters."""
+_PARTS = tuple(split_words(UNKNOWN_WORD))
+
+
+class TextRow(NamedTuple):
+    """One text: ids ``(1, tokens)``, lengths ``(1,)``, and the candidates that know its token types."""
+
+    candidates: Candidates
+    ids: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+
+
+def read_text(victim: SearchVictim, fields: Mapping[str, str]) -> TextRow:
+    """Split and encode one text, all its fields; the first ``[UNK]`` in the attackable one is the unknown token, and any further one is read as it stands."""
+    words = {name: split_words(text) for name, text in fields.items()}
+    unknown = _fold_unknown(words[victim.attackable])
+    own = tuple(words[victim.attackable])
+    candidates = victim.encoder_fields.candidates(words, SearchSpace(own, tuple((word,) for word in own), len(own)))
+    original = np.zeros(len(own), dtype=np.int16)
+    if unknown is None:
+        return TextRow(candidates, *candidates.encode(original[None]))
+    return TextRow(candidates, *candidates.encode_without(original, np.array([unknown])))
+
+
+def probs_of(victim: SearchVictim, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
+    """``(texts, classes)``, in the shapes of forwards that a search would use."""
+    return softmax(answers(victim, [read_text(victim, fields) for fields in texts]))
+
+
+def _fold_unknown(words: list[str]) -> int | None:
+    """Make one word of the first ``[UNK]``, which the splitter takes apart; returns its index."""
+    size = len(_PARTS)
+    for index in range(len(words) - size + 1):
+        if tuple(words[index : index + size]) == _PARTS:
+            words[index : index + size] = [UNKNOWN_WORD]
+            return index
+    return None
+
+
+class FreeOracle(MeteredOracle):
+    """``robench.TextOracle`` for one example. It keeps no success: what an attack merely asks about may be a text that it would not return."""
+
+    def __init__(self, victim: SearchVictim, job: Job, ask: Ask, budget: int | None) -> None:
+        super().__init__(ask, budget)
+        self._victim, self._fields = victim, job.example.fields
+
+    def probs(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """See ``robench.TextOracle``."""
+        return softmax(self._answer(self._outside, [text.encode() for text in texts], lambda fresh: self._encode([texts[number] for number in fresh])))
+
+    def _encode(self, texts: Sequence[str]) -> tuple[Candidates, NDArray[np.int32], NDArray[np.int32]]:
+        rows = [read_text(self._victim, {**self._fields, self._victim.attackable: text}) for text in texts]
+        lengths = np.concatenate([row.lengths for row in rows])
+        ids = np.full((len(rows), int(lengths.max())), self._victim.table.pad_id, dtype=np.int32)
+        for line, row in zip(ids, rows, strict=True):
+            line[: row.lengths[0]] = row.ids[0, : row.lengths[0]]
+        return _ByLength({int(row.lengths[0]): row.candidates for row in rows}, rows[0].candidates), ids, lengths
+
+
+class _ByLength:
+    """The token types of rows whose windows were laid out each for itself."""
+
+    def __init__(self, candidates: Mapping[int, Candidates], first: Candidates) -> None:
+        self._candidates = candidates
+        self.encode, self.encode_without = first.encode, first.encode_without
+
+    def types(self, length: int) -> NDArray[np.int8]:
+        return self._candidates[length].types(length)
+
+
+def rule_texts(victim: SearchVictim, jobs: Sequence[Job], returned: Sequence[object]) -> list[Ruling]:
+    """Judge the texts that attacks outside the surface returned for ``jobs``: the victim is asked from the string up, in fp32."""
+    return [_rule(victim, job, text) for job, text in zip(jobs, returned, strict=True)]
+
+
+def _rule(victim: SearchVictim, job: Job, text: object) -> Ruling:
+    if not isinstance(text, str):
+        return Ruling(Verdict.ERROR, problem=f"the attack returned {type(text).__name__} instead of a text")
+    if text == job.example.fields[victim.attackable]:
+        return Ruling(Verdict.HELD, job.example.label, problem="the attack returned the text unchanged as a success")
+    try:
+        (prediction,) = predictions(victim, [{**job.example.fields, victim.attackable: text}])
+    except Exception as error:
+        return Ruling(Verdict.ERROR, problem=f"the victim broke on the returned text: {type(error).__name__}: {error}", text=text)
+    if prediction == job.example.label:
+        return Ruling(Verdict.HELD, prediction, problem="the attack believed it had fooled the victim, which is right on the returned text", text=text)
+    return Ruling(Verdict.FOOLED, prediction, text=text)

@@ -1,0 +1,146 @@
+"""An attack of robench as a search method of TextAttack: the same search code, its questions answered by TextAttack's goal function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from textattack.goal_function_results import GoalFunctionResult, GoalFunctionResultStatus
+from textattack.goal_functions import UntargetedClassification
+from textattack.search_methods import SearchMethod
+from textattack.shared import AttackedText
+
+from robench.errors import UsageError
+from robench.options import build_options
+from robench.registry import ATTACKS
+from robench.search.access import restricted
+from robench.search.engine import stream
+from robench.search.judge import changed_text
+from robench.search.oracle import PooledOracle, SpaceExhausted
+from robench.search.port import Candidates, Job
+from robench.search.space import BudgetSpent, Choice, SearchSpace
+from robench.search.texts import UNKNOWN_WORD
+from robench.textattack.texts import TextSurface, variant
+
+LEFT_OUT = -1
+"""Stands in a row of choices for the unknown token."""
+
+
+class SurfaceSearch(SearchMethod):
+    """Runs a registered attack over the surface, with the random stream that the engine would give it.
+
+    Args:
+        attack: its name in the registry.
+        constrained: whether the language-model constraint binds; as the protocol and the attack say, unless given.
+        seed: of the run.
+        options: of the attack.
+
+    Raises:
+        UsageError: no such attack or option, or an attack that wants gradients.
+    """
+
+    def __init__(self, attack: str, surface: TextSurface, *, constrained: bool | None = None, seed: int = 0, options: Mapping[str, Any] | None = None) -> None:
+        cls = ATTACKS.get(attack)
+        if cls.outside:
+            raise UsageError(f"Attack '{attack}' searches no surface: choose another attack.")
+        if cls.access == "gradients":
+            raise UsageError(f"Attack '{attack}' needs the victim's gradients, which a search of TextAttack is not given: choose another attack.")
+        self.attack = cls(build_options(cls.Options, options or {}, f"attack '{attack}'"))
+        self.name, self.surface, self.seed = attack, surface, seed
+        self.constrained = surface.always_constrained or cls.language_model if constrained is None else constrained
+
+    @property
+    def is_black_box(self) -> bool:
+        """It asks for probabilities only."""
+        return True
+
+    def perform_search(self, initial_result: GoalFunctionResult) -> GoalFunctionResult:
+        """The text that fools, judged by the goal function; where there is none, the one that came nearest."""
+        if not isinstance(self.goal_function, UntargetedClassification):
+            raise UsageError(f"robench's searches look for any wrong class; {type(self.goal_function).__name__} asks for something else.")
+        original = initial_result.attacked_text
+        job = self.surface.job(original, self.constrained)
+        questions = _Questions(self.get_goal_results, original, job, self.surface.attackable, initial_result)
+        label = int(self.goal_function.ground_truth_output)
+        spent, allowed = self.goal_function.num_queries, self.goal_function.query_budget
+        budget = None if allowed == float("inf") else int(allowed - spent)
+        oracle = PooledOracle(job.space, Rows(job.space), label, questions.ask, budget, aligned=False, longest=len(job.space.words) + 1)
+        returned: Choice | None = None
+        with suppress(BudgetSpent, SpaceExhausted):
+            returned = self.attack.search(job.space, restricted(oracle, self.attack.access), label, stream(self.seed, self.name, job.example.id))
+        return questions.verdict([*([] if returned is None else [returned]), *oracle.successes])
+
+    def extra_repr_keys(self) -> list[str]:
+        """What TextAttack prints of it."""
+        return ["name", "seed", "constrained"]
+
+
+class Rows(Candidates):
+    """Choices in the place of token ids: TextAttack asks about texts."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._words = len(space.words)
+
+    def encode(self, choices: NDArray[np.int16]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """See ``Candidates``; the ids are the choices themselves."""
+        return choices.astype(np.int32), np.full(len(choices), self._words, dtype=np.int32)
+
+    def encode_without(self, choice: Choice, positions: NDArray[np.intp]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """See ``Candidates``."""
+        rows, lengths = self.encode(np.repeat(choice[None], len(positions), axis=0))
+        rows[np.arange(len(positions)), positions] = LEFT_OUT
+        return rows, lengths
+
+    def types(self, length: int) -> NDArray[np.int8]:
+        """See ``Candidates``; nobody asks."""
+        return np.zeros(length, dtype=np.int8)
+
+
+class _Questions:
+    """Puts rows to the goal function as texts, and keeps what fooled and what came nearest."""
+
+    def __init__(
+        self, put: Callable[[list[AttackedText]], tuple[list[Any], bool]], original: AttackedText, job: Job, attackable: str, initial: GoalFunctionResult
+    ) -> None:
+        self._put, self._original, self._job, self._attackable = put, original, job, attackable
+        self._nearest = initial
+        self._fooling: dict[bytes, GoalFunctionResult] = {}
+
+    def ask(self, candidates: Candidates, rows: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
+        """See ``robench.search.oracle.Ask``: logits up to a constant, from the goal function's probabilities."""
+        results, _ = self._put([self._text(row) for row in rows])
+        for row, result in zip(rows, results, strict=True):
+            if (row != LEFT_OUT).all():
+                self._keep(row, result)
+        probs = np.array([np.asarray(result.raw_output, dtype=np.float64) for result in results])
+        return np.asarray(np.log(np.maximum(probs, np.finfo(np.float32).tiny)), dtype=np.float32)
+
+    def verdict(self, claims: Sequence[Choice]) -> GoalFunctionResult:
+        """The goal function's word on the first claim that it confirms, else on the text that came nearest."""
+        for choice in claims:
+            if not self._job.space.contains(np.asarray(choice)):
+                raise ValueError("the attack returned a choice outside the space")
+            key = np.asarray(choice).astype(np.int32).tobytes()
+            if key not in self._fooling:
+                results, _ = self._put([self._text(np.asarray(choice))])
+                for result in results:
+                    self._keep(np.asarray(choice), result)
+            if key in self._fooling:
+                return self._fooling[key]
+        return self._nearest
+
+    def _keep(self, row: NDArray[Any], result: GoalFunctionResult) -> None:
+        if result.goal_status == GoalFunctionResultStatus.SUCCEEDED and row.any():
+            self._fooling[row.astype(np.int32).tobytes()] = result
+        if result.score > self._nearest.score and result.goal_status == GoalFunctionResultStatus.SEARCHING:
+            self._nearest = result
+
+    def _text(self, row: NDArray[Any]) -> AttackedText:
+        left_out = np.flatnonzero(row == LEFT_OUT).tolist()
+        choice = np.where(row == LEFT_OUT, 0, row).astype(np.int16)
+        if not choice.any() and not left_out:
+            return self._original
+        return variant(self._original, changed_text(self._job, self._attackable, choice, dict.fromkeys(left_out, UNKNOWN_WORD)))

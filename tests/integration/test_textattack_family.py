@@ -1,0 +1,146 @@
+"""TextAttack's own recipes as attacks here: many at once give what each gives alone in plain TextAttack with the same seeds."""
+
+from __future__ import annotations
+
+import importlib
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from textattack_cases import embedded_examples, embedded_jobs, embedded_victim, textattack_or_skip, wordnet_or_skip
+from toy import TOY_OPTIONS, make_toy_encoder, register_toy
+
+from robench import ATTACK_FAMILIES, ATTACKS, Verdict
+from robench.errors import UsageError
+from robench.evaluator import Silent, build_request, evaluate, plan
+from robench.search.engine import run, stream
+
+COUNT = 24
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> None:
+    textattack_or_skip()
+
+
+def family_module() -> Any:
+    """The family's file; its class is reached through the registry."""
+    return sys.modules[ATTACK_FAMILIES.get("textattack").__module__]
+
+
+def pooled(name: str, budget: int | None = None, **settings: Any) -> dict[str, Any]:
+    jobs = embedded_jobs(COUNT, constrained=False)
+    return {trial.id: trial for trial in run(embedded_victim(), ATTACKS.get(name)(), name, jobs, 5, budget, **settings)}
+
+
+def plain(name: str, budget: int | None = None) -> list[tuple[str, Any]]:
+    """One example after the other in TextAttack itself, its global generators seeded for each."""
+    from textattack.attack_args import ATTACK_RECIPE_NAMES
+
+    from robench.textattack import VictimWrapper
+
+    seeds_of = family_module().seeds_of
+    recipe = getattr(importlib.import_module("textattack.attack_recipes"), ATTACK_RECIPE_NAMES[name.partition(":")[2]].rpartition(".")[2])
+    attack = recipe.build(VictimWrapper(embedded_victim(), ["text"]))
+    if budget is not None:
+        attack.goal_function.query_budget = budget
+    results = []
+    for example in embedded_examples(COUNT):
+        first, second = seeds_of(stream(5, name, example.id))
+        random.seed(first)
+        np.random.seed(second)
+        results.append((example.id, attack.attack(example.fields["text"], example.label)))
+    return results
+
+
+def agree(trials: dict[str, Any], results: list[tuple[str, Any]]) -> None:
+    for example, result in results:
+        trial, kind = trials[example], type(result).__name__
+        wanted = {"SkippedAttackResult": Verdict.WRONG, "SuccessfulAttackResult": Verdict.FOOLED, "FailedAttackResult": Verdict.HELD}[kind]
+        assert (trial.verdict, trial.problem) == (wanted, None)
+        if wanted == Verdict.FOOLED:
+            assert trial.text == result.perturbed_result.attacked_text.text
+        if wanted != Verdict.WRONG:
+            assert 0 < trial.asked <= result.num_queries
+    assert {trial.verdict for trial in trials.values()} >= {Verdict.WRONG, Verdict.FOOLED}
+
+
+def test_deepwordbug_is_plain_textattack() -> None:
+    agree(pooled("textattack:deepwordbug"), plain("textattack:deepwordbug"))
+
+
+def test_a_budget_is_textattacks_own() -> None:
+    trials, results = pooled("textattack:deepwordbug", 25), plain("textattack:deepwordbug", 25)
+    agree(trials, results)
+    assert max(trial.asked for trial in trials.values()) <= 25
+    assert Verdict.HELD in {trial.verdict for trial in trials.values()}
+
+
+def test_pwws_is_plain_textattack() -> None:
+    wordnet_or_skip()
+    agree(pooled("textattack:pwws"), plain("textattack:pwws"))
+
+
+def test_how_many_are_in_flight_changes_nothing_and_no_generator_is_left_disturbed() -> None:
+    random.seed(1)
+    np.random.seed(2)
+    before = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
+    together = pooled("textattack:deepwordbug")
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # type: ignore[index]
+    alone = pooled("textattack:deepwordbug", most_live=1)
+    assert {key: (trial.verdict, trial.text) for key, trial in together.items()} == {key: (trial.verdict, trial.text) for key, trial in alone.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("hotflip", r"^The recipe 'textattack:hotflip' cannot be used here \(TypeError: Got invalid model wrapper type"),
+        ("input-reduction", r"^The recipe 'textattack:input-reduction' does not look for a wrong class \(its goal is InputReduction\)"),
+        ("bad-characters", r"^The recipe 'textattack:bad-characters' cannot be used here \(TypeError: .*goal_function_type"),
+    ],
+)
+def test_what_a_recipe_lacks_is_one_sentence(name: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence) as caught:
+        ATTACKS.get(f"textattack:{name}")().check()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_download_that_fails_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    from textattack.shared.word_embeddings import WordEmbedding
+
+    def unreachable() -> None:
+        raise ConnectionError("no way to the server\nand more")
+
+    monkeypatch.setattr(WordEmbedding, "counterfitted_GLOVE_embedding", staticmethod(unreachable))
+    with pytest.raises(UsageError, match=r"^The recipe 'textattack:kuleshov' cannot be used here \(ConnectionError: no way to the server\)\. docs/"):
+        ATTACKS.get("textattack:kuleshov")().check()
+
+
+def test_a_recipe_that_is_none() -> None:
+    with pytest.raises(UsageError, match=r"^There is no attack 'textattack:deepwordbuk'\. Did you mean 'textattack:deepwordbug'\? After .*: a2t, alzantot, "):
+        ATTACKS.get("textattack:deepwordbuk")
+
+
+def test_another_version_of_textattack_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    family = family_module()
+    monkeypatch.setattr(family, "version", lambda _: "0.4.0")
+    with pytest.raises(UsageError, match=r"^textattack:NAME is written for TextAttack 0\.3\.11; here is 0\.4\.0\."):
+        family.TextAttackRecipes().make("pwws")
+
+
+def test_the_whole_way_to_a_table_of_its_own(tmp_path: Path) -> None:
+    toy = {"tasks": (register_toy(tmp_path),), "encoder": make_toy_encoder(tmp_path / "encoder"), "options": TOY_OPTIONS, "device": "cpu"}
+    request = build_request(defenses=("standard",), attacks=("genetic", "textattack:deepwordbug"), limit=6, out=tmp_path / "out", **toy)
+    assert [cell.attack and cell.attack.partition("(")[0] for cell in plan(request)] == ["genetic", "textattack:deepwordbug"]
+    inside, outside = evaluate(request, Silent())
+    assert (inside.surface.outside, outside.surface.outside, outside.surface.constrained) == (False, True, False)
+    assert outside.attack.code_sha256 is not None
+    assert outside.software.versions["textattack"] == "0.3.11"
+    assert [path.name for path in (tmp_path / "out" / "trials").glob("*textattack-deepwordbug*")]
+    board = (tmp_path / "out" / "leaderboard.md").read_text(encoding="utf-8")
+    assert "outside the surface" in board
+    assert "| genetic(" not in board.partition("outside the surface")[2].partition("##")[0]
+    assert [cell.done for cell in plan(request)] == [6, 6]

@@ -1,0 +1,132 @@
+"""TextAttack without the network, and a victim of the embedded task for it. Tests call ``textattack_or_skip`` before they import anything of it."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from robench import TASKS, DataSource, Example
+from robench.textattack.installed import require
+
+STOP_WORDS = ("the", "a", "an", "of", "and", "to", "in", "is", "it", "was", "with", "this", "that")
+WORDNET = "nltk_stopwords_wordnet.tar.xz"
+
+
+@cache
+def textattack_or_skip() -> None:
+    """Import TextAttack with a few stop words of ours, or skip; its import would otherwise look for data on the network for minutes."""
+    import nltk
+
+    pytest.importorskip("flair", reason="TextAttack is not installed: pip install 'robench[textattack]'")
+    home = Path(tempfile.mkdtemp(prefix="robench-textattack-"))
+    stop_words = home / "corpora" / "stopwords"
+    stop_words.mkdir(parents=True)
+    (stop_words / "english").write_text("\n".join(STOP_WORDS) + "\n")
+    nltk.data.path.append(str(home))
+    marker = home / ".cache" / "textattack" / "post_install_check_3"  # says that its downloads were made
+    marker.parent.mkdir(parents=True)
+    marker.touch()
+    with _environment("HOME", str(home)):
+        require()
+
+
+@cache
+def wordnet_or_skip() -> None:
+    """Let NLTK find the WordNet in ``ROBENCH_DATA``, or skip."""
+    import nltk
+
+    textattack_or_skip()
+    archive = Path(os.environ.get("ROBENCH_DATA", "")) / WORDNET
+    if not archive.is_file():
+        pytest.skip(f"ROBENCH_DATA names no folder with {WORDNET}")
+    folder = Path(tempfile.mkdtemp(prefix="robench-wordnet-"))
+    with tarfile.open(archive) as opened:
+        opened.extractall(folder, filter="data")
+    (corpora,) = folder.rglob("corpora")
+    nltk.data.path.append(str(corpora.parent))
+    with _no_downloads():
+        from textattack.transformations import WordSwapWordNet
+
+        WordSwapWordNet()  # loads it
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(name, value)
+        yield
+
+
+@contextmanager
+def _no_downloads() -> Iterator[None]:
+    import nltk
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nltk, "download", lambda *_, **__: False)
+        yield
+
+
+@cache
+def embedded_victim(protocol: str = "rift2021") -> Any:
+    """``tiny`` with a random head over the task ``mini-reviews``: nothing is trained, and it changes its mind easily."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    from robench.victims.classifier import TextClassifier
+    from robench.victims.encoders import embedded_folder
+    from robench.victims.victim import Victim
+
+    folder, task = embedded_folder("tiny"), TASKS.get("mini-reviews")
+    torch.manual_seed(1)
+    model = TextClassifier(AutoModel.from_pretrained(folder), len(task.labels))
+    card = {"name": "random", "task": "mini-reviews", "labels": list(task.labels), "attackable": "text", "fields": ["text"], "max_tokens": task.max_tokens}
+    return Victim(model, AutoTokenizer.from_pretrained(folder), card | {"protocol": protocol})
+
+
+@cache
+def embedded_examples(count: int, protocol: str = "rift2021") -> tuple[Example, ...]:
+    """The first test examples, three of four labelled as ``embedded_victim`` has them, so that these are attacked."""
+    examples = TASKS.get("mini-reviews")().load(DataSource()).test[:count]
+    predicted = embedded_victim(protocol).predict([dict(example.fields) for example in examples])
+    labels = np.where(np.arange(count) % 4 == 3, 1 - predicted, predicted)
+    return tuple(Example(example.id, example.fields, int(label)) for example, label in zip(examples, labels, strict=True))
+
+
+@cache
+def embedded_surface(count: int, protocol: str = "rift2021") -> Any:
+    """Their surface, under the language model ``tiny``."""
+    from robench.protocol import get_protocol
+    from robench.text.language_model import build_scorer
+    from robench.text.substitutions import load_substitutions
+    from robench.text.surface_building import SurfaceRequest, load_or_build
+
+    task = TASKS.get("mini-reviews")
+    request = SurfaceRequest(
+        examples=embedded_examples(count, protocol),
+        attackable="text",
+        task="mini-reviews",
+        digest="0" * 64,
+        substitutions=load_substitutions(task.substitutions),
+        protocol=get_protocol(protocol),
+        scorer=build_scorer("tiny"),
+        max_words=task.max_tokens,
+    )
+    return load_or_build(Path(tempfile.mkdtemp(prefix="robench-surface-")), request)
+
+
+def embedded_jobs(count: int, *, constrained: bool) -> list[Any]:
+    """What the engine is given of them."""
+    from robench.search.jobs import make_jobs
+
+    victim = embedded_victim()
+    surface, threshold = embedded_surface(count), victim.protocol.lm_threshold
+    return list(make_jobs(embedded_examples(count), surface, victim, constrained=constrained, threshold=threshold))
