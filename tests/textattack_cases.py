@@ -22,8 +22,12 @@ WORDNET = "nltk_stopwords_wordnet.tar.xz"
 
 
 @cache
-def textattack_or_skip() -> None:
-    """Import TextAttack with a few stop words of ours, or skip; its import would otherwise look for data on the network for minutes."""
+def textattack_or_skip() -> Path:
+    """Import TextAttack with a few stop words of ours, or skip; its import would otherwise look for data on the network for minutes.
+
+    Returns:
+        The home folder and NLTK folder that another process must be told of.
+    """
     import nltk
 
     pytest.importorskip("flair", reason="TextAttack is not installed: pip install 'robench[textattack]'")
@@ -37,6 +41,7 @@ def textattack_or_skip() -> None:
     marker.touch()
     with _environment("HOME", str(home)):
         require()
+    return home
 
 
 @cache

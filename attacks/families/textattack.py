@@ -5,10 +5,8 @@ from __future__ import annotations
 import copy
 import importlib
 import logging
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from importlib.metadata import version
 from io import StringIO
 from typing import Any, ClassVar
 
@@ -18,9 +16,9 @@ from numpy.typing import NDArray
 from robench import ATTACK_FAMILIES, Attack, BudgetSpent, Family, FreeAttack, Options, TextOracle
 from robench.errors import UsageError
 from robench.hub import no_pointless_retries
-from robench.textattack.installed import first_line, require
+from robench.textattack.installed import first_line, require_tested
+from robench.textattack.streams import Streams, seeds_of
 
-WRITTEN_FOR = "0.3.11"
 PROBE = "The film was a good one, and nobody left before the end."
 """What a recipe changes once before anything is trained, so that what it lacks comes to light then."""
 AT_ONCE = 1024
@@ -46,9 +44,7 @@ class TextAttackRecipes(Family[Attack]):
 
 def _paths() -> dict[str, str]:
     """Name -> dotted path of its class, as ``textattack attack --recipe`` knows them."""
-    require()
-    if version("textattack") != WRITTEN_FOR:
-        raise UsageError(f"textattack:NAME is written for TextAttack {WRITTEN_FOR}; here is {version('textattack')}. Run: pip install 'robench[textattack]'.")
+    require_tested("textattack:NAME")
     names: dict[str, str] = importlib.import_module("textattack.attack_args").ATTACK_RECIPE_NAMES
     return names
 
@@ -140,34 +136,6 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def seeds_of(rng: np.random.Generator) -> tuple[int, int]:
-    """What ``random.seed`` and ``numpy.random.seed`` are given for an example whose stream is ``rng``: plain TextAttack with these finds the same."""
-    first, second = rng.integers(2**32, size=2).tolist()
-    return first, second
-
-
-class Streams:
-    """TextAttack draws from the global generators: each search has them to itself while it runs, and nobody else's are touched."""
-
-    def __init__(self, first: int, second: int) -> None:
-        self._waiting: tuple[Any, Any] = (random.Random(first).getstate(), np.random.RandomState(second).get_state())
-
-    @contextmanager
-    def swapped(self) -> Iterator[None]:
-        """The states that wait here in exchange for those that are in use; back afterwards, and nested in itself the other way round."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    def _swap(self) -> None:
-        in_use = (random.getstate(), np.random.get_state())
-        random.setstate(self._waiting[0])
-        np.random.set_state(self._waiting[1])
-        self._waiting = in_use
 
 
 class _Model:

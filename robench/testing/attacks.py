@@ -191,7 +191,7 @@ def check_packing(subject: Subject) -> None:
 
 def check_workers(subject: Subject) -> None:
     """The same trials from two worker processes; skipped for an attack that only this process knows."""
-    origin = next(entry.origin for entry in ATTACKS.entries() if entry.name == subject.name)
+    origin = ATTACKS.origin(subject.name)
     if origin == "registered in this process":
         return
     jobs = linear_jobs(8)

@@ -6,9 +6,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 
 from robench.errors import UsageError
+
+WRITTEN_FOR = "0.3.11"
+"""What runs parts of TextAttack inside robench leans on more than its public interface."""
 
 
 def require() -> None:
@@ -23,6 +27,13 @@ def require() -> None:
             import_module("textattack")
     except Exception as error:  # it imports flair, datasets, transformers: whatever versions were installed beside it
         raise UsageError(f"TextAttack cannot be imported ({type(error).__name__}: {first_line(error)}). Run: pip install 'robench[textattack]'.") from error
+
+
+def require_tested(name: str) -> None:
+    """``require``, in the version that ``name``, a family of attacks, is written for; raises UsageError for any other."""
+    require()
+    if version("textattack") != WRITTEN_FOR:
+        raise UsageError(f"{name} is written for TextAttack {WRITTEN_FOR}; here is {version('textattack')}. Run: pip install 'robench[textattack]'.")
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import random
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from robench import ATTACK_FAMILIES, ATTACKS, Verdict
 from robench.errors import UsageError
 from robench.evaluator import Silent, build_request, evaluate, plan
 from robench.search.engine import run, stream
+from robench.textattack import installed
+from robench.textattack.streams import seeds_of
 
 COUNT = 24
 
@@ -24,11 +25,6 @@ COUNT = 24
 @pytest.fixture(autouse=True)
 def _installed() -> None:
     textattack_or_skip()
-
-
-def family_module() -> Any:
-    """The family's file; its class is reached through the registry."""
-    return sys.modules[ATTACK_FAMILIES.get("textattack").__module__]
 
 
 def pooled(name: str, budget: int | None = None, **settings: Any) -> dict[str, Any]:
@@ -42,7 +38,6 @@ def plain(name: str, budget: int | None = None) -> list[tuple[str, Any]]:
 
     from robench.textattack import VictimWrapper
 
-    seeds_of = family_module().seeds_of
     recipe = getattr(importlib.import_module("textattack.attack_recipes"), ATTACK_RECIPE_NAMES[name.partition(":")[2]].rpartition(".")[2])
     attack = recipe.build(VictimWrapper(embedded_victim(), ["text"]))
     if budget is not None:
@@ -125,10 +120,9 @@ def test_a_recipe_that_is_none() -> None:
 
 
 def test_another_version_of_textattack_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    family = family_module()
-    monkeypatch.setattr(family, "version", lambda _: "0.4.0")
+    monkeypatch.setattr(installed, "version", lambda _: "0.4.0")
     with pytest.raises(UsageError, match=r"^textattack:NAME is written for TextAttack 0\.3\.11; here is 0\.4\.0\."):
-        family.TextAttackRecipes().make("pwws")
+        ATTACK_FAMILIES.get("textattack")().make("pwws")
 
 
 def test_the_whole_way_to_a_table_of_its_own(tmp_path: Path) -> None:
