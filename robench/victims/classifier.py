@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import get_ident
 from typing import Any
@@ -93,6 +93,22 @@ class TextClassifier(nn.Module):
         with _shifted(self.encoder.get_input_embeddings(), noise):
             return self.features(input_ids, attention_mask, token_type_ids)
 
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """The encoder's layers, the first one first; raises UsageError where it keeps no list of them (ALBERT has one layer that is used again and again)."""
+        depth = int(self.encoder.config.num_hidden_layers)
+        found = next((module for module in self.encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == depth), None)
+        if found is None:
+            raise UsageError(f"Encoder '{type(self.encoder).__name__}' keeps no list of its layers, whose states this defense changes. Choose another encoder.")
+        return list(found)
+
+    def features_changed(
+        self, layer: int, change: Callable[[Tensor], Tensor], input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """Features ``(batch, size)`` where ``change`` has been applied to the states ``(batch, tokens, size)`` that leave ``layer`` (counted from 1)."""
+        with _changed(self.layers[layer - 1], change):
+            return self.features(input_ids, attention_mask, token_type_ids)
+
 
 def _pooled(output: Any) -> Tensor:
     pooled = getattr(output, "pooler_output", None)
@@ -112,6 +128,23 @@ def _shifted(words: nn.Module, noise: Tensor) -> Iterator[None]:
         return output + noise if get_ident() == owner else None
 
     handle = words.register_forward_hook(answer)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _changed(layer: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Let ``layer`` hand on its states as ``change`` makes them, in this thread only."""
+    owner = get_ident()
+
+    def answer(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        if get_ident() != owner:
+            return None
+        return (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
+
+    handle = layer.register_forward_hook(answer)
     try:
         yield
     finally:

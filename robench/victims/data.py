@@ -110,6 +110,13 @@ class EncodedExamples:
         """Tokens of each example."""
         return [len(ids) for ids in self.ids]
 
+    def joined(self, more: EncodedExamples) -> EncodedExamples:
+        """These and after them ``more``, which the same ``substitutes`` were used for."""
+        assert more.substitutes is self.substitutes
+        types = None if self.types is None or more.types is None else [*self.types, *more.types]
+        labels = np.concatenate([self.labels, more.labels])
+        return EncodedExamples([*self.ids, *more.ids], types, [*self.kinds, *more.kinds], labels, self.substitutes, self.pad_id)
+
     def batch(self, indices: Sequence[int], device: torch.device | str = "cpu", *, substitutes: bool = False) -> Batch:
         """The examples at ``indices`` as one batch, padded to the longest; with substitution slots (as many as it needs) if asked."""
         ids = pad_rows([self.ids[index] for index in indices], self.pad_id)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
+    from robench.tasks.base import Example
+    from robench.victims.augment import Trainee
     from robench.victims.classifier import TextClassifier
 
 LOOP_DEVIATIONS = (
@@ -66,12 +68,12 @@ class Defense(ABC):
     """Base of every defense. Standard fine-tuning overrides nothing.
 
     One object lives for one training run, so it may keep state. Order of the calls: ``prepare``; ``modules``; ``optimizer``; for each epoch
-    ``batches``, and for each step ``before_loss``, ``loss``, ``penalty``; last ``finish``. Every epoch begins with torch's generators
+    ``augment`` and ``batches``, and for each step ``before_loss``, ``loss``, ``penalty``; last ``finish``. Every epoch begins with torch's generators
     re-seeded from (seed, epoch), so a run that was killed goes on as if it had not been: state that must outlive an epoch belongs into
     ``modules`` (as parameters or buffers) or into the optimiser.
 
     The hooks are cut so that methods stack: ``penalty``, ``prepare``, ``before_loss``, ``modules`` and ``finish`` of several defenses can be
-    called one after another; of ``loss``, ``batches`` and ``optimizer`` a stack can take one each.
+    called one after another; of ``loss``, ``augment``, ``batches`` and ``optimizer`` a stack can take one each.
 
     Class attributes:
         paper: citation of what it implements.
@@ -107,8 +109,24 @@ class Defense(ABC):
         """
         return ()
 
+    @property
+    def attacks(self) -> Sequence[str]:
+        """Registered names of the attacks that it trains against: they are looked up before anything is trained, and their code makes the victim's key."""
+        return ()
+
+    def augment(self, trainee: Trainee, epoch: int) -> Sequence[Example] | None:
+        """Texts to be trained on beside the task's own, asked for before every epoch (counted from 0); None leaves them as they were.
+
+        What is returned replaces what was added before (``trainee.added``) and is kept in the checkpoint. It must follow from the trainee, its seed and the
+        epoch alone, so that a run that was killed adds the same texts. The model is in eval mode until the first step.
+        """
+        return None
+
     def batches(self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[Sequence[int]] | None:
-        """One epoch's batches as lists of indices into the training examples; None takes the loop's own (shuffled, bucketed by length)."""
+        """One epoch's batches as lists of indices into the training examples, after which stand those that ``augment`` added.
+
+        None takes the loop's own (shuffled, bucketed by length).
+        """
         return None
 
     def before_loss(self, model: TextClassifier, batch: Batch) -> None:

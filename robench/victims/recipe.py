@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from robench.environment import Precision
 from robench.errors import UsageError
 from robench.options import TrainingOptions, build_options
-from robench.registry import DEFENSES, TASKS, canonical
+from robench.registry import ATTACKS, DEFENSES, TASKS, canonical
 from robench.sources import code_sha256, source_sha256
 from robench.victims.defense import Defense
 from robench.victims.encoders import EncoderInfo, find_encoder, fingerprint
@@ -31,6 +31,8 @@ TRAINING_CODE = (
     "robench.tasks.frozen",
 )
 """Modules whose code decides what a request trains; the defense's own comes on top."""
+SEARCH_CODE = "robench.search"
+"""The same where training texts are attacked."""
 
 
 def build_defense(name: str, task: str, encoder: EncoderInfo, options: Mapping[str, Any]) -> Defense:
@@ -92,9 +94,11 @@ class FitRequest:
         return self.build().options
 
     def build(self) -> Defense:
-        """A fresh defense for one run; raises UsageError when the request does not fit together."""
+        """A fresh defense for one run; raises UsageError when the request does not fit together, or names an attack that cannot be had."""
         defense = build_defense(self.defense, self.task, self.info, self.options)
-        if defense.substitutes and self.substitutions is None:
+        for attack in defense.attacks:
+            ATTACKS.get(attack)
+        if (defense.substitutes or defense.attacks) and self.substitutions is None:
             raise UsageError(f"Defense '{self.defense}' trains on substitutions, and none were given for task '{self.task}'. Name a substitution set.")
         return defense
 
@@ -123,7 +127,7 @@ class FitRequest:
 
         splits, task = self.splits, self.task_class
         return {
-            "code": {"defense": code_sha256(DEFENSES.get(self.defense)), "training": source_sha256(*TRAINING_CODE)},
+            "code": {"defense": code_sha256(DEFENSES.get(self.defense)), "training": source_sha256(*TRAINING_CODE), **self._attacking_code},
             "defense": self.defense,
             "options": self.resolved.model_dump(mode="json"),
             "task": self.task,
@@ -140,6 +144,12 @@ class FitRequest:
             "seed": self.seed,
             "precision": self.precision,
         }
+
+    @property
+    def _attacking_code(self) -> dict[str, Any]:
+        """What else decides the result where training texts are attacked; nothing elsewhere."""
+        attacks = self.build().attacks
+        return {"attacks": {name: code_sha256(ATTACKS.get(name)) for name in attacks}, "search": source_sha256(SEARCH_CODE)} if attacks else {}
 
     @cached_property
     def _fingerprint(self) -> str:

@@ -34,6 +34,7 @@ class TrainingState:
         epoch: epochs done.
         model, modules, optimizer: state dicts.
         best: state dict of the best epoch's model; ``best_rank`` its ``Scores.rank``, ``best_epoch`` its number from 1.
+        added: the texts that were trained on beside the task's own in the last epoch, each as a dict of ``id``, ``fields`` and ``label``.
         history: one dict an epoch, as ``training.json`` holds them.
     """
 
@@ -46,6 +47,7 @@ class TrainingState:
     best: dict[str, Any] = field(default_factory=dict)
     best_rank: tuple[bool, float, float] | None = None
     best_epoch: int = 0
+    added: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def save(self, folder: Path) -> None:

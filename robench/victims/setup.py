@@ -52,7 +52,9 @@ class Parts:
         accelerator, device: where it runs.
         tokenizer, model, defense: the model is the plain one, on ``device``, as ``defense.prepare`` left it.
         fields: names of the task's fields, in the order in which the encoder reads them.
-        train, dev: the chosen examples.
+        texts: the chosen training examples as they came.
+        train, dev: the chosen examples, encoded.
+        encode: makes of further texts what ``train`` holds.
         step, optimizer: as Accelerate wrapped them; each of the optimiser's groups holds its highest learning rate as ``"peak"``.
     """
 
@@ -62,8 +64,10 @@ class Parts:
     model: TextClassifier
     defense: Defense
     fields: Sequence[str]
+    texts: Sequence[Example]
     train: EncodedExamples
     dev: EncodedExamples
+    encode: Callable[[Sequence[Example]], EncodedExamples]
     step: Any
     optimizer: Any
 
@@ -93,7 +97,9 @@ def set_up(request: FitRequest, curves: Path, say: Callable[[str], None]) -> Par
     model = TextClassifier(encoder, len(request.task_class.labels)).to(accelerator.device)
     check_window(model, request.task_class.max_tokens, request)
     fields = list(request.splits.train[0].fields)
-    train, dev = _encode(request, tokenizer, fields, say)
+    encode = _encoding(request, tokenizer, fields)
+    texts, train = _read("train", request.splits.train, defense.options.train_examples, request, encode, say)
+    _, dev = _read("dev", request.splits.dev, defense.options.dev_examples, request, encode, say)
     defense.prepare(model)
     step = Step(model, defense)
     groups = parameter_groups(step, defense.options.learning_rate, defense.options.head_weight_decay)
@@ -101,19 +107,27 @@ def set_up(request: FitRequest, curves: Path, say: Callable[[str], None]) -> Par
     for group in optimizer.param_groups:  # a defense may give its groups rates of their own
         group["peak"] = group["lr"]
     wrapped_step, wrapped_optimizer = accelerator.prepare(step, optimizer)
-    return Parts(accelerator, accelerator.device, tokenizer, model, defense, fields, train, dev, wrapped_step, wrapped_optimizer)
+    return Parts(accelerator, accelerator.device, tokenizer, model, defense, fields, texts, train, dev, encode, wrapped_step, wrapped_optimizer)
 
 
-def _encode(request: FitRequest, tokenizer: Any, fields: Sequence[str], say: Callable[[str], None]) -> tuple[EncodedExamples, EncodedExamples]:
-    task, options, splits = request.task_class, request.resolved, request.splits
-    table, reader = build_reader(tokenizer, request.protocol, fields, task.attackable, task.max_tokens)
+def _encoding(request: FitRequest, tokenizer: Any, fields: Sequence[str]) -> Callable[[Sequence[Example]], EncodedExamples]:
+    """Encodes texts as the victim will read them; all that it has encoded can be joined."""
+    table, reader = build_reader(tokenizer, request.protocol, fields, request.task_class.attackable, request.task_class.max_tokens)
     substitutes = SubstituteTable(table, request.substitutions, request.protocol.lookup)
-    parts = []
-    for name, examples, limit in (("train", splits.train, options.train_examples), ("dev", splits.dev, options.dev_examples)):
-        chosen = pick(examples, limit, len(task.labels))
-        say(f"reading {len(chosen)} {name} examples")
-        parts.append(encode_examples(chosen, reader, substitutes, task.attackable, segments=request.protocol.pair_segments))
-    return parts[0], parts[1]
+    return lambda examples: encode_examples(examples, reader, substitutes, request.task_class.attackable, segments=request.protocol.pair_segments)
+
+
+def _read(
+    name: str,
+    examples: Sequence[Example],
+    limit: int | None,
+    request: FitRequest,
+    encode: Callable[[Sequence[Example]], EncodedExamples],
+    say: Callable[[str], None],
+) -> tuple[Sequence[Example], EncodedExamples]:
+    chosen = pick(examples, limit, len(request.task_class.labels))
+    say(f"reading {len(chosen)} {name} examples")
+    return chosen, encode(chosen)
 
 
 def parameter_groups(step: nn.Module, learning_rate: float, head_weight_decay: float) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Several defenses as one: a stack that hands each of the loop's calls to its members (``ascc+weight-decay``).
 
-Hooks that only add something are called for every member; a hook that decides something for all (the loss, the batches, the optimiser) can be
-brought by one member at most. No method is named here: what a member brings is seen from what it overrides.
+Hooks that only add something are called for every member; a hook that decides something for all (the loss, the texts, the batches, the optimiser)
+can be brought by one member at most. No method is named here: what a member brings is seen from what it overrides.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
+    from robench.tasks.base import Example
+    from robench.victims.augment import Trainee
     from robench.victims.classifier import TextClassifier
 
-ONE_EACH = {"loss": "a loss", "batches": "batches", "optimizer": "an optimiser"}
+ONE_EACH = {"loss": "a loss", "augment": "further texts", "batches": "batches", "optimizer": "an optimiser"}
 """Hook -> what it brings, of which a stack takes one."""
 HOOKS = ("prepare", "modules", "before_loss", "penalty", "finish", *ONE_EACH)
 
@@ -55,6 +57,15 @@ class Stack(Defense):
     def modules(self) -> Iterable[nn.Module]:
         """All members' modules."""
         return [module for part in self.parts.values() for module in part.modules()]
+
+    @property
+    def attacks(self) -> Sequence[str]:
+        """All members' attacks."""
+        return list(dict.fromkeys(attack for part in self.parts.values() for attack in part.attacks))
+
+    def augment(self, trainee: Trainee, epoch: int) -> Sequence[Example] | None:
+        """Those of the member that brings further texts."""
+        return self._bringer("augment").augment(trainee, epoch)
 
     def batches(self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[Sequence[int]] | None:
         """Those of the member that brings batches."""

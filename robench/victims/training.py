@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from robench.environment import peak_memory
 from robench.errors import RobenchError
+from robench.tasks.base import Example
+from robench.victims.augment import Trainee
 from robench.victims.batches import bucketed_batches
 from robench.victims.delivery import curves_folder, deliver, forget, sole_training, workshop
 from robench.victims.forgetting import Pretrained
@@ -24,6 +27,7 @@ from robench.victims.setup import set_up
 from robench.victims.victim import Victim
 
 if TYPE_CHECKING:
+    from robench.victims.data import EncodedExamples
     from robench.victims.defense import Batch
     from robench.victims.recipe import FitRequest
 
@@ -114,6 +118,7 @@ class _Run:
             features = features_of(self.model, parts.dev, self._at_once, self.device)
         self.pretrained = Pretrained(self.model, features, torch.as_tensor(parts.dev.labels))
         self._resume()
+        self._train = self._with_added()
 
     @property
     def _at_once(self) -> int:
@@ -142,6 +147,8 @@ class _Run:
     def train_epoch(self) -> None:
         """One pass over the training examples, dev scores, checkpoint."""
         started, epoch = time.perf_counter(), self.state.epoch
+        self._augment(epoch)
+        augmenting = time.perf_counter() - started
         losses, figures = self._steps(epoch)
         seconds = time.perf_counter() - started
         with self.accelerator.autocast():
@@ -164,7 +171,9 @@ class _Run:
             "dev_hull_accuracy": scores.hull,
             "dev_information": None if scores.features is None else self.pretrained.information(scores.features),
             "distance": self.pretrained.distance(self.model),
+            "added_examples": len(self.state.added),
             "training_seconds": round(seconds, 3),
+            "augmenting_seconds": round(augmenting, 3),
             "dev_seconds": round(time.perf_counter() - started - seconds, 3),
             "peak_memory_bytes": peak_memory(str(self.device), children=False)[0],
         }
@@ -175,10 +184,22 @@ class _Run:
         hull = "" if scores.hull is None else f", under the convex-hull attack {scores.hull:.3f}"
         self.tell(Progress(epoch + 1, self.options.epochs, 0, 0, losses, f"epoch {epoch + 1}: loss {losses:.3f}, dev accuracy {scores.clean:.3f}{hull}"))
 
+    def _augment(self, epoch: int) -> None:
+        """Let the defense add to the training examples; what it costs is part of the training's time."""
+        before = [Example(**added) for added in self.state.added]
+        added = self.defense.augment(Trainee(self.request, self.parts, before, partial(self._say, epoch=epoch + 1)), epoch)
+        if added is not None:
+            self.state.added = [{"id": example.id, "fields": dict(example.fields), "label": example.label} for example in added]
+            self._train = self._with_added()
+
+    def _with_added(self) -> EncodedExamples:
+        train = self.parts.train
+        return train.joined(self.parts.encode([Example(**added) for added in self.state.added])) if self.state.added else train
+
     def _steps(self, epoch: int) -> tuple[float, dict[str, float]]:
         seed_everything(self.request.seed, f"epoch {epoch}")
         rng = np.random.default_rng(stable_seed(self.request.seed, "batches", epoch))
-        labels, lengths = self.parts.train.labels.tolist(), self.parts.train.lengths
+        labels, lengths = self._train.labels.tolist(), self._train.lengths
         size = self.options.batch_size
         batches = list(self.defense.batches(labels, lengths, size, rng) or bucketed_batches(lengths, size, rng))
         self.step.train()
@@ -188,7 +209,7 @@ class _Run:
         for index, chosen in enumerate(batches):
             # In the middle of a step: neither the first nor the last one has a rate of zero.
             self._set_learning_rate((epoch + (index + 0.5) / len(batches)) / self.options.epochs)
-            batch, weight = self._mine(self.parts.train.batch(chosen, self.device, substitutes=self.defense.substitutes))
+            batch, weight = self._mine(self._train.batch(chosen, self.device, substitutes=self.defense.substitutes))
             loss = self._one_step(batch, weight)
             total += loss
             for name, value in self.defense.figures.items():
