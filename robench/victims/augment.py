@@ -125,7 +125,7 @@ def with_adversarial_texts(trainee: Trainee, options: AugmentationOptions, epoch
     trials = trainee.attacked(options.attack, chosen, seed, options.budget)
     fooled = [_changed(example, trial, trainee.victim.attackable, epoch) for example, trial in zip(chosen, trials, strict=True) if trial.verdict == "fooled"]
     broken = [trial.problem for trial in trials if trial.verdict == "error"]
-    if len(broken) == len(trials):
+    if broken and len(broken) == sum(trial.verdict != "wrong" for trial in trials):
         raise RobenchError(f"Attack '{options.attack}' broke on every training text that it was given ({broken[0]}). Mend it, or choose another with 'attack'.")
     trouble = f", {len(broken)} searches broke ({broken[0]})" if broken else ""
     asked, seconds = sum(trial.asked for trial in trials), time.perf_counter() - started

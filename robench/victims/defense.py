@@ -118,7 +118,7 @@ class Defense(ABC):
         """Texts to be trained on beside the task's own, asked for before every epoch (counted from 0); None leaves them as they were.
 
         What is returned replaces what was added before (``trainee.added``) and is kept in the checkpoint. It must follow from the trainee, its seed and the
-        epoch alone, so that a run that was killed adds the same texts. The model is in eval mode until the first step.
+        epoch alone, so that a run that was killed adds the same texts. ``trainee.victim`` is the model in eval mode; the loop puts it back into train mode.
         """
         return None
 

@@ -15,9 +15,14 @@ from robench.victims.training import Progress, fit
 from robench.victims.victim import Victim
 
 BUILT_IN = [entry.name for entry in DEFENSES.entries() if entry.origin == "built-in"]
-JOINT = ["ascc+mixout", "ascc+weight-decay", "mixout+rift+rose-ensemble"]
+JOINT = ["ascc+mixout", "ascc+weight-decay", "augmentation+mixout", "mixout+rift+rose-ensemble"]
 EVERY = [*BUILT_IN, *JOINT]
-OPTIONS: dict[str, dict[str, object]] = {"rift": {"memory": 6}}  # off by default, and to be resumed as well
+OPTIONS: dict[str, dict[str, object]] = {
+    "rift": {"memory": 6},  # off by default, and to be resumed as well
+    "augmentation": {"share": 1.0},
+    "augmentation+mixout": {"augmentation.share": 1.0},
+    "mixada": {"share": 1.0},
+}
 
 
 def prepared(name: str) -> tuple[Defense, torch.nn.Module]:

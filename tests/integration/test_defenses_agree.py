@@ -26,6 +26,8 @@ def encoders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[float, Path]:
         ("rift", {"alpha": 0.0}, "ascc", 0.1),
         ("mixout", {"probability": 0.0}, "standard", 0.1),
         ("weight-decay", {"strength": 0.0}, "standard", 0.1),
+        ("augmentation", {"share": 0.0, "epochs": 3}, "standard", 0.1),
+        ("mixada", {"share": 0.5, "weight": 0.0, "epochs": 3}, "augmentation", 0.1),
         ("rose-second", WHOLE, "standard", 0.1),
         ("rose-first", WHOLE, "standard", 0.0),  # its two passes draw from the generator that dropout draws from
         ("rose-ensemble", WHOLE, "standard", 0.0),
@@ -37,7 +39,9 @@ def test_the_same_method_under_two_names(
     encoders: Mapping[float, Path], tmp_path: Path, one: str, options: Mapping[str, Any], other: str, dropout: float
 ) -> None:
     shared = {"epochs": 1, "dev_examples": 4}
-    ours, theirs = ({"upper": 0.6} if "upper" in DEFENSES.get(name).Options.model_fields else {} for name in (one, other))
+    known = [DEFENSES.get(name).Options.model_fields for name in (one, other)]
+    ours, theirs = ({name: value for name, value in {"upper": 0.6, "share": 0.5}.items() if name in fields} for fields in known)
+    shared["epochs"] = options.get("epochs", 1)
     splits = planted_splits(48, 8)
     first = fit(request(encoders[dropout], one, splits, options={**shared, **ours, **options}), tmp_path / "one")
     second = fit(request(encoders[dropout], other, splits, options={**shared, **theirs}), tmp_path / "other")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from victim_cases import BAD, GOOD, encoder_folder, planted_splits, request
+from victim_cases import BAD, GOOD, encoder_folder, planted_splits, read_json, request
 
 from robench.victims.checks import question
 from robench.victims.training import fit
@@ -33,17 +34,24 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return encoder_folder(tmp_path_factory.mktemp("encoder") / "small", dropout=0.0)
 
 
-def test_standard_learns_the_words_it_sees_and_ascc_and_rift_their_synonyms(encoder: Path, tmp_path: Path) -> None:
+DEFENDED: dict[str, dict[str, Any]] = {"ascc": {}, "rift": {}, "augmentation": {"share": 0.5}, "mixada": {"share": 0.5}}
+
+
+def test_standard_learns_the_words_it_sees_and_others_their_synonyms(encoder: Path, tmp_path: Path) -> None:
     found = {}
-    for defense in ("standard", "ascc", "rift"):
-        options = {"epochs": 12, "learning_rate": 3e-3, "dev_examples": 24}
+    for defense, own in {"standard": {}, **DEFENDED}.items():
+        options = {"epochs": 12, "learning_rate": 3e-3, "dev_examples": 24, **own}
         victim = fit(request(encoder, defense, splits=planted_splits(train=192), options=options), tmp_path / defense)
         assert question(victim, planted_splits().dev) == []
         found[defense] = accuracies(victim)
     seen = {name: victim_on_seen(Victim.load(tmp_path / name)) for name in found}
     assert min(seen.values()) >= 0.95, (seen, found)
-    assert min(found["ascc"][1], found["rift"][1]) >= 0.95, found
+    assert min(found[name][1] for name in DEFENDED) >= 0.95, found
     assert found["standard"][1] <= 0.65, found
+    for name in ("augmentation", "mixada"):
+        epochs = read_json(tmp_path / name / "training.json")["epochs"]
+        assert epochs[-1]["added_examples"] > 0
+        assert epochs[-1]["loss"] < 0.6 * epochs[0]["loss"]
 
 
 def victim_on_seen(victim: Victim) -> float:

@@ -106,3 +106,42 @@ def test_an_encoder_without_embeddings_is_refused() -> None:
 def test_logits_are_fp32_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert classifier()(batch().input_ids, batch().attention_mask).dtype == torch.float32
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "albert"])
+def test_states_can_be_changed_behind_a_layer(family: str) -> None:
+    model, texts = classifier(family).eval(), batch()
+    plain = model.features(texts.input_ids, texts.attention_mask)
+    assert len(model.layers) == 2
+    shapes = []
+
+    def keep(states: torch.Tensor) -> torch.Tensor:
+        shapes.append(tuple(states.shape))
+        return states
+
+    for layer in (1, 2):
+        assert torch.equal(model.features_changed(layer, keep, texts.input_ids, texts.attention_mask), plain)
+        swapped = model.features_changed(layer, lambda states: states.flip(0), texts.input_ids, texts.attention_mask)
+        if layer == 2:  # nothing is left but to read the feature off
+            torch.testing.assert_close(swapped, plain.flip(0))
+        else:
+            assert not torch.allclose(swapped, plain, atol=1e-3)
+    assert shapes == [(4, 9, 16)] * 2
+    assert torch.equal(model.features(texts.input_ids, texts.attention_mask), plain)
+
+
+def test_a_change_that_breaks_leaves_no_hook_behind() -> None:
+    model, texts = classifier().eval(), batch()
+    plain = model.features(texts.input_ids, texts.attention_mask)
+
+    def broken(states: torch.Tensor) -> torch.Tensor:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        model.features_changed(1, broken, texts.input_ids, texts.attention_mask)
+    assert torch.equal(model.features(texts.input_ids, texts.attention_mask), plain)
+
+
+def test_an_encoder_without_a_list_of_layers_says_so() -> None:
+    with pytest.raises(UsageError, match="Encoder 'AlbertModel' keeps no list of its layers, whose states this defense changes"):
+        _ = classifier("albert").layers

@@ -129,3 +129,29 @@ def test_rows_come_in_the_order_asked_for(indices: list[int]) -> None:
     assert examples.batch(indices).labels.tolist() == [index % 2 for index in indices]
     assert len(examples) == 2
     assert examples.lengths == [4, 4]
+
+
+def test_examples_can_be_joined() -> None:
+    """What is joined has the batches of what was read at once, substitutes included, although the second half was read later."""
+    table, reader = build_reader(tokenizer(), get_protocol("rift2021"), ["text"], "text", 12)
+    known = SubstituteTable(table, Synonyms(), "cased")
+    texts = [Example(f"t/{index}", {"text": text}, index % 2) for index, text in enumerate(("film good", "a film", "a bad film", "great"))]
+    one, other = (encode_examples(part, reader, known, "text", segments=False) for part in (texts[:2], texts[2:]))
+    joined, whole = one.joined(other), encode("film good", "a film", "a bad film", "great")
+    assert len(joined) == 4
+    assert joined.lengths == whole.lengths
+    for indices in ([0, 3], [2, 1], [3, 2, 1, 0]):
+        ours, theirs = joined.batch(indices, substitutes=True), whole.batch(indices, substitutes=True)
+        for name in ("input_ids", "attention_mask", "labels", "substitute_ids", "substitute_mask"):
+            assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
+    assert len(one) == 2
+
+
+def test_token_types_are_joined_too() -> None:
+    table, reader = build_reader(tokenizer(), get_protocol("subword"), ["premise", "text"], "text", 12)
+    known = SubstituteTable(table, Synonyms(), "lower")
+    texts = [Example(f"t/{index}", {"premise": "film", "text": text}, 0) for index, text in enumerate(("good", "bad film"))]
+    one, other = (encode_examples([text], reader, known, "text", segments=True) for text in texts)
+    types = one.joined(other).batch([1, 0]).token_type_ids
+    assert types is not None
+    assert types.tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0]]
