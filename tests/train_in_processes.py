@@ -12,12 +12,13 @@ from victim_cases import planted_splits, request
 
 from robench.victims.training import fit
 
+OWN = {"augmentation": {"share": 0.5, "attack": "random", "epochs": 4}}
 SETTINGS = {"epochs": 2, "batch_size": 10, "dev_examples": 8, "learning_rate": 1e-3}
 
 
 def main(encoder: Path, out: Path, defenses: list[str]) -> None:
     for defense in defenses:
-        fit(request(encoder, defense, planted_splits(46, 8), options=SETTINGS), out / defense)
+        fit(request(encoder, defense, planted_splits(46, 8), options={**SETTINGS, **OWN.get(defense, {})}), out / defense)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from robench.victims import setup
 from robench.victims.victim import Victim
 
 SCRIPT = Path(train_in_processes.__file__)
-DEFENSES = ["standard", "rift"]
+DEFENSES = ["standard", "rift", "augmentation"]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_two_processes_have_the_losses_of_one(trained: dict[str, Path], defense:
     """46 texts in batches of 10: ``standard`` ends its epoch with 6, ``rift`` has 5 of each class, which two processes cannot share evenly."""
     one, two = (read_json(trained[name] / defense / "training.json")["epochs"] for name in ("one", "two"))
     names = [name for name in one[0] if name == "loss" or name.startswith("loss_")]
-    assert len(names) == {"standard": 1, "rift": 4}[defense]
+    assert len(names) == {"standard": 1, "rift": 4, "augmentation": 1}[defense]
     for first, second in zip(one, two, strict=True):
         assert [second[name] for name in names] == pytest.approx([first[name] for name in names], rel=2e-3)
         if defense == "rift":  # there is something to compare

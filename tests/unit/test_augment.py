@@ -13,6 +13,7 @@ from victim_cases import BAD, GOOD, encoder_folder, planted_splits, read_json, r
 from robench import ATTACKS, Attack, Choice, Defense, Example, Oracle, SearchSpace
 from robench.errors import RobenchError, UsageError
 from robench.protocol import get_protocol
+from robench.sources import source_sha256
 from robench.victims import recipe, resume
 from robench.victims.augment import AugmentationOptions, Trainee, with_adversarial_texts
 from robench.victims.recipe import FitRequest
@@ -288,7 +289,7 @@ def test_the_attack_and_its_code_make_the_key(encoder: Path, monkeypatch: pytest
     assert set(asked(encoder, "augmentation+weight-decay").ingredients()["code"]) == set(code)
     assert set(request(encoder, "standard").ingredients()["code"]) == {"defense", "training"}
     keys = {plain.key, asked(encoder, attack="greedy").key, asked(encoder, share=0.5).key, asked(encoder, budget=9).key}
-    real = recipe.source_sha256
+    real = source_sha256
     monkeypatch.setattr(recipe, "source_sha256", lambda *modules: "edited" if modules == (recipe.SEARCH_CODE,) else real(*modules))
     edited = asked(encoder).key
     monkeypatch.setattr(recipe, "source_sha256", real)
@@ -316,7 +317,8 @@ def test_two_that_add_texts_do_not_stack(encoder: Path) -> None:
 
 
 def test_a_stack_attacks_for_its_member(encoder: Path, tmp_path: Path) -> None:
-    joint = fit(asked(encoder, "augmentation+weight-decay", epochs=6, **{"weight-decay.strength": 0.0}), tmp_path / "joint")
+    without: dict[str, Any] = {"weight-decay.strength": 0.0}
+    joint = fit(asked(encoder, "augmentation+weight-decay", epochs=6, **without), tmp_path / "joint")
     alone = fit(asked(encoder, epochs=6), tmp_path / "alone")
     assert added(tmp_path / "joint") == added(tmp_path / "alone")
     assert joint.sha256 == alone.sha256
@@ -324,7 +326,8 @@ def test_a_stack_attacks_for_its_member(encoder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("loss", ["ascc", "label-smoothing"])
 def test_what_is_added_goes_through_another_members_loss(encoder: Path, tmp_path: Path, loss: str) -> None:
-    fit(asked(encoder, f"augmentation+{loss}", epochs=3, **{"augmentation.attack": "test-swapping"}), tmp_path / "v")
+    swapping: dict[str, Any] = {"augmentation.attack": "test-swapping"}
+    fit(asked(encoder, f"augmentation+{loss}", epochs=3, **swapping), tmp_path / "v")
     assert len(added(tmp_path / "v")) == 3
 
 

@@ -11,6 +11,7 @@ from robench.cells import SEARCH_CODE
 from robench.registry import ATTACKS, DEFENSES
 from robench.sources import source_sha256
 from robench.text.surface_building import SURFACE_CODE
+from robench.victims.recipe import SEARCH_CODE as ATTACKING_CODE
 from robench.victims.recipe import TRAINING_CODE
 
 DECIDES_NOTHING = {
@@ -55,6 +56,12 @@ def test_training_imports_nothing_that_is_in_no_key() -> None:
     found = imported("robench.victims.training", *defenses)
     assert {"robench.victims.setup", "robench.tasks.frozen"} <= found
     assert not_covered(found - defenses, (*TRAINING_CODE, "robench.search.space")) == set()  # the space of a search: encoding.py serves both
+
+
+def test_attacking_while_training_imports_nothing_that_is_in_no_key() -> None:
+    attacks = {entry.module for entry in ATTACKS.entries() if entry.origin == "built-in"}
+    found = imported("robench.victims.training", "robench.search.engine", *attacks)
+    assert not_covered(found - attacks, (*TRAINING_CODE, ATTACKING_CODE)) == set()
 
 
 def test_a_surface_imports_nothing_that_is_in_no_key() -> None:

@@ -17,11 +17,13 @@ HERE = {"device": "cpu", "torch": "2.9", "numpy": "2.3"}
 
 def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     assert TrainingState.load(tmp_path, "k", HERE) is None
-    TrainingState("k", HERE, epoch=3, model={"w": torch.ones(2)}, best_rank=(True, 0.5, 0.25)).save(tmp_path)
+    added = [{"id": "t/1+2", "fields": {"text": "a fine film"}, "label": 1}]
+    TrainingState("k", HERE, epoch=3, model={"w": torch.ones(2)}, best_rank=(True, 0.5, 0.25), added=added).save(tmp_path)
     found = TrainingState.load(tmp_path, "k", HERE)
     assert found is not None
     assert (found.epoch, found.best_rank, found.made_with) == (3, (True, 0.5, 0.25), HERE)
     assert torch.equal(found.model["w"], torch.ones(2))
+    assert found.added == added
 
 
 @pytest.mark.parametrize(

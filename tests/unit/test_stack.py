@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from victim_cases import batch, classifier
 
-from robench import Batch, Defense
+from robench import Batch, Defense, Example
 from robench.errors import UsageError
 from robench.options import build_options
 from robench.sources import code_sha256
@@ -123,6 +123,26 @@ def test_without_a_loss_of_their_own_the_usual_one_stands() -> None:
     torch.testing.assert_close(both.loss(model, texts), expected)
     assert both.batches([0], [1], 1, None) is None  # type: ignore[arg-type]
     assert isinstance(both.optimizer([{"params": model.parameters(), "lr": 0.1}]), torch.optim.SGD)
+
+
+class Bringing(Defense):
+    """Brings texts, made with an attack."""
+
+    attacks = ("pwws", "greedy")
+
+    def augment(self, trainee: Any, epoch: int) -> Sequence[Example]:
+        return [Example(f"e/{epoch}", {"text": "film"}, 0)]
+
+
+def test_further_texts_are_those_of_the_member_that_brings_them() -> None:
+    both = made({"bringing": Bringing, "pulling": Pulling})
+    assert [example.id for example in both.augment(None, 3) or ()] == ["e/3"]  # type: ignore[arg-type]
+    assert both.attacks == ["pwws", "greedy"]
+    without = made(PAIR)
+    assert without.augment(None, 3) is None  # type: ignore[arg-type]
+    assert without.attacks == []
+    with pytest.raises(UsageError, match=r"'bringing' and 'other' do not stack: both bring further texts"):
+        stack({"bringing": Bringing, "other": Bringing})
 
 
 def test_penalties_add_up() -> None:
