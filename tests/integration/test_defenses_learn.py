@@ -34,7 +34,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return encoder_folder(tmp_path_factory.mktemp("encoder") / "small", dropout=0.0)
 
 
-DEFENDED: dict[str, dict[str, Any]] = {"ascc": {}, "rift": {}, "augmentation": {"share": 0.5}, "mixada": {"share": 0.5}}
+DEFENDED: dict[str, dict[str, Any]] = {"ascc": {}, "rift": {}, "augmentation": {"share": 1.0}, "mixada": {"share": 1.0}}
 
 
 def test_standard_learns_the_words_it_sees_and_others_their_synonyms(encoder: Path, tmp_path: Path) -> None:
