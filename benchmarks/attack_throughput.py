@@ -1,155 +1,198 @@
-"""Queries per CPU second: the engine against bare forwards on pre-tokenised input, in one run.
+"""How fast searches go: the engine against TextAttack and against bare forwards on pre-tokenised input, in one run.
 
-    python benchmarks/attack_throughput.py [--attack pwws] [--words 20 100 250] [--tokens 200000]
+    python benchmarks/attack_throughput.py [--words 100] [--attack pwws] [--victim tiny] [--skip textattack] [--quick]
 
-Texts are made-up words; the victim has random weights, which costs what a trained one costs. About 45 % of the words have five substitutes each, as
-the Alzantot set has on film reviews. A query is a row that went through the victim; repeats answered from memory are not counted. The limit is the same
-model asked about rows of the same length in batches of the same size, token ids at hand as tensors, nothing else done. Both are timed in turns, so a
-machine that speeds up or slows down does so for both. The last line is JSON.
+A query is a row that went through the victim; repeats answered from memory are not counted. Rates are rows per second of CPU time, one thread. For each
+victim, attack and length there are three repetitions, in each of which all contestants take their turn:
+
+* *engine*: a run over whole texts, clean predictions and verdicts included.
+* *limit*: the same model asked about the very rows that the engine asks about, in full batches of one length (the engine's batch size, half or twice it,
+  whichever is fastest), token ids at hand as tensors. It runs alongside the engine, so a machine that speeds up or slows down does so for both.
+* *TextAttack* 0.3.11 as shipped: its wrapper, which pads every row to 512 tokens, and its search (that of PWWSRen2019; AlzantotGeneticAlgorithm) over the same
+  texts and substitutes, in a process of its own.
+* *fixed*: TextAttack with ``padding=True``, to the longest row of a batch.
+
+Also: two workers over one; a search in bf16 over the fp32 limit, and its verdicts beside those in fp32; memory after 100 and after 1000 texts; where there is a
+GPU, the engine over bare forwards on it. Texts are synthetic (mini-reviews, strung together), and so is what victims know: ``tiny`` is trained for seconds,
+``wide`` has 4 layers x 256 of random weights. What the project wants of a figure stands beside it; nothing is asserted. The last line is JSON.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import islice
 from pathlib import Path
-from time import process_time
+from statistics import median
 from typing import Any
 
-import numpy as np
+import click
 import torch
-from numpy.typing import NDArray
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from throughput.limit import Limit
+from throughput.peer import Peer
+from throughput.report import Row, figures, other_table, throughput_table
+from throughput.searches import make_load, measure
+from throughput.steady import steady
+from throughput.subjects import MAX_TOKENS, density, load_victim, make_jobs, make_victim
+from throughput.workers import shift
 
-from robench import ATTACKS, Attack, Example, SearchSpace
-from robench.search.batching import Shapes
-from robench.search.engine import Job, run
-from robench.victims.classifier import TextClassifier
-from robench.victims.victim import Victim
-
-VOCABULARY = 16_000
-SHAPES = {"tiny": (2, 128), "mini": (4, 256), "base": (12, 768)}
-SUBSTITUTABLE, SUBSTITUTES = 0.45, 5
+PARTS = ("textattack", "workers", "reduced", "memory", "gpu")
+FEW = 100
 
 
-@dataclass
-class Clock:
-    """CPU seconds and rows of one contestant."""
+@dataclass(frozen=True)
+class Plan:
+    """What is measured. ``seconds``: of CPU time, about, for each contestant in each repetition; ``many``: texts for memory and verdicts."""
 
-    seconds: float = 0.0
-    rows: int = 0
+    words: Sequence[int]
+    attacks: Sequence[str]
+    victims: Sequence[str]
+    examples: int | None
+    skip: Sequence[str]
+    seconds: float
+    repeats: int
+    many: int
+    shifts: int
+    folder: Path
 
-    @property
-    def rate(self) -> float:
-        """Rows per CPU second."""
-        return self.rows / self.seconds
-
-
-def make_victim(shape: str, max_tokens: int) -> Victim:
-    """A classifier of random weights over made-up words, in the paper's protocol."""
-    layers, width = SHAPES[shape]
-    torch.manual_seed(0)
-    heads = width // 64
-    config = BertConfig(vocab_size=VOCABULARY, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=4 * width)
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(VOCABULARY - 5))]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "vocab.txt"
-        path.write_text("\n".join([*words, "a", "film"][:VOCABULARY]) + "\n", encoding="utf-8")
-        tokenizer = BertTokenizerFast(str(path))
-    card = {"name": "random", "task": "made-up", "labels": ["no", "yes"], "attackable": "text", "fields": ["text"], "max_tokens": max_tokens}
-    return Victim(TextClassifier(BertModel(config), 2), tokenizer, card | {"protocol": "rift2021"})
+    def victim(self, name: str) -> Path:
+        """Folder of a victim, made if need be."""
+        folder = self.folder / name
+        if not folder.exists():
+            tell(f"making the victim '{name}'")
+            make_victim(name, folder)
+        return folder
 
 
-def make_jobs(victim: Victim, words: int, number: int) -> list[Job]:
-    """Texts that the victim has right, since their label is what it says."""
-    rng = np.random.default_rng(0)
-    jobs = []
-    for index in range(number):
-        text = tuple(f"w{word}" for word in rng.integers(0, VOCABULARY - 5, size=words))
-        options = tuple(
-            (word, *(f"w{other}" for other in rng.integers(0, VOCABULARY - 5, size=SUBSTITUTES))) if rng.random() < SUBSTITUTABLE else (word,) for word in text
-        )
-        fields = {"text": " ".join(text)}
-        label = int(victim.predict([fields])[0])
-        jobs.append(Job(Example(f"made-up/{index}", fields, label), {"text": text}, SearchSpace(text, options, words)))
-    return jobs
+def tell(what: str) -> None:
+    """Progress."""
+    click.echo(what, err=True)
 
 
-class Bare:
-    """The model itself, asked about ready-made full batches: 32 different ones in turn, since a search does not ask the same rows over and over."""
-
-    def __init__(self, victim: Victim, words: int) -> None:
-        self._model, length = victim.model, words + 2
-        self.batch = Shapes.of(victim).rows(length)
-        self._batches = cycle([torch.randint(5, VOCABULARY, (self.batch, length)) for _ in range(32)])
-        self._mask = torch.ones((self.batch, length), dtype=torch.long)
-
-    def ask(self, rows: int) -> int:
-        """Forward at least ``rows`` rows; returns how many it were."""
-        batches = -(-rows // self.batch)
-        with torch.inference_mode():
-            for ids in islice(self._batches, batches):
-                self._model(ids, self._mask).numpy()
-        return batches * self.batch
-
-
-def measure(victim: Victim, attack: Attack, name: str, words: int, tokens: int) -> dict[str, float]:
-    """One run of the engine; after each of its forwards the limit catches up with the rows that it took, so both see the same machine."""
-    limit, bare, answer = Clock(), Bare(victim, words), victim.logits
-    through = 0
-
-    def logits(*question: Any) -> NDArray[np.float32]:
-        nonlocal through
-        answers = answer(*question)
-        through += len(answers)
-        if through >= limit.rows + bare.batch:
-            start = process_time()
-            limit.rows += bare.ask(through - limit.rows)
-            limit.seconds += process_time() - start
-        return answers
-
-    jobs = make_jobs(victim, words, max(3, tokens // int(words * words * (1 + SUBSTITUTABLE * SUBSTITUTES))))
-    bare.ask(100)
-    victim.logits = logits  # type: ignore[method-assign, assignment]
-    start = process_time()
-    trials = list(run(victim, attack, name, jobs, seed=0))
-    engine = Clock(process_time() - start - limit.seconds, sum(trial.forwarded for trial in trials))
-    victim.logits = answer  # type: ignore[method-assign]
-    if any(trial.verdict == "error" for trial in trials):
-        sys.exit(f"a trial failed: {next(trial.problem for trial in trials if trial.problem)}")
-    asked = sum(trial.asked for trial in trials)
-    return {"engine": engine.rate, "limit": limit.rate, "over_limit": engine.rate / limit.rate, "asked_over_forwarded": asked / engine.rows}
+def rates(plan: Plan) -> Iterator[Row]:
+    """Engine, limit and TextAttack: every victim, length and attack."""
+    for name in plan.victims:
+        plan.victim(name)
+    with nullcontext() if "textattack" in plan.skip else Peer(plan.folder) as peer:
+        for name in plan.victims:
+            victim = load_victim(plan.victim(name))
+            for words in plan.words:
+                limit = Limit(victim, words)
+                for attack in plan.attacks:
+                    tell(f"{name}, {attack}, {words} words")
+                    load = make_load(victim, attack, words, limit.expected * plan.seconds, plan.examples)
+                    row = Row(name, attack, words)
+                    for _ in range(plan.repeats):
+                        row.runs.append(measure(victim, limit, attack, load))
+                        if peer is not None:
+                            row.shipped += peer.measure(name, attack, words, fixed=False, seconds=plan.seconds)
+                            row.fixed += peer.measure(name, attack, words, fixed=True, seconds=plan.seconds)
+                    yield row
 
 
-def main() -> None:
-    """Measure and report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--attack", default="pwws")
-    parser.add_argument("--words", type=int, nargs="+", default=[20, 100, 250])
-    parser.add_argument("--shape", choices=sorted(SHAPES), default="tiny")
-    parser.add_argument("--tokens", type=int, default=200_000, help="about as many tokens of queries for each length, 3 texts at least")
-    chosen = parser.parse_args()
-    torch.set_num_threads(1)
-    victim = make_victim(chosen.shape, 300)
-    attack = ATTACKS.get(chosen.attack)()
-    rows = {words: measure(victim, attack, chosen.attack, words, chosen.tokens) for words in chosen.words}
-    lines = [
-        f"{chosen.attack}, {chosen.shape}, fp32, one thread; queries per CPU second",
-        f"{'words':>6} {'engine':>10} {'limit':>10} {'ratio':>7} {'asked/fwd':>10}",
-    ]
-    lines += [f"{words:>6} {r['engine']:>10.0f} {r['limit']:>10.0f} {r['over_limit']:>7.3f} {r['asked_over_forwarded']:>10.2f}" for words, r in rows.items()]
-    report = {
-        "attack": chosen.attack,
-        "shape": chosen.shape,
-        "engine_over_limit": {str(words): round(row["over_limit"], 4) for words, row in rows.items()},
-        "engine_queries_per_cpu_second": {str(words): round(row["engine"], 1) for words, row in rows.items()},
-        "limit_queries_per_cpu_second": {str(words): round(row["limit"], 1) for words, row in rows.items()},
+def reduced(plan: Plan, device: str = "cpu") -> dict[str, Any]:
+    """PWWS on ``tiny``, searching in bf16, over bare forwards in fp32."""
+    victim, found = load_victim(plan.victim("tiny"), device), {}
+    for words in plan.words:
+        tell(f"bf16, {words} words")
+        limit = Limit(victim, words)
+        load = make_load(victim, "pwws", words, limit.expected * plan.seconds, plan.examples)
+        measure(victim, limit, "pwws", load, "bf16")  # warms up: in bf16 every shape is compiled
+        runs = [measure(victim, limit, "pwws", load, "bf16") for _ in range(plan.repeats)]
+        found[str(words)] = round(median(run.engine.rate / run.limit.rate for run in runs), 4)
+    return {"reduced_over_limit": found}
+
+
+def memory(plan: Plan) -> dict[str, Any]:
+    """Resident memory along a run over short texts, and the same texts' verdicts in bf16."""
+    tell(f"{plan.many} texts of 20 words, memory and verdicts")
+    few = min(FEW, plan.many // 2)
+    seen = steady(plan.victim("tiny"), 20, plan.many, few)
+    return {
+        f"rss_mb_after_{few}": round(seen["rss_mb_after_few"], 1),
+        f"rss_mb_after_{plan.many}": round(seen["rss_mb_after_all"], 1),
+        "fooled_in_fp32": seen["fooled_in_fp32"],
+        "fooled_in_bf16": seen["fooled_in_bf16"],
+        "verdict_examples": plan.many,
+        "reduced_verdict_difference": round(abs(seen["fooled_in_fp32"] - seen["fooled_in_bf16"]) / plan.many, 4),
+        "reduced_verdicts_that_differ": round(seen["verdicts_that_differ"] / plan.many, 4),
     }
-    sys.stdout.write("\n".join([*lines, json.dumps(report, allow_nan=False)]) + "\n")
+
+
+def two_workers(plan: Plan) -> dict[str, Any]:
+    """Rows a second of two workers over those of one, in turns."""
+    folder = plan.victim("tiny")
+    jobs = list(make_jobs(load_victim(folder), 100, plan.shifts))
+    ratios, starts = [], []
+    for turn in range(min(plan.repeats, 2)):
+        tell(f"one worker, then two, turn {turn + 1}")
+        one, two = shift(folder, "pwws", jobs, 1), shift(folder, "pwws", jobs, 2)
+        ratios.append(two.rate / one.rate)
+        starts += [one.start_seconds, two.start_seconds]
+    return {"two_workers_over_one": round(median(ratios), 4), "worker_start_seconds": round(median(starts), 2)}
+
+
+def on_gpu(plan: Plan) -> dict[str, Any]:
+    """PWWS in bf16 over bare forwards in bf16: BERT-base's shape at the longest rows, and ``tiny``."""
+    found: dict[str, Any] = {}
+    for name, lengths in (("base", [MAX_TOKENS - 2]), ("tiny", list(plan.words))):
+        victim = load_victim(plan.victim(name), "cuda")
+        for words in lengths:
+            tell(f"{name} on the GPU, {words} words")
+            limit = Limit(victim, words, "bf16")
+            load = make_load(victim, "pwws", words, limit.expected * plan.seconds, plan.examples)
+            runs = [measure(victim, limit, "pwws", load, "bf16") for _ in range(plan.repeats + 1)][1:]
+            ratio = median(run.engine.rate / run.limit.rate for run in runs)
+            found.setdefault(f"gpu_{name}_engine_over_limit", {})[str(words)] = round(ratio, 4)
+            found.setdefault(f"gpu_{name}_engine_rows_per_second", {})[str(words)] = round(median(run.engine.rate for run in runs), 1)
+    return found
+
+
+def others(plan: Plan) -> dict[str, Any]:
+    """All figures but those of ``rates``."""
+    found: dict[str, Any] = {}
+    for name, part in (("reduced", reduced), ("memory", memory), ("workers", two_workers), ("gpu", on_gpu)):
+        if name not in plan.skip and (name != "gpu" or torch.cuda.is_available()):
+            found |= part(plan)
+    return found
+
+
+def head(plan: Plan) -> str:
+    """What the tables rest on."""
+    folder = plan.victim(plan.victims[0])
+    share, each = density(list(islice(make_jobs(load_victim(folder), max(plan.words), 4), 4)))
+    return (
+        f"Synthetic texts (mini-reviews strung together), {share:.0%} of the words with {each:.1f} substitutes on the mean; one thread; fp32.\n"
+        f"Rows through the victim per CPU second; engine/limit: median (lowest–highest) of {plan.repeats}. 'fixed' is TextAttack with padding=True.\n"
+        "Two workers are timed by the clock from the moment both are ready: their start (worker_start_seconds) is left out. That needs two idle cores."
+    )
+
+
+@click.command(help=__doc__.splitlines()[0] if __doc__ else None)
+@click.option("--words", type=click.IntRange(4, MAX_TOKENS - 2), multiple=True, default=(20, 100, 250), show_default=True, help="Length of the texts.")
+@click.option("--attack", "attacks", type=click.Choice(["pwws", "genetic"]), multiple=True, default=("pwws", "genetic"), show_default=True)
+@click.option("--victim", "victims", type=click.Choice(["tiny", "wide"]), multiple=True, default=("tiny", "wide"), show_default=True)
+@click.option("--examples", type=click.IntRange(1), help="Texts of a run, instead of as many as fill its time.")
+@click.option("--skip", type=click.Choice(PARTS), multiple=True, help="Leave a part out.")
+@click.option("--seconds", default=4.0, show_default=True, help="CPU time of each contestant in each repetition, about.")
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--quick", is_flag=True, help="Everything once, in a few seconds each: says that it works, and no more.")
+def main(quick: bool, seconds: float, repeats: int, **chosen: Any) -> None:
+    """Measure and report."""
+    torch.set_num_threads(1)
+    sizes: dict[str, Any] = {"seconds": seconds, "repeats": repeats, "many": 1000, "shifts": 50}
+    if quick:
+        sizes = {"seconds": 0.3, "repeats": 1, "many": 40, "shifts": 6}
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan(**chosen, **sizes, folder=Path(folder))
+        rows, found = list(rates(plan)), others(plan)
+        click.echo(f"{head(plan)}\n\n{throughput_table(rows)}")
+    if found:
+        click.echo(f"\n{other_table(found)}")
+    click.echo(json.dumps(figures(rows) | found, allow_nan=False))
 
 
 if __name__ == "__main__":

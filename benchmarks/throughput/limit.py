@@ -1,0 +1,120 @@
+"""The limit: the model itself, asked about the rows that the engine asked about, in full batches of one length, token ids at hand as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from robench.environment import Precision
+from robench.search.batching import Shapes
+from robench.victims.victim import Victim
+
+TRIALS = 3
+"""Timings of each size of a batch, in turns, before the best is chosen."""
+
+
+@dataclass
+class Clock:
+    """Seconds and rows of one contestant."""
+
+    seconds: float = 0.0
+    rows: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Rows a second."""
+        return self.rows / self.seconds
+
+    def __add__(self, other: Clock) -> Clock:
+        return Clock(self.seconds + other.seconds, self.rows + other.rows)
+
+
+def now(device: str) -> float:
+    """Seconds: of this process's CPU time, or of the clock when a GPU has done its work."""
+    if device.startswith("cpu"):
+        return process_time()
+    torch.cuda.synchronize(device)
+    return perf_counter()
+
+
+class Limit:
+    """Listens to the engine's forwards and catches up with their rows, so that both see the same machine.
+
+    Attributes:
+        batch, expected: rows of a bare forward, and how many a second to reckon with.
+        clock: of the bare forwards.
+        away: seconds since ``listening`` began that were not the engine's.
+    """
+
+    def __init__(self, victim: Victim, words: int, precision: Precision = "fp32") -> None:
+        self.clock, self.away = Clock(), 0.0
+        self._victim, self._precision = victim, precision
+        self._answer = victim.logits
+        self._waiting: dict[int, list[NDArray[np.integer[Any]]]] = {}
+        self.batch, self.expected = self._best_batch(words + 2)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While this lasts the victim's answers are followed by bare forwards."""
+        self.clock, self.away = Clock(), 0.0
+        self._waiting.clear()
+        self._victim.logits = self._logits  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            self._victim.logits = self._answer  # type: ignore[method-assign]
+
+    def _logits(self, ids: NDArray[Any], lengths: NDArray[Any], types: NDArray[Any] | None = None, precision: Precision = "fp32") -> NDArray[np.float32]:
+        answers = self._answer(ids, lengths, types, precision)
+        began = now(self._victim.device)
+        self._waiting.setdefault(ids.shape[1], []).append(ids)
+        self._catch_up(ids.shape[1])
+        self.away += now(self._victim.device) - began
+        return answers
+
+    def _catch_up(self, length: int) -> None:
+        waiting = self._waiting[length]
+        if sum(map(len, waiting)) < self.batch:
+            return
+        rows = np.concatenate(waiting)
+        full = len(rows) - len(rows) % self.batch
+        for start in range(0, full, self.batch):
+            self.clock.seconds += self._forward(*self._tensors(rows[start : start + self.batch]))
+            self.clock.rows += self.batch
+        self._waiting[length] = [rows[full:]] if full < len(rows) else []
+
+    def _tensors(self, rows: NDArray[Any]) -> tuple[Tensor, Tensor]:
+        ids = torch.as_tensor(rows.astype(np.int64), device=self._victim.device)
+        return ids, (ids != self._victim.table.pad_id).long()
+
+    def _forward(self, ids: Tensor, mask: Tensor) -> float:
+        """Seconds of one bare forward, its answers back in the processor's memory."""
+        device = self._victim.device
+        began = now(device)
+        with torch.inference_mode(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self._precision == "bf16"):
+            self._victim.model(ids, mask).float().cpu().numpy()
+        return now(device) - began
+
+    def _best_batch(self, length: int) -> tuple[int, float]:
+        """The size at which bare forwards are fastest: the engine's own, half of it, or twice as much."""
+        own = Shapes.of(self._victim).rows(length)
+        sizes = sorted({max(1, own // 2), own, own * 2})
+        rng = np.random.default_rng(0)
+        seconds: dict[int, list[float]] = {size: [] for size in sizes}
+        for turn in range(TRIALS + 1):
+            for size in sizes:
+                rows = self._tensors(rng.integers(1000, 9000, (size, length)))
+                took = sum(self._forward(*rows) for _ in range(sizes[-1] // size))
+                if turn:  # the first one warms up
+                    seconds[size].append(took / (sizes[-1] // size * size))
+        best = min(sizes, key=lambda size: median(seconds[size]))
+        return best, 1 / median(seconds[best])

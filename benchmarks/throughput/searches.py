@@ -1,0 +1,75 @@
+"""The engine, measured against its limit; each repetition a run of its own over the same texts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from robench import ATTACKS, Attack
+from robench.environment import Precision
+from robench.search.engine import run
+from robench.search.port import Job
+from robench.victims.victim import Victim
+from throughput.limit import Clock, Limit, now
+from throughput.subjects import make_jobs
+
+ITERATIONS = 5
+"""Generations of the genetic search: its rate does not depend on how long it goes on, and 40 of them at 250 words take minutes a text."""
+LEAST = 4
+"""Texts of a run at least; a budget cuts their searches short where that is too much work."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run works on."""
+
+    jobs: Sequence[Job]
+    budget: int | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One repetition. ``engine`` counts the rows that its searches needed; ``limit`` the bare forwards that ran alongside."""
+
+    engine: Clock
+    limit: Clock
+    verdicts: Counter[str]
+
+
+def build_attack(name: str) -> Attack:
+    """The attack with the options of this benchmark."""
+    attack = ATTACKS.get(name)
+    values: dict[str, Any] = {"iterations": ITERATIONS} if "iterations" in attack.Options.model_fields else {}
+    return attack(attack.Options(**values))
+
+
+def make_load(victim: Victim, attack: str, words: int, rows: float, examples: int | None) -> Load:
+    """Texts whose searches need about ``rows`` rows together (or so many ``examples``)."""
+    first = list(make_jobs(victim, words, LEAST))
+    substitutes = sum(int(job.space.sizes.sum()) - words for job in first) / LEAST
+    positions = sum(len(job.space.positions) for job in first) / LEAST
+    spread = substitutes / max(positions, 1) + 1
+    wanted = words + substitutes + positions / 2 if attack == "pwws" else 60 * spread * (ITERATIONS + 1) / 2
+    number = examples or max(LEAST, round(rows / wanted))
+    budget = int(max(rows / LEAST, 64)) if rows / LEAST < wanted and examples is None else None
+    return Load(list(islice(make_jobs(victim, words, number), number)), budget)
+
+
+def measure(victim: Victim, limit: Limit, attack: str, load: Load, precision: Precision = "fp32") -> Run:
+    """One run of the engine with the limit alongside.
+
+    Raises:
+        RuntimeError: a trial failed.
+    """
+    built = build_attack(attack)
+    with limit.listening():
+        began = now(victim.device)
+        trials = list(run(victim, built, attack, load.jobs, 0, load.budget, precision=precision))
+        seconds = now(victim.device) - began - limit.away
+    problem = next((trial.problem for trial in trials if trial.verdict == "error"), None)
+    if problem is not None:
+        raise RuntimeError(f"a trial failed: {problem}")
+    return Run(Clock(seconds, sum(trial.forwarded for trial in trials)), limit.clock, Counter(trial.verdict.value for trial in trials))

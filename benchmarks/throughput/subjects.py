@@ -1,0 +1,141 @@
+"""What is attacked: victims and texts, the same for everyone who is measured.
+
+Texts are synthetic: reviews of one class from mini-reviews strung together and cut at the wanted number of words, without punctuation and without words
+that the tokenizer takes apart, so that the engine and TextAttack split them alike and rows are equally long for both. Substitutes are that task's own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import BertConfig, BertModel
+
+from robench import TASKS, DataSource, Example, SearchSpace
+from robench.search.port import Job
+from robench.text.substitutions import SubstitutionSet, load_substitutions
+from robench.text.words import join_words, split_words
+from robench.victims.classifier import TextClassifier
+from robench.victims.encoders import find_encoder, load_encoder, load_tokenizer
+from robench.victims.victim import Victim
+
+SHAPES: Final = {"wide": (4, 256), "base": (12, 768)}
+"""Layers and width of the victims of random weights, which cost what trained ones cost."""
+MARGIN = 5.0
+"""Mean margin (logits) that a random victim's head is scaled to: a search in bf16 asks doubtful answers twice, and a trained victim has few of them."""
+MAX_TOKENS = 300
+STEPS, ROWS = 150, 32
+
+
+class Reviews:
+    """Words of one split's reviews, by class."""
+
+    def __init__(self, split: str) -> None:
+        whole = set(load_tokenizer(find_encoder("tiny")).get_vocab())
+        self._reviews: list[list[list[str]]] = [[], []]
+        for example in getattr(_splits(), split):
+            words = [word for word in split_words(example.fields["text"]) if word.isalpha() and word.lower() in whole]
+            self._reviews[example.label].append(words)
+
+    def text(self, words: int, label: int, rng: np.random.Generator) -> tuple[str, ...]:
+        """A text of exactly so many words."""
+        while True:
+            strung: list[str] = []
+            while len(strung) < words:
+                strung += self._reviews[label][rng.integers(len(self._reviews[label]))]
+            if split_words(join_words(strung[:words])) == strung[:words]:
+                return tuple(strung[:words])
+
+
+@cache
+def _splits() -> Any:
+    return TASKS.get("mini-reviews")().load(DataSource(hub=False))
+
+
+@cache
+def substitutions() -> SubstitutionSet:
+    """The embedded set."""
+    return load_substitutions("mini")
+
+
+def make_jobs(victim: Victim, words: int, number: int, seed: int = 0) -> Iterator[Job]:
+    """Texts that the victim has right, since their label is what it says; made when asked for, 16 at a time."""
+    reviews, rng = Reviews("test"), np.random.default_rng(seed)
+    for start in range(0, number, 16):
+        texts = [reviews.text(words, index % 2, rng) for index in range(start, min(start + 16, number))]
+        fields = [{"text": join_words(text)} for text in texts]
+        for index, (text, field, label) in enumerate(zip(texts, fields, victim.predict(fields).tolist(), strict=True), start):
+            options = tuple((word, *substitutions().of(word, "cased")) for word in text)
+            yield Job(Example(f"strung/{words}-{seed}-{index}", field, label), {"text": text}, SearchSpace(text, options, words))
+
+
+def density(jobs: Sequence[Job]) -> tuple[float, float]:
+    """Share of the words that have substitutes, and how many these have on the mean."""
+    sizes = np.concatenate([job.space.sizes for job in jobs])
+    return float((sizes > 1).mean()), float((sizes[sizes > 1] - 1).mean())
+
+
+def make_victim(name: str, folder: Path) -> None:
+    """Write the victim called ``name`` into ``folder``: ``tiny`` is trained for seconds on strung texts, the others have random weights."""
+    torch.manual_seed(0)
+    tokenizer = load_tokenizer(find_encoder("tiny"))
+    card: dict[str, Any] = {"name": name, "task": "strung", "labels": ["negative", "positive"], "attackable": "text", "fields": ["text"]}
+    card |= {"max_tokens": MAX_TOKENS, "protocol": "rift2021"}
+    if name == "tiny":
+        victim = Victim(TextClassifier(load_encoder(find_encoder("tiny")), 2), tokenizer, card)
+        _train(victim)
+    else:
+        layers, width = SHAPES[name]
+        config = BertConfig(
+            vocab_size=len(tokenizer), hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 64, intermediate_size=4 * width
+        )
+        victim = Victim(TextClassifier(BertModel(config), 2), tokenizer, card)
+        _decide(victim)
+    victim.save(folder)
+
+
+def load_victim(folder: Path, device: str = "cpu") -> Victim:
+    """The victim in ``folder``, asked once so that nothing is left to be imported."""
+    victim = Victim.load(folder, device)
+    victim.predict([{"text": "warm up"}])
+    return victim
+
+
+def _train(victim: Victim) -> None:
+    """Some seconds of fine-tuning: margins as a trained victim has them, and searches that succeed and fail."""
+    reviews, rng = Reviews("train"), np.random.default_rng(0)
+    model = victim.model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4)
+    for _ in range(STEPS):
+        words = int(rng.integers(8, 60))
+        texts = [reviews.text(words, index % 2, rng) for index in range(ROWS)]
+        ids = torch.tensor(np.stack([victim.encoder_fields.row({"text": text}).ids for text in texts]), dtype=torch.long)
+        loss = cross_entropy(model(ids, torch.ones_like(ids)), torch.arange(ROWS) % 2)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.eval()
+
+
+def _decide(victim: Victim) -> None:
+    """Scale a random head so that its answers are clear."""
+    rng, reviews = np.random.default_rng(0), Reviews("train")
+    ids = np.stack([victim.encoder_fields.row({"text": reviews.text(50, index % 2, rng)}).ids for index in range(16)])
+    logits = victim.logits(ids, np.full(len(ids), ids.shape[1]))
+    last = victim.model.head[-1]
+    with torch.no_grad():
+        scale = MARGIN / float(np.abs(logits[:, 0] - logits[:, 1]).mean())
+        for parameter in last.parameters():
+            parameter.mul_(scale)
+
+
+def write_line(stream: Any, content: Any) -> None:
+    """One line of JSON, at once: how the measured processes talk."""
+    stream.write(json.dumps(content, allow_nan=False) + "\n")
+    stream.flush()

@@ -1,0 +1,55 @@
+"""Two workers over one, by the clock.
+
+A worker's start (a process, torch, the victim: seconds, once a run) is not in it: workers load, warm up and wait at a gate, and the clock starts when the last
+one has come. It stops with the last trial, so that the end of the run, where a worker may have nothing left to do, counts. What the gate leaves out is
+reported as ``worker_start_seconds``. Needs two idle cores.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import sleep, time
+
+from robench.search.port import Job
+from robench.search.workers import Plan, run_workers
+from robench.victims.victim import Victim
+from throughput.subjects import load_victim
+
+
+@dataclass(frozen=True)
+class Shift:
+    """One run. ``start_seconds`` until the last worker was ready, ``seconds`` from then on."""
+
+    rows: int
+    seconds: float
+    start_seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Rows a second, by the clock."""
+        return self.rows / self.seconds
+
+
+def load_at_gate(gate: Path, workers: int, folder: Path, device: str) -> Victim:
+    """Load the victim, then wait for the other workers."""
+    victim = load_victim(folder, device)
+    (gate / str(os.getpid())).touch()
+    while len(list(gate.iterdir())) < workers:
+        sleep(0.002)
+    return victim
+
+
+def shift(folder: Path, attack: str, jobs: Sequence[Job], workers: int) -> Shift:
+    """Attack all texts with so many workers."""
+    with tempfile.TemporaryDirectory() as gate:
+        began = time()
+        plan = Plan(folder, attack, 0, load=partial(load_at_gate, Path(gate), workers))
+        rows = sum(trial.forwarded for trial in run_workers(plan, jobs, workers))
+        ended = time()
+        opened = max(path.stat().st_mtime for path in Path(gate).iterdir())
+    return Shift(rows, ended - opened, opened - began)
