@@ -27,7 +27,7 @@ from robench.search.batching import Pool, Question, Shapes
 from robench.search.judge import Ruling, clean_predictions, rule
 from robench.search.oracle import SUCCESSES, MeteredOracle, PooledOracle, SpaceExhausted, Unheeded
 from robench.search.port import Candidates, Job, SearchVictim
-from robench.search.space import BudgetSpent
+from robench.search.space import BudgetSpent, Choice
 from robench.search.texts import FreeOracle, rule_texts
 from robench.search.whitebox import OpenOracle, check_access
 
@@ -105,6 +105,10 @@ class _Search:
             return []
         seen = self.oracle.successes if self.oracle is not None else []
         return [claim for claim in (self.returned, *seen) if claim is not None]
+
+    def recall(self, choice: Choice) -> int | None:
+        """See ``robench.search.judge.Recall``."""
+        return self.oracle.prediction(choice) if self.exact and isinstance(self.oracle, PooledOracle) else None
 
     def trial(self, ruling: Ruling | None) -> Trial:
         """What became of it; ``ruling`` where the core was asked to believe a choice."""
@@ -284,8 +288,11 @@ class Engine:
         rulings: dict[_Search, Ruling] = {}
         for number in range(1 + SUCCESSES):  # what a search returned, and where that is not believed, what it had seen, one after the other
             claims = [search for search in finished if len(search.claims) > number and (number == 0 or rulings[search].verdict == Verdict.HELD)]
-            judge = rule_texts if self._attack.outside else rule
-            found = judge(self._victim, [search.job for search in claims], [search.claims[number] for search in claims])
+            jobs, returned = [search.job for search in claims], [search.claims[number] for search in claims]
+            if self._attack.outside:
+                found = rule_texts(self._victim, jobs, returned)
+            else:
+                found = rule(self._victim, jobs, returned, [search.recall for search in claims])
             for search, ruling in zip(claims, found, strict=True):
                 if number == 0 or ruling.verdict != Verdict.HELD:  # of several that are not believed the first is told
                     rulings[search] = ruling

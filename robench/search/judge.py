@@ -3,14 +3,16 @@
 A search asks with token ids that are gathered from a table; a verdict does not trust that path. The changed words are exchanged in the original
 text, all else stays as it is, and the victim reads the string. Should that string ever split into other words than were meant (sentence ends and
 quotation marks depend on their neighbours), a text counts as FOOLED only if the victim is wrong both on the string and on the words as the
-surface has them: no success rests on an accident of splitting, nor on one of rounding, since both are asked in fp32 whatever the search's precision.
+surface has them: no success rests on an accident of splitting, nor on one of rounding, since both are asked in fp32 whatever the search's precision
+(the words by the search itself, where it asked in fp32; it would be the same question to the last bit).
 Where the two disagree the trial is HELD and its ``problem`` says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,6 +34,15 @@ class Ruling:
     text: str | None = None
 
 
+class _Claim(NamedTuple):
+    """A choice to be judged: the number of its job, and the class that its search found for it."""
+
+    number: int
+    job: Job
+    choice: Choice
+    recalled: int | None
+
+
 def clean_predictions(victim: SearchVictim, jobs: Sequence[Job]) -> list[int | Exception]:
     """The class of each clean text; where the victim breaks on one, the reason stands in its place."""
     if not jobs:
@@ -42,10 +53,18 @@ def clean_predictions(victim: SearchVictim, jobs: Sequence[Job]) -> list[int | E
         return [error] if len(jobs) == 1 else [outcome for job in jobs for outcome in clean_predictions(victim, [job])]
 
 
-def rule(victim: SearchVictim, jobs: Sequence[Job], choices: Sequence[object]) -> list[Ruling]:
-    """Judge what the searches returned for ``jobs`` (none of them None), in one question to the victim."""
+Recall = Callable[[Choice], int | None]
+"""The class that a choice of a job's space had when the search asked about it in fp32; None where it did not."""
+
+
+def rule(victim: SearchVictim, jobs: Sequence[Job], choices: Sequence[object], recalls: Sequence[Recall] | None = None) -> list[Ruling]:
+    """Judge what the searches returned for ``jobs`` (none of them None), in one question to the victim.
+
+    Args:
+        recalls: of each search, so that the words that it asked about are not asked about again; the string always is.
+    """
     rulings: dict[int, Ruling] = {}
-    waiting: list[tuple[int, Choice]] = []
+    waiting: list[_Claim] = []
     for number, (job, returned) in enumerate(zip(jobs, choices, strict=True)):
         choice, problem = _read(job.space, returned)
         if choice is None:
@@ -53,10 +72,10 @@ def rule(victim: SearchVictim, jobs: Sequence[Job], choices: Sequence[object]) -
         elif not (changes := _changes(job.space, choice)):
             rulings[number] = Ruling(Verdict.HELD, job.example.label, problem="the attack returned the text unchanged as a success")
         else:
-            waiting.append((number, choice))
+            waiting.append(_Claim(number, job, choice, None if recalls is None else recalls[number](choice)))
             rulings[number] = Ruling(Verdict.ERROR, changes=changes)
     if waiting:
-        _ask(victim, jobs, waiting, rulings)
+        _ask(victim, waiting, rulings)
     return [rulings[number] for number in range(len(jobs))]
 
 
@@ -90,26 +109,25 @@ def _changes(space: SearchSpace, choice: Choice) -> tuple[Change, ...]:
     return tuple(Change(position=position, original=word, substitute=substitute) for position, word, substitute in pairs if word != substitute)
 
 
-def _ask(victim: SearchVictim, jobs: Sequence[Job], waiting: Sequence[tuple[int, Choice]], rulings: dict[int, Ruling]) -> None:
+def _ask(victim: SearchVictim, waiting: Sequence[_Claim], rulings: dict[int, Ruling]) -> None:
     try:
-        texts = [changed_text(jobs[number], victim.attackable, choice) for number, choice in waiting]
+        texts = [changed_text(claim.job, victim.attackable, claim.choice) for claim in waiting]
         by_text = predictions(victim, texts)
-        by_words = _predict_words(victim, [(jobs[number], choice) for number, choice in waiting])
+        by_words = _predict_words(victim, waiting)
     except Exception as error:
         if len(waiting) > 1:  # find out on whose text the victim breaks
             for one in waiting:
-                _ask(victim, jobs, [one], rulings)
+                _ask(victim, [one], rulings)
             return
-        number = waiting[0][0]
-        rulings[number] = Ruling(Verdict.ERROR, problem=f"the victim broke on the returned text: {type(error).__name__}: {error}")
+        rulings[waiting[0].number] = Ruling(Verdict.ERROR, problem=f"the victim broke on the returned text: {type(error).__name__}: {error}")
         return
-    for (number, choice), fields, text, words in zip(waiting, texts, by_text, by_words, strict=True):
-        job = jobs[number]
-        if text != job.example.label and words != job.example.label:
-            rulings[number] = Ruling(Verdict.FOOLED, text, rulings[number].changes)
+    for claim, fields, text, words in zip(waiting, texts, by_text, by_words, strict=True):
+        label, changes = claim.job.example.label, rulings[claim.number].changes
+        if text != label and words != label:
+            rulings[claim.number] = Ruling(Verdict.FOOLED, text, changes)
         else:
-            meant = tuple(split_words(fields[victim.attackable])) == job.space.text(choice)
-            rulings[number] = Ruling(Verdict.HELD, text, rulings[number].changes, _disbelief(job.example.label, text, words, meant))
+            meant = tuple(split_words(fields[victim.attackable])) == claim.job.space.text(claim.choice)
+            rulings[claim.number] = Ruling(Verdict.HELD, text, changes, _disbelief(label, text, words, meant))
 
 
 def _disbelief(label: int, text: int, words: int, meant: bool) -> str:
@@ -135,8 +153,13 @@ def predictions(victim: SearchVictim, texts: Sequence[Mapping[str, str]]) -> lis
     return [int(prediction) for prediction in probs.argmax(axis=1)]
 
 
-def _predict_words(victim: SearchVictim, asked: Sequence[tuple[Job, Choice]]) -> list[int]:
-    """The classes of substituted words by the searches' own path, in the shapes that a search would use."""
-    encoders = [(victim.encoder_fields.candidates(job.words, job.space), choice) for job, choice in asked]
-    logits = answers(victim, [(candidates, *candidates.encode(choice[None])) for candidates, choice in encoders])
-    return [int(prediction) for prediction in logits.argmax(axis=1)]
+def _predict_words(victim: SearchVictim, claims: Sequence[_Claim]) -> list[int]:
+    """The classes of substituted words by the searches' own path, in the shapes that a search would use: as recalled, or asked now."""
+    classes = [claim.recalled for claim in claims]
+    unknown = [number for number, recalled in enumerate(classes) if recalled is None]
+    if unknown:
+        encoders = [(victim.encoder_fields.candidates(claim.job.words, claim.job.space), claim.choice) for claim in map(claims.__getitem__, unknown)]
+        logits = answers(victim, [(candidates, *candidates.encode(choice[None])) for candidates, choice in encoders])
+        for number, prediction in zip(unknown, logits.argmax(axis=1).tolist(), strict=True):
+            classes[number] = prediction
+    return [recalled for recalled in classes if recalled is not None]

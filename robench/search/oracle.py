@@ -52,6 +52,7 @@ class Memory:
     def __init__(self) -> None:
         self._places: dict[bytes, int] = {}
         self._logits: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
+        self._stored = 0
 
     def __len__(self) -> int:
         return len(self._places)
@@ -76,10 +77,16 @@ class Memory:
                 grown[: len(self._logits)] = self._logits
             self._logits = grown
         self._logits[end - len(logits) : end] = logits
+        self._stored = end
 
     def read(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
         """``(n,)`` -> ``(n, classes)``, a copy."""
         return self._logits[places]
+
+    def get(self, key: bytes) -> NDArray[np.float32] | None:
+        """``(classes,)``; None where the key has no answer."""
+        place = self._places.get(key, self._stored)
+        return self._logits[place] if place < self._stored else None
 
 
 class MeteredOracle:
@@ -196,6 +203,11 @@ class PooledOracle(MeteredOracle):
         key = self._keys(choice[None])[0]
         keys = [key + position.to_bytes(4, "little") for position in positions.tolist()]
         return softmax(self._answer(self._outside, keys, lambda fresh: (self._candidates, *self._candidates.encode_without(choice, positions[fresh]))))
+
+    def prediction(self, choice: Choice) -> int | None:
+        """The class of a choice of the space that was asked about; None for any other."""
+        logits = self._inside.get(self._keys(choice[None])[0])
+        return None if logits is None else int(logits.argmax())
 
     def close(self) -> None:
         """See ``MeteredOracle``."""

@@ -465,6 +465,23 @@ def test_a_search_in_bf16_finds_what_one_in_fp32_finds() -> None:
     assert 0 < confirmed < sum(trial.forwarded for trial in rough.values())
 
 
+@pytest.mark.parametrize(("precision", "forwards"), [("fp32", 3), ("bf16", 5)])
+def test_a_verdict_asks_about_the_words_only_where_the_search_did_not_in_fp32(precision: str, forwards: int) -> None:
+    def asks_first(space: SearchSpace, oracle: Oracle, *_: object) -> Choice:
+        choice = choice_of(1, 0)
+        oracle.logits(choice[None])
+        return choice
+
+    job = make_job("good film", {"good": ["nice"]})
+    victim = victim_that_dislikes("nice")
+    trial = attack_one(asks_first, victim, job, precision=precision)
+    assert (trial.verdict, trial.forwarded) == (Verdict.FOOLED, 1)
+    assert len(victim.forwards) == forwards  # the clean text, the question (in bf16 a success is asked again), the string; and the words
+    unasked = victim_that_dislikes("nice")
+    assert attack_one(lambda *_: choice_of(1, 0), unasked, job).verdict == Verdict.FOOLED
+    assert len(unasked.forwards) == 3
+
+
 def test_the_random_stream_is_a_function_of_seed_attack_and_example() -> None:
     draws = {(seed, attack, example): stream(seed, attack, example).integers(1 << 60) for seed in (0, 1) for attack in ("a", "b") for example in ("x", "y")}
     assert len(set(draws.values())) == 8

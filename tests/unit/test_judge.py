@@ -138,3 +138,23 @@ def test_an_answer_of_the_wrong_shape_is_refused(shape: tuple[int, ...]) -> None
     victim.probs_of_texts = lambda texts: np.zeros(shape)  # type: ignore[method-assign]
     (outcome,) = clean_predictions(victim, [JOB])
     assert isinstance(outcome, ValueError)
+
+
+def test_words_that_the_search_asked_about_are_not_asked_about_again() -> None:
+    victim = Spy()
+    (ruling,) = rule(victim, [JOB], [choice(1, 0)], [lambda _: 1])
+    assert (ruling.verdict, len(victim.forwards)) == (Verdict.FOOLED, 1)  # the string
+    (ruling,) = rule(victim, [JOB], [choice(1, 0)], [lambda _: None])
+    assert (ruling.verdict, len(victim.forwards)) == (Verdict.FOOLED, 3)
+
+
+def test_what_is_recalled_counts_for_the_words() -> None:
+    (ruling,) = rule(Spy(), [JOB], [choice(1, 0)], [lambda _: 0])
+    assert ruling.verdict == Verdict.HELD
+    assert "right on the substituted words" in str(ruling.problem)
+
+
+def test_each_claim_has_its_own_recall() -> None:
+    recalls = [lambda _: None, lambda _: 1, lambda _: None]
+    rulings = rule(Spy(), [JOB] * 3, [choice(2, 0), choice(1, 0), choice(1, 0)], recalls)
+    assert [ruling.verdict for ruling in rulings] == [Verdict.HELD, Verdict.FOOLED, Verdict.FOOLED]

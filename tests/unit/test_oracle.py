@@ -266,3 +266,27 @@ def test_asking_in_any_portions_gives_the_same_answers(data: st.DataObject) -> N
     assert (np.concatenate(parts) == whole).all()
     assert oracle.asked == len(rows)
     assert oracle.forwarded <= oracle.classes.distinct
+
+
+def test_the_prediction_of_what_was_asked_is_remembered() -> None:
+    oracle, sizes = make_oracle(FakeVictim(WEIGHTS))
+    assert oracle.prediction(choices([1, 0, 0])[0]) is None
+    oracle.logits(choices([0, 0, 0], [1, 0, 0]))
+    oracle.probs_without(choices([0, 0, 1])[0], np.array([0]))
+    asked = (oracle.asked, list(sizes))
+    assert [oracle.prediction(row) for row in choices([0, 0, 0], [1, 0, 0], [0, 0, 1])] == [0, 1, None]
+    assert (oracle.asked, sizes) == asked
+
+
+def test_what_the_victim_broke_on_has_no_prediction() -> None:
+    oracle, _ = make_oracle(FakeVictim(WEIGHTS))
+    oracle.logits(choices([0, 0, 0]))
+
+    def breaks(*_: object) -> np.ndarray:
+        raise RuntimeError("too little memory")
+
+    oracle._ask = breaks
+    with pytest.raises(RuntimeError, match="too little memory"):
+        oracle.logits(choices([1, 0, 0]))
+    assert oracle.prediction(choices([1, 0, 0])[0]) is None
+    assert oracle.prediction(choices([0, 0, 0])[0]) == 0
