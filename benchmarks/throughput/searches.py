@@ -32,7 +32,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Run:
-    """One repetition. ``engine`` counts the rows that its searches needed; ``limit`` the bare forwards that ran alongside."""
+    """One repetition. ``engine`` counts the rows that its searches needed and the clean texts; ``limit`` the bare forwards that ran alongside."""
 
     engine: Clock
     limit: Clock
@@ -72,4 +72,4 @@ def measure(victim: Victim, limit: Limit, attack: str, load: Load, precision: Pr
     problem = next((trial.problem for trial in trials if trial.verdict == "error"), None)
     if problem is not None:
         raise RuntimeError(f"a trial failed: {problem}")
-    return Run(Clock(seconds, sum(trial.forwarded for trial in trials)), limit.clock, Counter(trial.verdict.value for trial in trials))
+    return Run(Clock(seconds, len(trials) + sum(trial.forwarded for trial in trials)), limit.clock, Counter(trial.verdict.value for trial in trials))
