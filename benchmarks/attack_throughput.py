@@ -3,7 +3,8 @@
     python benchmarks/attack_throughput.py [--words 100] [--attack pwws] [--victim tiny] [--skip textattack] [--quick]
 
 A query is a row that a search needed of the victim, the clean text included, as TextAttack counts it; repeats answered from memory and the rows of the
-engine's verdicts are not counted. Rates are rows per second of CPU time, one thread. For each victim, attack and length there are three repetitions, in each of which all contestants take their turn:
+engine's verdicts are not counted. Rates are rows per second of CPU time, one thread. For each victim, attack and length there are three repetitions, in
+each of which all contestants take their turn:
 
 * *engine*: a run over whole texts, clean predictions and verdicts included.
 * *limit*: the same model asked about the very rows that the engine asks about, in full batches of one length (the engine's batch size, half or twice it,
