@@ -38,7 +38,7 @@ class Trial(BaseModel):
 
     ``asked`` counts the questions a search put, ``forwarded`` the rows that had to go through the victim (repeats within an example are answered from
     memory). ``prediction`` is the victim's class on the clean text (None only where the victim broke on it), ``adversarial_prediction`` on the one that
-    was claimed to fool it (None where none was). ``text`` is the attackable field that fooled it, where that lies outside the surface and ``changes``
+    was claimed to fool it (None where none was). ``text`` is the attackable field as an attack outside the surface returned it, where ``changes``
     cannot say it. ``seconds`` is this example's share of the run: its own search's time and, of each pooled forward, the
     share of its rows. ``problem`` says what went wrong, or what the core did not believe.
     """

@@ -1,7 +1,8 @@
 """Adversarial texts to be trained on: the model under training is attacked, and the texts that fool it are added with the labels of their originals.
 
 The searches are those of an evaluation: the same engine, the same ``Attack.access``, the same verdict from the text up. Only training examples are
-attacked. Their spaces are the task's substitution set without the language model, which would have to read every one of them.
+attacked. Their spaces are the task's substitution set without the language model, which would have to read every one of them; an attack outside the
+surface writes texts of its own, and these are added as they stand.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from robench.victims.setup import Parts
 
 AUGMENTATION_DEVIATIONS = (
-    "Texts are attacked within the task's substitution set; no language model judges the substitutes, not even where it binds the attack in an evaluation.",
+    "Texts are attacked within the task's substitution set, unless the attack writes texts of its own; no language model judges the substitutes, not even where "
+    "it binds the attack in an evaluation.",
     "A share of the training examples is attacked before each epoch but the first; MixADA's release attacks a number (500; in its scripts 300 or 1,500).",
     "A text that is misclassified as it is is not attacked.",
 )
@@ -135,5 +137,7 @@ def with_adversarial_texts(trainee: Trainee, options: AugmentationOptions, epoch
 
 def _changed(example: Example, trial: Trial, attackable: str, epoch: int) -> Example:
     """The text that fooled, with its original's label; the judge has read this very string."""
-    text = replace_words(example.fields[attackable], {change.position: change.substitute for change in trial.changes})
+    text = trial.text  # of an attack outside the surface
+    if text is None:
+        text = replace_words(example.fields[attackable], {change.position: change.substitute for change in trial.changes})
     return replace(example, id=f"{example.id}+{epoch}", fields={**example.fields, attackable: text})

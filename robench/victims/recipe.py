@@ -106,7 +106,8 @@ class FitRequest:
         """Refuse now what training would refuse after it has begun; whatever the seed, the outcome is the same.
 
         Raises:
-            UsageError: the encoder's window is too short for the task, or it is of a kind that cannot be trained here; a label has too few examples.
+            UsageError: the encoder's window is too short for the task, or it is of a kind that cannot be trained here; a label has too few examples; an
+                attack that makes training texts lacks something here.
         """
         import torch
 
@@ -114,6 +115,8 @@ class FitRequest:
         from robench.victims.encoders import skeleton
         from robench.victims.setup import check_window, pick
 
+        for attack in self.build().attacks:
+            ATTACKS.get(attack)().check()
         classes = len(self.task_class.labels)
         with torch.device("meta"):  # no weights, and nothing drawn for them
             model = TextClassifier(skeleton(self.info), classes)

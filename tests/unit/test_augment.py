@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from victim_cases import BAD, GOOD, encoder_folder, planted_splits, read_json, request
 
-from robench import ATTACKS, Attack, Choice, Defense, Example, Oracle, SearchSpace
+from robench import ATTACKS, Attack, Choice, Defense, Example, FreeAttack, Oracle, SearchSpace, TextOracle
 from robench.errors import RobenchError, UsageError
 from robench.protocol import get_protocol
 from robench.sources import source_sha256
@@ -45,6 +45,25 @@ class Broken(Attack):
 
     def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
         raise ValueError("no luck")
+
+
+@ATTACKS.register("test-opposite")
+class Opposite(FreeAttack):
+    """Writes a text of its own, all of it opinions of the other kind."""
+
+    def rewrite(self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator) -> str | None:
+        return " ".join([(GOOD, BAD)[label][0]] * 9)
+
+
+@ATTACKS.register("test-lacking")
+class Lacking(Attack):
+    """Lacks something."""
+
+    def check(self) -> None:
+        raise UsageError("It lacks a word list.")
+
+    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+        raise AssertionError
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +190,21 @@ def test_what_is_added_fools_and_has_the_right_label(encoder: Path, tmp_path: Pa
         differ = [(one, other) for one, other in zip(words, changed, strict=True) if one != other]
         assert differ
         assert all({one, other} <= set(GOOD) or {one, other} <= set(BAD) for one, other in differ)
+
+
+def test_an_attack_outside_the_surface_adds_what_it_wrote(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Example] = []
+    real = with_adversarial_texts
+
+    def looking(trainee: Trainee, options: AugmentationOptions, epoch: int) -> Sequence[Example] | None:
+        texts = real(trainee, options, epoch)
+        made.extend(texts or [])
+        return texts
+
+    monkeypatch.setattr("robench.defenses.augmentation.with_adversarial_texts", looking)
+    fit(asked(encoder, attack="test-opposite", epochs=5), tmp_path / "v")
+    assert made
+    assert {(example.fields["text"], example.label) for example in made} <= {(" ".join([BAD[0]] * 9), 1), (" ".join([GOOD[0]] * 9), 0)}
 
 
 # -- when, and how many ----------------------------------------------------------------------------------------------------------------------
@@ -304,6 +338,11 @@ def test_the_attack_and_its_code_make_the_key(encoder: Path, monkeypatch: pytest
 def test_an_unknown_attack_is_refused_before_anything_is_trained(encoder: Path, defense: str) -> None:
     with pytest.raises(UsageError, match=r"no attack 'pwsw'\. Did you mean 'pwws'"):
         request(encoder, defense, options={"augmentation.attack" if "+" in defense else "attack": "pwsw"}).check()
+
+
+def test_what_the_attack_lacks_is_said_before_anything_is_trained(encoder: Path) -> None:
+    with pytest.raises(UsageError, match="It lacks a word list"):
+        asked(encoder, attack="test-lacking").check()
 
 
 def test_without_substitutions_there_is_nothing_to_attack_with(encoder: Path) -> None:
