@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class FreeOracle(MeteredOracle):
     """``robench.TextOracle`` for one example. It keeps no success: what an attack merely asks about may be a text that it would not return."""
 
     def __init__(self, victim: SearchVictim, job: Job, ask: Ask, budget: int | None) -> None:
-        super().__init__(ask, budget)
+        super().__init__(lambda texts, ids, lengths: _ask_in_parts(ask, cast("_Texts", texts), ids, lengths), budget)
         self._victim, self._fields = victim, job.example.fields
 
     def probs(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -74,18 +74,47 @@ class FreeOracle(MeteredOracle):
         ids = np.full((len(rows), int(lengths.max())), self._victim.table.pad_id, dtype=np.int32)
         for line, row in zip(ids, rows, strict=True):
             line[: row.lengths[0]] = row.ids[0, : row.lengths[0]]
-        return _ByLength({int(row.lengths[0]): row.candidates for row in rows}, rows[0].candidates), ids, lengths
+        return _Texts(rows), ids, lengths
 
 
-class _ByLength:
-    """The token types of rows whose windows were laid out each for itself."""
+class _Texts:
+    """Candidates of rows whose windows were laid out each for itself."""
 
-    def __init__(self, candidates: Mapping[int, Candidates], first: Candidates) -> None:
-        self._candidates = candidates
-        self.encode, self.encode_without = first.encode, first.encode_without
+    def __init__(self, rows: Sequence[TextRow]) -> None:
+        self._rows = rows
+        self._by_length = {int(row.lengths[0]): row.candidates for row in rows}
+        self.encode, self.encode_without = rows[0].candidates.encode, rows[0].candidates.encode_without
 
     def types(self, length: int) -> NDArray[np.int8]:
-        return self._candidates[length].types(length)
+        return self._by_length[length].types(length)
+
+    def parts(self) -> list[list[int]]:
+        """Numbers of the rows that can be asked together: of those, rows of one length have the same token types.
+
+        Nearly always all of them. A pair that is cut to the window is as long whatever its texts are, but where the second begins depends on them.
+        """
+        parts: list[tuple[list[int], dict[int, NDArray[np.int8]]]] = []
+        for number, row in enumerate(self._rows):
+            length = int(row.lengths[0])
+            types = row.candidates.types(length)
+            part = next((part for part in parts if np.array_equal(part[1].get(length, types), types)), None)
+            if part is None:
+                parts.append(part := ([], {}))
+            part[0].append(number)
+            part[1][length] = types
+        return [numbers for numbers, _ in parts]
+
+    def only(self, numbers: Sequence[int]) -> _Texts:
+        """The candidates of some rows."""
+        return _Texts([self._rows[number] for number in numbers])
+
+
+def _ask_in_parts(ask: Ask, texts: _Texts, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
+    parts = texts.parts()
+    logits = np.concatenate([ask(texts.only(numbers), ids[numbers], lengths[numbers]) for numbers in parts])
+    answers = np.empty_like(logits)
+    answers[np.concatenate(parts)] = logits
+    return answers
 
 
 def rule_texts(victim: SearchVictim, jobs: Sequence[Job], returned: Sequence[object]) -> list[Ruling]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from fake_victims import FakeVictim, make_job
+from text_cases import whole_word_tokenizer
 
 from robench import FreeAttack, TextOracle
 from robench.errors import RobenchError, UsageError
@@ -17,8 +20,10 @@ from robench.results.notes import OUTSIDE, conditions
 from robench.results.record import Record
 from robench.search.attack import Trial, Verdict
 from robench.search.engine import run
-from robench.search.port import Job
-from robench.search.texts import read_text
+from robench.search.port import Candidates, Job
+from robench.search.texts import FreeOracle, read_text
+from robench.text.encoding import FieldEncoder
+from robench.text.word_table import WordTable
 
 WEIGHTS = {"bad": [0.0, 9.0], "worse": [0.0, 20.0], "film": [0.0, 0.0], "good": [1.0, 0.0]}
 
@@ -136,6 +141,24 @@ def test_the_unknown_token_can_be_asked_about() -> None:
     )
     twice = read_text(victim, {"text": "[UNK] [UNK]"})  # the second one is read as it stands: three words
     assert twice.lengths.tolist() == [2 + 1 + 3]
+
+
+def test_each_text_of_a_pair_that_fills_the_window_has_its_own_token_types(tmp_path: Path) -> None:
+    """The longer the second text, the more is cut off the first: the same length, and another token at which the types change."""
+    table = WordTable(whole_word_tokenizer(tmp_path, tuple("abcdefgh")), "subword")
+    fields = FieldEncoder(table, ["premise", "text"], "text", 11, segments=True)
+    victim = SimpleNamespace(encoder_fields=fields, table=table, attackable="text")
+    put: list[int] = []
+
+    def ask(candidates: Candidates, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        put.append(len(ids))
+        return np.array([[candidates.types(length).sum(), 0] for length in lengths.tolist()], dtype=np.float32)
+
+    oracle = FreeOracle(victim, make_job("h", {}, premise="a b c d e f g h"), ask, None)  # type: ignore[arg-type]
+    powers = np.exp([words + 1 for words in (1, 3, 4, 2, 3)])  # the second text's words and the separator behind them are of type 1
+    assert oracle.probs(["h", "h h h", "h h h g", "h h", "h g h"])[:, 0] == pytest.approx(powers / (powers + 1))
+    assert put == [1, 2, 1, 1]
+    assert oracle.probs(["h h h h"]).shape == (1, 2)
 
 
 def test_they_are_shown_probabilities_only() -> None:
