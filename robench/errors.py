@@ -35,6 +35,6 @@ class Incomplete(RobenchError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message without its full stop, to be put into a sentence of our own."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    """The first line of an error's message that says something (NLTK frames its own in stars) without its full stop, to be put into a sentence of our own."""
+    lines = [line.strip(" *") for line in str(error).splitlines()]
+    return next((line.rstrip(".") for line in lines if line), type(error).__name__)

@@ -37,7 +37,8 @@ def code_sha256(cls: type) -> str | None:
     """SHA-256 of the code that a plugin class brings; None where it has no source file (a class made at run time).
 
     A built-in is one file. What a guest's file imports from its own package cannot be told from outside, so all of that package counts. A class
-    that is made of others (``members``, name -> class) brings the code of all of them.
+    that is made of others (``members``, name -> class) brings the code of all of them, and one whose work lies in further modules names these
+    (``further_code``).
     """
     members: Mapping[str, type] = getattr(cls, "members", {})
     if members:
@@ -46,7 +47,7 @@ def code_sha256(cls: type) -> str | None:
     module = cls.__module__
     top = module.partition(".")[0]
     try:
-        return source_sha256(module if top == "robench" else top)
+        return source_sha256(module if top == "robench" else top, *getattr(cls, "further_code", ()))
     except (ImportError, ValueError, OSError):
         return _file_sha256(module)
 

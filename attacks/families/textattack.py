@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench import ATTACK_FAMILIES, Attack, BudgetSpent, Family, FreeAttack, Options, TextOracle
-from robench.errors import UsageError
+from robench.errors import UsageError, first_line
 from robench.hub import no_pointless_retries
-from robench.textattack.installed import first_line, require_tested
+from robench.textattack.installed import require_tested
 from robench.textattack.streams import Streams, seeds_of
 
 PROBE = "The film was a good one, and nobody left before the end."
@@ -58,6 +58,7 @@ class Recipe(FreeAttack):
         "Texts that TextAttack answers from its cache are not counted as questions, and a budget counts them, as TextAttack's does.",
         "What is returned must fool the victim on the text as it stands, where '[UNK]' is no longer the unknown token.",
     )
+    further_code = ("robench.textattack",)
     member: ClassVar[str] = ""
     recipe: ClassVar[Any] = None
 

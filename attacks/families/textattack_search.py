@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, create_model
 
 from robench import ATTACK_FAMILIES, Attack, Choice, Family, Options, Oracle, SearchSpace
-from robench.errors import UsageError
+from robench.errors import UsageError, first_line
 from robench.textattack.installed import require_tested
 from robench.textattack.streams import Streams, seeds_of
 
@@ -65,6 +65,7 @@ class SearchMethodAttack(Attack):
         "Each example has random numbers of its own; TextAttack draws one stream for the whole run.",
         "Any text that was asked about and fools counts, though the search did not look at it.",
     )
+    further_code = ("robench.textattack",)
     method: ClassVar[Any] = None
 
     def check(self) -> None:
@@ -72,7 +73,7 @@ class SearchMethodAttack(Attack):
         try:
             black_box = self._searcher().is_black_box
         except Exception as error:
-            raise UsageError(f"TextAttack's {self.method.__name__} cannot be made with these options ({type(error).__name__}: {error}).") from error
+            raise UsageError(f"TextAttack's {self.method.__name__} cannot be made with these options ({type(error).__name__}: {first_line(error)}).") from error
         if not black_box:
             raise UsageError(f"TextAttack's {self.method.__name__} wants the victim's gradients with these options, which it is not shown: choose others.")
 

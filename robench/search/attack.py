@@ -71,6 +71,7 @@ class Attack(ABC):
         access: what it needs to see of the victim; it is shown no more. With ``"labels"`` every answer of the oracle is one-hot.
         language_model: whether the language-model constraint binds it under a protocol whose surface is ``"as-published"``.
         outside: whether it writes texts of its own: only ``FreeAttack`` does.
+        further_code: modules beside its own file, and outside ``robench.search``, that its trials hang on: their code stands in the keys.
     """
 
     paper: ClassVar[str] = ""
@@ -78,6 +79,7 @@ class Attack(ABC):
     access: ClassVar[Access] = "probabilities"
     language_model: ClassVar[bool] = True
     outside: ClassVar[bool] = False
+    further_code: ClassVar[tuple[str, ...]] = ()
 
     class Options(plain.Options):
         """This attack's options; override with a subclass of ``robench.Options``."""

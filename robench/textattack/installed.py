@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 
-from robench.errors import UsageError
+from robench.errors import UsageError, first_line
 
 WRITTEN_FOR = "0.3.11"
 """What runs parts of TextAttack inside robench leans on more than its public interface."""
@@ -58,9 +58,3 @@ def has_nltk_data(resource: str) -> bool:
             continue
         return True
     return False
-
-
-def first_line(error: BaseException) -> str:
-    """What an exception says, on one line of at most 200 characters."""
-    lines = [line.strip(" *") for line in str(error).splitlines()]
-    return next((line for line in lines if line), "no reason given")[:200]

@@ -67,3 +67,15 @@ def test_a_guest_is_its_whole_package(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_class_made_at_run_time_has_no_code() -> None:
     assert code_sha256(type("Made", (), {"__module__": "nowhere"})) is None
+
+
+def test_what_lies_in_further_modules_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    home = package(tmp_path, "counted_further", helper="A = 1\n")
+    pwws = ATTACKS.get("pwws")
+    helped = type("Helped", (pwws,), {"__module__": pwws.__module__, "further_code": ("counted_further",)})
+    before = code_sha256(helped)
+    assert before != code_sha256(pwws)
+    (home / "helper.py").write_text("A = 2\n")
+    source_sha256.cache_clear()
+    assert before != code_sha256(helped)
