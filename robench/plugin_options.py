@@ -26,10 +26,12 @@ def options_of(
         Name -> options, for the defenses and for the attacks; values are still strings (``"none"`` became None where None is allowed).
 
     Raises:
-        UsageError: an option that no chosen plugin has or that several members of one have, or a name that was not chosen.
+        UsageError: an option that no chosen plugin has or that several members of one have, a name that was not chosen, or two spellings of one
+            option that count the same and differ in value.
     """
     kinds = (("defense", defenses), ("attack", attacks))
     shares: dict[str, dict[str, dict[str, Any]]] = {kind: {name: {} for name in chosen} for kind, chosen in kinds}
+    said: dict[tuple[str, str, str], str] = {}
     # General ones first, so that the specific ones stand over them.
     for key, value in sorted(given.items(), key=lambda item: _rank(item[0].partition(".")[0], shares)):
         owner, dot, option = key.partition(".")
@@ -44,6 +46,10 @@ def options_of(
             raise UsageError(_unknown(key, option, wanted))
         for kind, name, cls, field in having:
             if field is not None:
+                before = said.get((kind, name, field), key)
+                if given[before] != value and _rank(before.partition(".")[0], shares) == _rank(owner, shares):
+                    raise UsageError(f"--option {before} and {key} are the same option, given as {given[before]!r} and as {value!r}. Give it once.")
+                said[kind, name, field] = key
                 shares[kind][name][field] = _plain(value, cls, field)
     return shares["defense"], shares["attack"]
 

@@ -95,6 +95,16 @@ def test_the_more_is_named_the_more_it_counts() -> None:
     assert options_of({"mixout.p": "2", "defense.p": "1"}, TOGETHER, {})[0]["mixout+rift"] == {"mixout.p": "2"}
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("defense.p", "defense.mixout.p"), ("mixout+rift.p", "rift+mixout.p"), ("mixout+rift.p", "mixout+rift.mixout.p")],
+)
+def test_two_spellings_of_one_option_that_count_the_same_must_agree(one: str, other: str) -> None:
+    with pytest.raises(UsageError, match=r"--option .* and .* are the same option, given as '2' and as '3'\. Give it once\."):
+        options_of({one: "2", other: "3"}, TOGETHER, {})
+    assert options_of({one: "2", other: "2"}, TOGETHER, {})[0]["mixout+rift"] == {"mixout.p": "2"}
+
+
 def test_without_attacks_an_attacks_option_is_refused() -> None:
     with pytest.raises(UsageError, match=r"attacks \(none\)"):
         options_of({"attack.population": "5"}, DEFENSES, {})
