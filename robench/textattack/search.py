@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from robench.registry import ATTACKS
 from robench.search.access import restricted
 from robench.search.engine import stream
 from robench.search.judge import changed_text
-from robench.search.oracle import PooledOracle, SpaceExhausted
+from robench.search.oracle import PooledOracle, SpaceExhausted, Unheeded
 from robench.search.port import Candidates, Job
 from robench.search.space import BudgetSpent, Choice, SearchSpace
 from robench.search.texts import UNKNOWN_WORD
@@ -69,13 +69,22 @@ class SurfaceSearch(SearchMethod):
         budget = None if allowed == float("inf") else int(allowed - spent)
         oracle = PooledOracle(job.space, Rows(job.space), label, questions.ask, budget, aligned=False, longest=len(job.space.words) + 1)
         returned: Choice | None = None
-        with suppress(BudgetSpent, SpaceExhausted):
+        with suppress(BudgetSpent, SpaceExhausted), _heeded():
             returned = self.attack.search(job.space, restricted(oracle, self.attack.access), label, stream(self.seed, self.name, job.example.id))
         return questions.verdict([*([] if returned is None else [returned]), *oracle.successes])
 
     def extra_repr_keys(self) -> list[str]:
         """What TextAttack prints of it."""
         return ["name", "seed", "constrained"]
+
+
+@contextmanager
+def _heeded() -> Iterator[None]:
+    """A search that went on asking after it was told that it was over ends with what it had been told."""
+    try:
+        yield
+    except Unheeded as unheeded:
+        raise unheeded.reason from None
 
 
 class Rows(Candidates):

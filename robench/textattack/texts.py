@@ -34,7 +34,7 @@ class TextSurface:
     def __init__(self, free: Iterable[Job], bound: Iterable[Job], attackable: str, *, always_constrained: bool = False) -> None:
         self.attackable, self.always_constrained = attackable, always_constrained
         self._jobs = {constrained: {_key(job.example.fields): job for job in jobs} for constrained, jobs in ((False, free), (True, bound))}
-        self._options: dict[tuple[str, bool], Options] = {}
+        self._options: dict[tuple[tuple[str, ...], bool], Options] = {}
 
     @classmethod
     def of(cls, victim: Victim, surface: Surface, examples: Iterable[Example]) -> TextSurface:
@@ -46,7 +46,7 @@ class TextSurface:
 
     def job(self, original: AttackedText, constrained: bool) -> Job:
         """The job of an example, by its text; raises UsageError for a text that is none of them."""
-        found = self._jobs[constrained].get(tuple(original._text_input.values()))
+        found = self._jobs[constrained].get(_key(original._text_input))
         if found is None:
             raise UsageError(f"The text '{original.text[:40]}…' is not in the surface. Give TextAttack the examples that the surface was made of.")
         return found
@@ -56,7 +56,7 @@ class TextSurface:
 
         Both split a text in their own way: of "don't" robench makes two words and TextAttack one, which then has no substitutes here.
         """
-        key = (original.text, constrained)
+        key = (_key(original._text_input), constrained)
         if key not in self._options:
             job = self.job(original, constrained)
             columns = list(job.example.fields)

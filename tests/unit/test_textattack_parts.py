@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging.config
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from fake_victims import FakeVictim
 from textattack_cases import textattack_or_skip
 
-from robench import Example, SearchSpace
+from robench import ATTACKS, Attack, BudgetSpent, Choice, Example, Oracle, SearchSpace
 from robench.errors import UsageError
 from robench.search.port import Job
 from robench.text.words import split_words
@@ -119,6 +120,25 @@ def test_what_is_no_search_over_the_surface_is_refused(parts: Any) -> None:
         parts.SurfaceSearch("textattack:deepwordbug", surface(parts))
     with pytest.raises(UsageError, match=r"^attack 'genetic' has no option 'colour'"):
         parts.GeneticJia2019.build(parts.VictimWrapper(victim(), ["text"]), surface(parts), colour="red")
+
+
+@ATTACKS.register("test-deaf")
+class Deaf(Attack):
+    """Goes on asking, whatever it is told."""
+
+    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+        while True:
+            with suppress(BudgetSpent):
+                oracle.probs(space.original()[None])
+
+
+def test_a_search_that_goes_on_beyond_its_budget_is_ended(parts: Any) -> None:
+    from textattack import Attack as TheirAttack
+    from textattack.goal_functions import UntargetedClassification
+
+    goal = UntargetedClassification(parts.VictimWrapper(victim(), ["text"]), query_budget=4)
+    attack = TheirAttack(goal, [], parts.SurfaceSwap(surface(parts)), parts.SurfaceSearch("test-deaf", surface(parts)))
+    assert type(attack.attack(TEXT, 0)).__name__ == "FailedAttackResult"
 
 
 def test_a_goal_that_is_not_a_wrong_class_is_refused(parts: Any) -> None:
