@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
 from robench.search.moves import changed, first_fooling, substitutions
+from robench.victims.probabilities import exact_softmax
 
 BLOCK = 8
 """Steps of the final walk asked at once."""
@@ -37,7 +38,7 @@ class Pwws(Attack):
         visible = np.arange(min(space.visible, len(space.words)))
         saliency = clean - oracle.probs_without(space.original(), visible)[:, label]
         best, drop = _best_substitutes(space, oracle, label, clean)
-        score = _softmax(saliency)[space.positions] * drop
+        score = exact_softmax(saliency)[space.positions] * drop
         walk = _walk(space, best, np.argsort(-score, kind="stable"))
         return first_fooling(oracle, (walk[start : start + BLOCK] for start in range(0, len(walk), BLOCK)), label)
 
@@ -57,8 +58,3 @@ def _walk(space: SearchSpace, best: NDArray[np.int16], order: NDArray[np.intp]) 
     for step, index in enumerate(order.tolist()):
         walk[step:, space.positions[index]] = best[index]
     return walk
-
-
-def _softmax(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    powers = np.exp(values.astype(np.float64) - values.max())
-    return np.asarray(powers / powers.sum())

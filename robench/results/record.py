@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, NonNegativeInt, ValidationError, model_validator
 
+from robench.environment import Precision
 from robench.errors import RobenchError
 from robench.protocol import Protocol
 from robench.results.atomic import write_text
@@ -25,7 +26,6 @@ SCHEMA: Final = 3
 LETTERS: Final = {Verdict.WRONG: "W", Verdict.FOOLED: "F", Verdict.HELD: "H", Verdict.HELD_PROVED: "P", Verdict.ERROR: "E"}
 """Verdict -> its letter in ``Record.outcomes``."""
 
-Precision = Literal["fp32", "bf16"]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 

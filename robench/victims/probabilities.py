@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities of logits ``(…, classes)``, computed in double precision."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    result: NDArray[np.float32] = (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
-    return result
+    return exact_softmax(logits).astype(np.float32)
+
+
+def exact_softmax(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Softmax over the last axis, in double precision."""
+    powers = np.exp(values.astype(np.float64) - values.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
