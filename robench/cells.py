@@ -33,6 +33,7 @@ SEARCH_CODE = (
     "robench.text.words",
     "robench.text.word_table",
     "robench.text.encoding",
+    "robench.text.space",
     "robench.victims.victim",
     "robench.victims.classifier",
     "robench.victims.probabilities",

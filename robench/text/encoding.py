@@ -20,17 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robench.errors import UsageError
-from robench.search.space import SearchSpace
+from robench.text.space import Choice, SearchSpace
 from robench.text.word_table import Tokenizer, WordTable
-
-if TYPE_CHECKING:
-    from robench.search.space import Choice
 
 Ids = NDArray[np.int32]
 

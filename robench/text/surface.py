@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from robench.search.space import SearchSpace
+from robench.text.space import SearchSpace
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from robench.victims.setup import Parts
 
 AUGMENTATION_DEVIATIONS = (
-    "Texts are attacked within the task's substitution set, unless the attack writes texts of its own; no language model judges the substitutes, not even where "
-    "it binds the attack in an evaluation.",
+    "Texts are attacked within the task's substitution set, unless the attack writes texts of its own; no language model judges the substitutes, "
+    "not even where it binds the attack in an evaluation.",
     "A share of the training examples is attacked before each epoch but the first; MixADA's release attacks a number (500; in its scripts 300 or 1,500).",
     "A text that is misclassified as it is is not attacked.",
 )

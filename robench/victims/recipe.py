@@ -27,6 +27,7 @@ TRAINING_CODE = (
     "robench.text.words",
     "robench.text.word_table",
     "robench.text.encoding",
+    "robench.text.space",
     "robench.text.substitutions",
     "robench.tasks.frozen",
 )

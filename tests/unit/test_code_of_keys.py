@@ -55,7 +55,7 @@ def test_training_imports_nothing_that_is_in_no_key() -> None:
     defenses = {entry.module for entry in DEFENSES.entries() if entry.origin == "built-in"}
     found = imported("robench.victims.training", *defenses)
     assert {"robench.victims.setup", "robench.tasks.frozen"} <= found
-    assert not_covered(found - defenses, (*TRAINING_CODE, "robench.search.space")) == set()  # the space of a search: encoding.py serves both
+    assert not_covered(found - defenses, TRAINING_CODE) == set()
 
 
 def test_attacking_while_training_imports_nothing_that_is_in_no_key() -> None:
