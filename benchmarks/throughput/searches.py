@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import click
+
 from robench import ATTACKS, Attack
 from robench.environment import Precision
 from robench.search.engine import run
@@ -63,6 +65,7 @@ def measure(victim: Victim, limit: Limit, attack: str, load: Load, precision: Pr
 
     Raises:
         RuntimeError: a trial failed.
+        UsageError: there are too few rows to compare them with anything.
     """
     built = build_attack(attack)
     with limit.listening():
@@ -72,4 +75,6 @@ def measure(victim: Victim, limit: Limit, attack: str, load: Load, precision: Pr
     problem = next((trial.problem for trial in trials if trial.verdict == "error"), None)
     if problem is not None:
         raise RuntimeError(f"a trial failed: {problem}")
+    if not limit.clock.rows:
+        raise click.UsageError(f"These searches do not fill one bare forward of {limit.batch} rows. Give them more with --examples or --seconds.")
     return Run(Clock(seconds, len(trials) + sum(trial.forwarded for trial in trials)), limit.clock, Counter(trial.verdict.value for trial in trials))

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import torch
@@ -66,6 +67,13 @@ def test_the_limit_catches_up_with_the_engines_rows_and_leaves_the_answers_alone
     assert (limit.clock.rows, limit.clock.seconds) == (8, 1.0)
     victim.logits(ids, lengths)
     assert len(seen) == 2
+
+
+def test_too_few_rows_for_the_limit_are_one_sentence(victim: Any) -> None:
+    searches, limit = import_module("throughput.searches"), import_module("throughput.limit").Limit(victim, 8)
+    limit.batch = 10**6
+    with pytest.raises(click.UsageError, match=r"do not fill one bare forward of 1000000 rows\. Give them more with --examples or --seconds\."):
+        searches.measure(victim, limit, "pwws", searches.make_load(victim, "pwws", 8, 1.0, 1))
 
 
 def test_its_last_line_is_json(benchmark: ModuleType) -> None:
