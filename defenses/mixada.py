@@ -51,7 +51,7 @@ class MixAda(Defense):
         mix: Literal["tmix", "smix"] = Field("tmix", description="Whether the states of all tokens are mixed or the first token's alone.")
         alpha: float = Field(2.0, gt=0, description="Both parameters of the Beta distribution of the share.")
         layers: str = Field(
-            "7,9,12", pattern=r"^([1-9]|1[0-2])(,([1-9]|1[0-2]))*$", description="Layers, of twelve, one of which is drawn for each batch to be mixed behind."
+            "7 9 12", pattern=r"^([1-9]|1[0-2])( ([1-9]|1[0-2]))*$", description="Layers, of twelve, one of which is drawn for each batch to be mixed behind."
         )
         weight: float = Field(1.0, ge=0, description="Weight of the mixtures' loss.")
 
@@ -69,7 +69,7 @@ class MixAda(Defense):
     def prepare(self, model: TextClassifier) -> None:
         """Find the layers to mix behind, counted from 1."""
         depth = len(model.layers)
-        self.layers = [ceil(int(layer) * depth / PUBLISHED_DEPTH) for layer in self.options.layers.split(",")]
+        self.layers = [ceil(int(layer) * depth / PUBLISHED_DEPTH) for layer in self.options.layers.split(" ")]
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
         """Cross-entropy of the texts and of their mixtures."""

@@ -145,7 +145,7 @@ def test_one_layer_can_be_asked_for() -> None:
     assert defense.layers == [1]
 
 
-@pytest.mark.parametrize("layers", ["0", "13", "", "7,", "7;9", "seven"])
+@pytest.mark.parametrize("layers", ["0", "13", "", "7 ", "7,9", "seven"])
 def test_layers_that_are_none_are_refused(layers: str) -> None:
     with pytest.raises(ValueError, match="layers"):
         made(layers=layers)
