@@ -32,11 +32,13 @@ class Tokenizer(Protocol):
 _ANCHOR = "a"
 # How tokenizers write the blank before a word: byte-level BPE (GPT-2, RoBERTa) and SentencePiece (ALBERT, XLM-R, T5).
 _MARKS = ("Ġ", "▁")
+MOST = 2**19
+"""Words remembered at once (some 100 MB): attacks that misspell make tens of thousands of new ones an example."""
 _PROBE = ("The", "film", "'s", "n't", "well-known", "``", "10/10", "naïve", "!", "Zxqvw")
 
 
 class WordTable:
-    """Word -> token ids of one tokenizer; each distinct word is tokenised once.
+    """Word -> token ids of one tokenizer; each distinct word is tokenised once, as long as there are no more than ``MOST``.
 
     Mode ``"word"``: exactly one id a word. Where pieces carry no mark of the blank before them (BERT's WordPiece), the word's own vocabulary entry
     (lower-cased if the tokenizer lower-cases) or the unknown token; otherwise (byte-level BPE, SentencePiece) the first piece of ``" word"`` that is more
@@ -88,9 +90,13 @@ class WordTable:
     def prepare(self, words: Iterable[str], first: bool = False) -> None:
         """Tokenise the words not yet known in one batch; ``first`` as for ``ids``."""
         memory = self._first if first and self.mode == "subword" else self._inner
-        fresh = sorted({word for word in words if word not in memory})
+        wanted = set(words)
+        fresh = sorted(word for word in wanted if word not in memory)
         if not fresh:
             return
+        if len(memory) + len(fresh) > MOST:
+            memory.clear()
+            fresh = sorted(wanted)
         if self.mode == "word" and not self.mark:
             for word in fresh:
                 memory[word] = (self._vocabulary.get(word.lower() if self._lower else word, self.unknown_id),)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from text_cases import FAMILIES, ODD_WORDS, TEXT, make_tokenizer, whole_word_tokenizer
 
 from robench.errors import UsageError
+from robench.text import word_table
 from robench.text.word_table import WordTable
 from robench.text.words import join_words
 
@@ -63,6 +64,20 @@ def test_a_word_of_characters_that_the_tokenizer_drops_has_no_piece(tmp_path: Pa
     assert WordTable(tokenizer, "subword").ids("\u200b") == ()
     table = WordTable(tokenizer, "word")
     assert table.ids("\u200b") == (table.unknown_id,)
+
+
+@pytest.mark.parametrize("mode", ["word", "subword"])
+def test_words_without_end_are_not_all_remembered(tokenizer: Any, mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor do the answers hang on what has been forgotten."""
+    monkeypatch.setattr(word_table, "MOST", 40)
+    table = WordTable(tokenizer, mode)
+    texts = [[f"film{number}{letter}" for letter in "abcdefghij"] for number in range(12)]
+    found = [table.text_ids(text) for text in texts]
+    assert len(table._inner) <= 40
+    assert len(table._first) <= 40
+    assert [table.text_ids(text) for text in texts] == found
+    monkeypatch.setattr(word_table, "MOST", 2**19)
+    assert [WordTable(tokenizer, mode).text_ids(text) for text in texts] == found
 
 
 def test_preparing_in_a_batch_gives_what_single_questions_give(tokenizer: Any) -> None:
