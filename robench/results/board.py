@@ -9,10 +9,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from robench.environment import Precision
 from robench.errors import RobenchError, UsageError
 from robench.protocol import Protocol, get_protocol
 from robench.results.comparable import Admitted, admitted, conflict
-from robench.results.record import Precision, Record, Sha256, read_records
+from robench.results.record import Record, Sha256, read_records
 
 _HASH = re.compile("([0-9a-f]{12})[0-9a-f]{52}")
 

@@ -154,7 +154,7 @@ def test_each_text_of_a_pair_that_fills_the_window_has_its_own_token_types(tmp_p
         put.append(len(ids))
         return np.array([[candidates.types(length).sum(), 0] for length in lengths.tolist()], dtype=np.float32)
 
-    oracle = FreeOracle(victim, make_job("h", {}, premise="a b c d e f g h"), ask, None)  # type: ignore[arg-type]
+    oracle = FreeOracle(victim, make_job("h", {}, premise="a b c d e f g h"), ask, None)
     powers = np.exp([words + 1 for words in (1, 3, 4, 2, 3)])  # the second text's words and the separator behind them are of type 1
     assert oracle.probs(["h", "h h h", "h h h g", "h h", "h g h"])[:, 0] == pytest.approx(powers / (powers + 1))
     assert put == [1, 2, 1, 1]
