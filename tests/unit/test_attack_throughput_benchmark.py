@@ -69,6 +69,24 @@ def test_the_limit_catches_up_with_the_engines_rows_and_leaves_the_answers_alone
     assert len(seen) == 2
 
 
+@pytest.mark.parametrize("attack", ["pwws", "genetic"])
+def test_the_clean_text_counts_once(victim: Any, monkeypatch: pytest.MonkeyPatch, attack: str) -> None:
+    searches, limit = import_module("throughput.searches"), import_module("throughput.limit").Limit(victim, 8)
+    limit.batch = 1
+    load = searches.make_load(victim, attack, 8, 1.0, 2)
+    asked: list[int] = []
+    real = searches.run
+
+    def looking(*args: Any, **settings: Any) -> Any:
+        for trial in real(*args, **settings):
+            asked.append(trial.forwarded)
+            yield trial
+
+    monkeypatch.setattr(searches, "run", looking)
+    rows = searches.measure(victim, limit, attack, load).engine.rows
+    assert rows == sum(asked) + {"pwws": 0, "genetic": 2}[attack]
+
+
 def test_too_few_rows_for_the_limit_are_one_sentence(victim: Any) -> None:
     searches, limit = import_module("throughput.searches"), import_module("throughput.limit").Limit(victim, 8)
     limit.batch = 10**6
