@@ -38,7 +38,7 @@ from throughput.report import Row, figures, other_table, throughput_table
 from throughput.searches import make_load, measure
 from throughput.steady import steady
 from throughput.subjects import MAX_TOKENS, density, load_victim, make_jobs, make_victim
-from throughput.workers import shift
+from throughput.workers import bare_rate, shift
 
 PARTS = ("textattack", "workers", "reduced", "memory", "gpu")
 FEW = 100
@@ -127,16 +127,21 @@ def memory(plan: Plan) -> dict[str, Any]:
 
 
 def two_workers(plan: Plan) -> dict[str, Any]:
-    """Rows a second of two workers over those of one, in turns."""
+    """Rows a second of two workers over those of one, in turns, and the same of bare forwards."""
     folder = plan.victim("tiny")
     jobs = list(make_jobs(load_victim(folder), 100, plan.shifts))
-    ratios, starts = [], []
+    ratios, bare, starts = [], [], []
     for turn in range(min(plan.repeats, 2)):
         tell(f"one worker, then two, turn {turn + 1}")
         one, two = shift(folder, "pwws", jobs, 1), shift(folder, "pwws", jobs, 2)
         ratios.append(two.rate / one.rate)
+        bare.append(bare_rate(folder, 100, 2, plan.seconds) / bare_rate(folder, 100, 1, plan.seconds))
         starts += [one.start_seconds, two.start_seconds]
-    return {"two_workers_over_one": round(median(ratios), 4), "worker_start_seconds": round(median(starts), 2)}
+    return {
+        "two_workers_over_one": round(median(ratios), 4),
+        "two_bare_processes_over_one": round(median(bare), 4),
+        "worker_start_seconds": round(median(starts), 2),
+    }
 
 
 def on_gpu(plan: Plan) -> dict[str, Any]:
@@ -187,7 +192,7 @@ def head(plan: Plan) -> str:
 def main(quick: bool, seconds: float, repeats: int, **chosen: Any) -> None:
     """Measure and report."""
     torch.set_num_threads(1)
-    sizes: dict[str, Any] = {"seconds": seconds, "repeats": repeats, "many": 1000, "shifts": 50}
+    sizes: dict[str, Any] = {"seconds": seconds, "repeats": repeats, "many": 1000, "shifts": 200}
     if quick:
         sizes = {"seconds": 0.3, "repeats": 1, "many": 40, "shifts": 6}
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,8 @@
 
 A worker's start (a process, torch, the victim: seconds, once a run) is not in it: workers load, warm up and wait at a gate, and the clock starts when the last
 one has come. It stops with the last trial, so that the end of the run, where a worker may have nothing left to do, counts. What the gate leaves out is
-reported as ``worker_start_seconds``. Needs two idle cores.
+reported as ``worker_start_seconds``. Beside it stand bare forwards in one process and in two: two processors that share a core, its caches or the way to
+memory do less than twice the work of one, whatever they run. Needs two idle cores.
 """
 
 from __future__ import annotations
@@ -12,9 +13,14 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
-from time import sleep, time
+from time import monotonic, sleep, time
 
+import numpy as np
+import torch
+
+from robench.search.batching import Shapes
 from robench.search.port import Job
 from robench.search.workers import Plan, run_workers
 from robench.victims.victim import Victim
@@ -53,3 +59,23 @@ def shift(folder: Path, attack: str, jobs: Sequence[Job], workers: int) -> Shift
         ended = time()
         opened = max(path.stat().st_mtime for path in Path(gate).iterdir())
     return Shift(rows, ended - opened, opened - began)
+
+
+def bare_rate(folder: Path, words: int, processes: int, seconds: float) -> float:
+    """Rows a second, by the clock, of full forwards over made-up texts in so many processes of one thread each."""
+    with tempfile.TemporaryDirectory() as gate, get_context("spawn").Pool(processes) as pool:
+        asked = [(folder, Path(gate), processes, words, seconds)] * processes
+        return sum(pool.starmap(_bare, asked, chunksize=1))
+
+
+def _bare(folder: Path, gate: Path, processes: int, words: int, seconds: float) -> float:
+    torch.set_num_threads(1)
+    victim = load_at_gate(gate, processes, folder, "cpu")
+    rows, length = Shapes.of(victim).rows(words + 2), words + 2
+    ids = np.random.default_rng(0).integers(1000, 9000, (rows, length))
+    lengths = np.full(rows, length)
+    done, began = 0, monotonic()
+    while (spent := monotonic() - began) < seconds:
+        victim.logits(ids, lengths)
+        done += rows
+    return done / spent
