@@ -128,7 +128,11 @@ class CellRun:
         missing = [example.id for example in examples if example.id not in trials]
         if missing:
             raise RobenchError(f"{len(missing)} trials are missing in {file.path}, the first for {missing[0]}. Run the same command again.")
-        return self._record([trials[example.id] for example in examples], fresh=bool(todo))
+        judged = [trials[example.id] for example in examples]
+        broken = [trial for trial in judged if trial.verdict == Verdict.ERROR]
+        if broken:
+            report.message(f"{len(broken)} of {len(judged)} examples ended in an error, the first ({broken[0].id}) in: {broken[0].problem}")
+        return self._record(judged, fresh=bool(todo))
 
     def _attack(self, file: TrialFile, todo: Sequence[Example], done: Mapping[str, Trial], report: Reporter) -> None:
         total = len(done) + len(todo)

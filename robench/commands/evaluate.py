@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robench.commands.choices import attack_option, defense_option, dry_run_option, evaluation_options, seed_option, task_option, training_options
-from robench.commands.running import carry_out, reporter
+from robench.commands.running import carry_out, refuse_errors, reporter
 from robench.commands.shell import Session, global_flags, session_of, terminal_width
 from robench.errors import Incomplete
 
@@ -55,3 +55,4 @@ def run(request: EvaluationRequest, session: Session) -> None:
         click.echo(f"Records:  {request.out / 'records'}")
     if failure is not None:
         raise failure
+    refuse_errors(records, request.out)

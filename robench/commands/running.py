@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.commands.choices import parse_options
 from robench.commands.shell import Session, show, stderr
+from robench.errors import RobenchError
 
 if TYPE_CHECKING:
     from robench.planning import Cell, EvaluationRequest
     from robench.reporting import Reporter
+    from robench.results.record import Record
 
 QUIET_LIBRARIES = {
     "TOKENIZERS_PARALLELISM": "false",  # forked tokenizers warn
@@ -68,6 +71,22 @@ def reporter(session: Session) -> Iterator[Reporter]:
             yield bars
     else:
         yield LogReporter()
+
+
+def refuse_errors(records: Sequence[Record], out: Path) -> None:
+    """Raise RobenchError where examples ended in an error: what was asked for is not all there, and a script must not take it for that."""
+    from robench.cells import trials_path
+    from robench.results.names import cell_name
+
+    broken = [record for record in records if record.counts.error]
+    if broken:
+        first = broken[0]
+        count = sum(record.counts.error for record in broken)
+        path = trials_path(out, cell_name(first.task.name, first.defense.name, first.attack.name, first.search.seed, first.cell))
+        raise RobenchError(
+            f"Examples that ended in an error: {count}, in {len(broken)} of {len(records)} cells, which have no number. The 'problem' in {path} says why; "
+            "the same command tries them again."
+        )
 
 
 def print_plan(cells: list[Cell]) -> None:

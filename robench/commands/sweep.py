@@ -17,7 +17,7 @@ from robench.commands.choices import (
     task_option,
     training_options,
 )
-from robench.commands.running import make_request, prepare, print_plan, reporter
+from robench.commands.running import make_request, prepare, print_plan, refuse_errors, reporter
 from robench.commands.shell import Session, global_flags, session_of
 
 if TYPE_CHECKING:
@@ -86,3 +86,4 @@ def run(found: list[Point], figure: bool, session: Session) -> None:
     click.echo(f"Markdown: {table}")
     if figure:
         click.echo(f"Figure:   {drawn}")
+    refuse_errors(records, out)

@@ -279,6 +279,18 @@ def test_a_run_of_which_a_part_failed_shows_the_rest_and_fails(evaluator: Simple
     assert run("--quiet", "evaluate", *PAIR).stdout == ""
 
 
+def test_examples_that_ended_in_an_error_fail_the_run(monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record]) -> None:
+    records = [make_record("WFHHH"), make_record("WFEEH", attack="pwws")]
+    monkeypatch.setattr("robench.evaluator.evaluate", lambda request, report: records)
+    result = run("--quiet", "evaluate", *PAIR, "--out", "kept")
+    assert result.exit_code == 1
+    assert "Records:" in result.stdout
+    assert result.stderr == (
+        "Error: Examples that ended in an error: 2, in 1 of 2 cells, which have no number. "
+        f"The 'problem' in kept/trials/toy-standard-pwws-s0-{records[1].cell[:8]}.jsonl says why; the same command tries them again.\n"
+    )
+
+
 def test_a_training_of_which_a_part_failed_names_the_rest_and_fails(evaluator: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
         raise Incomplete("Parts of the run that failed: 1.", [Path("runs/victims/rift-a")])
