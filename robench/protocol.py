@@ -72,6 +72,6 @@ def get_protocol(name: str) -> Protocol:
     """Return the protocol called ``name``; raises UsageError with the nearest name when there is none."""
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    near = get_close_matches(name, PROTOCOLS, n=1)
+    near = get_close_matches(name.lower(), PROTOCOLS, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     raise UsageError(f"There is no protocol '{name}'.{hint} Known: {', '.join(sorted(PROTOCOLS))}.")

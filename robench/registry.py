@@ -233,7 +233,7 @@ class Registry(Generic[Plugin]):
                 self._members[name] = family.make(member)
             except KeyError:
                 known = family.names()
-                near = get_close_matches(member, known, n=1, cutoff=0.5)
+                near = get_close_matches(member.lower(), known, n=1, cutoff=0.5)
                 hint = f" Did you mean '{prefix}{FAMILY}{near[0]}'?" if near else ""
                 raise UnknownPlugin(f"There is no {self.kind} '{name}'.{hint} After '{prefix}{FAMILY}' can stand: {', '.join(known)}.") from None
         return self._members[name]
@@ -259,7 +259,7 @@ class Registry(Generic[Plugin]):
     def _miss(self, name: str) -> str:
         if self.families is not None and name in self.families.names():
             return f"'{name}' is a family of {self.kind}s: name one of it as {name}{FAMILY}NAME; 'robench show {self.kind} {name}{FAMILY}' lists them."
-        near = get_close_matches(name, self.names(), n=1, cutoff=0.5)
+        near = get_close_matches(name.lower(), self.names(), n=1, cutoff=0.5)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         return f"There is no {self.kind} '{name}'.{hint} See 'robench list {self.kind.partition(' ')[0]}s'."
 

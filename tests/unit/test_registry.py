@@ -73,6 +73,11 @@ def test_a_miss_names_the_nearest(make: Make) -> None:
         make().get("two_word")
 
 
+def test_capital_letters_do_not_hide_the_nearest(make: Make) -> None:
+    with pytest.raises(UnknownPlugin, match=r"^There is no attack 'ALPHA'\. Did you mean 'alpha'\? "):
+        make().get("ALPHA")
+
+
 def test_a_miss_without_a_near_name_has_no_hint(make: Make) -> None:
     with pytest.raises(UnknownPlugin, match=r"^There is no attack 'xyzzy'\. See 'robench list attacks'\.$"):
         make().get("xyzzy")
