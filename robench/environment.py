@@ -14,6 +14,9 @@ from robench.errors import UsageError
 Precision = Literal["fp32", "bf16"]
 """Of forward passes, in training, in searches and of a language model; wherever it is chosen, weights stay fp32."""
 
+DEVICES = ("cpu", "cuda", "mps")
+"""Kinds of torch devices that a run can take."""
+
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "nltk", "greenlet", "safetensors", "textattack")
 """Those whose version can move a number."""
 
@@ -30,8 +33,10 @@ def choose_device(spec: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         kind, index = torch.device(spec).type, torch.device(spec).index
-    except RuntimeError as error:
-        raise UsageError(f"There is no device '{spec}'. Use auto, cpu, cuda, cuda:1 or mps.") from error
+    except RuntimeError:
+        kind, index = "", None
+    if kind not in DEVICES:  # torch knows more, such as 'meta', on which nothing can be trained
+        raise UsageError(f"There is no device '{spec}'. Use auto, cpu, cuda, cuda:1 or mps.")
     missing = kind == "cuda" and (not torch.cuda.is_available() or (index or 0) >= torch.cuda.device_count())
     if missing or (kind == "mps" and not torch.backends.mps.is_available()):
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0

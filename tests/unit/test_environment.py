@@ -15,7 +15,9 @@ def test_auto_takes_what_is_there() -> None:
     assert choose_device("cpu") == "cpu"
 
 
-@pytest.mark.parametrize(("spec", "sentence"), [("gpu", "There is no device"), ("cuda:99", "is not there"), ("", "There is no device")])
+@pytest.mark.parametrize(
+    ("spec", "sentence"), [("gpu", "There is no device"), ("cuda:99", "is not there"), ("", "There is no device"), ("meta", "There is no device")]
+)
 def test_a_device_that_is_not_there(spec: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         choose_device(spec)
