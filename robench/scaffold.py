@@ -20,6 +20,8 @@ from robench.errors import UsageError
 
 WINGS = {"attack": "attacks", "defense": "defenses"}
 ARTICLES = {"attack": "an attack", "defense": "a defense"}
+RESERVED = frozenset({"all", *WINGS})
+"""What the command line reads as something else: ``--attack all`` and ``--option attack.population=20``."""
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -76,6 +78,8 @@ def _check_kind(kind: str) -> None:
 def _check_name(kind: str, name: str, inside: bool) -> None:
     if NAME.fullmatch(name) is None or keyword.iskeyword(name):
         raise UsageError(f"'{name}' cannot be a plugin's name: use lower-case letters and digits, words joined by '-', a letter first, such as my-method.")
+    if name in RESERVED:
+        raise UsageError(f"'{name}' cannot be a plugin's name: the command line gives it another meaning. Choose another name, such as my-{name}.")
     if name in REGISTRIES[kind].names():
         raise UsageError(f"There is already {ARTICLES[kind]} '{name}' (see 'robench show {kind} {name}'). Choose another name.")
     stem = name.replace("-", "_")

@@ -53,6 +53,13 @@ def test_names_that_cannot_be_used(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["all", "attack", "defense"])
+def test_a_name_that_the_command_line_reads_otherwise(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=rf"^'{name}' cannot be a plugin's name: the command line gives it another meaning\. .* such as my-{name}\.$"):
+        write_plugin("attack", name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_name_that_is_taken(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^There is already an attack 'pwws' \(see 'robench show attack pwws'\)\. Choose another name\.$"):
         write_plugin("attack", "pwws", tmp_path)
