@@ -11,6 +11,7 @@ import click
 from robench.commands.choices import EXISTING_FOLDER, Function
 from robench.commands.running import quieten
 from robench.commands.shell import global_flags
+from robench.errors import UsageError
 
 if TYPE_CHECKING:
     from robench.tasks.base import Example
@@ -27,10 +28,24 @@ def target_option(name: str) -> Callable[[Function], Function]:
     return click.option("--to", "target", type=kind, default=Path(name), show_default=True, help="File to write; its ending decides the format.")
 
 
-@click.group("plot", short_help="Draw what the RIFT paper draws, from victims.")
+def check_victims(folders: tuple[Path, ...], file: str) -> None:
+    """Refuse a folder without ``file``, and two of one name, which a figure could not tell apart; raises UsageError."""
+    for folder in folders:
+        if not (folder / file).is_file():
+            raise UsageError(f"'{folder}' holds no victim: there is no '{file}'. Name a victim's folder, such as one in runs/victims.")
+    names = [folder.resolve().name for folder in dict.fromkeys(folders)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"Two of the folders are called '{twice}', and the figure could not tell them apart. Copy one under another name.")
+
+
+@click.group("plot", short_help="Draw what the RIFT paper draws, from victims.", invoke_without_command=True)
 @global_flags
-def command() -> None:
+@click.pass_context
+def command(ctx: click.Context) -> None:
     """Draw figures of victims; needs the extra 'plots'."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @command.command("training")
@@ -43,6 +58,7 @@ def training(folders: tuple[Path, ...], target: Path) -> None:
     from robench.figures.training import draw
 
     check_path(target)
+    check_victims(folders, "training.json")
     save(draw(folders), target)
     click.echo(f"wrote {target}")
 
@@ -52,7 +68,7 @@ def training(folders: tuple[Path, ...], target: Path) -> None:
 @click.option("--encoder", metavar="NAME", help="The encoder that the victims were fine-tuned from, where their card's name does not lead to it.")
 @click.option("--split", type=click.Choice(["test", "dev"]), default="test", show_default=True, help="Whose texts are drawn.")
 @click.option("--examples", type=click.IntRange(min=4), default=500, show_default=True, metavar="N", help="Texts, the labels in turn.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of t-SNE.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, metavar="N", help="Of t-SNE.")
 @click.option("--data", type=EXISTING_FOLDER, envvar="ROBENCH_DATA", show_envvar=True, help="Folder with the data sets or their archives.")
 @click.option("--hub/--no-hub", default=True, show_default=True, help="Whether data that the folder lacks may come from the Hugging Face hub.")
 @click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
@@ -66,6 +82,7 @@ def geometry(
 
     require("sklearn")
     check_path(target)
+    check_victims(folders, "victim.json")
     quieten()
     from robench.environment import choose_device
     from robench.figures.geometry import draw, measure

@@ -26,7 +26,7 @@ def epochs_of(folder: Path) -> list[dict[str, Any]]:
     """The epochs of the training that made the victim in ``folder``; raises RobenchError where its log cannot be read."""
     path = folder / "training.json"
     try:
-        epochs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["epochs"]
+        epochs: list[dict[str, Any]] = [dict(entry) for entry in json.loads(path.read_text(encoding="utf-8"))["epochs"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RobenchError(f"'{path}' is not there or no log of a training. Name a victim's folder, such as one in runs/victims.") from error
     if not any(entry.get(name) is not None for entry in epochs for name, _ in PANELS):

@@ -111,10 +111,40 @@ def test_the_panels_of_trainings(tmp_path: Path) -> None:
     assert panels[3] == {"a": [], "b": []}
 
 
-@pytest.mark.parametrize(("text", "sentence"), [(None, "no log of a training"), ("{", "no log of a training"), ('{"epochs": [{"epoch": 1}]}', "--retrain")])
-def test_a_folder_without_a_log(tmp_path: Path, text: str | None, sentence: str) -> None:
-    if text is not None:
-        (tmp_path / "training.json").write_text(text)
+@pytest.mark.parametrize(("kind", "file"), [("training", "training.json"), ("geometry", "victim.json")])
+def test_a_folder_that_holds_no_victim(tmp_path: Path, kind: str, file: str) -> None:
+    pytest.importorskip("sklearn")
+    done = run(kind, "--victim", tmp_path, "--to", tmp_path / "t.png")
+    assert done.exit_code == 2
+    assert done.stderr == f"Error: '{tmp_path}' holds no victim: there is no '{file}'. Name a victim's folder, such as one in runs/victims.\n"
+
+
+def test_a_seed_that_t_sne_does_not_take(tmp_path: Path) -> None:
+    done = run("geometry", "--victim", tmp_path, "--seed", 2**32)
+    assert done.exit_code == 2
+    assert "'--seed': 4294967296 is not in the range 0<=x<=4294967295" in done.stderr
+
+
+def test_two_folders_of_one_name(tmp_path: Path) -> None:
+    for run_folder in ("one", "other"):
+        (tmp_path / run_folder).mkdir()
+        log(tmp_path / run_folder / "v", [{"epoch": 1, "dev_accuracy": 0.5}])
+    done = run("training", "--victim", tmp_path / "one" / "v", "--victim", tmp_path / "other" / "v", "--to", tmp_path / "t.png")
+    assert done.exit_code == 2
+    assert "Two of the folders are called 'v'" in done.stderr
+
+
+def test_without_a_figure_it_says_what_can_be_drawn() -> None:
+    done = run()
+    assert done.exit_code == 0
+    assert "geometry" in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"), [("{", "no log of a training"), ('{"epochs": [3]}', "no log of a training"), ('{"epochs": [{"epoch": 1}]}', "--retrain")]
+)
+def test_a_folder_with_a_damaged_log(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "training.json").write_text(text)
     done = run("training", "--victim", tmp_path, "--to", tmp_path / "t.png")
     assert done.exit_code == 1
     assert sentence in done.stderr
