@@ -159,7 +159,11 @@ class _Task:
 
     def inputs(self, name: str, cls: type[Task], report: Reporter) -> TaskInputs:
         from robench.text.substitutions import load_substitutions
+        from robench.victims.encoders import find_encoder
+        from robench.victims.recipe import build_defense
 
+        for defense, values in self.options.items():
+            build_defense(defense, name, find_encoder(self.request.encoder), values)  # a wrong value is better said before data are fetched and read
         report.started("data", name, None)
         source = DataSource(self.request.data, self.request.hub)
         splits = cls().load(source, train_pool=self.request.train_pool, ids=self.request.ids)

@@ -95,6 +95,13 @@ class EvaluationRequest(BaseModel):
             raise UsageError(f"Name at least one of the {info.field_name}, or 'all'.")
         return tuple(dict.fromkeys(map(canonical, value)))
 
+    @field_validator("encoder")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if not value.strip():  # as a path it would be the current folder
+            raise UsageError("--encoder is empty. Give a name of 'robench list encoders', a hub id or a local folder.")
+        return value
+
     @field_validator("attacks")
     @classmethod
     def _unique(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -264,6 +264,7 @@ def test_ctrl_c_keeps_what_is_finished(unbroken: tuple[EvaluationRequest, list[R
         ({"protocol": "rift2020"}, "Did you mean 'rift2021'"),
         ({"device": "tpu"}, "There is no device 'tpu'"),
         ({"encoder": "no-such-folder/x"}, "no-such-folder/x"),
+        ({"encoder": ""}, "--encoder is empty"),
         ({"lm": "markov"}, "There is no language model 'markov'"),
         ({"options": {"rift.alpha": "many"}}, "Option 'alpha' of defense 'rift'"),
         ({"options": {"attack.population": "1"}}, "Option 'population' of attack 'genetic'"),
