@@ -17,6 +17,8 @@ from robench.errors import RobenchError, UsageError
 State = Literal["ok", "missing", "problem"]
 LITTLE_SPACE_GIB = 2.0  # a BERT-sized victim with its resume checkpoint takes about this
 HUB_SECONDS = 10.0
+OPTIONAL = {"textattack": "textattack", "tensorboard": "tensorboard", "matplotlib": "plots", "scikit-learn": "plots"}
+"""Package -> the extra that brings it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def _software() -> Iterator[Finding]:
         yield _package(name)
     for name in sorted(_requirements(extra=True), key=str.lower):
         found = _package(name)
-        yield found if found.state == "ok" else Finding("software", name, "missing", f"optional: pip install 'robench[{name}]'")
+        yield found if found.state == "ok" else Finding("software", name, "missing", f"optional: pip install 'robench[{OPTIONAL[name]}]'")
 
 
 def _requirements(extra: bool) -> set[str]:
@@ -67,7 +69,7 @@ def _requirements(extra: bool) -> set[str]:
         return set()
     if not extra:
         return {requirement.name for requirement in parsed if requirement.marker is None}
-    return {name for name in ("textattack", "tensorboard") for requirement in parsed if requirement.name == name}
+    return {requirement.name for requirement in parsed if requirement.name in OPTIONAL}
 
 
 def _package(name: str) -> Finding:

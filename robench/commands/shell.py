@@ -104,7 +104,7 @@ def explain(error: BaseException) -> tuple[str, int]:
 
 def usage_sentence(error: click.ClickException) -> str:
     """Click's message as one sentence that ends by naming the help page."""
-    message = one_line(error.format_message()).rstrip(".")
+    message = one_line(error.format_message()).rstrip(".").replace("is not a valid integer range", "is not a whole number")
     if isinstance(error, click.NoSuchOption):
         near = f" Did you mean '{error.possibilities[0]}'?" if error.possibilities else ""
         message = f"There is no option '{error.option_name}'.{near}"

@@ -78,7 +78,7 @@ def test_every_required_package_is_named_with_its_version() -> None:
     found = {finding.what: finding for finding in doctor._software()}
     assert found["torch"].detail == torch.__version__
     assert found["robench"].state == "ok"
-    assert {"transformers", "datasets", "scipy", "click", "greenlet", "textattack", "tensorboard"} <= found.keys()
+    assert {"transformers", "datasets", "scipy", "click", "greenlet", "textattack", "tensorboard", "matplotlib"} <= found.keys()
     assert "pytest" not in found
     assert click.__name__ in found
 
@@ -87,7 +87,7 @@ def test_a_package_that_is_not_installed_is_a_problem_unless_optional(monkeypatc
     real = version
 
     def lacking(name: str) -> str:
-        if name in {"pooch", "textattack"}:
+        if name in {"pooch", "textattack", "scikit-learn"}:
             raise PackageNotFoundError(name)
         return real(name)
 
@@ -95,6 +95,7 @@ def test_a_package_that_is_not_installed_is_a_problem_unless_optional(monkeypatc
     found = {finding.what: finding for finding in doctor._software()}
     assert found["pooch"] == Finding("software", "pooch", "problem", "not installed: run 'pip install robench' again")
     assert found["textattack"] == Finding("software", "textattack", "missing", "optional: pip install 'robench[textattack]'")
+    assert found["scikit-learn"] == Finding("software", "scikit-learn", "missing", "optional: pip install 'robench[plots]'")
 
 
 def test_a_disk_that_is_nearly_full_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def test_a_system_exit_keeps_its_code(failing: Callable[..., Result]) -> None:
         (["evaluate", "--defense", "rift"], "Error: Missing option '--attack'. See 'robench evaluate --help'."),
         (["list", "attaks"], "Error: There is no kind 'attaks'. Did you mean 'attacks'? Kinds: attacks, defenses, tasks, encoders, protocols."),
         (["show", "attack"], "Error: Missing argument 'NAME'. See 'robench show --help'."),
+        (["evaluate", "--limit", "5x"], "Error: Invalid value for '--limit': '5x' is not a whole number. See 'robench evaluate --help'."),
         (["--nonsense"], "Error: There is no option '--nonsense'. See 'robench --help'."),
     ],
 )
