@@ -34,7 +34,7 @@ def choose_device(spec: str) -> str:
     try:
         kind, index = torch.device(spec).type, torch.device(spec).index
     except RuntimeError:
-        kind, index = "", None
+        kind, index = "", 0
     if kind not in DEVICES:  # torch knows more, such as 'meta', on which nothing can be trained
         raise UsageError(f"There is no device '{spec}'. Use auto, cpu, cuda, cuda:1 or mps.")
     missing = kind == "cuda" and (not torch.cuda.is_available() or (index or 0) >= torch.cuda.device_count())
