@@ -84,7 +84,8 @@ class Victim:
         token_types = None
         if types is not None and self.protocol.pair_segments:
             token_types = torch.as_tensor(np.broadcast_to(np.asarray(types, dtype=np.int64), inputs.shape).copy(), device=self.device)
-        self.model.eval()
+        if self.model.training:  # a model under training that is asked between two epochs; asking every module takes a while
+            self.model.eval()
         with torch.inference_mode(), torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = self.model(inputs, mask.long(), token_types)
         result: NDArray[np.float32] = logits.float().cpu().numpy()

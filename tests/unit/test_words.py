@@ -73,3 +73,9 @@ def test_a_text_with_one_other_plain_word_splits_into_the_words_that_were_meant(
     for index, word in enumerate(words):
         if word in ("film", "good"):
             assert split_words(replace_words(text, {index: "fine"})) == [*words[:index], "fine", *words[index + 1 :]]
+
+
+def test_what_is_made_of_the_words_of_a_text_does_not_stick_to_it() -> None:
+    words = split_words("A good film.")
+    words.append("changed")
+    assert split_words("A good film.") == ["A", "good", "film", "."]
