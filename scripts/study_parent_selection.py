@@ -15,18 +15,17 @@ from typing import Any
 import click
 from tabulate import tabulate
 
+from robench.errors import RobenchError
 from robench.evaluator import Silent, build_request, evaluate
 from robench.results.record import Record
 from robench.results.statistics import compare
 
-SIZES = ((60, 20), (20, 20), (8, 20))
-"""Population and iterations: TextAttack's own, and smaller ones."""
 HEADS = ("victim", "population", "n", "fooled, paper's", "fooled, TextAttack's", "by paper's only", "by TextAttack's only", "p (McNemar)", "asked", "asked")
 
 
-def measured(defense: str, population: int, iterations: int, sign: str, chosen: dict[str, Any]) -> Record:
+def measured(defense: str, population: int, sign: str, chosen: dict[str, Any]) -> Record:
     """The record of one victim under one sign."""
-    options = {"attack.population": str(population), "attack.iterations": str(iterations), "attack.sign": sign, **chosen.pop("options")}
+    options = {"attack.population": str(population), "attack.sign": sign, **chosen.pop("options")}
     (record,) = evaluate(build_request(defenses=(defense,), attacks=("genetic-alzantot",), options=options, **chosen), Silent())
     return record
 
@@ -53,17 +52,23 @@ def line(defense: str, population: int, paper: Record, textattack: Record) -> di
 @click.option("--defense", "defenses", multiple=True, default=("standard", "rift"), show_default=True)
 @click.option("--limit", type=click.IntRange(1), help="Examples; all unless given.")
 @click.option("--option", "pairs", multiple=True, metavar="NAME=VALUE", help="Of the defenses, as for robench evaluate.")
+@click.option("--population", "populations", type=click.IntRange(2), multiple=True, default=(60, 20, 8), show_default=True)
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True, help="Of training.")
+@click.option("--data", type=click.Path(path_type=Path), envvar="ROBENCH_DATA", help="Folder with the data sets.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/study"), show_default=True)
-def main(task: str, defenses: tuple[str, ...], limit: int | None, pairs: tuple[str, ...], out: Path) -> None:
+def main(task: str, defenses: tuple[str, ...], pairs: tuple[str, ...], populations: tuple[int, ...], **chosen: Any) -> None:
     """Measure and report."""
     options = dict(pair.split("=", 1) for pair in pairs)
     rows = []
     for defense in defenses:
-        for population, iterations in SIZES:
+        for population in populations:
             found = []
             for sign in ("corrected", "as-shipped"):
                 click.echo(f"{defense}, population {population}, {sign}", err=True)
-                found.append(measured(defense, population, iterations, sign, {"tasks": (task,), "limit": limit, "out": out, "options": dict(options)}))
+                try:
+                    found.append(measured(defense, population, sign, {"tasks": (task,), "options": dict(options), **chosen}))
+                except RobenchError as error:
+                    raise click.ClickException(str(error)) from error
             rows.append(line(defense, population, *found))
     click.echo(tabulate([list(row.values()) for row in rows], HEADS, tablefmt="github"))
     click.echo(json.dumps(rows))
