@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from robench import DEFENSES, Defense
-from robench.victims.augment import AUGMENTATION_DEVIATIONS, AugmentationOptions, with_adversarial_texts
+from robench import DEFENSES
+from robench.victims.augment import AUGMENTATION_DEVIATIONS, AugmentationOptions, AugmentedDefense
 from robench.victims.defense import SUITE_DEVIATIONS
-
-if TYPE_CHECKING:
-    from robench import Example
-    from robench.victims.augment import Trainee
 
 
 @DEFENSES.register("augmentation")
-class Augmentation(Defense):
+class Augmentation(AugmentedDefense):
     """Attacks a share of the training texts after each epoch and adds those that fool the model, with their right labels, to all later epochs.
 
     This is the iterative adversarial data augmentation (ADA) that MixADA is built on and compared with. It brings no loss, so it goes with any:
@@ -38,12 +31,3 @@ class Augmentation(Defense):
         """Those of every defense, and how texts are made."""
 
     options: Options
-
-    @property
-    def attacks(self) -> Sequence[str]:
-        """The one that makes the texts."""
-        return (self.options.attack,)
-
-    def augment(self, trainee: Trainee, epoch: int) -> Sequence[Example] | None:
-        """The texts so far and those that fool the model now."""
-        return with_adversarial_texts(trainee, self.options, epoch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Literal
@@ -12,13 +11,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from robench import DEFENSES, Batch, Defense
-from robench.victims.augment import AUGMENTATION_DEVIATIONS, AugmentationOptions, with_adversarial_texts
+from robench import DEFENSES, Batch
+from robench.victims.augment import AUGMENTATION_DEVIATIONS, AugmentationOptions, AugmentedDefense
 from robench.victims.defense import SUITE_DEVIATIONS
 
 if TYPE_CHECKING:
-    from robench import Example
-    from robench.victims.augment import Trainee
     from robench.victims.classifier import TextClassifier
 
 PUBLISHED_DEPTH = 12
@@ -26,7 +23,7 @@ PUBLISHED_DEPTH = 12
 
 
 @DEFENSES.register("mixada")
-class MixAda(Defense):
+class MixAda(AugmentedDefense):
     """Minimises ``CE + weight CE(mixed)`` on the task's texts and the adversarial ones that ``augmentation`` would add.
 
     Each text of a batch is mixed with another one of it, ``l`` of the one and ``1 - l`` of the other, where ``l`` is drawn from Beta(alpha, alpha) for the
@@ -56,15 +53,6 @@ class MixAda(Defense):
         weight: float = Field(1.0, ge=0, description="Weight of the mixtures' loss.")
 
     options: Options
-
-    @property
-    def attacks(self) -> Sequence[str]:
-        """The one that makes the texts."""
-        return (self.options.attack,)
-
-    def augment(self, trainee: Trainee, epoch: int) -> Sequence[Example] | None:
-        """The texts so far and those that fool the model now."""
-        return with_adversarial_texts(trainee, self.options, epoch)
 
     def prepare(self, model: TextClassifier) -> None:
         """Find the layers to mix behind, counted from 1."""

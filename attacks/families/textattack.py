@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from robench import ATTACK_FAMILIES, Attack, BudgetSpent, Family, FreeAttack, Options, TextOracle
 from robench.errors import UsageError, first_line
 from robench.hub import no_pointless_retries
-from robench.textattack.installed import require_tested
+from robench.textattack.installed import AT_ONCE, require_tested
 from robench.textattack.streams import Streams, seeds_of
 
 PROBE = "The film was a good one, and nobody left before the end."
 """What a recipe changes once before anything is trained, so that what it lacks comes to light then."""
-AT_ONCE = 1024
-"""Texts of one of its questions that are put together."""
 
 
 @ATTACK_FAMILIES.register("textattack")

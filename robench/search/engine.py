@@ -38,8 +38,7 @@ logger = logging.getLogger(__name__)
 BATCH = 16
 """Jobs taken at once (one question for their clean predictions), and finished searches judged at once."""
 LONGEST_WAIT = 4.0
-"""Seconds after which a finished search is judged without company. A verdict costs two forwards of eight rows at least, for one text as for eight: where a
-text of 100 words takes 0.4 s, waiting for one second made that 2 % of all rows."""
+"""Seconds after which a finished search is judged without company: a verdict costs a forward of eight rows at least, for one text as for eight."""
 
 
 def run(

@@ -13,6 +13,8 @@ from robench.errors import UsageError, first_line
 
 WRITTEN_FOR = "0.3.11"
 """What runs parts of TextAttack inside robench leans on more than its public interface."""
+AT_ONCE = 1024
+"""Texts of one of its questions that are put together."""
 
 
 def require() -> None:

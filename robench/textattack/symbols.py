@@ -16,10 +16,8 @@ from textattack.transformations import WordSwap
 
 from robench.search.space import Choice, Oracle, SearchSpace
 from robench.search.texts import UNKNOWN_WORD
+from robench.textattack.installed import AT_ONCE
 from robench.textattack.streams import Streams
-
-AT_ONCE = 1024
-"""Texts of one of its questions that are put together."""
 
 Answer = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts of symbols -> probabilities, ``(texts, classes)``."""

@@ -21,6 +21,7 @@ from robench.options import TrainingOptions
 from robench.registry import ATTACKS
 from robench.tasks.base import Example
 from robench.text.words import replace_words, split_words
+from robench.victims.defense import Defense
 from robench.victims.runtime import stable_seed
 from robench.victims.victim import Victim
 
@@ -109,6 +110,21 @@ class Trainee:
         trials = list(run(self.victim, ATTACKS.get(name)(), name, mine, seed, budget, precision=self.request.precision))
         by_id = {trial.id: trial for trial in (gather_object(trials) if processes > 1 else trials)}
         return [by_id[example.id] for example in examples]
+
+
+class AugmentedDefense(Defense):
+    """Base of every defense that trains on adversarial texts; its ``Options`` derive from ``AugmentationOptions``."""
+
+    options: AugmentationOptions
+
+    @property
+    def attacks(self) -> Sequence[str]:
+        """The one that makes the texts."""
+        return (self.options.attack,)
+
+    def augment(self, trainee: Trainee, epoch: int) -> Sequence[Example] | None:
+        """The texts so far and those that fool the model now."""
+        return with_adversarial_texts(trainee, self.options, epoch)
 
 
 def with_adversarial_texts(trainee: Trainee, options: AugmentationOptions, epoch: int) -> Sequence[Example] | None:

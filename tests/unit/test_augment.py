@@ -180,7 +180,7 @@ def test_what_is_added_fools_and_has_the_right_label(encoder: Path, tmp_path: Pa
             found.append((original, example, right, wrong))
         return made
 
-    monkeypatch.setattr("robench.defenses.augmentation.with_adversarial_texts", looking)
+    monkeypatch.setattr("robench.victims.augment.with_adversarial_texts", looking)
     fit(asked(encoder, epochs=6), tmp_path / "v")
     assert len(found) > 20
     for original, example, right, wrong in found:
@@ -200,7 +200,7 @@ def test_an_attack_outside_the_surface_adds_what_it_wrote(encoder: Path, tmp_pat
         made.extend(texts or [])
         return texts
 
-    monkeypatch.setattr("robench.defenses.augmentation.with_adversarial_texts", looking)
+    monkeypatch.setattr("robench.victims.augment.with_adversarial_texts", looking)
     fit(asked(encoder, attack="test-opposite", epochs=5), tmp_path / "v")
     assert made
     assert {(example.fields["text"], example.label) for example in made} <= {(" ".join([BAD[0]] * 9), 1), (" ".join([GOOD[0]] * 9), 0)}
