@@ -38,6 +38,7 @@ SEARCH_CODE = (
     "robench.victims.classifier",
     "robench.victims.probabilities",
     "robench.victims.convex_hull",
+    "robench.victims.first_token",
 )
 """Modules whose code decides a trial, given victim, surface and attack."""
 SEARCH_SOFTWARE = ("torch", "transformers", "tokenizers", "numpy")

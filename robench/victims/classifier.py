@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import get_ident
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.errors import UsageError
+from robench.victims.first_token import FirstToken
 
 
 class TextClassifier(nn.Module):
@@ -45,6 +46,7 @@ class TextClassifier(nn.Module):
         self.feature_size = size
         self._embedding_takes = frozenset(inspect.signature(embeddings.forward).parameters)
         self._encoder_takes = frozenset(inspect.signature(encoder.forward).parameters)
+        self._first_token = FirstToken(encoder, _pooled)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """Logits, ``(batch, classes)``, of token ids ``(batch, tokens)``."""
@@ -57,8 +59,16 @@ class TextClassifier(nn.Module):
 
     def features(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """The feature of each row, ``(batch, size)``."""
+        with self._first_token_only():
+            return self._encoded(input_ids, attention_mask, token_type_ids)
+
+    def _encoded(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
         types = {"token_type_ids": token_type_ids} if token_type_ids is not None and "token_type_ids" in self._encoder_takes else {}
         return _pooled(self.encoder(input_ids=input_ids, attention_mask=attention_mask, **types))
+
+    def _first_token_only(self) -> AbstractContextManager[None]:
+        """See ``robench.victims.first_token``; entered before any hook is set, since it may try the encoder on a text of its own."""
+        return nullcontext() if self.training else self._first_token.asked()
 
     def embed(self, input_ids: Tensor, token_type_ids: Tensor | None = None, attention_mask: Tensor | None = None) -> Tensor:
         """Output of the embedding layer (words, positions, types, LayerNorm, dropout in train mode), ``(batch, tokens, embedding size)``.
@@ -77,7 +87,7 @@ class TextClassifier(nn.Module):
     def features_from_embeddings(self, embeddings: Tensor, attention_mask: Tensor) -> Tensor:
         """Features of rows given as embedding-layer outputs, ``(batch, tokens, embedding size) -> (batch, size)``; differentiable in them."""
         ids = attention_mask.new_zeros(attention_mask.shape, dtype=torch.long)
-        with _standing_in(self.encoder.embeddings, embeddings):
+        with self._first_token_only(), _standing_in(self.encoder.embeddings, embeddings):
             return _pooled(self.encoder(input_ids=ids, attention_mask=attention_mask))
 
     @property
@@ -90,8 +100,8 @@ class TextClassifier(nn.Module):
 
         Positions, types and LayerNorm come after it, which is why this is not ``features_from_embeddings``.
         """
-        with _shifted(self.encoder.get_input_embeddings(), noise):
-            return self.features(input_ids, attention_mask, token_type_ids)
+        with self._first_token_only(), _shifted(self.encoder.get_input_embeddings(), noise):
+            return self._encoded(input_ids, attention_mask, token_type_ids)
 
     @property
     def layers(self) -> Sequence[nn.Module]:
@@ -107,7 +117,7 @@ class TextClassifier(nn.Module):
     ) -> Tensor:
         """Features ``(batch, size)`` where ``change`` has been applied to the states ``(batch, tokens, size)`` that leave ``layer`` (counted from 1)."""
         with _changed(self.layers[layer - 1], change):
-            return self.features(input_ids, attention_mask, token_type_ids)
+            return self._encoded(input_ids, attention_mask, token_type_ids)
 
 
 def _pooled(output: Any) -> Tensor:

@@ -85,7 +85,7 @@ def test_threads_do_not_see_each_others_embeddings() -> None:
 def test_pooler_or_first_token() -> None:
     texts = batch()
     for family, pooled in (("bert", True), ("roberta", True), ("albert", True), ("distilbert", False), ("electra", False), ("deberta", False)):
-        model = classifier(family).eval()
+        model = classifier(family)
         output = model.encoder(input_ids=texts.input_ids, attention_mask=texts.attention_mask)
         expected = output.pooler_output if pooled else output.last_hidden_state[:, 0]
         assert torch.equal(model.features(texts.input_ids, texts.attention_mask), expected), family
@@ -110,7 +110,7 @@ def test_logits_are_fp32_under_autocast() -> None:
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != "albert"])
 def test_states_can_be_changed_behind_a_layer(family: str) -> None:
-    model, texts = classifier(family).eval(), batch()
+    model, texts = classifier(family), batch()  # without dropout, but in training mode: every token is worked out, whether or not it is changed
     plain = model.features(texts.input_ids, texts.attention_mask)
     assert len(model.layers) == 2
     shapes = []
