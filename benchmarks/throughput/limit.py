@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robench.environment import Precision
-from robench.search.batching import Shapes
+from robench.search.batching import Lane, Shapes
 from robench.victims.victim import Victim
 
 TRIALS = 3
@@ -106,7 +106,7 @@ class Limit:
 
     def _best_batch(self, length: int) -> tuple[int, float]:
         """The size at which bare forwards are fastest: the engine's own, half of it, or twice as much."""
-        own = Shapes.of(self._victim).rows(length)
+        own = Shapes.of(self._victim).rows(Lane(length))
         sizes = sorted({max(1, own // 2), own, own * 2})
         rng = np.random.default_rng(0)
         seconds: dict[int, list[float]] = {size: [] for size in sizes}

@@ -20,7 +20,7 @@ from time import monotonic, sleep, time
 import numpy as np
 import torch
 
-from robench.search.batching import Shapes
+from robench.search.batching import Lane, Shapes
 from robench.search.port import Job
 from robench.search.workers import Plan, run_workers
 from robench.victims.victim import Victim
@@ -71,7 +71,7 @@ def bare_rate(folder: Path, words: int, processes: int, seconds: float) -> float
 def _bare(folder: Path, gate: Path, processes: int, words: int, seconds: float) -> float:
     torch.set_num_threads(1)
     victim = load_at_gate(gate, processes, folder, "cpu")
-    rows, length = Shapes.of(victim).rows(words + 2), words + 2
+    rows, length = Shapes.of(victim).rows(Lane(words + 2)), words + 2
     ids = np.random.default_rng(0).integers(1000, 9000, (rows, length))
     lengths = np.full(rows, length)
     done, began = 0, monotonic()

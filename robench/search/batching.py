@@ -12,10 +12,11 @@ A pool that asks in bf16 queues every doubtful answer (``robench.search.precisio
 from __future__ import annotations
 
 from bisect import insort
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +25,20 @@ from robench.environment import Precision
 from robench.search.precision import doubtful
 
 if TYPE_CHECKING:
-    from robench.search.port import Candidates, SearchVictim
+    from robench.search.port import SearchVictim, TokenTypes
+
+Purpose = Literal["clean", "search", "verdict"]
+"""What a question is asked for: the clean prediction before a search, the search itself, the verdict after it."""
+LONGEST_WAIT = 4.0
+"""Seconds that a verdict's row waits for company: a forward of eight rows costs as much for one, but a trial that is nearly done shall not be lost."""
 
 
 class Lane(NamedTuple):
-    """Rows that can share a forward: their padded length and the arithmetic."""
+    """Rows that can share a forward: their padded length, the arithmetic, and whether it is one of ``Shapes.floor`` rows whatever the others have."""
 
     length: int
     precision: Precision = "fp32"
+    small: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Shapes:
         tokens: tokens of a full forward. A CPU core is busy at about 1,600 (64 rows of 24, 16 of 100, 8 of 250) and loses to its caches beyond.
         most: rows at most, however short.
         floor: rows at least; missing ones are copies of the first row.
-        fixed: whether every forward is filled up to its full number of rows.
+        fixed: whether every forward is filled up to its full number of rows. Single rows (clean texts, verdicts) then go by themselves, ``floor`` at a time.
         exact: whether rows are never padded. With one token a word all rows of an example are equally long, so forwards fill up all the same, and
             encoders leave the attention mask away where nothing is padded, which saves 10 % and more at 250 tokens.
     """
@@ -65,13 +72,13 @@ class Shapes:
         step = 1 if self.exact or length <= 32 else 2 if length <= 64 else 4 if length <= 128 else 8
         return min(-(-length // step) * step, longest)
 
-    def rows(self, length: int) -> int:
-        """Rows of a full forward of ``length`` tokens."""
-        return max(self.floor, min(self.most, self.tokens // length))
+    def rows(self, lane: Lane) -> int:
+        """Rows of a full forward."""
+        return self.floor if lane.small else max(self.floor, min(self.most, self.tokens // lane.length))
 
-    def filled(self, rows: int, length: int) -> int:
+    def filled(self, rows: int, lane: Lane) -> int:
         """Rows that a forward with ``rows`` real ones is filled up to."""
-        return self.rows(length) if self.fixed else max(rows, self.floor)
+        return self.rows(lane) if self.fixed else max(rows, self.floor)
 
 
 class Question:
@@ -81,18 +88,22 @@ class Question:
         asker: whose search it is.
         turn: when that search began; the older goes first, so that searches end and their memory with them.
         label: the true class, by which a bf16 pool tells which answers are clear; None where there is none.
+        purpose: only a search is ever answered in bf16.
+        lane: where its rows, or the last of them, were queued.
         answers: ``(rows, classes)``, filled as forwards come back.
         missing: rows without an answer yet.
         seconds: this question's share of the forwards so far.
         failure: why the victim could not answer.
     """
 
-    __slots__ = ("answers", "asker", "failure", "label", "missing", "rows", "seconds", "turn")
+    __slots__ = ("answers", "asker", "failure", "label", "lane", "missing", "purpose", "rows", "seconds", "turn")
 
-    def __init__(self, asker: Any, rows: int, turn: int = 0, label: int | None = None) -> None:
+    def __init__(self, asker: Any, rows: int, turn: int = 0, label: int | None = None, purpose: Purpose = "search") -> None:
         self.asker = asker
         self.turn = turn
         self.label = label
+        self.purpose = purpose
+        self.lane: Lane | None = None
         self.rows = rows
         self.missing = rows
         self.seconds = 0.0
@@ -145,41 +156,54 @@ class Pool:
         self._pad_id = victim.table.pad_id
         self._waiting: dict[Lane, list[_Piece]] = {}
         self._rows: dict[Lane, int] = {}
+        self._verdicts: deque[tuple[float, Question]] = deque()
 
-    def put(self, question: Question, candidates: Candidates, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
+    def put(self, question: Question, types: TokenTypes, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
         """Queue the rows of ``question``: ids ``(question.rows, tokens)``, lengths ``(question.rows,)``."""
+        if question.purpose == "verdict":
+            self._verdicts.append((monotonic(), question))
         if (lengths == lengths[0]).all():  # as in every question of the one-token-a-word protocol
-            self._put(question, candidates, np.arange(len(ids)), ids, lengths)
+            self._put(question, types, np.arange(len(ids)), ids, lengths)
             return
         real = lengths.tolist()
         padded = np.array([self.shapes.padded(length, self._longest) for length in real])
         for length in sorted(set(padded.tolist())):
             at = np.flatnonzero(padded == length)
-            self._put(question, candidates, at, ids[at], lengths[at])
+            self._put(question, types, at, ids[at], lengths[at])
 
-    def _put(self, question: Question, candidates: Candidates, at: NDArray[np.intp], ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
+    def _put(self, question: Question, types: TokenTypes, at: NDArray[np.intp], ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
         """Queue rows that share a padded length."""
         length = self.shapes.padded(int(lengths[0]), self._longest)
         ids = ids[:, :length]
         if ids.shape[1] < length:
             ids = np.pad(ids, ((0, 0), (0, length - ids.shape[1])), constant_values=self._pad_id)
-        self._queue(_Piece(question, at, ids, lengths, _types(candidates, lengths, length)), Lane(length, self.precision))
+        single = question.purpose != "search"
+        lane = Lane(length, "fp32" if single else self.precision, single and self.shapes.fixed)
+        self._queue(_Piece(question, at, ids, lengths, _types(types, lengths, length)), lane)
 
     def _queue(self, piece: _Piece, lane: Lane) -> None:
+        piece.question.lane = lane
         insort(self._waiting.setdefault(lane, []), piece, key=lambda waiting: waiting.question.turn)
         self._rows[lane] = self._rows.get(lane, 0) + len(piece.at)
 
     def full(self) -> Lane | None:
-        """A lane with rows for a full forward; None when there is none."""
-        return next((lane for lane, rows in self._rows.items() if rows >= self.shapes.rows(lane.length)), None)
+        """A lane with rows for a full forward, that of the oldest search; None when there is none."""
+        full = (lane for lane, rows in self._rows.items() if rows >= self.shapes.rows(lane))
+        return min(full, key=lambda lane: self._waiting[lane][0].question.turn, default=None)
 
     def fullest(self) -> Lane | None:
         """The lane whose waiting rows fill most of a forward; None when nothing waits."""
-        return max(self._rows, key=lambda lane: self._rows[lane] / self.shapes.rows(lane.length), default=None)
+        return max(self._rows, key=lambda lane: self._rows[lane] / self.shapes.rows(lane), default=None)
+
+    def overdue(self) -> Lane | None:
+        """The lane of a verdict that has waited for ``LONGEST_WAIT``; None when there is none."""
+        while self._verdicts and self._verdicts[0][1].missing <= 0:
+            self._verdicts.popleft()
+        return self._verdicts[0][1].lane if self._verdicts and monotonic() - self._verdicts[0][0] > LONGEST_WAIT else None
 
     def forward(self, lane: Lane) -> list[Question]:
         """Answer up to one full forward of that lane; returns the questions with nothing missing any more, in order."""
-        pieces = self._take(lane, self.shapes.rows(lane.length))
+        pieces = self._take(lane, self.shapes.rows(lane))
         try:
             self._answer(pieces, lane)
         except Exception:
@@ -219,7 +243,7 @@ class Pool:
         lengths = np.concatenate([piece.lengths for piece in pieces])
         types = np.concatenate([piece.types for piece in pieces])
         rows, started = len(ids), perf_counter()
-        copies = self.shapes.filled(rows, lane.length) - rows
+        copies = self.shapes.filled(rows, lane) - rows
         if copies > 0:
             ids, lengths, types = (np.concatenate([array, np.repeat(array[:1], copies, axis=0)]) for array in (ids, lengths, types))
         logits = np.asarray(self.victim.logits(ids, lengths, types, lane.precision), dtype=np.float32)[:rows]
@@ -237,16 +261,16 @@ class Pool:
             self._queue(piece.rows(again), Lane(lane.length))
 
 
-def answers(victim: SearchVictim, rows: Iterable[tuple[Candidates, NDArray[np.int32], NDArray[np.int32]]]) -> NDArray[np.float32]:
-    """Logits of single rows (candidates, ids ``(1, tokens)``, lengths ``(1,)``) -> ``(rows, classes)``, in fp32, in the shapes that a search would use.
+def answers(victim: SearchVictim, rows: Iterable[tuple[TokenTypes, NDArray[np.int32], NDArray[np.int32]]]) -> NDArray[np.float32]:
+    """Logits of single rows (token types, ids ``(1, tokens)``, lengths ``(1,)``) -> ``(rows, classes)``, in fp32, in the shapes that a search would use.
 
     Raises:
         Exception: whatever the victim raised.
     """
     pool, questions = Pool(victim, Shapes.of(victim)), []
-    for candidates, ids, lengths in rows:
+    for types, ids, lengths in rows:
         questions.append(Question(None, 1))
-        pool.put(questions[-1], candidates, ids, lengths)
+        pool.put(questions[-1], types, ids, lengths)
     while (lane := pool.fullest()) is not None:
         pool.forward(lane)
     for question in questions:
@@ -255,11 +279,11 @@ def answers(victim: SearchVictim, rows: Iterable[tuple[Candidates, NDArray[np.in
     return np.concatenate([question.answers for question in questions])
 
 
-def _types(candidates: Candidates, lengths: NDArray[np.int32], padded: int) -> NDArray[np.int8]:
+def _types(types: TokenTypes, lengths: NDArray[np.int32], padded: int) -> NDArray[np.int8]:
     """Token types of rows of those lengths, ``(rows, padded)``; zeros on the padding."""
-    types = np.zeros((len(lengths), padded), dtype=np.int8)
+    rows = np.zeros((len(lengths), padded), dtype=np.int8)
     for length in set(lengths.tolist()):
         row = np.zeros(padded, dtype=np.int8)
-        row[:length] = candidates.types(length)
-        types[lengths == length] = row
-    return types
+        row[:length] = types.types(length)
+        rows[lengths == length] = row
+    return rows

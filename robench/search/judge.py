@@ -1,4 +1,4 @@
-"""What the core concludes: the clean prediction before a search, the verdict after it, both asked of the victim from the text up.
+"""What the core concludes after a search: the victim is asked about what it returned, from the string up.
 
 A search asks with token ids that are gathered from a table; a verdict does not trust that path. The changed words are exchanged in the original
 text, all else stays as it is, and the victim reads the string. Should that string ever split into other words than were meant (sentence ends and
@@ -10,22 +10,27 @@ Where the two disagree the trial is HELD and its ``problem`` says why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from robench.search.attack import Change, Verdict
-from robench.search.batching import answers
-from robench.search.port import Job, SearchVictim
+from robench.search.port import Job
 from robench.search.space import Choice, SearchSpace
 from robench.text.words import join_words, replace_words, split_words
+
+ClassOfText = Callable[[Mapping[str, str]], int]
+"""The victim's class of a text, all its fields, from the string up and in fp32; raises what the victim raises."""
+ClassOfWords = Callable[[Choice], int]
+"""The same of a choice of the space, by its words' token ids."""
+
+MISTAKEN = "the attack believed it had fooled the victim, which is right on the returned text"
 
 
 @dataclass(frozen=True)
 class Ruling:
-    """The verdict on one returned choice, in the words of ``Trial``."""
+    """The verdict on one returned choice or text, in the words of ``Trial``."""
 
     verdict: Verdict
     adversarial_prediction: int | None = None
@@ -34,49 +39,39 @@ class Ruling:
     text: str | None = None
 
 
-class _Claim(NamedTuple):
-    """A choice to be judged: the number of its job, and the class that its search found for it."""
-
-    number: int
-    job: Job
-    choice: Choice
-    recalled: int | None
-
-
-def clean_predictions(victim: SearchVictim, jobs: Sequence[Job]) -> list[int | Exception]:
-    """The class of each clean text; where the victim breaks on one, the reason stands in its place."""
-    if not jobs:
-        return []
+def rule(job: Job, attackable: str, returned: object, of_text: ClassOfText, of_words: ClassOfWords) -> Ruling:
+    """Judge what a search returned (not None) as a choice of the job's space."""
+    choice, problem = _read(job.space, returned)
+    if choice is None:
+        return Ruling(Verdict.ERROR, problem=problem)
+    changes, label = _changes(job.space, choice), job.example.label
+    if not changes:
+        return Ruling(Verdict.HELD, label, problem="the attack returned the text unchanged as a success")
     try:
-        return list(predictions(victim, [dict(job.example.fields) for job in jobs]))
+        fields = changed_text(job, attackable, choice)
+        text, words = of_text(fields), of_words(choice)
     except Exception as error:
-        return [error] if len(jobs) == 1 else [outcome for job in jobs for outcome in clean_predictions(victim, [job])]
+        return Ruling(Verdict.ERROR, problem=_broke(error))
+    if text != label and words != label:
+        return Ruling(Verdict.FOOLED, text, changes)
+    meant = tuple(split_words(fields[attackable])) == job.space.text(choice)
+    return Ruling(Verdict.HELD, text, changes, _disbelief(label, text, words, meant))
 
 
-Recall = Callable[[Choice], int | None]
-"""The class that a choice of a job's space had when the search asked about it in fp32; None where it did not."""
-
-
-def rule(victim: SearchVictim, jobs: Sequence[Job], choices: Sequence[object], recalls: Sequence[Recall] | None = None) -> list[Ruling]:
-    """Judge what the searches returned for ``jobs`` (none of them None), in one question to the victim.
-
-    Args:
-        recalls: of each search, so that the words that it asked about are not asked about again; the string always is.
-    """
-    rulings: dict[int, Ruling] = {}
-    waiting: list[_Claim] = []
-    for number, (job, returned) in enumerate(zip(jobs, choices, strict=True)):
-        choice, problem = _read(job.space, returned)
-        if choice is None:
-            rulings[number] = Ruling(Verdict.ERROR, problem=problem)
-        elif not (changes := _changes(job.space, choice)):
-            rulings[number] = Ruling(Verdict.HELD, job.example.label, problem="the attack returned the text unchanged as a success")
-        else:
-            waiting.append(_Claim(number, job, choice, None if recalls is None else recalls[number](choice)))
-            rulings[number] = Ruling(Verdict.ERROR, changes=changes)
-    if waiting:
-        _ask(victim, waiting, rulings)
-    return [rulings[number] for number in range(len(jobs))]
+def rule_text(job: Job, attackable: str, returned: object, of_text: ClassOfText) -> Ruling:
+    """Judge what an attack outside the surface returned (not None) as a text."""
+    label = job.example.label
+    if not isinstance(returned, str):
+        return Ruling(Verdict.ERROR, problem=f"the attack returned {type(returned).__name__} instead of a text")
+    if returned == job.example.fields[attackable]:
+        return Ruling(Verdict.HELD, label, problem="the attack returned the text unchanged as a success")
+    try:
+        prediction = of_text({**job.example.fields, attackable: returned})
+    except Exception as error:
+        return Ruling(Verdict.ERROR, problem=_broke(error), text=returned)
+    if prediction == label:
+        return Ruling(Verdict.HELD, prediction, problem=MISTAKEN, text=returned)
+    return Ruling(Verdict.FOOLED, prediction, text=returned)
 
 
 def changed_text(job: Job, attackable: str, choice: Choice, others: Mapping[int, str] | None = None) -> dict[str, str]:
@@ -109,27 +104,6 @@ def _changes(space: SearchSpace, choice: Choice) -> tuple[Change, ...]:
     return tuple(Change(position=position, original=word, substitute=substitute) for position, word, substitute in pairs if word != substitute)
 
 
-def _ask(victim: SearchVictim, waiting: Sequence[_Claim], rulings: dict[int, Ruling]) -> None:
-    try:
-        texts = [changed_text(claim.job, victim.attackable, claim.choice) for claim in waiting]
-        by_text = predictions(victim, texts)
-        by_words = _predict_words(victim, waiting)
-    except Exception as error:
-        if len(waiting) > 1:  # find out on whose text the victim breaks
-            for one in waiting:
-                _ask(victim, [one], rulings)
-            return
-        rulings[waiting[0].number] = Ruling(Verdict.ERROR, problem=f"the victim broke on the returned text: {type(error).__name__}: {error}")
-        return
-    for claim, fields, text, words in zip(waiting, texts, by_text, by_words, strict=True):
-        label, changes = claim.job.example.label, rulings[claim.number].changes
-        if text != label and words != label:
-            rulings[claim.number] = Ruling(Verdict.FOOLED, text, changes)
-        else:
-            meant = tuple(split_words(fields[victim.attackable])) == claim.job.space.text(claim.choice)
-            rulings[claim.number] = Ruling(Verdict.HELD, text, changes, _disbelief(label, text, words, meant))
-
-
 def _disbelief(label: int, text: int, words: int, meant: bool) -> str:
     """Why a claimed success is none.
 
@@ -138,28 +112,12 @@ def _disbelief(label: int, text: int, words: int, meant: bool) -> str:
         meant: whether the string splits into those words.
     """
     if text == words == label:
-        return "the attack believed it had fooled the victim, which is right on the returned text"
+        return MISTAKEN
     cause = "whose margin is so near to zero that rounding decides" if meant else "which splits into other words"
     if text == label:
         return f"the victim is wrong on the substituted words but right on the text that holds them, {cause}"
     return f"the victim is wrong on the text but right on the substituted words that it holds, {cause}"
 
 
-def predictions(victim: SearchVictim, texts: Sequence[Mapping[str, str]]) -> list[int]:
-    """The class of each text, from the string up, in fp32; raises ValueError where the victim's answer is none."""
-    probs = np.asarray(victim.probs_of_texts(texts))
-    if probs.ndim != 2 or len(probs) != len(texts) or not np.isfinite(probs).all():
-        raise ValueError(f"the victim answered {len(texts)} texts with an array of shape {probs.shape}, or with numbers that are not finite")
-    return [int(prediction) for prediction in probs.argmax(axis=1)]
-
-
-def _predict_words(victim: SearchVictim, claims: Sequence[_Claim]) -> list[int]:
-    """The classes of substituted words by the searches' own path, in the shapes that a search would use: as recalled, or asked now."""
-    classes = [claim.recalled for claim in claims]
-    unknown = [number for number, recalled in enumerate(classes) if recalled is None]
-    if unknown:
-        encoders = [(victim.encoder_fields.candidates(claim.job.words, claim.job.space), claim.choice) for claim in map(claims.__getitem__, unknown)]
-        logits = answers(victim, [(candidates, *candidates.encode(choice[None])) for candidates, choice in encoders])
-        for number, prediction in zip(unknown, logits.argmax(axis=1).tolist(), strict=True):
-            classes[number] = prediction
-    return [recalled for recalled in classes if recalled is not None]
+def _broke(error: Exception) -> str:
+    return f"the victim broke on the returned text: {type(error).__name__}: {error}"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from robench.environment import Precision
 from robench.search.space import Choice, SearchSpace
 from robench.tasks.base import Example
+from robench.text.encoding import Reading
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,14 @@ class Job:
     space: SearchSpace
 
 
-class Candidates(Protocol):
+class TokenTypes(Protocol):
+    """Which field each token of a row belongs to."""
+
+    def types(self, length: int) -> NDArray[np.int8]:
+        """Token types of a row of ``length`` tokens, ``(length,)``."""
+
+
+class Candidates(TokenTypes, Protocol):
     """Token ids of one example's candidates, without touching a string."""
 
     def encode(self, choices: NDArray[np.int16]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -36,9 +44,6 @@ class Candidates(Protocol):
 
     def encode_without(self, choice: Choice, positions: NDArray[np.intp]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """The same for ``choice`` with the unknown token in place of the word at each one of ``positions``."""
-
-    def types(self, length: int) -> NDArray[np.int8]:
-        """Token types of a row of ``length`` tokens, ``(length,)``."""
 
 
 class FieldEncoding(Protocol):
@@ -88,5 +93,5 @@ class SearchVictim(Protocol):
     ) -> NDArray[np.float32]:
         """Rows of token ids ``(batch, tokens)``, of which the first ``lengths`` count -> ``(batch, classes)``."""
 
-    def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
-        """From the string up, in fp32 -> ``(len(texts), classes)``: what a verdict rests on. A row must not depend on the other texts."""
+    def read(self, fields: Mapping[str, str]) -> Reading:
+        """One text, every field of it by name, from the string up: what a verdict rests on."""

@@ -1,4 +1,4 @@
-"""Texts that are not choices of a space: what an attack outside the surface, and TextAttack, ask about, and what the core concludes from them."""
+"""Texts that are not choices of a space: what an attack outside the surface, and TextAttack, ask about."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.search.attack import Verdict
 from robench.search.batching import answers
-from robench.search.judge import Ruling, predictions
 from robench.search.oracle import Ask, MeteredOracle
 from robench.search.port import Candidates, Job, SearchVictim
 from robench.search.space import SearchSpace
@@ -115,22 +113,3 @@ def _ask_in_parts(ask: Ask, texts: _Texts, ids: NDArray[np.int32], lengths: NDAr
     answers = np.empty_like(logits)
     answers[np.concatenate(parts)] = logits
     return answers
-
-
-def rule_texts(victim: SearchVictim, jobs: Sequence[Job], returned: Sequence[object]) -> list[Ruling]:
-    """Judge the texts that attacks outside the surface returned for ``jobs``: the victim is asked from the string up, in fp32."""
-    return [_rule(victim, job, text) for job, text in zip(jobs, returned, strict=True)]
-
-
-def _rule(victim: SearchVictim, job: Job, text: object) -> Ruling:
-    if not isinstance(text, str):
-        return Ruling(Verdict.ERROR, problem=f"the attack returned {type(text).__name__} instead of a text")
-    if text == job.example.fields[victim.attackable]:
-        return Ruling(Verdict.HELD, job.example.label, problem="the attack returned the text unchanged as a success")
-    try:
-        (prediction,) = predictions(victim, [{**job.example.fields, victim.attackable: text}])
-    except Exception as error:
-        return Ruling(Verdict.ERROR, problem=f"the victim broke on the returned text: {type(error).__name__}: {error}", text=text)
-    if prediction == job.example.label:
-        return Ruling(Verdict.HELD, prediction, problem="the attack believed it had fooled the victim, which is right on the returned text", text=text)
-    return Ruling(Verdict.FOOLED, prediction, text=text)

@@ -13,6 +13,7 @@ from robench.search.port import Candidates, Job
 from robench.search.space import SearchSpace
 from robench.search.whitebox import HullQuestion
 from robench.tasks.base import Example
+from robench.text.encoding import Reading
 
 PAD, UNKNOWN, FIRST, LAST = range(4)
 
@@ -158,9 +159,14 @@ class FakeVictim:
             logits = logits if change is None else np.asarray(change(ids, logits), dtype=np.float32)
         return logits
 
-    def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
+    def read(self, fields: Mapping[str, str]) -> Reading:
         """See ``robench.search.port.SearchVictim``."""
-        ids, lengths = pad([self.encoder_fields.ids({name: text.split() for name, text in fields.items()}) for fields in texts])
+        ids = self.encoder_fields.ids({name: text.split() for name, text in fields.items()})
+        return Reading(np.array(ids, dtype=np.int32), np.zeros(len(ids), dtype=np.int8))
+
+    def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
+        """As a victim does, ``(texts, classes)``."""
+        ids, lengths = pad([self.read(fields).ids.tolist() for fields in texts])
         powers = np.exp(self.logits(ids, lengths).astype(np.float64))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 

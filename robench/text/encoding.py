@@ -51,6 +51,18 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """One text as the victim reads it, from the string up: ids ``(tokens,)``, their types ``(tokens,)``."""
+
+    ids: NDArray[np.int32]
+    token_types: NDArray[np.int8]
+
+    def types(self, length: int) -> NDArray[np.int8]:
+        """``(length,)``: of the only length that it has."""
+        return self.token_types
+
+
+@dataclass(frozen=True)
 class _Layout:
     """Special tokens around fields: ``gaps[i]`` stands before field i, ``gaps[-1]`` after the last; with each token's type."""
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from robench.environment import Precision
 from robench.errors import RobenchError, first_line
 from robench.protocol import Protocol, get_protocol
-from robench.text.encoding import FieldEncoder
+from robench.text.encoding import FieldEncoder, Reading
 from robench.text.word_table import WordTable
 from robench.text.words import split_words
 from robench.victims.classifier import TextClassifier
@@ -30,7 +30,7 @@ CARD = "victim.json"
 HEAD = "head.safetensors"
 LOG = "training.json"
 TEXTS_AT_ONCE = 8
-"""Rows of every forward that a verdict rests on: no fewer, for a CPU takes other kernels below (``robench.search.batching``)."""
+"""Rows of every forward outside searches: no fewer, for a CPU takes other kernels below (``robench.search.batching``)."""
 _NOT_HASHED = {CARD, LOG}
 
 
@@ -91,8 +91,13 @@ class Victim:
         result: NDArray[np.float32] = logits.float().cpu().numpy()
         return result
 
+    def read(self, fields: Mapping[str, str]) -> Reading:
+        """Split one text, every field of it by name, into words and these into tokens."""
+        row = self.encoder_fields.row({name: split_words(text) for name, text in fields.items()})
+        return Reading(row.ids, row.types)
+
     def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
-        """Probabilities from the strings up, in fp32, ``(texts, classes)``: the verdict.
+        """Probabilities from the strings up, in fp32, ``(texts, classes)``.
 
         Every text goes through the model unpadded, in a forward of ``TEXTS_AT_ONCE`` rows of its own length, so that its answer does not depend on
         the texts that are asked about with it.
@@ -100,7 +105,7 @@ class Victim:
         Args:
             texts: every field of each text by name.
         """
-        rows = [self.encoder_fields.row({name: split_words(text) for name, text in fields.items()}) for fields in texts]
+        rows = [self.read(fields) for fields in texts]
         by_length: dict[int, list[int]] = {}
         for number, row in enumerate(rows):
             by_length.setdefault(len(row.ids), []).append(number)
@@ -109,7 +114,7 @@ class Victim:
             for start in range(0, len(numbers), TEXTS_AT_ONCE):
                 asked = numbers[start : start + TEXTS_AT_ONCE]
                 full = asked + asked[:1] * (TEXTS_AT_ONCE - len(asked))
-                ids, types = np.asarray([rows[number].ids for number in full]), np.asarray([rows[number].types for number in full])
+                ids, types = np.asarray([rows[number].ids for number in full]), np.asarray([rows[number].token_types for number in full])
                 logits[asked] = self.logits(ids, np.full(TEXTS_AT_ONCE, length), types)[: len(asked)]
         return softmax(logits)
 

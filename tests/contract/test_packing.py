@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from fake_victims import FakeFields, FakeTable, make_job
 
 from robench import ATTACKS, Trial
 from robench.environment import Precision
-from robench.search.batching import Shapes
+from robench.search.batching import Lane, Shapes
 from robench.search.engine import Job, run
+from robench.text.encoding import Reading
 from robench.victims.classifier import TextClassifier
 
 torch = pytest.importorskip("torch")
@@ -48,10 +50,9 @@ class RandomVictim:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             return self.model(torch.as_tensor(ids, dtype=torch.long), mask.long()).numpy()  # type: ignore[no-any-return]
 
-    def probs_of_texts(self, texts: Any) -> np.ndarray:
-        rows = [np.array(self.encoder_fields.ids({"text": text["text"].split()}), dtype=np.int32) for text in texts]
-        logits = np.concatenate([self.logits(np.repeat(row[None], 8, axis=0), np.full(8, len(row)))[:1] for row in rows])
-        return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+    def read(self, fields: Mapping[str, str]) -> Reading:
+        ids = np.array(self.encoder_fields.ids({"text": fields["text"].split()}), dtype=np.int32)
+        return Reading(ids, np.zeros(len(ids), dtype=np.int8))
 
 
 @pytest.fixture(scope="module", params=[(2, 128), (3, 64)], ids=["2x128", "3x64"])
@@ -65,7 +66,8 @@ def jobs(victim: RandomVictim) -> list[Job]:
     made = []
     for number in range(10):
         text = " ".join(rng.choice(WORDS, size=int(rng.integers(3, 14))))
-        label = int(victim.probs_of_texts([{"text": text}]).argmax())
+        row = victim.read({"text": text}).ids
+        label = int(victim.logits(np.repeat(row[None], 8, axis=0), np.full(8, len(row)))[0].argmax())
         made.append(make_job(text, SUBSTITUTES, label=label, number=number))
     return made
 
@@ -75,7 +77,7 @@ def jobs(victim: RandomVictim) -> list[Job]:
 def test_logits_of_a_row_do_not_depend_on_company_number_or_place(victim: RandomVictim, length: int, precision: Precision) -> None:
     rng = np.random.default_rng(length)
     shapes = Shapes()
-    rows = max(shapes.rows(length), 2 * shapes.floor)
+    rows = max(shapes.rows(Lane(length)), 2 * shapes.floor)
     ids = rng.integers(4, 160, size=(rows, length)).astype(np.int32)
     lengths = rng.integers(max(1, length - 7), length + 1, size=rows).astype(np.int32)
     ids[np.arange(length) >= lengths[:, None]] = 0

@@ -10,7 +10,7 @@ from fake_victims import PAD, FakeVictim, make_job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robench.search.batching import Lane, Pool, Question, Shapes
+from robench.search.batching import LONGEST_WAIT, Lane, Pool, Purpose, Question, Shapes
 
 LETTERS = "abcdefghij"
 
@@ -54,13 +54,14 @@ def test_padded_length_is_a_function_of_the_row_alone_and_never_shorter() -> Non
 
 @pytest.mark.parametrize(("length", "rows"), [(1, 64), (24, 64), (50, 32), (100, 16), (250, 8), (512, 8)])
 def test_a_full_forward_holds_about_1600_tokens(length: int, rows: int) -> None:
-    assert Shapes().rows(length) == rows
+    assert Shapes().rows(Lane(length)) == rows
 
 
 def test_forwards_have_the_least_number_of_rows_or_the_fixed_one() -> None:
-    assert Shapes(floor=8).filled(3, 20) == 8
-    assert Shapes(floor=8).filled(11, 20) == 11
-    assert Shapes(tokens=200, fixed=True, floor=2).filled(3, 20) == 10
+    assert Shapes(floor=8).filled(3, Lane(20)) == 8
+    assert Shapes(floor=8).filled(11, Lane(20)) == 11
+    assert Shapes(tokens=200, fixed=True, floor=2).filled(3, Lane(20)) == 10
+    assert Shapes(tokens=200, fixed=True, floor=2).filled(1, Lane(20, small=True)) == 2
 
 
 def test_shapes_suit_the_victim() -> None:
@@ -206,3 +207,79 @@ def test_a_victim_that_breaks_while_confirming_harms_the_doubtful_question_only(
     assert drain(pool) == [clear, open_]
     assert clear.failure is None
     assert str(open_.failure) == "no fp32 here"
+
+
+def put_single(pool: Pool, victim: FakeVictim, text: str, purpose: Purpose, turn: int = 0) -> Question:
+    """Queue one text as the clean text or the verdict of an example."""
+    question, reading = Question(None, 1, turn, purpose=purpose), victim.read({"text": text})
+    pool.put(question, reading, reading.ids[None], np.array([len(reading.ids)], dtype=np.int32))
+    return question
+
+
+def test_of_full_forwards_that_of_the_oldest_search_goes_first() -> None:
+    victim = make_victim()
+    pool = Pool(victim, Shapes(tokens=1000, most=2, floor=1))
+    put(pool, victim, ["a", "b"], turn=5)
+    put(pool, victim, ["a b", "b b"], turn=3)
+    put(pool, victim, ["a b c", "b b c"], turn=4)
+    assert pool.full() == Lane(4)
+
+
+@pytest.mark.parametrize("purpose", ["clean", "verdict"])
+def test_single_rows_ride_with_the_searches_of_their_length(purpose: Purpose) -> None:
+    victim = make_victim()
+    pool = Pool(victim, Shapes(floor=1))
+    search, single = put(pool, victim, ["a b", "c d"]), put_single(pool, victim, "e f", purpose)
+    assert set(drain(pool)) == {search, single}
+    assert victim.forwards == [(3, 4)]
+    assert single.answers[:, 1].tolist() == [9.0]
+
+
+@pytest.mark.parametrize("purpose", ["clean", "verdict"])
+def test_single_rows_are_fp32_in_a_pool_that_searches_in_bf16(purpose: Purpose) -> None:
+    victim = rough_victim()
+    pool = Pool(victim, Shapes(floor=1), "bf16")
+    single = put_single(pool, victim, "a", purpose)
+    assert drain(pool) == [single]
+    assert victim.precisions == ["fp32"]
+    assert single.answers[0, 0] - single.answers[0, 1] == pytest.approx(0.1)
+
+
+def test_single_rows_do_not_fill_up_the_large_forwards_of_a_fixed_shape() -> None:
+    victim = make_victim()
+    pool = Pool(victim, Shapes(tokens=128, floor=4, fixed=True))
+    put_single(pool, victim, "a b", "clean")
+    put(pool, victim, ["a b"])
+    drain(pool)
+    assert sorted(victim.forwards) == [(4, 4), (32, 4)]
+
+
+def test_a_verdict_waits_for_company_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("robench.search.batching.monotonic", lambda: now)
+    victim = make_victim()
+    pool = Pool(victim, Shapes(floor=1))
+    put_single(pool, victim, "a", "clean")
+    put(pool, victim, ["a b c d"] * 5)
+    now += LONGEST_WAIT / 2
+    first, second = put_single(pool, victim, "a b", "verdict"), put_single(pool, victim, "a b c", "verdict")
+    assert pool.overdue() is None
+    now += LONGEST_WAIT / 2 + 1  # clean texts and searches may wait longer
+    assert pool.overdue() is None
+    now += LONGEST_WAIT / 2
+    assert pool.overdue() == first.lane == Lane(4)
+    pool.forward(Lane(4))
+    assert pool.overdue() == second.lane == Lane(5)
+    pool.forward(Lane(5))
+    assert pool.overdue() is None
+
+
+def test_a_verdict_that_was_answered_in_company_is_not_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("robench.search.batching.monotonic", lambda: now)
+    victim = make_victim()
+    pool = Pool(victim, Shapes(floor=1))
+    put_single(pool, victim, "a b", "verdict")
+    drain(pool)
+    now += 2 * LONGEST_WAIT
+    assert pool.overdue() is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import cycle, product
 from typing import Any
 
@@ -13,8 +13,10 @@ import pytest
 from fake_victims import FakeVictim, linear_jobs, load_linear, load_rough, make_job
 
 from robench import Attack, BudgetSpent, Choice, Oracle, SearchSpace, Trial, Verdict
-from robench.search.engine import Job, run, stream
+from robench.search.batching import Shapes
+from robench.search.engine import BATCH, Job, run, stream
 from robench.search.port import SearchVictim
+from robench.text.encoding import Reading
 
 SUBSTITUTES = {"good": ["fine", "nice"], "film": ["movie"]}
 JOB = make_job("a good film", SUBSTITUTES)
@@ -233,16 +235,16 @@ def test_a_mistaken_success_does_not_cost_one_that_was_seen() -> None:
     assert attack_one(search, victim_that_dislikes("nice")).verdict == Verdict.FOOLED
 
 
-def right_on_strings_with(victim: FakeVictim, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[int]:
+def right_on_strings_with(victim: FakeVictim, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
     """The victim is right on a string that holds one of ``words``, whatever it says to their token ids; the list takes the texts of every question."""
-    asked, honest = [], victim.probs_of_texts
+    asked: list[str] = []
+    honest = victim.read
 
-    def probs_of_texts(texts: Sequence[Mapping[str, str]]) -> np.ndarray:
-        asked.append(len(texts))
-        right = [any(word in text["text"] for word in words) for text in texts]
-        return np.where(np.array(right)[:, None], np.array([1, 0], dtype=np.float32), honest(texts))
+    def read(fields: Mapping[str, str]) -> Reading:
+        asked.append(fields["text"])
+        return honest({**fields, "text": "a"} if any(word in fields["text"] for word in words) else fields)
 
-    monkeypatch.setattr(victim, "probs_of_texts", probs_of_texts)
+    monkeypatch.setattr(victim, "read", read)
     return asked
 
 
@@ -264,7 +266,7 @@ def test_of_successes_that_are_all_not_believed_the_first_is_told(monkeypatch: p
     trial = attack_one(AtOnce().search, victim)
     assert (trial.verdict, trial.disbelieved, [change.substitute for change in trial.changes]) == (Verdict.HELD, True, ["nice", "movie"])
     assert "wrong on the substituted words but right on the text" in str(trial.problem)
-    assert asked == [1, 1, 1]  # the clean text, then the two texts with "nice"
+    assert asked == ["a good film", "a nice movie", "a nice film"]
 
 
 def test_a_search_that_breaks_is_an_error_whatever_it_saw() -> None:
@@ -409,6 +411,45 @@ def test_questions_of_many_searches_share_forwards() -> None:
     list(run(victim, Everything(), "all", jobs, seed=0))
     full = [rows for rows, _ in victim.forwards if rows == 64]
     assert sum(full) >= 0.9 * 128 * 6
+
+
+def test_clean_texts_and_verdicts_of_many_examples_share_forwards() -> None:
+    def search(space: SearchSpace, oracle: Oracle, *_: object) -> Choice:
+        oracle.logits(choice_of(0, 2, 0)[None])
+        return choice_of(0, 2, 0)
+
+    victim = victim_that_dislikes("nice")
+    jobs = [make_job("a good film", SUBSTITUTES, number=number) for number in range(160)]
+    assert {trial.verdict for trial in run(victim, Doing(search), "doing", jobs, seed=0)} == {Verdict.FOOLED}
+    assert sum(rows for rows, _ in victim.forwards) <= 3 * 160 + 64
+    assert len(victim.forwards) <= 3 * 160 / BATCH
+
+
+def test_few_examples_at_a_time_wait_for_their_clean_prediction() -> None:
+    """Texts of a length each: they share nothing, and a worker that takes them all leaves none to the others."""
+    taken = []
+
+    def jobs() -> Iterator[Job]:
+        for number in range(100):
+            taken.append(number)
+            yield make_job(" ".join(["a"] * (number + 1)), SUBSTITUTES, number=number)
+
+    next(run(victim_that_dislikes(), Doing(lambda *_: None), "doing", jobs(), seed=0))
+    assert len(taken) <= 2 * BATCH
+
+
+def test_a_search_is_begun_before_another_goes_on_with_half_a_forward() -> None:
+    """So that forwards are full: the half ones wait for company."""
+    victim = victim_that_dislikes()
+
+    def search(space: SearchSpace, oracle: Oracle, *_: object) -> None:
+        oracle.logits(np.repeat(space.original()[None], 3, axis=0) + np.arange(3, dtype=np.int16)[:, None] * (space.sizes == 3))
+
+    shapes = Shapes(tokens=1000, most=6, floor=1)
+    jobs = [make_job(f"{'film ' * (number % 4)}good", {"good": ["fine", "nice"]}, number=number) for number in range(64)]
+    list(run(victim, Doing(search), "doing", jobs, seed=0, shapes=shapes))
+    searched = [rows for rows, _ in victim.forwards if rows > 1]
+    assert sum(rows == 6 for rows in searched) >= 0.8 * 64 * 3 / 6
 
 
 def test_every_trial_comes_once() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +22,7 @@ from robench.search.attack import Trial, Verdict
 from robench.search.engine import run
 from robench.search.port import Candidates, Job
 from robench.search.texts import FreeOracle, read_text
-from robench.text.encoding import FieldEncoder
+from robench.text.encoding import FieldEncoder, Reading
 from robench.text.word_table import WordTable
 
 WEIGHTS = {"bad": [0.0, 9.0], "worse": [0.0, 20.0], "film": [0.0, 0.0], "good": [1.0, 0.0]}
@@ -90,10 +90,10 @@ def test_what_is_not_believed(answer: object, verdict: Verdict, problem: str) ->
 
 def test_a_victim_that_breaks_on_the_returned_text_is_an_error() -> None:
     class Fragile(FakeVictim):
-        def probs_of_texts(self, texts: Sequence[Any]) -> np.ndarray:
-            if any("boom" in fields["text"] for fields in texts):
+        def read(self, fields: Mapping[str, str]) -> Reading:
+            if "boom" in fields["text"]:
                 raise MemoryError("too long")
-            return super().probs_of_texts(texts)
+            return super().read(fields)
 
     (trial,) = run(Fragile(WEIGHTS, bias=(4, 0)), Scripted("boom"), "scripted", [make_job("good film", {})], 0)
     assert (trial.verdict, trial.problem) == (Verdict.ERROR, "the victim broke on the returned text: MemoryError: too long")

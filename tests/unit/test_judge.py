@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from fake_victims import FakeVictim, make_job
+from fake_victims import make_job
 
-from robench.search.attack import Verdict
-from robench.search.judge import changed_text, clean_predictions, rule
+from robench.search.attack import Change, Verdict
+from robench.search.judge import MISTAKEN, Ruling, changed_text, rule, rule_text
 from robench.search.port import Job
-from robench.search.space import SearchSpace
+from robench.search.space import Choice, SearchSpace
 from robench.tasks.base import Example
 from robench.text.words import split_words
 
-WEIGHTS = {"good": [0, 0], "nice": [0, 9], "fine": [0, 0], "film": [0, 0]}
 JOB = make_job("good film", {"good": ["nice", "fine"]}, premise="It  was a GOOD  one .")
 
 
-class Spy(FakeVictim):
-    """Remembers the texts it was asked about; ``accident`` flips its answer on texts from the string up that hold it."""
+class Spy:
+    """Remembers what it was asked about; wrong (class 1) on "nice", and the other way round on texts from the string up that hold ``accident``."""
 
     def __init__(self, accident: str = "") -> None:
-        super().__init__(WEIGHTS, bias=(4, 0))
         self.accident = accident
         self.texts: list[Mapping[str, str]] = []
+        self.words: list[tuple[str, ...]] = []
 
-    def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> np.ndarray:
-        self.texts += texts
-        probs = super().probs_of_texts(texts)
-        flipped = [bool(self.accident) and self.accident in text["text"] for text in texts]
-        return np.where(np.array(flipped)[:, None], probs[:, ::-1], probs)
+    def rule(self, job: Job, returned: object) -> Ruling:
+        def of_text(fields: Mapping[str, str]) -> int:
+            self.texts.append(fields)
+            return int(("nice" in fields["text"]) != (bool(self.accident) and self.accident in fields["text"]))
+
+        def of_words(choice: Choice) -> int:
+            self.words.append(job.space.text(choice))
+            return int("nice" in job.space.text(choice))
+
+        return rule(job, "text", returned, of_text, of_words)
 
 
 def choice(*row: int) -> np.ndarray:
@@ -40,8 +44,9 @@ def choice(*row: int) -> np.ndarray:
 
 def test_the_victim_is_asked_about_the_changed_text_and_the_other_field_untouched() -> None:
     victim = Spy()
-    (ruling,) = rule(victim, [JOB], [choice(1, 0)])
+    ruling = victim.rule(JOB, choice(1, 0))
     assert victim.texts == [{"premise": "It  was a GOOD  one .", "text": "nice film"}]
+    assert victim.words == [("nice", "film")]
     assert (ruling.verdict, ruling.adversarial_prediction) == (Verdict.FOOLED, 1)
 
 
@@ -64,13 +69,13 @@ def test_the_order_of_fields_is_kept() -> None:
 
 
 def test_wrong_on_the_words_but_right_on_the_text_is_held() -> None:
-    (ruling,) = rule(Spy(accident="nice"), [JOB], [choice(1, 0)])
+    ruling = Spy(accident="nice").rule(JOB, choice(1, 0))
     assert (ruling.verdict, ruling.adversarial_prediction) == (Verdict.HELD, 0)
     assert "right on the text" in str(ruling.problem)
 
 
 def test_wrong_on_the_text_only_is_held() -> None:
-    (ruling,) = rule(Spy(accident="fine"), [JOB], [choice(2, 0)])
+    ruling = Spy(accident="fine").rule(JOB, choice(2, 0))
     assert (ruling.verdict, ruling.adversarial_prediction) == (Verdict.HELD, 1)
     assert "right on the substituted words" in str(ruling.problem)
 
@@ -82,79 +87,64 @@ QUOTED = make_job("film ''", {"film": ["nice", "fine"]})  # NLTK makes `` of a q
 @pytest.mark.parametrize(("accident", "option"), [("nice", 1), ("fine", 2)])
 def test_the_reason_is_the_true_one(job: Job, cause: str, accident: str, option: int) -> None:
     """The text and its words give different answers: only where the text splits into other words is splitting to blame."""
-    (ruling,) = rule(Spy(accident), [job], [choice(option, 0)])
+    ruling = Spy(accident).rule(job, choice(option, 0))
     assert ruling.verdict == Verdict.HELD
     assert cause in str(ruling.problem)
 
 
-def test_the_verdict_is_fp32() -> None:
-    victim = Spy()
-    rule(victim, [JOB], [choice(1, 0)])
-    assert set(victim.precisions) == {"fp32"}
-
-
 def test_the_unchanged_text_is_a_claim_that_is_not_believed() -> None:
-    (ruling,) = rule(Spy(), [JOB], [choice(0, 0)])
-    assert (ruling.verdict, ruling.adversarial_prediction) == (Verdict.HELD, 0)
-
-
-def test_many_at_once_keep_their_order() -> None:
-    rulings = rule(Spy(), [JOB] * 5, [choice(1, 0), choice(2, 0), choice(0, 0), choice(5, 0), [1, 0]])
-    assert [ruling.verdict for ruling in rulings] == ["fooled", "held", "held", "error", "fooled"]
-
-
-def test_nothing_to_judge() -> None:
-    assert rule(Spy(), [], []) == []
-    assert clean_predictions(Spy(), []) == []
-
-
-def test_a_victim_that_breaks_on_one_text_is_asked_about_the_others_alone() -> None:
-    victim = FakeVictim(WEIGHTS, bias=(4, 0))
-    fine = victim.table.numbers["fine"]
-
-    def twist(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:
-        if (ids == fine).any():
-            raise RuntimeError("no fine")
-        return logits
-
-    victim.twist = twist
-    rulings = rule(victim, [JOB] * 3, [choice(1, 0), choice(2, 0), choice(1, 0)])
-    assert [ruling.verdict for ruling in rulings] == ["fooled", "error", "fooled"]
-    assert "no fine" in str(rulings[1].problem)
-
-
-def test_clean_predictions_name_the_broken_one() -> None:
-    victim = FakeVictim(WEIGHTS, bias=(4, 0))
-    victim.twist = lambda ids, logits: np.where((ids == victim.table.numbers["nice"]).any(axis=1)[:, None], np.float32(np.nan), logits)
-    jobs = [make_job(text, {}) for text in ("good", "nice", "film")]
-    first, broken, last = clean_predictions(victim, jobs)
-    assert (first, last) == (0, 0)
-    assert isinstance(broken, ValueError)
-
-
-@pytest.mark.parametrize("shape", [(2,), (1, 2, 2)])
-def test_an_answer_of_the_wrong_shape_is_refused(shape: tuple[int, ...]) -> None:
     victim = Spy()
-    victim.probs_of_texts = lambda texts: np.zeros(shape)  # type: ignore[method-assign]
-    (outcome,) = clean_predictions(victim, [JOB])
-    assert isinstance(outcome, ValueError)
+    ruling = victim.rule(JOB, choice(0, 0))
+    assert (ruling.verdict, ruling.adversarial_prediction, victim.texts) == (Verdict.HELD, 0, [])
+    assert "unchanged" in str(ruling.problem)
 
 
-def test_words_that_the_search_asked_about_are_not_asked_about_again() -> None:
+def test_a_choice_that_fools_nobody_is_held() -> None:
+    assert Spy().rule(JOB, choice(2, 0)) == Ruling(Verdict.HELD, 0, (Change(position=0, original="good", substitute="fine"),), MISTAKEN)
+
+
+@pytest.mark.parametrize("returned", [choice(5, 0), choice(1), [0.0, 1.0], "nice film", [[0], [0, 1]]])
+def test_what_is_no_choice_of_the_space_is_an_error_and_nobody_is_asked(returned: object) -> None:
     victim = Spy()
-    (ruling,) = rule(victim, [JOB], [choice(1, 0)], [lambda _: 1])
-    assert (ruling.verdict, len(victim.forwards)) == (Verdict.FOOLED, 1)  # the string
-    (ruling,) = rule(victim, [JOB], [choice(1, 0)], [lambda _: None])
-    assert (ruling.verdict, len(victim.forwards)) == (Verdict.FOOLED, 3)
+    ruling = victim.rule(JOB, returned)
+    assert (ruling.verdict, victim.texts, victim.words) == (Verdict.ERROR, [], [])
+    assert str(ruling.problem).startswith("the attack returned")
 
 
-def test_what_is_recalled_counts_for_the_words() -> None:
-    (ruling,) = rule(Spy(), [JOB], [choice(1, 0)], [lambda _: 0])
-    assert ruling.verdict == Verdict.HELD
-    assert "right on the substituted words" in str(ruling.problem)
+def test_a_list_of_integers_is_a_choice() -> None:
+    assert Spy().rule(JOB, [1, 0]).verdict == Verdict.FOOLED
 
 
-def test_each_claim_has_its_own_recall() -> None:
-    recalls = [lambda _: None, lambda _: 1, lambda _: None]
-    rulings = rule(Spy(), [JOB] * 3, [choice(2, 0), choice(1, 0), choice(1, 0)], recalls)
-    assert [ruling.verdict for ruling in rulings] == [Verdict.HELD, Verdict.FOOLED, Verdict.FOOLED]
+def breaks(_: object) -> int:
+    raise MemoryError("too long")
+
+
+@pytest.mark.parametrize("ruling", [rule(JOB, "text", choice(1, 0), breaks, lambda _: 1), rule(JOB, "text", choice(1, 0), lambda _: 1, breaks)])
+def test_a_victim_that_breaks_on_string_or_words_is_an_error(ruling: Ruling) -> None:
+    assert ruling == Ruling(Verdict.ERROR, problem="the victim broke on the returned text: MemoryError: too long")
+
+
+@pytest.mark.parametrize(
+    ("returned", "ruling"),
+    [
+        ("nice", Ruling(Verdict.FOOLED, 1, text="nice")),
+        ("fine", Ruling(Verdict.HELD, 0, problem=MISTAKEN, text="fine")),
+        ("good film", Ruling(Verdict.HELD, 0, problem="the attack returned the text unchanged as a success")),
+        (choice(1, 0), Ruling(Verdict.ERROR, problem="the attack returned ndarray instead of a text")),
+    ],
+)
+def test_a_text_from_outside_the_surface(returned: object, ruling: Ruling) -> None:
+    asked: list[Mapping[str, str]] = []
+
+    def of_text(fields: Mapping[str, str]) -> int:
+        asked.append(fields)
+        return int(fields["text"] == "nice")
+
+    assert rule_text(JOB, "text", returned, of_text) == ruling
+    assert asked == ([{"premise": "It  was a GOOD  one .", "text": returned}] if ruling.text else [])
+
+
+def test_a_victim_that_breaks_on_such_a_text_is_an_error_that_tells_the_text() -> None:
+    ruling = rule_text(JOB, "text", "nice", breaks)
+    assert (ruling.verdict, ruling.text) == (Verdict.ERROR, "nice")
+    assert "MemoryError: too long" in str(ruling.problem)
