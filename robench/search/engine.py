@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from time import perf_counter
 
 import numpy as np
@@ -27,7 +26,7 @@ from robench.search.whitebox import check_access
 
 __all__ = ["Engine", "Job", "run", "stream"]
 
-BATCH = 16
+BATCH = 64
 """Jobs taken at once, and examples at most that wait for their clean prediction."""
 
 
@@ -91,12 +90,15 @@ class Engine:
         self._ready: deque[_Flight] = deque()
         self._live: set[_Flight] = set()
         self._entering: dict[_Flight, Question] = {}
+        self._handed = BATCH
+        self._failure: Exception | None = None
         self._turns = 0
 
     def trials(self, batches: Iterator[Sequence[Job]]) -> Iterator[Trial]:
         """Attack what ``batches`` hands out; the next batch is asked for only when there is room for it.
 
-        Ctrl-C, SystemExit (a signal's handler may raise it) and an error in ``batches`` come through; the trials that were certain by then have been yielded.
+        Ctrl-C and SystemExit (a signal's handler may raise it) come through at once; the trials that were certain by then have been yielded. An error in
+        ``batches`` comes through when those in flight have ended.
         """
         try:
             while (flight := self._next(batches)) is not None:
@@ -113,9 +115,12 @@ class Engine:
             if lane is None and self._has_room() and (job := self._next_job(batches)) is not None:
                 return self._admitted(job)
             lane = lane or self._next_best()
-            if lane is None:
+            if lane is not None:
+                self._forward(lane)
+            elif self._failure is not None:
+                raise self._failure
+            else:
                 return None
-            self._forward(lane)
         return self._ready.popleft()
 
     def _due(self) -> Lane | None:
@@ -123,7 +128,8 @@ class Engine:
         return self._pool.overdue() or self._pool.full()
 
     def _has_room(self) -> bool:
-        return len(self._live) < self._most_live and len(self._entering) < BATCH
+        """Whether one more may come in. Where jobs are handed out in smaller numbers there are few left, and others who want them."""
+        return len(self._live) < self._most_live and len(self._entering) < self._handed
 
     def _next_best(self) -> Lane | None:
         """What to forward where nobody can go on without: clean texts first, since a search that begins fills forwards, then whatever is fullest."""
@@ -138,8 +144,12 @@ class Engine:
             self._ready.append(question.asker)
 
     def _next_job(self, batches: Iterator[Sequence[Job]]) -> Job | None:
-        if not self._arrivals:
-            self._arrivals.extend(next(batches, ()))
+        if not self._arrivals and self._failure is None:
+            try:
+                self._arrivals.extend(next(batches, ()))
+            except Exception as error:
+                self._failure = error
+            self._handed = min(BATCH, len(self._arrivals)) or self._handed
         return self._arrivals.popleft() if self._arrivals else None
 
     def _admitted(self, job: Job) -> _Flight:
@@ -188,6 +198,16 @@ class Engine:
 
 
 def _batches(jobs: Iterable[Job]) -> Iterator[Sequence[Job]]:
-    remaining = iter(jobs)
-    while batch := list(islice(remaining, BATCH)):
+    """Some at a time; those before one that cannot be had are handed out first."""
+    remaining, batch = iter(jobs), []
+    try:
+        for job in remaining:
+            batch.append(job)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+    except Exception:
+        yield batch
+        raise
+    if batch:
         yield batch

@@ -116,12 +116,20 @@ class FieldEncoder:
     def row(self, fields: Mapping[str, Sequence[str]]) -> Row:
         """Encode the words of each field (field name -> words)."""
         pieces = self.table.text_ids(fields[self.attackable])
-        frame = self._frame(fields, sum(map(len, pieces)))
+        reading, frame = self._read(fields, pieces)
         ends = np.cumsum([0, *map(len, pieces)])
         visible = int(np.searchsorted(ends[1:], frame.room, side="right"))
-        flat = np.fromiter((index for ids in pieces for index in ids), dtype=np.int32, count=int(ends[-1]))[: frame.room]
-        ids = np.concatenate([frame.head, flat, frame.tail])
-        return Row(ids, _types(frame, len(ids)), len(frame.head), visible, (ends[:visible] + len(frame.head)).astype(np.int32))
+        return Row(reading.ids, reading.token_types, len(frame.head), visible, (ends[:visible] + len(frame.head)).astype(np.int32))
+
+    def reading(self, fields: Mapping[str, Sequence[str]]) -> Reading:
+        """The same where only the tokens are wanted."""
+        return self._read(fields, self.table.text_ids(fields[self.attackable]))[0]
+
+    def _read(self, fields: Mapping[str, Sequence[str]], pieces: Sequence[Sequence[int]]) -> tuple[Reading, _Frame]:
+        flat = [index for ids in pieces for index in ids]
+        frame = self._frame(fields, len(flat))
+        ids = np.concatenate([frame.head, np.array(flat[: frame.room], dtype=np.int32), frame.tail])
+        return Reading(ids, _types(frame, len(ids))), frame
 
     def candidates(self, fields: Mapping[str, Sequence[str]], space: SearchSpace) -> CandidateEncoder:
         """An encoder for all texts of ``space``, whose words are those of the attackable field."""

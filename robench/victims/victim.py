@@ -93,8 +93,7 @@ class Victim:
 
     def read(self, fields: Mapping[str, str]) -> Reading:
         """Split one text, every field of it by name, into words and these into tokens."""
-        row = self.encoder_fields.row({name: split_words(text) for name, text in fields.items()})
-        return Reading(row.ids, row.types)
+        return self.encoder_fields.reading({name: split_words(text) for name, text in fields.items()})
 
     def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
         """Probabilities from the strings up, in fp32, ``(texts, classes)``.
