@@ -92,6 +92,11 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
+def system_error(error: BaseException) -> OSError | None:
+    """The system's own error, where it is ``error`` or one of its causes: libraries say less than it does."""
+    return next((cause for cause in causes(error) if isinstance(cause, OSError)), None)
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Whether the disk or the quota is used up: torch and safetensors wrap the system's error in their own."""
     full = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}

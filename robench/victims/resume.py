@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-from robench.disk import sync_folder
+from robench.disk import sync_folder, system_error
 from robench.environment import versions
 from robench.errors import RobenchError, first_line
 
@@ -55,16 +56,21 @@ class TrainingState:
         part = folder / f"{FILE}.part"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            torch.save({item.name: getattr(self, item.name) for item in fields(self)}, part)
-            with part.open("rb+") as stream:
+            with part.open("wb") as stream:  # of a file that torch opens itself, its writer does not tell why it could not be written
+                torch.save({item.name: getattr(self, item.name) for item in fields(self)}, stream)
+                stream.flush()
                 os.fsync(stream.fileno())
             part.replace(folder / FILE)
             sync_folder(folder)
-        except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError on a full disk
-            part.unlink(missing_ok=True)
+        except (OSError, RuntimeError) as error:  # torch's writer may raise RuntimeError over the system's error
+            with contextlib.suppress(OSError):
+                part.unlink()
+            system = system_error(error)
+            if system is None:
+                raise
             raise RobenchError(
-                f"The training checkpoint could not be written to '{folder}' ({first_line(error)}). Free some space or choose another --out."
-            ) from error
+                f"The training checkpoint could not be written to '{folder}' ({system.strerror or system}). Free some space or choose another --out."
+            ) from system
 
     @classmethod
     def load(cls, folder: Path, key: str, made_with: dict[str, str]) -> TrainingState | None:

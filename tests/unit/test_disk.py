@@ -114,3 +114,11 @@ def test_a_file_that_cannot_be_synced_is_not_passed_over(tmp_path: Path, monkeyp
     with pytest.raises(OSError, match="Input/output error"):
         disk.sync_tree(tmp_path)
     disk.sync_folder(tmp_path)
+
+
+def test_the_systems_error_is_found_under_a_librarys() -> None:
+    system = OSError(28, "No space left on device")
+    library = RuntimeError("unexpected pos 896 vs 790")
+    library.__context__ = system
+    assert disk.system_error(library) is disk.system_error(system) is system
+    assert disk.system_error(RuntimeError("a bug")) is None

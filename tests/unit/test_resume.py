@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
 
+from robench.disk import causes, is_disk_full
 from robench.environment import versions
 from robench.errors import RobenchError
 from robench.victims import resume
@@ -51,6 +53,34 @@ def test_a_checkpoint_of_a_former_robench_has_an_unknown_setting(tmp_path: Path)
     torch.save({"key": "k", "epoch": 1}, tmp_path / resume.FILE)
     with pytest.raises(RobenchError, match="device unknown"):
         TrainingState.load(tmp_path, "k", HERE)
+
+
+@pytest.mark.parametrize("numbers", [2, 100_000], ids=["a little", "much"])
+def test_a_full_disk_is_known_for_one(tmp_path: Path, numbers: int) -> None:
+    """Little is written when the file is closed, much in the middle; either way other parts of the run learn that they would meet it as well."""
+    part = tmp_path / f"{resume.FILE}.part"
+    part.symlink_to("/dev/full")
+    with pytest.raises(RobenchError, match=r"could not be written to '.*' \(No space left on device\)\. Free some space") as caught:
+        TrainingState("k", HERE, model={"w": torch.ones(numbers)}).save(tmp_path)
+    assert any(map(is_disk_full, causes(caught.value)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RobenchError, match=r"could not be written to '.*/file/v' \(Not a directory\)\."):
+        TrainingState("k", HERE).save(tmp_path / "file" / "v")
+
+
+def test_an_error_that_is_not_the_systems_is_not_laid_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(_state: object, stream: BinaryIO) -> None:
+        stream.write(b"half")
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch, "save", out_of_memory)
+    with pytest.raises(RuntimeError, match=r"^CUDA error: out of memory$"):
+        TrainingState("k", HERE).save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_setting_names_the_kind_of_device_and_the_versions() -> None:

@@ -203,14 +203,22 @@ def test_a_damaged_training_checkpoint_is_named(encoder: Path, tmp_path: Path, d
     assert "\n" not in str(caught.value)
 
 
-def test_a_full_disk_is_one_sentence(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise RuntimeError("[enforce fail at inline_container.cc] . PytorchStreamWriter failed writing file data/0: file write failed\nstack")
+def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_stays(encoder: Path, tmp_path: Path) -> None:
+    """Full from the second epoch on; with space again the training goes on after the first."""
+    work = tmp_path / "v.training"
 
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(RobenchError, match="training checkpoint could not be written") as caught:
-        fit(request(encoder), tmp_path / "v")
-    assert "\n" not in str(caught.value)
+    def fill(progress: Progress) -> None:
+        if progress.epoch == 2 and progress.step == 1:
+            (work / f"{resume.FILE}.part").symlink_to("/dev/full")
+
+    with pytest.raises(RobenchError) as caught:
+        fit(request(encoder), tmp_path / "v", fill)
+    sentence = f"The training checkpoint could not be written to '{work}' (No space left on device). Free some space or choose another --out."
+    assert (str(caught.value), caught.value.exit_code) == (sentence, 1)
+    assert [path.name for path in work.iterdir()] == [resume.FILE]
+    told: list[str] = []
+    fit(request(encoder), tmp_path / "v", lambda progress: told.append(progress.message))
+    assert "going on after epoch 1" in told
 
 
 def test_an_exploding_loss_is_one_sentence(encoder: Path, tmp_path: Path) -> None:
