@@ -191,7 +191,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         card = dict(json.loads(path.read_text(encoding="utf-8")))
         missing = {"name", "task", "labels", "attackable", "fields", "max_tokens", "protocol", "hidden", "sha256", "files"} - set(card)
     except FileNotFoundError as error:
-        raise RobenchError(f"'{folder}' holds no victim: there is no '{CARD}'.") from error
+        raise RobenchError(f"'{folder}' holds no victim: there is no '{CARD}'. {_REMEDY}") from error
     except (OSError, ValueError, TypeError) as error:
         raise RobenchError(f"'{path}' is damaged ({error}). {_REMEDY}") from error
     if card.get("schema") != SCHEMA:

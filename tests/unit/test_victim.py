@@ -190,7 +190,7 @@ def test_a_lost_file_and_an_empty_folder(saved: Path, tmp_path: Path) -> None:
     (saved / "head.safetensors").unlink()
     with pytest.raises(RobenchError, match=r"lost its file 'head\.safetensors'"):
         Victim.load(saved)
-    with pytest.raises(RobenchError, match="holds no victim"):
+    with pytest.raises(RobenchError, match=r"' holds no victim: there is no 'victim\.json'\. Delete that folder, or use --retrain\.$"):
         Victim.load(tmp_path)
 
 
