@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import inspect
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -21,6 +22,8 @@ from robench.textattack.streams import Streams, seeds_of
 
 PROBE = "The film was a good one, and nobody left before the end."
 """What a recipe changes once before anything is trained, so that what it lacks comes to light then."""
+
+_GRADIENTS = "The recipe '{}' needs the victim's gradients, which attacks outside the surface are not shown: choose another one."
 
 
 @ATTACK_FAMILIES.register("textattack")
@@ -98,19 +101,34 @@ class Recipe(FreeAttack):
 
     def _build(self) -> Any:
         name = f"textattack:{self.member}"
+        if lacking := _lacking(self.recipe):
+            raise UsageError(f"The recipe '{name}' cannot be built without arguments that robench does not give it ({', '.join(lacking)}): choose another one.")
         try:
             with no_pointless_retries(), _quiet():
                 built = self.recipe.build(_Model(None, None))
                 _try_out(built)
         except Exception as error:
+            if _wants_gradients(error):
+                raise UsageError(_GRADIENTS.format(name)) from error
             why = f"{type(error).__name__}: {first_line(error)}"
             raise UsageError(f"The recipe '{name}' cannot be used here ({why}). docs/textattack.md says what recipes need.") from error
         goal = type(built.goal_function).__name__
         if goal != "UntargetedClassification":
             raise UsageError(f"The recipe '{name}' does not look for a wrong class (its goal is {goal}): choose another one.")
         if not built.is_black_box:
-            raise UsageError(f"The recipe '{name}' needs the victim's gradients, which attacks outside the surface are not shown: choose another one.")
+            raise UsageError(_GRADIENTS.format(name))
         return built
+
+
+def _lacking(recipe: Any) -> list[str]:
+    """The arguments, beside the model, that a recipe must be given."""
+    _, *others = inspect.signature(recipe.build).parameters.values()
+    return [each.name for each in others if each.default is each.empty and each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+
+
+def _wants_gradients(error: Exception) -> bool:
+    """Whether it is how TextAttack's gradient-based word swap refuses a model of which it can only ask for probabilities."""
+    return isinstance(error, TypeError) and "invalid model wrapper" in str(error)
 
 
 def _try_out(built: Any) -> None:

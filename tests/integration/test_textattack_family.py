@@ -92,15 +92,27 @@ def test_how_many_are_in_flight_changes_nothing_and_no_generator_is_left_disturb
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("hotflip", r"^The recipe 'textattack:hotflip' cannot be used here \(TypeError: Got invalid model wrapper type"),
+        ("hotflip", r"^The recipe 'textattack:hotflip' needs the victim's gradients, which attacks outside the surface are not shown: choose another one\.$"),
         ("input-reduction", r"^The recipe 'textattack:input-reduction' does not look for a wrong class \(its goal is InputReduction\)"),
-        ("bad-characters", r"^The recipe 'textattack:bad-characters' cannot be used here \(TypeError: .*goal_function_type"),
+        ("bad-characters", r"^The recipe 'textattack:bad-characters' cannot be built without arguments that robench does not give it \(goal_function_type\): "),
     ],
 )
 def test_what_a_recipe_lacks_is_one_sentence(name: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence) as caught:
         ATTACKS.get(f"textattack:{name}")().check()
     assert "\n" not in str(caught.value)
+
+
+def test_every_other_error_of_a_recipe_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one of the type that a recipe that wants gradients raises."""
+    recipe = ATTACKS.get("textattack:deepwordbug")
+
+    def build(model_wrapper: object, **_: object) -> None:
+        raise TypeError("unsupported operand\nand more")
+
+    monkeypatch.setattr(recipe.recipe, "build", staticmethod(build))  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match=r"^The recipe 'textattack:deepwordbug' cannot be used here \(TypeError: unsupported operand\)\. docs/"):
+        recipe().check()
 
 
 def test_a_download_that_fails_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
