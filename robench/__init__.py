@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from robench.options import Options, TrainingOptions
-    from robench.registry import ATTACK_FAMILIES, ATTACKS, DEFENSES, TASKS, Family
+    from robench.registry import ATTACK_FAMILIES, ATTACKS, DEFENSES, TASKS, Family, UnknownMember
     from robench.search.attack import Attack, FreeAttack, Trial, Verdict
     from robench.search.space import BudgetSpent, Choice, Oracle, SearchSpace, TextOracle
     from robench.tasks.base import DataSource, Example, Splits, Task
@@ -34,6 +34,7 @@ _HOMES = {
     "ATTACK_FAMILIES": "robench.registry",
     "ATTACKS": "robench.registry",
     "Family": "robench.registry",
+    "UnknownMember": "robench.registry",
     "DEFENSES": "robench.registry",
     "TASKS": "robench.registry",
     "Attack": "robench.search.attack",
@@ -56,7 +57,7 @@ _HOMES = {
 __all__ = [  # noqa: RUF022 - the order of use
     "ATTACKS", "DEFENSES", "TASKS",
     "Attack", "SearchSpace", "Oracle", "Choice", "BudgetSpent", "Verdict", "Trial",
-    "FreeAttack", "TextOracle", "ATTACK_FAMILIES", "Family",
+    "FreeAttack", "TextOracle", "ATTACK_FAMILIES", "Family", "UnknownMember",
     "Defense", "Batch", "TrainingOptions", "Options",
     "Task", "Example", "Splits", "DataSource",
     "__version__",

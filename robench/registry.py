@@ -42,6 +42,10 @@ def canonical(name: str) -> str:
     return JOINT.join(sorted(members_of(name))) if all(members_of(name)) else name
 
 
+class UnknownMember(LookupError):
+    """A family has no member of that name; the registry makes the sentence. Not a KeyError: what goes wrong inside a family must not pass for a miss."""
+
+
 class Family(ABC, Generic[Plugin]):
     """Base of what brings many plugins under one prefix, ``PREFIX:NAME``: the methods of another toolkit, say. ``all`` does not stand for them.
 
@@ -57,7 +61,7 @@ class Family(ABC, Generic[Plugin]):
         """The class called ``PREFIX:name``.
 
         Raises:
-            KeyError: no such member.
+            UnknownMember: no such member.
             UsageError: there is one, and it cannot be used here.
         """
 
@@ -231,7 +235,7 @@ class Registry(Generic[Plugin]):
             family = families.get(prefix)()
             try:
                 self._members[name] = family.make(member)
-            except KeyError:
+            except UnknownMember:
                 known = family.names()
                 near = get_close_matches(member.lower(), known, n=1, cutoff=0.5)
                 hint = f" Did you mean '{prefix}{FAMILY}{near[0]}'?" if near else ""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from robench import ATTACK_FAMILIES, Attack, BudgetSpent, Family, FreeAttack, Options, TextOracle
+from robench import ATTACK_FAMILIES, Attack, BudgetSpent, Family, FreeAttack, Options, TextOracle, UnknownMember
 from robench.errors import UsageError, first_line
 from robench.hub import no_pointless_retries
 from robench.textattack.installed import AT_ONCE, require_tested
@@ -36,7 +36,10 @@ class TextAttackRecipes(Family[Attack]):
 
     def make(self, name: str) -> type[Attack]:
         """See ``Family.make``."""
-        module, _, recipe = _paths()[name].rpartition(".")
+        paths = _paths()
+        if name not in paths:
+            raise UnknownMember
+        module, _, recipe = paths[name].rpartition(".")
         cls = getattr(importlib.import_module(module), recipe)
         about = " ".join((cls.__doc__ or recipe).split())
         facts = {"__doc__": f"TextAttack's {recipe}, as it ships.", "__module__": __name__, "paper": about, "member": name, "recipe": cls}

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field, create_model
 
-from robench import ATTACK_FAMILIES, Attack, Choice, Family, Options, Oracle, SearchSpace
+from robench import ATTACK_FAMILIES, Attack, Choice, Family, Options, Oracle, SearchSpace, UnknownMember
 from robench.errors import UsageError, first_line
 from robench.textattack.installed import require_tested
 from robench.textattack.streams import Streams, seeds_of
@@ -28,7 +28,10 @@ class TextAttackSearches(Family[Attack]):
 
     def make(self, name: str) -> type[Attack]:
         """See ``Family.make``."""
-        method = _classes()[name]
+        classes = _classes()
+        if name not in classes:
+            raise UnknownMember
+        method = classes[name]
         about = " ".join((inspect.getdoc(method) or name).partition("Args:")[0].split())
         facts = {"__doc__": f"TextAttack's {method.__name__} over the surface.", "__module__": __name__, "paper": about, "method": method}
         return type(method.__name__, (SearchMethodAttack,), facts | {"Options": _options(method)})

@@ -12,6 +12,7 @@ from textattack_cases import embedded_examples, embedded_jobs, embedded_surface,
 from robench import ATTACKS, SearchSpace, Verdict
 from robench.errors import UsageError
 from robench.options import build_options
+from robench.registry import UnknownPlugin
 from robench.search.engine import run
 from robench.testing import ATTACK_CHECKS, Subject
 from robench.text.words import replace_words
@@ -117,6 +118,13 @@ def test_options_are_textattacks_arguments() -> None:
     assert made("beam-search", beam_width="3").options.beam_width == 3
     with pytest.raises(UsageError, match=r"^Option 'beam_width' of x: "):
         build_options(made("beam-search").Options, {"beam_width": "wide"}, "x")
+
+
+def test_a_search_method_that_is_none() -> None:
+    with pytest.raises(
+        UnknownPlugin, match=r"^There is no attack 'textattack-search:gredy-search'\. Did you mean 'textattack-search:greedy-search'\? After .*: alzantot-"
+    ):
+        ATTACKS.get("textattack-search:gredy-search")
 
 
 def test_gradients_are_refused_before_anything_is_trained() -> None:

@@ -19,7 +19,7 @@ from robench.registry import Family, Registry, UnknownPlugin
 ROOT = Path(__file__).resolve().parents[2]
 FAMILY = '''"""Trees."""
 import sys
-from robench.registry import Family
+from robench.registry import Family, UnknownMember
 registry = sys.modules["the_families"].registry
 
 @registry.register("tree")
@@ -30,6 +30,10 @@ class Trees(Family):
     def make(self, name):
         if name == "elm":
             raise LOOKUP("elm needs water")
+        if name == "ash":
+            return {}["bark"]
+        if name not in self.names():
+            raise UnknownMember
         return {"birch": int, "oak": str}[name]
 '''
 
@@ -87,6 +91,13 @@ def test_a_member_that_cannot_be_used_says_why(registry: Registry[object]) -> No
         registry.get("tree:elm")
 
 
+def test_what_goes_wrong_inside_a_family_is_no_unknown_member(registry: Registry[object]) -> None:
+    """A bug in a family, or a file of it that lacks an entry, is not a misspelt name."""
+    with pytest.raises(KeyError) as caught:
+        registry.get("tree:ash")
+    assert caught.value.args == ("bark",)
+
+
 def test_no_plugin_takes_a_name_with_the_sign_of_families(registry: Registry[object]) -> None:
     with pytest.raises(UsageError, match=r"^The plant 'tree:oak' cannot be registered: ':' ends a family's prefix\."):
         registry.register("tree:oak")
@@ -108,7 +119,7 @@ def test_the_list_has_one_row_for_a_family_and_imports_nothing() -> None:
 
 
 GUEST = '''"""A guest's family."""
-from robench import ATTACK_FAMILIES, Attack, Family
+from robench import ATTACK_FAMILIES, Attack, Family, UnknownMember
 
 class Nothing(Attack):
     """Tries nothing."""
@@ -124,7 +135,9 @@ class Guests(Family):
         return ["one"]
 
     def make(self, name):
-        return {"one": Nothing}[name]
+        if name != "one":
+            raise UnknownMember
+        return Nothing
 '''
 
 
