@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,10 +32,29 @@ class Attempts:
                 raise
             self._report.finished("given up")
             self._report.message(f"There will be nothing from {what}: {error}")
-            self._failed.setdefault(str(error), []).append(what)  # the sentence only: the error holds on to a model
+            self._remember(str(error), [what])  # the sentence only: the error holds on to a model
+
+    def several(self, what: str, run: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+        """What ``run``, which has parts of its own, brings; less than all, or nothing, where it fails.
+
+        Args:
+            what: the run, where it fails as a whole; of its parts each has a name.
+        """
+        done: Sequence[Any] = ()
+        with self.part(what):
+            try:
+                done = run()
+            except Incomplete as error:  # told already
+                for sentence, parts in error.failed.items():
+                    self._remember(sentence, parts)
+                done = error.done
+        return done
+
+    def _remember(self, sentence: str, parts: Iterable[str]) -> None:
+        known = self._failed.setdefault(sentence, [])
+        known += [part for part in parts if part not in known]
 
     def finish(self, done: Sequence[Any]) -> None:
         """Raise Incomplete where a part failed; ``done`` is what the others brought."""
         if self._failed:
-            sentences = " ".join(f"{', '.join(parts)}: {sentence}" for sentence, parts in self._failed.items())
-            raise Incomplete(f"Parts of the run that failed: {sum(map(len, self._failed.values()))}; all else is finished. {sentences}", done)
+            raise Incomplete(self._failed, done)

@@ -6,7 +6,7 @@ and the command line says so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -26,12 +26,14 @@ class Incomplete(RobenchError):
     """Some parts of a run failed and the others were finished: exit code 1.
 
     Attributes:
+        failed: why -> the parts that failed for it, as a person knows them.
         done: what the finished parts brought.
     """
 
-    def __init__(self, sentence: str, done: Sequence[Any]) -> None:
-        super().__init__(sentence)
-        self.done = done
+    def __init__(self, failed: Mapping[str, Sequence[str]], done: Sequence[Any]) -> None:
+        sentences = " ".join(f"{', '.join(parts)}: {sentence}" for sentence, parts in failed.items())
+        super().__init__(f"Parts of the run that failed: {sum(map(len, failed.values()))}; all else is finished. {sentences}")
+        self.failed, self.done = failed, done
 
 
 def first_line(error: BaseException) -> str:

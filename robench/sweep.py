@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import fmean, stdev
 
+from robench.attempts import Attempts
 from robench.errors import RobenchError, UsageError
 from robench.planning import EvaluationRequest
 from robench.reporting import Reporter
@@ -83,31 +85,44 @@ def sweep(found: Sequence[Point], report: Reporter) -> tuple[list[SweepRow], lis
 
     Returns:
         Rows, defense by defense and in the order of the points, and all records.
+
+    Raises:
+        UsageError: a point cannot be evaluated as it was put; nothing was trained.
+        Incomplete: some points, or parts of them, failed; it holds rows and records as they are returned otherwise, with gaps.
+        RobenchError: the disk is full.
     """
     from robench.evaluator import evaluate, plan
 
     for point in found:
         plan(point.request)  # a wrong value is better known now than after the trainings before it
-    rows: list[SweepRow] = []
-    records: list[Record] = []
-    for point in found:
-        made = evaluate(point.request, report)
-        rows += rows_at(point, made)
-        records += made
-    order = list(dict.fromkeys(row.defense for row in rows))
-    return sorted(rows, key=lambda row: order.index(row.defense)), records
+    attempts = Attempts(report)
+    made = [attempts.several(_text(point), partial(evaluate, point.request, report)) for point in found]
+    records = [record for of_point in made for record in of_point]
+    defenses, attacks = (list(dict.fromkeys(names)) for names in ([record.defense.name for record in records], [record.attack.name for record in records]))
+    rows = [row for point, of_point in zip(found, made, strict=True) for row in rows_at(point, of_point, defenses, attacks)]
+    swept = sorted(rows, key=lambda row: defenses.index(row.defense)), records
+    attempts.finish(swept)
+    return swept
 
 
-def rows_at(point: Point, records: Sequence[Record]) -> list[SweepRow]:
-    """One row a defense from the records of one point."""
-    attacks = {record.attack.name: record.attack.label for record in records}
+def _text(point: Point) -> str:
+    return ", ".join(f"{name}={value}" for name, value in point.values.items())
+
+
+def rows_at(point: Point, records: Sequence[Record], defenses: Sequence[str] = (), attacks: Sequence[str] = ()) -> list[SweepRow]:
+    """One row a defense from the records of one point.
+
+    Args:
+        defenses, attacks: names that have a row and a column even where the point has no record of them.
+    """
+    labels = {name: name for name in attacks} | {record.attack.name: record.attack.label for record in records}
     rows = []
-    for name in dict.fromkeys(record.defense.name for record in records):
+    for name in dict.fromkeys([*defenses, *(record.defense.name for record in records)]):
         own = [record for record in records if record.defense.name == name]
-        (row,) = build_rows(own, list(attacks.values()))
+        (row,) = build_rows(own, list(labels.values()), () if own else (name,))
         seeds = {record.search.seed: record for record in own}
         distances = [distance for record in seeds.values() if (distance := last_distance(point.request.out, record)) is not None]
-        rows.append(SweepRow(name, point.values, attacks, row, tuple(distances)))
+        rows.append(SweepRow(name, point.values, labels, row, tuple(distances)))
     return rows
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from robench.commands.choices import attack_option, defense_option, dry_run_option, evaluation_options, seed_option, task_option, training_options
-from robench.commands.running import carry_out, refuse_errors, reporter
+from robench.commands.running import carry_out, carry_through, refuse_errors
 from robench.commands.shell import Session, global_flags, session_of, terminal_width
-from robench.errors import Incomplete
 
 if TYPE_CHECKING:
     from robench.planning import EvaluationRequest
+    from robench.results.record import Record
 
 
 @click.command("evaluate", short_help="Train what is missing, attack, print the table.")
@@ -43,16 +45,10 @@ def run(request: EvaluationRequest, session: Session) -> None:
     from robench.evaluator import evaluate
     from robench.results.leaderboard import results_table
 
-    failure = None
-    try:
-        with reporter(session) as listener:
-            records = evaluate(request, listener)
-    except Incomplete as error:
-        records, failure = list(error.done), error
-    if records:
-        click.echo(f"\n{results_table(records, terminal_width())}\n")
-        click.echo(f"Markdown: {request.out / 'leaderboard.md'}")
-        click.echo(f"Records:  {request.out / 'records'}")
-    if failure is not None:
-        raise failure
-    refuse_errors(records, request.out)
+    def tell(records: Sequence[Record]) -> None:
+        if records:
+            click.echo(f"\n{results_table(records, terminal_width())}\n")
+            click.echo(f"Markdown: {request.out / 'leaderboard.md'}")
+            click.echo(f"Records:  {request.out / 'records'}")
+
+    refuse_errors(carry_through(session, partial(evaluate, request), tell), request.out)

@@ -6,16 +6,18 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from robench.commands.choices import parse_options
 from robench.commands.shell import Session, show, stderr
-from robench.errors import RobenchError
+from robench.errors import Incomplete, RobenchError
 
 if TYPE_CHECKING:
     from robench.planning import Cell, EvaluationRequest
     from robench.reporting import Reporter
     from robench.results.record import Record
+
+Done = TypeVar("Done", bound=Sequence[Any])
 
 QUIET_LIBRARIES = {
     "TOKENIZERS_PARALLELISM": "false",  # forked tokenizers warn
@@ -71,6 +73,20 @@ def reporter(session: Session) -> Iterator[Reporter]:
             yield bars
     else:
         yield LogReporter()
+
+
+def carry_through(session: Session, work: Callable[[Reporter], Done], tell: Callable[[Done], None]) -> Done:
+    """Have ``work`` done while the session's reporter listens, and ``tell`` what it brought, also where a part of it failed: that is raised afterwards."""
+    failure = None
+    try:
+        with reporter(session) as listener:
+            done = work(listener)
+    except Incomplete as error:
+        done, failure = cast(Done, error.done), error
+    tell(done)
+    if failure is not None:
+        raise failure
+    return done
 
 
 def refuse_errors(records: Sequence[Record], out: Path) -> None:

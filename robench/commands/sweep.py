@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,12 +18,13 @@ from robench.commands.choices import (
     task_option,
     training_options,
 )
-from robench.commands.running import make_request, prepare, print_plan, refuse_errors, reporter
+from robench.commands.running import carry_through, make_request, prepare, print_plan, refuse_errors
 from robench.commands.shell import Session, global_flags, session_of
 
 if TYPE_CHECKING:
     from robench.planning import EvaluationRequest
-    from robench.sweep import Point
+    from robench.results.record import Record
+    from robench.sweep import Point, SweepRow
 
 
 @click.command("sweep", short_help="Evaluate at several values of an option, draw the curve.")
@@ -68,22 +70,27 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
 
 
 def run(found: list[Point], figure: bool, session: Session) -> None:
-    """Sweep, write table and figure, print the table and where both lie."""
+    """Sweep, write table and figure, print the table and where both lie, also where some points failed."""
     from robench.results.atomic import write_text
     from robench.sweep import render_sweep, stem, sweep, sweep_table
 
     out = found[0].request.out
     drawn, table = out / f"{stem(found)}.png", out / f"{stem(found)}.md"
-    with reporter(session) as listener:
-        rows, records = sweep(found, listener)
-    if figure:
-        from robench.figures.ablation import draw
-        from robench.figures.drawing import save
 
-        save(draw(rows), drawn)
-    write_text(table, render_sweep(found, rows, records, drawn.name if figure else None))
-    click.echo("\n".join(["", *sweep_table(rows, "rounded_outline"), ""]))
-    click.echo(f"Markdown: {table}")
-    if figure:
-        click.echo(f"Figure:   {drawn}")
+    def tell(swept: tuple[list[SweepRow], list[Record]]) -> None:
+        rows, records = swept
+        if not records:
+            return
+        if figure:
+            from robench.figures.ablation import draw
+            from robench.figures.drawing import save
+
+            save(draw(rows), drawn)
+        write_text(table, render_sweep(found, rows, records, drawn.name if figure else None))
+        click.echo("\n".join(["", *sweep_table(rows, "rounded_outline"), ""]))
+        click.echo(f"Markdown: {table}")
+        if figure:
+            click.echo(f"Figure:   {drawn}")
+
+    _, records = carry_through(session, partial(sweep, found), tell)
     refuse_errors(records, out)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from robench.commands.choices import defense_option, dry_run_option, seed_option, task_option, training_options
-from robench.commands.running import carry_out, reporter
+from robench.commands.running import carry_out, carry_through
 from robench.commands.shell import Session, global_flags, session_of
-from robench.errors import Incomplete
 
 if TYPE_CHECKING:
     from robench.planning import EvaluationRequest
@@ -37,13 +39,8 @@ def run(request: EvaluationRequest, session: Session) -> None:
     from robench.evaluator import train_only
     from robench.victims.runtime import is_main_process
 
-    failure = None
-    try:
-        with reporter(session) as listener:
-            folders = train_only(request, listener)
-    except Incomplete as error:
-        folders, failure = list(error.done), error
-    for folder in folders if is_main_process() else ():
-        click.echo(str(folder))
-    if failure is not None:
-        raise failure
+    def tell(folders: Sequence[Path]) -> None:
+        for folder in folders if is_main_process() else ():
+            click.echo(str(folder))
+
+    carry_through(session, partial(train_only, request), tell)

@@ -46,6 +46,29 @@ def test_failures_are_told_at_once_and_equal_ones_summed_up() -> None:
     assert (caught.value.done, caught.value.exit_code) == (["b"], 1)
 
 
+def test_a_run_of_runs_brings_what_its_parts_brought() -> None:
+    """What failed inside one of them was told there; what it brought beside that counts."""
+
+    def broken(*done: int) -> list[int]:
+        raise Incomplete({"No.": ["a", "b"]}, list(done))
+
+    def failing() -> list[int]:
+        raise RobenchError("Never.")
+
+    report = Listening()
+    attempts = Attempts(report)
+    assert attempts.several("x", lambda: [1, 2]) == [1, 2]
+    assert attempts.several("y", lambda: broken(3)) == [3]
+    assert report.said == []
+    assert attempts.several("z", failing) == ()
+    assert attempts.several("y again", lambda: broken()) == []
+    assert report.said == ["[given up]", "There will be nothing from z: Never."]
+    with pytest.raises(Incomplete) as caught:
+        attempts.finish([1, 2, 3])
+    assert str(caught.value) == "Parts of the run that failed: 3; all else is finished. a, b: No. z: Never."
+    assert (dict(caught.value.failed), caught.value.done) == ({"No.": ["a", "b"], "Never.": ["z"]}, [1, 2, 3])
+
+
 def test_what_is_no_part_of_its_own_comes_through() -> None:
     report = Listening()
     attempts = Attempts(report)

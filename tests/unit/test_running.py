@@ -270,12 +270,12 @@ def test_leaderboard_without_a_board_says_where_it_looked(tmp_path: Path, monkey
 
 
 def test_a_run_of_which_a_part_failed_shows_the_rest_and_fails(evaluator: SimpleNamespace, make_record: Callable[..., Record]) -> None:
-    evaluator.error = Incomplete("Parts of the run that failed: 1; all else is finished. rift on toy: no.", [make_record("WFHHH")])
+    evaluator.error = Incomplete({"no.": ["rift on toy"]}, [make_record("WFHHH")])
     result = run("--quiet", "evaluate", *PAIR)
     assert result.exit_code == 1
     assert "Records:" in result.stdout
     assert result.stderr == "Error: Parts of the run that failed: 1; all else is finished. rift on toy: no.\n"
-    evaluator.error = Incomplete("Parts of the run that failed: 2; all else is finished.", [])
+    evaluator.error = Incomplete({"no.": ["rift on toy", "ascc on toy"]}, [])
     assert run("--quiet", "evaluate", *PAIR).stdout == ""
 
 
@@ -293,8 +293,9 @@ def test_examples_that_ended_in_an_error_fail_the_run(monkeypatch: pytest.Monkey
 
 def test_a_training_of_which_a_part_failed_names_the_rest_and_fails(evaluator: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
-        raise Incomplete("Parts of the run that failed: 1.", [Path("runs/victims/rift-a")])
+        raise Incomplete({"no.": ["ascc on toy"]}, [Path("runs/victims/rift-a")])
 
     monkeypatch.setattr("robench.evaluator.train_only", train_only)
     result = run("--quiet", "train", "--defense", "rift")
-    assert (result.exit_code, result.stdout, result.stderr) == (1, "runs/victims/rift-a\n", "Error: Parts of the run that failed: 1.\n")
+    sentence = "Error: Parts of the run that failed: 1; all else is finished. ascc on toy: no.\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "runs/victims/rift-a\n", sentence)

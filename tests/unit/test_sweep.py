@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from robench import sweep as module
 from robench.cli import main
 from robench.commands.running import QUIET_LIBRARIES
-from robench.errors import RobenchError, UsageError
+from robench.errors import Incomplete, RobenchError, UsageError
 from robench.planning import EvaluationRequest
 from robench.reporting import Silent
 from robench.results.record import Record
@@ -224,6 +224,58 @@ def test_it_draws(evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path
     assert done.exit_code == 0, done.output
     assert (tmp_path / "sweep-mini-reviews-defense.alpha.png").read_bytes().startswith(b"\x89PNG")
     assert "(sweep-mini-reviews-defense.alpha.png)" in (tmp_path / "sweep-mini-reviews-defense.alpha.md").read_text()
+
+
+def failing_at(values: Mapping[str, Exception], make_record: Callable[..., Record]) -> Callable[[EvaluationRequest, Any], list[Record]]:
+    """Stands in for ``evaluate``: two attacks at each alpha, but where ``values`` has an error for it."""
+
+    def evaluate(asked: EvaluationRequest, report: Any) -> list[Record]:
+        alpha = asked.options["defense.alpha"]
+        if alpha in values:
+            raise values[alpha]
+        return [make_record("WFHHH", defense="rift", label=f"rift(alpha={alpha})", attack=name) for name in ("genetic", "pwws")]
+
+    return evaluate
+
+
+def test_a_point_that_fails_does_not_end_the_others(
+    evaluator: list[tuple[str, EvaluationRequest]], monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record], tmp_path: Path
+) -> None:
+    half = Incomplete({"No.": ["rift(alpha=1), under pwws"]}, [make_record("WHHHH", defense="rift", label="rift(alpha=1)", attack="genetic")])
+    errors = {"0": RobenchError("It broke down."), "1": half}
+    monkeypatch.setattr("robench.evaluator.evaluate", failing_at(errors, make_record))
+    done = run("--quiet", "--option", "defense.alpha=0,1,2", "--no-figure", "--out", str(tmp_path))
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "Error: Parts of the run that failed: 2; all else is finished. defense.alpha=0: It broke down. rift(alpha=1), under pwws: No.\n",
+    )
+    lines = [line for line in (tmp_path / "sweep-mini-reviews-defense.alpha.md").read_text().splitlines() if line.startswith("| rift")]
+    cells = [[cell.strip().split(" ")[0] for cell in line.strip("|").split("|")] for line in lines]
+    assert [row[:-1] for row in cells] == [
+        ["rift", "0", "0", "—", "—", "—", "—", "—"],
+        ["rift", "1", "1", "5", "80.0", "80.0", "—", "—"],  # one attack is no worst case of two
+        ["rift", "2", "1", "5", "80.0", "60.0", "60.0", "60.0"],
+    ]
+    assert "rift" in done.stdout
+
+
+def test_a_sweep_of_which_nothing_is_left_writes_nothing(
+    evaluator: list[tuple[str, EvaluationRequest]], monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record], tmp_path: Path
+) -> None:
+    errors = dict.fromkeys("01", RobenchError("It broke down."))
+    monkeypatch.setattr("robench.evaluator.evaluate", failing_at(errors, make_record))
+    done = run("--quiet", "--option", "defense.alpha=0,1", "--no-figure", "--out", str(tmp_path))
+    assert (done.exit_code, done.stdout, list(tmp_path.iterdir())) == (1, "", [])
+    assert "failed: 2; all else is finished. defense.alpha=0, defense.alpha=1: It broke down." in done.stderr
+
+
+def test_a_figure_has_gaps(
+    evaluator: list[tuple[str, EvaluationRequest]], monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("robench.evaluator.evaluate", failing_at({"0": RobenchError("It broke down.")}, make_record))
+    assert run("--quiet", "--option", "defense.alpha=0,1", "--out", str(tmp_path)).exit_code == 1
+    assert (tmp_path / "sweep-mini-reviews-defense.alpha.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_all_points_go_through_one_engine(evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path) -> None:
