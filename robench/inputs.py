@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from robench.environment import choose_device
 from robench.errors import UsageError
 from robench.options import build_options
-from robench.plugin_options import label, options_of
+from robench.plugin_options import check_owners, label, options_of
 from robench.protocol import Protocol, get_protocol
 from robench.registry import ATTACKS, DEFENSES, TASKS, Registry
 from robench.sources import code_sha256
@@ -110,6 +110,23 @@ class Inputs:
         )
 
 
+def check_names(request: EvaluationRequest) -> None:
+    """Refuse what names nothing, long before ``gather`` can: names of plugins and of the protocol without importing anything, then options, for which the
+    chosen plugins are imported but not what trains, searches or makes tables.
+
+    Raises:
+        UsageError: such a name. BrokenPlugin: a plugin that options are given beside cannot be imported.
+    """
+    get_protocol(request.protocol)
+    defenses, attacks, tasks = _wanted(DEFENSES, request.defenses), _wanted(ATTACKS, request.attacks), _wanted(TASKS, request.tasks)
+    for registry, names in ((DEFENSES, defenses), (ATTACKS, attacks), (TASKS, tasks)):
+        for name in names:
+            registry.check(name)
+    check_owners(request.options, defenses, attacks)
+    if request.options:
+        options_of(request.options, {name: DEFENSES.get(name).Options for name in defenses}, {name: ATTACKS.get(name).Options for name in attacks})
+
+
 def gather(request: EvaluationRequest, report: Reporter, *, searching: bool = True) -> Inputs:
     """Resolve names and options, read the data, load the language model (unless nothing will be ``searching``).
 
@@ -129,9 +146,13 @@ def gather(request: EvaluationRequest, report: Reporter, *, searching: bool = Tr
 
 
 def _chosen(registry: Registry[Plugin], names: Sequence[str]) -> dict[str, type[Plugin]]:
-    """Name -> class, in the order asked for; ``all`` stands for every name that is known."""
-    wanted = dict.fromkeys(name for asked in names for name in (registry.names() if asked == ALL else [asked]))
-    return {name: registry.get(name) for name in wanted}
+    """Name -> class, in the order asked for."""
+    return {name: registry.get(name) for name in _wanted(registry, names)}
+
+
+def _wanted(registry: Registry[Any], names: Sequence[str]) -> list[str]:
+    """Each name once; ``all`` stands for every one that is known."""
+    return list(dict.fromkeys(name for asked in names for name in (registry.names() if asked == ALL else [asked])))
 
 
 def _attack(name: str, cls: type[Attack], values: Mapping[str, Any], protocol: Protocol) -> ChosenAttack:

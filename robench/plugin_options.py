@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from robench.errors import UsageError
 from robench.options import Options
 from robench.registry import canonical, members_of
+
+
+def check_owners(given: Iterable[str], defenses: Collection[str], attacks: Collection[str]) -> None:
+    """Refuse an option that is of no chosen plugin, by the names alone: no plugin need be imported.
+
+    Args:
+        given: names of options, ``"defense.alpha"``.
+
+    Raises:
+        UsageError: see above, or a name of another form.
+    """
+    known = {owner for kind, chosen in (("defense", defenses), ("attack", attacks)) for name in chosen for owner in (kind, name, *members_of(name))}
+    for key in given:
+        owner, dot, option = key.partition(".")
+        if not dot or not option:
+            raise UsageError(f"Option '{key}' must have the form defense.NAME, attack.NAME or PLUGIN.NAME.")
+        if canonical(owner) not in known:
+            raise UsageError(f"Option '{key}': '{canonical(owner)}' is none of the chosen {_chosen('defenses', defenses)} or {_chosen('attacks', attacks)}.")
 
 
 def options_of(
@@ -29,18 +47,15 @@ def options_of(
         UsageError: an option that no chosen plugin has or that several members of one have, a name that was not chosen, or two spellings of one
             option that count the same and differ in value.
     """
+    check_owners(given, defenses, attacks)
     kinds = (("defense", defenses), ("attack", attacks))
     shares: dict[str, dict[str, dict[str, Any]]] = {kind: {name: {} for name in chosen} for kind, chosen in kinds}
     said: dict[tuple[str, str, str], str] = {}
     # General ones first, so that the specific ones stand over them.
     for key, value in sorted(given.items(), key=lambda item: _rank(item[0].partition(".")[0], shares)):
-        owner, dot, option = key.partition(".")
-        if not dot or not option:
-            raise UsageError(f"Option '{key}' must have the form defense.NAME, attack.NAME or PLUGIN.NAME.")
-        owner = canonical(owner)
+        given_owner, _, option = key.partition(".")
+        owner = canonical(given_owner)
         wanted = [(kind, name, cls) for kind, chosen in kinds for name, cls in chosen.items() if owner in (kind, name, *members_of(name))]
-        if not wanted:
-            raise UsageError(f"Option '{key}': '{owner}' is none of the chosen {_chosen('defenses', defenses)} or {_chosen('attacks', attacks)}.")
         having = [(kind, name, cls, _field(owner, option, name, cls)) for kind, name, cls in wanted]
         if not any(field for *_, field in having):
             raise UsageError(_unknown(key, option, wanted))

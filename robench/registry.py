@@ -189,6 +189,35 @@ class Registry(Generic[Plugin]):
 
         return decorate
 
+    def check(self, name: str) -> None:
+        """Refuse a name that nothing is known by, at once: no plugin is imported. Of ``PREFIX:NAME`` only the prefix is looked at.
+
+        Raises:
+            UnknownPlugin: nothing of that name.
+            DuplicatePlugin: two packages claim the name.
+            UsageError: a joint name that is malformed.
+        """
+        if name in self._clashes:
+            raise DuplicatePlugin(self._clashes[name])
+        if name in self._classes:
+            return
+        if self._joining is not None and JOINT in name:
+            self._check_joint(canonical(name))
+        elif self.families is not None and FAMILY in name:
+            self.families.check(name.partition(FAMILY)[0])
+        elif name not in self._builtin and name not in self._guests:
+            raise UnknownPlugin(self._miss(name))
+
+    def _check_joint(self, name: str) -> None:
+        members = members_of(name)
+        if not all(members):
+            raise UsageError(f"'{name}' does not name a {self.kind} on each side of '{JOINT}'. Join whole names, such as one{JOINT}other.")
+        twice = next((member for member in members if members.count(member) > 1), None)
+        if twice is not None:
+            raise UsageError(f"'{name}' names '{twice}' twice. Name each {self.kind} once.")
+        for member in members:
+            self.check(member)
+
     def get(self, name: str) -> type[Plugin]:
         """The class called ``name``; imports its module and no other plugin's. A joint name has one class, in whatever order its members stand.
 
@@ -198,8 +227,7 @@ class Registry(Generic[Plugin]):
             UsageError: a joint name whose members do not go together.
             BrokenPlugin: its module cannot be imported or does not register it.
         """
-        if name in self._clashes:
-            raise DuplicatePlugin(self._clashes[name])
+        self.check(name)
         if name in self._classes:
             return self._classes[name]
         if self._joining is not None and JOINT in name:
@@ -208,10 +236,8 @@ class Registry(Generic[Plugin]):
             return self._member(self.families, name)
         if name in self._builtin:
             importlib.import_module(self._builtin[name].module)
-        elif name in self._guests:
-            self._import_guest(self._guests[name])
         else:
-            raise UnknownPlugin(self._miss(name))
+            self._import_guest(self._guests[name])
         if name not in self._classes:
             module = (self._builtin.get(name) or Entry(name, self._guests[name].module, "")).module
             raise BrokenPlugin(f"{module} was imported for {self.kind} '{name}' but registers no such name. Check the name in its decorator.")
@@ -219,14 +245,8 @@ class Registry(Generic[Plugin]):
 
     def _join(self, name: str) -> type[Plugin]:
         if name not in self._joint:
-            members = members_of(name)
-            if not all(members):
-                raise UsageError(f"'{name}' does not name a {self.kind} on each side of '{JOINT}'. Join whole names, such as one{JOINT}other.")
-            twice = next((member for member in members if members.count(member) > 1), None)
-            if twice is not None:
-                raise UsageError(f"'{name}' names '{twice}' twice. Name each {self.kind} once.")
             module, _, function = str(self._joining).partition(":")
-            self._joint[name] = getattr(importlib.import_module(module), function)({member: self.get(member) for member in members})
+            self._joint[name] = getattr(importlib.import_module(module), function)({member: self.get(member) for member in members_of(name)})
         return self._joint[name]
 
     def _member(self, families: Registry[Family[Plugin]], name: str) -> type[Plugin]:

@@ -48,8 +48,11 @@ def make_request(values: dict[str, Any]) -> EvaluationRequest:
 
 
 def prepare(session: Session, request: EvaluationRequest) -> None:
-    """Before the first heavy import: keep libraries from talking between the bars, and know what to say on Ctrl-C."""
+    """Before the first heavy import: refuse names that are none, keep libraries from talking between the bars, and know what to say on Ctrl-C."""
+    from robench.inputs import check_names
+
     quieten()
+    check_names(request)
     session.kept = f"What was finished under {request.out} is kept; run the same command again to go on from there."
 
 

@@ -47,9 +47,10 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
     robench sweep --defense rift --attack genetic --option defense.alpha=0,0.05,0.1,0.3
     robench sweep --defense rift --defense ascc --attack genetic --option defense.beta=1,4,10
     """
+    session = session_of(ctx)
+    prepare(session, make_request(values))
     from robench.sweep import points
 
-    session = session_of(ctx)
     options = parse_options(values.pop("options"))
 
     def request(chosen: Mapping[str, str]) -> EvaluationRequest:
@@ -60,7 +61,6 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
         from robench.figures.drawing import require
 
         require()
-    prepare(session, found[0].request)
     if dry_run:
         from robench.evaluator import plan
 

@@ -81,6 +81,15 @@ def test_a_prefix_that_nobody_has(registry: Registry[object]) -> None:
         registry.get("tre:oak")
 
 
+def test_a_check_looks_at_the_prefix_and_imports_no_family(registry: Registry[object]) -> None:
+    registry.check("tree:whatever")
+    assert "grove.families.tree" not in sys.modules
+    with pytest.raises(UnknownPlugin, match=r"^There is no plant family 'tre'\. Did you mean 'tree'\?"):
+        registry.check("tre:oak")
+    with pytest.raises(UnknownPlugin, match=r"^'tree' is a family of plants"):
+        registry.check("tree")
+
+
 def test_a_prefix_alone_says_what_it_is(registry: Registry[object]) -> None:
     with pytest.raises(UnknownPlugin, match=r"^'tree' is a family of plants: name one of it as tree:NAME; 'robench show plant tree:' lists them\.$"):
         registry.get("tree")

@@ -7,7 +7,7 @@ from pydantic import Field, create_model
 
 from robench.errors import UsageError
 from robench.options import Options, build_options
-from robench.plugin_options import label, options_of
+from robench.plugin_options import check_owners, label, options_of
 
 
 class Rift(Options):
@@ -59,6 +59,24 @@ def test_none_is_none_only_where_it_may_be() -> None:
 def test_what_reaches_nobody_is_one_sentence(given: dict[str, str], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         options_of(given, DEFENSES, ATTACKS)
+
+
+@pytest.mark.parametrize("key", ["defense.x", "attack.x", "mixout+rift.x", "rift+mixout.x", "mixout.x", "rift.x", "genetic.x"])
+def test_the_owner_of_an_option_is_known_by_the_names_alone(key: str) -> None:
+    check_owners([key], ["mixout+rift"], ["genetic"])
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        ("ascc.x", r"^Option 'ascc\.x': 'ascc' is none of the chosen defenses \(mixout\+rift\) or attacks \(none\)\.$"),
+        ("attack.x", r"^Option 'attack\.x': 'attack' is none of the chosen "),
+        ("rift", r"^Option 'rift' must have the form "),
+    ],
+)
+def test_an_option_of_nobody_is_refused_by_the_names_alone(key: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        check_owners(["mixout.x", key], ["mixout+rift"], [])
 
 
 # Options as a stack of ``mixout`` and ``rift`` has them.

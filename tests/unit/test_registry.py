@@ -83,6 +83,26 @@ def test_a_miss_without_a_near_name_has_no_hint(make: Make) -> None:
         make().get("xyzzy")
 
 
+@pytest.mark.parametrize("name", ["alpha", "two-words", "guest"])
+def test_a_name_is_checked_without_importing_its_plugin(make: Make, name: str) -> None:
+    make(point("guest", "no_such_module:Guest", "pkg")).check(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "refusal"),
+    [
+        ("two_word", r"^There is no attack 'two_word'\. Did you mean 'two-words'\?"),
+        ("base", r"^package 'pkg' wants to register attack 'base', but that is a built-in name\."),
+        ("alpha+base", r"^There is no attack 'alpha\+base'\."),
+    ],
+)
+def test_a_check_refuses_what_get_refuses_in_the_same_words(make: Make, name: str, refusal: str) -> None:
+    registry = make(point("base", "mine:Base", "pkg"))
+    for ask in (registry.check, registry.get):
+        with pytest.raises(UsageError, match=refusal):
+            ask(name)
+
+
 def test_a_guest_may_not_take_a_builtin_name(make: Make) -> None:
     registry = make(point("alpha", "mine:Alpha", "greedy"), point("other", "mine:Other", "greedy"))
     sentence = "package 'greedy' wants to register attack 'alpha', but that is a built-in name. Rename it in that package."
@@ -199,6 +219,16 @@ def test_what_cannot_be_joined_is_one_sentence(name: str, sentence: str) -> None
     with pytest.raises(UsageError, match=sentence) as caught:
         DEFENSES.get(name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("rift+rose-frist", "Did you mean 'rose-first'"), ("+rift", "does not name a defense on each side"), ("rift+ascc+rift", "names 'rift' twice")],
+)
+def test_a_joint_name_is_checked_by_its_members(name: str, sentence: str) -> None:
+    DEFENSES.check("rift+ascc")  # whether they go together needs their classes
+    with pytest.raises(UsageError, match=sentence):
+        DEFENSES.check(name)
 
 
 def test_a_kind_that_does_not_join_knows_no_joint_names() -> None:
