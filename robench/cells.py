@@ -133,7 +133,7 @@ class CellRun:
         broken = [trial for trial in judged if trial.verdict == Verdict.ERROR]
         if broken:
             report.message(f"{len(broken)} of {len(judged)} examples ended in an error, the first ({broken[0].id}) in: {broken[0].problem}")
-        return self._record(judged, fresh=bool(todo))
+        return self._record(judged, bool(todo), report)
 
     def _attack(self, file: TrialFile, todo: Sequence[Example], done: Mapping[str, Trial], report: Reporter) -> None:
         total = len(done) + len(todo)
@@ -163,14 +163,13 @@ class CellRun:
         plan = Plan(self.trained.folder, self.attack.name, seed, self.attack.options, budget, device, precision)
         return run_workers(plan, jobs, workers)
 
-    def _record(self, trials: Sequence[Trial], fresh: bool) -> Record:
+    def _record(self, trials: Sequence[Trial], fresh: bool, report: Reporter) -> Record:
         """Write the record, unless nothing was attacked and the one that is there says the same: its date and its cost are the true ones."""
         record = self._made(trials, fresh)
         path = self.request.out / "records" / record.file_name
-        if not fresh and path.exists():
-            known = read_record(path)
-            if known.model_copy(update={"cost": record.cost, "software": record.software, "created": record.created}) == record:
-                return known
+        known = _readable(path, report) if path.exists() else None
+        if known is not None and not fresh and _same(known, record):
+            return known
         write_record(path, record)
         return record
 
@@ -256,6 +255,22 @@ class CellRun:
             "peak_memory_bytes": memory,
             "missing": {name: reason for name, reason in missing.items() if reason},
         }
+
+
+def _same(known: Record, record: Record) -> bool:
+    """Whether they differ in what was measured and when at most."""
+    return known.model_copy(update={"cost": record.cost, "software": record.software, "created": record.created}) == record
+
+
+def _readable(path: Path, report: Reporter) -> Record | None:
+    """The record in ``path``; one that cannot be read is put aside, for somebody may want to see what became of it."""
+    try:
+        return read_record(path)
+    except RobenchError:
+        aside = path.with_name(f"{path.name}.unreadable")
+        path.replace(aside)
+        report.message(f"The record {path} could not be read: it is made anew from its trials, and the old one is kept as {aside.name}.")
+        return None
 
 
 def running(letters: Sequence[str]) -> str:

@@ -14,8 +14,9 @@ from robench.inputs import ChosenVictim, Inputs, TaskInputs, balanced_prefix, ga
 from robench.planning import Cell, EvaluationRequest, build_request, plan
 from robench.reporting import Reporter, Silent
 from robench.results.atomic import write_text
+from robench.results.folder import find_records
 from robench.results.leaderboard import render_run
-from robench.results.record import Record, read_records
+from robench.results.record import Record
 
 if TYPE_CHECKING:
     from robench.text.surface import Surface
@@ -32,7 +33,8 @@ CHECKED = 200
 def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
     """Carry out ``request``; returns the records of its cells in the order task, defense, seed, attack.
 
-    Whatever is finished stands on disk: an interrupted run goes on where it was when it is called again.
+    Whatever is finished stands on disk: an interrupted run goes on where it was when it is called again. A record of another cell that cannot be read
+    is named in ``leaderboard.md``, which shows the rest; the record of a cell of this run is then made anew from its trials.
 
     Raises:
         UsageError: the request cannot be carried out as it was put; nothing was trained.
@@ -40,7 +42,6 @@ def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
         RobenchError: the disk is full, a surface cannot be built, or a run of one single cell failed.
     """
     _in_one_process()
-    read_records(request.out / "records")  # a damaged one is better known now than when the table is made
     inputs = gather(request, report)
     attempts, single = Attempts(report), _victims(inputs) == 1
     records = []
@@ -54,7 +55,7 @@ def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
                     with attempts.part(f"{what}, under {attack.label}", alone=single and len(inputs.attacks) == 1):
                         cell = CellRun(request, task, chosen, trained, attack, surface, "none" if inputs.scorer is None else inputs.scorer.identity)
                         records.append(cell.run(report))
-                        write_text(request.out / "leaderboard.md", render_run(read_records(request.out / "records")))
+                        write_text(request.out / "leaderboard.md", render_run(find_records(request.out / "records")))
     attempts.finish(records)
     return records
 

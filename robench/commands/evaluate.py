@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robench.commands.choices import attack_option, defense_option, dry_run_option, evaluation_options, seed_option, task_option, training_options
-from robench.commands.running import carry_out, carry_through, refuse_errors
+from robench.commands.running import carry_out, carry_through, name_damaged, refuse_errors
 from robench.commands.shell import Session, global_flags, session_of, terminal_width
 
 if TYPE_CHECKING:
@@ -50,5 +50,6 @@ def run(request: EvaluationRequest, session: Session) -> None:
             click.echo(f"\n{results_table(records, terminal_width())}\n")
             click.echo(f"Markdown: {request.out / 'leaderboard.md'}")
             click.echo(f"Records:  {request.out / 'records'}")
+        name_damaged(request.out)
 
     refuse_errors(carry_through(session, partial(evaluate, request), tell), request.out)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import click
+
 from robench.commands.choices import parse_options
 from robench.commands.shell import Session, show, stderr
 from robench.errors import Incomplete, RobenchError
@@ -90,6 +92,14 @@ def carry_through(session: Session, work: Callable[[Reporter], Done], tell: Call
     if failure is not None:
         raise failure
     return done
+
+
+def name_damaged(out: Path) -> None:
+    """Name on stderr, also with ``--quiet``, the records in ``out`` that cannot be read: the table of the folder is made without them."""
+    from robench.results.folder import find_records
+
+    for sentence in find_records(out / "records").damaged.values():
+        click.echo(f"Left out of {out / 'leaderboard.md'}: {sentence}", err=True)
 
 
 def refuse_errors(records: Sequence[Record], out: Path) -> None:

@@ -18,7 +18,7 @@ from robench.commands.choices import (
     task_option,
     training_options,
 )
-from robench.commands.running import carry_through, make_request, prepare, print_plan, refuse_errors
+from robench.commands.running import carry_through, make_request, name_damaged, prepare, print_plan, refuse_errors
 from robench.commands.shell import Session, global_flags, session_of
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def run(found: list[Point], figure: bool, session: Session) -> None:
         click.echo(f"Markdown: {table}")
         if figure:
             click.echo(f"Figure:   {drawn}")
+        name_damaged(out)
 
     _, records = carry_through(session, partial(sweep, found), tell)
     refuse_errors(records, out)

@@ -142,5 +142,9 @@ def _twins(records: Mapping[str, Record]) -> dict[str, str]:
 
 
 def board_records(path: Path, board: Board) -> Admitted:
-    """Read and sort the records of the board whose TOML is ``path``."""
-    return admit(board, read_records(records_folder(path, board)))
+    """Read and sort the records of the board whose TOML is ``path``; raises RobenchError where one cannot be read: a board is made of all or not at all."""
+    try:
+        records = read_records(records_folder(path, board))
+    except RobenchError as error:
+        raise RobenchError(f"The board {path} is not made without all of its records. {error}") from error
+    return admit(board, records)

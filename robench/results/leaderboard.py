@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -11,6 +11,7 @@ from robench.errors import RobenchError
 from robench.results.atomic import write_text
 from robench.results.board import board_records, load_board
 from robench.results.comparable import attacks_of, comparable, newest_that_agree
+from robench.results.folder import Found
 from robench.results.notes import MEANINGS
 from robench.results.record import Record
 from robench.results.render import section, terminal_table
@@ -56,10 +57,12 @@ def check(path: Path) -> list[str]:
     return list(difflib.unified_diff(committed.split("\n"), given.split("\n"), target.name, "what the records give", n=0, lineterm=""))
 
 
-def render_run(records: Mapping[str, Record]) -> str:
-    """Markdown of a run's records (file name -> record): one section for each set of records that compare."""
+def render_run(found: Found) -> str:
+    """Markdown of a run's records: one section for each set of records that compare. Those that cannot be read come first, for what they say is missing."""
     parts = [GENERATED, "", "# Results of this folder", ""]
-    groups = comparable(records)
+    if found.damaged:
+        parts += ["## Records that cannot be read", "", *[f"- `{name}`: {reason}" for name, reason in found.damaged.items()], ""]
+    groups = comparable(found.records)
     if not groups:
         parts += ["There are no records yet.", ""]
     for title, members in groups.items():

@@ -279,7 +279,7 @@ def migrate(raw: Any) -> dict[str, Any]:
     """Bring a raw record to the present schema, step by step.
 
     Raises:
-        RobenchError: it is no record, comes from a newer robench, or from a version without a step.
+        RobenchError: it is no record or not a whole one, comes from a newer robench, or from a version without a step.
     """
     version = raw.get("schema") if isinstance(raw, dict) else None
     if not isinstance(version, int) or isinstance(version, bool):
@@ -290,6 +290,9 @@ def migrate(raw: Any) -> dict[str, Any]:
     while version < SCHEMA:
         if version not in MIGRATIONS:
             raise RobenchError(f"it has schema {version}, which this robench can no longer read. Evaluate that cell again.")
-        data = {**MIGRATIONS[version](data), "schema": version + 1}
+        try:
+            data = {**MIGRATIONS[version](data), "schema": version + 1}
+        except (KeyError, TypeError) as error:
+            raise RobenchError(f"it does not hold what schema {version} does. Restore it or delete it and evaluate that cell again.") from error
         version += 1
     return data

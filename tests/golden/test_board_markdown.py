@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from robench.results.folder import Found
 from robench.results.leaderboard import check, markdown_path, render_board, render_run, results_table, write_board
 from robench.results.record import Record, write_record
 
@@ -96,7 +97,13 @@ def run_records(make_record: MakeRecord) -> dict[str, Record]:
 
 
 def test_a_mixed_folder(make_record: MakeRecord) -> None:
-    assert render_run(run_records(make_record)) == expected("run.md")
+    assert render_run(Found(run_records(make_record), {})) == expected("run.md")
+
+
+def test_what_cannot_be_read_stands_above_what_can(make_record: MakeRecord) -> None:
+    whole = render_run(Found(run_records(make_record), {}))
+    text = render_run(Found(run_records(make_record), {"torn.json": "It is not JSON."}))
+    assert text == whole.replace("# Results of this folder\n", "# Results of this folder\n\n## Records that cannot be read\n\n- `torn.json`: It is not JSON.\n")
 
 
 def test_a_terminal_table(make_record: MakeRecord) -> None:
@@ -104,4 +111,4 @@ def test_a_terminal_table(make_record: MakeRecord) -> None:
 
 
 def test_an_empty_folder() -> None:
-    assert "There are no records yet." in render_run({})
+    assert "There are no records yet." in render_run(Found({}, {}))

@@ -381,10 +381,38 @@ def test_the_error_of_a_single_victim_is_its_own(toy: dict[str, Any], tmp_path: 
             evaluate(request, Silent()) if attacks else train_only(request, Silent())
 
 
-def test_a_damaged_record_is_named_before_anything_is_done(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:
-    request, _ = unbroken
-    (tmp_path / "records").mkdir()
-    (tmp_path / "records" / "torn.json").write_text('{"schema": 1, "cell')
-    with pytest.raises(RobenchError, match=r"torn\.json \(it is not JSON\)"):
-        evaluate(request.model_copy(update={"out": tmp_path}), Silent())
-    assert [path.name for path in tmp_path.iterdir()] == ["records"]
+def test_a_damaged_record_of_another_cell_blocks_nothing_and_is_named(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:
+    request, records = unbroken
+    shutil.copytree(request.out, tmp_path / "out")
+    torn = tmp_path / "out" / "records" / "torn.json"
+    torn.write_text('{"schema": 1, "cell')
+    (tmp_path / "out" / "leaderboard.md").unlink()
+    assert evaluate(request.model_copy(update={"out": tmp_path / "out"}), Silent()) == records
+    table = (tmp_path / "out" / "leaderboard.md").read_text()
+    assert f"## Records that cannot be read\n\n- `torn.json`: Cannot read the record {torn} (it is not JSON). Restore it or delete it" in table
+    assert "| rift(" in table
+    assert torn.read_text() == '{"schema": 1, "cell'
+
+
+def test_a_damaged_record_of_a_cell_is_made_anew_from_its_trials(unbroken: tuple[EvaluationRequest, list[Record]], tmp_path: Path) -> None:
+    request, records = unbroken
+    shutil.copytree(request.out, tmp_path / "out")
+    path = tmp_path / "out" / "records" / records[0].file_name
+    half = path.read_text()[:400]
+    path.write_text(half)
+    said: list[str] = []
+
+    class Listening(Silent):
+        def message(self, text: str) -> None:
+            said.append(text)
+
+    again = evaluate(request.model_copy(update={"out": tmp_path / "out"}), Listening())
+    assert [again[0].model_copy(update={"cost": records[0].cost, "created": records[0].created}), again[1]] == records
+    assert again[0].cost.attack_seconds == records[0].cost.attack_seconds
+    assert read_records(path.parent)[path.name] == again[0]
+    assert again[0].cost.missing == {"peak_memory_bytes": "every trial was there from an earlier run"}
+    assert path.with_name(f"{path.name}.unreadable").read_text() == half
+    assert [text for text in said if "could not be read" in text] == [
+        f"The record {path} could not be read: it is made anew from its trials, and the old one is kept as {path.name}.unreadable."
+    ]
+    assert "cannot be read" not in (tmp_path / "out" / "leaderboard.md").read_text()

@@ -17,7 +17,7 @@ from robench.commands.running import QUIET_LIBRARIES
 from robench.errors import Incomplete, RobenchError, UsageError
 from robench.planning import EvaluationRequest
 from robench.reporting import Reporter
-from robench.results.record import Record
+from robench.results.record import Record, write_record
 
 PAIR = ("--defense", "rift", "--attack", "genetic")
 
@@ -260,6 +260,33 @@ def test_leaderboard_check_fails_with_the_difference(boards: Path) -> None:
     assert "-A line by hand." in result.stdout
     assert result.stderr.strip().endswith("small.md: not what the records give. Run 'robench leaderboard' and commit the result.")
     assert "A line by hand." in table.read_text()
+
+
+@pytest.mark.parametrize("flags", [(), ("--check",)])
+def test_a_board_is_not_made_without_all_of_its_records(boards: Path, make_record: Callable[..., Record], flags: tuple[str, ...]) -> None:
+    run("leaderboard")
+    before = (boards / "small.md").read_bytes()
+    write_record(boards / "records" / "a.json", make_record("WFHH"))
+    (boards / "records" / "torn.json").write_text("{")
+    result = run("leaderboard", *flags)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "Error: The board leaderboards/small.toml is not made without all of its records. Cannot read the record leaderboards/records/torn.json "
+        "(it is not JSON). Restore it or delete it and evaluate that cell again.\n"
+    )
+    assert (boards / "small.md").read_bytes() == before
+
+
+def test_a_damaged_record_is_named_also_where_nothing_else_is_said(evaluator: SimpleNamespace, tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "torn.json").write_text("{")
+    result = run("--quiet", "evaluate", *PAIR, "--out", str(tmp_path))
+    assert result.exit_code == 0
+    assert "Records:" in result.stdout
+    assert result.stderr == (
+        f"Left out of {tmp_path}/leaderboard.md: Cannot read the record {tmp_path}/records/torn.json (it is not JSON). "
+        "Restore it or delete it and evaluate that cell again.\n"
+    )
 
 
 def test_leaderboard_without_a_board_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
