@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import robench
-from robench.disk import alone, sync_folder, sync_tree
+from robench.disk import alone, is_disk_full, sync_folder, sync_tree
 from robench.environment import describe_device, versions
 from robench.errors import RobenchError
 from robench.victims.runtime import is_main_process
@@ -60,8 +62,13 @@ def deliver(request: FitRequest, parts: Parts, state: TrainingState, out: Path) 
         log = {"key": request.key, "selected_epoch": state.best_epoch, "epochs": state.history, "versions": software}
         try:
             _write(victim, log, out)
-        except OSError as error:
-            raise RobenchError(f"The victim could not be written to '{out}' ({error}). Free some space or choose another --out.") from error
+        except RobenchError:
+            raise
+        except Exception as error:  # of a full disk safetensors tells in an error of its own
+            if not isinstance(error, OSError) and not is_disk_full(error):
+                raise
+            why = os.strerror(errno.ENOSPC) if is_disk_full(error) else error
+            raise RobenchError(f"The victim could not be written to '{out}' ({why}). Free some space or choose another --out.") from error
         shutil.rmtree(workshop(out), ignore_errors=True)
     parts.accelerator.wait_for_everyone()
     return Victim.load(out, request.device)

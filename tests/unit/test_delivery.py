@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from victim_cases import encoder_folder, request
 
-from robench.disk import alone
+from robench.disk import alone, causes, is_disk_full
 from robench.errors import RobenchError
 from robench.victims import training
 from robench.victims.delivery import curves_folder, forget, sole_training, workshop
@@ -149,3 +149,24 @@ def test_forgetting_takes_everything(tmp_path: Path) -> None:
         folder.mkdir()
     forget(out)
     assert [path.name for path in tmp_path.iterdir()] == ["v2"]
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_disk_that_is_full_on_delivery_is_one_sentence_and_no_other_error_is_taken_for_it(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    """safetensors' own error, in its own words."""
+    from safetensors import SafetensorError
+
+    words = "Error while serializing: I/O error: No space left on device (os error 28)" if full else "Error while serializing: InvalidHeader"
+
+    def fail(*_: object, **__: object) -> None:
+        raise SafetensorError(words)
+
+    monkeypatch.setattr("safetensors.torch.save_file", fail)
+    with pytest.raises(RobenchError if full else SafetensorError) as caught:
+        fit(request(encoder, options={"epochs": 1}), tmp_path / "v")
+    sentence = f"The victim could not be written to '{tmp_path / 'v'}' (No space left on device). Free some space or choose another --out."
+    assert str(caught.value) == (sentence if full else words)
+    assert any(map(is_disk_full, causes(caught.value))) == full
+    assert not (tmp_path / "v").exists()
