@@ -104,7 +104,7 @@ evaluation_options = apply(
             metavar="N",
             default="auto",
             show_default=True,
-            help="Processes that attack side by side, one thread each; auto: one a core if there are enough examples, one on a GPU.",
+            help="Processes that attack side by side, one thread each; auto: one a core where there is enough work, one on a GPU.",
         ),
     ]
 )

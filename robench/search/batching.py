@@ -1,7 +1,7 @@
 """Pooling: rows of many searches become full forwards of one length each.
 
 The same answer whatever the packing. A row's padded length is a function of the row alone, and a forward has at least ``Shapes.floor`` rows:
-measured on a CPU in fp32 (BERT shapes 2 x 128 and 4 x 256, 8 to 256 tokens, torch 2.13), a row's logits are then bitwise independent of how many
+measured on a CPU in fp32, in one thread (BERT shapes 2 x 128 and 4 x 256, 8 to 256 tokens, torch 2.13), a row's logits are then bitwise independent of how many
 rows go with it, of which rows these are and of its place among them; with one to three rows they differ in the last bits, because matrix
 products that narrow take another kernel (in bf16, on a CPU that has such instructions, they do not). ``tests/contract/test_packing.py`` asks that of
 the machine it runs on. On a GPU the kernel depends on more than that, so forwards there always have the same number of rows for one length.

@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from robench.environment import Precision, available_cores
+from robench.environment import Precision, available_cores, available_memory
 from robench.errors import RobenchError
 from robench.options import build_options
 from robench.registry import ATTACKS
@@ -31,8 +31,10 @@ from robench.search.whitebox import check_access
 
 GRACE_SECONDS = 5.0
 """How long a worker may take to end before it is killed."""
-SHARE = 100
-"""Examples that make one more process worth its start, which costs about what ``genetic`` takes for 75 short texts on the smallest encoder (3 s of CPU)."""
+START = 1.1e9
+"""Work (parameters x tokens, summed over examples) that makes one more process worth its start of some seconds: 100 texts of 25 words on ``tiny``."""
+FOOTPRINT = 0.6e9
+"""Bytes of a worker beside its victim's weights, of which it has a second copy while it loads."""
 
 
 def load_victim(folder: Path, device: str) -> SearchVictim:
@@ -64,9 +66,31 @@ class Plan:
     load: Callable[[Path, str], SearchVictim] = load_victim
 
 
-def default_workers(device: str, examples: int) -> int:
-    """One a core that this process may use, as far as there are ``SHARE`` examples for each; one on a GPU, which a single process keeps busy."""
-    return max(1, min(available_cores(), examples // SHARE)) if device.startswith("cpu") else 1
+def default_workers(device: str, examples: int, work: float, weights: int) -> int:
+    """One a core that this process may use, as far as the work is worth it and memory allows; one on a GPU, which a single process keeps busy.
+
+    Args:
+        work: an example's, parameters x tokens (``Victim.work``).
+        weights: the victim's, in bytes.
+    """
+    if not device.startswith("cpu"):
+        return 1
+    worth = examples // max(1, round(START / work))
+    room = int(available_memory() * 0.8 / (FOOTPRINT + 2 * weights))
+    return max(1, min(available_cores(), worth, room))
+
+
+def in_one_thread(trials: Iterator[Trial]) -> Iterator[Trial]:
+    """``trials``, torch working in one thread as it does in a worker: with several, a row's last bits depend on how many rows go with it."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 1
+    try:
+        if torch:
+            torch.set_num_threads(1)
+        yield from trials
+    finally:
+        if torch:
+            torch.set_num_threads(before)
 
 
 def run_workers(plan: Plan, jobs: Iterable[Job], workers: int) -> Iterator[Trial]:

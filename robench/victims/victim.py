@@ -126,6 +126,18 @@ class Victim:
         best: NDArray[np.intp] = self.probs_of_texts(texts).argmax(-1)
         return best
 
+    @property
+    def weights(self) -> int:
+        """Bytes of the model's parameters."""
+        return sum(parameter.numel() * parameter.element_size() for parameter in self.model.parameters())
+
+    def work(self, texts: Sequence[Mapping[str, str]]) -> float:
+        """Of a row, on the mean of ``texts``: parameters that every token goes through (all but the embeddings, which are looked up) x tokens, about."""
+        parameters: int = sum(parameter.numel() for parameter in self.model.parameters())
+        parameters -= sum(parameter.numel() for parameter in self.model.encoder.embeddings.parameters())
+        words = [min(sum(len(text.split()) for text in fields.values()), self.encoder_fields.max_tokens) for fields in texts]
+        return parameters * max(1.0, sum(words) / max(len(words), 1))
+
     def save(self, folder: Path) -> None:
         """Write encoder, tokenizer, head and card into ``folder`` (made if need be); sets ``sha256``. Not atomic: see ``training.fit``."""
         from safetensors.torch import save_file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,15 @@ class RandomVictim:
     def read(self, fields: Mapping[str, str]) -> Reading:
         ids = np.array(self.encoder_fields.ids({"text": fields["text"].split()}), dtype=np.int32)
         return Reading(ids, np.zeros(len(ids), dtype=np.int8))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As searches have it everywhere on a CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=[(2, 128), (3, 64)], ids=["2x128", "3x64"])

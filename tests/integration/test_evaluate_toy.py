@@ -122,8 +122,10 @@ def test_as_many_workers_as_there_is_work_for_unless_given(
     request, records = unbroken
     asked: list[tuple[str, int]] = []
 
-    def one(device: str, examples: int) -> int:
+    def one(device: str, examples: int, work: float, weights: int) -> int:
         asked.append((device, examples))
+        assert work > 0
+        assert weights > 0
         return 1
 
     monkeypatch.setattr("robench.search.workers.default_workers", one)

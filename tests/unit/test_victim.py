@@ -259,3 +259,13 @@ def test_a_victim_in_train_mode_is_refused() -> None:
 def test_a_victim_without_numbers_is_refused() -> None:
     with pytest.raises(RobenchError, match="not finite"):
         question(scripted(RIGHT * torch.nan), EXAMPLES)
+
+
+def test_how_much_work_a_row_is() -> None:
+    victim = make()
+    embeddings = sum(parameter.numel() for parameter in victim.model.encoder.embeddings.parameters())
+    everything = sum(parameter.numel() for parameter in victim.model.parameters())
+    assert victim.work([{"text": "a b c"}, {"text": "a b c d e"}]) == 4 * (everything - embeddings)
+    assert victim.work([{"text": "a " * 10_000}]) == victim.encoder_fields.max_tokens * (everything - embeddings)
+    assert victim.work([]) == victim.work([{"text": ""}]) == everything - embeddings
+    assert victim.weights == 4 * everything

@@ -20,7 +20,7 @@ from robench.errors import RobenchError
 from robench.search.engine import run
 from robench.search.port import Job
 from robench.search.trials import TrialFile
-from robench.search.workers import Plan, default_workers, run_workers
+from robench.search.workers import Plan, default_workers, in_one_thread, run_workers
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 LETHAL = {f"w{number}": [f"w{number}{variant}" for variant in "abc"] for number in range(40)}
@@ -104,12 +104,49 @@ def test_leaving_early_ends_the_workers(tmp_path: Path) -> None:
     assert not multiprocessing.active_children()
 
 
+TINY, BASE = (450_000 * 25, 20 * 2**20), (85_000_000 * 25, 440 * 2**20)
+
+
 @pytest.mark.parametrize(
-    ("device", "examples", "workers"), [("cpu", 0, 1), ("cpu", 199, 1), ("cpu", 200, 2), ("cpu", 1000, 4), ("cuda:0", 1000, 1), ("mps", 1000, 1)]
+    ("device", "examples", "victim", "workers"),
+    [
+        ("cpu", 0, TINY, 1),
+        ("cpu", 190, TINY, 1),
+        ("cpu", 200, TINY, 2),
+        ("cpu", 1000, TINY, 4),
+        ("cpu", 1, BASE, 1),
+        ("cpu", 3, BASE, 3),  # a single text takes a large encoder longer than a process takes to start
+        ("cpu", 1000, BASE, 4),
+        ("cuda:0", 1000, TINY, 1),
+        ("mps", 1000, TINY, 1),
+    ],
 )
-def test_as_many_workers_as_are_worth_their_start(monkeypatch: pytest.MonkeyPatch, device: str, examples: int, workers: int) -> None:
+def test_as_many_workers_as_are_worth_their_start(monkeypatch: pytest.MonkeyPatch, device: str, examples: int, victim: tuple[float, int], workers: int) -> None:
     monkeypatch.setattr("robench.search.workers.available_cores", lambda: 4)
-    assert default_workers(device, examples) == workers
+    monkeypatch.setattr("robench.search.workers.available_memory", lambda: 64 * 2**30)
+    assert default_workers(device, examples, *victim) == workers
+
+
+@pytest.mark.parametrize(("gigabytes", "workers"), [(1, 1), (4, 2), (16, 9), (64, 16)])
+def test_no_more_workers_than_memory_holds(monkeypatch: pytest.MonkeyPatch, gigabytes: int, workers: int) -> None:
+    monkeypatch.setattr("robench.search.workers.available_cores", lambda: 16)
+    monkeypatch.setattr("robench.search.workers.available_memory", lambda: gigabytes * 2**30)
+    assert default_workers("cpu", 1000, *BASE) == workers
+
+
+def test_a_run_without_workers_has_one_thread_while_it_lasts() -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        inside = [torch.get_num_threads() for _ in in_one_thread(iter([None] * 2))]  # type: ignore[list-item]
+        left = in_one_thread(iter([None] * 2))  # type: ignore[list-item]
+        next(left)
+        left.close()  # type: ignore[attr-defined]
+        assert inside == [1, 1]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 SCRIPT = """
