@@ -8,7 +8,8 @@ each of which all contestants take their turn:
 
 * *engine*: a run over whole texts, clean predictions and verdicts included.
 * *limit*: the same model asked about the very rows that the engine asks about, in full batches of one length (the engine's batch size, half or twice it,
-  whichever is fastest), token ids at hand as tensors. It runs alongside the engine, so a machine that speeds up or slows down does so for both.
+  whichever is fastest), token ids at hand as tensors. It runs alongside the engine, so a machine that speeds up or slows down does so for both. Like the
+  engine it works the last layer out for the first token only; *whole* is the same with every token, as the model does when it is called.
 * *TextAttack* 0.3.11 as shipped: its wrapper, which pads every row to 512 tokens, and its search (that of PWWSRen2019; AlzantotGeneticAlgorithm) over the same
   texts and substitutes, in a process of its own.
 * *fixed*: TextAttack with ``padding=True``, to the longest row of a batch.
@@ -26,6 +27,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -81,13 +83,13 @@ def rates(plan: Plan) -> Iterator[Row]:
         for name in plan.victims:
             victim = load_victim(plan.victim(name))
             for words in plan.words:
-                limit = Limit(victim, words)
+                limit, whole = Limit(victim, words), Limit(victim, words, whole=True)
                 for attack in plan.attacks:
                     tell(f"{name}, {attack}, {words} words")
                     load = make_load(victim, attack, words, limit.expected * plan.seconds, plan.examples)
                     row = Row(name, attack, words)
                     for _ in range(plan.repeats):
-                        row.runs.append(measure(victim, limit, attack, load))
+                        row.runs.append(measure(victim, limit, whole, attack, load))
                         if peer is not None:
                             row.shipped += peer.measure(name, attack, words, fixed=False, seconds=plan.seconds)
                             row.fixed += peer.measure(name, attack, words, fixed=True, seconds=plan.seconds)
@@ -95,17 +97,18 @@ def rates(plan: Plan) -> Iterator[Row]:
 
 
 def reduced(plan: Plan) -> dict[str, Any]:
-    """PWWS searching in bf16 over bare forwards in fp32; and bare forwards in bf16 over these, which is all that there is to be had."""
+    """PWWS searching in bf16 over bare forwards in fp32; and bare forwards in bf16 over these, which is all that a change of precision can bring."""
     found: dict[str, Any] = {}
     for name in plan.victims:
         victim, prefix = load_victim(plan.victim(name)), "" if name == "tiny" else f"{name}_"
         for words in plan.words:
             tell(f"{name} in bf16, {words} words")
-            limit, bare = Limit(victim, words), Limit(victim, words, "bf16")
+            limit, whole, bare = Limit(victim, words), Limit(victim, words, whole=True), Limit(victim, words, "bf16")
             load = make_load(victim, "pwws", words, limit.expected * plan.seconds, plan.examples)
-            runs = [measure(victim, limit, "pwws", load, "bf16") for _ in range(plan.repeats)]
-            ratio = median(run.engine.rate / run.limit.rate for run in runs)
-            found.setdefault(f"{prefix}reduced_over_limit", {})[str(words)] = round(ratio, 4)
+            runs = [measure(victim, limit, whole, "pwws", load, "bf16") for _ in range(plan.repeats)]
+            over, over_whole = (median(run.engine.rate / clock(run).rate for run in runs) for clock in (attrgetter("limit"), attrgetter("whole")))
+            found.setdefault(f"{prefix}reduced_over_limit", {})[str(words)] = round(over, 4)
+            found.setdefault(f"{prefix}reduced_over_whole_forwards", {})[str(words)] = round(over_whole, 4)
             found.setdefault(f"{prefix}reduced_limit_over_limit", {})[str(words)] = round(bare.expected / limit.expected, 4)
     return found
 
@@ -151,9 +154,9 @@ def on_gpu(plan: Plan) -> dict[str, Any]:
         victim = load_victim(plan.victim(name), "cuda")
         for words in lengths:
             tell(f"{name} on the GPU, {words} words")
-            limit = Limit(victim, words, "bf16")
+            limit, whole = Limit(victim, words, "bf16"), Limit(victim, words, "bf16", whole=True)
             load = make_load(victim, "pwws", words, limit.expected * plan.seconds, plan.examples)
-            runs = [measure(victim, limit, "pwws", load, "bf16") for _ in range(plan.repeats + 1)][1:]
+            runs = [measure(victim, limit, whole, "pwws", load, "bf16") for _ in range(plan.repeats + 1)][1:]
             ratio = median(run.engine.rate / run.limit.rate for run in runs)
             found.setdefault(f"gpu_{name}_engine_over_limit", {})[str(words)] = round(ratio, 4)
             found.setdefault(f"gpu_{name}_engine_rows_per_second", {})[str(words)] = round(median(run.engine.rate for run in runs), 1)

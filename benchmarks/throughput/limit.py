@@ -1,4 +1,8 @@
-"""The limit: the model itself, asked about the rows that the engine asked about, in full batches of one length, token ids at hand as tensors."""
+"""The limit: the model itself, asked about the rows that the engine asked about, in full batches of one length, token ids at hand as tensors.
+
+There are two. The limit proper asks for what a classifier needs, the last layer for the first token only, as the engine does; the whole forward is what
+anybody gets who calls the model.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +51,10 @@ def now(device: str) -> float:
 
 
 class Limit:
-    """Listens to the engine's forwards and catches up with their rows, so that both see the same machine.
+    """Listens to the engine's forwards and catches up with their rows, so that both see the same machine. Two may listen, one inside the other.
+
+    Args:
+        whole: whether the encoder computes every token of its last layer.
 
     Attributes:
         batch, expected: rows of a bare forward, and how many a second to reckon with.
@@ -55,10 +62,9 @@ class Limit:
         away: seconds since ``listening`` began that were not the engine's.
     """
 
-    def __init__(self, victim: Victim, words: int, precision: Precision = "fp32") -> None:
+    def __init__(self, victim: Victim, words: int, precision: Precision = "fp32", whole: bool = False) -> None:
         self.clock, self.away = Clock(), 0.0
-        self._victim, self._precision = victim, precision
-        self._answer = victim.logits
+        self._victim, self._precision, self._whole = victim, precision, whole
         self._waiting: dict[int, list[NDArray[np.integer[Any]]]] = {}
         self.batch, self.expected = self._best_batch(words + 2)
 
@@ -67,6 +73,7 @@ class Limit:
         """While this lasts the victim's answers are followed by bare forwards."""
         self.clock, self.away = Clock(), 0.0
         self._waiting.clear()
+        self._answer = self._victim.logits
         self._victim.logits = self._logits  # type: ignore[method-assign]
         try:
             yield
@@ -101,8 +108,13 @@ class Limit:
         device = self._victim.device
         began = now(device)
         with torch.inference_mode(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self._precision == "bf16"):
-            self._victim.model(ids, mask).float().cpu().numpy()
+            self._logits_of(ids, mask).float().cpu().numpy()
         return now(device) - began
+
+    def _logits_of(self, ids: Tensor, mask: Tensor) -> Tensor:
+        model = self._victim.model
+        logits: Tensor = model.classify(model.encoder(input_ids=ids, attention_mask=mask).pooler_output) if self._whole else model(ids, mask)
+        return logits
 
     def _best_batch(self, length: int) -> tuple[int, float]:
         """The size at which bare forwards are fastest: the engine's own, half of it, or twice as much."""

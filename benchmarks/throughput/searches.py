@@ -36,10 +36,11 @@ class Load:
 
 @dataclass(frozen=True)
 class Run:
-    """One repetition. ``engine`` counts the rows that its searches needed and the clean texts; ``limit`` the bare forwards that ran alongside."""
+    """One repetition. ``engine`` counts the rows that its searches needed and the clean texts; ``limit`` and ``whole`` the bare forwards that ran alongside."""
 
     engine: Clock
     limit: Clock
+    whole: Clock
     verdicts: Counter[str]
 
 
@@ -62,22 +63,23 @@ def make_load(victim: Victim, attack: str, words: int, rows: float, examples: in
     return Load(list(islice(make_jobs(victim, words, number), number)), budget)
 
 
-def measure(victim: Victim, limit: Limit, attack: str, load: Load, precision: Precision = "fp32") -> Run:
-    """One run of the engine with the limit alongside.
+def measure(victim: Victim, limit: Limit, whole: Limit, attack: str, load: Load, precision: Precision = "fp32") -> Run:
+    """One run of the engine with both limits alongside.
 
     Raises:
         RuntimeError: a trial failed.
         UsageError: there are too few rows to compare them with anything.
     """
     built = build_attack(attack)
-    with limit.listening():
+    with limit.listening(), whole.listening():
         began = now(victim.device)
         trials = list(run(victim, built, attack, load.jobs, 0, load.budget, precision=precision))
-        seconds = now(victim.device) - began - limit.away
+        seconds = now(victim.device) - began - limit.away - whole.away
     problem = next((trial.problem for trial in trials if trial.verdict == "error"), None)
     if problem is not None:
         raise RuntimeError(f"a trial failed: {problem}")
-    if not limit.clock.rows:
-        raise click.UsageError(f"These searches do not fill one bare forward of {limit.batch} rows. Give them more with --examples or --seconds.")
+    if not (limit.clock.rows and whole.clock.rows):
+        batch = max(limit.batch, whole.batch)
+        raise click.UsageError(f"These searches do not fill one bare forward of {batch} rows. Give them more with --examples or --seconds.")
     clean = 0 if attack in ASKS_THE_CLEAN_TEXT else len(trials)
-    return Run(Clock(seconds, clean + sum(trial.forwarded for trial in trials)), limit.clock, Counter(trial.verdict.value for trial in trials))
+    return Run(Clock(seconds, clean + sum(trial.forwarded for trial in trials)), limit.clock, whole.clock, Counter(trial.verdict.value for trial in trials))

@@ -48,6 +48,12 @@ def test_texts_have_the_length_asked_for_and_substitutes(victim: Any) -> None:
     assert [job.example.label for job in jobs] == victim.predict([job.example.fields for job in jobs]).tolist()
 
 
+def limits(victim: Any, words: int) -> tuple[Any, Any]:
+    """The limit proper and whole forwards."""
+    limit = import_module("throughput.limit").Limit
+    return limit(victim, words), limit(victim, words, whole=True)
+
+
 def test_the_limit_catches_up_with_the_engines_rows_and_leaves_the_answers_alone(victim: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = import_module("throughput.limit").Limit(victim, 10)
     limit.batch = 4
@@ -69,10 +75,24 @@ def test_the_limit_catches_up_with_the_engines_rows_and_leaves_the_answers_alone
     assert len(seen) == 2
 
 
+def test_two_limits_listen_to_the_same_rows_and_give_the_same_logits(victim: Any) -> None:
+    limit, whole = limits(victim, 10)
+    limit.batch = whole.batch = 2
+    ids, lengths = np.arange(8 * 12, dtype=np.int32).reshape(8, 12) + 1000, np.full(8, 12, dtype=np.int32)
+    expected = victim.logits(ids, lengths)
+    with limit.listening(), whole.listening():
+        assert (victim.logits(ids, lengths) == expected).all()
+    assert limit.clock.rows == whole.clock.rows == 8
+    assert limit.away > 0 < whole.away
+    tensors = whole._tensors(ids)
+    for each in (limit, whole):
+        np.testing.assert_allclose(each._logits_of(*tensors).detach().numpy(), expected, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("attack", ["pwws", "genetic"])
 def test_the_clean_text_counts_once(victim: Any, monkeypatch: pytest.MonkeyPatch, attack: str) -> None:
-    searches, limit = import_module("throughput.searches"), import_module("throughput.limit").Limit(victim, 8)
-    limit.batch = 1
+    searches, (limit, whole) = import_module("throughput.searches"), limits(victim, 8)
+    limit.batch = whole.batch = 1
     load = searches.make_load(victim, attack, 8, 1.0, 2)
     asked: list[int] = []
     real = searches.run
@@ -83,15 +103,15 @@ def test_the_clean_text_counts_once(victim: Any, monkeypatch: pytest.MonkeyPatch
             yield trial
 
     monkeypatch.setattr(searches, "run", looking)
-    rows = searches.measure(victim, limit, attack, load).engine.rows
+    rows = searches.measure(victim, limit, whole, attack, load).engine.rows
     assert rows == sum(asked) + {"pwws": 0, "genetic": 2}[attack]
 
 
 def test_too_few_rows_for_the_limit_are_one_sentence(victim: Any) -> None:
-    searches, limit = import_module("throughput.searches"), import_module("throughput.limit").Limit(victim, 8)
+    searches, (limit, whole) = import_module("throughput.searches"), limits(victim, 8)
     limit.batch = 10**6
     with pytest.raises(click.UsageError, match=r"do not fill one bare forward of 1000000 rows\. Give them more with --examples or --seconds\."):
-        searches.measure(victim, limit, "pwws", searches.make_load(victim, "pwws", 8, 1.0, 1))
+        searches.measure(victim, limit, whole, "pwws", searches.make_load(victim, "pwws", 8, 1.0, 1))
 
 
 def test_its_last_line_is_json(benchmark: ModuleType) -> None:
@@ -102,7 +122,10 @@ def test_its_last_line_is_json(benchmark: ModuleType) -> None:
         "engine_over_limit",
         "engine_rows_per_cpu_second",
         "limit_rows_per_cpu_second",
+        "engine_over_whole_forwards",
+        "whole_forwards_rows_per_cpu_second",
         "reduced_over_limit",
+        "reduced_over_whole_forwards",
         "reduced_limit_over_limit",
     }
     assert all(value > 0 for figure in report.values() for value in figure.values())
