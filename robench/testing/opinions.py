@@ -1,0 +1,125 @@
+"""Two tasks that are learnt in a dozen steps, and an encoder that knows half of what they ask: synthetic, so no figure made with them means anything.
+
+A text's label is that of the opinions in it. The words of a group stand for each other, and the last of each group is met as a substitute only: the encoder
+does not know it, so that a search finds something to fool the model with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from robench.registry import TASKS
+from robench.tasks.base import DataSource, Example, Splits, Task
+from robench.tasks.frozen import digest, make_examples
+
+GOOD = ("good", "fine", "great", "superb")
+BAD = ("bad", "poor", "awful", "dreadful")
+NEUTRAL = tuple(f"noun{index}" for index in range(12))
+MAX_TOKENS = 310
+"""Room for a text of 300 words."""
+
+
+class Synonyms:
+    """A substitution set: words of one group stand for each other."""
+
+    name = "planted"
+    sha256 = "0" * 64
+
+    def of(self, word: str, lookup: str) -> tuple[str, ...]:
+        """The other words of the group of ``word``; none for a neutral one."""
+        return next((tuple(other for other in group if other != word) for group in (GOOD, BAD) if word in group), ())
+
+
+def tokenizer(words: Sequence[str] = (*NEUTRAL, *GOOD, *BAD)) -> PreTrainedTokenizerFast:
+    """A WordPiece tokenizer of whole words."""
+    vocabulary = {token: index for index, token in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "film", *words))}
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+    return PreTrainedTokenizerFast(tokenizer_object=made, **names)
+
+
+def write_encoder(folder: Path, width: int = 32) -> Path:
+    """A BERT of one layer in the Hugging Face layout, random but for its word embeddings, in which good and bad words lie on two sides."""
+    made = tokenizer()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        shape = {"hidden_size": width, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": width, "max_position_embeddings": MAX_TOKENS + 10}
+        encoder = BertModel(BertConfig(vocab_size=len(made), pad_token_id=0, initializer_range=0.2, **shape))
+        side = 0.5 * torch.randn(width)
+    table, numbers = encoder.get_input_embeddings().weight, made.get_vocab()
+    with torch.no_grad():
+        for sign, group in ((1.0, GOOD), (-1.0, BAD)):
+            for word in group[:-1]:
+                table[numbers[word]] += sign * side
+    encoder.save_pretrained(folder)
+    made.save_pretrained(folder)
+    return folder
+
+
+def opinionated(label: int, draw: np.random.Generator) -> str:
+    """Three opinions of the known words of a class, and a neutral word in half of the texts."""
+    words = draw.choice((BAD, GOOD)[label][:-1], 3).tolist() + draw.choice(NEUTRAL, draw.integers(0, 2)).tolist()
+    return " ".join(draw.permutation(words))
+
+
+class _Toy(Task):
+    synthetic = True
+    max_tokens = MAX_TOKENS
+
+    def load(self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None) -> Splits:
+        """The small splits; the arguments change nothing."""
+        return splits(type(self))
+
+
+@TASKS.register("toy-opinions")
+class Opinions(_Toy):
+    """Texts of opinions of one kind."""
+
+    labels = ("negative", "positive")
+    attackable = "text"
+
+
+@TASKS.register("toy-pairs")
+class Pairs(_Toy):
+    """A neutral premise, and a hypothesis that is bad, good or neither."""
+
+    labels = ("negative", "positive", "neither")
+    attackable = "hypothesis"
+
+
+def examples(task: type[Task], split: str, size: int) -> list[Example]:
+    """``size`` examples of a toy task, balanced; each text ends with a word that nobody knows, so that none is in two splits."""
+    draw, count = np.random.default_rng(len(split)), len(task.labels)
+    rows = []
+    for index in range(size):
+        label, tail = index % count, f"{split}{index}"
+        neutral = " ".join(draw.choice(NEUTRAL, 3))
+        text = opinionated(label, draw) if label < 2 else neutral
+        fields = {"text": f"{text} {tail}"} if task.attackable == "text" else {"premise": neutral, "hypothesis": f"{text} {tail}"}
+        rows.append((fields, label))
+    return make_examples(TASKS.name_of(task), rows)
+
+
+def splits(task: type[Task], train: int = 48, dev: int = 16, test: int = 8) -> Splits:
+    """Small splits of a toy task."""
+    judged = examples(task, "test", test)
+    return Splits(
+        train=examples(task, "train", train),
+        dev=examples(task, "dev", dev),
+        test=judged,
+        train_pool="train",
+        test_name="toy",
+        digest=digest(judged),
+        origin="made up",
+    )

@@ -1,0 +1,70 @@
+"""Whole trainings of a toy task, as the kit wants them: watched after every epoch, and killed where it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from robench.victims.delivery import workshop
+from robench.victims.recipe import FitRequest
+from robench.victims.resume import FILE
+from robench.victims.training import Progress, fit
+from robench.victims.victim import Victim
+
+QUICK: Mapping[str, Any] = {"learning_rate": 5e-3, "epochs": 2, "batch_size": 8, "dev_examples": 16}
+"""Settings with which plain fine-tuning learns a toy task."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training left.
+
+    Attributes:
+        victim: loaded anew from its folder; None after a kill.
+        folder: where it is.
+        epochs: the checkpoint after each epoch, as ``TrainingState`` writes it.
+    """
+
+    victim: Victim | None
+    folder: Path
+    epochs: list[dict[str, Any]]
+
+    def weights(self, epoch: int) -> dict[str, Tensor]:
+        """The model after an epoch, counted from 0."""
+        found: dict[str, Tensor] = self.epochs[epoch]["model"]
+        return found
+
+
+class Killed(BaseException):
+    """Stands for ``kill -9``: no handler sees it."""
+
+
+def train(request: FitRequest, out: Path, kill: bool = False) -> Training:
+    """Train ``request`` into ``out``, or go on with what a killed call left there.
+
+    Args:
+        kill: after the first step of the second epoch.
+    """
+    epochs: list[dict[str, Any]] = []
+
+    def listen(progress: Progress) -> None:
+        if kill and (progress.epoch, progress.step) == (2, 1):
+            raise Killed
+        if progress.epoch and not progress.step and progress.loss is not None:  # the end of an epoch
+            epochs.append(torch.load(workshop(out) / FILE, map_location="cpu", weights_only=True))
+
+    try:
+        victim = fit(request, out, listen)
+    except Killed:
+        return Training(None, out, epochs)
+    return Training(victim, out, epochs)
+
+
+def differing(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors that are not the same, bit by bit."""
+    return [name for name in one if name not in other or not torch.equal(one[name], other[name])]
