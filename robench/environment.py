@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -77,13 +78,17 @@ def _processor() -> str:
 
 def versions() -> dict[str, str]:
     """Python and the packages that decide numbers, by name; absent ones are left out."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {package: _version(package) for package in PACKAGES}
+    return {"python": platform.python_version()} | {package: there for package, there in found.items() if there is not None}
+
+
+@cache
+def _version(package: str) -> str | None:
+    """Of an installed package; reading its metadata takes milliseconds, and a training asks several times."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def reset_peak_memory(device: str) -> None:

@@ -22,13 +22,13 @@ from robench.options import build_options
 from robench.protocol import get_protocol
 from robench.registry import DEFENSES
 from robench.tasks.base import Example, Splits, Task
-from robench.testing.opinions import Opinions, Synonyms, splits, write_encoder
+from robench.testing.opinions import Opinions, Synonyms, splits, tokenizer, write_encoder
 from robench.testing.random_models import batch as random_batch
 from robench.testing.trainings import QUICK, Training, train
 from robench.victims.classifier import TextClassifier
 from robench.victims.data import SubstituteTable, encode_examples
 from robench.victims.defense import Batch, Defense
-from robench.victims.encoders import find_encoder, load_encoder, load_tokenizer
+from robench.victims.encoders import find_encoder, load_encoder
 from robench.victims.recipe import FitRequest
 from robench.victims.victim import build_reader
 
@@ -128,7 +128,7 @@ class DefenseSubject:
     def encoded(self, texts: Sequence[Example], protocol: str = "rift2021", task: type[Task] = Opinions) -> Batch:
         """One batch of texts of a toy task, read as training reads them."""
         chosen = get_protocol(protocol)
-        table, reader = build_reader(load_tokenizer(find_encoder(str(self.encoder))), chosen, list(texts[0].fields), task.attackable, task.max_tokens)
+        table, reader = build_reader(tokenizer(), chosen, list(texts[0].fields), task.attackable, task.max_tokens)
         substitutes = SubstituteTable(table, Synonyms(), chosen.lookup)
         known = encode_examples(texts, reader, substitutes, task.attackable, segments=chosen.pair_segments)
         return known.batch(range(len(texts)), substitutes=self.cls.substitutes)

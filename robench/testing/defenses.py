@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from robench.errors import UsageError
 from robench.options import TrainingOptions, build_options
@@ -63,8 +64,8 @@ def check_options(subject: DefenseSubject) -> None:
         declared()
     for name, option in declared.model_fields.items():
         subject.require(bool(option.description), f"option '{name}' has no description")
-        kinds = {option.annotation, *getattr(option.annotation, "__args__", ())}
-        if kinds & {int, float}:
+        kinds = get_args(option.annotation) if get_origin(option.annotation) in (Union, UnionType) else (option.annotation,)
+        if int in kinds or float in kinds:
             bounds = [(side, getattr(rule, side)) for rule in option.metadata for side in ("ge", "gt", "le", "lt") if hasattr(rule, side)]
             subject.require(bool(bounds), f"option '{name}' is a number without a range: Field(…, ge=0), say")
             for value in _wrong(bounds):

@@ -111,7 +111,7 @@ def examples(task: type[Task], split: str, size: int) -> list[Example]:
     return make_examples(TASKS.name_of(task), rows)
 
 
-def splits(task: type[Task], train: int = 48, dev: int = 16, test: int = 8) -> Splits:
+def splits(task: type[Task], train: int = 40, dev: int = 16, test: int = 8) -> Splits:
     """Small splits of a toy task."""
     judged = examples(task, "test", test)
     return Splits(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import isfinite
 
 import numpy as np
 
@@ -19,11 +18,10 @@ FRESH = 40
 
 
 def check_learning(subject: DefenseSubject) -> None:
-    """A task that plain fine-tuning learns in a dozen steps is learnt: the loss is finite and falls, the victim is in order and beats chance on new texts."""
+    """What plain fine-tuning learns in a dozen steps is learnt: the loss falls (that it is finite, the loop sees to), and new texts beat chance."""
     made = subject.unbroken
     history = made.epochs[-1]["history"]
     losses, added = [epoch["loss"] for epoch in history], history[-1]["added_examples"]
-    subject.require(all(map(isfinite, losses)), f"its loss is not finite: {losses}")
     if not added:  # texts that were added because they fool the model are harder than the others
         subject.require(losses[-1] < losses[0], f"its loss does not fall on an easy task: {', '.join(f'{loss:.3f}' for loss in losses)}")
     assert made.victim is not None

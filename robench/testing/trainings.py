@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,17 @@ class Training:
     Attributes:
         victim: loaded anew from its folder; None after a kill.
         folder: where it is.
-        epochs: the checkpoint after each epoch, as ``TrainingState`` writes it.
+        checkpoints: the file written after each epoch.
     """
 
     victim: Victim | None
     folder: Path
-    epochs: list[dict[str, Any]]
+    checkpoints: list[bytes]
+
+    @cached_property
+    def epochs(self) -> list[dict[str, Any]]:
+        """What ``TrainingState`` has written after each epoch."""
+        return [torch.load(BytesIO(content), map_location="cpu", weights_only=True) for content in self.checkpoints]
 
     def weights(self, epoch: int) -> dict[str, Tensor]:
         """The model after an epoch, counted from 0."""
@@ -50,19 +57,19 @@ def train(request: FitRequest, out: Path, kill: bool = False) -> Training:
     Args:
         kill: after the first step of the second epoch.
     """
-    epochs: list[dict[str, Any]] = []
+    checkpoints: list[bytes] = []
 
     def listen(progress: Progress) -> None:
         if kill and (progress.epoch, progress.step) == (2, 1):
             raise Killed
         if progress.epoch and not progress.step and progress.loss is not None:  # the end of an epoch
-            epochs.append(torch.load(workshop(out) / FILE, map_location="cpu", weights_only=True))
+            checkpoints.append((workshop(out) / FILE).read_bytes())
 
     try:
         victim = fit(request, out, listen)
     except Killed:
-        return Training(None, out, epochs)
-    return Training(victim, out, epochs)
+        return Training(None, out, checkpoints)
+    return Training(victim, out, checkpoints)
 
 
 def differing(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:

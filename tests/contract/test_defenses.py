@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from robench.testing import DEFENSE_CHECKS, DefenseSubject
 BUILT_IN = [entry.name for entry in DEFENSES.entries() if entry.origin == "built-in"]
 JOINT = ["ascc+mixout", "ascc+weight-decay", "augmentation+mixout", "mixout+rift+rose-ensemble"]
 EXAMPLE = "focal-loss"
+EVERY = [*BUILT_IN, *JOINT, EXAMPLE]
+OF_MEMBERS = {"loss", "gradients", "odd_texts", "families", "pairs"}
 OPTIONS: dict[str, dict[str, Any]] = {
     "rift": {"memory": 6},  # off by default, and to be resumed as well
     "augmentation": {"share": 1.0},
@@ -33,8 +36,20 @@ def subject(name: str) -> DefenseSubject:
     return DefenseSubject.of(name, options=OPTIONS.get(name))
 
 
-@pytest.mark.parametrize("check", DEFENSE_CHECKS)
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(f"defense {name}")) for name in (*BUILT_IN, *JOINT, EXAMPLE)])
+def together(*values: str) -> Any:
+    """A case of the defense that stands first, in the process in which it is trained."""
+    return pytest.param(*values, marks=pytest.mark.xdist_group(f"defense {values[0]}"))
+
+
+def cases() -> Iterator[Any]:
+    """Every check of every defense; what a joint one cannot lose if its members keep it is asked of these alone."""
+    for name in EVERY:
+        for check in DEFENSE_CHECKS:
+            if name not in JOINT or check not in OF_MEMBERS:
+                yield together(name, check)
+
+
+@pytest.mark.parametrize(("name", "check"), cases())
 def test_it_passes(name: str, check: str) -> None:
     DEFENSE_CHECKS[check](subject(name))
 
@@ -44,7 +59,14 @@ def test_it_says_where_it_departs_from_its_paper(name: str) -> None:
     assert DEFENSES.get(name).deviations
 
 
-@pytest.mark.parametrize("name", ["augmentation", "augmentation+mixout", "mixada"])
+@pytest.mark.parametrize("name", map(together, EVERY))
+def test_its_victim_has_its_name(name: str) -> None:
+    victim = subject(name).unbroken.victim
+    assert victim is not None
+    assert victim.name == name
+
+
+@pytest.mark.parametrize("name", map(together, ["augmentation", "augmentation+mixout", "mixada"]))
 def test_the_toy_task_leaves_something_to_be_added(name: str) -> None:
     """Else nothing would be known of how added texts survive a kill."""
     assert len(subject(name).unbroken.epochs[-1]["added"]) >= 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -508,7 +508,14 @@ class Augmenting(Sound):
 
 @DEFENSES.register("kit-sound-augmenting")
 class SoundAugmenting(Augmenting):
-    """Adds four texts in each epoch."""
+    """Adds four texts in each epoch; has options of every kind."""
+
+    class Options(Sound.Options):
+        whole: int | None = Field(None, ge=1, lt=9, description="A number or none.")
+        mode: Literal["one", "other"] = Field("one", description="One of several words.")
+        layers: str = Field("7 9", pattern="^[0-9 ]+$", description="Words.")
+        switch: bool = Field(True, description="On or off.")
+        pair: tuple[float, float] = Field((0.0, 1.0), description="Two numbers, whose range nobody can declare here.")
 
 
 @breaks("test", "it looks at the test examples while it trains")
