@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
+
+import torch
 
 from robench.errors import UsageError
 from robench.options import TrainingOptions, build_options
@@ -38,8 +41,20 @@ def check_defense(defense: str | type[Defense], *, options: Mapping[str, Any] | 
         UsageError: it is not registered.
     """
     subject = DefenseSubject.of(defense, options=options)
-    for check in DEFENSE_CHECKS.values():
-        check(subject)
+    with _one_thread():
+        for check in DEFENSE_CHECKS.values():
+            check(subject)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Models as small as these are slower on several threads, and many times so where other programs want the cores as well."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 def check_description(subject: DefenseSubject) -> None:

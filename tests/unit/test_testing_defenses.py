@@ -622,6 +622,20 @@ def test_check_defense_takes_classes_and_options_and_stops_at_the_first_failure(
         check_defense("kit-sound", options={"learning_rate": -1.0})
 
 
+def test_it_runs_on_one_thread_and_gives_the_others_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(Sound, "prepare", lambda self, model: seen.append(torch.get_num_threads()))
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(AssertionError, match="its penalty is no scalar"):
+            check_defense("kit-nearly")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(usual)
+    assert set(seen) == {1}
+
+
 def test_an_unregistered_class_is_refused_in_a_sentence() -> None:
     with pytest.raises(UsageError, match=r"^Defense is no registered defense\. Put @DEFENSES\.register\('its-name'\) over it\.$"):
         check_defense(Defense)
