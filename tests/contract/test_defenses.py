@@ -18,7 +18,7 @@ BUILT_IN = [entry.name for entry in DEFENSES.entries() if entry.origin == "built
 JOINT = ["ascc+mixout", "ascc+weight-decay", "augmentation+mixout", "mixout+rift+rose-ensemble"]
 EXAMPLE = "focal-loss"
 EVERY = [*BUILT_IN, *JOINT, EXAMPLE]
-OF_MEMBERS = {"loss", "gradients", "odd_texts", "families", "pairs"}
+OF_MEMBERS = {"loss", "gradients", "odd_texts", "families", "shares", "pairs"}
 OPTIONS: dict[str, dict[str, Any]] = {
     "rift": {"memory": 6},  # off by default, and to be resumed as well
     "augmentation": {"share": 1.0},
