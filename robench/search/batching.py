@@ -238,7 +238,6 @@ class Pool:
             del self._rows[lane], self._waiting[lane]
 
     def _answer(self, pieces: list[_Piece], lane: Lane) -> None:
-        counts = [len(piece.at) for piece in pieces]
         ids = np.concatenate([piece.ids for piece in pieces])
         lengths = np.concatenate([piece.lengths for piece in pieces])
         types = np.concatenate([piece.types for piece in pieces])
@@ -249,13 +248,17 @@ class Pool:
         logits = np.asarray(self.victim.logits(ids, lengths, types, lane.precision), dtype=np.float32)[:rows]
         if logits.shape[0] != rows or not np.isfinite(logits).all():
             raise ValueError(f"the victim answered {rows} rows with {logits.shape[0]}, or with numbers that are not finite")
-        share = (perf_counter() - started) / rows
-        for piece, answers in zip(pieces, np.split(logits, np.cumsum(counts)[:-1]), strict=True):
-            self._give(piece, answers, share * len(piece.at), lane)
+        share, given = (perf_counter() - started) / rows, 0
+        for piece in pieces:
+            self._give(piece, logits[given : given + len(piece.at)], share * len(piece.at), lane)
+            given += len(piece.at)
 
     def _give(self, piece: _Piece, answers: NDArray[np.float32], seconds: float, lane: Lane) -> None:
         """Hand out the answers that stand; the others are queued once more."""
-        again = doubtful(answers, piece.question.label) if lane.precision == "bf16" else np.zeros(len(answers), dtype=np.bool_)
+        if lane.precision == "fp32":
+            piece.question.fill(piece.at, answers, seconds)
+            return
+        again = doubtful(answers, piece.question.label)
         piece.question.fill(piece.at[~again], answers[~again], seconds)
         if again.any():
             self._queue(piece.rows(again), Lane(lane.length))

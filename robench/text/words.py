@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
+
+_NOT_BLANK = re.compile(r"\S")
 
 
 def _parameters_text() -> str:
@@ -75,8 +78,26 @@ def replace_words(text: str, replacements: Mapping[int, str]) -> str:
 
 def _word_spans(text: str) -> list[tuple[int, int]]:
     """Where each of ``split_words(text)`` stands in ``text``."""
+    spans = _laid_out(text, _split(text))
+    if spans is not None:
+        return spans
     words = _word_tokenizer()
     return [(begin + start, begin + stop) for begin, end in _sentence_tokenizer().span_tokenize(text) for start, stop in words.span_tokenize(text[begin:end])]
+
+
+def _laid_out(text: str, words: Iterable[str]) -> list[tuple[int, int]] | None:
+    """Where ``words`` stand, nothing but white space between them (NLTK makes two signs of a straight quotation mark); None where they do not."""
+    spans, end = [], 0
+    for word in words:
+        found = _NOT_BLANK.search(text, end)
+        start = found.start() if found else end
+        if not text.startswith(word, start):
+            if word not in ("``", "''") or not text.startswith('"', start):
+                return None
+            word = '"'
+        end = start + len(word)
+        spans.append((start, end))
+    return spans if not text[end:].strip() else None
 
 
 def join_words(words: Iterable[str]) -> str:

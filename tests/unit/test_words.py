@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from robench.text import words as words_module
 from robench.text.words import join_words, replace_words, split_words, splitter_version
 
 
@@ -79,3 +80,32 @@ def test_what_is_made_of_the_words_of_a_text_does_not_stick_to_it() -> None:
     words = split_words("A good film.")
     words.append("changed")
     assert split_words("A good film.") == ["A", "good", "film", "."]
+
+
+def by_nltk(text: str) -> list[tuple[int, int]]:
+    """Where NLTK itself finds the words; ValueError where it cannot."""
+    sentences, words = words_module._sentence_tokenizer(), words_module._word_tokenizer()
+    return [(begin + start, begin + end) for begin, stop in sentences.span_tokenize(text) for start, end in words.span_tokenize(text[begin:stop])]
+
+
+PIECES = ["film", "cannot", "gonna", "don't", "Mr.", "end.", "(", ")", '"', "''", "``", "--", "...", "$3.88", "a", "I", "é", "“", "”", "'", ",", "%", "#1"]
+
+
+@pytest.mark.parametrize("between", [" ", "", "  \n"])
+@given(st.lists(st.sampled_from(PIECES), max_size=12))
+@settings(max_examples=150, deadline=None)
+def test_words_stand_where_nltk_finds_them(between: str, pieces: list[str]) -> None:
+    text = between.join(pieces)
+    try:
+        expected = by_nltk(text)
+    except ValueError:  # NLTK cannot align its own words with some heaps of quotation marks
+        return
+    assert words_module._word_spans(text) == expected
+
+
+def test_words_are_laid_out_without_splitting_the_text_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "  A film, (not) good --\tit can't be.  The end. "
+    split_words(text)
+    expected = by_nltk(text)
+    monkeypatch.setattr(words_module, "_word_tokenizer", lambda: pytest.fail("split again"))
+    assert words_module._word_spans(text) == expected
