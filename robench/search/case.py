@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,10 +19,11 @@ from robench.search.attack import Attack, FreeAttack, Trial, Verdict
 from robench.search.batching import Purpose
 from robench.search.judge import Ruling, rule, rule_text
 from robench.search.oracle import MeteredOracle, PooledOracle, SpaceExhausted, Unheeded
-from robench.search.port import Job, SearchVictim, TokenTypes
+from robench.search.port import Candidates, Job, SearchVictim, TokenTypes
 from robench.search.space import BudgetSpent, Choice
 from robench.search.texts import FreeOracle
 from robench.search.whitebox import OpenOracle
+from robench.text.encoding import Reading
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Case:
     def __init__(self, terms: Terms, job: Job, ask: Ask) -> None:
         self._terms, self._job, self._ask = terms, job, ask
         self._oracle: MeteredOracle | None = None
+        self._clean: tuple[Reading, NDArray[np.float32]] | None = None
         self._returned: object = None
         self._problem: str | None = None
         self._note: str | None = None
@@ -63,10 +65,11 @@ class Case:
         """All the way, but for its time; nothing that a plugin or the victim raises gets out, only what shall end the process."""
         example = self._job.example
         try:
-            prediction = self._class_of_text("clean", example.fields)
+            self._clean = self._read_and_ask("clean", example.fields)
         except Exception as error:
             problem = f"the victim broke on the clean text: {type(error).__name__}: {error}"
             return Trial(id=example.id, verdict=Verdict.ERROR, label=example.label, prediction=None, problem=problem)
+        prediction = int(self._clean[1].argmax())
         if prediction != example.label:
             return Trial(id=example.id, verdict=Verdict.WRONG, label=example.label, prediction=prediction)
         self._search()
@@ -133,8 +136,17 @@ class Case:
         aligned, longest = victim.table.mode == "word", victim.encoder_fields.max_tokens
         candidates = victim.encoder_fields.candidates(job.words, job.space)
         kind: Any = partial(OpenOracle, victim) if self._terms.attack.access == "gradients" else PooledOracle
-        oracle: PooledOracle = kind(job.space, candidates, job.example.label, self._ask_for_the_search, self._terms.budget, aligned=aligned, longest=longest)
+        known = {"aligned": aligned, "longest": longest, "clean": self._clean_logits(candidates)}
+        oracle: PooledOracle = kind(job.space, candidates, job.example.label, self._ask_for_the_search, self._terms.budget, **known)
         return oracle
+
+    def _clean_logits(self, candidates: Candidates) -> NDArray[np.float32] | None:
+        """The clean text's, where the search asks in fp32 and its row for the unchanged words is the one that the string made."""
+        assert self._clean is not None
+        reading, logits = self._clean
+        (ids,), (length,) = candidates.encode(self._job.space.original()[None])
+        same = np.array_equal(ids[:length], reading.ids) and np.array_equal(candidates.types(int(length)), reading.token_types)
+        return logits if self._exact and same else None
 
     def _ask_for_the_search(self, types: TokenTypes, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
         try:
@@ -160,15 +172,18 @@ class Case:
 
     def _judged(self, claim: object) -> Ruling:
         attackable = self._terms.victim.attackable
-        of_text = partial(self._class_of_text, "verdict")
+
+        def of_text(fields: Mapping[str, str]) -> int:
+            return int(self._read_and_ask("verdict", fields)[1].argmax())
+
         if isinstance(self._terms.attack, FreeAttack):
             return rule_text(self._job, attackable, claim, of_text)
         return rule(self._job, attackable, claim, of_text, self._class_of_words)
 
-    def _class_of_text(self, purpose: Purpose, fields: Any) -> int:
+    def _read_and_ask(self, purpose: Purpose, fields: Mapping[str, str]) -> tuple[Reading, NDArray[np.float32]]:
+        """A text as the victim reads it, and its logits ``(classes,)``."""
         reading = self._terms.victim.read(fields)
-        logits = self._ask(purpose, reading, reading.ids[None], np.array([len(reading.ids)], dtype=np.int32))
-        return int(logits[0].argmax())
+        return reading, self._ask(purpose, reading, reading.ids[None], np.array([len(reading.ids)], dtype=np.int32))[0]
 
     def _class_of_words(self, choice: Choice) -> int:
         """As the search itself was told, where it asked in fp32; otherwise asked now."""

@@ -170,19 +170,37 @@ class PooledOracle(MeteredOracle):
     Args:
         label: the true class, for ``successes`` and ``exhausted`` only.
         aligned, longest: see ``option_classes``.
+        clean: logits ``(classes,)`` of the original text where the victim has been asked about that very row, so that it is not asked again.
     """
 
-    def __init__(self, space: SearchSpace, candidates: Candidates, label: int, ask: Ask, budget: int | None, *, aligned: bool, longest: int) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        candidates: Candidates,
+        label: int,
+        ask: Ask,
+        budget: int | None,
+        *,
+        aligned: bool,
+        longest: int,
+        clean: NDArray[np.float32] | None = None,
+    ) -> None:
         super().__init__(ask, budget)
         self._space, self._candidates, self._label = space, candidates, label
         self._aligned, self._longest = aligned, longest
         self._inside = Memory()
+        self._clean = clean
+        self._uncounted: bytes | None = None
         self._fooled = False
 
     def logits(self, choices: NDArray[np.int16]) -> NDArray[np.float32]:
         """See ``robench.Oracle``; raises ValueError where a choice lies outside the space."""
         choices = self._checked(choices)
         keys = self._keys(choices)
+        if self._clean is not None:
+            self._remember(self._clean)
+        if self._uncounted in keys:
+            self.forwarded, self._uncounted = self.forwarded + 1, None
         return self._answer(
             self._inside,
             keys,
@@ -213,6 +231,14 @@ class PooledOracle(MeteredOracle):
         """See ``MeteredOracle``."""
         super().close()
         self._inside = Memory()
+
+    def _remember(self, clean: NDArray[np.float32]) -> None:
+        """Take the original text's answer as known; it counts as forwarded when the search asks for it, since it was."""
+        self._clean, original = None, self._space.original()[None]
+        (self._uncounted,) = keys = self._keys(original)
+        self._inside.places(keys)
+        self._inside.store(clean[None])
+        self._look(original, clean[None])
 
     def _look(self, choices: NDArray[np.int16], logits: NDArray[np.float32]) -> None:
         """What new answers inside the space mean, whether or not the search will look at them."""

@@ -86,8 +86,8 @@ def test_a_success_is_asked_about_again_as_a_string() -> None:
     assert (trial.verdict, trial.adversarial_prediction, trial.asked, trial.forwarded) == (Verdict.FOOLED, 1, 2, 2)
     assert court.asked == [
         ("clean", ["the film good film"]),
-        ("search", ["the film good film", "the film nice film"]),
-        ("verdict", ["the film nice film"]),  # the words themselves are remembered
+        ("search", ["the film nice film"]),  # the clean text's answer is known, though it counts
+        ("verdict", ["the film nice film"]),  # the words' answer is known
     ]
 
 
@@ -106,6 +106,28 @@ def test_what_was_asked_in_bf16_is_asked_again_for_the_verdict() -> None:
 
     assert court.trial(Searching(search), precision="bf16").verdict == Verdict.FOOLED
     assert [purpose for purpose, _ in court.asked] == ["clean", "search", "verdict", "verdict"]
+
+
+def test_a_search_in_bf16_does_not_take_the_clean_text_for_known() -> None:
+    court = Court()
+
+    def search(oracle: Oracle) -> None:
+        oracle.logits(choice_of(0, 0)[None])
+
+    court.trial(Searching(search), precision="bf16")
+    assert [purpose for purpose, _ in court.asked] == ["clean", "search"]
+
+
+def test_where_string_and_words_are_different_rows_the_clean_text_is_asked_by_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    court = Court()
+    honest = court.victim.read
+    monkeypatch.setattr(court.victim, "read", lambda fields: honest({**fields, "text": "the " + fields["text"]}))
+
+    def search(oracle: Oracle) -> None:
+        oracle.logits(choice_of(0, 0)[None])
+
+    court.trial(Searching(search))
+    assert court.asked == [("clean", ["the film the good film"]), ("search", ["the film good film"])]
 
 
 def test_where_nothing_is_claimed_nothing_more_is_asked() -> None:

@@ -18,8 +18,8 @@ JOB = make_job("a b c", {"a": ["a1", "a2"], "c": ["c1"]})
 WEIGHTS = {"a": [1, 0], "a1": [0, 2], "a2": [0, 1], "b": [1, 0], "c": [0, 0], "c1": [0, 3]}
 
 
-def make_oracle(victim: FakeVictim, job: Job = JOB, budget: int | None = None) -> tuple[PooledOracle, list[int]]:
-    """An oracle that asks the victim at once; the list takes the size of every forward."""
+def make_oracle(victim: FakeVictim, job: Job = JOB, budget: int | None = None, clean: list[float] | None = None) -> tuple[PooledOracle, list[int]]:
+    """An oracle that asks the victim at once; the list takes the size of every forward. ``clean``: the original text's logits, where they are known."""
     sizes: list[int] = []
     candidates = victim.encoder_fields.candidates(job.words, job.space)
 
@@ -28,7 +28,9 @@ def make_oracle(victim: FakeVictim, job: Job = JOB, budget: int | None = None) -
         return victim.logits(ids, lengths)
 
     aligned = victim.table.mode == "word"
-    return PooledOracle(job.space, candidates, job.example.label, ask, budget, aligned=aligned, longest=victim.encoder_fields.max_tokens), sizes
+    known = None if clean is None else np.array(clean, dtype=np.float32)
+    longest = victim.encoder_fields.max_tokens
+    return PooledOracle(job.space, candidates, job.example.label, ask, budget, aligned=aligned, longest=longest, clean=known), sizes
 
 
 def choices(*rows: list[int]) -> np.ndarray:
@@ -52,6 +54,41 @@ def test_repeats_are_asked_but_not_forwarded() -> None:
     assert (oracle.asked, oracle.forwarded, sizes) == (6, 3, [2, 1])
     assert (first[0] == first[2]).all()
     assert (again[[0, 2]] == first[[1, 0]]).all()
+
+
+def test_a_clean_text_that_is_known_is_not_asked_again_and_counts_once_where_it_is_wanted() -> None:
+    oracle, sizes = make_oracle(FakeVictim(WEIGHTS), clean=[7, 5])
+    oracle.logits(choices([1, 0, 0]))
+    assert (oracle.asked, oracle.forwarded, sizes) == (1, 1, [1])  # nobody wanted it yet
+    assert oracle.logits(choices([0, 0, 0], [2, 0, 0])).tolist()[0] == [7, 5]
+    assert (oracle.asked, oracle.forwarded, sizes) == (3, 3, [1, 1])
+    oracle.logits(choices([0, 0, 0]))
+    assert (oracle.asked, oracle.forwarded, sizes) == (4, 3, [1, 1])
+    assert oracle.prediction(choices([0, 0, 0])[0]) == 0
+
+
+@pytest.mark.parametrize("clean", [None, [2, 0]])
+def test_the_counts_are_the_same_whether_or_not_the_clean_text_is_known(clean: list[float] | None) -> None:
+    oracle, _ = make_oracle(FakeVictim(WEIGHTS), clean=clean)
+    oracle.logits(choices([0, 0, 0], [1, 0, 1], [0, 0, 0]))
+    oracle.probs(choices([0, 0, 0], [2, 0, 1]))
+    assert (oracle.asked, oracle.forwarded) == (5, 3)
+    assert [choice.tolist() for choice in oracle.successes] == [[1, 0, 1], [2, 0, 1]]
+
+
+def test_a_clean_text_that_is_known_belongs_to_the_whole_space() -> None:
+    oracle, sizes = make_oracle(FakeVictim({**WEIGHTS, "b": [9, 0]}), clean=[10, 0])
+    with pytest.raises(SpaceExhausted):
+        oracle.logits(every_choice(JOB)[1:])
+    assert (oracle.exhausted, sizes) == (True, [5])
+
+
+def test_where_the_clean_text_is_all_that_the_victim_can_see_nothing_is_left_to_ask() -> None:
+    job = make_job("a b", {"b": ["unheard-of", "unheard-of-too"]})
+    oracle, sizes = make_oracle(FakeVictim({"a": [1, 0]}), job, clean=[1, 0])
+    with pytest.raises(SpaceExhausted):
+        oracle.logits(choices([0, 1]))
+    assert (oracle.exhausted, sizes) == (True, [])
 
 
 def test_answers_are_copies() -> None:
