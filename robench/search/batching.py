@@ -126,7 +126,10 @@ class Question:
 
 @dataclass(slots=True)
 class _Piece:
-    """Rows of one question that share a padded length: ``at`` their places in it, ids ``(rows, tokens)``, lengths ``(rows,)``, types ``(rows, tokens)``."""
+    """Rows of one question that share a padded length.
+
+    ``at``: their places in it; ids ``(rows, tokens)``, lengths ``(rows,)``, types ``(rows, tokens)``, or ``(rows, 0)`` where the victim does not read them.
+    """
 
     question: Question
     at: NDArray[np.intp]
@@ -179,7 +182,8 @@ class Pool:
             ids = np.pad(ids, ((0, 0), (0, length - ids.shape[1])), constant_values=self._pad_id)
         single = question.purpose != "search"
         lane = Lane(length, "fp32" if single else self.precision, single and self.shapes.fixed)
-        self._queue(_Piece(question, at, ids, lengths, _types(types, lengths, length)), lane)
+        read = _types(types, lengths, length) if self.victim.segments else np.empty((len(ids), 0), dtype=np.int8)
+        self._queue(_Piece(question, at, ids, lengths, read), lane)
 
     def _queue(self, piece: _Piece, lane: Lane) -> None:
         piece.question.lane = lane
@@ -245,7 +249,7 @@ class Pool:
         copies = self.shapes.filled(rows, lane) - rows
         if copies > 0:
             ids, lengths, types = (np.concatenate([array, np.repeat(array[:1], copies, axis=0)]) for array in (ids, lengths, types))
-        logits = np.asarray(self.victim.logits(ids, lengths, types, lane.precision), dtype=np.float32)[:rows]
+        logits = np.asarray(self.victim.logits(ids, lengths, types if self.victim.segments else None, lane.precision), dtype=np.float32)[:rows]
         if logits.shape[0] != rows or not np.isfinite(logits).all():
             raise ValueError(f"the victim answered {rows} rows with {logits.shape[0]}, or with numbers that are not finite")
         share, given = (perf_counter() - started) / rows, 0

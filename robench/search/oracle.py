@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NoReturn, cast
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -263,8 +263,9 @@ class PooledOracle(MeteredOracle):
         positions = self._space.positions
         if not len(positions):
             return [b""] * len(choices)
-        keys = np.ascontiguousarray(self.classes.table[self.classes.starts + choices[:, positions]])
-        return cast("list[bytes]", keys.view(np.dtype((np.void, keys.shape[1] * keys.itemsize))).ravel().tolist())
+        keys = self.classes.table[self.classes.starts + choices[:, positions]]
+        packed, size = keys.tobytes(), keys.shape[1] * keys.itemsize
+        return [packed[start : start + size] for start in range(0, len(packed), size)]
 
     @cached_property
     def classes(self) -> Classes:

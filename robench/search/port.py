@@ -85,6 +85,10 @@ class SearchVictim(Protocol):
         """Name of the field whose words may be replaced."""
 
     @property
+    def segments(self) -> bool:
+        """Whether it reads token types."""
+
+    @property
     def device(self) -> str:
         """``"cpu"``, ``"cuda"``, ``"cuda:1"``."""
 

@@ -136,6 +136,7 @@ class FakeVictim:
         table: FakeTable | None = None,
         rough: Callable[[Ids, NDArray[np.float32]], NDArray[np.float32]] | None = None,
     ) -> None:
+        self.segments = True
         self.device, self.attackable, self.twist, self.rough = "cpu", attackable, twist, rough
         self.table = table or FakeTable([*weights, *words])
         self.encoder_fields = FakeFields(self.table, attackable, max_tokens)

@@ -45,6 +45,7 @@ class Victim:
 
     Attributes:
         table, encoder_fields: words -> token ids -> rows, as the protocol says.
+        segments: whether the model is shown token types.
         protocol, task, labels, attackable, name, sha256: of the card; ``sha256`` is that of the weight files, empty before ``save``.
     """
 
@@ -56,6 +57,7 @@ class Victim:
         self.protocol: Protocol = get_protocol(card["protocol"])
         self.name: str = card["name"]
         self.task: str = card["task"]
+        self.segments = self.protocol.pair_segments
         self.labels: tuple[str, ...] = tuple(card["labels"])
         self.attackable: str = card["attackable"]
         self.sha256: str = card.get("sha256", "")
@@ -82,7 +84,7 @@ class Victim:
         inputs = torch.as_tensor(np.asarray(ids, dtype=np.int64), device=self.device)
         mask = torch.arange(inputs.shape[1], device=self.device) < torch.as_tensor(np.asarray(lengths, dtype=np.int64), device=self.device)[:, None]
         token_types = None
-        if types is not None and self.protocol.pair_segments:
+        if types is not None and self.segments:
             token_types = torch.as_tensor(np.broadcast_to(np.asarray(types, dtype=np.int64), inputs.shape).copy(), device=self.device)
         if self.model.training:  # a model under training that is asked between two epochs; asking every module takes a while
             self.model.eval()
@@ -119,7 +121,7 @@ class Victim:
 
     def hull(self, question: HullQuestion) -> NDArray[np.float32]:
         """See ``robench.search.whitebox.WhiteBoxVictim``: ``(tokens, slots)``, in fp32."""
-        return answer(self.model, question, self.device, segments=self.protocol.pair_segments)
+        return answer(self.model, question, self.device, segments=self.segments)
 
     def predict(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.intp]:
         """Index of the likeliest label of each text, ``(texts,)``."""

@@ -24,7 +24,7 @@ SUBSTITUTES = {word: [f"{word}a", f"{word}b", f"{word}c"] for word in WORDS}
 class RandomVictim:
     """A BERT of random weights behind the fake table."""
 
-    device, attackable = "cpu", "text"
+    device, attackable, segments = "cpu", "text", False
 
     def __init__(self, layers: int, width: int) -> None:
         from transformers import BertConfig, BertModel
