@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -60,11 +61,25 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+CGROUPS = Path("/sys/fs/cgroup")
+"""Where Linux says what a container may have."""
+_LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+"""Bound and use by the second and the first version of control groups."""
+
+
 def available_memory() -> int:
-    """Bytes that new processes can have without swapping."""
+    """Bytes that new processes can have without swapping, and without a container's bound being met."""
     import psutil
 
-    return int(psutil.virtual_memory().available)
+    return min([int(psutil.virtual_memory().available), *_left_in_container()])
+
+
+def _left_in_container() -> Iterator[int]:
+    for bound, use in _LIMITS:
+        try:
+            yield max(0, int((CGROUPS / bound).read_text()) - int((CGROUPS / use).read_text()))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
 
 
 def _processor() -> str:

@@ -88,9 +88,11 @@ def carry_through(session: Session, work: Callable[[Reporter], Done], tell: Call
             done = work(listener)
     except Incomplete as error:
         done, failure = cast(Done, error.done), error
-    tell(done)
-    if failure is not None:
-        raise failure
+    try:
+        tell(done)
+    finally:
+        if failure is not None:
+            raise failure
     return done
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Purpose = Literal["clean", "search", "verdict"]
 """What a question is asked for: the clean prediction before a search, the search itself, the verdict after it."""
 LONGEST_WAIT = 4.0
-"""Seconds that a verdict's row waits for company: a forward of eight rows costs as much for one, but a trial that is nearly done shall not be lost."""
+"""Seconds after which a verdict's row goes without company, though a forward of eight costs as much: a trial that is nearly done shall not be lost."""
 
 
 class Lane(NamedTuple):
@@ -86,7 +86,7 @@ class Question:
 
     Attributes:
         asker: whose search it is.
-        turn: when that search began; the older goes first, so that searches end and their memory with them.
+        turn: when that search began; the older goes first, so that searches end and their memory with them, and verdicts before all others.
         label: the true class, by which a bf16 pool tells which answers are clear; None where there is none.
         purpose: only a search is ever answered in bf16.
         lane: where its rows, or the last of them, were queued.
@@ -187,7 +187,7 @@ class Pool:
 
     def _queue(self, piece: _Piece, lane: Lane) -> None:
         piece.question.lane = lane
-        insort(self._waiting.setdefault(lane, []), piece, key=lambda waiting: waiting.question.turn)
+        insort(self._waiting.setdefault(lane, []), piece, key=lambda waiting: (waiting.question.purpose != "verdict", waiting.question.turn))
         self._rows[lane] = self._rows.get(lane, 0) + len(piece.at)
 
     def full(self) -> Lane | None:
@@ -211,10 +211,10 @@ class Pool:
         try:
             self._answer(pieces, lane)
         except Exception:
-            # One bad row, or too little memory, must not cost the others their answer: each piece by itself.
+            # One bad row, or too little memory, must not cost the others their answer: each piece by itself, and not filled up to a full forward.
             for piece in pieces:
                 try:
-                    self._answer([piece], lane)
+                    self._answer([piece], lane._replace(small=True))
                 except Exception as error:
                     piece.question.fail(error)
         questions = dict.fromkeys(piece.question for piece in pieces)

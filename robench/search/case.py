@@ -67,7 +67,7 @@ class Case:
         try:
             self._clean = self._read_and_ask("clean", example.fields)
         except Exception as error:
-            problem = f"the victim broke on the clean text: {type(error).__name__}: {error}"
+            problem = f"the victim broke on the clean text: {_told(error)}"
             return Trial(id=example.id, verdict=Verdict.ERROR, label=example.label, prediction=None, problem=problem)
         prediction = int(self._clean[1].argmax())
         if prediction != example.label:
@@ -120,7 +120,7 @@ class Case:
             self._note = f"the budget of {self._terms.budget} rows was spent"
         else:
             logger.debug("the search of %s broke", self._job.example.id, exc_info=True)
-            self._problem = f"{type(reason).__name__}: {reason}"
+            self._problem = _told(reason)
 
     def _found(self, rng: np.random.Generator) -> object:
         """What the attack returns, asking an oracle of its kind."""
@@ -152,7 +152,7 @@ class Case:
         try:
             return self._ask("search", types, ids, lengths)
         except Exception as error:
-            raise RuntimeError(f"the victim broke: {type(error).__name__}: {error}") from error
+            raise RuntimeError(f"the victim broke: {_told(error)}") from error
 
     def _ruling(self) -> Ruling:
         """What the core believes: what the search returned, and where that is not believed, what it had seen, one after the other."""
@@ -192,3 +192,11 @@ class Case:
             return known
         candidates = self._terms.victim.encoder_fields.candidates(self._job.words, self._job.space)
         return int(self._ask("verdict", candidates, *candidates.encode(choice[None]))[0].argmax())
+
+
+def _told(error: BaseException) -> str:
+    """What an error says of itself, if it can."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

@@ -1,8 +1,8 @@
 """The engine: many examples at once, their questions pooled into full forwards.
 
 Each example's way from clean prediction to verdict is blocking code in a greenlet of its own. A question parks it; the engine runs on with the others, and
-only when a length has rows for a full forward, or nobody can go on without one, does the victim work. New examples are let in only while that keeps
-forwards from being full, so memory does not grow with their number.
+only when a length has rows for a full forward, or nobody can go on without one, does the victim work. New examples are let in only while no forward is full,
+so memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ def run(
 
 @dataclass(eq=False)
 class _Flight:
-    """One example in flight. ``turn``: how many were let in before it."""
+    """One example in flight. ``turn``: how many were let in with it and before it; ``course``: the greenlet that its case runs in."""
 
     turn: int
     label: int
-    thread: greenlet | None = None
+    course: greenlet | None = None
     seconds: float = 0.0
 
 
@@ -90,7 +90,7 @@ class Engine:
         self._ready: deque[_Flight] = deque()
         self._live: set[_Flight] = set()
         self._entering: dict[_Flight, Question] = {}
-        self._handed = BATCH
+        self._most_entering = BATCH
         self._failure: Exception | None = None
         self._turns = 0
 
@@ -129,7 +129,7 @@ class Engine:
 
     def _has_room(self) -> bool:
         """Whether one more may come in. Where jobs are handed out in smaller numbers there are few left, and others who want them."""
-        return len(self._live) < self._most_live and len(self._entering) < self._handed
+        return len(self._live) < self._most_live and len(self._entering) < self._most_entering
 
     def _next_best(self) -> Lane | None:
         """What to forward where nobody can go on without: clean texts first, since a search that begins fills forwards, then whatever is fullest."""
@@ -149,29 +149,29 @@ class Engine:
                 self._arrivals.extend(next(batches, ()))
             except Exception as error:
                 self._failure = error
-            self._handed = min(BATCH, len(self._arrivals)) or self._handed
+            self._most_entering = min(BATCH, len(self._arrivals)) or self._most_entering
         return self._arrivals.popleft() if self._arrivals else None
 
     def _admitted(self, job: Job) -> _Flight:
         """One more example in flight."""
         self._turns += 1
         flight = _Flight(self._turns, job.example.label)
-        flight.thread = greenlet(Case(self._terms, job, partial(self._ask, flight)).trial)
+        flight.course = greenlet(Case(self._terms, job, partial(self._ask, flight)).trial)
         self._live.add(flight)
         return flight
 
     def _resume(self, flight: _Flight) -> Trial | None:
         """Let an example go on until it asks or ends; its trial where it ends."""
-        thread = flight.thread
-        assert thread is not None
+        course = flight.course
+        assert course is not None
         started = perf_counter()
-        result: Trial | None = thread.switch()
+        result: Trial | None = course.switch()
         flight.seconds += perf_counter() - started
-        if not thread.dead:
+        if not course.dead:
             return None
         assert result is not None
         self._live.discard(flight)
-        flight.thread = None  # a greenlet that knows its flight would keep all of it until the garbage collector comes
+        flight.course = None  # a greenlet that knows its flight would keep all of it until the garbage collector comes
         return result.model_copy(update={"seconds": round(flight.seconds, 6)})
 
     def _ask(self, flight: _Flight, purpose: Purpose, types: TokenTypes, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -192,8 +192,8 @@ class Engine:
     def _close(self) -> None:
         """End what is still in flight, so that no greenlet outlives the run."""
         for flight in list(self._live):
-            if flight.thread is not None and not flight.thread.dead:
-                flight.thread.throw(GreenletExit)
+            if flight.course is not None and not flight.course.dead:
+                flight.course.throw(GreenletExit)
         self._live.clear()
 
 
@@ -207,7 +207,8 @@ def _batches(jobs: Iterable[Job]) -> Iterator[Sequence[Job]]:
                 yield batch
                 batch = []
     except Exception:
-        yield batch
+        if batch:
+            yield batch
         raise
     if batch:
         yield batch

@@ -4,7 +4,7 @@ A search asks with token ids that are gathered from a table; a verdict does not 
 text, all else stays as it is, and the victim reads the string. Should that string ever split into other words than were meant (sentence ends and
 quotation marks depend on their neighbours), a text counts as FOOLED only if the victim is wrong both on the string and on the words as the
 surface has them: no success rests on an accident of splitting, nor on one of rounding, since both are asked in fp32 whatever the search's precision
-(the words by the search itself, where it asked in fp32; it would be the same question to the last bit).
+(the words by the search itself, where it asked in fp32: on a CPU it would be the same question to the last bit).
 Where the two disagree the trial is HELD and its ``problem`` says why.
 """
 

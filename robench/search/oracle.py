@@ -137,8 +137,9 @@ class MeteredOracle:
         if self._over is not None:
             self._refuse(self._over)
         affordable = len(keys) if self.budget is None else min(len(keys), self.budget - self.asked)
-        places, fresh = memory.places(keys[:affordable])
         self.asked += affordable
+        self._recall(memory, keys[:affordable])
+        places, fresh = memory.places(keys[:affordable])
         if fresh:
             logits = self._forward(memory, encode, fresh)
             if look is not None:
@@ -147,6 +148,9 @@ class MeteredOracle:
             self._over = BudgetSpent(f"the budget of {self.budget} rows was spent {affordable} rows into a question of {len(keys)}")
             raise self._over
         return memory.read(places)
+
+    def _recall(self, memory: Memory, keys: list[bytes]) -> None:
+        """Called before rows of a question are looked up: the last occasion to put into ``memory`` what is known already."""
 
     def _refuse(self, reason: BaseException) -> NoReturn:
         """Say again why there are no more answers; a search that will not hear it is ended."""
@@ -197,10 +201,6 @@ class PooledOracle(MeteredOracle):
         """See ``robench.Oracle``; raises ValueError where a choice lies outside the space."""
         choices = self._checked(choices)
         keys = self._keys(choices)
-        if self._clean is not None:
-            self._remember(self._clean)
-        if self._uncounted in keys:
-            self.forwarded, self._uncounted = self.forwarded + 1, None
         return self._answer(
             self._inside,
             keys,
@@ -232,13 +232,20 @@ class PooledOracle(MeteredOracle):
         super().close()
         self._inside = Memory()
 
-    def _remember(self, clean: NDArray[np.float32]) -> None:
+    def _recall(self, memory: Memory, keys: list[bytes]) -> None:
         """Take the original text's answer as known; it counts as forwarded when the search asks for it, since it was."""
-        self._clean, original = None, self._space.original()[None]
-        (self._uncounted,) = keys = self._keys(original)
-        self._inside.places(keys)
-        self._inside.store(clean[None])
-        self._look(original, clean[None])
+        if memory is not self._inside:
+            return
+        clean, original = self._clean, self._space.original()[None]
+        if clean is not None:
+            self._clean = None
+            (self._uncounted,) = own = self._keys(original)
+            memory.places(own)
+            memory.store(clean[None])
+        if self._uncounted in keys:
+            self.forwarded, self._uncounted = self.forwarded + 1, None
+        if clean is not None:
+            self._look(original, clean[None])
 
     def _look(self, choices: NDArray[np.int16], logits: NDArray[np.float32]) -> None:
         """What new answers inside the space mean, whether or not the search will look at them."""

@@ -1,7 +1,7 @@
 """The engine over several processes of one machine, each with its own victim and one torch thread: the same trials as one process.
 
 Workers pull: a worker asks for jobs when its engine has room, so nobody sits idle while another has a queue. Whatever process an example lands in, its
-random stream and the shapes of its forwards are the same. A worker that dies (killed, out of memory) costs nothing that it had finished; what it
+random stream and the length to which its rows are padded are the same. A worker that dies (killed, out of memory) costs nothing that it had finished; what it
 had in hand is run once more, one example at a time in a fresh process, so that only the example that kills workers becomes an ERROR.
 """
 

@@ -4,16 +4,16 @@ A classifier that reads nothing but the first token of the last layer has no use
 width x width a token (BERT's proportions) only keys and values are needed, two. The answer is the same but for the last bits; with two layers a forward costs
 about 0.6 of what it did, with four 0.8, with twelve 0.93.
 
-No model code is replaced for anybody else: the layer works as ever unless a ``FirstToken`` asks, which it does in eval mode alone (in training mode dropout
-draws its numbers for every token). A layer that is built otherwise than BERT's or DistilBERT's is left alone, and so is one whose answer, tried once on
-a small text, is not what the whole layer gives.
+No model code is replaced for anybody else: the layer has another forward only while a ``FirstToken`` asks, which it does in eval mode alone (in training mode
+dropout draws its numbers for every token). A layer that is built otherwise than BERT's or DistilBERT's is left alone, and so is one whose answer, tried once
+on small texts, is not what the whole layer gives.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import contextmanager, nullcontext
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -35,57 +35,72 @@ class FirstToken:
     def __init__(self, encoder: Any, feature: Callable[[Any], Tensor]) -> None:
         self._encoder, self._feature = encoder, feature
         self._layer = _last_layer(encoder)
-        self._trusted: bool | None = None
+        self._trusted = None if self._layer is not None else False
         self._in_a_tuple = False
-        if self._layer is None or "forward" in vars(self._layer):  # not ours to change a second time
-            self._trusted = False
-        else:
-            self._layer.forward = self._forward
 
     @contextmanager
     def asked(self) -> Iterator[None]:
-        """While this lasts the encoder, in eval mode, computes no other token in its last layer."""
+        """While this lasts the encoder, in eval mode and in this thread, computes no other token in its last layer."""
         if self._trusted is None:
             self._trusted = self._agrees()
-        with self._asking(self._trusted):
+        with self._standing_in() if self._trusted else nullcontext():
             yield
 
     @contextmanager
-    def _asking(self, really: bool) -> Iterator[None]:
-        token = _ASKING.set(self if really else None)
+    def _standing_in(self) -> Iterator[None]:
+        layer, owner = self._layer, get_ident()
+        if "forward" in vars(layer):  # another thread's, or somebody else's altogether
+            yield
+            return
+
+        def forward(*inputs: Any, **named: Any) -> Any:
+            """Encoders of every release so far hand a layer the states and the attention mask first."""
+            mask = inputs[1] if len(inputs) > 1 else ...
+            if get_ident() != owner or layer.training or not (mask is None or (isinstance(mask, Tensor) and mask.dim() == 4)):
+                return type(layer).forward(layer, *inputs, **named)
+            answer = _make(layer)(layer, inputs[0], None if mask is None else mask[:, :, :1])  # type: ignore[misc]  # see _last_layer
+            return (answer,) if self._in_a_tuple else answer
+
+        layer.forward = forward
         try:
             yield
         finally:
-            _ASKING.reset(token)
-
-    def _forward(self, *inputs: Any, **named: Any) -> Any:
-        """Stands in for the layer's own forward, which encoders of every release so far hand the states and the attention mask first."""
-        layer: Any = self._layer
-        if _ASKING.get() is not self or layer.training or len(inputs) < 2 or not (inputs[1] is None or inputs[1].dim() == 4):
-            output = type(layer).forward(layer, *inputs, **named)
-            self._in_a_tuple = isinstance(output, tuple)  # it depends on the release
-            return output
-        states, mask = inputs[:2]
-        answer = _make(layer)(layer, states, None if mask is None else mask[:, :, :1])  # type: ignore[misc]  # see _last_layer
-        return (answer,) if self._in_a_tuple else answer
+            vars(layer).pop("forward", None)
 
     def _agrees(self) -> bool:
-        """Whether the encoder's feature of two small texts, one of them padded, is the same both ways, but for rounding."""
-        device = next(self._encoder.parameters()).device
-        ids = torch.tensor([[2, 3, 4, 5], [5, 4, 3, 2]], device=device) % self._encoder.config.vocab_size
-        mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]], device=device)
-        found: dict[bool, Tensor] = {}
+        """Whether the encoder's feature of small texts, padded and not, is the same both ways, but for rounding."""
+        encoder = self._encoder
+        device = next(encoder.parameters()).device
+        tokens = min(24, int(getattr(encoder.config, "max_position_embeddings", 24)) - 4)
+        ids = (torch.arange(2 * tokens, device=device).view(2, tokens) + 5) % encoder.config.vocab_size
+        whole = torch.ones_like(ids)
+        padded = whole.clone()
+        padded[1, tokens // 2 :] = 0
         try:
-            with torch.no_grad(), torch.autocast(device.type, enabled=False):
-                for really in (False, True):
-                    with self._asking(really):
-                        found[really] = self._feature(self._encoder(input_ids=ids, attention_mask=mask))
-        except (RuntimeError, LookupError, TypeError, ValueError):  # an encoder that does not take such a text, or a layer that is not what it looked like
+            with torch.no_grad(), torch.autocast(device.type, enabled=False), self._noting():
+                return all(self._same(ids, mask) for mask in (whole, padded))
+        except Exception:  # an encoder that does not take such a text, or a layer that is not what it looked like
             return False
-        return torch.allclose(found[True], found[False], rtol=1e-3, atol=1e-4)
 
+    def _same(self, ids: Tensor, mask: Tensor) -> bool:
+        expected = self._feature(self._encoder(input_ids=ids, attention_mask=mask))
+        with self._standing_in():
+            found = self._feature(self._encoder(input_ids=ids, attention_mask=mask))
+        return torch.allclose(found, expected, rtol=1e-4, atol=1e-5)
 
-_ASKING: ContextVar[FirstToken | None] = ContextVar("_ASKING", default=None)
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Take note of the form in which the layer itself answers, which depends on the release of transformers."""
+
+        def note(layer: nn.Module, inputs: Any, output: Any) -> None:
+            if "forward" not in vars(layer):
+                self._in_a_tuple = isinstance(output, tuple)
+
+        handle = self._layer.register_forward_hook(note)
+        try:
+            yield
+        finally:
+            handle.remove()
 
 
 def _of_bert(layer: Any, states: Tensor, mask: Tensor | None) -> Tensor:

@@ -17,6 +17,10 @@ from robench.text.encoding import Reading
 from robench.victims.classifier import TextClassifier
 
 torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+NAMES = {"bert": "Bert", "roberta": "Roberta", "electra": "Electra", "distilbert": "DistilBert"}
+MODELS = {family: getattr(transformers, f"{name}Model") for family, name in NAMES.items()}
+CONFIGS = {family: getattr(transformers, f"{name}Config") for family, name in NAMES.items()}
 WORDS = [f"w{number}" for number in range(40)]
 SUBSTITUTES = {word: [f"{word}a", f"{word}b", f"{word}c"] for word in WORDS}
 
@@ -122,7 +126,26 @@ def test_the_same_trials_from_a_real_encoder(victim: RandomVictim, jobs: list[Jo
         return sorted((trial.model_copy(update={"seconds": 0.0}) for trial in found), key=lambda trial: trial.id)
 
     usual = trials(jobs)
+    whole = Shapes(tokens=400, most=32, floor=8, fixed=True)  # as on a GPU: every forward is full, single rows go by themselves
+    assert trials(jobs, shapes=whole) == usual
     assert len({trial.verdict for trial in usual}) > 1
     assert trials(jobs[::-1], shapes=Shapes(tokens=200, most=9)) == usual
     assert trials(jobs, most_live=1) == usual
     assert [trials([job])[0] for job in jobs] == usual
+
+
+@pytest.mark.parametrize(("family", "layers", "width"), [("bert", 1, 768), ("bert", 2, 256), ("roberta", 2, 128), ("electra", 2, 128), ("distilbert", 2, 128)])
+@pytest.mark.parametrize("length", [17, 102])
+def test_so_it_is_with_larger_encoders_and_other_families(family: str, layers: int, width: int, length: int) -> None:
+    """In the last layer products have as many rows as the forward: 8 to 128, with inner widths of up to 3,072."""
+    shape = {"vocab_size": 200, "num_hidden_layers": layers, "num_attention_heads": width // 64, "hidden_size": width, "intermediate_size": 4 * width}
+    torch.manual_seed(0)
+    model = TextClassifier(MODELS[family](CONFIGS[family](**shape)), 2).eval()
+    rows = Shapes().rows(Lane(length))
+    ids = torch.as_tensor(np.random.default_rng(length).integers(5, 190, size=(rows, length)))
+    mask = torch.ones_like(ids)
+    with torch.inference_mode():
+        reference = model(ids, mask)
+        for count in (8, 9, 11, 13, rows - 1):
+            assert torch.equal(model(ids[:count], mask[:count]), reference[:count]), f"{count} rows"
+            assert torch.equal(model(ids[-count:], mask[-count:]), reference[-count:]), f"last {count} rows"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from victim_cases import BAD, GOOD, encoder_folder, planted_splits, read_json, request
 
 from robench import ATTACKS, Attack, Choice, Defense, Example, FreeAttack, Oracle, SearchSpace, TextOracle
@@ -24,6 +25,8 @@ SEEN: list[tuple[str, ...]] = []
 """The texts that ``Swapping`` was given."""
 ANSWERS: list[Any] = []
 """What the oracle answered it."""
+THREADS: set[int] = set()
+"""Of torch, while it searched."""
 
 
 @ATTACKS.register("test-swapping")
@@ -34,6 +37,7 @@ class Swapping(Attack):
 
     def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
         SEEN.append(space.words)
+        THREADS.add(torch.get_num_threads())
         choice = np.minimum(space.sizes - 1, 1).astype(np.int16)
         ANSWERS.append(oracle.probs(choice[None])[0])
         return choice
@@ -155,6 +159,17 @@ def test_an_attack_is_shown_no_more_than_it_asked_for(trainee: Trainee) -> None:
     trainee.attacked("test-swapping", trainee.examples, seed=0)
     assert ANSWERS
     assert all(sorted(answer.tolist()) == [0.0, 1.0] for answer in ANSWERS)
+
+
+def test_the_search_has_one_thread_and_training_has_its_own_again(trainee: Trainee) -> None:
+    THREADS.clear()
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        trainee.attacked("test-swapping", trainee.examples, seed=0)
+        assert (THREADS, torch.get_num_threads()) == ({1}, 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_an_attack_that_wants_gradients_gets_them(trainee: Trainee) -> None:

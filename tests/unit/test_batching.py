@@ -274,6 +274,33 @@ def test_a_verdict_waits_for_company_but_not_for_ever(monkeypatch: pytest.Monkey
     assert pool.overdue() is None
 
 
+def test_a_verdict_goes_before_the_rows_of_older_searches() -> None:
+    victim = make_victim()
+    pool = Pool(victim, Shapes(tokens=1000, most=4, floor=1))
+    older = put(pool, victim, ["a b"] * 8, turn=1)
+    clean = put_single(pool, victim, "c d", "clean", turn=8)
+    verdict = put_single(pool, victim, "e f", "verdict", turn=9)
+    assert pool.forward(Lane(4)) == [verdict]
+    assert pool.forward(Lane(4)) == []
+    assert pool.forward(Lane(4)) == [older, clean]
+
+
+def test_what_is_tried_again_alone_is_not_filled_up() -> None:
+    """Too little memory for 32 rows is often enough for four."""
+
+    def twist(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        if len(ids) > 8:
+            raise MemoryError(f"{len(ids)} rows")
+        return logits
+
+    victim = make_victim(twist=twist)
+    pool = Pool(victim, Shapes(tokens=128, floor=4, fixed=True))
+    asked = [put(pool, victim, ["a b"]), put(pool, victim, ["c d"] * 5)]
+    assert drain(pool) == asked
+    assert [question.failure for question in asked] == [None, None]
+    assert victim.forwards == [(32, 4), (4, 4), (5, 4)]
+
+
 def test_a_verdict_that_was_answered_in_company_is_not_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("robench.search.batching.monotonic", lambda: now)

@@ -149,6 +149,21 @@ def test_a_search_that_breaks_is_an_error_and_the_others_go_on(error: BaseExcept
     assert (trials["fake/0001"].asked, trials["fake/0001"].prediction) == (1, 0)
 
 
+class Mute(Exception):
+    """Cannot even say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError("mute")
+
+
+def test_an_error_that_cannot_be_told_is_named() -> None:
+    def search(*_: object) -> None:
+        raise Mute
+
+    trial = attack_one(search)
+    assert (trial.verdict, trial.problem) == (Verdict.ERROR, "Mute")
+
+
 class Deaf(Attack):
     """Asks the same questions for ever, whatever it is told."""
 
@@ -342,15 +357,16 @@ def test_what_ends_the_process_comes_through_after_the_finished_trials(end: type
     assert sorted(trial.id for trial in finished) == [f"fake/{number:04d}" for number in range(5)]
 
 
-def test_an_error_in_the_jobs_comes_through_after_the_finished_trials() -> None:
+@pytest.mark.parametrize("good", [0, 1, 16, BATCH, BATCH + 1, 2 * BATCH])
+def test_an_error_in_the_jobs_comes_through_after_the_finished_trials(good: int) -> None:
     def jobs() -> Iterator[Job]:
-        yield from (make_job("a film", SUBSTITUTES, number=number) for number in range(16))
+        yield from (make_job("a film", SUBSTITUTES, number=number) for number in range(good))
         raise RuntimeError("no more surface")
 
     finished: list[Trial] = []
     with pytest.raises(RuntimeError, match="no more surface"):
         finished.extend(run(victim_that_dislikes(), Doing(lambda *_: None), "doing", jobs(), seed=0))
-    assert len(finished) == 16
+    assert len(finished) == good
 
 
 def test_closing_the_run_ends_every_search() -> None:

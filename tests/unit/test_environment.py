@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from robench.environment import choose_device, describe_device, peak_memory, reset_peak_memory, versions
+from robench import environment
+from robench.environment import available_memory, choose_device, describe_device, peak_memory, reset_peak_memory, versions
 from robench.errors import UsageError
 
 
@@ -47,3 +49,26 @@ def test_a_childs_peak_counts_only_where_it_is_asked_for() -> None:
     assert with_children is not None
     assert alone is not None
     assert with_children > alone + 2**20 * 32
+
+
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        ({"memory.max": "5000\n", "memory.current": "2000\n"}, 3000),
+        ({"memory.max": "5000\n", "memory.current": "6000\n"}, 0),
+        ({"memory/memory.limit_in_bytes": "900", "memory/memory.usage_in_bytes": "400"}, 500),
+        ({"memory.max": "max\n", "memory.current": "2000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_a_container_bounds_the_memory_at_hand(files: dict[str, str], left: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import psutil
+
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    monkeypatch.setattr(environment, "CGROUPS", tmp_path)
+    free = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    assert available_memory() == (free.available if left is None else left)

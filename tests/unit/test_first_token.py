@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ from robench.victims.first_token import FirstToken
 
 KNOWN = ("bert", "roberta", "distilbert", "electra")
 TEXTS = batch(types=True)
+WHOLE = TEXTS.input_ids.clamp(min=5)
+"""Texts of one length: encoders then go without a mask."""
 
 
 def features(model: TextClassifier, types: bool = False) -> Tensor:
@@ -44,6 +48,15 @@ def test_features_are_those_of_the_whole_layer(family: str, types: bool) -> None
     model = classifier(family).eval()
     types = types and family in ("bert", "electra")
     torch.testing.assert_close(features(model, types), whole(model, types), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_features_are_those_of_the_whole_layer_where_nothing_is_padded(family: str) -> None:
+    model = classifier(family).eval()
+    ours = model.features(WHOLE, torch.ones_like(WHOLE))
+    output = model.encoder(input_ids=WHOLE, attention_mask=torch.ones_like(WHOLE))
+    pooled = getattr(output, "pooler_output", None)
+    torch.testing.assert_close(ours, output.last_hidden_state[:, 0] if pooled is None else pooled, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", KNOWN)
@@ -182,6 +195,81 @@ def test_a_layer_that_breaks_when_asked_for_less_is_left_alone() -> None:
     first_token = FirstToken(made.eval(), lambda output: output.last_hidden_state[:, 0])
     with first_token.asked():
         assert made(TEXTS.input_ids).last_hidden_state.shape[1] == TEXTS.input_ids.shape[1]
+
+
+def left_alone(made: Any) -> bool:
+    """Whether an encoder is asked for every token of its last layer."""
+    first_token = FirstToken(made.eval(), lambda output: output.last_hidden_state[:, 0])
+    with first_token.asked():
+        return bool(made(WHOLE, torch.ones_like(WHOLE)).last_hidden_state.shape[1] == WHOLE.shape[1])
+
+
+def test_a_layer_without_the_number_of_its_heads_is_left_alone() -> None:
+    made = encoder("bert")
+    last = made.encoder.layer[-1]
+
+    class Other(nn.Module):
+        """Has BERT's modules and another name for its heads."""
+
+        def __init__(self, own: Any) -> None:
+            super().__init__()
+            self.query, self.key, self.value, self._own = own.query, own.key, own.value, [own]
+
+        def forward(self, *inputs: Any, **named: Any) -> Any:
+            return self._own[0](*inputs, **named)
+
+    assert not left_alone(made)
+    last.attention.self = Other(last.attention.self)
+    assert left_alone(made)
+
+
+def test_an_encoder_whose_first_token_sees_nobody_else_is_left_alone() -> None:
+    from transformers import BertConfig, BertModel
+
+    shape = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24, "initializer_range": 0.5}
+    assert not left_alone(BertModel(BertConfig(**shape)))
+    assert left_alone(BertModel(BertConfig(**shape, is_decoder=True)))
+
+
+def test_a_model_that_nobody_wants_is_gone_at_once() -> None:
+    """Without the garbage collector's help: a larger encoder is half a gigabyte, and a run trains many."""
+    gc.collect()
+    gc.disable()
+    try:
+        model = classifier("bert").eval()
+        features(model)
+        gone = weakref.ref(model.encoder.encoder.layer[-1])
+        del model
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_between_two_questions_nothing_of_it_is_left_on_the_encoder() -> None:
+    model = classifier("bert").eval()
+    features(model)
+    assert not any("forward" in vars(module) for module in model.modules())
+    again = TextClassifier(copy.deepcopy(model.encoder), 2).eval()
+    assert work(again, features) < 0.85 * work(again, whole)
+
+
+def test_somebody_elses_forward_is_not_touched() -> None:
+    model = classifier("bert").eval()
+    last = model.encoder.encoder.layer[-1]
+    own = last.forward
+    last.forward = lambda *inputs, **named: own(*inputs, **named)
+    kept = last.forward
+    assert torch.equal(features(model), whole(model))
+    assert last.forward is kept
+
+
+def test_a_whole_model_can_be_pickled(tmp_path: Any) -> None:
+    model = classifier("bert").eval()
+    features(model)
+    torch.save(model, tmp_path / "model.pt")
+    loaded = torch.load(tmp_path / "model.pt", weights_only=False)
+    assert torch.equal(features(loaded), features(model))
+    assert work(loaded, features) < 0.85 * work(loaded, whole)
 
 
 def test_a_feature_that_reads_other_tokens_gets_them() -> None:

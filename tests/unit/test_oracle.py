@@ -76,6 +76,34 @@ def test_the_counts_are_the_same_whether_or_not_the_clean_text_is_known(clean: l
     assert [choice.tolist() for choice in oracle.successes] == [[1, 0, 1], [2, 0, 1]]
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1)), min_size=1, max_size=4), min_size=1, max_size=4),
+    st.none() | st.integers(1, 8),
+    st.booleans(),
+)
+def test_knowing_the_clean_text_changes_no_count_unless_it_ends_the_search(questions: list[list[tuple[int, int]]], budget: int | None, left_out: bool) -> None:
+    counts = []
+    for clean in (None, [9.0, 0.0]):
+        oracle, _ = make_oracle(FakeVictim({**WEIGHTS, "b": [8, 0]}), budget=budget, clean=clean)
+        for question in questions:
+            try:
+                if left_out:
+                    oracle.probs_without(choices([0, 0, 0])[0], np.array([1]))
+                oracle.logits(choices(*[[first, 0, last] for first, last in question]))
+            except BudgetSpent:
+                continue
+            except SpaceExhausted:
+                break
+        counts.append((oracle.asked, oracle.forwarded, oracle.exhausted))
+    (asked, forwarded, exhausted), (known_asked, known_forwarded, known_exhausted) = counts
+    assert known_forwarded <= known_asked
+    if known_exhausted == exhausted:
+        assert (known_asked, known_forwarded) == (asked, forwarded)
+    else:
+        assert (known_exhausted, exhausted) == (True, False)
+
+
 def test_a_clean_text_that_is_known_belongs_to_the_whole_space() -> None:
     oracle, sizes = make_oracle(FakeVictim({**WEIGHTS, "b": [9, 0]}), clean=[10, 0])
     with pytest.raises(SpaceExhausted):
@@ -88,7 +116,7 @@ def test_where_the_clean_text_is_all_that_the_victim_can_see_nothing_is_left_to_
     oracle, sizes = make_oracle(FakeVictim({"a": [1, 0]}), job, clean=[1, 0])
     with pytest.raises(SpaceExhausted):
         oracle.logits(choices([0, 1]))
-    assert (oracle.exhausted, sizes) == (True, [])
+    assert (oracle.exhausted, sizes, oracle.asked, oracle.forwarded) == (True, [], 1, 1)
 
 
 def test_answers_are_copies() -> None:
