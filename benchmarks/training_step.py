@@ -20,7 +20,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import sqrt
 from statistics import median
@@ -131,6 +132,7 @@ def bare_passes(setting: Setting, batch: Batch) -> None:
     """Forwards and backwards only; the inputs of the encoder are at hand."""
     model, teacher, mask = setting.model, setting.defense.information.teacher, batch.attention_mask
     with setting.precise():
+        model.eval()  # as the search does: the last layer is worked out for the first token only
         with torch.no_grad():
             model(batch.input_ids, mask, batch.token_type_ids)
             teacher.features(batch.input_ids, mask, batch.token_type_ids)
@@ -140,6 +142,7 @@ def bare_passes(setting: Setting, batch: Batch) -> None:
             entered = inputs.detach().requires_grad_()
             torch.autograd.grad(model.classify(model.features_from_embeddings(entered, mask)).sum(), entered)
         frozen(model, False)
+        model.train()
         entered = inputs.detach().requires_grad_()
         model.classify(model.features_from_embeddings(entered, mask)).sum().backward()
         model(batch.input_ids, mask, batch.token_type_ids).sum().backward()
@@ -156,7 +159,7 @@ def release_like(setting: Setting, batch: Batch) -> float:
     """The step as one writes it down from the release: see the head of this file."""
     options, model, started = setting.defense.options, setting.model, starting_mixtures(batch, setting.tokens)
     batch = padded(batch, setting.tokens)
-    with setting.precise():
+    with setting.precise(), every_token(model), every_token(setting.defense.information.teacher):
         weights = released_search(setting, batch, started)
         setting.optimizer.zero_grad()  # the search has filled the parameters' gradients
         mixed = blended(whole_sequences(model, batch), weights)
@@ -169,6 +172,17 @@ def release_like(setting: Setting, batch: Batch) -> float:
     setting.optimizer.step()
     setting.optimizer.zero_grad()
     return float(loss.detach())
+
+
+@contextmanager
+def every_token(model: TextClassifier) -> Iterator[None]:
+    """Have the last layer worked out for all tokens in eval mode too, as everybody else does."""
+    first_token = model._first_token
+    kept, first_token._trusted = first_token._trusted, False
+    try:
+        yield
+    finally:
+        first_token._trusted = kept
 
 
 def released_search(setting: Setting, batch: Batch, hat: Tensor) -> Tensor:
