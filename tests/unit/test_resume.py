@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import pytest
 import torch
+from full_device import full_device
 
 from robench.disk import causes, is_disk_full
 from robench.environment import versions
@@ -55,6 +56,7 @@ def test_a_checkpoint_of_a_former_robench_has_an_unknown_setting(tmp_path: Path)
         TrainingState.load(tmp_path, "k", HERE)
 
 
+@full_device
 @pytest.mark.parametrize("numbers", [2, 100_000], ids=["a little", "much"])
 def test_a_full_disk_is_known_for_one(tmp_path: Path, numbers: int) -> None:
     """Little is written when the file is closed, much in the middle; either way other parts of the run learn that they would meet it as well."""

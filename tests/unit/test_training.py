@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from full_device import full_device
 from torch import Tensor, nn
 from victim_cases import encoder_folder, planted_splits, read_json, request
 
@@ -203,6 +204,7 @@ def test_a_damaged_training_checkpoint_is_named(encoder: Path, tmp_path: Path, d
     assert "\n" not in str(caught.value)
 
 
+@full_device
 def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_stays(encoder: Path, tmp_path: Path) -> None:
     """Full from the second epoch on; with space again the training goes on after the first."""
     work = tmp_path / "v.training"
