@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from robench.errors import UsageError
+from robench.hints import did_you_mean
 from robench.registry import ATTACKS, DEFENSES, FAMILY, TASKS, Entry, Registry
 
 REGISTRIES: dict[str, Registry[Any]] = {"attack": ATTACKS, "defense": DEFENSES, "task": TASKS}
@@ -36,9 +36,7 @@ def find_kind(word: str) -> str:
     singular = word.lower().removesuffix("s")
     if singular in KINDS:
         return singular
-    near = get_close_matches(singular, KINDS, n=1, cutoff=0.5)
-    hint = f" Did you mean '{near[0]}s'?" if near else ""
-    raise UsageError(f"There is no kind '{word}'.{hint} Kinds: {', '.join(f'{kind}s' for kind in KINDS)}.")
+    raise UsageError(f"There is no kind '{word}'.{did_you_mean(singular, KINDS, '{}s')} Kinds: {', '.join(f'{kind}s' for kind in KINDS)}.")
 
 
 def rows(kind: str, *, check: bool = False) -> list[Row]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from robench.catalogue import REGISTRIES
 from robench.errors import UsageError
+from robench.hints import did_you_mean
 from robench.registry import TASKS, canonical
 
 if TYPE_CHECKING:
@@ -74,11 +75,9 @@ def _encoder(name: str) -> dict[str, Any]:
     from robench.victims.encoders import ENCODERS
 
     if name not in ENCODERS:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, ENCODERS, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise UsageError(f"No encoder is called '{name}' here.{hint} See 'robench list encoders'; --encoder also takes any hub id or local folder.")
+        raise UsageError(
+            f"No encoder is called '{name}' here.{did_you_mean(name, ENCODERS)} See 'robench list encoders'; --encoder also takes any hub id or local folder."
+        )
     info = ENCODERS[name]
     return {
         "kind": "encoder",

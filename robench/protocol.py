@@ -6,10 +6,10 @@ Two numbers compare only if their protocol is the same, so nothing here is a kno
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
 from robench.errors import UsageError
+from robench.hints import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,4 @@ def get_protocol(name: str) -> Protocol:
     """Return the protocol called ``name``; raises UsageError with the nearest name when there is none."""
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    near = get_close_matches(name.lower(), PROTOCOLS, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    raise UsageError(f"There is no protocol '{name}'.{hint} Known: {', '.join(sorted(PROTOCOLS))}.")
+    raise UsageError(f"There is no protocol '{name}'.{did_you_mean(name, PROTOCOLS)} Known: {', '.join(sorted(PROTOCOLS))}.")

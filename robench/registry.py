@@ -11,12 +11,12 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from robench.errors import UsageError
+from robench.hints import did_you_mean
 
 if TYPE_CHECKING:
     from robench.search.attack import Attack
@@ -257,8 +257,7 @@ class Registry(Generic[Plugin]):
                 self._members[name] = family.make(member)
             except UnknownMember:
                 known = family.names()
-                near = get_close_matches(member.lower(), known, n=1, cutoff=0.5)
-                hint = f" Did you mean '{prefix}{FAMILY}{near[0]}'?" if near else ""
+                hint = did_you_mean(member, known, f"{prefix}{FAMILY}{{}}")
                 raise UnknownPlugin(f"There is no {self.kind} '{name}'.{hint} After '{prefix}{FAMILY}' can stand: {', '.join(known)}.") from None
         return self._members[name]
 
@@ -283,9 +282,7 @@ class Registry(Generic[Plugin]):
     def _miss(self, name: str) -> str:
         if self.families is not None and name in self.families.names():
             return f"'{name}' is a family of {self.kind}s: name one of it as {name}{FAMILY}NAME; 'robench show {self.kind} {name}{FAMILY}' lists them."
-        near = get_close_matches(name.lower(), self.names(), n=1, cutoff=0.5)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        return f"There is no {self.kind} '{name}'.{hint} See 'robench list {self.kind.partition(' ')[0]}s'."
+        return f"There is no {self.kind} '{name}'.{did_you_mean(name, self.names())} See 'robench list {self.kind.partition(' ')[0]}s'."
 
     def name_of(self, cls: type[Plugin]) -> str:
         """The name under which ``cls`` was registered."""

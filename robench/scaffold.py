@@ -9,7 +9,6 @@ from __future__ import annotations
 import keyword
 import re
 import tomllib
-from difflib import get_close_matches
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +16,7 @@ from string import Template
 
 from robench.catalogue import REGISTRIES
 from robench.errors import UsageError
+from robench.hints import did_you_mean
 
 WINGS = {"attack": "attacks", "defense": "defenses"}
 ARTICLES = {"attack": "an attack", "defense": "a defense"}
@@ -70,9 +70,7 @@ def _filled(template: str, words: dict[str, str]) -> str:
 
 def _check_kind(kind: str) -> None:
     if kind not in WINGS:
-        near = get_close_matches(kind, WINGS, n=1, cutoff=0.7)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise UsageError(f"'robench new' makes an attack or a defense, not '{kind}'.{hint}")
+        raise UsageError(f"'robench new' makes an attack or a defense, not '{kind}'.{did_you_mean(kind, WINGS, closeness=0.7)}")
 
 
 def _check_name(kind: str, name: str, inside: bool) -> None:

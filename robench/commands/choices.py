@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,24 @@ from robench.protocol import DEFAULT_PROTOCOL
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
+
+
+class Folder(click.Path):
+    """A folder to write into, which may have to be made. An empty name, such as an unset variable leaves, would be the one where one stands."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click does."""
+        if not str(value):
+            self.fail("is empty: name a folder, '.' for this one.", param, ctx)
+        folder = Path(str(super().convert(value, param, ctx)))
+        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            self.fail(f"'{folder}' cannot be written to: you may not write in '{there}'. Name another folder.", param, ctx)
+        return folder
+
 
 _EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -79,7 +98,7 @@ training_options = apply(
         ),
         click.option("--tracker", type=click.Choice(["tensorboard"]), help="Also log a training's curves, into curves/ of the victim's folder."),
         click.option("--retrain", is_flag=True, help="Train anew although a victim with the same configuration is there."),
-        click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=defaults.OUT, show_default=True, help="Folder for everything made."),
+        click.option("--out", type=Folder(), default=defaults.OUT, show_default=True, help="Folder for everything made."),
     ]
 )
 

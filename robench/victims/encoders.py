@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from robench.errors import UsageError, first_line
+from robench.hints import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def _resolve(info: EncoderInfo, file: str, required: bool = True) -> Any:
         found = cached_file(info.location, file, _raise_exceptions_for_missing_entries=required)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"Encoder '{info.name}' is neither a folder nor to be had from the Hugging Face hub ({first_line(error)}). Check the name, or give a local folder."
+            f"Encoder '{info.name}' is neither a folder nor to be had from the Hugging Face hub ({first_line(error)})."
+            f"{did_you_mean(info.name, ENCODERS)} Check the name, or give a local folder."
         ) from error
     return None if found is None else Path(found)
 

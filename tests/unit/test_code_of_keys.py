@@ -16,6 +16,7 @@ from robench.victims.recipe import TRAINING_CODE
 
 DECIDES_NOTHING = {
     "robench.errors": "sentences",
+    "robench.hints": "sentences",
     "robench.options": "what options come to stands in the keys",
     "robench.protocol": "what a protocol says stands in the keys",
     "robench.tasks.base": "holds examples, whose digest stands in the keys",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
@@ -157,3 +158,21 @@ def test_one_line(text: str, line: str) -> None:
 
 def test_a_session_starts_quiet_about_nothing() -> None:
     assert (Session().debug, Session().quiet) == (False, False)
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "sweep"])
+def test_an_empty_folder_name_is_refused(command: str) -> None:
+    attack = () if command == "train" else ("--attack", "pwws")
+    result = CliRunner().invoke(main, [command, "--defense", "standard", *attack, "--out", ""])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: Invalid value for '--out': is empty: name a folder, '.' for this one.")
+
+
+def test_a_folder_where_one_may_not_write_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, allowed = tmp_path / "closed", os.access
+    closed.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed and allowed(path, mode))  # root may write everywhere
+    result = CliRunner().invoke(main, ["evaluate", "--defense", "standard", "--attack", "pwws", "--out", str(closed / "new" / "runs")])
+    assert result.exit_code == 2
+    assert f"cannot be written to: you may not write in '{closed}'. Name another folder." in result.stderr
+    assert list(closed.iterdir()) == []
