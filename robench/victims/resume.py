@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from robench.disk import sync_folder, system_error
+from robench.disk import causes, sync_folder, system_error
 from robench.environment import versions
 from robench.errors import RobenchError, first_line
 
@@ -62,9 +62,12 @@ class TrainingState:
                 os.fsync(stream.fileno())
             part.replace(folder / FILE)
             sync_folder(folder)
-        except (OSError, RuntimeError) as error:  # torch's writer may raise RuntimeError over the system's error
+        except (OSError, RuntimeError) as error:  # torch's writer may raise RuntimeError over the system's error, and over Ctrl-C
             with contextlib.suppress(OSError):
                 part.unlink()
+            ending = next((cause for cause in causes(error) if not isinstance(cause, Exception)), None)
+            if ending is not None:
+                raise ending from None
             system = system_error(error)
             if system is None:
                 raise

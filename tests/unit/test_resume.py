@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 import pytest
 import torch
@@ -83,6 +83,34 @@ def test_an_error_that_is_not_the_systems_is_not_laid_on_the_disk(tmp_path: Path
     with pytest.raises(RuntimeError, match=r"^CUDA error: out of memory$"):
         TrainingState("k", HERE).save(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit(143)])
+@pytest.mark.parametrize("at", [1, 2, 5, 8])
+def test_what_ends_the_process_comes_through_a_half_written_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: type[BaseException] | BaseException, at: int
+) -> None:
+    """Torch's writer calls back into Python and makes a RuntimeError of what it meets there."""
+    real, writes = torch.save, []
+
+    class Interrupted:
+        def __init__(self, stream: BinaryIO) -> None:
+            self._stream = stream
+
+        def write(self, content: bytes) -> int:
+            writes.append(len(content))
+            if len(writes) == at:
+                raise end
+            return self._stream.write(content)
+
+        def flush(self) -> None:
+            self._stream.flush()
+
+    monkeypatch.setattr(torch, "save", lambda state, stream: real(state, cast(Any, Interrupted(stream))))
+    with pytest.raises(KeyboardInterrupt if end is KeyboardInterrupt else SystemExit):
+        TrainingState("k", HERE, model={"w": torch.ones(100_000)}).save(tmp_path)
+    assert len(writes) >= at
+    assert not (tmp_path / resume.FILE).exists()
 
 
 def test_the_setting_names_the_kind_of_device_and_the_versions() -> None:
