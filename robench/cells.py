@@ -151,7 +151,7 @@ class CellRun:
     def _trials(self, todo: Sequence[Example]) -> Iterator[Trial]:
         from robench.search.engine import run
         from robench.search.jobs import make_jobs
-        from robench.search.workers import Plan, default_workers, in_one_thread, run_workers
+        from robench.search.workers import Plan, default_workers, run_workers
 
         threshold = self.chosen.fit.protocol.lm_threshold
         victim = self.trained.victim
@@ -160,7 +160,7 @@ class CellRun:
         budget, precision = self.request.budget, self.request.search_precision
         workers = self.request.workers or default_workers(device, len(todo), victim.work([example.fields for example in todo]), victim.weights)
         if workers == 1:
-            return in_one_thread(run(victim, self.attack.attack, self.attack.name, jobs, seed, budget, precision=precision))
+            return run(victim, self.attack.attack, self.attack.name, jobs, seed, budget, precision=precision)
         plan = Plan(self.trained.folder, self.attack.name, seed, self.attack.options, budget, device, precision)
         return run_workers(plan, jobs, workers)
 

@@ -17,7 +17,7 @@ from robench.environment import Precision
 from robench.search.access import restricted
 from robench.search.attack import Attack, FreeAttack, Trial, Verdict
 from robench.search.batching import Purpose
-from robench.search.judge import Ruling, rule, rule_text
+from robench.search.judge import Ruling, rule, rule_text, told
 from robench.search.oracle import MeteredOracle, PooledOracle, SpaceExhausted, Unheeded
 from robench.search.port import Candidates, Job, SearchVictim, TokenTypes
 from robench.search.space import BudgetSpent, Choice
@@ -67,7 +67,7 @@ class Case:
         try:
             self._clean = self._read_and_ask("clean", example.fields)
         except Exception as error:
-            problem = f"the victim broke on the clean text: {_told(error)}"
+            problem = f"the victim broke on the clean text: {told(error)}"
             return Trial(id=example.id, verdict=Verdict.ERROR, label=example.label, prediction=None, problem=problem)
         prediction = int(self._clean[1].argmax())
         if prediction != example.label:
@@ -120,7 +120,7 @@ class Case:
             self._note = f"the budget of {self._terms.budget} rows was spent"
         else:
             logger.debug("the search of %s broke", self._job.example.id, exc_info=True)
-            self._problem = _told(reason)
+            self._problem = told(reason)
 
     def _found(self, rng: np.random.Generator) -> object:
         """What the attack returns, asking an oracle of its kind."""
@@ -152,7 +152,7 @@ class Case:
         try:
             return self._ask("search", types, ids, lengths)
         except Exception as error:
-            raise RuntimeError(f"the victim broke: {_told(error)}") from error
+            raise RuntimeError(f"the victim broke: {told(error)}") from error
 
     def _ruling(self) -> Ruling:
         """What the core believes: what the search returned, and where that is not believed, what it had seen, one after the other."""
@@ -192,11 +192,3 @@ class Case:
             return known
         candidates = self._terms.victim.encoder_fields.candidates(self._job.words, self._job.space)
         return int(self._ask("verdict", candidates, *candidates.encode(choice[None]))[0].argmax())
-
-
-def _told(error: BaseException) -> str:
-    """What an error says of itself, if it can."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__

@@ -7,6 +7,7 @@ so memory does not grow with their number.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def run(
     shapes: Shapes | None = None,
     most_live: int = 256,
 ) -> Iterator[Trial]:
-    """Attack every job and yield its trial as soon as it is judged, in any order.
+    """Attack every job, torch working in one thread, and yield its trial as soon as it is judged, in any order.
 
     Args:
         attack_name: part of every example's random stream.
@@ -54,7 +55,20 @@ def run(
         most_live: examples in flight at most.
     """
     engine = Engine(victim, attack, attack_name, seed, budget, precision=precision, shapes=shapes, most_live=most_live)
-    yield from engine.trials(_batches(jobs))
+    yield from in_one_thread(engine.trials(_batches(jobs)))
+
+
+def in_one_thread(trials: Iterator[Trial]) -> Iterator[Trial]:
+    """``trials``, torch working in one thread as it does in a worker: with several, a row's last bits depend on how many rows go with it."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 1
+    try:
+        if torch:
+            torch.set_num_threads(1)
+        yield from trials
+    finally:
+        if torch:
+            torch.set_num_threads(before)
 
 
 @dataclass(eq=False)

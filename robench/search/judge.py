@@ -120,4 +120,12 @@ def _disbelief(label: int, text: int, words: int, meant: bool) -> str:
 
 
 def _broke(error: Exception) -> str:
-    return f"the victim broke on the returned text: {type(error).__name__}: {error}"
+    return f"the victim broke on the returned text: {told(error)}"
+
+
+def told(error: BaseException) -> str:
+    """What an error says of itself, if it can."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

@@ -80,19 +80,6 @@ def default_workers(device: str, examples: int, work: float, weights: int) -> in
     return max(1, min(available_cores(), worth, room))
 
 
-def in_one_thread(trials: Iterator[Trial]) -> Iterator[Trial]:
-    """``trials``, torch working in one thread as it does in a worker: with several, a row's last bits depend on how many rows go with it."""
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else 1
-    try:
-        if torch:
-            torch.set_num_threads(1)
-        yield from trials
-    finally:
-        if torch:
-            torch.set_num_threads(before)
-
-
 def run_workers(plan: Plan, jobs: Iterable[Job], workers: int) -> Iterator[Trial]:
     """Attack every job in ``workers`` processes and yield the trials as they come, in any order.
 

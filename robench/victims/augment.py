@@ -104,11 +104,10 @@ class Trainee:
         from accelerate.utils import gather_object
 
         from robench.search.engine import run
-        from robench.search.workers import in_one_thread
 
         rank, processes = self.parts.accelerator.process_index, self.parts.accelerator.num_processes
         mine = map(self.job, examples[rank::processes])
-        trials = list(in_one_thread(run(self.victim, ATTACKS.get(name)(), name, mine, seed, budget, precision=self.request.precision)))
+        trials = list(run(self.victim, ATTACKS.get(name)(), name, mine, seed, budget, precision=self.request.precision))
         by_id = {trial.id: trial for trial in (gather_object(trials) if processes > 1 else trials)}
         return [by_id[example.id] for example in examples]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.errors import UsageError
-from robench.victims.first_token import FirstToken
+from robench.victims.first_token import FirstToken, layers_of
 
 
 class TextClassifier(nn.Module):
@@ -106,8 +106,7 @@ class TextClassifier(nn.Module):
     @property
     def layers(self) -> Sequence[nn.Module]:
         """The encoder's layers, the first one first; raises UsageError where it keeps no list of them (ALBERT has one layer that is used again and again)."""
-        depth = int(self.encoder.config.num_hidden_layers)
-        found = next((module for module in self.encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == depth), None)
+        found = layers_of(self.encoder)
         if found is None:
             raise UsageError(f"Encoder '{type(self.encoder).__name__}' keeps no list of its layers, whose states this defense changes. Choose another encoder.")
         return list(found)

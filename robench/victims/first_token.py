@@ -34,8 +34,10 @@ class FirstToken:
 
     def __init__(self, encoder: Any, feature: Callable[[Any], Tensor]) -> None:
         self._encoder, self._feature = encoder, feature
-        self._layer = _last_layer(encoder)
-        self._trusted = None if self._layer is not None else False
+        layers = layers_of(encoder)
+        self._layer: Any = layers[-1] if layers else None
+        self._answer = _make(layers[-1]) if layers else None
+        self._trusted = None if self._answer is not None else False
         self._in_a_tuple = False
 
     @contextmanager
@@ -58,7 +60,7 @@ class FirstToken:
             mask = inputs[1] if len(inputs) > 1 else ...
             if get_ident() != owner or layer.training or not (mask is None or (isinstance(mask, Tensor) and mask.dim() == 4)):
                 return type(layer).forward(layer, *inputs, **named)
-            answer = _make(layer)(layer, inputs[0], None if mask is None else mask[:, :, :1])  # type: ignore[misc]  # see _last_layer
+            answer = self._answer(layer, inputs[0], None if mask is None else mask[:, :, :1])  # type: ignore[misc]  # without one it is not trusted
             return (answer,) if self._in_a_tuple else answer
 
         layer.forward = forward
@@ -144,8 +146,7 @@ def _has(layer: nn.Module, part: str) -> bool:
     return isinstance(found, nn.Module)
 
 
-def _last_layer(encoder: Any) -> Any:
-    """The encoder's last layer; None where it is of no known make, or where the encoder keeps no list of its layers."""
+def layers_of(encoder: Any) -> nn.ModuleList | None:
+    """The encoder's layers, the first one first; None where it keeps no list of them."""
     depth = int(getattr(encoder.config, "num_hidden_layers", 0))
-    layers = next((module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == depth > 0), None)
-    return layers[-1] if layers is not None and _make(layers[-1]) is not None else None
+    return next((module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == depth > 0), None)

@@ -148,3 +148,14 @@ def test_a_victim_that_breaks_on_such_a_text_is_an_error_that_tells_the_text() -
     ruling = rule_text(JOB, "text", "nice", breaks)
     assert (ruling.verdict, ruling.text) == (Verdict.ERROR, "nice")
     assert "MemoryError: too long" in str(ruling.problem)
+
+
+def test_an_error_that_cannot_be_told_is_named() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("mute")
+
+    def mute(_: object) -> int:
+        raise Mute
+
+    assert rule(JOB, "text", choice(1, 0), mute, lambda _: 1).problem == "the victim broke on the returned text: Mute"

@@ -17,10 +17,10 @@ from fake_victims import linear_jobs, load_lethal, load_linear, load_nothing, lo
 from robench import ATTACKS, Trial, Verdict
 from robench.environment import Precision
 from robench.errors import RobenchError
-from robench.search.engine import run
+from robench.search.engine import in_one_thread, run
 from robench.search.port import Job
 from robench.search.trials import TrialFile
-from robench.search.workers import Plan, default_workers, in_one_thread, run_workers
+from robench.search.workers import Plan, default_workers, run_workers
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 LETHAL = {f"w{number}": [f"w{number}{variant}" for variant in "abc"] for number in range(40)}
@@ -155,7 +155,7 @@ sys.path.append({tests!r})
 from pathlib import Path
 from fake_victims import linear_jobs, load_linear
 from robench import ATTACKS
-from robench.search.engine import run
+from robench.search.engine import in_one_thread, run
 from robench.search.trials import TrialFile
 from robench.search.workers import Plan, run_workers
 
