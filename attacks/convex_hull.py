@@ -31,13 +31,26 @@ class ConvexHull(Attack):
     class Options(Options):
         """The ascent."""
 
-        steps: int = Field(10, ge=1, description="Steps of an ascent.", json_schema_extra={"unit": "steps"})
-        learning_rate: float = Field(1.0, gt=0, description="Adam's rate on the logits of the mixture weights (the releases: 1 for BERT, 10 for CNN and LSTM).")
-        restarts: int = Field(1, ge=1, description="Ascents from different initial weights.", json_schema_extra={"unit": "ascents"})
+        steps: int = Field(
+            10, ge=1, description="Steps of an ascent.", json_schema_extra={"unit": "steps"}
+        )
+        learning_rate: float = Field(
+            1.0,
+            gt=0,
+            description="Adam's rate on the logits of the mixture weights (the releases: 1 for BERT, 10 for CNN and LSTM).",
+        )
+        restarts: int = Field(
+            1,
+            ge=1,
+            description="Ascents from different initial weights.",
+            json_schema_extra={"unit": "ascents"},
+        )
 
     options: Options
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         """See ``Attack.search``."""
         if not len(space.positions):
             return None

@@ -27,28 +27,44 @@ class Exhaustive(Attack):
     """
 
     paper = "none: the reference that says how far other attacks stay above the truth"
-    deviations = (f"Texts are asked about in blocks of up to {BLOCK}, so some questions beyond the success are counted.",)
+    deviations = (
+        f"Texts are asked about in blocks of up to {BLOCK}, so some questions beyond the success are counted.",
+    )
     language_model = True
 
     class Options(Options):
         """What is small."""
 
         max_size: int = Field(
-            10_000, ge=1, le=2**31, description="The largest space that is searched whole; of a larger one, as many texts.", json_schema_extra={"unit": "texts"}
+            10_000,
+            ge=1,
+            le=2**31,
+            description="The largest space that is searched whole; of a larger one, as many texts.",
+            json_schema_extra={"unit": "texts"},
         )
 
     options: Options
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         """See ``Attack.search``; draws nothing from ``rng``."""
         if not len(space.positions):
             return None
         if space.cardinality > self.options.max_size:
             return _best_first(space, oracle, label, self.options.max_size)
-        choices = np.concatenate([space.original()[None], changed(space.original(), *substitutions(space))])
+        choices = np.concatenate(
+            [space.original()[None], changed(space.original(), *substitutions(space))]
+        )
         logits = oracle.logits(choices)
         found = fooling(choices, logits, label)
-        return found if found is not None else first_fooling(oracle, _whole(space, _ranked(space, margins_of(logits, label))), label)
+        return (
+            found
+            if found is not None
+            else first_fooling(
+                oracle, _whole(space, _ranked(space, margins_of(logits, label))), label
+            )
+        )
 
 
 def _ranked(space: SearchSpace, margins: NDArray[np.float32]) -> list[tuple[int, NDArray[np.intp]]]:
@@ -61,11 +77,15 @@ def _ranked(space: SearchSpace, margins: NDArray[np.float32]) -> list[tuple[int,
     ranked = []
     for number, own in enumerate(np.split(margins[1:], ends[:-1])):
         with_original = np.concatenate([margins[:1], own])
-        ranked.append((float(with_original.min()), number, np.argsort(with_original, kind="stable")))
+        ranked.append(
+            (float(with_original.min()), number, np.argsort(with_original, kind="stable"))
+        )
     return [(number, options) for _, number, options in sorted(ranked, key=lambda entry: entry[:2])]
 
 
-def _whole(space: SearchSpace, ranked: list[tuple[int, NDArray[np.intp]]]) -> Iterator[NDArray[np.int16]]:
+def _whole(
+    space: SearchSpace, ranked: list[tuple[int, NDArray[np.intp]]]
+) -> Iterator[NDArray[np.int16]]:
     """All texts of the space, block by block: an odometer over the ranks, whose last wheel is the least telling position."""
     sizes = [len(options) for _, options in ranked]
     for start in range(0, space.cardinality, BLOCK):
@@ -82,10 +102,14 @@ def _best_first(space: SearchSpace, oracle: Oracle, label: int, most: int) -> Ch
     seen, waiting = {genes.tobytes()}, [(0.0, 0, genes.tobytes())]
     while waiting and len(seen) <= most:
         genes = np.frombuffer(heapq.heappop(waiting)[2], dtype=np.int16)
-        fresh = [key for key in _neighbours(space, genes) if key not in seen][: most + 1 - len(seen)]
+        fresh = [key for key in _neighbours(space, genes) if key not in seen][
+            : most + 1 - len(seen)
+        ]
         for start in range(0, len(fresh), BLOCK):
             block = fresh[start : start + BLOCK]
-            choices = expand(np.frombuffer(b"".join(block), dtype=np.int16).reshape(len(block), -1), space)
+            choices = expand(
+                np.frombuffer(b"".join(block), dtype=np.int16).reshape(len(block), -1), space
+            )
             logits = oracle.logits(choices)
             found = fooling(choices, logits, label)
             if found is not None:
@@ -100,5 +124,9 @@ def _best_first(space: SearchSpace, oracle: Oracle, label: int, most: int) -> Ch
 def _neighbours(space: SearchSpace, genes: NDArray[np.int16]) -> list[bytes]:
     """Every text that differs from ``genes`` at one position, as the bytes of its genes."""
     sizes = space.sizes[space.positions].astype(np.intp)
-    every = changed(genes, np.repeat(np.arange(len(sizes)), sizes), np.concatenate([np.arange(size, dtype=np.int16) for size in sizes]))
+    every = changed(
+        genes,
+        np.repeat(np.arange(len(sizes)), sizes),
+        np.concatenate([np.arange(size, dtype=np.int16) for size in sizes]),
+    )
     return [row.tobytes() for row in every if not np.array_equal(row, genes)]

@@ -57,32 +57,51 @@ class Genetic(Attack):
     class Options(Options):
         """How far it looks."""
 
-        population: int = Field(60, ge=2, description="Texts in a generation.", json_schema_extra={"unit": "texts"})
-        iterations: int = Field(40, ge=0, description="Generations after the first.", json_schema_extra={"unit": "generations"})
+        population: int = Field(
+            60, ge=2, description="Texts in a generation.", json_schema_extra={"unit": "texts"}
+        )
+        iterations: int = Field(
+            40,
+            ge=0,
+            description="Generations after the first.",
+            json_schema_extra={"unit": "generations"},
+        )
 
     options: Options
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         """See ``Attack.search``."""
         if not len(space.positions):
             return None
         members = self.options.population
-        generation = perturb(np.zeros((members, len(space.positions)), dtype=np.int16), space, oracle, label, rng)
+        generation = perturb(
+            np.zeros((members, len(space.positions)), dtype=np.int16), space, oracle, label, rng
+        )
         for _ in range(self.options.iterations):
             if generation.margins.min() < 0:
                 break
             generation = next_generation(generation, space, oracle, label, rng)
         fittest = int(generation.margins.argmin())
-        return expand(generation.genes[fittest : fittest + 1], space)[0] if generation.margins[fittest] < 0 else None
+        return (
+            expand(generation.genes[fittest : fittest + 1], space)[0]
+            if generation.margins[fittest] < 0
+            else None
+        )
 
 
-def next_generation(generation: Generation, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Generation:
+def next_generation(
+    generation: Generation, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+) -> Generation:
     """The fittest member, unchanged, and as many perturbed children as fill the population."""
     members, positions = generation.genes.shape
     weights = generation.fitness()
     parents = rng.choice(members, size=(members - 1, 2), p=weights / weights.sum())
     from_first = rng.random((members - 1, positions)) < 0.5
-    children = np.where(from_first, generation.genes[parents[:, 0]], generation.genes[parents[:, 1]])
+    children = np.where(
+        from_first, generation.genes[parents[:, 0]], generation.genes[parents[:, 1]]
+    )
     young = perturb(children, space, oracle, label, rng)
     elite = int(generation.margins.argmin())
     return Generation(
@@ -92,7 +111,9 @@ def next_generation(generation: Generation, space: SearchSpace, oracle: Oracle, 
     )
 
 
-def perturb(genes: Genes, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Generation:
+def perturb(
+    genes: Genes, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+) -> Generation:
     """At one position of each member put the option that the victim likes least, the first of equals; one question for all members."""
     sizes = space.sizes[space.positions].astype(np.intp)
     places = rng.integers(len(sizes), size=len(genes))

@@ -65,14 +65,30 @@ class GeneticAlzantot(Attack):
     class Options(Options):
         """How far it looks."""
 
-        population: int = Field(60, ge=2, description="Texts in a generation.", json_schema_extra={"unit": "texts"})
-        iterations: int = Field(20, ge=0, description="Generations after the first.", json_schema_extra={"unit": "generations"})
-        temperature: float = Field(0.3, gt=0, description="Of the selection: the lower, the more the fittest are preferred.")
-        sign: Literal["corrected", "as-shipped"] = Field("corrected", description="Whether the fittest (the paper) or the worst (TextAttack) become parents.")
+        population: int = Field(
+            60, ge=2, description="Texts in a generation.", json_schema_extra={"unit": "texts"}
+        )
+        iterations: int = Field(
+            20,
+            ge=0,
+            description="Generations after the first.",
+            json_schema_extra={"unit": "generations"},
+        )
+        temperature: float = Field(
+            0.3,
+            gt=0,
+            description="Of the selection: the lower, the more the fittest are preferred.",
+        )
+        sign: Literal["corrected", "as-shipped"] = Field(
+            "corrected",
+            description="Whether the fittest (the paper) or the worst (TextAttack) become parents.",
+        )
 
     options: Options
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         """See ``Attack.search``."""
         if not len(space.positions):
             return None
@@ -87,10 +103,14 @@ class GeneticAlzantot(Attack):
 
     def _first(self, space: SearchSpace, oracle: Oracle, label: int) -> Members:
         genes = np.zeros((self.options.population, len(space.positions)), dtype=np.int16)
-        weights = np.repeat(space.sizes[None, space.positions].astype(np.int64) - 1, len(genes), axis=0)
+        weights = np.repeat(
+            space.sizes[None, space.positions].astype(np.int64) - 1, len(genes), axis=0
+        )
         return Members(genes, weights, np.repeat(ask(genes[:1], space, oracle, label), len(genes)))
 
-    def _next(self, old: Members, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Members:
+    def _next(
+        self, old: Members, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Members:
         """The fittest member, unchanged, and as many perturbed children as fill the population."""
         members, positions = old.genes.shape
         likely = old.likely(self.options.temperature, 1 if self.options.sign == "corrected" else -1)
@@ -108,7 +128,9 @@ class GeneticAlzantot(Attack):
         )
 
 
-def perturb(members: Members, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> None:
+def perturb(
+    members: Members, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+) -> None:
     """Give each member the best substitute of the first drawn position where one helps; those whom none helps stay as they are."""
     untried = members.weights.copy()
     searching = np.flatnonzero(untried.any(axis=1))
@@ -120,7 +142,11 @@ def perturb(members: Members, space: SearchSpace, oracle: Oracle, label: int, rn
         tried = members.genes[searching[owners]]
         tried[np.arange(len(owners)), places[owners]] = numbered(counts) + 1
         answers = ask(tried, space, oracle, label)
-        best = np.array([block.argmin() for block in np.split(answers, np.cumsum(counts)[:-1])]) + np.cumsum(counts) - counts
+        best = (
+            np.array([block.argmin() for block in np.split(answers, np.cumsum(counts)[:-1])])
+            + np.cumsum(counts)
+            - counts
+        )
         helped = answers[best] < members.odds[searching]
         improved, places_improved = searching[helped], places[helped]
         members.genes[improved], members.odds[improved] = tried[best[helped]], answers[best[helped]]
@@ -129,7 +155,9 @@ def perturb(members: Members, space: SearchSpace, oracle: Oracle, label: int, rn
         searching = searching[~helped & untried[searching].any(axis=1)]
 
 
-def ask(genes: NDArray[np.int16], space: SearchSpace, oracle: Oracle, label: int) -> NDArray[np.float64]:
+def ask(
+    genes: NDArray[np.int16], space: SearchSpace, oracle: Oracle, label: int
+) -> NDArray[np.float64]:
     """``(members, positions)`` -> log-odds of p_y, ``(members,)``; raises _Fooled at a text that is misclassified."""
     choices = expand(genes, space)
     logits = oracle.logits(choices)

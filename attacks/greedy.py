@@ -19,7 +19,9 @@ class Greedy(Attack):
     paper = "none: a baseline, coordinate descent on the margin from the original text"
     language_model = True
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         """See ``Attack.search``; draws nothing from ``rng``."""
         if not len(space.positions):
             return None
@@ -31,9 +33,13 @@ class Greedy(Attack):
             return found
         margins = margins_of(logits, label)
         least = np.array([margins[positions == position].min() for position in space.positions])
-        return self._descend(space, oracle, label, space.positions[np.argsort(least, kind="stable")].tolist())
+        return self._descend(
+            space, oracle, label, space.positions[np.argsort(least, kind="stable")].tolist()
+        )
 
-    def _descend(self, space: SearchSpace, oracle: Oracle, label: int, order: list[int]) -> Choice | None:
+    def _descend(
+        self, space: SearchSpace, oracle: Oracle, label: int, order: list[int]
+    ) -> Choice | None:
         current, settled = space.original(), 0
         while settled < len(order):  # as many positions in a row that stay as they are
             for position in order:

@@ -46,7 +46,9 @@ class HardLabel(Attack):
 
     options: Options
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         """See ``Attack.search``."""
         if not len(space.positions):
             return None

@@ -30,7 +30,9 @@ class Pwws(Attack):
     )
     language_model = False
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         """See ``Attack.search``; draws nothing from ``rng``."""
         if not len(space.positions):
             return None
@@ -40,19 +42,27 @@ class Pwws(Attack):
         best, drop = _best_substitutes(space, oracle, label, clean)
         score = exact_softmax(saliency)[space.positions] * drop
         walk = _walk(space, best, np.argsort(-score, kind="stable"))
-        return first_fooling(oracle, (walk[start : start + BLOCK] for start in range(0, len(walk), BLOCK)), label)
+        return first_fooling(
+            oracle, (walk[start : start + BLOCK] for start in range(0, len(walk), BLOCK)), label
+        )
 
 
-def _best_substitutes(space: SearchSpace, oracle: Oracle, label: int, clean: np.float32) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+def _best_substitutes(
+    space: SearchSpace, oracle: Oracle, label: int, clean: np.float32
+) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
     """For each substitutable position its best option (never the original) and how far that lowers p_y; all of them in one question."""
     positions, options = substitutions(space)
-    drops = np.float64(clean) - oracle.probs(changed(space.original(), positions, options))[:, label].astype(np.float64)
+    drops = np.float64(clean) - oracle.probs(changed(space.original(), positions, options))[
+        :, label
+    ].astype(np.float64)
     starts = np.searchsorted(positions, space.positions)
     best = starts + np.array([own.argmax() for own in np.split(drops, starts[1:])])
     return options[best], drops[best]
 
 
-def _walk(space: SearchSpace, best: NDArray[np.int16], order: NDArray[np.intp]) -> NDArray[np.int16]:
+def _walk(
+    space: SearchSpace, best: NDArray[np.int16], order: NDArray[np.intp]
+) -> NDArray[np.int16]:
     """``(positions, words)``: row k has the first k + 1 positions of ``order`` changed."""
     walk = np.zeros((len(order), len(space.words)), dtype=np.int16)
     for step, index in enumerate(order.tolist()):

@@ -20,18 +20,24 @@ class Random(Attack):
     """Texts of the space drawn at random until one fools the victim: every option of every position is equally likely, the original word too."""
 
     paper = "none: a baseline, uniform draws from the whole space with replacement"
-    deviations = (f"Texts are asked about in blocks of {BLOCK}, so up to {BLOCK - 1} questions beyond the success are counted.",)
+    deviations = (
+        f"Texts are asked about in blocks of {BLOCK}, so up to {BLOCK - 1} questions beyond the success are counted.",
+    )
     access = "labels"
     language_model = True
 
     class Options(Options):
         """How long it tries."""
 
-        draws: int = Field(10_000, ge=1, description="Texts drawn at most.", json_schema_extra={"unit": "texts"})
+        draws: int = Field(
+            10_000, ge=1, description="Texts drawn at most.", json_schema_extra={"unit": "texts"}
+        )
 
     options: Options
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         """See ``Attack.search``."""
         if not len(space.positions):
             return None

@@ -86,13 +86,19 @@ def rates(plan: Plan) -> Iterator[Row]:
                 limit, whole = Limit(victim, words), Limit(victim, words, whole=True)
                 for attack in plan.attacks:
                     tell(f"{name}, {attack}, {words} words")
-                    load = make_load(victim, attack, words, limit.expected * plan.seconds, plan.examples)
+                    load = make_load(
+                        victim, attack, words, limit.expected * plan.seconds, plan.examples
+                    )
                     row = Row(name, attack, words)
                     for _ in range(plan.repeats):
                         row.runs.append(measure(victim, limit, whole, attack, load))
                         if peer is not None:
-                            row.shipped += peer.measure(name, attack, words, fixed=False, seconds=plan.seconds)
-                            row.fixed += peer.measure(name, attack, words, fixed=True, seconds=plan.seconds)
+                            row.shipped += peer.measure(
+                                name, attack, words, fixed=False, seconds=plan.seconds
+                            )
+                            row.fixed += peer.measure(
+                                name, attack, words, fixed=True, seconds=plan.seconds
+                            )
                     yield row
 
 
@@ -103,13 +109,26 @@ def reduced(plan: Plan) -> dict[str, Any]:
         victim, prefix = load_victim(plan.victim(name)), "" if name == "tiny" else f"{name}_"
         for words in plan.words:
             tell(f"{name} in bf16, {words} words")
-            limit, whole, bare = Limit(victim, words), Limit(victim, words, whole=True), Limit(victim, words, "bf16")
+            limit, whole, bare = (
+                Limit(victim, words),
+                Limit(victim, words, whole=True),
+                Limit(victim, words, "bf16"),
+            )
             load = make_load(victim, "pwws", words, limit.expected * plan.seconds, plan.examples)
-            runs = [measure(victim, limit, whole, "pwws", load, "bf16") for _ in range(plan.repeats)]
-            over, over_whole = (median(run.engine.rate / clock(run).rate for run in runs) for clock in (attrgetter("limit"), attrgetter("whole")))
+            runs = [
+                measure(victim, limit, whole, "pwws", load, "bf16") for _ in range(plan.repeats)
+            ]
+            over, over_whole = (
+                median(run.engine.rate / clock(run).rate for run in runs)
+                for clock in (attrgetter("limit"), attrgetter("whole"))
+            )
             found.setdefault(f"{prefix}reduced_over_limit", {})[str(words)] = round(over, 4)
-            found.setdefault(f"{prefix}reduced_over_whole_forwards", {})[str(words)] = round(over_whole, 4)
-            found.setdefault(f"{prefix}reduced_limit_over_limit", {})[str(words)] = round(bare.expected / limit.expected, 4)
+            found.setdefault(f"{prefix}reduced_over_whole_forwards", {})[str(words)] = round(
+                over_whole, 4
+            )
+            found.setdefault(f"{prefix}reduced_limit_over_limit", {})[str(words)] = round(
+                bare.expected / limit.expected, 4
+            )
     return found
 
 
@@ -124,7 +143,9 @@ def memory(plan: Plan) -> dict[str, Any]:
         "fooled_in_fp32": seen["fooled_in_fp32"],
         "fooled_in_bf16": seen["fooled_in_bf16"],
         "verdict_examples": plan.many,
-        "reduced_verdict_difference": round(abs(seen["fooled_in_fp32"] - seen["fooled_in_bf16"]) / plan.many, 4),
+        "reduced_verdict_difference": round(
+            abs(seen["fooled_in_fp32"] - seen["fooled_in_bf16"]) / plan.many, 4
+        ),
         "reduced_verdicts_that_differ": round(seen["verdicts_that_differ"] / plan.many, 4),
     }
 
@@ -138,7 +159,9 @@ def two_workers(plan: Plan) -> dict[str, Any]:
         tell(f"one worker, then two, turn {turn + 1}")
         one, two = shift(folder, "pwws", jobs, 1), shift(folder, "pwws", jobs, 2)
         ratios.append(two.rate / one.rate)
-        bare.append(bare_rate(folder, 100, 2, plan.seconds) / bare_rate(folder, 100, 1, plan.seconds))
+        bare.append(
+            bare_rate(folder, 100, 2, plan.seconds) / bare_rate(folder, 100, 1, plan.seconds)
+        )
         starts += [one.start_seconds, two.start_seconds]
     return {
         "two_workers_over_one": round(median(ratios), 4),
@@ -156,17 +179,26 @@ def on_gpu(plan: Plan) -> dict[str, Any]:
             tell(f"{name} on the GPU, {words} words")
             limit, whole = Limit(victim, words, "bf16"), Limit(victim, words, "bf16", whole=True)
             load = make_load(victim, "pwws", words, limit.expected * plan.seconds, plan.examples)
-            runs = [measure(victim, limit, whole, "pwws", load, "bf16") for _ in range(plan.repeats + 1)][1:]
+            runs = [
+                measure(victim, limit, whole, "pwws", load, "bf16") for _ in range(plan.repeats + 1)
+            ][1:]
             ratio = median(run.engine.rate / run.limit.rate for run in runs)
             found.setdefault(f"gpu_{name}_engine_over_limit", {})[str(words)] = round(ratio, 4)
-            found.setdefault(f"gpu_{name}_engine_rows_per_second", {})[str(words)] = round(median(run.engine.rate for run in runs), 1)
+            found.setdefault(f"gpu_{name}_engine_rows_per_second", {})[str(words)] = round(
+                median(run.engine.rate for run in runs), 1
+            )
     return found
 
 
 def others(plan: Plan) -> dict[str, Any]:
     """All figures but those of ``rates``."""
     found: dict[str, Any] = {}
-    for name, part in (("reduced", reduced), ("memory", memory), ("workers", two_workers), ("gpu", on_gpu)):
+    for name, part in (
+        ("reduced", reduced),
+        ("memory", memory),
+        ("workers", two_workers),
+        ("gpu", on_gpu),
+    ):
         if name not in plan.skip and (name != "gpu" or torch.cuda.is_available()):
             found |= part(plan)
     return found
@@ -184,14 +216,48 @@ def head(plan: Plan) -> str:
 
 
 @click.command(help=__doc__.splitlines()[0] if __doc__ else None)
-@click.option("--words", type=click.IntRange(4, MAX_TOKENS - 2), multiple=True, default=(20, 100, 250), show_default=True, help="Length of the texts.")
-@click.option("--attack", "attacks", type=click.Choice(["pwws", "genetic"]), multiple=True, default=("pwws", "genetic"), show_default=True)
-@click.option("--victim", "victims", type=click.Choice(["tiny", "wide"]), multiple=True, default=("tiny", "wide"), show_default=True)
-@click.option("--examples", type=click.IntRange(1), help="Texts of a run, instead of as many as fill its time.")
+@click.option(
+    "--words",
+    type=click.IntRange(4, MAX_TOKENS - 2),
+    multiple=True,
+    default=(20, 100, 250),
+    show_default=True,
+    help="Length of the texts.",
+)
+@click.option(
+    "--attack",
+    "attacks",
+    type=click.Choice(["pwws", "genetic"]),
+    multiple=True,
+    default=("pwws", "genetic"),
+    show_default=True,
+)
+@click.option(
+    "--victim",
+    "victims",
+    type=click.Choice(["tiny", "wide"]),
+    multiple=True,
+    default=("tiny", "wide"),
+    show_default=True,
+)
+@click.option(
+    "--examples",
+    type=click.IntRange(1),
+    help="Texts of a run, instead of as many as fill its time.",
+)
 @click.option("--skip", type=click.Choice(PARTS), multiple=True, help="Leave a part out.")
-@click.option("--seconds", default=4.0, show_default=True, help="CPU time of each contestant in each repetition, about.")
+@click.option(
+    "--seconds",
+    default=4.0,
+    show_default=True,
+    help="CPU time of each contestant in each repetition, about.",
+)
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--quick", is_flag=True, help="Everything once, in a few seconds each: says that it works, and no more.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Everything once, in a few seconds each: says that it works, and no more.",
+)
 def main(quick: bool, seconds: float, repeats: int, **chosen: Any) -> None:
     """Measure and report."""
     torch.set_num_threads(1)

@@ -76,7 +76,14 @@ def make_setting(shape: str, tokens: int, device: str, precision: str) -> Settin
     layers, width = SHAPES[shape]
     torch.manual_seed(0)
     off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    config = BertConfig(vocab_size=VOCABULARY, hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 64, intermediate_size=4 * width, **off)
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 64,
+        intermediate_size=4 * width,
+        **off,
+    )
     attention = attention_for(device, precision)
     if attention is not None:
         config._attn_implementation = attention
@@ -84,15 +91,22 @@ def make_setting(shape: str, tokens: int, device: str, precision: str) -> Settin
     defense: Defense = DEFENSES.get("rift")()
     defense.prepare(model)
     step = Step(model, defense).train()
-    optimizer = adamw(parameter_groups(step, 0.0, 0.0))  # a rate of 0: all begin every batch with the same weights
+    optimizer = adamw(
+        parameter_groups(step, 0.0, 0.0)
+    )  # a rate of 0: all begin every batch with the same weights
     return Setting(step, optimizer, defense, tokens, torch.device(device), precision)
 
 
 def make_batches(setting: Setting, size: int, number: int) -> list[Batch]:
     """Batches as the training loop has them, classes in equal numbers and bucketed by length; of all those of a pool, from short to long."""
     rng = np.random.default_rng(0)
-    lengths = np.clip(setting.tokens * rng.lognormal(np.log(0.66), 0.6, POOL * size), 4, setting.tokens).astype(int)
-    made = sorted(balanced_batches((np.arange(len(lengths)) % 2).tolist(), lengths.tolist(), size, rng), key=lambda rows: int(lengths[rows].max()))
+    lengths = np.clip(
+        setting.tokens * rng.lognormal(np.log(0.66), 0.6, POOL * size), 4, setting.tokens
+    ).astype(int)
+    made = sorted(
+        balanced_batches((np.arange(len(lengths)) % 2).tolist(), lengths.tolist(), size, rng),
+        key=lambda rows: int(lengths[rows].max()),
+    )
     chosen = [made[int((place + 0.5) * len(made) / number)] for place in range(number)]
     return [make_batch(lengths[rows], setting.device, rng) for rows in chosen]
 
@@ -102,7 +116,11 @@ def make_batch(lengths: Any, device: torch.device, rng: np.random.Generator) -> 
     rows, tokens = len(lengths), int(lengths.max())
     mask = np.arange(tokens) < lengths[:, None]
     ids = rng.integers(5, VOCABULARY, (rows, tokens)) * mask
-    counts = rng.integers(1, SUBSTITUTES + 1, (rows, tokens)) * (rng.random((rows, tokens)) < SUBSTITUTABLE) * mask
+    counts = (
+        rng.integers(1, SUBSTITUTES + 1, (rows, tokens))
+        * (rng.random((rows, tokens)) < SUBSTITUTABLE)
+        * mask
+    )
     counts[:, 0] = 0
     allowed = np.arange(SUBSTITUTES + 1) <= counts[:, :, None]
     slots = np.where(allowed, rng.integers(5, VOCABULARY, allowed.shape), ids[:, :, None])
@@ -112,7 +130,14 @@ def make_batch(lengths: Any, device: torch.device, rng: np.random.Generator) -> 
         return torch.as_tensor(array, device=device)
 
     labels = there(np.arange(rows) * 2 // rows)
-    return Batch(there(ids), there(mask.astype(np.int64)), there(np.zeros_like(ids)), labels, there(slots), there(allowed))
+    return Batch(
+        there(ids),
+        there(mask.astype(np.int64)),
+        there(np.zeros_like(ids)),
+        labels,
+        there(slots),
+        there(allowed),
+    )
 
 
 # -- the contestants: each takes a batch as training makes it and returns the loss, or None ------------------------------------------------------
@@ -140,7 +165,9 @@ def bare_passes(setting: Setting, batch: Batch) -> None:
         frozen(model, True)
         for _ in range(setting.defense.options.hull_steps):
             entered = inputs.detach().requires_grad_()
-            torch.autograd.grad(model.classify(model.features_from_embeddings(entered, mask)).sum(), entered)
+            torch.autograd.grad(
+                model.classify(model.features_from_embeddings(entered, mask)).sum(), entered
+            )
         frozen(model, False)
         model.train()
         entered = inputs.detach().requires_grad_()
@@ -157,17 +184,25 @@ def frozen(model: nn.Module, yes: bool) -> None:
 
 def release_like(setting: Setting, batch: Batch) -> float:
     """The step as one writes it down from the release: see the head of this file."""
-    options, model, started = setting.defense.options, setting.model, starting_mixtures(batch, setting.tokens)
+    options, model, started = (
+        setting.defense.options,
+        setting.model,
+        starting_mixtures(batch, setting.tokens),
+    )
     batch = padded(batch, setting.tokens)
     with setting.precise(), every_token(model), every_token(setting.defense.information.teacher):
         weights = released_search(setting, batch, started)
         setting.optimizer.zero_grad()  # the search has filled the parameters' gradients
         mixed = blended(whole_sequences(model, batch), weights)
         adversarial = model.features_from_embeddings(mixed, batch.attention_mask)
-        logits = model.classify(model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids))
+        logits = model.classify(
+            model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        )
         kept = invariance(logits, model.classify(adversarial))
         information = setting.defense.information(adversarial, batch)
-        loss = cross_entropy(logits, batch.labels) + options.beta * kept + options.alpha * information
+        loss = (
+            cross_entropy(logits, batch.labels) + options.beta * kept + options.alpha * information
+        )
     loss.backward()
     setting.optimizer.step()
     setting.optimizer.zero_grad()
@@ -197,7 +232,9 @@ def released_search(setting: Setting, batch: Batch, hat: Tensor) -> Tensor:
     optimizer = torch.optim.Adam([hat], lr=options.hull_learning_rate, weight_decay=WEIGHT_DECAY)
     for _ in range(options.hull_steps):
         weights = hat.masked_fill(~batch.substitute_mask, -500.0).softmax(-1)
-        logits = model.classify(model.features_from_embeddings(blended(vectors, weights), batch.attention_mask))
+        logits = model.classify(
+            model.features_from_embeddings(blended(vectors, weights), batch.attention_mask)
+        )
         gain = kl_div(log_softmax(logits, -1), clean, reduction="sum", log_target=True)
         loss = -gain - ENTROPY_WEIGHT * (weights * weights.clamp_min(1e-30).log()).sum()
         hat.grad = None
@@ -210,7 +247,13 @@ def released_search(setting: Setting, batch: Batch, hat: Tensor) -> Tensor:
 def whole_sequences(model: TextClassifier, batch: Batch) -> Tensor:
     """One sequence a slot through the embedding layer, ``(batch, tokens, slots, size)``."""
     assert batch.substitute_ids is not None
-    return torch.stack([model.embed(batch.substitute_ids[:, :, slot], batch.token_type_ids) for slot in range(batch.substitute_ids.shape[2])], 2)
+    return torch.stack(
+        [
+            model.embed(batch.substitute_ids[:, :, slot], batch.token_type_ids)
+            for slot in range(batch.substitute_ids.shape[2])
+        ],
+        2,
+    )
 
 
 def blended(vectors: Tensor, weights: Tensor) -> Tensor:
@@ -248,7 +291,11 @@ def starting_mixtures(batch: Batch, tokens: int) -> Tensor:
 
 def measure(setting: Setting, batches: Sequence[Batch], repeats: int) -> dict[str, list[float]]:
     """Seconds of each contestant over all batches, one figure a repetition."""
-    contestants: dict[str, Callable[[Setting, Batch], float | None]] = {"step": our_step, "bare": bare_passes, "release_like": release_like}
+    contestants: dict[str, Callable[[Setting, Batch], float | None]] = {
+        "step": our_step,
+        "bare": bare_passes,
+        "release_like": release_like,
+    }
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for repeat in range(repeats + 1):
         totals = dict.fromkeys(contestants, 0.0)
@@ -296,7 +343,9 @@ def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--shape", choices=sorted(SHAPES), default="tiny")
-    parser.add_argument("--tokens", type=int, default=300, help="the maximum; a quarter of the texts reaches it")
+    parser.add_argument(
+        "--tokens", type=int, default=300, help="the maximum; a quarter of the texts reaches it"
+    )
     parser.add_argument("--batch", type=int, default=32, help="examples a step")
     parser.add_argument("--batches", type=int, default=3, help="different ones in a repetition")
     parser.add_argument("--repeats", type=int, default=3)
@@ -306,9 +355,17 @@ def main() -> None:
     torch.set_num_threads(1)
     setting = make_setting(chosen.shape, chosen.tokens, chosen.device, chosen.precision)
     seconds = measure(setting, make_batches(setting, chosen.batch, chosen.batches), chosen.repeats)
-    lines = [f"{chosen.shape}, {chosen.batch} x {chosen.tokens} tokens at most, {chosen.precision} on {chosen.device}; seconds a step, by repetition"]
-    lines += [f"{name:>13}  {' '.join(f'{total / chosen.batches:8.3f}' for total in totals)}" for name, totals in seconds.items()]
-    report = {"over_bare": round(ratio(seconds, "step", "bare"), 3), "over_release_like": round(ratio(seconds, "release_like", "step"), 3)}
+    lines = [
+        f"{chosen.shape}, {chosen.batch} x {chosen.tokens} tokens at most, {chosen.precision} on {chosen.device}; seconds a step, by repetition"
+    ]
+    lines += [
+        f"{name:>13}  {' '.join(f'{total / chosen.batches:8.3f}' for total in totals)}"
+        for name, totals in seconds.items()
+    ]
+    report = {
+        "over_bare": round(ratio(seconds, "step", "bare"), 3),
+        "over_release_like": round(ratio(seconds, "release_like", "step"), 3),
+    }
     sys.stdout.write("\n".join([*lines, json.dumps(report, allow_nan=False)]) + "\n")
 
 

@@ -50,7 +50,13 @@ class Ascc(Defense):
 
     options: Options
 
-    def batches(self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[Sequence[int]]:
+    def batches(
+        self,
+        labels: Sequence[int],
+        lengths: Sequence[int],
+        batch_size: int,
+        rng: np.random.Generator,
+    ) -> Iterator[Sequence[int]]:
         """Class-balanced batches."""
         return balanced_batches(labels, lengths, batch_size, rng)
 

@@ -36,10 +36,23 @@ class FreeLb(Defense):
     class Options(Defense.Options):
         """Those of every defense, and the ascent; the defaults are the release's."""
 
-        steps: int = Field(5, ge=1, description="Ascent steps, each of which trains the parameters too.", json_schema_extra={"unit": "steps"})
+        steps: int = Field(
+            5,
+            ge=1,
+            description="Ascent steps, each of which trains the parameters too.",
+            json_schema_extra={"unit": "steps"},
+        )
         step: float = Field(0.03, gt=0, description="Length of an ascent step.")
-        start: float = Field(0.05, ge=0, description="Size of the random start: uniform noise of this over the root of a text's entries.")
-        radius: float | None = Field(None, gt=0, description="Longest perturbation of a text (FreeLB); none has no bound (FreeLB++).")
+        start: float = Field(
+            0.05,
+            ge=0,
+            description="Size of the random start: uniform noise of this over the root of a text's entries.",
+        )
+        radius: float | None = Field(
+            None,
+            gt=0,
+            description="Longest perturbation of a text (FreeLB); none has no bound (FreeLB++).",
+        )
 
     options: Options
 
@@ -50,7 +63,10 @@ class FreeLb(Defense):
         the mean loss for its value and their mean for its gradient.
         """
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        total, gathered = torch.zeros((), device=batch.labels.device), [torch.zeros_like(parameter) for parameter in trained]
+        total, gathered = (
+            torch.zeros((), device=batch.labels.device),
+            [torch.zeros_like(parameter) for parameter in trained],
+        )
         noise = self.first(model, batch)
         for _ in range(self.options.steps):
             noise.requires_grad_()
@@ -61,7 +77,12 @@ class FreeLb(Defense):
                 if gradient is not None:
                     kept += gradient
             noise = self.climb(noise.detach(), uphill)
-        carrier = torch.stack([(parameter * gradient).sum() for parameter, gradient in zip(trained, gathered, strict=True)]).sum()
+        carrier = torch.stack(
+            [
+                (parameter * gradient).sum()
+                for parameter, gradient in zip(trained, gathered, strict=True)
+            ]
+        ).sum()
         return (total + carrier - carrier.detach()) / self.options.steps
 
     def first(self, model: TextClassifier, batch: Batch) -> Tensor:
@@ -73,4 +94,8 @@ class FreeLb(Defense):
     def climb(self, noise: Tensor, gradient: Tensor) -> Tensor:
         """One ascent step, and back into the ball where there is one."""
         moved = noise + self.options.step * gradient / length(gradient)
-        return moved if self.options.radius is None else moved * (self.options.radius / length(moved)).clamp(max=1.0)
+        return (
+            moved
+            if self.options.radius is None
+            else moved * (self.options.radius / length(moved)).clamp(max=1.0)
+        )

@@ -56,7 +56,13 @@ class Informative(Defense):
         """The projection heads."""
         return self.information.modules()
 
-    def batches(self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[Sequence[int]]:
+    def batches(
+        self,
+        labels: Sequence[int],
+        lengths: Sequence[int],
+        batch_size: int,
+        rng: np.random.Generator,
+    ) -> Iterator[Sequence[int]]:
         """Class-balanced, class-contiguous batches."""
         self.information.forget()
         return balanced_batches(labels, lengths, batch_size, rng)

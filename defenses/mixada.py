@@ -45,10 +45,17 @@ class MixAda(AugmentedDefense):
     class Options(AugmentationOptions):
         """Those of every defense, how texts are made, and how they are mixed."""
 
-        mix: Literal["tmix", "smix"] = Field("tmix", description="Whether the states of all tokens are mixed or the first token's alone.")
-        alpha: float = Field(2.0, gt=0, description="Both parameters of the Beta distribution of the share.")
+        mix: Literal["tmix", "smix"] = Field(
+            "tmix",
+            description="Whether the states of all tokens are mixed or the first token's alone.",
+        )
+        alpha: float = Field(
+            2.0, gt=0, description="Both parameters of the Beta distribution of the share."
+        )
         layers: str = Field(
-            "7 9 12", pattern=r"^([1-9]|1[0-2])( ([1-9]|1[0-2]))*$", description="Layers, of twelve, one of which is drawn for each batch to be mixed behind."
+            "7 9 12",
+            pattern=r"^([1-9]|1[0-2])( ([1-9]|1[0-2]))*$",
+            description="Layers, of twelve, one of which is drawn for each batch to be mixed behind.",
         )
         weight: float = Field(1.0, ge=0, description="Weight of the mixtures' loss.")
 
@@ -57,11 +64,15 @@ class MixAda(AugmentedDefense):
     def prepare(self, model: TextClassifier) -> None:
         """Find the layers to mix behind, counted from 1."""
         depth = len(model.layers)
-        self.layers = [ceil(int(layer) * depth / PUBLISHED_DEPTH) for layer in self.options.layers.split(" ")]
+        self.layers = [
+            ceil(int(layer) * depth / PUBLISHED_DEPTH) for layer in self.options.layers.split(" ")
+        ]
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
         """Cross-entropy of the texts and of their mixtures."""
-        task = cross_entropy(model(batch.input_ids, batch.attention_mask, batch.token_type_ids), batch.labels)
+        task = cross_entropy(
+            model(batch.input_ids, batch.attention_mask, batch.token_type_ids), batch.labels
+        )
         if not self.options.weight:
             self.figures = {"task": task.detach()}
             return task
@@ -69,15 +80,27 @@ class MixAda(AugmentedDefense):
         share = float(torch.distributions.Beta(self.options.alpha, self.options.alpha).sample())
         layer = self.layers[int(torch.randint(len(self.layers), ()))]
         others = torch.randperm(len(batch.labels)).to(batch.labels.device)
-        mixed = mixed_loss(model, batch, layer, others, share, first_only=self.options.mix == "smix")
+        mixed = mixed_loss(
+            model, batch, layer, others, share, first_only=self.options.mix == "smix"
+        )
         self.figures = {"task": task.detach(), "mixed": mixed.detach()}
         return task + self.options.weight * mixed
 
 
-def mixed_loss(model: TextClassifier, batch: Batch, layer: int, others: Tensor, share: float, *, first_only: bool) -> Tensor:
+def mixed_loss(
+    model: TextClassifier,
+    batch: Batch,
+    layer: int,
+    others: Tensor,
+    share: float,
+    *,
+    first_only: bool,
+) -> Tensor:
     """Cross-entropy of each text mixed with the ``others``-th of the batch ``(batch,)``, whose share is ``1 - share``, towards the mixed labels."""
     change = partial(mixed_states, others=others, share=share, first_only=first_only)
-    features = model.features_changed(layer, change, batch.input_ids, batch.attention_mask, batch.token_type_ids)
+    features = model.features_changed(
+        layer, change, batch.input_ids, batch.attention_mask, batch.token_type_ids
+    )
     labels = one_hot(batch.labels, model.classes).float()
     return cross_entropy(model.classify(features), share * labels + (1 - share) * labels[others])
 

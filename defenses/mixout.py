@@ -33,7 +33,9 @@ class Mixture(nn.Module):
 
     def __init__(self, target: Tensor, probability: float, noise: Noise) -> None:
         super().__init__()
-        self.register_buffer("target", target, persistent=False)  # drawn from the pre-trained encoder again when a run is resumed
+        self.register_buffer(
+            "target", target, persistent=False
+        )  # drawn from the pre-trained encoder again when a run is resumed
         self.probability = probability
         self.noise = noise
 
@@ -43,7 +45,9 @@ class Mixture(nn.Module):
             return weight
         shape = (1, weight.shape[1]) if self.noise == "units" and weight.ndim == 2 else weight.shape
         kept = torch.rand(shape, device=weight.device) >= self.probability
-        return (torch.where(kept, weight, self.target) - self.probability * self.target) / (1 - self.probability)
+        return (torch.where(kept, weight, self.target) - self.probability * self.target) / (
+            1 - self.probability
+        )
 
 
 @DEFENSES.register("mixout")
@@ -69,9 +73,19 @@ class Mixout(Defense):
     class Options(Defense.Options):
         """Those of every defense, and what is replaced how often."""
 
-        probability: float = Field(0.6, ge=0, lt=1, description="Chance of the pre-trained value (the RIFT paper's m); 0 is no mixout.")
-        layers: Literal["all", "linear"] = Field("all", description="What is mixed: every parameter of the encoder, or the weights of its linear layers.")
-        noise: Noise = Field("elements", description="One toss for each element, or for each input unit of a matrix.")
+        probability: float = Field(
+            0.6,
+            ge=0,
+            lt=1,
+            description="Chance of the pre-trained value (the RIFT paper's m); 0 is no mixout.",
+        )
+        layers: Literal["all", "linear"] = Field(
+            "all",
+            description="What is mixed: every parameter of the encoder, or the weights of its linear layers.",
+        )
+        noise: Noise = Field(
+            "elements", description="One toss for each element, or for each input unit of a matrix."
+        )
 
     options: Options
 
@@ -79,12 +93,28 @@ class Mixout(Defense):
         """Put the mixtures in place of the parameters."""
         self.mixed = list(self._chosen(model.encoder)) if self.options.probability > 0 else []
         for module, name in self.mixed:
-            mixture = Mixture(getattr(module, name).detach().clone(), self.options.probability, self.options.noise)
-            register_parametrization(module, name, mixture, unsafe=True)  # else it is tried at once, and draws random numbers
+            mixture = Mixture(
+                getattr(module, name).detach().clone(), self.options.probability, self.options.noise
+            )
+            register_parametrization(
+                module, name, mixture, unsafe=True
+            )  # else it is tried at once, and draws random numbers
 
     def _chosen(self, encoder: nn.Module) -> list[tuple[nn.Module, str]]:
-        owned = [(module, name) for module in encoder.modules() for name, _ in module.named_parameters(recurse=False)]
-        return owned if self.options.layers == "all" else [(module, name) for module, name in owned if isinstance(module, nn.Linear) and name == "weight"]
+        owned = [
+            (module, name)
+            for module in encoder.modules()
+            for name, _ in module.named_parameters(recurse=False)
+        ]
+        return (
+            owned
+            if self.options.layers == "all"
+            else [
+                (module, name)
+                for module, name in owned
+                if isinstance(module, nn.Linear) and name == "weight"
+            ]
+        )
 
     def finish(self, model: TextClassifier) -> None:
         """Make the encoder a plain one again, with the weights as trained."""

@@ -32,17 +32,31 @@ class R3f(Defense):
     class Options(Defense.Options):
         """Those of every defense, and the noise; the defaults are the release's."""
 
-        weight: float = Field(1.0, ge=0, description="Weight (the paper's lambda) of the divergence.")
-        scale: float = Field(1e-5, gt=0, description="Half-width of uniform noise, standard deviation of normal noise.")
-        noise: Literal["uniform", "normal"] = Field("uniform", description="Distribution of the noise.")
+        weight: float = Field(
+            1.0, ge=0, description="Weight (the paper's lambda) of the divergence."
+        )
+        scale: float = Field(
+            1e-5,
+            gt=0,
+            description="Half-width of uniform noise, standard deviation of normal noise.",
+        )
+        noise: Literal["uniform", "normal"] = Field(
+            "uniform", description="Distribution of the noise."
+        )
 
     options: Options
 
     def penalty(self, model: TextClassifier, batch: Batch) -> Tensor:
         """The weighted divergence."""
         none = silence(model, batch)
-        unit = torch.randn_like(none) if self.options.noise == "normal" else torch.rand_like(none) * 2 - 1
-        plain, noisy = (perturbed(model, batch, noise) for noise in (none, unit * self.options.scale))
+        unit = (
+            torch.randn_like(none)
+            if self.options.noise == "normal"
+            else torch.rand_like(none) * 2 - 1
+        )
+        plain, noisy = (
+            perturbed(model, batch, noise) for noise in (none, unit * self.options.scale)
+        )
         rough = symmetric_divergence(plain, noisy)
         self.figures["roughness"] = rough.detach()
         return self.options.weight * rough

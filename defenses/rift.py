@@ -65,7 +65,13 @@ class Rift(Defense):
         """The projection heads."""
         return () if self.information is None else self.information.modules()
 
-    def batches(self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[Sequence[int]]:
+    def batches(
+        self,
+        labels: Sequence[int],
+        lengths: Sequence[int],
+        batch_size: int,
+        rng: np.random.Generator,
+    ) -> Iterator[Sequence[int]]:
         """Class-balanced, class-contiguous batches (Algorithm 1)."""
         if self.information is not None:
             self.information.forget()

@@ -8,7 +8,13 @@ from pydantic import Field
 from torch import Tensor
 
 from robench import DEFENSES, Batch
-from robench.victims.selective import DEVIATIONS, Rule, Selective, SelectiveAdamW, divergence_saliency
+from robench.victims.selective import (
+    DEVIATIONS,
+    Rule,
+    Selective,
+    SelectiveAdamW,
+    divergence_saliency,
+)
 
 if TYPE_CHECKING:
     from robench.victims.classifier import TextClassifier
@@ -33,10 +39,23 @@ class RoseEnsemble(Selective):
     class Options(Selective.Options):
         """Quantiles, optimiser, and those of both masks."""
 
-        upper: float = Field(0.775, gt=0, le=1, description="Tensors whose saliency lies above this quantile are not kept by the mask that measured it.")
+        upper: float = Field(
+            0.775,
+            gt=0,
+            le=1,
+            description="Tensors whose saliency lies above this quantile are not kept by the mask that measured it.",
+        )
         gamma: float = Field(0.5, ge=0, le=1, description="Weight of the first-order mask.")
-        dropout: float = Field(0.1, gt=0, lt=1, description="Of the encoder in the two passes whose divergence is measured.")
-        rule: Rule = Field("released", description="The second-order saliency: as released, or the relative change of the momentum.")
+        dropout: float = Field(
+            0.1,
+            gt=0,
+            lt=1,
+            description="Of the encoder in the two passes whose divergence is measured.",
+        )
+        rule: Rule = Field(
+            "released",
+            description="The second-order saliency: as released, or the relative change of the momentum.",
+        )
 
     options: Options
 

@@ -32,7 +32,12 @@ class RoseFirst(Selective):
     class Options(Selective.Options):
         """Quantiles, optimiser and the dropout of the two passes."""
 
-        dropout: float = Field(0.1, gt=0, lt=1, description="Of the encoder in the two passes whose divergence is measured.")
+        dropout: float = Field(
+            0.1,
+            gt=0,
+            lt=1,
+            description="Of the encoder in the two passes whose divergence is measured.",
+        )
 
     options: Options
 

@@ -28,8 +28,16 @@ class RoseSecond(Selective):
     class Options(Selective.Options):
         """Quantiles, optimiser and rule."""
 
-        upper: float = Field(0.5, gt=0, le=1, description="Tensors whose saliency lies above this quantile are not updated.")
-        rule: Rule = Field("released", description="The saliency: as released, or the relative change of the momentum.")
+        upper: float = Field(
+            0.5,
+            gt=0,
+            le=1,
+            description="Tensors whose saliency lies above this quantile are not updated.",
+        )
+        rule: Rule = Field(
+            "released",
+            description="The saliency: as released, or the relative change of the momentum.",
+        )
 
     options: Options
 

@@ -39,17 +39,34 @@ class Smart(Defense):
     class Options(Defense.Options):
         """Those of every defense, and the noise; the defaults are those of the release's class (its command line has 1e-5 for the size)."""
 
-        weight: float = Field(1.0, ge=0, description="Weight (the paper's lambda) of the divergence.")
-        size: float = Field(1e-3, gt=0, description="Largest entry of each token's noise by magnitude (the paper's eta).")
-        start: float = Field(1e-5, gt=0, description="Standard deviation of the noise at which the first gradient is taken.")
-        steps: int = Field(1, ge=1, description="Gradients taken, one after another.", json_schema_extra={"unit": "steps"})
+        weight: float = Field(
+            1.0, ge=0, description="Weight (the paper's lambda) of the divergence."
+        )
+        size: float = Field(
+            1e-3,
+            gt=0,
+            description="Largest entry of each token's noise by magnitude (the paper's eta).",
+        )
+        start: float = Field(
+            1e-5,
+            gt=0,
+            description="Standard deviation of the noise at which the first gradient is taken.",
+        )
+        steps: int = Field(
+            1,
+            ge=1,
+            description="Gradients taken, one after another.",
+            json_schema_extra={"unit": "steps"},
+        )
 
     options: Options
 
     def penalty(self, model: TextClassifier, batch: Batch) -> Tensor:
         """The weighted divergence."""
         plain = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
-        rough = symmetric_divergence(plain, perturbed(model, batch, self.worst(model, batch, plain.detach())))
+        rough = symmetric_divergence(
+            plain, perturbed(model, batch, self.worst(model, batch, plain.detach()))
+        )
         self.figures["roughness"] = rough.detach()
         return self.options.weight * rough
 
@@ -58,6 +75,8 @@ class Smart(Defense):
         noise = torch.randn_like(silence(model, batch)) * self.options.start
         for _ in range(self.options.steps):
             noise.requires_grad_()
-            (gradient,) = torch.autograd.grad(divergence(plain, perturbed(model, batch, noise)), [noise])
+            (gradient,) = torch.autograd.grad(
+                divergence(plain, perturbed(model, batch, noise)), [noise]
+            )
             noise = self.options.size * gradient / largest(gradient)
         return noise

@@ -39,13 +39,21 @@ class WeightDecay(Defense):
     class Options(Defense.Options):
         """Those of every defense, and the price of the distance."""
 
-        strength: float = Field(0.01, ge=0, description="Weight (the paper's lambda) of the distance to the pre-trained weights.")
+        strength: float = Field(
+            0.01,
+            ge=0,
+            description="Weight (the paper's lambda) of the distance to the pre-trained weights.",
+        )
 
     options: Options
 
     def prepare(self, model: TextClassifier) -> None:
         """Remember the pre-trained weights."""
-        self.pairs = [(parameter, parameter.detach().clone()) for parameter in model.encoder.parameters() if parameter.requires_grad]
+        self.pairs = [
+            (parameter, parameter.detach().clone())
+            for parameter in model.encoder.parameters()
+            if parameter.requires_grad
+        ]
 
     def penalty(self, model: TextClassifier, batch: Batch) -> Tensor:
         """The weighted distance."""

@@ -31,8 +31,12 @@ def archives_in(folder: Path, hints: Sequence[str] = ()) -> list[Path]:
 
     The order only saves time: an .xz has to be decompressed before it shows what it holds.
     """
-    found = [path for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES) and path.is_file()]
-    return sorted(found, key=lambda path: (not any(hint in path.name.lower() for hint in hints), path.name))
+    found = [
+        path for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES) and path.is_file()
+    ]
+    return sorted(
+        found, key=lambda path: (not any(hint in path.name.lower() for hint in hints), path.name)
+    )
 
 
 def members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
@@ -43,8 +47,15 @@ def members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
     """
     try:
         with archive.open("rb") as raw:
-            yield from _zip_members(raw) if archive.name.lower().endswith(".zip") else _tar_members(archive.name.lower(), raw)
-    except (*_DAMAGE, RuntimeError) as error:  # RuntimeError: an encrypted zip, or a compression zipfile does not know
+            yield from (
+                _zip_members(raw)
+                if archive.name.lower().endswith(".zip")
+                else _tar_members(archive.name.lower(), raw)
+            )
+    except (
+        *_DAMAGE,
+        RuntimeError,
+    ) as error:  # RuntimeError: an encrypted zip, or a compression zipfile does not know
         raise _broken(archive, error) from error
 
 
@@ -59,7 +70,9 @@ def reading(archive: Path) -> Iterator[None]:
 
 def _broken(archive: Path, error: Exception) -> BrokenArchive:
     reason = str(error) or type(error).__name__
-    return BrokenArchive(f"The archive {archive} cannot be read ({reason}): it is damaged or incomplete, fetch it again.")
+    return BrokenArchive(
+        f"The archive {archive} cannot be read ({reason}): it is damaged or incomplete, fetch it again."
+    )
 
 
 def _tar_members(name: str, raw: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:

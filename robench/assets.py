@@ -68,7 +68,9 @@ def locate_asset(name: str, folder: Path | None) -> Path | None:
         raise UsageError(f"There is no asset '{name}'. Known: {', '.join(sorted(ASSETS))}.")
     asset = ASSETS[name]
     if folder is not None and not folder.is_dir():
-        raise UsageError(f"There is no data folder {folder}. Name the folder that holds the data, or the archives, with --data.")
+        raise UsageError(
+            f"There is no data folder {folder}. Name the folder that holds the data, or the archives, with --data."
+        )
     if folder is not None and (plain := _plain(asset, folder)) is not None:
         return plain
     cached = _cached(asset)
@@ -96,7 +98,9 @@ def _sha256(content: bytes) -> str:
 def _checked(asset: Asset, content: bytes, where: str) -> bytes:
     found = _sha256(content)
     if found != asset.sha256:
-        raise UsageError(f"{where} is not the published {asset.file}: SHA-256 {found[:16]}… instead of {asset.sha256[:16]}…. Remove it or fetch it again.")
+        raise UsageError(
+            f"{where} is not the published {asset.file}: SHA-256 {found[:16]}… instead of {asset.sha256[:16]}…. Remove it or fetch it again."
+        )
     return content
 
 
@@ -136,17 +140,36 @@ def _write(path: Path, content: bytes) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise UsageError(f"robench's cache {path.parent} cannot be written ({error.strerror}). Unpack {path.name} into the data folder instead.") from error
+        raise UsageError(
+            f"robench's cache {path.parent} cannot be written ({error.strerror}). Unpack {path.name} into the data folder instead."
+        ) from error
 
 
 def _fetched(asset: Asset, cached: Path, folder: Path | None) -> Path:
-    looked = f"the folder {folder} and its archives" if folder is not None else "no folder (none is named with --data or ROBENCH_DATA)"
+    looked = (
+        f"the folder {folder} and its archives"
+        if folder is not None
+        else "no folder (none is named with --data or ROBENCH_DATA)"
+    )
     try:
         import pooch  # type: ignore[import-untyped]
 
         cached.parent.mkdir(parents=True, exist_ok=True)
         downloader = pooch.HTTPDownloader(timeout=30)
-        return Path(pooch.retrieve(asset.url, known_hash=f"sha256:{asset.sha256}", fname=cached.name, path=cached.parent, downloader=downloader))
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
+        return Path(
+            pooch.retrieve(
+                asset.url,
+                known_hash=f"sha256:{asset.sha256}",
+                fname=cached.name,
+                path=cached.parent,
+                downloader=downloader,
+            )
+        )
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
         tried = f"{looked}; the cache {cached.parent}; {asset.url} ({type(error).__name__})"
-        raise UsageError(f"{asset.file} was not found. Tried: {tried}. Put the file into a folder and name that with --data.") from error
+        raise UsageError(
+            f"{asset.file} was not found. Tried: {tried}. Put the file into a folder and name that with --data."
+        ) from error

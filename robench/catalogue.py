@@ -36,7 +36,9 @@ def find_kind(word: str) -> str:
     singular = word.lower().removesuffix("s")
     if singular in KINDS:
         return singular
-    raise UsageError(f"There is no kind '{word}'.{did_you_mean(singular, KINDS, '{}s')} Kinds: {', '.join(f'{kind}s' for kind in KINDS)}.")
+    raise UsageError(
+        f"There is no kind '{word}'.{did_you_mean(singular, KINDS, '{}s')} Kinds: {', '.join(f'{kind}s' for kind in KINDS)}."
+    )
 
 
 def rows(kind: str, *, check: bool = False) -> list[Row]:
@@ -52,12 +54,19 @@ def rows(kind: str, *, check: bool = False) -> list[Row]:
     if kind == "protocol":
         from robench.protocol import PROTOCOLS
 
-        return [Row(kind, protocol.name, "built-in", protocol.summary) for _, protocol in sorted(PROTOCOLS.items())]
+        return [
+            Row(kind, protocol.name, "built-in", protocol.summary)
+            for _, protocol in sorted(PROTOCOLS.items())
+        ]
     from robench.plugin_health import guest_health
 
     verdicts = guest_health(force=check)
     registry = REGISTRIES[kind]
-    listed = [(registry, "")] if registry.families is None else [(registry, ""), (registry.families, f"{FAMILY}NAME")]
+    listed = (
+        [(registry, "")]
+        if registry.families is None
+        else [(registry, ""), (registry.families, f"{FAMILY}NAME")]
+    )
     result = []
     for source, rest in listed:
         for entry in source.entries():
@@ -75,6 +84,8 @@ def builtin_summary(entry: Entry) -> str:
     for folder in (spec.submodule_search_locations or []) if spec is not None else []:
         file = Path(folder) / f"{stem}.py"
         if file.is_file():
-            lines = (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").strip().splitlines()
+            lines = (
+                (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").strip().splitlines()
+            )
             return lines[0] if lines else ""
     return ""

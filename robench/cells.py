@@ -61,7 +61,13 @@ class Trained:
     findings: tuple[str, ...]
 
 
-def cell_key(request: EvaluationRequest, fit: FitRequest, victim_sha256: str, attack: ChosenAttack, made_from: Mapping[str, Any]) -> str:
+def cell_key(
+    request: EvaluationRequest,
+    fit: FitRequest,
+    victim_sha256: str,
+    attack: ChosenAttack,
+    made_from: Mapping[str, Any],
+) -> str:
     """SHA-256 (hex) of everything that decides a trial of this cell, but for the example itself.
 
     The number of examples is no part of it, so a run with a higher ``--limit`` or none goes on with the trials of a lower one. Another kind of device
@@ -84,7 +90,9 @@ def cell_key(request: EvaluationRequest, fit: FitRequest, victim_sha256: str, at
         "budget": request.budget,
         "precision": request.search_precision,
         "device": fit.device.partition(":")[0],
-        "software": {name: version for name, version in versions().items() if name in SEARCH_SOFTWARE},
+        "software": {
+            name: version for name, version in versions().items() if name in SEARCH_SOFTWARE
+        },
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
@@ -109,37 +117,66 @@ class CellRun:
     @property
     def key(self) -> str:
         """See ``cell_key``."""
-        return cell_key(self.request, self.chosen.fit, self.trained.victim.sha256, self.attack, self.surface.meta["made_from"])
+        return cell_key(
+            self.request,
+            self.chosen.fit,
+            self.trained.victim.sha256,
+            self.attack,
+            self.surface.meta["made_from"],
+        )
 
     def run(self, report: Reporter) -> Record:
         """Attack what has no trial yet and return the record, which stands in the records folder afterwards."""
         fit = self.chosen.fit
-        file = TrialFile(trials_path(self.request.out, cell_name(self.inputs.name, fit.defense, self.attack.name, fit.seed, self.key)))
+        file = TrialFile(
+            trials_path(
+                self.request.out,
+                cell_name(self.inputs.name, fit.defense, self.attack.name, fit.seed, self.key),
+            )
+        )
         examples = self.inputs.examples
         with file:  # read only once nobody else can add to it
             known = {trial.id: trial for trial in file.read()}
             # An error may have had a passing cause (memory), so it is tried again; the later line counts.
-            done = {example.id: known[example.id] for example in examples if example.id in known and known[example.id].verdict != Verdict.ERROR}
+            done = {
+                example.id: known[example.id]
+                for example in examples
+                if example.id in known and known[example.id].verdict != Verdict.ERROR
+            }
             todo = [example for example in examples if example.id not in done]
             if todo and file.damaged:
-                report.message(f"'{file.path}' has damaged lines ({file.damaged}), as a power cut leaves them; the examples they lost are attacked again.")
+                report.message(
+                    f"'{file.path}' has damaged lines ({file.damaged}), as a power cut leaves them; the examples they lost are attacked again."
+                )
             if todo:
                 self._attack(file, todo, done, report)
             trials = {trial.id: trial for trial in file.read()}
         missing = [example.id for example in examples if example.id not in trials]
         if missing:
-            raise RobenchError(f"{len(missing)} trials are missing in {file.path}, the first for {missing[0]}. Run the same command again.")
+            raise RobenchError(
+                f"{len(missing)} trials are missing in {file.path}, the first for {missing[0]}. Run the same command again."
+            )
         judged = [trials[example.id] for example in examples]
         broken = [trial for trial in judged if trial.verdict == Verdict.ERROR]
         if broken:
-            report.message(f"{len(broken)} of {len(judged)} examples ended in an error, the first ({broken[0].id}) in: {broken[0].problem}")
+            report.message(
+                f"{len(broken)} of {len(judged)} examples ended in an error, the first ({broken[0].id}) in: {broken[0].problem}"
+            )
         return self._record(judged, bool(todo), report)
 
-    def _attack(self, file: TrialFile, todo: Sequence[Example], done: Mapping[str, Trial], report: Reporter) -> None:
+    def _attack(
+        self, file: TrialFile, todo: Sequence[Example], done: Mapping[str, Trial], report: Reporter
+    ) -> None:
         total = len(done) + len(todo)
-        report.started("attack", f"{self.chosen.label} with {self.attack.label} on {self.inputs.name}, seed {self.chosen.fit.seed}", total)
+        report.started(
+            "attack",
+            f"{self.chosen.label} with {self.attack.label} on {self.inputs.name}, seed {self.chosen.fit.seed}",
+            total,
+        )
         if done:
-            report.message(f"{len(done)} of {total} trials are there from an earlier run; going on with the other {len(todo)}.")
+            report.message(
+                f"{len(done)} of {total} trials are there from an earlier run; going on with the other {len(todo)}."
+            )
         letters = [LETTERS[trial.verdict] for trial in done.values()]
         reset_peak_memory(self.chosen.fit.device)
         for trial in self._trials(todo):
@@ -155,13 +192,33 @@ class CellRun:
 
         threshold = self.chosen.fit.protocol.lm_threshold
         victim = self.trained.victim
-        jobs = make_jobs(todo, self.surface, victim, constrained=self.attack.constrained, threshold=threshold)
+        jobs = make_jobs(
+            todo, self.surface, victim, constrained=self.attack.constrained, threshold=threshold
+        )
         seed, device = self.chosen.fit.seed, self.chosen.fit.device
         budget, precision = self.request.budget, self.request.search_precision
-        workers = self.request.workers or default_workers(device, len(todo), victim.work([example.fields for example in todo]), victim.weights)
+        workers = self.request.workers or default_workers(
+            device, len(todo), victim.work([example.fields for example in todo]), victim.weights
+        )
         if workers == 1:
-            return run(victim, self.attack.attack, self.attack.name, jobs, seed, budget, precision=precision)
-        plan = Plan(self.trained.folder, self.attack.name, seed, self.attack.options, budget, device, precision)
+            return run(
+                victim,
+                self.attack.attack,
+                self.attack.name,
+                jobs,
+                seed,
+                budget,
+                precision=precision,
+            )
+        plan = Plan(
+            self.trained.folder,
+            self.attack.name,
+            seed,
+            self.attack.options,
+            budget,
+            device,
+            precision,
+        )
         return run_workers(plan, jobs, workers)
 
     def _record(self, trials: Sequence[Trial], fresh: bool, report: Reporter) -> Record:
@@ -182,7 +239,12 @@ class CellRun:
                 "cell": self.key,
                 "task": self._task(),
                 **self._trained(),
-                "attack": {"name": attack.name, "label": attack.label, "options": attack.options, "code_sha256": attack.code_sha256},
+                "attack": {
+                    "name": attack.name,
+                    "label": attack.label,
+                    "options": attack.options,
+                    "code_sha256": attack.code_sha256,
+                },
                 "protocol": asdict(fit.protocol),
                 **self._searched(),
                 "limit": self.inputs.limit,
@@ -191,7 +253,11 @@ class CellRun:
                 "counts": count(outcomes),
                 "disbelieved": sum(trial.disbelieved for trial in trials),
                 "cost": self._cost(trials, fresh),
-                "software": {"robench": robench.__version__, "versions": versions(), "device": describe_device(fit.device)},
+                "software": {
+                    "robench": robench.__version__,
+                    "versions": versions(),
+                    "device": describe_device(fit.device),
+                },
                 "created": datetime.now(UTC).replace(microsecond=0),
             }
         )
@@ -246,7 +312,11 @@ class CellRun:
         }
 
     def _cost(self, trials: Sequence[Trial], fresh: bool) -> dict[str, Any]:
-        memory, no_memory = peak_memory(self.chosen.fit.device) if fresh else (None, "every trial was there from an earlier run")
+        memory, no_memory = (
+            peak_memory(self.chosen.fit.device)
+            if fresh
+            else (None, "every trial was there from an earlier run")
+        )
         missing = {"training_seconds": self.trained.unknown, "peak_memory_bytes": no_memory}
         return {
             "training_seconds": self.trained.seconds,
@@ -260,7 +330,12 @@ class CellRun:
 
 def _same(known: Record, record: Record) -> bool:
     """Whether they differ in what was measured and when at most."""
-    return known.model_copy(update={"cost": record.cost, "software": record.software, "created": record.created}) == record
+    return (
+        known.model_copy(
+            update={"cost": record.cost, "software": record.software, "created": record.created}
+        )
+        == record
+    )
 
 
 def _readable(path: Path, report: Reporter) -> Record | None:
@@ -270,7 +345,9 @@ def _readable(path: Path, report: Reporter) -> Record | None:
     except RobenchError:
         aside = path.with_name(f"{path.name}.unreadable")
         path.replace(aside)
-        report.message(f"The record {path} could not be read: it is made anew from its trials, and the old one is kept as {aside.name}.")
+        report.message(
+            f"The record {path} could not be read: it is made anew from its trials, and the old one is kept as {aside.name}."
+        )
         return None
 
 
@@ -278,4 +355,6 @@ def running(letters: Sequence[str]) -> str:
     """The figure so far, in words."""
     robust = sum(letter in "HP" for letter in letters)
     errors = letters.count("E")
-    return f"accuracy under attack {100 * robust / len(letters):.1f} %" + (f", {errors} errors" if errors else "")
+    return f"accuracy under attack {100 * robust / len(letters):.1f} %" + (
+        f", {errors} errors" if errors else ""
+    )

@@ -8,8 +8,14 @@ from robench import __version__
 from robench.commands.shell import Commands, global_flags
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, invoke_without_command=True)
-@click.version_option(__version__, "-V", "--version", prog_name="robench", message="%(prog)s %(version)s")
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    invoke_without_command=True,
+)
+@click.version_option(
+    __version__, "-V", "--version", prog_name="robench", message="%(prog)s %(version)s"
+)
 @global_flags
 @click.pass_context
 def main(ctx: click.Context) -> None:
@@ -24,7 +30,17 @@ def main(ctx: click.Context) -> None:
 
 
 def _add_commands() -> None:
-    from robench.commands import doctor, evaluate, leaderboard, listing, new, plot, show, sweep, train
+    from robench.commands import (
+        doctor,
+        evaluate,
+        leaderboard,
+        listing,
+        new,
+        plot,
+        show,
+        sweep,
+        train,
+    )
 
     for module in (listing, show, train, evaluate, sweep, leaderboard, plot, doctor, new):
         main.add_command(module.command)

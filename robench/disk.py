@@ -47,13 +47,17 @@ def _hold(path: Path, held: str) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise RobenchError(f"The lock file '{path}' cannot be made ({error.strerror}). Free some space or choose another --out.") from error
+            raise RobenchError(
+                f"The lock file '{path}' cannot be made ({error.strerror}). Free some space or choose another --out."
+            ) from error
         if not lock(descriptor):
             os.close(descriptor)
             raise RobenchError(held)
         if _is_still(path, descriptor):
             return descriptor
-        os.close(descriptor)  # whoever held it removed it between our opening and our locking: what we hold has no name any more
+        os.close(
+            descriptor
+        )  # whoever held it removed it between our opening and our locking: what we hold has no name any more
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
@@ -100,4 +104,8 @@ def system_error(error: BaseException) -> OSError | None:
 def is_disk_full(error: BaseException) -> bool:
     """Whether the disk or the quota is used up: torch and safetensors wrap the system's error in their own."""
     full = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-    return (isinstance(error, OSError) and error.errno in full) or "No space left on device" in str(error) or "os error 28" in str(error)
+    return (
+        (isinstance(error, OSError) and error.errno in full)
+        or "No space left on device" in str(error)
+        or "os error 28" in str(error)
+    )

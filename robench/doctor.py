@@ -17,7 +17,12 @@ from robench.errors import RobenchError, UsageError
 State = Literal["ok", "missing", "problem"]
 LITTLE_SPACE_GIB = 2.0  # a BERT-sized victim with its resume checkpoint takes about this
 HUB_SECONDS = 10.0
-OPTIONAL = {"textattack": "textattack", "tensorboard": "tensorboard", "matplotlib": "plots", "scikit-learn": "plots"}
+OPTIONAL = {
+    "textattack": "textattack",
+    "tensorboard": "tensorboard",
+    "matplotlib": "plots",
+    "scikit-learn": "plots",
+}
 """Package -> the extra that brings it."""
 
 
@@ -37,26 +42,47 @@ class Finding:
     detail: str
 
 
-def examine(*, data: Path | None = None, out: Path = Path("runs"), online: bool = False) -> list[Finding]:
+def examine(
+    *, data: Path | None = None, out: Path = Path("runs"), online: bool = False
+) -> list[Finding]:
     """Look at everything a run needs. Trains and fetches nothing, writes nothing but its cache; the hub is asked only if ``online``.
 
     Args:
         data: folder of data sets.
         out: folder of runs, for the free space of its disk.
     """
-    findings = [*_software(), *_device(), *_tasks(data), *_assets(data), *_encoders(), *_disk(out), *_plugins()]
+    findings = [
+        *_software(),
+        *_device(),
+        *_tasks(data),
+        *_assets(data),
+        *_encoders(),
+        *_disk(out),
+        *_plugins(),
+    ]
     return [*findings, *_hub()] if online else findings
 
 
 def _software() -> Iterator[Finding]:
     supported = sys.version_info >= (3, 11)
-    yield Finding("software", "python", "ok" if supported else "problem", f"{platform.python_version()} ({platform.system()} {platform.machine()})")
+    yield Finding(
+        "software",
+        "python",
+        "ok" if supported else "problem",
+        f"{platform.python_version()} ({platform.system()} {platform.machine()})",
+    )
     yield _package("robench")
     for name in sorted(_requirements(extra=False), key=str.lower):
         yield _package(name)
     for name in sorted(_requirements(extra=True), key=str.lower):
         found = _package(name)
-        yield found if found.state == "ok" else Finding("software", name, "missing", f"optional: pip install 'robench[{OPTIONAL[name]}]'")
+        yield (
+            found
+            if found.state == "ok"
+            else Finding(
+                "software", name, "missing", f"optional: pip install 'robench[{OPTIONAL[name]}]'"
+            )
+        )
 
 
 def _requirements(extra: bool) -> set[str]:
@@ -76,17 +102,29 @@ def _package(name: str) -> Finding:
     try:
         return Finding("software", name, "ok", version(name))
     except PackageNotFoundError:
-        return Finding("software", name, "problem", "not installed: run 'pip install robench' again")
+        return Finding(
+            "software", name, "problem", "not installed: run 'pip install robench' again"
+        )
 
 
 def _device() -> Iterator[Finding]:
     import torch
 
-    yield Finding("device", "threads", "ok", f"torch uses {torch.get_num_threads()} of {os.cpu_count()} processors")
+    yield Finding(
+        "device",
+        "threads",
+        "ok",
+        f"torch uses {torch.get_num_threads()} of {os.cpu_count()} processors",
+    )
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             facts = torch.cuda.get_device_properties(index)
-            yield Finding("device", f"cuda:{index}", "ok", f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB")
+            yield Finding(
+                "device",
+                f"cuda:{index}",
+                "ok",
+                f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB",
+            )
     elif torch.backends.mps.is_available():
         yield Finding("device", "mps", "ok", "Apple GPU")
     else:
@@ -96,16 +134,32 @@ def _device() -> Iterator[Finding]:
 def _tasks(data: Path | None) -> Iterator[Finding]:
     from robench.registry import TASKS
 
-    where = f"looked in {data} and its archives" if data is not None else "no folder was named with --data or ROBENCH_DATA"
-    yield Finding("data", "folder", "ok" if data is not None else "missing", str(data.resolve()) if data is not None else where)
+    where = (
+        f"looked in {data} and its archives"
+        if data is not None
+        else "no folder was named with --data or ROBENCH_DATA"
+    )
+    yield Finding(
+        "data",
+        "folder",
+        "ok" if data is not None else "missing",
+        str(data.resolve()) if data is not None else where,
+    )
     for entry in TASKS.entries():
         try:
             yield _load(entry.name, TASKS.get(entry.name)(), data)
         except UsageError as error:
-            yield Finding("data", entry.name, "missing", f"{' '.join(str(error).split())} (The hub was not asked.)")
+            yield Finding(
+                "data",
+                entry.name,
+                "missing",
+                f"{' '.join(str(error).split())} (The hub was not asked.)",
+            )
         except RobenchError as error:
             yield Finding("data", entry.name, "problem", " ".join(str(error).split()))
-        except Exception as error:  # a guest's task may fail in any way, and the rest is still worth knowing
+        except (
+            Exception
+        ) as error:  # a guest's task may fail in any way, and the rest is still worth knowing
             yield Finding("data", entry.name, "problem", f"{type(error).__name__}: {error}")
 
 
@@ -115,7 +169,9 @@ def _load(name: str, task: Any, data: Path | None) -> Finding:
 
     source = DataSource(folder=data, hub=False)
     first: RobenchError | None = None
-    for pool in dict.fromkeys((task.train_pools[0], "small" if "small" in task.train_pools else task.train_pools[-1])):
+    for pool in dict.fromkeys(
+        (task.train_pools[0], "small" if "small" in task.train_pools else task.train_pools[-1])
+    ):
         try:
             splits = task.load(source, train_pool=pool)
         except RobenchError as error:
@@ -137,7 +193,11 @@ def _assets(data: Path | None) -> Iterator[Finding]:
         except RobenchError as error:
             yield Finding("data", name, "problem", " ".join(str(error).split()))
             continue
-        detail = str(found) if found is not None else f"neither in the data folder nor in the cache; a run would fetch {asset.url}"
+        detail = (
+            str(found)
+            if found is not None
+            else f"neither in the data folder nor in the cache; a run would fetch {asset.url}"
+        )
         yield Finding("data", name, "ok" if found is not None else "missing", detail)
 
 
@@ -149,7 +209,12 @@ def _encoders() -> Iterator[Finding]:
         folder = Path(info.location)
         if folder.is_absolute():
             whole = (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
-            yield Finding("encoders", info.name, "ok" if whole else "problem", str(folder) if whole else f"{folder} lacks config.json or model.safetensors")
+            yield Finding(
+                "encoders",
+                info.name,
+                "ok" if whole else "problem",
+                str(folder) if whole else f"{folder} lacks config.json or model.safetensors",
+            )
         else:
             hub.append(info)
     cached = [info.name for info in hub if _in_hub_cache(info.location)]
@@ -157,7 +222,12 @@ def _encoders() -> Iterator[Finding]:
     if cached:
         yield Finding("encoders", "in the hub's cache", "ok", ", ".join(cached))
     if lacking:
-        yield Finding("encoders", "to be fetched", "missing", f"{', '.join(lacking)}: a run would ask the hub; --encoder also takes a local folder")
+        yield Finding(
+            "encoders",
+            "to be fetched",
+            "missing",
+            f"{', '.join(lacking)}: a run would ask the hub; --encoder also takes a local folder",
+        )
 
 
 def _in_hub_cache(location: str) -> bool:
@@ -172,12 +242,21 @@ def _disk(out: Path) -> Iterator[Finding]:
     from robench.assets import cache_folder as assets
     from robench.plugin_health import cache_folder as verdicts
 
-    for what, folder in (("runs", out), ("robench's cache", assets()), ("plugin verdicts", verdicts()), ("hub cache", Path(constants.HF_HUB_CACHE))):
-        existing = next(place for place in (folder.resolve(), *folder.resolve().parents) if place.exists())
+    for what, folder in (
+        ("runs", out),
+        ("robench's cache", assets()),
+        ("plugin verdicts", verdicts()),
+        ("hub cache", Path(constants.HF_HUB_CACHE)),
+    ):
+        existing = next(
+            place for place in (folder.resolve(), *folder.resolve().parents) if place.exists()
+        )
         free = shutil.disk_usage(existing).free / 2**30
         writable = os.access(existing, os.W_OK)
         detail = f"{folder.resolve()}: {free:.1f} GiB free" + ("" if writable else ", not writable")
-        yield Finding("disk", what, "ok" if writable and free >= LITTLE_SPACE_GIB else "problem", detail)
+        yield Finding(
+            "disk", what, "ok" if writable and free >= LITTLE_SPACE_GIB else "problem", detail
+        )
 
 
 def _plugins() -> Iterator[Finding]:
@@ -198,6 +277,11 @@ def _hub() -> Iterator[Finding]:
     try:
         HfApi().model_info("google-bert/bert-base-uncased", timeout=HUB_SECONDS)
     except Exception as error:  # its transport's errors have no common base
-        yield Finding("hub", constants.ENDPOINT, "missing", f"not reached ({type(error).__name__}): only local data and encoders can be used")
+        yield Finding(
+            "hub",
+            constants.ENDPOINT,
+            "missing",
+            f"not reached ({type(error).__name__}): only local data and encoders can be used",
+        )
         return
     yield Finding("hub", constants.ENDPOINT, "ok", "reached")

@@ -19,7 +19,17 @@ Precision = Literal["fp32", "bf16"]
 DEVICES = ("cpu", "cuda", "mps")
 """Kinds of torch devices that a run can take."""
 
-PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "nltk", "greenlet", "safetensors", "textattack")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "numpy",
+    "nltk",
+    "greenlet",
+    "safetensors",
+    "textattack",
+)
 """Those whose version can move a number."""
 
 
@@ -39,10 +49,14 @@ def choose_device(spec: str) -> str:
         kind, index = "", 0
     if kind not in DEVICES:  # torch knows more, such as 'meta', on which nothing can be trained
         raise UsageError(f"There is no device '{spec}'. Use auto, cpu, cuda, cuda:1 or mps.")
-    missing = kind == "cuda" and (not torch.cuda.is_available() or (index or 0) >= torch.cuda.device_count())
+    missing = kind == "cuda" and (
+        not torch.cuda.is_available() or (index or 0) >= torch.cuda.device_count()
+    )
     if missing or (kind == "mps" and not torch.backends.mps.is_available()):
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        raise UsageError(f"Device '{spec}' is not there: torch {torch.__version__} sees {count} CUDA device(s) on this machine. Use --device auto or cpu.")
+        raise UsageError(
+            f"Device '{spec}' is not there: torch {torch.__version__} sees {count} CUDA device(s) on this machine. Use --device auto or cpu."
+        )
     return spec
 
 
@@ -63,7 +77,10 @@ def available_cores() -> int:
 
 CGROUPS = Path("/sys/fs/cgroup")
 """Where Linux says what a container may have."""
-_LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+_LIMITS = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
 """Bound and use by the second and the first version of control groups."""
 
 
@@ -94,7 +111,9 @@ def _processor() -> str:
 def versions() -> dict[str, str]:
     """Python and the packages that decide numbers, by name; absent ones are left out."""
     found = {package: _version(package) for package in PACKAGES}
-    return {"python": platform.python_version()} | {package: there for package, there in found.items() if there is not None}
+    return {"python": platform.python_version()} | {
+        package: there for package, there in found.items() if there is not None
+    }
 
 
 @cache
@@ -129,5 +148,7 @@ def peak_memory(device: str, *, children: bool = True) -> tuple[int | None, str]
     except ImportError:
         return None, "this operating system does not report it"
     unit = 1 if sys.platform == "darwin" else 1024
-    processes = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN) if children else (resource.RUSAGE_SELF,)
+    processes = (
+        (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN) if children else (resource.RUSAGE_SELF,)
+    )
     return max(resource.getrusage(process).ru_maxrss for process in processes) * unit, ""

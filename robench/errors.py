@@ -31,8 +31,12 @@ class Incomplete(RobenchError):
     """
 
     def __init__(self, failed: Mapping[str, Sequence[str]], done: Sequence[Any]) -> None:
-        sentences = " ".join(f"{', '.join(parts)}: {sentence}" for sentence, parts in failed.items())
-        super().__init__(f"Parts of the run that failed: {sum(map(len, failed.values()))}; all else is finished. {sentences}")
+        sentences = " ".join(
+            f"{', '.join(parts)}: {sentence}" for sentence, parts in failed.items()
+        )
+        super().__init__(
+            f"Parts of the run that failed: {sum(map(len, failed.values()))}; all else is finished. {sentences}"
+        )
         self.failed, self.done = failed, done
 
 

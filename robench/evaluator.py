@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from robench.victims.training import Progress
     from robench.victims.victim import Victim
 
-__all__ = ["Cell", "EvaluationRequest", "Reporter", "Silent", "build_request", "evaluate", "plan", "train_only"]
+__all__ = [
+    "Cell",
+    "EvaluationRequest",
+    "Reporter",
+    "Silent",
+    "build_request",
+    "evaluate",
+    "plan",
+    "train_only",
+]
 
 CHECKED = 200
 """Dev examples that the checks ask about."""
@@ -52,10 +61,23 @@ def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
             with attempts.part(what, alone=single):
                 trained = _trained(request, task, chosen, report)
                 for attack in inputs.attacks:
-                    with attempts.part(f"{what}, under {attack.label}", alone=single and len(inputs.attacks) == 1):
-                        cell = CellRun(request, task, chosen, trained, attack, surface, "none" if inputs.scorer is None else inputs.scorer.identity)
+                    with attempts.part(
+                        f"{what}, under {attack.label}", alone=single and len(inputs.attacks) == 1
+                    ):
+                        cell = CellRun(
+                            request,
+                            task,
+                            chosen,
+                            trained,
+                            attack,
+                            surface,
+                            "none" if inputs.scorer is None else inputs.scorer.identity,
+                        )
                         records.append(cell.run(report))
-                        write_text(request.out / "leaderboard.md", render_run(find_records(request.out / "records")))
+                        write_text(
+                            request.out / "leaderboard.md",
+                            render_run(find_records(request.out / "records")),
+                        )
     attempts.finish(records)
     return records
 
@@ -95,19 +117,31 @@ def _in_one_process() -> None:
         )
 
 
-def _surface(request: EvaluationRequest, inputs: Inputs, task: TaskInputs, report: Reporter) -> Surface:
+def _surface(
+    request: EvaluationRequest, inputs: Inputs, task: TaskInputs, report: Reporter
+) -> Surface:
     from robench.text.surface_building import load_or_build
 
     report.started("surface", task.name, len(task.examples))
-    surface = load_or_build(request.out / "surfaces", inputs.surface_request(task), lambda done, total: report.advanced(done, total, ""))
+    surface = load_or_build(
+        request.out / "surfaces",
+        inputs.surface_request(task),
+        lambda done, total: report.advanced(done, total, ""),
+    )
     meta = surface.meta
-    report.finished(f"{meta['substitutes']:,} substitutes at {meta['positions']:,} of {meta['words']:,} words")
+    report.finished(
+        f"{meta['substitutes']:,} substitutes at {meta['positions']:,} of {meta['words']:,} words"
+    )
     if inputs.scorer is None:
-        report.message("There is no language model (--lm none): the constraint binds no attack, and every record says so.")
+        report.message(
+            "There is no language model (--lm none): the constraint binds no attack, and every record says so."
+        )
     return surface
 
 
-def _trained(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim, report: Reporter) -> Trained:
+def _trained(
+    request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim, report: Reporter
+) -> Trained:
     """The victim, trained if need be, and questioned."""
     from robench.victims.training import train_or_load
 
@@ -118,7 +152,9 @@ def _trained(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim,
         victim, _ = train_or_load(chosen.fit, request.out / "victims")
     else:
         report.started("training", what, None)
-        victim, _ = train_or_load(chosen.fit, request.out / "victims", _Listener(report), retrain=request.retrain)
+        victim, _ = train_or_load(
+            chosen.fit, request.out / "victims", _Listener(report), retrain=request.retrain
+        )
         report.finished(f"kept in {folder.name}")
     seconds, unknown = _training_seconds(folder)
     return Trained(victim, folder, seconds, unknown, _questioned(victim, task, what, report))
@@ -136,14 +172,20 @@ class _Listener:
         if progress.steps:
             done = (progress.epoch - 1) * progress.steps + progress.step
             loss = "" if progress.loss is None else f"loss {progress.loss:.3f}"
-            self._report.advanced(done, progress.epochs * progress.steps, f"epoch {progress.epoch} of {progress.epochs}, {loss}".rstrip(", "))
+            self._report.advanced(
+                done,
+                progress.epochs * progress.steps,
+                f"epoch {progress.epoch} of {progress.epochs}, {loss}".rstrip(", "),
+            )
 
 
 def _training_seconds(folder: Path) -> tuple[float | None, str]:
     """Wall clock of a victim's training as its log has it; None with the reason where it has none."""
     try:
         epochs = json.loads((folder / "training.json").read_text(encoding="utf-8"))["epochs"]
-        return round(sum(epoch["training_seconds"] + epoch["dev_seconds"] for epoch in epochs), 3), ""
+        return round(
+            sum(epoch["training_seconds"] + epoch["dev_seconds"] for epoch in epochs), 3
+        ), ""
     except (OSError, ValueError, KeyError, TypeError):
         return None, "the victim's training.json is missing or cannot be read"
 

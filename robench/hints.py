@@ -17,6 +17,8 @@ def did_you_mean(name: str, known: Iterable[str], shown: str = "{}", closeness: 
         closeness: of the spelling, 0 to 1.
     """
     wanted, names = name.lower(), list(known)
-    begun = sorted((each for each in names if len(wanted) >= LEAST and each.startswith(wanted)), key=len)
+    begun = sorted(
+        (each for each in names if len(wanted) >= LEAST and each.startswith(wanted)), key=len
+    )
     near = begun or get_close_matches(wanted, names, n=1, cutoff=closeness)
     return f" Did you mean '{shown.format(near[0])}'?" if near else ""

@@ -37,7 +37,10 @@ def _offline(settings: Any) -> Iterator[None]:
 
 
 def _resolves(endpoint: str) -> bool:
-    if any(name.lower() in ("https_proxy", "http_proxy", "all_proxy") and value for name, value in os.environ.items()):
+    if any(
+        name.lower() in ("https_proxy", "http_proxy", "all_proxy") and value
+        for name, value in os.environ.items()
+    ):
         return True  # the proxy looks names up
     try:
         socket.getaddrinfo(urlsplit(endpoint).hostname, 443)

@@ -118,13 +118,21 @@ def check_names(request: EvaluationRequest) -> None:
         UsageError: such a name. BrokenPlugin: a plugin that options are given beside cannot be imported.
     """
     get_protocol(request.protocol)
-    defenses, attacks, tasks = _wanted(DEFENSES, request.defenses), _wanted(ATTACKS, request.attacks), _wanted(TASKS, request.tasks)
+    defenses, attacks, tasks = (
+        _wanted(DEFENSES, request.defenses),
+        _wanted(ATTACKS, request.attacks),
+        _wanted(TASKS, request.tasks),
+    )
     for registry, names in ((DEFENSES, defenses), (ATTACKS, attacks), (TASKS, tasks)):
         for name in names:
             registry.check(name)
     check_owners(request.options, defenses, attacks)
     if request.options:
-        options_of(request.options, {name: DEFENSES.get(name).Options for name in defenses}, {name: ATTACKS.get(name).Options for name in attacks})
+        options_of(
+            request.options,
+            {name: DEFENSES.get(name).Options for name in defenses},
+            {name: ATTACKS.get(name).Options for name in attacks},
+        )
 
 
 def gather(request: EvaluationRequest, report: Reporter, *, searching: bool = True) -> Inputs:
@@ -137,11 +145,16 @@ def gather(request: EvaluationRequest, report: Reporter, *, searching: bool = Tr
     defenses, attacks = _chosen(DEFENSES, request.defenses), _chosen(ATTACKS, request.attacks)
     tasks = _chosen(TASKS, request.tasks)
     of_defense, of_attack = options_of(
-        request.options, {name: cls.Options for name, cls in defenses.items()}, {name: cls.Options for name, cls in attacks.items()}
+        request.options,
+        {name: cls.Options for name, cls in defenses.items()},
+        {name: cls.Options for name, cls in attacks.items()},
     )
     chosen = [_attack(name, cls, of_attack[name], protocol) for name, cls in attacks.items()]
     scorer = _scorer(request, protocol, device) if chosen and searching else None
-    prepared = [_Task(request, protocol, device, of_defense).inputs(name, cls, report) for name, cls in tasks.items()]
+    prepared = [
+        _Task(request, protocol, device, of_defense).inputs(name, cls, report)
+        for name, cls in tasks.items()
+    ]
     return Inputs(protocol, device, scorer, chosen, prepared)
 
 
@@ -152,10 +165,16 @@ def _chosen(registry: Registry[Plugin], names: Sequence[str]) -> dict[str, type[
 
 def _wanted(registry: Registry[Any], names: Sequence[str]) -> list[str]:
     """Each name once; ``all`` stands for every one that is known."""
-    return list(dict.fromkeys(name for asked in names for name in (registry.names() if asked == ALL else [asked])))
+    return list(
+        dict.fromkeys(
+            name for asked in names for name in (registry.names() if asked == ALL else [asked])
+        )
+    )
 
 
-def _attack(name: str, cls: type[Attack], values: Mapping[str, Any], protocol: Protocol) -> ChosenAttack:
+def _attack(
+    name: str, cls: type[Attack], values: Mapping[str, Any], protocol: Protocol
+) -> ChosenAttack:
     options = build_options(cls.Options, values, f"attack '{name}'")
     constrained = not cls.outside and (protocol.surface == "constrained" or cls.language_model)
     attack = cls(options)
@@ -184,26 +203,36 @@ class _Task:
         from robench.victims.recipe import build_defense
 
         for defense, values in self.options.items():
-            build_defense(defense, name, find_encoder(self.request.encoder), values)  # a wrong value is better said before data are fetched and read
+            build_defense(
+                defense, name, find_encoder(self.request.encoder), values
+            )  # a wrong value is better said before data are fetched and read
         report.started("data", name, None)
         source = DataSource(self.request.data, self.request.hub)
         splits = cls().load(source, train_pool=self.request.train_pool, ids=self.request.ids)
         substitutions = load_substitutions(cls.substitutions, self.request.data)
         examples, limit = self._limited(name, splits.test, report)
         victims = list(self._victims(name, splits, substitutions))
-        report.finished(f"{len(splits.train):,} train, {len(splits.dev):,} dev and {len(splits.test):,} test examples from {splits.origin}")
+        report.finished(
+            f"{len(splits.train):,} train, {len(splits.dev):,} dev and {len(splits.test):,} test examples from {splits.origin}"
+        )
         for remark in splits.remarks:
             report.message(remark)
         return TaskInputs(name, cls, splits, examples, limit, substitutions, victims)
 
-    def _limited(self, name: str, test: Sequence[Example], report: Reporter) -> tuple[Sequence[Example], int | None]:
+    def _limited(
+        self, name: str, test: Sequence[Example], report: Reporter
+    ) -> tuple[Sequence[Example], int | None]:
         limit = self.request.limit
         if limit is not None and limit >= len(test):
-            report.message(f"{name} has {len(test)} test examples, so --limit {limit} leaves nothing out.")
+            report.message(
+                f"{name} has {len(test)} test examples, so --limit {limit} leaves nothing out."
+            )
             limit = None
         return (test, None) if limit is None else (balanced_prefix(test, limit), limit)
 
-    def _victims(self, task: str, splits: Splits, substitutions: SubstitutionSet) -> Iterator[ChosenVictim]:
+    def _victims(
+        self, task: str, splits: Splits, substitutions: SubstitutionSet
+    ) -> Iterator[ChosenVictim]:
         from robench.victims.recipe import FitRequest
 
         for defense, values in self.options.items():
@@ -224,7 +253,9 @@ class _Task:
                 _ = fit.key  # finds and hashes the encoder: better now than after another victim's hours of training
                 if seed == self.request.seeds[0]:
                     fit.check()
-                yield ChosenVictim(label(defense, fit.resolved, replace(fit, options={}).resolved), fit)
+                yield ChosenVictim(
+                    label(defense, fit.resolved, replace(fit, options={}).resolved), fit
+                )
 
 
 def balanced_prefix(examples: Sequence[Example], size: int) -> list[Example]:

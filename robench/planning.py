@@ -99,7 +99,9 @@ class EvaluationRequest(BaseModel):
     @classmethod
     def _named(cls, value: str) -> str:
         if not value.strip():  # as a path it would be the current folder
-            raise UsageError("--encoder is empty. Give a name of 'robench list encoders', a hub id or a local folder.")
+            raise UsageError(
+                "--encoder is empty. Give a name of 'robench list encoders', a hub id or a local folder."
+            )
         return value
 
     @field_validator("attacks")
@@ -115,7 +117,9 @@ def build_request(**values: Any) -> EvaluationRequest:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]) or "request"
-        raise UsageError(f"'{name}' of the evaluation: {first['msg'].lower()} (got {first['input']!r}).") from error
+        raise UsageError(
+            f"'{name}' of the evaluation: {first['msg'].lower()} (got {first['input']!r})."
+        ) from error
 
 
 class Cell(BaseModel):
@@ -157,7 +161,13 @@ def plan(request: EvaluationRequest) -> list[Cell]:
     return cells
 
 
-def _cell(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim, attack: ChosenAttack | None, wanted: SurfaceRequest) -> Cell:
+def _cell(
+    request: EvaluationRequest,
+    task: TaskInputs,
+    chosen: ChosenVictim,
+    attack: ChosenAttack | None,
+    wanted: SurfaceRequest,
+) -> Cell:
     from robench.victims.victim import read_card
 
     folder = request.out / "victims" / chosen.fit.folder_name
@@ -166,7 +176,9 @@ def _cell(request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim, at
     if attack is not None:
         surface = "reuse" if wanted.path(request.out / "surfaces").exists() else "build"
         if there:
-            key = cell_key(request, chosen.fit, read_card(folder)["sha256"], attack, wanted.ingredients)
+            key = cell_key(
+                request, chosen.fit, read_card(folder)["sha256"], attack, wanted.ingredients
+            )
             name = cell_name(task.name, chosen.fit.defense, attack.name, chosen.fit.seed, key)
             ids = {example.id for example in task.examples}
             done = len(ids & TrialFile(trials_path(request.out, name)).ids_done(errors=False))

@@ -37,19 +37,31 @@ class Health:
     summary: str = ""
 
 
-def guest_health(*, force: bool = False, cache: Path | None = None) -> dict[tuple[str, str], Health]:
+def guest_health(
+    *, force: bool = False, cache: Path | None = None
+) -> dict[tuple[str, str], Health]:
     """Verdicts on every guest, ``(kind, name) -> Health``; imports none of them in this process.
 
     Args:
         force: ask again although a remembered verdict still fits.
         cache: folder of remembered verdicts; the user's cache folder unless given.
     """
-    guests = {(registry.kind, point.name): point for registry in REGISTRIES for point in registry.guests()}
+    guests = {
+        (registry.kind, point.name): point for registry in REGISTRIES for point in registry.guests()
+    }
     if not guests:
         return {}
     folder = cache if cache is not None else cache_folder()
     keys = {who: verdict_key(who[0], point) for who, point in guests.items()}
-    known = {} if force else {who: health for who, key in keys.items() if (health := _recall(folder / f"{key}.json")) is not None}
+    known = (
+        {}
+        if force
+        else {
+            who: health
+            for who, key in keys.items()
+            if (health := _recall(folder / f"{key}.json")) is not None
+        }
+    )
     for who, health in check_in_child([who for who in guests if who not in known]).items():
         known[who] = health
         _remember(folder / f"{keys[who]}.json", health)
@@ -68,7 +80,17 @@ def verdict_key(kind: str, point: EntryPoint) -> str:
     from robench import __version__
 
     version = point.dist.version if point.dist is not None else ""
-    facts = [__version__, sys.version, sys.prefix, kind, point.name, point.value, version, _newest(_files_of(point)), _newest(_installation_folders(point))]
+    facts = [
+        __version__,
+        sys.version,
+        sys.prefix,
+        kind,
+        point.name,
+        point.value,
+        version,
+        _newest(_files_of(point)),
+        _newest(_installation_folders(point)),
+    ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
@@ -82,12 +104,18 @@ def _files_of(point: EntryPoint) -> list[Path]:
         return []
     if spec.submodule_search_locations is None:
         return [Path(spec.origin)] if spec.origin else []
-    return [file for folder in spec.submodule_search_locations for file in sorted(Path(folder).rglob("*.py"))]
+    return [
+        file
+        for folder in spec.submodule_search_locations
+        for file in sorted(Path(folder).rglob("*.py"))
+    ]
 
 
 def _installation_folders(point: EntryPoint) -> list[Path]:
     # Installing or removing any package touches the folder it lives in: a missing dependency may have come.
-    folders = [Path(entry) for entry in sys.path if Path(entry).name in {"site-packages", "dist-packages"}]
+    folders = [
+        Path(entry) for entry in sys.path if Path(entry).name in {"site-packages", "dist-packages"}
+    ]
     return [*folders, Path(str(point.dist.locate_file("")))] if point.dist is not None else folders
 
 
@@ -130,9 +158,22 @@ def _run_child(guests: list[tuple[str, str]]) -> tuple[dict[tuple[str, str], Hea
     """What one child found before it ended, and how it ended."""
     with tempfile.TemporaryDirectory() as folder:
         answers = Path(folder) / "answers.jsonl"
-        command = [sys.executable, "-P", "-m", "robench.plugin_health", str(answers), json.dumps(guests)]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "robench.plugin_health",
+            str(answers),
+            json.dumps(guests),
+        ]
         try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=CHECK_SECONDS * len(guests), check=False)
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=CHECK_SECONDS * len(guests),
+                check=False,
+            )
             end = f"ended the process (exit code {done.returncode})"
         except subprocess.TimeoutExpired:
             end = f"took longer than {CHECK_SECONDS:.0f} seconds"

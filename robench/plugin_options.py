@@ -20,17 +20,28 @@ def check_owners(given: Iterable[str], defenses: Collection[str], attacks: Colle
     Raises:
         UsageError: see above, or a name of another form.
     """
-    known = {owner for kind, chosen in (("defense", defenses), ("attack", attacks)) for name in chosen for owner in (kind, name, *members_of(name))}
+    known = {
+        owner
+        for kind, chosen in (("defense", defenses), ("attack", attacks))
+        for name in chosen
+        for owner in (kind, name, *members_of(name))
+    }
     for key in given:
         owner, dot, option = key.partition(".")
         if not dot or not option:
-            raise UsageError(f"Option '{key}' must have the form defense.NAME, attack.NAME or PLUGIN.NAME.")
+            raise UsageError(
+                f"Option '{key}' must have the form defense.NAME, attack.NAME or PLUGIN.NAME."
+            )
         if canonical(owner) not in known:
-            raise UsageError(f"Option '{key}': '{canonical(owner)}' is none of the chosen {_chosen('defenses', defenses)} or {_chosen('attacks', attacks)}.")
+            raise UsageError(
+                f"Option '{key}': '{canonical(owner)}' is none of the chosen {_chosen('defenses', defenses)} or {_chosen('attacks', attacks)}."
+            )
 
 
 def options_of(
-    given: Mapping[str, str], defenses: Mapping[str, type[Options]], attacks: Mapping[str, type[Options]]
+    given: Mapping[str, str],
+    defenses: Mapping[str, type[Options]],
+    attacks: Mapping[str, type[Options]],
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Share out ``{"defense.alpha": "0.3", "rift.alpha": "0.5", "attack.population": "20"}``.
 
@@ -49,21 +60,34 @@ def options_of(
     """
     check_owners(given, defenses, attacks)
     kinds = (("defense", defenses), ("attack", attacks))
-    shares: dict[str, dict[str, dict[str, Any]]] = {kind: {name: {} for name in chosen} for kind, chosen in kinds}
+    shares: dict[str, dict[str, dict[str, Any]]] = {
+        kind: {name: {} for name in chosen} for kind, chosen in kinds
+    }
     said: dict[tuple[str, str, str], str] = {}
     # General ones first, so that the specific ones stand over them.
-    for key, value in sorted(given.items(), key=lambda item: _rank(item[0].partition(".")[0], shares)):
+    for key, value in sorted(
+        given.items(), key=lambda item: _rank(item[0].partition(".")[0], shares)
+    ):
         given_owner, _, option = key.partition(".")
         owner = canonical(given_owner)
-        wanted = [(kind, name, cls) for kind, chosen in kinds for name, cls in chosen.items() if owner in (kind, name, *members_of(name))]
+        wanted = [
+            (kind, name, cls)
+            for kind, chosen in kinds
+            for name, cls in chosen.items()
+            if owner in (kind, name, *members_of(name))
+        ]
         having = [(kind, name, cls, _field(owner, option, name, cls)) for kind, name, cls in wanted]
         if not any(field for *_, field in having):
             raise UsageError(_unknown(key, option, wanted))
         for kind, name, cls, field in having:
             if field is not None:
                 before = said.get((kind, name, field), key)
-                if given[before] != value and _rank(before.partition(".")[0], shares) == _rank(owner, shares):
-                    raise UsageError(f"--option {before} and {key} are the same option, given as {given[before]!r} and as {value!r}. Give it once.")
+                if given[before] != value and _rank(before.partition(".")[0], shares) == _rank(
+                    owner, shares
+                ):
+                    raise UsageError(
+                        f"--option {before} and {key} are the same option, given as {given[before]!r} and as {value!r}. Give it once."
+                    )
                 said[kind, name, field] = key
                 shares[kind][name][field] = _plain(value, cls, field)
     return shares["defense"], shares["attack"]
@@ -82,7 +106,9 @@ def _field(owner: str, option: str, name: str, cls: type[Options]) -> str | None
         return option
     found = [field for field in cls.model_fields if field.partition(".")[2] == option]
     if len(found) > 1:
-        raise UsageError(f"Option '{option}' of '{name}' could be {' or '.join(found)}. Say which: --option {found[0]}=VALUE.")
+        raise UsageError(
+            f"Option '{option}' of '{name}' could be {' or '.join(found)}. Say which: --option {found[0]}=VALUE."
+        )
     return found[0] if found else None
 
 
@@ -92,7 +118,11 @@ def _unknown(key: str, option: str, wanted: Sequence[tuple[str, str, type[Option
     for kind, name, cls in wanted:
         member = owner != name and owner in members_of(name)
         whose.append(f"'{owner}' in '{name}'" if member else f"'{name}'")
-        known |= {field.removeprefix(f"{owner}.") for field in cls.model_fields if not member or field.startswith(f"{owner}.")}
+        known |= {
+            field.removeprefix(f"{owner}.")
+            for field in cls.model_fields
+            if not member or field.startswith(f"{owner}.")
+        }
         if member and option in cls.model_fields:
             whole = f" It is one of the whole: say {kind}.{option}."
     return f"Option '{key}': there is no '{option}' among the options of {' and '.join(whose)}. Known: {', '.join(sorted(known)) or 'none'}.{whole}"
@@ -110,7 +140,9 @@ def _chosen(kind: str, names: Collection[str]) -> str:
 def label(name: str, options: Options, defaults: Options) -> str:
     """What a table calls a plugin: its name, and in brackets the options that are not its defaults: ``"rift(alpha=0.5)"``."""
     chosen, usual = options.model_dump(mode="json"), defaults.model_dump(mode="json")
-    changed: Sequence[str] = [f"{key}={_text(value)}" for key, value in sorted(chosen.items()) if value != usual[key]]
+    changed: Sequence[str] = [
+        f"{key}={_text(value)}" for key, value in sorted(chosen.items()) if value != usual[key]
+    ]
     return f"{name}({', '.join(changed)})" if changed else name
 
 

@@ -72,4 +72,6 @@ def get_protocol(name: str) -> Protocol:
     """Return the protocol called ``name``; raises UsageError with the nearest name when there is none."""
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    raise UsageError(f"There is no protocol '{name}'.{did_you_mean(name, PROTOCOLS)} Known: {', '.join(sorted(PROTOCOLS))}.")
+    raise UsageError(
+        f"There is no protocol '{name}'.{did_you_mean(name, PROTOCOLS)} Known: {', '.join(sorted(PROTOCOLS))}."
+    )

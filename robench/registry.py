@@ -127,13 +127,24 @@ class Registry(Generic[Plugin]):
     @cached_property
     def _builtin(self) -> dict[str, Entry]:
         path = importlib.import_module(self.package).__path__
-        stems = sorted(info.name for info in pkgutil.iter_modules(path) if not info.name.startswith("_") and info.name not in self._skip)
-        return {stem.replace("_", "-"): Entry(stem.replace("_", "-"), f"{self.package}.{stem}", "built-in") for stem in stems}
+        stems = sorted(
+            info.name
+            for info in pkgutil.iter_modules(path)
+            if not info.name.startswith("_") and info.name not in self._skip
+        )
+        return {
+            stem.replace("_", "-"): Entry(
+                stem.replace("_", "-"), f"{self.package}.{stem}", "built-in"
+            )
+            for stem in stems
+        }
 
     @cached_property
     def _guests(self) -> dict[str, EntryPoint]:
         guests: dict[str, EntryPoint] = {}
-        for point in sorted(entry_points(group=self.package), key=lambda point: (point.name, point.value)):
+        for point in sorted(
+            entry_points(group=self.package), key=lambda point: (point.name, point.value)
+        ):
             guests.setdefault(point.name, point)
         return guests
 
@@ -144,17 +155,26 @@ class Registry(Generic[Plugin]):
         for point in entry_points(group=self.package):
             first = self._guests[point.name]
             if point.name in self._builtin:
-                clashes[point.name] = f"{_origin(point)} wants to register {self.kind} '{point.name}', but that is a built-in name. Rename it in that package."
+                clashes[point.name] = (
+                    f"{_origin(point)} wants to register {self.kind} '{point.name}', but that is a built-in name. Rename it in that package."
+                )
             # The same entry point can be seen twice when a package is on the path twice (a checkout and its installation).
             elif first.value != point.value:
                 claimants = " and by ".join(sorted((_origin(first), _origin(point))))
-                clashes[point.name] = f"{self.kind} '{point.name}' is claimed by {claimants}. Uninstall or rename one."
+                clashes[point.name] = (
+                    f"{self.kind} '{point.name}' is claimed by {claimants}. Uninstall or rename one."
+                )
         return clashes
 
     def entries(self) -> list[Entry]:
         """Every known name, sorted; imports no plugin. A name that two packages claim is there once, with its problem."""
-        guests = {name: Entry(name, point.module, _origin(point)) for name, point in self._guests.items()}
-        local = {name: Entry(name, cls.__module__, "registered in this process") for name, cls in self._classes.items()}
+        guests = {
+            name: Entry(name, point.module, _origin(point)) for name, point in self._guests.items()
+        }
+        local = {
+            name: Entry(name, cls.__module__, "registered in this process")
+            for name, cls in self._classes.items()
+        }
         known = local | guests | self._builtin
         return [replace(known[name], problem=self._clashes.get(name)) for name in sorted(known)]
 
@@ -175,15 +195,24 @@ class Registry(Generic[Plugin]):
         """
         for sign, use in ((JOINT, "joins names"), (FAMILY, "ends a family's prefix")):
             if sign in name:
-                raise UsageError(f"The {self.kind} '{name}' cannot be registered: '{sign}' {use}. Choose another name.")
+                raise UsageError(
+                    f"The {self.kind} '{name}' cannot be registered: '{sign}' {use}. Choose another name."
+                )
 
         def decorate(cls: type[Plugin]) -> type[Plugin]:
             builtin = self._builtin.get(name)
             if builtin is not None and cls.__module__ != builtin.module:
-                raise DuplicatePlugin(f"{cls.__module__} wants to register {self.kind} '{name}', but that is a built-in name.")
+                raise DuplicatePlugin(
+                    f"{cls.__module__} wants to register {self.kind} '{name}', but that is a built-in name."
+                )
             known = self._classes.get(name)
-            if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-                raise DuplicatePlugin(f"{self.kind} '{name}' is registered by {known.__module__} and again by {cls.__module__}.")
+            if known is not None and (known.__module__, known.__qualname__) != (
+                cls.__module__,
+                cls.__qualname__,
+            ):
+                raise DuplicatePlugin(
+                    f"{self.kind} '{name}' is registered by {known.__module__} and again by {cls.__module__}."
+                )
             self._classes[name] = cls
             return cls
 
@@ -211,7 +240,9 @@ class Registry(Generic[Plugin]):
     def _check_joint(self, name: str) -> None:
         members = members_of(name)
         if not all(members):
-            raise UsageError(f"'{name}' does not name a {self.kind} on each side of '{JOINT}'. Join whole names, such as one{JOINT}other.")
+            raise UsageError(
+                f"'{name}' does not name a {self.kind} on each side of '{JOINT}'. Join whole names, such as one{JOINT}other."
+            )
         twice = next((member for member in members if members.count(member) > 1), None)
         if twice is not None:
             raise UsageError(f"'{name}' names '{twice}' twice. Name each {self.kind} once.")
@@ -240,13 +271,17 @@ class Registry(Generic[Plugin]):
             self._import_guest(self._guests[name])
         if name not in self._classes:
             module = (self._builtin.get(name) or Entry(name, self._guests[name].module, "")).module
-            raise BrokenPlugin(f"{module} was imported for {self.kind} '{name}' but registers no such name. Check the name in its decorator.")
+            raise BrokenPlugin(
+                f"{module} was imported for {self.kind} '{name}' but registers no such name. Check the name in its decorator."
+            )
         return self._classes[name]
 
     def _join(self, name: str) -> type[Plugin]:
         if name not in self._joint:
             module, _, function = str(self._joining).partition(":")
-            self._joint[name] = getattr(importlib.import_module(module), function)({member: self.get(member) for member in members_of(name)})
+            self._joint[name] = getattr(importlib.import_module(module), function)(
+                {member: self.get(member) for member in members_of(name)}
+            )
         return self._joint[name]
 
     def _member(self, families: Registry[Family[Plugin]], name: str) -> type[Plugin]:
@@ -258,7 +293,9 @@ class Registry(Generic[Plugin]):
             except UnknownMember:
                 known = family.names()
                 hint = did_you_mean(member, known, f"{prefix}{FAMILY}{{}}")
-                raise UnknownPlugin(f"There is no {self.kind} '{name}'.{hint} After '{prefix}{FAMILY}' can stand: {', '.join(known)}.") from None
+                raise UnknownPlugin(
+                    f"There is no {self.kind} '{name}'.{hint} After '{prefix}{FAMILY}' can stand: {', '.join(known)}."
+                ) from None
         return self._members[name]
 
     def _import_guest(self, point: EntryPoint) -> None:
@@ -277,7 +314,11 @@ class Registry(Generic[Plugin]):
         known = {entry.name: entry.origin for entry in self.entries()}
         if self.families is not None and FAMILY in name:
             return self.families.origin(name.partition(FAMILY)[0])
-        return known[name] if name in known else " and ".join(dict.fromkeys(known[member] for member in members_of(name)))
+        return (
+            known[name]
+            if name in known
+            else " and ".join(dict.fromkeys(known[member] for member in members_of(name)))
+        )
 
     def _miss(self, name: str) -> str:
         if self.families is not None and name in self.families.names():
@@ -296,10 +337,18 @@ class Registry(Generic[Plugin]):
 
 
 def _origin(point: EntryPoint) -> str:
-    return f"package '{point.dist.name}'" if point.dist is not None else f"entry point '{point.value}'"
+    return (
+        f"package '{point.dist.name}'" if point.dist is not None else f"entry point '{point.value}'"
+    )
 
 
 ATTACK_FAMILIES: Registry[Family[Attack]] = Registry("attack family", "robench.attacks.families")
-ATTACKS: Registry[Attack] = Registry("attack", "robench.attacks", skip=frozenset({"families"}), families=ATTACK_FAMILIES)
-DEFENSES: Registry[Defense] = Registry("defense", "robench.defenses", joining="robench.victims.stack:stack")
-TASKS: Registry[Task] = Registry("task", "robench.tasks", skip=frozenset({"base", "frozen", "guard", "listed", "reading"}))
+ATTACKS: Registry[Attack] = Registry(
+    "attack", "robench.attacks", skip=frozenset({"families"}), families=ATTACK_FAMILIES
+)
+DEFENSES: Registry[Defense] = Registry(
+    "defense", "robench.defenses", joining="robench.victims.stack:stack"
+)
+TASKS: Registry[Task] = Registry(
+    "task", "robench.tasks", skip=frozenset({"base", "frozen", "guard", "listed", "reading"})
+)

@@ -39,11 +39,19 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
     _check_kind(kind)
     inside = _is_checkout(folder)
     _check_name(kind, name, inside)
-    words = {"name": name, "stem": name.replace("-", "_"), "cls": "".join(part.capitalize() for part in name.split("-")), "wing": WINGS[kind], "kind": kind}
+    words = {
+        "name": name,
+        "stem": name.replace("-", "_"),
+        "cls": "".join(part.capitalize() for part in name.split("-")),
+        "wing": WINGS[kind],
+        "kind": kind,
+    }
     texts = _texts(kind, words, folder, inside)
     for path in texts:
         if path.exists():
-            raise UsageError(f"{path} exists already and nothing is overwritten. Choose another name, or another folder with --out.")
+            raise UsageError(
+                f"{path} exists already and nothing is overwritten. Choose another name, or another folder with --out."
+            )
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
@@ -53,11 +61,19 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
 def _texts(kind: str, words: dict[str, str], folder: Path, inside: bool) -> dict[Path, str]:
     stem = words["stem"]
     if inside:
-        words |= {"binding": f'\n{words["cls"]} = {words["wing"].upper()}.get("{words["name"]}")\n'}  # tests reach plugins through the registry only
-        plugin, test = folder / words["wing"] / f"{stem}.py", folder / "tests" / "unit" / f"test_{stem}.py"
+        words |= {
+            "binding": f'\n{words["cls"]} = {words["wing"].upper()}.get("{words["name"]}")\n'
+        }  # tests reach plugins through the registry only
+        plugin, test = (
+            folder / words["wing"] / f"{stem}.py",
+            folder / "tests" / "unit" / f"test_{stem}.py",
+        )
     else:
         words |= {"binding": f"\nfrom {stem} import {words['cls']}\n"}
-        plugin, test = folder / words["name"] / f"{stem}.py", folder / words["name"] / f"test_{stem}.py"
+        plugin, test = (
+            folder / words["name"] / f"{stem}.py",
+            folder / words["name"] / f"test_{stem}.py",
+        )
     texts = {plugin: _filled(kind, words), test: _filled(f"{kind}_test", words)}
     if not inside:
         texts[folder / words["name"] / "pyproject.toml"] = _filled("pyproject", words)
@@ -65,24 +81,36 @@ def _texts(kind: str, words: dict[str, str], folder: Path, inside: bool) -> dict
 
 
 def _filled(template: str, words: dict[str, str]) -> str:
-    return Template((files("robench.embedded") / "scaffold" / f"{template}.txt").read_text("utf-8")).substitute(words)
+    return Template(
+        (files("robench.embedded") / "scaffold" / f"{template}.txt").read_text("utf-8")
+    ).substitute(words)
 
 
 def _check_kind(kind: str) -> None:
     if kind not in WINGS:
-        raise UsageError(f"'robench new' makes an attack or a defense, not '{kind}'.{did_you_mean(kind, WINGS, closeness=0.7)}")
+        raise UsageError(
+            f"'robench new' makes an attack or a defense, not '{kind}'.{did_you_mean(kind, WINGS, closeness=0.7)}"
+        )
 
 
 def _check_name(kind: str, name: str, inside: bool) -> None:
     if NAME.fullmatch(name) is None or keyword.iskeyword(name):
-        raise UsageError(f"'{name}' cannot be a plugin's name: use lower-case letters and digits, words joined by '-', a letter first, such as my-method.")
+        raise UsageError(
+            f"'{name}' cannot be a plugin's name: use lower-case letters and digits, words joined by '-', a letter first, such as my-method."
+        )
     if name in RESERVED:
-        raise UsageError(f"'{name}' cannot be a plugin's name: the command line gives it another meaning. Choose another name, such as my-{name}.")
+        raise UsageError(
+            f"'{name}' cannot be a plugin's name: the command line gives it another meaning. Choose another name, such as my-{name}."
+        )
     if name in REGISTRIES[kind].names():
-        raise UsageError(f"There is already {ARTICLES[kind]} '{name}' (see 'robench show {kind} {name}'). Choose another name.")
+        raise UsageError(
+            f"There is already {ARTICLES[kind]} '{name}' (see 'robench show {kind} {name}'). Choose another name."
+        )
     stem = name.replace("-", "_")
     if not inside and find_spec(stem) is not None:
-        raise UsageError(f"A Python module '{stem}' is installed already, and the plugin would hide it. Choose another name, such as my-{name}.")
+        raise UsageError(
+            f"A Python module '{stem}' is installed already, and the plugin would hide it. Choose another name, such as my-{name}."
+        )
 
 
 def _is_checkout(folder: Path) -> bool:

@@ -29,7 +29,11 @@ def source_sha256(*modules: str) -> str:
         origin = Path(spec.origin)
         files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
         for file in files:
-            total.update(f"{module}:{file.relative_to(origin.parent).as_posix()}\n".encode() + file.read_bytes() + b"\0")
+            total.update(
+                f"{module}:{file.relative_to(origin.parent).as_posix()}\n".encode()
+                + file.read_bytes()
+                + b"\0"
+            )
     return total.hexdigest()
 
 
@@ -43,7 +47,11 @@ def code_sha256(cls: type) -> str | None:
     members: Mapping[str, type] = getattr(cls, "members", {})
     if members:
         parts = [code_sha256(member) for member in members.values()]
-        return None if None in parts else hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+        return (
+            None
+            if None in parts
+            else hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+        )
     module = cls.__module__
     top = module.partition(".")[0]
     try:
@@ -54,4 +62,8 @@ def code_sha256(cls: type) -> str | None:
 
 def _file_sha256(module: str) -> str | None:
     file = getattr(sys.modules.get(module), "__file__", None)
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file and Path(file).is_file() else None
+    return (
+        hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        if file and Path(file).is_file()
+        else None
+    )

@@ -42,7 +42,10 @@ logger = logging.getLogger("pretrain_encoder")
 def command_line(options: Options) -> str:
     """The command that repeats the run; the data come by ROBENCH_DATA, so it names no path."""
     flags = {name: value for name, value in asdict(options).items() if value or name == "seed"}
-    shown = (f"--{name.replace('_', '-')} {format(value, 'g') if isinstance(value, float) else value}" for name, value in flags.items())
+    shown = (
+        f"--{name.replace('_', '-')} {format(value, 'g') if isinstance(value, float) else value}"
+        for name, value in flags.items()
+    )
     return f"python -m scripts.pretrain_encoder --out robench/embedded/tiny {' '.join(shown)}"
 
 
@@ -55,14 +58,33 @@ def keep_memory() -> None:
 
 
 @click.command(help="Pre-train the embedded tiny encoder on IMDB text.")
-@click.option("--data", type=click.Path(path_type=Path, exists=True), envvar="ROBENCH_DATA", required=True, help="Folder of the IMDB data.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Model folder to write.")
-@click.option("--work", type=click.Path(path_type=Path), default=None, help="Folder of caches and checkpoints (default: in the system's temporary folder).")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True),
+    envvar="ROBENCH_DATA",
+    required=True,
+    help="Folder of the IMDB data.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Model folder to write."
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Folder of caches and checkpoints (default: in the system's temporary folder).",
+)
 @click.option("--layers", default=2, show_default=True)
 @click.option("--hidden", default=128, show_default=True)
 @click.option("--heads", default=2, show_default=True)
-@click.option("--vocab", default=24000, show_default=True, help="Vocabulary entries, at most 65,535.")
-@click.option("--minutes", default=0.0, help="Budget of training time (default 45 if no other budget is given).")
+@click.option(
+    "--vocab", default=24000, show_default=True, help="Vocabulary entries, at most 65,535."
+)
+@click.option(
+    "--minutes",
+    default=0.0,
+    help="Budget of training time (default 45 if no other budget is given).",
+)
 @click.option("--tokens", default=0, help="Budget in tokens instead.")
 @click.option("--steps", default=0, help="Budget in steps instead.")
 @click.option("--batch", default=64, show_default=True, help="Windows a step.")
@@ -76,7 +98,16 @@ def keep_memory() -> None:
 @click.option("--resume/--fresh", default=False, help="Go on from the last checkpoint.")
 @click.option("--log-seconds", default=60.0, show_default=True)
 @click.option("--save-seconds", default=120.0, show_default=True)
-def main(data: Path, out: Path, work: Path | None, nice: int, resume: bool, log_seconds: float, save_seconds: float, **flags: Any) -> None:
+def main(
+    data: Path,
+    out: Path,
+    work: Path | None,
+    nice: int,
+    resume: bool,
+    log_seconds: float,
+    save_seconds: float,
+    **flags: Any,
+) -> None:
     """Run from the command line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     os.nice(nice)

@@ -20,19 +20,37 @@ from robench.evaluator import Silent, build_request, evaluate
 from robench.results.record import Record
 from robench.results.statistics import compare
 
-HEADS = ("victim", "population", "n", "fooled, paper's", "fooled, TextAttack's", "by paper's only", "by TextAttack's only", "p (McNemar)", "asked", "asked")
+HEADS = (
+    "victim",
+    "population",
+    "n",
+    "fooled, paper's",
+    "fooled, TextAttack's",
+    "by paper's only",
+    "by TextAttack's only",
+    "p (McNemar)",
+    "asked",
+    "asked",
+)
 
 
 def measured(defense: str, population: int, sign: str, chosen: dict[str, Any]) -> Record:
     """The record of one victim under one sign."""
     options = {"attack.population": str(population), "attack.sign": sign, **chosen.pop("options")}
-    (record,) = evaluate(build_request(defenses=(defense,), attacks=("genetic-alzantot",), options=options, **chosen), Silent())
+    (record,) = evaluate(
+        build_request(
+            defenses=(defense,), attacks=("genetic-alzantot",), options=options, **chosen
+        ),
+        Silent(),
+    )
     return record
 
 
 def line(defense: str, population: int, paper: Record, textattack: Record) -> dict[str, Any]:
     """Both records as one row."""
-    paired = compare(textattack.outcomes, paper.outcomes)  # robust under TextAttack's sign only: fooled by the paper's only
+    paired = compare(
+        textattack.outcomes, paper.outcomes
+    )  # robust under TextAttack's sign only: fooled by the paper's only
     return {
         "victim": defense,
         "population": population,
@@ -49,14 +67,48 @@ def line(defense: str, population: int, paper: Record, textattack: Record) -> di
 
 @click.command(help=__doc__.splitlines()[0] if __doc__ else None)
 @click.option("--task", default="mini-reviews", show_default=True)
-@click.option("--defense", "defenses", multiple=True, default=("standard", "rift"), show_default=True)
+@click.option(
+    "--defense", "defenses", multiple=True, default=("standard", "rift"), show_default=True
+)
 @click.option("--limit", type=click.IntRange(1), help="Examples; all unless given.")
-@click.option("--option", "pairs", multiple=True, metavar="NAME=VALUE", help="Of the defenses, as for robench evaluate.")
-@click.option("--population", "populations", type=click.IntRange(2), multiple=True, default=(60, 20, 8), show_default=True)
-@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True, help="Of training.")
-@click.option("--data", type=click.Path(path_type=Path), envvar="ROBENCH_DATA", help="Folder with the data sets.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/study"), show_default=True)
-def main(task: str, defenses: tuple[str, ...], pairs: tuple[str, ...], populations: tuple[int, ...], **chosen: Any) -> None:
+@click.option(
+    "--option",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Of the defenses, as for robench evaluate.",
+)
+@click.option(
+    "--population",
+    "populations",
+    type=click.IntRange(2),
+    multiple=True,
+    default=(60, 20, 8),
+    show_default=True,
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
+    show_default=True,
+    help="Of training.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="ROBENCH_DATA",
+    help="Folder with the data sets.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs/study"), show_default=True
+)
+def main(
+    task: str,
+    defenses: tuple[str, ...],
+    pairs: tuple[str, ...],
+    populations: tuple[int, ...],
+    **chosen: Any,
+) -> None:
     """Measure and report."""
     options = dict(pair.split("=", 1) for pair in pairs)
     rows = []
@@ -66,7 +118,14 @@ def main(task: str, defenses: tuple[str, ...], pairs: tuple[str, ...], populatio
             for sign in ("corrected", "as-shipped"):
                 click.echo(f"{defense}, population {population}, {sign}", err=True)
                 try:
-                    found.append(measured(defense, population, sign, {"tasks": (task,), "options": dict(options), **chosen}))
+                    found.append(
+                        measured(
+                            defense,
+                            population,
+                            sign,
+                            {"tasks": (task,), "options": dict(options), **chosen},
+                        )
+                    )
                 except RobenchError as error:
                     raise click.ClickException(str(error)) from error
             rows.append(line(defense, population, *found))

@@ -55,7 +55,9 @@ class Fit:
     reviews: int
     rate: float
     seed: int
-    weights: str  # the first characters of the hash of the pre-trained weights: old logs do not count
+    weights: (
+        str  # the first characters of the hash of the pre-trained weights: old logs do not count
+    )
 
     @property
     def key(self) -> str:
@@ -69,7 +71,11 @@ class Classifier(nn.Module):
     def __init__(self, model: Path, arm: str) -> None:
         super().__init__()
         config = AutoConfig.from_pretrained(model, attn_implementation="eager")
-        self.encoder = AutoModel.from_pretrained(model, config=config) if arm == "tiny" else AutoModel.from_config(config)
+        self.encoder = (
+            AutoModel.from_pretrained(model, config=config)
+            if arm == "tiny"
+            else AutoModel.from_config(config)
+        )
         self.head = nn.Sequential(nn.Linear(config.hidden_size, 256), nn.ReLU(), nn.Linear(256, 2))
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -97,12 +103,20 @@ def load_splits(data: Path, model: Path) -> dict[str, Split]:
         drawn = [kept[i] for i in rng.permutation(len(kept))]
         parts["dev"] += [(text, label) for text in drawn[: DEV // 2]]
         parts["train"] += [(text, label) for text in drawn[DEV // 2 : (DEV + max(EPOCHS)) // 2]]
-        parts["test"] += [(texts[f"test/{name}"][i], label) for i in rng.permutation(len(texts[f"test/{name}"]))[: TEST // 2]]
+        parts["test"] += [
+            (texts[f"test/{name}"][i], label)
+            for i in rng.permutation(len(texts[f"test/{name}"]))[: TEST // 2]
+        ]
     # Negative and positive in turn: every even number of first training reviews is balanced.
     half = len(parts["train"]) // 2
     parts["train"] = [parts["train"][i + half * label] for i in range(half) for label in (0, 1)]
     return {
-        name: Split(tokenizer([text for text, _ in rows], truncation=True, max_length=MAX_LENGTH)["input_ids"], [label for _, label in rows])
+        name: Split(
+            tokenizer([text for text, _ in rows], truncation=True, max_length=MAX_LENGTH)[
+                "input_ids"
+            ],
+            [label for _, label in rows],
+        )
         for name, rows in parts.items()
     }
 
@@ -115,7 +129,10 @@ def buckets(split: Split, rng: np.random.Generator | None) -> Iterable[tuple[Ten
     groups = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
     for at in rng.permutation(len(groups)) if rng is not None else range(len(groups)):
         rows = [torch.tensor(split.ids[i]) for i in groups[at]]
-        yield nn.utils.rnn.pad_sequence(rows, batch_first=True), torch.tensor([split.labels[i] for i in groups[at]])
+        yield (
+            nn.utils.rnn.pad_sequence(rows, batch_first=True),
+            torch.tensor([split.labels[i] for i in groups[at]]),
+        )
 
 
 def accuracy(model: Classifier, split: Split) -> float:
@@ -139,7 +156,9 @@ def run_fit(fit: Fit, model_folder: Path, splits: dict[str, Split]) -> dict[str,
     epochs = EPOCHS[fit.reviews]
     total = epochs * math.ceil(fit.reviews / BATCH)
     optimiser = torch.optim.AdamW(model.parameters(), lr=fit.rate, weight_decay=0.01, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min((step + 1) / (0.1 * total), (total - step) / (0.9 * total)))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min((step + 1) / (0.1 * total), (total - step) / (0.9 * total))
+    )
     best: dict[str, Any] = {"dev": -1.0}
     kept: dict[str, Tensor] = {}
     for epoch in range(epochs):
@@ -167,7 +186,9 @@ class Study:
         self.model, self.log, self.splits, self.processes = model, log, splits, processes
         self.weights = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()[:12]
         lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-        self.done: dict[str, dict[str, Any]] = {row["key"]: row for row in map(json.loads, lines) if row["weights"] == self.weights}
+        self.done: dict[str, dict[str, Any]] = {
+            row["key"]: row for row in map(json.loads, lines) if row["weights"] == self.weights
+        }
 
     def fit(self, arm: str, reviews: int, rate: float, seed: int) -> Fit:
         """A fit of this study's weights."""
@@ -178,18 +199,30 @@ class Study:
         todo = [fit for fit in fits if fit.key not in self.done]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor(self.processes, mp_context=get_context("spawn")) as pool:
-            for future in as_completed([pool.submit(run_fit, fit, self.model, self.splits) for fit in todo]):
+            for future in as_completed(
+                [pool.submit(run_fit, fit, self.model, self.splits) for fit in todo]
+            ):
                 row = future.result()
                 self.done[row["key"]] = row
                 with self.log.open("a", encoding="utf-8") as handle:
                     handle.write(json.dumps(row) + "\n")
-                logger.info("%s: dev %.3f, test %.3f, epoch %d", row["key"], row["dev"], row["test"], row["epoch"])
+                logger.info(
+                    "%s: dev %.3f, test %.3f, epoch %d",
+                    row["key"],
+                    row["dev"],
+                    row["test"],
+                    row["epoch"],
+                )
 
     def search(self) -> dict[tuple[str, int], float]:
         """The best rate of each arm and number of reviews, first seed; grids grow while the best is at an end."""
         grids = {(arm, reviews): sorted(START_GRID) for reviews in EPOCHS for arm in ARMS}
         while True:
-            self.run(self.fit(arm, reviews, rate, SEEDS[0]) for (arm, reviews), grid in grids.items() for rate in grid)
+            self.run(
+                self.fit(arm, reviews, rate, SEEDS[0])
+                for (arm, reviews), grid in grids.items()
+                for rate in grid
+            )
             best = {}
             grown = False
             for (arm, reviews), grid in grids.items():
@@ -197,7 +230,10 @@ class Study:
                 centre = len(grid) // 2
                 at = max(
                     range(len(grid)),
-                    key=lambda i: (self.done[self.fit(arm, reviews, grid[i], SEEDS[0]).key]["dev"], -abs(i - centre)),
+                    key=lambda i: (
+                        self.done[self.fit(arm, reviews, grid[i], SEEDS[0]).key]["dev"],
+                        -abs(i - centre),
+                    ),
                 )
                 best[arm, reviews] = grid[at]
                 if at in (0, len(grid) - 1):
@@ -210,11 +246,31 @@ class Study:
         """All fits, the chosen rates and the gains (mean over seeds of test accuracy, tiny less random)."""
         summary = []
         for reviews in EPOCHS:
-            chosen = {arm: [self.done[self.fit(arm, reviews, best[arm, reviews], seed).key] for seed in SEEDS] for arm in ARMS}
-            means = {arm: float(np.mean([row["test"] for row in rows])) for arm, rows in chosen.items()}
-            error = math.sqrt(sum(mean * (1 - mean) for mean in means.values()) / len(self.splits["test"].labels))
-            gains = [a["test"] - b["test"] for a, b in zip(chosen["tiny"], chosen["random"], strict=True)]
-            summary.append({"reviews": reviews, "chosen": chosen, "mean_test": means, "gain": float(np.mean(gains)), "gain_se": error})
+            chosen = {
+                arm: [
+                    self.done[self.fit(arm, reviews, best[arm, reviews], seed).key]
+                    for seed in SEEDS
+                ]
+                for arm in ARMS
+            }
+            means = {
+                arm: float(np.mean([row["test"] for row in rows])) for arm, rows in chosen.items()
+            }
+            error = math.sqrt(
+                sum(mean * (1 - mean) for mean in means.values()) / len(self.splits["test"].labels)
+            )
+            gains = [
+                a["test"] - b["test"] for a, b in zip(chosen["tiny"], chosen["random"], strict=True)
+            ]
+            summary.append(
+                {
+                    "reviews": reviews,
+                    "chosen": chosen,
+                    "mean_test": means,
+                    "gain": float(np.mean(gains)),
+                    "gain_se": error,
+                }
+            )
         sizes = {name: len(split.labels) for name, split in self.splits.items()}
         return {
             "weights_sha256": self.weights,
@@ -251,9 +307,16 @@ def as_markdown(report: dict[str, Any]) -> str:
         "an upper bound for the test sample's part. All fits (the search used the first seed only):",
         "",
     ]
-    lines += ["| arm | training reviews | rate | seed | best epoch | dev | test | chosen rate |", "|---|---:|---:|---:|---:|---:|---:|---|"]
-    chosen = {fit["key"] for row in report["summary"] for fits in row["chosen"].values() for fit in fits}
-    for fit in sorted(report["fits"], key=lambda row: (row["reviews"], row["arm"], row["rate"], row["seed"])):
+    lines += [
+        "| arm | training reviews | rate | seed | best epoch | dev | test | chosen rate |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    chosen = {
+        fit["key"] for row in report["summary"] for fits in row["chosen"].values() for fit in fits
+    }
+    for fit in sorted(
+        report["fits"], key=lambda row: (row["reviews"], row["arm"], row["rate"], row["seed"])
+    ):
         mark = "yes" if fit["key"] in chosen else ""
         lines.append(
             f"| {fit['arm']} | {fit['reviews']:,} | {fit['rate']:.1e} | {fit['seed']} | {fit['epoch']} of {report['epochs'][fit['reviews']]} "
@@ -263,10 +326,28 @@ def as_markdown(report: dict[str, Any]) -> str:
 
 
 @click.command(help="Compare fine-tuning from the tiny weights with fine-tuning from random ones.")
-@click.option("--data", type=click.Path(path_type=Path, exists=True), envvar="ROBENCH_DATA", required=True, help="Folder of the IMDB data.")
-@click.option("--model", type=click.Path(path_type=Path, exists=True), default=Path("robench/embedded/tiny"), show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("docs/studies"), show_default=True)
-@click.option("--log", type=click.Path(path_type=Path), default=Path("docs/studies/pretraining-pays.jsonl"), show_default=True)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True),
+    envvar="ROBENCH_DATA",
+    required=True,
+    help="Folder of the IMDB data.",
+)
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path, exists=True),
+    default=Path("robench/embedded/tiny"),
+    show_default=True,
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("docs/studies"), show_default=True
+)
+@click.option(
+    "--log",
+    type=click.Path(path_type=Path),
+    default=Path("docs/studies/pretraining-pays.jsonl"),
+    show_default=True,
+)
 @click.option("--processes", default=2, show_default=True)
 @click.option("--nice", default=0, help="Lower the process's priority by this much.")
 def main(data: Path, model: Path, out: Path, log: Path, processes: int, nice: int) -> None:
@@ -275,10 +356,16 @@ def main(data: Path, model: Path, out: Path, log: Path, processes: int, nice: in
     os.nice(nice)
     study = Study(model, log, load_splits(data, model), processes)
     best = study.search()
-    study.run(study.fit(arm, reviews, rate, seed) for (arm, reviews), rate in best.items() for seed in SEEDS)
+    study.run(
+        study.fit(arm, reviews, rate, seed)
+        for (arm, reviews), rate in best.items()
+        for seed in SEEDS
+    )
     report = study.report(best)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "pretraining-pays.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (out / "pretraining-pays.json").write_text(
+        json.dumps(report, indent=2) + "\n", encoding="utf-8"
+    )
     page = as_markdown(report)
     (out / "pretraining-pays.md").write_text(page, encoding="utf-8")
     click.echo(page)

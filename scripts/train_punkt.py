@@ -29,7 +29,9 @@ KNOWN = (
     *("a.m", "p.m", "e.g", "i.e", "etc", "vs", "u.s", "st", "jr", "sr"),
     *("mr", "mrs", "ms", "dr", "prof", "rev", "gen", "col", "capt", "lt", "sgt", "gov", "sen"),
 )
-DEFAULT_OUT = Path(__file__).resolve().parent.parent / "robench" / "embedded" / "punkt" / "english.json"
+DEFAULT_OUT = (
+    Path(__file__).resolve().parent.parent / "robench" / "embedded" / "punkt" / "english.json"
+)
 
 
 def pick(texts: Iterable[str], count: int) -> list[str]:
@@ -59,20 +61,41 @@ def train(texts: Iterable[str], rare: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the Punkt parameters that robench ships.")
-    parser.add_argument("--data", type=Path, default=os.environ.get("ROBENCH_DATA"), help="folder with aclImdb/ or its archives (default: ROBENCH_DATA)")
-    parser.add_argument("--reviews", type=int, default=20_000, help="how many unlabelled reviews to train on")
-    parser.add_argument("--rare", type=int, default=5, help="drop the orthography of words seen fewer times than this")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("ROBENCH_DATA"),
+        help="folder with aclImdb/ or its archives (default: ROBENCH_DATA)",
+    )
+    parser.add_argument(
+        "--reviews", type=int, default=20_000, help="how many unlabelled reviews to train on"
+    )
+    parser.add_argument(
+        "--rare",
+        type=int,
+        default=5,
+        help="drop the orthography of words seen fewer times than this",
+    )
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if arguments.data is None:
         parser.error("name the data folder with --data or ROBENCH_DATA")
-    kept, counts = select_reviews((folder, text) for folder, text in iter_reviews(Path(arguments.data)) if folder not in ("train/pos", "train/neg"))
+    kept, counts = select_reviews(
+        (folder, text)
+        for folder, text in iter_reviews(Path(arguments.data))
+        if folder not in ("train/pos", "train/neg")
+    )
     texts = pick(kept, arguments.reviews)
     logger.info("%d unlabelled reviews kept %s; training on %d", len(kept), counts, len(texts))
     parameters = train(texts, arguments.rare)
-    arguments.out.write_text(json.dumps(parameters, ensure_ascii=False, indent=0, sort_keys=True) + "\n", encoding="utf-8")
-    logger.info("%s: %s", arguments.out.name, {name: len(value) for name, value in parameters.items()})
+    arguments.out.write_text(
+        json.dumps(parameters, ensure_ascii=False, indent=0, sort_keys=True) + "\n",
+        encoding="utf-8",
+    )
+    logger.info(
+        "%s: %s", arguments.out.name, {name: len(value) for name, value in parameters.items()}
+    )
 
 
 if __name__ == "__main__":

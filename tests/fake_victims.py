@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.testing.victims import PAD, FakeFields, FakeTable, FakeVictim, PieceTable, linear_jobs, load_linear, make_job
+from robench.testing.victims import (
+    PAD,
+    FakeFields,
+    FakeTable,
+    FakeVictim,
+    PieceTable,
+    linear_jobs,
+    load_linear,
+    make_job,
+)
 
 __all__ = [
     "PAD",

@@ -8,4 +8,6 @@ import pytest
 
 FULL = Path("/dev/full")
 
-full_device = pytest.mark.skipif(not FULL.is_char_device(), reason="there is no device /dev/full here")
+full_device = pytest.mark.skipif(
+    not FULL.is_char_device(), reason="there is no device /dev/full here"
+)

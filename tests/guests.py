@@ -22,7 +22,9 @@ class Guest(Attack):
 '''
 
 
-def install_guest(folder: Path, package: str, points: Mapping[str, Mapping[str, str]], modules: Mapping[str, str]) -> Path:
+def install_guest(
+    folder: Path, package: str, points: Mapping[str, Mapping[str, str]], modules: Mapping[str, str]
+) -> Path:
     """Write ``modules`` (name -> source) and the metadata of ``package`` into ``folder``.
 
     Args:
@@ -33,15 +35,28 @@ def install_guest(folder: Path, package: str, points: Mapping[str, Mapping[str, 
         (folder / f"{name}.py").write_text(source, "utf-8")
     info = folder / f"{package.replace('-', '_')}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n", "utf-8")
-    lines = [line for group, entries in points.items() for line in (f"[{group}]", *(f"{name} = {value}" for name, value in entries.items()))]
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n", "utf-8"
+    )
+    lines = [
+        line
+        for group, entries in points.items()
+        for line in (f"[{group}]", *(f"{name} = {value}" for name, value in entries.items()))
+    ]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n", "utf-8")
     return folder
 
 
 def environment(folder: Path, cache: Path) -> dict[str, str]:
     """Environment of a process that sees the guests in ``folder`` and keeps what it remembers in ``cache``."""
-    return {**os.environ, "PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(cache), "HOME": str(cache), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "XDG_CACHE_HOME": str(cache),
+        "HOME": str(cache),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "200",
+    }
 
 
 SEVERAL = """
@@ -68,12 +83,34 @@ class Done:
 def several(*commands: Sequence[str], env: Mapping[str, str], cwd: Path) -> list[Done]:
     """Run commands one after another in one new process: torch takes its seconds to import only once."""
     done = subprocess.run(
-        [sys.executable, "-c", SEVERAL], input=json.dumps(commands), capture_output=True, text=True, env=dict(env), cwd=cwd, timeout=300, check=True
+        [sys.executable, "-c", SEVERAL],
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
+        env=dict(env),
+        cwd=cwd,
+        timeout=300,
+        check=True,
     )
     return [Done(*result) for result in json.loads(done.stdout)]
 
 
-def robench(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def robench(
+    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """The real command in a process of its own."""
-    command = [sys.executable, "-c", "from robench.cli import main; main(prog_name='robench')", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=dict(env) if env is not None else None, cwd=cwd, timeout=300, check=False)
+    command = [
+        sys.executable,
+        "-c",
+        "from robench.cli import main; main(prog_name='robench')",
+        *arguments,
+    ]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=dict(env) if env is not None else None,
+        cwd=cwd,
+        timeout=300,
+        check=False,
+    )

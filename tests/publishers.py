@@ -31,7 +31,9 @@ def write_imdb(folder: Path) -> Path:
             place = folder / "aclImdb" / half / label
             place.mkdir(parents=True)
             for number in range(SIZE):
-                (place / f"{number}_{2 if label == 'neg' else 9}.txt").write_text(review(half, label, number), encoding="utf-8")
+                (place / f"{number}_{2 if label == 'neg' else 9}.txt").write_text(
+                    review(half, label, number), encoding="utf-8"
+                )
         (folder / "aclImdb" / half / "urls_pos.txt").write_text("http://example.org")
     unsup = folder / "aclImdb" / "train" / "unsup"
     unsup.mkdir()
@@ -51,15 +53,27 @@ def pairs(split: str, count: int) -> list[dict[str, str]]:
         for label in ("entailment", "neutral", "contradiction")
         for number in range(count)
     ]
-    return [*rows, {"gold_label": "-", "sentence1": "Nobody knows.", "sentence2": "Is it so?", "pairID": f"{split}x"}]
+    return [
+        *rows,
+        {
+            "gold_label": "-",
+            "sentence1": "Nobody knows.",
+            "sentence2": "Is it so?",
+            "pairID": f"{split}x",
+        },
+    ]
 
 
-def write_snli(folder: Path, splits: tuple[str, ...] = ("dev", "test"), name: str = "snli_1.0") -> Path:
+def write_snli(
+    folder: Path, splits: tuple[str, ...] = ("dev", "test"), name: str = "snli_1.0"
+) -> Path:
     """``folder/<name>/snli_1.0_<split>.jsonl``."""
     (folder / name).mkdir(parents=True, exist_ok=True)
     for split in splits:
         lines = (json.dumps(row) for row in pairs(split, SIZE))
-        (folder / name / f"snli_1.0_{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (folder / name / f"snli_1.0_{split}.jsonl").write_text(
+            "\n".join(lines) + "\n", encoding="utf-8"
+        )
     return folder
 
 
@@ -69,13 +83,23 @@ def write_pools(folder: Path) -> Path:
     for place in ("original", "revised_combined"):
         (folder / "NLI" / place).mkdir(parents=True)
         quoted = f'"{place} says ""hello""."'
-        rows = [f"{quoted}\tHe speaks.\tentailment", f"{judged['sentence1'].upper()}\t{judged['sentence2']}\tneutral"]
-        (folder / "NLI" / place / "train.tsv").write_text("\n".join(["sentence1\tsentence2\tgold_label", *rows]) + "\n", encoding="utf-8")
+        rows = [
+            f"{quoted}\tHe speaks.\tentailment",
+            f"{judged['sentence1'].upper()}\t{judged['sentence2']}\tneutral",
+        ]
+        (folder / "NLI" / place / "train.tsv").write_text(
+            "\n".join(["sentence1\tsentence2\tgold_label", *rows]) + "\n", encoding="utf-8"
+        )
     (folder / "sick2014").mkdir()
     for part in ("train", "trial", "test_annotated"):
-        rows = [f'1\tA "{part}" dog\tA dog\t4.5\tENTAILMENT', f"2\t{judged['sentence1']}\t{judged['sentence2']}\t1\tNEUTRAL"]
+        rows = [
+            f'1\tA "{part}" dog\tA dog\t4.5\tENTAILMENT',
+            f"2\t{judged['sentence1']}\t{judged['sentence2']}\t1\tNEUTRAL",
+        ]
         head = "pair_ID\tsentence_A\tsentence_B\trelatedness_score\tentailment_judgment"
-        (folder / "sick2014" / f"SICK_{part}.txt").write_text("\r\n".join([head, *rows]) + "\r\n", encoding="utf-8")
+        (folder / "sick2014" / f"SICK_{part}.txt").write_text(
+            "\r\n".join([head, *rows]) + "\r\n", encoding="utf-8"
+        )
     return folder
 
 
@@ -112,8 +136,15 @@ def imdb_hub() -> Hub:
     """The same reviews as ``write_imdb``, positive ones first as on the hub."""
     tables: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for half in ("train", "test"):
-        rows = [(review(half, label, number), int(label == "pos")) for label in ("pos", "neg") for number in range(SIZE)]
-        tables[imdb.HUB, half] = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
+        rows = [
+            (review(half, label, number), int(label == "pos"))
+            for label in ("pos", "neg")
+            for number in range(SIZE)
+        ]
+        tables[imdb.HUB, half] = {
+            "text": [text for text, _ in rows],
+            "label": [label for _, label in rows],
+        }
     return Hub(tables)
 
 

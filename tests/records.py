@@ -10,7 +10,14 @@ from typing import Any
 from robench.protocol import get_protocol
 from robench.results.record import Record, count, digest_of_ids
 
-COST = {"training_seconds": 12.5, "attack_seconds": 3.25, "asked": 400, "forwarded": 300, "peak_memory_bytes": 2**20, "missing": {}}
+COST = {
+    "training_seconds": 12.5,
+    "attack_seconds": 3.25,
+    "asked": 400,
+    "forwarded": 300,
+    "peak_memory_bytes": 2**20,
+    "missing": {},
+}
 
 
 def sha(text: str) -> str:
@@ -47,11 +54,28 @@ def make_record(
     label, attack_label = label or defense, attack_label or attack
     return Record(
         cell=sha(f"{label} {attack_label} {seed}"),
-        task={"name": "toy", "test_name": "frozen-1000", "digest": sha("toy"), "examples": examples or len(outcomes), "train_pool": "train", "synthetic": True}
+        task={
+            "name": "toy",
+            "test_name": "frozen-1000",
+            "digest": sha("toy"),
+            "examples": examples or len(outcomes),
+            "train_pool": "train",
+            "synthetic": True,
+        }
         | dict(task or {}),
         encoder={"name": "tiny", "sha256": sha("tiny")} | dict(encoder or {}),
-        defense={"name": defense, "label": label, "options": dict(options or {}), "code_sha256": code},
-        attack={"name": attack, "label": attack_label, "options": dict(attack_options or {}), "code_sha256": attack_code or sha(attack)},
+        defense={
+            "name": defense,
+            "label": label,
+            "options": dict(options or {}),
+            "code_sha256": code,
+        },
+        attack={
+            "name": attack,
+            "label": attack_label,
+            "options": dict(attack_options or {}),
+            "code_sha256": attack_code or sha(attack),
+        },
         protocol=get_protocol(protocol),
         victim={
             "sha256": sha(f"{label} {seed}"),
@@ -61,8 +85,14 @@ def make_record(
             "findings": (),
         }
         | dict(victim or {}),
-        surface={"key": sha("surface"), "language_model": "masked:tiny", "constrained": attack == "genetic"} | dict(surface or {}),
-        search={"code_sha256": sha("search"), "seed": seed, "budget": None, "precision": "fp32"} | dict(search or {}),
+        surface={
+            "key": sha("surface"),
+            "language_model": "masked:tiny",
+            "constrained": attack == "genetic",
+        }
+        | dict(surface or {}),
+        search={"code_sha256": sha("search"), "seed": seed, "budget": None, "precision": "fp32"}
+        | dict(search or {}),
         limit=limit,
         outcomes=outcomes,
         ids_digest=digest_of_ids(str(i) for i in range(len(outcomes))),

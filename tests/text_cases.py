@@ -13,7 +13,12 @@ from typing import Any
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.implementations import ByteLevelBPETokenizer
-from transformers import BertTokenizer, BertTokenizerFast, PreTrainedTokenizerFast, RobertaTokenizerFast
+from transformers import (
+    BertTokenizer,
+    BertTokenizerFast,
+    PreTrainedTokenizerFast,
+    RobertaTokenizerFast,
+)
 
 TEXT = (
     "The film was good , but n't great : it 's a well-known story of love and war .",
@@ -70,7 +75,14 @@ ODD_WORDS = (
     ),
 )
 WORDPIECE_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-FAMILIES = ("wordpiece", "wordpiece-slow", "wordpiece-cased", "bytelevel", "bytelevel-prefix", "unigram")
+FAMILIES = (
+    "wordpiece",
+    "wordpiece-slow",
+    "wordpiece-cased",
+    "bytelevel",
+    "bytelevel-prefix",
+    "unigram",
+)
 
 
 def data_folder() -> Path | None:
@@ -104,7 +116,12 @@ def wordpiece_vocabulary(folder: Path) -> None:
         tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        tokenizer.train_from_iterator(TEXT, trainers.WordPieceTrainer(vocab_size=300, special_tokens=list(WORDPIECE_SPECIALS), show_progress=False))
+        tokenizer.train_from_iterator(
+            TEXT,
+            trainers.WordPieceTrainer(
+                vocab_size=300, special_tokens=list(WORDPIECE_SPECIALS), show_progress=False
+            ),
+        )
         vocabulary = tokenizer.get_vocab()
         content = "\n".join(sorted(vocabulary, key=lambda piece: vocabulary[piece])).encode()
     (folder / "vocab.txt").write_bytes(content)
@@ -131,15 +148,31 @@ def unigram() -> Any:
     """An ALBERT-like tokenizer (SentencePiece Unigram, lower-cased, ``[CLS] A [SEP] B [SEP]``) trained here."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), normalizers.Replace(Regex(" +"), " "), normalizers.Strip()]
+        [
+            normalizers.NFKD(),
+            normalizers.StripAccents(),
+            normalizers.Lowercase(),
+            normalizers.Replace(Regex(" +"), " "),
+            normalizers.Strip(),
+        ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     specials = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.UnigramTrainer(vocab_size=200, special_tokens=specials, unk_token="<unk>", show_progress=False)
+    trainer = trainers.UnigramTrainer(
+        vocab_size=200, special_tokens=specials, unk_token="<unk>", show_progress=False
+    )
     tokenizer.train_from_iterator(TEXT, trainer)
     ends = [(special, tokenizer.token_to_id(special)) for special in ("[CLS]", "[SEP]")]
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=ends)
-    named = {"pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=ends
+    )
+    named = {
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    }
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=512, **named)
 
 
@@ -169,9 +202,21 @@ def tiny_model(kind: str, vocabulary: int, tokenizer: Any, seed: int = 0) -> Any
     if kind == "gpt2":
         sizes |= {"n_layer": 2, "n_embd": 32, "n_head": 2, "n_positions": 64}
     elif kind == "distilbert":
-        sizes |= {"n_layers": 2, "dim": 32, "n_heads": 2, "hidden_dim": 64, "max_position_embeddings": 64}
+        sizes |= {
+            "n_layers": 2,
+            "dim": 32,
+            "n_heads": 2,
+            "hidden_dim": 64,
+            "max_position_embeddings": 64,
+        }
     else:
-        sizes |= {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 64}
+        sizes |= {
+            "num_hidden_layers": 2,
+            "hidden_size": 32,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+            "max_position_embeddings": 64,
+        }
         sizes |= {"embedding_size": 32} if kind in ("albert", "electra") else {}
     if kind == "roberta":  # its positions begin after the padding id
         sizes["max_position_embeddings"] = tokenizer.pad_token_id + 65

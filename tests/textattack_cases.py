@@ -30,13 +30,17 @@ def textattack_or_skip() -> Path:
     """
     import nltk
 
-    pytest.importorskip("flair", reason="TextAttack is not installed: pip install 'robench[textattack]'")
+    pytest.importorskip(
+        "flair", reason="TextAttack is not installed: pip install 'robench[textattack]'"
+    )
     home = Path(tempfile.mkdtemp(prefix="robench-textattack-"))
     stop_words = home / "corpora" / "stopwords"
     stop_words.mkdir(parents=True)
     (stop_words / "english").write_text("\n".join(STOP_WORDS) + "\n")
     nltk.data.path.append(str(home))
-    marker = home / ".cache" / "textattack" / "post_install_check_3"  # says that its downloads were made
+    marker = (
+        home / ".cache" / "textattack" / "post_install_check_3"
+    )  # says that its downloads were made
     marker.parent.mkdir(parents=True)
     marker.touch()
     with _environment("HOME", str(home)):
@@ -93,7 +97,14 @@ def embedded_victim(protocol: str = "rift2021") -> Any:
     folder, task = embedded_folder("tiny"), TASKS.get("mini-reviews")
     torch.manual_seed(1)
     model = TextClassifier(AutoModel.from_pretrained(folder), len(task.labels))
-    card = {"name": "random", "task": "mini-reviews", "labels": list(task.labels), "attackable": "text", "fields": ["text"], "max_tokens": task.max_tokens}
+    card = {
+        "name": "random",
+        "task": "mini-reviews",
+        "labels": list(task.labels),
+        "attackable": "text",
+        "fields": ["text"],
+        "max_tokens": task.max_tokens,
+    }
     return Victim(model, AutoTokenizer.from_pretrained(folder), card | {"protocol": protocol})
 
 
@@ -103,7 +114,10 @@ def embedded_examples(count: int, protocol: str = "rift2021") -> tuple[Example, 
     examples = TASKS.get("mini-reviews")().load(DataSource()).test[:count]
     predicted = embedded_victim(protocol).predict([dict(example.fields) for example in examples])
     labels = np.where(np.arange(count) % 4 == 3, 1 - predicted, predicted)
-    return tuple(Example(example.id, example.fields, int(label)) for example, label in zip(examples, labels, strict=True))
+    return tuple(
+        Example(example.id, example.fields, int(label))
+        for example, label in zip(examples, labels, strict=True)
+    )
 
 
 @cache
@@ -134,4 +148,8 @@ def embedded_jobs(count: int, *, constrained: bool) -> list[Any]:
 
     victim = embedded_victim()
     surface, threshold = embedded_surface(count), victim.protocol.lm_threshold
-    return list(make_jobs(embedded_examples(count), surface, victim, constrained=constrained, threshold=threshold))
+    return list(
+        make_jobs(
+            embedded_examples(count), surface, victim, constrained=constrained, threshold=threshold
+        )
+    )

@@ -13,7 +13,11 @@ GOOD = ("good", "fine", "great", "lovely", "nice", "superb")
 BAD = ("bad", "poor", "awful", "dull", "weak", "dreadful")
 NEUTRAL = ("film", "movie", "story", "plot", "actor", "scene", "music", "ending")
 # A neutral word can take the place of an opinion, so that searches have something to find.
-SWAPS = {word: [other for other in (*group, "film") if other != word] for group in (GOOD, BAD, NEUTRAL) for word in group}
+SWAPS = {
+    word: [other for other in (*group, "film") if other != word]
+    for group in (GOOD, BAD, NEUTRAL)
+    for word in group
+}
 
 TOY_OPTIONS = {
     "defense.epochs": "1",  # one: there is nothing to select
@@ -50,9 +54,22 @@ def register_toy(folder: Path) -> str:
         substitutions = str(swaps)
         synthetic = True
 
-        def load(self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None) -> Splits:
-            train, dev, test = (self._examples(split, size) for split, size in (("train", 480), ("dev", 40), ("test", 30)))
-            return Splits(train=train, dev=dev, test=test, train_pool="train", test_name="frozen-1000", digest=digest(test), origin="made up")
+        def load(
+            self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
+        ) -> Splits:
+            train, dev, test = (
+                self._examples(split, size)
+                for split, size in (("train", 480), ("dev", 40), ("test", 30))
+            )
+            return Splits(
+                train=train,
+                dev=dev,
+                test=test,
+                train_pool="train",
+                test_name="frozen-1000",
+                digest=digest(test),
+                origin="made up",
+            )
 
         def _examples(self, split: str, size: int) -> list[Example]:
             return make_examples("toy", _rows(split, size))
@@ -67,11 +84,28 @@ def make_toy_encoder(folder: Path) -> str:
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    words = sorted({word for rows in map(_rows, ("train", "dev", "test"), (480, 40, 30)) for fields, _ in rows for word in fields["text"].split()})
+    words = sorted(
+        {
+            word
+            for rows in map(_rows, ("train", "dev", "test"), (480, 40, 30))
+            for fields, _ in rows
+            for word in fields["text"].split()
+        }
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n")
-    BertTokenizerFast(vocab_file=str(folder / "vocab.txt"), do_lower_case=True).save_pretrained(folder)
+    (folder / "vocab.txt").write_text(
+        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n"
+    )
+    BertTokenizerFast(vocab_file=str(folder / "vocab.txt"), do_lower_case=True).save_pretrained(
+        folder
+    )
     torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 64}
+    sizes = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+    }
     BertModel(BertConfig(vocab_size=len(words) + 5, **sizes)).save_pretrained(folder)
     return str(folder)

@@ -18,7 +18,15 @@ SETTINGS = {"epochs": 2, "batch_size": 10, "dev_examples": 8, "learning_rate": 1
 
 def main(encoder: Path, out: Path, defenses: list[str]) -> None:
     for defense in defenses:
-        fit(request(encoder, defense, planted_splits(46, 8), options={**SETTINGS, **OWN.get(defense, {})}), out / defense)
+        fit(
+            request(
+                encoder,
+                defense,
+                planted_splits(46, 8),
+                options={**SETTINGS, **OWN.get(defense, {})},
+            ),
+            out / defense,
+        )
 
 
 if __name__ == "__main__":

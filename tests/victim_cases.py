@@ -30,7 +30,10 @@ def planted(split: str, size: int, seen: int) -> list[Example]:
     rows = []
     for index in range(size):
         words = draw.choice(NEUTRAL, draw.integers(3, 8)).tolist()
-        words.insert(int(draw.integers(0, len(words) + 1)), str(draw.choice((GOOD if index % 2 else BAD)[:seen])))
+        words.insert(
+            int(draw.integers(0, len(words) + 1)),
+            str(draw.choice((GOOD if index % 2 else BAD)[:seen])),
+        )
         rows.append(({"text": " ".join([*words, f"{split}{index}"])}, index % 2))
     return make_examples("planted", rows)
 
@@ -57,7 +60,9 @@ class Planted(Task):
     max_tokens = 16
     synthetic = True
 
-    def load(self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None) -> Splits:
+    def load(
+        self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
+    ) -> Splits:
         return planted_splits()
 
 
@@ -65,21 +70,47 @@ def encoder_folder(folder: Path, dropout: float = 0.1) -> Path:
     """A random BERT with its tokenizer as a folder in the Hugging Face layout."""
     torch.manual_seed(1)
     made = tokenizer()
-    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 32}
-    config = BertConfig(vocab_size=len(made), pad_token_id=0, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, **shape)
+    shape = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 48,
+        "max_position_embeddings": 32,
+    }
+    config = BertConfig(
+        vocab_size=len(made),
+        pad_token_id=0,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        **shape,
+    )
     BertModel(config).save_pretrained(folder)
     made.save_pretrained(folder)
     return folder
 
 
-QUICK: Mapping[str, Any] = {"learning_rate": 5e-3, "epochs": 3, "batch_size": 16, "dev_examples": 16}
+QUICK: Mapping[str, Any] = {
+    "learning_rate": 5e-3,
+    "epochs": 3,
+    "batch_size": 16,
+    "dev_examples": 16,
+}
 
 
-def request(encoder: Path | str, defense: str = "standard", splits: Splits | None = None, **values: Any) -> FitRequest:
+def request(
+    encoder: Path | str, defense: str = "standard", splits: Splits | None = None, **values: Any
+) -> FitRequest:
     """A request for the planted task that trains in seconds."""
     options = {**QUICK, **values.pop("options", {})}
     made = {"substitutions": Synonyms(), "protocol": get_protocol("rift2021"), "seed": 0, **values}
-    return FitRequest(defense=defense, task="planted", splits=splits or planted_splits(), encoder=str(encoder), options=options, **made)
+    return FitRequest(
+        defense=defense,
+        task="planted",
+        splits=splits or planted_splits(),
+        encoder=str(encoder),
+        options=options,
+        **made,
+    )
 
 
 def read_json(path: Path) -> Any:

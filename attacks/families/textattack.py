@@ -14,7 +14,16 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from robench import ATTACK_FAMILIES, Attack, BudgetSpent, Family, FreeAttack, Options, TextOracle, UnknownMember
+from robench import (
+    ATTACK_FAMILIES,
+    Attack,
+    BudgetSpent,
+    Family,
+    FreeAttack,
+    Options,
+    TextOracle,
+    UnknownMember,
+)
 from robench.errors import UsageError, first_line
 from robench.hub import no_pointless_retries
 from robench.textattack.installed import AT_ONCE, require_tested
@@ -42,7 +51,13 @@ class TextAttackRecipes(Family[Attack]):
         module, _, recipe = paths[name].rpartition(".")
         cls = getattr(importlib.import_module(module), recipe)
         about = " ".join((cls.__doc__ or recipe).split())
-        facts = {"__doc__": f"TextAttack's {recipe}, as it ships.", "__module__": __name__, "paper": about, "member": name, "recipe": cls}
+        facts = {
+            "__doc__": f"TextAttack's {recipe}, as it ships.",
+            "__module__": __name__,
+            "paper": about,
+            "member": name,
+            "recipe": cls,
+        }
         return type(recipe, (Recipe,), facts)
 
 
@@ -74,7 +89,9 @@ class Recipe(FreeAttack):
         """Build it, and change one sentence with it: some load their models and word lists only then."""
         self._built()
 
-    def rewrite(self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator) -> str | None:
+    def rewrite(
+        self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator
+    ) -> str | None:
         """See ``FreeAttack.rewrite``."""
         streams = Streams(*seeds_of(rng))
         attack = self._fresh(_Model(oracle, streams), oracle.budget)
@@ -82,8 +99,12 @@ class Recipe(FreeAttack):
             with streams.swapped():
                 result = attack.attack(text, label)
         except Exception as error:
-            if attack.goal_function.num_queries >= attack.goal_function.query_budget:  # most searches do not expect an answer without rows
-                raise BudgetSpent("TextAttack's own count of questions reached the budget") from error
+            if (
+                attack.goal_function.num_queries >= attack.goal_function.query_budget
+            ):  # most searches do not expect an answer without rows
+                raise BudgetSpent(
+                    "TextAttack's own count of questions reached the budget"
+                ) from error
             raise
         fooled = type(result).__name__ == "SuccessfulAttackResult"
         return str(result.perturbed_result.attacked_text.text) if fooled else None
@@ -95,7 +116,12 @@ class Recipe(FreeAttack):
         goal, search = copy.copy(shared.goal_function), copy.copy(shared.search_method)
         goal.model, goal.batch_size = model, AT_ONCE
         goal.query_budget = float("inf") if budget is None else budget
-        return TextAttack(goal, [*shared.pre_transformation_constraints, *shared.constraints], shared.transformation, search)
+        return TextAttack(
+            goal,
+            [*shared.pre_transformation_constraints, *shared.constraints],
+            shared.transformation,
+            search,
+        )
 
     def _built(self) -> Any:
         if self._shared is None:
@@ -105,7 +131,9 @@ class Recipe(FreeAttack):
     def _build(self) -> Any:
         name = f"textattack:{self.member}"
         if lacking := _lacking(self.recipe):
-            raise UsageError(f"The recipe '{name}' cannot be built without arguments that robench does not give it ({', '.join(lacking)}): choose another one.")
+            raise UsageError(
+                f"The recipe '{name}' cannot be built without arguments that robench does not give it ({', '.join(lacking)}): choose another one."
+            )
         try:
             with no_pointless_retries(), _quiet():
                 built = self.recipe.build(_Model(None, None))
@@ -114,10 +142,14 @@ class Recipe(FreeAttack):
             if _wants_gradients(error):
                 raise UsageError(_GRADIENTS.format(name)) from error
             why = f"{type(error).__name__}: {first_line(error)}"
-            raise UsageError(f"The recipe '{name}' cannot be used here ({why}). docs/textattack.md says what recipes need.") from error
+            raise UsageError(
+                f"The recipe '{name}' cannot be used here ({why}). docs/textattack.md says what recipes need."
+            ) from error
         goal = type(built.goal_function).__name__
         if goal != "UntargetedClassification":
-            raise UsageError(f"The recipe '{name}' does not look for a wrong class (its goal is {goal}): choose another one.")
+            raise UsageError(
+                f"The recipe '{name}' does not look for a wrong class (its goal is {goal}): choose another one."
+            )
         if not built.is_black_box:
             raise UsageError(_GRADIENTS.format(name))
         return built
@@ -126,7 +158,12 @@ class Recipe(FreeAttack):
 def _lacking(recipe: Any) -> list[str]:
     """The arguments, beside the model, that a recipe must be given."""
     _, *others = inspect.signature(recipe.build).parameters.values()
-    return [each.name for each in others if each.default is each.empty and each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+    return [
+        each.name
+        for each in others
+        if each.default is each.empty
+        and each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+    ]
 
 
 def _wants_gradients(error: Exception) -> bool:
@@ -146,7 +183,9 @@ def _try_out(built: Any) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """NLTK's downloader prints, and TextAttack warns of every model that is not of its own."""
-    loggers = [logging.getLogger(name) for name in ("textattack.shared.utils.install", "textattack")]
+    loggers = [
+        logging.getLogger(name) for name in ("textattack.shared.utils.install", "textattack")
+    ]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:

@@ -9,7 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field, create_model
 
-from robench import ATTACK_FAMILIES, Attack, Choice, Family, Options, Oracle, SearchSpace, UnknownMember
+from robench import (
+    ATTACK_FAMILIES,
+    Attack,
+    Choice,
+    Family,
+    Options,
+    Oracle,
+    SearchSpace,
+    UnknownMember,
+)
 from robench.errors import UsageError, first_line
 from robench.textattack.installed import require_tested
 from robench.textattack.streams import Streams, seeds_of
@@ -33,7 +42,12 @@ class TextAttackSearches(Family[Attack]):
             raise UnknownMember
         method = classes[name]
         about = " ".join((inspect.getdoc(method) or name).partition("Args:")[0].split())
-        facts = {"__doc__": f"TextAttack's {method.__name__} over the surface.", "__module__": __name__, "paper": about, "method": method}
+        facts = {
+            "__doc__": f"TextAttack's {method.__name__} over the surface.",
+            "__module__": __name__,
+            "paper": about,
+            "method": method,
+        }
         return type(method.__name__, (SearchMethodAttack,), facts | {"Options": _options(method)})
 
 
@@ -42,18 +56,31 @@ def _classes() -> dict[str, Any]:
     require_tested("textattack-search:NAME")
     from textattack import search_methods
 
-    found = [cls for cls in vars(search_methods).values() if inspect.isclass(cls) and issubclass(cls, search_methods.SearchMethod)]
-    return {re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower(): cls for cls in found if not inspect.isabstract(cls)}
+    found = [
+        cls
+        for cls in vars(search_methods).values()
+        if inspect.isclass(cls) and issubclass(cls, search_methods.SearchMethod)
+    ]
+    return {
+        re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower(): cls
+        for cls in found
+        if not inspect.isabstract(cls)
+    }
 
 
 def _options(method: Any) -> type[Options]:
     """Its arguments that have a plain default, with TextAttack's names and defaults."""
     fields: dict[str, Any] = {
-        name: (type(argument.default), Field(argument.default, description="TextAttack's own argument of this name."))
+        name: (
+            type(argument.default),
+            Field(argument.default, description="TextAttack's own argument of this name."),
+        )
         for name, argument in inspect.signature(method.__init__).parameters.items()
         if isinstance(argument.default, PLAIN)
     }
-    return create_model("Options", __base__=Options, __doc__="The arguments of TextAttack's class.", **fields)
+    return create_model(
+        "Options", __base__=Options, __doc__="The arguments of TextAttack's class.", **fields
+    )
 
 
 class SearchMethodAttack(Attack):
@@ -76,11 +103,17 @@ class SearchMethodAttack(Attack):
         try:
             black_box = self._searcher().is_black_box
         except Exception as error:
-            raise UsageError(f"TextAttack's {self.method.__name__} cannot be made with these options ({type(error).__name__}: {first_line(error)}).") from error
+            raise UsageError(
+                f"TextAttack's {self.method.__name__} cannot be made with these options ({type(error).__name__}: {first_line(error)})."
+            ) from error
         if not black_box:
-            raise UsageError(f"TextAttack's {self.method.__name__} wants the victim's gradients with these options, which it is not shown: choose others.")
+            raise UsageError(
+                f"TextAttack's {self.method.__name__} wants the victim's gradients with these options, which it is not shown: choose others."
+            )
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         """See ``Attack.search``."""
         if not len(space.positions):
             return None

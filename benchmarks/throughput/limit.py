@@ -62,7 +62,9 @@ class Limit:
         away: seconds since ``listening`` began that were not the engine's.
     """
 
-    def __init__(self, victim: Victim, words: int, precision: Precision = "fp32", whole: bool = False) -> None:
+    def __init__(
+        self, victim: Victim, words: int, precision: Precision = "fp32", whole: bool = False
+    ) -> None:
         self.clock, self.away = Clock(), 0.0
         self._victim, self._precision, self._whole = victim, precision, whole
         self._waiting: dict[int, list[NDArray[np.integer[Any]]]] = {}
@@ -80,7 +82,13 @@ class Limit:
         finally:
             self._victim.logits = self._answer  # type: ignore[method-assign]
 
-    def _logits(self, ids: NDArray[Any], lengths: NDArray[Any], types: NDArray[Any] | None = None, precision: Precision = "fp32") -> NDArray[np.float32]:
+    def _logits(
+        self,
+        ids: NDArray[Any],
+        lengths: NDArray[Any],
+        types: NDArray[Any] | None = None,
+        precision: Precision = "fp32",
+    ) -> NDArray[np.float32]:
         answers = self._answer(ids, lengths, types, precision)
         began = now(self._victim.device)
         self._waiting.setdefault(ids.shape[1], []).append(ids)
@@ -107,13 +115,22 @@ class Limit:
         """Seconds of one bare forward, its answers back in the processor's memory."""
         device = self._victim.device
         began = now(device)
-        with torch.inference_mode(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self._precision == "bf16"):
+        with (
+            torch.inference_mode(),
+            torch.autocast(
+                torch.device(device).type, torch.bfloat16, enabled=self._precision == "bf16"
+            ),
+        ):
             self._logits_of(ids, mask).float().cpu().numpy()
         return now(device) - began
 
     def _logits_of(self, ids: Tensor, mask: Tensor) -> Tensor:
         model = self._victim.model
-        logits: Tensor = model.classify(model.encoder(input_ids=ids, attention_mask=mask).pooler_output) if self._whole else model(ids, mask)
+        logits: Tensor = (
+            model.classify(model.encoder(input_ids=ids, attention_mask=mask).pooler_output)
+            if self._whole
+            else model(ids, mask)
+        )
         return logits
 
     def _best_batch(self, length: int) -> tuple[int, float]:

@@ -37,9 +37,15 @@ class Peer:
     def __init__(self, folder: Path) -> None:
         words = folder / "nltk_data" / "corpora" / "stopwords"
         words.mkdir(parents=True, exist_ok=True)
-        (words / "english").write_text("the\n", encoding="utf-8")  # TextAttack cannot be imported without such a list, and no attack here looks at it
+        (words / "english").write_text(
+            "the\n", encoding="utf-8"
+        )  # TextAttack cannot be imported without such a list, and no attack here looks at it
         paths = [str(Path(__file__).parents[1]), *(path for path in sys.path if path)]
-        where = {"NLTK_DATA": str(folder / "nltk_data"), "TA_CACHE_DIR": str(folder / "textattack"), "PYTHONPATH": os.pathsep.join(paths)}
+        where = {
+            "NLTK_DATA": str(folder / "nltk_data"),
+            "TA_CACHE_DIR": str(folder / "textattack"),
+            "PYTHONPATH": os.pathsep.join(paths),
+        }
         self._log = folder / "textattack.log"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "throughput.peer", str(folder)],
@@ -47,10 +53,14 @@ class Peer:
             stdout=subprocess.PIPE,
             stderr=self._log.open("w"),
             text=True,
-            env=os.environ | where | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"},
+            env=os.environ
+            | where
+            | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"},
         )
 
-    def measure(self, victim: str, attack: str, words: int, *, fixed: bool, seconds: float) -> Clock:
+    def measure(
+        self, victim: str, attack: str, words: int, *, fixed: bool, seconds: float
+    ) -> Clock:
         """Go on for about ``seconds`` of CPU time.
 
         Raises:
@@ -58,16 +68,32 @@ class Peer:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        write_line(self._process.stdin, {"victim": victim, "attack": attack, "words": words, "fixed": fixed, "seconds": seconds})
+        write_line(
+            self._process.stdin,
+            {
+                "victim": victim,
+                "attack": attack,
+                "words": words,
+                "fixed": fixed,
+                "seconds": seconds,
+            },
+        )
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"TextAttack ended: {self._log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
+            raise RuntimeError(
+                f"TextAttack ended: {self._log.read_text(encoding='utf-8', errors='replace')[-2000:]}"
+            )
         return Clock(**json.loads(line))
 
     def __enter__(self) -> Peer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._process.kill()
         self._process.communicate()
 
@@ -81,7 +107,9 @@ def serve(folder: Path) -> None:
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever TextAttack prints
-    nltk.download = lambda *args, **options: True  # it asks for corpora that no attack here looks at
+    nltk.download = lambda *args, **options: (
+        True
+    )  # it asks for corpora that no attack here looks at
     import torch
 
     torch.set_num_threads(1)
@@ -148,7 +176,10 @@ def _attack(name: str, wrapper: Any) -> Any:
         def _get_replacement_words(self, word: str) -> list[str]:
             return list(substitutions().of(word, "cased"))
 
-    searches = {"pwws": lambda: GreedyWordSwapWIR("weighted-saliency"), "genetic": lambda: AlzantotGeneticAlgorithm(pop_size=60, post_crossover_check=False)}
+    searches = {
+        "pwws": lambda: GreedyWordSwapWIR("weighted-saliency"),
+        "genetic": lambda: AlzantotGeneticAlgorithm(pop_size=60, post_crossover_check=False),
+    }
     constraints = [RepeatModification()] if name == "pwws" else []
     return Attack(UntargetedClassification(wrapper), constraints, Swap(), searches[name]())
 
@@ -162,7 +193,9 @@ def _tokenizer(tokenizer: Any, fixed: bool) -> Any:
             return super().__call__(*args, **(options | {"padding": True}))
 
     kind = Padded if fixed else BertTokenizerFast
-    return kind(tokenizer_object=tokenizer.backend_tokenizer, do_lower_case=True, model_max_length=TOKENS)
+    return kind(
+        tokenizer_object=tokenizer.backend_tokenizer, do_lower_case=True, model_max_length=TOKENS
+    )
 
 
 def _hosted(model: Any) -> Any:
@@ -178,7 +211,9 @@ def _hosted(model: Any) -> Any:
             self.inside = model
 
         def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any = None) -> Any:
-            return SequenceClassifierOutput(logits=self.inside(input_ids, attention_mask, token_type_ids))
+            return SequenceClassifierOutput(
+                logits=self.inside(input_ids, attention_mask, token_type_ids)
+            )
 
     return Hosted().eval()
 

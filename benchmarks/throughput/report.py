@@ -32,7 +32,9 @@ class Row:
     @property
     def prefix(self) -> str:
         """Of its figures' names; PWWS and ``tiny`` go without saying."""
-        return ("" if self.victim == "tiny" else f"{self.victim}_") + ("" if self.attack == "pwws" else f"{self.attack}_")
+        return ("" if self.victim == "tiny" else f"{self.victim}_") + (
+            "" if self.attack == "pwws" else f"{self.attack}_"
+        )
 
     @property
     def rate(self) -> float:
@@ -75,12 +77,33 @@ class Row:
         ]
 
 
-HEADS = ["victim", "attack", "words", "engine", "limit", "engine/limit", "wanted", "engine/whole", "TextAttack", "over", "wanted", "fixed", "over", "wanted"]
+HEADS = [
+    "victim",
+    "attack",
+    "words",
+    "engine",
+    "limit",
+    "engine/limit",
+    "wanted",
+    "engine/whole",
+    "TextAttack",
+    "over",
+    "wanted",
+    "fixed",
+    "over",
+    "wanted",
+]
 
 
 def throughput_table(rows: Sequence[Row]) -> str:
     """Rows of the victim per CPU second."""
-    return tabulate([row.cells() for row in rows], HEADS, tablefmt="simple", disable_numparse=True, stralign="right")
+    return tabulate(
+        [row.cells() for row in rows],
+        HEADS,
+        tablefmt="simple",
+        disable_numparse=True,
+        stralign="right",
+    )
 
 
 def figures(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
@@ -97,8 +120,16 @@ def figures(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
         note(f"{row.prefix}over_textattack", row.words, row.over(row.shipped))
         note(f"{row.prefix}over_textattack_fixed", row.words, row.over(row.fixed))
         note(f"{row.prefix}engine_rows_per_cpu_second", row.words, row.rate)
-        note(f"{row.prefix}limit_rows_per_cpu_second", row.words, median(run.limit.rate for run in row.runs))
-        note(f"{row.prefix}whole_forwards_rows_per_cpu_second", row.words, median(run.whole.rate for run in row.runs))
+        note(
+            f"{row.prefix}limit_rows_per_cpu_second",
+            row.words,
+            median(run.limit.rate for run in row.runs),
+        )
+        note(
+            f"{row.prefix}whole_forwards_rows_per_cpu_second",
+            row.words,
+            median(run.whole.rate for run in row.runs),
+        )
     return found
 
 
@@ -117,7 +148,9 @@ def other_table(found: Mapping[str, Any]) -> str:
     for name, value in found.items():
         for words, figure in value.items() if isinstance(value, Mapping) else [("", value)]:
             lines.append([f"{name} {words}".strip(), f"{figure:,.4g}", WANTED.get(name, "")])
-    return tabulate(lines, ["figure", "measured", "wanted"], tablefmt="simple", disable_numparse=True)
+    return tabulate(
+        lines, ["figure", "measured", "wanted"], tablefmt="simple", disable_numparse=True
+    )
 
 
 def _wanted(value: float | None) -> str:

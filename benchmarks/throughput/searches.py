@@ -47,7 +47,9 @@ class Run:
 def build_attack(name: str) -> Attack:
     """The attack with the options of this benchmark."""
     attack = ATTACKS.get(name)
-    values: dict[str, Any] = {"iterations": ITERATIONS} if "iterations" in attack.Options.model_fields else {}
+    values: dict[str, Any] = (
+        {"iterations": ITERATIONS} if "iterations" in attack.Options.model_fields else {}
+    )
     return attack(attack.Options(**values))
 
 
@@ -57,13 +59,24 @@ def make_load(victim: Victim, attack: str, words: int, rows: float, examples: in
     substitutes = sum(int(job.space.sizes.sum()) - words for job in first) / LEAST
     positions = sum(len(job.space.positions) for job in first) / LEAST
     spread = substitutes / max(positions, 1) + 1
-    wanted = words + substitutes + positions / 2 if attack == "pwws" else 60 * spread * (ITERATIONS + 1) / 2
+    wanted = (
+        words + substitutes + positions / 2
+        if attack == "pwws"
+        else 60 * spread * (ITERATIONS + 1) / 2
+    )
     number = examples or max(LEAST, round(rows / wanted))
     budget = int(max(rows / LEAST, 64)) if rows / LEAST < wanted and examples is None else None
     return Load(list(islice(make_jobs(victim, words, number), number)), budget)
 
 
-def measure(victim: Victim, limit: Limit, whole: Limit, attack: str, load: Load, precision: Precision = "fp32") -> Run:
+def measure(
+    victim: Victim,
+    limit: Limit,
+    whole: Limit,
+    attack: str,
+    load: Load,
+    precision: Precision = "fp32",
+) -> Run:
     """One run of the engine with both limits alongside.
 
     Raises:
@@ -80,6 +93,13 @@ def measure(victim: Victim, limit: Limit, whole: Limit, attack: str, load: Load,
         raise RuntimeError(f"a trial failed: {problem}")
     if not (limit.clock.rows and whole.clock.rows):
         batch = max(limit.batch, whole.batch)
-        raise click.UsageError(f"These searches do not fill one bare forward of {batch} rows. Give them more with --examples or --seconds.")
+        raise click.UsageError(
+            f"These searches do not fill one bare forward of {batch} rows. Give them more with --examples or --seconds."
+        )
     clean = 0 if attack in ASKS_THE_CLEAN_TEXT else len(trials)
-    return Run(Clock(seconds, clean + sum(trial.forwarded for trial in trials)), limit.clock, whole.clock, Counter(trial.verdict.value for trial in trials))
+    return Run(
+        Clock(seconds, clean + sum(trial.forwarded for trial in trials)),
+        limit.clock,
+        whole.clock,
+        Counter(trial.verdict.value for trial in trials),
+    )

@@ -25,7 +25,15 @@ from throughput.subjects import load_victim, make_jobs, write_line
 def steady(folder: Path, words: int, examples: int, few: int) -> dict[str, Any]:
     """Run it; see ``main`` for what comes back."""
     paths = [str(Path(__file__).parents[1]), *(path for path in sys.path if path)]
-    command = [sys.executable, "-m", "throughput.steady", str(folder), str(words), str(examples), str(few)]
+    command = [
+        sys.executable,
+        "-m",
+        "throughput.steady",
+        str(folder),
+        str(words),
+        str(examples),
+        str(few),
+    ]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     report: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
@@ -63,7 +71,14 @@ def main(folder: Path, words: int, examples: int, few: int) -> dict[str, Any]:
 
 
 def _trials(victim: Victim, words: int, examples: int, precision: Any) -> Iterator[Trial]:
-    return run(victim, build_attack("pwws"), "pwws", make_jobs(victim, words, examples, seed=1), 0, precision=precision)
+    return run(
+        victim,
+        build_attack("pwws"),
+        "pwws",
+        make_jobs(victim, words, examples, seed=1),
+        0,
+        precision=precision,
+    )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,11 @@ class Reviews:
         whole = set(load_tokenizer(find_encoder("tiny")).get_vocab())
         self._reviews: list[list[list[str]]] = [[], []]
         for example in getattr(_splits(), split):
-            words = [word for word in split_words(example.fields["text"]) if word.isalpha() and word.lower() in whole]
+            words = [
+                word
+                for word in split_words(example.fields["text"])
+                if word.isalpha() and word.lower() in whole
+            ]
             self._reviews[example.label].append(words)
 
     def text(self, words: int, label: int, rng: np.random.Generator) -> tuple[str, ...]:
@@ -68,11 +72,19 @@ def make_jobs(victim: Victim, words: int, number: int, seed: int = 0) -> Iterato
     """Texts that the victim has right, since their label is what it says; made when asked for, 16 at a time."""
     reviews, rng = Reviews("test"), np.random.default_rng(seed)
     for start in range(0, number, 16):
-        texts = [reviews.text(words, index % 2, rng) for index in range(start, min(start + 16, number))]
+        texts = [
+            reviews.text(words, index % 2, rng) for index in range(start, min(start + 16, number))
+        ]
         fields = [{"text": join_words(text)} for text in texts]
-        for index, (text, field, label) in enumerate(zip(texts, fields, victim.predict(fields).tolist(), strict=True), start):
+        for index, (text, field, label) in enumerate(
+            zip(texts, fields, victim.predict(fields).tolist(), strict=True), start
+        ):
             options = tuple((word, *substitutions().of(word, "cased")) for word in text)
-            yield Job(Example(f"strung/{words}-{seed}-{index}", field, label), {"text": text}, SearchSpace(text, options, words))
+            yield Job(
+                Example(f"strung/{words}-{seed}-{index}", field, label),
+                {"text": text},
+                SearchSpace(text, options, words),
+            )
 
 
 def density(jobs: Sequence[Job]) -> tuple[float, float]:
@@ -85,7 +97,13 @@ def make_victim(name: str, folder: Path) -> None:
     """Write the victim called ``name`` into ``folder``: ``tiny`` is trained for seconds on strung texts, the others have random weights."""
     torch.manual_seed(0)
     tokenizer = load_tokenizer(find_encoder("tiny"))
-    card: dict[str, Any] = {"name": name, "task": "strung", "labels": ["negative", "positive"], "attackable": "text", "fields": ["text"]}
+    card: dict[str, Any] = {
+        "name": name,
+        "task": "strung",
+        "labels": ["negative", "positive"],
+        "attackable": "text",
+        "fields": ["text"],
+    }
     card |= {"max_tokens": MAX_TOKENS, "protocol": "rift2021"}
     if name == "tiny":
         victim = Victim(TextClassifier(load_encoder(find_encoder("tiny")), 2), tokenizer, card)
@@ -93,7 +111,11 @@ def make_victim(name: str, folder: Path) -> None:
     else:
         layers, width = SHAPES[name]
         config = BertConfig(
-            vocab_size=len(tokenizer), hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 64, intermediate_size=4 * width
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=width // 64,
+            intermediate_size=4 * width,
         )
         victim = Victim(TextClassifier(BertModel(config), 2), tokenizer, card)
         _decide(victim)
@@ -115,7 +137,10 @@ def _train(victim: Victim) -> None:
     for _ in range(STEPS):
         words = int(rng.integers(8, 60))
         texts = [reviews.text(words, index % 2, rng) for index in range(ROWS)]
-        ids = torch.tensor(np.stack([victim.encoder_fields.row({"text": text}).ids for text in texts]), dtype=torch.long)
+        ids = torch.tensor(
+            np.stack([victim.encoder_fields.row({"text": text}).ids for text in texts]),
+            dtype=torch.long,
+        )
         loss = cross_entropy(model(ids, torch.ones_like(ids)), torch.arange(ROWS) % 2)
         loss.backward()
         optimizer.step()
@@ -126,7 +151,12 @@ def _train(victim: Victim) -> None:
 def _decide(victim: Victim) -> None:
     """Scale a random head so that its answers are clear."""
     rng, reviews = np.random.default_rng(0), Reviews("train")
-    ids = np.stack([victim.encoder_fields.row({"text": reviews.text(50, index % 2, rng)}).ids for index in range(16)])
+    ids = np.stack(
+        [
+            victim.encoder_fields.row({"text": reviews.text(50, index % 2, rng)}).ids
+            for index in range(16)
+        ]
+    )
     logits = victim.logits(ids, np.full(len(ids), ids.shape[1]))
     last = victim.model.head[-1]
     with torch.no_grad():

@@ -28,9 +28,15 @@ class Folder(click.Path):
         if not str(value):
             self.fail("is empty: name a folder, '.' for this one.", param, ctx)
         folder = Path(str(super().convert(value, param, ctx)))
-        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        there = next(
+            path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
+        )
         if not os.access(there, os.W_OK | os.X_OK):
-            self.fail(f"'{folder}' cannot be written to: you may not write in '{there}'. Name another folder.", param, ctx)
+            self.fail(
+                f"'{folder}' cannot be written to: you may not write in '{there}'. Name another folder.",
+                param,
+                ctx,
+            )
         return folder
 
 
@@ -57,26 +63,65 @@ def apply(options: Iterable[Decorator]) -> Callable[[Function], Function]:
 
 
 defense_option = click.option(
-    "--defense", "defenses", multiple=True, required=True, metavar="NAME", help="A defense, several as one+other, or 'all'. Repeatable."
+    "--defense",
+    "defenses",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="A defense, several as one+other, or 'all'. Repeatable.",
 )
-attack_option = click.option("--attack", "attacks", multiple=True, required=True, metavar="NAME", help="An attack, or 'all'. Repeatable.")
-task_option = click.option("--task", "tasks", multiple=True, default=(defaults.TASK,), show_default=True, metavar="NAME", help="A task, or 'all'. Repeatable.")
-dry_run_option = click.option("--dry-run", is_flag=True, help="Check everything and say what would be done.")
+attack_option = click.option(
+    "--attack",
+    "attacks",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="An attack, or 'all'. Repeatable.",
+)
+task_option = click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    default=(defaults.TASK,),
+    show_default=True,
+    metavar="NAME",
+    help="A task, or 'all'. Repeatable.",
+)
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Check everything and say what would be done."
+)
 
 
 def seed_option(purpose: str) -> Decorator:
     """``--seed``; ``purpose`` says what is seeded."""
     kind = click.IntRange(min=0)
-    return click.option("--seed", "seeds", multiple=True, type=kind, metavar="N", default=(0,), show_default=True, help=f"Of {purpose}. Repeatable.")
+    return click.option(
+        "--seed",
+        "seeds",
+        multiple=True,
+        type=kind,
+        metavar="N",
+        default=(0,),
+        show_default=True,
+        help=f"Of {purpose}. Repeatable.",
+    )
 
 
 training_options = apply(
     [
         click.option(
-            "--encoder", metavar="NAME", default=defaults.ENCODER, show_default=True, help="A name of 'robench list encoders', a hub id or a local folder."
+            "--encoder",
+            metavar="NAME",
+            default=defaults.ENCODER,
+            show_default=True,
+            help="A name of 'robench list encoders', a hub id or a local folder.",
         ),
         click.option(
-            "--protocol", metavar="NAME", default=DEFAULT_PROTOCOL, show_default=True, help="Evaluation choices that go together; see 'robench list protocols'."
+            "--protocol",
+            metavar="NAME",
+            default=DEFAULT_PROTOCOL,
+            show_default=True,
+            help="Evaluation choices that go together; see 'robench list protocols'.",
         ),
         click.option(
             "--option",
@@ -85,10 +130,31 @@ training_options = apply(
             metavar="KIND.NAME=VALUE",
             help="An option of a plugin: defense.alpha=0.3, attack.population=20, or rift.alpha=0.3 for one of several or of a joint one. Repeatable.",
         ),
-        click.option("--data", type=EXISTING_FOLDER, envvar="ROBENCH_DATA", show_envvar=True, help="Folder with the data sets or their archives."),
-        click.option("--hub/--no-hub", default=True, show_default=True, help="Whether data that the folder lacks may come from the Hugging Face hub."),
-        click.option("--train-pool", metavar="NAME", help="Train on another pool of the task, such as snli's 'small'; see 'robench show task snli'."),
-        click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
+        click.option(
+            "--data",
+            type=EXISTING_FOLDER,
+            envvar="ROBENCH_DATA",
+            show_envvar=True,
+            help="Folder with the data sets or their archives.",
+        ),
+        click.option(
+            "--hub/--no-hub",
+            default=True,
+            show_default=True,
+            help="Whether data that the folder lacks may come from the Hugging Face hub.",
+        ),
+        click.option(
+            "--train-pool",
+            metavar="NAME",
+            help="Train on another pool of the task, such as snli's 'small'; see 'robench show task snli'.",
+        ),
+        click.option(
+            "--device",
+            metavar="NAME",
+            default="auto",
+            show_default=True,
+            help="auto, cpu, cuda, cuda:1, mps.",
+        ),
         click.option(
             "--precision",
             type=click.Choice(["fp32", "bf16"]),
@@ -96,19 +162,51 @@ training_options = apply(
             show_default=True,
             help="Arithmetic of training.",
         ),
-        click.option("--tracker", type=click.Choice(["tensorboard"]), help="Also log a training's curves, into curves/ of the victim's folder."),
-        click.option("--retrain", is_flag=True, help="Train anew although a victim with the same configuration is there."),
-        click.option("--out", type=Folder(), default=defaults.OUT, show_default=True, help="Folder for everything made."),
+        click.option(
+            "--tracker",
+            type=click.Choice(["tensorboard"]),
+            help="Also log a training's curves, into curves/ of the victim's folder.",
+        ),
+        click.option(
+            "--retrain",
+            is_flag=True,
+            help="Train anew although a victim with the same configuration is there.",
+        ),
+        click.option(
+            "--out",
+            type=Folder(),
+            default=defaults.OUT,
+            show_default=True,
+            help="Folder for everything made.",
+        ),
     ]
 )
 
 evaluation_options = apply(
     [
-        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Attack only so many of the test examples. Such a run never reaches a board."),
-        click.option("--budget", type=click.IntRange(min=1), metavar="N", help="Questions that an attack may ask about one example; unlimited unless given."),
-        click.option("--ids", type=_EXISTING_FILE, help="Evaluate the examples of a published list instead of the frozen 1000."),
         click.option(
-            "--lm", default=defaults.LM, show_default=True, metavar="SPEC", help="Language model of the constraint: masked:ID, causal:ID, file:PATH or none."
+            "--limit",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Attack only so many of the test examples. Such a run never reaches a board.",
+        ),
+        click.option(
+            "--budget",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Questions that an attack may ask about one example; unlimited unless given.",
+        ),
+        click.option(
+            "--ids",
+            type=_EXISTING_FILE,
+            help="Evaluate the examples of a published list instead of the frozen 1000.",
+        ),
+        click.option(
+            "--lm",
+            default=defaults.LM,
+            show_default=True,
+            metavar="SPEC",
+            help="Language model of the constraint: masked:ID, causal:ID, file:PATH or none.",
         ),
         click.option(
             "--search-precision",
@@ -140,7 +238,11 @@ def parse_options(pairs: Iterable[str]) -> Mapping[str, str]:
         key, equals, value = pair.partition("=")
         owner, dot, name = key.strip().partition(".")
         if not (equals and dot and owner and name):
-            raise UsageError(f"--option {pair!r} is not of the form KIND.NAME=VALUE, such as defense.alpha=0.3 or attack.population=20.")
+            raise UsageError(
+                f"--option {pair!r} is not of the form KIND.NAME=VALUE, such as defense.alpha=0.3 or attack.population=20."
+            )
         if parsed.setdefault(key.strip(), value.strip()) != value.strip():
-            raise UsageError(f"--option {key.strip()} is given twice, as {parsed[key.strip()]!r} and as {value.strip()!r}. Give it once.")
+            raise UsageError(
+                f"--option {key.strip()} is given twice, as {parsed[key.strip()]!r} and as {value.strip()!r}. Give it once."
+            )
     return parsed

@@ -15,9 +15,19 @@ from robench.commands.shell import global_flags, show
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--online", is_flag=True, help="Also try to reach the hub.")
 @click.option(
-    "--data", type=click.Path(exists=True, file_okay=False, path_type=Path), envvar="ROBENCH_DATA", show_envvar=True, help="Folder with the data sets."
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    envvar="ROBENCH_DATA",
+    show_envvar=True,
+    help="Folder with the data sets.",
 )
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs, for the disk space.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of runs, for the disk space.",
+)
 @global_flags
 def command(as_json: bool, online: bool, data: Path | None, out: Path) -> None:
     """Look around and report; changes nothing. Missing data or a broken plugin is a finding, not a failure."""
@@ -37,5 +47,9 @@ def command(as_json: bool, online: bool, data: Path | None, out: Path) -> None:
         if finding.section != section:
             section = finding.section
             table.add_row(Text(section, style="bold"), "", "")
-        table.add_row(f"  {finding.what}", Text(finding.state, style=styles[finding.state]), Text(finding.detail, overflow="fold"))
+        table.add_row(
+            f"  {finding.what}",
+            Text(finding.state, style=styles[finding.state]),
+            Text(finding.detail, overflow="fold"),
+        )
     show(table)

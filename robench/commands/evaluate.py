@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robench.commands.choices import attack_option, defense_option, dry_run_option, evaluation_options, seed_option, task_option, training_options
+from robench.commands.choices import (
+    attack_option,
+    defense_option,
+    dry_run_option,
+    evaluation_options,
+    seed_option,
+    task_option,
+    training_options,
+)
 from robench.commands.running import carry_out, carry_through, name_damaged, refuse_errors
 from robench.commands.shell import Session, global_flags, session_of, terminal_width
 

@@ -20,13 +20,17 @@ BOARDS = Path("leaderboards")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A board's .toml file; every one in leaderboards/ unless given. Repeatable.",
 )
-@click.option("--check", is_flag=True, help="Write nothing; fail when a table differs from its records.")
+@click.option(
+    "--check", is_flag=True, help="Write nothing; fail when a table differs from its records."
+)
 @global_flags
 def command(boards: tuple[Path, ...], check: bool) -> None:
     """Generate each board's Markdown from its records, or check that the committed one is what they give."""
     found = list(boards) or sorted(BOARDS.glob("*.toml"))
     if not found:
-        raise UsageError(f"There is no board: {BOARDS}/ has no .toml file here. Name one with --board FILE.")
+        raise UsageError(
+            f"There is no board: {BOARDS}/ has no .toml file here. Name one with --board FILE."
+        )
     if check:
         check_boards(found)
         return
@@ -45,6 +49,12 @@ def check_boards(boards: list[Path]) -> None:
         differences = check(board)
         if differences:
             stale.append(str(markdown_path(board)))
-        click.echo("\n".join(differences) if differences else f"{markdown_path(board)} agrees with its records")
+        click.echo(
+            "\n".join(differences)
+            if differences
+            else f"{markdown_path(board)} agrees with its records"
+        )
     if stale:
-        raise RobenchError(f"{', '.join(stale)}: not what the records give. Run 'robench leaderboard' and commit the result.")
+        raise RobenchError(
+            f"{', '.join(stale)}: not what the records give. Run 'robench leaderboard' and commit the result."
+        )

@@ -14,7 +14,11 @@ from robench.commands.shell import global_flags, show
 @click.command("list", short_help="What there is: attacks, defenses, tasks, encoders, protocols.")
 @click.argument("kind", required=False, metavar="[attacks|defenses|tasks|encoders|protocols]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--check", is_flag=True, help="Import every plugin of other packages anew to see whether it works.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Import every plugin of other packages anew to see whether it works.",
+)
 @global_flags
 def command(kind: str | None, as_json: bool, check: bool) -> None:
     """List what can be chosen. A plugin that cannot be used stands there with its reason."""
@@ -47,7 +51,9 @@ def print_rows(kind: str, listed: list[Row]) -> None:
     table.add_column(overflow="fold")
     for row in listed:
         origin = "" if row.origin == "built-in" else f"  ({row.origin})"
-        about = Text(f"UNAVAILABLE: {row.problem}", style="red") if row.problem else Text(row.summary)
+        about = (
+            Text(f"UNAVAILABLE: {row.problem}", style="red") if row.problem else Text(row.summary)
+        )
         about.append(origin, style="dim")
         table.add_row(Text(f"  {row.name}"), about)
     show(table)

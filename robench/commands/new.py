@@ -12,7 +12,12 @@ from robench.commands.shell import global_flags
 @click.command("new", short_help="The starting file of an attack or a defense, and its test.")
 @click.argument("kind", metavar="defense|attack")
 @click.argument("name", metavar="NAME")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write into; here unless given.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Folder to write into; here unless given.",
+)
 @global_flags
 def command(kind: str, name: str, out: Path) -> None:
     """Write NAME's plugin file and a test that passes; nothing is ever overwritten.

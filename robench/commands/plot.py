@@ -18,28 +18,46 @@ if TYPE_CHECKING:
     from robench.victims.victim import Victim
 
 victims_option = click.option(
-    "--victim", "folders", multiple=True, required=True, type=EXISTING_FOLDER, help="A victim's folder, such as one in runs/victims. Repeatable."
+    "--victim",
+    "folders",
+    multiple=True,
+    required=True,
+    type=EXISTING_FOLDER,
+    help="A victim's folder, such as one in runs/victims. Repeatable.",
 )
 
 
 def target_option(name: str) -> Callable[[Function], Function]:
     """``--to``, with the file that it is unless given."""
     kind = click.Path(dir_okay=False, path_type=Path)
-    return click.option("--to", "target", type=kind, default=Path(name), show_default=True, help="File to write; its ending decides the format.")
+    return click.option(
+        "--to",
+        "target",
+        type=kind,
+        default=Path(name),
+        show_default=True,
+        help="File to write; its ending decides the format.",
+    )
 
 
 def check_victims(folders: tuple[Path, ...], file: str) -> None:
     """Refuse a folder without ``file``, and two of one name, which a figure could not tell apart; raises UsageError."""
     for folder in folders:
         if not (folder / file).is_file():
-            raise UsageError(f"'{folder}' holds no victim: there is no '{file}'. Name a victim's folder, such as one in runs/victims.")
+            raise UsageError(
+                f"'{folder}' holds no victim: there is no '{file}'. Name a victim's folder, such as one in runs/victims."
+            )
     names = [folder.resolve().name for folder in dict.fromkeys(folders)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise UsageError(f"Two of the folders are called '{twice}', and the figure could not tell them apart. Copy one under another name.")
+        raise UsageError(
+            f"Two of the folders are called '{twice}', and the figure could not tell them apart. Copy one under another name."
+        )
 
 
-@click.group("plot", short_help="Draw what the RIFT paper draws, from victims.", invoke_without_command=True)
+@click.group(
+    "plot", short_help="Draw what the RIFT paper draws, from victims.", invoke_without_command=True
+)
 @global_flags
 @click.pass_context
 def command(ctx: click.Context) -> None:
@@ -65,17 +83,66 @@ def training(folders: tuple[Path, ...], target: Path) -> None:
 
 @command.command("geometry")
 @victims_option
-@click.option("--encoder", metavar="NAME", help="The encoder that the victims were fine-tuned from, where their card's name does not lead to it.")
-@click.option("--split", type=click.Choice(["test", "dev"]), default="test", show_default=True, help="Whose texts are drawn.")
-@click.option("--examples", type=click.IntRange(min=4), default=500, show_default=True, metavar="N", help="Texts, the labels in turn.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, metavar="N", help="Of t-SNE.")
-@click.option("--data", type=EXISTING_FOLDER, envvar="ROBENCH_DATA", show_envvar=True, help="Folder with the data sets or their archives.")
-@click.option("--hub/--no-hub", default=True, show_default=True, help="Whether data that the folder lacks may come from the Hugging Face hub.")
-@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--encoder",
+    metavar="NAME",
+    help="The encoder that the victims were fine-tuned from, where their card's name does not lead to it.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["test", "dev"]),
+    default="test",
+    show_default=True,
+    help="Whose texts are drawn.",
+)
+@click.option(
+    "--examples",
+    type=click.IntRange(min=4),
+    default=500,
+    show_default=True,
+    metavar="N",
+    help="Texts, the labels in turn.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Of t-SNE.",
+)
+@click.option(
+    "--data",
+    type=EXISTING_FOLDER,
+    envvar="ROBENCH_DATA",
+    show_envvar=True,
+    help="Folder with the data sets or their archives.",
+)
+@click.option(
+    "--hub/--no-hub",
+    default=True,
+    show_default=True,
+    help="Whether data that the folder lacks may come from the Hugging Face hub.",
+)
+@click.option(
+    "--device",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="auto, cpu, cuda, cuda:1, mps.",
+)
 @target_option("geometry.png")
 @global_flags
 def geometry(
-    folders: tuple[Path, ...], encoder: str | None, split: str, examples: int, seed: int, data: Path | None, hub: bool, device: str, target: Path
+    folders: tuple[Path, ...],
+    encoder: str | None,
+    split: str,
+    examples: int,
+    seed: int,
+    data: Path | None,
+    hub: bool,
+    device: str,
+    target: Path,
 ) -> None:
     """Features of the same texts before and after fine-tuning, by t-SNE (Figure 3 of the RIFT paper)."""
     from robench.figures.drawing import check_path, require, save
@@ -90,7 +157,9 @@ def geometry(
 
     victims = {folder.name: Victim.load(folder, choose_device(device)) for folder in folders}
     first = next(iter(victims.values()))
-    measured = measure(victims, encoder or first.card["encoder"], texts(first, split, examples, data, hub))
+    measured = measure(
+        victims, encoder or first.card["encoder"], texts(first, split, examples, data, hub)
+    )
     save(draw(measured, first.labels, seed), target)
     click.echo(f"wrote {target}")
 

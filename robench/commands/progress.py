@@ -11,7 +11,13 @@ from robench.commands.shell import stderr
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-VERBS = {"data": "reading", "surface": "building the surface of", "training": "training", "checks": "questioning", "attack": "attacking"}
+VERBS = {
+    "data": "reading",
+    "surface": "building the surface of",
+    "training": "training",
+    "checks": "questioning",
+    "attack": "attacking",
+}
 LINE_EVERY_SECONDS = 20.0  # between two lines of one phase in a log
 
 
@@ -19,10 +25,25 @@ class TerminalReporter:
     """Fulfils ``robench.reporting.Reporter``: each phase has a line that says what it is, under it rich's bar while it lasts, then its result."""
 
     def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         note = TextColumn("{task.description}", style="dim", markup=False)
-        columns = (SpinnerColumn(), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), note)
+        columns = (
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            note,
+        )
         self._progress: Progress = Progress(*columns, console=stderr(), transient=True)
         self._task: TaskID | None = None
         self._since = 0.0
@@ -31,7 +52,12 @@ class TerminalReporter:
         self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._progress.stop()
 
     def message(self, text: str) -> None:
@@ -81,7 +107,9 @@ class LogReporter:
         if now - self._last >= LINE_EVERY_SECONDS:
             self._last = now
             of_total = f"{done}/{total}" if total is not None else str(done)
-            self.message(f"{of_total} after {duration(now - self._since)}{': ' + note if note else ''}")
+            self.message(
+                f"{of_total} after {duration(now - self._since)}{': ' + note if note else ''}"
+            )
 
     def finished(self, note: str) -> None:
         """One line."""

@@ -29,7 +29,12 @@ QUIET_LIBRARIES = {
 }
 
 
-def carry_out(session: Session, values: dict[str, Any], dry_run: bool, work: Callable[[EvaluationRequest, Session], None]) -> None:
+def carry_out(
+    session: Session,
+    values: dict[str, Any],
+    dry_run: bool,
+    work: Callable[[EvaluationRequest, Session], None],
+) -> None:
     """Make the request and have ``work`` do it, or print what that would mean."""
     request = make_request(values)
     prepare(session, request)
@@ -80,7 +85,9 @@ def reporter(session: Session) -> Iterator[Reporter]:
         yield LogReporter()
 
 
-def carry_through(session: Session, work: Callable[[Reporter], Done], tell: Callable[[Done], None]) -> Done:
+def carry_through(
+    session: Session, work: Callable[[Reporter], Done], tell: Callable[[Done], None]
+) -> Done:
     """Have ``work`` done while the session's reporter listens, and ``tell`` what it brought, also where a part of it failed: that is raised afterwards."""
     failure = None
     try:
@@ -113,7 +120,16 @@ def refuse_errors(records: Sequence[Record], out: Path) -> None:
     if broken:
         first = broken[0]
         count = sum(record.counts.error for record in broken)
-        path = trials_path(out, cell_name(first.task.name, first.defense.name, first.attack.name, first.search.seed, first.cell))
+        path = trials_path(
+            out,
+            cell_name(
+                first.task.name,
+                first.defense.name,
+                first.attack.name,
+                first.search.seed,
+                first.cell,
+            ),
+        )
         raise RobenchError(
             f"Examples that ended in an error: {count}, in {len(broken)} of {len(records)} cells, which have no number. The 'problem' in {path} says why; "
             "the same command tries them again."
@@ -126,7 +142,11 @@ def print_plan(cells: list[Cell]) -> None:
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for heading in ("task", "defense", "seed", "attack", "victim", "surface", "trials to do"):
-        table.add_column(heading, overflow="fold", justify="right" if heading in {"seed", "trials to do"} else "left")
+        table.add_column(
+            heading,
+            overflow="fold",
+            justify="right" if heading in {"seed", "trials to do"} else "left",
+        )
     for cell in cells:
         table.add_row(
             cell.task,

@@ -45,13 +45,17 @@ class Commands(click.Group):
         """In the order in which they were added: the order of use."""
         return list(self.commands)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the nearest name when there is none such."""
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             ctx.fail(f"There is no command '{args[0]}'.{did_you_mean(args[0], self.commands)}")
         return super().resolve_command(ctx, args)
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+    def main(
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:  # type: ignore[override]
         """Run and exit; see the class."""
         session = Session()
         extra["standalone_mode"] = False
@@ -84,16 +88,28 @@ def explain(error: BaseException) -> tuple[str, int]:
         return usage_sentence(error), error.exit_code
     chain = list(causes(error))
     if any(is_disk_full(cause) for cause in chain):
-        named = next((cause.filename for cause in chain if isinstance(cause, OSError) and cause.filename), None)
+        named = next(
+            (cause.filename for cause in chain if isinstance(cause, OSError) and cause.filename),
+            None,
+        )
         where = f" while writing {named}" if named else ""
         return (
             f"The disk is full{where}. What was finished before is kept; free some space, or choose another disk with --out, and run the same command again.",
             1,
         )
-    if any(type(cause).__name__ == "OutOfMemoryError" or isinstance(cause, MemoryError) for cause in chain):
-        return "The memory is used up. Try a smaller --option defense.batch_size, fewer --workers, or another --device; finished work is kept.", 1
+    if any(
+        type(cause).__name__ == "OutOfMemoryError" or isinstance(cause, MemoryError)
+        for cause in chain
+    ):
+        return (
+            "The memory is used up. Try a smaller --option defense.batch_size, fewer --workers, or another --device; finished work is kept.",
+            1,
+        )
     if isinstance(error, PermissionError):
-        return f"No permission for {error.filename}. Choose another place with --out or mend its access rights.", 1
+        return (
+            f"No permission for {error.filename}. Choose another place with --out or mend its access rights.",
+            1,
+        )
     return (
         f"robench stopped on an unexpected {type(error).__name__}: {one_line(error)} (run the same command with --debug for the traceback, and report it).",
         1,
@@ -102,12 +118,20 @@ def explain(error: BaseException) -> tuple[str, int]:
 
 def usage_sentence(error: click.ClickException) -> str:
     """Click's message as one sentence that ends by naming the help page."""
-    message = one_line(error.format_message()).rstrip(".").replace("is not a valid integer range", "is not a whole number")
+    message = (
+        one_line(error.format_message())
+        .rstrip(".")
+        .replace("is not a valid integer range", "is not a whole number")
+    )
     if isinstance(error, click.NoSuchOption):
         near = f" Did you mean '{error.possibilities[0]}'?" if error.possibilities else ""
         message = f"There is no option '{error.option_name}'.{near}"
     message = message if message.endswith(("?", ".")) else message + "."
-    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx is not None else ""
+    command = (
+        error.ctx.command_path
+        if isinstance(error, click.UsageError) and error.ctx is not None
+        else ""
+    )
     return f"{message} See '{command} --help'." if command else message
 
 
@@ -123,8 +147,13 @@ def global_flags(function: Function) -> Function:
         if value and parameter.name is not None:
             setattr(ctx.find_object(Session), parameter.name, True)
 
-    for flag, help_text in (("--quiet", "No progress, only results and errors."), ("--debug", "Show the traceback of an error.")):
-        function = click.option(flag, is_flag=True, expose_value=False, callback=remember, help=help_text)(function)
+    for flag, help_text in (
+        ("--quiet", "No progress, only results and errors."),
+        ("--debug", "Show the traceback of an error."),
+    ):
+        function = click.option(
+            flag, is_flag=True, expose_value=False, callback=remember, help=help_text
+        )(function)
     return function
 
 

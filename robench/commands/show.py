@@ -30,7 +30,10 @@ def print_facts(facts: dict[str, Any]) -> None:
     """The facts for people: what is short on one line, the rest under a heading."""
     from rich.text import Text
 
-    show(Text(f"{facts['kind']} {facts['name']}", style="bold"), Text(f"({facts['origin']})", style="dim"))
+    show(
+        Text(f"{facts['kind']} {facts['name']}", style="bold"),
+        Text(f"({facts['origin']})", style="dim"),
+    )
     for label, value in facts.items():
         if label in {"kind", "name", "origin", "options"} or value in ("", None, [], {}):
             continue
@@ -82,8 +85,12 @@ def _print_options(kind: str, options: list[dict[str, Any]]) -> None:
         table.add_column(heading, overflow="fold", no_wrap=heading == "  name")
     for option in options:
         unit = f" {option['unit']}" if option["unit"] else ""
-        defaults = [f"{_plain(option['default'])}{unit}"] + [f"{task}: {_plain(value)}" for task, value in option["task_defaults"].items()]
-        table.add_row(f"  {option['name']}", "\n".join(defaults), option["takes"], option["description"])
+        defaults = [f"{_plain(option['default'])}{unit}"] + [
+            f"{task}: {_plain(value)}" for task, value in option["task_defaults"].items()
+        ]
+        table.add_row(
+            f"  {option['name']}", "\n".join(defaults), option["takes"], option["description"]
+        )
     show(table)
 
 

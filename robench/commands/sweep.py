@@ -18,7 +18,14 @@ from robench.commands.choices import (
     task_option,
     training_options,
 )
-from robench.commands.running import carry_through, make_request, name_damaged, prepare, print_plan, refuse_errors
+from robench.commands.running import (
+    carry_through,
+    make_request,
+    name_damaged,
+    prepare,
+    print_plan,
+    refuse_errors,
+)
 from robench.commands.shell import Session, global_flags, session_of
 
 if TYPE_CHECKING:
@@ -34,7 +41,12 @@ if TYPE_CHECKING:
 @seed_option("training and search")
 @training_options
 @evaluation_options
-@click.option("--figure/--no-figure", default=True, show_default=True, help="Whether to draw one; needs the extra 'plots'.")
+@click.option(
+    "--figure/--no-figure",
+    default=True,
+    show_default=True,
+    help="Whether to draw one; needs the extra 'plots'.",
+)
 @dry_run_option
 @global_flags
 @click.pass_context
@@ -54,7 +66,9 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
     options = parse_options(values.pop("options"))
 
     def request(chosen: Mapping[str, str]) -> EvaluationRequest:
-        return make_request({**values, "options": [f"{name}={value}" for name, value in chosen.items()]})
+        return make_request(
+            {**values, "options": [f"{name}={value}" for name, value in chosen.items()]}
+        )
 
     found = points(options, request)
     if figure:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from robench.commands.choices import defense_option, dry_run_option, seed_option, task_option, training_options
+from robench.commands.choices import (
+    defense_option,
+    dry_run_option,
+    seed_option,
+    task_option,
+    training_options,
+)
 from robench.commands.running import carry_out, carry_through
 from robench.commands.shell import Session, global_flags, session_of
 

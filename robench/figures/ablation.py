@@ -26,9 +26,21 @@ def draw(rows: Sequence[SweepRow]) -> Figure:
         x = [at[row.values[axis]] for row in line]
         _curve(accuracies, x, [row.row.clean for row in line], f"{name}, clean", "--")
         for attack in line[0].attacks:
-            _curve(accuracies, x, [row.row.under[row.attacks[attack]] for row in line], f"{name}, {attack}", "-")
-        known = [(place, fmean(row.distances)) for place, row in zip(x, line, strict=True) if row.distances]
-        distances.plot([place for place, _ in known], [distance for _, distance in known], "o-", label=name)
+            _curve(
+                accuracies,
+                x,
+                [row.row.under[row.attacks[attack]] for row in line],
+                f"{name}, {attack}",
+                "-",
+            )
+        known = [
+            (place, fmean(row.distances))
+            for place, row in zip(x, line, strict=True)
+            if row.distances
+        ]
+        distances.plot(
+            [place for place, _ in known], [distance for _, distance in known], "o-", label=name
+        )
         _tradeoff(tradeoff, axis, line, name)
     for panel in (accuracies, distances):
         panel.set_xlabel(axis)
@@ -59,20 +71,39 @@ def _lines(rows: Sequence[SweepRow], axis: str) -> dict[str, list[SweepRow]]:
     return lines
 
 
-def _curve(panel: Axes, places: Sequence[float], scores: Sequence[Score | Gap], label: str, style: str) -> None:
+def _curve(
+    panel: Axes, places: Sequence[float], scores: Sequence[Score | Gap], label: str, style: str
+) -> None:
     """Means with their intervals; a gap leaves its place empty."""
-    known = [(place, score) for place, score in zip(places, scores, strict=True) if isinstance(score, Score)]
+    known = [
+        (place, score)
+        for place, score in zip(places, scores, strict=True)
+        if isinstance(score, Score)
+    ]
     means = [100 * score.mean for _, score in known]
     below = [100 * (score.mean - score.interval[0]) for _, score in known]
     above = [100 * (score.interval[1] - score.mean) for _, score in known]
-    panel.errorbar([place for place, _ in known], means, yerr=[below, above], fmt=f"o{style}", capsize=2, label=label)
+    panel.errorbar(
+        [place for place, _ in known],
+        means,
+        yerr=[below, above],
+        fmt=f"o{style}",
+        capsize=2,
+        label=label,
+    )
 
 
 def _tradeoff(panel: Axes, axis: str, line: Sequence[SweepRow], name: str) -> None:
-    known = [(100 * row.row.clean.mean, 100 * row.row.worst.mean, row.values[axis]) for row in line if _whole(row)]  # type: ignore[union-attr]
+    known = [
+        (100 * row.row.clean.mean, 100 * row.row.worst.mean, row.values[axis])
+        for row in line
+        if _whole(row)
+    ]  # type: ignore[union-attr]
     panel.plot([clean for clean, _, _ in known], [worst for _, worst, _ in known], "o-", label=name)
     for clean, worst, value in known:
-        panel.annotate(value, (clean, worst), xytext=(4, 4), textcoords="offset points", fontsize="small")
+        panel.annotate(
+            value, (clean, worst), xytext=(4, 4), textcoords="offset points", fontsize="small"
+        )
 
 
 def _whole(row: SweepRow) -> bool:

@@ -24,7 +24,9 @@ def require(*modules: str) -> None:
 
     missing = [name for name in ("matplotlib", *modules) if find_spec(name) is None]
     if missing:
-        raise UsageError(f"Figures need {' and '.join(missing)}, which this Python does not have: {EXTRA}.")
+        raise UsageError(
+            f"Figures need {' and '.join(missing)}, which this Python does not have: {EXTRA}."
+        )
 
 
 def new_figure(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
@@ -44,7 +46,9 @@ def check_path(path: Path) -> None:
 
     known: dict[str, Any] = Figure().canvas.get_supported_filetypes()
     if path.suffix.removeprefix(".").lower() not in known:
-        raise UsageError(f"A figure cannot be written as '{path.name}': its name must end with one of {', '.join(sorted(known))}, such as .png.")
+        raise UsageError(
+            f"A figure cannot be written as '{path.name}': its name must end with one of {', '.join(sorted(known))}, such as .png."
+        )
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -58,4 +62,6 @@ def save(figure: Figure, path: Path) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise RobenchError(f"The figure could not be written to '{path}' ({error.strerror or error}). Free some space or name another file.") from error
+        raise RobenchError(
+            f"The figure could not be written to '{path}' ({error.strerror or error}). Free some space or name another file."
+        ) from error

@@ -57,10 +57,14 @@ def measure(victims: dict[str, Victim], encoder: str, examples: Sequence[Example
     cards = [victim.card for victim in victims.values()]
     for name in ("task", "encoder", "protocol"):
         if len({card[name] for card in cards}) > 1:
-            raise UsageError(f"The victims do not share one {name}: {' and '.join(sorted({str(card[name]) for card in cards}))}. Draw each by itself.")
+            raise UsageError(
+                f"The victims do not share one {name}: {' and '.join(sorted({str(card[name]) for card in cards}))}. Draw each by itself."
+            )
     digest = fingerprint(find_encoder(encoder))
     if any(card["ingredients"]["encoder_sha256"] != digest for card in cards):
-        raise UsageError(f"Encoder '{encoder}' is not the one that the victims were fine-tuned from. Name that one with --encoder.")
+        raise UsageError(
+            f"Encoder '{encoder}' is not the one that the victims were fine-tuned from. Name that one with --encoder."
+        )
     before, after = [], {}
     for name, victim in victims.items():
         encoded = _encode(victim, examples)
@@ -77,7 +81,13 @@ def pretrained(victim: Victim, encoder: str) -> TextClassifier:
 
 def _encode(victim: Victim, examples: Sequence[Example]) -> EncodedExamples:
     nothing = SubstituteTable(victim.table, None, victim.protocol.lookup)
-    return encode_examples(examples, victim.encoder_fields, nothing, victim.attackable, segments=victim.protocol.pair_segments)
+    return encode_examples(
+        examples,
+        victim.encoder_fields,
+        nothing,
+        victim.attackable,
+        segments=victim.protocol.pair_segments,
+    )
 
 
 def _features(model: TextClassifier, encoded: EncodedExamples, device: str) -> NDArray[np.float32]:
@@ -93,13 +103,20 @@ def scatter(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
     if len(features) < 4:
         raise UsageError(f"t-SNE needs at least 4 texts, got {len(features)}.")
     perplexity = min(30.0, (len(features) - 1) / 3)
-    flat: NDArray[np.float32] = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(features)
+    flat: NDArray[np.float32] = TSNE(
+        2, perplexity=perplexity, init="pca", random_state=seed
+    ).fit_transform(features)
     return flat
 
 
-def on_circles(students: NDArray[np.float32], teachers: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def on_circles(
+    students: NDArray[np.float32], teachers: NDArray[np.float32], seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Both on one circle: each side centred and normalised, t-SNE of both together, each point moved out to radius 1 (students) or 0.9 (teachers)."""
-    sides = [torch.nn.functional.normalize(Tensor(side - side.mean(0)), dim=-1).numpy() for side in (students, teachers)]
+    sides = [
+        torch.nn.functional.normalize(Tensor(side - side.mean(0)), dim=-1).numpy()
+        for side in (students, teachers)
+    ]
     flat = scatter(np.concatenate(sides), seed)
     flat = flat - flat.mean(0)
     flat = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
@@ -128,17 +145,30 @@ def draw(geometry: Geometry, classes: Sequence[str], seed: int) -> Figure:
     return figure
 
 
-def _by_class(panel: Axes, points: NDArray[np.float32], labels: NDArray[np.int64], classes: Sequence[str]) -> None:
+def _by_class(
+    panel: Axes, points: NDArray[np.float32], labels: NDArray[np.int64], classes: Sequence[str]
+) -> None:
     for label, name in enumerate(classes):
         own = points[labels == label]
         panel.scatter(own[:, 0], own[:, 1], s=8, marker=MARKERS[label % len(MARKERS)], label=name)
 
 
-def _by_text(panel: Axes, outer: NDArray[np.float32], inner: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+def _by_text(
+    panel: Axes, outer: NDArray[np.float32], inner: NDArray[np.float32], labels: NDArray[np.int64]
+) -> None:
     """A text has the same colour on both circles."""
     colours: NDArray[Any] = np.arange(len(labels)) / max(1, len(labels) - 1)
     for points in (outer, inner):
         for label in np.unique(labels):
             own = labels == label
-            panel.scatter(points[own, 0], points[own, 1], s=8, c=colours[own], cmap="hsv", vmin=0, vmax=1, marker=MARKERS[label % len(MARKERS)])
+            panel.scatter(
+                points[own, 0],
+                points[own, 1],
+                s=8,
+                c=colours[own],
+                cmap="hsv",
+                vmin=0,
+                vmax=1,
+                marker=MARKERS[label % len(MARKERS)],
+            )
     panel.set_aspect("equal")

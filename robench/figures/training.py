@@ -26,11 +26,17 @@ def epochs_of(folder: Path) -> list[dict[str, Any]]:
     """The epochs of the training that made the victim in ``folder``; raises RobenchError where its log cannot be read."""
     path = folder / "training.json"
     try:
-        epochs: list[dict[str, Any]] = [dict(entry) for entry in json.loads(path.read_text(encoding="utf-8"))["epochs"]]
+        epochs: list[dict[str, Any]] = [
+            dict(entry) for entry in json.loads(path.read_text(encoding="utf-8"))["epochs"]
+        ]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RobenchError(f"'{path}' is not there or no log of a training. Name a victim's folder, such as one in runs/victims.") from error
+        raise RobenchError(
+            f"'{path}' is not there or no log of a training. Name a victim's folder, such as one in runs/victims."
+        ) from error
     if not any(entry.get(name) is not None for entry in epochs for name, _ in PANELS):
-        raise RobenchError(f"'{path}' holds none of the figures that are drawn: train that victim again with --retrain.")
+        raise RobenchError(
+            f"'{path}' holds none of the figures that are drawn: train that victim again with --retrain."
+        )
     return epochs
 
 
@@ -42,8 +48,12 @@ def draw(folders: Sequence[Path]) -> Figure:
 
     for panel, (name, title) in zip(panels, PANELS, strict=True):
         for victim, epochs in trainings.items():
-            known = [(entry["epoch"], entry[name]) for entry in epochs if entry.get(name) is not None]
-            panel.plot([epoch for epoch, _ in known], [value for _, value in known], "o-", label=victim)
+            known = [
+                (entry["epoch"], entry[name]) for entry in epochs if entry.get(name) is not None
+            ]
+            panel.plot(
+                [epoch for epoch, _ in known], [value for _, value in known], "o-", label=victim
+            )
         panel.set_xlabel("epoch")
         panel.set_title(title, fontsize="medium")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -57,12 +57,16 @@ def load_board(path: Path) -> Board:
     try:
         board = Board.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise UsageError(f"Cannot read the board {path}: {error.strerror}. Name a .toml file such as leaderboards/mini-reviews.toml.") from error
+        raise UsageError(
+            f"Cannot read the board {path}: {error.strerror}. Name a .toml file such as leaderboards/mini-reviews.toml."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"The board {path} is not valid TOML: {error}.") from error
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(f"The board {path}: '{'.'.join(map(str, first['loc']))}': {first['msg'].lower()}.") from error
+        raise UsageError(
+            f"The board {path}: '{'.'.join(map(str, first['loc']))}': {first['msg'].lower()}."
+        ) from error
     get_protocol(board.protocol)
     return board
 
@@ -86,7 +90,9 @@ def admit(board: Board, records: Mapping[str, Record]) -> Admitted:
     reasons.update(_twins(fitting))
     fitting = {name: record for name, record in fitting.items() if name not in reasons}
     if disagreement := conflict(fitting):
-        raise RobenchError(f"The records {disagreement}: remove the stale one, or pin the right one in the board's TOML.")
+        raise RobenchError(
+            f"The records {disagreement}: remove the stale one, or pin the right one in the board's TOML."
+        )
     return admitted(fitting, reasons)
 
 
@@ -113,7 +119,9 @@ def _misfit(board: Board, protocol: Protocol, record: Record) -> str | None:
         if expected != found:
             return f"its {what} is {_short(found)}, the board's {_short(expected)}"
     if record.protocol != protocol:
-        return f"its protocol is called '{protocol.name}' but differs from the protocol of that name"
+        return (
+            f"its protocol is called '{protocol.name}' but differs from the protocol of that name"
+        )
     if record.limit is not None:
         return f"only {record.counts.n} of {record.task.examples} examples were judged (--limit)"
     if record.attack.label not in board.attacks:
@@ -132,7 +140,9 @@ def _twins(records: Mapping[str, Record]) -> dict[str, str]:
     """Records that claim one cell: all of them are refused, because nothing says which one counts."""
     cells: dict[tuple[str, str, int], list[str]] = {}
     for name, record in records.items():
-        cells.setdefault((record.defense.label, record.attack.label, record.search.seed), []).append(name)
+        cells.setdefault(
+            (record.defense.label, record.attack.label, record.search.seed), []
+        ).append(name)
     return {
         name: f"also claimed by {', '.join(other for other in names if other != name)}: {defense} under {attack}, seed {seed}; keep one"
         for (defense, attack, seed), names in cells.items()
@@ -146,5 +156,7 @@ def board_records(path: Path, board: Board) -> Admitted:
     try:
         records = read_records(records_folder(path, board))
     except RobenchError as error:
-        raise RobenchError(f"The board {path} is not made without all of its records. {error}") from error
+        raise RobenchError(
+            f"The board {path} is not made without all of its records. {error}"
+        ) from error
     return admit(board, records)

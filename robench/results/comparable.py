@@ -24,8 +24,15 @@ class Admitted:
 def admitted(records: Mapping[str, Record], reasons: Mapping[str, str]) -> Admitted:
     """Part records that go together into whole ones and ones with errors; ``reasons`` says why others were refused before."""
     failed = {name: record for name, record in records.items() if record.counts.error}
-    errors = {name: f"{record.counts.error} of {record.counts.n} examples ended in an error" for name, record in failed.items()}
-    return Admitted({name: record for name, record in records.items() if name not in failed}, failed, dict(sorted({**reasons, **errors}.items())))
+    errors = {
+        name: f"{record.counts.error} of {record.counts.n} examples ended in an error"
+        for name, record in failed.items()
+    }
+    return Admitted(
+        {name: record for name, record in records.items() if name not in failed},
+        failed,
+        dict(sorted({**reasons, **errors}.items())),
+    )
 
 
 def conflict(records: Mapping[str, Record]) -> str | None:
@@ -45,12 +52,20 @@ def conflict(records: Mapping[str, Record]) -> str | None:
         ("the precision of the search", lambda r: "", lambda r: r.search.precision),
         ("robench's code of the search", lambda r: "", lambda r: r.search.code_sha256),
         ("robench's code of training", lambda r: "", lambda r: r.victim.training_code_sha256),
-        ("the options of attack", lambda r: r.attack.label, lambda r: (r.attack.options, r.surface.constrained)),
+        (
+            "the options of attack",
+            lambda r: r.attack.label,
+            lambda r: (r.attack.options, r.surface.constrained),
+        ),
         ("the code of attack", lambda r: r.attack.label, lambda r: r.attack.code_sha256),
         ("the options of defense", lambda r: r.defense.label, lambda r: r.defense.options),
         ("the code of defense", lambda r: r.defense.label, lambda r: r.defense.code_sha256),
         ("the precision of training", lambda r: r.defense.label, lambda r: r.victim.precision),
-        ("the victim of", lambda r: f"{r.defense.label}, seed {r.search.seed}", lambda r: r.victim.sha256),
+        (
+            "the victim of",
+            lambda r: f"{r.defense.label}, seed {r.search.seed}",
+            lambda r: r.victim.sha256,
+        ),
     ]
     for what, group, value in same:
         for of, (first, *others) in _grouped(records, group).items():
@@ -60,7 +75,9 @@ def conflict(records: Mapping[str, Record]) -> str | None:
     return None
 
 
-def _grouped(records: Mapping[str, Record], key: Callable[[Record], object]) -> dict[object, list[str]]:
+def _grouped(
+    records: Mapping[str, Record], key: Callable[[Record], object]
+) -> dict[object, list[str]]:
     groups: dict[object, list[str]] = {}
     for name, record in records.items():
         groups.setdefault(key(record), []).append(name)
@@ -73,7 +90,10 @@ def comparable(records: Mapping[str, Record]) -> dict[str, dict[str, Record]]:
     for name, record in sorted(records.items()):
         groups.setdefault(_setting(record), {})[name] = record
     titled: dict[str, dict[str, Record]] = {}
-    for members in sorted(groups.values(), key=lambda members: (_title(next(iter(members.values()))), next(iter(members)))):
+    for members in sorted(
+        groups.values(),
+        key=lambda members: (_title(next(iter(members.values()))), next(iter(members))),
+    ):
         base = _title(next(iter(members.values())))
         again = sum(title == base or title.startswith(f"{base} (") for title in titled)
         titled[f"{base} ({again + 1})" if again else base] = members
@@ -83,9 +103,29 @@ def comparable(records: Mapping[str, Record]) -> dict[str, dict[str, Record]]:
 def _setting(record: Record) -> tuple[object, ...]:
     """What two records must share to stand in one table."""
     task = record.task
-    examples = (task.name, task.test_name, task.digest, task.train_pool, record.ids_digest, record.limit)
-    search = (record.surface.key, record.surface.outside, record.surface.language_model, record.search.budget, record.search.precision)
-    return (*examples, *search, record.encoder.name, record.encoder.sha256, record.protocol, record.software.robench)
+    examples = (
+        task.name,
+        task.test_name,
+        task.digest,
+        task.train_pool,
+        record.ids_digest,
+        record.limit,
+    )
+    search = (
+        record.surface.key,
+        record.surface.outside,
+        record.surface.language_model,
+        record.search.budget,
+        record.search.precision,
+    )
+    return (
+        *examples,
+        *search,
+        record.encoder.name,
+        record.encoder.sha256,
+        record.protocol,
+        record.software.robench,
+    )
 
 
 def _title(record: Record) -> str:
@@ -99,7 +139,9 @@ def _title(record: Record) -> str:
     if record.surface.outside:
         words.append("outside the surface")
     if record.limit is not None:
-        words.append(f"only {record.counts.n} of {record.task.examples} examples (a limited run, not for a board)")
+        words.append(
+            f"only {record.counts.n} of {record.task.examples} examples (a limited run, not for a board)"
+        )
     return ", ".join(words)
 
 
@@ -108,7 +150,9 @@ def newest_that_agree(records: Mapping[str, Record]) -> Admitted:
     kept: dict[str, Record] = {}
     reasons: dict[str, str] = {}
     cells: dict[tuple[str, str, int], str] = {}
-    for name, record in sorted(records.items(), key=lambda item: (item[1].created, item[0]), reverse=True):
+    for name, record in sorted(
+        records.items(), key=lambda item: (item[1].created, item[0]), reverse=True
+    ):
         cell = record.defense.label, record.attack.label, record.search.seed
         if cell in cells:
             reasons[name] = f"replaced by the newer {cells[cell]}"

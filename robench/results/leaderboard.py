@@ -28,7 +28,9 @@ def render_board(path: Path) -> str:
     board = load_board(path)
     admitted = board_records(path, board)
     body = section(board.attacks, admitted, expected=board.defenses, about=board.about)
-    return "\n".join([GENERATED, "", f"# {board.title}", "", *body, "## What the columns mean", "", MEANINGS, ""])
+    return "\n".join(
+        [GENERATED, "", f"# {board.title}", "", *body, "## What the columns mean", "", MEANINGS, ""]
+    )
 
 
 def markdown_path(path: Path) -> Path:
@@ -51,22 +53,42 @@ def check(path: Path) -> list[str]:
     except FileNotFoundError:
         committed = ""
     except (OSError, UnicodeDecodeError) as error:
-        raise RobenchError(f"Cannot read {target}: {error}. Restore it or write it again with 'robench leaderboard'.") from error
+        raise RobenchError(
+            f"Cannot read {target}: {error}. Restore it or write it again with 'robench leaderboard'."
+        ) from error
     given = render_board(path)
     # Splitting at "\n" alone keeps a missing last newline and foreign line ends visible.
-    return list(difflib.unified_diff(committed.split("\n"), given.split("\n"), target.name, "what the records give", n=0, lineterm=""))
+    return list(
+        difflib.unified_diff(
+            committed.split("\n"),
+            given.split("\n"),
+            target.name,
+            "what the records give",
+            n=0,
+            lineterm="",
+        )
+    )
 
 
 def render_run(found: Found) -> str:
     """Markdown of a run's records: one section for each set of records that compare. Those that cannot be read come first, for what they say is missing."""
     parts = [GENERATED, "", "# Results of this folder", ""]
     if found.damaged:
-        parts += ["## Records that cannot be read", "", *[f"- `{name}`: {reason}" for name, reason in found.damaged.items()], ""]
+        parts += [
+            "## Records that cannot be read",
+            "",
+            *[f"- `{name}`: {reason}" for name, reason in found.damaged.items()],
+            "",
+        ]
     groups = comparable(found.records)
     if not groups:
         parts += ["There are no records yet.", ""]
     for title, members in groups.items():
-        parts += [f"## {title}", "", *section(attacks_of(members.values()), newest_that_agree(members), level=3)]
+        parts += [
+            f"## {title}",
+            "",
+            *section(attacks_of(members.values()), newest_that_agree(members), level=3),
+        ]
     return "\n".join([*parts, "## What the columns mean", "", MEANINGS, ""])
 
 

@@ -50,16 +50,27 @@ def conditions(records: Sequence[Record]) -> list[str]:
         return ["There are no records yet."]
     limits = {record.limit for record in records if record.limit is not None}
     return [
-        f"Task: {_all(records, _task)}." + (" **A limited run: not comparable with a board.**" if limits else ""),
+        f"Task: {_all(records, _task)}."
+        + (" **A limited run: not comparable with a board.**" if limits else ""),
         f"Digest of the test examples: {_all(records, lambda r: f'`{r.task.digest}`')}.",
         f"Encoder: {_all(records, lambda r: f'{r.encoder.name}, files `{r.encoder.sha256}`')}.",
-        *[f"Protocol {name}: {summary}" for name, summary in sorted({(r.protocol.name, _protocol(r.protocol)) for r in records})],
+        *[
+            f"Protocol {name}: {summary}"
+            for name, summary in sorted({(r.protocol.name, _protocol(r.protocol)) for r in records})
+        ],
         f"Surface: {_all(records, lambda r: f'`{r.surface.key}`')}; language model: {_all(records, lambda r: r.surface.language_model)}.",
-        *([OUTSIDE] if any(record.surface.outside for record in records) else [f"Bound by the language model: {_bound(records)}."]),
+        *(
+            [OUTSIDE]
+            if any(record.surface.outside for record in records)
+            else [f"Bound by the language model: {_bound(records)}."]
+        ),
         f"Questions an example: {_all(records, lambda r: 'as many as the attack asks' if r.search.budget is None else f'at most {r.search.budget}')}.",
         f"Precision: training {_all(records, lambda r: r.victim.precision)}, search {_all(records, lambda r: r.search.precision)}, verdict fp32.",
         *_disbelieved(records),
-        *[f"Finding on {label}, seed {seed}: {finding}" for label, seed, finding in _findings(records)],
+        *[
+            f"Finding on {label}, seed {seed}: {finding}"
+            for label, seed, finding in _findings(records)
+        ],
         f"robench {_all(records, lambda r: r.software.robench)} on {_all(records, lambda r: r.software.device)}.",
     ]
 
@@ -69,7 +80,11 @@ def _all(records: Iterable[Record], value: Callable[[Record], str]) -> str:
 
 
 def _task(record: Record) -> str:
-    judged = f"{record.counts.n} of {record.task.examples}" if record.limit is not None else f"all {record.task.examples}"
+    judged = (
+        f"{record.counts.n} of {record.task.examples}"
+        if record.limit is not None
+        else f"all {record.task.examples}"
+    )
     return f"{record.task.name}, {judged} test examples ({record.task.test_name}), trained on pool '{record.task.train_pool}'"
 
 
@@ -87,9 +102,25 @@ def _bound(records: Iterable[Record]) -> str:
 
 def _disbelieved(records: Sequence[Record]) -> list[str]:
     """One line on successes in the search that the verdict denied; none where there are none."""
-    cells = [f"{r.defense.label} under {r.attack.label}, seed {r.search.seed}: {r.disbelieved}" for r in records if r.disbelieved]
-    return [f"Held although the search claimed a success or an answer to it was one, which the verdict denied: {'; '.join(sorted(cells))}."] if cells else []
+    cells = [
+        f"{r.defense.label} under {r.attack.label}, seed {r.search.seed}: {r.disbelieved}"
+        for r in records
+        if r.disbelieved
+    ]
+    return (
+        [
+            f"Held although the search claimed a success or an answer to it was one, which the verdict denied: {'; '.join(sorted(cells))}."
+        ]
+        if cells
+        else []
+    )
 
 
 def _findings(records: Iterable[Record]) -> list[tuple[str, int, str]]:
-    return sorted({(record.defense.label, record.search.seed, finding) for record in records for finding in record.victim.findings})
+    return sorted(
+        {
+            (record.defense.label, record.search.seed, finding)
+            for record in records
+            for finding in record.victim.findings
+        }
+    )

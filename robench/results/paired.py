@@ -20,7 +20,9 @@ class Versus:
     result: Paired
 
 
-def against_best(rows: Sequence[Row], records: Iterable[Record], attacks: Sequence[str]) -> list[Versus]:
+def against_best(
+    rows: Sequence[Row], records: Iterable[Record], attacks: Sequence[str]
+) -> list[Versus]:
     """The first of ``rows`` against every other one, for each seed that both have whole; empty where fewer than two rows have a worst case.
 
     Args:
@@ -31,7 +33,10 @@ def against_best(rows: Sequence[Row], records: Iterable[Record], attacks: Sequen
     whole = [row for row in rows if not isinstance(row.worst, Gap)]
     if len(whole) < 2:
         return []
-    outcomes = {(record.defense.label, record.search.seed, record.attack.label): record.outcomes for record in records}
+    outcomes = {
+        (record.defense.label, record.search.seed, record.attack.label): record.outcomes
+        for record in records
+    }
 
     def worst(row: Row, seed: int) -> str:
         return worst_case([outcomes[row.defense, seed, attack] for attack in attacks])

@@ -12,7 +12,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, NonNegativeInt, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    NonNegativeInt,
+    ValidationError,
+    model_validator,
+)
 
 from robench.environment import Precision
 from robench.errors import RobenchError
@@ -23,7 +32,13 @@ from robench.search.attack import Verdict
 
 SCHEMA: Final = 3
 
-LETTERS: Final = {Verdict.WRONG: "W", Verdict.FOOLED: "F", Verdict.HELD: "H", Verdict.HELD_PROVED: "P", Verdict.ERROR: "E"}
+LETTERS: Final = {
+    Verdict.WRONG: "W",
+    Verdict.FOOLED: "F",
+    Verdict.HELD: "H",
+    Verdict.HELD_PROVED: "P",
+    Verdict.ERROR: "E",
+}
 """Verdict -> its letter in ``Record.outcomes``."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -171,9 +186,15 @@ class Cost(Part):
 
     @model_validator(mode="after")
     def _reasons(self) -> Cost:
-        absent = {name for name in ("training_seconds", "attack_seconds", "peak_memory_bytes") if getattr(self, name) is None}
+        absent = {
+            name
+            for name in ("training_seconds", "attack_seconds", "peak_memory_bytes")
+            if getattr(self, name) is None
+        }
         if absent != set(self.missing):
-            raise ValueError(f"'missing' must give a reason for exactly the absent measurements {sorted(absent)}")
+            raise ValueError(
+                f"'missing' must give a reason for exactly the absent measurements {sorted(absent)}"
+            )
         return self
 
 
@@ -221,14 +242,22 @@ class Record(Part):
     @model_validator(mode="after")
     def _agree(self) -> Record:
         if self.counts != count(self.outcomes):
-            raise ValueError(f"the counts {self.counts} do not follow from the outcomes {count(self.outcomes)}")
+            raise ValueError(
+                f"the counts {self.counts} do not follow from the outcomes {count(self.outcomes)}"
+            )
         if (self.disbelieved or 0) > self.counts.held:
-            raise ValueError(f"{self.disbelieved} disbelieved claims are more than the {self.counts.held} examples that held")
+            raise ValueError(
+                f"{self.disbelieved} disbelieved claims are more than the {self.counts.held} examples that held"
+            )
         if self.limit is not None and self.limit >= self.task.examples:
-            raise ValueError(f"a limit of {self.limit} is none: there are {self.task.examples} examples")
+            raise ValueError(
+                f"a limit of {self.limit} is none: there are {self.task.examples} examples"
+            )
         wanted = self.limit or self.task.examples
         if len(self.outcomes) != wanted:
-            raise ValueError(f"{len(self.outcomes)} outcomes, but {wanted} examples were to be judged")
+            raise ValueError(
+                f"{len(self.outcomes)} outcomes, but {wanted} examples were to be judged"
+            )
         if self.created.utcoffset() != datetime.min - datetime.min:
             raise ValueError("'created' must be in UTC")
         return self
@@ -236,7 +265,12 @@ class Record(Part):
     @property
     def file_name(self) -> str:
         """Its name in a records folder."""
-        return record_file_name(cell_name(self.task.name, self.defense.name, self.attack.name, self.search.seed, self.cell), self.limit)
+        return record_file_name(
+            cell_name(
+                self.task.name, self.defense.name, self.attack.name, self.search.seed, self.cell
+            ),
+            self.limit,
+        )
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -251,13 +285,17 @@ def read_record(path: Path) -> Record:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = f"{error.strerror}" if isinstance(error, OSError) else "it is not JSON"
-        raise RobenchError(f"Cannot read the record {path} ({reason}). Restore it or delete it and evaluate that cell again.") from error
+        raise RobenchError(
+            f"Cannot read the record {path} ({reason}). Restore it or delete it and evaluate that cell again."
+        ) from error
     try:
         return Record.model_validate_json(json.dumps(migrate(raw)))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
-        raise RobenchError(f"The record {path} is not valid at '{where}' ({first['msg']}). Restore it or delete it and evaluate that cell again.") from error
+        raise RobenchError(
+            f"The record {path} is not valid at '{where}' ({first['msg']}). Restore it or delete it and evaluate that cell again."
+        ) from error
     except RobenchError as error:
         raise RobenchError(f"Cannot read the record {path}: {error}") from error
 
@@ -268,10 +306,17 @@ def read_records(folder: Path) -> dict[str, Record]:
 
 
 def _without_core_code(old: dict[str, Any]) -> dict[str, Any]:
-    return {**old, "victim": {**old["victim"], "training_code_sha256": None}, "search": {**old["search"], "code_sha256": None}}
+    return {
+        **old,
+        "victim": {**old["victim"], "training_code_sha256": None},
+        "search": {**old["search"], "code_sha256": None},
+    }
 
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda old: {**old, "disbelieved": None}, 2: _without_core_code}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: lambda old: {**old, "disbelieved": None},
+    2: _without_core_code,
+}
 """Schema version -> the step that turns a raw record of that version into one of the next."""
 
 
@@ -285,14 +330,20 @@ def migrate(raw: Any) -> dict[str, Any]:
     if not isinstance(version, int) or isinstance(version, bool):
         raise RobenchError("it has no 'schema' number, so it is no record.")
     if version > SCHEMA:
-        raise RobenchError(f"it has schema {version} and this robench reads up to {SCHEMA}. Update robench.")
+        raise RobenchError(
+            f"it has schema {version} and this robench reads up to {SCHEMA}. Update robench."
+        )
     data: dict[str, Any] = raw
     while version < SCHEMA:
         if version not in MIGRATIONS:
-            raise RobenchError(f"it has schema {version}, which this robench can no longer read. Evaluate that cell again.")
+            raise RobenchError(
+                f"it has schema {version}, which this robench can no longer read. Evaluate that cell again."
+            )
         try:
             data = {**MIGRATIONS[version](data), "schema": version + 1}
         except (KeyError, TypeError) as error:
-            raise RobenchError(f"it does not hold what schema {version} does. Restore it or delete it and evaluate that cell again.") from error
+            raise RobenchError(
+                f"it does not hold what schema {version} does. Restore it or delete it and evaluate that cell again."
+            ) from error
         version += 1
     return data

@@ -19,7 +19,14 @@ ABSENT = "—"
 NARROW = 24  # columns of a label in a table that would not fit otherwise
 
 
-def section(attacks: Sequence[str], admitted: Admitted, *, expected: Sequence[str] = (), about: str = "", level: int = 2) -> list[str]:
+def section(
+    attacks: Sequence[str],
+    admitted: Admitted,
+    *,
+    expected: Sequence[str] = (),
+    about: str = "",
+    level: int = 2,
+) -> list[str]:
     """Lines of Markdown: the table, every cell of it, under which conditions, and what was left out.
 
     Args:
@@ -35,14 +42,26 @@ def section(attacks: Sequence[str], admitted: Admitted, *, expected: Sequence[st
     rows = build_rows(records, attacks, expected)
     lines += [*_table(rows, attacks, "pipe"), ""]
     if versus := against_best(rows, records, attacks):
-        lines += [f"{head} Told apart from the best row", "", PAIRED, "", *_paired_table(versus), ""]
+        lines += [
+            f"{head} Told apart from the best row",
+            "",
+            PAIRED,
+            "",
+            *_paired_table(versus),
+            "",
+        ]
     if records:
         lines += [f"{head} Every cell", "", *_cells_table(records), ""]
     if found := excesses(admitted.records.values()):
         lines += [f"{head} Above the truth", "", TRUTH, "", *_truth_table(found), ""]
     lines += [f"{head} Conditions", "", *[f"- {line}" for line in conditions(records)], ""]
     if admitted.reasons:
-        lines += [f"{head} Records that do not count", "", *[f"- `{name}`: {reason}" for name, reason in admitted.reasons.items()], ""]
+        lines += [
+            f"{head} Records that do not count",
+            "",
+            *[f"- `{name}`: {reason}" for name, reason in admitted.reasons.items()],
+            "",
+        ]
     return lines
 
 
@@ -53,30 +72,56 @@ def terminal_table(attacks: Sequence[str], admitted: Admitted, width: int | None
     lines = _table(rows, attacks, "rounded_outline")
     if width is not None and len(lines[0]) > width:
         lines = _table(rows, attacks, "rounded_outline", narrow=True)
-    lines.append("Accuracy in % of all n examples [95 % Wilson interval]; under an attack's name: accuracy under that attack.")
+    lines.append(
+        "Accuracy in % of all n examples [95 % Wilson interval]; under an attack's name: accuracy under that attack."
+    )
     if any(len(row.seeds) > 1 for row in rows):
-        lines.append("Several seeds: mean ± standard deviation over the seeds [interval at the mean for n examples, not for other trainings].")
-    lines += [f"{record.defense.label} under {record.attack.label}: {admitted.reasons[name]}." for name, record in admitted.failed.items()]
+        lines.append(
+            "Several seeds: mean ± standard deviation over the seeds [interval at the mean for n examples, not for other trainings]."
+        )
+    lines += [
+        f"{record.defense.label} under {record.attack.label}: {admitted.reasons[name]}."
+        for name, record in admitted.failed.items()
+    ]
     lines += [
         f"{excess.defense} under {excess.attack}, seed {excess.seed}: {_above(excess)} points above the truth."
         for excess in excesses(admitted.records.values())
     ]
     notice = synthetic_notice(records)
     lines += [notice] if notice else []
-    return "\n".join(lines if width is None else [line if line.startswith(tuple("╭│├╰")) else fill(line, width) for line in lines])
+    return "\n".join(
+        lines
+        if width is None
+        else [line if line.startswith(tuple("╭│├╰")) else fill(line, width) for line in lines]
+    )
 
 
-def _table(rows: Sequence[Row], attacks: Sequence[str], style: str, narrow: bool = False) -> list[str]:
+def _table(
+    rows: Sequence[Row], attacks: Sequence[str], style: str, narrow: bool = False
+) -> list[str]:
     """``narrow`` breaks labels, and puts intervals under their rates."""
     headings = ["defense", "seeds", "n", "clean accuracy", *attacks, "worst case"]
     body = [
-        [row.defense, str(len(row.seeds)) if row.seeds else ABSENT, ABSENT if row.examples is None else str(row.examples)]
-        + [score_text(score) for score in (row.clean, *(row.under[attack] for attack in attacks), row.worst)]
+        [
+            row.defense,
+            str(len(row.seeds)) if row.seeds else ABSENT,
+            ABSENT if row.examples is None else str(row.examples),
+        ]
+        + [
+            score_text(score)
+            for score in (row.clean, *(row.under[attack] for attack in attacks), row.worst)
+        ]
         for row in rows
     ]
     if narrow:
         headings = [heading.replace(" ", "\n") for heading in headings]
-        body = [[fill(row[0], NARROW, break_long_words=False), *(cell.replace(" [", "\n[") for cell in row[1:])] for row in body]
+        body = [
+            [
+                fill(row[0], NARROW, break_long_words=False),
+                *(cell.replace(" [", "\n[") for cell in row[1:]),
+            ]
+            for row in body
+        ]
     return tabulated(body, headings, style, names=1)
 
 
@@ -94,14 +139,36 @@ def _cells_table(records: Iterable[Record]) -> list[str]:
         "attack success rate",
         "asked per attacked example",
     ]
-    ordered = sorted(records, key=lambda record: (record.defense.label, record.attack.label, record.search.seed))
-    body = [[record.defense.label, record.attack.label, str(record.search.seed), *_counts(record)] for record in ordered]
+    ordered = sorted(
+        records, key=lambda record: (record.defense.label, record.attack.label, record.search.seed)
+    )
+    body = [
+        [record.defense.label, record.attack.label, str(record.search.seed), *_counts(record)]
+        for record in ordered
+    ]
     return tabulated(body, headings, "pipe", names=2)
 
 
 def _paired_table(found: Sequence[Versus]) -> list[str]:
-    headings = ["best row", "other row", "seed", "robust under the best only", "under the other only", "p-value"]
-    body = [[each.best, each.other, str(each.seed), str(each.result.only_first), str(each.result.only_second), _p_value(each.result.p_value)] for each in found]
+    headings = [
+        "best row",
+        "other row",
+        "seed",
+        "robust under the best only",
+        "under the other only",
+        "p-value",
+    ]
+    body = [
+        [
+            each.best,
+            each.other,
+            str(each.seed),
+            str(each.result.only_first),
+            str(each.result.only_second),
+            _p_value(each.result.p_value),
+        ]
+        for each in found
+    ]
     return tabulated(body, headings, "pipe", names=2)
 
 
@@ -112,7 +179,15 @@ def _p_value(p: float) -> str:
 def _truth_table(found: Sequence[Excess]) -> list[str]:
     headings = ["defense", "attack", "seed", "under attack", "truth", "above the truth"]
     body = [
-        [excess.defense, excess.attack, str(excess.seed), percent(excess.under), _range(excess.proved, excess.unfooled), _above(excess)] for excess in found
+        [
+            excess.defense,
+            excess.attack,
+            str(excess.seed),
+            percent(excess.under),
+            _range(excess.proved, excess.unfooled),
+            _above(excess),
+        ]
+        for excess in found
     ]
     return tabulated(body, headings, "pipe", names=2)
 
@@ -131,20 +206,36 @@ def _counts(record: Record) -> list[str]:
     attacked = counts.n - counts.wrong
     rate = None if counts.error else attack_success_rate(counts)
     return [
-        *(str(number) for number in (counts.wrong, counts.fooled, counts.held, counts.held_proved, counts.error)),
+        *(
+            str(number)
+            for number in (
+                counts.wrong,
+                counts.fooled,
+                counts.held,
+                counts.held_proved,
+                counts.error,
+            )
+        ),
         "error" if counts.error else percent(accuracy_under_attack(counts)),
         "error" if counts.error else ABSENT if rate is None else percent(rate),
         f"{record.cost.asked / attacked:.0f}" if attacked else ABSENT,
     ]
 
 
-def tabulated(body: Sequence[Sequence[str]], headings: Sequence[str], style: str, names: int) -> list[str]:
+def tabulated(
+    body: Sequence[Sequence[str]], headings: Sequence[str], style: str, names: int
+) -> list[str]:
     """Lines of a table whose first ``names`` columns are names and whose others are numbers."""
-    clean = [[cell.replace("|", "\\|") if style == "pipe" else cell for cell in row] for row in (headings, *body)]
+    clean = [
+        [cell.replace("|", "\\|") if style == "pipe" else cell for cell in row]
+        for row in (headings, *body)
+    ]
     alignment = ["left"] * names + ["right"] * (len(headings) - names)
     # Tabulate aligns nothing when there are no rows and complains about the alignment of columns it does not see.
     aligned = {"colalign": alignment} if body else {}
-    return tabulate(clean[1:], clean[0], tablefmt=style, disable_numparse=True, **aligned).splitlines()  # type: ignore[arg-type]
+    return tabulate(
+        clean[1:], clean[0], tablefmt=style, disable_numparse=True, **aligned
+    ).splitlines()  # type: ignore[arg-type]
 
 
 def percent(rate: float) -> str:

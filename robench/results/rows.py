@@ -39,7 +39,9 @@ class Row:
     worst: Score | Gap
 
 
-def build_rows(records: Iterable[Record], attacks: Sequence[str], expected: Sequence[str] = ()) -> list[Row]:
+def build_rows(
+    records: Iterable[Record], attacks: Sequence[str], expected: Sequence[str] = ()
+) -> list[Row]:
     """Rows of a table, the most robust first (by worst case, then clean accuracy, then label); rows without a worst case last.
 
     Args:
@@ -49,7 +51,9 @@ def build_rows(records: Iterable[Record], attacks: Sequence[str], expected: Sequ
     """
     cells: dict[str, dict[int, dict[str, Record]]] = {label: {} for label in expected}
     for record in records:
-        cells.setdefault(record.defense.label, {}).setdefault(record.search.seed, {})[record.attack.label] = record
+        cells.setdefault(record.defense.label, {}).setdefault(record.search.seed, {})[
+            record.attack.label
+        ] = record
     return sorted((_row(label, seeds, attacks) for label, seeds in cells.items()), key=_rank)
 
 
@@ -61,7 +65,9 @@ def _rank(row: Row) -> tuple[bool, float, float, str]:
 
 
 def _row(label: str, seeds: Mapping[int, Mapping[str, Record]], attacks: Sequence[str]) -> Row:
-    def score(of_seed: Callable[[Mapping[str, Record]], Counts | None], rate: Callable[[Counts], float]) -> Score | Gap:
+    def score(
+        of_seed: Callable[[Mapping[str, Record]], Counts | None], rate: Callable[[Counts], float]
+    ) -> Score | Gap:
         return _score([of_seed(seeds[seed]) for seed in sorted(seeds)], rate)
 
     sizes = {record.counts.n for by_attack in seeds.values() for record in by_attack.values()}
@@ -70,7 +76,13 @@ def _row(label: str, seeds: Mapping[int, Mapping[str, Record]], attacks: Sequenc
         seeds=tuple(sorted(seeds)),
         examples=sizes.pop() if len(sizes) == 1 else None,
         clean=score(_any_whole, clean_accuracy),
-        under={attack: score(lambda of, attack=attack: of[attack].counts if attack in of else None, accuracy_under_attack) for attack in attacks},  # type: ignore[misc]
+        under={
+            attack: score(
+                lambda of, attack=attack: of[attack].counts if attack in of else None,
+                accuracy_under_attack,
+            )
+            for attack in attacks
+        },  # type: ignore[misc]
         worst=score(lambda of: _together(label, of, attacks), accuracy_under_attack),
     )
 
@@ -97,4 +109,6 @@ def _together(label: str, by_attack: Mapping[str, Record], attacks: Sequence[str
     try:
         return count(worst_case(present))
     except ValueError as error:
-        raise RobenchError(f"The records of '{label}' do not go together: {error}. Evaluate it again on one device.") from error
+        raise RobenchError(
+            f"The records of '{label}' do not go together: {error}. Evaluate it again on one device."
+        ) from error

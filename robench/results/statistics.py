@@ -100,7 +100,9 @@ def worst_case(outcomes: Sequence[str]) -> str:
         ValueError: none given, lengths differ, or the attacks disagree on which clean texts are wrong (then it was not one victim).
     """
     if not outcomes or len({len(each) for each in outcomes}) != 1:
-        raise ValueError("worst case needs outcomes of at least one attack, all over the same examples")
+        raise ValueError(
+            "worst case needs outcomes of at least one attack, all over the same examples"
+        )
     return "".join(_worst(letters) for letters in zip(*outcomes, strict=True))
 
 
@@ -109,7 +111,9 @@ def _worst(letters: tuple[str, ...]) -> str:
         return "E"
     if "W" in letters:
         if set(letters) != {"W"}:
-            raise ValueError("the attacks disagree on whether a clean text is classified wrongly, so they did not attack one victim")
+            raise ValueError(
+                "the attacks disagree on whether a clean text is classified wrongly, so they did not attack one victim"
+            )
         return "W"
     if "F" in letters:
         return "F"

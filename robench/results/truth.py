@@ -45,7 +45,12 @@ def excesses(records: Iterable[Record]) -> list[Excess]:
     for record in records:
         if not record.counts.error:
             groups.setdefault((record.defense.label, record.search.seed), []).append(record)
-    found = [excess for group in groups.values() for record in group if (excess := _excess(record, group))]
+    found = [
+        excess
+        for group in groups.values()
+        for record in group
+        if (excess := _excess(record, group))
+    ]
     return sorted(found, key=lambda excess: (excess.defense, excess.seed, excess.attack))
 
 
@@ -63,10 +68,22 @@ def _excess(record: Record, group: Sequence[Record]) -> Excess | None:
     bound = record.surface.constrained
     provers = [other for other in group if bound or not other.surface.constrained]
     foolers = [other for other in group if other.surface.constrained or not bound]
-    if not any(is_reference(other) and other.counts.held_proved > record.counts.held_proved for other in provers):
+    if not any(
+        is_reference(other) and other.counts.held_proved > record.counts.held_proved
+        for other in provers
+    ):
         return None
     n = record.counts.n
     fooled = {index for other in foolers for index in range(n) if other.outcomes[index] == "F"}
-    proved = {index for other in provers for index in range(n) if other.outcomes[index] == "P"} - fooled
+    proved = {
+        index for other in provers for index in range(n) if other.outcomes[index] == "P"
+    } - fooled
     unfooled = (n - record.counts.wrong - len(fooled)) / n
-    return Excess(record.defense.label, record.attack.label, record.search.seed, accuracy_under_attack(record.counts), len(proved) / n, unfooled)
+    return Excess(
+        record.defense.label,
+        record.attack.label,
+        record.search.seed,
+        accuracy_under_attack(record.counts),
+        len(proved) / n,
+        unfooled,
+    )

@@ -91,7 +91,9 @@ class Attack(ABC):
         """Refuse early, by a UsageError, what it would lack here; called before anything is trained. Most attacks lack nothing."""
 
     @abstractmethod
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         """Look for a choice in ``space`` whose prediction is not ``label``.
 
         The core has already seen the victim right on the original text. Write a plain loop; all randomness must come from ``rng``; the
@@ -115,12 +117,18 @@ class FreeAttack(Attack):
     outside = True
 
     @final
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         """Never called."""
-        raise NotImplementedError(f"{type(self).__name__} writes texts of its own and searches no space")
+        raise NotImplementedError(
+            f"{type(self).__name__} writes texts of its own and searches no space"
+        )
 
     @abstractmethod
-    def rewrite(self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator) -> str | None:
+    def rewrite(
+        self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator
+    ) -> str | None:
         """Look for a text whose prediction is not ``label``.
 
         Args:

@@ -74,7 +74,11 @@ class Shapes:
 
     def rows(self, lane: Lane) -> int:
         """Rows of a full forward."""
-        return self.floor if lane.small else max(self.floor, min(self.most, self.tokens // lane.length))
+        return (
+            self.floor
+            if lane.small
+            else max(self.floor, min(self.most, self.tokens // lane.length))
+        )
 
     def filled(self, rows: int, lane: Lane) -> int:
         """Rows that a forward with ``rows`` real ones is filled up to."""
@@ -96,9 +100,27 @@ class Question:
         failure: why the victim could not answer.
     """
 
-    __slots__ = ("answers", "asker", "failure", "label", "lane", "missing", "purpose", "rows", "seconds", "turn")
+    __slots__ = (
+        "answers",
+        "asker",
+        "failure",
+        "label",
+        "lane",
+        "missing",
+        "purpose",
+        "rows",
+        "seconds",
+        "turn",
+    )
 
-    def __init__(self, asker: Any, rows: int, turn: int = 0, label: int | None = None, purpose: Purpose = "search") -> None:
+    def __init__(
+        self,
+        asker: Any,
+        rows: int,
+        turn: int = 0,
+        label: int | None = None,
+        purpose: Purpose = "search",
+    ) -> None:
         self.asker = asker
         self.turn = turn
         self.label = label
@@ -140,12 +162,19 @@ class _Piece:
     def cut(self, rows: int) -> _Piece:
         """Take the first ``rows`` rows off."""
         head = self.rows(slice(rows))
-        self.at, self.ids, self.lengths, self.types = self.at[rows:], self.ids[rows:], self.lengths[rows:], self.types[rows:]
+        self.at, self.ids, self.lengths, self.types = (
+            self.at[rows:],
+            self.ids[rows:],
+            self.lengths[rows:],
+            self.types[rows:],
+        )
         return head
 
     def rows(self, which: slice | NDArray[np.bool_]) -> _Piece:
         """Some of the rows."""
-        return _Piece(self.question, self.at[which], self.ids[which], self.lengths[which], self.types[which])
+        return _Piece(
+            self.question, self.at[which], self.ids[which], self.lengths[which], self.types[which]
+        )
 
 
 class Pool:
@@ -161,7 +190,13 @@ class Pool:
         self._rows: dict[Lane, int] = {}
         self._verdicts: deque[tuple[float, Question]] = deque()
 
-    def put(self, question: Question, types: TokenTypes, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
+    def put(
+        self,
+        question: Question,
+        types: TokenTypes,
+        ids: NDArray[np.int32],
+        lengths: NDArray[np.int32],
+    ) -> None:
         """Queue the rows of ``question``: ids ``(question.rows, tokens)``, lengths ``(question.rows,)``."""
         if question.purpose == "verdict":
             self._verdicts.append((monotonic(), question))
@@ -174,7 +209,14 @@ class Pool:
             at = np.flatnonzero(padded == length)
             self._put(question, types, at, ids[at], lengths[at])
 
-    def _put(self, question: Question, types: TokenTypes, at: NDArray[np.intp], ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> None:
+    def _put(
+        self,
+        question: Question,
+        types: TokenTypes,
+        at: NDArray[np.intp],
+        ids: NDArray[np.int32],
+        lengths: NDArray[np.int32],
+    ) -> None:
         """Queue rows that share a padded length."""
         length = self.shapes.padded(int(lengths[0]), self._longest)
         ids = ids[:, :length]
@@ -182,12 +224,20 @@ class Pool:
             ids = np.pad(ids, ((0, 0), (0, length - ids.shape[1])), constant_values=self._pad_id)
         single = question.purpose != "search"
         lane = Lane(length, "fp32" if single else self.precision, single and self.shapes.fixed)
-        read = _types(types, lengths, length) if self.victim.segments else np.empty((len(ids), 0), dtype=np.int8)
+        read = (
+            _types(types, lengths, length)
+            if self.victim.segments
+            else np.empty((len(ids), 0), dtype=np.int8)
+        )
         self._queue(_Piece(question, at, ids, lengths, read), lane)
 
     def _queue(self, piece: _Piece, lane: Lane) -> None:
         piece.question.lane = lane
-        insort(self._waiting.setdefault(lane, []), piece, key=lambda waiting: (waiting.question.purpose != "verdict", waiting.question.turn))
+        insort(
+            self._waiting.setdefault(lane, []),
+            piece,
+            key=lambda waiting: (waiting.question.purpose != "verdict", waiting.question.turn),
+        )
         self._rows[lane] = self._rows.get(lane, 0) + len(piece.at)
 
     def full(self) -> Lane | None:
@@ -197,13 +247,19 @@ class Pool:
 
     def fullest(self) -> Lane | None:
         """The lane whose waiting rows fill most of a forward; None when nothing waits."""
-        return max(self._rows, key=lambda lane: self._rows[lane] / self.shapes.rows(lane), default=None)
+        return max(
+            self._rows, key=lambda lane: self._rows[lane] / self.shapes.rows(lane), default=None
+        )
 
     def overdue(self) -> Lane | None:
         """The lane of a verdict that has waited for ``LONGEST_WAIT``; None when there is none."""
         while self._verdicts and self._verdicts[0][1].missing <= 0:
             self._verdicts.popleft()
-        return self._verdicts[0][1].lane if self._verdicts and monotonic() - self._verdicts[0][0] > LONGEST_WAIT else None
+        return (
+            self._verdicts[0][1].lane
+            if self._verdicts and monotonic() - self._verdicts[0][0] > LONGEST_WAIT
+            else None
+        )
 
     def forward(self, lane: Lane) -> list[Question]:
         """Answer up to one full forward of that lane; returns the questions with nothing missing any more, in order."""
@@ -248,16 +304,28 @@ class Pool:
         rows, started = len(ids), perf_counter()
         copies = self.shapes.filled(rows, lane) - rows
         if copies > 0:
-            ids, lengths, types = (np.concatenate([array, np.repeat(array[:1], copies, axis=0)]) for array in (ids, lengths, types))
-        logits = np.asarray(self.victim.logits(ids, lengths, types if self.victim.segments else None, lane.precision), dtype=np.float32)[:rows]
+            ids, lengths, types = (
+                np.concatenate([array, np.repeat(array[:1], copies, axis=0)])
+                for array in (ids, lengths, types)
+            )
+        logits = np.asarray(
+            self.victim.logits(
+                ids, lengths, types if self.victim.segments else None, lane.precision
+            ),
+            dtype=np.float32,
+        )[:rows]
         if logits.shape[0] != rows or not np.isfinite(logits).all():
-            raise ValueError(f"the victim answered {rows} rows with {logits.shape[0]}, or with numbers that are not finite")
+            raise ValueError(
+                f"the victim answered {rows} rows with {logits.shape[0]}, or with numbers that are not finite"
+            )
         share, given = (perf_counter() - started) / rows, 0
         for piece in pieces:
             self._give(piece, logits[given : given + len(piece.at)], share * len(piece.at), lane)
             given += len(piece.at)
 
-    def _give(self, piece: _Piece, answers: NDArray[np.float32], seconds: float, lane: Lane) -> None:
+    def _give(
+        self, piece: _Piece, answers: NDArray[np.float32], seconds: float, lane: Lane
+    ) -> None:
         """Hand out the answers that stand; the others are queued once more."""
         if lane.precision == "fp32":
             piece.question.fill(piece.at, answers, seconds)
@@ -268,7 +336,9 @@ class Pool:
             self._queue(piece.rows(again), Lane(lane.length))
 
 
-def answers(victim: SearchVictim, rows: Iterable[tuple[TokenTypes, NDArray[np.int32], NDArray[np.int32]]]) -> NDArray[np.float32]:
+def answers(
+    victim: SearchVictim, rows: Iterable[tuple[TokenTypes, NDArray[np.int32], NDArray[np.int32]]]
+) -> NDArray[np.float32]:
     """Logits of single rows (token types, ids ``(1, tokens)``, lengths ``(1,)``) -> ``(rows, classes)``, in fp32, in the shapes that a search would use.
 
     Raises:
@@ -291,5 +361,7 @@ def _types(types: TokenTypes, lengths: NDArray[np.int32], padded: int) -> NDArra
     rows = np.zeros((len(lengths), padded), dtype=np.int8)
     distinct = set(lengths.tolist())
     for length in distinct:
-        rows[slice(None) if len(distinct) == 1 else lengths == length, :length] = types.types(length)
+        rows[slice(None) if len(distinct) == 1 else lengths == length, :length] = types.types(
+            length
+        )
     return rows

@@ -68,13 +68,24 @@ class Case:
             self._clean = self._read_and_ask("clean", example.fields)
         except Exception as error:
             problem = f"the victim broke on the clean text: {told(error)}"
-            return Trial(id=example.id, verdict=Verdict.ERROR, label=example.label, prediction=None, problem=problem)
+            return Trial(
+                id=example.id,
+                verdict=Verdict.ERROR,
+                label=example.label,
+                prediction=None,
+                problem=problem,
+            )
         prediction = int(self._clean[1].argmax())
         if prediction != example.label:
-            return Trial(id=example.id, verdict=Verdict.WRONG, label=example.label, prediction=prediction)
+            return Trial(
+                id=example.id, verdict=Verdict.WRONG, label=example.label, prediction=prediction
+            )
         self._search()
         ruling = self._ruling()
-        oracle, self._oracle = self._oracle, None  # each knows the other: without this both would stay until the garbage collector comes
+        oracle, self._oracle = (
+            self._oracle,
+            None,
+        )  # each knows the other: without this both would stay until the garbage collector comes
         if oracle is not None:
             oracle.close()
         return Trial(
@@ -100,13 +111,17 @@ class Case:
         """Whether no text of the space fools the victim: all were answered in fp32, or the clean text is the only one."""
         if isinstance(self._terms.attack, FreeAttack):
             return False
-        return self._job.space.cardinality == 1 or (self._exact and self._oracle is not None and self._oracle.exhausted)
+        return self._job.space.cardinality == 1 or (
+            self._exact and self._oracle is not None and self._oracle.exhausted
+        )
 
     def _search(self) -> None:
         """Let the attack search, and note how it ended."""
         terms = self._terms
         try:
-            self._returned = self._found(stream(terms.seed, terms.attack_name, self._job.example.id))
+            self._returned = self._found(
+                stream(terms.seed, terms.attack_name, self._job.example.id)
+            )
         except (KeyboardInterrupt, SystemExit, GreenletExit):
             raise
         except BaseException as error:
@@ -115,7 +130,11 @@ class Case:
     def _ended(self, reason: BaseException) -> None:
         """The search ended otherwise than by returning."""
         if isinstance(reason, SpaceExhausted):
-            self._note = None if self._exact else "the whole space was answered without a success, but in bf16, which proves nothing"
+            self._note = (
+                None
+                if self._exact
+                else "the whole space was answered without a success, but in bf16, which proves nothing"
+            )
         elif isinstance(reason, BudgetSpent):
             self._note = f"the budget of {self._terms.budget} rows was spent"
         else:
@@ -126,18 +145,35 @@ class Case:
         """What the attack returns, asking an oracle of its kind."""
         terms, job = self._terms, self._job
         if isinstance(terms.attack, FreeAttack):
-            texts = self._oracle = FreeOracle(terms.victim, job, self._ask_for_the_search, terms.budget)
-            return terms.attack.rewrite(job.example.fields[terms.victim.attackable], texts, job.example.label, rng)
+            texts = self._oracle = FreeOracle(
+                terms.victim, job, self._ask_for_the_search, terms.budget
+            )
+            return terms.attack.rewrite(
+                job.example.fields[terms.victim.attackable], texts, job.example.label, rng
+            )
         oracle = self._oracle = self._pooled_oracle()
-        return terms.attack.search(job.space, restricted(oracle, terms.attack.access), job.example.label, rng)
+        return terms.attack.search(
+            job.space, restricted(oracle, terms.attack.access), job.example.label, rng
+        )
 
     def _pooled_oracle(self) -> PooledOracle:
         victim, job = self._terms.victim, self._job
         aligned, longest = victim.table.mode == "word", victim.encoder_fields.max_tokens
         candidates = victim.encoder_fields.candidates(job.words, job.space)
-        kind: Any = partial(OpenOracle, victim) if self._terms.attack.access == "gradients" else PooledOracle
+        kind: Any = (
+            partial(OpenOracle, victim)
+            if self._terms.attack.access == "gradients"
+            else PooledOracle
+        )
         known = {"aligned": aligned, "longest": longest, "clean": self._clean_logits(candidates)}
-        oracle: PooledOracle = kind(job.space, candidates, job.example.label, self._ask_for_the_search, self._terms.budget, **known)
+        oracle: PooledOracle = kind(
+            job.space,
+            candidates,
+            job.example.label,
+            self._ask_for_the_search,
+            self._terms.budget,
+            **known,
+        )
         return oracle
 
     def _clean_logits(self, candidates: Candidates) -> NDArray[np.float32] | None:
@@ -145,10 +181,14 @@ class Case:
         assert self._clean is not None
         reading, logits = self._clean
         (ids,), (length,) = candidates.encode(self._job.space.original()[None])
-        same = np.array_equal(ids[:length], reading.ids) and np.array_equal(candidates.types(int(length)), reading.token_types)
+        same = np.array_equal(ids[:length], reading.ids) and np.array_equal(
+            candidates.types(int(length)), reading.token_types
+        )
         return logits if self._exact and same else None
 
-    def _ask_for_the_search(self, types: TokenTypes, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
+    def _ask_for_the_search(
+        self, types: TokenTypes, ids: NDArray[np.int32], lengths: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
         try:
             return self._ask("search", types, ids, lengths)
         except Exception as error:
@@ -180,14 +220,22 @@ class Case:
             return rule_text(self._job, attackable, claim, of_text)
         return rule(self._job, attackable, claim, of_text, self._class_of_words)
 
-    def _read_and_ask(self, purpose: Purpose, fields: Mapping[str, str]) -> tuple[Reading, NDArray[np.float32]]:
+    def _read_and_ask(
+        self, purpose: Purpose, fields: Mapping[str, str]
+    ) -> tuple[Reading, NDArray[np.float32]]:
         """A text as the victim reads it, and its logits ``(classes,)``."""
         reading = self._terms.victim.read(fields)
-        return reading, self._ask(purpose, reading, reading.ids[None], np.array([len(reading.ids)], dtype=np.int32))[0]
+        return reading, self._ask(
+            purpose, reading, reading.ids[None], np.array([len(reading.ids)], dtype=np.int32)
+        )[0]
 
     def _class_of_words(self, choice: Choice) -> int:
         """As the search itself was told, where it asked in fp32; otherwise asked now."""
-        known = self._oracle.prediction(choice) if self._exact and isinstance(self._oracle, PooledOracle) else None
+        known = (
+            self._oracle.prediction(choice)
+            if self._exact and isinstance(self._oracle, PooledOracle)
+            else None
+        )
         if known is not None:
             return known
         candidates = self._terms.victim.encoder_fields.candidates(self._job.words, self._job.space)

@@ -54,7 +54,16 @@ def run(
         shapes: of the forwards; those that suit the victim's device unless given.
         most_live: examples in flight at most.
     """
-    engine = Engine(victim, attack, attack_name, seed, budget, precision=precision, shapes=shapes, most_live=most_live)
+    engine = Engine(
+        victim,
+        attack,
+        attack_name,
+        seed,
+        budget,
+        precision=precision,
+        shapes=shapes,
+        most_live=most_live,
+    )
     yield from in_one_thread(engine.trials(_batches(jobs)))
 
 
@@ -188,9 +197,18 @@ class Engine:
         flight.course = None  # a greenlet that knows its flight would keep all of it until the garbage collector comes
         return result.model_copy(update={"seconds": round(flight.seconds, 6)})
 
-    def _ask(self, flight: _Flight, purpose: Purpose, types: TokenTypes, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
+    def _ask(
+        self,
+        flight: _Flight,
+        purpose: Purpose,
+        types: TokenTypes,
+        ids: NDArray[np.int32],
+        lengths: NDArray[np.int32],
+    ) -> NDArray[np.float32]:
         """Called in an example's greenlet: park it until the pool has its answers."""
-        question = Question(flight, len(ids), flight.turn, flight.label if purpose == "search" else None, purpose)
+        question = Question(
+            flight, len(ids), flight.turn, flight.label if purpose == "search" else None, purpose
+        )
         self._pool.put(question, types, ids, lengths)
         if purpose == "clean":
             self._entering[flight] = question

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from robench.victims.victim import Victim
 
 
-def make_jobs(examples: Iterable[Example], surface: Surface, victim: Victim, *, constrained: bool, threshold: float) -> Iterator[Job]:
+def make_jobs(
+    examples: Iterable[Example],
+    surface: Surface,
+    victim: Victim,
+    *,
+    constrained: bool,
+    threshold: float,
+) -> Iterator[Job]:
     """One job an example, made when it is asked for.
 
     The attackable field's words are the surface's; those that ``victim`` does not see (beyond its window, which another field may narrow) cannot be
@@ -27,6 +34,9 @@ def make_jobs(examples: Iterable[Example], surface: Surface, victim: Victim, *, 
         KeyError: an example that is not in the surface.
     """
     for example in examples:
-        words = {name: surface.words(example.id) if name == victim.attackable else split_words(text) for name, text in example.fields.items()}
+        words = {
+            name: surface.words(example.id) if name == victim.attackable else split_words(text)
+            for name, text in example.fields.items()
+        }
         visible = victim.encoder_fields.row(words).visible
         yield Job(example, words, surface.space(example.id, visible, constrained, threshold))

@@ -39,14 +39,18 @@ class Ruling:
     text: str | None = None
 
 
-def rule(job: Job, attackable: str, returned: object, of_text: ClassOfText, of_words: ClassOfWords) -> Ruling:
+def rule(
+    job: Job, attackable: str, returned: object, of_text: ClassOfText, of_words: ClassOfWords
+) -> Ruling:
     """Judge what a search returned (not None) as a choice of the job's space."""
     choice, problem = _read(job.space, returned)
     if choice is None:
         return Ruling(Verdict.ERROR, problem=problem)
     changes, label = _changes(job.space, choice), job.example.label
     if not changes:
-        return Ruling(Verdict.HELD, label, problem="the attack returned the text unchanged as a success")
+        return Ruling(
+            Verdict.HELD, label, problem="the attack returned the text unchanged as a success"
+        )
     try:
         fields = changed_text(job, attackable, choice)
         text, words = of_text(fields), of_words(choice)
@@ -62,9 +66,14 @@ def rule_text(job: Job, attackable: str, returned: object, of_text: ClassOfText)
     """Judge what an attack outside the surface returned (not None) as a text."""
     label = job.example.label
     if not isinstance(returned, str):
-        return Ruling(Verdict.ERROR, problem=f"the attack returned {type(returned).__name__} instead of a text")
+        return Ruling(
+            Verdict.ERROR,
+            problem=f"the attack returned {type(returned).__name__} instead of a text",
+        )
     if returned == job.example.fields[attackable]:
-        return Ruling(Verdict.HELD, label, problem="the attack returned the text unchanged as a success")
+        return Ruling(
+            Verdict.HELD, label, problem="the attack returned the text unchanged as a success"
+        )
     try:
         prediction = of_text({**job.example.fields, attackable: returned})
     except Exception as error:
@@ -74,15 +83,23 @@ def rule_text(job: Job, attackable: str, returned: object, of_text: ClassOfText)
     return Ruling(Verdict.FOOLED, prediction, text=returned)
 
 
-def changed_text(job: Job, attackable: str, choice: Choice, others: Mapping[int, str] | None = None) -> dict[str, str]:
+def changed_text(
+    job: Job, attackable: str, choice: Choice, others: Mapping[int, str] | None = None
+) -> dict[str, str]:
     """The example's fields, the substituted words of the attackable one exchanged where they stand; ``others`` are words from outside the space.
 
     Where that field does not split into the words of the space (they come from another splitter), the chosen words are joined by blanks instead.
     """
     text, space = job.example.fields[attackable], job.space
-    chosen = {index: space.options[index][choice[index]] for index in np.flatnonzero(choice).tolist()} | dict(others or {})
+    chosen = {
+        index: space.options[index][choice[index]] for index in np.flatnonzero(choice).tolist()
+    } | dict(others or {})
     if tuple(split_words(text)) != space.words:
-        return dict(job.example.fields) | {attackable: join_words(chosen.get(index, word) for index, word in enumerate(space.words))}
+        return dict(job.example.fields) | {
+            attackable: join_words(
+                chosen.get(index, word) for index, word in enumerate(space.words)
+            )
+        }
     return dict(job.example.fields) | {attackable: replace_words(text, chosen)}
 
 
@@ -93,15 +110,25 @@ def _read(space: SearchSpace, returned: object) -> tuple[Choice | None, str | No
     except Exception as error:
         return None, f"the attack returned something that is no choice ({error})"
     if choice.dtype.kind not in "iu":
-        return None, f"the attack returned {type(returned).__name__} of {choice.dtype} instead of a choice of integers"
+        return (
+            None,
+            f"the attack returned {type(returned).__name__} of {choice.dtype} instead of a choice of integers",
+        )
     if not space.contains(choice):
         return None, "the attack returned a choice outside the space"
     return choice.astype(np.int16), None
 
 
 def _changes(space: SearchSpace, choice: Choice) -> tuple[Change, ...]:
-    pairs = ((position, space.words[position], space.options[position][choice[position]]) for position in np.flatnonzero(choice).tolist())
-    return tuple(Change(position=position, original=word, substitute=substitute) for position, word, substitute in pairs if word != substitute)
+    pairs = (
+        (position, space.words[position], space.options[position][choice[position]])
+        for position in np.flatnonzero(choice).tolist()
+    )
+    return tuple(
+        Change(position=position, original=word, substitute=substitute)
+        for position, word, substitute in pairs
+        if word != substitute
+    )
 
 
 def _disbelief(label: int, text: int, words: int, meant: bool) -> str:
@@ -113,10 +140,16 @@ def _disbelief(label: int, text: int, words: int, meant: bool) -> str:
     """
     if text == words == label:
         return MISTAKEN
-    cause = "whose margin is so near to zero that rounding decides" if meant else "which splits into other words"
+    cause = (
+        "whose margin is so near to zero that rounding decides"
+        if meant
+        else "which splits into other words"
+    )
     if text == label:
         return f"the victim is wrong on the substituted words but right on the text that holds them, {cause}"
-    return f"the victim is wrong on the text but right on the substituted words that it holds, {cause}"
+    return (
+        f"the victim is wrong on the text but right on the substituted words that it holds, {cause}"
+    )
 
 
 def _broke(error: Exception) -> str:

@@ -116,7 +116,9 @@ class MeteredOracle:
     def charge(self, rows: int) -> None:
         """Count rows that do not go through the pool; raises BudgetSpent where they are more than the budget leaves."""
         if self._over is None and self.budget is not None and self.asked + rows > self.budget:
-            self._over = BudgetSpent(f"{rows} more rows after {self.asked} would exceed the budget of {self.budget}")
+            self._over = BudgetSpent(
+                f"{rows} more rows after {self.asked} would exceed the budget of {self.budget}"
+            )
         if self._over is not None:
             self._refuse(self._over)
         self.asked += rows
@@ -127,7 +129,9 @@ class MeteredOracle:
         self._outside = Memory()
         self._over = BudgetSpent("the search has ended")
 
-    def _answer(self, memory: Memory, keys: list[bytes], encode: Encode, look: Look | None = None) -> NDArray[np.float32]:
+    def _answer(
+        self, memory: Memory, keys: list[bytes], encode: Encode, look: Look | None = None
+    ) -> NDArray[np.float32]:
         """Answers by key; ``look`` is shown those that are new.
 
         The first rows of a question that exceeds the budget are asked nevertheless: what they bring to light counts (``successes``, ``exhausted``).
@@ -145,7 +149,9 @@ class MeteredOracle:
             if look is not None:
                 look(fresh, logits)
         if affordable < len(keys):
-            self._over = BudgetSpent(f"the budget of {self.budget} rows was spent {affordable} rows into a question of {len(keys)}")
+            self._over = BudgetSpent(
+                f"the budget of {self.budget} rows was spent {affordable} rows into a question of {len(keys)}"
+            )
             raise self._over
         return memory.read(places)
 
@@ -160,7 +166,9 @@ class MeteredOracle:
     def _forward(self, memory: Memory, encode: Encode, fresh: list[int]) -> NDArray[np.float32]:
         try:
             logits = self._ask(*encode(fresh))
-        except BaseException as error:  # the memory has keys without answers from here on, so the search cannot go on
+        except (
+            BaseException
+        ) as error:  # the memory has keys without answers from here on, so the search cannot go on
             self._over = error
             raise
         memory.store(logits)
@@ -217,10 +225,21 @@ class PooledOracle(MeteredOracle):
         choice = self._checked(np.asarray(choice)[None])[0]
         positions = np.asarray(positions, dtype=np.intp)
         if positions.size and not (positions.min() >= 0 and positions.max() < self._space.visible):
-            raise ValueError(f"a position to be left out is beyond the {self._space.visible} visible words")
+            raise ValueError(
+                f"a position to be left out is beyond the {self._space.visible} visible words"
+            )
         key = self._keys(choice[None])[0]
         keys = [key + position.to_bytes(4, "little") for position in positions.tolist()]
-        return softmax(self._answer(self._outside, keys, lambda fresh: (self._candidates, *self._candidates.encode_without(choice, positions[fresh]))))
+        return softmax(
+            self._answer(
+                self._outside,
+                keys,
+                lambda fresh: (
+                    self._candidates,
+                    *self._candidates.encode_without(choice, positions[fresh]),
+                ),
+            )
+        )
 
     def prediction(self, choice: Choice) -> int | None:
         """The class of a choice of the space that was asked about; None for any other."""
@@ -252,15 +271,23 @@ class PooledOracle(MeteredOracle):
         wrong = logits.argmax(axis=1) != self._label
         self._fooled = self._fooled or bool(wrong.any())
         changed = np.flatnonzero(wrong & choices.any(axis=1))
-        self.successes += [choices[row].copy() for row in changed[: SUCCESSES - len(self.successes)].tolist()]
+        self.successes += [
+            choices[row].copy() for row in changed[: SUCCESSES - len(self.successes)].tolist()
+        ]
         if not self._fooled and len(self._inside) == self.classes.distinct:
             self.exhausted, self._over = True, SpaceExhausted()
             raise self._over
 
     def _checked(self, choices: NDArray[np.int16]) -> NDArray[np.int16]:
         choices = np.asarray(choices)
-        if choices.ndim != 2 or choices.shape[1] != len(self._space.words) or choices.dtype.kind not in "iu":
-            raise ValueError(f"choices must be integers of shape (batch, {len(self._space.words)}), got {choices.dtype} {choices.shape}")
+        if (
+            choices.ndim != 2
+            or choices.shape[1] != len(self._space.words)
+            or choices.dtype.kind not in "iu"
+        ):
+            raise ValueError(
+                f"choices must be integers of shape (batch, {len(self._space.words)}), got {choices.dtype} {choices.shape}"
+            )
         if choices.size and ((choices < 0) | (choices >= self._space.sizes)).any():
             raise ValueError("a choice names an option that does not exist: outside the space")
         return choices.astype(np.int16, copy=False)
@@ -277,7 +304,9 @@ class PooledOracle(MeteredOracle):
     @cached_property
     def classes(self) -> Classes:
         """Which options of this space the victim can tell apart."""
-        return option_classes(self._space, self._candidates, aligned=self._aligned, longest=self._longest)
+        return option_classes(
+            self._space, self._candidates, aligned=self._aligned, longest=self._longest
+        )
 
 
 @dataclass(frozen=True)
@@ -295,7 +324,9 @@ class Classes:
     distinct: int
 
 
-def option_classes(space: SearchSpace, candidates: Candidates, *, aligned: bool, longest: int) -> Classes:
+def option_classes(
+    space: SearchSpace, candidates: Candidates, *, aligned: bool, longest: int
+) -> Classes:
     """Compare the token ids of every single substitution.
 
     Options with equal ids count as one where that is certain whatever the other words are, because every word keeps its place in every row: where a
@@ -303,7 +334,11 @@ def option_classes(space: SearchSpace, candidates: Candidates, *, aligned: bool,
     stands for itself.
     """
     sizes = space.sizes[space.positions].astype(np.intp)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp) if len(sizes) else np.empty(0, dtype=np.intp)
+    starts = (
+        np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
+        if len(sizes)
+        else np.empty(0, dtype=np.intp)
+    )
     table = np.arange(sizes.sum()) - np.repeat(starts, sizes)
     distinct = space.cardinality
     if len(sizes):
@@ -312,11 +347,15 @@ def option_classes(space: SearchSpace, candidates: Candidates, *, aligned: bool,
         ids, lengths = candidates.encode(choices)
         if aligned or ((lengths == lengths[0]).all() and lengths[0] < longest):
             table, distinct = _merged(ids, starts, sizes)
-    small = table.astype(np.uint8) if not len(sizes) or sizes.max() <= 256 else table.astype(np.uint16)
+    small = (
+        table.astype(np.uint8) if not len(sizes) or sizes.max() <= 256 else table.astype(np.uint16)
+    )
     return Classes(small, starts, distinct)
 
 
-def _merged(ids: NDArray[np.int32], starts: NDArray[np.intp], sizes: NDArray[np.intp]) -> tuple[NDArray[np.intp], int]:
+def _merged(
+    ids: NDArray[np.int32], starts: NDArray[np.intp], sizes: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], int]:
     """Number the different rows of each position; also the product of how many there are."""
     rows = [row.tobytes() for row in ids]
     table, distinct = [], 1

@@ -42,7 +42,9 @@ class Candidates(TokenTypes, Protocol):
     def encode(self, choices: NDArray[np.int16]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """``(batch, words)`` -> ids ``(batch, tokens)`` padded to the longest, lengths ``(batch,)``."""
 
-    def encode_without(self, choice: Choice, positions: NDArray[np.intp]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def encode_without(
+        self, choice: Choice, positions: NDArray[np.intp]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """The same for ``choice`` with the unknown token in place of the word at each one of ``positions``."""
 
 
@@ -93,7 +95,11 @@ class SearchVictim(Protocol):
         """``"cpu"``, ``"cuda"``, ``"cuda:1"``."""
 
     def logits(
-        self, ids: NDArray[np.int32], lengths: NDArray[np.int32], types: NDArray[np.int8] | None = None, precision: Precision = "fp32"
+        self,
+        ids: NDArray[np.int32],
+        lengths: NDArray[np.int32],
+        types: NDArray[np.int8] | None = None,
+        precision: Precision = "fp32",
     ) -> NDArray[np.float32]:
         """Rows of token ids ``(batch, tokens)``, of which the first ``lengths`` count -> ``(batch, classes)``."""
 

@@ -33,7 +33,9 @@ def read_text(victim: SearchVictim, fields: Mapping[str, str]) -> TextRow:
     words = {name: split_words(text) for name, text in fields.items()}
     unknown = _fold_unknown(words[victim.attackable])
     own = tuple(words[victim.attackable])
-    candidates = victim.encoder_fields.candidates(words, SearchSpace(own, tuple((word,) for word in own), len(own)))
+    candidates = victim.encoder_fields.candidates(
+        words, SearchSpace(own, tuple((word,) for word in own), len(own))
+    )
     original = np.zeros(len(own), dtype=np.int16)
     if unknown is None:
         return TextRow(candidates, *candidates.encode(original[None]))
@@ -59,15 +61,29 @@ class FreeOracle(MeteredOracle):
     """``robench.TextOracle`` for one example. It keeps no success: what an attack merely asks about may be a text that it would not return."""
 
     def __init__(self, victim: SearchVictim, job: Job, ask: Ask, budget: int | None) -> None:
-        super().__init__(lambda texts, ids, lengths: _ask_in_parts(ask, cast("_Texts", texts), ids, lengths), budget)
+        super().__init__(
+            lambda texts, ids, lengths: _ask_in_parts(ask, cast("_Texts", texts), ids, lengths),
+            budget,
+        )
         self._victim, self._fields = victim, job.example.fields
 
     def probs(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """See ``robench.TextOracle``."""
-        return softmax(self._answer(self._outside, [text.encode() for text in texts], lambda fresh: self._encode([texts[number] for number in fresh])))
+        return softmax(
+            self._answer(
+                self._outside,
+                [text.encode() for text in texts],
+                lambda fresh: self._encode([texts[number] for number in fresh]),
+            )
+        )
 
-    def _encode(self, texts: Sequence[str]) -> tuple[Candidates, NDArray[np.int32], NDArray[np.int32]]:
-        rows = [read_text(self._victim, {**self._fields, self._victim.attackable: text}) for text in texts]
+    def _encode(
+        self, texts: Sequence[str]
+    ) -> tuple[Candidates, NDArray[np.int32], NDArray[np.int32]]:
+        rows = [
+            read_text(self._victim, {**self._fields, self._victim.attackable: text})
+            for text in texts
+        ]
         lengths = np.concatenate([row.lengths for row in rows])
         ids = np.full((len(rows), int(lengths.max())), self._victim.table.pad_id, dtype=np.int32)
         for line, row in zip(ids, rows, strict=True):
@@ -81,7 +97,10 @@ class _Texts:
     def __init__(self, rows: Sequence[TextRow]) -> None:
         self._rows = rows
         self._by_length = {int(row.lengths[0]): row.candidates for row in rows}
-        self.encode, self.encode_without = rows[0].candidates.encode, rows[0].candidates.encode_without
+        self.encode, self.encode_without = (
+            rows[0].candidates.encode,
+            rows[0].candidates.encode_without,
+        )
 
     def types(self, length: int) -> NDArray[np.int8]:
         return self._by_length[length].types(length)
@@ -95,7 +114,9 @@ class _Texts:
         for number, row in enumerate(self._rows):
             length = int(row.lengths[0])
             types = row.candidates.types(length)
-            part = next((part for part in parts if np.array_equal(part[1].get(length, types), types)), None)
+            part = next(
+                (part for part in parts if np.array_equal(part[1].get(length, types), types)), None
+            )
             if part is None:
                 parts.append(part := ([], {}))
             part[0].append(number)
@@ -107,9 +128,13 @@ class _Texts:
         return _Texts([self._rows[number] for number in numbers])
 
 
-def _ask_in_parts(ask: Ask, texts: _Texts, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
+def _ask_in_parts(
+    ask: Ask, texts: _Texts, ids: NDArray[np.int32], lengths: NDArray[np.int32]
+) -> NDArray[np.float32]:
     parts = texts.parts()
-    logits = np.concatenate([ask(texts.only(numbers), ids[numbers], lengths[numbers]) for numbers in parts])
+    logits = np.concatenate(
+        [ask(texts.only(numbers), ids[numbers], lengths[numbers]) for numbers in parts]
+    )
     answers = np.empty_like(logits)
     answers[np.concatenate(parts)] = logits
     return answers

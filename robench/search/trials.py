@@ -50,7 +50,9 @@ class TrialFile:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise RobenchError(f"The trials in '{self.path}' cannot be read ({error.strerror}). Check the path and its permissions.") from error
+            raise RobenchError(
+                f"The trials in '{self.path}' cannot be read ({error.strerror}). Check the path and its permissions."
+            ) from error
         trials: dict[str, Trial] = {}
         for line in content.split(b"\n")[:-1]:
             found, sound = _trials_of(line)
@@ -72,7 +74,9 @@ class TrialFile:
         descriptor = self._open()
         try:
             written = os.write(descriptor, line)
-            if written != len(line):  # the disk filled up in the middle of the line; the next call says why
+            if written != len(
+                line
+            ):  # the disk filled up in the middle of the line; the next call says why
                 os.write(descriptor, line[written:])
             self._end += len(line)
             self._unsynced += 1
@@ -99,20 +103,31 @@ class TrialFile:
         self._open()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _open(self) -> int:
         if self._descriptor is None:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                self._descriptor = os.open(
+                    self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
+                )
                 if not lock(self._descriptor):
                     os.close(self._descriptor)
                     self._descriptor = None
-                    raise RobenchError(f"Another run is writing '{self.path}'. Wait until it has ended, or choose another --out.")
+                    raise RobenchError(
+                        f"Another run is writing '{self.path}'. Wait until it has ended, or choose another --out."
+                    )
                 self._end = _end_of_last_line(self._descriptor)
-                if self._end != os.fstat(self._descriptor).st_size:  # a file that is whole keeps its date
+                if (
+                    self._end != os.fstat(self._descriptor).st_size
+                ):  # a file that is whole keeps its date
                     os.ftruncate(self._descriptor, self._end)
             except OSError as error:
                 raise self._failed("opened", error) from error
@@ -132,8 +147,12 @@ class TrialFile:
             return
 
     def _failed(self, what: str, error: OSError) -> RobenchError:
-        remedy = "Finished ones are kept: make room or mend the path, then run the same command again."
-        return RobenchError(f"The trials in '{self.path}' cannot be {what} ({error.strerror}). {remedy}")
+        remedy = (
+            "Finished ones are kept: make room or mend the path, then run the same command again."
+        )
+        return RobenchError(
+            f"The trials in '{self.path}' cannot be {what} ({error.strerror}). {remedy}"
+        )
 
 
 def _trials_of(line: bytes) -> tuple[list[Trial], bool]:

@@ -55,7 +55,9 @@ class WhiteBoxVictim(Protocol):
 class WhiteBoxOracle(Oracle, Protocol):
     """What an attack with access ``"gradients"`` may ask besides."""
 
-    def hull(self, rng: np.random.Generator, steps: int, learning_rate: float) -> NDArray[np.float32]:
+    def hull(
+        self, rng: np.random.Generator, steps: int, learning_rate: float
+    ) -> NDArray[np.float32]:
         """Weights of every option, ``(words, most options)``, in the mixture that misleads the victim most; charged with ``steps`` rows.
 
         Each word's sum to 1; an option that the victim cannot tell from one before it, or that cannot be mixed in, has none.
@@ -65,22 +67,36 @@ class WhiteBoxOracle(Oracle, Protocol):
 def white_box(oracle: Oracle) -> WhiteBoxOracle:
     """``oracle`` with its question for gradients; raises TypeError where it has none, because the attack did not declare that it wants them."""
     if not isinstance(oracle, WhiteBoxOracle):
-        raise TypeError(f"{type(oracle).__name__} gives no gradients: the attack must declare access = 'gradients'")
+        raise TypeError(
+            f"{type(oracle).__name__} gives no gradients: the attack must declare access = 'gradients'"
+        )
     return oracle
 
 
 def check_access(attack: Attack, name: str, victim: SearchVictim) -> None:
     """Raise UsageError where ``attack`` needs what ``victim`` does not give."""
     if attack.outside and attack.access != "probabilities":
-        raise UsageError(f"Attack '{name}' is outside the surface and wants {attack.access}: such attacks are shown probabilities only.")
+        raise UsageError(
+            f"Attack '{name}' is outside the surface and wants {attack.access}: such attacks are shown probabilities only."
+        )
     if attack.access == "gradients" and not isinstance(victim, WhiteBoxVictim):
-        raise UsageError(f"Attack '{name}' needs the victim's gradients, which {type(victim).__name__} does not give: choose another attack.")
+        raise UsageError(
+            f"Attack '{name}' needs the victim's gradients, which {type(victim).__name__} does not give: choose another attack."
+        )
 
 
 class OpenOracle(PooledOracle):
     """``WhiteBoxOracle`` for one example. A hull is found there and then, by itself, so that no answer depends on other searches."""
 
-    def __init__(self, victim: SearchVictim, space: SearchSpace, candidates: Candidates, label: int, *rest: Any, **named: Any) -> None:
+    def __init__(
+        self,
+        victim: SearchVictim,
+        space: SearchSpace,
+        candidates: Candidates,
+        label: int,
+        *rest: Any,
+        **named: Any,
+    ) -> None:
         super().__init__(space, candidates, label, *rest, **named)
         assert isinstance(victim, WhiteBoxVictim)  # see check_access
         self._victim = victim
@@ -89,11 +105,22 @@ class OpenOracle(PooledOracle):
     def _slots(self) -> Slots:
         return slots_of(self._space, self._candidates)
 
-    def hull(self, rng: np.random.Generator, steps: int, learning_rate: float) -> NDArray[np.float32]:
+    def hull(
+        self, rng: np.random.Generator, steps: int, learning_rate: float
+    ) -> NDArray[np.float32]:
         """See ``WhiteBoxOracle``."""
         self.charge(steps)
         slots, seed = self._slots, int(rng.integers(2**63))
-        question = HullQuestion(slots.ids, slots.types, slots.tokens, slots.allowed, self._label, steps, learning_rate, seed)
+        question = HullQuestion(
+            slots.ids,
+            slots.types,
+            slots.tokens,
+            slots.allowed,
+            self._label,
+            steps,
+            learning_rate,
+            seed,
+        )
         return slots.by_option(np.asarray(self._victim.hull(question), dtype=np.float32))
 
 
@@ -117,7 +144,9 @@ class Slots:
 
     def by_option(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """``(tokens, slots)`` -> ``(words, most options)``."""
-        found = np.where(self.numbers >= 0, weights[self.columns[:, None], self.numbers], np.float32(0))
+        found = np.where(
+            self.numbers >= 0, weights[self.columns[:, None], self.numbers], np.float32(0)
+        )
         found[self.columns < 0, 0] = 1
         return np.asarray(found, dtype=np.float32)
 
@@ -130,8 +159,12 @@ def slots_of(space: SearchSpace, candidates: Candidates) -> Slots:
     own: dict[int, list[int]] = {}  # the tokens of each column's slots
     positions, options = substitutions(space)
     rows, lengths = candidates.encode(changed(space.original(), positions, options))
-    for row, row_length, position, option in zip(rows, lengths.tolist(), positions.tolist(), options.tolist(), strict=True):
-        differing = np.flatnonzero(row[:length] != ids[:length]) if row_length == length else np.empty(0)
+    for row, row_length, position, option in zip(
+        rows, lengths.tolist(), positions.tolist(), options.tolist(), strict=True
+    ):
+        differing = (
+            np.flatnonzero(row[:length] != ids[:length]) if row_length == length else np.empty(0)
+        )
         if len(differing) != 1 or columns[position] not in (-1, differing[0]):
             continue
         column = columns[position] = int(differing[0])

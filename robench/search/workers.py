@@ -154,7 +154,10 @@ class _Crew:
     def _staff(self) -> None:
         """Start as many workers as there is work for."""
         staying = [worker for worker in self._workers if not worker.leaving]
-        wanted = min(self._size, len(self._jobs) + len(self._again) + sum(bool(worker.hand) for worker in staying))
+        wanted = min(
+            self._size,
+            len(self._jobs) + len(self._again) + sum(bool(worker.hand) for worker in staying),
+        )
         context = get_context("spawn")
         for _ in range(wanted - len(staying)):
             here, there = context.Pipe()
@@ -203,11 +206,19 @@ class _Crew:
         self._workers.remove(worker)
         code = worker.process.exitcode
         if not worker.ready:
-            raise RobenchError(f"A worker process ended ({_cause(code)}) before it had loaded the victim. Try fewer --workers: each needs memory for a victim.")
+            raise RobenchError(
+                f"A worker process ended ({_cause(code)}) before it had loaded the victim. Try fewer --workers: each needs memory for a victim."
+            )
         for example, job in worker.hand.items():
             if example in self._tried_twice:
                 problem = f"the worker process died on it twice ({_cause(code)})"
-                yield Trial(id=example, verdict=Verdict.ERROR, label=job.example.label, prediction=None, problem=problem)
+                yield Trial(
+                    id=example,
+                    verdict=Verdict.ERROR,
+                    label=job.example.label,
+                    prediction=None,
+                    problem=problem,
+                )
             else:
                 self._tried_twice.add(example)
                 self._again.append(job)
@@ -235,7 +246,11 @@ def _work(plan: Plan, line: Connection) -> None:
     try:
         new_engine = _prepare(plan)
     except Exception as error:
-        said = str(error) if isinstance(error, RobenchError) else f"A worker process failed to start ({type(error).__name__}: {error})."
+        said = (
+            str(error)
+            if isinstance(error, RobenchError)
+            else f"A worker process failed to start ({type(error).__name__}: {error})."
+        )
         line.send(("failed", said))
         return
     try:
@@ -250,10 +265,14 @@ def _prepare(plan: Plan) -> Callable[[], Engine]:
     attack = ATTACKS.get(plan.attack)
     options = build_options(attack.Options, plan.options, f"attack '{plan.attack}'")
     victim = plan.load(plan.victim, plan.device)
-    if "torch" in sys.modules:  # two workers of one thread beat one of two; a victim without torch shall not pay for its import
+    if (
+        "torch" in sys.modules
+    ):  # two workers of one thread beat one of two; a victim without torch shall not pay for its import
         sys.modules["torch"].set_num_threads(1)
     check_access(search := attack(options), plan.attack, victim)
-    return partial(Engine, victim, search, plan.attack, plan.seed, plan.budget, precision=plan.precision)
+    return partial(
+        Engine, victim, search, plan.attack, plan.seed, plan.budget, precision=plan.precision
+    )
 
 
 def _more(line: Connection) -> list[Job] | None:

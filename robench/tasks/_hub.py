@@ -14,7 +14,9 @@ class HubUnavailable(UsageError):
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"{reason[0].upper()}{reason[1:]}. Name a folder that holds the data with --data.")
+        super().__init__(
+            f"{reason[0].upper()}{reason[1:]}. Name a folder that holds the data with --data."
+        )
 
 
 def rows(dataset: str, split: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
@@ -31,5 +33,7 @@ def rows(dataset: str, split: str, columns: Sequence[str]) -> Iterator[tuple[Any
         values = [list(table[column]) for column in columns]
     except Exception as error:  # the hub's libraries raise whatever their transport raises
         words = (str(error).strip() or "no reason given").splitlines()[0].rstrip(".")[:200]
-        raise HubUnavailable(f"the hub's {dataset} cannot be had ({type(error).__name__}: {words})") from error
+        raise HubUnavailable(
+            f"the hub's {dataset} cannot be had ({type(error).__name__}: {words})"
+        ) from error
     return zip(*values, strict=True)

@@ -39,11 +39,22 @@ POOL_FILES = {
 }
 """Training pool -> keys of its files."""
 
-_FILE = re.compile(r"(?:.*/)?(" + "|".join(re.escape(key) for key in sorted({key for keys in POOL_FILES.values() for key in keys} | {official("test")})) + ")")
+_FILE = re.compile(
+    r"(?:.*/)?("
+    + "|".join(
+        re.escape(key)
+        for key in sorted(
+            {key for keys in POOL_FILES.values() for key in keys} | {official("test")}
+        )
+    )
+    + ")"
+)
 
 
 def _parse(key: str, stream: IO[bytes]) -> list[Pair]:
-    lines = (line.decode("utf-8") for line in stream)  # a member of a tar stream is too little of a file for TextIOWrapper
+    lines = (
+        line.decode("utf-8") for line in stream
+    )  # a member of a tar stream is too little of a file for TextIOWrapper
     if key.endswith(".jsonl"):
         return list(_snli(lines))
     if key.startswith("SICK"):
@@ -56,13 +67,22 @@ def _snli(lines: Iterable[str]) -> Iterator[Pair]:
         try:
             row = json.loads(line)
             if row["gold_label"] != "-":
-                yield Pair(row["sentence1"], row["sentence2"], LABELS[row["gold_label"]], row.get("pairID", ""))
+                yield Pair(
+                    row["sentence1"],
+                    row["sentence2"],
+                    LABELS[row["gold_label"]],
+                    row.get("pairID", ""),
+                )
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(f"line {number} is no SNLI pair: {error!r}") from error
 
 
-def _table(lines: Iterable[str], premise: str, hypothesis: str, judgement: str, *, quoted: bool) -> Iterator[Pair]:
-    reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+def _table(
+    lines: Iterable[str], premise: str, hypothesis: str, judgement: str, *, quoted: bool
+) -> Iterator[Pair]:
+    reader = csv.DictReader(
+        lines, delimiter="\t", quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    )
     for row in reader:
         try:
             yield Pair(row[premise], row[hypothesis], LABELS[row[judgement].strip().lower()])

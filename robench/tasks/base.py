@@ -88,7 +88,9 @@ class Task(ABC):
     synthetic: ClassVar[bool] = False
 
     @abstractmethod
-    def load(self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None) -> Splits:
+    def load(
+        self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
+    ) -> Splits:
         """Read, freeze and check the splits.
 
         Raises:

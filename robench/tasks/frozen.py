@@ -79,7 +79,9 @@ def make_examples(task: str, rows: Iterable[Row]) -> list[Example]:
     """
     normal = [(_normal_fields(fields), label) for fields, label in rows]
     examples = [
-        Example(id=identity, fields={name: _cleaned(text) for name, text in fields.items()}, label=label)
+        Example(
+            id=identity, fields={name: _cleaned(text) for name, text in fields.items()}, label=label
+        )
         for identity, (fields, label) in zip(_ids(task, normal), normal, strict=True)
     ]
     return sorted(examples, key=lambda example: example.id)
@@ -93,7 +95,10 @@ def pick_balanced(examples: Iterable[Example], total: int, classes: int) -> list
     Raises:
         UsageError: a label has too few examples.
     """
-    ordered = sorted((example for example in examples if not _is_repetition(example)), key=lambda example: example.id)
+    ordered = sorted(
+        (example for example in examples if not _is_repetition(example)),
+        key=lambda example: example.id,
+    )
     picked: list[Example] = []
     for label in range(classes):
         quota = total // classes + (label < total % classes)
@@ -125,5 +130,8 @@ def digest(examples: Iterable[Example]) -> str:
     """SHA-256 (hex) over ids, labels and cleaned texts in the order given."""
     total = hashlib.sha256()
     for example in examples:
-        total.update(json.dumps([example.id, example.label, dict(example.fields)], sort_keys=True).encode() + b"\n")
+        total.update(
+            json.dumps([example.id, example.label, dict(example.fields)], sort_keys=True).encode()
+            + b"\n"
+        )
     return total.hexdigest()

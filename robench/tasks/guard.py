@@ -31,10 +31,18 @@ class Guard:
     def of(cls, picked: Sequence[Example], rows: Sequence[Row]) -> Guard:
         """The guard of these examples, picked from these rows."""
         counts = Counter(label for _, label in rows)
-        blocks = "".join(digest(picked[start : start + _BLOCK])[:2] for start in range(0, len(picked), _BLOCK))
-        return cls(tuple(counts[label] for label in range(max(counts, default=-1) + 1)), digest(picked), blocks)
+        blocks = "".join(
+            digest(picked[start : start + _BLOCK])[:2] for start in range(0, len(picked), _BLOCK)
+        )
+        return cls(
+            tuple(counts[label] for label in range(max(counts, default=-1) + 1)),
+            digest(picked),
+            blocks,
+        )
 
-    def pick(self, what: str, examples: Iterable[Example], size: int, rows: Sequence[Row], origin: str) -> list[Example]:
+    def pick(
+        self, what: str, examples: Iterable[Example], size: int, rows: Sequence[Row], origin: str
+    ) -> list[Example]:
         """``pick_balanced`` and ``check`` in one: ``size`` of ``examples``, or a UsageError from either; see there for the arguments."""
         picked = pick_balanced(examples, size, len(self.rows))
         self.check(what, picked, rows, origin)
@@ -53,7 +61,10 @@ class Guard:
             return
         differs = [f"rows per label {_counts(found.rows)} instead of {_counts(self.rows)}"]
         if found.digest != self.digest:
-            differs += [f"digest {found.digest[:16]} instead of {self.digest[:16]}", self._first_difference(found, picked)]
+            differs += [
+                f"digest {found.digest[:16]} instead of {self.digest[:16]}",
+                self._first_difference(found, picked),
+            ]
         raise UsageError(
             f"{what} come from other data than the published ones: {'; '.join(differs)}. "
             f"What was read ({origin}) is incomplete or another version: fetch it again."
@@ -61,9 +72,16 @@ class Guard:
 
     def _first_difference(self, found: Guard, picked: Sequence[Example]) -> str:
         places = range(0, len(self.blocks), 2)
-        start = next((at for at in places if found.blocks[at : at + 2] != self.blocks[at : at + 2]), len(self.blocks))
+        start = next(
+            (at for at in places if found.blocks[at : at + 2] != self.blocks[at : at + 2]),
+            len(self.blocks),
+        )
         block = picked[start // 2 * _BLOCK :][:_BLOCK]
-        return f"the first difference lies between the ids {block[0].id} and {block[-1].id}" if block else f"{len(picked)} were picked"
+        return (
+            f"the first difference lies between the ids {block[0].id} and {block[-1].id}"
+            if block
+            else f"{len(picked)} were picked"
+        )
 
 
 def _counts(rows: Sequence[int]) -> str:

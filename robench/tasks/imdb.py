@@ -69,7 +69,9 @@ class Imdb(Task):
     licence = "Research use, non-commercial (Maas et al. 2011)"
     paper = "Maas et al. 2011, Learning Word Vectors for Sentiment Analysis"
 
-    def load(self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None) -> Splits:
+    def load(
+        self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
+    ) -> Splits:
         """Read ``aclImdb/`` from the folder or its archives, or the hub's ``stanfordnlp/imdb``; see ``Task.load``."""
         pool = choose_pool("imdb", self.train_pools, train_pool)
         train_rows, test_rows, names, origin = _read(source)
@@ -77,7 +79,9 @@ class Imdb(Task):
         train_all = without(make_examples("imdb", train_rows), test_all)
         dev = DEV_GUARD.pick("The dev examples of imdb", train_all, DEV_SIZE, train_rows, origin)
         if ids is None:
-            test = TEST_GUARD.pick("The frozen test examples of imdb", test_all, TEST_SIZE, test_rows, origin)
+            test = TEST_GUARD.pick(
+                "The frozen test examples of imdb", test_all, TEST_SIZE, test_rows, origin
+            )
         else:
             by_name = dict(zip(names, identify("imdb", test_rows), strict=False))
             test = pick_listed(ids, test_all, by_name, _listed)
@@ -96,18 +100,27 @@ def _read(source: DataSource) -> tuple[list[Row], list[Row], list[str], str]:
         keys = sorted(found.files)
         train = [_row(key, found.files[key]) for key in keys if key.startswith("train/")]
         test = [_row(key, found.files[key]) for key in keys if key.startswith("test/")]
-        return train, test, [key.removeprefix("test/") for key in keys if key.startswith("test/")], found.origin
+        return (
+            train,
+            test,
+            [key.removeprefix("test/") for key in keys if key.startswith("test/")],
+            found.origin,
+        )
     place = missing("aclImdb/{train,test}/{neg,pos}/*.txt", source.folder)
     if not source.hub:
         raise UsageError(f"{place}. Name the folder that holds IMDB with --data.")
     try:
         return _hub_rows("train"), _hub_rows("test"), [], f"hub {HUB}"
     except _hub.HubUnavailable as error:
-        raise UsageError(f"{place}, and {error.reason}. Name the folder that holds IMDB with --data.") from error
+        raise UsageError(
+            f"{place}, and {error.reason}. Name the folder that holds IMDB with --data."
+        ) from error
 
 
 def _hub_rows(split: str) -> list[Row]:
-    return [({"text": text}, int(label)) for text, label in _hub.rows(HUB, split, ("text", "label"))]
+    return [
+        ({"text": text}, int(label)) for text, label in _hub.rows(HUB, split, ("text", "label"))
+    ]
 
 
 def _row(key: str, text: str) -> Row:

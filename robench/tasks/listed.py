@@ -10,7 +10,15 @@ from robench.tasks.base import Example, Splits
 from robench.tasks.frozen import TEST_SIZE, digest
 
 
-def make_splits(train: Sequence[Example], dev: Sequence[Example], test: Sequence[Example], *, pool: str, ids: Path | None, origin: str) -> Splits:
+def make_splits(
+    train: Sequence[Example],
+    dev: Sequence[Example],
+    test: Sequence[Example],
+    *,
+    pool: str,
+    ids: Path | None,
+    origin: str,
+) -> Splits:
     """What a task hands out; where a list is longer than what is judged of it, a remark says so.
 
     Args:
@@ -21,15 +29,33 @@ def make_splits(train: Sequence[Example], dev: Sequence[Example], test: Sequence
     # A list named "frozen-1000.txt" must not pass for the frozen 1000.
     test_name = f"frozen-{len(test)}" if ids is None else f"list-{ids.stem}"
     remarks = () if ids is None else _remarks(ids)
-    return Splits(train=train, dev=dev, test=test, train_pool=pool, test_name=test_name, digest=digest(test), origin=origin, remarks=remarks)
+    return Splits(
+        train=train,
+        dev=dev,
+        test=test,
+        train_pool=pool,
+        test_name=test_name,
+        digest=digest(test),
+        origin=origin,
+        remarks=remarks,
+    )
 
 
 def _remarks(path: Path) -> tuple[str, ...]:
     lines = len(_lines(path))
-    return (f"The list {path} has {lines:,} lines; its first {TEST_SIZE:,} are judged.",) if lines > TEST_SIZE else ()
+    return (
+        (f"The list {path} has {lines:,} lines; its first {TEST_SIZE:,} are judged.",)
+        if lines > TEST_SIZE
+        else ()
+    )
 
 
-def pick_listed(path: Path, examples: Sequence[Example], names: Mapping[str, str], canonical: Callable[[str], str] = str) -> list[Example]:
+def pick_listed(
+    path: Path,
+    examples: Sequence[Example],
+    names: Mapping[str, str],
+    canonical: Callable[[str], str] = str,
+) -> list[Example]:
     """The examples that a published list names, sorted by id: all of its lines, or the first 1000 of a longer list.
 
     Args:
@@ -45,10 +71,18 @@ def pick_listed(path: Path, examples: Sequence[Example], names: Mapping[str, str
     for number, line in _lines(path)[:TEST_SIZE]:
         identity = line if line in by_id else names.get(canonical(line), "")
         if identity not in by_id:
-            hint = "" if names else " These data came without file names (the hub's have none), so only ids are known."
-            raise UsageError(f"Line {number} of {path} ('{line[:80]}') names no test example.{hint}")
+            hint = (
+                ""
+                if names
+                else " These data came without file names (the hub's have none), so only ids are known."
+            )
+            raise UsageError(
+                f"Line {number} of {path} ('{line[:80]}') names no test example.{hint}"
+            )
         if identity in picked:
-            raise UsageError(f"Line {number} of {path} ('{line[:80]}') names an example for the second time. Remove one of the two lines.")
+            raise UsageError(
+                f"Line {number} of {path} ('{line[:80]}') names an example for the second time. Remove one of the two lines."
+            )
         picked[identity] = by_id[identity]
     if not picked:
         raise UsageError(f"The list {path} is empty. It takes one id or file name a line.")
@@ -62,4 +96,8 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise UsageError(f"The list of ids {path} cannot be read: {reason}.") from error
-    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    return [
+        (number, line.strip())
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip()
+    ]

@@ -22,7 +22,11 @@ TEST_GUARD = Guard(
     "0c04a2c1b6b286e94de2984afc91df6644416a98c68a49939024f4abd618098f",
     "b46e9e1739043e08d60bbe6b5d6cdd7f6009132ba5fc0e1c20e3712e0453d27be10975282d960a527f91a56dec72386dcd67",
 )
-DEV_GUARD = Guard((200, 200), "f2cf88bf96739ef6cdeb1d13a53901bb80016a17171ae23b4beb4444a63abf7f", "77b372b93c71ec0f62df714485e6aeda77c0090e")
+DEV_GUARD = Guard(
+    (200, 200),
+    "f2cf88bf96739ef6cdeb1d13a53901bb80016a17171ae23b4beb4444a63abf7f",
+    "77b372b93c71ec0f62df714485e6aeda77c0090e",
+)
 
 _ORIGIN = "embedded in robench"
 
@@ -46,7 +50,9 @@ class MiniReviews(Task):
     paper = "none: synthetic"
     synthetic = True
 
-    def load(self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None) -> Splits:
+    def load(
+        self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
+    ) -> Splits:
         """Read the embedded files; ``source`` is not looked at. See ``Task.load``."""
         pool = choose_pool("mini-reviews", self.train_pools, train_pool)
         test_rows, dev_rows = list(_rows("test")), list(_rows("dev"))
@@ -54,7 +60,11 @@ class MiniReviews(Task):
         dev = without(make_examples("mini-reviews", dev_rows), test_all)
         DEV_GUARD.check("The dev examples of mini-reviews", dev, dev_rows, _ORIGIN)
         what = "The test examples of mini-reviews"
-        test = TEST_GUARD.pick(what, test_all, TEST_SIZE, test_rows, _ORIGIN) if ids is None else pick_listed(ids, test_all, {})
+        test = (
+            TEST_GUARD.pick(what, test_all, TEST_SIZE, test_rows, _ORIGIN)
+            if ids is None
+            else pick_listed(ids, test_all, {})
+        )
         train = without(make_examples("mini-reviews", _rows("train")), dev, test_all)
         return make_splits(train, dev, test, pool=pool, ids=ids, origin=_ORIGIN)
 
@@ -67,4 +77,6 @@ def _rows(split: str) -> Iterator[Row]:
             row = json.loads(line)
             yield {"text": row["text"]}, int(row["label"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RobenchError(f"robench's own file {file} cannot be read ({error}): install robench again.") from error
+        raise RobenchError(
+            f"robench's own file {file} cannot be read ({error}): install robench again."
+        ) from error

@@ -40,7 +40,9 @@ class Found(Generic[Parsed]):
     origin: str
 
 
-def find(folder: Path | None, layout: Layout[Parsed], complete: Callable[[dict[str, Parsed]], bool]) -> Found[Parsed]:
+def find(
+    folder: Path | None, layout: Layout[Parsed], complete: Callable[[dict[str, Parsed]], bool]
+) -> Found[Parsed]:
     """Read the layout's files from ``folder`` itself, then from the archives directly in it, until ``complete``.
 
     The first place that holds a file wins. What was found is handed back even when it is not complete.
@@ -52,7 +54,9 @@ def find(folder: Path | None, layout: Layout[Parsed], complete: Callable[[dict[s
     origins: list[str] = []
     damage: BrokenArchive | None = None
     if folder is not None and not folder.is_dir():
-        raise UsageError(f"There is no data folder {folder}. Name the folder that holds the data, or the archives, with --data.")
+        raise UsageError(
+            f"There is no data folder {folder}. Name the folder that holds the data, or the archives, with --data."
+        )
     for place, opened in _places(folder, layout):
         try:
             new = {key: content for key, content in opened if key not in files}
@@ -64,12 +68,16 @@ def find(folder: Path | None, layout: Layout[Parsed], complete: Callable[[dict[s
             origins.append(place)
         if complete(files):
             return Found(files, ", ".join(origins))
-    if damage is not None:  # it may hold what is missing, and the hub must not stand in for it unnoticed
+    if (
+        damage is not None
+    ):  # it may hold what is missing, and the hub must not stand in for it unnoticed
         raise damage
     return Found(files, ", ".join(origins))
 
 
-def _places(folder: Path | None, layout: Layout[Parsed]) -> Iterator[tuple[str, Iterator[tuple[str, Parsed]]]]:
+def _places(
+    folder: Path | None, layout: Layout[Parsed]
+) -> Iterator[tuple[str, Iterator[tuple[str, Parsed]]]]:
     if folder is None:
         return
     yield f"folder {folder.resolve().name}", _from_folder(folder.resolve(), layout)
@@ -97,7 +105,9 @@ def _parse(layout: Layout[Parsed], key: str, stream: IO[bytes], where: str) -> P
     try:
         return layout.parse(key, stream)
     except ValueError as error:  # also JSON and UTF-8
-        raise UsageError(f"{where} is not what its name promises ({error}). Fetch it again.") from error
+        raise UsageError(
+            f"{where} is not what its name promises ({error}). Fetch it again."
+        ) from error
 
 
 def walk(folder: Path | str, depth: int, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -107,7 +117,10 @@ def walk(folder: Path | str, depth: int, prefix: str = "") -> Iterator[tuple[str
     """
     try:
         with os.scandir(folder) as listing:
-            entries = sorted((entry for entry in listing if not entry.name.startswith(".")), key=lambda entry: entry.name)
+            entries = sorted(
+                (entry for entry in listing if not entry.name.startswith(".")),
+                key=lambda entry: entry.name,
+            )
     except OSError:
         return
     for entry in entries:

@@ -56,29 +56,58 @@ class Snli(Task):
     paper = "Bowman et al. 2015, A large annotated corpus for learning natural language inference"
     train_pools = ("train", "cad", "sick", "snli-dev", "small")
 
-    def load(self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None) -> Splits:
+    def load(
+        self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
+    ) -> Splits:
         """Read ``snli_1.0_{train,dev,test}.jsonl`` from the folder or its archives, or the hub's ``stanfordnlp/snli``; see ``Task.load``."""
         pool = choose_pool("snli", self.train_pools, train_pool)
         wanted = {official("dev"), official("test"), *POOL_FILES[pool]}
         found = find(source.folder, layout(wanted), lambda files: wanted <= files.keys())
-        lacking = [key for key in POOL_FILES[pool] if key not in found.files and key not in _FROM_HUB]
+        lacking = [
+            key for key in POOL_FILES[pool] if key not in found.files and key not in _FROM_HUB
+        ]
         if lacking:
-            raise UsageError(f"{missing(lacking[0], source.folder)}. The pool '{pool}' needs it: put it there, or choose another --train-pool.")
+            raise UsageError(
+                f"{missing(lacking[0], source.folder)}. The pool '{pool}' needs it: put it there, or choose another --train-pool."
+            )
         test_pairs, dev_pairs, origin = _judged(source, found)
-        test_all, dev_all = make_examples("snli", _rows(test_pairs)), make_examples("snli", _rows(dev_pairs))
-        dev = DEV_GUARD.pick("The dev examples of snli", without(dev_all, test_all), DEV_SIZE, _rows(dev_pairs), origin)
+        test_all, dev_all = (
+            make_examples("snli", _rows(test_pairs)),
+            make_examples("snli", _rows(dev_pairs)),
+        )
+        dev = DEV_GUARD.pick(
+            "The dev examples of snli",
+            without(dev_all, test_all),
+            DEV_SIZE,
+            _rows(dev_pairs),
+            origin,
+        )
         if ids is None:
-            test = TEST_GUARD.pick("The frozen test examples of snli", test_all, TEST_SIZE, _rows(test_pairs), origin)
+            test = TEST_GUARD.pick(
+                "The frozen test examples of snli", test_all, TEST_SIZE, _rows(test_pairs), origin
+            )
         else:
-            names = dict(zip((pair.name for pair in test_pairs), identify("snli", _rows(test_pairs)), strict=True))
-            test = pick_listed(ids, test_all, {name: identity for name, identity in names.items() if name})
+            names = dict(
+                zip(
+                    (pair.name for pair in test_pairs),
+                    identify("snli", _rows(test_pairs)),
+                    strict=True,
+                )
+            )
+            test = pick_listed(
+                ids, test_all, {name: identity for name, identity in names.items() if name}
+            )
         train, train_origin = _train(source, pool, found, dev_pairs)
         origin = origin if train_origin in origin else f"{origin}; train: {train_origin}"
-        return make_splits(_strangers(train, dev, test_all), dev, test, pool=pool, ids=ids, origin=origin)
+        return make_splits(
+            _strangers(train, dev, test_all), dev, test, pool=pool, ids=ids, origin=origin
+        )
 
 
 def _rows(pairs: Iterable[Pair]) -> list[Row]:
-    return [({"premise": pair.premise, "hypothesis": pair.hypothesis}, pair.label) for pair in pairs]
+    return [
+        ({"premise": pair.premise, "hypothesis": pair.hypothesis}, pair.label) for pair in pairs
+    ]
 
 
 def _strangers(train: Iterable[Example], *judged: Iterable[Example]) -> list[Example]:
@@ -98,20 +127,30 @@ def _judged(source: DataSource, found: Found[list[Pair]]) -> tuple[list[Pair], l
     try:
         return _hub_pairs(keys[0]), _hub_pairs(keys[1]), f"hub {HUB}"
     except _hub.HubUnavailable as error:
-        raise UsageError(f"{place}, and {error.reason}. Name the folder that holds SNLI with --data.") from error
+        raise UsageError(
+            f"{place}, and {error.reason}. Name the folder that holds SNLI with --data."
+        ) from error
 
 
 def _hub_pairs(key: str) -> list[Pair]:
     rows = _hub.rows(HUB, _FROM_HUB[key], ("premise", "hypothesis", "label"))
-    return [Pair(premise, hypothesis, int(label)) for premise, hypothesis, label in rows if label >= 0]
+    return [
+        Pair(premise, hypothesis, int(label)) for premise, hypothesis, label in rows if label >= 0
+    ]
 
 
-def _train(source: DataSource, pool: str, found: Found[list[Pair]], dev_pairs: Sequence[Pair]) -> tuple[list[Example], str]:
+def _train(
+    source: DataSource, pool: str, found: Found[list[Pair]], dev_pairs: Sequence[Pair]
+) -> tuple[list[Example], str]:
     """The pool's examples, before anything is left out, and where they come from."""
     if pool == "train":
         pairs, origin = _official_train(source, found)
     else:  # the dev pairs may come from the hub while the others lie in the folder
-        pairs = [pair for key in POOL_FILES[pool] for pair in (dev_pairs if key == official("dev") else found.files[key])]
+        pairs = [
+            pair
+            for key in POOL_FILES[pool]
+            for pair in (dev_pairs if key == official("dev") else found.files[key])
+        ]
         origin = found.origin
     return make_examples("snli", _rows(pairs)), origin
 
@@ -130,5 +169,7 @@ def _official_train(source: DataSource, found: Found[list[Pair]]) -> tuple[list[
         except _hub.HubUnavailable as error:
             raise UsageError(f"{place}, and {error.reason}. {way_out}") from error
     if len(pairs) != TRAIN_SIZE:
-        raise UsageError(f"SNLI's training file ({origin}) has {len(pairs):,} labelled pairs instead of {TRAIN_SIZE:,}: it is incomplete, fetch it again.")
+        raise UsageError(
+            f"SNLI's training file ({origin}) has {len(pairs):,} labelled pairs instead of {TRAIN_SIZE:,}: it is incomplete, fetch it again."
+        )
     return pairs, origin

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from robench.testing.defenses import DEFENSE_CHECKS, check_defense
     from robench.testing.subject import Subject
 
-__all__ = ["ATTACK_CHECKS", "DEFENSE_CHECKS", "DefenseSubject", "Subject", "check_attack", "check_defense"]
+__all__ = [
+    "ATTACK_CHECKS",
+    "DEFENSE_CHECKS",
+    "DefenseSubject",
+    "Subject",
+    "check_attack",
+    "check_defense",
+]
 
 _HOMES = {
     "ATTACK_CHECKS": "attacks",

@@ -23,13 +23,19 @@ from robench.testing.victims import UNKNOWN, FakeVictim, linear_jobs, load_linea
 
 WORDS = [f"w{number}" for number in range(30)]
 SUBSTITUTES = {word: [f"{word}a", f"{word}b"] for word in WORDS}
-VOCABULARY = [*WORDS, *(substitute for pair in SUBSTITUTES.values() for substitute in pair), "trigger"]
+VOCABULARY = [
+    *WORDS,
+    *(substitute for pair in SUBSTITUTES.values() for substitute in pair),
+    "trigger",
+]
 HELD = {Verdict.HELD, Verdict.HELD_PROVED}
 BUDGET = 600
 """Questions an example in checks that compare runs, to keep them short."""
 
 
-def check_attack(attack: str | type[Attack], *, options: Mapping[str, Any] | None = None, **claims: Any) -> None:
+def check_attack(
+    attack: str | type[Attack], *, options: Mapping[str, Any] | None = None, **claims: Any
+) -> None:
     """Put every check to an attack, a registered name or class; takes seconds to a minute.
 
     Args:
@@ -44,7 +50,9 @@ def check_attack(attack: str | type[Attack], *, options: Mapping[str, Any] | Non
         check(subject)
 
 
-def scaled(factor: float) -> Callable[[NDArray[np.int32], NDArray[np.float32]], NDArray[np.float32]]:
+def scaled(
+    factor: float,
+) -> Callable[[NDArray[np.int32], NDArray[np.float32]], NDArray[np.float32]]:
     """A ``FakeVictim.twist`` that multiplies logits."""
     return lambda ids, logits: logits * np.float32(factor)
 
@@ -54,9 +62,16 @@ def check_description(subject: Subject) -> None:
     cls = subject.cls
     subject.require(len(cls.paper) > 20, "'paper' is no citation; a baseline says 'none: …'")
     subject.require(bool(cls.__doc__), "it has no docstring")
-    subject.require(cls.access in ("probabilities", "labels", "gradients"), f"its access is {cls.access!r}")
-    subject.require(all(deviation.endswith(".") for deviation in cls.deviations), "each of its deviations must be a sentence")
-    undescribed = [name for name, option in cls.Options.model_fields.items() if not option.description]
+    subject.require(
+        cls.access in ("probabilities", "labels", "gradients"), f"its access is {cls.access!r}"
+    )
+    subject.require(
+        all(deviation.endswith(".") for deviation in cls.deviations),
+        "each of its deviations must be a sentence",
+    )
+    undescribed = [
+        name for name, option in cls.Options.model_fields.items() if not option.description
+    ]
     subject.require(not undescribed, f"options without a description: {', '.join(undescribed)}")
     cls.Options()
 
@@ -65,52 +80,97 @@ def trigger_jobs(count: int, words: int = 20, **others: Any) -> list[Job]:
     """Texts in which exactly one word, at any place, can become the trigger."""
     rng = random.Random(1)
     texts = [rng.sample(WORDS, words) for _ in range(count)]
-    return [make_job(" ".join(text), SUBSTITUTES | {rng.choice(text): ["trigger"]}, number=number, **others) for number, text in enumerate(texts)]
+    return [
+        make_job(
+            " ".join(text), SUBSTITUTES | {rng.choice(text): ["trigger"]}, number=number, **others
+        )
+        for number, text in enumerate(texts)
+    ]
 
 
 def check_planted_triggers(subject: Subject) -> None:
     """A single word that fools is found wherever it stands, among two and three classes, whatever the scale of the logits."""
-    for bias, weights, factor in (((4, 0), [0, 9], 1), ((4, 0, 0), [0, 0, 9], 1), ((0, 4), [9, 0], 1), ((4, 0), [0, 9], 0.1), ((4, 0), [0, 9], 10)):
+    for bias, weights, factor in (
+        ((4, 0), [0, 9], 1),
+        ((4, 0, 0), [0, 0, 9], 1),
+        ((0, 4), [9, 0], 1),
+        ((4, 0), [0, 9], 0.1),
+        ((4, 0), [0, 9], 10),
+    ):
         victim = FakeVictim({"trigger": weights}, words=VOCABULARY, bias=bias, twist=scaled(factor))
         trials = subject.trials(victim, trigger_jobs(12, label=int(np.argmax(bias))))
         found = len(fooled(trials))
         said = f"{found} of {len(trials)} planted trigger words were found ({len(bias)} classes, logits times {factor})"
-        subject.require(found >= subject.least_found * len(trials), f"{said}, at least {subject.least_found:.0%} must be")
+        subject.require(
+            found >= subject.least_found * len(trials),
+            f"{said}, at least {subject.least_found:.0%} must be",
+        )
         for trial in trials.values():
             changed = {change.substitute for change in trial.changes}
-            subject.require(trial.verdict != Verdict.FOOLED or "trigger" in changed, f"a success without the trigger, by {sorted(changed)}")
+            subject.require(
+                trial.verdict != Verdict.FOOLED or "trigger" in changed,
+                f"a success without the trigger, by {sorted(changed)}",
+            )
 
 
 def check_a_deaf_victim(subject: Subject) -> None:
     """A victim that ignores the attackable words is never fooled, and nothing is claimed about it."""
     victim = FakeVictim({"yes": [9, 0], "no": [0, 9]}, words=VOCABULARY)
     texts = [" ".join(random.Random(number).choices(WORDS, k=number)) for number in range(8)]
-    jobs = [make_job(text, SUBSTITUTES, label=number % 2, number=number, premise=("yes", "no")[number % 2]) for number, text in enumerate(texts)]
+    jobs = [
+        make_job(
+            text, SUBSTITUTES, label=number % 2, number=number, premise=("yes", "no")[number % 2]
+        )
+        for number, text in enumerate(texts)
+    ]
     for trial in subject.trials(victim, jobs, budget=BUDGET * 4).values():
-        subject.require(trial.verdict in HELD and not trial.changes, f"it claims to have fooled a victim that reads nothing of the attackable words: {trial}")
+        subject.require(
+            trial.verdict in HELD and not trial.changes,
+            f"it claims to have fooled a victim that reads nothing of the attackable words: {trial}",
+        )
 
 
 def check_surface(subject: Subject) -> None:
     """Only words of the attackable field change, inside the window, into their substitutes, and what is returned fools."""
-    victim = FakeVictim({f"{word}b": [0, 2] for word in WORDS}, words=[*VOCABULARY, "premise"], bias=(5, 0), max_tokens=14)
+    victim = FakeVictim(
+        {f"{word}b": [0, 2] for word in WORDS},
+        words=[*VOCABULARY, "premise"],
+        bias=(5, 0),
+        max_tokens=14,
+    )
     jobs = [
-        make_job(" ".join(random.Random(number).choices(WORDS, k=30)), SUBSTITUTES, number=number, visible=10, premise="premise premise")
+        make_job(
+            " ".join(random.Random(number).choices(WORDS, k=30)),
+            SUBSTITUTES,
+            number=number,
+            visible=10,
+            premise="premise premise",
+        )
         for number in range(12)
     ]
     trials = subject.trials(victim, jobs)
     if subject.least_found == 1:
-        subject.require(bool(fooled(trials)), "it fooled nobody although three substitutes of ten are enough")
+        subject.require(
+            bool(fooled(trials)), "it fooled nobody although three substitutes of ten are enough"
+        )
     for job in jobs:
         trial = trials[job.example.id]
         subject.require(trial.problem is None, f"the core did not believe it: {trial.problem}")
         words = list(job.space.words)
         for change in trial.changes:
-            inside = change.position < 10 and change.original == words[change.position] and change.substitute in SUBSTITUTES[change.original]
+            inside = (
+                change.position < 10
+                and change.original == words[change.position]
+                and change.substitute in SUBSTITUTES[change.original]
+            )
             subject.require(inside, f"a change outside the surface or the window: {change}")
             words[change.position] = change.substitute
         if trial.verdict == Verdict.FOOLED:
             answer = victim.probs_of_texts([{**job.example.fields, "text": " ".join(words)}])
-            subject.require(int(answer.argmax()) != job.example.label, "the victim is right on the text that the trial tells of")
+            subject.require(
+                int(answer.argmax()) != job.example.label,
+                "the victim is right on the text that the trial tells of",
+            )
 
 
 def check_budget(subject: Subject) -> None:
@@ -118,10 +178,16 @@ def check_budget(subject: Subject) -> None:
     results = []
     for budget in (1, 40, BUDGET, 4 * BUDGET):
         trials = subject.trials(load_linear(), linear_jobs(20), budget=budget)
-        subject.require(all(trial.asked <= budget for trial in trials.values()), f"more was asked than the budget of {budget}")
+        subject.require(
+            all(trial.asked <= budget for trial in trials.values()),
+            f"more was asked than the budget of {budget}",
+        )
         results.append((budget, fooled(trials)))
     for (less, few), (more, many) in pairwise(results):
-        subject.require(few <= many, f"with {more} questions it fails on {sorted(few - many)}, where {less} were enough")
+        subject.require(
+            few <= many,
+            f"with {more} questions it fails on {sorted(few - many)}, where {less} were enough",
+        )
 
 
 def check_small_budgets(subject: Subject) -> None:
@@ -131,7 +197,8 @@ def check_small_budgets(subject: Subject) -> None:
     for budget in (45, 90):
         found = len(fooled(subject.trials(victim, jobs, budget=budget)))
         subject.require(
-            found >= subject.least_found * len(jobs), f"{found} of {len(jobs)} found with {budget} questions, where every second substitution fools"
+            found >= subject.least_found * len(jobs),
+            f"{found} of {len(jobs)} found with {budget} questions, where every second substitution fools",
         )
 
 
@@ -150,12 +217,19 @@ def check_the_last_question(subject: Subject) -> None:
         weak = {row.tobytes() for row in last}
         robust.twist = partial(_wrong_on, weak)
         found = subject.alone(robust, job, [])
-        subject.require(found is not None, f"text {job.space.words}: all rows of its last question ({len(last)}) fool the victim, and it returned none of them")
-        ids, _ = robust.encoder_fields.candidates(job.words, job.space).encode(np.asarray(found)[None])
+        subject.require(
+            found is not None,
+            f"text {job.space.words}: all rows of its last question ({len(last)}) fool the victim, and it returned none of them",
+        )
+        ids, _ = robust.encoder_fields.candidates(job.words, job.space).encode(
+            np.asarray(found)[None]
+        )
         subject.require(ids[0].tobytes() in weak, "it returned another text than those that fool")
 
 
-def _wrong_on(rows: set[bytes], ids: NDArray[np.int32], logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def _wrong_on(
+    rows: set[bytes], ids: NDArray[np.int32], logits: NDArray[np.float32]
+) -> NDArray[np.float32]:
     weak = np.array([row.tobytes() in rows for row in ids])
     return np.where(weak[:, None], logits[:, ::-1], logits)
 
@@ -163,30 +237,57 @@ def _wrong_on(rows: set[bytes], ids: NDArray[np.int32], logits: NDArray[np.float
 def check_odd_texts(subject: Subject) -> None:
     """Empty and one-word texts, no substitutes, one word over and over, 10,000 words, and equal texts that are separate examples."""
     victim = FakeVictim({}, words=[*VOCABULARY, "nothing", "here"], bias=(4, 0))
-    texts: list[tuple[str, int | None]] = [("", None), ("w3", None), ("w3", 0), ("nothing here", None), ("w1 " * 30, None), (" ".join(WORDS * 334), 298)]
+    texts: list[tuple[str, int | None]] = [
+        ("", None),
+        ("w3", None),
+        ("w3", 0),
+        ("nothing here", None),
+        ("w1 " * 30, None),
+        (" ".join(WORDS * 334), 298),
+    ]
     for text, visible in texts:
         job = make_job(text, SUBSTITUTES, visible=visible)
         (trial,) = subject.trials(victim, [job], budget=4 * BUDGET).values()
-        subject.require(trial.verdict in HELD, f"a text of {len(job.space.words)} words: {trial.verdict}, {trial.problem}")
+        subject.require(
+            trial.verdict in HELD,
+            f"a text of {len(job.space.words)} words: {trial.verdict}, {trial.problem}",
+        )
         if job.space.cardinality == 1:
             proved = trial.verdict == Verdict.HELD_PROVED and trial.asked == 0
             subject.require(proved, "it asks about a text in which nothing can be changed")
     equal = [make_job("w1 w2 w3 w4", SUBSTITUTES, number=number) for number in range(4)]
     trials = subject.trials(FakeVictim({"w2b": [0, 9]}, words=VOCABULARY, bias=(4, 0)), equal)
-    subject.require(len(fooled(trials)) >= subject.least_found * len(equal), "equal texts have different outcomes")
+    subject.require(
+        len(fooled(trials)) >= subject.least_found * len(equal),
+        "equal texts have different outcomes",
+    )
 
 
 def check_packing(subject: Subject) -> None:
     """The same trials whatever the order of the examples, however forwards are filled, one example at a time, and whatever happens to global randomness."""
     jobs = linear_jobs(12)
     usual = subject.trials(load_linear(), jobs, budget=BUDGET)
-    for shapes, most_live, order in ((Shapes(tokens=64, most=4, floor=1), 256, 1), (Shapes(tokens=300, most=16, floor=16, fixed=True), 3, 2), (Shapes(), 1, 3)):
+    for shapes, most_live, order in (
+        (Shapes(tokens=64, most=4, floor=1), 256, 1),
+        (Shapes(tokens=300, most=16, floor=16, fixed=True), 3, 2),
+        (Shapes(), 1, 3),
+    ):
         np.random.seed(order)
-        other = subject.trials(load_linear(), random.Random(order).sample(jobs, len(jobs)), shapes=shapes, most_live=most_live, budget=BUDGET)
-        subject.require(
-            other == usual, f"other trials with order {order}, {shapes}, {most_live} searches at once: it keeps state, or draws from elsewhere than rng"
+        other = subject.trials(
+            load_linear(),
+            random.Random(order).sample(jobs, len(jobs)),
+            shapes=shapes,
+            most_live=most_live,
+            budget=BUDGET,
         )
-        subject.require(np.random.random() == np.random.RandomState(order).random(), "it draws from numpy's global generator")
+        subject.require(
+            other == usual,
+            f"other trials with order {order}, {shapes}, {most_live} searches at once: it keeps state, or draws from elsewhere than rng",
+        )
+        subject.require(
+            np.random.random() == np.random.RandomState(order).random(),
+            "it draws from numpy's global generator",
+        )
 
 
 def check_workers(subject: Subject) -> None:
@@ -196,8 +297,17 @@ def check_workers(subject: Subject) -> None:
         return
     jobs = linear_jobs(8)
     usual = subject.trials(load_linear(), jobs, budget=BUDGET)
-    plan = Plan(victim=Path(), attack=subject.name, seed=0, options=subject.options, budget=BUDGET, load=load_linear)
-    other = {trial.id: trial.model_copy(update={"seconds": 0.0}) for trial in run_workers(plan, jobs, 2)}
+    plan = Plan(
+        victim=Path(),
+        attack=subject.name,
+        seed=0,
+        options=subject.options,
+        budget=BUDGET,
+        load=load_linear,
+    )
+    other = {
+        trial.id: trial.model_copy(update={"seconds": 0.0}) for trial in run_workers(plan, jobs, 2)
+    }
     subject.require(other == usual, "two workers give other trials than one process")
 
 
@@ -211,7 +321,9 @@ def check_scale(subject: Subject) -> None:
         victim.twist = scaled(factor)
         other = subject.trials(victim, linear_jobs(12), budget=BUDGET)
         differing = sorted(example for example in usual if usual[example] != other[example])
-        subject.require(not differing, f"logits times {factor} change the trials of {', '.join(differing)}")
+        subject.require(
+            not differing, f"logits times {factor} change the trials of {', '.join(differing)}"
+        )
 
 
 def check_selection(subject: Subject) -> None:
@@ -229,7 +341,10 @@ def check_selection(subject: Subject) -> None:
     subject.alone(victim, job, log)
     asked = np.concatenate(log[-3:])
     share = float((asked == victim.table.numbers["trigger"]).any(axis=1).mean())
-    subject.require(share > 0.5, f"only {share:.0%} of the last texts have the substitute that is by far the fittest: are the worst the parents?")
+    subject.require(
+        share > 0.5,
+        f"only {share:.0%} of the last texts have the substitute that is by far the fittest: are the worst the parents?",
+    )
 
 
 ATTACK_CHECKS: dict[str, Callable[[Subject], None]] = {

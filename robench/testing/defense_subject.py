@@ -51,19 +51,25 @@ class DefenseSubject:
     _occasions: list[str] = field(default_factory=list, init=False)
 
     @classmethod
-    def of(cls, defense: str | type[Defense], *, options: Mapping[str, Any] | None = None) -> DefenseSubject:
+    def of(
+        cls, defense: str | type[Defense], *, options: Mapping[str, Any] | None = None
+    ) -> DefenseSubject:
         """The defense of a registered name (or of a joint one), or a registered class; raises UsageError for one that is not registered."""
         if isinstance(defense, str):
             return cls(defense, DEFENSES.get(defense), dict(options or {}))
         try:
             return cls(DEFENSES.name_of(defense), defense, dict(options or {}))
         except KeyError:
-            raise UsageError(f"{defense.__qualname__} is no registered defense. Put @DEFENSES.register('its-name') over it.") from None
+            raise UsageError(
+                f"{defense.__qualname__} is no registered defense. Put @DEFENSES.register('its-name') over it."
+            ) from None
 
     def brings(self, hook: str) -> bool:
         """Whether it, or a member of a joint defense, overrides ``hook``."""
         members: Mapping[str, type[Defense]] = getattr(self.cls, "members", {"": self.cls})
-        return any(getattr(member, hook) is not getattr(Defense, hook) for member in members.values())
+        return any(
+            getattr(member, hook) is not getattr(Defense, hook) for member in members.values()
+        )
 
     def require(self, condition: bool, complaint: str) -> None:
         """Raise AssertionError with a sentence unless ``condition`` holds."""
@@ -100,37 +106,69 @@ class DefenseSubject:
     def random_batch(self, **shape: Any) -> Batch:
         """As ``random_models.batch``, with substitution sets only where it asks for them, as in training."""
         made = random_batch(**shape)
-        return made if self.cls.substitutes else replace(made, substitute_ids=None, substitute_mask=None)
+        return (
+            made
+            if self.cls.substitutes
+            else replace(made, substitute_ids=None, substitute_mask=None)
+        )
 
     def loss(self, defense: Defense, model: TextClassifier, texts: Batch) -> Tensor:
         """What one step would descend on, from the hooks in their order; on the way they are watched."""
-        before, training = {part: value.clone() for part, value in _tensors(texts)}, [module for module in model.modules() if module.training]
+        before, training = (
+            {part: value.clone() for part, value in _tensors(texts)},
+            [module for module in model.modules() if module.training],
+        )
         defense.before_loss(model, texts)
-        filled = [name for name, parameter in model.named_parameters() if parameter.grad is not None]
-        self.require(not filled, f"before_loss leaves a gradient in {', '.join(filled[:3])}: use torch.autograd.grad, not backward")
+        filled = [
+            name for name, parameter in model.named_parameters() if parameter.grad is not None
+        ]
+        self.require(
+            not filled,
+            f"before_loss leaves a gradient in {', '.join(filled[:3])}: use torch.autograd.grad, not backward",
+        )
         total = self._scalar("loss", defense.loss(model, texts))
         penalty = defense.penalty(model, texts)
         if penalty is not None:
             total = total + self._scalar("penalty", penalty)
         changed = [part for part, value in _tensors(texts) if not torch.equal(value, before[part])]
-        self.require(not changed, f"its hooks change the batch's {', '.join(changed)} in place: work on a copy")
-        self.require(all(module.training for module in training), "its hooks leave the model in eval mode: the next step would be trained without dropout")
+        self.require(
+            not changed,
+            f"its hooks change the batch's {', '.join(changed)} in place: work on a copy",
+        )
+        self.require(
+            all(module.training for module in training),
+            "its hooks leave the model in eval mode: the next step would be trained without dropout",
+        )
         for name, value in defense.figures.items():
-            self.require(not value.requires_grad and value.shape == (), f"figure '{name}' is no detached scalar")
+            self.require(
+                not value.requires_grad and value.shape == (),
+                f"figure '{name}' is no detached scalar",
+            )
         return total
 
     def _scalar(self, hook: str, value: Tensor) -> Tensor:
-        self.require(value.shape == (), f"its {hook} is no scalar but of shape {tuple(value.shape)}")
-        self.require(value.dtype == torch.float32, f"its {hook} is of {value.dtype}, not of torch.float32: take it of logits, which are")
+        self.require(
+            value.shape == (), f"its {hook} is no scalar but of shape {tuple(value.shape)}"
+        )
+        self.require(
+            value.dtype == torch.float32,
+            f"its {hook} is of {value.dtype}, not of torch.float32: take it of logits, which are",
+        )
         self.require(bool(value.isfinite()), f"its {hook} is {float(value.detach())}")
         return value
 
-    def encoded(self, texts: Sequence[Example], protocol: str = "rift2021", task: type[Task] = Opinions) -> Batch:
+    def encoded(
+        self, texts: Sequence[Example], protocol: str = "rift2021", task: type[Task] = Opinions
+    ) -> Batch:
         """One batch of texts of a toy task, read as training reads them."""
         chosen = get_protocol(protocol)
-        table, reader = build_reader(tokenizer(), chosen, list(texts[0].fields), task.attackable, task.max_tokens)
+        table, reader = build_reader(
+            tokenizer(), chosen, list(texts[0].fields), task.attackable, task.max_tokens
+        )
         substitutes = SubstituteTable(table, Synonyms(), chosen.lookup)
-        known = encode_examples(texts, reader, substitutes, task.attackable, segments=chosen.pair_segments)
+        known = encode_examples(
+            texts, reader, substitutes, task.attackable, segments=chosen.pair_segments
+        )
         return known.batch(range(len(texts)), substitutes=self.cls.substitutes)
 
     def small_model(self, classes: int = 2) -> TextClassifier:
@@ -155,8 +193,20 @@ class DefenseSubject:
     def request(self, chosen: Splits, task: str = "toy-opinions", **values: Any) -> FitRequest:
         """A training on a toy task that takes a fraction of a second."""
         options = {**QUICK, **self.options, **values.pop("options", {})}
-        made = {"protocol": get_protocol("rift2021"), "substitutions": Synonyms(), "seed": 0, **values}
-        return FitRequest(defense=self.name, task=task, splits=chosen, encoder=str(self.encoder), options=options, **made)
+        made = {
+            "protocol": get_protocol("rift2021"),
+            "substitutions": Synonyms(),
+            "seed": 0,
+            **values,
+        }
+        return FitRequest(
+            defense=self.name,
+            task=task,
+            splits=chosen,
+            encoder=str(self.encoder),
+            options=options,
+            **made,
+        )
 
     def train(self, out: str, request: Callable[[], FitRequest], **settings: Any) -> Training:
         """Train into the folder called ``out``; what is refused or breaks becomes a sentence."""
@@ -199,4 +249,8 @@ class Watched(Sequence[Example]):
 
 
 def _tensors(texts: Batch) -> list[tuple[str, Tensor]]:
-    return [(part.name, value) for part in fields(texts) if isinstance(value := getattr(texts, part.name), Tensor)]
+    return [
+        (part.name, value)
+        for part in fields(texts)
+        if isinstance(value := getattr(texts, part.name), Tensor)
+    ]

@@ -24,13 +24,22 @@ from robench.testing.step_checks import (
     check_saved,
     check_shares,
 )
-from robench.testing.training_checks import check_dev, check_learning, check_pairs, check_repeated, check_resumed, check_test
+from robench.testing.training_checks import (
+    check_dev,
+    check_learning,
+    check_pairs,
+    check_repeated,
+    check_resumed,
+    check_test,
+)
 from robench.victims.defense import Defense
 
 UNKNOWN_OPTION = "no_option_of_anybody"
 
 
-def check_defense(defense: str | type[Defense], *, options: Mapping[str, Any] | None = None) -> None:
+def check_defense(
+    defense: str | type[Defense], *, options: Mapping[str, Any] | None = None
+) -> None:
     """Put every check to a defense, a registered name or class; takes seconds.
 
     Args:
@@ -62,9 +71,15 @@ def check_description(subject: DefenseSubject) -> None:
     cls = subject.cls
     subject.require(len(cls.paper) > 20, "'paper' is no citation; a baseline says 'none: …'")
     subject.require(bool(cls.__doc__), "it has no docstring")
-    subject.require(all(deviation.endswith(".") for deviation in cls.deviations), "each of its deviations must be a sentence")
+    subject.require(
+        all(deviation.endswith(".") for deviation in cls.deviations),
+        "each of its deviations must be a sentence",
+    )
     for task, values in cls.task_defaults.items():
-        subject.require(task in TASKS.names(), f"task_defaults names '{task}', and there is no such task: {', '.join(TASKS.names())}")
+        subject.require(
+            task in TASKS.names(),
+            f"task_defaults names '{task}', and there is no such task: {', '.join(TASKS.names())}",
+        )
         try:
             build_options(cls.Options, values, f"task_defaults['{task}']")
         except UsageError as error:
@@ -74,15 +89,29 @@ def check_description(subject: DefenseSubject) -> None:
 def check_options(subject: DefenseSubject) -> None:
     """Every option has a description and every number a range; the defaults hold; what is wrong is refused in one sentence that names the option."""
     declared = subject.cls.Options
-    subject.require(issubclass(declared, TrainingOptions), "its Options do not derive from robench.TrainingOptions (or Defense.Options)")
+    subject.require(
+        issubclass(declared, TrainingOptions),
+        "its Options do not derive from robench.TrainingOptions (or Defense.Options)",
+    )
     with subject.on("its defaults"):
         declared()
     for name, option in declared.model_fields.items():
         subject.require(bool(option.description), f"option '{name}' has no description")
-        kinds = get_args(option.annotation) if get_origin(option.annotation) in (Union, UnionType) else (option.annotation,)
+        kinds = (
+            get_args(option.annotation)
+            if get_origin(option.annotation) in (Union, UnionType)
+            else (option.annotation,)
+        )
         if int in kinds or float in kinds:
-            bounds = [(side, getattr(rule, side)) for rule in option.metadata for side in ("ge", "gt", "le", "lt") if hasattr(rule, side)]
-            subject.require(bool(bounds), f"option '{name}' is a number without a range: Field(…, ge=0), say")
+            bounds = [
+                (side, getattr(rule, side))
+                for rule in option.metadata
+                for side in ("ge", "gt", "le", "lt")
+                if hasattr(rule, side)
+            ]
+            subject.require(
+                bool(bounds), f"option '{name}' is a number without a range: Field(…, ge=0), say"
+            )
             for value in _wrong(bounds):
                 _refused(subject, name, value)
     _refused(subject, UNKNOWN_OPTION, 1)
@@ -100,9 +129,15 @@ def _refused(subject: DefenseSubject, option: str, value: Any) -> None:
         build_options(subject.cls.Options, {option: value}, f"defense '{subject.name}'")
     except UsageError as error:
         said = str(error)
-        subject.require(f"'{option}'" in said and "\n" not in said, f"option '{option}' refuses {value!r} otherwise than by one sentence on it: {said!r}")
+        subject.require(
+            f"'{option}'" in said and "\n" not in said,
+            f"option '{option}' refuses {value!r} otherwise than by one sentence on it: {said!r}",
+        )
     except Exception as error:
-        subject.require(False, f"option '{option}' breaks at {value!r} ({type(error).__name__}: {error}): let it raise ValueError")
+        subject.require(
+            False,
+            f"option '{option}' breaks at {value!r} ({type(error).__name__}: {error}): let it raise ValueError",
+        )
     else:
         subject.require(False, f"option '{option}' takes {value!r}")
 

@@ -33,19 +33,39 @@ class Synonyms:
 
     def of(self, word: str, lookup: str) -> tuple[str, ...]:
         """The other words of the group of ``word``; none for a neutral one."""
-        return next((tuple(other for other in group if other != word) for group in (GOOD, BAD) if word in group), ())
+        return next(
+            (
+                tuple(other for other in group if other != word)
+                for group in (GOOD, BAD)
+                if word in group
+            ),
+            (),
+        )
 
 
 def tokenizer(words: Sequence[str] = (*NEUTRAL, *GOOD, *BAD)) -> PreTrainedTokenizerFast:
     """A WordPiece tokenizer of whole words."""
-    vocabulary = {token: index for index, token in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "film", *words))}
+    vocabulary = {
+        token: index
+        for index, token in enumerate(
+            ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "film", *words)
+        )
+    }
     made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     made.normalizer = normalizers.BertNormalizer(lowercase=True)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     made.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+    names = {
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    }
     return PreTrainedTokenizerFast(tokenizer_object=made, **names)
 
 
@@ -54,8 +74,16 @@ def write_encoder(folder: Path, width: int = 32) -> Path:
     made = tokenizer()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        shape = {"hidden_size": width, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": width, "max_position_embeddings": MAX_TOKENS + 10}
-        encoder = BertModel(BertConfig(vocab_size=len(made), pad_token_id=0, initializer_range=0.2, **shape))
+        shape = {
+            "hidden_size": width,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": width,
+            "max_position_embeddings": MAX_TOKENS + 10,
+        }
+        encoder = BertModel(
+            BertConfig(vocab_size=len(made), pad_token_id=0, initializer_range=0.2, **shape)
+        )
         side = 0.5 * torch.randn(width)
     table, numbers = encoder.get_input_embeddings().weight, made.get_vocab()
     with torch.no_grad():
@@ -69,7 +97,10 @@ def write_encoder(folder: Path, width: int = 32) -> Path:
 
 def opinionated(label: int, draw: np.random.Generator) -> str:
     """Three opinions of the known words of a class, and a neutral word in half of the texts."""
-    words = draw.choice((BAD, GOOD)[label][:-1], 3).tolist() + draw.choice(NEUTRAL, draw.integers(0, 2)).tolist()
+    words = (
+        draw.choice((BAD, GOOD)[label][:-1], 3).tolist()
+        + draw.choice(NEUTRAL, draw.integers(0, 2)).tolist()
+    )
     return " ".join(draw.permutation(words))
 
 
@@ -77,7 +108,9 @@ class _Toy(Task):
     synthetic = True
     max_tokens = MAX_TOKENS
 
-    def load(self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None) -> Splits:
+    def load(
+        self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
+    ) -> Splits:
         """The small splits; the arguments change nothing."""
         return splits(type(self))
 
@@ -106,7 +139,11 @@ def examples(task: type[Task], split: str, size: int) -> list[Example]:
         label, tail = index % count, f"{split}{index}"
         neutral = " ".join(draw.choice(NEUTRAL, 3))
         text = opinionated(label, draw) if label < 2 else neutral
-        fields = {"text": f"{text} {tail}"} if task.attackable == "text" else {"premise": neutral, "hypothesis": f"{text} {tail}"}
+        fields = (
+            {"text": f"{text} {tail}"}
+            if task.attackable == "text"
+            else {"premise": neutral, "hypothesis": f"{text} {tail}"}
+        )
         rows.append((fields, label))
     return make_examples(TASKS.name_of(task), rows)
 

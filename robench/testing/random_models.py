@@ -42,25 +42,48 @@ FAMILIES = ("bert", "roberta", "distilbert", "electra", "albert", "deberta", "de
 
 def encoder(family: str, dropout: float = 0.0) -> Any:
     """A random encoder of a family, 2 layers x 16, drawn from torch's global generator."""
-    shape = {**_SHAPE, "hidden_size": 16, "hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
-    disentangled = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": True}
+    shape = {
+        **_SHAPE,
+        "hidden_size": 16,
+        "hidden_dropout_prob": dropout,
+        "attention_probs_dropout_prob": dropout,
+    }
+    disentangled = {
+        "relative_attention": True,
+        "pos_att_type": ["c2p", "p2c"],
+        "position_biased_input": True,
+    }
     if family == "bert":
         return BertModel(BertConfig(**shape))
     if family == "roberta":
         return RobertaModel(RobertaConfig(**shape, type_vocab_size=1))
     if family == "distilbert":
         narrow = {"vocab_size": VOCABULARY, "pad_token_id": PAD, "max_position_embeddings": 40}
-        return DistilBertModel(DistilBertConfig(**narrow, dim=16, n_layers=2, n_heads=2, hidden_dim=24, dropout=dropout, attention_dropout=dropout))
+        return DistilBertModel(
+            DistilBertConfig(
+                **narrow,
+                dim=16,
+                n_layers=2,
+                n_heads=2,
+                hidden_dim=24,
+                dropout=dropout,
+                attention_dropout=dropout,
+            )
+        )
     if family == "electra":
         return ElectraModel(ElectraConfig(**shape, embedding_size=8))
     if family == "albert":
         return AlbertModel(AlbertConfig(**shape, embedding_size=8))
     if family == "deberta":
         return DebertaModel(DebertaConfig(**shape, **disentangled, type_vocab_size=2))
-    return DebertaV2Model(DebertaV2Config(**shape, **disentangled, type_vocab_size=2, conv_kernel_size=3))
+    return DebertaV2Model(
+        DebertaV2Config(**shape, **disentangled, type_vocab_size=2, conv_kernel_size=3)
+    )
 
 
-def classifier(family: str = "bert", classes: int = 2, dropout: float = 0.0, seed: int = 0) -> TextClassifier:
+def classifier(
+    family: str = "bert", classes: int = 2, dropout: float = 0.0, seed: int = 0
+) -> TextClassifier:
     """A random classifier in train mode, spread enough that predictions differ from text to text."""
     torch.manual_seed(seed)
     model = TextClassifier(encoder(family, dropout), classes, hidden=8)
@@ -71,23 +94,39 @@ def classifier(family: str = "bert", classes: int = 2, dropout: float = 0.0, see
     return model.train()
 
 
-def batch(rows: int = 4, tokens: int = 9, slots: int = 4, classes: int = 2, seed: int = 0, types: bool = False) -> Batch:
+def batch(
+    rows: int = 4,
+    tokens: int = 9,
+    slots: int = 4,
+    classes: int = 2,
+    seed: int = 0,
+    types: bool = False,
+) -> Batch:
     """Random texts of unequal length with substitutes at about half of their inner positions; labels in class order."""
     draw = np.random.default_rng(seed)
     lengths = np.r_[tokens, draw.integers(4, tokens, rows - 1)]
     ids = draw.integers(5, VOCABULARY, (rows, tokens))
     mask = np.arange(tokens) < lengths[:, None]
     ids[~mask] = PAD
-    counts = draw.integers(1, max(slots, 2), (rows, tokens)) * (slots > 1) * (draw.random((rows, tokens)) < 0.6) * mask
+    counts = (
+        draw.integers(1, max(slots, 2), (rows, tokens))
+        * (slots > 1)
+        * (draw.random((rows, tokens)) < 0.6)
+        * mask
+    )
     counts[:, 0] = 0
     counts[0, 1] = slots - 1
     allowed = np.arange(slots) <= counts[:, :, None]
-    substitutes = np.where(allowed, draw.integers(5, VOCABULARY, (rows, tokens, slots)), ids[:, :, None])
+    substitutes = np.where(
+        allowed, draw.integers(5, VOCABULARY, (rows, tokens, slots)), ids[:, :, None]
+    )
     substitutes[:, :, 0] = ids
     return Batch(
         torch.tensor(ids),
         torch.tensor(mask, dtype=torch.long),
-        torch.tensor(np.broadcast_to(np.arange(tokens) > 3, ids.shape) * mask, dtype=torch.long) if types else None,
+        torch.tensor(np.broadcast_to(np.arange(tokens) > 3, ids.shape) * mask, dtype=torch.long)
+        if types
+        else None,
         torch.arange(rows) * classes // rows,
         torch.tensor(substitutes),
         torch.tensor(allowed),

@@ -27,20 +27,31 @@ EVERY = [*WORDS, *(f"{word}a" for word in WORDS)]
 def cases(draw: st.DrawFn) -> tuple[FakeVictim, Job]:
     """A victim and a text of up to five words with up to three substitutes each; now and then the victim is no sum of its words."""
     text = draw(st.lists(st.sampled_from(WORDS), max_size=5))
-    options = {word: draw(st.lists(st.sampled_from([f"{other}a" for other in WORDS]), max_size=3, unique=True)) for word in WORDS}
+    options = {
+        word: draw(
+            st.lists(st.sampled_from([f"{other}a" for other in WORDS]), max_size=3, unique=True)
+        )
+        for word in WORDS
+    }
     weights = {word: [0.0, float(draw(st.integers(-2, 3)))] for word in EVERY}
     noise = draw(st.sampled_from([0, 0, 3]))
 
     def twist(ids: NDArray[np.int32], logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        extra = np.array([[0, noise * (zlib.crc32(row.tobytes()) % 3)] for row in ids], dtype=np.float32)
+        extra = np.array(
+            [[0, noise * (zlib.crc32(row.tobytes()) % 3)] for row in ids], dtype=np.float32
+        )
         return logits + extra
 
-    return FakeVictim(weights, bias=(4.5, 0), twist=twist if noise else None), make_job(" ".join(text), options)
+    return FakeVictim(weights, bias=(4.5, 0), twist=twist if noise else None), make_job(
+        " ".join(text), options
+    )
 
 
 def some_text_fools(victim: FakeVictim, job: Job) -> bool:
     """The truth: whether any text of the space is misclassified."""
-    choices = np.array(list(product(*map(range, job.space.sizes.tolist()))), dtype=np.int16).reshape(job.space.cardinality, len(job.space.words))
+    choices = np.array(
+        list(product(*map(range, job.space.sizes.tolist()))), dtype=np.int16
+    ).reshape(job.space.cardinality, len(job.space.words))
     answers = victim.logits(*victim.encoder_fields.candidates(job.words, job.space).encode(choices))
     return bool((answers.argmax(axis=1) != job.example.label).any())
 
@@ -48,13 +59,26 @@ def some_text_fools(victim: FakeVictim, job: Job) -> bool:
 def check_against_the_truth(subject: Subject) -> None:
     """No verdict contradicts the whole space: fooled only where some text fools (nobody beats an exhaustive search), proved only where none does."""
 
-    @settings(max_examples=30, deadline=None, database=None, derandomize=True, phases=[Phase.generate, Phase.shrink])
+    @settings(
+        max_examples=30,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate, Phase.shrink],
+    )
     @given(cases())
     def every_case(case: tuple[FakeVictim, Job]) -> None:
         victim, job = case
         (trial,) = subject.trials(victim, [job], budget=2000).values()
         possible = some_text_fools(victim, job)
-        allowed = {Verdict.WRONG, Verdict.FOOLED, Verdict.HELD} if possible else {Verdict.HELD, Verdict.HELD_PROVED}
-        subject.require(trial.verdict in allowed, f"{trial.verdict} although {'some' if possible else 'no'} text of {job.space.options} fools the victim")
+        allowed = (
+            {Verdict.WRONG, Verdict.FOOLED, Verdict.HELD}
+            if possible
+            else {Verdict.HELD, Verdict.HELD_PROVED}
+        )
+        subject.require(
+            trial.verdict in allowed,
+            f"{trial.verdict} although {'some' if possible else 'no'} text of {job.space.options} fools the victim",
+        )
 
     every_case()

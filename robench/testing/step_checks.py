@@ -25,7 +25,10 @@ STEPS = 12
 
 def trained_parts(model: TextClassifier, defense: Defense) -> list[nn.Parameter]:
     """Parameters of the model and of the defense's own modules."""
-    return [*model.parameters(), *(found for module in defense.modules() for found in module.parameters())]
+    return [
+        *model.parameters(),
+        *(found for module in defense.modules() for found in module.parameters()),
+    ]
 
 
 def check_loss(subject: DefenseSubject) -> None:
@@ -43,7 +46,10 @@ def check_loss(subject: DefenseSubject) -> None:
                 optimizer.step()
                 optimizer.zero_grad()
                 losses.append(loss.item())
-        subject.require(losses[-1] < losses[0], f"{STEPS} steps on one batch of {classes} classes take its loss from {losses[0]:.4f} to {losses[-1]:.4f}")
+        subject.require(
+            losses[-1] < losses[0],
+            f"{STEPS} steps on one batch of {classes} classes take its loss from {losses[0]:.4f} to {losses[-1]:.4f}",
+        )
 
 
 def check_gradients(subject: DefenseSubject) -> None:
@@ -52,8 +58,15 @@ def check_gradients(subject: DefenseSubject) -> None:
     defense = subject.make(model)
     with subject.on("one step"):
         subject.loss(defense, model, subject.random_batch(rows=6)).backward()
-    missed = [name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
-    subject.require(not missed, f"its loss does not reach {_some(missed)}: freeze in prepare() (requires_grad_(False)) what is not to be trained")
+    missed = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and parameter.grad is None
+    ]
+    subject.require(
+        not missed,
+        f"its loss does not reach {_some(missed)}: freeze in prepare() (requires_grad_(False)) what is not to be trained",
+    )
 
 
 def check_reduced_precision(subject: DefenseSubject) -> None:
@@ -64,7 +77,11 @@ def check_reduced_precision(subject: DefenseSubject) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             loss = subject.loss(defense, model, subject.random_batch(rows=6))
         loss.backward()
-    spoilt = [name for name, parameter in model.named_parameters() if parameter.requires_grad and not _finite(parameter.grad)]
+    spoilt = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and not _finite(parameter.grad)
+    ]
     subject.require(not spoilt, f"a step in bf16 leaves {_some(spoilt)} without a finite gradient")
 
 
@@ -77,7 +94,10 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _texts(*rows: tuple[str, int]) -> list[Example]:
-    return [Example(id=f"toy-opinions/{number}", fields={"text": text}, label=label) for number, (text, label) in enumerate(rows)]
+    return [
+        Example(id=f"toy-opinions/{number}", fields={"text": text}, label=label)
+        for number, (text, label) in enumerate(rows)
+    ]
 
 
 def odd_batches(subject: DefenseSubject) -> Iterable[tuple[str, Batch]]:
@@ -85,12 +105,21 @@ def odd_batches(subject: DefenseSubject) -> Iterable[tuple[str, Batch]]:
     usual = examples(Opinions, "train", 8)
     yield "a usual batch", subject.encoded(usual)
     yield "a batch of one text", subject.encoded(usual[:1])
-    yield "a batch without one of the classes", subject.encoded([example for example in usual if example.label == 1])
+    yield (
+        "a batch without one of the classes",
+        subject.encoded([example for example in usual if example.label == 1]),
+    )
     yield "texts of one word", subject.encoded(_texts((GOOD[0], 1), (BAD[0], 0), (NEUTRAL[0], 1)))
     yield "texts without a word", subject.encoded(_texts(("", 1), ("", 0)))
-    yield "texts without substitutes", subject.encoded(_texts((" ".join(NEUTRAL[:4]), 0), (" ".join(NEUTRAL[4:]), 1)))
+    yield (
+        "texts without substitutes",
+        subject.encoded(_texts((" ".join(NEUTRAL[:4]), 0), (" ".join(NEUTRAL[4:]), 1))),
+    )
     long = " ".join([*NEUTRAL, *GOOD] * 20)
-    yield "a text of 300 words beside one of one word", subject.encoded(_texts((" ".join(long.split()[:300]), 1), (BAD[0], 0)))
+    yield (
+        "a text of 300 words beside one of one word",
+        subject.encoded(_texts((" ".join(long.split()[:300]), 1), (BAD[0], 0))),
+    )
     yield "token types", subject.encoded(usual, "subword")
     yield "pairs", subject.encoded(examples(Pairs, "train", 2), "subword", Pairs)
 
@@ -103,7 +132,11 @@ def check_odd_texts(subject: DefenseSubject) -> None:
         with subject.on(what):
             loss = subject.loss(defense, model, texts)
             loss.backward()
-            spoilt = [name for name, parameter in model.named_parameters() if parameter.grad is not None and not _finite(parameter.grad)]
+            spoilt = [
+                name
+                for name, parameter in model.named_parameters()
+                if parameter.grad is not None and not _finite(parameter.grad)
+            ]
             subject.require(not spoilt, f"the gradient of {_some(spoilt)} is not finite")
         model.zero_grad()
 
@@ -124,20 +157,38 @@ def check_families(subject: DefenseSubject) -> None:
 def check_batches(subject: DefenseSubject) -> None:
     """Batches of its own are indices of training examples, never none, and follow from ``rng`` alone."""
     defense = subject.make(classifier())
-    balanced, lengths = [number % 2 for number in range(20)], [5 + number % 7 for number in range(20)]
-    for what, labels in (("20 examples", balanced), ("20 examples of one class", [1] * 20), ("one example", [0])):
+    balanced, lengths = (
+        [number % 2 for number in range(20)],
+        [5 + number % 7 for number in range(20)],
+    )
+    for what, labels in (
+        ("20 examples", balanced),
+        ("20 examples of one class", [1] * 20),
+        ("one example", [0]),
+    ):
         drawn = []
         for state in (1, 2):
             np.random.seed(state)
             torch.manual_seed(state)
             with subject.on(f"batches of {what}"):
                 found = defense.batches(labels, lengths[: len(labels)], 8, np.random.default_rng(5))
-                drawn.append(None if found is None else [list(map(int, chosen)) for chosen in found])
+                drawn.append(
+                    None if found is None else [list(map(int, chosen)) for chosen in found]
+                )
         if drawn[0] is None:
             continue
-        subject.require(bool(drawn[0]) and all(drawn[0]), f"batches() makes no batch, or an empty one, of {what}")
-        subject.require(all(0 <= index < len(labels) for chosen in drawn[0] for index in chosen), f"batches() names an index that none of {what} has")
-        subject.require(drawn[0] == drawn[1], f"batches() of {what} differ with the same rng: it draws from elsewhere")
+        subject.require(
+            bool(drawn[0]) and all(drawn[0]),
+            f"batches() makes no batch, or an empty one, of {what}",
+        )
+        subject.require(
+            all(0 <= index < len(labels) for chosen in drawn[0] for index in chosen),
+            f"batches() names an index that none of {what} has",
+        )
+        subject.require(
+            drawn[0] == drawn[1],
+            f"batches() of {what} differ with the same rng: it draws from elsewhere",
+        )
 
 
 def check_optimizer(subject: DefenseSubject) -> None:
@@ -150,7 +201,12 @@ def check_optimizer(subject: DefenseSubject) -> None:
     if optimizer is not None:
         held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         names = {id(parameter): name for name, parameter in model.named_parameters()}
-        lost = [names.get(id(parameter), "one of its own") for group in groups for parameter in group["params"] if id(parameter) not in held]
+        lost = [
+            names.get(id(parameter), "one of its own")
+            for group in groups
+            for parameter in group["params"]
+            if id(parameter) not in held
+        ]
         subject.require(not lost, f"its optimiser leaves out {_some(lost)}")
 
 
@@ -164,10 +220,18 @@ def check_shares(subject: DefenseSubject) -> None:
         shares = [whole.share(rank, processes) for rank in range(processes)]
         weights = [len(range(rank, rows, processes)) / rows for rank in range(processes)]
         found = [_loss_and_gradients(subject, share) for share in shares]
-        total = [torch.stack([weight * part for weight, part in zip(weights, parts, strict=True)]).sum(0) for parts in zip(*found, strict=True)]
+        total = [
+            torch.stack([weight * part for weight, part in zip(weights, parts, strict=True)]).sum(0)
+            for parts in zip(*found, strict=True)
+        ]
         for one, other in zip(total, expected, strict=True):
-            same = torch.allclose(one, other, atol=2e-3 * float(other.abs().max()) + 1e-6, rtol=1e-2)
-            subject.require(same, f"{processes} processes that share {rows} texts do not make the loss of one process: it must not say parallel = True")
+            same = torch.allclose(
+                one, other, atol=2e-3 * float(other.abs().max()) + 1e-6, rtol=1e-2
+            )
+            subject.require(
+                same,
+                f"{processes} processes that share {rows} texts do not make the loss of one process: it must not say parallel = True",
+            )
 
 
 def _loss_and_gradients(subject: DefenseSubject, texts: Batch) -> list[Tensor]:
@@ -176,7 +240,11 @@ def _loss_and_gradients(subject: DefenseSubject, texts: Batch) -> list[Tensor]:
     torch.manual_seed(7)  # an inner search begins alike in every process
     with subject.on("a shared batch"):
         loss = subject.loss(defense, model, texts)
-        gradients = torch.autograd.grad(loss, [part for part in trained_parts(model, defense) if part.requires_grad], allow_unused=True)
+        gradients = torch.autograd.grad(
+            loss,
+            [part for part in trained_parts(model, defense) if part.requires_grad],
+            allow_unused=True,
+        )
     return [loss.detach(), *(gradient for gradient in gradients if gradient is not None)]
 
 
@@ -185,7 +253,14 @@ def check_saved(subject: DefenseSubject) -> None:
     model, plain = subject.small_model(), subject.small_model()
     defense = subject.make(model)
     texts = examples(Opinions, "train", 16)
-    optimizer = adamw([{"params": [part for part in trained_parts(model, defense) if part.requires_grad], "lr": 5e-3}])
+    optimizer = adamw(
+        [
+            {
+                "params": [part for part in trained_parts(model, defense) if part.requires_grad],
+                "lr": 5e-3,
+            }
+        ]
+    )
     with subject.on("two steps and finish()"):
         for start in (0, 8):
             subject.loss(defense, model, subject.encoded(texts[start : start + 8])).backward()
@@ -193,12 +268,28 @@ def check_saved(subject: DefenseSubject) -> None:
             optimizer.zero_grad()
         defense.finish(model)
     for what, one, other in (
-        ("layers", *([f"{name} ({type(module).__name__})" for name, module in each.named_modules()] for each in (model, plain))),
+        (
+            "layers",
+            *(
+                [f"{name} ({type(module).__name__})" for name, module in each.named_modules()]
+                for each in (model, plain)
+            ),
+        ),
         ("tensors", *(sorted(each.state_dict()) for each in (model, plain))),
     ):
         odd = sorted(set(one) ^ set(other))
-        subject.require(not odd, f"after finish() the model's {what} are not those of a plain one: {_some(odd)}. Put back there what prepare() swapped")
-    card = {"name": subject.name, "task": "toy-opinions", "labels": Opinions.labels, "attackable": "text", "fields": ["text"], "max_tokens": 32}
+        subject.require(
+            not odd,
+            f"after finish() the model's {what} are not those of a plain one: {_some(odd)}. Put back there what prepare() swapped",
+        )
+    card = {
+        "name": subject.name,
+        "task": "toy-opinions",
+        "labels": Opinions.labels,
+        "attackable": "text",
+        "fields": ["text"],
+        "max_tokens": 32,
+    }
     trained = Victim(model, tokenizer(), card | {"protocol": "rift2021"})
     with subject.on("saving and loading"):
         trained.save(subject.folder / "saved")
@@ -206,4 +297,7 @@ def check_saved(subject: DefenseSubject) -> None:
         load_encoder(find_encoder(str(subject.folder / "saved")))
     read = [example.fields for example in texts]
     same = np.array_equal(trained.probs_of_texts(read), loaded.probs_of_texts(read))
-    subject.require(same, "the victim that is loaded anew answers otherwise than the one that was saved: something of it is outside its weights")
+    subject.require(
+        same,
+        "the victim that is loaded anew answers otherwise than the one that was saved: something of it is outside its weights",
+    )

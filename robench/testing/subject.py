@@ -42,17 +42,26 @@ class Subject:
     @classmethod
     def of(cls, attack: str | type[Attack], **claims: Any) -> Subject:
         """The attack of a registered name, or a registered class."""
-        return cls(attack, ATTACKS.get(attack), **claims) if isinstance(attack, str) else cls(ATTACKS.name_of(attack), attack, **claims)
+        return (
+            cls(attack, ATTACKS.get(attack), **claims)
+            if isinstance(attack, str)
+            else cls(ATTACKS.name_of(attack), attack, **claims)
+        )
 
     def make(self) -> Attack:
         """A new object of it."""
         return self.cls(build_options(self.cls.Options, self.options, f"attack '{self.name}'"))
 
-    def trials(self, victim: SearchVictim, jobs: Sequence[Job], **settings: Any) -> dict[str, Trial]:
+    def trials(
+        self, victim: SearchVictim, jobs: Sequence[Job], **settings: Any
+    ) -> dict[str, Trial]:
         """Attack ``jobs`` through the core: example id -> trial, without its time."""
         trials = run(victim, self.make(), self.name, jobs, seed=0, **settings)
         found = {trial.id: trial.model_copy(update={"seconds": 0.0}) for trial in trials}
-        self.require(sorted(found) == sorted(job.example.id for job in jobs), f"{len(jobs)} examples gave {len(found)} trials")
+        self.require(
+            sorted(found) == sorted(job.example.id for job in jobs),
+            f"{len(jobs)} examples gave {len(found)} trials",
+        )
         broken = next((trial for trial in found.values() if trial.verdict == Verdict.ERROR), None)
         self.require(broken is None, f"it broke: {broken and broken.problem}")
         return found
@@ -60,16 +69,25 @@ class Subject:
     def alone(self, victim: SearchVictim, job: Job, log: list[NDArray[np.int32]]) -> Choice | None:
         """What one search returns, without the core, which would rescue a success that the search overlooks; ``log`` gets the rows of each new question."""
 
-        def ask(candidates: Candidates, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
+        def ask(
+            candidates: Candidates, ids: NDArray[np.int32], lengths: NDArray[np.int32]
+        ) -> NDArray[np.float32]:
             log.append(ids)
             return victim.logits(ids, lengths)
 
         kind = partial(OpenOracle, victim) if self.cls.access == "gradients" else PooledOracle
-        candidates, longest = victim.encoder_fields.candidates(job.words, job.space), victim.encoder_fields.max_tokens
-        oracle = kind(job.space, candidates, job.example.label, ask, None, aligned=True, longest=longest)
+        candidates, longest = (
+            victim.encoder_fields.candidates(job.words, job.space),
+            victim.encoder_fields.max_tokens,
+        )
+        oracle = kind(
+            job.space, candidates, job.example.label, ask, None, aligned=True, longest=longest
+        )
         try:
             shown = restricted(oracle, self.cls.access)
-            return self.make().search(job.space, shown, job.example.label, stream(0, self.name, job.example.id))
+            return self.make().search(
+                job.space, shown, job.example.label, stream(0, self.name, job.example.id)
+            )
         except SpaceExhausted:
             return None
 

@@ -23,7 +23,10 @@ def check_learning(subject: DefenseSubject) -> None:
     history = made.epochs[-1]["history"]
     losses, added = [epoch["loss"] for epoch in history], history[-1]["added_examples"]
     if not added:  # texts that were added because they fool the model are harder than the others
-        subject.require(losses[-1] < losses[0], f"its loss does not fall on an easy task: {', '.join(f'{loss:.3f}' for loss in losses)}")
+        subject.require(
+            losses[-1] < losses[0],
+            f"its loss does not fall on an easy task: {', '.join(f'{loss:.3f}' for loss in losses)}",
+        )
     assert made.victim is not None
     fresh = examples(Opinions, "fresh", FRESH)
     labels = np.asarray([example.label for example in fresh])
@@ -31,14 +34,19 @@ def check_learning(subject: DefenseSubject) -> None:
         question(made.victim, fresh)
         right = float((made.victim.predict([example.fields for example in fresh]) == labels).mean())
     chance, lucky = guess(labels)
-    subject.require(right > lucky, f"its victim is right on {right:.0%} of an easy task, no better than guessing ({chance:.0%}). If it is slow, give epochs")
+    subject.require(
+        right > lucky,
+        f"its victim is right on {right:.0%} of an easy task, no better than guessing ({chance:.0%}). If it is slow, give epochs",
+    )
 
 
 def check_test(subject: DefenseSubject) -> None:
     """Nobody looks at the test examples while it trains."""
     test = subject.splits.test
     _ = subject.unbroken
-    subject.require(not getattr(test, "seen", True), "it looks at the test examples while it trains")
+    subject.require(
+        not getattr(test, "seen", True), "it looks at the test examples while it trains"
+    )
 
 
 def check_repeated(subject: DefenseSubject) -> None:
@@ -59,9 +67,13 @@ def check_resumed(subject: DefenseSubject) -> None:
     assert resumed.victim is not None
     assert subject.unbroken.victim is not None
     added = [made.epochs[-1]["added"] for made in (subject.unbroken, resumed)]
-    subject.require(added[0] == added[1], "killed and resumed it adds other texts than unbroken: augment() must follow from the seed and the epoch alone")
     subject.require(
-        not differing(subject.unbroken.weights(-1), resumed.weights(-1)) and resumed.victim.sha256 == subject.unbroken.victim.sha256,
+        added[0] == added[1],
+        "killed and resumed it adds other texts than unbroken: augment() must follow from the seed and the epoch alone",
+    )
+    subject.require(
+        not differing(subject.unbroken.weights(-1), resumed.weights(-1))
+        and resumed.victim.sha256 == subject.unbroken.victim.sha256,
         "killed and resumed it ends with other weights than unbroken: what must outlive an epoch belongs into modules() (as a parameter or buffer) "
         "or into the optimiser",
     )
@@ -74,14 +86,25 @@ def check_dev(subject: DefenseSubject) -> None:
     usual = subject.splits
     dev = [replace(example, label=1 - example.label) for example in usual.dev]
     other = subject.train("dev", lambda: subject.request(replace(usual, dev=dev)))
-    same = not any(differing(subject.unbroken.weights(epoch), other.weights(epoch)) for epoch in range(len(other.epochs)))
-    subject.require(same, "with other dev labels it trains other weights: dev selects the epoch and is for nothing else")
+    same = not any(
+        differing(subject.unbroken.weights(epoch), other.weights(epoch))
+        for epoch in range(len(other.epochs))
+    )
+    subject.require(
+        same,
+        "with other dev labels it trains other weights: dev selects the epoch and is for nothing else",
+    )
 
 
 def check_pairs(subject: DefenseSubject) -> None:
     """A task of premise and hypothesis with three classes, told apart by token types: it trains, and its victim is in order."""
     chosen, options = splits(Pairs, 12, 6), {"epochs": 1, "dev_examples": 6}
-    made = subject.train("pairs", lambda: subject.request(chosen, "toy-pairs", protocol=get_protocol("subword"), options=options))
+    made = subject.train(
+        "pairs",
+        lambda: subject.request(
+            chosen, "toy-pairs", protocol=get_protocol("subword"), options=options
+        ),
+    )
     assert made.victim is not None
     with subject.on("questions to its victim on pairs of texts"):
         question(made.victim, chosen.dev)

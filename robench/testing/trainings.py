@@ -39,7 +39,10 @@ class Training:
     @cached_property
     def epochs(self) -> list[dict[str, Any]]:
         """What ``TrainingState`` has written after each epoch."""
-        return [torch.load(BytesIO(content), map_location="cpu", weights_only=True) for content in self.checkpoints]
+        return [
+            torch.load(BytesIO(content), map_location="cpu", weights_only=True)
+            for content in self.checkpoints
+        ]
 
     def weights(self, epoch: int) -> dict[str, Tensor]:
         """The model after an epoch, counted from 0."""
@@ -62,7 +65,9 @@ def train(request: FitRequest, out: Path, kill: bool = False) -> Training:
     def listen(progress: Progress) -> None:
         if kill and (progress.epoch, progress.step) == (2, 1):
             raise Killed
-        if progress.epoch and not progress.step and progress.loss is not None:  # the end of an epoch
+        if (
+            progress.epoch and not progress.step and progress.loss is not None
+        ):  # the end of an epoch
             checkpoints.append((workshop(out) / FILE).read_bytes())
 
     try:

@@ -55,25 +55,38 @@ class FakeFields:
 
     def candidates(self, fields: Mapping[str, Sequence[str]], space: SearchSpace) -> Candidates:
         """See ``robench.search.port.FieldEncoding``."""
-        return (GatheredCandidates if self.table.mode == "word" else FakeCandidates)(self, fields, space)
+        return (GatheredCandidates if self.table.mode == "word" else FakeCandidates)(
+            self, fields, space
+        )
 
     def ids(self, fields: Mapping[str, Sequence[str]]) -> list[int]:
         """The row of one text."""
-        body = [number for words in fields.values() for word in words for number in self.table.ids(word)]
+        body = [
+            number for words in fields.values() for word in words for number in self.table.ids(word)
+        ]
         return [FIRST, *body[: self.max_tokens - 2], LAST]
 
 
 class FakeCandidates:
     """Encodes row by row: slow and plain."""
 
-    def __init__(self, fields: FakeFields, words: Mapping[str, Sequence[str]], space: SearchSpace) -> None:
+    def __init__(
+        self, fields: FakeFields, words: Mapping[str, Sequence[str]], space: SearchSpace
+    ) -> None:
         self._fields, self._words, self._space = fields, words, space
 
     def encode(self, choices: NDArray[np.int16]) -> tuple[Ids, Ids]:
         """See ``robench.search.port.Candidates``."""
-        return pad([self._fields.ids({**self._words, self._fields.attackable: self._space.text(choice)}) for choice in choices])
+        return pad(
+            [
+                self._fields.ids({**self._words, self._fields.attackable: self._space.text(choice)})
+                for choice in choices
+            ]
+        )
 
-    def encode_without(self, choice: NDArray[np.int16], positions: NDArray[np.intp]) -> tuple[Ids, Ids]:
+    def encode_without(
+        self, choice: NDArray[np.int16], positions: NDArray[np.intp]
+    ) -> tuple[Ids, Ids]:
         """See ``robench.search.port.Candidates``."""
         rows = []
         for position in positions.tolist():
@@ -90,7 +103,9 @@ class FakeCandidates:
 class GatheredCandidates(FakeCandidates):
     """The same with one token a word, gathered from a table: for long texts and many rows."""
 
-    def __init__(self, fields: FakeFields, words: Mapping[str, Sequence[str]], space: SearchSpace) -> None:
+    def __init__(
+        self, fields: FakeFields, words: Mapping[str, Sequence[str]], space: SearchSpace
+    ) -> None:
         super().__init__(fields, words, space)
         whole = {**words, fields.attackable: space.words}
         self._row, _ = pad([fields.ids(whole)])
@@ -99,15 +114,21 @@ class GatheredCandidates(FakeCandidates):
         self._used = max(0, min(len(space.words), self._row.shape[1] - 1 - self._start))
         self._options = np.full((self._used, int(space.sizes.max(initial=1))), PAD, dtype=np.int32)
         for row, options in zip(self._options, space.options, strict=False):
-            row[: len(options)] = [number for option in options for number in fields.table.ids(option)]
+            row[: len(options)] = [
+                number for option in options for number in fields.table.ids(option)
+            ]
 
     def encode(self, choices: NDArray[np.int16]) -> tuple[Ids, Ids]:
         """See ``robench.search.port.Candidates``."""
         rows = np.repeat(self._row, len(choices), axis=0)
-        rows[:, self._start : self._start + self._used] = self._options[np.arange(self._used), choices[:, : self._used]]
+        rows[:, self._start : self._start + self._used] = self._options[
+            np.arange(self._used), choices[:, : self._used]
+        ]
         return rows, np.full(len(rows), rows.shape[1], dtype=np.int32)
 
-    def encode_without(self, choice: NDArray[np.int16], positions: NDArray[np.intp]) -> tuple[Ids, Ids]:
+    def encode_without(
+        self, choice: NDArray[np.int16], positions: NDArray[np.intp]
+    ) -> tuple[Ids, Ids]:
         """See ``robench.search.port.Candidates``."""
         rows, lengths = self.encode(np.repeat(choice[None], len(positions), axis=0))
         seen = positions < self._used
@@ -147,7 +168,13 @@ class FakeVictim:
         self.forwards: list[tuple[int, int]] = []
         self.precisions: list[str] = []
 
-    def logits(self, ids: Ids, lengths: Ids, types: NDArray[np.int8] | None = None, precision: Precision = "fp32") -> NDArray[np.float32]:
+    def logits(
+        self,
+        ids: Ids,
+        lengths: Ids,
+        types: NDArray[np.int8] | None = None,
+        precision: Precision = "fp32",
+    ) -> NDArray[np.float32]:
         """See ``robench.search.port.SearchVictim``."""
         assert types is None or types.shape == ids.shape
         assert (lengths <= ids.shape[1]).all()
@@ -155,7 +182,9 @@ class FakeVictim:
         self.precisions.append(precision)
         inside = np.arange(ids.shape[1]) < np.asarray(lengths)[:, None]
         assert (ids[~inside] == PAD).all()
-        logits: NDArray[np.float32] = (self.weights[ids] * inside[:, :, None]).sum(axis=1) + self.bias
+        logits: NDArray[np.float32] = (self.weights[ids] * inside[:, :, None]).sum(
+            axis=1
+        ) + self.bias
         for change in (self.twist, self.rough if precision == "bf16" else None):
             logits = logits if change is None else np.asarray(change(ids, logits), dtype=np.float32)
         return logits
@@ -174,11 +203,15 @@ class FakeVictim:
     def hull(self, question: HullQuestion) -> NDArray[np.float32]:
         """See ``robench.search.whitebox.WhiteBoxVictim``: one long step along the gradient at the even mixture, which is all that a sum needs."""
         vectors, allowed = self.weights[question.slots].astype(np.float64), question.allowed
-        logits = (vectors * (allowed / allowed.sum(axis=1, keepdims=True))[:, :, None]).sum(axis=(0, 1)) + self.bias
+        logits = (vectors * (allowed / allowed.sum(axis=1, keepdims=True))[:, :, None]).sum(
+            axis=(0, 1)
+        ) + self.bias
         probs = np.exp(logits - logits.max())
         gradient = vectors @ (probs / probs.sum() - np.eye(len(self.bias))[question.label])
         steepest = np.abs(gradient).max() or 1.0
-        powers = np.where(allowed, np.exp(question.steps * question.learning_rate * gradient / steepest), 0.0)
+        powers = np.where(
+            allowed, np.exp(question.steps * question.learning_rate * gradient / steepest), 0.0
+        )
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
@@ -191,14 +224,28 @@ def pad(rows: Sequence[Sequence[int]]) -> tuple[Ids, Ids]:
     return ids, lengths
 
 
-def make_job(text: str, substitutes: Mapping[str, Sequence[str]], label: int = 0, number: int = 0, visible: int | None = None, **context: str) -> Job:
+def make_job(
+    text: str,
+    substitutes: Mapping[str, Sequence[str]],
+    label: int = 0,
+    number: int = 0,
+    visible: int | None = None,
+    **context: str,
+) -> Job:
     """A job whose words are those between blanks; ``context`` are fields before the attackable one, ``text``."""
     words = tuple(text.split())
     seen = len(words) if visible is None else min(visible, len(words))
-    options = tuple((word, *(substitutes.get(word, ()) if position < seen else ())) for position, word in enumerate(words))
+    options = tuple(
+        (word, *(substitutes.get(word, ()) if position < seen else ()))
+        for position, word in enumerate(words)
+    )
     fields = {**context, "text": text}
     example = Example(id=f"fake/{number:04d}", fields=fields, label=label)
-    return Job(example, {name: value.split() for name, value in fields.items()}, SearchSpace(words, options, seen))
+    return Job(
+        example,
+        {name: value.split() for name, value in fields.items()},
+        SearchSpace(words, options, seen),
+    )
 
 
 def load_linear(folder: Path = Path(), device: str = "cpu") -> FakeVictim:
@@ -212,6 +259,13 @@ def load_linear(folder: Path = Path(), device: str = "cpu") -> FakeVictim:
 def linear_jobs(count: int, words: int = 12, seed: int = 3) -> list[Job]:
     """Texts of the words of ``load_linear``'s victim (never w39), each word with three substitutes."""
     rng = np.random.default_rng(seed)
-    substitutes = {f"w{number}": [f"w{number}{variant}" for variant in "abc"] for number in range(39)}
-    texts = [" ".join(f"w{number}" for number in rng.integers(0, 39, size=int(rng.integers(1, words + 1)))) for _ in range(count)]
+    substitutes = {
+        f"w{number}": [f"w{number}{variant}" for variant in "abc"] for number in range(39)
+    }
+    texts = [
+        " ".join(
+            f"w{number}" for number in rng.integers(0, 39, size=int(rng.integers(1, words + 1)))
+        )
+        for _ in range(count)
+    ]
     return [make_job(text, substitutes, number=number) for number, text in enumerate(texts)]

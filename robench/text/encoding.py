@@ -101,7 +101,14 @@ class FieldEncoder:
         UsageError: more fields than the encoder's pair template takes, or a window without room for a word.
     """
 
-    def __init__(self, table: WordTable, field_names: Sequence[str], attackable: str, max_tokens: int, segments: bool) -> None:
+    def __init__(
+        self,
+        table: WordTable,
+        field_names: Sequence[str],
+        attackable: str,
+        max_tokens: int,
+        segments: bool,
+    ) -> None:
         if attackable not in field_names:
             raise ValueError(f"'{attackable}' is not one of the fields {list(field_names)}")
         self.table = table
@@ -111,7 +118,9 @@ class FieldEncoder:
         self._slot = self.field_names.index(attackable)
         self._layout = (_template if segments else _plain)(table.tokenizer, len(self.field_names))
         if max_tokens <= self._layout.specials:
-            raise UsageError(f"A window of {max_tokens} tokens holds no word beside {self._layout.specials} special tokens; enlarge max_tokens.")
+            raise UsageError(
+                f"A window of {max_tokens} tokens holds no word beside {self._layout.specials} special tokens; enlarge max_tokens."
+            )
 
     def row(self, fields: Mapping[str, Sequence[str]]) -> Row:
         """Encode the words of each field (field name -> words)."""
@@ -119,19 +128,29 @@ class FieldEncoder:
         reading, frame = self._read(fields, pieces)
         ends = np.cumsum([0, *map(len, pieces)])
         visible = int(np.searchsorted(ends[1:], frame.room, side="right"))
-        return Row(reading.ids, reading.token_types, len(frame.head), visible, (ends[:visible] + len(frame.head)).astype(np.int32))
+        return Row(
+            reading.ids,
+            reading.token_types,
+            len(frame.head),
+            visible,
+            (ends[:visible] + len(frame.head)).astype(np.int32),
+        )
 
     def reading(self, fields: Mapping[str, Sequence[str]]) -> Reading:
         """The same where only the tokens are wanted."""
         return self._read(fields, self.table.text_ids(fields[self.attackable]))[0]
 
-    def _read(self, fields: Mapping[str, Sequence[str]], pieces: Sequence[Sequence[int]]) -> tuple[Reading, _Frame]:
+    def _read(
+        self, fields: Mapping[str, Sequence[str]], pieces: Sequence[Sequence[int]]
+    ) -> tuple[Reading, _Frame]:
         flat = [index for ids in pieces for index in ids]
         frame = self._frame(fields, len(flat))
         ids = np.concatenate([frame.head, np.array(flat[: frame.room], dtype=np.int32), frame.tail])
         return Reading(ids, _types(frame, len(ids))), frame
 
-    def candidates(self, fields: Mapping[str, Sequence[str]], space: SearchSpace) -> CandidateEncoder:
+    def candidates(
+        self, fields: Mapping[str, Sequence[str]], space: SearchSpace
+    ) -> CandidateEncoder:
         """An encoder for all texts of ``space``, whose words are those of the attackable field."""
         if tuple(fields[self.attackable]) != space.words:
             raise ValueError(f"the space's words are not those of field '{self.attackable}'")
@@ -140,7 +159,10 @@ class FieldEncoder:
 
     def _frame(self, fields: Mapping[str, Sequence[str]], wanted: int) -> _Frame:
         layout, slot = self._layout, self._slot
-        context = [[] if index == slot else [i for ids in self.table.text_ids(fields[name]) for i in ids] for index, name in enumerate(self.field_names)]
+        context = [
+            [] if index == slot else [i for ids in self.table.text_ids(fields[name]) for i in ids]
+            for index, name in enumerate(self.field_names)
+        ]
         budget = self.max_tokens - layout.specials
         left = max(budget - wanted, budget // 4)
         for index, ids in enumerate(context):
@@ -153,7 +175,12 @@ class FieldEncoder:
             part += [*ids, *layout.gaps[index + 1]]
             part_types += [*[layout.field_types[index]] * len(ids), *layout.gap_types[index + 1]]
         room = self.max_tokens - len(head) - len(tail)
-        arrays = (np.array(head, np.int32), np.array(head_types, np.int8), np.array(tail, np.int32), np.array(tail_types, np.int8))
+        arrays = (
+            np.array(head, np.int32),
+            np.array(head_types, np.int8),
+            np.array(tail, np.int32),
+            np.array(tail_types, np.int8),
+        )
         return _Frame(*arrays, layout.field_types[slot], room)
 
 
@@ -168,7 +195,10 @@ class CandidateEncoder:
         self._frame = frame
         self._word_mode = table.mode == "word"
         table.prepare(option for options in space.options for option in options)
-        pieces = [[table.ids(option, first=position == 0) for option in options] for position, options in enumerate(space.options)]
+        pieces = [
+            [table.ids(option, first=position == 0) for option in options]
+            for position, options in enumerate(space.options)
+        ]
         if self._word_mode:
             pieces = pieces[: frame.room]
         else:
@@ -181,7 +211,9 @@ class CandidateEncoder:
         self._unknown = len(flat) - 1
         self._lengths = np.fromiter(map(len, flat), dtype=np.int64, count=len(flat))
         self._starts = np.cumsum(self._lengths, dtype=np.int64) - self._lengths
-        self._pool = np.fromiter((index for ids in flat for index in ids), dtype=np.int32, count=int(self._lengths.sum()))
+        self._pool = np.fromiter(
+            (index for ids in flat for index in ids), dtype=np.int32, count=int(self._lengths.sum())
+        )
 
     def encode(self, choices: NDArray[np.int16]) -> tuple[Ids, Ids]:
         """Ids of each choice.
@@ -197,7 +229,11 @@ class CandidateEncoder:
     def encode_without(self, choice: Choice, positions: NDArray[np.intp]) -> tuple[Ids, Ids]:
         """``choice`` with the word at each one of ``positions`` replaced by one unknown token; a row a position, as ``encode`` returns them."""
         positions = np.asarray(positions, dtype=np.intp)
-        options = np.repeat(self._offsets[None, :] + choice[None, : self._used].astype(np.int64), len(positions), axis=0)
+        options = np.repeat(
+            self._offsets[None, :] + choice[None, : self._used].astype(np.int64),
+            len(positions),
+            axis=0,
+        )
         seen = positions < self._used
         options[np.flatnonzero(seen), positions[seen]] = self._unknown
         return self._assemble(options)
@@ -224,7 +260,9 @@ class CandidateEncoder:
         rows = np.repeat(np.arange(batch), full)
         columns = np.arange(len(rows)) - np.repeat(np.cumsum(full) - full, full)
         counts = lengths.ravel()
-        source = np.arange(len(rows)) + np.repeat(self._starts[options].ravel() - (np.cumsum(counts) - counts), counts)
+        source = np.arange(len(rows)) + np.repeat(
+            self._starts[options].ravel() - (np.cumsum(counts) - counts), counts
+        )
         inside = columns < frame.room
         ids[rows[inside], head + columns[inside]] = self._pool[source[inside]]
         ends = head + kept
@@ -234,25 +272,42 @@ class CandidateEncoder:
 
 def _types(frame: _Frame, length: int) -> NDArray[np.int8]:
     inner = length - len(frame.head) - len(frame.tail)
-    return np.concatenate([frame.head_types, np.full(inner, frame.field_type, np.int8), frame.tail_types])
+    return np.concatenate(
+        [frame.head_types, np.full(inner, frame.field_type, np.int8), frame.tail_types]
+    )
 
 
 def _probe(tokenizer: Tokenizer, *texts: str) -> tuple[list[int], list[int], list[bool]]:
     """Ids, token types and special-token marks of a short text or pair, by the tokenizer's own template."""
-    encoded = tokenizer(*texts, return_token_type_ids=True, return_special_tokens_mask=True, return_attention_mask=False)
+    encoded = tokenizer(
+        *texts,
+        return_token_type_ids=True,
+        return_special_tokens_mask=True,
+        return_attention_mask=False,
+    )
     ids = list(encoded["input_ids"])
-    return ids, list(encoded.get("token_type_ids", [0] * len(ids))), [bool(mark) for mark in encoded["special_tokens_mask"]]
+    return (
+        ids,
+        list(encoded.get("token_type_ids", [0] * len(ids))),
+        [bool(mark) for mark in encoded["special_tokens_mask"]],
+    )
 
 
 def _template(tokenizer: Tokenizer, fields: int) -> _Layout:
     """The tokenizer's own template for one text or a pair."""
     if fields > 2:
-        raise UsageError(f"A task of {fields} fields does not fit the encoder's pair template; use a protocol without segments, such as rift2021.")
+        raise UsageError(
+            f"A task of {fields} fields does not fit the encoder's pair template; use a protocol without segments, such as rift2021."
+        )
     ids, types, special = _probe(tokenizer, *["a"] * fields)
     first = special.index(False)
     if fields == 1:
         last = len(special) - special[::-1].index(False)
-        return _Layout((tuple(ids[:first]), tuple(ids[last:])), (tuple(types[:first]), tuple(types[last:])), (types[first],))
+        return _Layout(
+            (tuple(ids[:first]), tuple(ids[last:])),
+            (tuple(types[:first]), tuple(types[last:])),
+            (types[first],),
+        )
     size = len(tokenizer("a", add_special_tokens=False)["input_ids"])
     second = special.index(False, first + size)
     cuts = ((0, first), (first + size, second), (second + size, len(ids)))

@@ -61,7 +61,9 @@ def ratios(original: float, substitutes: NDArray[np.float64]) -> Ratios:
     return (substitutes - original).astype(np.float32)
 
 
-def build_scorer(spec: str, device: str = "cpu", radius: int = 6, precision: Precision = "fp32") -> Scorer | None:
+def build_scorer(
+    spec: str, device: str = "cpu", radius: int = 6, precision: Precision = "fp32"
+) -> Scorer | None:
     """The scorer that ``spec`` names.
 
     Args:
@@ -91,8 +93,12 @@ def build_scorer(spec: str, device: str = "cpu", radius: int = 6, precision: Pre
         from robench.text.torch_scorers import CausalScorer, MaskedScorer
 
         model, tokenizer = _load(kind, place)
-        return (MaskedScorer if kind == "masked" else CausalScorer)(model, tokenizer, device, radius, precision)
-    raise UsageError(f"There is no language model '{spec}'. Use masked:ID_OR_PATH, causal:ID_OR_PATH, file:PATH, tiny or none.")
+        return (MaskedScorer if kind == "masked" else CausalScorer)(
+            model, tokenizer, device, radius, precision
+        )
+    raise UsageError(
+        f"There is no language model '{spec}'. Use masked:ID_OR_PATH, causal:ID_OR_PATH, file:PATH, tiny or none."
+    )
 
 
 def _load(kind: str, place: str) -> tuple[Any, Any]:
@@ -107,7 +113,9 @@ def _load(kind: str, place: str) -> tuple[Any, Any]:
         return loader.from_pretrained(place), AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError, ImportError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise UsageError(f"The {kind} language model '{place}' cannot be loaded: {reason} Give a hub id or a folder that from_pretrained takes.") from error
+        raise UsageError(
+            f"The {kind} language model '{place}' cannot be loaded: {reason} Give a hub id or a folder that from_pretrained takes."
+        ) from error
     finally:
         logging.set_verbosity(level)
         if bars:

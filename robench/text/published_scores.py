@@ -38,7 +38,9 @@ class PublishedScorer(Scorer):
         try:
             self._begins, sha256 = _index(path)
         except OSError as error:
-            raise UsageError(f"The language-model scores {path} cannot be read: {error.strerror}.") from error
+            raise UsageError(
+                f"The language-model scores {path} cannot be read: {error.strerror}."
+            ) from error
         self.identity = f"file:{sha256}"
         self._block = lru_cache(maxsize=8)(self._read_block)
 
@@ -75,7 +77,10 @@ class PublishedScorer(Scorer):
             )
         if original is None:
             return np.full(len(request.substitutes), -np.inf, np.float32)
-        logs = [scores.get(substitute, scores.get(substitute.lower(), -math.inf)) for substitute in request.substitutes]
+        logs = [
+            scores.get(substitute, scores.get(substitute.lower(), -math.inf))
+            for substitute in request.substitutes
+        ]
         return ratios(original, np.array(logs, dtype=np.float64))
 
     def _read_block(self, key: str) -> Positions:
@@ -101,7 +106,9 @@ def _fields(parts: list[str], number: int, path: Path) -> tuple[int, int, str, f
             raise ValueError(score)
         return int(sentence), int(position), word, value
     except ValueError as error:
-        raise UsageError(f"Line {number} of {path} must be 'sent_idx, word_idx, candidate, logprob' between tabs, got {parts[:4]}.") from error
+        raise UsageError(
+            f"Line {number} of {path} must be 'sent_idx, word_idx, candidate, logprob' between tabs, got {parts[:4]}."
+        ) from error
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -117,8 +124,12 @@ def _index(path: Path) -> tuple[dict[str, tuple[int, int]], str]:
         digest.update(line)
         tabs = line.count(b"\t")
         if tabs == 1:
-            begins.setdefault(line.decode("utf-8").rstrip("\r\n").split("\t")[1].lower(), (offset, number))
+            begins.setdefault(
+                line.decode("utf-8").rstrip("\r\n").split("\t")[1].lower(), (offset, number)
+            )
         elif tabs != 3 or not begins:
-            raise UsageError(f"Line {number} of {path} is neither 'sent_idx, sentence' nor 'sent_idx, word_idx, candidate, logprob' between tabs.")
+            raise UsageError(
+                f"Line {number} of {path} is neither 'sent_idx, sentence' nor 'sent_idx, word_idx, candidate, logprob' between tabs."
+            )
         offset += len(line)
     return begins, digest.hexdigest()

@@ -32,14 +32,20 @@ class SearchSpace:
             raise ValueError(f"{len(self.words)} words but {len(self.options)} lists of options")
         for position, (word, options) in enumerate(zip(self.words, self.options, strict=True)):
             if not options or options[0] != word:
-                raise ValueError(f"option 0 of position {position} must be its word {word!r}, got {options[:1]}")
+                raise ValueError(
+                    f"option 0 of position {position} must be its word {word!r}, got {options[:1]}"
+                )
             if position >= self.visible and len(options) > 1:
-                raise ValueError(f"position {position} is beyond the victim's window ({self.visible} words) and must have no substitutes")
+                raise ValueError(
+                    f"position {position} is beyond the victim's window ({self.visible} words) and must have no substitutes"
+                )
 
     @cached_property
     def sizes(self) -> NDArray[np.int16]:
         """``(words,)``: how many options each position has, the original included (>= 1). Read-only."""
-        sizes = np.fromiter((len(options) for options in self.options), dtype=np.int16, count=len(self.options))
+        sizes = np.fromiter(
+            (len(options) for options in self.options), dtype=np.int16, count=len(self.options)
+        )
         sizes.setflags(write=False)
         return sizes
 
@@ -61,8 +67,12 @@ class SearchSpace:
 
     def contains(self, choice: Choice) -> bool:
         """Whether ``choice`` names an option that exists at every position."""
-        return choice.shape == (len(self.words),) and bool(np.all(choice >= 0) and np.all(choice < self.sizes))
+        return choice.shape == (len(self.words),) and bool(
+            np.all(choice >= 0) and np.all(choice < self.sizes)
+        )
 
     def text(self, choice: Choice) -> tuple[str, ...]:
         """The words that ``choice`` stands for."""
-        return tuple(options[index] for options, index in zip(self.options, choice.tolist(), strict=True))
+        return tuple(
+            options[index] for options, index in zip(self.options, choice.tolist(), strict=True)
+        )

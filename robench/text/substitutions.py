@@ -53,8 +53,16 @@ class SubstitutionSet:
         key = word if lookup == "cased" else word.lower()
         found = self._neighbours.get(key, ())
         if lookup == "lower":
-            found = tuple(_with_case_of(word, substitute) for substitute in found if substitute.lower() != key)
-        return tuple(dict.fromkeys(substitute for substitute in found if substitute != word and _is_one_word(substitute)))
+            found = tuple(
+                _with_case_of(word, substitute) for substitute in found if substitute.lower() != key
+            )
+        return tuple(
+            dict.fromkeys(
+                substitute
+                for substitute in found
+                if substitute != word and _is_one_word(substitute)
+            )
+        )
 
     def __repr__(self) -> str:
         return f"SubstitutionSet({self.name!r}, {len(self)} heads, sha256 {self.sha256[:12]})"
@@ -79,7 +87,9 @@ def load_substitutions(name: str, folder: Path | None = None) -> SubstitutionSet
     path = Path(name)
     if not path.is_file():
         known = ", ".join(sorted({*_PUBLISHED, *_EMBEDDED}))
-        raise UsageError(f"There is no substitution set '{name}'. Known: {known}, or the path of a JSON file.")
+        raise UsageError(
+            f"There is no substitution set '{name}'. Known: {known}, or the path of a JSON file."
+        )
     return _read(path.stem, path)
 
 
@@ -88,17 +98,29 @@ def _read(name: str, path: Path) -> SubstitutionSet:
         content = path.read_bytes()
         data = json.loads(content)
     except OSError as error:
-        raise UsageError(f"The substitution set {path} cannot be read: {error.strerror}.") from error
+        raise UsageError(
+            f"The substitution set {path} cannot be read: {error.strerror}."
+        ) from error
     except ValueError as error:
         raise UsageError(f"The substitution set {path} is not JSON: {error}.") from error
     if not isinstance(data, dict):
-        raise UsageError(f"The substitution set {path} must be a JSON object of word -> list of substitutes.")
-    return SubstitutionSet(name, hashlib.sha256(content).hexdigest(), {head: _checked(head, listed, path) for head, listed in data.items()})
+        raise UsageError(
+            f"The substitution set {path} must be a JSON object of word -> list of substitutes."
+        )
+    return SubstitutionSet(
+        name,
+        hashlib.sha256(content).hexdigest(),
+        {head: _checked(head, listed, path) for head, listed in data.items()},
+    )
 
 
 def _checked(head: str, listed: Any, path: Path) -> tuple[str, ...]:
-    if not isinstance(listed, list) or not all(isinstance(word, str) and word.split() == [word] for word in listed):
-        raise UsageError(f"The substitution set {path} must give each head a list of single words; '{head}' has {str(listed)[:80]}.")
+    if not isinstance(listed, list) or not all(
+        isinstance(word, str) and word.split() == [word] for word in listed
+    ):
+        raise UsageError(
+            f"The substitution set {path} must give each head a list of single words; '{head}' has {str(listed)[:80]}."
+        )
     return tuple(listed)
 
 

@@ -41,12 +41,17 @@ class Surface:
         self._codes = words.indices.to_numpy()
         self._positions = table.column("position").to_numpy()
         self._options = table.column("option").to_numpy()
-        self._ratios = table.column("log_ratio").combine_chunks().fill_null(np.float32(np.inf)).to_numpy()
+        self._ratios = (
+            table.column("log_ratio").combine_chunks().fill_null(np.float32(np.inf)).to_numpy()
+        )
         rows = np.bincount(ids.indices.to_numpy(), minlength=len(ids.dictionary))
         ends = dict(zip(ids.dictionary.to_pylist(), np.cumsum(rows).tolist(), strict=True))
         sizes = dict(zip(ids.dictionary.to_pylist(), rows.tolist(), strict=True))
         # An example without words has no rows.
-        self._slices = {example: slice(ends.get(example, 0) - sizes.get(example, 0), ends.get(example, 0)) for example in description["ids"]}
+        self._slices = {
+            example: slice(ends.get(example, 0) - sizes.get(example, 0), ends.get(example, 0))
+            for example in description["ids"]
+        }
 
     def __contains__(self, example_id: object) -> bool:
         return example_id in self._slices
@@ -57,7 +62,9 @@ class Surface:
         codes = self._codes[rows][self._options[rows] == 0]
         return tuple(self._words[code] for code in codes.tolist())
 
-    def space(self, example_id: str, visible: int, constrained: bool, threshold: float) -> SearchSpace:
+    def space(
+        self, example_id: str, visible: int, constrained: bool, threshold: float
+    ) -> SearchSpace:
         """The search space of one example for one victim.
 
         Args:
@@ -74,9 +81,13 @@ class Surface:
         if constrained:
             keep &= is_original | (self._ratios[rows] >= -threshold)
         options: list[list[str]] = [[] for _ in range(int(is_original.sum()))]
-        for position, code in zip(positions[keep].tolist(), self._codes[rows][keep].tolist(), strict=True):
+        for position, code in zip(
+            positions[keep].tolist(), self._codes[rows][keep].tolist(), strict=True
+        ):
             options[position].append(self._words[code])
-        return SearchSpace(tuple(listed[0] for listed in options), tuple(map(tuple, options)), visible)
+        return SearchSpace(
+            tuple(listed[0] for listed in options), tuple(map(tuple, options)), visible
+        )
 
 
 def read(path: Path, key: str) -> Surface:

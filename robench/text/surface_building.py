@@ -40,7 +40,16 @@ logger = logging.getLogger(__name__)
 _DECIMALS = 4
 SURFACE_CODE = tuple(
     f"robench.text.{name}"
-    for name in ("words", "word_table", "substitutions", "language_model", "torch_scorers", "published_scores", "surface", "surface_building")
+    for name in (
+        "words",
+        "word_table",
+        "substitutions",
+        "language_model",
+        "torch_scorers",
+        "published_scores",
+        "surface",
+        "surface_building",
+    )
 )
 """Modules whose code decides what is in a surface and what a search is shown of it."""
 
@@ -71,7 +80,9 @@ class SurfaceRequest:
     def ingredients(self) -> Mapping[str, Any]:
         """All that goes into the key, as plain JSON."""
         # The split's digest names the whole split; a limited run holds fewer examples, so their own texts count as well.
-        texts = json.dumps([(example.id, example.fields[self.attackable]) for example in self.examples])
+        texts = json.dumps(
+            [(example.id, example.fields[self.attackable]) for example in self.examples]
+        )
         return {
             "code": source_sha256(*SURFACE_CODE),
             "task": self.task,
@@ -96,7 +107,9 @@ class SurfaceRequest:
         return folder / f"{self.key}.parquet"
 
 
-def load_or_build(folder: Path, request: SurfaceRequest, progress: Progress | None = None) -> Surface:
+def load_or_build(
+    folder: Path, request: SurfaceRequest, progress: Progress | None = None
+) -> Surface:
     """The surface that ``request`` describes, from ``folder`` if it is there, else built and written there.
 
     Args:
@@ -112,11 +125,23 @@ def load_or_build(folder: Path, request: SurfaceRequest, progress: Progress | No
         try:
             return read(path, request.key)
         except (OSError, ValueError, KeyError, AttributeError) as error:
-            logger.warning("The surface %s is not usable (%s: %s) and is built again.", path, type(error).__name__, str(error)[:200])
+            logger.warning(
+                "The surface %s is not usable (%s: %s) and is built again.",
+                path,
+                type(error).__name__,
+                str(error)[:200],
+            )
     table = _build(request, progress)
     ids = [example.id for example in request.examples]
-    description = {"key": request.key, "made_from": request.ingredients, "counts": _counts(table, len(ids)), "ids": ids}
-    table = table.replace_schema_metadata({METADATA: json.dumps(description, sort_keys=True).encode()})
+    description = {
+        "key": request.key,
+        "made_from": request.ingredients,
+        "counts": _counts(table, len(ids)),
+        "ids": ids,
+    }
+    table = table.replace_schema_metadata(
+        {METADATA: json.dumps(description, sort_keys=True).encode()}
+    )
     _write(table, path)
     return Surface(table)
 
@@ -127,17 +152,33 @@ def _build(request: SurfaceRequest, progress: Progress | None) -> pa.Table:
         request.scorer.check(texts)
     columns = _Columns()
     for number, words in enumerate(texts):
-        found = {i: listed for i, word in enumerate(words[: request.max_words]) if (listed := request.substitutions.of(word, request.protocol.lookup))}
-        columns.add(number, words, found, {} if request.scorer is None else _scored(request.scorer, words, found))
+        found = {
+            i: listed
+            for i, word in enumerate(words[: request.max_words])
+            if (listed := request.substitutions.of(word, request.protocol.lookup))
+        }
+        columns.add(
+            number,
+            words,
+            found,
+            {} if request.scorer is None else _scored(request.scorer, words, found),
+        )
         if progress is not None:
             progress(number + 1, len(texts))
     return columns.table([example.id for example in request.examples])
 
 
-def _scored(scorer: Scorer, words: tuple[str, ...], found: Mapping[int, tuple[str, ...]]) -> dict[int, Ratios]:
+def _scored(
+    scorer: Scorer, words: tuple[str, ...], found: Mapping[int, tuple[str, ...]]
+) -> dict[int, Ratios]:
     """Position -> rounded ratios of its substitutes, for one text."""
-    answers = scorer.log_ratios([Request(words, position, substitutes) for position, substitutes in found.items()])
-    return {position: answer.astype(np.float64).round(_DECIMALS).astype(np.float32) for position, answer in zip(found, answers, strict=True)}
+    answers = scorer.log_ratios(
+        [Request(words, position, substitutes) for position, substitutes in found.items()]
+    )
+    return {
+        position: answer.astype(np.float64).round(_DECIMALS).astype(np.float32)
+        for position, answer in zip(found, answers, strict=True)
+    }
 
 
 class _Columns:
@@ -151,15 +192,25 @@ class _Columns:
         self._ratio: list[float | None] = []
         self._numbers: dict[str, int] = {}
 
-    def add(self, example: int, words: Sequence[str], substitutes: Mapping[int, Sequence[str]], ratios: Mapping[int, Ratios]) -> None:
+    def add(
+        self,
+        example: int,
+        words: Sequence[str],
+        substitutes: Mapping[int, Sequence[str]],
+        ratios: Mapping[int, Ratios],
+    ) -> None:
         """One example: its words, each followed by its substitutes."""
         for position, word in enumerate(words):
             options = (word, *substitutes.get(position, ()))
             self._example += [example] * len(options)
             self._position += [position] * len(options)
             self._option += range(len(options))
-            self._word += [self._numbers.setdefault(option, len(self._numbers)) for option in options]
-            scores = ratios[position].tolist() if position in ratios else [None] * (len(options) - 1)
+            self._word += [
+                self._numbers.setdefault(option, len(self._numbers)) for option in options
+            ]
+            scores = (
+                ratios[position].tolist() if position in ratios else [None] * (len(options) - 1)
+            )
             self._ratio += [None, *scores]
 
     def table(self, ids: Sequence[str]) -> pa.Table:
@@ -167,7 +218,9 @@ class _Columns:
         import pyarrow as pa
 
         def named(codes: list[int], names: Sequence[str]) -> Any:
-            return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(names, pa.string()))
+            return pa.DictionaryArray.from_arrays(
+                pa.array(codes, pa.int32()), pa.array(names, pa.string())
+            )
 
         return pa.table(
             {

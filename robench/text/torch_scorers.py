@@ -26,7 +26,9 @@ class _Cell:
 
     ids: tuple[int, ...]
     places: tuple[int, ...]
-    wanted: tuple[tuple[int, tuple[int, ...]], ...]  # (number of the word, its pieces at the places)
+    wanted: tuple[
+        tuple[int, tuple[int, ...]], ...
+    ]  # (number of the word, its pieces at the places)
 
 
 class TorchScorer(Scorer):
@@ -42,7 +44,14 @@ class TorchScorer(Scorer):
     kind: str
     batch_size = 128
 
-    def __init__(self, model: Any, tokenizer: Any, device: str = "cpu", radius: int = 6, precision: Precision = "fp32") -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        device: str = "cpu",
+        radius: int = 6,
+        precision: Precision = "fp32",
+    ) -> None:
         if getattr(tokenizer, "pad_token_id", None) is None:
             tokenizer.pad_token = tokenizer.eos_token
         self.table = WordTable(tokenizer, "subword")
@@ -58,8 +67,14 @@ class TorchScorer(Scorer):
 
     def log_ratios(self, requests: Sequence[Request]) -> list[Ratios]:
         """See ``Scorer``; rows of all requests are pooled into batches of like length."""
-        self.table.prepare(word for request in requests for word in (*_window(request, self.radius), *request.substitutes))
-        candidates = [(request.words[request.position], *request.substitutes) for request in requests]
+        self.table.prepare(
+            word
+            for request in requests
+            for word in (*_window(request, self.radius), *request.substitutes)
+        )
+        candidates = [
+            (request.words[request.position], *request.substitutes) for request in requests
+        ]
         scores = [np.full(len(words), -np.inf) for words in candidates]
         cells: list[tuple[int, _Cell]] = []
         for number, request in enumerate(requests):
@@ -76,7 +91,10 @@ class TorchScorer(Scorer):
     def _context(self, request: Request) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Pieces of the context words before and after the position."""
         words, position, radius = request.words, request.position, self.radius
-        before = [self.table.ids(words[i], first=i == 0) for i in range(max(0, position - radius), position)]
+        before = [
+            self.table.ids(words[i], first=i == 0)
+            for i in range(max(0, position - radius), position)
+        ]
         after = [self.table.ids(word) for word in words[position + 1 : position + 1 + radius]]
         return tuple(i for ids in before for i in ids), tuple(i for ids in after for i in ids)
 
@@ -101,15 +119,29 @@ class TorchScorer(Scorer):
             mask[row, : len(cell.ids)] = 1
         rows = [row for row, (_, cell) in enumerate(batch) for _ in cell.places]
         columns = [place for _, cell in batch for place in cell.places]
-        self._gather = (torch.tensor(rows, device=self.device), torch.tensor(columns, device=self.device))
+        self._gather = (
+            torch.tensor(rows, device=self.device),
+            torch.tensor(columns, device=self.device),
+        )
         try:
-            with torch.inference_mode(), torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16"):
-                logits = self.model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device)).logits[0].float()
+            with (
+                torch.inference_mode(),
+                torch.autocast(
+                    torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16"
+                ),
+            ):
+                logits = (
+                    self.model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device))
+                    .logits[0]
+                    .float()
+                )
         finally:
             self._gather = None
         self._collect(batch, logits, scores)
 
-    def _collect(self, batch: list[tuple[int, _Cell]], logits: Tensor, scores: list[NDArray[np.float64]]) -> None:
+    def _collect(
+        self, batch: list[tuple[int, _Cell]], logits: Tensor, scores: list[NDArray[np.float64]]
+    ) -> None:
         """Sum the log-probabilities of each word's pieces: one gather for the whole batch."""
         import torch
 
@@ -124,8 +156,13 @@ class TorchScorer(Scorer):
                 owners.append((number, word, len(wanted)))
             line += len(cell.places)
         index = torch.tensor(lines, device=logits.device)
-        found = logits[index, torch.tensor(pieces, device=logits.device)].double() - torch.logsumexp(logits, dim=-1).double()[index]
-        sums = np.add.reduceat(found.cpu().numpy(), np.cumsum([0, *(count for *_, count in owners)])[:-1])
+        found = (
+            logits[index, torch.tensor(pieces, device=logits.device)].double()
+            - torch.logsumexp(logits, dim=-1).double()[index]
+        )
+        sums = np.add.reduceat(
+            found.cpu().numpy(), np.cumsum([0, *(count for *_, count in owners)])[:-1]
+        )
         for (number, word, _), value in zip(owners, sums, strict=True):
             scores[number][word] = value
 
@@ -138,14 +175,26 @@ class MaskedScorer(TorchScorer):
 
     kind = "masked"
 
-    def __init__(self, model: Any, tokenizer: Any, device: str = "cpu", radius: int = 6, precision: Precision = "fp32") -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        device: str = "cpu",
+        radius: int = 6,
+        precision: Precision = "fp32",
+    ) -> None:
         if getattr(tokenizer, "mask_token_id", None) is None:
-            raise UsageError(f"{type(tokenizer).__name__} has no mask token, so its model cannot score as masked: use causal:ID_OR_PATH.")
+            raise UsageError(
+                f"{type(tokenizer).__name__} has no mask token, so its model cannot score as masked: use causal:ID_OR_PATH."
+            )
         super().__init__(model, tokenizer, device, radius, precision)
         encoded = tokenizer("a", return_special_tokens_mask=True)
         special = [bool(mark) for mark in encoded["special_tokens_mask"]]
         first, last = special.index(False), len(special) - special[::-1].index(False)
-        self._begin, self._end = tuple(encoded["input_ids"][:first]), tuple(encoded["input_ids"][last:])
+        self._begin, self._end = (
+            tuple(encoded["input_ids"][:first]),
+            tuple(encoded["input_ids"][last:]),
+        )
 
     def _cells(self, request: Request, candidates: Sequence[str]) -> list[_Cell]:
         before, after = self._context(request)
@@ -155,7 +204,11 @@ class MaskedScorer(TorchScorer):
                 by_count[len(pieces)].append((number, pieces))
         left = (*self._begin, *before)
         return [
-            _Cell((*left, *[self.tokenizer.mask_token_id] * count, *after, *self._end), tuple(range(len(left), len(left) + count)), tuple(wanted))
+            _Cell(
+                (*left, *[self.tokenizer.mask_token_id] * count, *after, *self._end),
+                tuple(range(len(left), len(left) + count)),
+                tuple(wanted),
+            )
             for count, wanted in sorted(by_count.items())
         ]
 

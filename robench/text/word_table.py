@@ -65,13 +65,19 @@ class WordTable:
         self._first: dict[str, tuple[int, ...]] = {}
         self._anchor = tuple(self._encode([_ANCHOR])[0])
         if not self._anchor:
-            raise UsageError(f"{type(tokenizer).__name__} makes no token of the word '{_ANCHOR}': its vocabulary is empty or was not found.")
+            raise UsageError(
+                f"{type(tokenizer).__name__} makes no token of the word '{_ANCHOR}': its vocabulary is empty or was not found."
+            )
         self.mark = self._find_mark()
         self._vocabulary: dict[str, int] = {}
         self._lower = False
         if mode == "word" and not self.mark:
             special = set(tokenizer.all_special_ids)
-            self._vocabulary = {piece: index for piece, index in tokenizer.get_vocab().items() if index not in special}
+            self._vocabulary = {
+                piece: index
+                for piece, index in tokenizer.get_vocab().items()
+                if index not in special
+            }
             upper, lower = self._encode(["FILM", "film"])
             self._lower = upper == lower
         self._check()
@@ -99,9 +105,13 @@ class WordTable:
             fresh = sorted(wanted)
         if self.mode == "word" and not self.mark:
             for word in fresh:
-                memory[word] = (self._vocabulary.get(word.lower() if self._lower else word, self.unknown_id),)
+                memory[word] = (
+                    self._vocabulary.get(word.lower() if self._lower else word, self.unknown_id),
+                )
         elif memory is self._first:
-            memory.update((word, tuple(ids)) for word, ids in zip(fresh, self._encode(fresh), strict=True))
+            memory.update(
+                (word, tuple(ids)) for word, ids in zip(fresh, self._encode(fresh), strict=True)
+            )
         else:
             self._prepare_inner(fresh)
 
@@ -112,7 +122,9 @@ class WordTable:
 
     def _prepare_inner(self, fresh: list[str]) -> None:
         size = len(self._anchor)
-        for word, ids in zip(fresh, self._encode([f"{_ANCHOR} {word}" for word in fresh]), strict=True):
+        for word, ids in zip(
+            fresh, self._encode([f"{_ANCHOR} {word}" for word in fresh]), strict=True
+        ):
             if tuple(ids[:size]) != self._anchor:
                 raise UsageError(
                     f"{type(self.tokenizer).__name__} does not tokenise word by word ('{word}' changes its neighbour), so words cannot be swapped."
@@ -126,7 +138,13 @@ class WordTable:
         return (ids[0],) if ids else (self.unknown_id,)
 
     def _encode(self, texts: list[str]) -> list[list[int]]:
-        encoded = self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False)
+        encoded = self.tokenizer(
+            texts,
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
         ids: list[list[int]] = encoded["input_ids"]
         return ids
 
@@ -149,5 +167,7 @@ def _special(tokenizer: Tokenizer, kind: Literal["unk", "pad"]) -> int:
     index: int | None = getattr(tokenizer, f"{kind}_token_id")
     if index is None:
         name = {"unk": "unknown", "pad": "padding"}[kind]
-        raise UsageError(f"{type(tokenizer).__name__} has no {name} token; set its {kind}_token or choose another encoder.")
+        raise UsageError(
+            f"{type(tokenizer).__name__} has no {name} token; set its {kind}_token or choose another encoder."
+        )
     return int(index)

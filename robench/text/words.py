@@ -32,7 +32,9 @@ def _sentence_tokenizer() -> Any:
     parameters.abbrev_types = set(data["abbreviations"])
     parameters.collocations = {(first, second) for first, second in data["collocations"]}
     parameters.sent_starters = set(data["sentence_starters"])
-    parameters.ortho_context = defaultdict(int, {word: int(flags) for flags, words in data["orthography"].items() for word in words})
+    parameters.ortho_context = defaultdict(
+        int, {word: int(flags) for flags, words in data["orthography"].items() for word in words}
+    )
     return PunktSentenceTokenizer(parameters)
 
 
@@ -52,7 +54,11 @@ def split_words(text: str) -> list[str]:
 def _split(text: str) -> tuple[str, ...]:
     # Remembered: a search's text is split for its space, for the clean prediction and for the verdict, which on short texts was 3 % of all its time.
     words = _word_tokenizer()
-    return tuple(word for sentence in _sentence_tokenizer().tokenize(text) for word in words.tokenize(sentence))
+    return tuple(
+        word
+        for sentence in _sentence_tokenizer().tokenize(text)
+        for word in words.tokenize(sentence)
+    )
 
 
 def replace_words(text: str, replacements: Mapping[int, str]) -> str:
@@ -70,7 +76,11 @@ def replace_words(text: str, replacements: Mapping[int, str]) -> str:
         start, stop = spans[index]
         # NLTK takes "cannot" and "gonna" apart: a substitute for one half must not run into the other one.
         before = " " if start and text[start - 1].isalnum() else ""
-        after = " " if stop < len(text) and text[stop].isalnum() and not text.startswith("n't", stop) else ""
+        after = (
+            " "
+            if stop < len(text) and text[stop].isalnum() and not text.startswith("n't", stop)
+            else ""
+        )
         pieces += [text[end:start], before, replacements[index], after]
         end = stop
     return "".join([*pieces, text[end:]])
@@ -82,7 +92,11 @@ def _word_spans(text: str) -> list[tuple[int, int]]:
     if spans is not None:
         return spans
     words = _word_tokenizer()
-    return [(begin + start, begin + stop) for begin, end in _sentence_tokenizer().span_tokenize(text) for start, stop in words.span_tokenize(text[begin:end])]
+    return [
+        (begin + start, begin + stop)
+        for begin, end in _sentence_tokenizer().span_tokenize(text)
+        for start, stop in words.span_tokenize(text[begin:end])
+    ]
 
 
 def _laid_out(text: str, words: Iterable[str]) -> list[tuple[int, int]] | None:

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from robench.textattack.texts import TextSurface
     from robench.textattack.wrapper import VictimWrapper
 
-__all__ = ["GeneticJia2019", "PWWSRen2019", "SurfaceConstraint", "SurfaceSearch", "SurfaceSwap", "TextSurface", "VictimWrapper"]
+__all__ = [
+    "GeneticJia2019",
+    "PWWSRen2019",
+    "SurfaceConstraint",
+    "SurfaceSearch",
+    "SurfaceSwap",
+    "TextSurface",
+    "VictimWrapper",
+]
 
 _HOMES = {
     "GeneticJia2019": "recipes",

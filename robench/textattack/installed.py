@@ -23,25 +23,35 @@ def require() -> None:
         raise UsageError("TextAttack is not installed. Run: pip install 'robench[textattack]'.")
     # Without the stop words its import looks for them on the network for minutes and fails.
     if not has_nltk_data("corpora/stopwords"):
-        raise UsageError("TextAttack needs NLTK's stop words, which are not here. Run: python -m nltk.downloader stopwords.")
+        raise UsageError(
+            "TextAttack needs NLTK's stop words, which are not here. Run: python -m nltk.downloader stopwords."
+        )
     try:
         with _loggers_as_they_were():
             import_module("textattack")
     except Exception as error:  # it imports flair, datasets, transformers: whatever versions were installed beside it
-        raise UsageError(f"TextAttack cannot be imported ({type(error).__name__}: {first_line(error)}). Run: pip install 'robench[textattack]'.") from error
+        raise UsageError(
+            f"TextAttack cannot be imported ({type(error).__name__}: {first_line(error)}). Run: pip install 'robench[textattack]'."
+        ) from error
 
 
 def require_tested(name: str) -> None:
     """``require``, in the version that ``name``, a family of attacks, is written for; raises UsageError for any other."""
     require()
     if version("textattack") != WRITTEN_FOR:
-        raise UsageError(f"{name} is written for TextAttack {WRITTEN_FOR}; here is {version('textattack')}. Run: pip install 'robench[textattack]'.")
+        raise UsageError(
+            f"{name} is written for TextAttack {WRITTEN_FOR}; here is {version('textattack')}. Run: pip install 'robench[textattack]'."
+        )
 
 
 @contextmanager
 def _loggers_as_they_were() -> Iterator[None]:
     """Its import configures logging in the way that silences every logger there is, ours and the user's."""
-    loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger) and not logger.disabled]
+    loggers = [
+        logger
+        for logger in logging.root.manager.loggerDict.values()
+        if isinstance(logger, logging.Logger) and not logger.disabled
+    ]
     try:
         yield
     finally:

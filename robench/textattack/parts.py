@@ -22,7 +22,9 @@ class SurfaceSwap(WordSwap):
         super().__init__()
         self.surface, self.constrained = surface, constrained
 
-    def _get_transformations(self, current_text: AttackedText, indices_to_modify: Iterable[int]) -> list[AttackedText]:
+    def _get_transformations(
+        self, current_text: AttackedText, indices_to_modify: Iterable[int]
+    ) -> list[AttackedText]:
         options = self.surface.options(original_of(current_text), self.constrained)
         now = current_text.convert_from_original_idxs(list(options)) if options else []
         chosen, words = set(indices_to_modify), current_text.words
@@ -42,9 +44,16 @@ class SurfaceConstraint(Constraint):
         super().__init__(compare_against_original=True)
         self.surface = surface
 
-    def _check_constraint(self, transformed_text: AttackedText, reference_text: AttackedText) -> bool:
-        free, bound = (self.surface.options(reference_text, constrained) for constrained in (False, True))
+    def _check_constraint(
+        self, transformed_text: AttackedText, reference_text: AttackedText
+    ) -> bool:
+        free, bound = (
+            self.surface.options(reference_text, constrained) for constrained in (False, True)
+        )
         places = list(free)
         now = transformed_text.convert_from_original_idxs(places) if places else []
         words = transformed_text.words
-        return all(words[index] in bound.get(place, free[place][:1]) for place, index in zip(places, now, strict=True))
+        return all(
+            words[index] in bound.get(place, free[place][:1])
+            for place, index in zip(places, now, strict=True)
+        )

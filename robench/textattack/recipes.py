@@ -18,7 +18,9 @@ class GeneticJia2019(AttackRecipe):
     """``genetic``: Jia et al. (EMNLP 2019) as RIFT runs it, 60 texts and 40 iterations. TextAttack's own recipe of that name differs in a dozen points."""
 
     @staticmethod
-    def build(model_wrapper: ModelWrapper, surface: TextSurface, seed: int = 0, **options: Any) -> Attack:
+    def build(
+        model_wrapper: ModelWrapper, surface: TextSurface, seed: int = 0, **options: Any
+    ) -> Attack:
         """See ``robench show attack genetic`` for the options."""
         return _build("genetic", model_wrapper, surface, seed, options)
 
@@ -32,7 +34,9 @@ class PWWSRen2019(AttackRecipe):
         return _build("pwws", model_wrapper, surface, seed, {})
 
 
-def _build(name: str, wrapper: ModelWrapper, surface: TextSurface, seed: int, options: dict[str, Any]) -> Attack:
+def _build(
+    name: str, wrapper: ModelWrapper, surface: TextSurface, seed: int, options: dict[str, Any]
+) -> Attack:
     search = SurfaceSearch(name, surface, seed=seed, options=options)
     constraints = [SurfaceConstraint(surface)] if search.constrained else []
     return Attack(UntargetedClassification(wrapper), constraints, SurfaceSwap(surface), search)

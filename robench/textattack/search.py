@@ -42,15 +42,27 @@ class SurfaceSearch(SearchMethod):
         UsageError: no such attack or option, or an attack that wants gradients.
     """
 
-    def __init__(self, attack: str, surface: TextSurface, *, constrained: bool | None = None, seed: int = 0, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        attack: str,
+        surface: TextSurface,
+        *,
+        constrained: bool | None = None,
+        seed: int = 0,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         cls = ATTACKS.get(attack)
         if cls.outside:
             raise UsageError(f"Attack '{attack}' searches no surface: choose another attack.")
         if cls.access == "gradients":
-            raise UsageError(f"Attack '{attack}' needs the victim's gradients, which a search of TextAttack is not given: choose another attack.")
+            raise UsageError(
+                f"Attack '{attack}' needs the victim's gradients, which a search of TextAttack is not given: choose another attack."
+            )
         self.attack = cls(build_options(cls.Options, options or {}, f"attack '{attack}'"))
         self.name, self.surface, self.seed = attack, surface, seed
-        self.constrained = surface.always_constrained or cls.language_model if constrained is None else constrained
+        self.constrained = (
+            surface.always_constrained or cls.language_model if constrained is None else constrained
+        )
 
     @property
     def is_black_box(self) -> bool:
@@ -60,17 +72,34 @@ class SurfaceSearch(SearchMethod):
     def perform_search(self, initial_result: GoalFunctionResult) -> GoalFunctionResult:
         """The text that fools, judged by the goal function; where there is none, the one that came nearest."""
         if not isinstance(self.goal_function, UntargetedClassification):
-            raise UsageError(f"robench's searches look for any wrong class; {type(self.goal_function).__name__} asks for something else.")
+            raise UsageError(
+                f"robench's searches look for any wrong class; {type(self.goal_function).__name__} asks for something else."
+            )
         original = initial_result.attacked_text
         job = self.surface.job(original, self.constrained)
-        questions = _Questions(self.get_goal_results, original, job, self.surface.attackable, initial_result)
+        questions = _Questions(
+            self.get_goal_results, original, job, self.surface.attackable, initial_result
+        )
         label = int(self.goal_function.ground_truth_output)
         spent, allowed = self.goal_function.num_queries, self.goal_function.query_budget
         budget = None if allowed == float("inf") else int(allowed - spent)
-        oracle = PooledOracle(job.space, Rows(job.space), label, questions.ask, budget, aligned=False, longest=len(job.space.words) + 1)
+        oracle = PooledOracle(
+            job.space,
+            Rows(job.space),
+            label,
+            questions.ask,
+            budget,
+            aligned=False,
+            longest=len(job.space.words) + 1,
+        )
         returned: Choice | None = None
         with suppress(BudgetSpent, SpaceExhausted), _heeded():
-            returned = self.attack.search(job.space, restricted(oracle, self.attack.access), label, stream(self.seed, self.name, job.example.id))
+            returned = self.attack.search(
+                job.space,
+                restricted(oracle, self.attack.access),
+                label,
+                stream(self.seed, self.name, job.example.id),
+            )
         return questions.verdict([*([] if returned is None else [returned]), *oracle.successes])
 
     def extra_repr_keys(self) -> list[str]:
@@ -97,7 +126,9 @@ class Rows(Candidates):
         """See ``Candidates``; the ids are the choices themselves."""
         return choices.astype(np.int32), np.full(len(choices), self._words, dtype=np.int32)
 
-    def encode_without(self, choice: Choice, positions: NDArray[np.intp]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def encode_without(
+        self, choice: Choice, positions: NDArray[np.intp]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """See ``Candidates``."""
         rows, lengths = self.encode(np.repeat(choice[None], len(positions), axis=0))
         rows[np.arange(len(positions)), positions] = LEFT_OUT
@@ -112,13 +143,20 @@ class _Questions:
     """Puts rows to the goal function as texts, and keeps what fooled and what came nearest."""
 
     def __init__(
-        self, put: Callable[[list[AttackedText]], tuple[list[Any], bool]], original: AttackedText, job: Job, attackable: str, initial: GoalFunctionResult
+        self,
+        put: Callable[[list[AttackedText]], tuple[list[Any], bool]],
+        original: AttackedText,
+        job: Job,
+        attackable: str,
+        initial: GoalFunctionResult,
     ) -> None:
         self._put, self._original, self._job, self._attackable = put, original, job, attackable
         self._nearest = initial
         self._fooling: dict[bytes, GoalFunctionResult] = {}
 
-    def ask(self, candidates: Candidates, rows: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
+    def ask(
+        self, candidates: Candidates, rows: NDArray[np.int32], lengths: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
         """See ``robench.search.oracle.Ask``: logits up to a constant, from the goal function's probabilities."""
         results, _ = self._put([self._text(row) for row in rows])
         for row, result in zip(rows, results, strict=True):
@@ -144,7 +182,10 @@ class _Questions:
     def _keep(self, row: NDArray[Any], result: GoalFunctionResult) -> None:
         if result.goal_status == GoalFunctionResultStatus.SUCCEEDED and row.any():
             self._fooling[row.astype(np.int32).tobytes()] = result
-        if result.score > self._nearest.score and result.goal_status == GoalFunctionResultStatus.SEARCHING:
+        if (
+            result.score > self._nearest.score
+            and result.goal_status == GoalFunctionResultStatus.SEARCHING
+        ):
             self._nearest = result
 
     def _text(self, row: NDArray[Any]) -> AttackedText:
@@ -152,4 +193,9 @@ class _Questions:
         choice = np.where(row == LEFT_OUT, 0, row).astype(np.int16)
         if not choice.any() and not left_out:
             return self._original
-        return variant(self._original, changed_text(self._job, self._attackable, choice, dict.fromkeys(left_out, UNKNOWN_WORD)))
+        return variant(
+            self._original,
+            changed_text(
+                self._job, self._attackable, choice, dict.fromkeys(left_out, UNKNOWN_WORD)
+            ),
+        )

@@ -20,7 +20,10 @@ class Streams:
     """Each search has the global generators to itself while it runs, and nobody else's are touched."""
 
     def __init__(self, first: int, second: int) -> None:
-        self._waiting: tuple[Any, Any] = (random.Random(first).getstate(), np.random.RandomState(second).get_state())
+        self._waiting: tuple[Any, Any] = (
+            random.Random(first).getstate(),
+            np.random.RandomState(second).get_state(),
+        )
 
     @contextmanager
     def swapped(self) -> Iterator[None]:

@@ -31,7 +31,10 @@ class Symbols:
 
     def write(self, choice: Choice) -> str:
         """The text of a choice, as far as the victim sees it."""
-        return " ".join(f"{position}x{option}" for position, option in enumerate(choice[: self._space.visible].tolist()))
+        return " ".join(
+            f"{position}x{option}"
+            for position, option in enumerate(choice[: self._space.visible].tolist())
+        )
 
     def options(self, position: int, but: str) -> list[str]:
         """The symbols that may stand at a position, without the one that does."""
@@ -46,8 +49,12 @@ class Symbols:
             if word == UNKNOWN_WORD:
                 continue
             position, _, option = word.partition("x")
-            if not (position.isdecimal() and option.isdecimal()) or (len(words) == len(seen) and int(position) != number):
-                raise ValueError(f"the search wrote {word!r} as word {number}, which stands for no word of the surface")
+            if not (position.isdecimal() and option.isdecimal()) or (
+                len(words) == len(seen) and int(position) != number
+            ):
+                raise ValueError(
+                    f"the search wrote {word!r} as word {number}, which stands for no word of the surface"
+                )
             choice[int(position)], seen[int(position)] = int(option), True
         return choice, np.flatnonzero(~seen).tolist()
 
@@ -59,10 +66,16 @@ class SymbolSwap(WordSwap):
         super().__init__()
         self.symbols = symbols
 
-    def _get_transformations(self, current_text: AttackedText, indices_to_modify: Iterable[int]) -> list[AttackedText]:
+    def _get_transformations(
+        self, current_text: AttackedText, indices_to_modify: Iterable[int]
+    ) -> list[AttackedText]:
         words = current_text.words
         places = sorted(indices_to_modify)
-        return [current_text.replace_word_at_index(place, symbol) for place in places for symbol in self.symbols.options(place, words[place])]
+        return [
+            current_text.replace_word_at_index(place, symbol)
+            for place in places
+            for symbol in self.symbols.options(place, words[place])
+        ]
 
 
 class SymbolModel(ModelWrapper):
@@ -81,7 +94,11 @@ class SymbolModel(ModelWrapper):
 def attack_on(space: SearchSpace, search: Any, oracle: Oracle, streams: Streams) -> Attack:
     """TextAttack's own ``Attack``: ``search`` over the space, with the oracle for a model."""
     symbols = Symbols(space)
-    goal = UntargetedClassification(SymbolModel(_answer(symbols, oracle, streams)), query_budget=float("inf"), model_batch_size=AT_ONCE)
+    goal = UntargetedClassification(
+        SymbolModel(_answer(symbols, oracle, streams)),
+        query_budget=float("inf"),
+        model_batch_size=AT_ONCE,
+    )
     return Attack(goal, [RepeatModification()], SymbolSwap(symbols), search)
 
 
@@ -91,7 +108,9 @@ def _answer(symbols: Symbols, oracle: Oracle, streams: Streams) -> Answer:
     def probs(texts: Sequence[str]) -> NDArray[np.float32]:
         read = [symbols.read(text) for text in texts]
         if any(len(left_out) > 1 for _, left_out in read):
-            raise ValueError("the search left out several words at once, about which the oracle is not asked")
+            raise ValueError(
+                "the search left out several words at once, about which the oracle is not asked"
+            )
         groups: dict[bytes, list[int]] = {}
         for number, (choice, left_out) in enumerate(read):
             groups.setdefault(choice.tobytes() if left_out else b"", []).append(number)
@@ -100,7 +119,13 @@ def _answer(symbols: Symbols, oracle: Oracle, streams: Streams) -> Answer:
             for key, numbers in groups.items():
                 choices = np.stack([read[number][0] for number in numbers])
                 left = np.array([read[number][1] for number in numbers])[:, :1].ravel()
-                answers |= dict(zip(numbers, oracle.probs_without(choices[0], left) if key else oracle.probs(choices), strict=True))
+                answers |= dict(
+                    zip(
+                        numbers,
+                        oracle.probs_without(choices[0], left) if key else oracle.probs(choices),
+                        strict=True,
+                    )
+                )
         return np.stack([answers[number] for number in range(len(texts))])
 
     return probs

@@ -31,9 +31,19 @@ class TextSurface:
         free, bound: the jobs without and with the language-model constraint, over the same examples.
     """
 
-    def __init__(self, free: Iterable[Job], bound: Iterable[Job], attackable: str, *, always_constrained: bool = False) -> None:
+    def __init__(
+        self,
+        free: Iterable[Job],
+        bound: Iterable[Job],
+        attackable: str,
+        *,
+        always_constrained: bool = False,
+    ) -> None:
         self.attackable, self.always_constrained = attackable, always_constrained
-        self._jobs = {constrained: {_key(job.example.fields): job for job in jobs} for constrained, jobs in ((False, free), (True, bound))}
+        self._jobs = {
+            constrained: {_key(job.example.fields): job for job in jobs}
+            for constrained, jobs in ((False, free), (True, bound))
+        }
         self._options: dict[tuple[tuple[str, ...], bool], Options] = {}
 
     @classmethod
@@ -41,14 +51,24 @@ class TextSurface:
         """What ``victim``'s protocol and window leave of ``surface``; raises KeyError for an example that is not in it."""
         examples = list(examples)
         threshold = victim.protocol.lm_threshold
-        free, bound = (make_jobs(examples, surface, victim, constrained=constrained, threshold=threshold) for constrained in (False, True))
-        return cls(free, bound, victim.attackable, always_constrained=victim.protocol.surface == "constrained")
+        free, bound = (
+            make_jobs(examples, surface, victim, constrained=constrained, threshold=threshold)
+            for constrained in (False, True)
+        )
+        return cls(
+            free,
+            bound,
+            victim.attackable,
+            always_constrained=victim.protocol.surface == "constrained",
+        )
 
     def job(self, original: AttackedText, constrained: bool) -> Job:
         """The job of an example, by its text; raises UsageError for a text that is none of them."""
         found = self._jobs[constrained].get(_key(original._text_input))
         if found is None:
-            raise UsageError(f"The text '{original.text[:40]}…' is not in the surface. Give TextAttack the examples that the surface was made of.")
+            raise UsageError(
+                f"The text '{original.text[:40]}…' is not in the surface. Give TextAttack the examples that the surface was made of."
+            )
         return found
 
     def options(self, original: AttackedText, constrained: bool) -> Options:
@@ -63,10 +83,22 @@ class TextSurface:
             before = columns.index(self.attackable)
             first = sum(map(len, original.words_per_input[:before]))
             text = job.example.fields[self.attackable]
-            theirs = {span: first + number for number, span in enumerate(_spans(text, original.words_per_input[before])) if span}
+            theirs = {
+                span: first + number
+                for number, span in enumerate(_spans(text, original.words_per_input[before]))
+                if span
+            }
             ours = _spans(text, split_words(text))
-            listed = zip(ours, job.space.options, strict=True) if len(ours) == len(job.space.words) else ()
-            self._options[key] = {theirs[span]: options for span, options in listed if span in theirs and len(options) > 1}
+            listed = (
+                zip(ours, job.space.options, strict=True)
+                if len(ours) == len(job.space.words)
+                else ()
+            )
+            self._options[key] = {
+                theirs[span]: options
+                for span, options in listed
+                if span in theirs and len(options) > 1
+            }
         return self._options[key]
 
 
@@ -80,8 +112,16 @@ def original_of(text: AttackedText) -> AttackedText:
 def variant(original: AttackedText, fields: Mapping[str, str]) -> AttackedText:
     """``original`` with other words, as TextAttack would have made it (its logs want to know which)."""
     new = AttackedText(OrderedDict(zip(original._text_input, fields.values(), strict=True)))
-    changed = {number for number, pair in enumerate(zip(original.words, new.words, strict=False)) if pair[0] != pair[1]}
-    attributes: dict[str, Any] = {"newly_modified_indices": changed, "modified_indices": set(changed), "previous_attacked_text": original}
+    changed = {
+        number
+        for number, pair in enumerate(zip(original.words, new.words, strict=False))
+        if pair[0] != pair[1]
+    }
+    attributes: dict[str, Any] = {
+        "newly_modified_indices": changed,
+        "modified_indices": set(changed),
+        "previous_attacked_text": original,
+    }
     if "label_names" in original.attack_attrs:
         attributes["label_names"] = original.attack_attrs["label_names"]
     new.attack_attrs |= attributes

@@ -31,4 +31,6 @@ class VictimWrapper(ModelWrapper):
         return probs_of(self._victim, [self._named(columns) for columns in text_input_list])
 
     def _named(self, columns: str | Sequence[str]) -> Mapping[str, str]:
-        return dict(zip(self._fields, [columns] if isinstance(columns, str) else columns, strict=True))
+        return dict(
+            zip(self._fields, [columns] if isinstance(columns, str) else columns, strict=True)
+        )

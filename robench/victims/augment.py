@@ -43,10 +43,27 @@ AUGMENTATION_DEVIATIONS = (
 class AugmentationOptions(TrainingOptions):
     """Options of every defense that trains on adversarial texts."""
 
-    attack: str = Field("pwws", description="The attack, with its own defaults, that makes the texts; any of 'robench list attacks'.")
-    share: float = Field(0.05, ge=0, le=1, description="Share of the training examples attacked each time, drawn anew.")
-    every: int = Field(1, ge=1, description="Epochs from one time to the next; the first is after the first epoch.", json_schema_extra={"unit": "epochs"})
-    budget: int | None = Field(None, ge=1, description="Questions that a search may put per example; unbounded unless given.")
+    attack: str = Field(
+        "pwws",
+        description="The attack, with its own defaults, that makes the texts; any of 'robench list attacks'.",
+    )
+    share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Share of the training examples attacked each time, drawn anew.",
+    )
+    every: int = Field(
+        1,
+        ge=1,
+        description="Epochs from one time to the next; the first is after the first epoch.",
+        json_schema_extra={"unit": "epochs"},
+    )
+    budget: int | None = Field(
+        None,
+        ge=1,
+        description="Questions that a search may put per example; unbounded unless given.",
+    )
 
 
 @dataclass(frozen=True)
@@ -93,10 +110,19 @@ class Trainee:
         assert substitutions is not None
         fields = {name: split_words(text) for name, text in example.fields.items()}
         words, visible = fields[attackable], self.victim.encoder_fields.row(fields).visible
-        options = [(word, *(substitutions.of(word, self.request.protocol.lookup) if at < visible else ())) for at, word in enumerate(words)]
-        return Job(example, fields | {attackable: tuple(words)}, SearchSpace(tuple(words), tuple(options), visible))
+        options = [
+            (word, *(substitutions.of(word, self.request.protocol.lookup) if at < visible else ()))
+            for at, word in enumerate(words)
+        ]
+        return Job(
+            example,
+            fields | {attackable: tuple(words)},
+            SearchSpace(tuple(words), tuple(options), visible),
+        )
 
-    def attacked(self, name: str, examples: Sequence[Example], seed: int, budget: int | None = None) -> list[Trial]:
+    def attacked(
+        self, name: str, examples: Sequence[Example], seed: int, budget: int | None = None
+    ) -> list[Trial]:
         """What the attack called ``name`` does to each of ``examples``, in their order. An example's stream is a function of seed, attack and id.
 
         Where several processes train, each attacks its share of the examples and all of them learn of every trial.
@@ -107,7 +133,17 @@ class Trainee:
 
         rank, processes = self.parts.accelerator.process_index, self.parts.accelerator.num_processes
         mine = map(self.job, examples[rank::processes])
-        trials = list(run(self.victim, ATTACKS.get(name)(), name, mine, seed, budget, precision=self.request.precision))
+        trials = list(
+            run(
+                self.victim,
+                ATTACKS.get(name)(),
+                name,
+                mine,
+                seed,
+                budget,
+                precision=self.request.precision,
+            )
+        )
         by_id = {trial.id: trial for trial in (gather_object(trials) if processes > 1 else trials)}
         return [by_id[example.id] for example in examples]
 
@@ -127,7 +163,9 @@ class AugmentedDefense(Defense):
         return with_adversarial_texts(trainee, self.options, epoch)
 
 
-def with_adversarial_texts(trainee: Trainee, options: AugmentationOptions, epoch: int) -> Sequence[Example] | None:
+def with_adversarial_texts(
+    trainee: Trainee, options: AugmentationOptions, epoch: int
+) -> Sequence[Example] | None:
     """What was added so far and the texts that fool the model now; None in an epoch in which nothing is attacked.
 
     Raises:
@@ -141,13 +179,21 @@ def with_adversarial_texts(trainee: Trainee, options: AugmentationOptions, epoch
     drawn = np.random.default_rng(seed).choice(len(trainee.examples), count, replace=False)
     chosen = [trainee.examples[index] for index in sorted(drawn.tolist())]
     trials = trainee.attacked(options.attack, chosen, seed, options.budget)
-    fooled = [_changed(example, trial, trainee.victim.attackable, epoch) for example, trial in zip(chosen, trials, strict=True) if trial.verdict == "fooled"]
+    fooled = [
+        _changed(example, trial, trainee.victim.attackable, epoch)
+        for example, trial in zip(chosen, trials, strict=True)
+        if trial.verdict == "fooled"
+    ]
     broken = [trial.problem for trial in trials if trial.verdict == "error"]
     if broken and len(broken) == sum(trial.verdict != "wrong" for trial in trials):
-        raise RobenchError(f"Attack '{options.attack}' broke on every training text that it was given ({broken[0]}). Mend it, or choose another with 'attack'.")
+        raise RobenchError(
+            f"Attack '{options.attack}' broke on every training text that it was given ({broken[0]}). Mend it, or choose another with 'attack'."
+        )
     trouble = f", {len(broken)} searches broke ({broken[0]})" if broken else ""
     asked, seconds = sum(trial.asked for trial in trials), time.perf_counter() - started
-    trainee.say(f"{options.attack} fooled {len(fooled)} of {count} training texts with {asked} questions in {seconds:.1f} s{trouble}")
+    trainee.say(
+        f"{options.attack} fooled {len(fooled)} of {count} training texts with {asked} questions in {seconds:.1f} s{trouble}"
+    )
     return [*trainee.added, *fooled]
 
 
@@ -155,5 +201,8 @@ def _changed(example: Example, trial: Trial, attackable: str, epoch: int) -> Exa
     """The text that fooled, with its original's label; the judge has read this very string."""
     text = trial.text  # of an attack outside the surface
     if text is None:
-        text = replace_words(example.fields[attackable], {change.position: change.substitute for change in trial.changes})
+        text = replace_words(
+            example.fields[attackable],
+            {change.position: change.substitute for change in trial.changes},
+        )
     return replace(example, id=f"{example.id}+{epoch}", fields={**example.fields, attackable: text})

@@ -11,7 +11,9 @@ POOL = 32
 """Batches whose examples are sorted by length together."""
 
 
-def bucketed_batches(lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[list[int]]:
+def bucketed_batches(
+    lengths: Sequence[int], batch_size: int, rng: np.random.Generator
+) -> Iterator[list[int]]:
     """Every example once, in batches of like length; the last one may be smaller.
 
     Args:
@@ -21,13 +23,22 @@ def bucketed_batches(lengths: Sequence[int], batch_size: int, rng: np.random.Gen
     """
     sizes = np.asarray(lengths)
     order = rng.permutation(len(sizes))
-    pools = [order[start : start + POOL * batch_size] for start in range(0, len(order), POOL * batch_size)]
-    batches = [pool[np.argsort(sizes[pool], kind="stable")][start : start + batch_size] for pool in pools for start in range(0, len(pool), batch_size)]
+    pools = [
+        order[start : start + POOL * batch_size]
+        for start in range(0, len(order), POOL * batch_size)
+    ]
+    batches = [
+        pool[np.argsort(sizes[pool], kind="stable")][start : start + batch_size]
+        for pool in pools
+        for start in range(0, len(pool), batch_size)
+    ]
     for index in rng.permutation(len(batches)):
         yield batches[index].tolist()
 
 
-def balanced_batches(labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[list[int]]:
+def balanced_batches(
+    labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator
+) -> Iterator[list[int]]:
     """Batches with the same number of examples of every class, class after class (RIFT paper, Algorithm 1), and of like length (not in the paper).
 
     Each holds ``batch_size // classes`` examples a class (at least one, at most as many as the smallest class has). The epoch ends with the
@@ -40,13 +51,22 @@ def balanced_batches(labels: Sequence[int], lengths: Sequence[int], batch_size: 
     sizes = np.asarray(lengths)
     shuffled = [rng.permutation(group)[: count * each] for group in groups]
     batches = [
-        batch for start in range(0, count, POOL) for batch in _zip_by_length(shuffled, sizes, slice(start * each, min(start + POOL, count) * each), each)
+        batch
+        for start in range(0, count, POOL)
+        for batch in _zip_by_length(
+            shuffled, sizes, slice(start * each, min(start + POOL, count) * each), each
+        )
     ]
     for index in rng.permutation(len(batches)):
         yield batches[index].tolist()
 
 
-def _zip_by_length(groups: Sequence[NDArray[np.intp]], sizes: NDArray[np.int_], window: slice, each: int) -> list[NDArray[np.intp]]:
+def _zip_by_length(
+    groups: Sequence[NDArray[np.intp]], sizes: NDArray[np.int_], window: slice, each: int
+) -> list[NDArray[np.intp]]:
     """Sort one window of every class by length and join the k-th pieces, so that the classes of a batch are of like length too."""
-    pieces = [group[window][np.argsort(sizes[group[window]], kind="stable")].reshape(-1, each) for group in groups]
+    pieces = [
+        group[window][np.argsort(sizes[group[window]], kind="stable")].reshape(-1, each)
+        for group in groups
+    ]
     return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]

@@ -44,30 +44,53 @@ def question(victim: Victim, examples: Sequence[Example]) -> list[Finding]:
     """
     active = [type(module).__name__ for module in victim.model.modules() if module.training]
     if active:
-        raise RobenchError(f"Victim '{victim.name}' is in train mode ({active[0]}): its answers are random. Its defense must leave it in eval mode.")
+        raise RobenchError(
+            f"Victim '{victim.name}' is in train mode ({active[0]}): its answers are random. Its defense must leave it in eval mode."
+        )
     texts = [example.fields for example in examples]
     probabilities, again = victim.probs_of_texts(texts), victim.probs_of_texts(texts)
     if not np.isfinite(probabilities).all():
-        raise RobenchError(f"Victim '{victim.name}' answers with numbers that are not finite. Train it again with a lower learning_rate.")
+        raise RobenchError(
+            f"Victim '{victim.name}' answers with numbers that are not finite. Train it again with a lower learning_rate."
+        )
     if not np.array_equal(probabilities, again):
-        raise RobenchError(f"Victim '{victim.name}' gives the same texts different probabilities when asked twice: it cannot be judged.")
+        raise RobenchError(
+            f"Victim '{victim.name}' gives the same texts different probabilities when asked twice: it cannot be judged."
+        )
     if not np.allclose(probabilities.sum(-1), 1, atol=1e-5) or (probabilities < 0).any():
-        raise RobenchError(f"Victim '{victim.name}' gives probabilities that do not sum to 1: it cannot be judged.")
+        raise RobenchError(
+            f"Victim '{victim.name}' gives probabilities that do not sum to 1: it cannot be judged."
+        )
     return _red_flags(victim, probabilities, np.asarray([example.label for example in examples]))
 
 
-def _red_flags(victim: Victim, probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> list[Finding]:
+def _red_flags(
+    victim: Victim, probabilities: NDArray[np.float32], labels: NDArray[np.int64]
+) -> list[Finding]:
     found, count = [], len(labels)
     predictions = probabilities.argmax(-1)
     accuracy = float((predictions == labels).mean())
     chance, lucky = guess(labels)
     if accuracy <= lucky:
-        found.append(Finding("chance", f"'{victim.name}' is right on {accuracy:.1%} of {count} dev examples, no better than guessing ({chance:.1%})."))
+        found.append(
+            Finding(
+                "chance",
+                f"'{victim.name}' is right on {accuracy:.1%} of {count} dev examples, no better than guessing ({chance:.1%}).",
+            )
+        )
     if len(np.unique(predictions)) == 1:
-        found.append(Finding("one-class", f"'{victim.name}' calls every one of {count} dev examples '{victim.labels[int(predictions[0])]}'."))
+        found.append(
+            Finding(
+                "one-class",
+                f"'{victim.name}' calls every one of {count} dev examples '{victim.labels[int(predictions[0])]}'.",
+            )
+        )
     saturated = float((probabilities.max(-1) > SATURATED).mean())
     if saturated > 0.5:
         found.append(
-            Finding("saturated", f"'{victim.name}' is certain beyond fp32 on {saturated:.0%} of dev: attacks by probabilities may fail for that alone.")
+            Finding(
+                "saturated",
+                f"'{victim.name}' is certain beyond fp32 on {saturated:.0%} of dev: attacks by probabilities may fail for that alone.",
+            )
         )
     return found

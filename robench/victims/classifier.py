@@ -48,7 +48,9 @@ class TextClassifier(nn.Module):
         self._encoder_takes = frozenset(inspect.signature(encoder.forward).parameters)
         self._first_token = FirstToken(encoder, _pooled)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor:
         """Logits, ``(batch, classes)``, of token ids ``(batch, tokens)``."""
         return self.classify(self.features(input_ids, attention_mask, token_type_ids))
 
@@ -57,20 +59,33 @@ class TextClassifier(nn.Module):
         logits: Tensor = self.head(features)
         return logits.float()
 
-    def features(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+    def features(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor:
         """The feature of each row, ``(batch, size)``."""
         with self._first_token_only():
             return self._encoded(input_ids, attention_mask, token_type_ids)
 
-    def _encoded(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        types = {"token_type_ids": token_type_ids} if token_type_ids is not None and "token_type_ids" in self._encoder_takes else {}
+    def _encoded(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
+    ) -> Tensor:
+        types = (
+            {"token_type_ids": token_type_ids}
+            if token_type_ids is not None and "token_type_ids" in self._encoder_takes
+            else {}
+        )
         return _pooled(self.encoder(input_ids=input_ids, attention_mask=attention_mask, **types))
 
     def _first_token_only(self) -> AbstractContextManager[None]:
         """See ``robench.victims.first_token``; entered before any hook is set, since it may try the encoder on a text of its own."""
         return nullcontext() if self.training else self._first_token.asked()
 
-    def embed(self, input_ids: Tensor, token_type_ids: Tensor | None = None, attention_mask: Tensor | None = None) -> Tensor:
+    def embed(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
         """Output of the embedding layer (words, positions, types, LayerNorm, dropout in train mode), ``(batch, tokens, embedding size)``.
 
         Args:
@@ -80,7 +95,9 @@ class TextClassifier(nn.Module):
         if token_type_ids is not None and "token_type_ids" in self._embedding_takes:
             inputs["token_type_ids"] = token_type_ids
         if "mask" in self._embedding_takes:
-            inputs["mask"] = attention_mask if attention_mask is not None else torch.ones_like(input_ids)
+            inputs["mask"] = (
+                attention_mask if attention_mask is not None else torch.ones_like(input_ids)
+            )
         output: Tensor = self.encoder.embeddings(**inputs)
         return output
 
@@ -95,7 +112,13 @@ class TextClassifier(nn.Module):
         """Width of a word embedding; in some encoders (ELECTRA, ALBERT) not that of the layers."""
         return int(self.encoder.get_input_embeddings().embedding_dim)
 
-    def features_under_noise(self, noise: Tensor, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+    def features_under_noise(
+        self,
+        noise: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+    ) -> Tensor:
         """Features ``(batch, size)`` of rows whose word embeddings have ``noise`` ``(batch, tokens, word_size)`` on top; differentiable in it.
 
         Positions, types and LayerNorm come after it, which is why this is not ``features_from_embeddings``.
@@ -108,11 +131,18 @@ class TextClassifier(nn.Module):
         """The encoder's layers, the first one first; raises UsageError where it keeps no list of them (ALBERT has one layer that is used again and again)."""
         found = layers_of(self.encoder)
         if found is None:
-            raise UsageError(f"Encoder '{type(self.encoder).__name__}' keeps no list of its layers, whose states this defense changes. Choose another encoder.")
+            raise UsageError(
+                f"Encoder '{type(self.encoder).__name__}' keeps no list of its layers, whose states this defense changes. Choose another encoder."
+            )
         return list(found)
 
     def features_changed(
-        self, layer: int, change: Callable[[Tensor], Tensor], input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+        self,
+        layer: int,
+        change: Callable[[Tensor], Tensor],
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
     ) -> Tensor:
         """Features ``(batch, size)`` where ``change`` has been applied to the states ``(batch, tokens, size)`` that leave ``layer`` (counted from 1)."""
         with _changed(self.layers[layer - 1], change):
@@ -169,13 +199,18 @@ def _standing_in(layer: nn.Module, embeddings: Tensor) -> Iterator[None]:
     owner = get_ident()
     token = torch.zeros((1, 1), dtype=torch.long, device=embeddings.device)
 
-    def feed(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    def feed(
+        module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         return ((), {"input_ids": token}) if get_ident() == owner else None
 
     def answer(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         return embeddings if get_ident() == owner else None
 
-    handles = (layer.register_forward_pre_hook(feed, with_kwargs=True), layer.register_forward_hook(answer))
+    handles = (
+        layer.register_forward_pre_hook(feed, with_kwargs=True),
+        layer.register_forward_hook(answer),
+    )
     try:
         yield
     finally:

@@ -42,7 +42,9 @@ Objective = Callable[[Tensor], Tensor]
 def divergence_from(clean: Tensor) -> Objective:
     """Eq. 8: KL(clean || adversarial), summed; no label is used, so none can leak. ``clean``: logits ``(batch, classes)``."""
     target = log_softmax(clean.float(), -1).detach()
-    return lambda logits: kl_div(log_softmax(logits.float(), -1), target, reduction="sum", log_target=True)
+    return lambda logits: kl_div(
+        log_softmax(logits.float(), -1), target, reduction="sum", log_target=True
+    )
 
 
 def error_on(labels: Tensor) -> Objective:
@@ -84,14 +86,18 @@ class Layout:
 def lay_out(batch: Batch) -> Layout:
     """Pack a batch's substitution sets (see Layout); raises ValueError when the batch carries none."""
     if batch.substitute_ids is None or batch.substitute_mask is None:
-        raise ValueError("the batch carries no substitution sets: set `substitutes = True` on the defense")
+        raise ValueError(
+            "the batch carries no substitution sets: set `substitutes = True` on the defense"
+        )
     rows, tokens = batch.input_ids.shape
     extra = batch.substitute_mask.clone()
     extra[:, :, 0] = False
     column, row, slot = extra.permute(1, 0, 2).nonzero(as_tuple=True)  # sorted by column
     counts = torch.bincount(column, minlength=tokens)
     rank = torch.arange(len(column), device=column.device) - (counts.cumsum(0) - counts)[column]
-    longest = int(batch.attention_mask.sum(1).argmax())  # no padding left of any pair: RoBERTa counts positions from padding
+    longest = int(
+        batch.attention_mask.sum(1).argmax()
+    )  # no padding left of any pair: RoBERTa counts positions from padding
     height = int(counts.max())
     packed = batch.input_ids[longest].repeat(height, 1)
     packed[rank, column] = batch.substitute_ids[row, column, slot]
@@ -141,7 +147,9 @@ def maximise(
     started = _start(batch, layout, generator)
     if len(layout.positions):
         with _searching(model):
-            weights.flatten(0, 1)[layout.positions] = _ascend(model, batch, layout, started, steps, learning_rate, labels, entropy_weight)
+            weights.flatten(0, 1)[layout.positions] = _ascend(
+                model, batch, layout, started, steps, learning_rate, labels, entropy_weight
+            )
     return weights
 
 
@@ -167,20 +175,34 @@ def _ascend(
         flat, vectors = layout.vectors(model)
         own = flat[: batch.input_ids.numel()]
         shape = (*batch.input_ids.shape, -1)
-        objective = error_on(batch.labels) if labels else divergence_from(model.classify(model.features_from_embeddings(own.view(shape), batch.attention_mask)))
+        objective = (
+            error_on(batch.labels)
+            if labels
+            else divergence_from(
+                model.classify(
+                    model.features_from_embeddings(own.view(shape), batch.attention_mask)
+                )
+            )
+        )
     hat.requires_grad_()
     optimiser = torch.optim.Adam([hat], lr=learning_rate, weight_decay=WEIGHT_DECAY)
     with torch.enable_grad():
         for _ in range(steps):
             logs = log_softmax(hat.masked_fill(~layout.allowed, -torch.inf), -1)
             mixed = _blend(own, vectors, logs.exp(), layout.positions).view(shape)
-            gain = objective(model.classify(model.features_from_embeddings(mixed, batch.attention_mask)))
-            (hat.grad,) = torch.autograd.grad(entropy_weight * entropy(logs, layout.allowed) - gain, [hat])
+            gain = objective(
+                model.classify(model.features_from_embeddings(mixed, batch.attention_mask))
+            )
+            (hat.grad,) = torch.autograd.grad(
+                entropy_weight * entropy(logs, layout.allowed) - gain, [hat]
+            )
             optimiser.step()
     return log_softmax(hat.detach().masked_fill(~layout.allowed, -torch.inf), -1).exp()
 
 
-def answer(model: TextClassifier, question: HullQuestion, device: str, *, segments: bool) -> NDArray[np.float32]:
+def answer(
+    model: TextClassifier, question: HullQuestion, device: str, *, segments: bool
+) -> NDArray[np.float32]:
     """The worst mixture of one text, from the true label: ``(tokens, slots)``, fp32.
 
     Args:
@@ -192,13 +214,22 @@ def answer(model: TextClassifier, question: HullQuestion, device: str, *, segmen
     batch = Batch(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
-        token_type_ids=torch.as_tensor(question.types, dtype=torch.long, device=device)[None] if segments else None,
+        token_type_ids=torch.as_tensor(question.types, dtype=torch.long, device=device)[None]
+        if segments
+        else None,
         labels=torch.tensor([question.label], device=device),
         substitute_ids=torch.as_tensor(question.slots, dtype=torch.long, device=device)[None],
         substitute_mask=torch.as_tensor(question.allowed, device=device)[None],
     )
     generator = torch.Generator(device).manual_seed(question.seed)
-    weights = maximise(model, batch, steps=question.steps, learning_rate=question.learning_rate, labels=True, generator=generator)
+    weights = maximise(
+        model,
+        batch,
+        steps=question.steps,
+        learning_rate=question.learning_rate,
+        labels=True,
+        generator=generator,
+    )
     result: NDArray[np.float32] = weights[0].cpu().numpy()
     return result
 
@@ -215,7 +246,9 @@ def _blend(own: Tensor, vectors: Tensor, weights: Tensor, positions: Tensor) -> 
     return own.index_copy(0, positions, mixed.to(own.dtype))
 
 
-def mix(model: TextClassifier, batch: Batch, weights: Tensor, layout: Layout | None = None) -> Tensor:
+def mix(
+    model: TextClassifier, batch: Batch, weights: Tensor, layout: Layout | None = None
+) -> Tensor:
     """Embedding-layer outputs of a batch under mixture weights ``(batch, tokens, slots)``: ``(batch, tokens, d)``.
 
     Gradients flow to the embedding layer (own words and substitutes) and to ``weights`` where they ask for them. In train mode every
@@ -225,7 +258,9 @@ def mix(model: TextClassifier, batch: Batch, weights: Tensor, layout: Layout | N
     return _mixed(batch, weights, layout, *layout.vectors(model))
 
 
-def embed_and_mix(model: TextClassifier, batch: Batch, weights: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+def embed_and_mix(
+    model: TextClassifier, batch: Batch, weights: Tensor, layout: Layout
+) -> tuple[Tensor, Tensor]:
     """Embedding-layer outputs ``(batch, tokens, d)`` of the texts as they are, and what ``mix`` gives, each with dropout of its own.
 
     The layer is called once: the gradient of its table, as large as the vocabulary, is made once instead of made twice and added.
@@ -240,7 +275,9 @@ def embed_and_mix(model: TextClassifier, batch: Batch, weights: Tensor, layout: 
 
 def _mixed(batch: Batch, weights: Tensor, layout: Layout, flat: Tensor, vectors: Tensor) -> Tensor:
     own = flat[: batch.input_ids.numel()]
-    return _blend(own, vectors, weights.flatten(0, 1)[layout.positions], layout.positions).view(*batch.input_ids.shape, -1)
+    return _blend(own, vectors, weights.flatten(0, 1)[layout.positions], layout.positions).view(
+        *batch.input_ids.shape, -1
+    )
 
 
 def harden(batch: Batch, weights: Tensor) -> Batch:

@@ -38,7 +38,9 @@ class SubstituteTable:
     make one slot: the hull is the same.
     """
 
-    def __init__(self, table: WordTable, substitutes: Substitutes | None, lookup: Literal["cased", "lower"]) -> None:
+    def __init__(
+        self, table: WordTable, substitutes: Substitutes | None, lookup: Literal["cased", "lower"]
+    ) -> None:
         self._table = table
         self._substitutes = substitutes
         self._lookup = lookup
@@ -51,7 +53,13 @@ class SubstituteTable:
         fresh = sorted({word for word in words if word not in self._kinds})
         self._table.prepare(fresh)
         if self._substitutes is not None:
-            self._table.prepare({substitute for word in fresh for substitute in self._substitutes.of(word, self._lookup)})
+            self._table.prepare(
+                {
+                    substitute
+                    for word in fresh
+                    for substitute in self._substitutes.of(word, self._lookup)
+                }
+            )
 
     def kind(self, word: str) -> int:
         """Row of ``word`` in ``dense``; ``NO_SUBSTITUTES`` when nothing may stand in its place."""
@@ -68,8 +76,13 @@ class SubstituteTable:
         own = tuple(self._table.ids(word))
         if self._substitutes is None or len(own) != 1:
             return ()
-        ids = (tuple(self._table.ids(substitute)) for substitute in self._substitutes.of(word, self._lookup))
-        return tuple(dict.fromkeys(pieces[0] for pieces in ids if len(pieces) == 1 and pieces != own))
+        ids = (
+            tuple(self._table.ids(substitute))
+            for substitute in self._substitutes.of(word, self._lookup)
+        )
+        return tuple(
+            dict.fromkeys(pieces[0] for pieces in ids if len(pieces) == 1 and pieces != own)
+        )
 
     @property
     def dense(self) -> NDArray[np.int32]:
@@ -115,13 +128,34 @@ class EncodedExamples:
         assert more.substitutes is self.substitutes
         types = None if self.types is None or more.types is None else [*self.types, *more.types]
         labels = np.concatenate([self.labels, more.labels])
-        return EncodedExamples([*self.ids, *more.ids], types, [*self.kinds, *more.kinds], labels, self.substitutes, self.pad_id)
+        return EncodedExamples(
+            [*self.ids, *more.ids],
+            types,
+            [*self.kinds, *more.kinds],
+            labels,
+            self.substitutes,
+            self.pad_id,
+        )
 
-    def batch(self, indices: Sequence[int], device: torch.device | str = "cpu", *, substitutes: bool = False) -> Batch:
+    def batch(
+        self,
+        indices: Sequence[int],
+        device: torch.device | str = "cpu",
+        *,
+        substitutes: bool = False,
+    ) -> Batch:
         """The examples at ``indices`` as one batch, padded to the longest; with substitution slots (as many as it needs) if asked."""
         ids = pad_rows([self.ids[index] for index in indices], self.pad_id)
         mask = np.arange(ids.shape[1]) < np.asarray([[len(self.ids[index])] for index in indices])
-        types = None if self.types is None else torch.as_tensor(pad_rows([self.types[index] for index in indices], 0), dtype=torch.long, device=device)
+        types = (
+            None
+            if self.types is None
+            else torch.as_tensor(
+                pad_rows([self.types[index] for index in indices], 0),
+                dtype=torch.long,
+                device=device,
+            )
+        )
         batch = Batch(
             input_ids=torch.as_tensor(ids, dtype=torch.long, device=device),
             attention_mask=torch.as_tensor(mask, dtype=torch.long, device=device),
@@ -129,9 +163,13 @@ class EncodedExamples:
             labels=torch.as_tensor(self.labels[np.asarray(indices)], device=device),
         )
         if substitutes:
-            slots = self.substitutes.dense[pad_rows([self.kinds[index] for index in indices], NO_SUBSTITUTES)]
+            slots = self.substitutes.dense[
+                pad_rows([self.kinds[index] for index in indices], NO_SUBSTITUTES)
+            ]
             slots = slots[:, :, : int((slots >= 0).sum(-1).max(initial=0))]
-            slots = np.concatenate([ids[:, :, None], np.where(slots >= 0, slots, ids[:, :, None])], axis=-1)
+            slots = np.concatenate(
+                [ids[:, :, None], np.where(slots >= 0, slots, ids[:, :, None])], axis=-1
+            )
             allowed = slots != ids[:, :, None]
             allowed[:, :, 0] = True
             batch.substitute_ids = torch.as_tensor(slots, dtype=torch.long, device=device)
@@ -161,14 +199,26 @@ def encode_examples(
         segments: keep token types (the protocol tells a pair's fields apart by them).
     """
     ids, types, kinds, labels = [], [], [], []
-    words = [(example.label, {name: split_words(text) for name, text in example.fields.items()}) for example in examples]
+    words = [
+        (example.label, {name: split_words(text) for name, text in example.fields.items()})
+        for example in examples
+    ]
     substitutes.prepare({word for _, fields in words for word in fields[attackable]})
     for label, fields in words:
         row = encoder.row(fields)
         kind = np.zeros(len(row.ids), dtype=np.int32)
-        kind[row.word_starts] = [substitutes.kind(word) for word in fields[attackable][: len(row.word_starts)]]
+        kind[row.word_starts] = [
+            substitutes.kind(word) for word in fields[attackable][: len(row.word_starts)]
+        ]
         ids.append(np.asarray(row.ids, dtype=np.int32))
         types.append(np.asarray(row.types, dtype=np.int8))
         kinds.append(kind)
         labels.append(label)
-    return EncodedExamples(ids, types if segments else None, kinds, np.asarray(labels, dtype=np.int64), substitutes, encoder.table.pad_id)
+    return EncodedExamples(
+        ids,
+        types if segments else None,
+        kinds,
+        np.asarray(labels, dtype=np.int64),
+        substitutes,
+        encoder.table.pad_id,
+    )

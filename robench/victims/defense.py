@@ -60,7 +60,9 @@ class Batch:
         rows = torch.arange(len(self.labels), device=self.labels.device)[rank::processes]
         rows = rows if len(rows) else rows.new_zeros(1)
         parts: dict[str, Any] = {part.name: getattr(self, part.name) for part in fields(self)}
-        mine: dict[str, Any] = {name: None if part is None else part[rows] for name, part in parts.items()}
+        mine: dict[str, Any] = {
+            name: None if part is None else part[rows] for name, part in parts.items()
+        }
         return replace(self, **mine | {"whole": self, "rows": rows})
 
 
@@ -122,7 +124,13 @@ class Defense(ABC):
         """
         return None
 
-    def batches(self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[Sequence[int]] | None:
+    def batches(
+        self,
+        labels: Sequence[int],
+        lengths: Sequence[int],
+        batch_size: int,
+        rng: np.random.Generator,
+    ) -> Iterator[Sequence[int]] | None:
         """One epoch's batches as lists of indices into the training examples, after which stand those that ``augment`` added.
 
         None takes the loop's own (shuffled, bucketed by length).
@@ -139,7 +147,9 @@ class Defense(ABC):
         """Scalar loss of one step: mean cross-entropy unless overridden."""
         from torch.nn.functional import cross_entropy
 
-        return cross_entropy(model(batch.input_ids, batch.attention_mask, batch.token_type_ids), batch.labels)
+        return cross_entropy(
+            model(batch.input_ids, batch.attention_mask, batch.token_type_ids), batch.labels
+        )
 
     def penalty(self, model: TextClassifier, batch: Batch) -> Tensor | None:
         """A scalar to be added to whatever the loss is (a pull towards the pre-trained weights, a smoothness term); None adds nothing."""

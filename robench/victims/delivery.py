@@ -47,7 +47,10 @@ def sole_training(out: Path) -> AbstractContextManager[None]:
     """
     if not is_main_process():
         return nullcontext()
-    return alone(out.with_name(out.name + ".lock"), f"Another run is training the victim '{out}'. Wait until it has ended, or choose another --out.")
+    return alone(
+        out.with_name(out.name + ".lock"),
+        f"Another run is training the victim '{out}'. Wait until it has ended, or choose another --out.",
+    )
 
 
 def deliver(request: FitRequest, parts: Parts, state: TrainingState, out: Path) -> Victim:
@@ -58,8 +61,15 @@ def deliver(request: FitRequest, parts: Parts, state: TrainingState, out: Path) 
         parts.accelerator.end_training()
     if parts.accelerator.is_main_process:
         software = {"robench": robench.__version__, **versions()}
-        victim = Victim(parts.model, parts.tokenizer, _card(request, parts, state, software), str(parts.device))
-        log = {"key": request.key, "selected_epoch": state.best_epoch, "epochs": state.history, "versions": software}
+        victim = Victim(
+            parts.model, parts.tokenizer, _card(request, parts, state, software), str(parts.device)
+        )
+        log = {
+            "key": request.key,
+            "selected_epoch": state.best_epoch,
+            "epochs": state.history,
+            "versions": software,
+        }
         try:
             _write(victim, log, out)
         except RobenchError:
@@ -68,7 +78,9 @@ def deliver(request: FitRequest, parts: Parts, state: TrainingState, out: Path) 
             if not isinstance(error, OSError) and not is_disk_full(error):
                 raise
             why = os.strerror(errno.ENOSPC) if is_disk_full(error) else error
-            raise RobenchError(f"The victim could not be written to '{out}' ({why}). Free some space or choose another --out.") from error
+            raise RobenchError(
+                f"The victim could not be written to '{out}' ({why}). Free some space or choose another --out."
+            ) from error
         shutil.rmtree(workshop(out), ignore_errors=True)
     parts.accelerator.wait_for_everyone()
     return Victim.load(out, request.device)
@@ -82,14 +94,18 @@ def _write(victim: Victim, log: dict[str, Any], out: Path) -> None:
     (draft / LOG).write_text(json.dumps(log, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     curves = curves_folder(out)
     if curves.is_dir():
-        shutil.copytree(curves, draft / "curves")  # moved, they would be lost by a kill before the draft is the victim
+        shutil.copytree(
+            curves, draft / "curves"
+        )  # moved, they would be lost by a kill before the draft is the victim
     sync_tree(draft)
     draft.replace(out)
     sync_folder(out.parent)
     shutil.rmtree(curves, ignore_errors=True)
 
 
-def _card(request: FitRequest, parts: Parts, state: TrainingState, software: dict[str, str]) -> dict[str, Any]:
+def _card(
+    request: FitRequest, parts: Parts, state: TrainingState, software: dict[str, str]
+) -> dict[str, Any]:
     task = request.task_class
     chosen = state.history[state.best_epoch - 1]
     return {

@@ -42,15 +42,48 @@ ENCODERS = {
         EncoderInfo(
             "tiny",
             str(embedded_folder("tiny")),
-            {"learning_rate": 1e-3, "epochs": 4},  # chosen on dev of mini-reviews, docs/decisions/0003-training.md
+            {
+                "learning_rate": 1e-3,
+                "epochs": 4,
+            },  # chosen on dev of mini-reviews, docs/decisions/0003-training.md
             "2 layers x 128, pre-trained on film reviews; ships with robench",
         ),
-        EncoderInfo("bert-base-uncased", "google-bert/bert-base-uncased", {}, "12 layers x 768 (Devlin et al. 2019); from the hub"),
-        EncoderInfo("roberta-base", "FacebookAI/roberta-base", {}, "12 layers x 768 (Liu et al. 2019); from the hub"),
-        EncoderInfo("distilbert-base-uncased", "distilbert/distilbert-base-uncased", {}, "6 layers x 768 (Sanh et al. 2019); from the hub"),
-        EncoderInfo("electra-base", "google/electra-base-discriminator", {}, "12 layers x 768 (Clark et al. 2020); from the hub"),
-        EncoderInfo("albert-base", "albert/albert-base-v2", {}, "12 shared layers x 768 (Lan et al. 2020); from the hub"),
-        EncoderInfo("deberta-base", "microsoft/deberta-base", {}, "12 layers x 768 (He et al. 2021); from the hub"),
+        EncoderInfo(
+            "bert-base-uncased",
+            "google-bert/bert-base-uncased",
+            {},
+            "12 layers x 768 (Devlin et al. 2019); from the hub",
+        ),
+        EncoderInfo(
+            "roberta-base",
+            "FacebookAI/roberta-base",
+            {},
+            "12 layers x 768 (Liu et al. 2019); from the hub",
+        ),
+        EncoderInfo(
+            "distilbert-base-uncased",
+            "distilbert/distilbert-base-uncased",
+            {},
+            "6 layers x 768 (Sanh et al. 2019); from the hub",
+        ),
+        EncoderInfo(
+            "electra-base",
+            "google/electra-base-discriminator",
+            {},
+            "12 layers x 768 (Clark et al. 2020); from the hub",
+        ),
+        EncoderInfo(
+            "albert-base",
+            "albert/albert-base-v2",
+            {},
+            "12 shared layers x 768 (Lan et al. 2020); from the hub",
+        ),
+        EncoderInfo(
+            "deberta-base",
+            "microsoft/deberta-base",
+            {},
+            "12 layers x 768 (He et al. 2021); from the hub",
+        ),
     )
 }
 
@@ -72,7 +105,12 @@ TOKENIZER_FILES = (
     "spm.model",
     "sentencepiece.bpe.model",
 )
-WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+WEIGHT_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
 
 
 def fingerprint(info: EncoderInfo) -> str:
@@ -81,11 +119,19 @@ def fingerprint(info: EncoderInfo) -> str:
     Raises:
         UsageError: there is no such folder or hub id, or it holds no weights.
     """
-    weights = next((name for name in WEIGHT_FILES if _resolve(info, name, required=False) is not None), None)
+    weights = next(
+        (name for name in WEIGHT_FILES if _resolve(info, name, required=False) is not None), None
+    )
     config = _resolve(info, "config.json")
     if weights is None:
-        raise UsageError(f"Encoder '{info.name}' has no weights: none of {', '.join(WEIGHT_FILES)} in '{info.location}'.")
-    tokenizer = [path for path in (_resolve(info, name, required=False) for name in TOKENIZER_FILES) if path is not None]
+        raise UsageError(
+            f"Encoder '{info.name}' has no weights: none of {', '.join(WEIGHT_FILES)} in '{info.location}'."
+        )
+    tokenizer = [
+        path
+        for path in (_resolve(info, name, required=False) for name in TOKENIZER_FILES)
+        if path is not None
+    ]
     index = _resolve(info, weights)
     shards = [_resolve(info, shard) for shard in sorted(_shards(index))]
     digest = hashlib.sha256()
@@ -96,7 +142,11 @@ def fingerprint(info: EncoderInfo) -> str:
 
 
 def _shards(path: Path) -> set[str]:
-    return set(json.loads(path.read_text())["weight_map"].values()) if path.name.endswith(".index.json") else set()
+    return (
+        set(json.loads(path.read_text())["weight_map"].values())
+        if path.name.endswith(".index.json")
+        else set()
+    )
 
 
 def _resolve(info: EncoderInfo, file: str, required: bool = True) -> Any:
@@ -142,10 +192,18 @@ def load_encoder(info: EncoderInfo, attention: str | None = None) -> Any:
 
     _resolve(info, "config.json")
     try:
-        encoder = AutoModel.from_pretrained(info.location, dtype="float32", attn_implementation=attention)
-    except Exception as error:  # transformers, safetensors and torch raise what they like on a broken file
-        raise UsageError(f"Encoder '{info.name}' cannot be loaded from '{info.location}' ({first_line(error)}). Check or replace its files.") from error
-    encoder.config._name_or_path = info.name  # what is saved later must not name this machine's folders
+        encoder = AutoModel.from_pretrained(
+            info.location, dtype="float32", attn_implementation=attention
+        )
+    except (
+        Exception
+    ) as error:  # transformers, safetensors and torch raise what they like on a broken file
+        raise UsageError(
+            f"Encoder '{info.name}' cannot be loaded from '{info.location}' ({first_line(error)}). Check or replace its files."
+        ) from error
+    encoder.config._name_or_path = (
+        info.name
+    )  # what is saved later must not name this machine's folders
     return encoder
 
 
@@ -163,7 +221,9 @@ def skeleton(info: EncoderInfo) -> Any:
         with torch.device("meta"):
             return AutoModel.from_config(AutoConfig.from_pretrained(info.location))
     except Exception as error:
-        raise UsageError(f"Encoder '{info.name}' cannot be made from the configuration in '{info.location}' ({first_line(error)}).") from error
+        raise UsageError(
+            f"Encoder '{info.name}' cannot be made from the configuration in '{info.location}' ({first_line(error)})."
+        ) from error
 
 
 def load_tokenizer(info: EncoderInfo) -> Any:
@@ -174,4 +234,6 @@ def load_tokenizer(info: EncoderInfo) -> Any:
     try:
         return AutoTokenizer.from_pretrained(info.location)
     except Exception as error:
-        raise UsageError(f"The tokenizer of encoder '{info.name}' cannot be loaded from '{info.location}' ({first_line(error)}).") from error
+        raise UsageError(
+            f"The tokenizer of encoder '{info.name}' cannot be loaded from '{info.location}' ({first_line(error)})."
+        ) from error

@@ -58,7 +58,11 @@ class FirstToken:
         def forward(*inputs: Any, **named: Any) -> Any:
             """Encoders of every release so far hand a layer the states and the attention mask first."""
             mask = inputs[1] if len(inputs) > 1 else ...
-            if get_ident() != owner or layer.training or not (mask is None or (isinstance(mask, Tensor) and mask.dim() == 4)):
+            if (
+                get_ident() != owner
+                or layer.training
+                or not (mask is None or (isinstance(mask, Tensor) and mask.dim() == 4))
+            ):
                 return type(layer).forward(layer, *inputs, **named)
             answer = self._answer(layer, inputs[0], None if mask is None else mask[:, :, :1])  # type: ignore[misc]  # without one it is not trusted
             return (answer,) if self._in_a_tuple else answer
@@ -74,14 +78,18 @@ class FirstToken:
         encoder = self._encoder
         device = next(encoder.parameters()).device
         tokens = min(24, int(getattr(encoder.config, "max_position_embeddings", 24)) - 4)
-        ids = (torch.arange(2 * tokens, device=device).view(2, tokens) + 5) % encoder.config.vocab_size
+        ids = (
+            torch.arange(2 * tokens, device=device).view(2, tokens) + 5
+        ) % encoder.config.vocab_size
         whole = torch.ones_like(ids)
         padded = whole.clone()
         padded[1, tokens // 2 :] = 0
         try:
             with torch.no_grad(), torch.autocast(device.type, enabled=False), self._noting():
                 return all(self._same(ids, mask) for mask in (whole, padded))
-        except Exception:  # an encoder that does not take such a text, or a layer that is not what it looked like
+        except (
+            Exception
+        ):  # an encoder that does not take such a text, or a layer that is not what it looked like
             return False
 
     def _same(self, ids: Tensor, mask: Tensor) -> bool:
@@ -108,7 +116,9 @@ class FirstToken:
 def _of_bert(layer: Any, states: Tensor, mask: Tensor | None) -> Tensor:
     """BERT, RoBERTa, XLM-RoBERTa, ELECTRA."""
     own, first = layer.attention.self, states[:, :1]
-    context = _attend(own.query(first), own.key(states), own.value(states), own.num_attention_heads, mask)
+    context = _attend(
+        own.query(first), own.key(states), own.value(states), own.num_attention_heads, mask
+    )
     mixed = layer.attention.output(context, first)
     output: Tensor = layer.output(layer.intermediate(mixed), mixed)
     return output
@@ -124,19 +134,41 @@ def _of_distilbert(layer: Any, states: Tensor, mask: Tensor | None) -> Tensor:
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, heads: int, mask: Tensor | None) -> Tensor:
     """``(batch, 1, size)`` queries over ``(batch, tokens, size)`` keys and values."""
-    query, key, value = (each.unflatten(-1, (heads, -1)).transpose(1, 2) for each in (query, key, value))
-    return scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
+    query, key, value = (
+        each.unflatten(-1, (heads, -1)).transpose(1, 2) for each in (query, key, value)
+    )
+    return (
+        scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
+    )
 
 
 _MAKES: dict[Answer, tuple[str, ...]] = {
-    _of_bert: ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense"),
-    _of_distilbert: ("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "sa_layer_norm", "ffn.lin1", "output_layer_norm"),
+    _of_bert: (
+        "attention.self.query",
+        "attention.self.key",
+        "attention.self.value",
+        "attention.output.dense",
+        "intermediate.dense",
+        "output.dense",
+    ),
+    _of_distilbert: (
+        "attention.q_lin",
+        "attention.k_lin",
+        "attention.v_lin",
+        "attention.out_lin",
+        "sa_layer_norm",
+        "ffn.lin1",
+        "output_layer_norm",
+    ),
 }
 """How each make of layer is answered for, and the modules by which it is known."""
 
 
 def _make(layer: nn.Module) -> Answer | None:
-    return next((answer for answer, parts in _MAKES.items() if all(_has(layer, part) for part in parts)), None)
+    return next(
+        (answer for answer, parts in _MAKES.items() if all(_has(layer, part) for part in parts)),
+        None,
+    )
 
 
 def _has(layer: nn.Module, part: str) -> bool:
@@ -149,4 +181,11 @@ def _has(layer: nn.Module, part: str) -> bool:
 def layers_of(encoder: Any) -> nn.ModuleList | None:
     """The encoder's layers, the first one first; None where it keeps no list of them."""
     depth = int(getattr(encoder.config, "num_hidden_layers", 0))
-    return next((module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == depth > 0), None)
+    return next(
+        (
+            module
+            for module in encoder.modules()
+            if isinstance(module, nn.ModuleList) and len(module) == depth > 0
+        ),
+        None,
+    )

@@ -28,7 +28,9 @@ class Pretrained:
     """
 
     def __init__(self, model: TextClassifier, features: Tensor, labels: Tensor) -> None:
-        self._weights = [parameter.detach().to("cpu", copy=True) for parameter in model.encoder.parameters()]
+        self._weights = [
+            parameter.detach().to("cpu", copy=True) for parameter in model.encoder.parameters()
+        ]
         self._features, self._labels = features, labels
 
     def distance(self, model: TextClassifier) -> float:
@@ -58,6 +60,9 @@ def estimate(students: Tensor, teachers: Tensor, labels: Tensor) -> float:
     total = 0.0
     for label in labels.unique():
         own = labels == label
-        centred = [normalize(side[own].float() - side[own].float().mean(0), dim=-1) for side in (students, teachers)]
+        centred = [
+            normalize(side[own].float() - side[own].float().mean(0), dim=-1)
+            for side in (students, teachers)
+        ]
         total -= float(contrast(centred[0], centred[1], TEMPERATURE)) * int(own.sum())
     return total / len(labels)

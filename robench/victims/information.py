@@ -26,8 +26,13 @@ class InformationOptions(TrainingOptions):
 
     alpha: float = Field(0.1, ge=0, description="Weight of the contrastive term; 0 leaves it out.")
     tau: float = Field(0.2, gt=0, description="Temperature of the contrastive term.")
-    conditional: bool = Field(True, description="Contrast inside each class, I(S; T | Y); false over all classes, I(S; T) of Table 3.")
-    negatives: Negatives = Field("teachers", description="What the contrastive softmax runs over: Eq. 10 or the release.")
+    conditional: bool = Field(
+        True,
+        description="Contrast inside each class, I(S; T | Y); false over all classes, I(S; T) of Table 3.",
+    )
+    negatives: Negatives = Field(
+        "teachers", description="What the contrastive softmax runs over: Eq. 10 or the release."
+    )
     memory: int = Field(
         0,
         ge=0,
@@ -41,7 +46,9 @@ class InformationOptions(TrainingOptions):
     @classmethod
     def _teachers_only(cls, value: int, info: ValidationInfo) -> int:
         if value and info.data.get("negatives") == "students":
-            raise ValueError("holds teachers, which are no negatives under negatives=students; leave it at 0 there")
+            raise ValueError(
+                "holds teachers, which are no negatives under negatives=students; leave it at 0 there"
+            )
         return value
 
 
@@ -54,14 +61,23 @@ class Projections(nn.Module):
 
     def __init__(self, size: int, classes: int, hidden: int, out: int) -> None:
         super().__init__()
-        self.by_class = nn.ModuleList(nn.Sequential(nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, out)) for _ in range(classes))
+        self.by_class = nn.ModuleList(
+            nn.Sequential(nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, out))
+            for _ in range(classes)
+        )
 
     def forward(self, features: Tensor, label: int) -> Tensor:
         """Project ``(n, size)`` with the MLP of class ``label`` to unit vectors ``(n, out)``."""
         return normalize(self.by_class[label](features).float(), dim=-1)
 
 
-def contrast(students: Tensor, teachers: Tensor, temperature: float, negatives: Negatives = "teachers", own: Tensor | None = None) -> Tensor:
+def contrast(
+    students: Tensor,
+    teachers: Tensor,
+    temperature: float,
+    negatives: Negatives = "teachers",
+    own: Tensor | None = None,
+) -> Tensor:
     """Eq. 10 for one class: minus a lower bound of I(S; T | Y = y), in nats; never below -log N.
 
     That holds for pairs drawn independently within the class. Where batches hold texts of like length, pairs are rather drawn given the length:
@@ -85,7 +101,9 @@ def contrast(students: Tensor, teachers: Tensor, temperature: float, negatives: 
         own = torch.arange(len(scores), device=scores.device)
     if not len(own):
         return scores.sum()  # with a gradient, of 0: whoever waits for one gets it
-    return cross_entropy(scores, own) - torch.log(torch.tensor(float(scores.shape[1]), device=scores.device))
+    return cross_entropy(scores, own) - torch.log(
+        torch.tensor(float(scores.shape[1]), device=scores.device)
+    )
 
 
 class Information:
@@ -100,9 +118,17 @@ class Information:
     def __init__(self, model: TextClassifier, options: InformationOptions) -> None:
         self.options = options
         self.teacher = deepcopy(model).eval().requires_grad_(False)
-        shape = (model.feature_size, model.classes if options.conditional else 1, options.projection_hidden, options.projection_size)
+        shape = (
+            model.feature_size,
+            model.classes if options.conditional else 1,
+            options.projection_hidden,
+            options.projection_size,
+        )
         device = next(model.parameters()).device
-        self.student_heads, self.teacher_heads = Projections(*shape).to(device), Projections(*shape).to(device)
+        self.student_heads, self.teacher_heads = (
+            Projections(*shape).to(device),
+            Projections(*shape).to(device),
+        )
         self._memory: dict[int, Tensor] = {}
 
     def modules(self) -> tuple[nn.Module, nn.Module]:
@@ -123,18 +149,33 @@ class Information:
             UsageError: ``negatives=students`` on a share, whose students are not all here.
         """
         whole = batch.whole or batch
-        here = torch.arange(len(features), device=features.device) if batch.rows is None else batch.rows
+        here = (
+            torch.arange(len(features), device=features.device)
+            if batch.rows is None
+            else batch.rows
+        )
         if batch.whole is not None and self.options.negatives == "students":
-            raise UsageError("negatives=students trains in one process only: the negatives of a text are in the others. Start robench without a launcher.")
+            raise UsageError(
+                "negatives=students trains in one process only: the negatives of a text are in the others. Start robench without a launcher."
+            )
         with torch.no_grad():
-            teacher = self.teacher.features(whole.input_ids, whole.attention_mask, whole.token_type_ids)
+            teacher = self.teacher.features(
+                whole.input_ids, whole.attention_mask, whole.token_type_ids
+            )
         terms = []
         for group, rows in self._groups(whole.labels):
             known = torch.cat([teacher[rows], self._memory.get(group, teacher[:0])])
             mine, own = (here[:, None] == rows).nonzero(as_tuple=True)
-            students, teachers = self.student_heads(features[mine], group), self.teacher_heads(known, group)
-            part = len(own) * len(whole.labels) / (len(here) * len(rows))  # 1 where the batch is not shared
-            terms.append(part * contrast(students, teachers, self.options.tau, self.options.negatives, own))
+            students, teachers = (
+                self.student_heads(features[mine], group),
+                self.teacher_heads(known, group),
+            )
+            part = (
+                len(own) * len(whole.labels) / (len(here) * len(rows))
+            )  # 1 where the batch is not shared
+            terms.append(
+                part * contrast(students, teachers, self.options.tau, self.options.negatives, own)
+            )
             self._memory[group] = known[: self.options.memory]  # the newest stand first
         return torch.stack(terms).mean()
 

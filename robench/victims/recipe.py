@@ -36,14 +36,21 @@ SEARCH_CODE = "robench.search"
 """The same where training texts are attacked."""
 
 
-def build_defense(name: str, task: str, encoder: EncoderInfo, options: Mapping[str, Any]) -> Defense:
+def build_defense(
+    name: str, task: str, encoder: EncoderInfo, options: Mapping[str, Any]
+) -> Defense:
     """Make a defense with its options resolved: class defaults < the task's ``training`` < ``task_defaults[task]`` < ``encoder.recommended`` < ``options``.
 
     Raises:
         UsageError: an unknown defense, an unknown option or a value that it does not take.
     """
     cls = DEFENSES.get(name)
-    values = {**TASKS.get(task).training, **cls.task_defaults.get(task, {}), **encoder.recommended, **options}
+    values = {
+        **TASKS.get(task).training,
+        **cls.task_defaults.get(task, {}),
+        **encoder.recommended,
+        **options,
+    }
     return cls(build_options(cls.Options, values, f"defense '{name}'"))
 
 
@@ -100,7 +107,9 @@ class FitRequest:
         for attack in defense.attacks:
             ATTACKS.get(attack)
         if (defense.substitutes or defense.attacks) and self.substitutions is None:
-            raise UsageError(f"Defense '{self.defense}' trains on substitutions, and none were given for task '{self.task}'. Name a substitution set.")
+            raise UsageError(
+                f"Defense '{self.defense}' trains on substitutions, and none were given for task '{self.task}'. Name a substitution set."
+            )
         return defense
 
     def check(self) -> None:
@@ -122,7 +131,10 @@ class FitRequest:
         with torch.device("meta"):  # no weights, and nothing drawn for them
             model = TextClassifier(skeleton(self.info), classes)
         check_window(model, self.task_class.max_tokens, self)
-        for examples, limit in ((self.splits.train, self.resolved.train_examples), (self.splits.dev, self.resolved.dev_examples)):
+        for examples, limit in (
+            (self.splits.train, self.resolved.train_examples),
+            (self.splits.dev, self.resolved.dev_examples),
+        ):
             pick(examples, limit, classes)
 
     def ingredients(self) -> dict[str, Any]:
@@ -131,7 +143,11 @@ class FitRequest:
 
         splits, task = self.splits, self.task_class
         return {
-            "code": {"defense": code_sha256(DEFENSES.get(self.defense)), "training": source_sha256(*TRAINING_CODE), **self._attacking_code},
+            "code": {
+                "defense": code_sha256(DEFENSES.get(self.defense)),
+                "training": source_sha256(*TRAINING_CODE),
+                **self._attacking_code,
+            },
             "defense": self.defense,
             "options": self.resolved.model_dump(mode="json"),
             "task": self.task,
@@ -144,7 +160,9 @@ class FitRequest:
             "encoder": self.encoder_label,
             "encoder_sha256": self._fingerprint,
             "protocol": asdict(self.protocol),
-            "substitutions_sha256": None if self.substitutions is None else self.substitutions.sha256,
+            "substitutions_sha256": None
+            if self.substitutions is None
+            else self.substitutions.sha256,
             "seed": self.seed,
             "precision": self.precision,
         }
@@ -153,7 +171,14 @@ class FitRequest:
     def _attacking_code(self) -> dict[str, Any]:
         """What else decides the result where training texts are attacked; nothing elsewhere."""
         attacks = self.build().attacks
-        return {"attacks": {name: code_sha256(ATTACKS.get(name)) for name in attacks}, "search": source_sha256(SEARCH_CODE)} if attacks else {}
+        return (
+            {
+                "attacks": {name: code_sha256(ATTACKS.get(name)) for name in attacks},
+                "search": source_sha256(SEARCH_CODE),
+            }
+            if attacks
+            else {}
+        )
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -167,7 +192,13 @@ class FitRequest:
     @cached_property
     def key(self) -> str:
         """SHA-256 (hex) of ``ingredients``: equal keys, equal victims."""
-        text = json.dumps(self.ingredients(), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(
+            self.ingredients(),
+            sort_keys=True,
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property

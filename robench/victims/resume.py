@@ -22,7 +22,10 @@ _REMEDY = "Delete it, or use --retrain, to start this victim again."
 
 def setting(device: str) -> dict[str, str]:
     """Where training happens, as far as it moves the last bits: the kind of ``device`` and the versions of ``SOFTWARE``, by name."""
-    return {"device": device.partition(":")[0], **{name: version for name, version in versions().items() if name in SOFTWARE}}
+    return {
+        "device": device.partition(":")[0],
+        **{name: version for name, version in versions().items() if name in SOFTWARE},
+    }
 
 
 @dataclass
@@ -56,16 +59,23 @@ class TrainingState:
         part = folder / f"{FILE}.part"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as stream:  # of a file that torch opens itself, its writer does not tell why it could not be written
+            with (
+                part.open("wb") as stream
+            ):  # of a file that torch opens itself, its writer does not tell why it could not be written
                 torch.save({item.name: getattr(self, item.name) for item in fields(self)}, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
             part.replace(folder / FILE)
             sync_folder(folder)
-        except (OSError, RuntimeError) as error:  # torch's writer may raise RuntimeError over the system's error, and over Ctrl-C
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # torch's writer may raise RuntimeError over the system's error, and over Ctrl-C
             with contextlib.suppress(OSError):
                 part.unlink()
-            ending = next((cause for cause in causes(error) if not isinstance(cause, Exception)), None)
+            ending = next(
+                (cause for cause in causes(error) if not isinstance(cause, Exception)), None
+            )
             if ending is not None:
                 raise ending from None
             system = system_error(error)
@@ -88,12 +98,27 @@ class TrainingState:
             return None
         try:
             state = cls(**torch.load(path, map_location="cpu", weights_only=True))
-        except Exception as error:  # a torn file makes torch, zipfile or pickle raise what they like
-            raise RobenchError(f"The training checkpoint '{path}' is damaged ({first_line(error)}). {_REMEDY}") from error
+        except (
+            Exception
+        ) as error:  # a torn file makes torch, zipfile or pickle raise what they like
+            raise RobenchError(
+                f"The training checkpoint '{path}' is damaged ({first_line(error)}). {_REMEDY}"
+            ) from error
         if state.key != key:
-            raise RobenchError(f"The training checkpoint '{path}' belongs to another configuration. {_REMEDY}")
+            raise RobenchError(
+                f"The training checkpoint '{path}' belongs to another configuration. {_REMEDY}"
+            )
         if state.made_with != made_with:
-            differ = [name for name in sorted({*state.made_with, *made_with}) if state.made_with.get(name) != made_with.get(name)]
-            there, here = (", ".join(f"{name} {found.get(name, 'unknown')}" for name in differ) for found in (state.made_with, made_with))
-            raise RobenchError(f"The training checkpoint '{path}' was made with {there}; here it is {here}. Go on where it was made. {_REMEDY}")
+            differ = [
+                name
+                for name in sorted({*state.made_with, *made_with})
+                if state.made_with.get(name) != made_with.get(name)
+            ]
+            there, here = (
+                ", ".join(f"{name} {found.get(name, 'unknown')}" for name in differ)
+                for found in (state.made_with, made_with)
+            )
+            raise RobenchError(
+                f"The training checkpoint '{path}' was made with {there}; here it is {here}. Go on where it was made. {_REMEDY}"
+            )
         return state

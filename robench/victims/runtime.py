@@ -47,7 +47,9 @@ def make_accelerator(device: str, precision: str, tracker: str | None, logs: Pat
             if tracker is not None:
                 accelerator.init_trackers(logs.name)
     except (ValueError, ImportError) as error:
-        raise UsageError(f"Accelerate cannot train on '{device}' in {precision} with tracker {tracker!r} ({error}).") from error
+        raise UsageError(
+            f"Accelerate cannot train on '{device}' in {precision} with tracker {tracker!r} ({error})."
+        ) from error
     return accelerator
 
 

@@ -51,7 +51,15 @@ def guess(labels: NDArray[np.int64]) -> tuple[float, float]:
     return share, share + 2 * sqrt(share * (1 - share) / len(labels))
 
 
-def score(model: TextClassifier, examples: EncodedExamples, batch_size: int, device: torch.device | str, *, hull: bool, seed: int) -> Scores:
+def score(
+    model: TextClassifier,
+    examples: EncodedExamples,
+    batch_size: int,
+    device: torch.device | str,
+    *,
+    hull: bool,
+    seed: int,
+) -> Scores:
     """Ask ``model`` (in eval mode meanwhile) about ``examples``.
 
     The attack is the release's: ten steps on the mixture weights against the true label, then at every position the word of largest weight.
@@ -73,23 +81,44 @@ def score(model: TextClassifier, examples: EncodedExamples, batch_size: int, dev
             if hull:
                 attacked = harden(batch, maximise(model, batch, labels=True, generator=generator))
                 with torch.no_grad():
-                    right &= model(attacked.input_ids, attacked.attention_mask, attacked.token_type_ids).argmax(-1) == batch.labels
+                    right &= (
+                        model(
+                            attacked.input_ids, attacked.attention_mask, attacked.token_type_ids
+                        ).argmax(-1)
+                        == batch.labels
+                    )
                 held += int(right.sum())
     accuracy = clean / len(examples)
-    return Scores(accuracy, held / len(examples) if hull else None, accuracy <= guess(np.asarray(examples.labels))[1], features)
+    return Scores(
+        accuracy,
+        held / len(examples) if hull else None,
+        accuracy <= guess(np.asarray(examples.labels))[1],
+        features,
+    )
 
 
-def features_of(model: TextClassifier, examples: EncodedExamples, batch_size: int, device: torch.device | str) -> Tensor:
+def features_of(
+    model: TextClassifier, examples: EncodedExamples, batch_size: int, device: torch.device | str
+) -> Tensor:
     """The model's features of ``examples`` (in eval mode), ``(examples, size)``, in main memory."""
     features = torch.empty(len(examples), model.feature_size)
     with evaluating(model), torch.no_grad():
         for indices, batch in _batches(examples, batch_size, device, substitutes=False):
-            features[indices] = model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids).float().cpu()
+            features[indices] = (
+                model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+                .float()
+                .cpu()
+            )
     return features
 
 
-def _batches(examples: EncodedExamples, size: int, device: torch.device | str, *, substitutes: bool) -> Iterator[tuple[list[int], Batch]]:
+def _batches(
+    examples: EncodedExamples, size: int, device: torch.device | str, *, substitutes: bool
+) -> Iterator[tuple[list[int], Batch]]:
     """Indices and batch, the shortest texts first."""
     order = np.argsort(examples.lengths, kind="stable").tolist()
     for start in range(0, len(order), size):
-        yield order[start : start + size], examples.batch(order[start : start + size], device, substitutes=substitutes)
+        yield (
+            order[start : start + size],
+            examples.batch(order[start : start + size], device, substitutes=substitutes),
+        )

@@ -46,7 +46,11 @@ def selectable(model: TextClassifier) -> dict[str, nn.Parameter]:
 
     Embeddings, biases, pooler and head are none of them: they are updated at every step. For BERT-base and RoBERTa-base these are 96.
     """
-    return {name: parameter for name, parameter in model.encoder.named_parameters() if "layer" in name and "weight" in name and parameter.requires_grad}
+    return {
+        name: parameter
+        for name, parameter in model.encoder.named_parameters()
+        if "layer" in name and "weight" in name and parameter.requires_grad
+    }
 
 
 def quantile_mask(saliency: Tensor, lower: float, upper: float) -> Tensor:
@@ -61,7 +65,9 @@ def quantile_mask(saliency: Tensor, lower: float, upper: float) -> Tensor:
     return ((low <= saliency) & (saliency <= high) | saliency.isnan()).to(saliency.dtype)
 
 
-def divergence_saliency(model: TextClassifier, batch: Batch, tensors: Sequence[Tensor], dropout: float) -> Tensor:
+def divergence_saliency(
+    model: TextClassifier, batch: Batch, tensors: Sequence[Tensor], dropout: float
+) -> Tensor:
     """First order: the norm of each tensor's gradient of the divergence between two forward passes with different dropout, ``(tensors,)``.
 
     The divergence is symmetric, ``(KL(p || q) + KL(q || p)) / 4`` summed over the batch as in the release; only its order matters.
@@ -70,13 +76,25 @@ def divergence_saliency(model: TextClassifier, batch: Batch, tensors: Sequence[T
         dropout: of the encoder's layers in the two passes.
     """
     with _dropout(model.encoder, dropout):
-        first, second = (log_softmax(model(batch.input_ids, batch.attention_mask, batch.token_type_ids), -1) for _ in range(2))
-    apart = kl_div(first, second, reduction="sum", log_target=True) + kl_div(second, first, reduction="sum", log_target=True)
+        first, second = (
+            log_softmax(model(batch.input_ids, batch.attention_mask, batch.token_type_ids), -1)
+            for _ in range(2)
+        )
+    apart = kl_div(first, second, reduction="sum", log_target=True) + kl_div(
+        second, first, reduction="sum", log_target=True
+    )
     gradients = torch.autograd.grad(apart / 4, tensors, allow_unused=True)
-    return torch.stack([tensor.new_tensor(0.0) if found is None else found.norm() for tensor, found in zip(tensors, gradients, strict=True)]).cpu()
+    return torch.stack(
+        [
+            tensor.new_tensor(0.0) if found is None else found.norm()
+            for tensor, found in zip(tensors, gradients, strict=True)
+        ]
+    ).cpu()
 
 
-def momentum_saliency(gradients: Sequence[Tensor | None], momenta: Sequence[Tensor | None], beta1: float, rule: Rule) -> Tensor:
+def momentum_saliency(
+    gradients: Sequence[Tensor | None], momenta: Sequence[Tensor | None], beta1: float, rule: Rule
+) -> Tensor:
     """Second order: how a tensor's gradient compares with its momentum (Adam's first moment before this step, not bias-corrected), ``(tensors,)``.
 
     Args:
@@ -86,22 +104,46 @@ def momentum_saliency(gradients: Sequence[Tensor | None], momenta: Sequence[Tens
     Returns:
         NaN where there is no momentum yet.
     """
-    known = [(gradient, momentum) for gradient, momentum in zip(gradients, momenta, strict=True) if gradient is not None and momentum is not None]
-    there = torch.tensor([gradient is not None and momentum is not None for gradient, momentum in zip(gradients, momenta, strict=True)])
+    known = [
+        (gradient, momentum)
+        for gradient, momentum in zip(gradients, momenta, strict=True)
+        if gradient is not None and momentum is not None
+    ]
+    there = torch.tensor(
+        [
+            gradient is not None and momentum is not None
+            for gradient, momentum in zip(gradients, momenta, strict=True)
+        ]
+    )
     saliency = torch.full((len(gradients),), torch.nan)
     if known:
         sizes = torch.stack([momentum.norm() for _, momentum in known])
-        moved = torch.stack([(gradient if rule == "released" else gradient - momentum).norm() for gradient, momentum in known])
+        moved = torch.stack(
+            [
+                (gradient if rule == "released" else gradient - momentum).norm()
+                for gradient, momentum in known
+            ]
+        )
         ratios = (1 - beta1) * moved / sizes
-        saliency[there] = torch.where(sizes > 0, (ratios - 1).abs() if rule == "released" else ratios, torch.nan).float().cpu()
+        saliency[there] = (
+            torch.where(sizes > 0, (ratios - 1).abs() if rule == "released" else ratios, torch.nan)
+            .float()
+            .cpu()
+        )
     return saliency
 
 
 @contextmanager
 def _dropout(module: nn.Module, probability: float) -> Iterator[None]:
     """Dropout of all layers, and of attention where it is a plain number (transformers' fused attention reads ``dropout_prob``)."""
-    places: list[tuple[nn.Module, str]] = [(layer, "p") for layer in module.modules() if isinstance(layer, nn.Dropout)]
-    places += [(layer, "dropout_prob") for layer in module.modules() if isinstance(getattr(layer, "dropout_prob", None), (int, float))]
+    places: list[tuple[nn.Module, str]] = [
+        (layer, "p") for layer in module.modules() if isinstance(layer, nn.Dropout)
+    ]
+    places += [
+        (layer, "dropout_prob")
+        for layer in module.modules()
+        if isinstance(getattr(layer, "dropout_prob", None), (int, float))
+    ]
     usual = [getattr(layer, name) for layer, name in places]
     for layer, name in places:
         setattr(layer, name, probability)
@@ -127,7 +169,11 @@ class SelectiveAdamW(torch.optim.AdamW):
     """
 
     def __init__(
-        self, groups: Iterable[Mapping[str, Any]], tensors: Sequence[nn.Parameter], shares: Callable[[SelectiveAdamW], Tensor], **settings: Any
+        self,
+        groups: Iterable[Mapping[str, Any]],
+        tensors: Sequence[nn.Parameter],
+        shares: Callable[[SelectiveAdamW], Tensor],
+        **settings: Any,
     ) -> None:
         super().__init__([dict(group) for group in groups], **settings)
         self.tensors = tensors
@@ -140,7 +186,12 @@ class SelectiveAdamW(torch.optim.AdamW):
     def saliency(self, rule: Rule) -> Tensor:
         """The second-order saliency of each tensor, as things stand before this step."""
         beta1 = self.param_groups[0]["betas"][0]
-        return momentum_saliency([tensor.grad for tensor in self.tensors], [self.momentum(tensor) for tensor in self.tensors], beta1, rule)
+        return momentum_saliency(
+            [tensor.grad for tensor in self.tensors],
+            [self.momentum(tensor) for tensor in self.tensors],
+            beta1,
+            rule,
+        )
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -149,7 +200,11 @@ class SelectiveAdamW(torch.optim.AdamW):
         for tensor, share in zip(self.tensors, self._shares(self).tolist(), strict=True):
             if share < 1 and tensor.grad is not None:
                 momentum = self.momentum(tensor)
-                tensor.grad = torch.lerp(torch.zeros_like(tensor.grad) if momentum is None else momentum, tensor.grad, share)
+                tensor.grad = torch.lerp(
+                    torch.zeros_like(tensor.grad) if momentum is None else momentum,
+                    tensor.grad,
+                    share,
+                )
                 held.append((tensor, tensor.detach().clone(), share))
         super().step()
         for tensor, before, share in held:
@@ -162,10 +217,24 @@ class Selective(Defense):
     class Options(TrainingOptions):
         """Quantiles and optimiser; the defaults are ROSE's (its released scripts)."""
 
-        lower: float = Field(0.0, ge=0, lt=1, description="Tensors whose saliency lies below this quantile are not updated.")
-        upper: float = Field(0.7, gt=0, le=1, description="Tensors whose saliency lies above this quantile are not updated.")
+        lower: float = Field(
+            0.0,
+            ge=0,
+            lt=1,
+            description="Tensors whose saliency lies below this quantile are not updated.",
+        )
+        upper: float = Field(
+            0.7,
+            gt=0,
+            le=1,
+            description="Tensors whose saliency lies above this quantile are not updated.",
+        )
         beta2: float = Field(0.98, ge=0, lt=1, description="AdamW's decay of the second moment.")
-        max_gradient_norm: float | None = Field(1.0, gt=0, description="Clip the global gradient norm here, before tensors are selected.")
+        max_gradient_norm: float | None = Field(
+            1.0,
+            gt=0,
+            description="Clip the global gradient norm here, before tensors are selected.",
+        )
 
     options: Options
 
@@ -178,11 +247,20 @@ class Selective(Defense):
         self.tensors = list(selectable(model).values())
         if not self.tensors:
             kind = type(model.encoder).__name__
-            raise UsageError(f"Encoder '{kind}' has no parameter with 'layer' and 'weight' in its name, so there is nothing to select. Choose another encoder.")
+            raise UsageError(
+                f"Encoder '{kind}' has no parameter with 'layer' and 'weight' in its name, so there is nothing to select. Choose another encoder."
+            )
 
     def optimizer(self, groups: Sequence[Mapping[str, Any]]) -> SelectiveAdamW:
         """AdamW under the mask."""
-        return SelectiveAdamW(groups, self.tensors, self.shares, betas=(BETA1, self.options.beta2), eps=ADAM_EPSILON, fused=True)
+        return SelectiveAdamW(
+            groups,
+            self.tensors,
+            self.shares,
+            betas=(BETA1, self.options.beta2),
+            eps=ADAM_EPSILON,
+            fused=True,
+        )
 
     @abstractmethod
     def shares(self, optimizer: SelectiveAdamW) -> Tensor:

@@ -90,7 +90,9 @@ def set_up(request: FitRequest, curves: Path, say: Callable[[str], None]) -> Par
     defense = request.build()
     accelerator = make_accelerator(request.device, request.precision, request.tracker, curves)
     if accelerator.num_processes > 1 and not defense.parallel:
-        raise UsageError(f"Defense '{request.defense}' trains in one process only: its steps cannot be shared. Start robench without a launcher.")
+        raise UsageError(
+            f"Defense '{request.defense}' trains in one process only: its steps cannot be shared. Start robench without a launcher."
+        )
     seed_everything(request.seed, "weights")
     tokenizer = load_tokenizer(request.info)
     encoder = load_encoder(request.info, attention_for(request.device, request.precision))
@@ -98,23 +100,54 @@ def set_up(request: FitRequest, curves: Path, say: Callable[[str], None]) -> Par
     check_window(model, request.task_class.max_tokens, request)
     fields = list(request.splits.train[0].fields)
     encode = _encoding(request, tokenizer, fields)
-    texts, train = _read("train", request.splits.train, defense.options.train_examples, request, encode, say)
+    texts, train = _read(
+        "train", request.splits.train, defense.options.train_examples, request, encode, say
+    )
     _, dev = _read("dev", request.splits.dev, defense.options.dev_examples, request, encode, say)
     defense.prepare(model)
     step = Step(model, defense)
-    groups = parameter_groups(step, defense.options.learning_rate, defense.options.head_weight_decay)
+    groups = parameter_groups(
+        step, defense.options.learning_rate, defense.options.head_weight_decay
+    )
     optimizer = defense.optimizer(groups) or adamw(groups)
     for group in optimizer.param_groups:  # a defense may give its groups rates of their own
         group["peak"] = group["lr"]
     wrapped_step, wrapped_optimizer = accelerator.prepare(step, optimizer)
-    return Parts(accelerator, accelerator.device, tokenizer, model, defense, fields, texts, train, dev, encode, wrapped_step, wrapped_optimizer)
+    return Parts(
+        accelerator,
+        accelerator.device,
+        tokenizer,
+        model,
+        defense,
+        fields,
+        texts,
+        train,
+        dev,
+        encode,
+        wrapped_step,
+        wrapped_optimizer,
+    )
 
 
-def _encoding(request: FitRequest, tokenizer: Any, fields: Sequence[str]) -> Callable[[Sequence[Example]], EncodedExamples]:
+def _encoding(
+    request: FitRequest, tokenizer: Any, fields: Sequence[str]
+) -> Callable[[Sequence[Example]], EncodedExamples]:
     """Encodes texts as the victim will read them; all that it has encoded can be joined."""
-    table, reader = build_reader(tokenizer, request.protocol, fields, request.task_class.attackable, request.task_class.max_tokens)
+    table, reader = build_reader(
+        tokenizer,
+        request.protocol,
+        fields,
+        request.task_class.attackable,
+        request.task_class.max_tokens,
+    )
     substitutes = SubstituteTable(table, request.substitutions, request.protocol.lookup)
-    return lambda examples: encode_examples(examples, reader, substitutes, request.task_class.attackable, segments=request.protocol.pair_segments)
+    return lambda examples: encode_examples(
+        examples,
+        reader,
+        substitutes,
+        request.task_class.attackable,
+        segments=request.protocol.pair_segments,
+    )
 
 
 def _read(
@@ -130,9 +163,13 @@ def _read(
     return chosen, encode(chosen)
 
 
-def parameter_groups(step: nn.Module, learning_rate: float, head_weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(
+    step: nn.Module, learning_rate: float, head_weight_decay: float
+) -> list[dict[str, Any]]:
     """Two groups for the optimiser: the encoder without weight decay, everything else (head, the defense's modules) with it (appendix A.1)."""
-    trained = [(name, parameter) for name, parameter in step.named_parameters() if parameter.requires_grad]
+    trained = [
+        (name, parameter) for name, parameter in step.named_parameters() if parameter.requires_grad
+    ]
     encoder = [parameter for name, parameter in trained if name.startswith("model.encoder.")]
     others = [parameter for name, parameter in trained if not name.startswith("model.encoder.")]
     return [
@@ -148,11 +185,17 @@ def adamw(groups: list[dict[str, Any]]) -> torch.optim.AdamW:
 
 def pick(examples: Sequence[Example], limit: int | None, classes: int) -> Sequence[Example]:
     """At most ``limit`` of ``examples``, balanced over labels, those with the smallest ids: the rule that froze the 1000."""
-    return examples if limit is None or limit >= len(examples) else pick_balanced(examples, limit, classes)
+    return (
+        examples
+        if limit is None or limit >= len(examples)
+        else pick_balanced(examples, limit, classes)
+    )
 
 
 def check_window(model: TextClassifier, max_tokens: int, request: FitRequest) -> None:
     """Raise UsageError where the task's texts are longer than the encoder reads."""
     positions = getattr(model.encoder.config, "max_position_embeddings", None)
     if positions is not None and 0 < positions < max_tokens:
-        raise UsageError(f"Encoder '{request.encoder}' reads {positions} tokens, task '{request.task}' has {max_tokens}. Choose another encoder.")
+        raise UsageError(
+            f"Encoder '{request.encoder}' reads {positions} tokens, task '{request.task}' has {max_tokens}. Choose another encoder."
+        )

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 def divergence(one: Tensor, other: Tensor) -> Tensor:
     """``KL(one || other)`` of logits ``(batch, classes)``, mean over the batch, in nats; both sides have gradients."""
-    return kl_div(log_softmax(other, -1), log_softmax(one, -1), reduction="batchmean", log_target=True)
+    return kl_div(
+        log_softmax(other, -1), log_softmax(one, -1), reduction="batchmean", log_target=True
+    )
 
 
 def symmetric_divergence(one: Tensor, other: Tensor) -> Tensor:
@@ -29,7 +31,11 @@ def perturbed(model: TextClassifier, batch: Batch, noise: Tensor) -> Tensor:
     After the LayerNorm the same noise would be weaker: it enlarges word embeddings, and noise with them.
     """
     shift = noise * batch.attention_mask[:, :, None]
-    return model.classify(model.features_under_noise(shift, batch.input_ids, batch.attention_mask, batch.token_type_ids))
+    return model.classify(
+        model.features_under_noise(
+            shift, batch.input_ids, batch.attention_mask, batch.token_type_ids
+        )
+    )
 
 
 def silence(model: TextClassifier, batch: Batch) -> Tensor:

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from robench.victims.augment import Trainee
     from robench.victims.classifier import TextClassifier
 
-ONE_EACH = {"loss": "a loss", "augment": "further texts", "batches": "batches", "optimizer": "an optimiser"}
+ONE_EACH = {
+    "loss": "a loss",
+    "augment": "further texts",
+    "batches": "batches",
+    "optimizer": "an optimiser",
+}
 """Hook -> what it brings, of which a stack takes one."""
 HOOKS = ("prepare", "modules", "before_loss", "penalty", "finish", *ONE_EACH)
 
@@ -47,7 +52,10 @@ class Stack(Defense):
     def __init__(self, options: TrainingOptions | None = None) -> None:
         super().__init__(options)
         given = self.options.model_dump()
-        self.parts = {name: cls(build_options(cls.Options, _share(given, name), f"defense '{name}'")) for name, cls in self.members.items()}
+        self.parts = {
+            name: cls(build_options(cls.Options, _share(given, name), f"defense '{name}'"))
+            for name, cls in self.members.items()
+        }
 
     def prepare(self, model: TextClassifier) -> None:
         """Each member's."""
@@ -61,13 +69,21 @@ class Stack(Defense):
     @property
     def attacks(self) -> Sequence[str]:
         """All members' attacks."""
-        return list(dict.fromkeys(attack for part in self.parts.values() for attack in part.attacks))
+        return list(
+            dict.fromkeys(attack for part in self.parts.values() for attack in part.attacks)
+        )
 
     def augment(self, trainee: Trainee, epoch: int) -> Sequence[Example] | None:
         """Those of the member that brings further texts."""
         return self._bringer("augment").augment(trainee, epoch)
 
-    def batches(self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[Sequence[int]] | None:
+    def batches(
+        self,
+        labels: Sequence[int],
+        lengths: Sequence[int],
+        batch_size: int,
+        rng: np.random.Generator,
+    ) -> Iterator[Sequence[int]] | None:
         """Those of the member that brings batches."""
         return self._bringer("batches").batches(labels, lengths, batch_size, rng)
 
@@ -82,8 +98,16 @@ class Stack(Defense):
 
     def penalty(self, model: TextClassifier, batch: Batch) -> Tensor | None:
         """The sum of the members' penalties. The last call of a step: the members' figures are gathered here, as ``member.figure``."""
-        found = [penalty for part in self.parts.values() if (penalty := part.penalty(model, batch)) is not None]
-        self.figures = {f"{name}.{figure}": value for name, part in self.parts.items() for figure, value in part.figures.items()}
+        found = [
+            penalty
+            for part in self.parts.values()
+            if (penalty := part.penalty(model, batch)) is not None
+        ]
+        self.figures = {
+            f"{name}.{figure}": value
+            for name, part in self.parts.items()
+            for figure, value in part.figures.items()
+        }
         return sum(found[1:], found[0]) if found else None
 
     def optimizer(self, groups: Sequence[Mapping[str, Any]]) -> Optimizer | None:
@@ -97,7 +121,10 @@ class Stack(Defense):
 
     def _bringer(self, hook: str) -> Defense:
         """The member that overrides ``hook``; any other one answers as the base class does."""
-        return next((part for part in self.parts.values() if _brings(type(part), hook)), next(iter(self.parts.values())))
+        return next(
+            (part for part in self.parts.values() if _brings(type(part), hook)),
+            next(iter(self.parts.values())),
+        )
 
 
 def stack(members: Mapping[str, type[Defense]]) -> type[Stack]:
@@ -113,7 +140,8 @@ def stack(members: Mapping[str, type[Defense]]) -> type[Stack]:
     leading = sorted(members.items(), key=lambda item: not _brings(item[1], "loss"))
     described = " and ".join(f"'{name}'" for name in members)
     attributes = {
-        "__doc__": f"{described} in one training run.\n\n" + "\n\n".join(f"{name}: {getdoc(cls)}" for name, cls in members.items()),
+        "__doc__": f"{described} in one training run.\n\n"
+        + "\n\n".join(f"{name}: {getdoc(cls)}" for name, cls in members.items()),
         "__module__": __name__,
         "members": dict(members),
         "paper": "; ".join(dict.fromkeys(cls.paper for cls in members.values() if cls.paper)),
@@ -134,16 +162,24 @@ def _check(members: Mapping[str, type[Defense]]) -> None:
     for (one, first), (other, second) in combinations(members.items(), 2):
         for hook, what in ONE_EACH.items():
             if _brings(first, hook) and _brings(second, hook):
-                raise UsageError(f"'{one}' and '{other}' do not stack: both bring {what}, and one training run takes only one. Choose one of them.")
+                raise UsageError(
+                    f"'{one}' and '{other}' do not stack: both bring {what}, and one training run takes only one. Choose one of them."
+                )
     for name, cls in members.items():
         if not any(_brings(cls, hook) for hook in HOOKS):
             rest = JOINT.join(other for other in members if other != name)
-            raise UsageError(f"'{name}' changes nothing in '{JOINT.join(members)}': it is the training loop as it stands. Say '{rest}'.")
+            raise UsageError(
+                f"'{name}' changes nothing in '{JOINT.join(members)}': it is the training loop as it stands. Say '{rest}'."
+            )
 
 
 def _share(given: Mapping[str, Any], member: str) -> dict[str, Any]:
     """What of a stack's options concerns one member: the loop's settings and its own."""
-    return {key.removeprefix(f"{member}."): value for key, value in given.items() if key in TrainingOptions.model_fields or key.startswith(f"{member}.")}
+    return {
+        key.removeprefix(f"{member}."): value
+        for key, value in given.items()
+        if key in TrainingOptions.model_fields or key.startswith(f"{member}.")
+    }
 
 
 def _options(leading: Sequence[tuple[str, type[Defense]]]) -> type[TrainingOptions]:
@@ -163,7 +199,9 @@ def _task_defaults(leading: Sequence[tuple[str, type[Defense]]]) -> dict[str, di
     for name, cls in leading:
         for task, values in cls.task_defaults.items():
             for option, value in values.items():
-                merged.setdefault(task, {}).setdefault(option if option in TrainingOptions.model_fields else f"{name}.{option}", value)
+                merged.setdefault(task, {}).setdefault(
+                    option if option in TrainingOptions.model_fields else f"{name}.{option}", value
+                )
     return merged
 
 

@@ -57,7 +57,13 @@ class Progress:
 Listener = Callable[[Progress], None]
 
 
-def train_or_load(request: FitRequest, victims_folder: Path, progress: Listener | None = None, *, retrain: bool = False) -> tuple[Victim, bool]:
+def train_or_load(
+    request: FitRequest,
+    victims_folder: Path,
+    progress: Listener | None = None,
+    *,
+    retrain: bool = False,
+) -> tuple[Victim, bool]:
     """The victim of ``request``: loaded when it was trained before with the same key, else trained (or its training resumed).
 
     Args:
@@ -79,7 +85,9 @@ def train_or_load(request: FitRequest, victims_folder: Path, progress: Listener 
                 return _fit(request, out, progress), True
     victim = Victim.load(out, request.device)
     if victim.card.get("key") != request.key:
-        raise RobenchError(f"The victim in '{out}' was trained with another configuration. Delete that folder, or use --retrain.")
+        raise RobenchError(
+            f"The victim in '{out}' was trained with another configuration. Delete that folder, or use --retrain."
+        )
     return victim, False
 
 
@@ -111,7 +119,12 @@ class _Run:
         self.tell = tell if is_main_process() else lambda _: None
         self.parts = parts = set_up(request, curves_folder(out), self._say)
         self.accelerator, self.device = parts.accelerator, parts.device
-        self.model, self.defense, self.step, self.optimizer = parts.model, parts.defense, parts.step, parts.optimizer
+        self.model, self.defense, self.step, self.optimizer = (
+            parts.model,
+            parts.defense,
+            parts.step,
+            parts.optimizer,
+        )
         self.options = parts.defense.options
         self.state = TrainingState(request.key, setting(request.device))
         with self.accelerator.autocast():
@@ -128,7 +141,10 @@ class _Run:
     @property
     def over(self) -> bool:
         """Whether all epochs are done or patience is out."""
-        return self.state.epoch >= self.options.epochs or self.state.epoch - self.state.best_epoch >= self.options.patience
+        return (
+            self.state.epoch >= self.options.epochs
+            or self.state.epoch - self.state.best_epoch >= self.options.patience
+        )
 
     def _say(self, message: str, epoch: int = 0) -> None:
         self.tell(Progress(epoch, self.request.resolved.epochs, 0, 0, message=message))
@@ -169,7 +185,9 @@ class _Run:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "dev_accuracy": scores.clean,
             "dev_hull_accuracy": scores.hull,
-            "dev_information": None if scores.features is None else self.pretrained.information(scores.features),
+            "dev_information": None
+            if scores.features is None
+            else self.pretrained.information(scores.features),
             "distance": self.pretrained.distance(self.model),
             "added_examples": len(self.state.added),
             "training_seconds": round(seconds, 3),
@@ -180,28 +198,51 @@ class _Run:
         self.state.history.append(entry)
         self._checkpoint()
         if self.request.tracker is not None:
-            self.accelerator.log({name: value for name, value in entry.items() if isinstance(value, float)}, step=epoch + 1)
+            self.accelerator.log(
+                {name: value for name, value in entry.items() if isinstance(value, float)},
+                step=epoch + 1,
+            )
         hull = "" if scores.hull is None else f", under the convex-hull attack {scores.hull:.3f}"
-        self.tell(Progress(epoch + 1, self.options.epochs, 0, 0, losses, f"epoch {epoch + 1}: loss {losses:.3f}, dev accuracy {scores.clean:.3f}{hull}"))
+        self.tell(
+            Progress(
+                epoch + 1,
+                self.options.epochs,
+                0,
+                0,
+                losses,
+                f"epoch {epoch + 1}: loss {losses:.3f}, dev accuracy {scores.clean:.3f}{hull}",
+            )
+        )
 
     def _augment(self, epoch: int) -> None:
         """Let the defense add to the training examples; what it costs is part of the training's time."""
         before = [Example(**added) for added in self.state.added]
-        added = self.defense.augment(Trainee(self.request, self.parts, before, partial(self._say, epoch=epoch + 1)), epoch)
+        added = self.defense.augment(
+            Trainee(self.request, self.parts, before, partial(self._say, epoch=epoch + 1)), epoch
+        )
         if added is not None:
-            self.state.added = [{"id": example.id, "fields": dict(example.fields), "label": example.label} for example in added]
+            self.state.added = [
+                {"id": example.id, "fields": dict(example.fields), "label": example.label}
+                for example in added
+            ]
             self._train = self._with_added()
 
     def _with_added(self) -> EncodedExamples:
         train = self.parts.train
-        return train.joined(self.parts.encode([Example(**added) for added in self.state.added])) if self.state.added else train
+        return (
+            train.joined(self.parts.encode([Example(**added) for added in self.state.added]))
+            if self.state.added
+            else train
+        )
 
     def _steps(self, epoch: int) -> tuple[float, dict[str, float]]:
         seed_everything(self.request.seed, f"epoch {epoch}")
         rng = np.random.default_rng(stable_seed(self.request.seed, "batches", epoch))
         labels, lengths = self._train.labels.tolist(), self._train.lengths
         size = self.options.batch_size
-        batches = list(self.defense.batches(labels, lengths, size, rng) or bucketed_batches(lengths, size, rng))
+        batches = list(
+            self.defense.batches(labels, lengths, size, rng) or bucketed_batches(lengths, size, rng)
+        )
         self.step.train()
         total = torch.zeros((), device=self.device)
         sums: dict[str, Tensor] = {}
@@ -209,7 +250,9 @@ class _Run:
         for index, chosen in enumerate(batches):
             # In the middle of a step: neither the first nor the last one has a rate of zero.
             self._set_learning_rate((epoch + (index + 0.5) / len(batches)) / self.options.epochs)
-            batch, weight = self._mine(self._train.batch(chosen, self.device, substitutes=self.defense.substitutes))
+            batch, weight = self._mine(
+                self._train.batch(chosen, self.device, substitutes=self.defense.substitutes)
+            )
             loss = self._one_step(batch, weight)
             total += loss
             for name, value in self.defense.figures.items():
@@ -219,12 +262,18 @@ class _Run:
             if index % TRIMMED == 0:
                 release_memory()
             self.tell(Progress(epoch + 1, self.options.epochs, index + 1, len(batches), recent))
-        means = self.accelerator.reduce(torch.stack([total, *(value.float() for value in sums.values())]) / len(batches), "mean").tolist()  # over the processes
+        means = self.accelerator.reduce(
+            torch.stack([total, *(value.float() for value in sums.values())]) / len(batches), "mean"
+        ).tolist()  # over the processes
         return _finite(means[0], epoch, self.request), dict(zip(sums, means[1:], strict=True))
 
     def _mine(self, batch: Batch) -> tuple[Batch, float]:
         """This process's share of a batch, and its weight: the processes' mean of the weighted losses is the loss of the whole batch."""
-        count, rank, rows = self.accelerator.num_processes, self.accelerator.process_index, len(batch.labels)
+        count, rank, rows = (
+            self.accelerator.num_processes,
+            self.accelerator.process_index,
+            len(batch.labels),
+        )
         if count == 1:
             return batch, 1.0
         return batch.share(rank, count), len(range(rank, rows, count)) * count / rows
@@ -247,7 +296,10 @@ class _Run:
     def _remember(self, epoch: int, scores: Scores) -> None:
         if self.state.best_rank is None or scores.rank > self.state.best_rank:
             self.state.best_rank, self.state.best_epoch = scores.rank, epoch
-            self.state.best = {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.model.state_dict().items()}
+            self.state.best = {
+                name: tensor.detach().to("cpu", copy=True)
+                for name, tensor in self.model.state_dict().items()
+            }
 
     def _checkpoint(self) -> None:
         self.state.epoch += 1
@@ -260,5 +312,7 @@ class _Run:
 
 def _finite(loss: float, epoch: int, request: FitRequest) -> float:
     if not np.isfinite(loss):
-        raise RobenchError(f"Training '{request.defense}' on '{request.task}' broke down in epoch {epoch + 1}: its loss is {loss}. Lower learning_rate.")
+        raise RobenchError(
+            f"Training '{request.defense}' on '{request.task}' broke down in epoch {epoch + 1}: its loss is {loss}. Lower learning_rate."
+        )
     return loss

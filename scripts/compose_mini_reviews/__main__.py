@@ -18,16 +18,31 @@ TARGET = Path(__file__).parents[2] / "robench" / "embedded" / "mini_reviews"
 def data_files(splits: Mapping[str, Sequence[Review]]) -> dict[str, str]:
     """File name -> content of everything that must come out byte for byte."""
     files = {
-        f"{name}.jsonl": "".join(json.dumps({"text": review.text, "label": review.label}) + "\n" for review in reviews) for name, reviews in splits.items()
+        f"{name}.jsonl": "".join(
+            json.dumps({"text": review.text, "label": review.label}) + "\n" for review in reviews
+        )
+        for name, reviews in splits.items()
     }
     synonyms = {head: list(substitutes) for head, substitutes in sorted(read_synonyms().items())}
-    rows = ",\n".join(f"{json.dumps(head)}: {json.dumps(substitutes)}" for head, substitutes in synonyms.items())
+    rows = ",\n".join(
+        f"{json.dumps(head)}: {json.dumps(substitutes)}" for head, substitutes in synonyms.items()
+    )
     return files | {"substitutions.json": f"{{\n{rows}\n}}\n"}
 
 
 @click.command()
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=TARGET, help="Folder to write to.")
-@click.option("--seed", default=SEED, show_default=True, help="Another seed gives other reviews, not the embedded ones.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=TARGET,
+    help="Folder to write to.",
+)
+@click.option(
+    "--seed",
+    default=SEED,
+    show_default=True,
+    help="Another seed gives other reviews, not the embedded ones.",
+)
 def main(out: Path, seed: int) -> None:
     """Compose the reviews and write splits, dictionary and data card."""
     splits = compose(seed)

@@ -88,7 +88,9 @@ def _split_rows(splits: Mapping[str, Sequence[Review]]) -> dict[str, dict[str, s
         rows[name] = {
             "reviews (negative + positive)": f"{len(reviews)} ({labels[0]} + {labels[1]})",
             "words a review, without punctuation: least, median, mean, most": f"{min(lengths)}, {median(lengths):g}, {mean(lengths):.1f}, {max(lengths)}",
-            "different words": str(len({word for review in reviews for word in words_of(review.text)})),
+            "different words": str(
+                len({word for review in reviews for word in words_of(review.text)})
+            ),
             "patterns used, of them not in train": f"{len(_patterns(reviews))}, {len(_patterns(reviews) - trained)}",
             "reviews with a pattern not in train": f"{fresh:.1%}",
             "words with substitutes a review: least, median, most": f"{min(heads)}, {median(heads):g}, {max(heads)}",
@@ -121,7 +123,10 @@ def figures(splits: Mapping[str, Sequence[Review]]) -> Figures:
     written = Counter(pattern.labels for pattern in read_patterns())
     in_train = {word for review in splits["train"] for word in words_of(review.text)}
     pairs = [word for substitutes in synonyms.values() for word in substitutes]
-    single = {f"test accuracy by {name} alone": f"{value:.1%}" for name, value in accuracies(splits).items()}
+    single = {
+        f"test accuracy by {name} alone": f"{value:.1%}"
+        for name, value in accuracies(splits).items()
+    }
     single |= {
         "patterns written for both labels, for positive, for negative, neutral first sentences": ", ".join(
             str(written[labels]) for labels in ((0, 1), (1,), (0,), ())
@@ -137,7 +142,10 @@ def render(splits: Mapping[str, Sequence[Review]], seed: int = SEED) -> str:
     """The card as Markdown."""
     found = figures(splits)
     names = next(iter(found.splits.values()))
-    rows = [f"| {name} | " + " | ".join(found.splits[split][name] for split in found.splits) + " |" for name in names]
+    rows = [
+        f"| {name} | " + " | ".join(found.splits[split][name] for split in found.splits) + " |"
+        for name in names
+    ]
     single = [f"| {name} | {value} |" for name, value in found.single.items()]
     longest = max(len(words_of(review.text)) for reviews in splits.values() for review in reviews)
     return TEMPLATE.format(

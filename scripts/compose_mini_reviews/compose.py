@@ -19,7 +19,16 @@ TEST_ONLY, DEV_ONLY = 0.36, 0.08
 # How often a sentence of the test or development split is drawn from the patterns kept for it.
 FRESH = 0.5
 # Shares of the sections in the reviews; "plain", "short" and "sided" can be done word by word, the others turn on word order.
-WEIGHTS = {"plain": 44, "denial": 9, "expectation": 10, "concession": 10, "comparison": 7, "two": 7, "short": 9, "sided": 13}
+WEIGHTS = {
+    "plain": 44,
+    "denial": 9,
+    "expectation": 10,
+    "concession": 10,
+    "comparison": 7,
+    "two": 7,
+    "short": 9,
+    "sided": 13,
+}
 # A neutral first sentence, or a second short one, where the length allows.
 WITH_CONTEXT, WITH_SHORT = 0.2, 0.4
 
@@ -46,7 +55,10 @@ def divide(patterns: Sequence[Pattern], rng: random.Random) -> dict[str, Pools]:
     common: list[Pattern] = []
     kept: dict[str, list[Pattern]] = {"train": [], "dev": [], "test": []}
     for section in dict.fromkeys((pattern.section, pattern.labels) for pattern in patterns):
-        members = sorted((pattern for pattern in patterns if (pattern.section, pattern.labels) == section), key=lambda _: rng.random())
+        members = sorted(
+            (pattern for pattern in patterns if (pattern.section, pattern.labels) == section),
+            key=lambda _: rng.random(),
+        )
         test, dev = round(len(members) * TEST_ONLY), round(len(members) * DEV_ONLY)
         kept["test"] += members[:test]
         kept["dev"] += members[test : test + dev]
@@ -71,7 +83,14 @@ class Composer:
     def _pattern(self, split: str, section: str, label: int) -> Pattern:
         pools = self.pools[split]
         pool = pools.fresh if pools.fresh and self.rng.random() < FRESH else pools.common
-        return pick(self.rng, [pattern for pattern in pool if pattern.section == section and (label in pattern.labels or not pattern.labels)])
+        return pick(
+            self.rng,
+            [
+                pattern
+                for pattern in pool
+                if pattern.section == section and (label in pattern.labels or not pattern.labels)
+            ],
+        )
 
     def _plan(self, split: str, section: str, label: int) -> tuple[Pattern, ...]:
         main = self._pattern(split, section, label)
@@ -99,15 +118,22 @@ class Composer:
 
     def _measured(self, text: str, fewest: int) -> bool:
         words = words_of(text)
-        return SHORTEST <= len(words) <= LONGEST and fewest <= sum(word in self.heads for word in words) <= MOST_HEADS
+        return (
+            SHORTEST <= len(words) <= LONGEST
+            and fewest <= sum(word in self.heads for word in words) <= MOST_HEADS
+        )
 
     def _new(self, text: str) -> bool:
-        return text.lower() not in self.texts and self.elsewhere.isdisjoint(sentences_of(text.lower()))
+        return text.lower() not in self.texts and self.elsewhere.isdisjoint(
+            sentences_of(text.lower())
+        )
 
     def split(self, name: str) -> list[Review]:
         """All reviews of one split, half of each label, mixed; their sentences are closed to the splits that follow."""
         reviews = [self.review(name, number % 2) for number in range(SIZES[name])]
-        self.elsewhere.update(sentence for review in reviews for sentence in sentences_of(review.text.lower()))
+        self.elsewhere.update(
+            sentence for review in reviews for sentence in sentences_of(review.text.lower())
+        )
         return sorted(reviews, key=lambda _: self.rng.random())
 
 

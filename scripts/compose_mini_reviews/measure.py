@@ -32,10 +32,19 @@ def bags(splits: Mapping[str, Sequence[Review]]) -> tuple[list[str], dict[str, B
     index = {word: column for column, word in enumerate(vocabulary)}
     found: dict[str, Bag] = {}
     for name, reviews in splits.items():
-        cells = [(row, index[word]) for row, review in enumerate(reviews) for word in set(words_of(review.text)) if word in index]
+        cells = [
+            (row, index[word])
+            for row, review in enumerate(reviews)
+            for word in set(words_of(review.text))
+            if word in index
+        ]
         rows, columns = zip(*cells, strict=True)
-        presence = sparse.csr_array((np.ones(len(cells)), (rows, columns)), shape=(len(reviews), len(vocabulary)))
-        found[name] = Bag(presence, np.array([review.label for review in reviews], dtype=np.float64))
+        presence = sparse.csr_array(
+            (np.ones(len(cells)), (rows, columns)), shape=(len(reviews), len(vocabulary))
+        )
+        found[name] = Bag(
+            presence, np.array([review.label for review in reviews], dtype=np.float64)
+        )
     return vocabulary, found
 
 
@@ -47,10 +56,20 @@ def fit(bag: Bag) -> Floats:
         margins = signs * (bag.presence @ weights[:-1] + weights[-1])
         pull = -signs / (1 + np.exp(margins))
         gradient = np.append(bag.presence.T @ pull + PENALTY * weights[:-1], pull.sum())
-        return float(np.logaddexp(0, -margins).sum() + PENALTY / 2 * weights[:-1] @ weights[:-1]), gradient
+        return float(
+            np.logaddexp(0, -margins).sum() + PENALTY / 2 * weights[:-1] @ weights[:-1]
+        ), gradient
 
     start = np.zeros(bag.presence.shape[1] + 1)
-    return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 2000, "ftol": 1e-12, "gtol": 1e-6}).x)
+    return np.asarray(
+        minimize(
+            loss,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 2000, "ftol": 1e-12, "gtol": 1e-6},
+        ).x
+    )
 
 
 def accuracy(bag: Bag, weights: Floats) -> float:
@@ -74,6 +93,11 @@ def information(bag: Bag) -> Floats:
         share = float(np.mean(bag.labels == label))
         joint = np.asarray(bag.presence[bag.labels == label].sum(axis=0)).ravel()
         for both, marginal in ((joint, with_word), (share * total - joint, total - with_word)):
-            ratio = np.divide(both * total, share * total * marginal, out=np.ones_like(both), where=(both > 0) & (marginal > 0))
+            ratio = np.divide(
+                both * total,
+                share * total * marginal,
+                out=np.ones_like(both),
+                where=(both > 0) & (marginal > 0),
+            )
             result += both / total * np.log(ratio)
     return result

@@ -51,7 +51,11 @@ def _lines(name: str) -> Iterator[str]:
 @cache
 def read_patterns() -> tuple[Pattern, ...]:
     """All patterns, in the order in which they were written down."""
-    found = [Pattern(section, line, (0, 1)) for section in EITHER for line in _lines(f"either_{section}.txt")]
+    found = [
+        Pattern(section, line, (0, 1))
+        for section in EITHER
+        for line in _lines(f"either_{section}.txt")
+    ]
     found += [Pattern("sided", line, (1,)) for line in _lines("praise.txt")]
     found += [Pattern("sided", line, (0,)) for line in _lines("blame.txt")]
     found += [Pattern("context", line, ()) for line in _lines("context.txt")]
@@ -73,7 +77,9 @@ def read_slots() -> Slots:
         for sign, name in SLOT.findall(pattern.text):
             for key in (f"{name}+", f"{name}-") if sign else (name,):
                 if key not in values:
-                    raise ValueError(f"no list {key!r} in slots.txt for the pattern {pattern.text!r}")
+                    raise ValueError(
+                        f"no list {key!r} in slots.txt for the pattern {pattern.text!r}"
+                    )
     return Slots(values, clashes)
 
 

@@ -35,7 +35,9 @@ def sentences_of(text: str) -> list[str]:
 
 def _article(match: re.Match[str]) -> str:
     word = match.group(1)
-    vowel = word.startswith(_VOWEL_SOUND) or (word[0].lower() in "aeiou" and not word.startswith(_CONSONANT_SOUND))
+    vowel = word.startswith(_VOWEL_SOUND) or (
+        word[0].lower() in "aeiou" and not word.startswith(_CONSONANT_SOUND)
+    )
     return f"{'an' if vowel else 'a'} {word}"
 
 
@@ -78,9 +80,14 @@ class Draft:
     def sound(self, text: str) -> bool:
         """Whether nothing drawn is repeated or clashes: no value twice, no two polar words of one stem, no "hours" of a series."""
         words = words_of(text)
-        if len(set(self.drawn)) < len(self.drawn) or any(" " not in value and words.count(value) > 1 for value in self.drawn):
+        if len(set(self.drawn)) < len(self.drawn) or any(
+            " " not in value and words.count(value) > 1 for value in self.drawn
+        ):
             return False
         stems = [value[:3] for value in self.polar]
         if len(set(stems)) < len(stems):
             return False
-        return not any(head in words and not rest.isdisjoint(words) for head, rest in self.slots.clashes.items())
+        return not any(
+            head in words and not rest.isdisjoint(words)
+            for head, rest in self.slots.clashes.items()
+        )

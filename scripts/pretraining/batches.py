@@ -66,7 +66,9 @@ def continuation_table(vocabulary: list[str]) -> Bool:
     return np.asarray([entry.startswith("##") and len(entry) > 2 for entry in vocabulary])
 
 
-def cut_windows(ids: npt.NDArray[np.uint16], continues: Bool, body: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+def cut_windows(
+    ids: npt.NDArray[np.uint16], continues: Bool, body: int, rng: np.random.Generator
+) -> list[tuple[int, int]]:
     """Windows (start, end) of at most ``body`` tokens covering one review, never cutting a word.
 
     A long review gets evenly spread, slightly jittered and overlapping full windows: no short
@@ -91,16 +93,26 @@ def cut_windows(ids: npt.NDArray[np.uint16], continues: Bool, body: int, rng: np
     return windows
 
 
-def epoch_windows(stores: tuple[TokenStore, TokenStore], reviews: Int, continues: Bool, body: int, rng: np.random.Generator) -> list[Window]:
+def epoch_windows(
+    stores: tuple[TokenStore, TokenStore],
+    reviews: Int,
+    continues: Bool,
+    body: int,
+    rng: np.random.Generator,
+) -> list[Window]:
     """All windows of ``reviews``, each review in one form by the toss of a coin, shuffled."""
     windows: list[Window] = []
-    for review, form in zip(reviews.tolist(), rng.integers(0, 2, len(reviews)).tolist(), strict=True):
+    for review, form in zip(
+        reviews.tolist(), rng.integers(0, 2, len(reviews)).tolist(), strict=True
+    ):
         cuts = cut_windows(stores[form].review(review), continues, body, rng)
         windows.extend(Window(form, review, start, end) for start, end in cuts)
     return [windows[i] for i in rng.permutation(len(windows))]
 
 
-def select_words(inputs: Int, continues: Bool, rate: float, rng: np.random.Generator) -> tuple[Bool, Float]:
+def select_words(
+    inputs: Int, continues: Bool, rate: float, rng: np.random.Generator
+) -> tuple[Bool, Float]:
     """Choose whole words with probability ``rate``; special tokens and [UNK] never.
 
     Returns the chosen positions and one uniform number per *word* (equal on all its pieces), which
@@ -112,14 +124,18 @@ def select_words(inputs: Int, continues: Bool, rate: float, rng: np.random.Gener
     return (per_word < rate) & (inputs >= len(SPECIAL)), per_word
 
 
-def mask_words(inputs: Int, continues: Bool, settings: Settings, rng: np.random.Generator) -> tuple[Int, Int]:
+def mask_words(
+    inputs: Int, continues: Bool, settings: Settings, rng: np.random.Generator
+) -> tuple[Int, Int]:
     """Masked copy of ``inputs`` and labels (``IGNORE`` where nothing is to be predicted).
 
     Of the chosen words 80 % become [MASK], ``random_rate`` random entries, ``keep_rate`` stay.
     """
     chosen, draw = select_words(inputs, continues, settings.mask_rate, rng)
     labels = np.where(chosen, inputs, IGNORE)
-    share = draw / settings.mask_rate  # uniform in [0, 1) on chosen words: decides a word as a whole
+    share = (
+        draw / settings.mask_rate
+    )  # uniform in [0, 1) on chosen words: decides a word as a whole
     masked = inputs.copy()
     hide = 1.0 - settings.keep_rate - settings.random_rate
     masked[chosen & (share < hide)] = MASK
@@ -128,7 +144,9 @@ def mask_words(inputs: Int, continues: Bool, settings: Settings, rng: np.random.
     return masked, labels
 
 
-def other_window(ids: npt.NDArray[np.uint16], window: Window, body: int, rng: np.random.Generator) -> Int:
+def other_window(
+    ids: npt.NDArray[np.uint16], window: Window, body: int, rng: np.random.Generator
+) -> Int:
     """Up to ``body`` ids of the same review from outside ``window`` (empty: review fits the window)."""
     before, after = window.start, len(ids) - window.end
     if not before + after:
@@ -189,7 +207,9 @@ def batches(
     """
     epoch = done = 0
     while True:
-        windows = epoch_windows(stores, reviews, continues, settings.body, np.random.default_rng((seed, 1, epoch)))
+        windows = epoch_windows(
+            stores, reviews, continues, settings.body, np.random.default_rng((seed, 1, epoch))
+        )
         for start in range(0, len(windows) - size + 1, size):
             if done >= skip:
                 rng = np.random.default_rng((seed, 2, done))

@@ -17,7 +17,9 @@ The MIT licence of robench covers its code and not these files.
 
 def model_card(training: dict[str, Any]) -> str:
     """The model card, every number of it taken from ``training`` (what goes into training.json)."""
-    return "\n".join(part(training) for part in (_what_it_is, _text_and_licence, _held_out, _training, _limits))
+    return "\n".join(
+        part(training) for part in (_what_it_is, _text_and_licence, _held_out, _training, _limits)
+    )
 
 
 def _what_it_is(training: dict[str, Any]) -> str:
@@ -71,7 +73,9 @@ def _held_out(training: dict[str, Any]) -> str:
 
 def _training(training: dict[str, Any]) -> str:
     run = training["run"]
-    settings = "\n".join(f"| {name} | {value} |" for name, value in training["hyper_parameters"].items())
+    settings = "\n".join(
+        f"| {name} | {value} |" for name, value in training["hyper_parameters"].items()
+    )
     return f"""\
 ## Training
 
@@ -96,7 +100,11 @@ the weights are reproducible in kind, not bit by bit.
 
 def _curve(history: list[dict[str, float]], rows: int = 12) -> str:
     """At most ``rows`` evenly spread lines of the training history as a Markdown table."""
-    picks = sorted({round(i * (len(history) - 1) / max(1, rows - 1)) for i in range(rows)}) if history else []
+    picks = (
+        sorted({round(i * (len(history) - 1) / max(1, rows - 1)) for i in range(rows)})
+        if history
+        else []
+    )
     lines = [
         "| minutes | steps | tokens (M) | training loss | bag loss | held-out acc., pieces | held-out acc., words |",
         "|---:|---:|---:|---:|---:|---:|---:|",

@@ -26,7 +26,9 @@ def export_state(model: Pretraining) -> dict[str, torch.Tensor]:
     return {
         name: tensor.detach().to(torch.float16).contiguous().clone()
         for name, tensor in state.items()
-        if name not in _TIED and not name.startswith("cls.seq_relationship") and tensor.is_floating_point()
+        if name not in _TIED
+        and not name.startswith("cls.seq_relationship")
+        and tensor.is_floating_point()
     }
 
 
@@ -35,16 +37,31 @@ def write_config(model: Pretraining, out: Path) -> None:
     config: dict[str, Any] = json.loads(model.bert.config.to_json_string(use_diff=True))
     config |= {"architectures": ["BertForMaskedLM"], "model_type": "bert", "dtype": "float32"}
     config.pop("torch_dtype", None)
-    (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (out / "config.json").write_text(
+        json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+    )
 
 
 def write_tokenizer(corpus: Corpus, out: Path) -> None:
     """``tokenizer.json``, ``vocab.txt`` and ``tokenizer_config.json`` of a fast BertTokenizer."""
-    (out / "tokenizer.json").write_text(corpus.tokenizer_file.read_text(encoding="utf-8"), encoding="utf-8")
+    (out / "tokenizer.json").write_text(
+        corpus.tokenizer_file.read_text(encoding="utf-8"), encoding="utf-8"
+    )
     (out / "vocab.txt").write_text("\n".join(corpus.vocabulary) + "\n", encoding="utf-8")
-    roles = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
-    config = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512, **roles}
-    (out / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    roles = dict(
+        zip(
+            ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True
+        )
+    )
+    config = {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": True,
+        "model_max_length": 512,
+        **roles,
+    }
+    (out / "tokenizer_config.json").write_text(
+        json.dumps(config, indent=2) + "\n", encoding="utf-8"
+    )
 
 
 def export(model: Pretraining, corpus: Corpus, training: dict[str, Any], out: Path) -> None:

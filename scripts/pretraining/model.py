@@ -12,7 +12,17 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertForPreTraining
 
-from scripts.pretraining.batches import IGNORE, Batch, Bool, Float, Int, Settings, Window, pad_windows, select_words
+from scripts.pretraining.batches import (
+    IGNORE,
+    Batch,
+    Bool,
+    Float,
+    Int,
+    Settings,
+    Window,
+    pad_windows,
+    select_words,
+)
 from scripts.pretraining.text import CLS, MASK, PAD, SPECIAL, TokenStore
 
 CHUNK = 64  # rows of logits at a time: 64 x 24,000 fp32 stay in the last-level cache
@@ -82,16 +92,22 @@ class Pretraining(nn.Module):
         chosen = labels != IGNORE
         head = self.bert.cls.predictions
         hidden = head.transform(states[chosen])
-        masked: Tensor = ProjectedCrossEntropy.apply(hidden, self.embedding, head.bias, labels[chosen])  # type: ignore[no-untyped-call]
+        masked: Tensor = ProjectedCrossEntropy.apply(
+            hidden, self.embedding, head.bias, labels[chosen]
+        )  # type: ignore[no-untyped-call]
         rows = [row for row, bag in enumerate(batch.bags) if len(bag)]
         if not rows:
             return masked, masked.new_zeros(())
         target = bag_targets([batch.bags[row] for row in rows], bag_weight)
-        logits = nn.functional.linear(self.bag(pooled[rows]), self.embedding).float() + self.bag_bias
+        logits = (
+            nn.functional.linear(self.bag(pooled[rows]), self.embedding).float() + self.bag_bias
+        )
         return masked, -(target * torch.log_softmax(logits, dim=-1)).sum(-1).mean()
 
 
-def encode(bert: BertForPreTraining, inputs: Int, positions: Int, attention: Int) -> tuple[Tensor, Tensor]:
+def encode(
+    bert: BertForPreTraining, inputs: Int, positions: Int, attention: Int
+) -> tuple[Tensor, Tensor]:
     """Last hidden states [windows, length, hidden] and pooled [CLS] [windows, hidden]."""
     full = bool(attention.all())
     output = bert.bert(
@@ -146,7 +162,9 @@ def _cooccurrence(stores: Sequence[TokenStore], reviews: Int, size: int, window:
     return counts.view(size, size)
 
 
-def svd_embeddings(stores: Sequence[TokenStore], reviews: Int, size: int, width: int, rms: float = 0.05) -> Tensor:
+def svd_embeddings(
+    stores: Sequence[TokenStore], reviews: Int, size: int, width: int, rms: float = 0.05
+) -> Tensor:
     """Word embeddings [vocabulary, width] by truncated SVD of positive PMI (Levy et al. 2015).
 
     ±8 tokens weighted 1/distance, context counts to the power .75; components 2..width+1 (the
@@ -156,7 +174,11 @@ def svd_embeddings(stores: Sequence[TokenStore], reviews: Int, size: int, width:
     counts += counts.T.clone()
     counts[: len(SPECIAL)] = counts[:, : len(SPECIAL)] = 0.0
     row, column = counts.sum(1), counts.sum(0).pow(0.75)
-    ppmi = counts.mul_(column.sum()).div_(row.clamp_min(1e-9)[:, None]).div_(column.clamp_min(1e-9)[None, :])
+    ppmi = (
+        counts.mul_(column.sum())
+        .div_(row.clamp_min(1e-9)[:, None])
+        .div_(column.clamp_min(1e-9)[None, :])
+    )
     ppmi.log_().clamp_min_(0.0)
     left, values, _ = torch.svd_lowrank(ppmi, q=width + 1 + SVD_EXTRA, niter=3)
     vectors = left[:, 1 : width + 1] * values[1 : width + 1].sqrt()
@@ -169,7 +191,10 @@ def svd_embeddings(stores: Sequence[TokenStore], reviews: Int, size: int, width:
 
 def sinusoids(count: int, width: int, base: float = 1000.0, rms: float = 0.04) -> Tensor:
     """Sinusoidal position embeddings [count, width] of the given root mean square."""
-    angle = torch.arange(count)[:, None] * torch.exp(-math.log(base) * torch.arange(0, width, 2) / width)[None, :]
+    angle = (
+        torch.arange(count)[:, None]
+        * torch.exp(-math.log(base) * torch.arange(0, width, 2) / width)[None, :]
+    )
     table = torch.stack((angle.sin(), angle.cos()), dim=-1).reshape(count, width)
     return table * (rms * math.sqrt(2.0))
 
@@ -193,7 +218,11 @@ def initialise(model: Pretraining, vectors: Tensor, frequency: Float, bag_weight
             attention.key.weight.copy_(attention.query.weight)
             for module in (attention.value, layer.attention.output.dense):
                 module.weight.mul_(0.2).add_(torch.eye(width))
-        for module in (model.bert.cls.predictions.transform.dense, model.bert.bert.pooler.dense, model.bag):
+        for module in (
+            model.bert.cls.predictions.transform.dense,
+            model.bert.bert.pooler.dense,
+            model.bag,
+        ):
             module.weight.mul_(0.2).add_(torch.eye(width))
         vectors = vectors.clone()
         vectors[[CLS, MASK]] = 0.0
@@ -244,7 +273,9 @@ def held_out_score(
     return {"accuracy": right / total, "loss": loss / total, "masked": float(total)}
 
 
-def first_windows(store: TokenStore, form: int, reviews: npt.NDArray[np.int64], continues: Bool, body: int) -> list[Window]:
+def first_windows(
+    store: TokenStore, form: int, reviews: npt.NDArray[np.int64], continues: Bool, body: int
+) -> list[Window]:
     """The first window of each of ``reviews`` in ``form``: a fixed set to score."""
     found = []
     for review in reviews.tolist():

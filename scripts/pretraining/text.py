@@ -27,7 +27,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +55,9 @@ Offsets = npt.NDArray[np.int64]
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])([\"')\]]*)\s+")
-_ABBREVIATION = re.compile(r"(?:^|[\s(\"'])(?:mr|mrs|ms|dr|st|jr|sr|vs|prof|etc|[a-z])\.$", re.IGNORECASE)
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(\"'])(?:mr|mrs|ms|dr|st|jr|sr|vs|prof|etc|[a-z])\.$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,9 @@ def iter_reviews(data: Path) -> Iterator[tuple[str, str]]:
         return
     missing = [name for name in ARCHIVES if not (data / name).is_file()]
     if missing:
-        raise FileNotFoundError(f"neither aclImdb/train/unsup nor {', '.join(missing)} in the data folder")
+        raise FileNotFoundError(
+            f"neither aclImdb/train/unsup nor {', '.join(missing)} in the data folder"
+        )
     for name in ARCHIVES:
         yield from _from_archive(data / name)
 
@@ -120,7 +132,9 @@ def clean(text: str) -> str:
 
 def fingerprint(text: str) -> bytes:
     """16-byte key of a review: equal for reviews equal up to case, punctuation and spacing."""
-    return hashlib.blake2b(" ".join(re.findall(r"\w+", clean(text).lower())).encode(), digest_size=16).digest()
+    return hashlib.blake2b(
+        " ".join(re.findall(r"\w+", clean(text).lower())).encode(), digest_size=16
+    ).digest()
 
 
 def select_reviews(reviews: Iterable[tuple[str, str]]) -> tuple[list[str], dict[str, int]]:
@@ -132,7 +146,9 @@ def select_reviews(reviews: Iterable[tuple[str, str]]) -> tuple[list[str], dict[
     test = {fingerprint(text) for folder, text in everything if folder.startswith("test/")}
     seen: set[bytes] = set()
     kept: list[str] = []
-    counts = Counter(dict.fromkeys(("read", "kept", "equal_test_unlabelled", "equal_test_train", "duplicate"), 0))
+    counts = Counter(
+        dict.fromkeys(("read", "kept", "equal_test_unlabelled", "equal_test_train", "duplicate"), 0)
+    )
     for folder, text in everything:
         if folder.startswith("test/"):
             continue
@@ -178,7 +194,9 @@ def _joined_words(text: str) -> str:
     return "\n".join(treebank_words(text))
 
 
-def split_words(reviews: list[str], processes: int = 2) -> tuple[npt.NDArray[np.int32], Offsets, list[str]]:
+def split_words(
+    reviews: list[str], processes: int = 2
+) -> tuple[npt.NDArray[np.int32], Offsets, list[str]]:
     """Word form before there is a vocabulary: word-type ids [words], offsets [reviews + 1], types."""
     types: dict[str, int] = {}
     lengths: list[int] = []
@@ -215,7 +233,12 @@ def train_vocabulary(reviews: list[str], words_by_count: list[str], size: int) -
     """
     room = len(CONTRACTIONS) + int(size * EXTRA_WORDS)
     tokenizer = build_tokenizer(list(SPECIAL))
-    trainer = trainers.WordPieceTrainer(vocab_size=size - room, limit_alphabet=200, special_tokens=list(SPECIAL), show_progress=False)
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size - room,
+        limit_alphabet=200,
+        special_tokens=list(SPECIAL),
+        show_progress=False,
+    )
     tokenizer.train_from_iterator(reviews, trainer, length=len(reviews))
     found = tokenizer.get_vocab()
     vocabulary = sorted(found, key=lambda entry: found[entry])
@@ -262,6 +285,10 @@ def prepare_corpus(data: Path, work: Path, vocab_size: int, limit: int = 0) -> C
         (folder / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
     pieces, words = TokenStore.load(folder / "pieces"), TokenStore.load(folder / "words")
     counts = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
-    counts |= {"pieces": len(pieces.ids), "words": len(words.ids), "unknown_words": int((words.ids == UNK).sum())}
+    counts |= {
+        "pieces": len(pieces.ids),
+        "words": len(words.ids),
+        "unknown_words": int((words.ids == UNK).sum()),
+    }
     vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
     return Corpus(pieces, words, vocabulary, folder / "tokenizer.json", counts)

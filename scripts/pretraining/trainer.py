@@ -86,16 +86,27 @@ class Trainer:
         self.bag_weight = bag_weights(self.frequency)
         self.progress = Progress()
         self.work = work
-        names = (options.layers, options.hidden, options.heads, options.vocab, options.seed, options.limit)
+        names = (
+            options.layers,
+            options.hidden,
+            options.heads,
+            options.vocab,
+            options.seed,
+            options.limit,
+        )
         self.checkpoint = work / f"checkpoint-{'-'.join(map(str, names))}.pt"
         torch.manual_seed(options.seed)
         self.model = Pretraining(bert_config(options, self.settings))
-        self.parameters = [p for name, p in self.model.named_parameters() if "seq_relationship" not in name]
+        self.parameters = [
+            p for name, p in self.model.named_parameters() if "seq_relationship" not in name
+        ]
         self.pool = ThreadPoolExecutor(options.threads)
         decay = [p for p in self.parameters if p.ndim > 1]
         plain = [p for p in self.parameters if p.ndim <= 1]
         groups = [{"params": decay, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98), eps=1e-6, fused=True)
+        self.optimiser = torch.optim.AdamW(
+            groups, lr=options.rate, betas=(0.9, 0.98), eps=1e-6, fused=True
+        )
 
     def start(self, resume: bool) -> None:
         """Set the initial weights, or those of the last checkpoint."""
@@ -104,7 +115,9 @@ class Trainer:
             self.model.load_state_dict(stored["model"])
             self.optimiser.load_state_dict(stored["optimiser"])
             self.progress = Progress(**stored["progress"])
-            logger.info("resumed at step %d, %.1f minutes", self.progress.steps, self.progress.seconds / 60)
+            logger.info(
+                "resumed at step %d, %.1f minutes", self.progress.steps, self.progress.seconds / 60
+            )
             return
         vectors = self._vectors()
         initialise(self.model, vectors, self.frequency, self.bag_weight)
@@ -133,9 +146,13 @@ class Trainer:
         """Held-out masked accuracy and loss for both forms over the first windows of ``reviews``."""
         found = {}
         for form, name in enumerate(("pieces", "words")):
-            windows = first_windows(self.stores[form], form, reviews, self.continues, self.settings.body)
+            windows = first_windows(
+                self.stores[form], form, reviews, self.continues, self.settings.body
+            )
             with autocast(self.options.precision):
-                found[name] = held_out_score(self.model, self.stores, windows, self.continues, self.settings)
+                found[name] = held_out_score(
+                    self.model, self.stores, windows, self.continues, self.settings
+                )
         return found
 
     def guess(self) -> dict[str, float]:
@@ -152,7 +169,13 @@ class Trainer:
         scores = self.scores(self.held[:200])
         loss, bag = np.mean(losses, axis=0).tolist()
         done = self.progress
-        entry = {"minutes": done.seconds / 60, "steps": done.steps, "tokens": done.tokens, "loss": loss, "bag_loss": bag}
+        entry = {
+            "minutes": done.seconds / 60,
+            "steps": done.steps,
+            "tokens": done.tokens,
+            "loss": loss,
+            "bag_loss": bag,
+        }
         entry |= {f"accuracy_{name}": score["accuracy"] for name, score in scores.items()}
         done.history.append({name: round(float(value), 4) for name, value in entry.items()})
         rate = done.tokens / max(1e-9, done.seconds)
@@ -163,7 +186,9 @@ class Trainer:
         with autocast(self.options.precision):
             masked, bag = self.model(batch, self.bag_weight)
         total = (masked + self.options.bag_loss * bag) / PARTS
-        grads = torch.autograd.grad(total, self.parameters, allow_unused=True, materialize_grads=True)
+        grads = torch.autograd.grad(
+            total, self.parameters, allow_unused=True, materialize_grads=True
+        )
         return list(grads), (masked.item(), bag.item())
 
     def step(self, parts: list[Batch]) -> tuple[float, float]:
@@ -184,7 +209,15 @@ class Trainer:
         """Train until the budget is used; a line of history and a checkpoint every so often."""
         options, done = self.options, self.progress
         part = options.batch // PARTS
-        source = batches(self.stores, self.train, self.continues, self.settings, part, options.seed, skip=done.steps * PARTS)
+        source = batches(
+            self.stores,
+            self.train,
+            self.continues,
+            self.settings,
+            part,
+            options.seed,
+            skip=done.steps * PARTS,
+        )
         losses: list[tuple[float, float]] = []
         clock = logged = saved = time.monotonic()
         self.model.train()

@@ -33,7 +33,9 @@ class RandomVictim:
     def __init__(self, layers: int, width: int) -> None:
         from transformers import BertConfig, BertModel
 
-        self.table = FakeTable([*WORDS, *(f"{word}{variant}" for word in WORDS for variant in "abc")])
+        self.table = FakeTable(
+            [*WORDS, *(f"{word}{variant}" for word in WORDS for variant in "abc")]
+        )
         self.encoder_fields = FakeFields(self.table, "text", 300)
         torch.manual_seed(3)
         config = BertConfig(
@@ -46,12 +48,26 @@ class RandomVictim:
         )
         self.model = TextClassifier(BertModel(config), 2).eval()
         with torch.no_grad():  # so that words decide, but not every word
-            margins = self.logits(np.random.default_rng(0).integers(4, 164, size=(64, 9)).astype(np.int32), np.full(64, 9, dtype=np.int32))
-            self.model.head[-1].get_parameter("bias")[0] -= float(np.quantile(margins[:, 0] - margins[:, 1], 0.1))
+            margins = self.logits(
+                np.random.default_rng(0).integers(4, 164, size=(64, 9)).astype(np.int32),
+                np.full(64, 9, dtype=np.int32),
+            )
+            self.model.head[-1].get_parameter("bias")[0] -= float(
+                np.quantile(margins[:, 0] - margins[:, 1], 0.1)
+            )
 
-    def logits(self, ids: np.ndarray, lengths: np.ndarray, types: np.ndarray | None = None, precision: Precision = "fp32") -> np.ndarray:
+    def logits(
+        self,
+        ids: np.ndarray,
+        lengths: np.ndarray,
+        types: np.ndarray | None = None,
+        precision: Precision = "fp32",
+    ) -> np.ndarray:
         mask = torch.arange(ids.shape[1]) < torch.as_tensor(lengths)[:, None]
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        with (
+            torch.inference_mode(),
+            torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
+        ):
             return self.model(torch.as_tensor(ids, dtype=torch.long), mask.long()).numpy()  # type: ignore[no-any-return]
 
     def read(self, fields: Mapping[str, str]) -> Reading:
@@ -80,14 +96,18 @@ def jobs(victim: RandomVictim) -> list[Job]:
     for number in range(10):
         text = " ".join(rng.choice(WORDS, size=int(rng.integers(3, 14))))
         row = victim.read({"text": text}).ids
-        label = int(victim.logits(np.repeat(row[None], 8, axis=0), np.full(8, len(row)))[0].argmax())
+        label = int(
+            victim.logits(np.repeat(row[None], 8, axis=0), np.full(8, len(row)))[0].argmax()
+        )
         made.append(make_job(text, SUBSTITUTES, label=label, number=number))
     return made
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("length", [3, 8, 17, 22, 33, 64, 102, 250])
-def test_logits_of_a_row_do_not_depend_on_company_number_or_place(victim: RandomVictim, length: int, precision: Precision) -> None:
+def test_logits_of_a_row_do_not_depend_on_company_number_or_place(
+    victim: RandomVictim, length: int, precision: Precision
+) -> None:
     rng = np.random.default_rng(length)
     shapes = Shapes()
     rows = max(shapes.rows(Lane(length)), 2 * shapes.floor)
@@ -103,30 +123,46 @@ def test_logits_of_a_row_do_not_depend_on_company_number_or_place(victim: Random
     order = rng.permutation(rows)
     assert np.array_equal(logits(ids[order], lengths[order]), reference[order])
     for count in sorted({shapes.floor, shapes.floor + 1, shapes.floor + 3, rows - 1}):
-        assert np.array_equal(logits(ids[:count], lengths[:count]), reference[:count]), f"{count} rows of {length} tokens"
-        assert np.array_equal(logits(ids[-count:], lengths[-count:]), reference[-count:]), f"last {count} rows of {length} tokens"
+        assert np.array_equal(logits(ids[:count], lengths[:count]), reference[:count]), (
+            f"{count} rows of {length} tokens"
+        )
+        assert np.array_equal(logits(ids[-count:], lengths[-count:]), reference[-count:]), (
+            f"last {count} rows of {length} tokens"
+        )
 
 
 @pytest.mark.parametrize("length", [17, 40, 102, 250])
-def test_whether_anybody_in_the_company_is_padded_makes_no_difference(victim: RandomVictim, length: int) -> None:
+def test_whether_anybody_in_the_company_is_padded_makes_no_difference(
+    victim: RandomVictim, length: int
+) -> None:
     """Encoders take another way through attention where no row is padded."""
     ids = np.random.default_rng(length).integers(4, 160, size=(16, length)).astype(np.int32)
-    whole, some = np.full(16, length, dtype=np.int32), np.array([length] * 8 + [length - 1] * 8, dtype=np.int32)
+    whole, some = (
+        np.full(16, length, dtype=np.int32),
+        np.array([length] * 8 + [length - 1] * 8, dtype=np.int32),
+    )
     assert np.array_equal(victim.logits(ids, some)[:8], victim.logits(ids, whole)[:8])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", ["genetic", "pwws"])
-def test_the_same_trials_from_a_real_encoder(victim: RandomVictim, jobs: list[Job], name: str, precision: Precision) -> None:
+def test_the_same_trials_from_a_real_encoder(
+    victim: RandomVictim, jobs: list[Job], name: str, precision: Precision
+) -> None:
     cls = ATTACKS.get(name)
     attack = cls(cls.Options(**({"population": 6, "iterations": 4} if name == "genetic" else {})))
 
     def trials(given: list[Job], **settings: Any) -> list[Trial]:
         found = run(victim, attack, name, given, seed=0, precision=precision, **settings)
-        return sorted((trial.model_copy(update={"seconds": 0.0}) for trial in found), key=lambda trial: trial.id)
+        return sorted(
+            (trial.model_copy(update={"seconds": 0.0}) for trial in found),
+            key=lambda trial: trial.id,
+        )
 
     usual = trials(jobs)
-    whole = Shapes(tokens=400, most=32, floor=8, fixed=True)  # as on a GPU: every forward is full, single rows go by themselves
+    whole = Shapes(
+        tokens=400, most=32, floor=8, fixed=True
+    )  # as on a GPU: every forward is full, single rows go by themselves
     assert trials(jobs, shapes=whole) == usual
     assert len({trial.verdict for trial in usual}) > 1
     assert trials(jobs[::-1], shapes=Shapes(tokens=200, most=9)) == usual
@@ -134,11 +170,28 @@ def test_the_same_trials_from_a_real_encoder(victim: RandomVictim, jobs: list[Jo
     assert [trials([job])[0] for job in jobs] == usual
 
 
-@pytest.mark.parametrize(("family", "layers", "width"), [("bert", 1, 768), ("bert", 2, 256), ("roberta", 2, 128), ("electra", 2, 128), ("distilbert", 2, 128)])
+@pytest.mark.parametrize(
+    ("family", "layers", "width"),
+    [
+        ("bert", 1, 768),
+        ("bert", 2, 256),
+        ("roberta", 2, 128),
+        ("electra", 2, 128),
+        ("distilbert", 2, 128),
+    ],
+)
 @pytest.mark.parametrize("length", [17, 102])
-def test_so_it_is_with_larger_encoders_and_other_families(family: str, layers: int, width: int, length: int) -> None:
+def test_so_it_is_with_larger_encoders_and_other_families(
+    family: str, layers: int, width: int, length: int
+) -> None:
     """In the last layer products have as many rows as the forward: 8 to 128, with inner widths of up to 3,072."""
-    shape = {"vocab_size": 200, "num_hidden_layers": layers, "num_attention_heads": width // 64, "hidden_size": width, "intermediate_size": 4 * width}
+    shape = {
+        "vocab_size": 200,
+        "num_hidden_layers": layers,
+        "num_attention_heads": width // 64,
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+    }
     torch.manual_seed(0)
     model = TextClassifier(MODELS[family](CONFIGS[family](**shape)), 2).eval()
     rows = Shapes().rows(Lane(length))
@@ -148,4 +201,6 @@ def test_so_it_is_with_larger_encoders_and_other_families(family: str, layers: i
         reference = model(ids, mask)
         for count in (8, 9, 11, 13, rows - 1):
             assert torch.equal(model(ids[:count], mask[:count]), reference[:count]), f"{count} rows"
-            assert torch.equal(model(ids[-count:], mask[-count:]), reference[-count:]), f"last {count} rows"
+            assert torch.equal(model(ids[-count:], mask[-count:]), reference[-count:]), (
+                f"last {count} rows"
+            )

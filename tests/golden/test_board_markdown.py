@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from robench.results.folder import Found
-from robench.results.leaderboard import check, markdown_path, render_board, render_run, results_table, write_board
+from robench.results.leaderboard import (
+    check,
+    markdown_path,
+    render_board,
+    render_run,
+    results_table,
+    write_board,
+)
 from robench.results.record import Record, write_record
 
 MakeRecord = Callable[..., Record]
@@ -32,7 +39,12 @@ def toml(tmp_path: Path, make_record: MakeRecord) -> Path:
     """Two seeds of rift, one of standard with a missing attack, one defense with an error, and three records that do not count."""
     records = {
         "std-gen.json": make_record("WFFFHHHHHP"),
-        "rift-gen-0.json": make_record("WFHHHHHHHH", defense="rift", seed=0, victim={"findings": ["saturated on 3 of 10 examples"]}),
+        "rift-gen-0.json": make_record(
+            "WFHHHHHHHH",
+            defense="rift",
+            seed=0,
+            victim={"findings": ["saturated on 3 of 10 examples"]},
+        ),
         "rift-gen-1.json": make_record("WWFFHHHHHH", defense="rift", seed=1),
         "rift-pwws-0.json": make_record("WFFHHHHHHH", defense="rift", attack="pwws", seed=0),
         "rift-pwws-1.json": make_record("WWHHHHHHHF", defense="rift", attack="pwws", seed=1),
@@ -91,7 +103,9 @@ def run_records(make_record: MakeRecord) -> dict[str, Record]:
         "b.json": make_record("WHFH", attack="pwws"),
         "old.json": make_record("WHHH", defense="rift"),
         "new.json": make_record("WHHF", defense="rift", created=later),
-        "stale.json": make_record("FHHH", defense="rift", attack="pwws", victim={"sha256": "0" * 64}),
+        "stale.json": make_record(
+            "FHHH", defense="rift", attack="pwws", victim={"sha256": "0" * 64}
+        ),
         "short.json": make_record("HF", limit=2, examples=4),
     }
 
@@ -103,11 +117,16 @@ def test_a_mixed_folder(make_record: MakeRecord) -> None:
 def test_what_cannot_be_read_stands_above_what_can(make_record: MakeRecord) -> None:
     whole = render_run(Found(run_records(make_record), {}))
     text = render_run(Found(run_records(make_record), {"torn.json": "It is not JSON."}))
-    assert text == whole.replace("# Results of this folder\n", "# Results of this folder\n\n## Records that cannot be read\n\n- `torn.json`: It is not JSON.\n")
+    assert text == whole.replace(
+        "# Results of this folder\n",
+        "# Results of this folder\n\n## Records that cannot be read\n\n- `torn.json`: It is not JSON.\n",
+    )
 
 
 def test_a_terminal_table(make_record: MakeRecord) -> None:
-    assert results_table(list(run_records(make_record).values())[:4]) + "\n" == expected("terminal.txt")
+    assert results_table(list(run_records(make_record).values())[:4]) + "\n" == expected(
+        "terminal.txt"
+    )
 
 
 def test_an_empty_folder() -> None:

@@ -12,8 +12,21 @@ from robench import ATTACKS, SearchSpace
 from robench.testing import Subject
 
 # Position 1 cannot be changed, so genes stand for positions 0, 2 and 3.
-SPACE = SearchSpace(tuple("axbc"), (("a", "a1", "a2"), ("x",), ("b", "b1"), ("c", "c1", "c2", "c3")), 4)
-MARGINS = {"a": 3.0, "a1": 2.0, "a2": 1.0, "x": 0.0, "b": 0.5, "b1": 2.5, "c": 1.0, "c1": 1.0, "c2": 0.25, "c3": 4.0}
+SPACE = SearchSpace(
+    tuple("axbc"), (("a", "a1", "a2"), ("x",), ("b", "b1"), ("c", "c1", "c2", "c3")), 4
+)
+MARGINS = {
+    "a": 3.0,
+    "a1": 2.0,
+    "a2": 1.0,
+    "x": 0.0,
+    "b": 0.5,
+    "b1": 2.5,
+    "c": 1.0,
+    "c1": 1.0,
+    "c2": 0.25,
+    "c3": 4.0,
+}
 
 
 class HandOracle:
@@ -25,7 +38,9 @@ class HandOracle:
 
     def logits(self, choices: np.ndarray) -> np.ndarray:
         self.questions.append(choices.tolist())
-        margins = [sum(MARGINS[word] for word in SPACE.text(choice)) + self.offset for choice in choices]
+        margins = [
+            sum(MARGINS[word] for word in SPACE.text(choice)) + self.offset for choice in choices
+        ]
         return np.stack([margins, np.zeros(len(margins))], axis=1).astype(np.float32)
 
     probs = probs_without = None
@@ -56,7 +71,9 @@ def module() -> Any:
     return importlib.import_module("robench.attacks.genetic_alzantot")
 
 
-def members(module: Any, genes: list[list[int]], weights: list[list[int]], odds: list[float]) -> Any:
+def members(
+    module: Any, genes: list[list[int]], weights: list[list[int]], odds: list[float]
+) -> Any:
     return module.Members(np.array(genes, dtype=np.int16), np.array(weights), np.array(odds))
 
 
@@ -65,11 +82,17 @@ def test_perturb_goes_on_to_the_next_position_until_one_helps(module: Any) -> No
     oracle, dice = HandOracle(), Dice(1, 2, 0)
     module.perturb(both, SPACE, oracle, 0, dice)
     # First draw: member 0 tries b (b1 is worse), member 1 tries c (c2 helps). Then member 0 alone draws among a and c, and a2 helps it.
-    assert oracle.questions == [[[0, 0, 1, 0], [2, 0, 0, 1], [2, 0, 0, 2], [2, 0, 0, 3]], [[1, 0, 0, 0], [2, 0, 0, 0]]]
+    assert oracle.questions == [
+        [[0, 0, 1, 0], [2, 0, 0, 1], [2, 0, 0, 2], [2, 0, 0, 3]],
+        [[1, 0, 0, 0], [2, 0, 0, 0]],
+    ]
     assert dice.odds == [[0.3333, 0.1667, 0.5], [0.0, 0.25, 0.75], [0.4, 0.0, 0.6]]
     assert both.genes.tolist() == [[2, 0, 0], [2, 0, 2]]
     assert both.odds.tolist() == [2.5, 1.75]
-    assert both.weights.tolist() == [[0, 1, 3], [0, 1, 0]]  # what was changed is locked; what was tried in vain is not
+    assert both.weights.tolist() == [
+        [0, 1, 3],
+        [0, 1, 0],
+    ]  # what was changed is locked; what was tried in vain is not
 
 
 def test_a_member_whom_nothing_helps_stays_as_it_is(module: Any) -> None:
@@ -81,8 +104,12 @@ def test_a_member_whom_nothing_helps_stays_as_it_is(module: Any) -> None:
     assert best.weights.tolist() == [[0, 1, 0], [0, 0, 0]]
 
 
-@pytest.mark.parametrize(("sign", "likely"), [(1, [0.1363, 0.6959, 0.1678]), (-1, [0.4981, 0.0975, 0.4044])])
-def test_parents_are_drawn_by_the_softmax_of_one_minus_p(module: Any, sign: int, likely: list[float]) -> None:
+@pytest.mark.parametrize(
+    ("sign", "likely"), [(1, [0.1363, 0.6959, 0.1678]), (-1, [0.4981, 0.0975, 0.4044])]
+)
+def test_parents_are_drawn_by_the_softmax_of_one_minus_p(
+    module: Any, sign: int, likely: list[float]
+) -> None:
     # 1 - p_y = 0.01098694, 0.5, 0.07343 (log-odds 4.5, 0, 2.535); divided by 0.3 and exponentiated: 1.0373, 5.2945, 1.2773.
     three = members(module, [[0, 0, 0]] * 3, [[2, 1, 3]] * 3, [4.5, 0.0, 2.535])
     assert three.likely(0.3, sign) == pytest.approx(likely, abs=1e-4)

@@ -12,8 +12,21 @@ import pytest
 from robench import ATTACKS, SearchSpace
 
 # Position 1 cannot be changed, so genes stand for positions 0, 2 and 3.
-SPACE = SearchSpace(tuple("axbc"), (("a", "a1", "a2"), ("x",), ("b", "b1"), ("c", "c1", "c2", "c3")), 4)
-MARGINS = {"a": 3.0, "a1": 2.0, "a2": 1.0, "x": 0.0, "b": 0.5, "b1": 2.5, "c": 1.0, "c1": 1.0, "c2": 0.25, "c3": 4.0}
+SPACE = SearchSpace(
+    tuple("axbc"), (("a", "a1", "a2"), ("x",), ("b", "b1"), ("c", "c1", "c2", "c3")), 4
+)
+MARGINS = {
+    "a": 3.0,
+    "a1": 2.0,
+    "a2": 1.0,
+    "x": 0.0,
+    "b": 0.5,
+    "b1": 2.5,
+    "c": 1.0,
+    "c1": 1.0,
+    "c2": 0.25,
+    "c3": 4.0,
+}
 
 
 class HandOracle:
@@ -69,9 +82,23 @@ def test_perturb_asks_every_option_of_one_position_and_takes_the_least_margin(ge
     oracle = HandOracle()
     young = genetic.perturb(genes, SPACE, oracle, 0, Dice([0, 2, 1]))
     assert oracle.questions == [
-        [[0, 0, 1, 3], [1, 0, 1, 3], [2, 0, 1, 3], [2, 0, 0, 0], [2, 0, 0, 1], [2, 0, 0, 2], [2, 0, 0, 3], [0, 0, 0, 0], [0, 0, 1, 0]],
+        [
+            [0, 0, 1, 3],
+            [1, 0, 1, 3],
+            [2, 0, 1, 3],
+            [2, 0, 0, 0],
+            [2, 0, 0, 1],
+            [2, 0, 0, 2],
+            [2, 0, 0, 3],
+            [0, 0, 0, 0],
+            [0, 0, 1, 0],
+        ],
     ]
-    assert young.genes.tolist() == [[2, 1, 3], [2, 0, 2], [0, 0, 0]]  # the last goes back to the original word: no option is barred
+    assert young.genes.tolist() == [
+        [2, 1, 3],
+        [2, 0, 2],
+        [0, 0, 0],
+    ]  # the last goes back to the original word: no option is barred
     assert young.margins.tolist() == [1.0 + 2.5 + 4.0, 1.0 + 0.5 + 0.25, 3.0 + 0.5 + 1.0]
     assert genes.tolist() == [[1, 1, 3], [2, 0, 0], [0, 1, 0]]
 
@@ -88,7 +115,9 @@ def test_next_generation_keeps_the_fittest_and_crosses_the_drawn_parents(genetic
 
 
 @pytest.mark.parametrize(("classes", "least"), [(2, 1e-8), (3, 1e-4)])
-def test_parents_are_drawn_in_proportion_to_one_minus_p(genetic: Any, classes: int, least: float) -> None:
+def test_parents_are_drawn_in_proportion_to_one_minus_p(
+    genetic: Any, classes: int, least: float
+) -> None:
     margins = np.array([4.5, 0.0, 2.0], dtype=np.float32)
     old = genetic.Generation(np.zeros((3, 3), dtype=np.int16), margins, classes)
     dice = Dice([0, 0], parents=[[0, 0], [0, 0]], coins=[[0.0] * 3] * 2)

@@ -14,7 +14,9 @@ RHO, DIMENSIONS = 0.8, 2
 TRUTH = -DIMENSIONS * log(1 - RHO**2) / 2
 
 
-def best_scores(students: torch.Tensor, teachers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def best_scores(
+    students: torch.Tensor, teachers: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Vectors whose inner product is log p(t | s) / p(t), the best score there is, up to a constant.
 
     For one dimension that is ``(2 rho s t - rho^2 s^2 - rho^2 t^2) / (2 (1 - rho^2))``.
@@ -22,7 +24,14 @@ def best_scores(students: torch.Tensor, teachers: torch.Tensor) -> tuple[torch.T
     spread = 2 * (1 - RHO**2)
     ones = torch.ones(len(students), 1)
     left = torch.cat([students, (students**2).sum(1, keepdim=True), ones], 1)
-    right = torch.cat([2 * RHO * teachers, -(RHO**2) * torch.ones(len(teachers), 1), -(RHO**2) * (teachers**2).sum(1, keepdim=True)], 1)
+    right = torch.cat(
+        [
+            2 * RHO * teachers,
+            -(RHO**2) * torch.ones(len(teachers), 1),
+            -(RHO**2) * (teachers**2).sum(1, keepdim=True),
+        ],
+        1,
+    )
     return left, right / spread
 
 
@@ -32,7 +41,9 @@ def bound(count: int, own: int | None = None, repeats: int = 200) -> float:
     total = 0.0
     for _ in range(repeats):
         teachers = torch.randn(count, DIMENSIONS, generator=generator)
-        students = RHO * teachers + (1 - RHO**2) ** 0.5 * torch.randn(count, DIMENSIONS, generator=generator)
+        students = RHO * teachers + (1 - RHO**2) ** 0.5 * torch.randn(
+            count, DIMENSIONS, generator=generator
+        )
         left, right = best_scores(students[:own], teachers)
         total -= contrast(left, right, 1.0).item()
         assert -contrast(left, right, 1.0).item() <= log(count) + 1e-5
@@ -55,7 +66,9 @@ def test_further_teachers_tighten_it_as_a_larger_batch_would() -> None:
 def test_further_teachers_by_hand() -> None:
     """One student equal to its own teacher, one foreign teacher at right angles: log 2 - log(1 + exp(-1 / tau))."""
     student, teachers = torch.tensor([[1.0, 0.0]]), torch.eye(2)
-    assert -contrast(student, teachers, 0.5).item() == pytest.approx(log(2) - log(1 + exp(-2)), abs=1e-6)
+    assert -contrast(student, teachers, 0.5).item() == pytest.approx(
+        log(2) - log(1 + exp(-2)), abs=1e-6
+    )
     assert contrast(student, teachers[:1], 0.5).item() == pytest.approx(0, abs=1e-6)
 
 
@@ -78,7 +91,10 @@ def test_the_memory_holds_the_newest_of_each_class_up_to_its_size() -> None:
             if label == 0:
                 first = expected
         torch.testing.assert_close(held(features, texts), (first + expected) / 2)
-        assert {label: len(kept) for label, kept in held._memory.items()} == {0: min(4, 3 * (seed + 1)), 1: min(4, 3 * (seed + 1))}
+        assert {label: len(kept) for label, kept in held._memory.items()} == {
+            0: min(4, 3 * (seed + 1)),
+            1: min(4, 3 * (seed + 1)),
+        }
     held.forget()
     torch.testing.assert_close(held(features, texts), information()(features, texts))
 

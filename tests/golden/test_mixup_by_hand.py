@@ -16,7 +16,9 @@ from robench.errors import UsageError
 from robench.registry import ATTACKS
 from robench.victims.classifier import TextClassifier
 
-LISTED = [family for family in FAMILIES if family != "albert"]  # ALBERT uses one layer again and again
+LISTED = [
+    family for family in FAMILIES if family != "albert"
+]  # ALBERT uses one layer again and again
 
 
 def made(**options: object) -> Any:
@@ -47,7 +49,9 @@ class Plain(nn.Module):
 
 
 def labels_only(labels: list[int]) -> Batch:
-    return Batch(torch.zeros(len(labels), 1), torch.ones(len(labels), 1), None, torch.tensor(labels))
+    return Batch(
+        torch.zeros(len(labels), 1), torch.ones(len(labels), 1), None, torch.tensor(labels)
+    )
 
 
 def test_the_mixed_loss_by_hand() -> None:
@@ -55,21 +59,36 @@ def test_the_mixed_loss_by_hand() -> None:
 
     First: 0.7 ln(4/3) + 0.3 ln 4; second: 0.7 ln 2 + 0.3 ln 2 = ln 2; their mean.
     """
-    model, texts, others = Plain([[log(3.0), 0.0], [0.0, 0.0]]), labels_only([0, 1]), torch.tensor([1, 0])
+    model, texts, others = (
+        Plain([[log(3.0), 0.0], [0.0, 0.0]]),
+        labels_only([0, 1]),
+        torch.tensor([1, 0]),
+    )
     expected = (0.7 * log(4 / 3) + 0.3 * log(4) + log(2)) / 2
-    assert module().mixed_loss(model, texts, 1, others, 0.7, first_only=False).item() == pytest.approx(expected)
+    assert module().mixed_loss(
+        model, texts, 1, others, 0.7, first_only=False
+    ).item() == pytest.approx(expected)
 
 
 def test_texts_of_one_label_mix_to_it() -> None:
-    model, texts, others = Plain([[log(3.0), 0.0], [0.0, 0.0]]), labels_only([0, 0]), torch.tensor([1, 0])
-    found = [module().mixed_loss(model, texts, 1, others, share, first_only=False).item() for share in (0.0, 0.3, 1.0)]
+    model, texts, others = (
+        Plain([[log(3.0), 0.0], [0.0, 0.0]]),
+        labels_only([0, 0]),
+        torch.tensor([1, 0]),
+    )
+    found = [
+        module().mixed_loss(model, texts, 1, others, share, first_only=False).item()
+        for share in (0.0, 0.3, 1.0)
+    ]
     assert found == pytest.approx([(log(4 / 3) + log(2)) / 2] * 3)
 
 
 def test_it_differs_from_the_releases_divergence_by_what_has_no_gradient() -> None:
     """KL(mixed || p) = cross-entropy - entropy of the mixed labels, here that of (0.7, 0.3) and (0.3, 0.7)."""
     logits = torch.tensor([[0.4, -1.0], [0.2, 0.1]])
-    ours = module().mixed_loss(Plain(logits.tolist()), labels_only([0, 1]), 1, torch.tensor([1, 0]), 0.7, first_only=False)
+    ours = module().mixed_loss(
+        Plain(logits.tolist()), labels_only([0, 1]), 1, torch.tensor([1, 0]), 0.7, first_only=False
+    )
     target = torch.tensor([[0.7, 0.3], [0.3, 0.7]])
     theirs = nn.functional.kl_div(log_softmax(logits, -1), target, reduction="batchmean")
     entropy = -(0.7 * log(0.7) + 0.3 * log(0.3))
@@ -90,7 +109,9 @@ def test_a_whole_share_is_the_plain_loss(family: str, first_only: bool) -> None:
     model, texts = classifier(family).eval(), batch(rows=6)
     plain = cross_entropy(model(texts.input_ids, texts.attention_mask), texts.labels)
     for layer in (1, 2):
-        mixed = module().mixed_loss(model, texts, layer, torch.arange(6).flip(0), 1.0, first_only=first_only)
+        mixed = module().mixed_loss(
+            model, texts, layer, torch.arange(6).flip(0), 1.0, first_only=first_only
+        )
         torch.testing.assert_close(mixed, plain)
 
 
@@ -98,30 +119,54 @@ def test_a_whole_share_is_the_plain_loss(family: str, first_only: bool) -> None:
 def test_a_text_mixed_with_itself_is_itself(family: str) -> None:
     model, texts = classifier(family).eval(), batch(rows=6)
     plain = cross_entropy(model(texts.input_ids, texts.attention_mask), texts.labels)
-    torch.testing.assert_close(module().mixed_loss(model, texts, 1, torch.arange(6), 0.4, first_only=False), plain)
+    torch.testing.assert_close(
+        module().mixed_loss(model, texts, 1, torch.arange(6), 0.4, first_only=False), plain
+    )
 
 
 @pytest.mark.parametrize("layer", [1, 2])
 def test_mixing_behind_a_layer_worked_out_from_bert_itself(layer: int) -> None:
     """States that leave the layer, mixed, put through the layers above by hand, under the first text's mask."""
-    model, texts, others, share = classifier().eval(), batch(rows=4), torch.tensor([2, 3, 0, 1]), 0.3
+    model, texts, others, share = (
+        classifier().eval(),
+        batch(rows=4),
+        torch.tensor([2, 3, 0, 1]),
+        0.3,
+    )
     bert = model.encoder
-    states = bert(texts.input_ids, attention_mask=texts.attention_mask, output_hidden_states=True).hidden_states[layer]
+    states = bert(
+        texts.input_ids, attention_mask=texts.attention_mask, output_hidden_states=True
+    ).hidden_states[layer]
     mask = (1.0 - texts.attention_mask[:, None, None, :].float()) * torch.finfo(torch.float32).min
     states = share * states + (1 - share) * states[others]
     for above in bert.encoder.layer[layer:]:
         states = above(states, attention_mask=mask)
         states = states[0] if isinstance(states, tuple) else states
     logits = model.classify(bert.pooler(states))
-    target = torch.zeros(4, 2).scatter_(1, texts.labels[:, None], share).scatter_add_(1, texts.labels[others][:, None], torch.full((4, 1), 1 - share))
+    target = (
+        torch.zeros(4, 2)
+        .scatter_(1, texts.labels[:, None], share)
+        .scatter_add_(1, texts.labels[others][:, None], torch.full((4, 1), 1 - share))
+    )
     expected = -(target * log_softmax(logits, -1)).sum(1).mean()
-    torch.testing.assert_close(module().mixed_loss(model, texts, layer, others, share, first_only=False), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        module().mixed_loss(model, texts, layer, others, share, first_only=False),
+        expected,
+        atol=1e-5,
+        rtol=1e-4,
+    )
 
 
 def test_behind_the_last_layer_the_first_token_is_all_that_counts() -> None:
     """There the feature reads nothing else, so both mixtures agree; one layer earlier they do not."""
     model, texts, others = classifier().eval(), batch(rows=4), torch.tensor([2, 3, 0, 1])
-    found = {(layer, first): module().mixed_loss(model, texts, layer, others, 0.3, first_only=first).item() for layer in (1, 2) for first in (False, True)}
+    found = {
+        (layer, first): module()
+        .mixed_loss(model, texts, layer, others, 0.3, first_only=first)
+        .item()
+        for layer in (1, 2)
+        for first in (False, True)
+    }
     assert found[2, False] == pytest.approx(found[2, True], rel=1e-6)
     assert found[1, False] != pytest.approx(found[1, True], rel=1e-6)
 
@@ -179,7 +224,9 @@ def test_without_weight_nothing_is_drawn() -> None:
     defense.prepare(model)
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    assert defense.loss(model, texts).item() == pytest.approx(cross_entropy(model(texts.input_ids, texts.attention_mask), texts.labels).item())
+    assert defense.loss(model, texts).item() == pytest.approx(
+        cross_entropy(model(texts.input_ids, texts.attention_mask), texts.labels).item()
+    )
     assert torch.equal(torch.get_rng_state(), before)
     assert "mixed" not in defense.figures
 
@@ -188,7 +235,9 @@ def test_shares_are_beta_distributed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Mean 1/2 and variance 1 / (4 (2 alpha + 1)): 0.05 for alpha 2, 0.139 for 0.4."""
     drawn: list[float] = []
 
-    def noted(model: Any, batch: Any, layer: int, others: Tensor, share: float, *, first_only: bool) -> Tensor:
+    def noted(
+        model: Any, batch: Any, layer: int, others: Tensor, share: float, *, first_only: bool
+    ) -> Tensor:
         drawn.append(share)
         assert sorted(others.tolist()) == list(range(4))
         return torch.zeros(())

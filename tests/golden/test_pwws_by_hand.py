@@ -44,7 +44,12 @@ class HandOracle:
     def probs_without(self, choice: np.ndarray, positions: np.ndarray) -> np.ndarray:
         assert not choice.any()
         self.without.append(positions.tolist())
-        return self._probs([["?" if index == position else word for index, word in enumerate(SPACE.words)] for position in positions.tolist()])
+        return self._probs(
+            [
+                ["?" if index == position else word for index, word in enumerate(SPACE.words)]
+                for position in positions.tolist()
+            ]
+        )
 
 
 def search(oracle: HandOracle) -> list[int] | None:
@@ -62,15 +67,21 @@ def test_every_question_and_the_text_found() -> None:
     assert walk == [[0, 1, 0], [0, 1, 1], [2, 1, 1]]
 
 
-@pytest.mark.parametrize(("odds", "found"), [(0.27, [0, 1, 0]), (0.7, [0, 1, 1]), (0.8, [2, 1, 1]), (1.5, None)])
-def test_it_stops_at_the_first_change_of_the_prediction(odds: float, found: list[int] | None) -> None:
+@pytest.mark.parametrize(
+    ("odds", "found"), [(0.27, [0, 1, 0]), (0.7, [0, 1, 1]), (0.8, [2, 1, 1]), (1.5, None)]
+)
+def test_it_stops_at_the_first_change_of_the_prediction(
+    odds: float, found: list[int] | None
+) -> None:
     """Other odds before the words' own: b alone gives 3.6 x odds, b and c 1.416 x odds, all three 0.708 x odds. The order stays b, c, a for all of these."""
     oracle = HandOracle(odds)
     assert search(oracle) == found
     assert oracle.choices[2] == [[0, 1, 0], [0, 1, 1], [2, 1, 1]]
 
 
-def test_a_substitute_that_helps_the_victim_is_applied_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_substitute_that_helps_the_victim_is_applied_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """As the paper's pseudo-code and the release have it: the order is by score, and a negative score only comes last."""
     monkeypatch.setitem(FACTORS, "a1", 2.5)
     monkeypatch.setitem(FACTORS, "a2", 2.2)

@@ -29,29 +29,42 @@ def test_the_softmax_runs_over_teachers() -> None:
     tau = 0.5
     first = -log(exp(1 / tau) / (exp(1 / tau) + exp(0 / tau)))
     second = -log(exp(0.8 / tau) / (exp(0.6 / tau) + exp(0.8 / tau)))
-    assert contrast(STUDENTS, TEACHERS, tau).item() == pytest.approx((first + second) / 2 - log(2), abs=1e-6)
+    assert contrast(STUDENTS, TEACHERS, tau).item() == pytest.approx(
+        (first + second) / 2 - log(2), abs=1e-6
+    )
 
 
 def test_the_release_runs_over_students() -> None:
     tau = 0.5
     first = -log(exp(1 / tau) / (exp(1 / tau) + exp(0.6 / tau)))
     second = -log(exp(0.8 / tau) / (exp(0 / tau) + exp(0.8 / tau)))
-    assert contrast(STUDENTS, TEACHERS, tau, "students").item() == pytest.approx((first + second) / 2 - log(2), abs=1e-6)
+    assert contrast(STUDENTS, TEACHERS, tau, "students").item() == pytest.approx(
+        (first + second) / 2 - log(2), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 40])
 def test_the_bound_never_exceeds_log_n(count: int) -> None:
     torch.manual_seed(count)
-    for students, teachers in ((torch.randn(count, 8), torch.randn(count, 8)), (torch.eye(count, 64), torch.eye(count, 64))):
+    for students, teachers in (
+        (torch.randn(count, 8), torch.randn(count, 8)),
+        (torch.eye(count, 64), torch.eye(count, 64)),
+    ):
         unit = [torch.nn.functional.normalize(part, dim=-1) for part in (students, teachers)]
         assert -contrast(unit[0], unit[1], 0.01).item() <= log(count) + 1e-6
-    assert -contrast(torch.eye(count, 64), torch.eye(count, 64), 0.01).item() == pytest.approx(log(count), abs=1e-5)
-    assert contrast(torch.ones(count, 1), torch.ones(count, 1), 0.2).item() == pytest.approx(0.0, abs=1e-6)
+    assert -contrast(torch.eye(count, 64), torch.eye(count, 64), 0.01).item() == pytest.approx(
+        log(count), abs=1e-5
+    )
+    assert contrast(torch.ones(count, 1), torch.ones(count, 1), 0.2).item() == pytest.approx(
+        0.0, abs=1e-6
+    )
 
 
 def test_the_invariance_term_is_the_mean_of_kl_clean_to_adversarial() -> None:
     clean, adversarial = torch.tensor([[log(3.0), 0.0], [0.0, 0.0]]), torch.zeros(2, 2)
-    assert invariance(clean, adversarial).item() == pytest.approx((0.75 * log(1.5) + 0.25 * log(0.5)) / 2, abs=1e-6)
+    assert invariance(clean, adversarial).item() == pytest.approx(
+        (0.75 * log(1.5) + 0.25 * log(0.5)) / 2, abs=1e-6
+    )
 
 
 def test_both_sides_of_the_invariance_term_get_gradients() -> None:
@@ -63,7 +76,9 @@ def test_both_sides_of_the_invariance_term_get_gradients() -> None:
     assert clean.grad is not None
     divergence = 0.75 * log(1.5) + 0.25 * log(0.5)
     np.testing.assert_allclose(adversarial.grad, [[0.5 - 0.75, 0.5 - 0.25]], atol=1e-6)
-    np.testing.assert_allclose(clean.grad, [[0.75 * (log(1.5) - divergence), 0.25 * (log(0.5) - divergence)]], atol=1e-6)
+    np.testing.assert_allclose(
+        clean.grad, [[0.75 * (log(1.5) - divergence), 0.25 * (log(0.5) - divergence)]], atol=1e-6
+    )
 
 
 def test_projections_are_unit_vectors_of_their_own_class() -> None:
@@ -74,7 +89,11 @@ def test_projections_are_unit_vectors_of_their_own_class() -> None:
     for vectors in projected:
         torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(5))
     assert not torch.allclose(projected[0], projected[1])
-    assert [type(layer).__name__ for layer in heads.by_class[0].children()] == ["Linear", "ReLU", "Linear"]
+    assert [type(layer).__name__ for layer in heads.by_class[0].children()] == [
+        "Linear",
+        "ReLU",
+        "Linear",
+    ]
 
 
 def prepared(**options: object) -> tuple[Any, TextClassifier]:
@@ -90,14 +109,21 @@ def test_the_loss_is_the_sum_of_its_parts() -> None:
     torch.manual_seed(1)
     loss = defense.loss(model, batch())
     parts = defense.figures
-    torch.testing.assert_close(loss, parts["task"] + 5 * parts["invariance"] + 0.3 * parts["information"])
+    torch.testing.assert_close(
+        loss, parts["task"] + 5 * parts["invariance"] + 0.3 * parts["information"]
+    )
     assert parts["invariance"] > 0
 
 
 def test_alpha_zero_leaves_the_contrast_out_and_beta_zero_the_invariance() -> None:
     defense, model = prepared(alpha=0, beta=0)
     loss = defense.loss(model, batch())
-    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(model(batch().input_ids, batch().attention_mask), batch().labels))
+    torch.testing.assert_close(
+        loss,
+        torch.nn.functional.cross_entropy(
+            model(batch().input_ids, batch().attention_mask), batch().labels
+        ),
+    )
     assert "information" not in defense.figures
 
 
@@ -108,32 +134,58 @@ def test_information_is_the_mean_of_the_classes_contrasts() -> None:
     teacher = defense.information.teacher.features(texts.input_ids, texts.attention_mask)
     expected = []
     for label, rows in ((0, slice(0, 3)), (1, slice(3, 6))):
-        scores = defense.information.student_heads(features[rows], label) @ defense.information.teacher_heads(teacher[rows], label).T / 0.2
+        scores = (
+            defense.information.student_heads(features[rows], label)
+            @ defense.information.teacher_heads(teacher[rows], label).T
+            / 0.2
+        )
         expected.append(-(scores.log_softmax(1).diagonal().mean() + log(3)))
     torch.testing.assert_close(defense.information(features, texts), torch.stack(expected).mean())
 
 
 def test_the_teacher_is_the_initial_encoder_frozen_and_both_heads_learn() -> None:
     defense, model = prepared()
-    before = {name: tensor.clone() for name, tensor in defense.information.teacher.state_dict().items()}
+    before = {
+        name: tensor.clone() for name, tensor in defense.information.teacher.state_dict().items()
+    }
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name])
-    optimizer = torch.optim.SGD([*model.parameters(), *(p for module in defense.modules() for p in module.parameters())], lr=0.1)
+    optimizer = torch.optim.SGD(
+        [*model.parameters(), *(p for module in defense.modules() for p in module.parameters())],
+        lr=0.1,
+    )
     model.train()
     heads = [next(module.parameters()).clone() for module in defense.modules()]
     defense.loss(model, batch()).backward()
     optimizer.step()
     assert not defense.information.teacher.training
-    assert all(torch.equal(tensor, before[name]) for name, tensor in defense.information.teacher.state_dict().items())
+    assert all(
+        torch.equal(tensor, before[name])
+        for name, tensor in defense.information.teacher.state_dict().items()
+    )
     assert all(parameter.grad is None for parameter in defense.information.teacher.parameters())
-    assert all(not torch.equal(old, next(module.parameters())) for old, module in zip(heads, defense.modules(), strict=True))
+    assert all(
+        not torch.equal(old, next(module.parameters()))
+        for old, module in zip(heads, defense.modules(), strict=True)
+    )
 
 
 def test_the_papers_settings() -> None:
     options: Any = Rift.Options()
-    assert (options.tau, options.hull_steps, options.hull_learning_rate, options.negatives) == (0.2, 10, 1.0, "teachers")
-    settings: dict[str, Any] = {task: build_defense("rift", task, EncoderInfo("x", "x"), {}).options for task in ("imdb", "snli")}
-    assert [(found.alpha, found.beta, found.batch_size, found.epochs, found.learning_rate) for found in settings.values()] == [
+    assert (options.tau, options.hull_steps, options.hull_learning_rate, options.negatives) == (
+        0.2,
+        10,
+        1.0,
+        "teachers",
+    )
+    settings: dict[str, Any] = {
+        task: build_defense("rift", task, EncoderInfo("x", "x"), {}).options
+        for task in ("imdb", "snli")
+    }
+    assert [
+        (found.alpha, found.beta, found.batch_size, found.epochs, found.learning_rate)
+        for found in settings.values()
+    ] == [
         (0.1, 10.0, 32, 20, 2e-5),
         (0.7, 5.0, 120, 20, 2e-5),
     ]

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 from victim_cases import FAMILIES, batch, classifier
 
-from robench.victims.selective import SelectiveAdamW, _dropout, divergence_saliency, momentum_saliency, quantile_mask, selectable
+from robench.victims.selective import (
+    SelectiveAdamW,
+    _dropout,
+    divergence_saliency,
+    momentum_saliency,
+    quantile_mask,
+    selectable,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +29,9 @@ from robench.victims.selective import SelectiveAdamW, _dropout, divergence_salie
         (0.25, 0.75, [1, 1, 0, 1, 0]),  # 2 to 4
     ],
 )
-def test_a_mask_keeps_what_lies_between_the_quantiles(lower: float, upper: float, kept: list[int]) -> None:
+def test_a_mask_keeps_what_lies_between_the_quantiles(
+    lower: float, upper: float, kept: list[int]
+) -> None:
     assert quantile_mask(torch.tensor([3.0, 4.0, 1.0, 2.0, 5.0]), lower, upper).tolist() == kept
 
 
@@ -44,11 +53,15 @@ def test_dropout_reaches_fused_attention(family: str) -> None:
     assert model.encoder.config._attn_implementation == "sdpa"
 
     def passes() -> tuple[Tensor, Tensor]:
-        return model(texts.input_ids, texts.attention_mask), model(texts.input_ids, texts.attention_mask)
+        return model(texts.input_ids, texts.attention_mask), model(
+            texts.input_ids, texts.attention_mask
+        )
 
     assert torch.equal(*passes())
     with _dropout(model.encoder, 0.5):
-        assert {layer.p for layer in model.encoder.modules() if isinstance(layer, nn.Dropout)} == {0.5}
+        assert {layer.p for layer in model.encoder.modules() if isinstance(layer, nn.Dropout)} == {
+            0.5
+        }
         with torch.no_grad():
             for layer in model.encoder.modules():
                 if isinstance(layer, nn.Dropout):
@@ -61,7 +74,9 @@ def test_momentum_saliency_by_hand() -> None:
     """g = (3, 4), m = (0, 1), beta1 = 0.9: |0.1 x 5 / 1 - 1| = 0.5 as released; 0.1 x |(3, 3)| / 1 = 0.4243 as a change."""
     gradients = [torch.tensor([3.0, 4.0]), torch.ones(2), torch.ones(2), None]
     momenta = [torch.tensor([0.0, 1.0]), None, torch.zeros(2), torch.ones(2)]
-    released, change = (momentum_saliency(gradients, momenta, 0.9, rule) for rule in ("released", "change"))
+    released, change = (
+        momentum_saliency(gradients, momenta, 0.9, rule) for rule in ("released", "change")
+    )
     assert released[0].item() == pytest.approx(0.5)
     assert change[0].item() == pytest.approx(0.1 * 18**0.5)
     assert released[1:].isnan().all()
@@ -70,7 +85,10 @@ def test_momentum_saliency_by_hand() -> None:
 
 def test_the_released_rule_prefers_noise_and_the_other_one_steadiness() -> None:
     """A steady gradient equals its momentum; a noisy one is larger and points elsewhere."""
-    steady, noisy = (torch.ones(4), torch.ones(4)), (torch.tensor([4.0, -4.0, 4.0, -4.0]), torch.ones(4))
+    steady, noisy = (
+        (torch.ones(4), torch.ones(4)),
+        (torch.tensor([4.0, -4.0, 4.0, -4.0]), torch.ones(4)),
+    )
     pairs = [steady, noisy]
     released = momentum_saliency([g for g, _ in pairs], [m for _, m in pairs], 0.9, "released")
     change = momentum_saliency([g for g, _ in pairs], [m for _, m in pairs], 0.9, "change")
@@ -88,7 +106,9 @@ def test_divergence_saliency_is_the_norm_of_the_gradient() -> None:
     tensors = list(selectable(model).values())
     torch.manual_seed(5)
     first, second = (model(texts.input_ids, texts.attention_mask).softmax(-1) for _ in range(2))
-    apart = ((first - second) * (first.log() - second.log())).sum() / 4  # KL(p || q) + KL(q || p), over four
+    apart = (
+        (first - second) * (first.log() - second.log())
+    ).sum() / 4  # KL(p || q) + KL(q || p), over four
     expected = [gradient.norm().item() for gradient in torch.autograd.grad(apart, tensors)]
     assert found.tolist() == pytest.approx(expected, rel=1e-4)
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -99,7 +119,10 @@ def test_divergence_saliency_is_the_norm_of_the_gradient() -> None:
 def test_what_may_be_selected(family: str) -> None:
     names = selectable(classifier(family))
     assert names
-    assert all(name.endswith("weight") and "embeddings." not in name and "pooler" not in name for name in names)
+    assert all(
+        name.endswith("weight") and "embeddings." not in name and "pooler" not in name
+        for name in names
+    )
 
 
 def test_bert_has_eight_tensors_a_layer() -> None:
@@ -107,13 +130,19 @@ def test_bert_has_eight_tensors_a_layer() -> None:
     assert sum("LayerNorm" in name for name in selectable(classifier("bert"))) == 2 * 2
 
 
-def optimiser(start: Sequence[float], shares: Sequence[float], **settings: float) -> tuple[list[nn.Parameter], SelectiveAdamW]:
+def optimiser(
+    start: Sequence[float], shares: Sequence[float], **settings: float
+) -> tuple[list[nn.Parameter], SelectiveAdamW]:
     parameters = [nn.Parameter(torch.tensor([value])) for value in start]
     groups = [{"params": parameters, "lr": 0.1, "weight_decay": settings.pop("weight_decay", 0.0)}]
-    return parameters, SelectiveAdamW(groups, parameters, lambda _: torch.tensor(shares), betas=(0.9, 0.98), eps=1e-6)
+    return parameters, SelectiveAdamW(
+        groups, parameters, lambda _: torch.tensor(shares), betas=(0.9, 0.98), eps=1e-6
+    )
 
 
-def step(parameters: Sequence[nn.Parameter], optimizer: SelectiveAdamW, gradients: Sequence[float]) -> None:
+def step(
+    parameters: Sequence[nn.Parameter], optimizer: SelectiveAdamW, gradients: Sequence[float]
+) -> None:
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = torch.tensor([gradient])
     optimizer.step()
@@ -123,7 +152,9 @@ def test_the_first_step_by_hand() -> None:
     """m = 0.1 M g, v = 0.02 (M g)^2; bias-corrected both are M g and its square, so a step is M x lr; a frozen tensor does not move."""
     parameters, optimizer = optimiser([1.0, 1.0, 1.0], [1.0, 0.5, 0.0])
     step(parameters, optimizer, [2.0, 2.0, 2.0])
-    assert [parameter.item() for parameter in parameters] == pytest.approx([0.9, 0.95, 1.0], abs=1e-5)
+    assert [parameter.item() for parameter in parameters] == pytest.approx(
+        [0.9, 0.95, 1.0], abs=1e-5
+    )
     moments = [optimizer.state[parameter] for parameter in parameters]
     assert [state["exp_avg"].item() for state in moments] == pytest.approx([0.2, 0.1, 0.0])
     assert [state["exp_avg_sq"].item() for state in moments] == pytest.approx([0.08, 0.02, 0.0])
@@ -161,7 +192,13 @@ def test_with_everything_kept_it_is_adamw_bit_by_bit() -> None:
     start = [torch.randn(4, 3), torch.randn(3)]
     ours, theirs = ([nn.Parameter(tensor.clone()) for tensor in start] for _ in range(2))
     settings = {"lr": 0.01, "weight_decay": 0.1, "betas": (0.9, 0.98), "eps": 1e-6}
-    selective = SelectiveAdamW([{"params": ours, "lr": 0.01, "weight_decay": 0.1}], ours, lambda _: torch.ones(2), betas=(0.9, 0.98), eps=1e-6)
+    selective = SelectiveAdamW(
+        [{"params": ours, "lr": 0.01, "weight_decay": 0.1}],
+        ours,
+        lambda _: torch.ones(2),
+        betas=(0.9, 0.98),
+        eps=1e-6,
+    )
     plain = torch.optim.AdamW(theirs, **settings)  # type: ignore[arg-type]
     for _ in range(5):
         for pair in zip(ours, theirs, strict=True):

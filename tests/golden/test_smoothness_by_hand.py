@@ -13,7 +13,14 @@ from victim_cases import FAMILIES, batch, classifier
 
 from robench import DEFENSES
 from robench.victims.classifier import TextClassifier
-from robench.victims.smoothness import divergence, largest, length, perturbed, silence, symmetric_divergence
+from robench.victims.smoothness import (
+    divergence,
+    largest,
+    length,
+    perturbed,
+    silence,
+    symmetric_divergence,
+)
 
 
 def made(name: str, **options: object) -> Any:
@@ -29,7 +36,10 @@ def test_the_symmetric_divergence_by_hand() -> None:
 
 
 def test_both_sides_of_it_have_gradients() -> None:
-    one, other = torch.tensor([[1.0, 0.0]], requires_grad=True), torch.zeros(1, 2, requires_grad=True)
+    one, other = (
+        torch.tensor([[1.0, 0.0]], requires_grad=True),
+        torch.zeros(1, 2, requires_grad=True),
+    )
     gradients = torch.autograd.grad(symmetric_divergence(one, other), [one, other])
     assert all((gradient != 0).any() for gradient in gradients)
 
@@ -37,7 +47,12 @@ def test_both_sides_of_it_have_gradients() -> None:
 def test_sizes_of_noise() -> None:
     noise = torch.tensor([[[3.0, 0.0], [0.0, -4.0]], [[0.0, 0.0], [0.0, 0.0]]])
     assert length(noise).flatten().tolist() == [5.0, pytest.approx(0, abs=1e-30)]
-    assert largest(noise).flatten().tolist() == [3.0, 4.0, pytest.approx(0, abs=1e-30), pytest.approx(0, abs=1e-30)]
+    assert largest(noise).flatten().tolist() == [
+        3.0,
+        4.0,
+        pytest.approx(0, abs=1e-30),
+        pytest.approx(0, abs=1e-30),
+    ]
     assert (noise / length(noise)).isfinite().all()
     assert (noise / largest(noise)).isfinite().all()
 
@@ -61,8 +76,12 @@ def test_noise_stands_on_the_word_embeddings(family: str) -> None:
     noise = (words[other] - words[texts.input_ids]).detach().requires_grad_()
     assert noise.shape == silence(model, texts).shape
     found = perturbed(model, texts, noise)
-    torch.testing.assert_close(found, model(other, texts.attention_mask, texts.token_type_ids), atol=1e-4, rtol=1e-4)
-    assert not torch.allclose(found, model(texts.input_ids, texts.attention_mask, texts.token_type_ids))
+    torch.testing.assert_close(
+        found, model(other, texts.attention_mask, texts.token_type_ids), atol=1e-4, rtol=1e-4
+    )
+    assert not torch.allclose(
+        found, model(texts.input_ids, texts.attention_mask, texts.token_type_ids)
+    )
     (gradient,) = torch.autograd.grad(found.square().sum(), noise)
     assert (gradient != 0).any(dim=-1).sum() == texts.attention_mask.sum()
     assert not model.encoder.get_input_embeddings()._forward_hooks
@@ -73,18 +92,27 @@ def test_label_smoothing_by_hand() -> None:
     model, texts = classifier().eval(), batch()
     logs = model(texts.input_ids, texts.attention_mask).log_softmax(-1)
     own, other = logs.gather(1, texts.labels[:, None]), logs.gather(1, 1 - texts.labels[:, None])
-    torch.testing.assert_close(made("label-smoothing").loss(model, texts), -(0.95 * own + 0.05 * other).mean())
-    torch.testing.assert_close(made("label-smoothing", smoothing=0).loss(model, texts), cross_entropy(logs, texts.labels))
+    torch.testing.assert_close(
+        made("label-smoothing").loss(model, texts), -(0.95 * own + 0.05 * other).mean()
+    )
+    torch.testing.assert_close(
+        made("label-smoothing", smoothing=0).loss(model, texts), cross_entropy(logs, texts.labels)
+    )
 
 
 def test_r3f_is_the_weighted_divergence_under_its_noise() -> None:
     model, texts = classifier(), batch()
-    for noise, draw in (("uniform", lambda like: torch.rand_like(like) * 2 - 1), ("normal", torch.randn_like)):
+    for noise, draw in (
+        ("uniform", lambda like: torch.rand_like(like) * 2 - 1),
+        ("normal", torch.randn_like),
+    ):
         torch.manual_seed(3)
         penalty = made("r3f", weight=2, scale=0.5, noise=noise).penalty(model, texts)
         torch.manual_seed(3)
         drawn = draw(silence(model, texts)) * 0.5
-        expected = symmetric_divergence(model(texts.input_ids, texts.attention_mask), perturbed(model, texts, drawn))
+        expected = symmetric_divergence(
+            model(texts.input_ids, texts.attention_mask), perturbed(model, texts, drawn)
+        )
         torch.testing.assert_close(penalty, 2 * expected)
         assert penalty > 0
 
@@ -99,7 +127,11 @@ def test_smart_finds_worse_noise_than_chance_of_its_size() -> None:
         torch.testing.assert_close(noise.abs().amax(-1), 0.1 * texts.attention_mask)
         assert not noise.requires_grad
         found.append(symmetric_divergence(plain, perturbed(model, texts, noise)).item())
-        random.append(symmetric_divergence(plain, perturbed(model, texts, (torch.rand_like(noise) * 2 - 1) * 0.1)).item())
+        random.append(
+            symmetric_divergence(
+                plain, perturbed(model, texts, (torch.rand_like(noise) * 2 - 1) * 0.1)
+            ).item()
+        )
     assert sum(found) > 2 * sum(random)
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -112,7 +144,9 @@ def test_smart_looks_along_the_one_sided_divergence_and_forgets_where_it_stood()
     torch.manual_seed(5)
     start = (torch.randn_like(silence(model, texts)) * 0.3).requires_grad_()
     (gradient,) = torch.autograd.grad(divergence(plain, perturbed(model, texts, start)), start)
-    torch.testing.assert_close(found, 0.2 * torch.nan_to_num(gradient / gradient.abs().amax(-1, keepdim=True)))
+    torch.testing.assert_close(
+        found, 0.2 * torch.nan_to_num(gradient / gradient.abs().amax(-1, keepdim=True))
+    )
 
 
 def test_smart_says_something_at_its_usual_size_in_fp32() -> None:
@@ -123,7 +157,9 @@ def test_smart_says_something_at_its_usual_size_in_fp32() -> None:
     penalty = made("smart").penalty(model, texts)
     assert penalty > 100 * rounding
     assert penalty > 1e-7
-    assert any(gradient is not None and gradient.abs().max() > 0 for gradient in gradients(penalty, model))
+    assert any(
+        gradient is not None and gradient.abs().max() > 0 for gradient in gradients(penalty, model)
+    )
 
 
 # -- FreeLB++ --------------------------------------------------------------------------------------------------------------------------------
@@ -139,7 +175,9 @@ def test_one_step_from_nowhere_is_cross_entropy() -> None:
     theirs = cross_entropy(model(texts.input_ids, texts.attention_mask), texts.labels)
     torch.testing.assert_close(ours, theirs)
     for one, other in zip(gradients(ours, model), gradients(theirs, model), strict=True):
-        torch.testing.assert_close(one, torch.zeros_like(one) if other is None else other, atol=1e-5, rtol=1e-4)  # type: ignore[arg-type]
+        torch.testing.assert_close(
+            one, torch.zeros_like(one) if other is None else other, atol=1e-5, rtol=1e-4
+        )  # type: ignore[arg-type]
 
 
 def test_value_and_gradient_are_the_means_along_the_ascent() -> None:
@@ -159,7 +197,9 @@ def test_value_and_gradient_are_the_means_along_the_ascent() -> None:
     assert losses[0] < losses[1] < losses[2]
     torch.testing.assert_close(ours, mean)
     for one, other in zip(gradients(ours, model), gradients(mean, model), strict=True):
-        torch.testing.assert_close(one, torch.zeros_like(one) if other is None else other, atol=1e-4, rtol=1e-3)  # type: ignore[arg-type]
+        torch.testing.assert_close(
+            one, torch.zeros_like(one) if other is None else other, atol=1e-4, rtol=1e-3
+        )  # type: ignore[arg-type]
     assert all(parameter.grad is None for parameter in model.parameters())
 
 

@@ -57,7 +57,11 @@ def test_wilson_by_hand() -> None:
 
 def test_wilson_as_printed() -> None:
     """Newcombe 1998, table I, method 3: 81/263 gives 0.2553 to 0.3662, 0/20 gives 0 to 0.1611, 1/29 gives 0.0061 to 0.1718."""
-    for successes, n, low, high in ((81, 263, 0.2553, 0.3662), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)):
+    for successes, n, low, high in (
+        (81, 263, 0.2553, 0.3662),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ):
         assert [round(each, 4) for each in wilson(successes / n, n)] == [low, high]
 
 
@@ -72,7 +76,9 @@ def test_wilson_stays_inside_and_holds_the_rate(successes: int, n: int) -> None:
 def test_several_seeds_widen_nothing_and_narrow_nothing() -> None:
     score = Score((0.4, 0.5, 0.6), 100)
     assert score.mean == pytest.approx(0.5)
-    assert score.spread == pytest.approx(0.1)  # deviations -0.1, 0, 0.1; squares sum to 0.02; / (3 - 1) = 0.01
+    assert score.spread == pytest.approx(
+        0.1
+    )  # deviations -0.1, 0, 0.1; squares sum to 0.02; / (3 - 1) = 0.01
     assert score.interval == wilson(0.5, 100)
     assert Score((0.4,), 100).spread is None
 
@@ -97,7 +103,11 @@ def test_worst_case_needs_one_victim_and_the_same_examples() -> None:
         worst_case([])
 
 
-@given(st.lists(st.sampled_from(["WW", "FF", "FH", "HF", "HH", "PP", "PH", "FP"]), min_size=1, max_size=40))
+@given(
+    st.lists(
+        st.sampled_from(["WW", "FF", "FH", "HF", "HH", "PP", "PH", "FP"]), min_size=1, max_size=40
+    )
+)
 def test_worst_case_is_never_above_a_single_attack(pairs: list[str]) -> None:
     first, second = ("".join(pair[i] for pair in pairs) for i in (0, 1))
     worst = accuracy_under_attack(count(worst_case([first, second])))

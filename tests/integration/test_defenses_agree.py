@@ -17,7 +17,10 @@ WHOLE = {"upper": 1.0, "beta2": 0.999, "max_gradient_norm": None}
 
 @pytest.fixture(scope="module")
 def encoders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[float, Path]:
-    return {dropout: encoder_folder(tmp_path_factory.mktemp("encoder") / str(dropout), dropout) for dropout in (0.0, 0.1)}
+    return {
+        dropout: encoder_folder(tmp_path_factory.mktemp("encoder") / str(dropout), dropout)
+        for dropout in (0.0, 0.1)
+    }
 
 
 @pytest.mark.parametrize(
@@ -29,20 +32,38 @@ def encoders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[float, Path]:
         ("augmentation", {"share": 0.0, "epochs": 3}, "standard", 0.1),
         ("mixada", {"share": 0.5, "weight": 0.0, "epochs": 3}, "augmentation", 0.1),
         ("rose-second", WHOLE, "standard", 0.1),
-        ("rose-first", WHOLE, "standard", 0.0),  # its two passes draw from the generator that dropout draws from
+        (
+            "rose-first",
+            WHOLE,
+            "standard",
+            0.0,
+        ),  # its two passes draw from the generator that dropout draws from
         ("rose-ensemble", WHOLE, "standard", 0.0),
         ("rose-ensemble", {"gamma": 1.0}, "rose-first", 0.1),
         ("rose-ensemble", {"gamma": 0.0}, "rose-second", 0.0),
     ],
 )
 def test_the_same_method_under_two_names(
-    encoders: Mapping[float, Path], tmp_path: Path, one: str, options: Mapping[str, Any], other: str, dropout: float
+    encoders: Mapping[float, Path],
+    tmp_path: Path,
+    one: str,
+    options: Mapping[str, Any],
+    other: str,
+    dropout: float,
 ) -> None:
     shared = {"epochs": 1, "dev_examples": 4}
     known = [DEFENSES.get(name).Options.model_fields for name in (one, other)]
-    ours, theirs = ({name: value for name, value in {"upper": 0.6, "share": 0.5}.items() if name in fields} for fields in known)
+    ours, theirs = (
+        {name: value for name, value in {"upper": 0.6, "share": 0.5}.items() if name in fields}
+        for fields in known
+    )
     shared["epochs"] = options.get("epochs", 1)
     splits = planted_splits(48, 8)
-    first = fit(request(encoders[dropout], one, splits, options={**shared, **ours, **options}), tmp_path / "one")
-    second = fit(request(encoders[dropout], other, splits, options={**shared, **theirs}), tmp_path / "other")
+    first = fit(
+        request(encoders[dropout], one, splits, options={**shared, **ours, **options}),
+        tmp_path / "one",
+    )
+    second = fit(
+        request(encoders[dropout], other, splits, options={**shared, **theirs}), tmp_path / "other"
+    )
     assert first.sha256 == second.sha256

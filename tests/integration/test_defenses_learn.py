@@ -21,7 +21,9 @@ def accuracies(victim: Victim) -> tuple[float, float]:
     clean, robust = [], []
     for example in examples:
         words = example.fields["text"].split()
-        groups = [next((group for group in (GOOD, BAD) if word in group), (word,)) for word in words]
+        groups = [
+            next((group for group in (GOOD, BAD) if word in group), (word,)) for word in words
+        ]
         texts = [{"text": " ".join(choice)} for choice in product(*groups)]
         right = victim.predict(texts) == example.label
         clean.append(right[texts.index({"text": example.fields["text"]})])
@@ -34,14 +36,24 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return encoder_folder(tmp_path_factory.mktemp("encoder") / "small", dropout=0.0)
 
 
-DEFENDED: dict[str, dict[str, Any]] = {"ascc": {}, "rift": {}, "augmentation": {"share": 1.0}, "mixada": {"share": 1.0}}
+DEFENDED: dict[str, dict[str, Any]] = {
+    "ascc": {},
+    "rift": {},
+    "augmentation": {"share": 1.0},
+    "mixada": {"share": 1.0},
+}
 
 
-def test_standard_learns_the_words_it_sees_and_others_their_synonyms(encoder: Path, tmp_path: Path) -> None:
+def test_standard_learns_the_words_it_sees_and_others_their_synonyms(
+    encoder: Path, tmp_path: Path
+) -> None:
     found = {}
     for defense, own in {"standard": {}, **DEFENDED}.items():
         options = {"epochs": 12, "learning_rate": 3e-3, "dev_examples": 24, **own}
-        victim = fit(request(encoder, defense, splits=planted_splits(train=192), options=options), tmp_path / defense)
+        victim = fit(
+            request(encoder, defense, splits=planted_splits(train=192), options=options),
+            tmp_path / defense,
+        )
         assert question(victim, planted_splits().dev) == []
         found[defense] = accuracies(victim)
     seen = {name: victim_on_seen(Victim.load(tmp_path / name)) for name in found}
@@ -57,4 +69,9 @@ def test_standard_learns_the_words_it_sees_and_others_their_synonyms(encoder: Pa
 def victim_on_seen(victim: Victim) -> float:
     """Accuracy on fresh texts that use the words of training only."""
     examples = planted_splits(dev=80).dev
-    return float(np.mean(victim.predict([example.fields for example in examples]) == [example.label for example in examples]))
+    return float(
+        np.mean(
+            victim.predict([example.fields for example in examples])
+            == [example.label for example in examples]
+        )
+    )

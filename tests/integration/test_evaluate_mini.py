@@ -12,7 +12,13 @@ from robench.results.record import Record, read_records
 from robench.search.trials import TrialFile
 from robench.victims.checks import Finding
 
-SHORT = {"defense.train_examples": "320", "defense.dev_examples": "40", "defense.epochs": "1", "attack.population": "6", "attack.iterations": "3"}
+SHORT = {
+    "defense.train_examples": "320",
+    "defense.dev_examples": "40",
+    "defense.epochs": "1",
+    "attack.population": "6",
+    "attack.iterations": "3",
+}
 
 
 class Listening(Silent):
@@ -32,19 +38,30 @@ class Listening(Silent):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[EvaluationRequest, list[Record], Listening]:
+def run(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[EvaluationRequest, list[Record], Listening]:
     """Both defenses and attacks on 12 examples."""
     report = Listening()
     request = build_request(
-        defenses=("standard", "rift"), attacks=("genetic", "pwws"), limit=12, options=SHORT, device="cpu", out=tmp_path_factory.mktemp("mini")
+        defenses=("standard", "rift"),
+        attacks=("genetic", "pwws"),
+        limit=12,
+        options=SHORT,
+        device="cpu",
+        out=tmp_path_factory.mktemp("mini"),
     )
     return request, evaluate(request, report), report
 
 
 def test_every_cell_has_a_record(run: tuple[EvaluationRequest, list[Record], Listening]) -> None:
     request, records, report = run
-    assert [(record.defense.name, record.attack.name) for record in records] == [(d, a) for d in ("standard", "rift") for a in ("genetic", "pwws")]
-    assert list(read_records(request.out / "records")) == sorted(record.file_name for record in records)
+    assert [(record.defense.name, record.attack.name) for record in records] == [
+        (d, a) for d in ("standard", "rift") for a in ("genetic", "pwws")
+    ]
+    assert list(read_records(request.out / "records")) == sorted(
+        record.file_name for record in records
+    )
     for record in records:
         assert record.counts.n == record.limit == 12
         assert record.counts.error == 0
@@ -58,7 +75,9 @@ def test_every_cell_has_a_record(run: tuple[EvaluationRequest, list[Record], Lis
     assert report.phases == ["data", "surface"] + 2 * ["training", "checks", "attack", "attack"]
 
 
-def test_what_fooled_was_fooled_with_allowed_words(run: tuple[EvaluationRequest, list[Record], Listening]) -> None:
+def test_what_fooled_was_fooled_with_allowed_words(
+    run: tuple[EvaluationRequest, list[Record], Listening],
+) -> None:
     request, _, _ = run
     from robench.text.substitutions import load_substitutions
 
@@ -69,7 +88,9 @@ def test_what_fooled_was_fooled_with_allowed_words(run: tuple[EvaluationRequest,
                 assert change.substitute in allowed.of(change.original, "cased")
 
 
-def test_the_run_shows_its_limit_and_a_board_refuses_it(run: tuple[EvaluationRequest, list[Record], Listening], tmp_path: Path) -> None:
+def test_the_run_shows_its_limit_and_a_board_refuses_it(
+    run: tuple[EvaluationRequest, list[Record], Listening], tmp_path: Path
+) -> None:
     request, records, _ = run
     for text in (results_table(records), (request.out / "leaderboard.md").read_text()):
         assert "only 12 of 1000 examples" in text
@@ -83,9 +104,16 @@ def test_the_run_shows_its_limit_and_a_board_refuses_it(run: tuple[EvaluationReq
     assert check(toml) == []
 
 
-def test_findings_reach_the_record(run: tuple[EvaluationRequest, list[Record], Listening], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_findings_reach_the_record(
+    run: tuple[EvaluationRequest, list[Record], Listening],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     request, _, _ = run
-    monkeypatch.setattr("robench.victims.checks.question", lambda victim, examples: [Finding("odd", f"asked on {len(examples)}")])
+    monkeypatch.setattr(
+        "robench.victims.checks.question",
+        lambda victim, examples: [Finding("odd", f"asked on {len(examples)}")],
+    )
     (tmp_path / "victims").symlink_to(request.out / "victims")
     report = Listening()
     again = request.model_copy(update={"out": tmp_path, "limit": 2, "defenses": ("standard",)})

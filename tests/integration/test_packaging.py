@@ -27,7 +27,9 @@ def tracked(*folders: str) -> list[str]:
     """Files under version control that exist, relative to the checkout."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: nothing says which files belong to the project")
-    listed = subprocess.run(["git", "ls-files", "-z", *folders], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", *folders], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     return sorted(name for name in listed.split("\0") if name and (ROOT / name).is_file())
 
 
@@ -38,7 +40,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in tracked(*WINGS, "pyproject.toml", "README.md", "LICENSE"):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, source / name)
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--wheel-dir", str(target), str(source)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(target),
+        str(source),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     (built,) = target.iterdir()
@@ -46,12 +59,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_every_tracked_file_and_nothing_else(wheel: Path) -> None:
-    expected = {name if name.startswith("robench/") else f"robench/{name}" for name in tracked(*WINGS)}
+    expected = {
+        name if name.startswith("robench/") else f"robench/{name}" for name in tracked(*WINGS)
+    }
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert found - expected == set()
     assert expected - found == set()
-    assert {"robench/py.typed", "robench/embedded/tiny/model.safetensors", "robench/embedded/mini_reviews/test.jsonl"} <= found
+    assert {
+        "robench/py.typed",
+        "robench/embedded/tiny/model.safetensors",
+        "robench/embedded/mini_reviews/test.jsonl",
+    } <= found
 
 
 def test_its_metadata(wheel: Path) -> None:
@@ -59,7 +78,10 @@ def test_its_metadata(wheel: Path) -> None:
         info = next(name.partition("/")[0] for name in archive.namelist() if ".dist-info/" in name)
         metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
         points = archive.read(f"{info}/entry_points.txt").decode()
-        licences = {name: archive.read(f"{info}/licenses/{name}").decode() for name in metadata.get_all("License-File", [])}
+        licences = {
+            name: archive.read(f"{info}/licenses/{name}").decode()
+            for name in metadata.get_all("License-File", [])
+        }
     assert (metadata["Name"], metadata["Requires-Python"]) == ("robench", ">=3.11")
     assert points.split() == ["[console_scripts]", "robench", "=", "robench.cli:main"]
     # Who reads the metadata alone is not to take the embedded weights for MIT's.
@@ -72,7 +94,12 @@ def test_its_metadata(wheel: Path) -> None:
 def test_the_installed_wheel_works_far_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    env = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "XDG_CACHE_HOME": str(tmp_path), "COLUMNS": "200"}
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path / "site"),
+        "XDG_CACHE_HOME": str(tmp_path),
+        "COLUMNS": "200",
+    }
     where = subprocess.run(
         [sys.executable, "-c", "import robench; print(robench.__file__, len(robench.__path__))"],
         capture_output=True,
@@ -85,34 +112,62 @@ def test_the_installed_wheel_works_far_from_the_checkout(wheel: Path, tmp_path: 
     listed = robench("list", env=env, cwd=tmp_path)
     assert listed.returncode == 0, listed.stderr
     assert {"genetic", "pwws", "standard", "rift", "mini-reviews"} <= set(listed.stdout.split())
-    planned = robench("evaluate", "--defense", "rift", "--attack", "genetic", "--dry-run", env=env, cwd=tmp_path)
+    planned = robench(
+        "evaluate", "--defense", "rift", "--attack", "genetic", "--dry-run", env=env, cwd=tmp_path
+    )
     assert planned.returncode == 0, planned.stderr
     assert "1000 of 1000" in planned.stdout
 
 
 def test_every_package_is_listed_by_hand() -> None:
-    folders = {Path(name).parent.as_posix() for name in tracked(*WINGS) if Path(name).name == "__init__.py"}
-    expected = {(folder if folder.startswith("robench") else f"robench/{folder}").replace("/", ".") for folder in folders}
+    folders = {
+        Path(name).parent.as_posix() for name in tracked(*WINGS) if Path(name).name == "__init__.py"
+    }
+    expected = {
+        (folder if folder.startswith("robench") else f"robench/{folder}").replace("/", ".")
+        for folder in folders
+    }
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == expected
 
 
 def test_a_bare_import_of_a_wing_is_refused() -> None:
-    done = subprocess.run([sys.executable, "-c", "import attacks"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", "import attacks"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode != 0
     assert "ImportError: Import the built-in attacks as 'robench.attacks'" in done.stderr
 
 
 def pins() -> dict[str, str]:
-    lines = [line for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if line and not line.startswith("#")]
-    return {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+    lines = [
+        line
+        for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
+    return {
+        canonicalize_name(name): version
+        for name, _, version in (line.partition("==") for line in lines)
+    }
 
 
 def test_constraints_pin_every_direct_dependency_inside_its_range() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    wanted = [Requirement(line) for line in [*PROJECT["project"]["dependencies"], *(line for lines in extras.values() for line in lines)]]
+    wanted = [
+        Requirement(line)
+        for line in [
+            *PROJECT["project"]["dependencies"],
+            *(line for lines in extras.values() for line in lines),
+        ]
+    ]
     for requirement in wanted:
         if requirement.name != "robench":
-            assert requirement.specifier.contains(pins()[canonicalize_name(requirement.name)]), str(requirement)
+            assert requirement.specifier.contains(pins()[canonicalize_name(requirement.name)]), str(
+                requirement
+            )
 
 
 def test_constraints_are_plain_pins() -> None:
@@ -132,7 +187,14 @@ def test_no_tracked_file_names_a_place_on_a_machine() -> None:
 def make(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
-    return subprocess.run(["make", *arguments], cwd=cwd, capture_output=True, text=True, env={**os.environ, "MAKEFLAGS": ""}, check=False)
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MAKEFLAGS": ""},
+        check=False,
+    )
 
 
 @pytest.fixture
@@ -149,18 +211,26 @@ def bare(tmp_path: Path) -> Path:
 def test_make_says_that_python_is_too_old(bare: Path) -> None:
     done = make("PYTHON=./oldpython", "install", cwd=bare)
     assert done.returncode != 0
-    assert "robench needs Python 3.11 or newer and './oldpython' is Python 3.8.1: name another one: make PYTHON=python3.12 install" in done.stderr
+    assert (
+        "robench needs Python 3.11 or newer and './oldpython' is Python 3.8.1: name another one: make PYTHON=python3.12 install"
+        in done.stderr
+    )
     assert not (bare / ".venv").exists()
 
 
 def test_make_says_that_python_is_missing(bare: Path) -> None:
-    assert "There is no 'nopython' here: install Python 3.11 or newer" in make("PYTHON=nopython", "install", cwd=bare).stderr
+    assert (
+        "There is no 'nopython' here: install Python 3.11 or newer"
+        in make("PYTHON=nopython", "install", cwd=bare).stderr
+    )
 
 
 def test_a_second_install_is_instant(bare: Path) -> None:
     (bare / ".venv").mkdir()
     (bare / ".venv" / ".installed").touch()
-    assert "Nothing to be done for 'install'" in make("PYTHON=./oldpython", "install", cwd=bare).stdout
+    assert (
+        "Nothing to be done for 'install'" in make("PYTHON=./oldpython", "install", cwd=bare).stdout
+    )
 
 
 def test_make_help_names_every_target(bare: Path) -> None:
@@ -170,18 +240,33 @@ def test_make_help_names_every_target(bare: Path) -> None:
 
 
 @pytest.mark.parametrize(("given", "exists"), [(None, True), (None, False), ("own", True)])
-def test_the_ci_script_names_the_data_and_runs_the_tests(tmp_path: Path, given: str | None, exists: bool) -> None:
+def test_the_ci_script_names_the_data_and_runs_the_tests(
+    tmp_path: Path, given: str | None, exists: bool
+) -> None:
     script = tmp_path / "checkout" / ".ci" / "run"
     script.parent.mkdir(parents=True)
     shutil.copy(ROOT / ".ci" / "run", script)
     tools = tmp_path / "tools"
     tools.mkdir()
-    (tools / "make").write_text('#!/bin/sh\necho "make $* in $(pwd) with ${ROBENCH_DATA:-no data}"\n')
+    (tools / "make").write_text(
+        '#!/bin/sh\necho "make $* in $(pwd) with ${ROBENCH_DATA:-no data}"\n'
+    )
     (tools / "make").chmod(0o755)
     data = tmp_path / given if given else tmp_path.joinpath("shared", "data")
     if exists:
         data.mkdir(parents=True)
-    env = {name: value for name, value in os.environ.items() if name != "ROBENCH_DATA"} | {"PATH": f"{tools}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", str(script)], env=env | ({"ROBENCH_DATA": str(data)} if given else {}), capture_output=True, text=True, check=False)
+    env = {name: value for name, value in os.environ.items() if name != "ROBENCH_DATA"} | {
+        "PATH": f"{tools}:{os.environ['PATH']}"
+    }
+    done = subprocess.run(
+        ["bash", str(script)],
+        env=env | ({"ROBENCH_DATA": str(data)} if given else {}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == f"make test in {tmp_path / 'checkout'} with {data if exists else 'no data'}"
+    assert (
+        done.stdout.strip()
+        == f"make test in {tmp_path / 'checkout'} with {data if exists else 'no data'}"
+    )

@@ -14,20 +14,54 @@ from pathlib import Path
 import pytest
 from guests import Done, environment, several
 
-pytestmark = pytest.mark.xdist_group("plugin-package")  # one installation and one evaluation serve them all
+pytestmark = pytest.mark.xdist_group(
+    "plugin-package"
+)  # one installation and one evaluation serve them all
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "plugin_example"
-QUICK = ("--option", "defense.epochs=3", "--option", "defense.batch_size=8", "--option", "defense.learning_rate=0.001", "--out", "runs")
-GRID = ("--task", "outings", "--defense", "focal-loss", "--attack", "random-search", "--attack", "pwws")
+QUICK = (
+    "--option",
+    "defense.epochs=3",
+    "--option",
+    "defense.batch_size=8",
+    "--option",
+    "defense.learning_rate=0.001",
+    "--out",
+    "runs",
+)
+GRID = (
+    "--task",
+    "outings",
+    "--defense",
+    "focal-loss",
+    "--attack",
+    "random-search",
+    "--attack",
+    "pwws",
+)
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory beside which the package is installed (``home/site``)."""
     home = tmp_path_factory.mktemp("home")
-    source = shutil.copytree(EXAMPLE, home / "source", ignore=shutil.ignore_patterns("*.egg-info", "build", "__pycache__"))
-    install = ["install", "-q", "--no-deps", "--no-build-isolation", "--target", str(home / "site"), str(source)]
-    done = subprocess.run([sys.executable, "-m", "pip", *install], capture_output=True, text=True, check=False)
+    source = shutil.copytree(
+        EXAMPLE,
+        home / "source",
+        ignore=shutil.ignore_patterns("*.egg-info", "build", "__pycache__"),
+    )
+    install = [
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        str(home / "site"),
+        str(source),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *install], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return home
 
@@ -42,8 +76,18 @@ def done(home: Path, env: Mapping[str, str]) -> dict[str, Done]:
     """Everything that a user of the package might do, by a name."""
     board = home / "leaderboards" / "outings.toml"
     board.parent.mkdir()
-    fields = {"title": "Outings", "task": "outings", "encoder": "tiny", "protocol": "rift2021", "test_name": "frozen-40", "records": "../runs/records"}
-    board.write_text("\n".join(f'{name} = "{value}"' for name, value in fields.items()) + '\nattacks = ["random-search", "pwws"]\n')
+    fields = {
+        "title": "Outings",
+        "task": "outings",
+        "encoder": "tiny",
+        "protocol": "rift2021",
+        "test_name": "frozen-40",
+        "records": "../runs/records",
+    }
+    board.write_text(
+        "\n".join(f'{name} = "{value}"' for name, value in fields.items())
+        + '\nattacks = ["random-search", "pwws"]\n'
+    )
     commands = {
         "list": ["list", "--json"],
         "show": ["show", "defense", "focal-loss", "--json"],
@@ -83,8 +127,14 @@ def test_an_option_of_the_guest_is_checked(done: dict[str, Done]) -> None:
 
 
 def test_a_plan_says_what_is_missing_and_then_what_is_there(done: dict[str, Done]) -> None:
-    ends = [[line.split()[-5:] for line in done[name].stdout.splitlines()[1:]] for name in ("plan", "second plan")]
-    assert ends == [[["train", "build", "40", "of", "40"]] * 2, [["reuse", "reuse", "0", "of", "40"]] * 2]
+    ends = [
+        [line.split()[-5:] for line in done[name].stdout.splitlines()[1:]]
+        for name in ("plan", "second plan")
+    ]
+    assert ends == [
+        [["train", "build", "40", "of", "40"]] * 2,
+        [["reuse", "reuse", "0", "of", "40"]] * 2,
+    ]
 
 
 def test_evaluate_trains_attacks_and_prints_the_table(home: Path, done: dict[str, Done]) -> None:
@@ -92,8 +142,13 @@ def test_evaluate_trains_attacks_and_prints_the_table(home: Path, done: dict[str
     assert evaluated.returncode == 0, evaluated.stderr
     assert "focal-loss" in evaluated.stdout
     assert "random-search" in evaluated.stdout
-    records = [json.loads(path.read_text()) for path in sorted((home / "runs" / "records").glob("*.json"))]
-    assert {(record["task"]["name"], record["attack"]["name"], sum(record["counts"].values())) for record in records} == {
+    records = [
+        json.loads(path.read_text()) for path in sorted((home / "runs" / "records").glob("*.json"))
+    ]
+    assert {
+        (record["task"]["name"], record["attack"]["name"], sum(record["counts"].values()))
+        for record in records
+    } == {
         ("outings", "random-search", 40),
         ("outings", "pwws", 40),
     }
@@ -103,7 +158,10 @@ def test_evaluate_trains_attacks_and_prints_the_table(home: Path, done: dict[str
 
 def test_the_toy_is_learnt_and_then_broken(home: Path, done: dict[str, Done]) -> None:
     """Otherwise the example would show nothing: a victim that learnt nothing, or an attack that asks nothing."""
-    counts = [json.loads(path.read_text())["counts"] for path in (home / "runs" / "records").glob("*.json")]
+    counts = [
+        json.loads(path.read_text())["counts"]
+        for path in (home / "runs" / "records").glob("*.json")
+    ]
     assert all(count["wrong"] <= 10 for count in counts)
     assert sum(count["fooled"] for count in counts) > 0
 
@@ -118,12 +176,27 @@ def test_its_records_make_a_board(home: Path, done: dict[str, Done]) -> None:
     assert done["leaderboard"].stdout.strip() == "wrote leaderboards/outings.md"
     table = (home / "leaderboards" / "outings.md").read_text()
     assert any(line.startswith("| focal-loss") for line in table.splitlines())
-    assert (done["check"].returncode, done["check"].stdout.strip()) == (0, "leaderboards/outings.md agrees with its records")
+    assert (done["check"].returncode, done["check"].stdout.strip()) == (
+        0,
+        "leaderboards/outings.md agrees with its records",
+    )
 
 
-def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(home: Path, env: Mapping[str, str]) -> None:
-    command = [sys.executable, "-c", "from robench.cli import main; main()", "evaluate", *GRID, *QUICK[:-1], "broken-off"]
-    running = subprocess.Popen(command, env=dict(env), cwd=home, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(
+    home: Path, env: Mapping[str, str]
+) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from robench.cli import main; main()",
+        "evaluate",
+        *GRID,
+        *QUICK[:-1],
+        "broken-off",
+    ]
+    running = subprocess.Popen(
+        command, env=dict(env), cwd=home, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert running.stderr is not None
     seen = []
     for line in running.stderr:
@@ -134,17 +207,26 @@ def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(home: Path, env: Mapp
     running.send_signal(signal.SIGINT)
     _, rest = running.communicate(timeout=120)
     assert running.returncode == 130, "".join(seen) + rest
-    assert rest.strip().splitlines()[-1] == "Interrupted. What was finished under broken-off is kept; run the same command again to go on from there."
+    assert (
+        rest.strip().splitlines()[-1]
+        == "Interrupted. What was finished under broken-off is kept; run the same command again to go on from there."
+    )
     assert "Traceback" not in rest
 
 
-def test_a_broken_module_is_listed_with_its_reason_and_the_others_work(home: Path, tmp_path: Path) -> None:
+def test_a_broken_module_is_listed_with_its_reason_and_the_others_work(
+    home: Path, tmp_path: Path
+) -> None:
     site = shutil.copytree(home / "site", tmp_path / "site")
     (site / "robench_example" / "random_search.py").write_text("import no_such_dependency\n")
     env = environment(site, tmp_path / "cache")
-    listed, used = several(["list", "--json"], ["evaluate", *GRID, "--dry-run"], env=env, cwd=tmp_path)
+    listed, used = several(
+        ["list", "--json"], ["evaluate", *GRID, "--dry-run"], env=env, cwd=tmp_path
+    )
     rows = {row["name"]: row for row in json.loads(listed.stdout)}
     assert "No module named 'no_such_dependency'" in rows["random-search"]["problem"]
     assert rows["focal-loss"]["problem"] is None
     assert used.returncode == 2
-    assert used.stderr.startswith("Error: attack 'random-search' from package 'robench-example' cannot be imported (ModuleNotFoundError")
+    assert used.stderr.startswith(
+        "Error: attack 'random-search' from package 'robench-example' cannot be imported (ModuleNotFoundError"
+    )

@@ -14,7 +14,9 @@ from robench.tasks import imdb, snli
 from robench.tasks.frozen import content_key
 
 DATA = os.environ.get("ROBENCH_DATA", "")
-pytestmark = pytest.mark.skipif(not DATA, reason="ROBENCH_DATA names no folder with the published data")
+pytestmark = pytest.mark.skipif(
+    not DATA, reason="ROBENCH_DATA names no folder with the published data"
+)
 SOURCE = DataSource(Path(DATA), hub=False)
 
 
@@ -27,7 +29,9 @@ def check_shape(splits: Splits, labels: int) -> None:
     parts = (splits.train, splits.dev, splits.test)
     for part in parts:
         assert [example.id for example in part] == sorted(example.id for example in part)
-        assert all(example.label in range(labels) and all(example.fields.values()) for example in part)
+        assert all(
+            example.label in range(labels) and all(example.fields.values()) for example in part
+        )
     ids = [example.id for part in parts for example in part]
     assert len(ids) == len(set(ids))
     judged = {content_key(example) for part in (splits.dev, splits.test) for example in part}
@@ -37,11 +41,19 @@ def check_shape(splits: Splits, labels: int) -> None:
 
 def test_imdb(reviews: Splits) -> None:
     check_shape(reviews, 2)
-    assert Counter(example.label for example in reviews.test) == Counter(example.label for example in reviews.dev) == {0: 500, 1: 500}
+    assert (
+        Counter(example.label for example in reviews.test)
+        == Counter(example.label for example in reviews.dev)
+        == {0: 500, 1: 500}
+    )
     assert reviews.digest == imdb.TEST_GUARD.digest
     # 25,000 less 123 texts of the test half, 1,000 for dev and 2 repetitions of dev texts
     assert len(reviews.train) == 23_875
-    assert not any("<br />" in example.fields["text"] for part in (reviews.train, reviews.dev, reviews.test) for example in part)
+    assert not any(
+        "<br />" in example.fields["text"]
+        for part in (reviews.train, reviews.dev, reviews.test)
+        for example in part
+    )
 
 
 def test_imdb_by_the_list_of_jia_et_al(reviews: Splits) -> None:
@@ -55,11 +67,17 @@ def test_imdb_by_the_list_of_jia_et_al(reviews: Splits) -> None:
     assert splits.train == reviews.train
 
 
-@pytest.mark.parametrize(("pool", "size"), [("cad", 8_330), ("sick", 9_927), ("snli-dev", 7_151), ("small", 25_408)])
+@pytest.mark.parametrize(
+    ("pool", "size"), [("cad", 8_330), ("sick", 9_927), ("snli-dev", 7_151), ("small", 25_408)]
+)
 def test_snli_pools(pool: str, size: int) -> None:
     splits = TASKS.get("snli")().load(SOURCE, train_pool=pool)
     check_shape(splits, 3)
-    assert Counter(example.label for example in splits.test) == Counter(example.label for example in splits.dev) == {0: 334, 1: 333, 2: 333}
+    assert (
+        Counter(example.label for example in splits.test)
+        == Counter(example.label for example in splits.dev)
+        == {0: 334, 1: 333, 2: 333}
+    )
     assert splits.digest == snli.TEST_GUARD.digest
     assert (len(splits.train), splits.train_pool) == (size, pool)
 

@@ -36,10 +36,28 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
     """What ``accelerate launch`` calls for GPUs; for CPUs it would want MPI."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *map(str, arguments)]
-    paths = [str(SCRIPT.parent), str(Path(setup.__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        *map(str, arguments),
+    ]
+    paths = [
+        str(SCRIPT.parent),
+        str(Path(setup.__file__).parents[2]),
+        os.environ.get("PYTHONPATH", ""),
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=1800, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +73,15 @@ def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 @pytest.mark.parametrize("defense", DEFENSES)
 def test_two_processes_have_the_losses_of_one(trained: dict[str, Path], defense: str) -> None:
     """46 texts in batches of 10: ``standard`` ends its epoch with 6, ``rift`` has 5 of each class, which two processes cannot share evenly."""
-    one, two = (read_json(trained[name] / defense / "training.json")["epochs"] for name in ("one", "two"))
+    one, two = (
+        read_json(trained[name] / defense / "training.json")["epochs"] for name in ("one", "two")
+    )
     names = [name for name in one[0] if name == "loss" or name.startswith("loss_")]
     assert len(names) == {"standard": 1, "rift": 4, "augmentation": 1}[defense]
     for first, second in zip(one, two, strict=True):
-        assert [second[name] for name in names] == pytest.approx([first[name] for name in names], rel=2e-3)
+        assert [second[name] for name in names] == pytest.approx(
+            [first[name] for name in names], rel=2e-3
+        )
         if defense == "rift":  # there is something to compare
             assert first["loss_information"] < -0.05
             assert first["loss_invariance"] > 1e-3
@@ -71,7 +93,9 @@ def test_the_victim_is_whole_and_says_how_many_made_it(trained: dict[str, Path])
     cards = {name: Victim.load(trained[name] / "rift").card for name in ("one", "two")}
     assert (cards["one"]["processes"], cards["two"]["processes"]) == (1, 2)
     assert cards["one"]["key"] == cards["two"]["key"]
-    assert sorted(path.name for path in trained["two"].iterdir() if path.is_dir()) == sorted(DEFENSES)
+    assert sorted(path.name for path in trained["two"].iterdir() if path.is_dir()) == sorted(
+        DEFENSES
+    )
 
 
 def test_a_defense_whose_steps_cannot_be_shared_is_refused(encoder: Path, tmp_path: Path) -> None:
@@ -83,7 +107,9 @@ def test_a_defense_whose_steps_cannot_be_shared_is_refused(encoder: Path, tmp_pa
 
 
 def test_attacks_are_not_shared_out(tmp_path: Path) -> None:
-    done = launch("-m", "robench", "evaluate", "--defense", "standard", "--attack", "pwws", "--out", tmp_path)
+    done = launch(
+        "-m", "robench", "evaluate", "--defense", "standard", "--attack", "pwws", "--out", tmp_path
+    )
     assert done.returncode != 0
     assert "run 'robench train' with it, then 'robench evaluate' without it" in done.stderr
     assert not list(tmp_path.iterdir())

@@ -27,7 +27,16 @@ def scorer() -> Scorer:
 def rows(folder: Path, examples: list[Example], scorer: Scorer, task: str) -> Any:
     """The stored rows, in the file's order."""
     cls = TASKS.get(task)
-    request = SurfaceRequest(examples, cls.attackable, task, "d", load_substitutions(cls.substitutions), get_protocol("rift2021"), scorer, cls.max_tokens)
+    request = SurfaceRequest(
+        examples,
+        cls.attackable,
+        task,
+        "d",
+        load_substitutions(cls.substitutions),
+        get_protocol("rift2021"),
+        scorer,
+        cls.max_tokens,
+    )
     load_or_build(folder, request)
     return pd.read_parquet(request.path(folder)).astype({"id": str, "word": str})
 
@@ -41,7 +50,9 @@ def test_rows_are_the_same_whatever_else_is_in_the_run(tmp_path: Path, scorer: S
     pd.testing.assert_frame_equal(small, shared, check_exact=True)
 
 
-def test_without_rounding_they_are_the_same_as_well(tmp_path: Path, scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_rounding_they_are_the_same_as_well(
+    tmp_path: Path, scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rounding alone would not do: a value beside a rounding step falls to either side."""
     monkeypatch.setattr("robench.text.surface_building._DECIMALS", 12)
     test_rows_are_the_same_whatever_else_is_in_the_run(tmp_path, scorer)

@@ -12,17 +12,35 @@ from robench.sweep import points, render_sweep, sweep
 
 
 def test_a_sweep(tmp_path: Path) -> None:
-    common = {"tasks": (register_toy(tmp_path),), "encoder": make_toy_encoder(tmp_path / "encoder"), "device": "cpu", "out": tmp_path / "out"}
-    options = {name: value for name, value in TOY_OPTIONS.items() if name.startswith("defense.")} | {"defense.train_examples": "160", "defense.beta": "0,8"}
-    found = points(options, lambda chosen: build_request(defenses=("ascc",), attacks=("pwws",), options=chosen, **common))
+    common = {
+        "tasks": (register_toy(tmp_path),),
+        "encoder": make_toy_encoder(tmp_path / "encoder"),
+        "device": "cpu",
+        "out": tmp_path / "out",
+    }
+    options = {
+        name: value for name, value in TOY_OPTIONS.items() if name.startswith("defense.")
+    } | {"defense.train_examples": "160", "defense.beta": "0,8"}
+    found = points(
+        options,
+        lambda chosen: build_request(
+            defenses=("ascc",), attacks=("pwws",), options=chosen, **common
+        ),
+    )
     rows, records = sweep(found, Silent())
     assert [row.values for row in rows] == [{"defense.beta": "0"}, {"defense.beta": "8"}]
     assert [record.defense.options["beta"] for record in records] == [0.0, 8.0]
-    assert list(read_records(tmp_path / "out" / "records").values()) == sorted(records, key=lambda record: record.file_name)
+    assert list(read_records(tmp_path / "out" / "records").values()) == sorted(
+        records, key=lambda record: record.file_name
+    )
     assert all(len(row.distances) == 1 for row in rows)
     assert rows[0].distances != rows[1].distances
     assert "| ascc" in render_sweep(found, rows, records, None)
 
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file() and path.name != "leaderboard.md"}
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in (tmp_path / "out").rglob("*")
+        if path.is_file() and path.name != "leaderboard.md"
+    }
     assert sweep(found, Silent()) == (rows, records)
     assert {path: path.stat().st_mtime_ns for path in before} == before

@@ -47,7 +47,11 @@ def members(archive: str, suffix: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def reviews() -> list[str]:
     found = list(islice(members("imdb_labelled_aclImdb.tar.xz", ".txt"), 40))
-    texts = [text.replace("<br />", " ") for text in found if len(text.split()) > 20 and "http" not in text]
+    texts = [
+        text.replace("<br />", " ")
+        for text in found
+        if len(text.split()) > 20 and "http" not in text
+    ]
     if len(texts) < 5:
         pytest.skip("no IMDB reviews under ROBENCH_DATA")
     return texts
@@ -68,7 +72,9 @@ def test_reviews_split_into_as_many_words_as_the_literature_says(reviews: list[s
 
 
 @pytest.mark.parametrize("family", ["wordpiece", "wordpiece-slow", "bytelevel", "unigram"])
-def test_reviews_from_words_are_reviews_from_the_string(family: str, reviews: list[str], tmp_path: Path) -> None:
+def test_reviews_from_words_are_reviews_from_the_string(
+    family: str, reviews: list[str], tmp_path: Path
+) -> None:
     tokenizer = make_tokenizer(family, tmp_path)
     encoder = FieldEncoder(WordTable(tokenizer, "subword"), ["text"], "text", 300, segments=True)
     for text in reviews:
@@ -78,14 +84,23 @@ def test_reviews_from_words_are_reviews_from_the_string(family: str, reviews: li
 
 
 @pytest.mark.parametrize("family", ["wordpiece", "bytelevel", "unigram"])
-def test_pairs_from_words_are_pairs_from_the_string(family: str, pairs: list[tuple[str, str]], tmp_path: Path) -> None:
+def test_pairs_from_words_are_pairs_from_the_string(
+    family: str, pairs: list[tuple[str, str]], tmp_path: Path
+) -> None:
     tokenizer = make_tokenizer(family, tmp_path)
-    encoder = FieldEncoder(WordTable(tokenizer, "subword"), ["premise", "hypothesis"], "hypothesis", 48, segments=True)
+    encoder = FieldEncoder(
+        WordTable(tokenizer, "subword"), ["premise", "hypothesis"], "hypothesis", 48, segments=True
+    )
     for premise, hypothesis in pairs:
         fields = {"premise": split_words(premise), "hypothesis": split_words(hypothesis)}
         if len(tokenizer(join_words(fields["hypothesis"]))["input_ids"]) > 30:
             continue  # then the hypothesis is cut as well
-        expected = tokenizer(join_words(fields["premise"]), join_words(fields["hypothesis"]), truncation="only_first", max_length=48)["input_ids"]
+        expected = tokenizer(
+            join_words(fields["premise"]),
+            join_words(fields["hypothesis"]),
+            truncation="only_first",
+            max_length=48,
+        )["input_ids"]
         row = encoder.row(fields)
         assert row.ids.tolist() == expected
         assert row.visible == len(fields["hypothesis"])
@@ -94,27 +109,52 @@ def test_pairs_from_words_are_pairs_from_the_string(family: str, pairs: list[tup
 def test_a_surface_of_real_reviews(reviews: list[str], tmp_path: Path) -> None:
     tokenizer = make_tokenizer("wordpiece", tmp_path)
     scorer = MaskedScorer(tiny_model("bert", len(tokenizer), tokenizer), tokenizer)
-    examples = [Example(f"imdb/{hashlib.sha256(text.encode()).hexdigest()[:16]}", {"text": text}, 0) for text in reviews[:4]]
+    examples = [
+        Example(f"imdb/{hashlib.sha256(text.encode()).hexdigest()[:16]}", {"text": text}, 0)
+        for text in reviews[:4]
+    ]
     substitutions = load_substitutions("counterfitted", DATA)
-    request = SurfaceRequest(examples, "text", "imdb", "d", substitutions, PROTOCOLS["rift2021"], scorer, 298)
-    cased, lower = (load_or_build(tmp_path, each) for each in (request, replace(request, protocol=PROTOCOLS["subword"])))
+    request = SurfaceRequest(
+        examples, "text", "imdb", "d", substitutions, PROTOCOLS["rift2021"], scorer, 298
+    )
+    cased, lower = (
+        load_or_build(tmp_path, each)
+        for each in (request, replace(request, protocol=PROTOCOLS["subword"]))
+    )
     # 43 % of the words of the thousand have substitutes with the cased lookup, 49 % with the other (reference figures, whole texts).
     assert 0.3 < cased.meta["positions"] / min(cased.meta["words"], 4 * 298) < 0.65
     assert cased.meta["positions"] < lower.meta["positions"]
     for example in examples:
         assert list(cased.words(example.id)) == split_words(example.fields["text"])
-        free, bound = (cased.space(example.id, 298, constrained, 5.0) for constrained in (False, True))
+        free, bound = (
+            cased.space(example.id, 298, constrained, 5.0) for constrained in (False, True)
+        )
         assert bound.sizes.sum() < free.sizes.sum()
-        assert all(set(few) <= set(many) for few, many in zip(bound.options, free.options, strict=True))
+        assert all(
+            set(few) <= set(many) for few, many in zip(bound.options, free.options, strict=True)
+        )
         assert not any(len(options) > 1 for options in free.options if options[0][0].isupper())
 
 
 @pytest.mark.parametrize("mode", ["word", "subword"])
 def test_candidates_of_real_reviews(reviews: list[str], tmp_path: Path, mode: Any) -> None:
     tokenizer = make_tokenizer("wordpiece", tmp_path)
-    encoder = FieldEncoder(WordTable(tokenizer, mode), ["text"], "text", 300, segments=mode == "subword")
-    examples = [Example(f"imdb/{number}", {"text": text}, 0) for number, text in enumerate(reviews[:3])]
-    request = SurfaceRequest(examples, "text", "imdb", "d", load_substitutions("counterfitted", DATA), PROTOCOLS["subword"], None, 298)
+    encoder = FieldEncoder(
+        WordTable(tokenizer, mode), ["text"], "text", 300, segments=mode == "subword"
+    )
+    examples = [
+        Example(f"imdb/{number}", {"text": text}, 0) for number, text in enumerate(reviews[:3])
+    ]
+    request = SurfaceRequest(
+        examples,
+        "text",
+        "imdb",
+        "d",
+        load_substitutions("counterfitted", DATA),
+        PROTOCOLS["subword"],
+        None,
+        298,
+    )
     surface = load_or_build(tmp_path, request)
     rng = np.random.default_rng(0)
     for example in examples:
@@ -126,13 +166,21 @@ def test_candidates_of_real_reviews(reviews: list[str], tmp_path: Path, mode: An
             assert row[:length].tolist() == encoder.row({"text": space.text(choice)}).ids.tolist()
 
 
-def test_a_review_with_words_exchanged_splits_into_the_words_that_were_meant(reviews: list[str]) -> None:
+def test_a_review_with_words_exchanged_splits_into_the_words_that_were_meant(
+    reviews: list[str],
+) -> None:
     substitutions = load_substitutions("counterfitted", DATA)
     rng = np.random.default_rng(0)
     exchanged = 0
     for text in reviews:
         words = split_words(text)
-        chosen = {index: str(rng.choice(found)) for index, word in enumerate(words) if (found := substitutions.of(word, "cased"))}
-        assert split_words(replace_words(text, chosen)) == [chosen.get(index, word) for index, word in enumerate(words)]
+        chosen = {
+            index: str(rng.choice(found))
+            for index, word in enumerate(words)
+            if (found := substitutions.of(word, "cased"))
+        }
+        assert split_words(replace_words(text, chosen)) == [
+            chosen.get(index, word) for index, word in enumerate(words)
+        ]
         exchanged += len(chosen)
     assert exchanged > 100

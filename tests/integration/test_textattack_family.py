@@ -9,7 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from textattack_cases import embedded_examples, embedded_jobs, embedded_victim, textattack_or_skip, wordnet_or_skip
+from textattack_cases import (
+    embedded_examples,
+    embedded_jobs,
+    embedded_victim,
+    textattack_or_skip,
+    wordnet_or_skip,
+)
 from toy import TOY_OPTIONS, make_toy_encoder, register_toy
 
 from robench import ATTACK_FAMILIES, ATTACKS, Verdict
@@ -29,7 +35,10 @@ def _installed() -> None:
 
 def pooled(name: str, budget: int | None = None, **settings: Any) -> dict[str, Any]:
     jobs = embedded_jobs(COUNT, constrained=False)
-    return {trial.id: trial for trial in run(embedded_victim(), ATTACKS.get(name)(), name, jobs, 5, budget, **settings)}
+    return {
+        trial.id: trial
+        for trial in run(embedded_victim(), ATTACKS.get(name)(), name, jobs, 5, budget, **settings)
+    }
 
 
 def plain(name: str, budget: int | None = None) -> list[tuple[str, Any]]:
@@ -38,7 +47,10 @@ def plain(name: str, budget: int | None = None) -> list[tuple[str, Any]]:
 
     from robench.textattack import VictimWrapper
 
-    recipe = getattr(importlib.import_module("textattack.attack_recipes"), ATTACK_RECIPE_NAMES[name.partition(":")[2]].rpartition(".")[2])
+    recipe = getattr(
+        importlib.import_module("textattack.attack_recipes"),
+        ATTACK_RECIPE_NAMES[name.partition(":")[2]].rpartition(".")[2],
+    )
     attack = recipe.build(VictimWrapper(embedded_victim(), ["text"]))
     if budget is not None:
         attack.goal_function.query_budget = budget
@@ -54,7 +66,11 @@ def plain(name: str, budget: int | None = None) -> list[tuple[str, Any]]:
 def agree(trials: dict[str, Any], results: list[tuple[str, Any]]) -> None:
     for example, result in results:
         trial, kind = trials[example], type(result).__name__
-        wanted = {"SkippedAttackResult": Verdict.WRONG, "SuccessfulAttackResult": Verdict.FOOLED, "FailedAttackResult": Verdict.HELD}[kind]
+        wanted = {
+            "SkippedAttackResult": Verdict.WRONG,
+            "SuccessfulAttackResult": Verdict.FOOLED,
+            "FailedAttackResult": Verdict.HELD,
+        }[kind]
         assert (trial.verdict, trial.problem) == (wanted, None)
         if wanted == Verdict.FOOLED:
             assert trial.text == result.perturbed_result.attacked_text.text
@@ -86,15 +102,26 @@ def test_how_many_are_in_flight_changes_nothing_and_no_generator_is_left_disturb
     together = pooled("textattack:deepwordbug")
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # type: ignore[index]
     alone = pooled("textattack:deepwordbug", most_live=1)
-    assert {key: (trial.verdict, trial.text) for key, trial in together.items()} == {key: (trial.verdict, trial.text) for key, trial in alone.items()}
+    assert {key: (trial.verdict, trial.text) for key, trial in together.items()} == {
+        key: (trial.verdict, trial.text) for key, trial in alone.items()
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("hotflip", r"^The recipe 'textattack:hotflip' needs the victim's gradients, which attacks outside the surface are not shown: choose another one\.$"),
-        ("input-reduction", r"^The recipe 'textattack:input-reduction' does not look for a wrong class \(its goal is InputReduction\)"),
-        ("bad-characters", r"^The recipe 'textattack:bad-characters' cannot be built without arguments that robench does not give it \(goal_function_type\): "),
+        (
+            "hotflip",
+            r"^The recipe 'textattack:hotflip' needs the victim's gradients, which attacks outside the surface are not shown: choose another one\.$",
+        ),
+        (
+            "input-reduction",
+            r"^The recipe 'textattack:input-reduction' does not look for a wrong class \(its goal is InputReduction\)",
+        ),
+        (
+            "bad-characters",
+            r"^The recipe 'textattack:bad-characters' cannot be built without arguments that robench does not give it \(goal_function_type\): ",
+        ),
     ],
 )
 def test_what_a_recipe_lacks_is_one_sentence(name: str, sentence: str) -> None:
@@ -111,7 +138,10 @@ def test_every_other_error_of_a_recipe_says_what_it_is(monkeypatch: pytest.Monke
         raise TypeError("unsupported operand\nand more")
 
     monkeypatch.setattr(recipe.recipe, "build", staticmethod(build))  # type: ignore[attr-defined]
-    with pytest.raises(UsageError, match=r"^The recipe 'textattack:deepwordbug' cannot be used here \(TypeError: unsupported operand\)\. docs/"):
+    with pytest.raises(
+        UsageError,
+        match=r"^The recipe 'textattack:deepwordbug' cannot be used here \(TypeError: unsupported operand\)\. docs/",
+    ):
         recipe().check()
 
 
@@ -122,27 +152,53 @@ def test_a_download_that_fails_is_one_sentence(monkeypatch: pytest.MonkeyPatch) 
         raise ConnectionError("no way to the server\nand more")
 
     monkeypatch.setattr(WordEmbedding, "counterfitted_GLOVE_embedding", staticmethod(unreachable))
-    with pytest.raises(UsageError, match=r"^The recipe 'textattack:kuleshov' cannot be used here \(ConnectionError: no way to the server\)\. docs/"):
+    with pytest.raises(
+        UsageError,
+        match=r"^The recipe 'textattack:kuleshov' cannot be used here \(ConnectionError: no way to the server\)\. docs/",
+    ):
         ATTACKS.get("textattack:kuleshov")().check()
 
 
 def test_a_recipe_that_is_none() -> None:
-    with pytest.raises(UsageError, match=r"^There is no attack 'textattack:deepwordbuk'\. Did you mean 'textattack:deepwordbug'\? After .*: a2t, alzantot, "):
+    with pytest.raises(
+        UsageError,
+        match=r"^There is no attack 'textattack:deepwordbuk'\. Did you mean 'textattack:deepwordbug'\? After .*: a2t, alzantot, ",
+    ):
         ATTACKS.get("textattack:deepwordbuk")
 
 
 def test_another_version_of_textattack_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installed, "version", lambda _: "0.4.0")
-    with pytest.raises(UsageError, match=r"^textattack:NAME is written for TextAttack 0\.3\.11; here is 0\.4\.0\."):
+    with pytest.raises(
+        UsageError, match=r"^textattack:NAME is written for TextAttack 0\.3\.11; here is 0\.4\.0\."
+    ):
         ATTACK_FAMILIES.get("textattack")().make("pwws")
 
 
 def test_the_whole_way_to_a_table_of_its_own(tmp_path: Path) -> None:
-    toy = {"tasks": (register_toy(tmp_path),), "encoder": make_toy_encoder(tmp_path / "encoder"), "options": TOY_OPTIONS, "device": "cpu"}
-    request = build_request(defenses=("standard",), attacks=("genetic", "textattack:deepwordbug"), limit=6, out=tmp_path / "out", **toy)
-    assert [cell.attack and cell.attack.partition("(")[0] for cell in plan(request)] == ["genetic", "textattack:deepwordbug"]
+    toy = {
+        "tasks": (register_toy(tmp_path),),
+        "encoder": make_toy_encoder(tmp_path / "encoder"),
+        "options": TOY_OPTIONS,
+        "device": "cpu",
+    }
+    request = build_request(
+        defenses=("standard",),
+        attacks=("genetic", "textattack:deepwordbug"),
+        limit=6,
+        out=tmp_path / "out",
+        **toy,
+    )
+    assert [cell.attack and cell.attack.partition("(")[0] for cell in plan(request)] == [
+        "genetic",
+        "textattack:deepwordbug",
+    ]
     inside, outside = evaluate(request, Silent())
-    assert (inside.surface.outside, outside.surface.outside, outside.surface.constrained) == (False, True, False)
+    assert (inside.surface.outside, outside.surface.outside, outside.surface.constrained) == (
+        False,
+        True,
+        False,
+    )
     assert outside.attack.code_sha256 is not None
     assert outside.software.versions["textattack"] == "0.3.11"
     assert [path.name for path in (tmp_path / "out" / "trials").glob("*textattack-deepwordbug*")]

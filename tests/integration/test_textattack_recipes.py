@@ -5,14 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from textattack_cases import embedded_examples, embedded_jobs, embedded_surface, embedded_victim, textattack_or_skip
+from textattack_cases import (
+    embedded_examples,
+    embedded_jobs,
+    embedded_surface,
+    embedded_victim,
+    textattack_or_skip,
+)
 
 from robench import ATTACKS, Verdict
 from robench.search.engine import run
 from robench.text.words import replace_words
 
 COUNT = 50
-STATUS = {Verdict.WRONG: "Skipped", Verdict.FOOLED: "Successful", Verdict.HELD: "Failed", Verdict.HELD_PROVED: "Failed"}
+STATUS = {
+    Verdict.WRONG: "Skipped",
+    Verdict.FOOLED: "Successful",
+    Verdict.HELD: "Failed",
+    Verdict.HELD_PROVED: "Failed",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -25,12 +36,16 @@ def attacked(recipe: Any) -> list[Any]:
     from textattack import AttackArgs, Attacker
     from textattack.datasets import Dataset
 
-    data = Dataset([(example.fields["text"], example.label) for example in embedded_examples(COUNT)])
+    data = Dataset(
+        [(example.fields["text"], example.label) for example in embedded_examples(COUNT)]
+    )
     arguments = AttackArgs(num_examples=-1, disable_stdout=True, silent=True)
     return list(Attacker(recipe, data, arguments).attack_dataset())
 
 
-def engine_trials(name: str, options: dict[str, Any], seed: int, budget: int | None) -> dict[str, Any]:
+def engine_trials(
+    name: str, options: dict[str, Any], seed: int, budget: int | None
+) -> dict[str, Any]:
     cls = ATTACKS.get(name)
     jobs = embedded_jobs(COUNT, constrained=cls.language_model)
     attack = cls(cls.Options(**options))
@@ -46,11 +61,17 @@ def engine_trials(name: str, options: dict[str, Any], seed: int, budget: int | N
         ("PWWSRen2019", "pwws", {}, 60),
     ],
 )
-def test_the_same_verdicts_and_the_same_words(recipe: str, name: str, options: dict[str, Any], budget: int | None) -> None:
+def test_the_same_verdicts_and_the_same_words(
+    recipe: str, name: str, options: dict[str, Any], budget: int | None
+) -> None:
     import robench.textattack as parts
 
-    surface = parts.TextSurface.of(embedded_victim(), embedded_surface(COUNT), embedded_examples(COUNT))
-    attack = getattr(parts, recipe).build(parts.VictimWrapper(embedded_victim(), ["text"]), surface, seed=3, **options)
+    surface = parts.TextSurface.of(
+        embedded_victim(), embedded_surface(COUNT), embedded_examples(COUNT)
+    )
+    attack = getattr(parts, recipe).build(
+        parts.VictimWrapper(embedded_victim(), ["text"]), surface, seed=3, **options
+    )
     if budget is not None:
         attack.goal_function.query_budget = budget + 1  # TextAttack counts the clean text
     trials = engine_trials(name, options, 3, budget)
@@ -59,7 +80,9 @@ def test_the_same_verdicts_and_the_same_words(recipe: str, name: str, options: d
         assert type(result).__name__ == f"{STATUS[trial.verdict]}AttackResult"
         if trial.verdict == Verdict.FOOLED:
             changed = {change.position: change.substitute for change in trial.changes}
-            assert result.perturbed_result.attacked_text.text == replace_words(example.fields["text"], changed)
+            assert result.perturbed_result.attacked_text.text == replace_words(
+                example.fields["text"], changed
+            )
         if trial.verdict == Verdict.HELD and trial.problem is None:
             assert trial.forwarded + 1 == result.num_queries
     letters = "".join(sorted(trial.verdict[0] for trial in trials.values()))

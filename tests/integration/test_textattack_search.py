@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_victims import FakeVictim, make_job
-from textattack_cases import embedded_examples, embedded_jobs, embedded_surface, embedded_victim, textattack_or_skip
+from textattack_cases import (
+    embedded_examples,
+    embedded_jobs,
+    embedded_surface,
+    embedded_victim,
+    textattack_or_skip,
+)
 
 from robench import ATTACKS, SearchSpace, Verdict
 from robench.errors import UsageError
@@ -44,7 +50,18 @@ def made(name: str, **options: Any) -> Any:
     return cls(build_options(cls.Options, options, name))
 
 
-@pytest.mark.parametrize("check", ["description", "planted_triggers", "a_deaf_victim", "surface", "budget", "against_the_truth", "packing"])
+@pytest.mark.parametrize(
+    "check",
+    [
+        "description",
+        "planted_triggers",
+        "a_deaf_victim",
+        "surface",
+        "budget",
+        "against_the_truth",
+        "packing",
+    ],
+)
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_it_passes_the_kit(name: str, check: str) -> None:
     ATTACK_CHECKS[check](Subject.of(PREFIX + name, options=METHODS[name]))
@@ -66,14 +83,33 @@ def plain(method: Any) -> list[tuple[Any, Any]]:
 
     surface = TextSurface.of(embedded_victim(), embedded_surface(COUNT), embedded_examples(COUNT))
     goal = UntargetedClassification(VictimWrapper(embedded_victim(), ["text"]))
-    attack = Attack(goal, [RepeatModification(), SurfaceConstraint(surface)], SurfaceSwap(surface), method)
-    return [(example, attack.attack(example.fields["text"], example.label)) for example in embedded_examples(COUNT)]
+    attack = Attack(
+        goal, [RepeatModification(), SurfaceConstraint(surface)], SurfaceSwap(surface), method
+    )
+    return [
+        (example, attack.attack(example.fields["text"], example.label))
+        for example in embedded_examples(COUNT)
+    ]
 
 
-@pytest.mark.parametrize(("name", "options"), [("greedy-search", {}), ("beam-search", {"beam_width": 3})])
-def test_searches_without_chance_find_what_they_find_in_textattack(name: str, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "options"), [("greedy-search", {}), ("beam-search", {"beam_width": 3})]
+)
+def test_searches_without_chance_find_what_they_find_in_textattack(
+    name: str, options: dict[str, Any]
+) -> None:
     attack = made(name, **options)
-    trials = {trial.id: trial for trial in run(embedded_victim(), attack, PREFIX + name, embedded_jobs(COUNT, constrained=True), 0, None)}
+    trials = {
+        trial.id: trial
+        for trial in run(
+            embedded_victim(),
+            attack,
+            PREFIX + name,
+            embedded_jobs(COUNT, constrained=True),
+            0,
+            None,
+        )
+    }
     fooled = 0
     for example, result in plain(attack.method(**options)):
         if "'" in example.fields["text"]:
@@ -88,7 +124,9 @@ def test_searches_without_chance_find_what_they_find_in_textattack(name: str, op
         if trial.verdict == Verdict.FOOLED:
             fooled += 1
             changed = {change.position: change.substitute for change in trial.changes}
-            assert result.perturbed_result.attacked_text.text == replace_words(example.fields["text"], changed)
+            assert result.perturbed_result.attacked_text.text == replace_words(
+                example.fields["text"], changed
+            )
     assert fooled > 3
 
 
@@ -96,7 +134,10 @@ def test_the_weakness_that_needs_two_words_is_found() -> None:
     victim = FakeVictim({"bad": [0.0, 3.0], "film": [0.0, 0.0]}, bias=(5, 0))
     job = make_job("good film good", {"good": ["bad", "fine"]})
     (trial,) = run(victim, made("greedy-search"), "greedy-search", [job], 0)
-    assert (trial.verdict, [change.substitute for change in trial.changes]) == (Verdict.FOOLED, ["bad", "bad"])
+    assert (trial.verdict, [change.substitute for change in trial.changes]) == (
+        Verdict.FOOLED,
+        ["bad", "bad"],
+    )
 
 
 @pytest.mark.parametrize("ranked", ["unk", "delete", "weighted-saliency", "random"])
@@ -109,12 +150,17 @@ def test_words_that_are_left_out_rank_the_others(ranked: str) -> None:
 
 def test_words_beyond_the_window_are_not_asked_about() -> None:
     job = make_job("good film good", {"good": ["bad"]}, visible=2)
-    (trial,) = run(FakeVictim({"bad": [0.0, 3.0]}, bias=(5, 0)), made("greedy-word-swap-wir"), "wir", [job], 0)
+    (trial,) = run(
+        FakeVictim({"bad": [0.0, 3.0]}, bias=(5, 0)), made("greedy-word-swap-wir"), "wir", [job], 0
+    )
     assert (trial.verdict, trial.problem) == (Verdict.HELD_PROVED, None)
 
 
 def test_options_are_textattacks_arguments() -> None:
-    assert made("greedy-word-swap-wir").options.model_dump() == {"wir_method": "unk", "unk_token": "[UNK]"}
+    assert made("greedy-word-swap-wir").options.model_dump() == {
+        "wir_method": "unk",
+        "unk_token": "[UNK]",
+    }
     assert made("beam-search", beam_width="3").options.beam_width == 3
     with pytest.raises(UsageError, match=r"^Option 'beam_width' of x: "):
         build_options(made("beam-search").Options, {"beam_width": "wide"}, "x")
@@ -122,13 +168,17 @@ def test_options_are_textattacks_arguments() -> None:
 
 def test_a_search_method_that_is_none() -> None:
     with pytest.raises(
-        UnknownPlugin, match=r"^There is no attack 'textattack-search:gredy-search'\. Did you mean 'textattack-search:greedy-search'\? After .*: alzantot-"
+        UnknownPlugin,
+        match=r"^There is no attack 'textattack-search:gredy-search'\. Did you mean 'textattack-search:greedy-search'\? After .*: alzantot-",
     ):
         ATTACKS.get("textattack-search:gredy-search")
 
 
 def test_gradients_are_refused_before_anything_is_trained() -> None:
-    with pytest.raises(UsageError, match=r"^TextAttack's GreedyWordSwapWIR wants the victim's gradients with these options"):
+    with pytest.raises(
+        UsageError,
+        match=r"^TextAttack's GreedyWordSwapWIR wants the victim's gradients with these options",
+    ):
         made("greedy-word-swap-wir", wir_method="gradient").check()
 
 
@@ -139,7 +189,10 @@ def test_a_choice_written_as_symbols_is_read_again() -> None:
     choice = np.array([1, 0, 2], dtype=np.int16)
     assert symbols.write(choice) == "0x1 1x0 2x2"
     assert symbols.options(2, "2x0") == ["2x1", "2x2"]
-    assert [part.tolist() if isinstance(part, np.ndarray) else part for part in symbols.read("0x1 1x0 2x2")] == [[1, 0, 2], []]
+    assert [
+        part.tolist() if isinstance(part, np.ndarray) else part
+        for part in symbols.read("0x1 1x0 2x2")
+    ] == [[1, 0, 2], []]
     assert symbols.read("0x1 [UNK] 2x2")[1] == [1]
     assert symbols.read("0x1 2x2")[1] == [1]
     with pytest.raises(ValueError, match=r"^the search wrote 'film' as word 1"):

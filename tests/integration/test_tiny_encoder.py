@@ -61,7 +61,16 @@ def predictions(model: Any, ids: list[int], mask: int) -> list[int]:
 
 def test_files_are_few_and_small() -> None:
     names = {file.name for file in TINY.iterdir()}
-    assert names == {"LICENSE", "README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training.json", "vocab.txt"}
+    assert names == {
+        "LICENSE",
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "training.json",
+        "vocab.txt",
+    }
     assert (TINY / "model.safetensors").stat().st_size <= 10e6
 
 
@@ -82,7 +91,9 @@ def test_loads_as_masked_language_model_with_tied_output(language_model: Any) ->
     assert output.data_ptr() == language_model.get_input_embeddings().weight.data_ptr()
 
 
-def test_vocabulary_is_the_tokenizers_and_holds_contractions(tokenizer: Any, language_model: Any) -> None:
+def test_vocabulary_is_the_tokenizers_and_holds_contractions(
+    tokenizer: Any, language_model: Any
+) -> None:
     entries = (TINY / "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]
     assert len(entries) == len(tokenizer) == language_model.config.vocab_size
     assert entries == tokenizer.convert_ids_to_tokens(list(range(len(entries))))
@@ -96,17 +107,28 @@ def test_hidden_words_of_film_sentences_are_found(tokenizer: Any, language_model
     check(ids, language_model, tokenizer)
 
 
-def test_hidden_words_are_found_in_one_token_a_word_form(tokenizer: Any, language_model: Any) -> None:
+def test_hidden_words_are_found_in_one_token_a_word_form(
+    tokenizer: Any, language_model: Any
+) -> None:
     entries = tokenizer.get_vocab()
-    words = [[entries.get(word, tokenizer.unk_token_id) for word in treebank_words(sentence)] for sentence in SENTENCES]
+    words = [
+        [entries.get(word, tokenizer.unk_token_id) for word in treebank_words(sentence)]
+        for sentence in SENTENCES
+    ]
     assert all(tokenizer.unk_token_id not in row for row in words)
-    check([[tokenizer.cls_token_id, *row, tokenizer.sep_token_id] for row in words], language_model, tokenizer)
+    check(
+        [[tokenizer.cls_token_id, *row, tokenizer.sep_token_id] for row in words],
+        language_model,
+        tokenizer,
+    )
 
 
 def check(ids: list[list[int]], language_model: Any, tokenizer: Any) -> None:
     """Accuracy over all words of all sentences (set phrases: far easier than the held-out reviews), against the best single answer."""
     wanted = [token for row in ids for token in row[1:-1]]
-    found = [token for row in ids for token in predictions(language_model, row, tokenizer.mask_token_id)]
+    found = [
+        token for row in ids for token in predictions(language_model, row, tokenizer.mask_token_id)
+    ]
     accuracy = sum(a == b for a, b in zip(wanted, found, strict=True)) / len(wanted)
     best_constant = max(wanted.count(token) for token in set(wanted)) / len(wanted)
     assert accuracy >= 2 * best_constant
@@ -120,7 +142,9 @@ def test_model_card_says_what_training_json_says(training: Any, tokenizer: Any) 
     for form in ("pieces", "words"):
         shown = re.search(rf"\| {form} \| ([\d.]+) %", card)
         assert shown is not None
-        assert float(shown[1]) == pytest.approx(100 * training["held_out"][form]["accuracy"], abs=0.01)
+        assert float(shown[1]) == pytest.approx(
+            100 * training["held_out"][form]["accuracy"], abs=0.01
+        )
         assert training["held_out"][form]["accuracy"] > 3 * training["unigram_guess"][form]
     assert training["model"]["bytes"] == (TINY / "model.safetensors").stat().st_size
     assert training["model"]["vocabulary"] == len(tokenizer)

@@ -30,7 +30,11 @@ class Open:
 
 def test_labels_are_one_hot_whatever_is_asked() -> None:
     oracle = restricted(Open(), "labels")
-    for answers in (oracle.logits(ROWS), oracle.probs(ROWS), oracle.probs_without(ROWS[0], np.arange(3))):
+    for answers in (
+        oracle.logits(ROWS),
+        oracle.probs(ROWS),
+        oracle.probs_without(ROWS[0], np.arange(3)),
+    ):
         assert answers.tolist() == [[1, 0, 0], [1, 0, 0], [0, 0, 1]]  # the first of equals
         assert answers.dtype == np.float32
 
@@ -41,7 +45,12 @@ def test_the_others_see_everything(access: Access) -> None:
 
 
 JOB = make_job("good film", {"good": ["fine", "nice"]})
-WEIGHTS = {"nice": [0.0, 0, 9], "good": [1.0, 0, 0], "fine": [0.25, 0.5, 0.125], "film": [0.0, 0, 0]}
+WEIGHTS = {
+    "nice": [0.0, 0, 9],
+    "good": [1.0, 0, 0],
+    "fine": [0.25, 0.5, 0.125],
+    "film": [0.0, 0, 0],
+}
 
 
 class Curious(Attack):
@@ -51,7 +60,9 @@ class Curious(Attack):
         super().__init__()
         self.told: list[np.ndarray] = []
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         for option in (1, 2):
             choice = np.array([option, 0], dtype=np.int16)
             self.told += [oracle.probs(choice[None])[0], oracle.logits(choice[None])[0]]

@@ -23,7 +23,10 @@ def content(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("suffix", ARCHIVES)
 def test_members_are_the_files_with_their_bytes(content: Path, tmp_path: Path, suffix: str) -> None:
     archive = pack(content, tmp_path / f"x{suffix}")
-    assert {name: stream.read() for name, stream in members(archive)} == {"a/one.txt": b"one", "a/b/two.bin": bytes(range(256)) * 400}
+    assert {name: stream.read() for name, stream in members(archive)} == {
+        "a/one.txt": b"one",
+        "a/b/two.bin": bytes(range(256)) * 400,
+    }
 
 
 @pytest.mark.parametrize("suffix", ARCHIVES)
@@ -43,7 +46,9 @@ def _read_all(archive: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ARCHIVES)
 @pytest.mark.parametrize("keep", [0, 7, 0.5, 0.98])
-def test_a_truncated_archive_is_one_sentence_naming_the_file(content: Path, tmp_path: Path, suffix: str, keep: float) -> None:
+def test_a_truncated_archive_is_one_sentence_naming_the_file(
+    content: Path, tmp_path: Path, suffix: str, keep: float
+) -> None:
     archive = pack(content, tmp_path / f"x{suffix}")
     whole = archive.read_bytes()
     archive.write_bytes(whole[: keep if isinstance(keep, int) else int(len(whole) * keep)])
@@ -54,7 +59,9 @@ def test_a_truncated_archive_is_one_sentence_naming_the_file(content: Path, tmp_
 
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tar.xz"])
-def test_a_stream_cut_between_two_members_is_noticed(content: Path, tmp_path: Path, suffix: str) -> None:
+def test_a_stream_cut_between_two_members_is_noticed(
+    content: Path, tmp_path: Path, suffix: str
+) -> None:
     """The whole first member can be read; tarfile's own stream modes would call that the end of the archive."""
     archive = pack(content, tmp_path / f"x{suffix}")
     archive.write_bytes(archive.read_bytes()[:-4])
@@ -128,5 +135,15 @@ def test_archives_in_puts_hinted_names_first_and_knows_its_suffixes(tmp_path: Pa
     for name in ("b.zip", "a.tar.xz", "z_IMDB.tar.gz", "notes.txt", "plain.tar", "C.TGZ"):
         (tmp_path / name).touch()
     (tmp_path / "folder.zip").mkdir()
-    assert [path.name for path in archives_in(tmp_path, ["imdb"])] == ["z_IMDB.tar.gz", "C.TGZ", "a.tar.xz", "b.zip"]
-    assert [path.name for path in archives_in(tmp_path)] == ["C.TGZ", "a.tar.xz", "b.zip", "z_IMDB.tar.gz"]
+    assert [path.name for path in archives_in(tmp_path, ["imdb"])] == [
+        "z_IMDB.tar.gz",
+        "C.TGZ",
+        "a.tar.xz",
+        "b.zip",
+    ]
+    assert [path.name for path in archives_in(tmp_path)] == [
+        "C.TGZ",
+        "a.tar.xz",
+        "b.zip",
+        "z_IMDB.tar.gz",
+    ]

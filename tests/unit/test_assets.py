@@ -20,7 +20,13 @@ NAME = "neighbours.json"
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One made-up asset, an empty cache and no network."""
-    asset = Asset(NAME, hashlib.sha256(CONTENT).hexdigest(), "https://example.invalid/neighbours.json", ("words",), "MIT")
+    asset = Asset(
+        NAME,
+        hashlib.sha256(CONTENT).hexdigest(),
+        "https://example.invalid/neighbours.json",
+        ("words",),
+        "MIT",
+    )
     monkeypatch.setattr(assets, "ASSETS", {NAME: asset})
     monkeypatch.setattr(assets, "cache_folder", lambda: tmp_path / "cache")
 
@@ -47,7 +53,9 @@ def test_a_plain_file_is_used_where_it_lies(tmp_path: Path, cache: Path, inner: 
 
 
 @pytest.mark.parametrize("suffix", ARCHIVES)
-def test_an_archived_file_is_copied_into_the_cache(content: Path, tmp_path: Path, cache: Path, suffix: str) -> None:
+def test_an_archived_file_is_copied_into_the_cache(
+    content: Path, tmp_path: Path, cache: Path, suffix: str
+) -> None:
     archive = pack(content, tmp_path / "d" / f"words{suffix}")
     path = find_asset(NAME, tmp_path / "d")
     assert path.read_bytes() == CONTENT
@@ -68,7 +76,10 @@ def test_a_spoilt_copy_in_the_cache_is_replaced(content: Path, tmp_path: Path) -
 def test_another_file_of_that_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / NAME).write_bytes(CONTENT[:-1])
-    with pytest.raises(UsageError, match=rf"{NAME} is not the published {NAME}: SHA-256 \w{{16}}… instead of \w{{16}}…"):
+    with pytest.raises(
+        UsageError,
+        match=rf"{NAME} is not the published {NAME}: SHA-256 \w{{16}}… instead of \w{{16}}…",
+    ):
         find_asset(NAME, tmp_path / "d")
 
 
@@ -92,7 +103,14 @@ def test_nowhere_lists_what_was_tried(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "d").mkdir()
     with pytest.raises(UsageError) as caught:
         find_asset(NAME, tmp_path / "d")
-    for part in (NAME, str(tmp_path / "d"), str(cache), "https://example.invalid/neighbours.json", "ConnectionError", "--data"):
+    for part in (
+        NAME,
+        str(tmp_path / "d"),
+        str(cache),
+        "https://example.invalid/neighbours.json",
+        "ConnectionError",
+        "--data",
+    ):
         assert part in str(caught.value)
     with pytest.raises(UsageError, match="no folder"):
         find_asset(NAME, None)
@@ -124,10 +142,14 @@ def test_the_download_is_guarded_by_the_hash(cache: Path, monkeypatch: pytest.Mo
     assert len(asked) == 1
 
 
-def test_a_cache_that_cannot_be_written_is_one_sentence(content: Path, tmp_path: Path, cache: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_one_sentence(
+    content: Path, tmp_path: Path, cache: Path
+) -> None:
     pack(content, tmp_path / "d" / "words.zip")
     cache.write_text("a file where the folder should be")
-    with pytest.raises(UsageError, match=rf"cache .* cannot be written \(.*\)\. Unpack {NAME} into the data folder"):
+    with pytest.raises(
+        UsageError, match=rf"cache .* cannot be written \(.*\)\. Unpack {NAME} into the data folder"
+    ):
         find_asset(NAME, tmp_path / "d")
 
 

@@ -18,7 +18,9 @@ def test_writes_and_replaces(tmp_path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == ["b.txt"]
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file_and_no_rubbish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "b.txt"
     write_text(path, "old\n")
 

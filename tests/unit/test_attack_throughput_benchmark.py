@@ -41,11 +41,15 @@ def test_texts_have_the_length_asked_for_and_substitutes(victim: Any) -> None:
     jobs = list(subjects.make_jobs(victim, 12, 18))
     assert len({job.example.id for job in jobs}) == 18
     assert all(len(job.space.words) == 12 for job in jobs)
-    assert [job.example.fields for job in jobs] == [job.example.fields for job in subjects.make_jobs(victim, 12, 18)]
+    assert [job.example.fields for job in jobs] == [
+        job.example.fields for job in subjects.make_jobs(victim, 12, 18)
+    ]
     share, each = subjects.density(jobs)
     assert 0 < share < 1
     assert each >= 1
-    assert [job.example.label for job in jobs] == victim.predict([job.example.fields for job in jobs]).tolist()
+    assert [job.example.label for job in jobs] == victim.predict(
+        [job.example.fields for job in jobs]
+    ).tolist()
 
 
 def limits(victim: Any, words: int) -> tuple[Any, Any]:
@@ -54,10 +58,15 @@ def limits(victim: Any, words: int) -> tuple[Any, Any]:
     return limit(victim, words), limit(victim, words, whole=True)
 
 
-def test_the_limit_catches_up_with_the_engines_rows_and_leaves_the_answers_alone(victim: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_catches_up_with_the_engines_rows_and_leaves_the_answers_alone(
+    victim: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limit = import_module("throughput.limit").Limit(victim, 10)
     limit.batch = 4
-    ids, lengths = np.arange(7 * 12, dtype=np.int32).reshape(7, 12) + 1000, np.full(7, 12, dtype=np.int32)
+    ids, lengths = (
+        np.arange(7 * 12, dtype=np.int32).reshape(7, 12) + 1000,
+        np.full(7, 12, dtype=np.int32),
+    )
     expected = victim.logits(ids, lengths)
     seen: list[np.ndarray] = []
 
@@ -78,7 +87,10 @@ def test_the_limit_catches_up_with_the_engines_rows_and_leaves_the_answers_alone
 def test_two_limits_listen_to_the_same_rows_and_give_the_same_logits(victim: Any) -> None:
     limit, whole = limits(victim, 10)
     limit.batch = whole.batch = 2
-    ids, lengths = np.arange(8 * 12, dtype=np.int32).reshape(8, 12) + 1000, np.full(8, 12, dtype=np.int32)
+    ids, lengths = (
+        np.arange(8 * 12, dtype=np.int32).reshape(8, 12) + 1000,
+        np.full(8, 12, dtype=np.int32),
+    )
     expected = victim.logits(ids, lengths)
     with limit.listening(), whole.listening():
         assert (victim.logits(ids, lengths) == expected).all()
@@ -86,11 +98,15 @@ def test_two_limits_listen_to_the_same_rows_and_give_the_same_logits(victim: Any
     assert limit.away > 0 < whole.away
     tensors = whole._tensors(ids)
     for each in (limit, whole):
-        np.testing.assert_allclose(each._logits_of(*tensors).detach().numpy(), expected, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(
+            each._logits_of(*tensors).detach().numpy(), expected, rtol=1e-3, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("attack", ["pwws", "genetic"])
-def test_the_clean_text_counts_once(victim: Any, monkeypatch: pytest.MonkeyPatch, attack: str) -> None:
+def test_the_clean_text_counts_once(
+    victim: Any, monkeypatch: pytest.MonkeyPatch, attack: str
+) -> None:
     searches, (limit, whole) = import_module("throughput.searches"), limits(victim, 8)
     limit.batch = whole.batch = 1
     load = searches.make_load(victim, attack, 8, 1.0, 2)
@@ -110,13 +126,27 @@ def test_the_clean_text_counts_once(victim: Any, monkeypatch: pytest.MonkeyPatch
 def test_too_few_rows_for_the_limit_are_one_sentence(victim: Any) -> None:
     searches, (limit, whole) = import_module("throughput.searches"), limits(victim, 8)
     limit.batch = 10**6
-    with pytest.raises(click.UsageError, match=r"do not fill one bare forward of 1000000 rows\. Give them more with --examples or --seconds\."):
-        searches.measure(victim, limit, whole, "pwws", searches.make_load(victim, "pwws", 8, 1.0, 1))
+    with pytest.raises(
+        click.UsageError,
+        match=r"do not fill one bare forward of 1000000 rows\. Give them more with --examples or --seconds\.",
+    ):
+        searches.measure(
+            victim, limit, whole, "pwws", searches.make_load(victim, "pwws", 8, 1.0, 1)
+        )
 
 
 def test_its_last_line_is_json(benchmark: ModuleType) -> None:
-    skipped = [part for name in benchmark.PARTS if name in ("textattack", "workers", "memory", "gpu") for part in ("--skip", name)]
-    result = CliRunner().invoke(benchmark.main, ["--quick", "--victim", "tiny", "--words", "8", "--attack", "pwws", *skipped], catch_exceptions=False)
+    skipped = [
+        part
+        for name in benchmark.PARTS
+        if name in ("textattack", "workers", "memory", "gpu")
+        for part in ("--skip", name)
+    ]
+    result = CliRunner().invoke(
+        benchmark.main,
+        ["--quick", "--victim", "tiny", "--words", "8", "--attack", "pwws", *skipped],
+        catch_exceptions=False,
+    )
     report = json.loads(result.stdout.splitlines()[-1])
     assert set(report) == {
         "engine_over_limit",
@@ -132,7 +162,9 @@ def test_its_last_line_is_json(benchmark: ModuleType) -> None:
 
 
 @pytest.mark.slow
-def test_textattack_asks_rows_in_both_forms(benchmark: ModuleType, victim: Any, tmp_path: Path) -> None:
+def test_textattack_asks_rows_in_both_forms(
+    benchmark: ModuleType, victim: Any, tmp_path: Path
+) -> None:
     if find_spec("textattack") is None:
         pytest.skip("the extra 'textattack' is not installed")
     loaded = "textattack" in sys.modules  # by another test

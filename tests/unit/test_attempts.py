@@ -34,7 +34,12 @@ def test_nothing_failed_nothing_said() -> None:
 def test_failures_are_told_at_once_and_equal_ones_summed_up() -> None:
     report, done = Listening(), []
     attempts = Attempts(report)
-    for what, error in (("a", UsageError("No.")), ("b", None), ("c", RobenchError("Never.")), ("d", RobenchError("No."))):
+    for what, error in (
+        ("a", UsageError("No.")),
+        ("b", None),
+        ("c", RobenchError("Never.")),
+        ("d", RobenchError("No.")),
+    ):
         with attempts.part(what):
             if error is not None:
                 raise error
@@ -42,7 +47,10 @@ def test_failures_are_told_at_once_and_equal_ones_summed_up() -> None:
     assert report.said[:2] == ["[given up]", "There will be nothing from a: No."]
     with pytest.raises(Incomplete) as caught:
         attempts.finish(done)
-    assert str(caught.value) == "Parts of the run that failed: 3; all else is finished. a, d: No. c: Never."
+    assert (
+        str(caught.value)
+        == "Parts of the run that failed: 3; all else is finished. a, d: No. c: Never."
+    )
     assert (caught.value.done, caught.value.exit_code) == (["b"], 1)
 
 
@@ -65,8 +73,14 @@ def test_a_run_of_runs_brings_what_its_parts_brought() -> None:
     assert report.said == ["[given up]", "There will be nothing from z: Never."]
     with pytest.raises(Incomplete) as caught:
         attempts.finish([1, 2, 3])
-    assert str(caught.value) == "Parts of the run that failed: 3; all else is finished. a, b: No. z: Never."
-    assert (dict(caught.value.failed), caught.value.done) == ({"No.": ["a", "b"], "Never.": ["z"]}, [1, 2, 3])
+    assert (
+        str(caught.value)
+        == "Parts of the run that failed: 3; all else is finished. a, b: No. z: Never."
+    )
+    assert (dict(caught.value.failed), caught.value.done) == (
+        {"No.": ["a", "b"], "Never.": ["z"]},
+        [1, 2, 3],
+    )
 
 
 def test_what_is_no_part_of_its_own_comes_through() -> None:
@@ -74,7 +88,12 @@ def test_what_is_no_part_of_its_own_comes_through() -> None:
     attempts = Attempts(report)
     full = RobenchError("The victim could not be written.")
     full.__cause__ = OSError(errno.ENOSPC, "No space left on device")
-    for error, alone in ((full, False), (RobenchError("No."), True), (KeyboardInterrupt(), False), (ValueError("a bug"), False)):
+    for error, alone in (
+        (full, False),
+        (RobenchError("No."), True),
+        (KeyboardInterrupt(), False),
+        (ValueError("a bug"), False),
+    ):
         with pytest.raises(type(error)) as caught, attempts.part("a", alone=alone):
             raise error
         assert caught.value is error

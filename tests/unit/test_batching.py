@@ -16,10 +16,16 @@ LETTERS = "abcdefghij"
 
 
 def make_victim(**settings: Any) -> FakeVictim:
-    return FakeVictim({letter: [0.0, float(number)] for number, letter in enumerate(LETTERS)}, max_tokens=100, **settings)
+    return FakeVictim(
+        {letter: [0.0, float(number)] for number, letter in enumerate(LETTERS)},
+        max_tokens=100,
+        **settings,
+    )
 
 
-def put(pool: Pool, victim: FakeVictim, texts: list[str], turn: int = 0, label: int | None = None) -> Question:
+def put(
+    pool: Pool, victim: FakeVictim, texts: list[str], turn: int = 0, label: int | None = None
+) -> Question:
     """Queue texts of any lengths as one question."""
     question = Question(None, len(texts), turn, label)
     rows = [victim.encoder_fields.ids({"text": text.split()}) for text in texts]
@@ -52,7 +58,9 @@ def test_padded_length_is_a_function_of_the_row_alone_and_never_shorter() -> Non
         assert shapes.padded(padded, 300) == padded
 
 
-@pytest.mark.parametrize(("length", "rows"), [(1, 128), (12, 128), (24, 100), (50, 48), (100, 24), (250, 9), (512, 8)])
+@pytest.mark.parametrize(
+    ("length", "rows"), [(1, 128), (12, 128), (24, 100), (50, 48), (100, 24), (250, 9), (512, 8)]
+)
 def test_a_full_forward_holds_about_2400_tokens(length: int, rows: int) -> None:
     assert Shapes().rows(Lane(length)) == rows
 
@@ -76,11 +84,21 @@ def test_shapes_suit_the_victim() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.lists(st.text(alphabet=LETTERS, min_size=1, max_size=45).map(" ".join), min_size=1, max_size=30), min_size=1, max_size=6),
+    st.lists(
+        st.lists(
+            st.text(alphabet=LETTERS, min_size=1, max_size=45).map(" ".join),
+            min_size=1,
+            max_size=30,
+        ),
+        min_size=1,
+        max_size=6,
+    ),
     st.integers(1, 40),
     st.integers(1, 12),
 )
-def test_every_question_gets_its_own_answers_in_order(questions: list[list[str]], most: int, floor: int) -> None:
+def test_every_question_gets_its_own_answers_in_order(
+    questions: list[list[str]], most: int, floor: int
+) -> None:
     victim = make_victim()
     pool = Pool(victim, Shapes(tokens=400, most=most, floor=floor))
     asked = [put(pool, victim, texts) for texts in questions]
@@ -183,8 +201,14 @@ def test_without_a_label_only_small_margins_are_asked_again() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=12), min_size=1, max_size=6), st.integers(1, 7), st.integers(1, 5))
-def test_which_answers_are_confirmed_does_not_depend_on_packing(questions: list[list[str]], most: int, floor: int) -> None:
+@given(
+    st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=12), min_size=1, max_size=6),
+    st.integers(1, 7),
+    st.integers(1, 5),
+)
+def test_which_answers_are_confirmed_does_not_depend_on_packing(
+    questions: list[list[str]], most: int, floor: int
+) -> None:
     victim = rough_victim()
     pool = Pool(victim, Shapes(tokens=30, most=most, floor=floor), "bf16")
     asked = [put(pool, victim, texts, label=0) for texts in questions]
@@ -209,7 +233,9 @@ def test_a_victim_that_breaks_while_confirming_harms_the_doubtful_question_only(
     assert str(open_.failure) == "no fp32 here"
 
 
-def put_single(pool: Pool, victim: FakeVictim, text: str, purpose: Purpose, turn: int = 0) -> Question:
+def put_single(
+    pool: Pool, victim: FakeVictim, text: str, purpose: Purpose, turn: int = 0
+) -> Question:
     """Queue one text as the clean text or the verdict of an example."""
     question, reading = Question(None, 1, turn, purpose=purpose), victim.read({"text": text})
     pool.put(question, reading, reading.ids[None], np.array([len(reading.ids)], dtype=np.int32))
@@ -262,7 +288,10 @@ def test_a_verdict_waits_for_company_but_not_for_ever(monkeypatch: pytest.Monkey
     put_single(pool, victim, "a", "clean")
     put(pool, victim, ["a b c d"] * 5)
     now += LONGEST_WAIT / 2
-    first, second = put_single(pool, victim, "a b", "verdict"), put_single(pool, victim, "a b c", "verdict")
+    first, second = (
+        put_single(pool, victim, "a b", "verdict"),
+        put_single(pool, victim, "a b c", "verdict"),
+    )
     assert pool.overdue() is None
     now += LONGEST_WAIT / 2 + 1  # clean texts and searches may wait longer
     assert pool.overdue() is None
@@ -301,7 +330,9 @@ def test_what_is_tried_again_alone_is_not_filled_up() -> None:
     assert victim.forwards == [(32, 4), (4, 4), (5, 4)]
 
 
-def test_a_verdict_that_was_answered_in_company_is_not_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verdict_that_was_answered_in_company_is_not_overdue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = 100.0
     monkeypatch.setattr("robench.search.batching.monotonic", lambda: now)
     victim = make_victim()

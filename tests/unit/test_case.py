@@ -30,7 +30,9 @@ class Searching(Attack):
         super().__init__()
         self._search = search
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         return self._search(oracle)  # type: ignore[return-value]
 
 
@@ -41,7 +43,9 @@ class Writing(FreeAttack):
         super().__init__()
         self.answer, self.questions = answer, questions
 
-    def rewrite(self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator) -> str | None:
+    def rewrite(
+        self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator
+    ) -> str | None:
         if self.questions:
             oracle.probs(self.questions)
         return self.answer
@@ -51,20 +55,29 @@ class Court:
     """A victim that dislikes some words, and all that it was asked, purpose and words; it breaks on the words of ``breaks``, for the purpose given."""
 
     def __init__(self, *disliked: str, breaks: Mapping[Purpose, str] | None = None) -> None:
-        self.victim = FakeVictim({word: [0, 9 if word in disliked else 0] for word in WORDS}, bias=(4, 0))
+        self.victim = FakeVictim(
+            {word: [0, 9 if word in disliked else 0] for word in WORDS}, bias=(4, 0)
+        )
         self.asked: list[tuple[Purpose, list[str]]] = []
         self._breaks = dict(breaks or {})
 
-    def ask(self, purpose: Purpose, types: TokenTypes, ids: Ids, lengths: Ids) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def ask(
+        self, purpose: Purpose, types: TokenTypes, ids: Ids, lengths: Ids
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
         assert types.types(int(lengths[0])).shape == (lengths[0],)
         words = {number: word for word, number in self.victim.table.numbers.items()}
-        texts = [" ".join(words.get(number, "?") for number in row[1 : length - 1]) for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)]
+        texts = [
+            " ".join(words.get(number, "?") for number in row[1 : length - 1])
+            for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)
+        ]
         self.asked.append((purpose, texts))
         if any(self._breaks.get(purpose, "nothing") in text for text in texts):
             raise MemoryError("too long")
         return self.victim.logits(ids, lengths)
 
-    def trial(self, attack: Attack, job: Job = JOB, budget: int | None = None, precision: Any = "fp32") -> Trial:
+    def trial(
+        self, attack: Attack, job: Job = JOB, budget: int | None = None, precision: Any = "fp32"
+    ) -> Trial:
         return Case(Terms(self.victim, attack, "some", 0, budget, precision), job, self.ask).trial()
 
 
@@ -83,7 +96,12 @@ def test_a_success_is_asked_about_again_as_a_string() -> None:
         return choice_of(1, 0)
 
     trial = court.trial(Searching(search))
-    assert (trial.verdict, trial.adversarial_prediction, trial.asked, trial.forwarded) == (Verdict.FOOLED, 1, 2, 2)
+    assert (trial.verdict, trial.adversarial_prediction, trial.asked, trial.forwarded) == (
+        Verdict.FOOLED,
+        1,
+        2,
+        2,
+    )
     assert court.asked == [
         ("clean", ["the film good film"]),
         ("search", ["the film nice film"]),  # the clean text's answer is known, though it counts
@@ -94,7 +112,10 @@ def test_a_success_is_asked_about_again_as_a_string() -> None:
 def test_words_that_the_search_did_not_ask_about_are_asked_for_the_verdict() -> None:
     court = Court("nice")
     assert court.trial(Searching(lambda oracle: choice_of(1, 0))).verdict == Verdict.FOOLED
-    assert court.asked[1:] == [("verdict", ["the film nice film"]), ("verdict", ["the film nice film"])]
+    assert court.asked[1:] == [
+        ("verdict", ["the film nice film"]),
+        ("verdict", ["the film nice film"]),
+    ]
 
 
 def test_what_was_asked_in_bf16_is_asked_again_for_the_verdict() -> None:
@@ -118,16 +139,23 @@ def test_a_search_in_bf16_does_not_take_the_clean_text_for_known() -> None:
     assert [purpose for purpose, _ in court.asked] == ["clean", "search"]
 
 
-def test_where_string_and_words_are_different_rows_the_clean_text_is_asked_by_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_string_and_words_are_different_rows_the_clean_text_is_asked_by_its_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     court = Court()
     honest = court.victim.read
-    monkeypatch.setattr(court.victim, "read", lambda fields: honest({**fields, "text": "the " + fields["text"]}))
+    monkeypatch.setattr(
+        court.victim, "read", lambda fields: honest({**fields, "text": "the " + fields["text"]})
+    )
 
     def search(oracle: Oracle) -> None:
         oracle.logits(choice_of(0, 0)[None])
 
     court.trial(Searching(search))
-    assert court.asked == [("clean", ["the film the good film"]), ("search", ["the film good film"])]
+    assert court.asked == [
+        ("clean", ["the film the good film"]),
+        ("search", ["the film good film"]),
+    ]
 
 
 def test_where_nothing_is_claimed_nothing_more_is_asked() -> None:
@@ -150,7 +178,9 @@ def test_a_space_of_one_text_is_proved_by_its_clean_prediction() -> None:
         ("verdict", "the victim broke on the returned text: MemoryError: too long", 0),
     ],
 )
-def test_a_victim_that_breaks_is_an_error_that_says_where(purpose: Purpose, problem: str, prediction: int | None) -> None:
+def test_a_victim_that_breaks_is_an_error_that_says_where(
+    purpose: Purpose, problem: str, prediction: int | None
+) -> None:
     court = Court("nice", breaks={purpose: "film"})
 
     def search(oracle: Oracle) -> Choice:
@@ -161,11 +191,18 @@ def test_a_victim_that_breaks_is_an_error_that_says_where(purpose: Purpose, prob
     assert (trial.verdict, trial.problem, trial.prediction) == (Verdict.ERROR, problem, prediction)
 
 
-def test_a_victim_that_cannot_read_the_clean_text_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_victim_that_cannot_read_the_clean_text_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     court = Court()
-    monkeypatch.setattr(court.victim, "read", lambda fields: (_ for _ in ()).throw(UnicodeError("no such letters")))
+    monkeypatch.setattr(
+        court.victim, "read", lambda fields: (_ for _ in ()).throw(UnicodeError("no such letters"))
+    )
     trial = court.trial(Searching(lambda oracle: None))
-    assert (trial.verdict, trial.problem) == (Verdict.ERROR, "the victim broke on the clean text: UnicodeError: no such letters")
+    assert (trial.verdict, trial.problem) == (
+        Verdict.ERROR,
+        "the victim broke on the clean text: UnicodeError: no such letters",
+    )
     assert court.asked == []
 
 
@@ -205,7 +242,9 @@ def test_the_budget_counts_neither_the_clean_text_nor_the_verdict() -> None:
 
 def test_each_example_draws_from_a_stream_of_its_own() -> None:
     class Drawing(Attack):
-        def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+        def search(
+            self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+        ) -> Choice | None:
             drawn.append(int(rng.integers(1 << 60)))
             return None
 

@@ -30,8 +30,21 @@ class Fit:
     device: str = "cpu"
 
 
-def key(request: EvaluationRequest | None = None, *, fit: Fit | None = None, sha: str = "v", attack: ChosenAttack | None = None, **made: Any) -> str:
-    return cell_key(request or build_request(defenses=("x",)), cast("FitRequest", fit or Fit()), sha, attack or chosen(), MADE_FROM | made)
+def key(
+    request: EvaluationRequest | None = None,
+    *,
+    fit: Fit | None = None,
+    sha: str = "v",
+    attack: ChosenAttack | None = None,
+    **made: Any,
+) -> str:
+    return cell_key(
+        request or build_request(defenses=("x",)),
+        cast("FitRequest", fit or Fit()),
+        sha,
+        attack or chosen(),
+        MADE_FROM | made,
+    )
 
 
 def test_everything_that_decides_a_trial_changes_the_key() -> None:
@@ -53,8 +66,17 @@ def test_everything_that_decides_a_trial_changes_the_key() -> None:
 
 
 def test_what_does_not_decide_a_trial_does_not_change_the_key() -> None:
-    for request in ({"limit": 5}, {"workers": 2}, {"out": Path("elsewhere")}, {"seeds": (0, 1)}, {"tasks": ("a", "b")}, {"precision": "bf16"}):
-        assert key(build_request(defenses=("x",), **request)) == key()  # training's precision is in the key of the fit
+    for request in (
+        {"limit": 5},
+        {"workers": 2},
+        {"out": Path("elsewhere")},
+        {"seeds": (0, 1)},
+        {"tasks": ("a", "b")},
+        {"precision": "bf16"},
+    ):
+        assert (
+            key(build_request(defenses=("x",), **request)) == key()
+        )  # training's precision is in the key of the fit
     assert key(fit=Fit(device="cuda:1")) == key(fit=Fit(device="cuda"))
     assert key(texts="1" * 64) == key()
     assert key(attack=replace(chosen(), label="genetic(x=1)")) == key()
@@ -73,7 +95,9 @@ def test_the_code_of_the_search_is_part_of_the_key(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("package", ["torch", "transformers", "tokenizers", "numpy"])
-def test_versions_that_move_a_trial_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+def test_versions_that_move_a_trial_are_part_of_the_key(
+    monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
     before, here = key(), versions()
     monkeypatch.setattr("robench.cells.versions", lambda: {**here, package: "0.1"})
     assert key() != before
@@ -81,7 +105,9 @@ def test_versions_that_move_a_trial_are_part_of_the_key(monkeypatch: pytest.Monk
 
 def test_versions_that_move_no_trial_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     before, here = key(), versions()
-    monkeypatch.setattr("robench.cells.versions", lambda: {**here, "accelerate": "0.1", "python": "3.99.0"})
+    monkeypatch.setattr(
+        "robench.cells.versions", lambda: {**here, "accelerate": "0.1", "python": "3.99.0"}
+    )
     assert key() == before
 
 
@@ -97,4 +123,6 @@ def test_the_running_figure_counts_over_all_examples() -> None:
 
 
 def test_where_trials_lie() -> None:
-    assert trials_path(Path("runs"), "toy-rift-pwws-s0-01234567") == Path("runs/trials/toy-rift-pwws-s0-01234567.jsonl")
+    assert trials_path(Path("runs"), "toy-rift-pwws-s0-01234567") == Path(
+        "runs/trials/toy-rift-pwws-s0-01234567.jsonl"
+    )

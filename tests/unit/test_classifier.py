@@ -18,7 +18,9 @@ def test_features_from_embeddings_equal_features(family: str, types: bool) -> No
     model, texts = classifier(family).eval(), batch(types=types)
     kinds = texts.token_type_ids if family != "roberta" else None  # RoBERTa has one type only
     direct = model.features(texts.input_ids, texts.attention_mask, kinds)
-    handed_over = model.features_from_embeddings(model.embed(texts.input_ids, kinds, texts.attention_mask), texts.attention_mask)
+    handed_over = model.features_from_embeddings(
+        model.embed(texts.input_ids, kinds, texts.attention_mask), texts.attention_mask
+    )
     assert torch.equal(direct, handed_over)
     assert direct.shape == (4, model.feature_size)
     assert not torch.allclose(direct[0], direct[1])
@@ -30,7 +32,9 @@ def test_padding_changes_nothing(family: str) -> None:
     model, texts = classifier(family).eval(), batch()
     length = int(texts.attention_mask[1].sum())
     assert length < texts.input_ids.shape[1]
-    padded = model.features_from_embeddings(model.embed(texts.input_ids, None, texts.attention_mask), texts.attention_mask)[1]
+    padded = model.features_from_embeddings(
+        model.embed(texts.input_ids, None, texts.attention_mask), texts.attention_mask
+    )[1]
     alone = model.features(texts.input_ids[1:2, :length], texts.attention_mask[1:2, :length])[0]
     torch.testing.assert_close(padded, alone, atol=1e-5, rtol=1e-4)
 
@@ -40,10 +44,14 @@ def test_gradients_reach_the_embeddings_and_the_parameters(family: str) -> None:
     model, texts = classifier(family), batch()
     embeddings = model.embed(texts.input_ids, None, texts.attention_mask)
     embeddings.retain_grad()
-    model.classify(model.features_from_embeddings(embeddings, texts.attention_mask)).square().sum().backward()
+    model.classify(
+        model.features_from_embeddings(embeddings, texts.attention_mask)
+    ).square().sum().backward()
     assert embeddings.grad is not None
     assert embeddings.grad[0].abs().sum() > 0
-    words = next(parameter for name, parameter in model.named_parameters() if "word_embeddings" in name)
+    words = next(
+        parameter for name, parameter in model.named_parameters() if "word_embeddings" in name
+    )
     assert words.grad is not None
     assert words.grad.abs().sum() > 0
 
@@ -51,8 +59,12 @@ def test_gradients_reach_the_embeddings_and_the_parameters(family: str) -> None:
 def test_other_embeddings_give_other_features() -> None:
     model, texts = classifier().eval(), batch()
     embeddings = model.embed(texts.input_ids)
-    changed = model.features_from_embeddings(embeddings + 1.0 * torch.arange(16), texts.attention_mask)
-    assert not torch.allclose(changed, model.features_from_embeddings(embeddings, texts.attention_mask))
+    changed = model.features_from_embeddings(
+        embeddings + 1.0 * torch.arange(16), texts.attention_mask
+    )
+    assert not torch.allclose(
+        changed, model.features_from_embeddings(embeddings, texts.attention_mask)
+    )
 
 
 def test_no_hook_stays_behind_even_after_an_error() -> None:
@@ -84,7 +96,14 @@ def test_threads_do_not_see_each_others_embeddings() -> None:
 
 def test_pooler_or_first_token() -> None:
     texts = batch()
-    for family, pooled in (("bert", True), ("roberta", True), ("albert", True), ("distilbert", False), ("electra", False), ("deberta", False)):
+    for family, pooled in (
+        ("bert", True),
+        ("roberta", True),
+        ("albert", True),
+        ("distilbert", False),
+        ("electra", False),
+        ("deberta", False),
+    ):
         model = classifier(family)
         output = model.encoder(input_ids=texts.input_ids, attention_mask=texts.attention_mask)
         expected = output.pooler_output if pooled else output.last_hidden_state[:, 0]
@@ -110,7 +129,10 @@ def test_logits_are_fp32_under_autocast() -> None:
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != "albert"])
 def test_states_can_be_changed_behind_a_layer(family: str) -> None:
-    model, texts = classifier(family), batch()  # without dropout, but in training mode: every token is worked out, whether or not it is changed
+    model, texts = (
+        classifier(family),
+        batch(),
+    )  # without dropout, but in training mode: every token is worked out, whether or not it is changed
     plain = model.features(texts.input_ids, texts.attention_mask)
     assert len(model.layers) == 2
     shapes = []
@@ -120,8 +142,12 @@ def test_states_can_be_changed_behind_a_layer(family: str) -> None:
         return states
 
     for layer in (1, 2):
-        assert torch.equal(model.features_changed(layer, keep, texts.input_ids, texts.attention_mask), plain)
-        swapped = model.features_changed(layer, lambda states: states.flip(0), texts.input_ids, texts.attention_mask)
+        assert torch.equal(
+            model.features_changed(layer, keep, texts.input_ids, texts.attention_mask), plain
+        )
+        swapped = model.features_changed(
+            layer, lambda states: states.flip(0), texts.input_ids, texts.attention_mask
+        )
         if layer == 2:  # nothing is left but to read the feature off
             torch.testing.assert_close(swapped, plain.flip(0))
         else:
@@ -143,5 +169,8 @@ def test_a_change_that_breaks_leaves_no_hook_behind() -> None:
 
 
 def test_an_encoder_without_a_list_of_layers_says_so() -> None:
-    with pytest.raises(UsageError, match="Encoder 'AlbertModel' keeps no list of its layers, whose states this defense changes"):
+    with pytest.raises(
+        UsageError,
+        match="Encoder 'AlbertModel' keeps no list of its layers, whose states this defense changes",
+    ):
         _ = classifier("albert").layers

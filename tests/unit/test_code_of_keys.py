@@ -38,16 +38,30 @@ for name in {modules!r}:
     importlib.import_module(name)
 print(*(name for name, module in sys.modules.items() if name.startswith("robench.") and not hasattr(module, "__path__")))
 """
-    return set(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split())
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", program], check=True, capture_output=True, text=True
+        ).stdout.split()
+    )
 
 
 def not_covered(found: set[str], code: tuple[str, ...]) -> set[str]:
-    return {name for name in found if not any(name == listed or name.startswith(f"{listed}.") for listed in code)} - set(DECIDES_NOTHING)
+    return {
+        name
+        for name in found
+        if not any(name == listed or name.startswith(f"{listed}.") for listed in code)
+    } - set(DECIDES_NOTHING)
 
 
 def test_the_search_imports_nothing_that_is_in_no_key() -> None:
     attacks = {entry.module for entry in ATTACKS.entries() if entry.origin == "built-in"}
-    found = imported("robench.search.engine", "robench.search.jobs", "robench.search.workers", "robench.victims.victim", *attacks)
+    found = imported(
+        "robench.search.engine",
+        "robench.search.jobs",
+        "robench.search.workers",
+        "robench.victims.victim",
+        *attacks,
+    )
     assert {"robench.search.oracle", "robench.text.encoding"} <= found
     assert not_covered(found - attacks, (*SEARCH_CODE, *SURFACE_CODE)) == set()
 

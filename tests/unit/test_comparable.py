@@ -20,14 +20,25 @@ LATER = datetime(2026, 3, 1, tzinfo=UTC)
         ({"task": {"test_name": "jia"}}, "toy, encoder tiny, protocol rift2021, test examples jia"),
         ({"encoder": {"name": "mini"}}, "toy, encoder mini, protocol rift2021"),
         ({"protocol": "subword"}, "toy, encoder tiny, protocol subword"),
-        ({"search": {"budget": 50}}, "toy, encoder tiny, protocol rift2021, at most 50 questions an example"),
-        ({"search": {"precision": "bf16"}}, "toy, encoder tiny, protocol rift2021, searched in bf16"),
-        ({"limit": 2, "examples": 9}, "toy, encoder tiny, protocol rift2021, only 2 of 9 examples (a limited run, not for a board)"),
+        (
+            {"search": {"budget": 50}},
+            "toy, encoder tiny, protocol rift2021, at most 50 questions an example",
+        ),
+        (
+            {"search": {"precision": "bf16"}},
+            "toy, encoder tiny, protocol rift2021, searched in bf16",
+        ),
+        (
+            {"limit": 2, "examples": 9},
+            "toy, encoder tiny, protocol rift2021, only 2 of 9 examples (a limited run, not for a board)",
+        ),
         ({"surface": {"key": "0" * 64}}, "toy, encoder tiny, protocol rift2021 (2)"),
         ({"task": {"digest": "0" * 64}}, "toy, encoder tiny, protocol rift2021 (2)"),
     ],
 )
-def test_what_does_not_compare_stands_apart(make_record: MakeRecord, difference: dict[str, Any], title: str) -> None:
+def test_what_does_not_compare_stands_apart(
+    make_record: MakeRecord, difference: dict[str, Any], title: str
+) -> None:
     groups = comparable({"a.json": make_record("HF"), "b.json": make_record("HF", **difference)})
     assert groups["toy, encoder tiny, protocol rift2021"].keys() == {"a.json"}
     assert groups[title].keys() == {"b.json"}
@@ -39,7 +50,9 @@ def test_three_of_one_name_are_numbered(make_record: MakeRecord) -> None:
 
 
 def test_the_newest_counts(make_record: MakeRecord) -> None:
-    found = newest_that_agree({"new.json": make_record("HF", created=LATER), "old.json": make_record("FF")})
+    found = newest_that_agree(
+        {"new.json": make_record("HF", created=LATER), "old.json": make_record("FF")}
+    )
     assert list(found.records) == ["new.json"]
     assert found.reasons["old.json"] == "replaced by the newer new.json"
 
@@ -52,21 +65,37 @@ def test_records_of_an_older_victim_are_set_aside(make_record: MakeRecord) -> No
     }
     found = newest_that_agree(records)
     assert list(found.records) == ["b.json", "c.json"]
-    assert found.reasons["a.json"].startswith("stale: b.json and a.json differ in the victim of standard, seed 0")
+    assert found.reasons["a.json"].startswith(
+        "stale: b.json and a.json differ in the victim of standard, seed 0"
+    )
 
 
 @pytest.mark.parametrize(
-    ("part", "name", "words"), [("search", "code_sha256", "robench's code of the search"), ("victim", "training_code_sha256", "robench's code of training")]
+    ("part", "name", "words"),
+    [
+        ("search", "code_sha256", "robench's code of the search"),
+        ("victim", "training_code_sha256", "robench's code of training"),
+    ],
 )
 @pytest.mark.parametrize("older", [None, "0" * 64])
-def test_numbers_of_other_core_code_are_set_aside(make_record: MakeRecord, part: str, name: str, words: str, older: str | None) -> None:
+def test_numbers_of_other_core_code_are_set_aside(
+    make_record: MakeRecord, part: str, name: str, words: str, older: str | None
+) -> None:
     """A code that was not noted is no joker: it agrees only with others that were not."""
     old = {part: {name: older}}
-    records = {"a.json": make_record("HF", **old), "b.json": make_record("HF", defense="rift", created=LATER)}
+    records = {
+        "a.json": make_record("HF", **old),
+        "b.json": make_record("HF", defense="rift", created=LATER),
+    }
     found = newest_that_agree(records)
     assert list(found.records) == ["b.json"]
     assert found.reasons["a.json"] == f"stale: b.json and a.json differ in {words}"
-    assert conflict({"a.json": make_record("HF", **old), "c.json": make_record("HF", defense="rift", **old)}) is None
+    assert (
+        conflict(
+            {"a.json": make_record("HF", **old), "c.json": make_record("HF", defense="rift", **old)}
+        )
+        is None
+    )
 
 
 def test_failed_ones_are_kept_apart(make_record: MakeRecord) -> None:
@@ -76,4 +105,7 @@ def test_failed_ones_are_kept_apart(make_record: MakeRecord) -> None:
 
 
 def test_columns_are_sorted_labels(make_record: MakeRecord) -> None:
-    assert attacks_of([make_record("H", attack="pwws"), make_record("H"), make_record("H")]) == ["genetic", "pwws"]
+    assert attacks_of([make_record("H", attack="pwws"), make_record("H"), make_record("H")]) == [
+        "genetic",
+        "pwws",
+    ]

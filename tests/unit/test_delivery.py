@@ -37,19 +37,29 @@ def test_a_second_run_of_the_same_victim_is_refused(encoder: Path, tmp_path: Pat
     victim, trained = train_or_load(asked, tmp_path, another)
     assert trained
     out = tmp_path / asked.folder_name
-    assert refusals == [f"Another run is training the victim '{out}'. Wait until it has ended, or choose another --out."] * 2
+    assert (
+        refusals
+        == [
+            f"Another run is training the victim '{out}'. Wait until it has ended, or choose another --out."
+        ]
+        * 2
+    )
     assert victim.sha256 == fit(asked, tmp_path / "undisturbed").sha256
     assert {path.name for path in tmp_path.iterdir()} == {out.name, "undisturbed"}
 
 
-def test_a_victim_that_is_there_is_loaded_whoever_trains_it_anew(encoder: Path, tmp_path: Path) -> None:
+def test_a_victim_that_is_there_is_loaded_whoever_trains_it_anew(
+    encoder: Path, tmp_path: Path
+) -> None:
     asked = request(encoder, options={"epochs": 1})
     first, _ = train_or_load(asked, tmp_path)
     with sole_training(tmp_path / asked.folder_name):
         assert train_or_load(asked, tmp_path)[0].sha256 == first.sha256
 
 
-def test_what_another_run_has_just_finished_is_not_trained_again(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_another_run_has_just_finished_is_not_trained_again(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = request(encoder, options={"epochs": 1})
     fit(asked, tmp_path / "elsewhere")
 
@@ -61,7 +71,9 @@ def test_what_another_run_has_just_finished_is_not_trained_again(encoder: Path, 
     assert not train_or_load(asked, tmp_path / "victims")[1]
 
 
-def test_the_processes_of_one_run_do_not_lock_each_other_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_processes_of_one_run_do_not_lock_each_other_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "v"
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
@@ -74,11 +86,17 @@ def test_the_processes_of_one_run_do_not_lock_each_other_out(tmp_path: Path, mon
             pytest.fail("the main processes of two runs were let in")
     monkeypatch.setenv("WORLD_SIZE", "1")
     monkeypatch.setenv("RANK", "1")  # left over from a launcher; there is no other process
-    with alone(tmp_path / "v.lock", "held"), pytest.raises(RobenchError, match="Another run"), sole_training(out):
+    with (
+        alone(tmp_path / "v.lock", "held"),
+        pytest.raises(RobenchError, match="Another run"),
+        sole_training(out),
+    ):
         pytest.fail("a lone process took no lock")
 
 
-def test_the_checkpoint_goes_after_the_victim_is_on_the_disk(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_checkpoint_goes_after_the_victim_is_on_the_disk(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A power cut at any moment leaves the one or the other: files, then their folder, then the renaming are forced out, then the checkpoint goes."""
     events: list[tuple[str, int | str]] = []
     sync, replace, remove = os.fsync, Path.replace, shutil.rmtree
@@ -100,14 +118,19 @@ def test_the_checkpoint_goes_after_the_victim_is_on_the_disk(encoder: Path, tmp_
     monkeypatch.setattr(Path, "replace", replaced)
     monkeypatch.setattr(shutil, "rmtree", removed)
     fit(request(encoder, options={"epochs": 1}), out)
-    renamed, cleared = events.index(("replace", str(out))), events.index(("remove", str(workshop(out))))
+    renamed, cleared = (
+        events.index(("replace", str(out))),
+        events.index(("remove", str(workshop(out)))),
+    )
     inodes = {path.stat().st_ino for path in (out, *out.rglob("*"))}
     assert len(inodes) > 5
     assert inodes <= {what for _, what in events[:renamed]}
     assert ("sync", tmp_path.stat().st_ino) in events[renamed:cleared]
 
 
-def test_a_disk_that_fails_on_delivery_keeps_the_checkpoint(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fails_on_delivery_keeps_the_checkpoint(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = request(encoder, options={"epochs": 1})
 
     def fail(folder: Path) -> None:
@@ -115,7 +138,9 @@ def test_a_disk_that_fails_on_delivery_keeps_the_checkpoint(encoder: Path, tmp_p
 
     with monkeypatch.context() as patched:
         patched.setattr("robench.victims.delivery.sync_tree", fail)
-        with pytest.raises(RobenchError, match=r"could not be written to '.*v' .*Input/output error"):
+        with pytest.raises(
+            RobenchError, match=r"could not be written to '.*v' .*Input/output error"
+        ):
             fit(asked, tmp_path / "v")
     assert not (tmp_path / "v").exists()
     told: list[str] = []
@@ -123,7 +148,9 @@ def test_a_disk_that_fails_on_delivery_keeps_the_checkpoint(encoder: Path, tmp_p
     assert "going on after epoch 1" in told
 
 
-def test_curves_are_not_lost_by_a_kill_before_the_victim_is_there(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curves_are_not_lost_by_a_kill_before_the_victim_is_there(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked, out, replace = request(encoder, options={"epochs": 1}), tmp_path / "v", Path.replace
     curves_folder(out).mkdir()
     (curves_folder(out) / "events").write_text("loss")
@@ -158,7 +185,11 @@ def test_a_disk_that_is_full_on_delivery_is_one_sentence_and_no_other_error_is_t
     """safetensors' own error, in its own words."""
     from safetensors import SafetensorError
 
-    words = "Error while serializing: I/O error: No space left on device (os error 28)" if full else "Error while serializing: InvalidHeader"
+    words = (
+        "Error while serializing: I/O error: No space left on device (os error 28)"
+        if full
+        else "Error while serializing: InvalidHeader"
+    )
 
     def fail(*_: object, **__: object) -> None:
         raise SafetensorError(words)

@@ -30,7 +30,9 @@ with alone(Path(sys.argv[1]), ""):
 
 @contextmanager
 def another_process_holding(path: Path) -> Iterator[subprocess.Popen[str]]:
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
@@ -43,7 +45,10 @@ def another_process_holding(path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_what_another_process_holds_is_refused_until_it_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "new" / "x.lock"
     with another_process_holding(path) as holder:
-        with pytest.raises(RobenchError, match=r"^somebody is at it$"), disk.alone(path, "somebody is at it"):
+        with (
+            pytest.raises(RobenchError, match=r"^somebody is at it$"),
+            disk.alone(path, "somebody is at it"),
+        ):
             pytest.fail("the lock was taken twice")
         assert path.exists()
         holder.send_signal(signal.SIGKILL)
@@ -61,7 +66,9 @@ def test_it_is_let_go_after_an_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_removed_between_opening_and_locking_is_not_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_removed_between_opening_and_locking_is_not_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The holder before us removes it in just that moment, and a third one has made it anew: without another look both would go ahead."""
     path = tmp_path / "x.lock"
     take, taken = disk.lock, []
@@ -79,7 +86,9 @@ def test_a_file_removed_between_opening_and_locking_is_not_the_lock(tmp_path: Pa
             pytest.fail("the lock was taken twice")
 
 
-def test_a_file_system_without_locks_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def none(_descriptor: int, _how: int) -> None:
         raise OSError(38, "Function not implemented")
 
@@ -90,11 +99,16 @@ def test_a_file_system_without_locks_holds_nobody_up(tmp_path: Path, monkeypatch
 
 def test_a_lock_file_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RobenchError, match=r"lock file '.*x\.lock' cannot be made"), disk.alone(tmp_path / "file" / "x.lock", "held"):
+    with (
+        pytest.raises(RobenchError, match=r"lock file '.*x\.lock' cannot be made"),
+        disk.alone(tmp_path / "file" / "x.lock", "held"),
+    ):
         pytest.fail("there is no such folder")
 
 
-def test_a_tree_is_synced_file_by_file_and_folder_by_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tree_is_synced_file_by_file_and_folder_by_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "deep" / "deeper").mkdir(parents=True)
     (tmp_path / "a").write_text("a")
     (tmp_path / "deep" / "deeper" / "b").write_text("b")
@@ -104,7 +118,9 @@ def test_a_tree_is_synced_file_by_file_and_folder_by_folder(tmp_path: Path, monk
     assert sorted(synced) == sorted(path.stat().st_ino for path in (tmp_path, *tmp_path.rglob("*")))
 
 
-def test_a_file_that_cannot_be_synced_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_synced_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a").write_text("a")
 
     def fail(_descriptor: int) -> None:

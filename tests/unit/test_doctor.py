@@ -26,11 +26,21 @@ class FakeTask:
     train_pools: ClassVar[tuple[str, ...]] = ("train", "small")
     failures: ClassVar[dict[str, BaseException]] = {}
 
-    def load(self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None) -> Splits:
+    def load(
+        self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
+    ) -> Splits:
         assert not source.hub
         if train_pool in self.failures:
             raise self.failures[train_pool]
-        return Splits(train=[], dev=[], test=[], train_pool=str(train_pool), test_name="x", digest="", origin="archive a.zip")
+        return Splits(
+            train=[],
+            dev=[],
+            test=[],
+            train_pool=str(train_pool),
+            test_name="x",
+            digest="",
+            origin="archive a.zip",
+        )
 
 
 @pytest.fixture
@@ -53,14 +63,20 @@ def test_data_that_are_there(task: type[FakeTask], tmp_path: Path) -> None:
 
 def test_data_with_a_smaller_pool_only(task: type[FakeTask]) -> None:
     task.failures["train"] = UsageError("There is no train file.")
-    assert data_findings(None)["fake"] == Finding("data", "fake", "ok", "0 train, 0 dev, 0 test, only with --train-pool small (archive a.zip)")
+    assert data_findings(None)["fake"] == Finding(
+        "data", "fake", "ok", "0 train, 0 dev, 0 test, only with --train-pool small (archive a.zip)"
+    )
 
 
 @pytest.mark.parametrize(
     ("error", "state", "detail"),
     [
         (UsageError("There is\nno file."), "missing", "There is no file. (The hub was not asked.)"),
-        (RobenchError("robench's own file is damaged."), "problem", "robench's own file is damaged."),
+        (
+            RobenchError("robench's own file is damaged."),
+            "problem",
+            "robench's own file is damaged.",
+        ),
         (ValueError("a guest's bug"), "problem", "ValueError: a guest's bug"),
     ],
 )
@@ -68,7 +84,9 @@ def test_data_that_are_not(task: type[FakeTask], error: Exception, state: str, d
     task.failures.update(train=error, small=error)
     found = data_findings(None)
     assert (found["fake"].state, found["fake"].detail) == (state, detail)
-    assert found["folder"] == Finding("data", "folder", "missing", "no folder was named with --data or ROBENCH_DATA")
+    assert found["folder"] == Finding(
+        "data", "folder", "missing", "no folder was named with --data or ROBENCH_DATA"
+    )
 
 
 def test_every_required_package_is_named_with_its_version() -> None:
@@ -78,12 +96,23 @@ def test_every_required_package_is_named_with_its_version() -> None:
     found = {finding.what: finding for finding in doctor._software()}
     assert found["torch"].detail == torch.__version__
     assert found["robench"].state == "ok"
-    assert {"transformers", "datasets", "scipy", "click", "greenlet", "textattack", "tensorboard", "matplotlib"} <= found.keys()
+    assert {
+        "transformers",
+        "datasets",
+        "scipy",
+        "click",
+        "greenlet",
+        "textattack",
+        "tensorboard",
+        "matplotlib",
+    } <= found.keys()
     assert "pytest" not in found
     assert click.__name__ in found
 
 
-def test_a_package_that_is_not_installed_is_a_problem_unless_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_not_installed_is_a_problem_unless_optional(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     real = version
 
     def lacking(name: str) -> str:
@@ -93,19 +122,33 @@ def test_a_package_that_is_not_installed_is_a_problem_unless_optional(monkeypatc
 
     monkeypatch.setattr(doctor, "version", lacking)
     found = {finding.what: finding for finding in doctor._software()}
-    assert found["pooch"] == Finding("software", "pooch", "problem", "not installed: run 'pip install robench' again")
-    assert found["textattack"] == Finding("software", "textattack", "missing", "optional: pip install 'robench[textattack]'")
-    assert found["scikit-learn"] == Finding("software", "scikit-learn", "missing", "optional: pip install 'robench[plots]'")
+    assert found["pooch"] == Finding(
+        "software", "pooch", "problem", "not installed: run 'pip install robench' again"
+    )
+    assert found["textattack"] == Finding(
+        "software", "textattack", "missing", "optional: pip install 'robench[textattack]'"
+    )
+    assert found["scikit-learn"] == Finding(
+        "software", "scikit-learn", "missing", "optional: pip install 'robench[plots]'"
+    )
 
 
-def test_a_disk_that_is_nearly_full_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_disk_that_is_nearly_full_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**30))
-    runs = next(finding for finding in doctor._disk(tmp_path / "not" / "yet" / "there") if finding.what == "runs")
+    runs = next(
+        finding
+        for finding in doctor._disk(tmp_path / "not" / "yet" / "there")
+        if finding.what == "runs"
+    )
     assert (runs.state, runs.detail) == ("problem", f"{tmp_path}/not/yet/there: 1.0 GiB free")
     assert not (tmp_path / "not").exists()
 
 
-def test_assets_are_looked_for_and_never_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_assets_are_looked_for_and_never_fetched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import robench.assets
 
     def fetch(*arguments: Any) -> Path:
@@ -115,14 +158,18 @@ def test_assets_are_looked_for_and_never_fetched(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(robench.assets, "cache_folder", lambda: tmp_path / "cache")
     (found,) = doctor._assets(tmp_path)
     assert (found.what, found.state) == ("counterfitted_neighbors.json", "missing")
-    assert found.detail.startswith("neither in the data folder nor in the cache; a run would fetch https://")
+    assert found.detail.startswith(
+        "neither in the data folder nor in the cache; a run would fetch https://"
+    )
     (tmp_path / "counterfitted_neighbors.json").write_text("{}")
     (wrong,) = doctor._assets(tmp_path)
     assert wrong.state == "problem"
     assert "is not the published counterfitted_neighbors.json" in wrong.detail
 
 
-def test_the_hub_is_asked_only_when_told(monkeypatch: pytest.MonkeyPatch, task: type[FakeTask]) -> None:
+def test_the_hub_is_asked_only_when_told(
+    monkeypatch: pytest.MonkeyPatch, task: type[FakeTask]
+) -> None:
     import huggingface_hub
 
     asked = []
@@ -139,12 +186,18 @@ def test_the_hub_is_asked_only_when_told(monkeypatch: pytest.MonkeyPatch, task: 
     assert last.detail == "not reached (ConnectionError): only local data and encoders can be used"
 
 
-def test_the_command_prints_every_finding_and_json_the_same(task: type[FakeTask], tmp_path: Path) -> None:
+def test_the_command_prints_every_finding_and_json_the_same(
+    task: type[FakeTask], tmp_path: Path
+) -> None:
     shown = CliRunner().invoke(main, ["doctor", "--data", str(tmp_path)])
     assert shown.exit_code == 0, shown.output
     for heading in ("software", "device", "data", "encoders", "disk", "plugins"):
         assert f"{heading}\n" in shown.stdout
-    rows = json.loads(CliRunner().invoke(main, ["doctor", "--json", "--data", str(tmp_path)]).stdout)
+    rows = json.loads(
+        CliRunner().invoke(main, ["doctor", "--json", "--data", str(tmp_path)]).stdout
+    )
     assert {row["state"] for row in rows} <= {"ok", "missing", "problem"}
-    assert ("plugins", "defenses", "ok") in {(row["section"], row["what"], row["state"]) for row in rows}
+    assert ("plugins", "defenses", "ok") in {
+        (row["section"], row["what"], row["state"]) for row in rows
+    }
     assert all(row["detail"] for row in rows)

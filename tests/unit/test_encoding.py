@@ -20,7 +20,11 @@ from robench.text.word_table import WordTable
 from robench.text.words import join_words
 
 LETTERS = tuple("abcdefghijklmnop")
-SOME_WORDS = st.lists(st.sampled_from((*ODD_WORDS, "good", "film", "wonderful", "Nobody", "sleep")), min_size=1, max_size=14)
+SOME_WORDS = st.lists(
+    st.sampled_from((*ODD_WORDS, "good", "film", "wonderful", "Nobody", "sleep")),
+    min_size=1,
+    max_size=14,
+)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -40,21 +44,37 @@ def table_of(tokenizer: Any, mode: Any) -> WordTable:
 
 
 def single(tokenizer: Any, mode: Any, max_tokens: int) -> FieldEncoder:
-    return FieldEncoder(table_of(tokenizer, mode), ["text"], "text", max_tokens, segments=mode == "subword")
+    return FieldEncoder(
+        table_of(tokenizer, mode), ["text"], "text", max_tokens, segments=mode == "subword"
+    )
 
 
-def pair(tokenizer: Any, mode: Any, max_tokens: int, segments: bool, attackable: str = "hypothesis") -> FieldEncoder:
-    return FieldEncoder(table_of(tokenizer, mode), ["premise", "hypothesis"], attackable, max_tokens, segments)
+def pair(
+    tokenizer: Any, mode: Any, max_tokens: int, segments: bool, attackable: str = "hypothesis"
+) -> FieldEncoder:
+    return FieldEncoder(
+        table_of(tokenizer, mode), ["premise", "hypothesis"], attackable, max_tokens, segments
+    )
 
 
 def make_space(words: Sequence[str], substitutes: Sequence[str], visible: int) -> SearchSpace:
-    options = [(word, *(other for other in dict.fromkeys(substitutes) if other != word)) if i < visible else (word,) for i, word in enumerate(words)]
+    options = [
+        (word, *(other for other in dict.fromkeys(substitutes) if other != word))
+        if i < visible
+        else (word,)
+        for i, word in enumerate(words)
+    ]
     return SearchSpace(tuple(words), tuple(options), visible)
 
 
 def random_choices(space: SearchSpace, count: int, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
-    return np.concatenate([space.original()[None], rng.integers(0, space.sizes, size=(count, len(space.words))).astype(np.int16)])
+    return np.concatenate(
+        [
+            space.original()[None],
+            rng.integers(0, space.sizes, size=(count, len(space.words))).astype(np.int16),
+        ]
+    )
 
 
 # Layouts
@@ -65,18 +85,26 @@ def test_bert_single_layout(letters: Any) -> None:
     assert row.ids.tolist() == [2, 5, 6, 1, 3]
     assert row.types.tolist() == [0] * 5
     assert (row.first, row.visible, row.word_starts.tolist()) == (1, 3, [1, 2, 3])
-    assert [array.dtype.name for array in (row.ids, row.types, row.word_starts)] == ["int32", "int8", "int32"]
+    assert [array.dtype.name for array in (row.ids, row.types, row.word_starts)] == [
+        "int32",
+        "int8",
+        "int32",
+    ]
 
 
 def test_bert_pair_without_segments_has_one_token_type(letters: Any) -> None:
-    row = pair(letters, "word", 10, segments=False).row({"premise": ["a", "b"], "hypothesis": ["c"]})
+    row = pair(letters, "word", 10, segments=False).row(
+        {"premise": ["a", "b"], "hypothesis": ["c"]}
+    )
     assert row.ids.tolist() == [2, 5, 6, 3, 7, 3]
     assert row.types.tolist() == [0] * 6
     assert (row.first, row.visible, row.word_starts.tolist()) == (4, 1, [4])
 
 
 def test_bert_pair_with_segments_has_two_token_types(letters: Any) -> None:
-    row = pair(letters, "subword", 10, segments=True).row({"premise": ["a", "b"], "hypothesis": ["c"]})
+    row = pair(letters, "subword", 10, segments=True).row(
+        {"premise": ["a", "b"], "hypothesis": ["c"]}
+    )
     assert row.ids.tolist() == [2, 5, 6, 3, 7, 3]
     assert row.types.tolist() == [0, 0, 0, 0, 1, 1]
 
@@ -88,14 +116,21 @@ def test_roberta_pair_has_one_separator_without_segments_and_two_with(tmp_path: 
     plain = pair(tokenizer, "word", 20, segments=False)
     film, good = (plain.table.ids(word)[0] for word in ("film", "good"))
     assert plain.row(fields).ids.tolist() == [begin, film, end, good, end]
-    assert pair(tokenizer, "subword", 20, segments=True).row(fields).ids.tolist() == tokenizer("film", "good")["input_ids"]
+    assert (
+        pair(tokenizer, "subword", 20, segments=True).row(fields).ids.tolist()
+        == tokenizer("film", "good")["input_ids"]
+    )
     assert not pair(tokenizer, "subword", 20, segments=True).row(fields).types.any()
 
 
 @given(premise=SOME_WORDS, hypothesis=SOME_WORDS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_own_pair_template(tokenizer: Any, premise: list[str], hypothesis: list[str]) -> None:
-    row = pair(tokenizer, "subword", 2000, segments=True).row({"premise": premise, "hypothesis": hypothesis})
+    row = pair(tokenizer, "subword", 2000, segments=True).row(
+        {"premise": premise, "hypothesis": hypothesis}
+    )
     expected = tokenizer(join_words(premise), join_words(hypothesis), return_token_type_ids=True)
     assert row.ids.tolist() == expected["input_ids"]
     assert row.types.tolist() == expected["token_type_ids"]
@@ -103,7 +138,9 @@ def test_own_pair_template(tokenizer: Any, premise: list[str], hypothesis: list[
 
 def test_more_fields_than_a_pair_need_a_layout_without_segments(letters: Any) -> None:
     table = WordTable(letters, "word")
-    row = FieldEncoder(table, ["x", "y", "z"], "y", 20, segments=False).row({"x": ["a"], "y": ["b"], "z": ["c"]})
+    row = FieldEncoder(table, ["x", "y", "z"], "y", 20, segments=False).row(
+        {"x": ["a"], "y": ["b"], "z": ["c"]}
+    )
     assert row.ids.tolist() == [2, 5, 3, 6, 3, 7, 3]
     with pytest.raises(UsageError, match="3 fields does not fit"):
         FieldEncoder(table, ["x", "y", "z"], "y", 20, segments=True)
@@ -134,14 +171,20 @@ def test_the_context_is_cut_first_and_only_as_far_as_needed(letters: Any) -> Non
     row = encoder.row({"premise": list("abcdefgh"), "hypothesis": list("ijkl")})
     assert row.ids.tolist() == [2, 5, 6, 7, 8, 9, 10, 3, 13, 14, 15, 16, 3]
     assert row.visible == 4
-    assert len(encoder.row({"premise": list("abcdef"), "hypothesis": list("ijkl")}).ids) == 13  # nothing to cut
+    assert (
+        len(encoder.row({"premise": list("abcdef"), "hypothesis": list("ijkl")}).ids) == 13
+    )  # nothing to cut
 
 
 def test_the_context_keeps_a_quarter_of_the_window(letters: Any) -> None:
-    row = pair(letters, "word", 15, segments=False).row({"premise": list("abcdefgh"), "hypothesis": list("ijklmnopijklmnop")})  # 12 for words
+    row = pair(letters, "word", 15, segments=False).row(
+        {"premise": list("abcdefgh"), "hypothesis": list("ijklmnopijklmnop")}
+    )  # 12 for words
     assert row.ids.tolist()[:5] == [2, 5, 6, 7, 3]
     assert row.visible == 9
-    short = pair(letters, "word", 15, segments=False).row({"premise": ["a"], "hypothesis": list("ijklmnopijklmnop")})
+    short = pair(letters, "word", 15, segments=False).row(
+        {"premise": ["a"], "hypothesis": list("ijklmnopijklmnop")}
+    )
     assert short.visible == 11
 
 
@@ -160,16 +203,23 @@ def test_the_attackable_field_may_come_first(letters: Any) -> None:
 
 def test_a_word_cut_by_the_window_is_not_visible(tmp_path: Path) -> None:
     tokenizer = whole_word_tokenizer(tmp_path, ["a", "b", "##c", "##d"])
-    row = single(tokenizer, "subword", 6).row({"text": ["a", "bc", "bcd"]})  # 1 + 2 + 3 pieces, room for 4
+    row = single(tokenizer, "subword", 6).row(
+        {"text": ["a", "bc", "bcd"]}
+    )  # 1 + 2 + 3 pieces, room for 4
     assert row.ids.tolist() == [2, 5, 6, 7, 6, 3]
     assert (row.visible, row.word_starts.tolist()) == (2, [1, 2])
 
 
 @given(words=SOME_WORDS, max_tokens=st.integers(3, 40))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_own_truncation(tokenizer: Any, words: list[str], max_tokens: int) -> None:
     row = single(tokenizer, "subword", max_tokens).row({"text": words})
-    assert row.ids.tolist() == tokenizer(join_words(words), truncation=True, max_length=max_tokens)["input_ids"]
+    assert (
+        row.ids.tolist()
+        == tokenizer(join_words(words), truncation=True, max_length=max_tokens)["input_ids"]
+    )
     assert row.visible <= len(words)
     assert np.all(np.diff(row.word_starts) >= 0)
 
@@ -177,22 +227,40 @@ def test_own_truncation(tokenizer: Any, words: list[str], max_tokens: int) -> No
 # Candidates
 
 
-@given(words=SOME_WORDS, substitutes=st.lists(st.sampled_from((*ODD_WORDS, "bad")), max_size=5), max_tokens=st.integers(4, 40), seed=st.integers(0, 99))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_candidate_is_its_text_read_from_the_string(tokenizer: Any, words: list[str], substitutes: list[str], max_tokens: int, seed: int) -> None:
+@given(
+    words=SOME_WORDS,
+    substitutes=st.lists(st.sampled_from((*ODD_WORDS, "bad")), max_size=5),
+    max_tokens=st.integers(4, 40),
+    seed=st.integers(0, 99),
+)
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_candidate_is_its_text_read_from_the_string(
+    tokenizer: Any, words: list[str], substitutes: list[str], max_tokens: int, seed: int
+) -> None:
     encoder = single(tokenizer, "subword", max_tokens)
     space = make_space(words, substitutes, encoder.row({"text": words}).visible)
     choices = random_choices(space, 5, seed)
     ids, lengths = encoder.candidates({"text": words}, space).encode(choices)
     assert ids.shape == (6, lengths.max())
     for choice, row, length in zip(choices, ids, lengths, strict=True):
-        assert row[:length].tolist() == tokenizer(join_words(space.text(choice)), truncation=True, max_length=max_tokens)["input_ids"]
+        assert (
+            row[:length].tolist()
+            == tokenizer(join_words(space.text(choice)), truncation=True, max_length=max_tokens)[
+                "input_ids"
+            ]
+        )
         assert np.all(row[length:] == encoder.table.pad_id)
 
 
 @given(words=SOME_WORDS, max_tokens=st.integers(6, 30), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_candidate_in_word_mode_is_the_row_of_its_words(tokenizer: Any, words: list[str], max_tokens: int, seed: int) -> None:
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_candidate_in_word_mode_is_the_row_of_its_words(
+    tokenizer: Any, words: list[str], max_tokens: int, seed: int
+) -> None:
     encoder = pair(tokenizer, "word", max_tokens, segments=False)
     fields = {"premise": ["good", "film"], "hypothesis": words}
     original = encoder.row(fields)
@@ -212,7 +280,9 @@ def test_all_candidates_share_the_context_of_the_original(tmp_path: Path) -> Non
     encoder = pair(tokenizer, "subword", 11, segments=True)  # 8 for words
     fields = {"premise": ["b"] * 6, "hypothesis": ["a", "a", "a"]}
     space = make_space(fields["hypothesis"], ["bcd"], 3)
-    ids, lengths = encoder.candidates(fields, space).encode(np.array([[0, 0, 0], [1, 0, 0], [1, 1, 1]], dtype=np.int16))
+    ids, lengths = encoder.candidates(fields, space).encode(
+        np.array([[0, 0, 0], [1, 0, 0], [1, 1, 1]], dtype=np.int16)
+    )
     # Five words of context stay whatever is substituted; longer pieces push the end of the hypothesis out.
     assert ids.tolist() == [
         [2, 6, 6, 6, 6, 6, 3, 5, 5, 5, 3],
@@ -228,7 +298,9 @@ def test_shorter_pieces_let_the_next_words_in(tmp_path: Path) -> None:
     words = ["bcd", "a", "b", "a"]
     space = make_space(words, ["a"], encoder.row({"text": words}).visible)
     assert space.visible == 1
-    ids, lengths = encoder.candidates({"text": words}, space).encode(np.array([[0, 0, 0, 0], [1, 0, 0, 0]], dtype=np.int16))
+    ids, lengths = encoder.candidates({"text": words}, space).encode(
+        np.array([[0, 0, 0, 0], [1, 0, 0, 0]], dtype=np.int16)
+    )
     assert ids.tolist() == [[2, 6, 7, 8, 3], [2, 5, 5, 6, 3]]
     assert lengths.tolist() == [5, 5]
 
@@ -239,10 +311,19 @@ def test_without_puts_the_unknown_token_where_the_word_was(tokenizer: Any, mode:
     words = ["good", "well-known", "film", "sleep"]
     space = make_space(words, ["bad"], 4)
     choice = np.array([0, 0, 1, 0], dtype=np.int16)
-    ids, lengths = encoder.candidates({"text": words}, space).encode_without(choice, np.array([1, 3]))
-    table, chosen = encoder.table, [encoder.table.ids(word, first=i == 0) for i, word in enumerate(space.text(choice))]
+    ids, lengths = encoder.candidates({"text": words}, space).encode_without(
+        choice, np.array([1, 3])
+    )
+    table, chosen = (
+        encoder.table,
+        [encoder.table.ids(word, first=i == 0) for i, word in enumerate(space.text(choice))],
+    )
     for row, length, position in zip(ids, lengths, (1, 3), strict=True):
-        expected = [i for place, pieces in enumerate(chosen) for i in ((table.unknown_id,) if place == position else pieces)]
+        expected = [
+            i
+            for place, pieces in enumerate(chosen)
+            for i in ((table.unknown_id,) if place == position else pieces)
+        ]
         assert row[1 : length - 1].tolist() == expected
 
 
@@ -265,6 +346,8 @@ def test_the_space_must_be_of_these_words(letters: Any) -> None:
 def test_a_text_without_words(letters: Any, mode: Any) -> None:
     encoder = single(letters, mode, 10)
     assert encoder.row({"text": []}).ids.tolist() == [2, 3]
-    ids, lengths = encoder.candidates({"text": []}, SearchSpace((), (), 0)).encode(np.zeros((2, 0), dtype=np.int16))
+    ids, lengths = encoder.candidates({"text": []}, SearchSpace((), (), 0)).encode(
+        np.zeros((2, 0), dtype=np.int16)
+    )
     assert ids.tolist() == [[2, 3], [2, 3]]
     assert lengths.tolist() == [2, 2]

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from robench import environment
-from robench.environment import available_memory, choose_device, describe_device, peak_memory, reset_peak_memory, versions
+from robench.environment import (
+    available_memory,
+    choose_device,
+    describe_device,
+    peak_memory,
+    reset_peak_memory,
+    versions,
+)
 from robench.errors import UsageError
 
 
@@ -18,7 +25,13 @@ def test_auto_takes_what_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "sentence"), [("gpu", "There is no device"), ("cuda:99", "is not there"), ("", "There is no device"), ("meta", "There is no device")]
+    ("spec", "sentence"),
+    [
+        ("gpu", "There is no device"),
+        ("cuda:99", "is not there"),
+        ("", "There is no device"),
+        ("meta", "There is no device"),
+    ],
 )
 def test_a_device_that_is_not_there(spec: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
@@ -44,7 +57,9 @@ def test_peak_memory_is_measured_in_bytes() -> None:
 
 
 def test_a_childs_peak_counts_only_where_it_is_asked_for() -> None:
-    subprocess.run([sys.executable, "-c", f"b'x' * {2**20 * 64 + (peak_memory('cpu')[0] or 0)}"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", f"b'x' * {2**20 * 64 + (peak_memory('cpu')[0] or 0)}"], check=True
+    )
     with_children, alone = peak_memory("cpu")[0], peak_memory("cpu", children=False)[0]
     assert with_children is not None
     assert alone is not None
@@ -61,7 +76,9 @@ def test_a_childs_peak_counts_only_where_it_is_asked_for() -> None:
         ({}, None),
     ],
 )
-def test_a_container_bounds_the_memory_at_hand(files: dict[str, str], left: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_bounds_the_memory_at_hand(
+    files: dict[str, str], left: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import psutil
 
     for name, content in files.items():

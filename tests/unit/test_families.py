@@ -45,7 +45,9 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "__init__.py").write_text("")
     (tmp_path / "grove" / "plain.py").write_text("raise AssertionError('imported')\n")
-    (tmp_path / "grove" / "families" / "tree.py").write_text(FAMILY.replace("LOOKUP", "__import__('robench.errors').errors.UsageError"))
+    (tmp_path / "grove" / "families" / "tree.py").write_text(
+        FAMILY.replace("LOOKUP", "__import__('robench.errors').errors.UsageError")
+    )
     monkeypatch.syspath_prepend(tmp_path)
     families: Registry[Family[object]] = Registry("plant family", "grove.families")
     holder = type(sys)("the_families")
@@ -71,27 +73,39 @@ def test_members_are_no_part_of_all_names(registry: Registry[object]) -> None:
 def test_a_miss_names_the_nearest_member_and_all(registry: Registry[object]) -> None:
     with pytest.raises(UnknownPlugin) as caught:
         registry.get("tree:birk")
-    assert str(caught.value) == "There is no plant 'tree:birk'. Did you mean 'tree:birch'? After 'tree:' can stand: birch, oak."
-    with pytest.raises(UnknownPlugin, match=r"^There is no plant 'tree:'\. After 'tree:' can stand: birch, oak\.$"):
+    assert (
+        str(caught.value)
+        == "There is no plant 'tree:birk'. Did you mean 'tree:birch'? After 'tree:' can stand: birch, oak."
+    )
+    with pytest.raises(
+        UnknownPlugin, match=r"^There is no plant 'tree:'\. After 'tree:' can stand: birch, oak\.$"
+    ):
         registry.get("tree:")
 
 
 def test_a_prefix_that_nobody_has(registry: Registry[object]) -> None:
-    with pytest.raises(UnknownPlugin, match=r"^There is no plant family 'tre'\. Did you mean 'tree'\?"):
+    with pytest.raises(
+        UnknownPlugin, match=r"^There is no plant family 'tre'\. Did you mean 'tree'\?"
+    ):
         registry.get("tre:oak")
 
 
 def test_a_check_looks_at_the_prefix_and_imports_no_family(registry: Registry[object]) -> None:
     registry.check("tree:whatever")
     assert "grove.families.tree" not in sys.modules
-    with pytest.raises(UnknownPlugin, match=r"^There is no plant family 'tre'\. Did you mean 'tree'\?"):
+    with pytest.raises(
+        UnknownPlugin, match=r"^There is no plant family 'tre'\. Did you mean 'tree'\?"
+    ):
         registry.check("tre:oak")
     with pytest.raises(UnknownPlugin, match=r"^'tree' is a family of plants"):
         registry.check("tree")
 
 
 def test_a_prefix_alone_says_what_it_is(registry: Registry[object]) -> None:
-    with pytest.raises(UnknownPlugin, match=r"^'tree' is a family of plants: name one of it as tree:NAME; 'robench show plant tree:' lists them\.$"):
+    with pytest.raises(
+        UnknownPlugin,
+        match=r"^'tree' is a family of plants: name one of it as tree:NAME; 'robench show plant tree:' lists them\.$",
+    ):
         registry.get("tree")
 
 
@@ -108,7 +122,10 @@ def test_what_goes_wrong_inside_a_family_is_no_unknown_member(registry: Registry
 
 
 def test_no_plugin_takes_a_name_with_the_sign_of_families(registry: Registry[object]) -> None:
-    with pytest.raises(UsageError, match=r"^The plant 'tree:oak' cannot be registered: ':' ends a family's prefix\."):
+    with pytest.raises(
+        UsageError,
+        match=r"^The plant 'tree:oak' cannot be registered: ':' ends a family's prefix\.",
+    ):
         registry.register("tree:oak")
 
 
@@ -120,8 +137,13 @@ def test_kinds_without_families_know_no_prefix() -> None:
 
 def test_the_list_has_one_row_for_a_family_and_imports_nothing() -> None:
     families = [row for row in rows("attack") if ":" in row.name]
-    assert [(row.name, row.origin, row.problem) for row in families] == [("textattack:NAME", "built-in", None), ("textattack-search:NAME", "built-in", None)]
-    assert families[0].summary.startswith("TextAttack's own recipes as they ship, outside the surface")
+    assert [(row.name, row.origin, row.problem) for row in families] == [
+        ("textattack:NAME", "built-in", None),
+        ("textattack-search:NAME", "built-in", None),
+    ]
+    assert families[0].summary.startswith(
+        "TextAttack's own recipes as they ship, outside the surface"
+    )
     code = "import sys; from robench.catalogue import rows; rows('attack'); sys.exit(bool({'textattack', 'torch', 'robench.textattack'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert "textattack:NAME" not in ATTACKS.names()
@@ -151,16 +173,26 @@ class Guests(Family):
 
 
 def test_a_guest_brings_a_family_by_an_entry_point(tmp_path: Path) -> None:
-    install_guest(tmp_path / "site", "guest-attacks", {"robench.attacks.families": {"guests": "guest_family:Guests"}}, {"guest_family": GUEST})
+    install_guest(
+        tmp_path / "site",
+        "guest-attacks",
+        {"robench.attacks.families": {"guests": "guest_family:Guests"}},
+        {"guest_family": GUEST},
+    )
     env = environment(tmp_path / "site", tmp_path / "cache")
-    env["PYTHONPATH"] += f"{os.pathsep}{ROOT}"  # the child that examines guests does not look into the working directory
+    env["PYTHONPATH"] += (
+        f"{os.pathsep}{ROOT}"  # the child that examines guests does not look into the working directory
+    )
     listed = robench("list", "attacks", env=env)
     assert "guests:NAME" in listed.stdout
     assert "Attacks that try nothing." in listed.stdout
     shown = robench("show", "attack", "guests:one", env=env)
     assert (shown.returncode, "package 'guest-attacks'" in shown.stdout) == (0, True), shown.stderr
     missed = robench("show", "attack", "guests:two", env=env)
-    assert (missed.returncode, missed.stderr) == (2, "Error: There is no attack 'guests:two'. After 'guests:' can stand: one.\n")
+    assert (missed.returncode, missed.stderr) == (
+        2,
+        "Error: There is no attack 'guests:two'. After 'guests:' can stand: one.\n",
+    )
 
 
 def test_attack_is_what_families_make() -> None:

@@ -23,7 +23,9 @@ WHOLE = TEXTS.input_ids.clamp(min=5)
 
 
 def features(model: TextClassifier, types: bool = False) -> Tensor:
-    return model.features(TEXTS.input_ids, TEXTS.attention_mask, TEXTS.token_type_ids if types else None)
+    return model.features(
+        TEXTS.input_ids, TEXTS.attention_mask, TEXTS.token_type_ids if types else None
+    )
 
 
 def whole(model: TextClassifier, types: bool = False) -> Tensor:
@@ -56,7 +58,9 @@ def test_features_are_those_of_the_whole_layer_where_nothing_is_padded(family: s
     ours = model.features(WHOLE, torch.ones_like(WHOLE))
     output = model.encoder(input_ids=WHOLE, attention_mask=torch.ones_like(WHOLE))
     pooled = getattr(output, "pooler_output", None)
-    torch.testing.assert_close(ours, output.last_hidden_state[:, 0] if pooled is None else pooled, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        ours, output.last_hidden_state[:, 0] if pooled is None else pooled, rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("family", KNOWN)
@@ -69,7 +73,9 @@ def test_known_families_work_less(family: str) -> None:
 @pytest.mark.parametrize("family", ["bert", "roberta"])
 def test_it_works_whatever_the_attention(family: str, attention: str) -> None:
     made = encoder(family)
-    model = TextClassifier(type(made)._from_config(made.config, attn_implementation=attention), 2).eval()
+    model = TextClassifier(
+        type(made)._from_config(made.config, attn_implementation=attention), 2
+    ).eval()
     assert model.encoder.config._attn_implementation == attention
     assert work(model, features) < 0.85 * work(model, whole)
     torch.testing.assert_close(features(model), whole(model), rtol=1e-4, atol=1e-5)
@@ -79,9 +85,17 @@ def test_the_work_saved_is_that_of_ten_products_of_twelve_for_the_other_tokens()
     from transformers import BertConfig, BertModel
 
     size, tokens, rows = 16, 9, 4
-    shape = {"hidden_size": size, "intermediate_size": 4 * size, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 200}
+    shape = {
+        "hidden_size": size,
+        "intermediate_size": 4 * size,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "vocab_size": 200,
+    }
     model = TextClassifier(BertModel(BertConfig(**shape)), 2).eval()
-    assert work(model, whole) - work(model, features) == 2 * size * size * rows * (tokens - 1) * 10  # the counter leaves fused attention out
+    assert (
+        work(model, whole) - work(model, features) == 2 * size * size * rows * (tokens - 1) * 10
+    )  # the counter leaves fused attention out
 
 
 @pytest.mark.parametrize("family", ["albert", "deberta", "deberta-v2"])
@@ -121,7 +135,11 @@ def test_a_change_behind_the_last_layer_sees_every_token() -> None:
 @pytest.mark.parametrize("family", KNOWN)
 def test_gradients_are_those_of_the_whole_layer(family: str) -> None:
     model = classifier(family).eval()
-    parameters = [parameter for name, parameter in model.encoder.named_parameters() if "embeddings.word" not in name]
+    parameters = [
+        parameter
+        for name, parameter in model.encoder.named_parameters()
+        if "embeddings.word" not in name
+    ]
     ours = torch.autograd.grad(features(model).square().sum(), parameters, allow_unused=True)
     theirs = torch.autograd.grad(whole(model).square().sum(), parameters, allow_unused=True)
     for mine, other in zip(ours, theirs, strict=True):
@@ -131,10 +149,20 @@ def test_gradients_are_those_of_the_whole_layer(family: str) -> None:
 def test_embeddings_and_noise_take_the_same_way() -> None:
     model = classifier("bert").eval()
     embedded = model.embed(TEXTS.input_ids, attention_mask=TEXTS.attention_mask)
-    torch.testing.assert_close(model.features_from_embeddings(embedded, TEXTS.attention_mask), features(model), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        model.features_from_embeddings(embedded, TEXTS.attention_mask),
+        features(model),
+        rtol=1e-4,
+        atol=1e-5,
+    )
     fresh = classifier("bert").eval()  # which is tried out in the very call that sets a hook
     noise = torch.zeros((*TEXTS.input_ids.shape, fresh.word_size))
-    torch.testing.assert_close(fresh.features_under_noise(noise, TEXTS.input_ids, TEXTS.attention_mask), features(model), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        fresh.features_under_noise(noise, TEXTS.input_ids, TEXTS.attention_mask),
+        features(model),
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
 def test_a_copy_asks_its_own_layer() -> None:
@@ -201,7 +229,9 @@ def left_alone(made: Any) -> bool:
     """Whether an encoder is asked for every token of its last layer."""
     first_token = FirstToken(made.eval(), lambda output: output.last_hidden_state[:, 0])
     with first_token.asked():
-        return bool(made(WHOLE, torch.ones_like(WHOLE)).last_hidden_state.shape[1] == WHOLE.shape[1])
+        return bool(
+            made(WHOLE, torch.ones_like(WHOLE)).last_hidden_state.shape[1] == WHOLE.shape[1]
+        )
 
 
 def test_a_layer_without_the_number_of_its_heads_is_left_alone() -> None:
@@ -226,7 +256,14 @@ def test_a_layer_without_the_number_of_its_heads_is_left_alone() -> None:
 def test_an_encoder_whose_first_token_sees_nobody_else_is_left_alone() -> None:
     from transformers import BertConfig, BertModel
 
-    shape = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24, "initializer_range": 0.5}
+    shape = {
+        "vocab_size": 60,
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 24,
+        "initializer_range": 0.5,
+    }
     assert not left_alone(BertModel(BertConfig(**shape)))
     assert left_alone(BertModel(BertConfig(**shape, is_decoder=True)))
 

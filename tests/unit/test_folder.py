@@ -39,7 +39,9 @@ def test_whole_records_are_what_a_board_reads(tmp_path: Path, make_record: MakeR
         (b'{"schema": 2, "victim": 5}', "it does not hold what schema 2 does. Restore it"),
     ],
 )
-def test_a_damaged_one_is_named_in_the_words_that_refuse_it_elsewhere(tmp_path: Path, make_record: MakeRecord, content: bytes, reason: str) -> None:
+def test_a_damaged_one_is_named_in_the_words_that_refuse_it_elsewhere(
+    tmp_path: Path, make_record: MakeRecord, content: bytes, reason: str
+) -> None:
     write_record(tmp_path / "a.json", make_record("WFHP"))
     (tmp_path / "torn.json").write_bytes(content)
     write_record(tmp_path / "z.json", make_record("WFHH"))
@@ -58,7 +60,10 @@ def test_a_link_to_nowhere_and_a_folder_are_named_as_well(tmp_path: Path) -> Non
     (tmp_path / "gone.json").symlink_to("nowhere")
     (tmp_path / "deep.json").mkdir()
     found = find_records(tmp_path)
-    assert {name: sentence.partition("(")[2].partition(")")[0] for name, sentence in found.damaged.items()} == {
+    assert {
+        name: sentence.partition("(")[2].partition(")")[0]
+        for name, sentence in found.damaged.items()
+    } == {
         "deep.json": "Is a directory",
         "gone.json": "No such file or directory",
     }

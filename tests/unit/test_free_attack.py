@@ -44,13 +44,25 @@ class Scripted(FreeAttack):
 
 
 def attacked(attack: FreeAttack, job: Job | None = None, **settings: Any) -> Trial:
-    (trial,) = run(FakeVictim(WEIGHTS, bias=(4, 0)), attack, "scripted", [job or make_job("good film", {})], 0, **settings)
+    (trial,) = run(
+        FakeVictim(WEIGHTS, bias=(4, 0)),
+        attack,
+        "scripted",
+        [job or make_job("good film", {})],
+        0,
+        **settings,
+    )
     return trial
 
 
 def test_a_text_far_from_the_surface_counts_where_the_victim_is_wrong_on_it() -> None:
     trial = attacked(Scripted("a bad bad film", ["bad film"]))
-    assert (trial.verdict, trial.text, trial.changes, trial.adversarial_prediction) == (Verdict.FOOLED, "a bad bad film", (), 1)
+    assert (trial.verdict, trial.text, trial.changes, trial.adversarial_prediction) == (
+        Verdict.FOOLED,
+        "a bad bad film",
+        (),
+        1,
+    )
     assert (trial.asked, trial.forwarded) == (1, 1)
 
 
@@ -77,7 +89,11 @@ def test_nothing_is_proved_not_even_where_the_surface_has_one_text() -> None:
 @pytest.mark.parametrize(
     ("answer", "verdict", "problem"),
     [
-        ("fine film", Verdict.HELD, "the attack believed it had fooled the victim, which is right on the returned text"),
+        (
+            "fine film",
+            Verdict.HELD,
+            "the attack believed it had fooled the victim, which is right on the returned text",
+        ),
         ("good film", Verdict.HELD, "the attack returned the text unchanged as a success"),
         (7, Verdict.ERROR, "the attack returned int instead of a text"),
     ],
@@ -95,8 +111,13 @@ def test_a_victim_that_breaks_on_the_returned_text_is_an_error() -> None:
                 raise MemoryError("too long")
             return super().read(fields)
 
-    (trial,) = run(Fragile(WEIGHTS, bias=(4, 0)), Scripted("boom"), "scripted", [make_job("good film", {})], 0)
-    assert (trial.verdict, trial.problem) == (Verdict.ERROR, "the victim broke on the returned text: MemoryError: too long")
+    (trial,) = run(
+        Fragile(WEIGHTS, bias=(4, 0)), Scripted("boom"), "scripted", [make_job("good film", {})], 0
+    )
+    assert (trial.verdict, trial.problem) == (
+        Verdict.ERROR,
+        "the victim broke on the returned text: MemoryError: too long",
+    )
 
 
 def test_repeats_are_counted_and_answered_from_memory() -> None:
@@ -111,20 +132,34 @@ def test_the_budget_is_told_and_kept() -> None:
     attack = Scripted("bad", ["film"], ["film", "good", "bad"])
     trial = attacked(attack, budget=3)
     assert attack.budgets == [3]
-    assert (trial.verdict, trial.asked, trial.problem) == (Verdict.HELD, 3, "the budget of 3 rows was spent")
+    assert (trial.verdict, trial.asked, trial.problem) == (
+        Verdict.HELD,
+        3,
+        "the budget of 3 rows was spent",
+    )
 
 
 def test_many_texts_of_many_lengths_are_pooled_and_answered_each_for_itself() -> None:
     victim = FakeVictim(WEIGHTS, bias=(4, 0))
 
     class Asking(FreeAttack):
-        def rewrite(self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator) -> str | None:
+        def rewrite(
+            self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator
+        ) -> str | None:
             texts = [" ".join(["film"] * number + [text]) for number in range(1, 6)]
             alone = [victim.probs_of_texts([{"text": each}])[0] for each in texts]
             assert oracle.probs(texts) == pytest.approx(np.array(alone))
             return None
 
-    trials = list(run(victim, Asking(), "asking", [make_job("good film", {}, number=number) for number in range(20)], 0))
+    trials = list(
+        run(
+            victim,
+            Asking(),
+            "asking",
+            [make_job("good film", {}, number=number) for number in range(20)],
+            0,
+        )
+    )
     assert [(trial.verdict, trial.problem) for trial in trials] == [(Verdict.HELD, None)] * 20
     pooled = [rows for rows, length in victim.forwards if length == 5]
     assert max(pooled) > 8
@@ -135,11 +170,15 @@ def test_the_unknown_token_can_be_asked_about() -> None:
     row = read_text(victim, {"text": "good [UNK] film"})
     assert (
         row.ids.tolist()
-        == victim.encoder_fields.candidates({"text": ["good", "x", "film"]}, make_job("good x film", {}).space)
+        == victim.encoder_fields.candidates(
+            {"text": ["good", "x", "film"]}, make_job("good x film", {}).space
+        )
         .encode(np.zeros((1, 3), dtype=np.int16))[0]
         .tolist()
     )
-    twice = read_text(victim, {"text": "[UNK] [UNK]"})  # the second one is read as it stands: three words
+    twice = read_text(
+        victim, {"text": "[UNK] [UNK]"}
+    )  # the second one is read as it stands: three words
     assert twice.lengths.tolist() == [2 + 1 + 3]
 
 
@@ -152,11 +191,17 @@ def test_each_text_of_a_pair_that_fills_the_window_has_its_own_token_types(tmp_p
 
     def ask(candidates: Candidates, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         put.append(len(ids))
-        return np.array([[candidates.types(length).sum(), 0] for length in lengths.tolist()], dtype=np.float32)
+        return np.array(
+            [[candidates.types(length).sum(), 0] for length in lengths.tolist()], dtype=np.float32
+        )
 
     oracle = FreeOracle(victim, make_job("h", {}, premise="a b c d e f g h"), ask, None)
-    powers = np.exp([words + 1 for words in (1, 3, 4, 2, 3)])  # the second text's words and the separator behind them are of type 1
-    assert oracle.probs(["h", "h h h", "h h h g", "h h", "h g h"])[:, 0] == pytest.approx(powers / (powers + 1))
+    powers = np.exp(
+        [words + 1 for words in (1, 3, 4, 2, 3)]
+    )  # the second text's words and the separator behind them are of type 1
+    assert oracle.probs(["h", "h h h", "h h h g", "h h", "h g h"])[:, 0] == pytest.approx(
+        powers / (powers + 1)
+    )
     assert put == [1, 2, 1, 1]
     assert oracle.probs(["h h h h"]).shape == (1, 2)
 
@@ -176,7 +221,10 @@ def test_search_is_not_theirs() -> None:
 
 
 def test_their_records_have_a_table_of_their_own(make_record: Callable[..., Record]) -> None:
-    inside, outside = make_record("HF"), make_record("FF", attack="toolkit:one", surface={"outside": True, "constrained": False})
+    inside, outside = (
+        make_record("HF"),
+        make_record("FF", attack="toolkit:one", surface={"outside": True, "constrained": False}),
+    )
     groups = comparable({"a.json": inside, "b.json": outside})
     assert {title: list(members) for title, members in groups.items()} == {
         "toy, encoder tiny, protocol rift2021": ["a.json"],
@@ -188,7 +236,22 @@ def test_their_records_have_a_table_of_their_own(make_record: Callable[..., Reco
 
 
 def test_a_board_does_not_mix_them(make_record: Callable[..., Record]) -> None:
-    board = Board(title="t", task="toy", encoder="tiny", protocol="rift2021", attacks=("genetic", "toolkit:one"), records="records")
-    records = {"a.json": make_record("HF"), "b.json": make_record("FF", attack="toolkit:one", surface={"outside": True, "constrained": False})}
-    with pytest.raises(RobenchError, match=r"a\.json and b\.json differ in whether the attack stays inside the surface"):
+    board = Board(
+        title="t",
+        task="toy",
+        encoder="tiny",
+        protocol="rift2021",
+        attacks=("genetic", "toolkit:one"),
+        records="records",
+    )
+    records = {
+        "a.json": make_record("HF"),
+        "b.json": make_record(
+            "FF", attack="toolkit:one", surface={"outside": True, "constrained": False}
+        ),
+    }
+    with pytest.raises(
+        RobenchError,
+        match=r"a\.json and b\.json differ in whether the attack stays inside the surface",
+    ):
         admit(board, records)

@@ -9,10 +9,21 @@ from hypothesis import strategies as st
 
 from robench.errors import UsageError
 from robench.tasks.base import Example
-from robench.tasks.frozen import Row, clean, digest, identify, make_examples, normal_form, pick_balanced, without
+from robench.tasks.frozen import (
+    Row,
+    clean,
+    digest,
+    identify,
+    make_examples,
+    normal_form,
+    pick_balanced,
+    without,
+)
 
 texts = st.text(alphabet=st.sampled_from("ab \n\t<br />\xa0é"), max_size=12)
-row_lists = st.lists(st.tuples(st.fixed_dictionaries({"text": texts}), st.integers(0, 2)), max_size=30)
+row_lists = st.lists(
+    st.tuples(st.fixed_dictionaries({"text": texts}), st.integers(0, 2)), max_size=30
+)
 
 
 def rows_of(count: int, classes: int = 2) -> list[Row]:
@@ -50,12 +61,25 @@ def test_the_id_is_what_the_rule_says() -> None:
 
 
 def test_task_field_and_text_are_part_of_the_id() -> None:
-    ids = [identify(task, [({field: text}, 0)])[0].split("/")[1] for task, field, text in [("a", "f", "x"), ("b", "f", "x"), ("a", "g", "x"), ("a", "f", "X")]]
+    ids = [
+        identify(task, [({field: text}, 0)])[0].split("/")[1]
+        for task, field, text in [
+            ("a", "f", "x"),
+            ("b", "f", "x"),
+            ("a", "g", "x"),
+            ("a", "f", "X"),
+        ]
+    ]
     assert len(set(ids)) == 4
 
 
 def test_repetitions_are_counted_by_label_then_in_order() -> None:
-    rows: list[Row] = [({"text": "x"}, 1), ({"text": "y"}, 0), ({"text": " x "}, 0), ({"text": "x"}, 0)]
+    rows: list[Row] = [
+        ({"text": "x"}, 1),
+        ({"text": "y"}, 0),
+        ({"text": " x "}, 0),
+        ({"text": "x"}, 0),
+    ]
     base = identify("t", rows[:1])[0]
     assert identify("t", rows) == [f"{base}-2", identify("t", rows[1:2])[0], base, f"{base}-1"]
 
@@ -74,7 +98,9 @@ def test_every_row_becomes_one_example_with_an_id_of_its_own(rows: list[Row]) ->
     examples = make_examples("t", rows)
     assert len({example.id for example in examples}) == len(rows)
     assert [example.id for example in examples] == sorted(example.id for example in examples)
-    assert Counter((example.fields["text"], example.label) for example in examples) == Counter((clean(fields["text"]), label) for fields, label in rows)
+    assert Counter((example.fields["text"], example.label) for example in examples) == Counter(
+        (clean(fields["text"]), label) for fields, label in rows
+    )
     assert sorted(identify("t", rows)) == [example.id for example in examples]
 
 
@@ -108,19 +134,29 @@ def test_a_repetition_is_never_picked() -> None:
     examples = make_examples("a-task", rows_of(10) + rows_of(10) + rows_of(6))
     picked = pick_balanced(examples, 10, 2)
     assert len({example.fields["text"] for example in picked}) == 10
-    with pytest.raises(UsageError, match=r"6 examples of label 0 are needed for 12 balanced ones, but the data hold only 5"):
+    with pytest.raises(
+        UsageError,
+        match=r"6 examples of label 0 are needed for 12 balanced ones, but the data hold only 5",
+    ):
         pick_balanced(examples, 12, 2)
 
 
 def test_without_folds_case_and_white_space_and_ignores_labels() -> None:
-    examples = make_examples("t", [({"text": text}, 0) for text in ("One  film", "two films", "three")])
+    examples = make_examples(
+        "t", [({"text": text}, 0) for text in ("One  film", "two films", "three")]
+    )
     others = make_examples("t", [({"text": "ONE film "}, 1)])
-    assert {example.fields["text"] for example in without(examples, others, [])} == {"two films", "three"}
+    assert {example.fields["text"] for example in without(examples, others, [])} == {
+        "two films",
+        "three",
+    }
     assert without(examples) == examples
 
 
 def test_pairs_are_equal_only_if_both_fields_are() -> None:
-    a, b = make_examples("t", [({"premise": "x", "hypothesis": "y"}, 0), ({"premise": "y", "hypothesis": "x"}, 0)])
+    a, b = make_examples(
+        "t", [({"premise": "x", "hypothesis": "y"}, 0), ({"premise": "y", "hypothesis": "x"}, 0)]
+    )
     assert without([a], [b]) == [a]
 
 

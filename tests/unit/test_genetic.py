@@ -31,7 +31,9 @@ class Counting:
     probs = probs_without = None
 
 
-def search(need: float, seed: int = 0, space: SearchSpace = SPACE, **options: int) -> tuple[Any, int]:
+def search(
+    need: float, seed: int = 0, space: SearchSpace = SPACE, **options: int
+) -> tuple[Any, int]:
     cls = ATTACKS.get("genetic")
     oracle = Counting(need)
     found = cls(cls.Options(**options)).search(space, oracle, 0, np.random.default_rng(seed))  # type: ignore[arg-type]
@@ -72,7 +74,10 @@ def test_nothing_is_asked_about_a_text_without_substitutes() -> None:
     assert search(0.5, space=make_job("", {}).space) == (None, 0)
 
 
-@pytest.mark.parametrize("values", [{"population": "1"}, {"iterations": "-1"}, {"population": "many"}, {"temperature": "0.3"}])
+@pytest.mark.parametrize(
+    "values",
+    [{"population": "1"}, {"iterations": "-1"}, {"population": "many"}, {"temperature": "0.3"}],
+)
 def test_options_out_of_range_are_refused(values: dict[str, str]) -> None:
     with pytest.raises(UsageError):
         build_options(ATTACKS.get("genetic").Options, values, "attack 'genetic'")

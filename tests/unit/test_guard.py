@@ -42,8 +42,13 @@ class TestGuard:
             guard.check("The test examples of t", self.pick(rows), rows, "folder x")
         sentence = str(caught.value)
         label = picked[47].label
-        assert sentence.startswith("The test examples of t come from other data than the published ones: rows per label ")
-        assert f"rows per label {'149 + 150' if label == 0 else '150 + 149'} instead of 150 + 150; digest " in sentence
+        assert sentence.startswith(
+            "The test examples of t come from other data than the published ones: rows per label "
+        )
+        assert (
+            f"rows per label {'149 + 150' if label == 0 else '150 + 149'} instead of 150 + 150; digest "
+            in sentence
+        )
         assert f" instead of {guard.digest[:16]}; the first difference lies " in sentence
         # position 47 lies in the third block of 20 (one earlier if a label's pick moved the border)
         assert f"between the ids {picked[40].id} and " in sentence
@@ -54,7 +59,9 @@ class TestGuard:
         texts = {example.fields["text"] for example in picked}
         unpicked = next(index for index, row in enumerate(self.rows) if row[0]["text"] not in texts)
         rows = self.rows[:unpicked] + self.rows[unpicked + 1 :]
-        with pytest.raises(UsageError, match=r"149.* instead of 150 \+ 150\. What was read \(here\)"):
+        with pytest.raises(
+            UsageError, match=r"149.* instead of 150 \+ 150\. What was read \(here\)"
+        ):
             Guard.of(picked, self.rows).check("They", self.pick(rows), rows, "here")
 
     def test_a_changed_label_is_noticed(self) -> None:

@@ -28,4 +28,7 @@ def test_a_beginning_counts_before_the_spelling(name: str, nearest: str | None) 
 
 def test_how_close_and_how_it_is_written() -> None:
     assert did_you_mean("task", ["attack", "defense"], closeness=0.7) == ""
-    assert did_you_mean("defence", iter(["attack", "defense"]), "{}s", 0.7) == " Did you mean 'defenses'?"
+    assert (
+        did_you_mean("defence", iter(["attack", "defense"]), "{}s", 0.7)
+        == " Did you mean 'defenses'?"
+    )

@@ -45,7 +45,10 @@ def jobs(surface: Stored, *examples: Example) -> Any:
 def test_a_job_has_the_words_of_the_surface_and_the_window_of_the_victim() -> None:
     surface = Stored()
     (job,) = jobs(surface, PAIR)
-    assert {name: list(words) for name, words in job.words.items()} == {"premise": ["A", "dog", "runs"], "hypothesis": ["a", "hound"]}
+    assert {name: list(words) for name, words in job.words.items()} == {
+        "premise": ["A", "dog", "runs"],
+        "hypothesis": ["a", "hound"],
+    }
     assert surface.asked == [("t/1", 1, True, 5.0)]
     assert job.example is PAIR
     assert job.space.options[1] == ("hound", "cat")

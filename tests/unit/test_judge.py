@@ -29,7 +29,10 @@ class Spy:
     def rule(self, job: Job, returned: object) -> Ruling:
         def of_text(fields: Mapping[str, str]) -> int:
             self.texts.append(fields)
-            return int(("nice" in fields["text"]) != (bool(self.accident) and self.accident in fields["text"]))
+            return int(
+                ("nice" in fields["text"])
+                != (bool(self.accident) and self.accident in fields["text"])
+            )
 
         def of_words(choice: Choice) -> int:
             self.words.append(job.space.text(choice))
@@ -53,7 +56,9 @@ def test_the_victim_is_asked_about_the_changed_text_and_the_other_field_untouche
 def test_every_character_but_the_changed_words_stays() -> None:
     text = 'He said:  "a good film", didn\'t he?'
     words = tuple(split_words(text))
-    space = SearchSpace(words, tuple((word, "fine") if word == "good" else (word,) for word in words), len(words))
+    space = SearchSpace(
+        words, tuple((word, "fine") if word == "good" else (word,) for word in words), len(words)
+    )
     job = Job(Example("x/1", {"text": text}, 0), {"text": words}, space)
     choice = (np.array(words) == "good").astype(np.int16)
     assert changed_text(job, "text", choice) == {"text": 'He said:  "a fine film", didn\'t he?'}
@@ -80,10 +85,14 @@ def test_wrong_on_the_text_only_is_held() -> None:
     assert "right on the substituted words" in str(ruling.problem)
 
 
-QUOTED = make_job("film ''", {"film": ["nice", "fine"]})  # NLTK makes `` of a quotation mark after a blank
+QUOTED = make_job(
+    "film ''", {"film": ["nice", "fine"]}
+)  # NLTK makes `` of a quotation mark after a blank
 
 
-@pytest.mark.parametrize(("job", "cause"), [(JOB, "rounding decides"), (QUOTED, "splits into other words")])
+@pytest.mark.parametrize(
+    ("job", "cause"), [(JOB, "rounding decides"), (QUOTED, "splits into other words")]
+)
 @pytest.mark.parametrize(("accident", "option"), [("nice", 1), ("fine", 2)])
 def test_the_reason_is_the_true_one(job: Job, cause: str, accident: str, option: int) -> None:
     """The text and its words give different answers: only where the text splits into other words is splitting to blame."""
@@ -100,10 +109,14 @@ def test_the_unchanged_text_is_a_claim_that_is_not_believed() -> None:
 
 
 def test_a_choice_that_fools_nobody_is_held() -> None:
-    assert Spy().rule(JOB, choice(2, 0)) == Ruling(Verdict.HELD, 0, (Change(position=0, original="good", substitute="fine"),), MISTAKEN)
+    assert Spy().rule(JOB, choice(2, 0)) == Ruling(
+        Verdict.HELD, 0, (Change(position=0, original="good", substitute="fine"),), MISTAKEN
+    )
 
 
-@pytest.mark.parametrize("returned", [choice(5, 0), choice(1), [0.0, 1.0], "nice film", [[0], [0, 1]]])
+@pytest.mark.parametrize(
+    "returned", [choice(5, 0), choice(1), [0.0, 1.0], "nice film", [[0], [0, 1]]]
+)
 def test_what_is_no_choice_of_the_space_is_an_error_and_nobody_is_asked(returned: object) -> None:
     victim = Spy()
     ruling = victim.rule(JOB, returned)
@@ -119,9 +132,17 @@ def breaks(_: object) -> int:
     raise MemoryError("too long")
 
 
-@pytest.mark.parametrize("ruling", [rule(JOB, "text", choice(1, 0), breaks, lambda _: 1), rule(JOB, "text", choice(1, 0), lambda _: 1, breaks)])
+@pytest.mark.parametrize(
+    "ruling",
+    [
+        rule(JOB, "text", choice(1, 0), breaks, lambda _: 1),
+        rule(JOB, "text", choice(1, 0), lambda _: 1, breaks),
+    ],
+)
 def test_a_victim_that_breaks_on_string_or_words_is_an_error(ruling: Ruling) -> None:
-    assert ruling == Ruling(Verdict.ERROR, problem="the victim broke on the returned text: MemoryError: too long")
+    assert ruling == Ruling(
+        Verdict.ERROR, problem="the victim broke on the returned text: MemoryError: too long"
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,8 +150,14 @@ def test_a_victim_that_breaks_on_string_or_words_is_an_error(ruling: Ruling) -> 
     [
         ("nice", Ruling(Verdict.FOOLED, 1, text="nice")),
         ("fine", Ruling(Verdict.HELD, 0, problem=MISTAKEN, text="fine")),
-        ("good film", Ruling(Verdict.HELD, 0, problem="the attack returned the text unchanged as a success")),
-        (choice(1, 0), Ruling(Verdict.ERROR, problem="the attack returned ndarray instead of a text")),
+        (
+            "good film",
+            Ruling(Verdict.HELD, 0, problem="the attack returned the text unchanged as a success"),
+        ),
+        (
+            choice(1, 0),
+            Ruling(Verdict.ERROR, problem="the attack returned ndarray instead of a text"),
+        ),
     ],
 )
 def test_a_text_from_outside_the_surface(returned: object, ruling: Ruling) -> None:
@@ -141,7 +168,9 @@ def test_a_text_from_outside_the_surface(returned: object, ruling: Ruling) -> No
         return int(fields["text"] == "nice")
 
     assert rule_text(JOB, "text", returned, of_text) == ruling
-    assert asked == ([{"premise": "It  was a GOOD  one .", "text": returned}] if ruling.text else [])
+    assert asked == (
+        [{"premise": "It  was a GOOD  one .", "text": returned}] if ruling.text else []
+    )
 
 
 def test_a_victim_that_breaks_on_such_a_text_is_an_error_that_tells_the_text() -> None:
@@ -158,4 +187,7 @@ def test_an_error_that_cannot_be_told_is_named() -> None:
     def mute(_: object) -> int:
         raise Mute
 
-    assert rule(JOB, "text", choice(1, 0), mute, lambda _: 1).problem == "the victim broke on the returned text: Mute"
+    assert (
+        rule(JOB, "text", choice(1, 0), mute, lambda _: 1).problem
+        == "the victim broke on the returned text: Mute"
+    )

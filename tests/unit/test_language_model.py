@@ -44,7 +44,9 @@ def naive_masked(model: Any, tokenizer: Any, request: Request, word: str, radius
     pieces = tokenizer(word, add_special_tokens=False)["input_ids"]
     if tokenizer.unk_token_id in pieces:
         return -np.inf
-    ids = tokenizer(" ".join([*before, *[tokenizer.mask_token] * len(pieces), *after]), return_tensors="pt")["input_ids"]
+    ids = tokenizer(
+        " ".join([*before, *[tokenizer.mask_token] * len(pieces), *after]), return_tensors="pt"
+    )["input_ids"]
     with torch.inference_mode():
         logs = torch.log_softmax(model(input_ids=ids).logits[0].double(), -1)
     places = (ids[0] == tokenizer.mask_token_id).nonzero()[:, 0].tolist()
@@ -55,7 +57,9 @@ def naive_causal(model: Any, tokenizer: Any, request: Request, word: str, radius
     words = [*request.words[: request.position], word, *request.words[request.position + 1 :]]
     begin, end = max(0, request.position - radius), request.position + 1 + radius
     text = (" " if begin else "") + " ".join(words[begin:end])
-    ids = torch.tensor([[tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]])
+    ids = torch.tensor(
+        [[tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]]
+    )
     with torch.inference_mode():
         logs = torch.log_softmax(model(input_ids=ids).logits[0].double(), -1)
     return float(sum(logs[place, ids[0, place + 1]] for place in range(ids.shape[1] - 1)))
@@ -63,7 +67,9 @@ def naive_causal(model: Any, tokenizer: Any, request: Request, word: str, radius
 
 def expected(naive: Any, model: Any, tokenizer: Any, request: Request) -> Any:
     original = naive(model, tokenizer, request, request.words[request.position])
-    return ratios(original, np.array([naive(model, tokenizer, request, word) for word in request.substitutes]))
+    return ratios(
+        original, np.array([naive(model, tokenizer, request, word) for word in request.substitutes])
+    )
 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert", "albert", "electra"])
@@ -72,38 +78,51 @@ def test_masked_scores_are_those_of_one_forward_a_word(kind: str, wordpiece: Any
     found = MaskedScorer(model, wordpiece).log_ratios(REQUESTS)
     for request, got in zip(REQUESTS, found, strict=True):
         assert got.dtype == np.float32
-        np.testing.assert_allclose(got, expected(naive_masked, model, wordpiece, request), atol=2e-4)
+        np.testing.assert_allclose(
+            got, expected(naive_masked, model, wordpiece, request), atol=2e-4
+        )
 
 
 @pytest.mark.parametrize("kind", ["roberta", "deberta"])
 def test_masked_scores_with_byte_pieces(kind: str, bytelevel: Any) -> None:
     model = tiny_model(kind, len(bytelevel), bytelevel)
     scorer = MaskedScorer(model, bytelevel)
-    left, right = bytelevel(" ".join(WORDS[:3]))["input_ids"][:-1], bytelevel(" " + " ".join(WORDS[4:10]), add_special_tokens=False)["input_ids"]
+    left, right = (
+        bytelevel(" ".join(WORDS[:3]))["input_ids"][:-1],
+        bytelevel(" " + " ".join(WORDS[4:10]), add_special_tokens=False)["input_ids"],
+    )
     found = scorer.log_ratios([Request(WORDS, 3, ("bad", "thin"))])[0]
 
     def score(word: str) -> float:
         pieces = bytelevel(" " + word, add_special_tokens=False)["input_ids"]
-        ids = torch.tensor([[*left, *[bytelevel.mask_token_id] * len(pieces), *right, bytelevel.sep_token_id]])
+        ids = torch.tensor(
+            [[*left, *[bytelevel.mask_token_id] * len(pieces), *right, bytelevel.sep_token_id]]
+        )
         with torch.inference_mode():
             logs = torch.log_softmax(model(input_ids=ids).logits[0].double(), -1)
         return float(sum(logs[len(left) + place, piece] for place, piece in enumerate(pieces)))
 
-    np.testing.assert_allclose(found, [score("bad") - score("good"), score("thin") - score("good")], atol=2e-4)
+    np.testing.assert_allclose(
+        found, [score("bad") - score("good"), score("thin") - score("good")], atol=2e-4
+    )
 
 
 def test_causal_scores_are_those_of_the_whole_window(bytelevel: Any) -> None:
     model = tiny_model("gpt2", len(bytelevel), bytelevel)
     found = CausalScorer(model, bytelevel).log_ratios(REQUESTS)
     for request, got in zip(REQUESTS, found, strict=True):
-        np.testing.assert_allclose(got, expected(naive_causal, model, bytelevel, request), atol=2e-4)
+        np.testing.assert_allclose(
+            got, expected(naive_causal, model, bytelevel, request), atol=2e-4
+        )
 
 
 def test_batches_change_nothing(wordpiece: Any) -> None:
     scorer = MaskedScorer(tiny_model("bert", len(wordpiece), wordpiece), wordpiece)
     together = scorer.log_ratios(REQUESTS * 5)
     scorer.batch_size = 1
-    for got, alone in zip(together, [scorer.log_ratios([request])[0] for request in REQUESTS * 5], strict=True):
+    for got, alone in zip(
+        together, [scorer.log_ratios([request])[0] for request in REQUESTS * 5], strict=True
+    ):
         np.testing.assert_allclose(got, alone, atol=1e-4)
 
 
@@ -137,10 +156,16 @@ def test_the_model_is_left_as_it_was(wordpiece: Any) -> None:
     ("original", "substitutes", "allowed"),
     [
         (-3.0, [-8.0, -8.001, -1.0, -np.inf], [True, False, True, False]),
-        (-np.inf, [-8.0, -np.inf], [True, False]),  # both impossible: NaN and rejected in the release
+        (
+            -np.inf,
+            [-8.0, -np.inf],
+            [True, False],
+        ),  # both impossible: NaN and rejected in the release
     ],
 )
-def test_the_consumer_of_the_published_scores(original: float, substitutes: list[float], allowed: list[bool]) -> None:
+def test_the_consumer_of_the_published_scores(
+    original: float, substitutes: list[float], allowed: list[bool]
+) -> None:
     found = ratios(original, np.array(substitutes))
     assert not np.isnan(found).any()
     assert (found >= -5).tolist() == allowed
@@ -149,7 +174,12 @@ def test_the_consumer_of_the_published_scores(original: float, substitutes: list
 def test_unknown_words_are_impossible(tmp_path: Path) -> None:
     tokenizer = whole_word_tokenizer(tmp_path, ["good", "bad", "film", "a"])
     scorer = MaskedScorer(tiny_model("bert", len(tokenizer), tokenizer), tokenizer)
-    known, unknown = scorer.log_ratios([Request(("good", "film"), 0, ("bad", "sublime")), Request(("sublime", "film"), 0, ("bad", "divine"))])
+    known, unknown = scorer.log_ratios(
+        [
+            Request(("good", "film"), 0, ("bad", "sublime")),
+            Request(("sublime", "film"), 0, ("bad", "divine")),
+        ]
+    )
     assert np.isfinite(known[0])
     assert known[1] == -np.inf
     assert unknown.tolist() == [np.inf, -np.inf]
@@ -193,7 +223,10 @@ def test_a_causal_model_without_a_padding_token_comes_from_disk(tmp_path: Path) 
 
 def test_bf16_is_near_fp32(wordpiece: Any) -> None:
     model = tiny_model("bert", len(wordpiece), wordpiece)
-    exact, rough = (MaskedScorer(model, wordpiece, precision=precision).log_ratios(REQUESTS[:1])[0] for precision in ("fp32", "bf16"))
+    exact, rough = (
+        MaskedScorer(model, wordpiece, precision=precision).log_ratios(REQUESTS[:1])[0]
+        for precision in ("fp32", "bf16")
+    )
     np.testing.assert_allclose(exact, rough, atol=0.1)
 
 
@@ -203,7 +236,9 @@ def test_none_is_no_scorer() -> None:
 
 @pytest.mark.parametrize("spec", ["", "gpt2", "masked:", "file:", "n-gram:x"])
 def test_an_unknown_spec_says_what_there_is(spec: str) -> None:
-    with pytest.raises(UsageError, match=r"Use masked:ID_OR_PATH, causal:ID_OR_PATH, file:PATH, tiny or none\."):
+    with pytest.raises(
+        UsageError, match=r"Use masked:ID_OR_PATH, causal:ID_OR_PATH, file:PATH, tiny or none\."
+    ):
         build_scorer(spec)
 
 

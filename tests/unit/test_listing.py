@@ -25,13 +25,24 @@ def run(*arguments: str) -> str:
     return result.stdout
 
 
-@pytest.mark.parametrize(("word", "kind"), [("attacks", "attack"), ("attack", "attack"), ("Defenses", "defense"), ("protocols", "protocol")])
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("attacks", "attack"),
+        ("attack", "attack"),
+        ("Defenses", "defense"),
+        ("protocols", "protocol"),
+    ],
+)
 def test_kinds_may_stand_in_either_number(word: str, kind: str) -> None:
     assert find_kind(word) == kind
 
 
 def test_an_unknown_kind_lists_the_known() -> None:
-    with pytest.raises(UsageError, match=r"^There is no kind 'xyz'\. Kinds: attacks, defenses, tasks, encoders, protocols\.$"):
+    with pytest.raises(
+        UsageError,
+        match=r"^There is no kind 'xyz'\. Kinds: attacks, defenses, tasks, encoders, protocols\.$",
+    ):
         find_kind("xyz")
 
 
@@ -57,16 +68,24 @@ def test_list_of_one_kind_has_only_that() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_json_holds_the_same_rows(kind: str) -> None:
     listed = json.loads(run("list", f"{kind}s", "--json"))
-    assert [(row["kind"], row["name"], row["summary"], row["problem"]) for row in listed] == [(kind, r.name, r.summary, r.problem) for r in rows(kind)]
+    assert [(row["kind"], row["name"], row["summary"], row["problem"]) for row in listed] == [
+        (kind, r.name, r.summary, r.problem) for r in rows(kind)
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_name_has_a_line_about_it(kind: str) -> None:
     # Other tests register plugins of their own in this process, which have no file to read a line from.
-    assert [row.name for row in rows(kind) if row.origin != "registered in this process" and not row.summary] == []
+    assert [
+        row.name
+        for row in rows(kind)
+        if row.origin != "registered in this process" and not row.summary
+    ] == []
 
 
-def test_a_summary_is_read_and_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_summary_is_read_and_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wing = tmp_path / "summarised_wing"
     wing.mkdir()
     (wing / "__init__.py").write_text("")
@@ -90,30 +109,61 @@ print(result.exit_code, heavy, plugins)
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"], ["list", "--json"], ["evaluate", "--help"], ["evaluate", "--no-such"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["list"],
+        ["list", "--json"],
+        ["evaluate", "--help"],
+        ["evaluate", "--no-such"],
+    ],
+)
 def test_light_commands_import_nothing_heavy_and_no_plugin(arguments: list[str]) -> None:
     import subprocess
     import sys
 
-    done = subprocess.run([sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == f"{2 if '--no-such' in arguments else 0} [] []"
 
 
 def test_guests_stand_in_the_list_with_their_origin_or_their_reason(tmp_path: Path) -> None:
-    points = {"robench.attacks": {"working": "good_guest:Guest", "broken": "bad_guest:Guest", "pwws": "good_guest:Guest"}}
-    modules = {"good_guest": WORKING_ATTACK.format(name="working"), "bad_guest": "import no_such_dependency"}
-    env = environment(install_guest(tmp_path / "guests", "pkg", points, modules), tmp_path / "cache")
+    points = {
+        "robench.attacks": {
+            "working": "good_guest:Guest",
+            "broken": "bad_guest:Guest",
+            "pwws": "good_guest:Guest",
+        }
+    }
+    modules = {
+        "good_guest": WORKING_ATTACK.format(name="working"),
+        "bad_guest": "import no_such_dependency",
+    }
+    env = environment(
+        install_guest(tmp_path / "guests", "pkg", points, modules), tmp_path / "cache"
+    )
     shown = robench("list", "attacks", env=env).stdout
     assert "Tries nothing.  (package 'pkg')" in shown
-    assert "UNAVAILABLE: attack 'broken' from package 'pkg' cannot be imported (ModuleNotFoundError: No module named 'no_such_dependency')." in shown
-    assert "UNAVAILABLE: package 'pkg' wants to register attack 'pwws', but that is a built-in name." in shown
+    assert (
+        "UNAVAILABLE: attack 'broken' from package 'pkg' cannot be imported (ModuleNotFoundError: No module named 'no_such_dependency')."
+        in shown
+    )
+    assert (
+        "UNAVAILABLE: package 'pkg' wants to register attack 'pwws', but that is a built-in name."
+        in shown
+    )
     assert "genetic" in shown
     used = robench("show", "attack", "broken", env=env)
     assert (used.returncode, used.stderr.count("\n")) == (2, 1)
     assert "cannot be imported" in used.stderr
 
 
-@pytest.mark.parametrize(("kind", "registry"), [("attack", ATTACKS), ("defense", DEFENSES), ("task", TASKS)])
+@pytest.mark.parametrize(
+    ("kind", "registry"), [("attack", ATTACKS), ("defense", DEFENSES), ("task", TASKS)]
+)
 def test_show_says_what_a_plugin_is(kind: str, registry: Registry[Any]) -> None:
     for name in (entry.name for entry in registry.entries() if entry.origin == "built-in"):
         facts = describe(kind, name)
@@ -123,7 +173,9 @@ def test_show_says_what_a_plugin_is(kind: str, registry: Registry[Any]) -> None:
         assert " ".join(facts["summary"].replace("``", "'").split())[:60] in shown
         for option in facts.get("options", []):
             assert f"\n  {option['name']} " in shown
-            assert option["description"], f"option {option['name']} of {kind} {name} says nothing about itself"
+            assert option["description"], (
+                f"option {option['name']} of {kind} {name} says nothing about itself"
+            )
 
 
 def test_show_a_joint_defense() -> None:
@@ -146,8 +198,16 @@ def test_show_an_encoder_and_a_protocol() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "sentence"),
     [
-        ("attack", "pws", "There is no attack 'pws'. Did you mean 'pwws'? See 'robench list attacks'."),
-        ("encoder", "tinny", "No encoder is called 'tinny' here. Did you mean 'tiny'? See 'robench list encoders'; --encoder also takes any hub id or local"),
+        (
+            "attack",
+            "pws",
+            "There is no attack 'pws'. Did you mean 'pwws'? See 'robench list attacks'.",
+        ),
+        (
+            "encoder",
+            "tinny",
+            "No encoder is called 'tinny' here. Did you mean 'tiny'? See 'robench list encoders'; --encoder also takes any hub id or local",
+        ),
         ("protocol", "rift2020", "There is no protocol 'rift2020'. Did you mean 'rift2021'?"),
     ],
 )
@@ -160,13 +220,26 @@ def test_show_helps_with_a_miss(kind: str, name: str, sentence: str) -> None:
 class Sample(Options):
     """Options of every shape."""
 
-    rate: float = Field(0.5, gt=0, le=1, description="A rate.", json_schema_extra={"unit": "per step"})
+    rate: float = Field(
+        0.5, gt=0, le=1, description="A rate.", json_schema_extra={"unit": "per step"}
+    )
     steps: int | None = Field(None, ge=1, description="How many.")
     plain: bool = Field(True, description="Whether.")
 
 
 def test_options_say_default_unit_type_bounds_and_papers_settings() -> None:
     rate, steps, plain = options_of(Sample, {"imdb": {"rate": 0.1}, "snli": {"steps": 3}})
-    assert rate == {"name": "rate", "default": 0.5, "task_defaults": {"imdb": 0.1}, "unit": "per step", "takes": "float > 0, <= 1", "description": "A rate."}
-    assert (steps["takes"], steps["default"], steps["task_defaults"]) == ("int | none >= 1", None, {"snli": 3})
+    assert rate == {
+        "name": "rate",
+        "default": 0.5,
+        "task_defaults": {"imdb": 0.1},
+        "unit": "per step",
+        "takes": "float > 0, <= 1",
+        "description": "A rate.",
+    }
+    assert (steps["takes"], steps["default"], steps["task_defaults"]) == (
+        "int | none >= 1",
+        None,
+        {"snli": 3},
+    )
     assert (plain["takes"], plain["default"]) == ("bool", True)

@@ -62,7 +62,9 @@ def test_every_forward_pass_draws_anew_and_eval_draws_nothing() -> None:
     texts = batch()
     torch.manual_seed(0)
     first, second = (model(texts.input_ids, texts.attention_mask) for _ in range(2))
-    assert torch.equal(first[0], second[0])  # nothing has been learnt yet: both are the pre-trained encoder
+    assert torch.equal(
+        first[0], second[0]
+    )  # nothing has been learnt yet: both are the pre-trained encoder
     with torch.no_grad():
         for parameter in model.encoder.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -80,7 +82,9 @@ def test_all_parameters_of_the_encoder_or_the_linear_weights() -> None:
     assert all("parametrizations" in name for name in names)
     assert not any("parametrizations" in name for name, _ in model.head.named_parameters())
     linear, model = prepared(layers="linear")
-    assert {(type(module).__bases__[0], name) for module, name in linear.mixed} == {(nn.Linear, "weight")}
+    assert {(type(module).__bases__[0], name) for module, name in linear.mixed} == {
+        (nn.Linear, "weight")
+    }
     assert len(linear.mixed) == 2 * 6 + 1  # six matrices a layer and the pooler's
 
 
@@ -95,7 +99,9 @@ def test_the_encoder_is_a_plain_one_again(family: str, layers: str) -> None:
             parameter.add_(1.0)
     model(batch().input_ids, batch().attention_mask)
     defense.finish(model)
-    assert [type(module) for module in model.modules()] == [type(module) for module in plain.modules()]
+    assert [type(module) for module in model.modules()] == [
+        type(module) for module in plain.modules()
+    ]
     assert sorted(model.state_dict()) == sorted(plain.state_dict())
     assert {id(parameter) for parameter in model.parameters()} == parameters  # the optimiser's
     for name, tensor in plain.named_parameters():

@@ -8,9 +8,19 @@ import numpy as np
 import pytest
 
 from robench import SearchSpace
-from robench.search.moves import changed, expand, first_fooling, fooling, margins_of, numbered, substitutions
+from robench.search.moves import (
+    changed,
+    expand,
+    first_fooling,
+    fooling,
+    margins_of,
+    numbered,
+    substitutions,
+)
 
-SPACE = SearchSpace(tuple("axbc"), (("a", "a1", "a2"), ("x",), ("b", "b1"), ("c", "c1", "c2", "c3")), 4)
+SPACE = SearchSpace(
+    tuple("axbc"), (("a", "a1", "a2"), ("x",), ("b", "b1"), ("c", "c1", "c2", "c3")), 4
+)
 BARE = SearchSpace(("a",), (("a",),), 1)
 
 
@@ -22,7 +32,14 @@ def test_every_single_substitution_once() -> None:
     positions, options = substitutions(SPACE)
     assert positions.tolist() == [0, 0, 2, 3, 3, 3]
     assert options.tolist() == [1, 2, 1, 1, 2, 3]
-    assert changed(SPACE.original(), positions, options).tolist() == [[1, 0, 0, 0], [2, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 2], [0, 0, 0, 3]]
+    assert changed(SPACE.original(), positions, options).tolist() == [
+        [1, 0, 0, 0],
+        [2, 0, 0, 0],
+        [0, 0, 1, 0],
+        [0, 0, 0, 1],
+        [0, 0, 0, 2],
+        [0, 0, 0, 3],
+    ]
 
 
 @pytest.mark.parametrize("space", [BARE, SearchSpace((), (), 0)])
@@ -34,12 +51,18 @@ def test_no_substitution_where_there_is_none(space: SearchSpace) -> None:
 
 def test_changing_leaves_the_given_text_alone() -> None:
     current = np.array([0, 0, 1, 0], dtype=np.int16)
-    assert changed(current, np.array([0, 2]), np.array([2, 0], dtype=np.int16)).tolist() == [[2, 0, 1, 0], [0, 0, 0, 0]]
+    assert changed(current, np.array([0, 2]), np.array([2, 0], dtype=np.int16)).tolist() == [
+        [2, 0, 1, 0],
+        [0, 0, 0, 0],
+    ]
     assert current.tolist() == [0, 0, 1, 0]
 
 
 def test_genes_become_choices() -> None:
-    assert expand(np.array([[2, 1, 3], [0, 0, 1]], dtype=np.int16), SPACE).tolist() == [[2, 0, 1, 3], [0, 0, 0, 1]]
+    assert expand(np.array([[2, 1, 3], [0, 0, 1]], dtype=np.int16), SPACE).tolist() == [
+        [2, 0, 1, 3],
+        [0, 0, 0, 1],
+    ]
 
 
 def test_margins() -> None:

@@ -12,11 +12,21 @@ KEY = "0123456789abcdef" * 4
 
 
 def test_a_cells_name() -> None:
-    assert cell_name("mini-reviews", "rift", "genetic", 2, KEY) == "mini-reviews-rift-genetic-s2-01234567"
+    assert (
+        cell_name("mini-reviews", "rift", "genetic", 2, KEY)
+        == "mini-reviews-rift-genetic-s2-01234567"
+    )
 
 
 @pytest.mark.parametrize(
-    ("given_name", "shown"), [("rift+rose-first", "rift+rose-first"), ("a/b c", "a-b-c"), ("..", ""), ("é" * 9 + "x", "x"), ("n" * 99, "n" * LONGEST)]
+    ("given_name", "shown"),
+    [
+        ("rift+rose-first", "rift+rose-first"),
+        ("a/b c", "a-b-c"),
+        ("..", ""),
+        ("é" * 9 + "x", "x"),
+        ("n" * 99, "n" * LONGEST),
+    ],
 )
 def test_names_are_made_safe_and_short(given_name: str, shown: str) -> None:
     assert cell_name("toy", given_name, "pwws", 0, KEY) == f"toy-{shown}-pwws-s0-01234567"

@@ -10,7 +10,14 @@ from fake_victims import FakeTable, FakeVictim, PieceTable, make_job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robench.search.oracle import PATIENCE, SUCCESSES, PooledOracle, SpaceExhausted, Unheeded, option_classes
+from robench.search.oracle import (
+    PATIENCE,
+    SUCCESSES,
+    PooledOracle,
+    SpaceExhausted,
+    Unheeded,
+    option_classes,
+)
 from robench.search.port import Job
 from robench.search.space import BudgetSpent
 
@@ -18,7 +25,9 @@ JOB = make_job("a b c", {"a": ["a1", "a2"], "c": ["c1"]})
 WEIGHTS = {"a": [1, 0], "a1": [0, 2], "a2": [0, 1], "b": [1, 0], "c": [0, 0], "c1": [0, 3]}
 
 
-def make_oracle(victim: FakeVictim, job: Job = JOB, budget: int | None = None, clean: list[float] | None = None) -> tuple[PooledOracle, list[int]]:
+def make_oracle(
+    victim: FakeVictim, job: Job = JOB, budget: int | None = None, clean: list[float] | None = None
+) -> tuple[PooledOracle, list[int]]:
     """An oracle that asks the victim at once; the list takes the size of every forward. ``clean``: the original text's logits, where they are known."""
     sizes: list[int] = []
     candidates = victim.encoder_fields.candidates(job.words, job.space)
@@ -30,7 +39,16 @@ def make_oracle(victim: FakeVictim, job: Job = JOB, budget: int | None = None, c
     aligned = victim.table.mode == "word"
     known = None if clean is None else np.array(clean, dtype=np.float32)
     longest = victim.encoder_fields.max_tokens
-    return PooledOracle(job.space, candidates, job.example.label, ask, budget, aligned=aligned, longest=longest, clean=known), sizes
+    return PooledOracle(
+        job.space,
+        candidates,
+        job.example.label,
+        ask,
+        budget,
+        aligned=aligned,
+        longest=longest,
+        clean=known,
+    ), sizes
 
 
 def choices(*rows: list[int]) -> np.ndarray:
@@ -38,7 +56,9 @@ def choices(*rows: list[int]) -> np.ndarray:
 
 
 def every_choice(job: Job) -> np.ndarray:
-    return np.array(list(product(*(range(size) for size in job.space.sizes.tolist()))), dtype=np.int16)
+    return np.array(
+        list(product(*(range(size) for size in job.space.sizes.tolist()))), dtype=np.int16
+    )
 
 
 def test_logits_and_probabilities_of_choices() -> None:
@@ -68,7 +88,9 @@ def test_a_clean_text_that_is_known_is_not_asked_again_and_counts_once_where_it_
 
 
 @pytest.mark.parametrize("clean", [None, [2, 0]])
-def test_the_counts_are_the_same_whether_or_not_the_clean_text_is_known(clean: list[float] | None) -> None:
+def test_the_counts_are_the_same_whether_or_not_the_clean_text_is_known(
+    clean: list[float] | None,
+) -> None:
     oracle, _ = make_oracle(FakeVictim(WEIGHTS), clean=clean)
     oracle.logits(choices([0, 0, 0], [1, 0, 1], [0, 0, 0]))
     oracle.probs(choices([0, 0, 0], [2, 0, 1]))
@@ -78,11 +100,17 @@ def test_the_counts_are_the_same_whether_or_not_the_clean_text_is_known(clean: l
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1)), min_size=1, max_size=4), min_size=1, max_size=4),
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1)), min_size=1, max_size=4),
+        min_size=1,
+        max_size=4,
+    ),
     st.none() | st.integers(1, 8),
     st.booleans(),
 )
-def test_knowing_the_clean_text_changes_no_count_unless_it_ends_the_search(questions: list[list[tuple[int, int]]], budget: int | None, left_out: bool) -> None:
+def test_knowing_the_clean_text_changes_no_count_unless_it_ends_the_search(
+    questions: list[list[tuple[int, int]]], budget: int | None, left_out: bool
+) -> None:
     counts = []
     for clean in (None, [9.0, 0.0]):
         oracle, _ = make_oracle(FakeVictim({**WEIGHTS, "b": [8, 0]}), budget=budget, clean=clean)
@@ -166,13 +194,17 @@ def test_the_budget_counts_repeats_and_ends_the_search_for_good() -> None:
     oracle, sizes = make_oracle(FakeVictim(WEIGHTS), budget=3)
     oracle.logits(choices([1, 0, 0], [1, 0, 0]))
     for _ in range(2):
-        with pytest.raises(BudgetSpent, match="budget of 3 rows was spent 1 rows into a question of 2"):
+        with pytest.raises(
+            BudgetSpent, match="budget of 3 rows was spent 1 rows into a question of 2"
+        ):
             oracle.logits(choices([1, 0, 0], [2, 0, 0]))
     assert (oracle.asked, sizes) == (3, [1])
 
 
 def test_a_question_beyond_the_budget_is_asked_as_far_as_it_goes() -> None:
-    victim = FakeVictim({"c1": [0, 3]}, words=["a", "a1", "a2", "b", "c"], bias=(2, 0))  # every text with c1 fools
+    victim = FakeVictim(
+        {"c1": [0, 3]}, words=["a", "a1", "a2", "b", "c"], bias=(2, 0)
+    )  # every text with c1 fools
     for budget, found in ((2, []), (3, [[1, 0, 1]]), (4, [[1, 0, 1], [2, 0, 1]])):
         oracle, sizes = make_oracle(victim, budget=budget)
         with pytest.raises(BudgetSpent):
@@ -182,7 +214,9 @@ def test_a_question_beyond_the_budget_is_asked_as_far_as_it_goes() -> None:
 
 
 def test_probes_outside_the_space_are_no_success() -> None:
-    oracle, _ = make_oracle(FakeVictim({"a": [3, 0]}, words=["a1", "b", "c"], bias=(0, 1)), budget=2)  # wrong as soon as "a" is gone
+    oracle, _ = make_oracle(
+        FakeVictim({"a": [3, 0]}, words=["a1", "b", "c"], bias=(0, 1)), budget=2
+    )  # wrong as soon as "a" is gone
     with pytest.raises(BudgetSpent):
         oracle.probs_without(JOB.space.original(), np.array([0, 1, 2]))
     assert (oracle.asked, oracle.successes) == (2, [])
@@ -190,8 +224,14 @@ def test_probes_outside_the_space_are_no_success() -> None:
 
 def test_successes_are_kept_in_their_order_and_the_unchanged_text_is_none() -> None:
     found = []
-    oracle, _ = make_oracle(FakeVictim({}, words=["a", "a1", "a2", "b", "c", "c1"], bias=(0, 1)))  # wrong on everything
-    for question in (choices([0, 0, 0]), choices([0, 0, 0], [2, 0, 0], [1, 0, 1]), choices([1, 0, 0])):
+    oracle, _ = make_oracle(
+        FakeVictim({}, words=["a", "a1", "a2", "b", "c", "c1"], bias=(0, 1))
+    )  # wrong on everything
+    for question in (
+        choices([0, 0, 0]),
+        choices([0, 0, 0], [2, 0, 0], [1, 0, 1]),
+        choices([1, 0, 0]),
+    ):
         oracle.logits(question)
         found.append([choice.tolist() for choice in oracle.successes])
     assert found == [[], [[2, 0, 0], [1, 0, 1]], [[2, 0, 0], [1, 0, 1], [1, 0, 0]]]
@@ -199,7 +239,9 @@ def test_successes_are_kept_in_their_order_and_the_unchanged_text_is_none() -> N
 
 def test_no_more_than_some_successes_are_kept_and_none_twice() -> None:
     names = [f"a{number}" for number in range(20)]
-    oracle, _ = make_oracle(FakeVictim({}, words=["a", *names[:15]], bias=(0, 1)), make_job("a", {"a": names}))  # the last five are all unknown
+    oracle, _ = make_oracle(
+        FakeVictim({}, words=["a", *names[:15]], bias=(0, 1)), make_job("a", {"a": names})
+    )  # the last five are all unknown
     oracle.logits(np.array([[20], [19], [18], [3], [3]], dtype=np.int16))
     assert [int(choice[0]) for choice in oracle.successes] == [20, 3]
     oracle.logits(np.arange(20, dtype=np.int16)[:, None])
@@ -259,7 +301,9 @@ def test_a_space_with_a_wrong_answer_is_never_exhausted() -> None:
 
 
 def test_options_that_look_the_same_to_the_victim_share_one_answer_and_count_once() -> None:
-    victim = FakeVictim({"a": [0, 0], "b": [0, 0], "c": [0, 0], "a1": [0, 1]}, bias=(9, 0))  # a2 and c1 are unknown words
+    victim = FakeVictim(
+        {"a": [0, 0], "b": [0, 0], "c": [0, 0], "a1": [0, 1]}, bias=(9, 0)
+    )  # a2 and c1 are unknown words
     job = make_job("a b c", {"a": ["a1", "a2", "a3"], "c": ["c1"]})
     oracle, sizes = make_oracle(victim, job)
     assert oracle.classes.distinct == 3 * 2
@@ -272,7 +316,9 @@ def test_options_that_look_the_same_to_the_victim_share_one_answer_and_count_onc
 
 def test_pieces_are_merged_only_where_no_word_can_move() -> None:
     victim = FakeVictim({}, table=PieceTable(), max_tokens=20)
-    same_length = make_job("ab cd", {"ab": ["xy", "??", "!!"]})  # "??" and "!!" are two unknown pieces each
+    same_length = make_job(
+        "ab cd", {"ab": ["xy", "??", "!!"]}
+    )  # "??" and "!!" are two unknown pieces each
     other_length = make_job("ab cd", {"ab": ["xy", "??", "!!"], "cd": ["e"]})
     cut = make_job("ab " + "k " * 30, {"ab": ["xy", "??", "!!"]})
     for job, distinct in ((same_length, 3), (other_length, 8), (cut, 4)):
@@ -289,7 +335,9 @@ def test_in_word_mode_options_merge_in_a_cut_text_as_well() -> None:
 
 def test_more_than_256_options_keep_apart() -> None:
     names = [f"a{number}" for number in range(300)]
-    victim = FakeVictim({name: [0, number] for number, name in enumerate(["a", *names])}, bias=(1000, 0))
+    victim = FakeVictim(
+        {name: [0, number] for number, name in enumerate(["a", *names])}, bias=(1000, 0)
+    )
     job = make_job("a", {"a": names})
     oracle, _ = make_oracle(victim, job)
     rows = np.arange(300, dtype=np.int16)[:, None]
@@ -324,7 +372,10 @@ def test_asking_in_any_portions_gives_the_same_answers(data: st.DataObject) -> N
     table = FakeTable(["a", "a1", "c1", "b"])
     victim = FakeVictim({"a": [3, 0], "a1": [0, 2]}, words=["c1", "b"], table=table)
     oracle, _ = make_oracle(victim)
-    rows = np.array(data.draw(st.lists(st.sampled_from(every_choice(JOB).tolist()), min_size=1, max_size=20)), dtype=np.int16)
+    rows = np.array(
+        data.draw(st.lists(st.sampled_from(every_choice(JOB).tolist()), min_size=1, max_size=20)),
+        dtype=np.int16,
+    )
     whole = make_oracle(victim)[0].logits(rows)
     cut = data.draw(st.integers(0, len(rows)))
     parts = [oracle.logits(part) for part in (rows[:cut], rows[cut:]) if len(part)]
@@ -339,7 +390,11 @@ def test_the_prediction_of_what_was_asked_is_remembered() -> None:
     oracle.logits(choices([0, 0, 0], [1, 0, 0]))
     oracle.probs_without(choices([0, 0, 1])[0], np.array([0]))
     asked = (oracle.asked, list(sizes))
-    assert [oracle.prediction(row) for row in choices([0, 0, 0], [1, 0, 0], [0, 0, 1])] == [0, 1, None]
+    assert [oracle.prediction(row) for row in choices([0, 0, 0], [1, 0, 0], [0, 0, 1])] == [
+        0,
+        1,
+        None,
+    ]
     assert (oracle.asked, sizes) == asked
 
 

@@ -15,8 +15,19 @@ from robench.reporting import Reporter, Silent
 
 def test_the_defaults_are_the_default_path() -> None:
     request = build_request(defenses=("rift",))
-    assert (request.tasks, request.encoder, request.protocol, request.seeds, request.lm) == (("mini-reviews",), "tiny", "rift2021", (0,), "tiny")
-    assert (request.limit, request.budget, request.workers, request.out) == (None, None, None, Path("runs"))
+    assert (request.tasks, request.encoder, request.protocol, request.seeds, request.lm) == (
+        ("mini-reviews",),
+        "tiny",
+        "rift2021",
+        (0,),
+        "tiny",
+    )
+    assert (request.limit, request.budget, request.workers, request.out) == (
+        None,
+        None,
+        None,
+        Path("runs"),
+    )
     assert (request.precision, request.search_precision) == ("fp32", "fp32")
 
 
@@ -27,8 +38,15 @@ def test_a_request_is_frozen() -> None:
 
 
 def test_names_and_seeds_are_taken_once_in_the_order_given() -> None:
-    request = build_request(defenses=["b", "a", "b"], attacks=["y", "x", "y"], tasks=["t", "t"], seeds=[2, 0, 2])
-    assert (request.defenses, request.attacks, request.tasks, request.seeds) == (("b", "a"), ("y", "x"), ("t",), (2, 0))
+    request = build_request(
+        defenses=["b", "a", "b"], attacks=["y", "x", "y"], tasks=["t", "t"], seeds=[2, 0, 2]
+    )
+    assert (request.defenses, request.attacks, request.tasks, request.seeds) == (
+        ("b", "a"),
+        ("y", "x"),
+        ("t",),
+        (2, 0),
+    )
 
 
 @pytest.mark.parametrize("name", ["limit", "budget", "workers"])
@@ -45,9 +63,18 @@ def test_numbers_must_be_positive(name: str, value: int) -> None:
         ({"defenses": ()}, "Name at least one of the defenses"),
         ({"defenses": ("a",), "tasks": ()}, "Name at least one of the tasks"),
         ({"defenses": ("a",), "seeds": ("x",)}, "'seeds.0' of the evaluation"),
-        ({"defenses": ("a",), "precision": "fp16"}, "'precision' of the evaluation: input should be 'fp32' or 'bf16'"),
-        ({"defenses": ("a",), "search_precision": "fp16"}, "'search_precision' of the evaluation: input should be 'fp32' or 'bf16'"),
-        ({"defenses": ("a",), "colour": "red"}, "'colour' of the evaluation: extra inputs are not permitted"),
+        (
+            {"defenses": ("a",), "precision": "fp16"},
+            "'precision' of the evaluation: input should be 'fp32' or 'bf16'",
+        ),
+        (
+            {"defenses": ("a",), "search_precision": "fp16"},
+            "'search_precision' of the evaluation: input should be 'fp32' or 'bf16'",
+        ),
+        (
+            {"defenses": ("a",), "colour": "red"},
+            "'colour' of the evaluation: extra inputs are not permitted",
+        ),
         ({"defenses": ("a",), "limit": 2.5}, "'limit' of the evaluation"),
     ],
 )

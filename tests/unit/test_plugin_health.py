@@ -24,7 +24,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
     def build(sources: dict[str, str]) -> Path:
         points = {"robench.attacks": {name: f"guest_{name}:Guest" for name in sources}}
-        folder = install_guest(tmp_path / "site-packages", "guests", points, {f"guest_{name}": source for name, source in sources.items()})
+        folder = install_guest(
+            tmp_path / "site-packages",
+            "guests",
+            points,
+            {f"guest_{name}": source for name, source in sources.items()},
+        )
         monkeypatch.syspath_prepend(folder)
         monkeypatch.setenv("PYTHONPATH", str(folder))
         monkeypatch.setattr(plugin_health, "REGISTRIES", (Registry("attack", "robench.attacks"),))
@@ -47,14 +52,24 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, str]]]:
     return asked
 
 
-def test_without_guests_no_process_is_started(monkeypatch: pytest.MonkeyPatch, children: list[object], tmp_path: Path) -> None:
+def test_without_guests_no_process_is_started(
+    monkeypatch: pytest.MonkeyPatch, children: list[object], tmp_path: Path
+) -> None:
     monkeypatch.setattr(plugin_health, "REGISTRIES", ())
     assert guest_health(cache=tmp_path) == {}
     assert children == []
 
 
-def test_each_guest_has_its_verdict_and_none_is_imported_here(install: Install, tmp_path: Path, children: list[list[tuple[str, str]]]) -> None:
-    install({"working": WORKING, "broken": "import no_such_dependency\n", "ending": "import os\nos._exit(7)\n"})
+def test_each_guest_has_its_verdict_and_none_is_imported_here(
+    install: Install, tmp_path: Path, children: list[list[tuple[str, str]]]
+) -> None:
+    install(
+        {
+            "working": WORKING,
+            "broken": "import no_such_dependency\n",
+            "ending": "import os\nos._exit(7)\n",
+        }
+    )
     verdicts = guest_health(cache=tmp_path / "cache")
     assert verdicts[("attack", "working")] == Health(problem=None, summary="Tries nothing.")
     assert verdicts[("attack", "broken")].problem == (
@@ -65,7 +80,9 @@ def test_each_guest_has_its_verdict_and_none_is_imported_here(install: Install, 
     assert len(children) == 2  # the second one goes on behind the guest that ended the first
 
 
-def test_verdicts_are_remembered_until_the_guest_changes(install: Install, tmp_path: Path, children: list[list[tuple[str, str]]]) -> None:
+def test_verdicts_are_remembered_until_the_guest_changes(
+    install: Install, tmp_path: Path, children: list[list[tuple[str, str]]]
+) -> None:
     folder = install({"working": WORKING, "broken": "import no_such_dependency\n"})
     first = guest_health(cache=tmp_path / "cache")
     assert guest_health(cache=tmp_path / "cache") == first
@@ -77,15 +94,21 @@ def test_verdicts_are_remembered_until_the_guest_changes(install: Install, tmp_p
     assert children[1] == [("attack", "broken")]
 
 
-def test_a_new_installation_beside_it_asks_again(install: Install, tmp_path: Path, children: list[list[tuple[str, str]]]) -> None:
+def test_a_new_installation_beside_it_asks_again(
+    install: Install, tmp_path: Path, children: list[list[tuple[str, str]]]
+) -> None:
     folder = install({"broken": "import late_dependency\n" + WORKING_ATTACK.format(name="broken")})
-    assert "late_dependency" in str(guest_health(cache=tmp_path / "cache")[("attack", "broken")].problem)
+    assert "late_dependency" in str(
+        guest_health(cache=tmp_path / "cache")[("attack", "broken")].problem
+    )
     (folder / "late_dependency.py").write_text("")
     os.utime(folder, ns=(1, folder.stat().st_mtime_ns + 1_000_000_000))
     assert guest_health(cache=tmp_path / "cache")[("attack", "broken")].problem is None
 
 
-def test_force_asks_again(install: Install, tmp_path: Path, children: list[list[tuple[str, str]]]) -> None:
+def test_force_asks_again(
+    install: Install, tmp_path: Path, children: list[list[tuple[str, str]]]
+) -> None:
     install({"working": WORKING})
     guest_health(cache=tmp_path / "cache")
     guest_health(cache=tmp_path / "cache", force=True)
@@ -93,7 +116,9 @@ def test_force_asks_again(install: Install, tmp_path: Path, children: list[list[
 
 
 @pytest.mark.parametrize("content", ["", "not json", "[1]", '{"unknown": 1}'])
-def test_a_damaged_memory_is_asked_again(install: Install, tmp_path: Path, children: list[list[tuple[str, str]]], content: str) -> None:
+def test_a_damaged_memory_is_asked_again(
+    install: Install, tmp_path: Path, children: list[list[tuple[str, str]]], content: str
+) -> None:
     install({"working": WORKING})
     first = guest_health(cache=tmp_path / "cache")
     for file in (tmp_path / "cache").iterdir():
@@ -108,7 +133,12 @@ def test_a_cache_that_cannot_be_written_is_no_failure(install: Install, tmp_path
     assert guest_health(cache=tmp_path / "file" / "below")[("attack", "working")].problem is None
 
 
-def test_a_guest_that_hangs_is_the_broken_one(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guest_that_hangs_is_the_broken_one(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install({"hanging": "import time\ntime.sleep(60)\n"})
     monkeypatch.setattr(plugin_health, "CHECK_SECONDS", 1.0)
-    assert check_in_child([("attack", "hanging")])[("attack", "hanging")].problem == "Importing it took longer than 1 seconds."
+    assert (
+        check_in_child([("attack", "hanging")])[("attack", "hanging")].problem
+        == "Importing it took longer than 1 seconds."
+    )

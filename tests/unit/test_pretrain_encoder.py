@@ -52,7 +52,13 @@ def test_words_equal_to_a_test_review_and_duplicates_are_dropped() -> None:
         ]
     )
     assert found == ["Quite good", "Its own thing."]
-    assert counts == {"read": 5, "kept": 2, "equal_test_unlabelled": 1, "equal_test_train": 1, "duplicate": 1}
+    assert counts == {
+        "read": 5,
+        "kept": 2,
+        "equal_test_unlabelled": 1,
+        "equal_test_train": 1,
+        "duplicate": 1,
+    }
 
 
 def test_words_are_treebank_words_of_simple_sentences() -> None:
@@ -84,7 +90,9 @@ def test_folder_and_archives_give_the_same_reviews(tmp_path: Path) -> None:
     _write_reviews(tmp_path / "folder")
     packed = tmp_path / "packed"
     packed.mkdir()
-    for name, parts in zip(text.ARCHIVES, (("train/pos", "train/neg", "test"), ("train/unsup",)), strict=True):
+    for name, parts in zip(
+        text.ARCHIVES, (("train/pos", "train/neg", "test"), ("train/unsup",)), strict=True
+    ):
         with tarfile.open(packed / name, "w:xz") as archive:
             for part in parts:
                 archive.add(tmp_path / "folder" / "aclImdb" / part, arcname=f"aclImdb/{part}")
@@ -122,7 +130,10 @@ def test_windows_stay_inside_their_review(stores: tuple[text.TokenStore, text.To
         assert row[0] == text.CLS
         assert row[size + 1] == text.SEP
         assert not row[size + 2 :].any()
-        assert (row[1 : size + 1] == stores[window.form].review(window.review)[window.start : window.end]).all()
+        assert (
+            row[1 : size + 1]
+            == stores[window.form].review(window.review)[window.start : window.end]
+        ).all()
 
 
 def _inputs(rows: int = 400, length: int = 128) -> np.ndarray:
@@ -148,7 +159,9 @@ def test_masking_rates_are_those_asked_for() -> None:
 
 def test_special_tokens_and_unknown_words_are_never_masked() -> None:
     inputs = _inputs()
-    masked, labels = batches.mask_words(inputs, CONTINUES, batches.Settings(mask_rate=0.9), np.random.default_rng(0))
+    masked, labels = batches.mask_words(
+        inputs, CONTINUES, batches.Settings(mask_rate=0.9), np.random.default_rng(0)
+    )
     special = inputs < 5
     assert (labels[special] == batches.IGNORE).all()
     assert (masked[special] == inputs[special]).all()
@@ -157,7 +170,9 @@ def test_special_tokens_and_unknown_words_are_never_masked() -> None:
 
 def test_masking_takes_words_whole() -> None:
     inputs = _inputs()
-    masked, labels = batches.mask_words(inputs, CONTINUES, batches.Settings(), np.random.default_rng(1))
+    masked, labels = batches.mask_words(
+        inputs, CONTINUES, batches.Settings(), np.random.default_rng(1)
+    )
     # Neighbours of one word: the second continues the first. ([UNK] cannot be continued by WordPiece.)
     same = CONTINUES[inputs[:, 1:]] & (inputs[:, :-1] >= 5)
     assert ((labels[:, 1:] != batches.IGNORE) == (labels[:, :-1] != batches.IGNORE))[same].all()
@@ -177,9 +192,13 @@ def test_bag_is_from_outside_the_window(stores: tuple[text.TokenStore, text.Toke
     assert target.sum() == pytest.approx(1.0)
 
 
-def test_a_resumed_run_sees_the_batches_it_would_have_seen(stores: tuple[text.TokenStore, text.TokenStore]) -> None:
+def test_a_resumed_run_sees_the_batches_it_would_have_seen(
+    stores: tuple[text.TokenStore, text.TokenStore],
+) -> None:
     def take(skip: int, count: int) -> list[batches.Batch]:
-        source = batches.batches(stores, np.arange(len(stores[0])), CONTINUES, batches.Settings(), 4, seed=1, skip=skip)
+        source = batches.batches(
+            stores, np.arange(len(stores[0])), CONTINUES, batches.Settings(), 4, seed=1, skip=skip
+        )
         return [next(source) for _ in range(count)]
 
     whole, rest = take(0, 9), take(6, 3)
@@ -218,7 +237,9 @@ def test_projected_cross_entropy_equals_the_plain_one() -> None:
     mine = model.ProjectedCrossEntropy.apply(*leaves, target)  # type: ignore[no-untyped-call]
     plain = nn.functional.cross_entropy(nn.functional.linear(*leaves), target)
     assert mine.item() == pytest.approx(plain.item(), rel=1e-5)
-    for found, expected in zip(torch.autograd.grad(2 * mine, leaves), torch.autograd.grad(2 * plain, leaves), strict=True):
+    for found, expected in zip(
+        torch.autograd.grad(2 * mine, leaves), torch.autograd.grad(2 * plain, leaves), strict=True
+    ):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 

@@ -6,8 +6,12 @@ from robench.victims.probabilities import softmax
 
 
 def test_by_hand() -> None:
-    found = softmax(np.array([[np.log(3), 0.0], [1000.0, 0.0], [1e4, 0.0], [0.0, 0.0]], dtype=np.float32))
-    np.testing.assert_allclose(found, np.array([[0.75, 0.25], [1, 0], [1, 0], [0.5, 0.5]]), atol=1e-7)
+    found = softmax(
+        np.array([[np.log(3), 0.0], [1000.0, 0.0], [1e4, 0.0], [0.0, 0.0]], dtype=np.float32)
+    )
+    np.testing.assert_allclose(
+        found, np.array([[0.75, 0.25], [1, 0], [1, 0], [0.5, 0.5]]), atol=1e-7
+    )
     assert found.dtype == np.float32
 
 

@@ -35,7 +35,9 @@ def test_a_finished_line() -> None:
     assert finished_line("", 2) == "done in 2.0 s"
 
 
-def test_a_log_has_a_line_at_the_ends_and_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_has_a_line_at_the_ends_and_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     clock = iter([100.0, 101.0, 121.0, 122.0, 142.0, 160.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     reporter = LogReporter()
@@ -59,7 +61,15 @@ def test_a_log_line_is_never_broken(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> Console:
     """A terminal 100 columns wide."""
-    console = Console(file=io.StringIO(), force_terminal=True, width=100, legacy_windows=False, highlight=False, markup=False, _environ={})
+    console = Console(
+        file=io.StringIO(),
+        force_terminal=True,
+        width=100,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        _environ={},
+    )
     monkeypatch.setattr(progress, "stderr", lambda: console)
     return console
 
@@ -69,7 +79,9 @@ def text(console: Console) -> str:
     return console.file.getvalue()
 
 
-def test_a_terminal_has_one_bar_at_a_time_and_a_line_for_each_finished_phase(screen: Console) -> None:
+def test_a_terminal_has_one_bar_at_a_time_and_a_line_for_each_finished_phase(
+    screen: Console,
+) -> None:
     with TerminalReporter() as reporter:
         reporter.started("training", "rift on imdb, seed 0", None)
         reporter.advanced(3, 20, "loss [0.5]")

@@ -40,7 +40,12 @@ def path(tmp_path: Path) -> Path:
 
 
 def ask(path: Path, text: str, position: int, *substitutes: str) -> list[float]:
-    return [float(ratio) for ratio in PublishedScorer(path).log_ratios([Request(tuple(text.split()), position, substitutes)])[0]]
+    return [
+        float(ratio)
+        for ratio in PublishedScorer(path).log_ratios(
+            [Request(tuple(text.split()), position, substitutes)]
+        )[0]
+    ]
 
 
 def test_ratios_are_relative_to_the_original(path: Path) -> None:
@@ -59,12 +64,20 @@ def test_the_sentence_is_found_lower_cased(path: Path) -> None:
 
 
 def test_a_candidate_is_found_lower_cased_where_it_is_not_as_it_is_written(path: Path) -> None:
-    assert ask(path, "a Good film .", 1, "Nice", "nice", "GREAT", "Swell") == [-5.0, -5.0, 8.5, -np.inf]
+    assert ask(path, "a Good film .", 1, "Nice", "nice", "GREAT", "Swell") == [
+        -5.0,
+        -5.0,
+        8.5,
+        -np.inf,
+    ]
 
 
 def test_as_it_is_written_comes_first(tmp_path: Path) -> None:
     path = tmp_path / "scores.txt"
-    path.write_text("0\tGood\n0\t0\tGood\t-1\n0\t0\tgood\t-9\n0\t0\tNice\t-2\n0\t0\tnice\t-8\n", encoding="utf-8")
+    path.write_text(
+        "0\tGood\n0\t0\tGood\t-1\n0\t0\tgood\t-9\n0\t0\tNice\t-2\n0\t0\tnice\t-8\n",
+        encoding="utf-8",
+    )
     assert ask(path, "Good", 0, "Nice", "nice") == [-1.0, -7.0]
 
 
@@ -120,7 +133,9 @@ def test_built_by_its_spec(path: Path) -> None:
         (["0\tgood", "0\t1\tgood\t-1\tmore"], "Line 2 of .* is neither"),
     ],
 )
-def test_a_file_of_another_format_is_refused_at_once(tmp_path: Path, lines: list[str], sentence: str) -> None:
+def test_a_file_of_another_format_is_refused_at_once(
+    tmp_path: Path, lines: list[str], sentence: str
+) -> None:
     path = tmp_path / "scores.txt"
     path.write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(UsageError, match=sentence):
@@ -143,17 +158,30 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 # Under a protocol whose lookup is lower-cased
 
-LOWER_KEYED = ("0\tGood film", "0\t0\tgood\t-10", "0\t0\tfine\t-12", "0\t0\tnice\t-15.5", "0\t1\tfilm\t-3", "0\t1\tmovie\t-4")
+LOWER_KEYED = (
+    "0\tGood film",
+    "0\t0\tgood\t-10",
+    "0\t0\tfine\t-12",
+    "0\t0\tnice\t-15.5",
+    "0\t1\tfilm\t-3",
+    "0\t1\tmovie\t-4",
+)
 AS_WRITTEN = ("0\tGood film", "0\t1\tfilm\t-3", "0\t1\tmovie\t-4")
 
 
-def attackable(tmp_path: Path, lines: tuple[str, ...], protocol: str) -> tuple[tuple[str, ...], ...]:
+def attackable(
+    tmp_path: Path, lines: tuple[str, ...], protocol: str
+) -> tuple[tuple[str, ...], ...]:
     """The options that the constraint leaves in "Good film"."""
     path = tmp_path / "scores.txt"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    substitutions = SubstitutionSet("test", "5" * 64, {"good": ("fine", "nice"), "film": ("movie",)})
+    substitutions = SubstitutionSet(
+        "test", "5" * 64, {"good": ("fine", "nice"), "film": ("movie",)}
+    )
     example = Example("t/1", {"text": "Good film"}, 1)
-    request = SurfaceRequest([example], "text", "t", "d", substitutions, PROTOCOLS[protocol], PublishedScorer(path), 300)
+    request = SurfaceRequest(
+        [example], "text", "t", "d", substitutions, PROTOCOLS[protocol], PublishedScorer(path), 300
+    )
     return load_or_build(tmp_path / "surfaces", request).space("t/1", 2, True, 5.0).options
 
 
@@ -161,7 +189,9 @@ def test_a_file_with_lower_cased_candidates_serves_capitalised_words(tmp_path: P
     assert attackable(tmp_path, LOWER_KEYED, "subword") == (("Good", "Fine"), ("film", "movie"))
 
 
-def test_a_file_scored_as_written_is_refused_there_and_serves_where_the_lookup_is_the_same(tmp_path: Path) -> None:
+def test_a_file_scored_as_written_is_refused_there_and_serves_where_the_lookup_is_the_same(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(UsageError, match="capitalised word 'Good'"):
         attackable(tmp_path, AS_WRITTEN, "subword")
     assert attackable(tmp_path, AS_WRITTEN, "rift2021") == (("Good",), ("film", "movie"))

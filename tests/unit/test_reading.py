@@ -102,13 +102,17 @@ def test_a_missing_folder_or_a_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["", ".zip", ".tar.xz"])
 @pytest.mark.parametrize("content", [b"no number", b"\xff\xff"])
-def test_content_that_is_not_as_it_should_be_is_one_sentence(tmp_path: Path, suffix: str, content: bytes) -> None:
+def test_content_that_is_not_as_it_should_be_is_one_sentence(
+    tmp_path: Path, suffix: str, content: bytes
+) -> None:
     folder = write(tmp_path / "d", a="1")
     (folder / "data" / "b.txt").write_bytes(content)
     if suffix:
         pack(folder, tmp_path / "e" / f"x{suffix}")
         folder = tmp_path / "e"
-    with pytest.raises(UsageError, match=r"data/b\.txt.* is not what its name promises \(.*\)\. Fetch it again\.$"):
+    with pytest.raises(
+        UsageError, match=r"data/b\.txt.* is not what its name promises \(.*\)\. Fetch it again\.$"
+    ):
         find_two(folder)
 
 
@@ -131,7 +135,9 @@ def test_walk_ends_on_a_loop_of_links(tmp_path: Path) -> None:
 def test_choose_pool() -> None:
     assert choose_pool("t", ("train", "small"), None) == "train"
     assert choose_pool("t", ("train", "small"), "small") == "small"
-    with pytest.raises(UsageError, match=r"Task 't' has no training pool 'smal'. It takes: train, small\."):
+    with pytest.raises(
+        UsageError, match=r"Task 't' has no training pool 'smal'. It takes: train, small\."
+    ):
         choose_pool("t", ("train", "small"), "smal")
 
 
@@ -141,18 +147,33 @@ def test_missing_says_where() -> None:
 
 
 def test_the_hub_hands_out_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "load_dataset", Hub({("some/set", "train"): {"label": [1, 0], "extra": [None, None], "text": ["a", "b"]}}))
+    monkeypatch.setattr(
+        datasets,
+        "load_dataset",
+        Hub({("some/set", "train"): {"label": [1, 0], "extra": [None, None], "text": ["a", "b"]}}),
+    )
     assert list(_hub.rows("some/set", "train", ("text", "label"))) == [("a", 1), ("b", 0)]
 
 
-@pytest.mark.parametrize("error", [ConnectionError("no route\nmore"), FileNotFoundError("no script"), ValueError(""), RuntimeError("odd.")])
-def test_whatever_the_hub_raises_becomes_one_sentence(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionError("no route\nmore"),
+        FileNotFoundError("no script"),
+        ValueError(""),
+        RuntimeError("odd."),
+    ],
+)
+def test_whatever_the_hub_raises_becomes_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
     monkeypatch.setattr(datasets, "load_dataset", fail)
     with pytest.raises(
-        _hub.HubUnavailable, match=r"^The hub's some/set cannot be had \(\w+: .+\)\. Name a folder that holds the data with --data\.$"
+        _hub.HubUnavailable,
+        match=r"^The hub's some/set cannot be had \(\w+: .+\)\. Name a folder that holds the data with --data\.$",
     ) as caught:
         _hub.rows("some/set", "train", ("text",))
     assert "\n" not in str(caught.value)
@@ -175,7 +196,9 @@ def test_ctrl_c_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("resolves", [True, False])
-def test_without_a_name_server_only_the_cache_is_asked(monkeypatch: pytest.MonkeyPatch, resolves: bool) -> None:
+def test_without_a_name_server_only_the_cache_is_asked(
+    monkeypatch: pytest.MonkeyPatch, resolves: bool
+) -> None:
     before = huggingface_hub.constants.HF_HUB_OFFLINE
     seen = []
 
@@ -188,7 +211,14 @@ def test_without_a_name_server_only_the_cache_is_asked(monkeypatch: pytest.Monke
         seen.append((huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE))
         return datasets.Dataset.from_dict({"text": ["a"]})
 
-    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+    for name in (
+        "HTTPS_PROXY",
+        "https_proxy",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     monkeypatch.setattr(datasets, "load_dataset", note)

@@ -14,7 +14,16 @@ from robench.errors import UsageError
 from robench.protocol import get_protocol
 from robench.sources import code_sha256
 from robench.victims import recipe
-from robench.victims.encoders import ENCODERS, EncoderInfo, attention_for, find_encoder, fingerprint, load_encoder, load_tokenizer, skeleton
+from robench.victims.encoders import (
+    ENCODERS,
+    EncoderInfo,
+    attention_for,
+    find_encoder,
+    fingerprint,
+    load_encoder,
+    load_tokenizer,
+    skeleton,
+)
 from robench.victims.recipe import build_defense
 
 
@@ -25,9 +34,17 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_precedence() -> None:
     """Class defaults < the task's < the defense's for the task < the encoder's < the user's."""
-    plain, recommending = EncoderInfo("x", "x"), EncoderInfo("x", "x", {"batch_size": 7, "epochs": 4})
-    assert build_defense("mixout", "mini-reviews", plain, {}).options == DEFENSES.get("mixout").Options()
-    assert build_defense("mixout", "snli", plain, {}).options == DEFENSES.get("mixout").Options.model_validate({"batch_size": 120})
+    plain, recommending = (
+        EncoderInfo("x", "x"),
+        EncoderInfo("x", "x", {"batch_size": 7, "epochs": 4}),
+    )
+    assert (
+        build_defense("mixout", "mini-reviews", plain, {}).options
+        == DEFENSES.get("mixout").Options()
+    )
+    assert build_defense("mixout", "snli", plain, {}).options == DEFENSES.get(
+        "mixout"
+    ).Options.model_validate({"batch_size": 120})
     for_snli = build_defense("rift", "snli", plain, {}).options
     assert (for_snli.batch_size, for_snli.beta, for_snli.epochs) == (120, 5.0, 20)  # type: ignore[attr-defined]
     small = build_defense("rift", "snli", recommending, {}).options
@@ -55,7 +72,9 @@ def test_a_defense_that_needs_substitutes_says_so(encoder: Path) -> None:
         request(encoder, "rift", substitutions=None).build()
 
 
-def test_every_ingredient_changes_the_key(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_ingredient_changes_the_key(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = request(encoder, "rift")
     assert plain.key == request(encoder, "rift").key
     splits = planted_splits()
@@ -74,8 +93,25 @@ def test_every_ingredient_changes_the_key(encoder: Path, tmp_path: Path, monkeyp
         "defense": request(encoder, "standard").key,
         "option": request(encoder, "rift", options={"alpha": "0.2"}).key,
         "train": request(encoder, "rift", splits=replace(splits, train=splits.train[1:])).key,
-        "label": request(encoder, "rift", splits=replace(splits, train=[replace(splits.train[0], label=1 - splits.train[0].label), *splits.train[1:]])).key,
-        "text": request(encoder, "rift", splits=replace(splits, train=[replace(splits.train[0], fields={"text": "other"}), *splits.train[1:]])).key,
+        "label": request(
+            encoder,
+            "rift",
+            splits=replace(
+                splits,
+                train=[
+                    replace(splits.train[0], label=1 - splits.train[0].label),
+                    *splits.train[1:],
+                ],
+            ),
+        ).key,
+        "text": request(
+            encoder,
+            "rift",
+            splits=replace(
+                splits,
+                train=[replace(splits.train[0], fields={"text": "other"}), *splits.train[1:]],
+            ),
+        ).key,
         "dev": request(encoder, "rift", splits=replace(splits, dev=splits.dev[1:])).key,
         "pool": request(encoder, "rift", splits=replace(splits, train_pool="cad")).key,
         "weights": request(other_weights, "rift").key,
@@ -96,8 +132,19 @@ def test_what_decides_nothing_leaves_the_key(encoder: Path) -> None:
     plain = request(encoder, "rift")
     assert request(encoder, "rift", device="cuda").key == plain.key
     assert request(encoder, "rift", tracker="tensorboard").key == plain.key
-    assert request(encoder, "rift", splits=replace(planted_splits(), test=planted("test", 6, 1), digest="x", test_name="ids")).key == plain.key
-    assert request(encoder, "rift", options={"alpha": "0.1"}).key == plain.key  # said or not, it is the default
+    assert (
+        request(
+            encoder,
+            "rift",
+            splits=replace(
+                planted_splits(), test=planted("test", 6, 1), digest="x", test_name="ids"
+            ),
+        ).key
+        == plain.key
+    )
+    assert (
+        request(encoder, "rift", options={"alpha": "0.1"}).key == plain.key
+    )  # said or not, it is the default
 
 
 def test_a_joint_defense_is_one_whatever_the_order(encoder: Path) -> None:
@@ -106,12 +153,19 @@ def test_a_joint_defense_is_one_whatever_the_order(encoder: Path) -> None:
     assert joint.key == request(encoder, "ascc+mixout", options={"ascc.beta": 3.0}).key
     assert joint.folder_name.startswith("ascc+mixout-planted-")
     assert joint.build().substitutes
-    others = [request(encoder, name).key for name in ("ascc", "mixout", "ascc+mixout", "ascc+weight-decay")]
+    others = [
+        request(encoder, name).key
+        for name in ("ascc", "mixout", "ascc+mixout", "ascc+weight-decay")
+    ]
     assert len({joint.key, *others}) == 5
     found = joint.ingredients()
     assert found["options"]["ascc.beta"] == 3.0
     assert found["options"]["mixout.probability"] == 0.6
-    assert found["code"]["defense"] == code_sha256(DEFENSES.get("ascc+mixout")) != code_sha256(DEFENSES.get("ascc"))
+    assert (
+        found["code"]["defense"]
+        == code_sha256(DEFENSES.get("ascc+mixout"))
+        != code_sha256(DEFENSES.get("ascc"))
+    )
 
 
 def test_ingredients_are_plain_json(encoder: Path) -> None:
@@ -120,7 +174,14 @@ def test_ingredients_are_plain_json(encoder: Path) -> None:
     assert found["options"]["alpha"] == 0.1
 
 
-@pytest.mark.parametrize(("name", "label"), [("google-bert/bert-base-uncased", "bert-base-uncased"), ("folder/my-model/", "my-model"), ("tiny", "tiny")])
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("google-bert/bert-base-uncased", "bert-base-uncased"),
+        ("folder/my-model/", "my-model"),
+        ("tiny", "tiny"),
+    ],
+)
 def test_folder_names_hold_no_folders(name: str, label: str) -> None:
     assert request(name).encoder_label == label
 
@@ -169,15 +230,24 @@ def test_an_unknown_name_offline_is_one_sentence(monkeypatch: pytest.MonkeyPatch
         ({}, {"dev_examples": 20}, "10 examples of label 0 are needed"),
     ],
 )
-def test_what_training_would_refuse_is_known_before(encoder: Path, tmp_path: Path, change: dict[str, str], options: dict[str, int], sentence: str) -> None:
+def test_what_training_would_refuse_is_known_before(
+    encoder: Path, tmp_path: Path, change: dict[str, str], options: dict[str, int], sentence: str
+) -> None:
     folder = shutil.copytree(encoder, tmp_path / "encoder")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | change))
     whole = planted_splits()
-    short = {"train": [example for example in whole.train if example.label == 0] + [example for example in whole.train if example.label == 1][:30]}
-    short["dev"] = [example for example in whole.dev if example.label == 1] + [example for example in whole.dev if example.label == 0][:9]
+    short = {
+        "train": [example for example in whole.train if example.label == 0]
+        + [example for example in whole.train if example.label == 1][:30]
+    }
+    short["dev"] = [example for example in whole.dev if example.label == 1] + [
+        example for example in whole.dev if example.label == 0
+    ][:9]
     with pytest.raises(UsageError, match=sentence) as caught:
-        request(folder, splits=replace(whole, train=short["train"], dev=short["dev"]), options=options).check()
+        request(
+            folder, splits=replace(whole, train=short["train"], dev=short["dev"]), options=options
+        ).check()
     assert "\n" not in str(caught.value)
 
 
@@ -185,7 +255,9 @@ def test_what_can_be_trained_passes_and_loads_no_weights(encoder: Path) -> None:
     state = torch.random.get_rng_state()
     request(encoder).check()
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert {parameter.device.type for parameter in skeleton(find_encoder(str(encoder))).parameters()} == {"meta"}
+    assert {
+        parameter.device.type for parameter in skeleton(find_encoder(str(encoder))).parameters()
+    } == {"meta"}
 
 
 def test_attention_rule() -> None:

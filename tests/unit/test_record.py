@@ -12,7 +12,18 @@ from pydantic import ValidationError
 
 from robench.errors import RobenchError
 from robench.results import record as module
-from robench.results.record import LETTERS, SCHEMA, Counts, Record, count, digest_of_ids, migrate, read_record, read_records, write_record
+from robench.results.record import (
+    LETTERS,
+    SCHEMA,
+    Counts,
+    Record,
+    count,
+    digest_of_ids,
+    migrate,
+    read_record,
+    read_records,
+    write_record,
+)
 from robench.search.attack import Verdict
 
 MakeRecord = Callable[..., Record]
@@ -45,7 +56,9 @@ def test_counts_add_up_to_n(outcomes: str) -> None:
 
 
 def test_a_record_comes_back_as_it_went(tmp_path: Path, make_record: MakeRecord) -> None:
-    record = make_record("WFHP", defense="rift", options={"alpha": 0.25, "name": "x", "none": None, "list": [1, 2]})
+    record = make_record(
+        "WFHP", defense="rift", options={"alpha": 0.25, "name": "x", "none": None, "list": [1, 2]}
+    )
     path = tmp_path / "deep" / record.file_name
     write_record(path, record)
     assert read_record(path) == record
@@ -112,7 +125,10 @@ def test_a_missing_measurement_needs_its_reason(make_record: MakeRecord) -> None
         make_record("WFHP", cost={"training_seconds": None})
     with pytest.raises(ValidationError, match="reason"):
         make_record("WFHP", cost={"missing": {"training_seconds": "lost"}})
-    kept = make_record("WFHP", cost={"training_seconds": None, "missing": {"training_seconds": "trained elsewhere"}})
+    kept = make_record(
+        "WFHP",
+        cost={"training_seconds": None, "missing": {"training_seconds": "trained elsewhere"}},
+    )
     assert kept.cost.missing["training_seconds"] == "trained elsewhere"
 
 
@@ -136,7 +152,9 @@ def test_a_file_name_says_what_is_in_it(make_record: MakeRecord) -> None:
     assert record.file_name == f"toy-rift-pwws-s3-{record.cell[:8]}.json"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"schema": "1"}', '{"schema": true}', "{}", "\x00\xff"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "3", '{"schema": "1"}', '{"schema": true}', "{}", "\x00\xff"]
+)
 def test_a_corrupt_file_is_one_sentence(tmp_path: Path, content: str) -> None:
     path = tmp_path / "bad.json"
     path.write_text(content, encoding="latin-1")
@@ -166,11 +184,27 @@ def test_an_older_schema_without_a_step_is_refused() -> None:
         migrate({"schema": 0})
 
 
-def test_older_schemas_are_migrated_step_by_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_record: MakeRecord) -> None:
+def test_older_schemas_are_migrated_step_by_step(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_record: MakeRecord
+) -> None:
     """Two made-up older versions: -1 called the outcomes 'letters', 0 had no counts."""
-    monkeypatch.setitem(module.MIGRATIONS, -1, lambda old: {**{k: v for k, v in old.items() if k != "letters"}, "outcomes": old["letters"]})
-    monkeypatch.setitem(module.MIGRATIONS, 0, lambda old: {**old, "counts": count(old["outcomes"]).model_dump()})
-    record = make_record("WFHP", disbelieved=None, search={"code_sha256": None}, victim={"training_code_sha256": None})
+    monkeypatch.setitem(
+        module.MIGRATIONS,
+        -1,
+        lambda old: {
+            **{k: v for k, v in old.items() if k != "letters"},
+            "outcomes": old["letters"],
+        },
+    )
+    monkeypatch.setitem(
+        module.MIGRATIONS, 0, lambda old: {**old, "counts": count(old["outcomes"]).model_dump()}
+    )
+    record = make_record(
+        "WFHP",
+        disbelieved=None,
+        search={"code_sha256": None},
+        victim={"training_code_sha256": None},
+    )
     old = of_schema_2(record)
     old["letters"] = old.pop("outcomes")
     del old["counts"], old["disbelieved"]
@@ -182,20 +216,33 @@ def test_older_schemas_are_migrated_step_by_step(monkeypatch: pytest.MonkeyPatch
 def test_a_record_of_schema_2_does_not_know_its_core_code(make_record: MakeRecord) -> None:
     record = make_record("WFHP", disbelieved=1)
     new = Record.model_validate_json(json.dumps(migrate(of_schema_2(record))))
-    assert (new.schema_version, new.victim.training_code_sha256, new.search.code_sha256) == (3, None, None)
-    update = {"victim": record.victim.model_copy(update={"training_code_sha256": None}), "search": record.search.model_copy(update={"code_sha256": None})}
+    assert (new.schema_version, new.victim.training_code_sha256, new.search.code_sha256) == (
+        3,
+        None,
+        None,
+    )
+    update = {
+        "victim": record.victim.model_copy(update={"training_code_sha256": None}),
+        "search": record.search.model_copy(update={"code_sha256": None}),
+    }
     assert new == record.model_copy(update=update)
 
 
-def test_a_record_of_schema_1_does_not_know_how_many_claims_were_not_believed_either(make_record: MakeRecord) -> None:
+def test_a_record_of_schema_1_does_not_know_how_many_claims_were_not_believed_either(
+    make_record: MakeRecord,
+) -> None:
     old = {**of_schema_2(make_record("WFHP")), "schema": 1}
     del old["disbelieved"]
     new = Record.model_validate_json(json.dumps(migrate(old)))
     assert (new.schema_version, new.disbelieved, new.search.code_sha256) == (3, None, None)
 
 
-@pytest.mark.parametrize(("part", "name"), [("search", "code_sha256"), ("victim", "training_code_sha256")])
-def test_a_record_of_today_says_which_code_it_is_of(make_record: MakeRecord, part: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "name"), [("search", "code_sha256"), ("victim", "training_code_sha256")]
+)
+def test_a_record_of_today_says_which_code_it_is_of(
+    make_record: MakeRecord, part: str, name: str
+) -> None:
     data: dict[str, Any] = raw(make_record("WFHP"))
     del data[part][name]
     with pytest.raises(ValidationError, match=name):
@@ -204,7 +251,9 @@ def test_a_record_of_today_says_which_code_it_is_of(make_record: MakeRecord, par
 
 def test_only_held_examples_can_have_claims_that_were_not_believed(make_record: MakeRecord) -> None:
     assert make_record("WFHHP", disbelieved=2).disbelieved == 2
-    with pytest.raises(ValidationError, match="3 disbelieved claims are more than the 2 examples that held"):
+    with pytest.raises(
+        ValidationError, match="3 disbelieved claims are more than the 2 examples that held"
+    ):
         make_record("WFHHP", disbelieved=3)
 
 

@@ -16,7 +16,9 @@ COLUMNS = ("genetic", "pwws")
 
 
 def test_one_defense_by_hand(make_record: MakeRecord) -> None:
-    (row,) = build_rows([make_record("WFHHH", attack="genetic"), make_record("WHFHH", attack="pwws")], COLUMNS)
+    (row,) = build_rows(
+        [make_record("WFHHH", attack="genetic"), make_record("WHFHH", attack="pwws")], COLUMNS
+    )
     assert row.clean == Score((0.8,), 5)
     assert row.under == {"genetic": Score((0.6,), 5), "pwws": Score((0.6,), 5)}
     assert row.worst == Score((0.4,), 5)
@@ -44,7 +46,11 @@ def test_nothing_but_errors(make_record: MakeRecord) -> None:
 
 
 def test_seeds_are_averaged_and_an_incomplete_set_is_not(make_record: MakeRecord) -> None:
-    records = [make_record("HHHH", seed=0), make_record("HHFF", seed=1), make_record("HHHF", seed=1, attack="pwws")]
+    records = [
+        make_record("HHHH", seed=0),
+        make_record("HHFF", seed=1),
+        make_record("HHHF", seed=1, attack="pwws"),
+    ]
     (row,) = build_rows(records, COLUMNS)
     assert row.under["genetic"] == Score((1.0, 0.5), 4)
     assert row.under["pwws"] == Gap("absent", 1, 2)

@@ -34,7 +34,9 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def evaluator(monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record]) -> SimpleNamespace:
+def evaluator(
+    monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record]
+) -> SimpleNamespace:
     """Stands in for ``robench.evaluator``: keeps the request, tells of one phase, returns one record, or raises ``error``."""
     import robench.evaluator
 
@@ -76,9 +78,43 @@ def test_without_further_flags_the_request_has_its_own_defaults(evaluator: Simpl
 def test_every_flag_reaches_the_request(evaluator: SimpleNamespace, tmp_path: Path) -> None:
     ids = tmp_path / "ids.txt"
     ids.write_text("x\n")
-    grid = ("--defense", "standard", "--defense", "rift", "--attack", "all", "--task", "imdb", "--task", "snli", "--seed", "0", "--seed", "2")
-    model = ("--encoder", "bert-base-uncased", "--protocol", "subword", "--option", "defense.alpha=0.3", "--option", "attack.population=20")
-    data = ("--data", str(tmp_path), "--no-hub", "--train-pool", "small", "--ids", str(ids), "--lm", "none")
+    grid = (
+        "--defense",
+        "standard",
+        "--defense",
+        "rift",
+        "--attack",
+        "all",
+        "--task",
+        "imdb",
+        "--task",
+        "snli",
+        "--seed",
+        "0",
+        "--seed",
+        "2",
+    )
+    model = (
+        "--encoder",
+        "bert-base-uncased",
+        "--protocol",
+        "subword",
+        "--option",
+        "defense.alpha=0.3",
+        "--option",
+        "attack.population=20",
+    )
+    data = (
+        "--data",
+        str(tmp_path),
+        "--no-hub",
+        "--train-pool",
+        "small",
+        "--ids",
+        str(ids),
+        "--lm",
+        "none",
+    )
     search = (
         "--limit",
         "10",
@@ -125,7 +161,9 @@ def test_every_flag_reaches_the_request(evaluator: SimpleNamespace, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("given", "workers"), [("auto", None), ("3", 3)])
-def test_workers_are_a_number_or_auto(evaluator: SimpleNamespace, given: str, workers: int | None) -> None:
+def test_workers_are_a_number_or_auto(
+    evaluator: SimpleNamespace, given: str, workers: int | None
+) -> None:
     assert run("evaluate", *PAIR, "--workers", given).exit_code == 0
     assert evaluator.request.workers == workers
 
@@ -138,13 +176,17 @@ def test_other_workers_are_refused(evaluator: SimpleNamespace, given: str) -> No
     assert result.stderr.count("\n") == 1
 
 
-def test_the_data_folder_may_come_from_the_environment(evaluator: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_data_folder_may_come_from_the_environment(
+    evaluator: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ROBENCH_DATA", str(tmp_path))
     run("evaluate", *PAIR)
     assert evaluator.request.data == tmp_path
 
 
-def test_results_go_to_stdout_and_progress_to_stderr(evaluator: SimpleNamespace, make_record: Callable[..., Record]) -> None:
+def test_results_go_to_stdout_and_progress_to_stderr(
+    evaluator: SimpleNamespace, make_record: Callable[..., Record]
+) -> None:
     from robench.results.leaderboard import results_table
 
     result = run("evaluate", *PAIR, "--out", "elsewhere")
@@ -168,7 +210,11 @@ def test_quiet_leaves_only_results(evaluator: SimpleNamespace) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "sentence"),
     [
-        (UsageError("There is no defense 'rft'. Did you mean 'rift'?"), 2, "Error: There is no defense 'rft'. Did you mean 'rift'?"),
+        (
+            UsageError("There is no defense 'rft'. Did you mean 'rift'?"),
+            2,
+            "Error: There is no defense 'rft'. Did you mean 'rift'?",
+        ),
         (RobenchError("The checkpoint is damaged."), 1, "Error: The checkpoint is damaged."),
         (
             KeyboardInterrupt(),
@@ -177,7 +223,9 @@ def test_quiet_leaves_only_results(evaluator: SimpleNamespace) -> None:
         ),
     ],
 )
-def test_how_a_run_ends_badly(evaluator: SimpleNamespace, error: BaseException, code: int, sentence: str) -> None:
+def test_how_a_run_ends_badly(
+    evaluator: SimpleNamespace, error: BaseException, code: int, sentence: str
+) -> None:
     evaluator.error = error
     result = run("evaluate", *PAIR, "--out", "kept")
     assert result.exit_code == code
@@ -189,10 +237,31 @@ def test_a_dry_run_prints_the_plan_and_evaluates_nothing(evaluator: SimpleNamesp
     from robench.planning import Cell
 
     evaluator.error = AssertionError("evaluated")
-    evaluator.cells = [Cell(task="imdb", defense="rift", attack="pwws", seed=2, victim="train", surface="build", done=250, total=1000)]
+    evaluator.cells = [
+        Cell(
+            task="imdb",
+            defense="rift",
+            attack="pwws",
+            seed=2,
+            victim="train",
+            surface="build",
+            done=250,
+            total=1000,
+        )
+    ]
     result = run("evaluate", *PAIR, "--dry-run")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[1].split() == ["imdb", "rift", "2", "pwws", "train", "build", "750", "of", "1000"]
+    assert result.stdout.splitlines()[1].split() == [
+        "imdb",
+        "rift",
+        "2",
+        "pwws",
+        "train",
+        "build",
+        "750",
+        "of",
+        "1000",
+    ]
 
 
 def test_train_prints_the_folders(evaluator: SimpleNamespace) -> None:
@@ -201,28 +270,44 @@ def test_train_prints_the_folders(evaluator: SimpleNamespace) -> None:
     assert evaluator.request == EvaluationRequest(defenses=("rift",), seeds=(3,))
 
 
-def test_libraries_are_quiet_unless_someone_said_otherwise(evaluator: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libraries_are_quiet_unless_someone_said_otherwise(
+    evaluator: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "info")
     monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
     run("evaluate", *PAIR)
-    assert (os.environ["TRANSFORMERS_VERBOSITY"], os.environ["TOKENIZERS_PARALLELISM"]) == ("info", "false")
+    assert (os.environ["TRANSFORMERS_VERBOSITY"], os.environ["TOKENIZERS_PARALLELISM"]) == (
+        "info",
+        "false",
+    )
 
 
-@pytest.mark.parametrize("pair", ["alpha", "defense.alpha", "alpha=1", "defense.=1", ".alpha=1", "=1", ""])
+@pytest.mark.parametrize(
+    "pair", ["alpha", "defense.alpha", "alpha=1", "defense.=1", ".alpha=1", "=1", ""]
+)
 def test_a_misshapen_option_is_refused(pair: str) -> None:
     result = run("evaluate", *PAIR, "--option", pair)
     assert result.exit_code == 2
-    assert result.stderr.strip() == f"Error: --option {pair!r} is not of the form KIND.NAME=VALUE, such as defense.alpha=0.3 or attack.population=20."
+    assert (
+        result.stderr.strip()
+        == f"Error: --option {pair!r} is not of the form KIND.NAME=VALUE, such as defense.alpha=0.3 or attack.population=20."
+    )
 
 
 def test_an_option_given_twice_must_agree() -> None:
     assert parse_options(["defense.alpha=1", "defense.alpha=1"]) == {"defense.alpha": "1"}
-    with pytest.raises(UsageError, match=r"^--option defense\.alpha is given twice, as '1' and as '2'\. Give it once\.$"):
+    with pytest.raises(
+        UsageError,
+        match=r"^--option defense\.alpha is given twice, as '1' and as '2'\. Give it once\.$",
+    ):
         parse_options(["defense.alpha=1", "defense.alpha=2"])
 
 
 def test_an_options_value_may_hold_an_equals_sign() -> None:
-    assert parse_options(["attack.rule=a=b", " defense.x = 1 "]) == {"attack.rule": "a=b", "defense.x": "1"}
+    assert parse_options(["attack.rule=a=b", " defense.x = 1 "]) == {
+        "attack.rule": "a=b",
+        "defense.x": "1",
+    }
 
 
 @pytest.mark.parametrize("option", ["--data", "--ids"])
@@ -248,7 +333,10 @@ def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_leaderboard_writes_and_then_agrees(boards: Path) -> None:
     assert run("leaderboard").stdout.strip() == "wrote leaderboards/small.md"
     result = run("leaderboard", "--check")
-    assert (result.exit_code, result.stdout.strip()) == (0, "leaderboards/small.md agrees with its records")
+    assert (result.exit_code, result.stdout.strip()) == (
+        0,
+        "leaderboards/small.md agrees with its records",
+    )
 
 
 def test_leaderboard_check_fails_with_the_difference(boards: Path) -> None:
@@ -258,12 +346,16 @@ def test_leaderboard_check_fails_with_the_difference(boards: Path) -> None:
     result = run("leaderboard", "--check", "--board", str(boards / "small.toml"))
     assert result.exit_code == 1
     assert "-A line by hand." in result.stdout
-    assert result.stderr.strip().endswith("small.md: not what the records give. Run 'robench leaderboard' and commit the result.")
+    assert result.stderr.strip().endswith(
+        "small.md: not what the records give. Run 'robench leaderboard' and commit the result."
+    )
     assert "A line by hand." in table.read_text()
 
 
 @pytest.mark.parametrize("flags", [(), ("--check",)])
-def test_a_board_is_not_made_without_all_of_its_records(boards: Path, make_record: Callable[..., Record], flags: tuple[str, ...]) -> None:
+def test_a_board_is_not_made_without_all_of_its_records(
+    boards: Path, make_record: Callable[..., Record], flags: tuple[str, ...]
+) -> None:
     run("leaderboard")
     before = (boards / "small.md").read_bytes()
     write_record(boards / "records" / "a.json", make_record("WFHH"))
@@ -277,7 +369,9 @@ def test_a_board_is_not_made_without_all_of_its_records(boards: Path, make_recor
     assert (boards / "small.md").read_bytes() == before
 
 
-def test_a_damaged_record_is_named_also_where_nothing_else_is_said(evaluator: SimpleNamespace, tmp_path: Path) -> None:
+def test_a_damaged_record_is_named_also_where_nothing_else_is_said(
+    evaluator: SimpleNamespace, tmp_path: Path
+) -> None:
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "torn.json").write_text("{")
     result = run("--quiet", "evaluate", *PAIR, "--out", str(tmp_path))
@@ -289,24 +383,36 @@ def test_a_damaged_record_is_named_also_where_nothing_else_is_said(evaluator: Si
     )
 
 
-def test_leaderboard_without_a_board_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaderboard_without_a_board_says_where_it_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     result = run("leaderboard", "--check")
     assert result.exit_code == 2
-    assert result.stderr.strip() == "Error: There is no board: leaderboards/ has no .toml file here. Name one with --board FILE."
+    assert (
+        result.stderr.strip()
+        == "Error: There is no board: leaderboards/ has no .toml file here. Name one with --board FILE."
+    )
 
 
-def test_a_run_of_which_a_part_failed_shows_the_rest_and_fails(evaluator: SimpleNamespace, make_record: Callable[..., Record]) -> None:
+def test_a_run_of_which_a_part_failed_shows_the_rest_and_fails(
+    evaluator: SimpleNamespace, make_record: Callable[..., Record]
+) -> None:
     evaluator.error = Incomplete({"no.": ["rift on toy"]}, [make_record("WFHHH")])
     result = run("--quiet", "evaluate", *PAIR)
     assert result.exit_code == 1
     assert "Records:" in result.stdout
-    assert result.stderr == "Error: Parts of the run that failed: 1; all else is finished. rift on toy: no.\n"
+    assert (
+        result.stderr
+        == "Error: Parts of the run that failed: 1; all else is finished. rift on toy: no.\n"
+    )
     evaluator.error = Incomplete({"no.": ["rift on toy", "ascc on toy"]}, [])
     assert run("--quiet", "evaluate", *PAIR).stdout == ""
 
 
-def test_examples_that_ended_in_an_error_fail_the_run(monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record]) -> None:
+def test_examples_that_ended_in_an_error_fail_the_run(
+    monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record]
+) -> None:
     records = [make_record("WFHHH"), make_record("WFEEH", attack="pwws")]
     monkeypatch.setattr("robench.evaluator.evaluate", lambda request, report: records)
     result = run("--quiet", "evaluate", *PAIR, "--out", "kept")
@@ -318,11 +424,17 @@ def test_examples_that_ended_in_an_error_fail_the_run(monkeypatch: pytest.Monkey
     )
 
 
-def test_a_training_of_which_a_part_failed_names_the_rest_and_fails(evaluator: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_of_which_a_part_failed_names_the_rest_and_fails(
+    evaluator: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
         raise Incomplete({"no.": ["ascc on toy"]}, [Path("runs/victims/rift-a")])
 
     monkeypatch.setattr("robench.evaluator.train_only", train_only)
     result = run("--quiet", "train", "--defense", "rift")
     sentence = "Error: Parts of the run that failed: 1; all else is finished. ascc on toy: no.\n"
-    assert (result.exit_code, result.stdout, result.stderr) == (1, "runs/victims/rift-a\n", sentence)
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        1,
+        "runs/victims/rift-a\n",
+        sentence,
+    )

@@ -35,7 +35,14 @@ class Padless(Echo):
 
 def encoded(tokens: list[int], labels: list[int]) -> EncodedExamples:
     ids = [np.array([1, token], dtype=np.int32) for token in tokens]
-    return EncodedExamples(ids, None, [np.zeros(2, dtype=np.int32) for _ in ids], np.array(labels), cast("Any", None), 0)
+    return EncodedExamples(
+        ids,
+        None,
+        [np.zeros(2, dtype=np.int32) for _ in ids],
+        np.array(labels),
+        cast("Any", None),
+        0,
+    )
 
 
 def scores(tokens: list[int], labels: list[int], classes: int = 2) -> Scores:

@@ -10,7 +10,11 @@ from victim_cases import batch, classifier
 from robench import DEFENSES, Batch, Defense
 from robench.errors import UsageError
 
-PARALLEL = [entry.name for entry in DEFENSES.entries() if entry.origin == "built-in" and DEFENSES.get(entry.name).parallel]
+PARALLEL = [
+    entry.name
+    for entry in DEFENSES.entries()
+    if entry.origin == "built-in" and DEFENSES.get(entry.name).parallel
+]
 
 
 def prepared(name: str, **options: object) -> tuple[Defense, nn.ModuleList]:
@@ -21,7 +25,9 @@ def prepared(name: str, **options: object) -> tuple[Defense, nn.ModuleList]:
     return defense, nn.ModuleList([model, *defense.modules()])
 
 
-def loss_and_gradients(defense: Defense, trained: nn.ModuleList, texts: Batch) -> tuple[Tensor, list[Tensor]]:
+def loss_and_gradients(
+    defense: Defense, trained: nn.ModuleList, texts: Batch
+) -> tuple[Tensor, list[Tensor]]:
     torch.manual_seed(7)  # the inner search begins alike in every process
     loss = defense.loss(trained[0], texts)  # type: ignore[arg-type]
     penalty = defense.penalty(trained[0], texts)  # type: ignore[arg-type]
@@ -35,7 +41,9 @@ def weight(rank: int, rows: int, processes: int) -> float:
 
 def test_there_are_some() -> None:
     assert {"standard", "rift", "ascc"} <= set(PARALLEL)
-    assert not DEFENSES.get("rose-first").parallel  # its saliency is measured before the processes meet
+    assert not DEFENSES.get(
+        "rose-first"
+    ).parallel  # its saliency is measured before the processes meet
 
 
 @pytest.mark.parametrize("name", PARALLEL)
@@ -52,7 +60,9 @@ def test_shares_make_the_whole(name: str, rows: int, processes: int) -> None:
             one += weight(rank, rows, processes) * gradient
     torch.testing.assert_close(total, expected, atol=2e-4, rtol=1e-3)
     for one, gradient in zip(sums, gradients, strict=True):
-        torch.testing.assert_close(one, gradient, atol=2e-3 * float(gradient.abs().max()) + 1e-6, rtol=1e-2)
+        torch.testing.assert_close(
+            one, gradient, atol=2e-3 * float(gradient.abs().max()) + 1e-6, rtol=1e-2
+        )
 
 
 def test_the_memory_is_the_whole_batchs_in_every_process() -> None:

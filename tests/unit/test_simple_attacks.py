@@ -18,15 +18,23 @@ BARE = make_job("no substitutes", {})
 
 
 def additive(bias: float) -> FakeVictim:
-    return FakeVictim({word: [0, weight] for word, weight in WEIGHTS.items()}, words=["x", "no", "substitutes"], bias=(bias, 0))
+    return FakeVictim(
+        {word: [0, weight] for word, weight in WEIGHTS.items()},
+        words=["x", "no", "substitutes"],
+        bias=(bias, 0),
+    )
 
 
-def search(name: str, victim: FakeVictim, job: Job, **options: Any) -> tuple[Choice | None, list[list[str]]]:
+def search(
+    name: str, victim: FakeVictim, job: Job, **options: Any
+) -> tuple[Choice | None, list[list[str]]]:
     """What it returns, and the new texts of every question."""
     log: list[np.ndarray] = []
     found = Subject.of(name, options=options).alone(victim, job, log)
     names = {number: word for word, number in victim.table.numbers.items()}
-    return found, [[" ".join(names[number] for number in row[1:-1]) for row in rows.tolist()] for rows in log]
+    return found, [
+        [" ".join(names[number] for number in row[1:-1]) for row in rows.tolist()] for rows in log
+    ]
 
 
 @pytest.mark.parametrize("name", ["greedy", "random", "hard-label"])
@@ -59,7 +67,10 @@ def test_greedy_takes_a_substitute_back() -> None:
     names = {number: word for word, number in victim.table.numbers.items()}
     # b2 cannot be seen from the original text: there it looks harmless.
     hidden = {**goal, "a b2": 0.0}
-    victim.twist = lambda ids, logits: logits + np.array([[0, hidden[" ".join(names[n] for n in row[1:3])]] for row in ids.tolist()])
+    victim.twist = lambda ids, logits: (
+        logits
+        + np.array([[0, hidden[" ".join(names[n] for n in row[1:3])]] for row in ids.tolist()])
+    )
     found, _ = search("greedy", victim, make_job("a b", {"a": ["a1"], "b": ["b1", "b2"]}))
     assert found is None
     hidden["a1 b2"] = 4.5
@@ -78,10 +89,17 @@ def test_random_draws_every_text_of_the_space_equally_often() -> None:
     assert counts.max() < 610
 
 
-@pytest.mark.parametrize(("name", "draws", "questions"), [("random", 1, 1), ("random", 100, 100), ("hard-label", 0, 30), ("hard-label", 37, 67)])
+@pytest.mark.parametrize(
+    ("name", "draws", "questions"),
+    [("random", 1, 1), ("random", 100, 100), ("hard-label", 0, 30), ("hard-label", 37, 67)],
+)
 def test_no_more_is_drawn_than_allowed(name: str, draws: int, questions: int) -> None:
-    job = make_job(" ".join(f"w{i}" for i in range(30)), {f"w{i}": [f"w{i}a", f"w{i}b"] for i in range(30)})
-    victim = FakeVictim({}, words=[option for options in job.space.options for option in options], bias=(1, 0))
+    job = make_job(
+        " ".join(f"w{i}" for i in range(30)), {f"w{i}": [f"w{i}a", f"w{i}b"] for i in range(30)}
+    )
+    victim = FakeVictim(
+        {}, words=[option for options in job.space.options for option in options], bias=(1, 0)
+    )
     (trial,) = Subject.of(name, options={"draws": draws}).trials(victim, [job]).values()
     assert trial.asked == questions
 
@@ -89,9 +107,13 @@ def test_no_more_is_drawn_than_allowed(name: str, draws: int, questions: int) ->
 def test_hard_label_changes_more_and_more_words() -> None:
     attack: Any = Subject.of("hard-label", options={"draws": 20}).make()
     drawn = np.concatenate(list(attack._starts(JOB.space, np.random.default_rng(0))))
-    assert (drawn > 0).sum(axis=1).tolist() == [1, 2, 3, 3] + [3] * 20  # four words, of which three have substitutes; then the draws
+    assert (drawn > 0).sum(axis=1).tolist() == [1, 2, 3, 3] + [
+        3
+    ] * 20  # four words, of which three have substitutes; then the draws
     assert all(JOB.space.contains(choice) for choice in drawn)
-    assert all(((drawn[row] > 0) <= (drawn[row + 1] > 0)).all() for row in range(23))  # one order of the positions
+    assert all(
+        ((drawn[row] > 0) <= (drawn[row + 1] > 0)).all() for row in range(23)
+    )  # one order of the positions
     assert len(np.unique(drawn[3:], axis=0)) == 4  # a: two, b: one, c: two
 
 
@@ -122,7 +144,9 @@ def test_hard_label_puts_back_every_word_that_is_not_needed() -> None:
     found = hard_label(oracle)
     assert found is not None
     assert np.flatnonzero(found).tolist() == [1, 4]
-    assert 10**6 - oracle.left <= 16 + 6 + 2  # found in the first block; one question for every changed word; once more for those that stayed
+    assert (
+        10**6 - oracle.left <= 16 + 6 + 2
+    )  # found in the first block; one question for every changed word; once more for those that stayed
 
 
 def test_hard_label_puts_words_back_until_none_can_be() -> None:

@@ -23,7 +23,9 @@ def loaded(name: str) -> ModuleType:
     return importlib.import_module(name)
 
 
-def test_a_package_counts_with_every_module_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_counts_with_every_module_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     home = package(tmp_path, "counted_whole", one="A = 1\n", two="B = 2\n")
     seen = set()
@@ -36,7 +38,9 @@ def test_a_package_counts_with_every_module_inside(tmp_path: Path, monkeypatch: 
     assert source_sha256("counted_whole.one") != source_sha256("counted_whole.two")
 
 
-def test_a_file_under_another_name_is_other_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_under_another_name_is_other_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     home = package(tmp_path, "renamed_inside", one="A = 1\n")
     before = source_sha256("renamed_inside")
@@ -69,11 +73,15 @@ def test_a_class_made_at_run_time_has_no_code() -> None:
     assert code_sha256(type("Made", (), {"__module__": "nowhere"})) is None
 
 
-def test_what_lies_in_further_modules_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_lies_in_further_modules_counts_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     home = package(tmp_path, "counted_further", helper="A = 1\n")
     pwws = ATTACKS.get("pwws")
-    helped = type("Helped", (pwws,), {"__module__": pwws.__module__, "further_code": ("counted_further",)})
+    helped = type(
+        "Helped", (pwws,), {"__module__": pwws.__module__, "further_code": ("counted_further",)}
+    )
     before = code_sha256(helped)
     assert before != code_sha256(pwws)
     (home / "helper.py").write_text("A = 2\n")

@@ -27,7 +27,15 @@ def test_cardinality_is_exact_beyond_machine_integers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "inside"), [([0, 0, 0], True), ([2, 0, 1], True), ([3, 0, 0], False), ([0, 1, 0], False), ([0, 0, -1], False), ([0, 0], False)]
+    ("row", "inside"),
+    [
+        ([0, 0, 0], True),
+        ([2, 0, 1], True),
+        ([3, 0, 0], False),
+        ([0, 1, 0], False),
+        ([0, 0, -1], False),
+        ([0, 0], False),
+    ],
 )
 def test_contains(row: list[int], inside: bool) -> None:
     assert SPACE.contains(np.array(row, dtype=np.int16)) is inside
@@ -61,6 +69,8 @@ def test_an_empty_text() -> None:
         (("a", "b"), (("a",), ("b", "c")), 1, "beyond the victim's window"),
     ],
 )
-def test_what_it_refuses(words: tuple[str, ...], options: tuple[tuple[str, ...], ...], visible: int, sentence: str) -> None:
+def test_what_it_refuses(
+    words: tuple[str, ...], options: tuple[tuple[str, ...], ...], visible: int, sentence: str
+) -> None:
     with pytest.raises(ValueError, match=sentence):
         SearchSpace(words, options, visible)

@@ -27,7 +27,9 @@ class Lossy(Defense):
     paper = "A paper"
     deviations = ("Both say this.", "Only the first says this.")
     substitutes = True
-    task_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {"imdb": {"epochs": 7, "strength": 2.0}}
+    task_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "imdb": {"epochs": 7, "strength": 2.0}
+    }
 
     class Options(Defense.Options):
         strength: float = Field(1.0, ge=0, description="x")
@@ -38,7 +40,9 @@ class Lossy(Defense):
     def prepare(self, model: TextClassifier) -> None:
         CALLS.append("lossy prepares")
 
-    def batches(self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: Any) -> Iterator[Sequence[int]]:
+    def batches(
+        self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: Any
+    ) -> Iterator[Sequence[int]]:
         yield [0]
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
@@ -54,7 +58,9 @@ class Pulling(Defense):
 
     paper = "Another paper"
     deviations = ("Both say this.",)
-    task_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {"imdb": {"epochs": 9, "batch_size": 4}}
+    task_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "imdb": {"epochs": 9, "batch_size": 4}
+    }
 
     class Options(Defense.Options):
         strength: float = Field(10.0, ge=0, description="x")
@@ -113,13 +119,25 @@ def test_every_hook_reaches_whom_it_should() -> None:
     assert both.figures == {"lossy.task": torch.tensor(3.0), "pulling.pull": torch.tensor(4.0)}
     assert both.optimizer([]) is None
     both.finish(model)
-    assert CALLS == ["lossy prepares", "pulling prepares", "pulling measures", "pulling finishes", "lossy finishes"]
+    assert CALLS == [
+        "lossy prepares",
+        "pulling prepares",
+        "pulling measures",
+        "pulling finishes",
+        "lossy finishes",
+    ]
 
 
 def test_without_a_loss_of_their_own_the_usual_one_stands() -> None:
-    both, model, texts = made({"pulling": Pulling, "stepping": Stepping}), classifier().eval(), batch()
+    both, model, texts = (
+        made({"pulling": Pulling, "stepping": Stepping}),
+        classifier().eval(),
+        batch(),
+    )
     both.prepare(model)
-    expected = nn.functional.cross_entropy(model(texts.input_ids, texts.attention_mask), texts.labels)
+    expected = nn.functional.cross_entropy(
+        model(texts.input_ids, texts.attention_mask), texts.labels
+    )
     torch.testing.assert_close(both.loss(model, texts), expected)
     assert both.batches([0], [1], 1, None) is None  # type: ignore[arg-type]
     assert isinstance(both.optimizer([{"params": model.parameters(), "lr": 0.1}]), torch.optim.SGD)
@@ -141,7 +159,9 @@ def test_further_texts_are_those_of_the_member_that_brings_them() -> None:
     without = made(PAIR)
     assert without.augment(None, 3) is None  # type: ignore[arg-type]
     assert without.attacks == []
-    with pytest.raises(UsageError, match=r"'bringing' and 'other' do not stack: both bring further texts"):
+    with pytest.raises(
+        UsageError, match=r"'bringing' and 'other' do not stack: both bring further texts"
+    ):
         stack({"bringing": Bringing, "other": Bringing})
 
 
@@ -160,9 +180,14 @@ def test_options_are_the_loops_once_and_each_members_own() -> None:
     assert own == ["lossy.strength", "lossy.own", "pulling.strength"]
     assert cls.Options.model_fields["lossy.own"].json_schema_extra == {"unit": "words"}
     both = made(PAIR, **{"lossy.strength": "2.5", "epochs": "3"})
-    assert both.parts["lossy"].options == Lossy.Options(strength=2.5, epochs=3, max_gradient_norm=1.0)
+    assert both.parts["lossy"].options == Lossy.Options(
+        strength=2.5, epochs=3, max_gradient_norm=1.0
+    )
     assert both.parts["pulling"].options == Pulling.Options(epochs=3)
-    with pytest.raises(UsageError, match=r"Option 'pulling\.strength' of it: input should be greater than or equal to 0"):
+    with pytest.raises(
+        UsageError,
+        match=r"Option 'pulling\.strength' of it: input should be greater than or equal to 0",
+    ):
         made(PAIR, **{"pulling.strength": "-1"})
 
 
@@ -180,7 +205,9 @@ def test_a_members_own_rules_hold() -> None:
                     raise ValueError("is not taken")
                 return value
 
-    with pytest.raises(UsageError, match="Option 'own' of defense 'strict': value error, is not taken"):
+    with pytest.raises(
+        UsageError, match="Option 'own' of defense 'strict': value error, is not taken"
+    ):
         made({"pulling": Pulling, "strict": Strict}, **{"strict.own": 3})
 
 
@@ -195,7 +222,10 @@ def test_the_loops_settings_are_those_of_the_member_with_the_loss_then_by_name()
         task_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {"imdb": {"epochs": 11}}
 
     assert stack({"first": First, "lossy": Lossy}).task_defaults["imdb"]["epochs"] == 7
-    assert stack({"first": First, "pulling": Pulling}).task_defaults["imdb"] == {"epochs": 11, "batch_size": 4}
+    assert stack({"first": First, "pulling": Pulling}).task_defaults["imdb"] == {
+        "epochs": 11,
+        "batch_size": 4,
+    }
 
 
 def test_a_stack_says_what_its_members_say() -> None:
@@ -220,7 +250,9 @@ def test_its_code_is_its_members_code() -> None:
 class Batching(Defense):
     """Brings batches only."""
 
-    def batches(self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: Any) -> Iterator[Sequence[int]]:
+    def batches(
+        self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: Any
+    ) -> Iterator[Sequence[int]]:
         yield [0]
 
 
@@ -231,13 +263,27 @@ class Inheriting(Stepping):
 @pytest.mark.parametrize(
     ("members", "sentence"),
     [
-        ({"a": Lossy, "b": Lossy}, "'a' and 'b' do not stack: both bring a loss, and one training run takes only one. Choose one of them."),
-        ({"batching": Batching, "lossy": Lossy}, "'batching' and 'lossy' do not stack: both bring batches"),
-        ({"inheriting": Inheriting, "stepping": Stepping}, "'inheriting' and 'stepping' do not stack: both bring an optimiser"),
-        ({"idle": Idle, "lossy": Lossy, "stepping": Stepping}, "'idle' changes nothing in 'idle.lossy.stepping': .* Say 'lossy.stepping'"),
+        (
+            {"a": Lossy, "b": Lossy},
+            "'a' and 'b' do not stack: both bring a loss, and one training run takes only one. Choose one of them.",
+        ),
+        (
+            {"batching": Batching, "lossy": Lossy},
+            "'batching' and 'lossy' do not stack: both bring batches",
+        ),
+        (
+            {"inheriting": Inheriting, "stepping": Stepping},
+            "'inheriting' and 'stepping' do not stack: both bring an optimiser",
+        ),
+        (
+            {"idle": Idle, "lossy": Lossy, "stepping": Stepping},
+            "'idle' changes nothing in 'idle.lossy.stepping': .* Say 'lossy.stepping'",
+        ),
     ],
 )
-def test_what_does_not_go_together_is_one_sentence(members: Mapping[str, type[Defense]], sentence: str) -> None:
+def test_what_does_not_go_together_is_one_sentence(
+    members: Mapping[str, type[Defense]], sentence: str
+) -> None:
     with pytest.raises(UsageError, match=sentence) as caught:
         stack(members)
     assert "\n" not in str(caught.value)

@@ -22,7 +22,18 @@ def written(folder: Path, content: Any) -> Path:
 @pytest.fixture
 def substitutions(tmp_path: Path) -> SubstitutionSet:
     return load_substitutions(
-        str(written(tmp_path, {"good": ["fine", "nice", "good", "fine"], "i": ["me"], "the": [], "bbc": ["auntie"], "mcdonald": ["burger"]}))
+        str(
+            written(
+                tmp_path,
+                {
+                    "good": ["fine", "nice", "good", "fine"],
+                    "i": ["me"],
+                    "the": [],
+                    "bbc": ["auntie"],
+                    "mcdonald": ["burger"],
+                },
+            )
+        )
     )
 
 
@@ -32,7 +43,9 @@ def test_order_is_kept_and_self_and_repetitions_are_dropped(substitutions: Subst
 
 
 @pytest.mark.parametrize("word", ["the", "absent", "Good", "GOOD", ""])
-def test_the_cased_lookup_takes_the_word_as_it_is(substitutions: SubstitutionSet, word: str) -> None:
+def test_the_cased_lookup_takes_the_word_as_it_is(
+    substitutions: SubstitutionSet, word: str
+) -> None:
     assert substitutions.of(word, "cased") == ()
 
 
@@ -49,7 +62,9 @@ def test_the_cased_lookup_takes_the_word_as_it_is(substitutions: SubstitutionSet
         ("Absent", ()),
     ],
 )
-def test_the_lower_lookup_gives_the_case_back(substitutions: SubstitutionSet, word: str, expected: tuple[str, ...]) -> None:
+def test_the_lower_lookup_gives_the_case_back(
+    substitutions: SubstitutionSet, word: str, expected: tuple[str, ...]
+) -> None:
     assert substitutions.of(word, "lower") == expected
 
 
@@ -82,17 +97,23 @@ def test_the_hash_is_that_of_the_file(tmp_path: Path) -> None:
         ({"good": None}, "'good' has None"),
     ],
 )
-def test_a_malformed_file_is_refused_in_one_sentence(tmp_path: Path, content: Any, sentence: str) -> None:
+def test_a_malformed_file_is_refused_in_one_sentence(
+    tmp_path: Path, content: Any, sentence: str
+) -> None:
     with pytest.raises(UsageError, match=sentence):
         load_substitutions(str(written(tmp_path, content)))
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"no substitution set 'alzantod'\. Known: counterfitted, mini"):
+    with pytest.raises(
+        UsageError, match=r"no substitution set 'alzantod'\. Known: counterfitted, mini"
+    ):
         load_substitutions("alzantod")
 
 
-def test_the_published_set_comes_through_the_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_published_set_comes_through_the_assets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import robench.assets
 
     asked: list[tuple[str, Path | None]] = []

@@ -20,7 +20,11 @@ from robench.text.surface import Surface
 from robench.text.surface_building import SurfaceRequest, load_or_build
 
 RATIOS = {"fine": 0.0, "nice": -5.0, "poor": -5.0001, "movie": -1.0, "show": -np.inf}
-SUBSTITUTIONS = SubstitutionSet("test", "5" * 64, {"good": ("fine", "nice", "poor"), "film": ("movie", "show"), "the": (), "a": ("one",)})
+SUBSTITUTIONS = SubstitutionSet(
+    "test",
+    "5" * 64,
+    {"good": ("fine", "nice", "poor"), "film": ("movie", "show"), "the": (), "a": ("one",)},
+)
 EXAMPLES = [
     Example("t/1", {"text": "Good film , good film ."}, 1),
     Example("t/2", {"text": ""}, 0),
@@ -40,11 +44,23 @@ class Listed(Scorer):
 
     def log_ratios(self, requests: Sequence[Request]) -> list[Ratios]:
         self.requests += requests
-        return [np.array([RATIOS.get(word.lower(), -2.0) for word in request.substitutes], np.float32) for request in requests]
+        return [
+            np.array([RATIOS.get(word.lower(), -2.0) for word in request.substitutes], np.float32)
+            for request in requests
+        ]
 
 
 def wanted(scorer: Scorer | None = None, **changes: Any) -> SurfaceRequest:
-    request = SurfaceRequest(EXAMPLES, "text", task="t", digest="d", substitutions=SUBSTITUTIONS, protocol=RIFT, scorer=scorer, max_words=300)
+    request = SurfaceRequest(
+        EXAMPLES,
+        "text",
+        task="t",
+        digest="d",
+        substitutions=SUBSTITUTIONS,
+        protocol=RIFT,
+        scorer=scorer,
+        max_words=300,
+    )
     return dataclasses.replace(request, **changes)
 
 
@@ -52,7 +68,13 @@ def build(folder: Path, scorer: Scorer | None = None, **changes: Any) -> Surface
     return load_or_build(folder, wanted(scorer, **changes))
 
 
-def options(surface: Surface, example_id: str, visible: int = 99, constrained: bool = False, threshold: float = 5.0) -> dict[int, tuple[str, ...]]:
+def options(
+    surface: Surface,
+    example_id: str,
+    visible: int = 99,
+    constrained: bool = False,
+    threshold: float = 5.0,
+) -> dict[int, tuple[str, ...]]:
     space = surface.space(example_id, visible, constrained, threshold)
     return {int(position): space.options[position][1:] for position in space.positions}
 
@@ -63,7 +85,11 @@ def options(surface: Surface, example_id: str, visible: int = 99, constrained: b
 def test_the_cased_lookup_leaves_capitalised_words_alone(tmp_path: Path) -> None:
     surface = build(tmp_path)
     assert surface.words("t/1") == ("Good", "film", ",", "good", "film", ".")
-    assert options(surface, "t/1") == {1: ("movie", "show"), 3: ("fine", "nice", "poor"), 4: ("movie", "show")}
+    assert options(surface, "t/1") == {
+        1: ("movie", "show"),
+        3: ("fine", "nice", "poor"),
+        4: ("movie", "show"),
+    }
 
 
 def test_the_lower_lookup_does_not(tmp_path: Path) -> None:
@@ -74,13 +100,22 @@ def test_the_lower_lookup_does_not(tmp_path: Path) -> None:
 
 def test_the_constraint_keeps_what_is_exactly_at_the_threshold(tmp_path: Path) -> None:
     surface = build(tmp_path, Listed())
-    assert options(surface, "t/1", constrained=True) == {1: ("movie",), 3: ("fine", "nice"), 4: ("movie",)}
+    assert options(surface, "t/1", constrained=True) == {
+        1: ("movie",),
+        3: ("fine", "nice"),
+        4: ("movie",),
+    }
     assert options(surface, "t/1", constrained=True, threshold=0.5) == {3: ("fine",)}
     assert options(surface, "t/1", constrained=False)[3] == ("fine", "nice", "poor")
 
 
-@pytest.mark.parametrize(("ratio", "allowed"), [(-5.00004, True), (-5.00006, False), (-4.99996, True), (-np.inf, False), (np.inf, True)])
-def test_the_threshold_meets_the_rounded_ratio_when_built_and_when_read(tmp_path: Path, ratio: float, allowed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("ratio", "allowed"),
+    [(-5.00004, True), (-5.00006, False), (-4.99996, True), (-np.inf, False), (np.inf, True)],
+)
+def test_the_threshold_meets_the_rounded_ratio_when_built_and_when_read(
+    tmp_path: Path, ratio: float, allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(RATIOS, "nice", ratio)
     for surface in (build(tmp_path, Listed()), build(tmp_path, Listed())):
         assert ("nice" in options(surface, "t/1", constrained=True)[3]) is allowed
@@ -95,7 +130,12 @@ def test_each_text_is_scored_by_itself_and_rounded(tmp_path: Path) -> None:
             return [answer + np.float32(1.23e-5) for answer in super().log_ratios(requests)]
 
     build(tmp_path, Counting())
-    assert calls == [{("Good", "film", ",", "good", "film", ".")}, set(), set(), {("A", "good", "film")}]
+    assert calls == [
+        {("Good", "film", ",", "good", "film", ".")},
+        set(),
+        set(),
+        {("A", "good", "film")},
+    ]
     import pandas as pd
 
     (path,) = tmp_path.iterdir()
@@ -121,7 +161,9 @@ def test_max_words_bounds_what_is_scored(tmp_path: Path) -> None:
 def test_the_scorer_sees_the_original_words(tmp_path: Path) -> None:
     scorer = Listed()
     build(tmp_path, scorer)
-    assert scorer.requests[1] == Request(("Good", "film", ",", "good", "film", "."), 3, ("fine", "nice", "poor"))
+    assert scorer.requests[1] == Request(
+        ("Good", "film", ",", "good", "film", "."), 3, ("fine", "nice", "poor")
+    )
 
 
 def test_an_example_without_words_and_one_without_substitutes(tmp_path: Path) -> None:
@@ -139,7 +181,9 @@ def test_an_example_that_is_not_in_it(tmp_path: Path) -> None:
         surface.space("t/9", 10, False, 5.0)
 
 
-def test_without_a_scorer_the_constraint_has_no_effect_and_the_surface_says_so(tmp_path: Path) -> None:
+def test_without_a_scorer_the_constraint_has_no_effect_and_the_surface_says_so(
+    tmp_path: Path,
+) -> None:
     surface = build(tmp_path)
     assert options(surface, "t/1", constrained=True) == options(surface, "t/1", constrained=False)
     assert surface.meta["made_from"]["scorer"] == "none"
@@ -147,7 +191,12 @@ def test_without_a_scorer_the_constraint_has_no_effect_and_the_surface_says_so(t
 
 def test_counts(tmp_path: Path) -> None:
     meta = build(tmp_path).meta
-    assert {name: meta[name] for name in ("examples", "words", "positions", "substitutes")} == {"examples": 4, "words": 12, "positions": 5, "substitutes": 12}
+    assert {name: meta[name] for name in ("examples", "words", "positions", "substitutes")} == {
+        "examples": 4,
+        "words": 12,
+        "positions": 5,
+        "substitutes": 12,
+    }
 
 
 def test_no_examples_at_all(tmp_path: Path) -> None:
@@ -166,19 +215,25 @@ def test_a_stored_surface_is_read_and_equal(tmp_path: Path) -> None:
     assert second.meta == first.meta
     for example in EXAMPLES:
         for constrained in (True, False):
-            assert second.space(example.id, 99, constrained, 5.0) == first.space(example.id, 99, constrained, 5.0)
+            assert second.space(example.id, 99, constrained, 5.0) == first.space(
+                example.id, 99, constrained, 5.0
+            )
 
 
 def test_the_file_is_named_by_the_key_and_nothing_else_is_left(tmp_path: Path) -> None:
     surface = build(tmp_path / "new" / "surfaces", Listed())
-    assert [path.name for path in (tmp_path / "new" / "surfaces").iterdir()] == [f"{surface.key}.parquet"]
+    assert [path.name for path in (tmp_path / "new" / "surfaces").iterdir()] == [
+        f"{surface.key}.parquet"
+    ]
     assert surface.key == wanted(Listed()).key
     assert wanted(Listed()).path(tmp_path) == tmp_path / f"{surface.key}.parquet"
 
 
 def test_the_same_bytes_again(tmp_path: Path) -> None:
     one, two = (build(tmp_path / name, Listed()) for name in ("one", "two"))
-    assert (tmp_path / "one" / f"{one.key}.parquet").read_bytes() == (tmp_path / "two" / f"{two.key}.parquet").read_bytes()
+    assert (tmp_path / "one" / f"{one.key}.parquet").read_bytes() == (
+        tmp_path / "two" / f"{two.key}.parquet"
+    ).read_bytes()
 
 
 def test_anyone_can_read_it_with_pandas(tmp_path: Path) -> None:
@@ -193,7 +248,9 @@ def test_anyone_can_read_it_with_pandas(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "other", "foreign"])
-def test_a_damaged_file_is_built_again_with_a_warning(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_file_is_built_again_with_a_warning(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     surface = build(tmp_path, Listed())
     path = tmp_path / f"{surface.key}.parquet"
     whole = path.read_bytes()
@@ -215,7 +272,9 @@ def test_a_damaged_file_is_built_again_with_a_warning(tmp_path: Path, damage: st
     assert path.read_bytes() == whole
 
 
-def test_a_failed_write_leaves_nothing_and_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_nothing_and_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import pyarrow.parquet as pq
 
     def full(table: Any, where: Path, **_: Any) -> None:
@@ -231,7 +290,9 @@ def test_a_failed_write_leaves_nothing_and_says_what_to_do(tmp_path: Path, monke
 def test_progress_counts_examples(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     many = [dataclasses.replace(EXAMPLES[0], id=f"t/{number}") for number in range(40)]
-    load_or_build(tmp_path, wanted(Listed(), examples=many), lambda done, total: seen.append((done, total)))
+    load_or_build(
+        tmp_path, wanted(Listed(), examples=many), lambda done, total: seen.append((done, total))
+    )
     assert seen == [(number, 40) for number in range(1, 41)]
 
 
@@ -252,7 +313,10 @@ def test_every_ingredient_is_in_the_key(tmp_path: Path, monkeypatch: pytest.Monk
     class Other(Listed):
         identity = "other"
 
-    changed = [dataclasses.replace(EXAMPLES[0], fields={"text": "Good film , good films ."}), *EXAMPLES[1:]]
+    changed = [
+        dataclasses.replace(EXAMPLES[0], fields={"text": "Good film , good films ."}),
+        *EXAMPLES[1:],
+    ]
     variants: list[dict[str, Any]] = [
         {},
         {"task": "u"},

@@ -29,13 +29,22 @@ def request(options: Mapping[str, str], **values: Any) -> EvaluationRequest:
 
 def test_every_value_is_an_evaluation_of_its_own() -> None:
     found = points({"defense.alpha": "0, 0.05,0.1", "attack.population": "20"}, request)
-    assert [dict(point.values) for point in found] == [{"defense.alpha": value} for value in ("0", "0.05", "0.1")]
-    assert [dict(point.request.options) for point in found] == [{"defense.alpha": value, "attack.population": "20"} for value in ("0", "0.05", "0.1")]
+    assert [dict(point.values) for point in found] == [
+        {"defense.alpha": value} for value in ("0", "0.05", "0.1")
+    ]
+    assert [dict(point.request.options) for point in found] == [
+        {"defense.alpha": value, "attack.population": "20"} for value in ("0", "0.05", "0.1")
+    ]
 
 
 def test_several_options_make_a_grid() -> None:
     found = points({"defense.alpha": "0,1", "defense.beta": "4,10"}, request)
-    assert [tuple(point.values.values()) for point in found] == [("0", "4"), ("0", "10"), ("1", "4"), ("1", "10")]
+    assert [tuple(point.values.values()) for point in found] == [
+        ("0", "4"),
+        ("0", "10"),
+        ("1", "4"),
+        ("1", "10"),
+    ]
     assert stem(found) == "sweep-mini-reviews-defense.alpha-defense.beta"
 
 
@@ -68,18 +77,29 @@ def test_a_sweep_needs_an_attack() -> None:
 
 
 def log_of(out: Path, record: Record, distances: list[float], key: str | None = None) -> None:
-    folder = out / "victims" / f"rift-toy-tiny-s{record.search.seed}-{record.victim.configuration[:8]}"
+    folder = (
+        out / "victims" / f"rift-toy-tiny-s{record.search.seed}-{record.victim.configuration[:8]}"
+    )
     folder.mkdir(parents=True)
-    epochs = [{"epoch": number + 1, "distance": distance} for number, distance in enumerate(distances)]
-    (folder / "training.json").write_text(json.dumps({"key": key or record.victim.configuration, "epochs": epochs}))
+    epochs = [
+        {"epoch": number + 1, "distance": distance} for number, distance in enumerate(distances)
+    ]
+    (folder / "training.json").write_text(
+        json.dumps({"key": key or record.victim.configuration, "epochs": epochs})
+    )
 
 
 @pytest.fixture
-def swept(tmp_path: Path, make_record: Callable[..., Record]) -> tuple[list[Point], dict[str, list[Record]]]:
+def swept(
+    tmp_path: Path, make_record: Callable[..., Record]
+) -> tuple[list[Point], dict[str, list[Record]]]:
     """Alpha 0 and 0.1 under two attacks: 2 of 5, then 4 of 5 hold under both; the default value has no brackets in its label."""
     found = points({"defense.alpha": "0,0.1"}, lambda options: request(options, out=tmp_path))
     records = {
-        "0": [make_record("WFFHH", defense="rift", label="rift(alpha=0.0)", attack=name) for name in ("genetic", "pwws")],
+        "0": [
+            make_record("WFFHH", defense="rift", label="rift(alpha=0.0)", attack=name)
+            for name in ("genetic", "pwws")
+        ],
         "0.1": [make_record("WHHHH", defense="rift", attack=name) for name in ("genetic", "pwws")],
     }
     for value, distances in (("0", [0.5, 0.25]), ("0.1", [0.125, 0.0625])):
@@ -89,21 +109,52 @@ def swept(tmp_path: Path, make_record: Callable[..., Record]) -> tuple[list[Poin
 
 def rows_of(swept: tuple[list[Point], dict[str, list[Record]]]) -> list[module.SweepRow]:
     found, records = swept
-    return [row for point in found for row in rows_at(point, records[point.values["defense.alpha"]])]
+    return [
+        row for point in found for row in rows_at(point, records[point.values["defense.alpha"]])
+    ]
 
 
-def test_the_table_has_the_option_as_a_column_and_no_labels(swept: tuple[list[Point], dict[str, list[Record]]]) -> None:
+def test_the_table_has_the_option_as_a_column_and_no_labels(
+    swept: tuple[list[Point], dict[str, list[Record]]],
+) -> None:
     heading, _, first, second = sweep_table(rows_of(swept))
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in (heading, first, second)]
-    assert cells[0] == ["defense", "defense.alpha", "seeds", "n", "clean accuracy", "genetic", "pwws", "worst case", "distance"]
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in (heading, first, second)
+    ]
+    assert cells[0] == [
+        "defense",
+        "defense.alpha",
+        "seeds",
+        "n",
+        "clean accuracy",
+        "genetic",
+        "pwws",
+        "worst case",
+        "distance",
+    ]
     assert cells[1][:4] == ["rift", "0", "1", "5"]
-    assert [cell.split(" ")[0] for cell in cells[1][4:]] == ["80.0", "40.0", "40.0", "40.0", "0.2500"]
-    assert [cell.split(" ")[0] for cell in cells[2][4:]] == ["80.0", "80.0", "80.0", "80.0", "0.0625"]
+    assert [cell.split(" ")[0] for cell in cells[1][4:]] == [
+        "80.0",
+        "40.0",
+        "40.0",
+        "40.0",
+        "0.2500",
+    ]
+    assert [cell.split(" ")[0] for cell in cells[2][4:]] == [
+        "80.0",
+        "80.0",
+        "80.0",
+        "80.0",
+        "0.0625",
+    ]
 
 
 def test_seeds_are_a_mean_and_a_spread(tmp_path: Path, make_record: Callable[..., Record]) -> None:
     (point, _) = points({"defense.alpha": "0,0.1"}, lambda options: request(options, out=tmp_path))
-    records = [make_record(outcomes, defense="rift", seed=seed) for seed, outcomes in enumerate(("HHFF", "HHHH"))]
+    records = [
+        make_record(outcomes, defense="rift", seed=seed)
+        for seed, outcomes in enumerate(("HHFF", "HHHH"))
+    ]
     for record, distance in zip(records, (0.1, 0.3), strict=True):
         log_of(tmp_path, record, [distance])
     (row,) = rows_at(point, records)
@@ -112,18 +163,27 @@ def test_seeds_are_a_mean_and_a_spread(tmp_path: Path, make_record: Callable[...
     assert "0.2000 ± 0.1414" in line
 
 
-def test_an_attacks_option_leaves_one_column(tmp_path: Path, make_record: Callable[..., Record]) -> None:
+def test_an_attacks_option_leaves_one_column(
+    tmp_path: Path, make_record: Callable[..., Record]
+) -> None:
     found = points({"attack.population": "20,60"}, lambda options: request(options, out=tmp_path))
     rows = []
     for point, label in zip(found, ("genetic(population=20)", "genetic"), strict=True):
-        rows += rows_at(point, [make_record("HF", defense="rift", attack="genetic", attack_label=label)])
+        rows += rows_at(
+            point, [make_record("HF", defense="rift", attack="genetic", attack_label=label)]
+        )
     heading, _, *lines = sweep_table(rows)
     assert heading.count("genetic") == 1
-    assert [line.count("50.0 [") for line in lines] == [2, 2]  # under the attack, and the worst case
+    assert [line.count("50.0 [") for line in lines] == [
+        2,
+        2,
+    ]  # under the attack, and the worst case
     assert all(line.rstrip(" |").endswith("—") for line in lines)  # no log, no distance
 
 
-def test_a_missing_or_foreign_log_is_a_gap(tmp_path: Path, make_record: Callable[..., Record]) -> None:
+def test_a_missing_or_foreign_log_is_a_gap(
+    tmp_path: Path, make_record: Callable[..., Record]
+) -> None:
     record = make_record("HF", defense="rift")
     assert last_distance(tmp_path, record) is None
     log_of(tmp_path, record, [0.5], key="another")
@@ -146,7 +206,9 @@ def test_the_markdown(swept: tuple[list[Point], dict[str, list[Record]]]) -> Non
 
 
 @pytest.fixture
-def evaluator(monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record]) -> list[tuple[str, EvaluationRequest]]:
+def evaluator(
+    monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record]
+) -> list[tuple[str, EvaluationRequest]]:
     """Stands in for ``robench.evaluator``: remembers its calls; alpha 9 is a value that the plan refuses."""
     import robench.evaluator
 
@@ -154,7 +216,14 @@ def evaluator(monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record
 
     def evaluate(asked: EvaluationRequest, report: Any) -> list[Record]:
         calls.append(("evaluate", asked))
-        return [make_record("WFHHH", defense="rift", label=f"rift(alpha={asked.options['defense.alpha']})", attack="genetic")]
+        return [
+            make_record(
+                "WFHHH",
+                defense="rift",
+                label=f"rift(alpha={asked.options['defense.alpha']})",
+                attack="genetic",
+            )
+        ]
 
     def plan(asked: EvaluationRequest) -> list[Any]:
         calls.append(("plan", asked))
@@ -171,31 +240,62 @@ def evaluator(monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["sweep", "--defense", "rift", "--attack", "genetic", *arguments])
+    return CliRunner().invoke(
+        main, ["sweep", "--defense", "rift", "--attack", "genetic", *arguments]
+    )
 
 
-def test_every_point_is_checked_before_the_first_is_evaluated(evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path) -> None:
+def test_every_point_is_checked_before_the_first_is_evaluated(
+    evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path
+) -> None:
     done = run("--option", "defense.alpha=0,0.1", "--no-figure", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
     assert [call for call, _ in evaluator] == ["plan", "plan", "evaluate", "evaluate"]
     assert "defense.alpha" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["sweep-mini-reviews-defense.alpha.md"]
     evaluator.clear()
-    assert run("--option", "defense.alpha=0,9", "--no-figure", "--out", str(tmp_path)).exit_code == 2
+    assert (
+        run("--option", "defense.alpha=0,9", "--no-figure", "--out", str(tmp_path)).exit_code == 2
+    )
     assert [call for call, _ in evaluator] == ["plan", "plan"]
 
 
-def test_the_flags_are_those_of_evaluate(evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path) -> None:
-    run("--option", "defense.alpha=0,1", "--no-figure", "--limit", "50", "--seed", "3", "--precision", "bf16", "--out", str(tmp_path))
+def test_the_flags_are_those_of_evaluate(
+    evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path
+) -> None:
+    run(
+        "--option",
+        "defense.alpha=0,1",
+        "--no-figure",
+        "--limit",
+        "50",
+        "--seed",
+        "3",
+        "--precision",
+        "bf16",
+        "--out",
+        str(tmp_path),
+    )
     wanted = {"limit": 50, "seeds": (3,), "precision": "bf16", "out": tmp_path}
-    assert all(getattr(asked, name) == value for _, asked in evaluator for name, value in wanted.items())
+    assert all(
+        getattr(asked, name) == value for _, asked in evaluator for name, value in wanted.items()
+    )
     evaluator.clear()
     run("--option", "defense.alpha=0,1", "--no-figure")
-    assert evaluator[0][1] == EvaluationRequest(defenses=("rift",), attacks=("genetic",), options={"defense.alpha": "0"})
+    assert evaluator[0][1] == EvaluationRequest(
+        defenses=("rift",), attacks=("genetic",), options={"defense.alpha": "0"}
+    )
 
 
-def test_a_dry_run_evaluates_nothing(evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path) -> None:
-    assert run("--option", "defense.alpha=0,1", "--no-figure", "--dry-run", "--out", str(tmp_path)).exit_code == 0
+def test_a_dry_run_evaluates_nothing(
+    evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path
+) -> None:
+    assert (
+        run(
+            "--option", "defense.alpha=0,1", "--no-figure", "--dry-run", "--out", str(tmp_path)
+        ).exit_code
+        == 0
+    )
     assert {call for call, _ in evaluator} == {"plan"}
     assert not list(tmp_path.iterdir())
 
@@ -207,14 +307,23 @@ def test_nothing_to_sweep_is_a_wrong_call(evaluator: list[tuple[str, EvaluationR
     assert evaluator == []
 
 
-def test_without_matplotlib_it_says_so_before_it_trains(evaluator: list[tuple[str, EvaluationRequest]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_it_says_so_before_it_trains(
+    evaluator: list[tuple[str, EvaluationRequest]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     import importlib.util
 
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "matplotlib" else find(name, *rest))
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "matplotlib" else find(name, *rest),
+    )
     done = run("--option", "defense.alpha=0,1")
     assert done.exit_code == 2
-    assert "Figures need matplotlib, which this Python does not have: pip install 'robench[plots]'." in done.stderr
+    assert (
+        "Figures need matplotlib, which this Python does not have: pip install 'robench[plots]'."
+        in done.stderr
+    )
     assert evaluator == []
 
 
@@ -223,25 +332,39 @@ def test_it_draws(evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path
     done = run("--option", "defense.alpha=0,1", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
     assert (tmp_path / "sweep-mini-reviews-defense.alpha.png").read_bytes().startswith(b"\x89PNG")
-    assert "(sweep-mini-reviews-defense.alpha.png)" in (tmp_path / "sweep-mini-reviews-defense.alpha.md").read_text()
+    assert (
+        "(sweep-mini-reviews-defense.alpha.png)"
+        in (tmp_path / "sweep-mini-reviews-defense.alpha.md").read_text()
+    )
 
 
-def failing_at(values: Mapping[str, Exception], make_record: Callable[..., Record]) -> Callable[[EvaluationRequest, Any], list[Record]]:
+def failing_at(
+    values: Mapping[str, Exception], make_record: Callable[..., Record]
+) -> Callable[[EvaluationRequest, Any], list[Record]]:
     """Stands in for ``evaluate``: two attacks at each alpha, but where ``values`` has an error for it."""
 
     def evaluate(asked: EvaluationRequest, report: Any) -> list[Record]:
         alpha = asked.options["defense.alpha"]
         if alpha in values:
             raise values[alpha]
-        return [make_record("WFHHH", defense="rift", label=f"rift(alpha={alpha})", attack=name) for name in ("genetic", "pwws")]
+        return [
+            make_record("WFHHH", defense="rift", label=f"rift(alpha={alpha})", attack=name)
+            for name in ("genetic", "pwws")
+        ]
 
     return evaluate
 
 
 def test_a_point_that_fails_does_not_end_the_others(
-    evaluator: list[tuple[str, EvaluationRequest]], monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record], tmp_path: Path
+    evaluator: list[tuple[str, EvaluationRequest]],
+    monkeypatch: pytest.MonkeyPatch,
+    make_record: Callable[..., Record],
+    tmp_path: Path,
 ) -> None:
-    half = Incomplete({"No.": ["rift(alpha=1), under pwws"]}, [make_record("WHHHH", defense="rift", label="rift(alpha=1)", attack="genetic")])
+    half = Incomplete(
+        {"No.": ["rift(alpha=1), under pwws"]},
+        [make_record("WHHHH", defense="rift", label="rift(alpha=1)", attack="genetic")],
+    )
     errors = {"0": RobenchError("It broke down."), "1": half}
     monkeypatch.setattr("robench.evaluator.evaluate", failing_at(errors, make_record))
     done = run("--quiet", "--option", "defense.alpha=0,1,2", "--no-figure", "--out", str(tmp_path))
@@ -249,7 +372,11 @@ def test_a_point_that_fails_does_not_end_the_others(
         1,
         "Error: Parts of the run that failed: 2; all else is finished. defense.alpha=0: It broke down. rift(alpha=1), under pwws: No.\n",
     )
-    lines = [line for line in (tmp_path / "sweep-mini-reviews-defense.alpha.md").read_text().splitlines() if line.startswith("| rift")]
+    lines = [
+        line
+        for line in (tmp_path / "sweep-mini-reviews-defense.alpha.md").read_text().splitlines()
+        if line.startswith("| rift")
+    ]
     cells = [[cell.strip().split(" ")[0] for cell in line.strip("|").split("|")] for line in lines]
     assert [row[:-1] for row in cells] == [
         ["rift", "0", "0", "—", "—", "—", "—", "—"],
@@ -260,25 +387,38 @@ def test_a_point_that_fails_does_not_end_the_others(
 
 
 def test_a_sweep_of_which_nothing_is_left_writes_nothing(
-    evaluator: list[tuple[str, EvaluationRequest]], monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record], tmp_path: Path
+    evaluator: list[tuple[str, EvaluationRequest]],
+    monkeypatch: pytest.MonkeyPatch,
+    make_record: Callable[..., Record],
+    tmp_path: Path,
 ) -> None:
     errors = dict.fromkeys("01", RobenchError("It broke down."))
     monkeypatch.setattr("robench.evaluator.evaluate", failing_at(errors, make_record))
     done = run("--quiet", "--option", "defense.alpha=0,1", "--no-figure", "--out", str(tmp_path))
     assert (done.exit_code, done.stdout, list(tmp_path.iterdir())) == (1, "", [])
-    assert "failed: 2; all else is finished. defense.alpha=0, defense.alpha=1: It broke down." in done.stderr
+    assert (
+        "failed: 2; all else is finished. defense.alpha=0, defense.alpha=1: It broke down."
+        in done.stderr
+    )
 
 
 def test_a_figure_has_gaps(
-    evaluator: list[tuple[str, EvaluationRequest]], monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record], tmp_path: Path
+    evaluator: list[tuple[str, EvaluationRequest]],
+    monkeypatch: pytest.MonkeyPatch,
+    make_record: Callable[..., Record],
+    tmp_path: Path,
 ) -> None:
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr("robench.evaluator.evaluate", failing_at({"0": RobenchError("It broke down.")}, make_record))
+    monkeypatch.setattr(
+        "robench.evaluator.evaluate", failing_at({"0": RobenchError("It broke down.")}, make_record)
+    )
     assert run("--quiet", "--option", "defense.alpha=0,1", "--out", str(tmp_path)).exit_code == 1
     assert (tmp_path / "sweep-mini-reviews-defense.alpha.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_all_points_go_through_one_engine(evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path) -> None:
+def test_all_points_go_through_one_engine(
+    evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path
+) -> None:
     found = points({"defense.alpha": "0,1"}, lambda options: request(options, out=tmp_path))
     rows, records = module.sweep(found, Silent())
     assert [row.values["defense.alpha"] for row in rows] == ["0", "1"]

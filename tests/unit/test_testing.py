@@ -17,7 +17,9 @@ class Guest(Attack):
     paper = "none: an attack for the tests of the kit"
     access = "labels"
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         if not len(space.positions):
             return None
         for position in space.positions:
@@ -28,7 +30,9 @@ class Guest(Attack):
         for block in range(16):
             choices = np.zeros((16, len(space.words)), dtype=np.int16)
             choices[:, space.positions] = self.draw(space, rng)
-            if (found := self.look(choices, oracle, label)) is not None and not self.overlooks(block):
+            if (found := self.look(choices, oracle, label)) is not None and not self.overlooks(
+                block
+            ):
                 return found
         return None
 
@@ -84,16 +88,28 @@ class Remembering(Guest):
 class Trespassing(Guest):
     """Substitutes words beyond the window."""
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         found = super().search(space, oracle, label, rng)
-        return None if found is None else found + (np.arange(len(space.words)) >= space.visible).astype(np.int16)
+        return (
+            None
+            if found is None
+            else found + (np.arange(len(space.words)) >= space.visible).astype(np.int16)
+        )
 
 
 class Stumbling(Guest):
     """Cannot do with a text in which nothing can be changed."""
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
-        return space.original() if space.positions[0] < 0 else super().search(space, oracle, label, rng)
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
+        return (
+            space.original()
+            if space.positions[0] < 0
+            else super().search(space, oracle, label, rng)
+        )
 
 
 class Nameless(Guest):
@@ -121,17 +137,35 @@ def test_a_sound_attack_passes_every_check() -> None:
 @pytest.mark.parametrize(
     ("cls", "check", "sentence"),
     [
-        (Overlooking, "the_last_question", r"all rows of its last question \(16\) fool the victim, and it returned none of them"),
-        (Blind, "planted_triggers", r"attack 'guest': 0 of 12 planted trigger words were found \(2 classes, logits times 1\), at least 100% must be"),
-        (Boasting, "a_deaf_victim", "it claims to have fooled a victim that reads nothing of the attackable words"),
-        (Wandering, "packing", "it keeps state, or draws from elsewhere than rng|it draws from numpy's global generator"),
+        (
+            Overlooking,
+            "the_last_question",
+            r"all rows of its last question \(16\) fool the victim, and it returned none of them",
+        ),
+        (
+            Blind,
+            "planted_triggers",
+            r"attack 'guest': 0 of 12 planted trigger words were found \(2 classes, logits times 1\), at least 100% must be",
+        ),
+        (
+            Boasting,
+            "a_deaf_victim",
+            "it claims to have fooled a victim that reads nothing of the attackable words",
+        ),
+        (
+            Wandering,
+            "packing",
+            "it keeps state, or draws from elsewhere than rng|it draws from numpy's global generator",
+        ),
         (Remembering, "packing", "it keeps state, or draws from elsewhere than rng"),
         (Trespassing, "surface", "it broke: the attack returned a choice outside the space"),
         (Stumbling, "odd_texts", "it broke: IndexError"),
         (Nameless, "description", "'paper' is no citation"),
     ],
 )
-def test_a_broken_attack_fails_at_the_check_of_its_fault(cls: type[Attack], check: str, sentence: str) -> None:
+def test_a_broken_attack_fails_at_the_check_of_its_fault(
+    cls: type[Attack], check: str, sentence: str
+) -> None:
     with pytest.raises(AssertionError, match=sentence):
         ATTACK_CHECKS[check](Subject("guest", cls))
 
@@ -141,7 +175,10 @@ def test_a_search_that_breeds_from_the_worst_is_found_out() -> None:
     right = Subject.of("genetic-alzantot", evolves=True)
     ATTACK_CHECKS["selection"](right)
     shipped = Subject.of("genetic-alzantot", options={"sign": "as-shipped"}, evolves=True)
-    with pytest.raises(AssertionError, match=r"only \d+% of the last texts have the substitute that is by far the fittest: are the worst the parents\?"):
+    with pytest.raises(
+        AssertionError,
+        match=r"only \d+% of the last texts have the substitute that is by far the fittest: are the worst the parents\?",
+    ):
         ATTACK_CHECKS["selection"](shipped)
 
 

@@ -143,7 +143,10 @@ class Crashing(Sound):
             return {"one": 1.0}[value] if isinstance(value, str) else value
 
 
-@breaks("options", "option 'strength' refuses 'many' otherwise than by one sentence on it: .*no number.nthat is all")
+@breaks(
+    "options",
+    "option 'strength' refuses 'many' otherwise than by one sentence on it: .*no number.nthat is all",
+)
 class Rambling(Sound):
     """Explains itself at length."""
 
@@ -244,7 +247,9 @@ class Holding(Sound):
         return self.figures["task"]
 
 
-@breaks("loss", "steps with 2 classes: it broke: ValueError: the batch carries no substitution sets")
+@breaks(
+    "loss", "steps with 2 classes: it broke: ValueError: the batch carries no substitution sets"
+)
 class Unasked(Sound):
     """Works with substitutes that it does not ask for."""
 
@@ -268,7 +273,10 @@ class Detached(Sound):
     """Trains the head and does not say so."""
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
-        return cross_entropy(model.classify(model.features(batch.input_ids, batch.attention_mask).detach()), batch.labels)
+        return cross_entropy(
+            model.classify(model.features(batch.input_ids, batch.attention_mask).detach()),
+            batch.labels,
+        )
 
 
 @breaks("reduced_precision", "a step in bf16 leaves encoder.* without a finite gradient")
@@ -324,7 +332,11 @@ class Wordy(Sound):
     """Divides by the words after the first, of which a text of no word has none either."""
 
     def penalty(self, model: TextClassifier, batch: Batch) -> Tensor:
-        return logits_of(model, batch).mean() * (batch.attention_mask.sum(1).max() - 3) / (batch.attention_mask.sum(1).max() - 3)
+        return (
+            logits_of(model, batch).mean()
+            * (batch.attention_mask.sum(1).max() - 3)
+            / (batch.attention_mask.sum(1).max() - 3)
+        )
 
 
 @breaks("odd_texts", "texts without a word: its penalty is nan")
@@ -388,7 +400,13 @@ class Provincial(Sound):
 class Ordering(Sound):
     """Base of the violators that bring batches."""
 
-    def batches(self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: np.random.Generator) -> Iterator[Sequence[int]]:
+    def batches(
+        self,
+        labels: Sequence[int],
+        lengths: Sequence[int],
+        batch_size: int,
+        rng: np.random.Generator,
+    ) -> Iterator[Sequence[int]]:
         for chosen in np.array_split(self.order(labels, rng), max(1, len(labels) // batch_size)):
             yield chosen.tolist()
 
@@ -420,7 +438,10 @@ class Counting(Ordering):
         return rng.permutation(len(labels)) + 1
 
 
-@breaks("optimizer", r"its optimiser leaves out head\.0\.weight, head\.0\.bias, head\.2\.weight and 1 more")
+@breaks(
+    "optimizer",
+    r"its optimiser leaves out head\.0\.weight, head\.0\.bias, head\.2\.weight and 1 more",
+)
 class Headless(Sound):
     """Builds its optimiser from the encoder alone."""
 
@@ -428,7 +449,10 @@ class Headless(Sound):
         return adamw([dict(groups[0])])
 
 
-@breaks("shares", r"2 processes that share 7 texts do not make the loss of one process: it must not say parallel = True")
+@breaks(
+    "shares",
+    r"2 processes that share 7 texts do not make the loss of one process: it must not say parallel = True",
+)
 class Summing(Sound):
     """Sums over the texts of a batch."""
 
@@ -438,7 +462,10 @@ class Summing(Sound):
         return cross_entropy(logits_of(model, batch), batch.labels, reduction="sum")
 
 
-@breaks("saved", r"the model's layers are not those of a plain one: head\.1 \(GELU\), head\.1 \(ReLU\)\. Put back there what prepare\(\) swapped")
+@breaks(
+    "saved",
+    r"the model's layers are not those of a plain one: head\.1 \(GELU\), head\.1 \(ReLU\)\. Put back there what prepare\(\) swapped",
+)
 class Swapping(Sound):
     """Leaves another activation in the head."""
 
@@ -488,7 +515,10 @@ class Ageing(Ordering):
         return super().loss(model, batch) + 10 * max(0, self.epochs - 1)
 
 
-@breaks("learning", r"its training: it broke: RobenchError: Training 'kit-exploding' on 'toy-opinions' broke down in epoch 2: its loss is nan")
+@breaks(
+    "learning",
+    r"its training: it broke: RobenchError: Training 'kit-exploding' on 'toy-opinions' broke down in epoch 2: its loss is nan",
+)
 class Exploding(Ageing):
     """Its loss is a number for an epoch."""
 
@@ -500,7 +530,9 @@ class Augmenting(Sound):
     """Base of the violators that add texts: some of the training examples again."""
 
     def augment(self, trainee: Trainee, epoch: int) -> Sequence[Example] | None:
-        return [replace(example, id=f"{example.id}+{epoch}") for example in self.chosen(trainee, epoch)]
+        return [
+            replace(example, id=f"{example.id}+{epoch}") for example in self.chosen(trainee, epoch)
+        ]
 
     def chosen(self, trainee: Trainee, epoch: int) -> Iterable[Example]:
         return trainee.examples[4 * epoch : 4 * epoch + 4]
@@ -515,7 +547,9 @@ class SoundAugmenting(Augmenting):
         mode: Literal["one", "other"] = Field("one", description="One of several words.")
         layers: str = Field("7 9", pattern="^[0-9 ]+$", description="Words.")
         switch: bool = Field(True, description="On or off.")
-        pair: tuple[float, float] = Field((0.0, 1.0), description="Two numbers, whose range nobody can declare here.")
+        pair: tuple[float, float] = Field(
+            (0.0, 1.0), description="Two numbers, whose range nobody can declare here."
+        )
 
 
 @breaks("test", "it looks at the test examples while it trains")
@@ -526,7 +560,10 @@ class Peeking(Augmenting):
         return trainee.request.splits.test[:4]
 
 
-@breaks("dev", "with other dev labels it trains other weights: dev selects the epoch and is for nothing else")
+@breaks(
+    "dev",
+    "with other dev labels it trains other weights: dev selects the epoch and is for nothing else",
+)
 class Grasping(Augmenting):
     """Trains on dev examples."""
 
@@ -534,7 +571,10 @@ class Grasping(Augmenting):
         return trainee.request.splits.dev
 
 
-@breaks("repeated", "it draws from a generator that nobody seeds, or keeps something from one training to the next")
+@breaks(
+    "repeated",
+    "it draws from a generator that nobody seeds, or keeps something from one training to the next",
+)
 class Noisy(Sound):
     """Weighs its loss by a generator of its own."""
 
@@ -542,7 +582,10 @@ class Noisy(Sound):
         return super().loss(model, batch) * float(np.random.default_rng().uniform(0.5, 1.5))
 
 
-@breaks("repeated", "it draws from a generator that nobody seeds, or keeps something from one training to the next")
+@breaks(
+    "repeated",
+    "it draws from a generator that nobody seeds, or keeps something from one training to the next",
+)
 class Remembering(Sound):
     """Counts steps in its class."""
 
@@ -553,7 +596,10 @@ class Remembering(Sound):
         return super().loss(model, batch) * (1 + 0.1 * (self.steps % 10))
 
 
-@breaks("resumed", r"killed and resumed it ends with other weights than unbroken: what must outlive an epoch belongs into modules\(\)")
+@breaks(
+    "resumed",
+    r"killed and resumed it ends with other weights than unbroken: what must outlive an epoch belongs into modules\(\)",
+)
 class Running(Sound):
     """Keeps a running mean of its loss where no checkpoint finds it."""
 
@@ -565,7 +611,10 @@ class Running(Sound):
         return value * (1 + self.mean)
 
 
-@breaks("resumed", r"killed and resumed it adds other texts than unbroken: augment\(\) must follow from the seed and the epoch alone")
+@breaks(
+    "resumed",
+    r"killed and resumed it adds other texts than unbroken: augment\(\) must follow from the seed and the epoch alone",
+)
 class Tallying(Augmenting):
     """Counts its own calls."""
 
@@ -581,7 +630,10 @@ class Single(Augmenting):
     """Knows of tasks with one field."""
 
     def chosen(self, trainee: Trainee, epoch: int) -> Iterable[Example]:
-        return [replace(example, fields={"text": example.fields["text"].upper()}) for example in super().chosen(trainee, epoch)]
+        return [
+            replace(example, fields={"text": example.fields["text"].upper()})
+            for example in super().chosen(trainee, epoch)
+        ]
 
 
 # -- what the kit says of them -------------------------------------------------------------------------------------------------------------
@@ -592,7 +644,9 @@ def test_a_sound_defense_passes(name: str) -> None:
     check_defense(name)
 
 
-@pytest.mark.parametrize(("name", "check", "sentence"), VIOLATORS, ids=[name for name, _, _ in VIOLATORS])
+@pytest.mark.parametrize(
+    ("name", "check", "sentence"), VIOLATORS, ids=[name for name, _, _ in VIOLATORS]
+)
 def test_a_broken_promise_fails_at_its_check(name: str, check: str, sentence: str) -> None:
     with pytest.raises(AssertionError, match=rf"^defense '{name}': .*{sentence}") as failure:
         DEFENSE_CHECKS[check](DefenseSubject.of(name))
@@ -618,7 +672,10 @@ def test_one_that_refuses_a_family_is_sound() -> None:
 def test_check_defense_takes_classes_and_options_and_stops_at_the_first_failure() -> None:
     with pytest.raises(AssertionError, match=r"^defense 'kit-nameless': 'paper' is no citation"):
         check_defense(DEFENSES.get("kit-nameless"))
-    with pytest.raises(AssertionError, match=r"prepare\(\): it broke: UsageError: Option 'learning_rate' of defense 'kit-sound': .* greater than 0"):
+    with pytest.raises(
+        AssertionError,
+        match=r"prepare\(\): it broke: UsageError: Option 'learning_rate' of defense 'kit-sound': .* greater than 0",
+    ):
         check_defense("kit-sound", options={"learning_rate": -1.0})
 
 
@@ -637,7 +694,10 @@ def test_it_runs_on_one_thread_and_gives_the_others_back(monkeypatch: pytest.Mon
 
 
 def test_an_unregistered_class_is_refused_in_a_sentence() -> None:
-    with pytest.raises(UsageError, match=r"^Defense is no registered defense\. Put @DEFENSES\.register\('its-name'\) over it\.$"):
+    with pytest.raises(
+        UsageError,
+        match=r"^Defense is no registered defense\. Put @DEFENSES\.register\('its-name'\) over it\.$",
+    ):
         check_defense(Defense)
 
 

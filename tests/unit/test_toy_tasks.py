@@ -9,7 +9,18 @@ import pytest
 import torch
 
 from robench import TASKS, DataSource, Task
-from robench.testing.opinions import BAD, GOOD, MAX_TOKENS, Opinions, Pairs, Synonyms, examples, splits, tokenizer, write_encoder
+from robench.testing.opinions import (
+    BAD,
+    GOOD,
+    MAX_TOKENS,
+    Opinions,
+    Pairs,
+    Synonyms,
+    examples,
+    splits,
+    tokenizer,
+    write_encoder,
+)
 from robench.victims.encoders import find_encoder, fingerprint, load_encoder, load_tokenizer
 
 
@@ -17,8 +28,14 @@ from robench.victims.encoders import find_encoder, fingerprint, load_encoder, lo
 def test_splits_are_balanced_and_share_nothing(task: type[Task]) -> None:
     made = splits(task, 12, 6, 6)
     for part, size in ((made.train, 12), (made.dev, 6), (made.test, 6)):
-        assert set(Counter(example.label for example in part).values()) == {size // len(task.labels)}
-    texts = [tuple(example.fields.values()) for part in (made.train, made.dev, made.test) for example in part]
+        assert set(Counter(example.label for example in part).values()) == {
+            size // len(task.labels)
+        }
+    texts = [
+        tuple(example.fields.values())
+        for part in (made.train, made.dev, made.test)
+        for example in part
+    ]
     assert len(set(texts)) == len(texts)
     assert task().load(DataSource()).digest == splits(task).digest != made.digest
 
@@ -31,7 +48,13 @@ def test_they_say_that_they_are_made_up() -> None:
 
 
 def test_the_last_word_of_a_group_is_met_as_a_substitute_only() -> None:
-    words = {word for task in (Opinions, Pairs) for example in examples(task, "train", 96) for text in example.fields.values() for word in text.split()}
+    words = {
+        word
+        for task in (Opinions, Pairs)
+        for example in examples(task, "train", 96)
+        for text in example.fields.values()
+        for word in text.split()
+    }
     assert {*GOOD[:-1], *BAD[:-1]} <= words
     assert not {GOOD[-1], BAD[-1]} & words
     assert GOOD[-1] in Synonyms().of(GOOD[0], "cased")
@@ -41,7 +64,10 @@ def test_the_last_word_of_a_group_is_met_as_a_substitute_only() -> None:
 def test_labels_are_those_of_the_opinions() -> None:
     for example in (*examples(Opinions, "train", 20), *examples(Pairs, "train", 21)):
         words = set(list(example.fields.values())[-1].split())
-        assert [bool(words & set(BAD)), bool(words & set(GOOD))] == [example.label == 0, example.label == 1]
+        assert [bool(words & set(BAD)), bool(words & set(GOOD))] == [
+            example.label == 0,
+            example.label == 1,
+        ]
 
 
 def test_the_encoder_is_the_same_each_time_and_knows_the_sides(tmp_path: Path) -> None:

@@ -19,8 +19,12 @@ def data(tmp_path: Path) -> Path:
     for folder in ("train/pos", "train/neg", "train/unsup", "test/pos", "test/neg"):
         (tmp_path / "aclImdb" / folder).mkdir(parents=True)
     for number in range(30):
-        (tmp_path / "aclImdb" / "train/unsup" / f"{number}_0.txt").write_text(f"Review {number}. " + SENTENCES * (1 + number % 3), encoding="utf-8")
-    (tmp_path / "aclImdb" / "test/pos" / "0_9.txt").write_text("Review 3. " + SENTENCES, encoding="utf-8")
+        (tmp_path / "aclImdb" / "train/unsup" / f"{number}_0.txt").write_text(
+            f"Review {number}. " + SENTENCES * (1 + number % 3), encoding="utf-8"
+        )
+    (tmp_path / "aclImdb" / "test/pos" / "0_9.txt").write_text(
+        "Review 3. " + SENTENCES, encoding="utf-8"
+    )
     return tmp_path
 
 
@@ -37,10 +41,14 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return run
 
 
-def test_it_writes_sorted_parameters(data: Path, run: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
+def test_it_writes_sorted_parameters(
+    data: Path, run: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO):
         run("--data", data, "--reviews", 20, "--rare", 2, "--out", data / "one.json")
-    assert "29 unlabelled reviews kept" in caplog.text  # the one that equals a test review is dropped
+    assert (
+        "29 unlabelled reviews kept" in caplog.text
+    )  # the one that equals a test review is dropped
     assert "training on 20" in caplog.text
     found = json.loads((data / "one.json").read_text(encoding="utf-8"))
     assert sorted(found) == ["abbreviations", "collocations", "orthography", "sentence_starters"]
@@ -50,13 +58,17 @@ def test_it_writes_sorted_parameters(data: Path, run: Callable[..., None], caplo
     assert any("film" in words for words in found["orthography"].values())
 
 
-def test_the_data_folder_can_come_from_the_environment(data: Path, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_data_folder_can_come_from_the_environment(
+    data: Path, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ROBENCH_DATA", str(data))
     run("--out", data / "two.json")
     assert (data / "two.json").is_file()
 
 
-def test_without_data_it_says_what_to_name(tmp_path: Path, run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_data_it_says_what_to_name(
+    tmp_path: Path, run: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stopped:
         run("--out", tmp_path / "three.json")
     assert stopped.value.code == 2

@@ -53,17 +53,30 @@ def test_a_killed_run_ends_as_an_unbroken_one(encoder: Path, tmp_path: Path, def
         with pytest.raises(Killed):
             fit(asked, tmp_path / "broken", kill_in(epoch))
         assert not (tmp_path / "broken").exists()
-        assert resume.TrainingState.load(tmp_path / "broken.training", asked.key, resume.setting("cpu")).epoch == epoch - 1  # type: ignore[union-attr]
+        assert (
+            resume.TrainingState.load(
+                tmp_path / "broken.training", asked.key, resume.setting("cpu")
+            ).epoch
+            == epoch - 1
+        )  # type: ignore[union-attr]
     resumed = fit(asked, tmp_path / "broken")
     assert weights(tmp_path / "whole") == weights(tmp_path / "broken")
     assert whole.sha256 == resumed.sha256
     logs = [read_json(tmp_path / name / "training.json")["epochs"] for name in ("whole", "broken")]
-    same = [[{key: value for key, value in epoch.items() if not key.endswith(("seconds", "bytes"))} for epoch in log] for log in logs]
+    same = [
+        [
+            {key: value for key, value in epoch.items() if not key.endswith(("seconds", "bytes"))}
+            for epoch in log
+        ]
+        for log in logs
+    ]
     assert same[0] == same[1]
     assert not (tmp_path / "broken.training").exists()
 
 
-def test_a_kill_between_writing_and_replacing_loses_one_epoch_only(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_between_writing_and_replacing_loses_one_epoch_only(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = request(encoder)
     replace = Path.replace
 
@@ -80,7 +93,10 @@ def test_a_kill_between_writing_and_replacing_loses_one_epoch_only(encoder: Path
 
 
 def test_seeds_decide(encoder: Path, tmp_path: Path) -> None:
-    shas = [fit(request(encoder, seed=seed, options={"epochs": 1}), tmp_path / f"{name}").sha256 for name, seed in (("a", 0), ("b", 0), ("c", 1))]
+    shas = [
+        fit(request(encoder, seed=seed, options={"epochs": 1}), tmp_path / f"{name}").sha256
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
     assert shas[0] == shas[1] != shas[2]
 
 
@@ -106,14 +122,26 @@ def test_the_record_of_a_run(encoder: Path, tmp_path: Path) -> None:
     assert [epoch["epoch"] for epoch in log["epochs"]] == [1, 2, 3]
     for epoch in log["epochs"]:
         assert 0 <= epoch["dev_hull_accuracy"] <= epoch["dev_accuracy"] <= 1
-        assert {"loss", "loss_task", "loss_invariance", "loss_information", "training_seconds", "peak_memory_bytes"} <= set(epoch)
+        assert {
+            "loss",
+            "loss_task",
+            "loss_invariance",
+            "loss_information",
+            "training_seconds",
+            "peak_memory_bytes",
+        } <= set(epoch)
         assert epoch["distance"] > 0
         assert epoch["dev_information"] <= log_of(8)
     lucky = guess(np.array([0, 1] * 8))[1]
-    ranks = [(epoch["dev_accuracy"] > lucky, epoch["dev_hull_accuracy"], epoch["dev_accuracy"]) for epoch in log["epochs"]]
+    ranks = [
+        (epoch["dev_accuracy"] > lucky, epoch["dev_hull_accuracy"], epoch["dev_accuracy"])
+        for epoch in log["epochs"]
+    ]
     assert log["selected_epoch"] == ranks.index(max(ranks)) + 1
     half_a_step = 0.5 / (3 * 6)  # what is left in the middle of the last one
-    assert log["epochs"][-1]["learning_rate"] == pytest.approx(victim.card["ingredients"]["options"]["learning_rate"] * half_a_step / (1 - 0.06))
+    assert log["epochs"][-1]["learning_rate"] == pytest.approx(
+        victim.card["ingredients"]["options"]["learning_rate"] * half_a_step / (1 - 0.06)
+    )
     assert victim.card["selected_epoch"] == log["selected_epoch"]
     assert (victim.card["train_examples"], victim.card["dev_examples"]) == (96, 16)
     steps = [(found.epoch, found.step, found.steps) for found in told if found.step]
@@ -121,15 +149,21 @@ def test_the_record_of_a_run(encoder: Path, tmp_path: Path) -> None:
     assert sum(bool(found.message) for found in told) >= 5
 
 
-def test_the_epoch_is_picked_by_accuracy_under_attack_then_clean_never_by_test(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_epoch_is_picked_by_accuracy_under_attack_then_clean_never_by_test(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scores = iter([Scores(0.9, 0.3), Scores(0.5, 0.4), Scores(0.6, 0.4), Scores(0.6, 0.4)])
     monkeypatch.setattr(training, "score", lambda *_, **__: next(scores))
     victim = fit(request(encoder, options={"epochs": 4}), tmp_path / "v")
     assert victim.card["selected_epoch"] == 3
 
 
-def test_a_guess_is_picked_only_where_there_is_nothing_else(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = iter([Scores(0.5, 0.5, guessing=True), Scores(0.85, 0.0), Scores(0.5, 0.5, guessing=True)])
+def test_a_guess_is_picked_only_where_there_is_nothing_else(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter(
+        [Scores(0.5, 0.5, guessing=True), Scores(0.85, 0.0), Scores(0.5, 0.5, guessing=True)]
+    )
     monkeypatch.setattr(training, "score", lambda *_, **__: next(scores))
     assert fit(request(encoder, options={"epochs": 3}), tmp_path / "v").card["selected_epoch"] == 2
 
@@ -143,7 +177,9 @@ def test_the_trackers_curves_are_kept_with_the_victim(encoder: Path, tmp_path: P
     assert [path.name for path in (tmp_path / "victims").iterdir()] == ["v"]
 
 
-def test_groups_keep_rates_of_their_own(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_keep_rates_of_their_own(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[list[float]] = []
 
     class Recording(torch.optim.SGD):
@@ -166,7 +202,9 @@ def test_without_substitutions_clean_accuracy_picks(encoder: Path, tmp_path: Pat
     assert victim.card["dev_hull_accuracy"] is None
 
 
-def test_patience_ends_a_run(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patience_ends_a_run(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(training, "score", lambda *_, **__: Scores(0.5, 0.5))
     fit(request(encoder, options={"epochs": 9, "patience": 2}), tmp_path / "v")
     assert len(read_json(tmp_path / "v" / "training.json")["epochs"]) == 3
@@ -205,7 +243,9 @@ def test_a_damaged_training_checkpoint_is_named(encoder: Path, tmp_path: Path, d
 
 
 @full_device
-def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_stays(encoder: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_stays(
+    encoder: Path, tmp_path: Path
+) -> None:
     """Full from the second epoch on; with space again the training goes on after the first."""
     work = tmp_path / "v.training"
 
@@ -348,7 +388,12 @@ def test_hooks_are_called_in_their_order(encoder: Path, tmp_path: Path) -> None:
     assert Talkative.calls[:5] == ["prepare", "optimizer", "before_loss", "loss", "penalty"]
     Talkative.calls.clear()
     victim = fit(asked, tmp_path / "v")
-    assert Talkative.calls == ["prepare", "optimizer", *["before_loss", "loss", "penalty"] * 6, "finish after 12 steps"]
+    assert Talkative.calls == [
+        "prepare",
+        "optimizer",
+        *["before_loss", "loss", "penalty"] * 6,
+        "finish after 12 steps",
+    ]
     assert isinstance(victim.model.head[1], nn.ReLU)
     log = read_json(tmp_path / "v" / "training.json")["epochs"]
     assert log[0]["loss"] == pytest.approx(100 + log[0]["loss_plain"], abs=1e-3)
@@ -357,4 +402,6 @@ def test_hooks_are_called_in_their_order(encoder: Path, tmp_path: Path) -> None:
 def test_a_loaded_victim_answers_as_the_trained_one(encoder: Path, tmp_path: Path) -> None:
     victim = fit(request(encoder, options={"epochs": 1}), tmp_path / "v")
     texts = [example.fields for example in planted_splits().test]
-    np.testing.assert_array_equal(victim.probs_of_texts(texts), Victim.load(tmp_path / "v").probs_of_texts(texts))
+    np.testing.assert_array_equal(
+        victim.probs_of_texts(texts), Victim.load(tmp_path / "v").probs_of_texts(texts)
+    )

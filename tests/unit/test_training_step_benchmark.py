@@ -36,11 +36,20 @@ def test_both_steps_have_one_loss_and_change_no_weight(benchmark: ModuleType) ->
             losses.append(step(setting, batch))
         benchmark.bare_passes(setting, batch)
         assert losses[0] == pytest.approx(losses[1], rel=1e-3)
-    assert all(torch.equal(parameter, start) for parameter, start in zip(setting.model.parameters(), before, strict=True))
+    assert all(
+        torch.equal(parameter, start)
+        for parameter, start in zip(setting.model.parameters(), before, strict=True)
+    )
 
 
-def test_its_last_line_is_json(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["training_step.py", "--tokens", "12", "--batch", "4", "--batches", "1", "--repeats", "1"])
+def test_its_last_line_is_json(
+    benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["training_step.py", "--tokens", "12", "--batch", "4", "--batches", "1", "--repeats", "1"],
+    )
     benchmark.main()
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(report) == {"over_bare", "over_release_like"}

@@ -15,7 +15,12 @@ from robench.search.trials import GROUP, TrialFile
 
 def trial(number: int, verdict: Verdict = Verdict.HELD) -> Trial:
     return Trial(
-        id=f"imdb/{number:04d}", verdict=verdict, label=1, prediction=1, asked=number, changes=(Change(position=0, original="naïve", substitute="a\nb"),)
+        id=f"imdb/{number:04d}",
+        verdict=verdict,
+        label=1,
+        prediction=1,
+        asked=number,
+        changes=(Change(position=0, original="naïve", substitute="a\nb"),),
     )
 
 
@@ -84,16 +89,24 @@ LINES = [f"{trial(number).model_dump_json()}\n".encode() for number in range(1, 
     [
         ([LINES[0], LINES[1][:40], b"\n", LINES[2]], [1, 3]),  # half a line
         ([LINES[0], b"\n", LINES[2]], [1, 3]),
-        ([LINES[0], b"\0" * 4096, LINES[2]], [1, 3]),  # a block that never reached the disk, from line end to line end
+        (
+            [LINES[0], b"\0" * 4096, LINES[2]],
+            [1, 3],
+        ),  # a block that never reached the disk, from line end to line end
         ([LINES[0], b"\0" * 4096, b"\n", LINES[2]], [1, 3]),
-        ([LINES[0], LINES[1][:40], b"\0" * 4096, LINES[2][40:], LINES[3]], [1, 4]),  # from the middle of one line into another
+        (
+            [LINES[0], LINES[1][:40], b"\0" * 4096, LINES[2][40:], LINES[3]],
+            [1, 4],
+        ),  # from the middle of one line into another
         ([LINES[0], LINES[1][:-1], b"\0" * 4096, LINES[2]], [1, 2, 3]),
         ([b"\0" * 70_000, LINES[3]], [4]),
         ([b"{}\n", LINES[3]], [4]),
         ([b"\xff\xfe\n", LINES[3]], [4]),
     ],
 )
-def test_what_a_power_cut_leaves_in_the_middle_costs_nothing_else(tmp_path: Path, content: list[bytes], kept: list[int]) -> None:
+def test_what_a_power_cut_leaves_in_the_middle_costs_nothing_else(
+    tmp_path: Path, content: list[bytes], kept: list[int]
+) -> None:
     path = tmp_path / "trials.jsonl"
     path.write_bytes(b"".join(content))
     file = TrialFile(path)
@@ -118,7 +131,9 @@ def test_an_error_can_be_tried_again_and_the_later_line_counts(tmp_path: Path) -
     assert TrialFile(path).read() == [trial(1), trial(2)]
 
 
-def test_a_full_disk_is_one_sentence_and_keeps_what_was_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_sentence_and_keeps_what_was_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = TrialFile(tmp_path / "trials.jsonl")
     file.append(trial(1))
     whole_write = os.write
@@ -142,7 +157,9 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_was_finished(tmp_path: Path,
     assert TrialFile(file.path).read() == [trial(1), trial(3)]
 
 
-def test_a_disk_that_fills_up_on_sync_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_on_sync_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = TrialFile(tmp_path / "trials.jsonl")
     monkeypatch.setattr("robench.search.trials.PAUSE", 1e9)
     file.append(trial(0))

@@ -27,7 +27,13 @@ CARD = {
     "max_tokens": 12,
     "protocol": "rift2021",
 }
-TEXTS = [{"text": "film good noun1"}, {"text": "a bad noun2 noun3 film"}, {"text": "strange"}, {"text": ""}, {"text": " ".join(["good"] * 40)}]
+TEXTS = [
+    {"text": "film good noun1"},
+    {"text": "a bad noun2 noun3 film"},
+    {"text": "strange"},
+    {"text": ""},
+    {"text": " ".join(["good"] * 40)},
+]
 
 
 def make(**card: Any) -> Victim:
@@ -47,8 +53,12 @@ def test_the_verdict_reads_strings() -> None:
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-6)
     alone = np.concatenate([victim.probs_of_texts([text]) for text in TEXTS])
-    np.testing.assert_array_equal(probabilities, alone)  # a verdict does not depend on the texts judged with it
-    np.testing.assert_array_equal(victim.probs_of_texts([*TEXTS * 9, TEXTS[0]])[-6:-1], probabilities)
+    np.testing.assert_array_equal(
+        probabilities, alone
+    )  # a verdict does not depend on the texts judged with it
+    np.testing.assert_array_equal(
+        victim.probs_of_texts([*TEXTS * 9, TEXTS[0]])[-6:-1], probabilities
+    )
     assert victim.predict(TEXTS).tolist() == probabilities.argmax(-1).tolist()
     assert victim.probs_of_texts([]).shape == (0, 2)
 
@@ -57,8 +67,12 @@ def test_a_verdict_has_the_very_logits_of_the_search() -> None:
     """With one token a word, text and words are the same rows in the same shapes: no success is lost to rounding."""
     victim = make()
     row = victim.encoder_fields.row({"text": ["film", "good", "noun1"]})
-    searched = victim.logits(np.repeat(np.asarray(row.ids)[None], 8, axis=0), np.full(8, len(row.ids)))[:1]
-    np.testing.assert_array_equal(softmax(searched), victim.probs_of_texts([{"text": "film good noun1"}]))
+    searched = victim.logits(
+        np.repeat(np.asarray(row.ids)[None], 8, axis=0), np.full(8, len(row.ids))
+    )[:1]
+    np.testing.assert_array_equal(
+        softmax(searched), victim.probs_of_texts([{"text": "film good noun1"}])
+    )
 
 
 def test_logits_and_texts_agree() -> None:
@@ -74,7 +88,9 @@ def test_logits_and_texts_agree() -> None:
 def test_tokens_beyond_a_rows_length_do_not_count() -> None:
     victim = make()
     ids = np.array([[2, 6, 7, 3, 9, 9]], dtype=np.int32)
-    np.testing.assert_allclose(victim.logits(ids, np.array([4])), victim.logits(ids[:, :4], np.array([4])), atol=1e-5)
+    np.testing.assert_allclose(
+        victim.logits(ids, np.array([4])), victim.logits(ids[:, :4], np.array([4])), atol=1e-5
+    )
     assert not np.allclose(victim.logits(ids, np.array([6])), victim.logits(ids, np.array([4])))
 
 
@@ -86,7 +102,10 @@ def test_a_victim_is_in_eval_mode_even_if_someone_trained_it() -> None:
 
 def test_token_types_only_where_the_protocol_has_them() -> None:
     ids, types = np.array([[2, 6, 3, 7, 3]], dtype=np.int32), np.array([0, 0, 0, 1, 1])
-    plain, segments = make(fields=["premise", "text"]), make(fields=["premise", "text"], protocol="subword")
+    plain, segments = (
+        make(fields=["premise", "text"]),
+        make(fields=["premise", "text"], protocol="subword"),
+    )
     lengths = np.array([5])
     np.testing.assert_array_equal(plain.logits(ids, lengths, types), plain.logits(ids, lengths))
     assert not np.allclose(segments.logits(ids, lengths, types), segments.logits(ids, lengths))
@@ -94,7 +113,10 @@ def test_token_types_only_where_the_protocol_has_them() -> None:
 
 def test_search_may_be_bf16_the_verdict_never_is() -> None:
     victim = make()
-    exact, verdict = victim.logits(np.array([[2, 6, 7, 3]]), np.array([4])), victim.probs_of_texts(TEXTS)
+    exact, verdict = (
+        victim.logits(np.array([[2, 6, 7, 3]]), np.array([4])),
+        victim.probs_of_texts(TEXTS),
+    )
     rough = victim.logits(np.array([[2, 6, 7, 3]]), np.array([4]), precision="bf16")
     assert not np.array_equal(exact, rough)
     np.testing.assert_allclose(exact, rough, atol=0.5, rtol=0.1)
@@ -110,7 +132,13 @@ def test_saved_and_loaded_is_the_same(saved: Path, monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(first.probs_of_texts(TEXTS), loaded.probs_of_texts(TEXTS))
     assert loaded.sha256
     assert loaded.labels == ("negative", "positive")
-    assert {path.name for path in saved.iterdir()} >= {"config.json", "model.safetensors", "head.safetensors", "tokenizer.json", "victim.json"}
+    assert {path.name for path in saved.iterdir()} >= {
+        "config.json",
+        "model.safetensors",
+        "head.safetensors",
+        "tokenizer.json",
+        "victim.json",
+    }
 
 
 def test_the_hash_is_that_of_the_weights(tmp_path: Path) -> None:
@@ -190,7 +218,10 @@ def test_a_lost_file_and_an_empty_folder(saved: Path, tmp_path: Path) -> None:
     (saved / "head.safetensors").unlink()
     with pytest.raises(RobenchError, match=r"lost its file 'head\.safetensors'"):
         Victim.load(saved)
-    with pytest.raises(RobenchError, match=r"' holds no victim: there is no 'victim\.json'\. Delete that folder, or use --retrain\.$"):
+    with pytest.raises(
+        RobenchError,
+        match=r"' holds no victim: there is no 'victim\.json'\. Delete that folder, or use --retrain\.$",
+    ):
         Victim.load(tmp_path)
 
 
@@ -211,16 +242,28 @@ class Scripted(TextClassifier):
     answers: dict[tuple[int, ...], torch.Tensor]
     noise = 0.0
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None) -> torch.Tensor:
-        return torch.stack([self.answers[tuple(row)] for row in input_ids.tolist()]) + self.noise * torch.randn(len(input_ids), 2)
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        return torch.stack(
+            [self.answers[tuple(row)] for row in input_ids.tolist()]
+        ) + self.noise * torch.randn(len(input_ids), 2)
 
 
 def scripted(answers: torch.Tensor, noise: float = 0.0) -> Victim:
     """A victim that gives each of ``EXAMPLES`` its row of ``answers``."""
     model = Scripted(classifier().encoder, 2)
     victim = Victim(model, tokenizer(), CARD)
-    rows = [victim.encoder_fields.row({"text": split_words(example.fields["text"])}) for example in EXAMPLES]
-    model.answers = {tuple(row.ids.tolist()): answer for row, answer in zip(rows, answers, strict=True)}
+    rows = [
+        victim.encoder_fields.row({"text": split_words(example.fields["text"])})
+        for example in EXAMPLES
+    ]
+    model.answers = {
+        tuple(row.ids.tolist()): answer for row, answer in zip(rows, answers, strict=True)
+    }
     model.noise = noise
     return victim
 
@@ -263,9 +306,13 @@ def test_a_victim_without_numbers_is_refused() -> None:
 
 def test_how_much_work_a_row_is() -> None:
     victim = make()
-    embeddings = sum(parameter.numel() for parameter in victim.model.encoder.embeddings.parameters())
+    embeddings = sum(
+        parameter.numel() for parameter in victim.model.encoder.embeddings.parameters()
+    )
     everything = sum(parameter.numel() for parameter in victim.model.parameters())
     assert victim.work([{"text": "a b c"}, {"text": "a b c d e"}]) == 4 * (everything - embeddings)
-    assert victim.work([{"text": "a " * 10_000}]) == victim.encoder_fields.max_tokens * (everything - embeddings)
+    assert victim.work([{"text": "a " * 10_000}]) == victim.encoder_fields.max_tokens * (
+        everything - embeddings
+    )
     assert victim.work([]) == victim.work([{"text": ""}]) == everything - embeddings
     assert victim.weights == 4 * everything

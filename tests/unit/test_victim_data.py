@@ -11,14 +11,24 @@ from robench.victims.data import EncodedExamples, SubstituteTable, encode_exampl
 from robench.victims.victim import build_reader
 
 
-def encode(*texts: str, protocol: str = "rift2021", premise: str | None = None, substitutes: object = None) -> EncodedExamples:
+def encode(
+    *texts: str, protocol: str = "rift2021", premise: str | None = None, substitutes: object = None
+) -> EncodedExamples:
     fields = ["text"] if premise is None else ["premise", "text"]
     table, reader = build_reader(tokenizer(), get_protocol(protocol), fields, "text", 12)
-    examples = [Example(f"t/{index}", {"premise": premise or "", "text": text}, index % 2) for index, text in enumerate(texts)]
+    examples = [
+        Example(f"t/{index}", {"premise": premise or "", "text": text}, index % 2)
+        for index, text in enumerate(texts)
+    ]
     if premise is None:
-        examples = [Example(example.id, {"text": example.fields["text"]}, example.label) for example in examples]
+        examples = [
+            Example(example.id, {"text": example.fields["text"]}, example.label)
+            for example in examples
+        ]
     known = SubstituteTable(table, substitutes or Synonyms(), "cased")  # type: ignore[arg-type]
-    return encode_examples(examples, reader, known, "text", segments=get_protocol(protocol).pair_segments)
+    return encode_examples(
+        examples, reader, known, "text", segments=get_protocol(protocol).pair_segments
+    )
 
 
 def words(ids: torch.Tensor) -> list[str]:
@@ -38,7 +48,13 @@ def test_a_batch_carries_each_words_substitutes() -> None:
     assert words(batch.substitute_ids[0, 2]) == list(GOOD)
     assert words(batch.substitute_ids[1, 2]) == list(BAD)
     assert words(batch.substitute_ids[0, 1]) == ["film"] * 4
-    assert batch.substitute_mask[0].tolist() == [[True] + [False] * 3, [True] + [False] * 3, [True] * 4, [True] + [False] * 3, [True] + [False] * 3]
+    assert batch.substitute_mask[0].tolist() == [
+        [True] + [False] * 3,
+        [True] + [False] * 3,
+        [True] * 4,
+        [True] + [False] * 3,
+        [True] + [False] * 3,
+    ]
 
 
 def test_without_the_asking_there_are_no_slots() -> None:
@@ -47,7 +63,9 @@ def test_without_the_asking_there_are_no_slots() -> None:
 
 def test_slots_are_as_many_as_the_batch_needs() -> None:
     examples = encode("film good", "a film")
-    shapes = [examples.batch(indices, substitutes=True).substitute_ids.shape for indices in ([0, 1], [1])]  # type: ignore[union-attr]
+    shapes = [
+        examples.batch(indices, substitutes=True).substitute_ids.shape for indices in ([0, 1], [1])
+    ]  # type: ignore[union-attr]
     assert shapes == [(2, 4, 4), (1, 4, 1)]
 
 
@@ -75,14 +93,20 @@ class Odd:
     """Substitutes that share a token, equal the word's own or are unknown."""
 
     def of(self, word: str, lookup: str) -> tuple[str, ...]:
-        return {"good": ("fine", "strange1", "strange2", "GOOD", "fine"), "strange3": ("strange4", "good")}.get(word, ())
+        return {
+            "good": ("fine", "strange1", "strange2", "GOOD", "fine"),
+            "strange3": ("strange4", "good"),
+        }.get(word, ())
 
 
 def test_substitutes_that_share_a_token_make_one_slot() -> None:
     batch = encode("good strange3", substitutes=Odd()).batch([0], substitutes=True)
     assert batch.substitute_ids is not None
     assert batch.substitute_mask is not None
-    assert [words(row[mask]) for row, mask in zip(batch.substitute_ids[0], batch.substitute_mask[0], strict=True)] == [
+    assert [
+        words(row[mask])
+        for row, mask in zip(batch.substitute_ids[0], batch.substitute_mask[0], strict=True)
+    ] == [
         ["[CLS]"],
         ["good", "fine", "[UNK]"],
         ["[UNK]", "good"],
@@ -114,7 +138,9 @@ def test_each_word_is_looked_up_once() -> None:
             return super().of(word, lookup)
 
     encode("good good good", "good bad", substitutes=Counting())
-    assert max(asked.count(word) for word in set(asked)) <= 2  # once to tokenise its substitutes in one go, once for its row
+    assert (
+        max(asked.count(word) for word in set(asked)) <= 2
+    )  # once to tokenise its substitutes in one go, once for its row
 
 
 def test_pad_rows() -> None:
@@ -135,22 +161,36 @@ def test_examples_can_be_joined() -> None:
     """What is joined has the batches of what was read at once, substitutes included, although the second half was read later."""
     table, reader = build_reader(tokenizer(), get_protocol("rift2021"), ["text"], "text", 12)
     known = SubstituteTable(table, Synonyms(), "cased")
-    texts = [Example(f"t/{index}", {"text": text}, index % 2) for index, text in enumerate(("film good", "a film", "a bad film", "great"))]
-    one, other = (encode_examples(part, reader, known, "text", segments=False) for part in (texts[:2], texts[2:]))
+    texts = [
+        Example(f"t/{index}", {"text": text}, index % 2)
+        for index, text in enumerate(("film good", "a film", "a bad film", "great"))
+    ]
+    one, other = (
+        encode_examples(part, reader, known, "text", segments=False)
+        for part in (texts[:2], texts[2:])
+    )
     joined, whole = one.joined(other), encode("film good", "a film", "a bad film", "great")
     assert len(joined) == 4
     assert joined.lengths == whole.lengths
     for indices in ([0, 3], [2, 1], [3, 2, 1, 0]):
-        ours, theirs = joined.batch(indices, substitutes=True), whole.batch(indices, substitutes=True)
+        ours, theirs = (
+            joined.batch(indices, substitutes=True),
+            whole.batch(indices, substitutes=True),
+        )
         for name in ("input_ids", "attention_mask", "labels", "substitute_ids", "substitute_mask"):
             assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
     assert len(one) == 2
 
 
 def test_token_types_are_joined_too() -> None:
-    table, reader = build_reader(tokenizer(), get_protocol("subword"), ["premise", "text"], "text", 12)
+    table, reader = build_reader(
+        tokenizer(), get_protocol("subword"), ["premise", "text"], "text", 12
+    )
     known = SubstituteTable(table, Synonyms(), "lower")
-    texts = [Example(f"t/{index}", {"premise": "film", "text": text}, 0) for index, text in enumerate(("good", "bad film"))]
+    texts = [
+        Example(f"t/{index}", {"premise": "film", "text": text}, 0)
+        for index, text in enumerate(("good", "bad film"))
+    ]
     one, other = (encode_examples([text], reader, known, "text", segments=True) for text in texts)
     types = one.joined(other).batch([1, 0]).token_type_ids
     assert types is not None

@@ -32,7 +32,9 @@ def test_the_penalty_by_hand() -> None:
     assert penalty.item() == pytest.approx(0.05)
     assert defense.figures["distance"].item() == pytest.approx(5)
     gradients = torch.autograd.grad(penalty, [first, second])
-    assert (gradients[0][0].item(), gradients[1][1].item()) == pytest.approx((0.01 * 0.6, -0.01 * 0.8))
+    assert (gradients[0][0].item(), gradients[1][1].item()) == pytest.approx(
+        (0.01 * 0.6, -0.01 * 0.8)
+    )
 
 
 def test_at_the_start_it_pulls_nowhere() -> None:
@@ -52,4 +54,7 @@ def test_the_head_is_free() -> None:
 
 
 def test_the_papers_settings() -> None:
-    assert {task: values["strength"] for task, values in WeightDecay.task_defaults.items()} == {"imdb": 0.01, "snli": 0.005}
+    assert {task: values["strength"] for task, values in WeightDecay.task_defaults.items()} == {
+        "imdb": 0.01,
+        "snli": 0.005,
+    }

@@ -16,9 +16,15 @@ from robench.text.word_table import WordTable
 from robench.text.words import join_words
 
 LETTERS = st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"])
-WORDS = st.one_of(st.sampled_from(ODD_WORDS), st.sampled_from(" ".join(TEXT).split()), st.text(LETTERS, min_size=1, max_size=12))
+WORDS = st.one_of(
+    st.sampled_from(ODD_WORDS),
+    st.sampled_from(" ".join(TEXT).split()),
+    st.text(LETTERS, min_size=1, max_size=12),
+)
 # U+2581 is how SentencePiece itself writes a blank: a text that holds it is ambiguous to that family.
-TEXTS = st.lists(WORDS.filter(lambda word: word.split() == [word] and "▁" not in word), min_size=1, max_size=12)
+TEXTS = st.lists(
+    WORDS.filter(lambda word: word.split() == [word] and "▁" not in word), min_size=1, max_size=12
+)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -40,8 +46,12 @@ def one_a_word(tokenizer: Any) -> WordTable:
 
 
 @given(TEXTS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_pieces_of_the_words_are_the_pieces_of_the_text(subwords: WordTable, words: list[str]) -> None:
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_the_pieces_of_the_words_are_the_pieces_of_the_text(
+    subwords: WordTable, words: list[str]
+) -> None:
     together = [index for ids in subwords.text_ids(words) for index in ids]
     assert together == subwords.tokenizer(join_words(words), add_special_tokens=False)["input_ids"]
 
@@ -55,8 +65,12 @@ def test_all_odd_words_in_one_text(subwords: WordTable) -> None:
 def test_the_first_word_has_no_blank_before_it(tmp_path: Path) -> None:
     table = WordTable(make_tokenizer("bytelevel", tmp_path), "subword")
     assert table.ids("good", first=True) != table.ids("good")
-    assert table.ids("good", first=True) == tuple(table.tokenizer("good", add_special_tokens=False)["input_ids"])
-    assert table.ids("good") == tuple(table.tokenizer(" good", add_special_tokens=False)["input_ids"])
+    assert table.ids("good", first=True) == tuple(
+        table.tokenizer("good", add_special_tokens=False)["input_ids"]
+    )
+    assert table.ids("good") == tuple(
+        table.tokenizer(" good", add_special_tokens=False)["input_ids"]
+    )
 
 
 def test_a_word_of_characters_that_the_tokenizer_drops_has_no_piece(tmp_path: Path) -> None:
@@ -67,7 +81,9 @@ def test_a_word_of_characters_that_the_tokenizer_drops_has_no_piece(tmp_path: Pa
 
 
 @pytest.mark.parametrize("mode", ["word", "subword"])
-def test_words_without_end_are_not_all_remembered(tokenizer: Any, mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_without_end_are_not_all_remembered(
+    tokenizer: Any, mode: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nor do the answers hang on what has been forgotten."""
     monkeypatch.setattr(word_table, "MOST", 40)
     table = WordTable(tokenizer, mode)
@@ -103,7 +119,9 @@ def test_a_word_is_tokenised_once(tokenizer: Any) -> None:
 
 
 @given(TEXTS)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_one_id_for_every_word(one_a_word: WordTable, words: list[str]) -> None:
     for position, word in enumerate(words):
         ids = one_a_word.ids(word, first=position == 0)
@@ -129,11 +147,15 @@ def test_a_cased_wordpiece_keeps_case(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("family", ["bytelevel", "bytelevel-prefix", "unigram"])
-def test_marked_pieces_give_the_first_that_says_more_than_the_mark(family: str, tmp_path: Path) -> None:
+def test_marked_pieces_give_the_first_that_says_more_than_the_mark(
+    family: str, tmp_path: Path
+) -> None:
     tokenizer = make_tokenizer(family, tmp_path)
     table = WordTable(tokenizer, "word")
     for word in ("film", "n't", "10/10", "well-known"):
-        pieces = tokenizer.convert_ids_to_tokens(tokenizer(f"a {word}", add_special_tokens=False)["input_ids"])[len(tokenizer.tokenize("a")) :]
+        pieces = tokenizer.convert_ids_to_tokens(
+            tokenizer(f"a {word}", add_special_tokens=False)["input_ids"]
+        )[len(tokenizer.tokenize("a")) :]
         expected = next(piece for piece in pieces if piece != table.mark)
         assert tokenizer.convert_ids_to_tokens(list(table.ids(word))) == [expected]
 
@@ -152,7 +174,9 @@ def test_a_tokenizer_that_lost_its_vocabulary_is_refused() -> None:
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
-    empty = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), unk_token="<unk>", pad_token="<pad>")
+    empty = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.BPE()), unk_token="<unk>", pad_token="<pad>"
+    )
     with pytest.raises(UsageError, match="makes no token of the word 'a'"):
         WordTable(empty, "word")
 
@@ -161,12 +185,23 @@ def test_a_tokenizer_that_joins_words_is_refused() -> None:
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
-    pieces = {"<unk>": 0, "<pad>": 1, **{letter: number for number, letter in enumerate("abcdefghijklmnopqrstuvwxyz'T-`/0123456789!Zï ", start=2)}}
+    pieces = {
+        "<unk>": 0,
+        "<pad>": 1,
+        **{
+            letter: number
+            for number, letter in enumerate(
+                "abcdefghijklmnopqrstuvwxyz'T-`/0123456789!Zï ", start=2
+            )
+        },
+    }
     # No pre-tokenizer: the merge "a f" crosses the blank.
     pieces |= {" f": len(pieces), "a f": len(pieces) + 1}
     merges = [(" ", "f"), ("a", " f")]
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.BPE(vocab=pieces, merges=merges, unk_token="<unk>")), unk_token="<unk>", pad_token="<pad>"
+        tokenizer_object=Tokenizer(models.BPE(vocab=pieces, merges=merges, unk_token="<unk>")),
+        unk_token="<unk>",
+        pad_token="<pad>",
     )
     with pytest.raises(UsageError, match="does not tokenise word by word"):
         WordTable(tokenizer, "subword")

@@ -42,7 +42,12 @@ def test_splitting_reads_no_nltk_data() -> None:
         "nltk.data.find = nltk.data.load = refuse\n"
         "assert w.split_words('It ended. Good.') == ['It', 'ended', '.', 'Good', '.']"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PATH": "", "NLTK_DATA": "/nonexistent"}, timeout=120)
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env={"PATH": "", "NLTK_DATA": "/nonexistent"},
+        timeout=120,
+    )
 
 
 def test_the_version_names_nltk_and_the_parameters() -> None:
@@ -63,17 +68,49 @@ def test_the_version_names_nltk_and_the_parameters() -> None:
         ("untouched", {}, "untouched"),
     ],
 )
-def test_replaced_words_leave_the_rest_of_the_text_alone(text: str, replacements: dict[int, str], changed: str) -> None:
+def test_replaced_words_leave_the_rest_of_the_text_alone(
+    text: str, replacements: dict[int, str], changed: str
+) -> None:
     assert replace_words(text, replacements) == changed
 
 
-@given(st.lists(st.sampled_from(['"', "film", "'s", "n't", "``", "good", "Mr.", "end.", "(", ")", "--", "it", "U.S.", "10/10", "'"]), min_size=1, max_size=25))
-def test_a_text_with_one_other_plain_word_splits_into_the_words_that_were_meant(parts: list[str]) -> None:
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                '"',
+                "film",
+                "'s",
+                "n't",
+                "``",
+                "good",
+                "Mr.",
+                "end.",
+                "(",
+                ")",
+                "--",
+                "it",
+                "U.S.",
+                "10/10",
+                "'",
+            ]
+        ),
+        min_size=1,
+        max_size=25,
+    )
+)
+def test_a_text_with_one_other_plain_word_splits_into_the_words_that_were_meant(
+    parts: list[str],
+) -> None:
     text = " ".join(parts)
     words = split_words(text)
     for index, word in enumerate(words):
         if word in ("film", "good"):
-            assert split_words(replace_words(text, {index: "fine"})) == [*words[:index], "fine", *words[index + 1 :]]
+            assert split_words(replace_words(text, {index: "fine"})) == [
+                *words[:index],
+                "fine",
+                *words[index + 1 :],
+            ]
 
 
 def test_what_is_made_of_the_words_of_a_text_does_not_stick_to_it() -> None:
@@ -85,10 +122,38 @@ def test_what_is_made_of_the_words_of_a_text_does_not_stick_to_it() -> None:
 def by_nltk(text: str) -> list[tuple[int, int]]:
     """Where NLTK itself finds the words; ValueError where it cannot."""
     sentences, words = words_module._sentence_tokenizer(), words_module._word_tokenizer()
-    return [(begin + start, begin + end) for begin, stop in sentences.span_tokenize(text) for start, end in words.span_tokenize(text[begin:stop])]
+    return [
+        (begin + start, begin + end)
+        for begin, stop in sentences.span_tokenize(text)
+        for start, end in words.span_tokenize(text[begin:stop])
+    ]
 
 
-PIECES = ["film", "cannot", "gonna", "don't", "Mr.", "end.", "(", ")", '"', "''", "``", "--", "...", "$3.88", "a", "I", "é", "“", "”", "'", ",", "%", "#1"]
+PIECES = [
+    "film",
+    "cannot",
+    "gonna",
+    "don't",
+    "Mr.",
+    "end.",
+    "(",
+    ")",
+    '"',
+    "''",
+    "``",
+    "--",
+    "...",
+    "$3.88",
+    "a",
+    "I",
+    "é",
+    "“",
+    "”",
+    "'",
+    ",",
+    "%",
+    "#1",
+]
 
 
 @pytest.mark.parametrize("between", [" ", "", "  \n"])
@@ -103,7 +168,9 @@ def test_words_stand_where_nltk_finds_them(between: str, pieces: list[str]) -> N
     assert words_module._word_spans(text) == expected
 
 
-def test_words_are_laid_out_without_splitting_the_text_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_are_laid_out_without_splitting_the_text_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     text = "  A film, (not) good --\tit can't be.  The end. "
     split_words(text)
     expected = by_nltk(text)

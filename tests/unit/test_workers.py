@@ -52,15 +52,40 @@ def test_options_and_budget_reach_the_workers(tmp_path: Path) -> None:
     jobs = linear_jobs(6)
     options = {"population": "3", "iterations": "1"}
     cls = ATTACKS.get("genetic")
-    here = comparable(list(run(load_linear(), cls(cls.Options.model_validate(options)), "genetic", jobs, seed=0, budget=12)))
-    assert comparable(list(run_workers(plan(tmp_path, "genetic", options=options, budget=12), jobs, 2))) == here
+    here = comparable(
+        list(
+            run(
+                load_linear(),
+                cls(cls.Options.model_validate(options)),
+                "genetic",
+                jobs,
+                seed=0,
+                budget=12,
+            )
+        )
+    )
+    assert (
+        comparable(
+            list(run_workers(plan(tmp_path, "genetic", options=options, budget=12), jobs, 2))
+        )
+        == here
+    )
 
 
 def test_the_precision_reaches_the_workers(tmp_path: Path) -> None:
     jobs = linear_jobs(12, words=4)
     for precision in PRECISIONS:
-        here = comparable(list(run(load_rough(), ATTACKS.get("pwws")(), "pwws", jobs, seed=0, precision=precision)))
-        assert comparable(list(run_workers(plan(tmp_path, precision=precision, load=load_rough), jobs, 2))) == here
+        here = comparable(
+            list(
+                run(load_rough(), ATTACKS.get("pwws")(), "pwws", jobs, seed=0, precision=precision)
+            )
+        )
+        assert (
+            comparable(
+                list(run_workers(plan(tmp_path, precision=precision, load=load_rough), jobs, 2))
+            )
+            == here
+        )
 
 
 def test_no_jobs_no_workers(tmp_path: Path) -> None:
@@ -68,10 +93,17 @@ def test_no_jobs_no_workers(tmp_path: Path) -> None:
 
 
 def test_an_example_that_kills_workers_is_an_error_and_no_other_is(tmp_path: Path) -> None:
-    jobs = [*linear_jobs(30, words=4), make_job("w1 w39 w2", LETHAL, number=100), make_job("w5 w39", LETHAL, number=101)]
+    jobs = [
+        *linear_jobs(30, words=4),
+        make_job("w1 w39 w2", LETHAL, number=100),
+        make_job("w5 w39", LETHAL, number=101),
+    ]
     trials = comparable(list(run_workers(plan(tmp_path, load=load_lethal), jobs, 2)))
     assert len(trials) == 32
-    assert {example for example, trial in trials.items() if trial.verdict == Verdict.ERROR} == {"fake/0100", "fake/0101"}
+    assert {example for example, trial in trials.items() if trial.verdict == Verdict.ERROR} == {
+        "fake/0100",
+        "fake/0101",
+    }
     assert "died on it twice (killed by SIGKILL)" in str(trials["fake/0100"].problem)
     sound = in_one_process("pwws", jobs[:30])
     assert {example: trials[example] for example in sound} == sound
@@ -89,9 +121,15 @@ def test_a_worker_killed_once_costs_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "sentence"),
-    [({"load": load_nothing}, "no such weights"), ({"attack": "genetik"}, "no attack 'genetik'"), ({"options": {"speed": "9"}}, "no option 'speed'")],
+    [
+        ({"load": load_nothing}, "no such weights"),
+        ({"attack": "genetik"}, "no attack 'genetik'"),
+        ({"options": {"speed": "9"}}, "no option 'speed'"),
+    ],
 )
-def test_a_worker_that_cannot_start_ends_the_run_with_its_sentence(tmp_path: Path, settings: dict[str, Any], sentence: str) -> None:
+def test_a_worker_that_cannot_start_ends_the_run_with_its_sentence(
+    tmp_path: Path, settings: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(RobenchError, match=sentence):
         list(run_workers(plan(tmp_path, **settings), linear_jobs(4), 2))
     assert not multiprocessing.active_children()
@@ -115,20 +153,33 @@ TINY, BASE = (450_000 * 25, 20 * 2**20), (85_000_000 * 25, 440 * 2**20)
         ("cpu", 200, TINY, 2),
         ("cpu", 1000, TINY, 4),
         ("cpu", 1, BASE, 1),
-        ("cpu", 3, BASE, 3),  # a single text takes a large encoder longer than a process takes to start
+        (
+            "cpu",
+            3,
+            BASE,
+            3,
+        ),  # a single text takes a large encoder longer than a process takes to start
         ("cpu", 1000, BASE, 4),
         ("cuda:0", 1000, TINY, 1),
         ("mps", 1000, TINY, 1),
     ],
 )
-def test_as_many_workers_as_are_worth_their_start(monkeypatch: pytest.MonkeyPatch, device: str, examples: int, victim: tuple[float, int], workers: int) -> None:
+def test_as_many_workers_as_are_worth_their_start(
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    examples: int,
+    victim: tuple[float, int],
+    workers: int,
+) -> None:
     monkeypatch.setattr("robench.search.workers.available_cores", lambda: 4)
     monkeypatch.setattr("robench.search.workers.available_memory", lambda: 64 * 2**30)
     assert default_workers(device, examples, *victim) == workers
 
 
 @pytest.mark.parametrize(("gigabytes", "workers"), [(1, 1), (4, 2), (16, 9), (64, 16)])
-def test_no_more_workers_than_memory_holds(monkeypatch: pytest.MonkeyPatch, gigabytes: int, workers: int) -> None:
+def test_no_more_workers_than_memory_holds(
+    monkeypatch: pytest.MonkeyPatch, gigabytes: int, workers: int
+) -> None:
     monkeypatch.setattr("robench.search.workers.available_cores", lambda: 16)
     monkeypatch.setattr("robench.search.workers.available_memory", lambda: gigabytes * 2**30)
     assert default_workers("cpu", 1000, *BASE) == workers
@@ -175,7 +226,11 @@ if __name__ == "__main__":
 def start(folder: Path, workers: int, pause: float) -> subprocess.Popen[bytes]:
     script = folder / "resumable.py"
     script.write_text(SCRIPT.format(tests=str(TESTS), pause=pause))
-    return subprocess.Popen([sys.executable, str(script), str(folder / "trials.jsonl"), str(workers)], stderr=subprocess.PIPE, start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, str(script), str(folder / "trials.jsonl"), str(workers)],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 def wait_for_lines(process: subprocess.Popen[bytes], path: Path, count: int) -> None:
@@ -219,7 +274,9 @@ def test_ctrl_c_ends_all_workers_at_once_and_keeps_what_was_finished(tmp_path: P
 def await_none_of(group: int) -> bool:
     """Whether soon no process of the group runs (one that has ended and waits for its parent may be there)."""
     for _ in range(100):
-        states = [text.rpartition(")")[2].split() for text in map(_stat, Path("/proc").glob("[0-9]*"))]
+        states = [
+            text.rpartition(")")[2].split() for text in map(_stat, Path("/proc").glob("[0-9]*"))
+        ]
         if not [state for state in states if state and int(state[2]) == group and state[0] != "Z"]:
             return True
         time.sleep(0.1)

@@ -17,7 +17,9 @@ class FocalLoss(Defense):
     """Cross-entropy in which a text counts the less the surer its prediction is: (1 - p)^focus times -log p."""
 
     paper = "Lin et al. 2017, Focal Loss for Dense Object Detection, section 3.2"
-    deviations: ClassVar[tuple[str, ...]] = ("The paper finds objects in images; here a text encoder is fine-tuned.",)
+    deviations: ClassVar[tuple[str, ...]] = (
+        "The paper finds objects in images; here a text encoder is fine-tuned.",
+    )
 
     class Options(Defense.Options):
         """Those of every defense, and how much the hard texts are preferred."""

@@ -15,8 +15,18 @@ DEV_SIZE = 20
 OUTINGS = ("walk", "picnic", "trip", "holiday", "party", "visit")
 GOOD = ("lovely", "pleasant", "fun", "wonderful", "great")
 BAD = ("dreadful", "boring", "awful", "sad", "terrible")
-HAPPY = ("we laughed all day", "everyone was happy", "the children smiled", "nobody wanted to leave")
-UNHAPPY = ("we cried all day", "everyone was tired", "the children complained", "nobody wanted to stay")
+HAPPY = (
+    "we laughed all day",
+    "everyone was happy",
+    "the children smiled",
+    "nobody wanted to leave",
+)
+UNHAPPY = (
+    "we cried all day",
+    "everyone was tired",
+    "the children complained",
+    "nobody wanted to stay",
+)
 
 
 @TASKS.register("outings")
@@ -30,10 +40,14 @@ class Outings(Task):
     licence = "MIT"
     paper = "none: a toy"
 
-    def load(self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None) -> Splits:
+    def load(
+        self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
+    ) -> Splits:
         """Compose the sentences and split them by the rule of the core: the smallest content hashes are judged."""
         if train_pool not in (None, *self.train_pools):
-            raise UsageError(f"Task 'outings' has no training pool '{train_pool}'. It takes: {', '.join(self.train_pools)}.")
+            raise UsageError(
+                f"Task 'outings' has no training pool '{train_pool}'. It takes: {', '.join(self.train_pools)}."
+            )
         if ids is not None:
             raise UsageError("Task 'outings' has one list of test examples; leave --ids out.")
         examples = make_examples("outings", [({"text": text}, label) for text, label in compose()])
@@ -53,4 +67,8 @@ class Outings(Task):
 def compose() -> list[tuple[str, int]]:
     """Every sentence with its label."""
     sides = ((BAD, UNHAPPY, 0), (GOOD, HAPPY, 1))
-    return [(f"The {outing} was {word} and {ending}.", label) for words, endings, label in sides for outing, word, ending in product(OUTINGS, words, endings)]
+    return [
+        (f"The {outing} was {word} and {ending}.", label)
+        for words, endings, label in sides
+        for outing, word, ending in product(OUTINGS, words, endings)
+    ]

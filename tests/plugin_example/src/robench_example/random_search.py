@@ -22,14 +22,24 @@ class RandomSearch(Attack):
     class Options(Attack.Options):
         """How long it tries."""
 
-        draws: int = Field(64, ge=1, description="Texts that are drawn at most.", json_schema_extra={"unit": "texts"})
+        draws: int = Field(
+            64,
+            ge=1,
+            description="Texts that are drawn at most.",
+            json_schema_extra={"unit": "texts"},
+        )
         together: int = Field(
-            16, ge=1, description="Texts asked about in one question, so that a draw that fools ends the search.", json_schema_extra={"unit": "texts"}
+            16,
+            ge=1,
+            description="Texts asked about in one question, so that a draw that fools ends the search.",
+            json_schema_extra={"unit": "texts"},
         )
 
     options: Options
 
-    def search(self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> Choice | None:
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
         """Draw, ask, and return the first text that is not classified as ``label``."""
         if len(space.positions) == 0:
             return None
