@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.search.moves import fooling
+from robench.methods.moves import fooling
 from robench.search.whitebox import white_box
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.search.moves import changed, expand, first_fooling, fooling, margins_of, substitutions
+from robench.methods.moves import changed, expand, first_fooling, fooling, margins_of, substitutions
 
 BLOCK = 256
 """Texts asked about at once."""

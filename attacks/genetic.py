@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.search.moves import expand, margins_of, numbered
+from robench.methods.moves import expand, margins_of, numbered
 
 Genes = NDArray[np.int16]
 """``(members, positions)``: which option each member has at each substitutable position."""

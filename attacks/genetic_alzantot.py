@@ -11,7 +11,7 @@ from pydantic import Field
 from scipy.special import expit
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.search.moves import expand, fooling, numbered
+from robench.methods.moves import expand, fooling, numbered
 
 
 @dataclass

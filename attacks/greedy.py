@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
-from robench.search.moves import changed, fooling, margins_of, substitutions
+from robench.methods.moves import changed, fooling, margins_of, substitutions
 
 
 @ATTACKS.register("greedy")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robench import ATTACKS, Attack, BudgetSpent, Choice, Options, Oracle, SearchSpace
-from robench.search.moves import first_fooling
+from robench.methods.moves import first_fooling
 
 BLOCK = 16
 """Random texts asked about at once."""

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
-from robench.search.moves import changed, first_fooling, substitutions
-from robench.victims.probabilities import exact_softmax
+from robench.methods.moves import changed, first_fooling, substitutions
+from robench.models.probabilities import exact_softmax
 
 BLOCK = 8
 """Steps of the final walk asked at once."""

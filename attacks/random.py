@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.search.moves import expand, first_fooling
+from robench.methods.moves import expand, first_fooling
 
 BLOCK = 64
 """Texts asked about at once."""

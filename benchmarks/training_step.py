@@ -35,12 +35,12 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from transformers import BertConfig, BertModel
 
 from robench import DEFENSES, Batch, Defense
-from robench.victims.adversarial import invariance
-from robench.victims.batches import POOL, balanced_batches
-from robench.victims.classifier import TextClassifier
-from robench.victims.convex_hull import ENTROPY_WEIGHT, WEIGHT_DECAY
-from robench.victims.encoders import attention_for
-from robench.victims.setup import Step, adamw, parameter_groups
+from robench.methods.adversarial import invariance
+from robench.models.classifier import TextClassifier
+from robench.models.convex_hull import ENTROPY_WEIGHT, WEIGHT_DECAY
+from robench.models.encoders import attention_for
+from robench.training.batches import POOL, balanced_batches
+from robench.training.setup import Step, adamw, parameter_groups
 
 VOCABULARY = 24_000
 SHAPES = {"tiny": (2, 128), "mini": (4, 256), "base": (12, 768)}

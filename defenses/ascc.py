@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from robench import DEFENSES, Batch, Defense
-from robench.victims.adversarial import AdversarialOptions, robust_task
-from robench.victims.batches import balanced_batches
-from robench.victims.defense import LOOP_DEVIATIONS
+from robench.methods.adversarial import AdversarialOptions, robust_task
+from robench.training.batches import balanced_batches
+from robench.training.defense import LOOP_DEVIATIONS
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from robench.victims.classifier import TextClassifier
+    from robench.models.classifier import TextClassifier
 
 
 @DEFENSES.register("ascc")

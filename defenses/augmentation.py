@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from robench import DEFENSES
-from robench.victims.augment import AUGMENTATION_DEVIATIONS, AugmentationOptions, AugmentedDefense
-from robench.victims.defense import SUITE_DEVIATIONS
+from robench.methods.augmentation import (
+    AUGMENTATION_DEVIATIONS,
+    AugmentationOptions,
+    AugmentedDefense,
+)
+from robench.training.defense import SUITE_DEVIATIONS
 
 
 @DEFENSES.register("augmentation")

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from robench import DEFENSES, Batch, Defense
-from robench.victims.defense import SUITE_DEVIATIONS
-from robench.victims.smoothness import length, perturbed, silence
+from robench.methods.smoothness import length, perturbed, silence
+from robench.training.defense import SUITE_DEVIATIONS
 
 if TYPE_CHECKING:
-    from robench.victims.classifier import TextClassifier
+    from robench.models.classifier import TextClassifier
 
 
 @DEFENSES.register("freelb")

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from robench import DEFENSES, Batch, Defense
-from robench.victims.batches import balanced_batches
-from robench.victims.defense import LOOP_DEVIATIONS
-from robench.victims.information import Information, InformationOptions
+from robench.methods.information import Information, InformationOptions
+from robench.training.batches import balanced_batches
+from robench.training.defense import LOOP_DEVIATIONS
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from robench.victims.classifier import TextClassifier
+    from robench.models.classifier import TextClassifier
 
 
 @DEFENSES.register("informative")

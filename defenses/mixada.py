@@ -12,11 +12,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from robench import DEFENSES, Batch
-from robench.victims.augment import AUGMENTATION_DEVIATIONS, AugmentationOptions, AugmentedDefense
-from robench.victims.defense import SUITE_DEVIATIONS
+from robench.methods.augmentation import (
+    AUGMENTATION_DEVIATIONS,
+    AugmentationOptions,
+    AugmentedDefense,
+)
+from robench.training.defense import SUITE_DEVIATIONS
 
 if TYPE_CHECKING:
-    from robench.victims.classifier import TextClassifier
+    from robench.models.classifier import TextClassifier
 
 PUBLISHED_DEPTH = 12
 """Layers of the encoders that ``layers`` counts in."""

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 
 from robench import DEFENSES, Defense
-from robench.victims.defense import LOOP_DEVIATIONS
+from robench.training.defense import LOOP_DEVIATIONS
 
 if TYPE_CHECKING:
-    from robench.victims.classifier import TextClassifier
+    from robench.models.classifier import TextClassifier
 
 Noise = Literal["elements", "units"]
 

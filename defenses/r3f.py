@@ -9,11 +9,11 @@ from pydantic import Field
 from torch import Tensor
 
 from robench import DEFENSES, Batch, Defense
-from robench.victims.defense import SUITE_DEVIATIONS
-from robench.victims.smoothness import perturbed, silence, symmetric_divergence
+from robench.methods.smoothness import perturbed, silence, symmetric_divergence
+from robench.training.defense import SUITE_DEVIATIONS
 
 if TYPE_CHECKING:
-    from robench.victims.classifier import TextClassifier
+    from robench.models.classifier import TextClassifier
 
 
 @DEFENSES.register("r3f")

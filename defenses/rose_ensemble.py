@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from robench import DEFENSES, Batch
-from robench.victims.selective import (
+from robench.methods.selective import (
     DEVIATIONS,
     Rule,
     Selective,
@@ -17,7 +17,7 @@ from robench.victims.selective import (
 )
 
 if TYPE_CHECKING:
-    from robench.victims.classifier import TextClassifier
+    from robench.models.classifier import TextClassifier
 
 
 @DEFENSES.register("rose-ensemble")

@@ -8,10 +8,10 @@ from pydantic import Field
 from torch import Tensor
 
 from robench import DEFENSES, Batch
-from robench.victims.selective import DEVIATIONS, Selective, SelectiveAdamW, divergence_saliency
+from robench.methods.selective import DEVIATIONS, Selective, SelectiveAdamW, divergence_saliency
 
 if TYPE_CHECKING:
-    from robench.victims.classifier import TextClassifier
+    from robench.models.classifier import TextClassifier
 
 
 @DEFENSES.register("rose-first")

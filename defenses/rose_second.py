@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from robench import DEFENSES
-from robench.victims.selective import DEVIATIONS, Rule, Selective, SelectiveAdamW
+from robench.methods.selective import DEVIATIONS, Rule, Selective, SelectiveAdamW
 
 
 @DEFENSES.register("rose-second")

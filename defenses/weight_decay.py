@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import Tensor
 
 from robench import DEFENSES, Batch, Defense
-from robench.victims.defense import LOOP_DEVIATIONS
+from robench.training.defense import LOOP_DEVIATIONS
 
 if TYPE_CHECKING:
-    from robench.victims.classifier import TextClassifier
+    from robench.models.classifier import TextClassifier
 
 SMALLEST = 1e-10
 """Added under the root, as released: at the pre-trained weights the norm has no gradient."""

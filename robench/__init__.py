@@ -11,12 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from robench.options import Options, TrainingOptions
-    from robench.registry import ATTACK_FAMILIES, ATTACKS, DEFENSES, TASKS, Family, UnknownMember
+    from robench.plugins.options import Options, TrainingOptions
+    from robench.plugins.registry import (
+        ATTACK_FAMILIES,
+        ATTACKS,
+        DEFENSES,
+        TASKS,
+        Family,
+        UnknownMember,
+    )
     from robench.search.attack import Attack, FreeAttack, Trial, Verdict
     from robench.search.space import BudgetSpent, Choice, Oracle, SearchSpace, TextOracle
     from robench.tasks.base import DataSource, Example, Splits, Task
-    from robench.victims.defense import Batch, Defense
+    from robench.training.defense import Batch, Defense
 
 try:
     __version__ = version("robench")
@@ -29,14 +36,14 @@ if (_checkout / "attacks" / "__init__.py").is_file() and (_checkout / "pyproject
     __path__.append(str(_checkout))
 
 _HOMES = {
-    "Options": "robench.options",
-    "TrainingOptions": "robench.options",
-    "ATTACK_FAMILIES": "robench.registry",
-    "ATTACKS": "robench.registry",
-    "Family": "robench.registry",
-    "UnknownMember": "robench.registry",
-    "DEFENSES": "robench.registry",
-    "TASKS": "robench.registry",
+    "Options": "robench.plugins.options",
+    "TrainingOptions": "robench.plugins.options",
+    "ATTACK_FAMILIES": "robench.plugins.registry",
+    "ATTACKS": "robench.plugins.registry",
+    "Family": "robench.plugins.registry",
+    "UnknownMember": "robench.plugins.registry",
+    "DEFENSES": "robench.plugins.registry",
+    "TASKS": "robench.plugins.registry",
     "Attack": "robench.search.attack",
     "FreeAttack": "robench.search.attack",
     "Trial": "robench.search.attack",
@@ -50,8 +57,8 @@ _HOMES = {
     "Example": "robench.tasks.base",
     "Splits": "robench.tasks.base",
     "Task": "robench.tasks.base",
-    "Batch": "robench.victims.defense",
-    "Defense": "robench.victims.defense",
+    "Batch": "robench.training.defense",
+    "Defense": "robench.training.defense",
 }
 
 __all__ = [  # noqa: RUF022 - the order of use

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from robench.errors import UsageError
-from robench.hints import did_you_mean
+from robench._base.errors import UsageError
+from robench._base.hints import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

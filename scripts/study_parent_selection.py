@@ -15,8 +15,8 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from robench.errors import RobenchError
-from robench.evaluator import Silent, build_request, evaluate
+from robench._base.errors import RobenchError
+from robench.evaluation.run import Silent, build_request, evaluate
 from robench.results.record import Record
 from robench.results.statistics import compare
 

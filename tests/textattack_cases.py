@@ -90,9 +90,9 @@ def embedded_victim(protocol: str = "rift2021") -> Any:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    from robench.victims.classifier import TextClassifier
-    from robench.victims.encoders import embedded_folder
-    from robench.victims.victim import Victim
+    from robench.models.classifier import TextClassifier
+    from robench.models.encoders import embedded_folder
+    from robench.models.victim import Victim
 
     folder, task = embedded_folder("tiny"), TASKS.get("mini-reviews")
     torch.manual_seed(1)

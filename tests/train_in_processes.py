@@ -10,7 +10,7 @@ from pathlib import Path
 
 from victim_cases import planted_splits, request
 
-from robench.victims.training import fit
+from robench.training.loop import fit
 
 OWN = {"augmentation": {"share": 0.5, "attack": "random", "epochs": 4}}
 SETTINGS = {"epochs": 2, "batch_size": 10, "dev_examples": 8, "learning_rate": 1e-3}

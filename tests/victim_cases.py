@@ -1,4 +1,4 @@
-"""A planted task and requests for the tests of ``robench.victims`` and the defenses. Nothing here needs a file of weights."""
+"""A planted task and requests for the tests of ``robench.training`` and the defenses. Nothing here needs a file of weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from robench.protocol import get_protocol
 from robench.tasks.frozen import digest, make_examples
 from robench.testing.opinions import BAD, GOOD, NEUTRAL, Synonyms, tokenizer
 from robench.testing.random_models import FAMILIES, PAD, VOCABULARY, batch, classifier, encoder
-from robench.victims.recipe import FitRequest
+from robench.training.request import FitRequest
 
 __all__ = [
     "BAD", "FAMILIES", "GOOD", "NEUTRAL", "PAD", "QUICK", "VOCABULARY", "Planted", "Synonyms",

@@ -24,8 +24,8 @@ from robench import (
     TextOracle,
     UnknownMember,
 )
-from robench.errors import UsageError, first_line
-from robench.hub import no_pointless_retries
+from robench._base.errors import UsageError, first_line
+from robench._base.hub import no_pointless_retries
 from robench.textattack.installed import AT_ONCE, require_tested
 from robench.textattack.streams import Streams, seeds_of
 

@@ -19,7 +19,7 @@ from robench import (
     SearchSpace,
     UnknownMember,
 )
-from robench.errors import UsageError, first_line
+from robench._base.errors import UsageError, first_line
 from robench.textattack.installed import require_tested
 from robench.textattack.streams import Streams, seeds_of
 

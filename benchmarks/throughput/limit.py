@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from robench.environment import Precision
+from robench._base.environment import Precision
+from robench.models.victim import Victim
 from robench.search.batching import Lane, Shapes
-from robench.victims.victim import Victim
 
 TRIALS = 3
 """Timings of each size of a batch, in turns, before the best is chosen."""

@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from robench import ATTACKS, Attack
-from robench.environment import Precision
+from robench._base.environment import Precision
+from robench.models.victim import Victim
 from robench.search.engine import run
-from robench.search.port import Job
-from robench.victims.victim import Victim
+from robench.search.victim_protocol import Job
 from throughput.limit import Clock, Limit, now
 from throughput.subjects import make_jobs
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
+from robench.models.victim import Victim
 from robench.search.attack import Trial
 from robench.search.engine import run
-from robench.victims.victim import Victim
 from throughput.searches import build_attack
 from throughput.subjects import load_victim, make_jobs, write_line
 

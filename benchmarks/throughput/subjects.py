@@ -18,12 +18,12 @@ from torch.nn.functional import cross_entropy
 from transformers import BertConfig, BertModel
 
 from robench import TASKS, DataSource, Example, SearchSpace
-from robench.search.port import Job
+from robench.models.classifier import TextClassifier
+from robench.models.encoders import find_encoder, load_encoder, load_tokenizer
+from robench.models.victim import Victim
+from robench.search.victim_protocol import Job
 from robench.text.substitutions import SubstitutionSet, load_substitutions
 from robench.text.words import join_words, split_words
-from robench.victims.classifier import TextClassifier
-from robench.victims.encoders import find_encoder, load_encoder, load_tokenizer
-from robench.victims.victim import Victim
 
 SHAPES: Final = {"wide": (4, 256), "base": (12, 768)}
 """Layers and width of the victims of random weights, which cost what trained ones cost."""

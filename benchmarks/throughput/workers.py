@@ -20,10 +20,10 @@ from time import monotonic, sleep, time
 import numpy as np
 import torch
 
+from robench.models.victim import Victim
 from robench.search.batching import Lane, Shapes
-from robench.search.port import Job
+from robench.search.victim_protocol import Job
 from robench.search.workers import Plan, run_workers
-from robench.victims.victim import Victim
 from throughput.subjects import load_victim
 
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from robench import defaults
-from robench.errors import UsageError
+from robench._base.errors import UsageError
+from robench.evaluation import defaults
 from robench.protocol import DEFAULT_PROTOCOL
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -31,7 +31,7 @@ from robench.commands.shell import global_flags, show
 @global_flags
 def command(as_json: bool, online: bool, data: Path | None, out: Path) -> None:
     """Look around and report; changes nothing. Missing data or a broken plugin is a finding, not a failure."""
-    from robench.doctor import examine
+    from robench.inspection.doctor import examine
 
     findings = examine(data=data, out=out, online=online)
     if as_json:

@@ -21,7 +21,7 @@ from robench.commands.running import carry_out, carry_through, name_damaged, ref
 from robench.commands.shell import Session, global_flags, session_of, terminal_width
 
 if TYPE_CHECKING:
-    from robench.planning import EvaluationRequest
+    from robench.evaluation.plan import EvaluationRequest
     from robench.results.record import Record
 
 
@@ -50,7 +50,7 @@ def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
 
 def run(request: EvaluationRequest, session: Session) -> None:
     """Evaluate and print what came out and where it lies, also where a part of it failed."""
-    from robench.evaluator import evaluate
+    from robench.evaluation.run import evaluate
     from robench.results.leaderboard import results_table
 
     def tell(records: Sequence[Record]) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from robench._base.errors import RobenchError, UsageError
 from robench.commands.shell import global_flags
-from robench.errors import RobenchError, UsageError
 
 BOARDS = Path("leaderboards")
 

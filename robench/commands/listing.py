@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from robench.catalogue import KINDS, Row, find_kind, rows
 from robench.commands.shell import global_flags, show
+from robench.inspection.catalogue import KINDS, Row, find_kind, rows
 
 
 @click.command("list", short_help="What there is: attacks, defenses, tasks, encoders, protocols.")

@@ -25,7 +25,7 @@ def command(kind: str, name: str, out: Path) -> None:
     \b
     robench new defense my-method
     """
-    from robench.scaffold import write_plugin
+    from robench.inspection.scaffold import write_plugin
 
     paths = write_plugin(kind, name, out)
     for path in paths:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from robench._base.errors import UsageError
 from robench.commands.choices import EXISTING_FOLDER, Function
 from robench.commands.running import quieten
 from robench.commands.shell import global_flags
-from robench.errors import UsageError
 
 if TYPE_CHECKING:
+    from robench.models.victim import Victim
     from robench.tasks.base import Example
-    from robench.victims.victim import Victim
 
 victims_option = click.option(
     "--victim",
@@ -151,9 +151,9 @@ def geometry(
     check_path(target)
     check_victims(folders, "victim.json")
     quieten()
-    from robench.environment import choose_device
+    from robench._base.environment import choose_device
     from robench.figures.geometry import draw, measure
-    from robench.victims.victim import Victim
+    from robench.models.victim import Victim
 
     victims = {folder.name: Victim.load(folder, choose_device(device)) for folder in folders}
     first = next(iter(victims.values()))
@@ -166,8 +166,8 @@ def geometry(
 
 def texts(victim: Victim, split: str, number: int, data: Path | None, hub: bool) -> list[Example]:
     """The first examples of a split of the victim's task, the labels in turn."""
-    from robench.inputs import balanced_prefix
-    from robench.registry import TASKS
+    from robench.evaluation.resolve import balanced_prefix
+    from robench.plugins.registry import TASKS
     from robench.tasks.base import DataSource
 
     splits = TASKS.get(victim.task)().load(DataSource(data, hub))

@@ -22,7 +22,7 @@ LINE_EVERY_SECONDS = 20.0  # between two lines of one phase in a log
 
 
 class TerminalReporter:
-    """Fulfils ``robench.reporting.Reporter``: each phase has a line that says what it is, under it rich's bar while it lasts, then its result."""
+    """Fulfils ``robench._base.reporting.Reporter``: each phase has a line that says what it is, under it rich's bar while it lasts, then its result."""
 
     def __init__(self) -> None:
         from rich.progress import (

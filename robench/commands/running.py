@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from robench._base.errors import Incomplete, RobenchError
 from robench.commands.choices import parse_options
 from robench.commands.shell import Session, show, stderr
-from robench.errors import Incomplete, RobenchError
 
 if TYPE_CHECKING:
-    from robench.planning import Cell, EvaluationRequest
-    from robench.reporting import Reporter
+    from robench._base.reporting import Reporter
+    from robench.evaluation.plan import Cell, EvaluationRequest
     from robench.results.record import Record
 
 Done = TypeVar("Done", bound=Sequence[Any])
@@ -39,7 +39,7 @@ def carry_out(
     request = make_request(values)
     prepare(session, request)
     if dry_run:
-        from robench.evaluator import plan
+        from robench.evaluation.run import plan
 
         print_plan(plan(request))
     else:
@@ -48,7 +48,7 @@ def carry_out(
 
 def make_request(values: dict[str, Any]) -> EvaluationRequest:
     """The frozen request; raises UsageError where a value does not fit."""
-    from robench.planning import build_request
+    from robench.evaluation.plan import build_request
 
     given = {name: value for name, value in values.items() if value is not None}
     return build_request(**given | {"options": parse_options(given.pop("options", ()))})
@@ -56,7 +56,7 @@ def make_request(values: dict[str, Any]) -> EvaluationRequest:
 
 def prepare(session: Session, request: EvaluationRequest) -> None:
     """Before the first heavy import: refuse names that are none, keep libraries from talking between the bars, and know what to say on Ctrl-C."""
-    from robench.inputs import check_names
+    from robench.evaluation.resolve import check_names
 
     quieten()
     check_names(request)
@@ -72,9 +72,9 @@ def quieten() -> None:
 @contextmanager
 def reporter(session: Session) -> Iterator[Reporter]:
     """Bars on a terminal, lines in a log, nothing with ``--quiet``."""
+    from robench._base.reporting import Silent
     from robench.commands.progress import LogReporter, TerminalReporter
-    from robench.reporting import Silent
-    from robench.victims.runtime import is_main_process
+    from robench.training.runtime import is_main_process
 
     if session.quiet or not is_main_process():
         yield Silent()
@@ -105,7 +105,7 @@ def carry_through(
 
 def name_damaged(out: Path) -> None:
     """Name on stderr, also with ``--quiet``, the records in ``out`` that cannot be read: the table of the folder is made without them."""
-    from robench.results.folder import find_records
+    from robench.results.run_folder import find_records
 
     for sentence in find_records(out / "records").damaged.values():
         click.echo(f"Left out of {out / 'leaderboard.md'}: {sentence}", err=True)
@@ -113,7 +113,7 @@ def name_damaged(out: Path) -> None:
 
 def refuse_errors(records: Sequence[Record], out: Path) -> None:
     """Raise RobenchError where examples ended in an error: what was asked for is not all there, and a script must not take it for that."""
-    from robench.cells import trials_path
+    from robench.evaluation.cell import trials_path
     from robench.results.names import cell_name
 
     broken = [record for record in records if record.counts.error]

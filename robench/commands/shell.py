@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from robench.disk import causes, is_disk_full
-from robench.errors import RobenchError
-from robench.hints import did_you_mean
+from robench._base.errors import RobenchError
+from robench._base.files import causes, is_disk_full
+from robench._base.hints import did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -53,9 +53,9 @@ class Commands(click.Group):
             ctx.fail(f"There is no command '{args[0]}'.{did_you_mean(args[0], self.commands)}")
         return super().resolve_command(ctx, args)
 
-    def main(
+    def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
-    ) -> NoReturn:  # type: ignore[override]
+    ) -> NoReturn:
         """Run and exit; see the class."""
         session = Session()
         extra["standalone_mode"] = False

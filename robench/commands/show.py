@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from robench.catalogue import find_kind
 from robench.commands.shell import global_flags, show
+from robench.inspection.catalogue import find_kind
 
 SHORT = 24  # characters; a list of such words stands on one line
 
@@ -20,7 +20,7 @@ SHORT = 24  # characters; a list of such words stands on one line
 @global_flags
 def command(kind: str, name: str, as_json: bool) -> None:
     """Show one attack, defense, task, encoder or protocol."""
-    from robench.describe import describe
+    from robench.inspection.describe import describe
 
     facts = describe(find_kind(kind), name)
     click.echo(json.dumps(facts, indent=2)) if as_json else print_facts(facts)

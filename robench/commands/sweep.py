@@ -29,9 +29,9 @@ from robench.commands.running import (
 from robench.commands.shell import Session, global_flags, session_of
 
 if TYPE_CHECKING:
-    from robench.planning import EvaluationRequest
+    from robench.evaluation.plan import EvaluationRequest
+    from robench.evaluation.sweep import Point, SweepRow
     from robench.results.record import Record
-    from robench.sweep import Point, SweepRow
 
 
 @click.command("sweep", short_help="Evaluate at several values of an option, draw the curve.")
@@ -61,7 +61,7 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
     """
     session = session_of(ctx)
     prepare(session, make_request(values))
-    from robench.sweep import points
+    from robench.evaluation.sweep import points
 
     options = parse_options(values.pop("options"))
 
@@ -76,7 +76,7 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
 
         require()
     if dry_run:
-        from robench.evaluator import plan
+        from robench.evaluation.run import plan
 
         print_plan([cell for point in found for cell in plan(point.request)])
     else:
@@ -85,8 +85,8 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
 
 def run(found: list[Point], figure: bool, session: Session) -> None:
     """Sweep, write table and figure, print the table and where both lie, also where some points failed."""
+    from robench.evaluation.sweep import render_sweep, stem, sweep, sweep_table
     from robench.results.atomic import write_text
-    from robench.sweep import render_sweep, stem, sweep, sweep_table
 
     out = found[0].request.out
     drawn, table = out / f"{stem(found)}.png", out / f"{stem(found)}.md"

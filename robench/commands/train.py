@@ -20,7 +20,7 @@ from robench.commands.running import carry_out, carry_through
 from robench.commands.shell import Session, global_flags, session_of
 
 if TYPE_CHECKING:
-    from robench.planning import EvaluationRequest
+    from robench.evaluation.plan import EvaluationRequest
 
 
 @click.command("train", short_help="Fine-tune victims without attacking them.")
@@ -42,8 +42,8 @@ def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
 
 def run(request: EvaluationRequest, session: Session) -> None:
     """Train and print where the victims lie, also where some failed."""
-    from robench.evaluator import train_only
-    from robench.victims.runtime import is_main_process
+    from robench.evaluation.run import train_only
+    from robench.training.runtime import is_main_process
 
     def tell(folders: Sequence[Path]) -> None:
         for folder in folders if is_main_process() else ():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from robench.sweep import SweepRow
+    from robench.evaluation.sweep import SweepRow
 
 
 def draw(rows: Sequence[SweepRow]) -> Figure:
@@ -95,10 +95,10 @@ def _curve(
 
 def _tradeoff(panel: Axes, axis: str, line: Sequence[SweepRow], name: str) -> None:
     known = [
-        (100 * row.row.clean.mean, 100 * row.row.worst.mean, row.values[axis])
+        (100 * row.row.clean.mean, 100 * row.row.worst.mean, row.values[axis])  # type: ignore[union-attr]
         for row in line
         if _whole(row)
-    ]  # type: ignore[union-attr]
+    ]
     panel.plot([clean for clean, _, _ in known], [worst for _, worst, _ in known], "o-", label=name)
     for clean, worst, value in known:
         panel.annotate(

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robench.errors import RobenchError, UsageError
+from robench._base.errors import RobenchError, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

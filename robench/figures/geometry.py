@@ -11,20 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from robench.errors import UsageError
+from robench._base.errors import UsageError
 from robench.figures.drawing import new_figure, require
-from robench.victims.classifier import TextClassifier
-from robench.victims.data import EncodedExamples, SubstituteTable, encode_examples
-from robench.victims.encoders import find_encoder, fingerprint, load_encoder
-from robench.victims.runtime import seed_everything
-from robench.victims.scoring import features_of
+from robench.models.classifier import TextClassifier
+from robench.models.encoders import find_encoder, fingerprint, load_encoder
+from robench.training.data import EncodedExamples, SubstituteTable, encode_examples
+from robench.training.runtime import seed_everything
+from robench.training.selection import features_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from robench.models.victim import Victim
     from robench.tasks.base import Example
-    from robench.victims.victim import Victim
 
 AT_ONCE = 64
 MARKERS = "^sovDP*X"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robench.errors import RobenchError
+from robench._base.errors import RobenchError
 from robench.figures.drawing import new_figure
 
 if TYPE_CHECKING:

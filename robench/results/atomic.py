@@ -6,8 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from robench.disk import sync_folder
-from robench.errors import RobenchError
+from robench._base.errors import RobenchError
+from robench._base.files import sync_folder
 
 
 def write_text(path: Path, text: str) -> None:

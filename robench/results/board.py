@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from robench.environment import Precision
-from robench.errors import RobenchError, UsageError
+from robench._base.environment import Precision
+from robench._base.errors import RobenchError, UsageError
 from robench.protocol import Protocol, get_protocol
 from robench.results.comparable import Admitted, admitted, conflict
 from robench.results.record import Record, Sha256, read_records

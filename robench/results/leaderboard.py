@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
-from robench.errors import RobenchError
+from robench._base.errors import RobenchError
 from robench.results.atomic import write_text
 from robench.results.board import board_records, load_board
 from robench.results.comparable import attacks_of, comparable, newest_that_agree
-from robench.results.folder import Found
 from robench.results.notes import MEANINGS
 from robench.results.record import Record
 from robench.results.render import section, terminal_table
+from robench.results.run_folder import Found
 
 GENERATED = "<!-- Made by `robench leaderboard` from records. Edit the records or the board's TOML, not this file. -->"
 

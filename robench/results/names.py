@@ -13,7 +13,7 @@ def cell_name(task: str, defense: str, attack: str, seed: int, cell: str) -> str
 
     Args:
         task, defense, attack: registered names.
-        cell: key of the cell (``robench.cells.cell_key``).
+        cell: key of the cell (``robench.evaluation.cell.cell_key``).
     """
     return "-".join([*map(_safe, (task, defense, attack)), f"s{seed}", cell[:8]])
 

@@ -23,8 +23,8 @@ from pydantic import (
     model_validator,
 )
 
-from robench.environment import Precision
-from robench.errors import RobenchError
+from robench._base.environment import Precision
+from robench._base.errors import RobenchError
 from robench.protocol import Protocol
 from robench.results.atomic import write_text
 from robench.results.names import cell_name, record_file_name
@@ -210,7 +210,7 @@ class Record(Part):
     """One cell of the grid.
 
     Attributes:
-        cell: key of the trials file (``robench.cells.cell_key``).
+        cell: key of the trials file (``robench.evaluation.cell.cell_key``).
         limit: how many examples were judged, fewer than there are; None when the whole test split was.
         outcomes: one letter per example in id order: Wrong, Fooled, Held, held-Proved, Error.
         ids_digest: ``digest_of_ids`` of those examples.

@@ -232,10 +232,14 @@ def tabulated(
     ]
     alignment = ["left"] * names + ["right"] * (len(headings) - names)
     # Tabulate aligns nothing when there are no rows and complains about the alignment of columns it does not see.
-    aligned = {"colalign": alignment} if body else {}
-    return tabulate(
-        clean[1:], clean[0], tablefmt=style, disable_numparse=True, **aligned
-    ).splitlines()  # type: ignore[arg-type]
+    table = tabulate(
+        clean[1:],
+        clean[0],
+        tablefmt=style,
+        disable_numparse=True,
+        colalign=alignment if body else None,
+    )
+    return table.splitlines()
 
 
 def percent(rate: float) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-from robench.errors import RobenchError
+from robench._base.errors import RobenchError
 from robench.results.record import Counts, Record, count
 from robench.results.statistics import Score, accuracy_under_attack, clean_accuracy, worst_case
 
@@ -77,14 +78,16 @@ def _row(label: str, seeds: Mapping[int, Mapping[str, Record]], attacks: Sequenc
         examples=sizes.pop() if len(sizes) == 1 else None,
         clean=score(_any_whole, clean_accuracy),
         under={
-            attack: score(
-                lambda of, attack=attack: of[attack].counts if attack in of else None,
-                accuracy_under_attack,
-            )
+            attack: score(partial(_counts_under, attack), accuracy_under_attack)
             for attack in attacks
-        },  # type: ignore[misc]
+        },
         worst=score(lambda of: _together(label, of, attacks), accuracy_under_attack),
     )
+
+
+def _counts_under(attack: str, of: Mapping[str, Record]) -> Counts | None:
+    """Counts of one seed's record under that attack; None where there is no such record."""
+    return of[attack].counts if attack in of else None
 
 
 def _score(counts: Sequence[Counts | None], rate: Callable[[Counts], float]) -> Score | Gap:

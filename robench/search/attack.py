@@ -9,7 +9,7 @@ from typing import ClassVar, final
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from robench import options as plain
+from robench.plugins import options as plain
 from robench.search.access import Access
 from robench.search.space import Choice, Oracle, SearchSpace, TextOracle
 

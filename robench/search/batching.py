@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.environment import Precision
+from robench._base.environment import Precision
 from robench.search.precision import doubtful
 
 if TYPE_CHECKING:
-    from robench.search.port import SearchVictim, TokenTypes
+    from robench.search.victim_protocol import SearchVictim, TokenTypes
 
 Purpose = Literal["clean", "search", "verdict"]
 """What a question is asked for: the clean prediction before a search, the search itself, the verdict after it."""

@@ -18,11 +18,11 @@ import numpy as np
 from greenlet import GreenletExit, getcurrent, greenlet
 from numpy.typing import NDArray
 
-from robench.environment import Precision
+from robench._base.environment import Precision
 from robench.search.attack import Attack, Trial
 from robench.search.batching import Lane, Pool, Purpose, Question, Shapes
-from robench.search.case import Case, Terms, stream
-from robench.search.port import Job, SearchVictim, TokenTypes
+from robench.search.example_run import Case, Terms, stream
+from robench.search.victim_protocol import Job, SearchVictim, TokenTypes
 from robench.search.whitebox import check_access
 
 __all__ = ["Engine", "Job", "run", "stream"]

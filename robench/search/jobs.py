@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from robench.search.port import Job
+from robench.search.victim_protocol import Job
 from robench.text.words import split_words
 
 if TYPE_CHECKING:
+    from robench.models.victim import Victim
     from robench.tasks.base import Example
     from robench.text.surface import Surface
-    from robench.victims.victim import Victim
 
 
 def make_jobs(

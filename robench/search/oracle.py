@@ -10,9 +10,9 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.search.port import Candidates
+from robench.models.probabilities import softmax
 from robench.search.space import BudgetSpent, Choice, SearchSpace
-from robench.victims.probabilities import softmax
+from robench.search.victim_protocol import Candidates
 
 Ask = Callable[[Candidates, NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]]
 """Puts rows (ids, lengths) to the pool and comes back with their logits; the engine's, it switches greenlets."""

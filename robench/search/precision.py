@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.search.moves import margins_of
+from robench.methods.moves import margins_of
 
 CLEAR: Final = 0.5
 """Least margin (logits) of a bf16 answer that is not asked again.

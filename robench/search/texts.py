@@ -8,12 +8,12 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from robench.models.probabilities import softmax
 from robench.search.batching import answers
 from robench.search.oracle import Ask, MeteredOracle
-from robench.search.port import Candidates, Job, SearchVictim
 from robench.search.space import SearchSpace
+from robench.search.victim_protocol import Candidates, Job, SearchVictim
 from robench.text.words import split_words
-from robench.victims.probabilities import softmax
 
 UNKNOWN_WORD = "[UNK]"
 """Stands in a text for the victim's unknown token, whatever that is called: TextAttack's way to ask how much a word matters."""

@@ -9,8 +9,8 @@ from types import TracebackType
 
 from pydantic import ValidationError
 
-from robench.disk import lock
-from robench.errors import RobenchError
+from robench._base.errors import RobenchError
+from robench._base.files import lock
 from robench.search.attack import Trial, Verdict
 
 GROUP = 16

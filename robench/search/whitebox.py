@@ -13,12 +13,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.errors import UsageError
+from robench._base.errors import UsageError
+from robench.methods.moves import changed, substitutions
 from robench.search.attack import Attack
-from robench.search.moves import changed, substitutions
 from robench.search.oracle import PooledOracle
-from robench.search.port import Candidates, SearchVictim
 from robench.search.space import Oracle, SearchSpace
+from robench.search.victim_protocol import Candidates, SearchVictim
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from robench.environment import Precision, available_cores, available_memory
-from robench.errors import RobenchError
-from robench.options import build_options
-from robench.registry import ATTACKS
+from robench._base.environment import Precision, available_cores, available_memory
+from robench._base.errors import RobenchError
+from robench.plugins.options import build_options
+from robench.plugins.registry import ATTACKS
 from robench.search.attack import Trial, Verdict
 from robench.search.engine import BATCH, Engine
-from robench.search.port import Job, SearchVictim
+from robench.search.victim_protocol import Job, SearchVictim
 from robench.search.whitebox import check_access
 
 GRACE_SECONDS = 5.0
@@ -39,7 +39,7 @@ FOOTPRINT = 0.6e9
 
 def load_victim(folder: Path, device: str) -> SearchVictim:
     """The victim saved in ``folder``."""
-    from robench.victims.victim import Victim
+    from robench.models.victim import Victim
 
     return Victim.load(folder, device)
 

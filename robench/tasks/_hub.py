@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from robench.errors import UsageError
-from robench.hub import no_pointless_retries
+from robench._base.errors import UsageError
+from robench._base.hub import no_pointless_retries
 
 
 class HubUnavailable(UsageError):

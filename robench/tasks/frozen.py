@@ -19,7 +19,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from robench.errors import UsageError
+from robench._base.errors import UsageError
 from robench.tasks.base import Example
 
 Row = tuple[Mapping[str, str], int]

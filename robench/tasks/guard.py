@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from robench.errors import UsageError
+from robench._base.errors import UsageError
 from robench.tasks.base import Example
 from robench.tasks.frozen import Row, digest, pick_balanced
 

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import IO
 
-from robench.errors import UsageError
-from robench.registry import TASKS
+from robench._base.errors import UsageError
+from robench.plugins.registry import TASKS
 from robench.tasks import _hub
 from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.frozen import TEST_SIZE, Row, identify, make_examples, without

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from robench.errors import UsageError
+from robench._base.errors import UsageError
 from robench.tasks.base import Example, Splits
 from robench.tasks.frozen import TEST_SIZE, digest
 

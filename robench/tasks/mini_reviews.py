@@ -8,8 +8,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from robench.errors import RobenchError
-from robench.registry import TASKS
+from robench._base.errors import RobenchError
+from robench.plugins.registry import TASKS
 from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.frozen import TEST_SIZE, Row, make_examples, without
 from robench.tasks.guard import Guard

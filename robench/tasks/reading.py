@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Generic, TypeVar
 
-from robench.archives import SUFFIXES, BrokenArchive, archives_in, members, reading
-from robench.errors import UsageError
+from robench._base.errors import UsageError
+from robench.tasks.archives import SUFFIXES, BrokenArchive, archives_in, members, reading
 
 Parsed = TypeVar("Parsed")
 

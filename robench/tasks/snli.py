@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from robench.errors import UsageError
-from robench.registry import TASKS
+from robench._base.errors import UsageError
+from robench.plugins.registry import TASKS
 from robench.tasks import _hub
 from robench.tasks._nli_files import POOL_FILES, Pair, layout, official
 from robench.tasks.base import DataSource, Example, Splits, Task

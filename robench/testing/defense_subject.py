@@ -17,20 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robench.errors import UsageError, first_line
-from robench.options import build_options
+from robench._base.errors import UsageError, first_line
+from robench.models.classifier import TextClassifier
+from robench.models.encoders import find_encoder, load_encoder
+from robench.models.victim import build_reader
+from robench.plugins.options import build_options
+from robench.plugins.registry import DEFENSES
 from robench.protocol import get_protocol
-from robench.registry import DEFENSES
 from robench.tasks.base import Example, Splits, Task
 from robench.testing.opinions import Opinions, Synonyms, splits, tokenizer, write_encoder
 from robench.testing.random_models import batch as random_batch
 from robench.testing.trainings import QUICK, Training, train
-from robench.victims.classifier import TextClassifier
-from robench.victims.data import SubstituteTable, encode_examples
-from robench.victims.defense import Batch, Defense
-from robench.victims.encoders import find_encoder, load_encoder
-from robench.victims.recipe import FitRequest
-from robench.victims.victim import build_reader
+from robench.training.data import SubstituteTable, encode_examples
+from robench.training.defense import Batch, Defense
+from robench.training.request import FitRequest
 
 
 class Complaint(AssertionError):

@@ -9,9 +9,9 @@ from typing import Any, Union, get_args, get_origin
 
 import torch
 
-from robench.errors import UsageError
-from robench.options import TrainingOptions, build_options
-from robench.registry import TASKS
+from robench._base.errors import UsageError
+from robench.plugins.options import TrainingOptions, build_options
+from robench.plugins.registry import TASKS
 from robench.testing.defense_subject import DefenseSubject
 from robench.testing.step_checks import (
     check_batches,
@@ -32,7 +32,7 @@ from robench.testing.training_checks import (
     check_resumed,
     check_test,
 )
-from robench.victims.defense import Defense
+from robench.training.defense import Defense
 
 UNKNOWN_OPTION = "no_option_of_anybody"
 

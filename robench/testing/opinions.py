@@ -14,7 +14,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from robench.registry import TASKS
+from robench.plugins.registry import TASKS
 from robench.tasks.base import DataSource, Example, Splits, Task
 from robench.tasks.frozen import digest, make_examples
 

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robench.errors import UsageError
+from robench._base.errors import UsageError
+from robench.models.classifier import TextClassifier
+from robench.models.encoders import find_encoder, load_encoder
+from robench.models.victim import Victim
 from robench.tasks.base import Example
 from robench.testing.defense_subject import DefenseSubject
 from robench.testing.opinions import BAD, GOOD, NEUTRAL, Opinions, Pairs, examples, tokenizer
 from robench.testing.random_models import classifier
-from robench.victims.classifier import TextClassifier
-from robench.victims.defense import Batch, Defense
-from robench.victims.encoders import find_encoder, load_encoder
-from robench.victims.setup import Step, adamw, parameter_groups
-from robench.victims.victim import Victim
+from robench.training.defense import Batch, Defense
+from robench.training.setup import Step, adamw, parameter_groups
 
 FAMILIES = ("bert", "roberta", "distilbert", "electra")
 STEPS = 12

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.options import build_options
-from robench.registry import ATTACKS
+from robench.plugins.options import build_options
+from robench.plugins.registry import ATTACKS
 from robench.search.access import restricted
 from robench.search.attack import Attack, Trial, Verdict
 from robench.search.engine import run, stream
 from robench.search.oracle import PooledOracle, SpaceExhausted
-from robench.search.port import Candidates, Job, SearchVictim
 from robench.search.space import Choice
+from robench.search.victim_protocol import Candidates, Job, SearchVictim
 from robench.search.whitebox import OpenOracle
 
 

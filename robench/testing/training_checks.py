@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from robench.models.health_checks import question
 from robench.protocol import get_protocol
 from robench.testing.defense_subject import DefenseSubject
 from robench.testing.opinions import Opinions, Pairs, examples, splits
 from robench.testing.trainings import differing
-from robench.victims.checks import question
-from robench.victims.scoring import guess
+from robench.training.selection import guess
 
 FRESH = 40
 """Texts that a trained victim is judged on."""

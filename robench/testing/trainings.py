@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robench.victims.delivery import workshop
-from robench.victims.recipe import FitRequest
-from robench.victims.resume import FILE
-from robench.victims.training import Progress, fit
-from robench.victims.victim import Victim
+from robench.models.victim import Victim
+from robench.training.checkpoint import FILE
+from robench.training.loop import Progress, fit
+from robench.training.request import FitRequest
+from robench.training.saving import workshop
 
 QUICK: Mapping[str, Any] = {"learning_rate": 5e-3, "epochs": 2, "batch_size": 8, "dev_examples": 16}
 """Settings with which plain fine-tuning learns a toy task."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.environment import Precision
-from robench.search.port import Candidates, Job
+from robench._base.environment import Precision
 from robench.search.space import SearchSpace
+from robench.search.victim_protocol import Candidates, Job
 from robench.search.whitebox import HullQuestion
 from robench.tasks.base import Example
 from robench.text.encoding import Reading
@@ -54,7 +54,7 @@ class FakeFields:
         self.table, self.attackable, self.max_tokens = table, attackable, max_tokens
 
     def candidates(self, fields: Mapping[str, Sequence[str]], space: SearchSpace) -> Candidates:
-        """See ``robench.search.port.FieldEncoding``."""
+        """See ``robench.search.victim_protocol.FieldEncoding``."""
         return (GatheredCandidates if self.table.mode == "word" else FakeCandidates)(
             self, fields, space
         )
@@ -76,7 +76,7 @@ class FakeCandidates:
         self._fields, self._words, self._space = fields, words, space
 
     def encode(self, choices: NDArray[np.int16]) -> tuple[Ids, Ids]:
-        """See ``robench.search.port.Candidates``."""
+        """See ``robench.search.victim_protocol.Candidates``."""
         return pad(
             [
                 self._fields.ids({**self._words, self._fields.attackable: self._space.text(choice)})
@@ -87,7 +87,7 @@ class FakeCandidates:
     def encode_without(
         self, choice: NDArray[np.int16], positions: NDArray[np.intp]
     ) -> tuple[Ids, Ids]:
-        """See ``robench.search.port.Candidates``."""
+        """See ``robench.search.victim_protocol.Candidates``."""
         rows = []
         for position in positions.tolist():
             words = [*self._space.text(choice)]
@@ -96,7 +96,7 @@ class FakeCandidates:
         return pad(rows)
 
     def types(self, length: int) -> NDArray[np.int8]:
-        """See ``robench.search.port.Candidates``."""
+        """See ``robench.search.victim_protocol.Candidates``."""
         return np.zeros(length, dtype=np.int8)
 
 
@@ -119,7 +119,7 @@ class GatheredCandidates(FakeCandidates):
             ]
 
     def encode(self, choices: NDArray[np.int16]) -> tuple[Ids, Ids]:
-        """See ``robench.search.port.Candidates``."""
+        """See ``robench.search.victim_protocol.Candidates``."""
         rows = np.repeat(self._row, len(choices), axis=0)
         rows[:, self._start : self._start + self._used] = self._options[
             np.arange(self._used), choices[:, : self._used]
@@ -129,7 +129,7 @@ class GatheredCandidates(FakeCandidates):
     def encode_without(
         self, choice: NDArray[np.int16], positions: NDArray[np.intp]
     ) -> tuple[Ids, Ids]:
-        """See ``robench.search.port.Candidates``."""
+        """See ``robench.search.victim_protocol.Candidates``."""
         rows, lengths = self.encode(np.repeat(choice[None], len(positions), axis=0))
         seen = positions < self._used
         rows[np.flatnonzero(seen), self._start + positions[seen]] = UNKNOWN
@@ -175,7 +175,7 @@ class FakeVictim:
         types: NDArray[np.int8] | None = None,
         precision: Precision = "fp32",
     ) -> NDArray[np.float32]:
-        """See ``robench.search.port.SearchVictim``."""
+        """See ``robench.search.victim_protocol.SearchVictim``."""
         assert types is None or types.shape == ids.shape
         assert (lengths <= ids.shape[1]).all()
         self.forwards.append(ids.shape)
@@ -190,7 +190,7 @@ class FakeVictim:
         return logits
 
     def read(self, fields: Mapping[str, str]) -> Reading:
-        """See ``robench.search.port.SearchVictim``."""
+        """See ``robench.search.victim_protocol.SearchVictim``."""
         ids = self.encoder_fields.ids({name: text.split() for name, text in fields.items()})
         return Reading(np.array(ids, dtype=np.int32), np.zeros(len(ids), dtype=np.int8))
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.errors import UsageError
+from robench._base.errors import UsageError
 from robench.text.space import Choice, SearchSpace
 from robench.text.word_table import Tokenizer, WordTable
 

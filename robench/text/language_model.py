@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.environment import Precision
-from robench.errors import UsageError
+from robench._base.environment import Precision
+from robench._base.errors import UsageError
 
 Ratios = NDArray[np.float32]
 
@@ -82,7 +82,7 @@ def build_scorer(
     if spec == "none":
         return None
     if spec == "tiny":
-        from robench.victims.encoders import embedded_folder
+        from robench.models.encoders import embedded_folder
 
         kind, place = "masked", str(embedded_folder("tiny"))
     if kind == "file" and place:

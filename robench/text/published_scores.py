@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robench.errors import UsageError
+from robench._base.errors import UsageError
 from robench.text.language_model import Ratios, Request, Scorer, ratios
 from robench.text.words import join_words
 

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from robench.errors import UsageError
+from robench._base.errors import UsageError
 from robench.text.words import split_words
 
 Lookup = Literal["cased", "lower"]
@@ -79,7 +79,7 @@ def load_substitutions(name: str, folder: Path | None = None) -> SubstitutionSet
         UsageError: no such set, or the file cannot be read or is not of that shape.
     """
     if name in _PUBLISHED:
-        from robench.assets import find_asset
+        from robench.tasks.assets import find_asset
 
         return _read(name, Path(find_asset(_PUBLISHED[name], folder)))
     if name in _EMBEDDED:

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robench.errors import RobenchError
+from robench._base.code_hash import source_sha256
+from robench._base.errors import RobenchError
 from robench.protocol import Protocol
-from robench.sources import source_sha256
 from robench.tasks.base import Example
 from robench.text.language_model import Ratios, Request, Scorer
 from robench.text.substitutions import SubstitutionSet

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.environment import Precision
-from robench.errors import UsageError
+from robench._base.environment import Precision
+from robench._base.errors import UsageError
 from robench.text.language_model import Ratios, Request, Scorer, fingerprint, ratios
 from robench.text.word_table import WordTable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Protocol
 
-from robench.errors import UsageError
+from robench._base.errors import UsageError
 from robench.text.words import join_words
 
 Mode = Literal["word", "subword"]

@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 
-from robench.errors import UsageError, first_line
+from robench._base.errors import UsageError, first_line
 
 WRITTEN_FOR = "0.3.11"
 """What runs parts of TextAttack inside robench leans on more than its public interface."""

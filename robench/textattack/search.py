@@ -13,16 +13,16 @@ from textattack.goal_functions import UntargetedClassification
 from textattack.search_methods import SearchMethod
 from textattack.shared import AttackedText
 
-from robench.errors import UsageError
-from robench.options import build_options
-from robench.registry import ATTACKS
+from robench._base.errors import UsageError
+from robench.plugins.options import build_options
+from robench.plugins.registry import ATTACKS
 from robench.search.access import restricted
 from robench.search.engine import stream
 from robench.search.judge import changed_text
 from robench.search.oracle import PooledOracle, SpaceExhausted, Unheeded
-from robench.search.port import Candidates, Job
 from robench.search.space import BudgetSpent, Choice, SearchSpace
 from robench.search.texts import UNKNOWN_WORD
+from robench.search.victim_protocol import Candidates, Job
 from robench.textattack.texts import TextSurface, variant
 
 LEFT_OUT = -1

@@ -8,13 +8,13 @@ from typing import Any
 
 from textattack.shared import AttackedText
 
-from robench.errors import UsageError
+from robench._base.errors import UsageError
+from robench.models.victim import Victim
 from robench.search.jobs import make_jobs
-from robench.search.port import Job
+from robench.search.victim_protocol import Job
 from robench.tasks.base import Example
 from robench.text.surface import Surface
 from robench.text.words import split_words
-from robench.victims.victim import Victim
 
 Options = Mapping[int, tuple[str, ...]]
 """TextAttack's number of a word of the original text -> what may stand there, the original word first."""

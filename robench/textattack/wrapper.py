@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from textattack.models.wrappers import ModelWrapper
 
-from robench.search.port import SearchVictim
 from robench.search.texts import probs_of
+from robench.search.victim_protocol import SearchVictim
 
 
 class VictimWrapper(ModelWrapper):

@@ -10,11 +10,11 @@ import pytest
 from fake_victims import FakeFields, FakeTable, make_job
 
 from robench import ATTACKS, Trial
-from robench.environment import Precision
+from robench._base.environment import Precision
+from robench.models.classifier import TextClassifier
 from robench.search.batching import Lane, Shapes
 from robench.search.engine import Job, run
 from robench.text.encoding import Reading
-from robench.victims.classifier import TextClassifier
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

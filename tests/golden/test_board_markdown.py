@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from robench.results.folder import Found
 from robench.results.leaderboard import (
     check,
     markdown_path,
@@ -18,6 +17,7 @@ from robench.results.leaderboard import (
     write_board,
 )
 from robench.results.record import Record, write_record
+from robench.results.run_folder import Found
 
 MakeRecord = Callable[..., Record]
 EXPECTED = Path(__file__).parent / "board"

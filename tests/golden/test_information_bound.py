@@ -8,7 +8,7 @@ import pytest
 import torch
 from victim_cases import batch, classifier
 
-from robench.victims.information import Information, InformationOptions, contrast
+from robench.methods.information import Information, InformationOptions, contrast
 
 RHO, DIMENSIONS = 0.8, 2
 TRUTH = -DIMENSIONS * log(1 - RHO**2) / 2

@@ -12,9 +12,9 @@ from torch.nn.functional import cross_entropy, log_softmax
 from victim_cases import FAMILIES, batch, classifier
 
 from robench import DEFENSES, Batch
-from robench.errors import UsageError
-from robench.registry import ATTACKS
-from robench.victims.classifier import TextClassifier
+from robench._base.errors import UsageError
+from robench.models.classifier import TextClassifier
+from robench.plugins.registry import ATTACKS
 
 LISTED = [
     family for family in FAMILIES if family != "albert"

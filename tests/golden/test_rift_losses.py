@@ -11,11 +11,11 @@ import torch
 from victim_cases import batch, classifier
 
 from robench import DEFENSES
-from robench.victims.adversarial import invariance
-from robench.victims.classifier import TextClassifier
-from robench.victims.encoders import EncoderInfo
-from robench.victims.information import Projections, contrast
-from robench.victims.recipe import build_defense
+from robench.methods.adversarial import invariance
+from robench.methods.information import Projections, contrast
+from robench.models.classifier import TextClassifier
+from robench.models.encoders import EncoderInfo
+from robench.training.request import build_defense
 
 Rift = DEFENSES.get("rift")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from victim_cases import FAMILIES, batch, classifier
 
-from robench.victims.selective import (
+from robench.methods.selective import (
     SelectiveAdamW,
     _dropout,
     divergence_saliency,

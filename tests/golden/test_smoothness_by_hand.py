@@ -12,8 +12,7 @@ from torch.nn.functional import cross_entropy
 from victim_cases import FAMILIES, batch, classifier
 
 from robench import DEFENSES
-from robench.victims.classifier import TextClassifier
-from robench.victims.smoothness import (
+from robench.methods.smoothness import (
     divergence,
     largest,
     length,
@@ -21,6 +20,7 @@ from robench.victims.smoothness import (
     silence,
     symmetric_divergence,
 )
+from robench.models.classifier import TextClassifier
 
 
 def made(name: str, **options: object) -> Any:
@@ -175,9 +175,9 @@ def test_one_step_from_nowhere_is_cross_entropy() -> None:
     theirs = cross_entropy(model(texts.input_ids, texts.attention_mask), texts.labels)
     torch.testing.assert_close(ours, theirs)
     for one, other in zip(gradients(ours, model), gradients(theirs, model), strict=True):
-        torch.testing.assert_close(
-            one, torch.zeros_like(one) if other is None else other, atol=1e-5, rtol=1e-4
-        )  # type: ignore[arg-type]
+        assert one is not None
+        expected = torch.zeros_like(one) if other is None else other
+        torch.testing.assert_close(one, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_value_and_gradient_are_the_means_along_the_ascent() -> None:
@@ -197,9 +197,9 @@ def test_value_and_gradient_are_the_means_along_the_ascent() -> None:
     assert losses[0] < losses[1] < losses[2]
     torch.testing.assert_close(ours, mean)
     for one, other in zip(gradients(ours, model), gradients(mean, model), strict=True):
-        torch.testing.assert_close(
-            one, torch.zeros_like(one) if other is None else other, atol=1e-4, rtol=1e-3
-        )  # type: ignore[arg-type]
+        assert one is not None
+        expected = torch.zeros_like(one) if other is None else other
+        torch.testing.assert_close(one, expected, atol=1e-4, rtol=1e-3)
     assert all(parameter.grad is None for parameter in model.parameters())
 
 

@@ -10,7 +10,7 @@ import pytest
 from victim_cases import encoder_folder, planted_splits, request
 
 from robench import DEFENSES
-from robench.victims.training import fit
+from robench.training.loop import fit
 
 WHOLE = {"upper": 1.0, "beta2": 0.999, "max_gradient_norm": None}
 

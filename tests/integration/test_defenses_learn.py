@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from victim_cases import BAD, GOOD, encoder_folder, planted_splits, read_json, request
 
-from robench.victims.checks import question
-from robench.victims.training import fit
-from robench.victims.victim import Victim
+from robench.models.health_checks import question
+from robench.models.victim import Victim
+from robench.training.loop import fit
 
 
 def accuracies(victim: Victim) -> tuple[float, float]:

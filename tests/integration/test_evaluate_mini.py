@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from robench.evaluator import EvaluationRequest, Silent, build_request, evaluate
+from robench.evaluation.run import EvaluationRequest, Silent, build_request, evaluate
+from robench.models.health_checks import Finding
 from robench.results.leaderboard import check, render_board, results_table, write_board
 from robench.results.record import Record, read_records
 from robench.search.trials import TrialFile
-from robench.victims.checks import Finding
 
 SHORT = {
     "defense.train_examples": "320",
@@ -111,7 +111,7 @@ def test_findings_reach_the_record(
 ) -> None:
     request, _, _ = run
     monkeypatch.setattr(
-        "robench.victims.checks.question",
+        "robench.models.health_checks.question",
         lambda victim, examples: [Finding("odd", f"asked on {len(examples)}")],
     )
     (tmp_path / "victims").symlink_to(request.out / "victims")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from robench.evaluator import Silent, build_request, evaluate
+from robench.evaluation.run import Silent, build_request, evaluate
 from robench.search.trials import TrialFile
 
 DATA = os.environ.get("ROBENCH_DATA")

@@ -15,8 +15,15 @@ import pytest
 from toy import TOY_OPTIONS, make_toy_encoder, register_toy
 
 from robench import ATTACKS, DEFENSES
-from robench.errors import Incomplete, RobenchError, UsageError
-from robench.evaluator import EvaluationRequest, Silent, build_request, evaluate, plan, train_only
+from robench._base.errors import Incomplete, RobenchError, UsageError
+from robench.evaluation.run import (
+    EvaluationRequest,
+    Silent,
+    build_request,
+    evaluate,
+    plan,
+    train_only,
+)
 from robench.results.record import Record, read_records
 from robench.search.trials import TrialFile
 
@@ -269,7 +276,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from toy import TOY_OPTIONS, register_toy
-from robench.evaluator import Silent, build_request, evaluate
+from robench.evaluation.run import Silent, build_request, evaluate
 
 class Deadly(Silent):
     phase, label = "", ""

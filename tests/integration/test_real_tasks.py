@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from robench import TASKS, DataSource, Splits
-from robench.assets import ASSETS, find_asset
 from robench.tasks import imdb, snli
+from robench.tasks.assets import ASSETS, find_asset
 from robench.tasks.frozen import content_key
 
 DATA = os.environ.get("ROBENCH_DATA", "")
@@ -84,5 +84,5 @@ def test_snli_pools(pool: str, size: int) -> None:
 
 @pytest.mark.parametrize("name", sorted(ASSETS))
 def test_assets(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("robench.assets.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("robench.tasks.assets.cache_folder", lambda: tmp_path)
     assert find_asset(name, Path(DATA)).stat().st_size > 0

@@ -13,9 +13,9 @@ import train_in_processes
 from transformers import BertModel
 from victim_cases import encoder_folder, read_json
 
-from robench.errors import UsageError
-from robench.victims import setup
-from robench.victims.victim import Victim
+from robench._base.errors import UsageError
+from robench.models.victim import Victim
+from robench.training import setup
 
 SCRIPT = Path(train_in_processes.__file__)
 DEFENSES = ["standard", "rift", "augmentation"]

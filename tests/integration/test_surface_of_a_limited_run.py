@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from robench.inputs import balanced_prefix
+from robench.evaluation.resolve import balanced_prefix
+from robench.plugins.registry import TASKS
 from robench.protocol import get_protocol
-from robench.registry import TASKS
 from robench.tasks.base import DataSource, Example
 from robench.text.language_model import Scorer, build_scorer
 from robench.text.substitutions import load_substitutions

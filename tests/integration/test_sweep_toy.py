@@ -6,9 +6,9 @@ from pathlib import Path
 
 from toy import TOY_OPTIONS, make_toy_encoder, register_toy
 
-from robench.evaluator import Silent, build_request
+from robench.evaluation.run import Silent, build_request
+from robench.evaluation.sweep import points, render_sweep, sweep
 from robench.results.record import read_records
-from robench.sweep import points, render_sweep, sweep
 
 
 def test_a_sweep(tmp_path: Path) -> None:

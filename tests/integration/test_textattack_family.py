@@ -19,8 +19,8 @@ from textattack_cases import (
 from toy import TOY_OPTIONS, make_toy_encoder, register_toy
 
 from robench import ATTACK_FAMILIES, ATTACKS, Verdict
-from robench.errors import UsageError
-from robench.evaluator import Silent, build_request, evaluate, plan
+from robench._base.errors import UsageError
+from robench.evaluation.run import Silent, build_request, evaluate, plan
 from robench.search.engine import run, stream
 from robench.textattack import installed
 from robench.textattack.streams import seeds_of

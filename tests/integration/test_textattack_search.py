@@ -16,9 +16,9 @@ from textattack_cases import (
 )
 
 from robench import ATTACKS, SearchSpace, Verdict
-from robench.errors import UsageError
-from robench.options import build_options
-from robench.registry import UnknownPlugin
+from robench._base.errors import UsageError
+from robench.plugins.options import build_options
+from robench.plugins.registry import UnknownPlugin
 from robench.search.engine import run
 from robench.testing import ATTACK_CHECKS, Subject
 from robench.text.words import replace_words

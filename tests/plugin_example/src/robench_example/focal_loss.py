@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from robench import DEFENSES, Batch, Defense
-from robench.victims.classifier import TextClassifier
+from robench.models.classifier import TextClassifier
 
 
 @DEFENSES.register("focal-loss")

@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 
 from robench import TASKS, DataSource, Splits, Task
-from robench.errors import UsageError
+from robench._base.errors import UsageError
 from robench.tasks.frozen import digest, make_examples, pick_balanced, without
 
 TEST_SIZE = 40

@@ -1,0 +1,1 @@
+"""The grid: every defense against every attack on every task, seed by seed."""

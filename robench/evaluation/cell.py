@@ -1,0 +1,361 @@
+"""One cell of the grid: its key, its trials file, its search, its record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import robench
+from robench._base.code_hash import source_sha256
+from robench._base.environment import describe_device, peak_memory, reset_peak_memory, versions
+from robench._base.errors import RobenchError
+from robench.results.names import cell_name
+from robench.results.record import LETTERS, Record, count, digest_of_ids, read_record, write_record
+from robench.search.attack import Trial, Verdict
+from robench.search.trials import TrialFile
+
+if TYPE_CHECKING:
+    from robench._base.reporting import Reporter
+    from robench.evaluation.plan import EvaluationRequest
+    from robench.evaluation.resolve import ChosenAttack, ChosenVictim, TaskInputs
+    from robench.models.victim import Victim
+    from robench.tasks.base import Example
+    from robench.text.surface import Surface
+    from robench.training.request import FitRequest
+
+SEARCH_CODE = (
+    "robench.search",
+    "robench.methods.moves",
+    "robench.text.words",
+    "robench.text.word_table",
+    "robench.text.encoding",
+    "robench.text.space",
+    "robench.models.victim",
+    "robench.models.classifier",
+    "robench.models.probabilities",
+    "robench.models.convex_hull",
+    "robench.models.first_token",
+)
+"""Modules whose code decides a trial, given victim, surface and attack."""
+SEARCH_SOFTWARE = ("torch", "transformers", "tokenizers", "numpy")
+"""Packages whose version can move a trial's last bits or its random stream."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A victim that is ready to be attacked.
+
+    Attributes:
+        seconds: its training took, None with the reason in ``unknown``.
+        findings: of the checks.
+    """
+
+    victim: Victim
+    folder: Path
+    seconds: float | None
+    unknown: str
+    findings: tuple[str, ...]
+
+
+def cell_key(
+    request: EvaluationRequest,
+    fit: FitRequest,
+    victim_sha256: str,
+    attack: ChosenAttack,
+    made_from: Mapping[str, Any],
+) -> str:
+    """SHA-256 (hex) of everything that decides a trial of this cell, but for the example itself.
+
+    The number of examples is no part of it, so a run with a higher ``--limit`` or none goes on with the trials of a lower one. Another kind of device
+    or other versions of ``SEARCH_SOFTWARE`` are: their last bits differ, so trials are not gone on with there.
+
+    Args:
+        fit: the training configuration, with the seed and the device of the search.
+        made_from: what made the surface (``Surface.meta["made_from"]``); its digest of the texts attacked counts no more than the limit.
+    """
+    parts = {
+        "robench": robench.__version__,
+        "victim": victim_sha256,
+        "configuration": fit.key,
+        "attack": attack.name,
+        "options": attack.options,
+        "code": {"attack": attack.code_sha256, "search": source_sha256(*SEARCH_CODE)},
+        "surface": {name: value for name, value in made_from.items() if name != "texts"},
+        "constrained": attack.constrained,
+        "seed": fit.seed,
+        "budget": request.budget,
+        "precision": request.search_precision,
+        "device": fit.device.partition(":")[0],
+        "software": {
+            name: version for name, version in versions().items() if name in SEARCH_SOFTWARE
+        },
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def trials_path(out: Path, name: str) -> Path:
+    """Where the trials of the cell called ``name`` are kept."""
+    return out / "trials" / f"{name}.jsonl"
+
+
+@dataclass(frozen=True)
+class CellRun:
+    """One victim under one attack: everything that the search, the trials and the record need."""
+
+    request: EvaluationRequest
+    inputs: TaskInputs
+    chosen: ChosenVictim
+    trained: Trained
+    attack: ChosenAttack
+    surface: Surface
+    language_model: str
+
+    @property
+    def key(self) -> str:
+        """See ``cell_key``."""
+        return cell_key(
+            self.request,
+            self.chosen.fit,
+            self.trained.victim.sha256,
+            self.attack,
+            self.surface.meta["made_from"],
+        )
+
+    def run(self, report: Reporter) -> Record:
+        """Attack what has no trial yet and return the record, which stands in the records folder afterwards."""
+        fit = self.chosen.fit
+        file = TrialFile(
+            trials_path(
+                self.request.out,
+                cell_name(self.inputs.name, fit.defense, self.attack.name, fit.seed, self.key),
+            )
+        )
+        examples = self.inputs.examples
+        with file:  # read only once nobody else can add to it
+            known = {trial.id: trial for trial in file.read()}
+            # An error may have had a passing cause (memory), so it is tried again; the later line counts.
+            done = {
+                example.id: known[example.id]
+                for example in examples
+                if example.id in known and known[example.id].verdict != Verdict.ERROR
+            }
+            todo = [example for example in examples if example.id not in done]
+            if todo and file.damaged:
+                report.message(
+                    f"'{file.path}' has damaged lines ({file.damaged}), as a power cut leaves them; the examples they lost are attacked again."
+                )
+            if todo:
+                self._attack(file, todo, done, report)
+            trials = {trial.id: trial for trial in file.read()}
+        missing = [example.id for example in examples if example.id not in trials]
+        if missing:
+            raise RobenchError(
+                f"{len(missing)} trials are missing in {file.path}, the first for {missing[0]}. Run the same command again."
+            )
+        judged = [trials[example.id] for example in examples]
+        broken = [trial for trial in judged if trial.verdict == Verdict.ERROR]
+        if broken:
+            report.message(
+                f"{len(broken)} of {len(judged)} examples ended in an error, the first ({broken[0].id}) in: {broken[0].problem}"
+            )
+        return self._record(judged, bool(todo), report)
+
+    def _attack(
+        self, file: TrialFile, todo: Sequence[Example], done: Mapping[str, Trial], report: Reporter
+    ) -> None:
+        total = len(done) + len(todo)
+        report.started(
+            "attack",
+            f"{self.chosen.label} with {self.attack.label} on {self.inputs.name}, seed {self.chosen.fit.seed}",
+            total,
+        )
+        if done:
+            report.message(
+                f"{len(done)} of {total} trials are there from an earlier run; going on with the other {len(todo)}."
+            )
+        letters = [LETTERS[trial.verdict] for trial in done.values()]
+        reset_peak_memory(self.chosen.fit.device)
+        for trial in self._trials(todo):
+            file.append(trial)
+            letters.append(LETTERS[trial.verdict])
+            report.advanced(len(letters), total, running(letters))
+        report.finished(running(letters))
+
+    def _trials(self, todo: Sequence[Example]) -> Iterator[Trial]:
+        from robench.search.engine import run
+        from robench.search.jobs import make_jobs
+        from robench.search.workers import Plan, default_workers, run_workers
+
+        threshold = self.chosen.fit.protocol.lm_threshold
+        victim = self.trained.victim
+        jobs = make_jobs(
+            todo, self.surface, victim, constrained=self.attack.constrained, threshold=threshold
+        )
+        seed, device = self.chosen.fit.seed, self.chosen.fit.device
+        budget, precision = self.request.budget, self.request.search_precision
+        workers = self.request.workers or default_workers(
+            device, len(todo), victim.work([example.fields for example in todo]), victim.weights
+        )
+        if workers == 1:
+            return run(
+                victim,
+                self.attack.attack,
+                self.attack.name,
+                jobs,
+                seed,
+                budget,
+                precision=precision,
+            )
+        plan = Plan(
+            self.trained.folder,
+            self.attack.name,
+            seed,
+            self.attack.options,
+            budget,
+            device,
+            precision,
+        )
+        return run_workers(plan, jobs, workers)
+
+    def _record(self, trials: Sequence[Trial], fresh: bool, report: Reporter) -> Record:
+        """Write the record, unless nothing was attacked and the one that is there says the same: its date and its cost are the true ones."""
+        record = self._made(trials, fresh)
+        path = self.request.out / "records" / record.file_name
+        known = _readable(path, report) if path.exists() else None
+        if known is not None and not fresh and _same(known, record):
+            return known
+        write_record(path, record)
+        return record
+
+    def _made(self, trials: Sequence[Trial], fresh: bool) -> Record:
+        fit, attack = self.chosen.fit, self.attack
+        outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
+        return Record.model_validate(
+            {
+                "cell": self.key,
+                "task": self._task(),
+                **self._trained(),
+                "attack": {
+                    "name": attack.name,
+                    "label": attack.label,
+                    "options": attack.options,
+                    "code_sha256": attack.code_sha256,
+                },
+                "protocol": asdict(fit.protocol),
+                **self._searched(),
+                "limit": self.inputs.limit,
+                "outcomes": outcomes,
+                "ids_digest": digest_of_ids(trial.id for trial in trials),
+                "counts": count(outcomes),
+                "disbelieved": sum(trial.disbelieved for trial in trials),
+                "cost": self._cost(trials, fresh),
+                "software": {
+                    "robench": robench.__version__,
+                    "versions": versions(),
+                    "device": describe_device(fit.device),
+                },
+                "created": datetime.now(UTC).replace(microsecond=0),
+            }
+        )
+
+    def _task(self) -> dict[str, Any]:
+        splits = self.inputs.splits
+        return {
+            "name": self.inputs.name,
+            "test_name": splits.test_name,
+            "digest": splits.digest,
+            "examples": len(splits.test),
+            "train_pool": splits.train_pool,
+            "synthetic": self.inputs.task.synthetic,
+        }
+
+    def _trained(self) -> dict[str, dict[str, Any]]:
+        """The record's parts on the victim."""
+        fit, victim = self.chosen.fit, self.trained.victim
+        made_from = victim.card["ingredients"]
+        return {
+            "encoder": {"name": fit.encoder_label, "sha256": made_from["encoder_sha256"]},
+            "defense": {
+                "name": fit.defense,
+                "label": self.chosen.label,
+                "options": fit.resolved.model_dump(mode="json"),
+                "code_sha256": self.chosen.code_sha256,
+            },
+            "victim": {
+                "sha256": victim.sha256,
+                "configuration": fit.key,
+                "training_code_sha256": made_from["code"]["training"],
+                "precision": fit.precision,
+                "findings": self.trained.findings,
+            },
+        }
+
+    def _searched(self) -> dict[str, dict[str, Any]]:
+        """The record's parts on where and how it was searched."""
+        return {
+            "surface": {
+                "key": self.surface.key,
+                "language_model": self.language_model,
+                "constrained": self.attack.constrained and self.language_model != "none",
+                "outside": self.attack.attack.outside,
+            },
+            "search": {
+                "code_sha256": source_sha256(*SEARCH_CODE),
+                "seed": self.chosen.fit.seed,
+                "budget": self.request.budget,
+                "precision": self.request.search_precision,
+            },
+        }
+
+    def _cost(self, trials: Sequence[Trial], fresh: bool) -> dict[str, Any]:
+        memory, no_memory = (
+            peak_memory(self.chosen.fit.device)
+            if fresh
+            else (None, "every trial was there from an earlier run")
+        )
+        missing = {"training_seconds": self.trained.unknown, "peak_memory_bytes": no_memory}
+        return {
+            "training_seconds": self.trained.seconds,
+            "attack_seconds": round(sum(trial.seconds for trial in trials), 3),
+            "asked": sum(trial.asked for trial in trials),
+            "forwarded": sum(trial.forwarded for trial in trials),
+            "peak_memory_bytes": memory,
+            "missing": {name: reason for name, reason in missing.items() if reason},
+        }
+
+
+def _same(known: Record, record: Record) -> bool:
+    """Whether they differ in what was measured and when at most."""
+    return (
+        known.model_copy(
+            update={"cost": record.cost, "software": record.software, "created": record.created}
+        )
+        == record
+    )
+
+
+def _readable(path: Path, report: Reporter) -> Record | None:
+    """The record in ``path``; one that cannot be read is put aside, for somebody may want to see what became of it."""
+    try:
+        return read_record(path)
+    except RobenchError:
+        aside = path.with_name(f"{path.name}.unreadable")
+        path.replace(aside)
+        report.message(
+            f"The record {path} could not be read: it is made anew from its trials, and the old one is kept as {aside.name}."
+        )
+        return None
+
+
+def running(letters: Sequence[str]) -> str:
+    """The figure so far, in words."""
+    robust = sum(letter in "HP" for letter in letters)
+    errors = letters.count("E")
+    return f"accuracy under attack {100 * robust / len(letters):.1f} %" + (
+        f", {errors} errors" if errors else ""
+    )

@@ -1,0 +1,1 @@
+"""What several attacks and defenses share; public, for plugins."""

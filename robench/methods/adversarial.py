@@ -1,0 +1,89 @@
+"""What defenses that train on word mixtures share: their options and the task's loss made robust (RIFT paper, Eqs. 8 and 9)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
+
+from robench.models.convex_hull import embed_and_mix, lay_out, maximise
+from robench.plugins.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from robench.models.classifier import TextClassifier
+    from robench.training.defense import Batch
+
+
+class AdversarialOptions(TrainingOptions):
+    """Options of every defense that trains on the convex hull of word substitutions."""
+
+    beta: float = Field(10.0, ge=0, description="Weight of KL(clean || adversarial) in Eq. 9.")
+    hull_steps: int = Field(
+        10,
+        ge=1,
+        description="Steps of the inner maximisation (Eq. 8).",
+        json_schema_extra={"unit": "steps"},
+    )
+    hull_learning_rate: float = Field(
+        1.0, gt=0, description="Adam's rate on the logits of the mixture weights."
+    )
+
+
+class RobustTask(NamedTuple):
+    """``L_r-task`` of a batch.
+
+    Attributes:
+        loss: Eq. 9, a scalar.
+        features: of the worst mixtures, ``(batch, size)``, with gradients.
+        figures: its two parts, detached.
+    """
+
+    loss: Tensor
+    features: Tensor
+    figures: dict[str, Tensor]
+
+
+def robust_task(model: TextClassifier, batch: Batch, options: AdversarialOptions) -> RobustTask:
+    """Eq. 9: ``CE(clean) + beta KL(clean || adversarial)``."""
+    clean, adversarial = feature_pair(model, batch, options)
+    logits = model.classify(clean)
+    task = cross_entropy(logits, batch.labels)
+    kept = invariance(logits, model.classify(adversarial))
+    return RobustTask(
+        task + options.beta * kept,
+        adversarial,
+        {"task": task.detach(), "invariance": kept.detach()},
+    )
+
+
+def feature_pair(
+    model: TextClassifier, batch: Batch, options: AdversarialOptions
+) -> tuple[Tensor, Tensor]:
+    """Features ``(batch, size)`` of the texts as they are and of the worst mixtures of their words (Eq. 8), both with gradients.
+
+    The mixture weights are found in eval mode and detached; the two forward passes are in the model's own mode, with independent dropout.
+    """
+    layout = lay_out(batch)
+    weights = maximise(
+        model,
+        batch,
+        steps=options.hull_steps,
+        learning_rate=options.hull_learning_rate,
+        layout=layout,
+    )
+    clean, adversarial = embed_and_mix(model, batch, weights, layout)
+    return model.features_from_embeddings(
+        clean, batch.attention_mask
+    ), model.features_from_embeddings(adversarial, batch.attention_mask)
+
+
+def invariance(clean: Tensor, adversarial: Tensor) -> Tensor:
+    """KL(clean || adversarial) of logits ``(batch, classes)``, mean over the batch, in nats.
+
+    The clean side is not detached, as in TRADES and in the release: both predictions are drawn together.
+    """
+    return kl_div(
+        log_softmax(adversarial, -1), log_softmax(clean, -1), reduction="batchmean", log_target=True
+    )

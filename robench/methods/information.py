@@ -1,0 +1,187 @@
+"""What defenses that keep the pre-trained encoder's information share: its options, the contrast and the term (RIFT paper, Sections 2.3 to 2.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from pydantic import Field, ValidationInfo, field_validator
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+
+from robench._base.errors import UsageError
+from robench.plugins.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from robench.models.classifier import TextClassifier
+    from robench.training.defense import Batch
+
+Negatives = Literal["teachers", "students"]
+
+
+class InformationOptions(TrainingOptions):
+    """Options of every defense that keeps the pre-trained encoder's information; the defaults are the paper's for IMDB (appendix A.1)."""
+
+    alpha: float = Field(0.1, ge=0, description="Weight of the contrastive term; 0 leaves it out.")
+    tau: float = Field(0.2, gt=0, description="Temperature of the contrastive term.")
+    conditional: bool = Field(
+        True,
+        description="Contrast inside each class, I(S; T | Y); false over all classes, I(S; T) of Table 3.",
+    )
+    negatives: Negatives = Field(
+        "teachers", description="What the contrastive softmax runs over: Eq. 10 or the release."
+    )
+    memory: int = Field(
+        0,
+        ge=0,
+        description="Teacher features kept from earlier steps of the epoch, as further negatives of each class.",
+        json_schema_extra={"unit": "examples"},
+    )
+    projection_hidden: int = Field(512, ge=1, description="Hidden width of the projection heads.")
+    projection_size: int = Field(256, ge=1, description="Width of the projected features.")
+
+    @field_validator("memory")
+    @classmethod
+    def _teachers_only(cls, value: int, info: ValidationInfo) -> int:
+        if value and info.data.get("negatives") == "students":
+            raise ValueError(
+                "holds teachers, which are no negatives under negatives=students; leave it at 0 there"
+            )
+        return value
+
+
+class Projections(nn.Module):
+    """One MLP a class into the unit sphere (the ``g_y`` of Section 2.3): Linear-ReLU-Linear, L2-normalised, as released.
+
+    Args:
+        size: of the features. ``classes``: number of MLPs. ``hidden``, ``out``: widths.
+    """
+
+    def __init__(self, size: int, classes: int, hidden: int, out: int) -> None:
+        super().__init__()
+        self.by_class = nn.ModuleList(
+            nn.Sequential(nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, out))
+            for _ in range(classes)
+        )
+
+    def forward(self, features: Tensor, label: int) -> Tensor:
+        """Project ``(n, size)`` with the MLP of class ``label`` to unit vectors ``(n, out)``."""
+        return normalize(self.by_class[label](features).float(), dim=-1)
+
+
+def contrast(
+    students: Tensor,
+    teachers: Tensor,
+    temperature: float,
+    negatives: Negatives = "teachers",
+    own: Tensor | None = None,
+) -> Tensor:
+    """Eq. 10 for one class: minus a lower bound of I(S; T | Y = y), in nats; never below -log N.
+
+    That holds for pairs drawn independently within the class. Where batches hold texts of like length, pairs are rather drawn given the length:
+    what is bounded is then about I(S; T | Y = y, length), and features win nothing by telling lengths apart.
+
+    Args:
+        students: unit vectors ``(n, d)``.
+        teachers: unit vectors ``(N, d)``, N >= n, of which one belongs to each student; the rest are further negatives.
+        temperature: tau.
+        negatives: what the softmax runs over: the teachers t_j for each student s_i, as Eq. 10 says, or the students for each teacher, as
+            the release does (N = n).
+        own: ``(n,)`` which teacher belongs to each student; the first n unless given.
+
+    Returns:
+        ``mean_i -log softmax_j(<s_i, t_j> / tau)_own(i) - log N``; 0 without students.
+    """
+    scores = students @ teachers.T / temperature
+    if negatives == "students":
+        scores = scores.T
+    if own is None:
+        own = torch.arange(len(scores), device=scores.device)
+    if not len(own):
+        return scores.sum()  # with a gradient, of 0: whoever waits for one gets it
+    return cross_entropy(scores, own) - torch.log(
+        torch.tensor(float(scores.shape[1]), device=scores.device)
+    )
+
+
+class Information:
+    """``L_info`` (Lemma 1) or, with adversarial features, ``L_r-info`` (Eq. 10).
+
+    The teacher is a copy of the model before the first step, frozen, in eval mode, and sees only the texts as they are.
+
+    The memory is what Section 3.5 leaves for the future: larger N without larger batches. It holds the teacher's features before their
+    projection, so none is ever stale, and it begins empty with every epoch, so no text is its own negative.
+    """
+
+    def __init__(self, model: TextClassifier, options: InformationOptions) -> None:
+        self.options = options
+        self.teacher = deepcopy(model).eval().requires_grad_(False)
+        shape = (
+            model.feature_size,
+            model.classes if options.conditional else 1,
+            options.projection_hidden,
+            options.projection_size,
+        )
+        device = next(model.parameters()).device
+        self.student_heads, self.teacher_heads = (
+            Projections(*shape).to(device),
+            Projections(*shape).to(device),
+        )
+        self._memory: dict[int, Tensor] = {}
+
+    def modules(self) -> tuple[nn.Module, nn.Module]:
+        """The projection heads of student and teacher: both are trained (the phi of Eq. 11)."""
+        return self.student_heads, self.teacher_heads
+
+    def forget(self) -> None:
+        """Empty the memory: at the beginning of each epoch."""
+        self._memory.clear()
+
+    def __call__(self, features: Tensor, batch: Batch) -> Tensor:
+        """The contrast of the student's ``features`` ``(batch, size)`` with the teacher's, mean over the classes of the batch.
+
+        A process that has a share of a batch contrasts its students with the teacher's features of the whole, which it computes itself: one forward
+        beside the thirty of a step, and nothing to be sent. The mean of the processes' terms, by their rows, is the term of the whole batch.
+
+        Raises:
+            UsageError: ``negatives=students`` on a share, whose students are not all here.
+        """
+        whole = batch.whole or batch
+        here = (
+            torch.arange(len(features), device=features.device)
+            if batch.rows is None
+            else batch.rows
+        )
+        if batch.whole is not None and self.options.negatives == "students":
+            raise UsageError(
+                "negatives=students trains in one process only: the negatives of a text are in the others. Start robench without a launcher."
+            )
+        with torch.no_grad():
+            teacher = self.teacher.features(
+                whole.input_ids, whole.attention_mask, whole.token_type_ids
+            )
+        terms = []
+        for group, rows in self._groups(whole.labels):
+            known = torch.cat([teacher[rows], self._memory.get(group, teacher[:0])])
+            mine, own = (here[:, None] == rows).nonzero(as_tuple=True)
+            students, teachers = (
+                self.student_heads(features[mine], group),
+                self.teacher_heads(known, group),
+            )
+            part = (
+                len(own) * len(whole.labels) / (len(here) * len(rows))
+            )  # 1 where the batch is not shared
+            terms.append(
+                part * contrast(students, teachers, self.options.tau, self.options.negatives, own)
+            )
+            self._memory[group] = known[: self.options.memory]  # the newest stand first
+        return torch.stack(terms).mean()
+
+    def _groups(self, labels: Tensor) -> Iterator[tuple[int, Tensor]]:
+        if not self.options.conditional:
+            yield 0, torch.arange(len(labels), device=labels.device)
+            return
+        for label in sorted(set(labels.tolist())):
+            yield label, (labels == label).nonzero()[:, 0]

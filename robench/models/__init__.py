@@ -1,0 +1,1 @@
+"""A classifier, and how it is asked."""

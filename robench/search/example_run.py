@@ -1,0 +1,242 @@
+"""One example, from its clean prediction over the search to the verdict, as blocking code: what runs in a greenlet of the engine."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from greenlet import GreenletExit
+from numpy.typing import NDArray
+
+from robench._base.environment import Precision
+from robench.search.access import restricted
+from robench.search.attack import Attack, FreeAttack, Trial, Verdict
+from robench.search.batching import Purpose
+from robench.search.judge import Ruling, rule, rule_text, told
+from robench.search.oracle import MeteredOracle, PooledOracle, SpaceExhausted, Unheeded
+from robench.search.space import BudgetSpent, Choice
+from robench.search.texts import FreeOracle
+from robench.search.victim_protocol import Candidates, Job, SearchVictim, TokenTypes
+from robench.search.whitebox import OpenOracle
+from robench.text.encoding import Reading
+
+logger = logging.getLogger(__name__)
+
+
+Ask = Callable[[Purpose, TokenTypes, NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]]
+"""Puts rows (ids, lengths) to the victim and comes back with their logits ``(rows, classes)``; raises what the victim raised."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What all cases of a run have in common; see ``robench.search.engine.run``."""
+
+    victim: SearchVictim
+    attack: Attack
+    attack_name: str
+    seed: int
+    budget: int | None
+    precision: Precision
+
+
+def stream(seed: int, attack_name: str, example_id: str) -> np.random.Generator:
+    """The random stream of one example."""
+    digest = hashlib.sha256("\x1f".join((str(seed), attack_name, example_id)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+class Case:
+    """One example under one attack."""
+
+    def __init__(self, terms: Terms, job: Job, ask: Ask) -> None:
+        self._terms, self._job, self._ask = terms, job, ask
+        self._oracle: MeteredOracle | None = None
+        self._clean: tuple[Reading, NDArray[np.float32]] | None = None
+        self._returned: object = None
+        self._problem: str | None = None
+        self._note: str | None = None
+
+    def trial(self) -> Trial:
+        """All the way, but for its time; nothing that a plugin or the victim raises gets out, only what shall end the process."""
+        example = self._job.example
+        try:
+            self._clean = self._read_and_ask("clean", example.fields)
+        except Exception as error:
+            problem = f"the victim broke on the clean text: {told(error)}"
+            return Trial(
+                id=example.id,
+                verdict=Verdict.ERROR,
+                label=example.label,
+                prediction=None,
+                problem=problem,
+            )
+        prediction = int(self._clean[1].argmax())
+        if prediction != example.label:
+            return Trial(
+                id=example.id, verdict=Verdict.WRONG, label=example.label, prediction=prediction
+            )
+        self._search()
+        ruling = self._ruling()
+        oracle, self._oracle = (
+            self._oracle,
+            None,
+        )  # each knows the other: without this both would stay until the garbage collector comes
+        if oracle is not None:
+            oracle.close()
+        return Trial(
+            id=example.id,
+            verdict=ruling.verdict,
+            label=example.label,
+            prediction=prediction,
+            adversarial_prediction=ruling.adversarial_prediction,
+            changes=ruling.changes,
+            text=ruling.text,
+            asked=oracle.asked if oracle else 0,
+            forwarded=oracle.forwarded if oracle else 0,
+            problem=ruling.problem,
+        )
+
+    @property
+    def _exact(self) -> bool:
+        """Whether the search is answered in fp32."""
+        return self._terms.precision == "fp32"
+
+    @property
+    def _proved(self) -> bool:
+        """Whether no text of the space fools the victim: all were answered in fp32, or the clean text is the only one."""
+        if isinstance(self._terms.attack, FreeAttack):
+            return False
+        return self._job.space.cardinality == 1 or (
+            self._exact and self._oracle is not None and self._oracle.exhausted
+        )
+
+    def _search(self) -> None:
+        """Let the attack search, and note how it ended."""
+        terms = self._terms
+        try:
+            self._returned = self._found(
+                stream(terms.seed, terms.attack_name, self._job.example.id)
+            )
+        except (KeyboardInterrupt, SystemExit, GreenletExit):
+            raise
+        except BaseException as error:
+            self._ended(error.reason if isinstance(error, Unheeded) else error)
+
+    def _ended(self, reason: BaseException) -> None:
+        """The search ended otherwise than by returning."""
+        if isinstance(reason, SpaceExhausted):
+            self._note = (
+                None
+                if self._exact
+                else "the whole space was answered without a success, but in bf16, which proves nothing"
+            )
+        elif isinstance(reason, BudgetSpent):
+            self._note = f"the budget of {self._terms.budget} rows was spent"
+        else:
+            logger.debug("the search of %s broke", self._job.example.id, exc_info=True)
+            self._problem = told(reason)
+
+    def _found(self, rng: np.random.Generator) -> object:
+        """What the attack returns, asking an oracle of its kind."""
+        terms, job = self._terms, self._job
+        if isinstance(terms.attack, FreeAttack):
+            texts = self._oracle = FreeOracle(
+                terms.victim, job, self._ask_for_the_search, terms.budget
+            )
+            return terms.attack.rewrite(
+                job.example.fields[terms.victim.attackable], texts, job.example.label, rng
+            )
+        oracle = self._oracle = self._pooled_oracle()
+        return terms.attack.search(
+            job.space, restricted(oracle, terms.attack.access), job.example.label, rng
+        )
+
+    def _pooled_oracle(self) -> PooledOracle:
+        victim, job = self._terms.victim, self._job
+        aligned, longest = victim.table.mode == "word", victim.encoder_fields.max_tokens
+        candidates = victim.encoder_fields.candidates(job.words, job.space)
+        kind: Any = (
+            partial(OpenOracle, victim)
+            if self._terms.attack.access == "gradients"
+            else PooledOracle
+        )
+        known = {"aligned": aligned, "longest": longest, "clean": self._clean_logits(candidates)}
+        oracle: PooledOracle = kind(
+            job.space,
+            candidates,
+            job.example.label,
+            self._ask_for_the_search,
+            self._terms.budget,
+            **known,
+        )
+        return oracle
+
+    def _clean_logits(self, candidates: Candidates) -> NDArray[np.float32] | None:
+        """The clean text's, where the search asks in fp32 and its row for the unchanged words is the one that the string made."""
+        assert self._clean is not None
+        reading, logits = self._clean
+        (ids,), (length,) = candidates.encode(self._job.space.original()[None])
+        same = np.array_equal(ids[:length], reading.ids) and np.array_equal(
+            candidates.types(int(length)), reading.token_types
+        )
+        return logits if self._exact and same else None
+
+    def _ask_for_the_search(
+        self, types: TokenTypes, ids: NDArray[np.int32], lengths: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        try:
+            return self._ask("search", types, ids, lengths)
+        except Exception as error:
+            raise RuntimeError(f"the victim broke: {told(error)}") from error
+
+    def _ruling(self) -> Ruling:
+        """What the core believes: what the search returned, and where that is not believed, what it had seen, one after the other."""
+        if self._problem is not None:
+            return Ruling(Verdict.ERROR, problem=self._problem)
+        if self._proved:
+            return Ruling(Verdict.HELD_PROVED, problem=self._note)
+        first: Ruling | None = None
+        seen = self._oracle.successes if self._oracle is not None else []
+        for claim in (self._returned, *seen):
+            if claim is not None:
+                ruling = self._judged(claim)
+                if ruling.verdict != Verdict.HELD:
+                    return ruling
+                first = first or ruling  # of several that are not believed the first is told
+        return first or Ruling(Verdict.HELD, problem=self._note)
+
+    def _judged(self, claim: object) -> Ruling:
+        attackable = self._terms.victim.attackable
+
+        def of_text(fields: Mapping[str, str]) -> int:
+            return int(self._read_and_ask("verdict", fields)[1].argmax())
+
+        if isinstance(self._terms.attack, FreeAttack):
+            return rule_text(self._job, attackable, claim, of_text)
+        return rule(self._job, attackable, claim, of_text, self._class_of_words)
+
+    def _read_and_ask(
+        self, purpose: Purpose, fields: Mapping[str, str]
+    ) -> tuple[Reading, NDArray[np.float32]]:
+        """A text as the victim reads it, and its logits ``(classes,)``."""
+        reading = self._terms.victim.read(fields)
+        return reading, self._ask(
+            purpose, reading, reading.ids[None], np.array([len(reading.ids)], dtype=np.int32)
+        )[0]
+
+    def _class_of_words(self, choice: Choice) -> int:
+        """As the search itself was told, where it asked in fp32; otherwise asked now."""
+        known = (
+            self._oracle.prediction(choice)
+            if self._exact and isinstance(self._oracle, PooledOracle)
+            else None
+        )
+        if known is not None:
+            return known
+        candidates = self._terms.victim.encoder_fields.candidates(self._job.words, self._job.space)
+        return int(self._ask("verdict", candidates, *candidates.encode(choice[None]))[0].argmax())

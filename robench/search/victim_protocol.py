@@ -1,0 +1,107 @@
+"""What the search wing needs of a victim, and one piece of its work. The real victim is ``robench.models.victim.Victim``; tests bring small ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench._base.environment import Precision
+from robench.search.space import Choice, SearchSpace
+from robench.tasks.base import Example
+from robench.text.encoding import Reading
+
+
+@dataclass(frozen=True)
+class Job:
+    """One example to be attacked.
+
+    Attributes:
+        words: the words of every field, ``{"premise": (…), "hypothesis": (…)}``, as the surface stores them.
+        space: over the words of the attackable field.
+    """
+
+    example: Example
+    words: Mapping[str, Sequence[str]]
+    space: SearchSpace
+
+
+class TokenTypes(Protocol):
+    """Which field each token of a row belongs to."""
+
+    def types(self, length: int) -> NDArray[np.int8]:
+        """Token types of a row of ``length`` tokens, ``(length,)``."""
+
+
+class Candidates(TokenTypes, Protocol):
+    """Token ids of one example's candidates, without touching a string."""
+
+    def encode(self, choices: NDArray[np.int16]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """``(batch, words)`` -> ids ``(batch, tokens)`` padded to the longest, lengths ``(batch,)``."""
+
+    def encode_without(
+        self, choice: Choice, positions: NDArray[np.intp]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The same for ``choice`` with the unknown token in place of the word at each one of ``positions``."""
+
+
+class FieldEncoding(Protocol):
+    """Makes the candidates of an example."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest row, special tokens included."""
+
+    def candidates(self, fields: Mapping[str, Sequence[str]], space: SearchSpace) -> Candidates:
+        """An encoder of the choices in ``space``; ``fields`` holds the words of every field."""
+
+
+class Table(Protocol):
+    """Words to token ids."""
+
+    @property
+    def mode(self) -> str:
+        """``"word"``: every word is exactly one token; ``"subword"``: it may be several."""
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills rows up."""
+
+
+class SearchVictim(Protocol):
+    """A trained classifier, as far as searches and verdicts see it."""
+
+    @property
+    def table(self) -> Table:
+        """Its word table."""
+
+    @property
+    def encoder_fields(self) -> FieldEncoding:
+        """How words become rows of token ids."""
+
+    @property
+    def attackable(self) -> str:
+        """Name of the field whose words may be replaced."""
+
+    @property
+    def segments(self) -> bool:
+        """Whether it reads token types."""
+
+    @property
+    def device(self) -> str:
+        """``"cpu"``, ``"cuda"``, ``"cuda:1"``."""
+
+    def logits(
+        self,
+        ids: NDArray[np.int32],
+        lengths: NDArray[np.int32],
+        types: NDArray[np.int8] | None = None,
+        precision: Precision = "fp32",
+    ) -> NDArray[np.float32]:
+        """Rows of token ids ``(batch, tokens)``, of which the first ``lengths`` count -> ``(batch, classes)``."""
+
+    def read(self, fields: Mapping[str, str]) -> Reading:
+        """One text, every field of it by name, from the string up: what a verdict rests on."""

@@ -1,0 +1,1 @@
+"""The one fine-tuning loop and what surrounds it."""

@@ -1,0 +1,131 @@
+"""Where a victim is made, and how it is handed over: into its folder whole, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import robench
+from robench._base.environment import describe_device, versions
+from robench._base.errors import RobenchError
+from robench._base.files import alone, is_disk_full, sync_folder, sync_tree
+from robench.models.victim import LOG, Victim
+from robench.training.runtime import is_main_process
+
+if TYPE_CHECKING:
+    from robench.training.checkpoint import TrainingState
+    from robench.training.request import FitRequest
+    from robench.training.setup import Parts
+
+
+def workshop(out: Path) -> Path:
+    """Where the victim of the folder ``out`` is made; holds the checkpoint."""
+    return out.with_name(out.name + ".training")
+
+
+def curves_folder(out: Path) -> Path:
+    """Where a tracker writes while a victim is trained; outside the workshop, whose checkpoint is replaced whole."""
+    return out.with_name(out.name + ".curves")
+
+
+def forget(out: Path) -> None:
+    """Remove the victim in ``out`` and what an unfinished training left beside it."""
+    for folder in (out, workshop(out), curves_folder(out)):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sole_training(out: Path) -> AbstractContextManager[None]:
+    """Keep other runs from training the victim of ``out`` while a block lasts; the processes of one run are let in by the first of them.
+
+    Raises:
+        RobenchError: another run is training it.
+    """
+    if not is_main_process():
+        return nullcontext()
+    return alone(
+        out.with_name(out.name + ".lock"),
+        f"Another run is training the victim '{out}'. Wait until it has ended, or choose another --out.",
+    )
+
+
+def deliver(request: FitRequest, parts: Parts, state: TrainingState, out: Path) -> Victim:
+    """Save the selected epoch's victim to ``out`` and clear the workshop, which a power cut may leave behind but never take away too early."""
+    parts.model.load_state_dict(state.best)
+    parts.defense.finish(parts.model)
+    if request.tracker is not None:
+        parts.accelerator.end_training()
+    if parts.accelerator.is_main_process:
+        software = {"robench": robench.__version__, **versions()}
+        victim = Victim(
+            parts.model, parts.tokenizer, _card(request, parts, state, software), str(parts.device)
+        )
+        log = {
+            "key": request.key,
+            "selected_epoch": state.best_epoch,
+            "epochs": state.history,
+            "versions": software,
+        }
+        try:
+            _write(victim, log, out)
+        except RobenchError:
+            raise
+        except Exception as error:  # of a full disk safetensors tells in an error of its own
+            if not isinstance(error, OSError) and not is_disk_full(error):
+                raise
+            why = os.strerror(errno.ENOSPC) if is_disk_full(error) else error
+            raise RobenchError(
+                f"The victim could not be written to '{out}' ({why}). Free some space or choose another --out."
+            ) from error
+        shutil.rmtree(workshop(out), ignore_errors=True)
+    parts.accelerator.wait_for_everyone()
+    return Victim.load(out, request.device)
+
+
+def _write(victim: Victim, log: dict[str, Any], out: Path) -> None:
+    """Return only when the folder ``out`` is on the disk with all that is in it."""
+    draft = workshop(out) / "victim"
+    shutil.rmtree(draft, ignore_errors=True)
+    victim.save(draft)
+    (draft / LOG).write_text(json.dumps(log, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    curves = curves_folder(out)
+    if curves.is_dir():
+        shutil.copytree(
+            curves, draft / "curves"
+        )  # moved, they would be lost by a kill before the draft is the victim
+    sync_tree(draft)
+    draft.replace(out)
+    sync_folder(out.parent)
+    shutil.rmtree(curves, ignore_errors=True)
+
+
+def _card(
+    request: FitRequest, parts: Parts, state: TrainingState, software: dict[str, str]
+) -> dict[str, Any]:
+    task = request.task_class
+    chosen = state.history[state.best_epoch - 1]
+    return {
+        "name": request.defense,
+        "task": request.task,
+        "labels": list(task.labels),
+        "attackable": task.attackable,
+        "fields": list(parts.fields),
+        "max_tokens": task.max_tokens,
+        "protocol": request.protocol.name,
+        "encoder": request.encoder_label,
+        "seed": request.seed,
+        "key": request.key,
+        "ingredients": request.ingredients(),
+        "train_examples": len(parts.train),
+        "dev_examples": len(parts.dev),
+        "selected_epoch": state.best_epoch,
+        "dev_accuracy": chosen["dev_accuracy"],
+        "dev_hull_accuracy": chosen["dev_hull_accuracy"],
+        "device": describe_device(str(parts.device)),
+        "processes": parts.accelerator.num_processes,
+        "versions": software,
+    }

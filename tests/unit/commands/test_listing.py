@@ -1,0 +1,245 @@
+"""``list`` and ``show``: what there is, without importing it; and one of them in full."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from guests import WORKING_ATTACK, environment, install_guest, robench
+from pydantic import Field
+
+from robench._base.errors import UsageError
+from robench.cli import main
+from robench.inspection.catalogue import KINDS, builtin_summary, find_kind, rows
+from robench.inspection.describe import describe, options_of
+from robench.plugins.options import Options
+from robench.plugins.registry import ATTACKS, DEFENSES, TASKS, Entry, Registry
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("attacks", "attack"),
+        ("attack", "attack"),
+        ("Defenses", "defense"),
+        ("protocols", "protocol"),
+    ],
+)
+def test_kinds_may_stand_in_either_number(word: str, kind: str) -> None:
+    assert find_kind(word) == kind
+
+
+def test_an_unknown_kind_lists_the_known() -> None:
+    with pytest.raises(
+        UsageError,
+        match=r"^There is no kind 'xyz'\. Kinds: attacks, defenses, tasks, encoders, protocols\.$",
+    ):
+        find_kind("xyz")
+
+
+def test_list_shows_every_name_of_every_kind() -> None:
+    shown = run("list")
+    for kind in KINDS:
+        assert f"{kind}s\n" in shown
+        for row in rows(kind):
+            assert f"\n  {row.name} " in shown
+
+
+def test_no_line_ends_in_blanks() -> None:
+    for line in run("list").splitlines():
+        assert line == line.rstrip()
+
+
+def test_list_of_one_kind_has_only_that() -> None:
+    shown = run("list", "encoders")
+    assert "tiny" in shown
+    assert "genetic" not in shown
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_json_holds_the_same_rows(kind: str) -> None:
+    listed = json.loads(run("list", f"{kind}s", "--json"))
+    assert [(row["kind"], row["name"], row["summary"], row["problem"]) for row in listed] == [
+        (kind, r.name, r.summary, r.problem) for r in rows(kind)
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_name_has_a_line_about_it(kind: str) -> None:
+    # Other tests register plugins of their own in this process, which have no file to read a line from.
+    assert [
+        row.name
+        for row in rows(kind)
+        if row.origin != "registered in this process" and not row.summary
+    ] == []
+
+
+def test_a_summary_is_read_and_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wing = tmp_path / "summarised_wing"
+    wing.mkdir()
+    (wing / "__init__.py").write_text("")
+    (wing / "plain.py").write_text('"""One line.\n\nMore."""\nraise AssertionError\n')
+    (wing / "bare.py").write_text("raise AssertionError\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert builtin_summary(Entry("plain", "summarised_wing.plain", "built-in")) == "One line."
+    assert builtin_summary(Entry("bare", "summarised_wing.bare", "built-in")) == ""
+    assert builtin_summary(Entry("absent", "summarised_wing.absent", "built-in")) == ""
+    assert builtin_summary(Entry("local", "__main__", "registered in this process")) == ""
+
+
+LIGHT = """
+import sys
+from click.testing import CliRunner
+from robench.cli import main
+result = CliRunner().invoke(main, sys.argv[1:])
+heavy = [name for name in ("torch", "transformers", "datasets", "scipy", "pandas") if name in sys.modules]
+plugins = [name for name in sys.modules if name.startswith(("robench.attacks.", "robench.defenses.")) and name != "robench.attacks.families"]
+print(result.exit_code, heavy, plugins)
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["list"],
+        ["list", "--json"],
+        ["evaluate", "--help"],
+        ["evaluate", "--no-such"],
+    ],
+)
+def test_light_commands_import_nothing_heavy_and_no_plugin(arguments: list[str]) -> None:
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == f"{2 if '--no-such' in arguments else 0} [] []"
+
+
+def test_guests_stand_in_the_list_with_their_origin_or_their_reason(tmp_path: Path) -> None:
+    points = {
+        "robench.attacks": {
+            "working": "good_guest:Guest",
+            "broken": "bad_guest:Guest",
+            "pwws": "good_guest:Guest",
+        }
+    }
+    modules = {
+        "good_guest": WORKING_ATTACK.format(name="working"),
+        "bad_guest": "import no_such_dependency",
+    }
+    env = environment(
+        install_guest(tmp_path / "guests", "pkg", points, modules), tmp_path / "cache"
+    )
+    shown = robench("list", "attacks", env=env).stdout
+    assert "Tries nothing.  (package 'pkg')" in shown
+    assert (
+        "UNAVAILABLE: attack 'broken' from package 'pkg' cannot be imported (ModuleNotFoundError: No module named 'no_such_dependency')."
+        in shown
+    )
+    assert (
+        "UNAVAILABLE: package 'pkg' wants to register attack 'pwws', but that is a built-in name."
+        in shown
+    )
+    assert "genetic" in shown
+    used = robench("show", "attack", "broken", env=env)
+    assert (used.returncode, used.stderr.count("\n")) == (2, 1)
+    assert "cannot be imported" in used.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "registry"), [("attack", ATTACKS), ("defense", DEFENSES), ("task", TASKS)]
+)
+def test_show_says_what_a_plugin_is(kind: str, registry: Registry[Any]) -> None:
+    for name in (entry.name for entry in registry.entries() if entry.origin == "built-in"):
+        facts = describe(kind, name)
+        assert facts == json.loads(run("show", kind, name, "--json"))
+        shown = run("show", kind, name)
+        assert shown.startswith(f"{kind} {name} (built-in)")
+        assert " ".join(facts["summary"].replace("``", "'").split())[:60] in shown
+        for option in facts.get("options", []):
+            assert f"\n  {option['name']} " in shown
+            assert option["description"], (
+                f"option {option['name']} of {kind} {name} says nothing about itself"
+            )
+
+
+def test_show_a_joint_defense() -> None:
+    facts = describe("defense", "rose-first+rift")
+    assert facts["name"] == "rift+rose-first"
+    assert "EMNLP 2022" in facts["paper"]
+    assert "NeurIPS 2021" in facts["paper"]
+    options = {option["name"]: option for option in facts["options"]}
+    assert options["rift.alpha"]["task_defaults"] == {"imdb": 0.1, "snli": 0.7}
+    assert options["max_gradient_norm"]["default"] == 1.0
+    assert {line.partition(": ")[0] for line in facts["deviations"]} >= {"rift", "rose-first"}
+    assert "\n  rose-first.upper " in run("show", "defense", "rift+rose-first")
+
+
+def test_show_an_encoder_and_a_protocol() -> None:
+    assert "google-bert/bert-base-uncased" in run("show", "encoder", "bert-base-uncased")
+    assert "lm_threshold=5.0" in run("show", "protocol", "rift2021")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "sentence"),
+    [
+        (
+            "attack",
+            "pws",
+            "There is no attack 'pws'. Did you mean 'pwws'? See 'robench list attacks'.",
+        ),
+        (
+            "encoder",
+            "tinny",
+            "No encoder is called 'tinny' here. Did you mean 'tiny'? See 'robench list encoders'; --encoder also takes any hub id or local",
+        ),
+        ("protocol", "rift2020", "There is no protocol 'rift2020'. Did you mean 'rift2021'?"),
+    ],
+)
+def test_show_helps_with_a_miss(kind: str, name: str, sentence: str) -> None:
+    result = CliRunner().invoke(main, ["show", kind, name])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {sentence}")
+
+
+class Sample(Options):
+    """Options of every shape."""
+
+    rate: float = Field(
+        0.5, gt=0, le=1, description="A rate.", json_schema_extra={"unit": "per step"}
+    )
+    steps: int | None = Field(None, ge=1, description="How many.")
+    plain: bool = Field(True, description="Whether.")
+
+
+def test_options_say_default_unit_type_bounds_and_papers_settings() -> None:
+    rate, steps, plain = options_of(Sample, {"imdb": {"rate": 0.1}, "snli": {"steps": 3}})
+    assert rate == {
+        "name": "rate",
+        "default": 0.5,
+        "task_defaults": {"imdb": 0.1},
+        "unit": "per step",
+        "takes": "float > 0, <= 1",
+        "description": "A rate.",
+    }
+    assert (steps["takes"], steps["default"], steps["task_defaults"]) == (
+        "int | none >= 1",
+        None,
+        {"snli": 3},
+    )
+    assert (plain["takes"], plain["default"]) == ("bool", True)

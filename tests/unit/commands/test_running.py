@@ -1,0 +1,440 @@
+"""``train``, ``evaluate`` and ``leaderboard``: what they pass on, what they print, how they end. The evaluator is a stand-in here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from robench._base.errors import Incomplete, RobenchError, UsageError
+from robench._base.reporting import Reporter
+from robench.cli import main
+from robench.commands.choices import parse_options
+from robench.commands.running import QUIET_LIBRARIES
+from robench.evaluation.plan import EvaluationRequest
+from robench.results.record import Record, write_record
+
+PAIR = ("--defense", "rift", "--attack", "genetic")
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("ROBENCH_DATA", raising=False)
+    before = dict(os.environ)
+    yield
+    for name in QUIET_LIBRARIES:
+        os.environ.pop(name, None)
+        if name in before:
+            os.environ[name] = before[name]
+
+
+@pytest.fixture
+def evaluator(
+    monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record]
+) -> SimpleNamespace:
+    """Stands in for ``robench.evaluation.run``: keeps the request, tells of one phase, returns one record, or raises ``error``."""
+    import robench.evaluation.run
+
+    seen = SimpleNamespace(request=None, error=None, trained=[], cells=[])
+
+    def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
+        seen.request = request
+        report.message("The victim is there.")
+        report.started("attack", "genetic against rift", 1000)
+        report.advanced(500, 1000, "held 400")
+        if seen.error is not None:
+            raise seen.error
+        report.finished("held 800 of 1000")
+        return [make_record("WFHHH")]
+
+    def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
+        seen.request = request
+        return [Path("runs/victims/rift-a"), Path("runs/victims/rift-b")]
+
+    def plan(request: EvaluationRequest) -> list[Any]:
+        seen.request = request
+        return list(seen.cells)
+
+    for function in (evaluate, train_only, plan):
+        monkeypatch.setattr(robench.evaluation.run, function.__name__, function)
+    return seen
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def test_without_further_flags_the_request_has_its_own_defaults(evaluator: SimpleNamespace) -> None:
+    """Two lists of defaults would drift: click's must be the request's."""
+    assert run("evaluate", *PAIR).exit_code == 0
+    assert evaluator.request == EvaluationRequest(defenses=("rift",), attacks=("genetic",))
+
+
+def test_every_flag_reaches_the_request(evaluator: SimpleNamespace, tmp_path: Path) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_text("x\n")
+    grid = (
+        "--defense",
+        "standard",
+        "--defense",
+        "rift",
+        "--attack",
+        "all",
+        "--task",
+        "imdb",
+        "--task",
+        "snli",
+        "--seed",
+        "0",
+        "--seed",
+        "2",
+    )
+    model = (
+        "--encoder",
+        "bert-base-uncased",
+        "--protocol",
+        "subword",
+        "--option",
+        "defense.alpha=0.3",
+        "--option",
+        "attack.population=20",
+    )
+    data = (
+        "--data",
+        str(tmp_path),
+        "--no-hub",
+        "--train-pool",
+        "small",
+        "--ids",
+        str(ids),
+        "--lm",
+        "none",
+    )
+    search = (
+        "--limit",
+        "10",
+        "--budget",
+        "99",
+        "--workers",
+        "2",
+        "--device",
+        "cpu",
+        "--precision",
+        "bf16",
+        "--search-precision",
+        "bf16",
+        "--retrain",
+        "--tracker",
+        "tensorboard",
+        "--out",
+        str(tmp_path / "out"),
+    )
+    assert run("evaluate", *grid, *model, *data, *search).exit_code == 0
+    assert evaluator.request == EvaluationRequest(
+        defenses=("standard", "rift"),
+        attacks=("all",),
+        tasks=("imdb", "snli"),
+        seeds=(0, 2),
+        encoder="bert-base-uncased",
+        protocol="subword",
+        options={"defense.alpha": "0.3", "attack.population": "20"},
+        data=tmp_path,
+        hub=False,
+        train_pool="small",
+        ids=ids,
+        lm="none",
+        limit=10,
+        budget=99,
+        workers=2,
+        device="cpu",
+        precision="bf16",
+        search_precision="bf16",
+        retrain=True,
+        tracker="tensorboard",
+        out=tmp_path / "out",
+    )
+
+
+@pytest.mark.parametrize(("given", "workers"), [("auto", None), ("3", 3)])
+def test_workers_are_a_number_or_auto(
+    evaluator: SimpleNamespace, given: str, workers: int | None
+) -> None:
+    assert run("evaluate", *PAIR, "--workers", given).exit_code == 0
+    assert evaluator.request.workers == workers
+
+
+@pytest.mark.parametrize("given", ["0", "many", "Auto"])
+def test_other_workers_are_refused(evaluator: SimpleNamespace, given: str) -> None:
+    result = run("evaluate", *PAIR, "--workers", given)
+    assert (result.exit_code, evaluator.request) == (2, None)
+    assert f"'--workers': {given}" in result.stderr.replace("'" + given + "'", given)
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_data_folder_may_come_from_the_environment(
+    evaluator: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROBENCH_DATA", str(tmp_path))
+    run("evaluate", *PAIR)
+    assert evaluator.request.data == tmp_path
+
+
+def test_results_go_to_stdout_and_progress_to_stderr(
+    evaluator: SimpleNamespace, make_record: Callable[..., Record]
+) -> None:
+    from robench.results.leaderboard import results_table
+
+    result = run("evaluate", *PAIR, "--out", "elsewhere")
+    assert results_table([make_record("WFHHH")]) in result.stdout
+    assert "Markdown: elsewhere/leaderboard.md" in result.stdout
+    assert "Records:  elsewhere/records" in result.stdout
+    assert "held 800 of 1000" not in result.stdout
+    assert "attacking genetic against rift\n  done in 0.0 s; held 800 of 1000\n" in result.stderr
+    assert "The victim is there." in result.stderr
+    assert "\r" not in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+def test_quiet_leaves_only_results(evaluator: SimpleNamespace) -> None:
+    for arguments in (("--quiet", "evaluate", *PAIR), ("evaluate", *PAIR, "--quiet")):
+        result = run(*arguments)
+        assert result.stderr == ""
+        assert "Markdown:" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (
+            UsageError("There is no defense 'rft'. Did you mean 'rift'?"),
+            2,
+            "Error: There is no defense 'rft'. Did you mean 'rift'?",
+        ),
+        (RobenchError("The checkpoint is damaged."), 1, "Error: The checkpoint is damaged."),
+        (
+            KeyboardInterrupt(),
+            130,
+            "Interrupted. What was finished under kept is kept; run the same command again to go on from there.",
+        ),
+    ],
+)
+def test_how_a_run_ends_badly(
+    evaluator: SimpleNamespace, error: BaseException, code: int, sentence: str
+) -> None:
+    evaluator.error = error
+    result = run("evaluate", *PAIR, "--out", "kept")
+    assert result.exit_code == code
+    assert result.stderr.strip().splitlines()[-1] == sentence
+    assert "Markdown" not in result.stdout
+
+
+def test_a_dry_run_prints_the_plan_and_evaluates_nothing(evaluator: SimpleNamespace) -> None:
+    from robench.evaluation.plan import Cell
+
+    evaluator.error = AssertionError("evaluated")
+    evaluator.cells = [
+        Cell(
+            task="imdb",
+            defense="rift",
+            attack="pwws",
+            seed=2,
+            victim="train",
+            surface="build",
+            done=250,
+            total=1000,
+        )
+    ]
+    result = run("evaluate", *PAIR, "--dry-run")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1].split() == [
+        "imdb",
+        "rift",
+        "2",
+        "pwws",
+        "train",
+        "build",
+        "750",
+        "of",
+        "1000",
+    ]
+
+
+def test_train_prints_the_folders(evaluator: SimpleNamespace) -> None:
+    result = run("train", "--defense", "rift", "--seed", "3")
+    assert result.stdout.split() == ["runs/victims/rift-a", "runs/victims/rift-b"]
+    assert evaluator.request == EvaluationRequest(defenses=("rift",), seeds=(3,))
+
+
+def test_libraries_are_quiet_unless_someone_said_otherwise(
+    evaluator: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "info")
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    run("evaluate", *PAIR)
+    assert (os.environ["TRANSFORMERS_VERBOSITY"], os.environ["TOKENIZERS_PARALLELISM"]) == (
+        "info",
+        "false",
+    )
+
+
+@pytest.mark.parametrize(
+    "pair", ["alpha", "defense.alpha", "alpha=1", "defense.=1", ".alpha=1", "=1", ""]
+)
+def test_a_misshapen_option_is_refused(pair: str) -> None:
+    result = run("evaluate", *PAIR, "--option", pair)
+    assert result.exit_code == 2
+    assert (
+        result.stderr.strip()
+        == f"Error: --option {pair!r} is not of the form KIND.NAME=VALUE, such as defense.alpha=0.3 or attack.population=20."
+    )
+
+
+def test_an_option_given_twice_must_agree() -> None:
+    assert parse_options(["defense.alpha=1", "defense.alpha=1"]) == {"defense.alpha": "1"}
+    with pytest.raises(
+        UsageError,
+        match=r"^--option defense\.alpha is given twice, as '1' and as '2'\. Give it once\.$",
+    ):
+        parse_options(["defense.alpha=1", "defense.alpha=2"])
+
+
+def test_an_options_value_may_hold_an_equals_sign() -> None:
+    assert parse_options(["attack.rule=a=b", " defense.x = 1 "]) == {
+        "attack.rule": "a=b",
+        "defense.x": "1",
+    }
+
+
+@pytest.mark.parametrize("option", ["--data", "--ids"])
+def test_a_missing_file_is_one_sentence(option: str) -> None:
+    result = run("evaluate", *PAIR, option, "no/such/place")
+    assert result.exit_code == 2
+    assert "'no/such/place' does not exist" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with one board and no records."""
+    folder = tmp_path / "leaderboards"
+    (folder / "records").mkdir(parents=True)
+    (folder / "small.toml").write_text(
+        'title = "Small"\ntask = "mini-reviews"\nencoder = "tiny"\nprotocol = "rift2021"\nattacks = ["pwws"]\nrecords = "records"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_leaderboard_writes_and_then_agrees(boards: Path) -> None:
+    assert run("leaderboard").stdout.strip() == "wrote leaderboards/small.md"
+    result = run("leaderboard", "--check")
+    assert (result.exit_code, result.stdout.strip()) == (
+        0,
+        "leaderboards/small.md agrees with its records",
+    )
+
+
+def test_leaderboard_check_fails_with_the_difference(boards: Path) -> None:
+    run("leaderboard")
+    table = boards / "small.md"
+    table.write_text(table.read_text() + "A line by hand.\n")
+    result = run("leaderboard", "--check", "--board", str(boards / "small.toml"))
+    assert result.exit_code == 1
+    assert "-A line by hand." in result.stdout
+    assert result.stderr.strip().endswith(
+        "small.md: not what the records give. Run 'robench leaderboard' and commit the result."
+    )
+    assert "A line by hand." in table.read_text()
+
+
+@pytest.mark.parametrize("flags", [(), ("--check",)])
+def test_a_board_is_not_made_without_all_of_its_records(
+    boards: Path, make_record: Callable[..., Record], flags: tuple[str, ...]
+) -> None:
+    run("leaderboard")
+    before = (boards / "small.md").read_bytes()
+    write_record(boards / "records" / "a.json", make_record("WFHH"))
+    (boards / "records" / "torn.json").write_text("{")
+    result = run("leaderboard", *flags)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "Error: The board leaderboards/small.toml is not made without all of its records. Cannot read the record leaderboards/records/torn.json "
+        "(it is not JSON). Restore it or delete it and evaluate that cell again.\n"
+    )
+    assert (boards / "small.md").read_bytes() == before
+
+
+def test_a_damaged_record_is_named_also_where_nothing_else_is_said(
+    evaluator: SimpleNamespace, tmp_path: Path
+) -> None:
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "torn.json").write_text("{")
+    result = run("--quiet", "evaluate", *PAIR, "--out", str(tmp_path))
+    assert result.exit_code == 0
+    assert "Records:" in result.stdout
+    assert result.stderr == (
+        f"Left out of {tmp_path}/leaderboard.md: Cannot read the record {tmp_path}/records/torn.json (it is not JSON). "
+        "Restore it or delete it and evaluate that cell again.\n"
+    )
+
+
+def test_leaderboard_without_a_board_says_where_it_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("leaderboard", "--check")
+    assert result.exit_code == 2
+    assert (
+        result.stderr.strip()
+        == "Error: There is no board: leaderboards/ has no .toml file here. Name one with --board FILE."
+    )
+
+
+def test_a_run_of_which_a_part_failed_shows_the_rest_and_fails(
+    evaluator: SimpleNamespace, make_record: Callable[..., Record]
+) -> None:
+    evaluator.error = Incomplete({"no.": ["rift on toy"]}, [make_record("WFHHH")])
+    result = run("--quiet", "evaluate", *PAIR)
+    assert result.exit_code == 1
+    assert "Records:" in result.stdout
+    assert (
+        result.stderr
+        == "Error: Parts of the run that failed: 1; all else is finished. rift on toy: no.\n"
+    )
+    evaluator.error = Incomplete({"no.": ["rift on toy", "ascc on toy"]}, [])
+    assert run("--quiet", "evaluate", *PAIR).stdout == ""
+
+
+def test_examples_that_ended_in_an_error_fail_the_run(
+    monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record]
+) -> None:
+    records = [make_record("WFHHH"), make_record("WFEEH", attack="pwws")]
+    monkeypatch.setattr("robench.evaluation.run.evaluate", lambda request, report: records)
+    result = run("--quiet", "evaluate", *PAIR, "--out", "kept")
+    assert result.exit_code == 1
+    assert "Records:" in result.stdout
+    assert result.stderr == (
+        "Error: Examples that ended in an error: 2, in 1 of 2 cells, which have no number. "
+        f"The 'problem' in kept/trials/toy-standard-pwws-s0-{records[1].cell[:8]}.jsonl says why; the same command tries them again.\n"
+    )
+
+
+def test_a_training_of_which_a_part_failed_names_the_rest_and_fails(
+    evaluator: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
+        raise Incomplete({"no.": ["ascc on toy"]}, [Path("runs/victims/rift-a")])
+
+    monkeypatch.setattr("robench.evaluation.run.train_only", train_only)
+    result = run("--quiet", "train", "--defense", "rift")
+    sentence = "Error: Parts of the run that failed: 1; all else is finished. ascc on toy: no.\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        1,
+        "runs/victims/rift-a\n",
+        sentence,
+    )

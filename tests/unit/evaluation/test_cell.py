@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from robench._base.environment import versions
+from robench.evaluation.cell import cell_key, running, trials_path
+from robench.evaluation.plan import EvaluationRequest, build_request
+from robench.evaluation.resolve import ChosenAttack
+from robench.plugins.registry import ATTACKS
+from robench.training.request import FitRequest
+
+MADE_FROM = {"task": "toy", "texts": "0" * 64, "scorer": "none"}
+
+
+def chosen(**options: Any) -> ChosenAttack:
+    cls = ATTACKS.get("genetic")
+    return ChosenAttack("genetic", "genetic", cls(cls.Options(**options)), True)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a key needs of a ``FitRequest``."""
+
+    key: str = "f"
+    seed: int = 0
+    device: str = "cpu"
+
+
+def key(
+    request: EvaluationRequest | None = None,
+    *,
+    fit: Fit | None = None,
+    sha: str = "v",
+    attack: ChosenAttack | None = None,
+    **made: Any,
+) -> str:
+    return cell_key(
+        request or build_request(defenses=("x",)),
+        cast("FitRequest", fit or Fit()),
+        sha,
+        attack or chosen(),
+        MADE_FROM | made,
+    )
+
+
+def test_everything_that_decides_a_trial_changes_the_key() -> None:
+    keys = [
+        key(),
+        key(fit=Fit(key="g")),
+        key(fit=Fit(seed=1)),
+        key(fit=Fit(device="cuda")),
+        key(fit=Fit(device="mps")),
+        key(sha="w"),
+        key(attack=chosen(population=5)),
+        key(attack=replace(chosen(), constrained=False)),
+        key(attack=replace(chosen(), name="genetic2")),
+        key(scorer="masked"),
+        key(build_request(defenses=("x",), budget=10)),
+        key(build_request(defenses=("x",), search_precision="bf16")),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_what_does_not_decide_a_trial_does_not_change_the_key() -> None:
+    for request in (
+        {"limit": 5},
+        {"workers": 2},
+        {"out": Path("elsewhere")},
+        {"seeds": (0, 1)},
+        {"tasks": ("a", "b")},
+        {"precision": "bf16"},
+    ):
+        assert (
+            key(build_request(defenses=("x",), **request)) == key()
+        )  # training's precision is in the key of the fit
+    assert key(fit=Fit(device="cuda:1")) == key(fit=Fit(device="cuda"))
+    assert key(texts="1" * 64) == key()
+    assert key(attack=replace(chosen(), label="genetic(x=1)")) == key()
+
+
+def test_the_code_of_an_attack_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key()
+    monkeypatch.setattr("robench.evaluation.resolve.code_sha256", lambda cls: "edited")
+    assert key() != before
+
+
+def test_the_code_of_the_search_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key()
+    monkeypatch.setattr("robench.evaluation.cell.source_sha256", lambda *modules: "edited")
+    assert key() != before
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers", "tokenizers", "numpy"])
+def test_versions_that_move_a_trial_are_part_of_the_key(
+    monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    before, here = key(), versions()
+    monkeypatch.setattr("robench.evaluation.cell.versions", lambda: {**here, package: "0.1"})
+    assert key() != before
+
+
+def test_versions_that_move_no_trial_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, here = key(), versions()
+    monkeypatch.setattr(
+        "robench.evaluation.cell.versions",
+        lambda: {**here, "accelerate": "0.1", "python": "3.99.0"},
+    )
+    assert key() == before
+
+
+def test_the_version_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key()
+    monkeypatch.setattr("robench.__version__", "99")
+    assert key() != before
+
+
+def test_the_running_figure_counts_over_all_examples() -> None:
+    assert running(list("WFHP")) == "accuracy under attack 50.0 %"
+    assert running(list("EH")) == "accuracy under attack 50.0 %, 1 errors"
+
+
+def test_where_trials_lie() -> None:
+    assert trials_path(Path("runs"), "toy-rift-pwws-s0-01234567") == Path(
+        "runs/trials/toy-rift-pwws-s0-01234567.jsonl"
+    )

@@ -1,0 +1,98 @@
+"""Requests and what they are refused for without any data; ``plan`` itself is tested on the toy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from robench._base.errors import UsageError
+from robench._base.reporting import Reporter, Silent
+from robench.evaluation.plan import EvaluationRequest, build_request
+
+
+def test_the_defaults_are_the_default_path() -> None:
+    request = build_request(defenses=("rift",))
+    assert (request.tasks, request.encoder, request.protocol, request.seeds, request.lm) == (
+        ("mini-reviews",),
+        "tiny",
+        "rift2021",
+        (0,),
+        "tiny",
+    )
+    assert (request.limit, request.budget, request.workers, request.out) == (
+        None,
+        None,
+        None,
+        Path("runs"),
+    )
+    assert (request.precision, request.search_precision) == ("fp32", "fp32")
+
+
+def test_a_request_is_frozen() -> None:
+    request = build_request(defenses=("rift",))
+    with pytest.raises(ValidationError, match="frozen"):
+        request.limit = 3  # type: ignore[misc]
+
+
+def test_names_and_seeds_are_taken_once_in_the_order_given() -> None:
+    request = build_request(
+        defenses=["b", "a", "b"], attacks=["y", "x", "y"], tasks=["t", "t"], seeds=[2, 0, 2]
+    )
+    assert (request.defenses, request.attacks, request.tasks, request.seeds) == (
+        ("b", "a"),
+        ("y", "x"),
+        ("t",),
+        (2, 0),
+    )
+
+
+@pytest.mark.parametrize("name", ["limit", "budget", "workers"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_numbers_must_be_positive(name: str, value: int) -> None:
+    with pytest.raises(UsageError, match=f"--{name} must be at least 1, got {value}"):
+        build_request(defenses=("rift",), **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({}, "'defenses' of the evaluation: field required"),
+        ({"defenses": ()}, "Name at least one of the defenses"),
+        ({"defenses": ("a",), "tasks": ()}, "Name at least one of the tasks"),
+        ({"defenses": ("a",), "seeds": ("x",)}, "'seeds.0' of the evaluation"),
+        (
+            {"defenses": ("a",), "precision": "fp16"},
+            "'precision' of the evaluation: input should be 'fp32' or 'bf16'",
+        ),
+        (
+            {"defenses": ("a",), "search_precision": "fp16"},
+            "'search_precision' of the evaluation: input should be 'fp32' or 'bf16'",
+        ),
+        (
+            {"defenses": ("a",), "colour": "red"},
+            "'colour' of the evaluation: extra inputs are not permitted",
+        ),
+        ({"defenses": ("a",), "limit": 2.5}, "'limit' of the evaluation"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        build_request(**values)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_copy_keeps_the_rest() -> None:
+    request = EvaluationRequest(defenses=("a",), limit=3)
+    assert request.model_copy(update={"limit": 5}) == EvaluationRequest(defenses=("a",), limit=5)
+
+
+def test_silence_is_a_reporter() -> None:
+    listener: Reporter = Silent()
+    listener.started("data", "x", None)
+    listener.advanced(1, None, "")
+    listener.finished("")
+    listener.message("")

@@ -1,0 +1,154 @@
+"""What an evaluation needs: which examples are picked, and names that are refused at once. The rest is tested on the toy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robench import Example
+from robench._base.errors import UsageError
+from robench.evaluation.plan import EvaluationRequest
+from robench.evaluation.resolve import balanced_prefix, check_names
+
+
+def examples(labels: list[int]) -> list[Example]:
+    return [
+        Example(f"t/{index:03}", {"text": str(index)}, label) for index, label in enumerate(labels)
+    ]
+
+
+def test_labels_take_turns() -> None:
+    picked = balanced_prefix(examples([0, 0, 0, 0, 1, 1]), 4)
+    assert [(each.id, each.label) for each in picked] == [
+        ("t/000", 0),
+        ("t/001", 0),
+        ("t/004", 1),
+        ("t/005", 1),
+    ]
+
+
+def test_an_odd_number_gives_the_first_label_one_more() -> None:
+    assert [each.label for each in balanced_prefix(examples([1, 0, 1, 0]), 3)] == [1, 0, 0]
+
+
+def test_a_label_that_runs_out_leaves_its_turns_to_the_others() -> None:
+    assert len(balanced_prefix(examples([0, 1, 1, 1, 1]), 4)) == 4
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=30), st.data())
+def test_prefixes_are_nested_sorted_and_independent_of_the_order(
+    labels: list[int], data: st.DataObject
+) -> None:
+    every = examples(labels)
+    small, large = sorted(data.draw(st.lists(st.integers(1, len(labels)), min_size=2, max_size=2)))
+    shuffled = data.draw(st.permutations(every))
+    first, second = balanced_prefix(every, small), balanced_prefix(shuffled, large)
+    ids = [each.id for each in second]
+    assert len(first) == small
+    assert ids == sorted(ids)
+    assert {each.id for each in first} <= set(ids)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_no_examples_is_no_run(size: int) -> None:
+    with pytest.raises(UsageError, match="--limit must be at least 1"):
+        balanced_prefix(examples([0, 1]), size)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"defenses": ("standard", "riftt")},
+            "There is no defense 'riftt'. Did you mean 'rift'? See 'robench list defenses'.",
+        ),
+        (
+            {"attacks": ("genetc",)},
+            "There is no attack 'genetc'. Did you mean 'genetic'? See 'robench list attacks'.",
+        ),
+        (
+            {"tasks": ("imbd",)},
+            "There is no task 'imbd'. Did you mean 'imdb'? See 'robench list tasks'.",
+        ),
+        (
+            {"protocol": "rift2012"},
+            "There is no protocol 'rift2012'. Did you mean 'rift2021'? Known: rift2021, subword.",
+        ),
+        (
+            {"options": {"rfit.alpha": "1"}},
+            "Option 'rfit.alpha': 'rfit' is none of the chosen defenses (rift) or attacks (none).",
+        ),
+        (
+            {"options": {"attack.population": "1"}},
+            "Option 'attack.population': 'attack' is none of the chosen defenses (rift) or attacks (none).",
+        ),
+    ],
+)
+def test_a_name_that_is_none_is_refused_without_an_import(
+    values: dict[str, Any], sentence: str
+) -> None:
+    """In a process of its own, where nothing has been imported yet."""
+    code = """
+import json, sys
+from robench._base.errors import UsageError
+from robench.evaluation.resolve import check_names
+from robench.evaluation.plan import EvaluationRequest
+try:
+    check_names(EvaluationRequest(**{"defenses": ("rift",), **json.loads(sys.argv[1])}))
+except UsageError as error:
+    print(error)
+heavy = {"torch", "transformers", "datasets", "pandas", "scipy", "statsmodels"}
+print(*sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(values)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{sentence}\n\n"
+
+
+def test_a_misspelt_option_is_refused_before_what_trains_is_imported() -> None:
+    """Its plugin has to be imported; a misspelt name in a sweep needs none."""
+    code = """
+import sys
+from click.testing import CliRunner
+from robench.cli import main
+done = CliRunner().invoke(main, sys.argv[1:])
+heavy = {"transformers", "datasets", "pandas", "scipy"}
+print(done.exit_code, done.stderr.partition(". ")[0], *sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
+"""
+    pair = ["--defense", "rift", "--attack", "genetic"]
+    for arguments, wanted in (
+        (
+            ["evaluate", *pair, "--option", "defense.alpa=1"],
+            "Error: Option 'defense.alpa': there is no 'alpa' among the options of 'rift'",
+        ),
+        (
+            ["sweep", *pair, "--option", "defense.alpa=1,2"],
+            "Error: Option 'defense.alpa': there is no 'alpa' among the options of 'rift'",
+        ),
+        (
+            ["sweep", *pair, "--task", "imbd", "--option", "defense.alpha=1,2"],
+            "Error: There is no task 'imbd'",
+        ),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == f"2 {wanted}\n"
+
+
+def test_names_that_are_known_pass() -> None:
+    for values in (
+        {"defenses": ("all",), "attacks": ("all",), "tasks": ("all",)},
+        {
+            "defenses": ("ascc+mixout",),
+            "options": {"mixout.probability": "0.5", "defense.epochs": "1"},
+        },
+    ):
+        check_names(EvaluationRequest.model_validate(values))

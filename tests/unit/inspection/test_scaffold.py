@@ -1,0 +1,118 @@
+"""``robench new``: files that work as they are, a name that can be used, and nothing overwritten."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from robench._base.errors import UsageError
+from robench.cli import main
+from robench.inspection.scaffold import write_plugin
+
+
+def test_the_new_packages_pass_their_own_tests_and_are_lint_free(tmp_path: Path) -> None:
+    for kind, name in (("defense", "my-method"), ("attack", "my-search2")):
+        result = CliRunner().invoke(main, ["new", kind, name, "--out", str(tmp_path)])
+        assert result.exit_code == 0, result.output
+        stem = name.replace("-", "_")
+        assert sorted(path.name for path in (tmp_path / name).iterdir()) == sorted(
+            [f"{stem}.py", f"test_{stem}.py", "pyproject.toml"]
+        )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "9 passed" in done.stdout
+    rules = ["--isolated", "--select", "E,F,W,UP,B", "--line-length", "160"]
+    lint = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", *rules, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert lint.returncode == 0, lint.stdout
+
+
+def test_its_project_file_names_the_entry_point(tmp_path: Path) -> None:
+    write_plugin("attack", "one-word", tmp_path)
+    project = tomllib.loads((tmp_path / "one-word" / "pyproject.toml").read_text())
+    assert project["project"]["entry-points"] == {
+        "robench.attacks": {"one-word": "one_word:OneWord"}
+    }
+    assert project["tool"]["setuptools"]["py-modules"] == ["one_word"]
+
+
+def test_inside_the_checkout_it_goes_into_its_wing(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "robench"\n')
+    plugin, test = write_plugin("defense", "their-way", tmp_path)
+    assert (plugin, test) == (
+        tmp_path / "defenses" / "their_way.py",
+        tmp_path / "tests" / "unit" / "test_their_way.py",
+    )
+    assert 'TheirWay = DEFENSES.get("their-way")' in test.read_text()
+    assert "import their_way" not in test.read_text()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Bad", "bad_name", "-bad", "bad-", "2fast", "a--b", "", "päper", "a b", "../escape", "class"],
+)
+def test_names_that_cannot_be_used(tmp_path: Path, name: str) -> None:
+    with pytest.raises(
+        UsageError,
+        match="cannot be a plugin's name: use lower-case letters and digits, words joined by '-'",
+    ):
+        write_plugin("attack", name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["all", "attack", "defense"])
+def test_a_name_that_the_command_line_reads_otherwise(tmp_path: Path, name: str) -> None:
+    with pytest.raises(
+        UsageError,
+        match=rf"^'{name}' cannot be a plugin's name: the command line gives it another meaning\. .* such as my-{name}\.$",
+    ):
+        write_plugin("attack", name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_taken(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError,
+        match=r"^There is already an attack 'pwws' \(see 'robench show attack pwws'\)\. Choose another name\.$",
+    ):
+        write_plugin("attack", "pwws", tmp_path)
+
+
+def test_a_name_that_would_hide_a_module(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="A Python module 'json' is installed already"):
+        write_plugin("attack", "json", tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "hint"), [("defence", " Did you mean 'defense'?"), ("task", "")])
+def test_a_kind_that_it_does_not_make(tmp_path: Path, kind: str, hint: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        write_plugin(kind, "mine", tmp_path)
+    assert str(refused.value) == f"'robench new' makes an attack or a defense, not '{kind}'.{hint}"
+
+
+@pytest.mark.parametrize("existing", ["mine.py", "test_mine.py", "pyproject.toml"])
+def test_nothing_is_overwritten_and_then_nothing_written(tmp_path: Path, existing: str) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / existing).write_text("precious")
+    with pytest.raises(UsageError, match="exists already and nothing is overwritten"):
+        write_plugin("defense", "mine", tmp_path)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == [existing]
+    assert (tmp_path / "mine" / existing).read_text() == "precious"

@@ -1,0 +1,117 @@
+"""What searches share, by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from robench import SearchSpace
+from robench.methods.moves import (
+    changed,
+    expand,
+    first_fooling,
+    fooling,
+    margins_of,
+    numbered,
+    substitutions,
+)
+
+SPACE = SearchSpace(
+    tuple("axbc"), (("a", "a1", "a2"), ("x",), ("b", "b1"), ("c", "c1", "c2", "c3")), 4
+)
+BARE = SearchSpace(("a",), (("a",),), 1)
+
+
+def choices(*rows: list[int]) -> np.ndarray:
+    return np.array(rows, dtype=np.int16)
+
+
+def test_every_single_substitution_once() -> None:
+    positions, options = substitutions(SPACE)
+    assert positions.tolist() == [0, 0, 2, 3, 3, 3]
+    assert options.tolist() == [1, 2, 1, 1, 2, 3]
+    assert changed(SPACE.original(), positions, options).tolist() == [
+        [1, 0, 0, 0],
+        [2, 0, 0, 0],
+        [0, 0, 1, 0],
+        [0, 0, 0, 1],
+        [0, 0, 0, 2],
+        [0, 0, 0, 3],
+    ]
+
+
+@pytest.mark.parametrize("space", [BARE, SearchSpace((), (), 0)])
+def test_no_substitution_where_there_is_none(space: SearchSpace) -> None:
+    positions, options = substitutions(space)
+    assert (len(positions), len(options)) == (0, 0)
+    assert changed(space.original(), positions, options).shape == (0, len(space.words))
+
+
+def test_changing_leaves_the_given_text_alone() -> None:
+    current = np.array([0, 0, 1, 0], dtype=np.int16)
+    assert changed(current, np.array([0, 2]), np.array([2, 0], dtype=np.int16)).tolist() == [
+        [2, 0, 1, 0],
+        [0, 0, 0, 0],
+    ]
+    assert current.tolist() == [0, 0, 1, 0]
+
+
+def test_genes_become_choices() -> None:
+    assert expand(np.array([[2, 1, 3], [0, 0, 1]], dtype=np.int16), SPACE).tolist() == [
+        [2, 0, 1, 3],
+        [0, 0, 0, 1],
+    ]
+
+
+def test_margins() -> None:
+    logits = np.array([[1.0, 3.0, 2.0], [5.0, 4.0, 4.5]], dtype=np.float32)
+    assert margins_of(logits, 1).tolist() == [1.0, -1.0]
+    assert margins_of(logits, 0).tolist() == [-2.0, 0.5]
+    assert margins_of(logits, np.array([1, 0])).tolist() == [1.0, 0.5]
+
+
+def test_things_are_numbered_within_their_owner() -> None:
+    assert numbered(np.array([2, 0, 3, 1])).tolist() == [0, 1, 0, 1, 2, 0]
+    assert numbered(np.array([], dtype=np.intp)).tolist() == []
+
+
+def test_the_first_misclassified_text_is_taken_and_is_a_copy() -> None:
+    rows = choices([0, 0], [1, 0], [0, 1])
+    answers = np.array([[2, 1], [0, 1], [-5, 9]], dtype=np.float32)
+    found = fooling(rows, answers, 0)
+    assert found is not None
+    assert found.tolist() == [1, 0]
+    found[0] = 7
+    assert rows[1, 0] == 1
+    assert fooling(rows[:1], answers[:1], 0) is None
+
+
+class Recording:
+    """Wrong on texts whose options add up to 5; remembers how many rows each question had."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def probs(self, rows: np.ndarray) -> np.ndarray:
+        self.sizes.append(len(rows))
+        return np.asarray(np.eye(2)[(rows.sum(axis=1) == 5).astype(int)])
+
+    logits = probs_without = None
+
+
+def test_no_block_is_taken_after_the_one_that_fools() -> None:
+    taken = []
+
+    def blocks() -> Iterator[np.ndarray]:
+        for rows in (choices([0, 0]), choices([1, 1], [2, 3], [3, 2]), choices([4, 1])):
+            taken.append(len(rows))
+            yield rows
+
+    oracle = Recording()
+    found = first_fooling(oracle, blocks(), 0)  # type: ignore[arg-type]
+    assert found is not None
+    assert found.tolist() == [2, 3]
+    assert oracle.sizes == taken == [1, 3]
+    assert first_fooling(oracle, [choices([9, 9])], 0) is None  # type: ignore[arg-type]

@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from math import log
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import kl_div
+from victim_cases import FAMILIES, batch, classifier
+
+from robench import Batch
+from robench.models.classifier import TextClassifier
+from robench.models.convex_hull import (
+    ENTROPY_WEIGHT,
+    divergence_from,
+    embed_and_mix,
+    entropy,
+    error_on,
+    evaluating,
+    harden,
+    lay_out,
+    maximise,
+    mix,
+)
+
+
+def plain_mix(model: TextClassifier, texts: Batch, weights: torch.Tensor) -> torch.Tensor:
+    """The release's way: one whole sequence a slot through the embedding layer, then the weighted sum."""
+    assert texts.substitute_ids is not None
+    slots = [
+        model.embed(texts.substitute_ids[:, :, slot], texts.token_type_ids, texts.attention_mask)
+        for slot in range(texts.substitute_ids.shape[2])
+    ]
+    return (torch.stack(slots, 2) * weights[..., None]).sum(2)
+
+
+def some_weights(texts: Batch, seed: int = 0) -> torch.Tensor:
+    assert texts.substitute_mask is not None
+    hat = torch.randn(texts.substitute_mask.shape, generator=torch.Generator().manual_seed(seed))
+    return hat.masked_fill(~texts.substitute_mask, -torch.inf).softmax(-1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_packed_rows_mix_as_whole_sequences_do(family: str, seed: int) -> None:
+    model, texts = (
+        classifier(family).eval(),
+        batch(rows=6, seed=seed, types=family not in {"roberta", "distilbert"}),
+    )
+    weights = some_weights(texts, seed)
+    torch.testing.assert_close(
+        mix(model, texts, weights), plain_mix(model, texts, weights), atol=1e-5, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_call_embeds_texts_and_mixtures(family: str) -> None:
+    model, texts = (
+        classifier(family).eval(),
+        batch(rows=6, types=family not in {"roberta", "distilbert"}),
+    )
+    clean, mixed = embed_and_mix(model, texts, some_weights(texts), lay_out(texts))
+    torch.testing.assert_close(
+        clean, model.embed(texts.input_ids, texts.token_type_ids, texts.attention_mask)
+    )
+    torch.testing.assert_close(mixed, mix(model, texts, some_weights(texts)))
+
+
+def test_texts_and_mixtures_have_dropout_of_their_own() -> None:
+    model, texts = classifier(dropout=0.5), batch()
+    assert texts.substitute_mask is not None
+    clean, mixed = embed_and_mix(model, texts, some_weights(texts), lay_out(texts))
+    fixed = (
+        texts.substitute_mask.sum(-1) == 1
+    ) & texts.attention_mask.bool()  # here both hold the same word
+    assert 0.3 < ((clean[fixed] == 0) != (mixed[fixed] == 0)).float().mean() < 0.7
+
+
+def test_the_search_begins_for_a_share_as_for_the_whole() -> None:
+    model, texts = classifier(), batch(rows=6)
+    whole = maximise(model, texts, steps=3, generator=torch.Generator().manual_seed(5))
+    for rank in (0, 1):
+        share = maximise(
+            model, texts.share(rank, 2), steps=3, generator=torch.Generator().manual_seed(5)
+        )
+        torch.testing.assert_close(share, whole[rank::2], atol=1e-3, rtol=1e-3)
+
+
+def test_packed_rows_have_the_same_gradients() -> None:
+    model, texts = classifier().eval(), batch()
+    weights = some_weights(texts).requires_grad_()
+    table = model.encoder.embeddings.word_embeddings.weight
+    target = torch.randn(4, 9, 16)
+    ours = torch.autograd.grad((mix(model, texts, weights) * target).sum(), [weights, table])
+    theirs = torch.autograd.grad(
+        (plain_mix(model, texts, weights) * target).sum(), [weights, table]
+    )
+    torch.testing.assert_close(ours[1], theirs[1], atol=1e-4, rtol=1e-4)
+    assert texts.substitute_mask is not None
+    open_slots = texts.substitute_mask & (
+        texts.substitute_mask.sum(-1, keepdim=True) > 1
+    )  # where there is something to weigh
+    torch.testing.assert_close(ours[0][open_slots], theirs[0][open_slots], atol=1e-4, rtol=1e-4)
+
+
+def test_a_pair_is_embedded_once() -> None:
+    texts = batch(rows=8, tokens=20, slots=9)
+    assert texts.substitute_mask is not None
+    layout = lay_out(texts)
+    pairs = int(texts.substitute_mask[:, :, 1:].sum())
+    columns = texts.substitute_mask[:, :, 1:].sum((0, 2))
+    assert layout.ids.shape == (8 + int(columns.max()), 20)
+    distinct = set(layout.slots[layout.allowed].tolist())
+    assert len(distinct) == pairs + len(layout.positions)
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_weights_lie_on_the_simplex_and_masked_slots_are_zero(labels: bool) -> None:
+    model, texts = classifier(), batch()
+    assert texts.substitute_mask is not None
+    weights = maximise(model, texts, labels=labels)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(4, 9))
+    assert (weights >= 0).all()
+    assert (weights[~texts.substitute_mask] == 0).all()
+    assert (weights[texts.substitute_mask.sum(-1) == 1][:, 0] == 1).all()
+    assert not weights.requires_grad
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), slots=st.integers(1, 6), rows=st.integers(1, 5))
+def test_the_simplex_is_never_left(seed: int, slots: int, rows: int) -> None:
+    texts = batch(rows=rows, tokens=6, slots=slots, seed=seed)
+    assert texts.substitute_mask is not None
+    weights = maximise(classifier(), texts, steps=2)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(rows, 6))
+    assert (weights >= 0).all()
+    assert (weights[~texts.substitute_mask] == 0).all()
+
+
+def divergence(model: TextClassifier, texts: Batch, weights: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad(), evaluating(model):
+        clean = model(texts.input_ids, texts.attention_mask, texts.token_type_ids).log_softmax(-1)
+        mixed = model.classify(
+            model.features_from_embeddings(mix(model, texts, weights), texts.attention_mask)
+        ).log_softmax(-1)
+    return kl_div(mixed, clean, reduction="none", log_target=True).sum(-1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_search_raises_the_divergence(family: str) -> None:
+    """Over ten batches: the found mixture is worse than the uniform one, and much worse than the clean text (0)."""
+    found, uniform = [], []
+    for seed in range(10):
+        model, texts = classifier(family, seed=seed), batch(rows=6, seed=seed)
+        assert texts.substitute_mask is not None
+        torch.manual_seed(seed)
+        found.append(divergence(model, texts, maximise(model, texts)).mean())
+        uniform.append(
+            divergence(
+                model, texts, texts.substitute_mask / texts.substitute_mask.sum(-1, keepdim=True)
+            ).mean()
+        )
+    assert torch.stack(found).mean() > 1.2 * torch.stack(uniform).mean()
+
+
+def test_with_labels_the_search_raises_the_error() -> None:
+    rises = []
+    for seed in range(5):
+        model, texts = classifier(seed=seed), batch(rows=6, seed=seed)
+        attacked = harden(
+            texts,
+            maximise(model, texts, labels=True, generator=torch.Generator().manual_seed(seed)),
+        )
+        model.eval()
+        with torch.no_grad():
+            worse, clean = (
+                error_on(texts.labels)(model(asked.input_ids, asked.attention_mask))
+                for asked in (attacked, texts)
+            )
+        rises.append(worse - clean)
+    assert torch.stack(rises).mean() > 0
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model, texts = classifier(dropout=0.2), batch()
+    model.head.eval()
+    model.encoder.pooler.dense.weight.requires_grad_(False)
+    maximise(model, texts)
+    assert model.encoder.training
+    assert not model.head.training
+    assert [
+        name for name, parameter in model.named_parameters() if not parameter.requires_grad
+    ] == ["encoder.pooler.dense.weight"]
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_no_dropout_disturbs_the_search() -> None:
+    model, texts = classifier(dropout=0.5), batch()
+    first, second = (
+        maximise(model, texts, generator=torch.Generator().manual_seed(3)) for _ in range(2)
+    )
+    assert torch.equal(first, second)
+
+
+def test_the_global_generator_is_left_alone_when_one_is_given() -> None:
+    model, texts = classifier(), batch()
+    before = torch.get_rng_state()
+    maximise(model, texts, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_it_leaves_an_error_with_the_model_as_it_was() -> None:
+    model, texts = classifier(), batch()
+    model.head[0] = torch.nn.Linear(3, 8)  # does not fit
+    with pytest.raises(RuntimeError):
+        maximise(model, texts)
+    assert all(module.training for module in model.modules())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_batch_without_any_substitute() -> None:
+    model, texts = classifier(), batch()
+    assert texts.substitute_ids is not None
+    bare = replace(
+        texts,
+        substitute_ids=texts.substitute_ids[:, :, :1],
+        substitute_mask=torch.ones(4, 9, 1, dtype=torch.bool),
+    )
+    weights = maximise(model, bare)
+    assert torch.equal(weights, torch.ones(4, 9, 1))
+    model.eval()
+    assert torch.equal(mix(model, bare, weights), model.embed(texts.input_ids))
+
+
+def test_a_batch_that_carries_no_sets_is_a_mistake_in_the_defense() -> None:
+    with pytest.raises(ValueError, match="substitutes = True"):
+        maximise(classifier(), replace(batch(), substitute_ids=None, substitute_mask=None))
+
+
+def test_harden_takes_the_heaviest_slot_and_the_word_itself_in_a_tie() -> None:
+    texts = batch()
+    assert texts.substitute_ids is not None
+    weights = torch.zeros(texts.substitute_ids.shape)
+    weights[:, :, 0] = 0.5
+    weights[0, 1, 2] = 0.9
+    weights[0, 2, 1] = 0.5
+    ids = harden(texts, weights).input_ids
+    assert ids[0, 1] == texts.substitute_ids[0, 1, 2]
+    ids[0, 1] = texts.input_ids[0, 1]
+    assert torch.equal(ids, texts.input_ids)
+
+
+# -- numbers by hand -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_direction_of_the_divergence() -> None:
+    """KL(p || q) = sum p log(p / q), p clean = (3/4, 1/4), q adversarial = (1/2, 1/2): 0.75 ln 1.5 + 0.25 ln 0.5; the other way it is another number."""
+    clean, adversarial = torch.tensor([[log(3.0), 0.0]]), torch.zeros(1, 2)
+    assert float(divergence_from(clean)(adversarial)) == pytest.approx(
+        0.75 * log(1.5) + 0.25 * log(0.5)
+    )
+    assert float(divergence_from(adversarial)(clean)) == pytest.approx(
+        0.5 * log(2 / 3) + 0.5 * log(2)
+    )
+
+
+def test_the_divergence_is_a_sum_over_the_batch() -> None:
+    clean, adversarial = torch.tensor([[log(3.0), 0.0]]), torch.zeros(1, 2)
+    assert float(divergence_from(clean.repeat(3, 1))(adversarial.repeat(3, 1))) == pytest.approx(
+        3 * (0.75 * log(1.5) + 0.25 * log(0.5))
+    )
+
+
+def test_entropy_by_hand() -> None:
+    """Uniform over 4: ln 4. (1/2, 1/2, masked, masked): ln 2. One slot: 0. Their sum, without a NaN in the gradient."""
+    allowed = torch.tensor([[True] * 4, [True, True, False, False], [True, False, False, False]])
+    hat = torch.zeros(3, 4, requires_grad=True)
+    value = entropy(hat.masked_fill(~allowed, -torch.inf).log_softmax(-1), allowed)
+    assert value.item() == pytest.approx(log(4) + log(2))
+    (gradient,) = torch.autograd.grad(value, hat)
+    assert torch.isfinite(gradient).all()
+    assert (gradient[~allowed] == 0).all()
+
+
+def test_the_entropy_weight_is_the_releases() -> None:
+    assert pytest.approx(3.90625e-4) == ENTROPY_WEIGHT
+
+
+def test_the_entropy_term_sharpens_mixtures() -> None:
+    model, texts = classifier(), batch()
+    assert texts.substitute_mask is not None
+
+    def mean_entropy(weight: float) -> float:
+        weights = maximise(
+            model, texts, entropy_weight=weight, generator=torch.Generator().manual_seed(0)
+        )
+        return float(torch.special.entr(weights).sum())
+
+    assert mean_entropy(10.0) < mean_entropy(0.0) < mean_entropy(-10.0)
+
+
+def test_one_step_by_hand() -> None:
+    """Adam's first step is the learning rate times the gradient's sign, so after one step every logit has moved by 1 from where it began."""
+    model, texts = classifier(), batch(rows=1, tokens=5, slots=3, seed=4)
+    assert texts.substitute_mask is not None
+    layout = lay_out(texts)
+    start = (
+        torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0))[0, layout.positions]
+        * (2 / (5 * 3)) ** 0.5
+    )
+    weights = maximise(model, texts, steps=1, generator=torch.Generator().manual_seed(0)).flatten(
+        0, 1
+    )[layout.positions]
+    for row, allowed, hat in zip(weights, layout.allowed, start, strict=True):
+        moved = row[allowed].log() - hat[allowed]
+        moved = moved - moved[0]  # logits are known up to a constant
+        near = torch.stack([(moved - shift).abs() for shift in (-2.0, 0.0, 2.0)]).min(0).values
+        assert (near < 0.05).all()  # Adam's epsilon shortens the step of a tiny gradient
+
+
+def test_under_bf16_autocast_weights_stay_exact_and_parameters_keep_their_gradients() -> None:
+    """Autocast remembers bf16 copies of parameters: one made in the search, without gradients, must not serve the loss."""
+    model, texts = classifier(), batch()
+    with torch.autocast("cpu", torch.bfloat16):
+        weights = maximise(model, texts)
+        loss = (
+            model.classify(
+                model.features_from_embeddings(mix(model, texts, weights), texts.attention_mask)
+            )
+            .square()
+            .sum()
+        )
+    torch.testing.assert_close(weights.sum(-1), torch.ones(4, 9))
+    loss.backward()
+    missing = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert missing == []

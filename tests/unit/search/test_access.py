@@ -1,0 +1,84 @@
+"""An attack is shown what it declared, no more."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_victims import FakeVictim, make_job
+
+from robench import Attack, Choice, Oracle, SearchSpace, Verdict
+from robench.models.probabilities import softmax
+from robench.search.access import Access, restricted
+from robench.search.engine import run
+
+ROWS = np.array([[0, 0], [1, 0], [2, 0]], dtype=np.int16)
+LOGITS = np.array([[4, 0, 0], [1, 1, 0.5], [0, 3, 9]], dtype=np.float32)
+
+
+class Open:
+    """Tells everything: the logits above for ``ROWS``."""
+
+    def logits(self, choices: np.ndarray) -> np.ndarray:
+        return np.asarray(LOGITS[choices[:, 0]])
+
+    def probs(self, choices: np.ndarray) -> np.ndarray:
+        return softmax(self.logits(choices))
+
+    def probs_without(self, choice: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        return softmax(LOGITS[positions])
+
+
+def test_labels_are_one_hot_whatever_is_asked() -> None:
+    oracle = restricted(Open(), "labels")
+    for answers in (
+        oracle.logits(ROWS),
+        oracle.probs(ROWS),
+        oracle.probs_without(ROWS[0], np.arange(3)),
+    ):
+        assert answers.tolist() == [[1, 0, 0], [1, 0, 0], [0, 0, 1]]  # the first of equals
+        assert answers.dtype == np.float32
+
+
+@pytest.mark.parametrize("access", ["probabilities", "gradients"])
+def test_the_others_see_everything(access: Access) -> None:
+    assert (restricted(Open(), access).logits(ROWS) == LOGITS).all()
+
+
+JOB = make_job("good film", {"good": ["fine", "nice"]})
+WEIGHTS = {
+    "nice": [0.0, 0, 9],
+    "good": [1.0, 0, 0],
+    "fine": [0.25, 0.5, 0.125],
+    "film": [0.0, 0, 0],
+}
+
+
+class Curious(Attack):
+    """Writes down what it is told about every text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[np.ndarray] = []
+
+    def search(
+        self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    ) -> Choice | None:
+        for option in (1, 2):
+            choice = np.array([option, 0], dtype=np.int16)
+            self.told += [oracle.probs(choice[None])[0], oracle.logits(choice[None])[0]]
+            if self.told[-1].argmax() != label:
+                return choice
+        return None
+
+
+class OnlyLabels(Curious):
+    """The same, by its own word content with labels."""
+
+    access = "labels"
+
+
+@pytest.mark.parametrize(("attack", "hidden"), [(OnlyLabels(), True), (Curious(), False)])
+def test_the_engine_shows_an_attack_what_it_declared(attack: Curious, hidden: bool) -> None:
+    (trial,) = run(FakeVictim(WEIGHTS, bias=(4, 0, 0)), attack, "curious", [JOB], seed=0)
+    assert trial.verdict == Verdict.FOOLED
+    assert (set(np.concatenate(attack.told).tolist()) == {0.0, 1.0}) == hidden

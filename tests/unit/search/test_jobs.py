@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from robench import Example
+from robench.search.jobs import make_jobs
+from robench.search.space import SearchSpace
+
+if TYPE_CHECKING:
+    from robench.models.victim import Victim
+    from robench.text.surface import Surface
+
+PAIR = Example("t/1", {"premise": "A dog runs", "hypothesis": "a dog"}, 0)
+
+
+class Stored:
+    """A surface of one example, whose words differ from those of its text so that it shows whose are taken."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, ...]] = []
+
+    def words(self, example_id: str) -> tuple[str, ...]:
+        return {"t/1": ("a", "hound")}[example_id]
+
+    def space(self, *asked: object) -> SearchSpace:
+        self.asked.append(asked)
+        return SearchSpace(("a", "hound"), (("a",), ("hound", "cat")), 2)
+
+
+class Window:
+    """Reads rows whose visible words are those that the premise leaves room for: four in all."""
+
+    def row(self, fields: dict[str, Any]) -> SimpleNamespace:
+        return SimpleNamespace(visible=4 - len(fields["premise"]))
+
+
+def jobs(surface: Stored, *examples: Example) -> Any:
+    victim = cast("Victim", SimpleNamespace(attackable="hypothesis", encoder_fields=Window()))
+    return make_jobs(examples, cast("Surface", surface), victim, constrained=True, threshold=5.0)
+
+
+def test_a_job_has_the_words_of_the_surface_and_the_window_of_the_victim() -> None:
+    surface = Stored()
+    (job,) = jobs(surface, PAIR)
+    assert {name: list(words) for name, words in job.words.items()} == {
+        "premise": ["A", "dog", "runs"],
+        "hypothesis": ["a", "hound"],
+    }
+    assert surface.asked == [("t/1", 1, True, 5.0)]
+    assert job.example is PAIR
+    assert job.space.options[1] == ("hound", "cat")
+
+
+def test_jobs_are_made_one_by_one() -> None:
+    surface = Stored()
+    made = jobs(surface, PAIR, Example("t/2", {"premise": "x", "hypothesis": "y"}, 0))
+    assert surface.asked == []
+    next(made)
+    assert len(surface.asked) == 1
+    with pytest.raises(KeyError):
+        next(made)

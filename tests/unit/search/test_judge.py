@@ -1,0 +1,193 @@
+"""The verdict rests on the text, from the string up, and on the words; other fields stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from fake_victims import make_job
+
+from robench.search.attack import Change, Verdict
+from robench.search.judge import MISTAKEN, Ruling, changed_text, rule, rule_text
+from robench.search.space import Choice, SearchSpace
+from robench.search.victim_protocol import Job
+from robench.tasks.base import Example
+from robench.text.words import split_words
+
+JOB = make_job("good film", {"good": ["nice", "fine"]}, premise="It  was a GOOD  one .")
+
+
+class Spy:
+    """Remembers what it was asked about; wrong (class 1) on "nice", and the other way round on texts from the string up that hold ``accident``."""
+
+    def __init__(self, accident: str = "") -> None:
+        self.accident = accident
+        self.texts: list[Mapping[str, str]] = []
+        self.words: list[tuple[str, ...]] = []
+
+    def rule(self, job: Job, returned: object) -> Ruling:
+        def of_text(fields: Mapping[str, str]) -> int:
+            self.texts.append(fields)
+            return int(
+                ("nice" in fields["text"])
+                != (bool(self.accident) and self.accident in fields["text"])
+            )
+
+        def of_words(choice: Choice) -> int:
+            self.words.append(job.space.text(choice))
+            return int("nice" in job.space.text(choice))
+
+        return rule(job, "text", returned, of_text, of_words)
+
+
+def choice(*row: int) -> np.ndarray:
+    return np.array(row, dtype=np.int16)
+
+
+def test_the_victim_is_asked_about_the_changed_text_and_the_other_field_untouched() -> None:
+    victim = Spy()
+    ruling = victim.rule(JOB, choice(1, 0))
+    assert victim.texts == [{"premise": "It  was a GOOD  one .", "text": "nice film"}]
+    assert victim.words == [("nice", "film")]
+    assert (ruling.verdict, ruling.adversarial_prediction) == (Verdict.FOOLED, 1)
+
+
+def test_every_character_but_the_changed_words_stays() -> None:
+    text = 'He said:  "a good film", didn\'t he?'
+    words = tuple(split_words(text))
+    space = SearchSpace(
+        words, tuple((word, "fine") if word == "good" else (word,) for word in words), len(words)
+    )
+    job = Job(Example("x/1", {"text": text}, 0), {"text": words}, space)
+    choice = (np.array(words) == "good").astype(np.int16)
+    assert changed_text(job, "text", choice) == {"text": 'He said:  "a fine film", didn\'t he?'}
+
+
+def test_words_of_another_splitter_are_joined() -> None:
+    job = make_job("don't", {"don't": ["do"]})
+    assert changed_text(job, "text", choice(1)) == {"text": "do"}
+
+
+def test_the_order_of_fields_is_kept() -> None:
+    assert list(changed_text(JOB, "text", choice(1, 0))) == list(JOB.example.fields)
+
+
+def test_wrong_on_the_words_but_right_on_the_text_is_held() -> None:
+    ruling = Spy(accident="nice").rule(JOB, choice(1, 0))
+    assert (ruling.verdict, ruling.adversarial_prediction) == (Verdict.HELD, 0)
+    assert "right on the text" in str(ruling.problem)
+
+
+def test_wrong_on_the_text_only_is_held() -> None:
+    ruling = Spy(accident="fine").rule(JOB, choice(2, 0))
+    assert (ruling.verdict, ruling.adversarial_prediction) == (Verdict.HELD, 1)
+    assert "right on the substituted words" in str(ruling.problem)
+
+
+QUOTED = make_job(
+    "film ''", {"film": ["nice", "fine"]}
+)  # NLTK makes `` of a quotation mark after a blank
+
+
+@pytest.mark.parametrize(
+    ("job", "cause"), [(JOB, "rounding decides"), (QUOTED, "splits into other words")]
+)
+@pytest.mark.parametrize(("accident", "option"), [("nice", 1), ("fine", 2)])
+def test_the_reason_is_the_true_one(job: Job, cause: str, accident: str, option: int) -> None:
+    """The text and its words give different answers: only where the text splits into other words is splitting to blame."""
+    ruling = Spy(accident).rule(job, choice(option, 0))
+    assert ruling.verdict == Verdict.HELD
+    assert cause in str(ruling.problem)
+
+
+def test_the_unchanged_text_is_a_claim_that_is_not_believed() -> None:
+    victim = Spy()
+    ruling = victim.rule(JOB, choice(0, 0))
+    assert (ruling.verdict, ruling.adversarial_prediction, victim.texts) == (Verdict.HELD, 0, [])
+    assert "unchanged" in str(ruling.problem)
+
+
+def test_a_choice_that_fools_nobody_is_held() -> None:
+    assert Spy().rule(JOB, choice(2, 0)) == Ruling(
+        Verdict.HELD, 0, (Change(position=0, original="good", substitute="fine"),), MISTAKEN
+    )
+
+
+@pytest.mark.parametrize(
+    "returned", [choice(5, 0), choice(1), [0.0, 1.0], "nice film", [[0], [0, 1]]]
+)
+def test_what_is_no_choice_of_the_space_is_an_error_and_nobody_is_asked(returned: object) -> None:
+    victim = Spy()
+    ruling = victim.rule(JOB, returned)
+    assert (ruling.verdict, victim.texts, victim.words) == (Verdict.ERROR, [], [])
+    assert str(ruling.problem).startswith("the attack returned")
+
+
+def test_a_list_of_integers_is_a_choice() -> None:
+    assert Spy().rule(JOB, [1, 0]).verdict == Verdict.FOOLED
+
+
+def breaks(_: object) -> int:
+    raise MemoryError("too long")
+
+
+@pytest.mark.parametrize(
+    "ruling",
+    [
+        rule(JOB, "text", choice(1, 0), breaks, lambda _: 1),
+        rule(JOB, "text", choice(1, 0), lambda _: 1, breaks),
+    ],
+)
+def test_a_victim_that_breaks_on_string_or_words_is_an_error(ruling: Ruling) -> None:
+    assert ruling == Ruling(
+        Verdict.ERROR, problem="the victim broke on the returned text: MemoryError: too long"
+    )
+
+
+@pytest.mark.parametrize(
+    ("returned", "ruling"),
+    [
+        ("nice", Ruling(Verdict.FOOLED, 1, text="nice")),
+        ("fine", Ruling(Verdict.HELD, 0, problem=MISTAKEN, text="fine")),
+        (
+            "good film",
+            Ruling(Verdict.HELD, 0, problem="the attack returned the text unchanged as a success"),
+        ),
+        (
+            choice(1, 0),
+            Ruling(Verdict.ERROR, problem="the attack returned ndarray instead of a text"),
+        ),
+    ],
+)
+def test_a_text_from_outside_the_surface(returned: object, ruling: Ruling) -> None:
+    asked: list[Mapping[str, str]] = []
+
+    def of_text(fields: Mapping[str, str]) -> int:
+        asked.append(fields)
+        return int(fields["text"] == "nice")
+
+    assert rule_text(JOB, "text", returned, of_text) == ruling
+    assert asked == (
+        [{"premise": "It  was a GOOD  one .", "text": returned}] if ruling.text else []
+    )
+
+
+def test_a_victim_that_breaks_on_such_a_text_is_an_error_that_tells_the_text() -> None:
+    ruling = rule_text(JOB, "text", "nice", breaks)
+    assert (ruling.verdict, ruling.text) == (Verdict.ERROR, "nice")
+    assert "MemoryError: too long" in str(ruling.problem)
+
+
+def test_an_error_that_cannot_be_told_is_named() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("mute")
+
+    def mute(_: object) -> int:
+        raise Mute
+
+    assert (
+        rule(JOB, "text", choice(1, 0), mute, lambda _: 1).problem
+        == "the victim broke on the returned text: Mute"
+    )

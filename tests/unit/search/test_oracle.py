@@ -1,0 +1,412 @@
+"""The oracle: what it refuses, remembers, counts, and when it says that a space is exhausted."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from fake_victims import FakeTable, FakeVictim, PieceTable, make_job
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from robench.search.oracle import (
+    PATIENCE,
+    SUCCESSES,
+    PooledOracle,
+    SpaceExhausted,
+    Unheeded,
+    option_classes,
+)
+from robench.search.space import BudgetSpent
+from robench.search.victim_protocol import Job
+
+JOB = make_job("a b c", {"a": ["a1", "a2"], "c": ["c1"]})
+WEIGHTS = {"a": [1, 0], "a1": [0, 2], "a2": [0, 1], "b": [1, 0], "c": [0, 0], "c1": [0, 3]}
+
+
+def make_oracle(
+    victim: FakeVictim, job: Job = JOB, budget: int | None = None, clean: list[float] | None = None
+) -> tuple[PooledOracle, list[int]]:
+    """An oracle that asks the victim at once; the list takes the size of every forward. ``clean``: the original text's logits, where they are known."""
+    sizes: list[int] = []
+    candidates = victim.encoder_fields.candidates(job.words, job.space)
+
+    def ask(candidates: object, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        sizes.append(len(ids))
+        return victim.logits(ids, lengths)
+
+    aligned = victim.table.mode == "word"
+    known = None if clean is None else np.array(clean, dtype=np.float32)
+    longest = victim.encoder_fields.max_tokens
+    return PooledOracle(
+        job.space,
+        candidates,
+        job.example.label,
+        ask,
+        budget,
+        aligned=aligned,
+        longest=longest,
+        clean=known,
+    ), sizes
+
+
+def choices(*rows: list[int]) -> np.ndarray:
+    return np.array(rows, dtype=np.int16)
+
+
+def every_choice(job: Job) -> np.ndarray:
+    return np.array(
+        list(product(*(range(size) for size in job.space.sizes.tolist()))), dtype=np.int16
+    )
+
+
+def test_logits_and_probabilities_of_choices() -> None:
+    oracle, _ = make_oracle(FakeVictim(WEIGHTS))
+    assert oracle.logits(choices([0, 0, 0], [1, 0, 1])).tolist() == [[2, 0], [1, 5]]
+    assert oracle.probs(choices([0, 0, 0]))[0, 0] == pytest.approx(1 / (1 + np.exp(-2)))
+
+
+def test_repeats_are_asked_but_not_forwarded() -> None:
+    oracle, sizes = make_oracle(FakeVictim(WEIGHTS))
+    first = oracle.logits(choices([1, 0, 0], [0, 0, 1], [1, 0, 0]))
+    again = oracle.logits(choices([0, 0, 1], [2, 0, 0], [1, 0, 0]))
+    assert (oracle.asked, oracle.forwarded, sizes) == (6, 3, [2, 1])
+    assert (first[0] == first[2]).all()
+    assert (again[[0, 2]] == first[[1, 0]]).all()
+
+
+def test_a_clean_text_that_is_known_is_not_asked_again_and_counts_once_where_it_is_wanted() -> None:
+    oracle, sizes = make_oracle(FakeVictim(WEIGHTS), clean=[7, 5])
+    oracle.logits(choices([1, 0, 0]))
+    assert (oracle.asked, oracle.forwarded, sizes) == (1, 1, [1])  # nobody wanted it yet
+    assert oracle.logits(choices([0, 0, 0], [2, 0, 0])).tolist()[0] == [7, 5]
+    assert (oracle.asked, oracle.forwarded, sizes) == (3, 3, [1, 1])
+    oracle.logits(choices([0, 0, 0]))
+    assert (oracle.asked, oracle.forwarded, sizes) == (4, 3, [1, 1])
+    assert oracle.prediction(choices([0, 0, 0])[0]) == 0
+
+
+@pytest.mark.parametrize("clean", [None, [2, 0]])
+def test_the_counts_are_the_same_whether_or_not_the_clean_text_is_known(
+    clean: list[float] | None,
+) -> None:
+    oracle, _ = make_oracle(FakeVictim(WEIGHTS), clean=clean)
+    oracle.logits(choices([0, 0, 0], [1, 0, 1], [0, 0, 0]))
+    oracle.probs(choices([0, 0, 0], [2, 0, 1]))
+    assert (oracle.asked, oracle.forwarded) == (5, 3)
+    assert [choice.tolist() for choice in oracle.successes] == [[1, 0, 1], [2, 0, 1]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1)), min_size=1, max_size=4),
+        min_size=1,
+        max_size=4,
+    ),
+    st.none() | st.integers(1, 8),
+    st.booleans(),
+)
+def test_knowing_the_clean_text_changes_no_count_unless_it_ends_the_search(
+    questions: list[list[tuple[int, int]]], budget: int | None, left_out: bool
+) -> None:
+    counts = []
+    for clean in (None, [9.0, 0.0]):
+        oracle, _ = make_oracle(FakeVictim({**WEIGHTS, "b": [8, 0]}), budget=budget, clean=clean)
+        for question in questions:
+            try:
+                if left_out:
+                    oracle.probs_without(choices([0, 0, 0])[0], np.array([1]))
+                oracle.logits(choices(*[[first, 0, last] for first, last in question]))
+            except BudgetSpent:
+                continue
+            except SpaceExhausted:
+                break
+        counts.append((oracle.asked, oracle.forwarded, oracle.exhausted))
+    (asked, forwarded, exhausted), (known_asked, known_forwarded, known_exhausted) = counts
+    assert known_forwarded <= known_asked
+    if known_exhausted == exhausted:
+        assert (known_asked, known_forwarded) == (asked, forwarded)
+    else:
+        assert (known_exhausted, exhausted) == (True, False)
+
+
+def test_a_clean_text_that_is_known_belongs_to_the_whole_space() -> None:
+    oracle, sizes = make_oracle(FakeVictim({**WEIGHTS, "b": [9, 0]}), clean=[10, 0])
+    with pytest.raises(SpaceExhausted):
+        oracle.logits(every_choice(JOB)[1:])
+    assert (oracle.exhausted, sizes) == (True, [5])
+
+
+def test_where_the_clean_text_is_all_that_the_victim_can_see_nothing_is_left_to_ask() -> None:
+    job = make_job("a b", {"b": ["unheard-of", "unheard-of-too"]})
+    oracle, sizes = make_oracle(FakeVictim({"a": [1, 0]}), job, clean=[1, 0])
+    with pytest.raises(SpaceExhausted):
+        oracle.logits(choices([0, 1]))
+    assert (oracle.exhausted, sizes, oracle.asked, oracle.forwarded) == (True, [], 1, 1)
+
+
+def test_answers_are_copies() -> None:
+    oracle, _ = make_oracle(FakeVictim(WEIGHTS))
+    oracle.logits(choices([1, 0, 0]))[:] = 99
+    assert oracle.logits(choices([1, 0, 0])).tolist() == [[1, 2]]
+
+
+def test_words_left_out_are_asked_once_and_do_not_count_towards_the_space() -> None:
+    oracle, sizes = make_oracle(FakeVictim(WEIGHTS))
+    original = JOB.space.original()
+    probs = oracle.probs_without(original, np.array([0, 1, 2, 0]))
+    assert probs[:, 0] == pytest.approx(1 / (1 + np.exp(-np.array([1, 1, 2, 1]))))
+    assert sizes == [3]
+    oracle.probs_without(choices([1, 0, 0])[0], np.array([0]))
+    assert (oracle.asked, oracle.forwarded) == (5, 4)
+    assert not oracle.exhausted
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        ([[0, 0, 2]], "outside the space"),
+        ([[-1, 0, 0]], "outside the space"),
+        ([[0, 1, 0]], "outside the space"),
+        ([[0, 0]], "shape"),
+        ([0, 0, 0], "shape"),
+        ([[0.0, 0.0, 0.0]], "integers"),
+        (np.empty((0, 3), dtype=np.int16), "without rows"),
+    ],
+)
+def test_what_it_refuses(question: object, sentence: str) -> None:
+    oracle, sizes = make_oracle(FakeVictim(WEIGHTS))
+    with pytest.raises(ValueError, match=sentence):
+        oracle.logits(np.array(question))
+    assert (oracle.asked, sizes) == (0, [])
+
+
+@pytest.mark.parametrize("position", [-1, 3])
+def test_it_refuses_to_leave_out_what_is_not_visible(position: int) -> None:
+    oracle, _ = make_oracle(FakeVictim(WEIGHTS))
+    with pytest.raises(ValueError, match="visible"):
+        oracle.probs_without(JOB.space.original(), np.array([position]))
+
+
+def test_the_budget_counts_repeats_and_ends_the_search_for_good() -> None:
+    oracle, sizes = make_oracle(FakeVictim(WEIGHTS), budget=3)
+    oracle.logits(choices([1, 0, 0], [1, 0, 0]))
+    for _ in range(2):
+        with pytest.raises(
+            BudgetSpent, match="budget of 3 rows was spent 1 rows into a question of 2"
+        ):
+            oracle.logits(choices([1, 0, 0], [2, 0, 0]))
+    assert (oracle.asked, sizes) == (3, [1])
+
+
+def test_a_question_beyond_the_budget_is_asked_as_far_as_it_goes() -> None:
+    victim = FakeVictim(
+        {"c1": [0, 3]}, words=["a", "a1", "a2", "b", "c"], bias=(2, 0)
+    )  # every text with c1 fools
+    for budget, found in ((2, []), (3, [[1, 0, 1]]), (4, [[1, 0, 1], [2, 0, 1]])):
+        oracle, sizes = make_oracle(victim, budget=budget)
+        with pytest.raises(BudgetSpent):
+            oracle.logits(choices([1, 0, 0], [2, 0, 0], [1, 0, 1], [2, 0, 1], [0, 0, 1]))
+        assert (oracle.asked, sizes) == (budget, [budget])
+        assert [choice.tolist() for choice in oracle.successes] == found
+
+
+def test_probes_outside_the_space_are_no_success() -> None:
+    oracle, _ = make_oracle(
+        FakeVictim({"a": [3, 0]}, words=["a1", "b", "c"], bias=(0, 1)), budget=2
+    )  # wrong as soon as "a" is gone
+    with pytest.raises(BudgetSpent):
+        oracle.probs_without(JOB.space.original(), np.array([0, 1, 2]))
+    assert (oracle.asked, oracle.successes) == (2, [])
+
+
+def test_successes_are_kept_in_their_order_and_the_unchanged_text_is_none() -> None:
+    found = []
+    oracle, _ = make_oracle(
+        FakeVictim({}, words=["a", "a1", "a2", "b", "c", "c1"], bias=(0, 1))
+    )  # wrong on everything
+    for question in (
+        choices([0, 0, 0]),
+        choices([0, 0, 0], [2, 0, 0], [1, 0, 1]),
+        choices([1, 0, 0]),
+    ):
+        oracle.logits(question)
+        found.append([choice.tolist() for choice in oracle.successes])
+    assert found == [[], [[2, 0, 0], [1, 0, 1]], [[2, 0, 0], [1, 0, 1], [1, 0, 0]]]
+
+
+def test_no_more_than_some_successes_are_kept_and_none_twice() -> None:
+    names = [f"a{number}" for number in range(20)]
+    oracle, _ = make_oracle(
+        FakeVictim({}, words=["a", *names[:15]], bias=(0, 1)), make_job("a", {"a": names})
+    )  # the last five are all unknown
+    oracle.logits(np.array([[20], [19], [18], [3], [3]], dtype=np.int16))
+    assert [int(choice[0]) for choice in oracle.successes] == [20, 3]
+    oracle.logits(np.arange(20, dtype=np.int16)[:, None])
+    assert [int(choice[0]) for choice in oracle.successes] == [20, 3, 1, 2, 4, 5, 6, 7]
+    assert len(oracle.successes) == SUCCESSES
+
+
+@pytest.mark.parametrize("charged", [False, True])
+def test_a_search_that_will_not_hear_of_the_end_is_ended(charged: bool) -> None:
+    oracle, sizes = make_oracle(FakeVictim(WEIGHTS), budget=1)
+    oracle.logits(choices([1, 0, 0]))
+    heard = 0
+
+    def ask_for_ever() -> None:
+        nonlocal heard
+        while True:
+            try:
+                oracle.charge(1) if charged and heard else oracle.logits(choices([2, 0, 0]))
+            except BudgetSpent:
+                heard += 1
+
+    with pytest.raises(Unheeded, match="BudgetSpent: the budget of 1 rows") as ended:
+        ask_for_ever()
+    assert isinstance(ended.value.reason, BudgetSpent)
+    assert not isinstance(ended.value, Exception)
+    assert (heard, oracle.asked, sizes) == (1 + PATIENCE, 1, [1])
+
+
+def test_a_space_can_be_exhausted_by_the_last_row_of_the_budget() -> None:
+    oracle, _ = make_oracle(FakeVictim(WEIGHTS, bias=(100, 0)), budget=6)
+    with pytest.raises(SpaceExhausted):
+        oracle.logits(np.concatenate([every_choice(JOB), every_choice(JOB)]))
+    assert oracle.exhausted
+
+
+def test_a_budget_may_be_spent_to_the_last_row() -> None:
+    oracle, _ = make_oracle(FakeVictim(WEIGHTS), budget=2)
+    oracle.logits(choices([1, 0, 0], [2, 0, 0]))
+    assert oracle.asked == 2
+
+
+def test_a_space_without_a_wrong_answer_is_exhausted_and_stays_so() -> None:
+    oracle, _ = make_oracle(FakeVictim(WEIGHTS, bias=(100, 0)))
+    rows = every_choice(JOB)
+    oracle.logits(rows[:-1])
+    assert not oracle.exhausted
+    for _ in range(2):
+        with pytest.raises(SpaceExhausted):
+            oracle.logits(rows[-1:])
+    assert oracle.exhausted
+
+
+def test_a_space_with_a_wrong_answer_is_never_exhausted() -> None:
+    oracle, _ = make_oracle(FakeVictim(WEIGHTS))
+    assert len(oracle.logits(every_choice(JOB))) == 6
+    assert not oracle.exhausted
+
+
+def test_options_that_look_the_same_to_the_victim_share_one_answer_and_count_once() -> None:
+    victim = FakeVictim(
+        {"a": [0, 0], "b": [0, 0], "c": [0, 0], "a1": [0, 1]}, bias=(9, 0)
+    )  # a2 and c1 are unknown words
+    job = make_job("a b c", {"a": ["a1", "a2", "a3"], "c": ["c1"]})
+    oracle, sizes = make_oracle(victim, job)
+    assert oracle.classes.distinct == 3 * 2
+    oracle.logits(choices([2, 0, 0], [3, 0, 0]))
+    assert (oracle.asked, oracle.forwarded, sizes) == (2, 1, [1])
+    with pytest.raises(SpaceExhausted):
+        oracle.logits(every_choice(job)[::-1])
+    assert oracle.forwarded == 6
+
+
+def test_pieces_are_merged_only_where_no_word_can_move() -> None:
+    victim = FakeVictim({}, table=PieceTable(), max_tokens=20)
+    same_length = make_job(
+        "ab cd", {"ab": ["xy", "??", "!!"]}
+    )  # "??" and "!!" are two unknown pieces each
+    other_length = make_job("ab cd", {"ab": ["xy", "??", "!!"], "cd": ["e"]})
+    cut = make_job("ab " + "k " * 30, {"ab": ["xy", "??", "!!"]})
+    for job, distinct in ((same_length, 3), (other_length, 8), (cut, 4)):
+        candidates = victim.encoder_fields.candidates(job.words, job.space)
+        assert option_classes(job.space, candidates, aligned=False, longest=20).distinct == distinct
+
+
+def test_in_word_mode_options_merge_in_a_cut_text_as_well() -> None:
+    victim = FakeVictim({"ab": [0, 0]}, max_tokens=8)
+    job = make_job("ab " + "k " * 30, {"ab": ["x", "y"]}, visible=6)
+    candidates = victim.encoder_fields.candidates(job.words, job.space)
+    assert option_classes(job.space, candidates, aligned=True, longest=8).distinct == 2
+
+
+def test_more_than_256_options_keep_apart() -> None:
+    names = [f"a{number}" for number in range(300)]
+    victim = FakeVictim(
+        {name: [0, number] for number, name in enumerate(["a", *names])}, bias=(1000, 0)
+    )
+    job = make_job("a", {"a": names})
+    oracle, _ = make_oracle(victim, job)
+    rows = np.arange(300, dtype=np.int16)[:, None]
+    assert oracle.logits(rows)[:, 1].tolist() == list(range(300))
+
+
+def test_a_closed_oracle_answers_no_more() -> None:
+    oracle, _ = make_oracle(FakeVictim(WEIGHTS))
+    oracle.logits(choices([1, 0, 0]))
+    oracle.close()
+    with pytest.raises(BudgetSpent, match="has ended"):
+        oracle.logits(choices([1, 0, 0]))
+    assert (oracle.asked, oracle.forwarded) == (1, 1)
+
+
+def test_after_a_failure_the_search_cannot_go_on_with_half_an_answer() -> None:
+    victim = FakeVictim(WEIGHTS)
+    candidates = victim.encoder_fields.candidates(JOB.words, JOB.space)
+
+    def ask(*_: object) -> np.ndarray:
+        raise RuntimeError("gone")
+
+    oracle = PooledOracle(JOB.space, candidates, 0, ask, None, aligned=True, longest=100)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="gone"):
+            oracle.logits(choices([1, 0, 0]))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_asking_in_any_portions_gives_the_same_answers(data: st.DataObject) -> None:
+    table = FakeTable(["a", "a1", "c1", "b"])
+    victim = FakeVictim({"a": [3, 0], "a1": [0, 2]}, words=["c1", "b"], table=table)
+    oracle, _ = make_oracle(victim)
+    rows = np.array(
+        data.draw(st.lists(st.sampled_from(every_choice(JOB).tolist()), min_size=1, max_size=20)),
+        dtype=np.int16,
+    )
+    whole = make_oracle(victim)[0].logits(rows)
+    cut = data.draw(st.integers(0, len(rows)))
+    parts = [oracle.logits(part) for part in (rows[:cut], rows[cut:]) if len(part)]
+    assert (np.concatenate(parts) == whole).all()
+    assert oracle.asked == len(rows)
+    assert oracle.forwarded <= oracle.classes.distinct
+
+
+def test_the_prediction_of_what_was_asked_is_remembered() -> None:
+    oracle, sizes = make_oracle(FakeVictim(WEIGHTS))
+    assert oracle.prediction(choices([1, 0, 0])[0]) is None
+    oracle.logits(choices([0, 0, 0], [1, 0, 0]))
+    oracle.probs_without(choices([0, 0, 1])[0], np.array([0]))
+    asked = (oracle.asked, list(sizes))
+    assert [oracle.prediction(row) for row in choices([0, 0, 0], [1, 0, 0], [0, 0, 1])] == [
+        0,
+        1,
+        None,
+    ]
+    assert (oracle.asked, sizes) == asked
+
+
+def test_what_the_victim_broke_on_has_no_prediction() -> None:
+    oracle, _ = make_oracle(FakeVictim(WEIGHTS))
+    oracle.logits(choices([0, 0, 0]))
+
+    def breaks(*_: object) -> np.ndarray:
+        raise RuntimeError("too little memory")
+
+    oracle._ask = breaks
+    with pytest.raises(RuntimeError, match="too little memory"):
+        oracle.logits(choices([1, 0, 0]))
+    assert oracle.prediction(choices([1, 0, 0])[0]) is None
+    assert oracle.prediction(choices([0, 0, 0])[0]) == 0

@@ -1,0 +1,276 @@
+"""The door for gradients: what is asked of the victim, what comes back, what it costs, and who is turned away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fake_victims import (
+    Closed,
+    FakeVictim,
+    PieceTable,
+    linear_jobs,
+    load_closed,
+    load_linear,
+    make_job,
+)
+from torch.nn.functional import cross_entropy
+from victim_cases import classifier, tokenizer
+
+from robench import ATTACKS, BudgetSpent, SearchSpace, Verdict
+from robench._base.errors import RobenchError, UsageError
+from robench.models.victim import Victim
+from robench.search.engine import run
+from robench.search.oracle import PooledOracle
+from robench.search.victim_protocol import Job
+from robench.search.whitebox import HullQuestion, OpenOracle, check_access, slots_of, white_box
+from robench.search.workers import Plan, run_workers
+from robench.testing import Subject
+
+JOB = make_job("a b c", {"a": ["a1", "a2"], "c": ["c1", "unheard", "of"]})
+WORDS = ["a", "a1", "a2", "b", "c", "c1"]
+
+
+def make_oracle(
+    victim: Any, kind: Any = OpenOracle, budget: int | None = None, job: Job = JOB
+) -> Any:
+    candidates = victim.encoder_fields.candidates(job.words, job.space)
+    first = (victim,) if kind is OpenOracle else ()
+    return kind(
+        *first,
+        job.space,
+        candidates,
+        0,
+        lambda of, ids, lengths: victim.logits(ids, lengths),
+        budget,
+        aligned=True,
+        longest=300,
+    )
+
+
+def test_every_option_is_a_slot_of_its_token() -> None:
+    victim = FakeVictim({}, words=WORDS)
+    number = victim.table.numbers
+    slots = slots_of(JOB.space, victim.encoder_fields.candidates(JOB.words, JOB.space))
+    first, last, unknown = 2, 3, 1
+    assert slots.ids.tolist() == [first, number["a"], number["b"], number["c"], last]
+    assert slots.tokens.tolist() == [
+        [first] * 3,
+        [number["a"], number["a1"], number["a2"]],
+        [number["b"]] * 3,
+        [number["c"], number["c1"], unknown],
+        [last] * 3,
+    ]
+    assert slots.allowed.tolist() == [
+        [True, False, False],
+        [True] * 3,
+        [True, False, False],
+        [True] * 3,
+        [True, False, False],
+    ]
+    assert slots.columns.tolist() == [1, -1, 3]
+    assert slots.numbers.tolist() == [
+        [0, 1, 2, -1],
+        [-1] * 4,
+        [0, 1, 2, -1],
+    ]  # "of" is the unknown token like "unheard": no slot of its own
+
+
+def test_weights_come_back_by_option() -> None:
+    victim = FakeVictim({}, words=WORDS)
+    slots = slots_of(JOB.space, victim.encoder_fields.candidates(JOB.words, JOB.space))
+    weights = np.array(
+        [[1, 0, 0], [0.5, 0.125, 0.375], [1, 0, 0], [0.25, 0.75, 0], [1, 0, 0]], dtype=np.float32
+    )
+    assert slots.by_option(weights).tolist() == [
+        [0.5, 0.125, 0.375, 0],
+        [1, 0, 0, 0],
+        [0.25, 0.75, 0, 0],
+    ]
+
+
+def test_options_of_several_tokens_cannot_be_mixed_unless_one_token_differs() -> None:
+    victim = FakeVictim({}, table=PieceTable())
+    job = make_job("cat x", {"cat": ["cut", "dog", "cats", "car"], "x": ["y"]})
+    slots = slots_of(job.space, victim.encoder_fields.candidates(job.words, job.space))
+    # "cut" differs in the second letter, which becomes the word's column; "car" differs in another one, "dog" in all, "cats" is longer.
+    assert slots.columns.tolist() == [2, 4]
+    assert slots.numbers.tolist() == [[0, 1, -1, -1, -1], [0, 1, -1, -1, -1]]
+
+
+def test_an_example_without_substitutes_has_one_slot_everywhere() -> None:
+    job = make_job("a b", {})
+    slots = slots_of(
+        job.space, FakeVictim({}, words=WORDS).encoder_fields.candidates(job.words, job.space)
+    )
+    assert slots.tokens.shape == slots.allowed.shape == (4, 1)
+    assert slots.by_option(np.ones((4, 1), dtype=np.float32)).tolist() == [[1], [1]]
+
+
+def test_a_hull_is_charged_with_its_steps() -> None:
+    victim = FakeVictim({"a1": [0, 1], "a2": [0, 2]}, words=WORDS)
+    oracle = make_oracle(victim, budget=25)
+    weights = oracle.hull(np.random.default_rng(0), 10, 1.0)
+    assert weights.argmax(axis=1).tolist() == [2, 0, 0]
+    assert (oracle.asked, oracle.forwarded) == (10, 10)
+    oracle.hull(np.random.default_rng(0), 10, 1.0)
+    with pytest.raises(BudgetSpent):
+        oracle.hull(np.random.default_rng(0), 6, 1.0)
+    assert oracle.asked == 20
+
+
+def test_only_who_declares_it_gets_gradients() -> None:
+    victim = FakeVictim({}, words=WORDS)
+    assert white_box(oracle := make_oracle(victim)) is oracle
+    with pytest.raises(
+        TypeError,
+        match="PooledOracle gives no gradients: the attack must declare access = 'gradients'",
+    ):
+        white_box(make_oracle(victim, PooledOracle))
+
+
+def test_a_victim_that_gives_none_is_refused_in_one_sentence() -> None:
+    sentence = "^Attack 'convex-hull' needs the victim's gradients, which Closed does not give: choose another attack.$"
+    attack = ATTACKS.get("convex-hull")()
+    with pytest.raises(UsageError, match=sentence):
+        check_access(attack, "convex-hull", Closed({}))
+    with pytest.raises(UsageError, match=sentence):
+        list(run(Closed({}), attack, "convex-hull", [JOB], seed=0))
+    with pytest.raises(RobenchError, match=sentence):
+        list(
+            run_workers(
+                Plan(victim=Path(), attack="convex-hull", seed=0, load=load_closed), [JOB], 1
+            )
+        )
+    check_access(ATTACKS.get("greedy")(), "greedy", Closed({}))
+
+
+# -- the real victim -------------------------------------------------------------------------------------------------------------------------
+
+CARD = {
+    "name": "standard",
+    "task": "planted",
+    "labels": ["negative", "positive"],
+    "attackable": "text",
+    "fields": ["text"],
+    "max_tokens": 16,
+    "protocol": "rift2021",
+}
+TEXT = make_job(
+    "film good noun1 bad noun2",
+    {"good": ["fine", "great", "superb"], "bad": ["poor", "awful", "dreadful"], "film": ["noun3"]},
+)
+
+
+def question(label: int = 0, **others: Any) -> HullQuestion:
+    slots = slots_of(TEXT.space, real().encoder_fields.candidates(TEXT.words, TEXT.space))
+    asked = HullQuestion(
+        slots.ids,
+        slots.types,
+        slots.tokens,
+        slots.allowed,
+        label,
+        steps=10,
+        learning_rate=1.0,
+        seed=5,
+    )
+    return replace(asked, **others)
+
+
+def real() -> Victim:
+    return Victim(classifier(), tokenizer(), CARD)
+
+
+def losses(victim: Victim, label: int, weights: np.ndarray) -> float:
+    """Cross-entropy of a mixture, the plain way: every slot of every token through the embedding layer."""
+    asked = question()
+    with torch.no_grad():
+        slots = [
+            victim.model.embed(torch.tensor(asked.slots[None, :, slot], dtype=torch.long))
+            for slot in range(asked.slots.shape[1])
+        ]
+        mixed = (torch.stack(slots, 2) * torch.tensor(weights)[None, :, :, None]).sum(2)
+        logits = victim.model.classify(
+            victim.model.features_from_embeddings(
+                mixed, torch.ones(mixed.shape[:2], dtype=torch.long)
+            )
+        )
+        return float(cross_entropy(logits, torch.tensor([label])))
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_the_mixture_found_is_worse_than_the_text_and_than_an_even_one(label: int) -> None:
+    victim, asked = real(), question(label)
+    weights = victim.hull(asked)
+    assert weights.dtype == np.float32
+    assert weights.shape == asked.slots.shape
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
+    assert (weights[~asked.allowed] == 0).all()
+    even = (asked.allowed / asked.allowed.sum(axis=1, keepdims=True)).astype(np.float32)
+    original = np.eye(asked.slots.shape[1], dtype=np.float32)[np.zeros(len(asked.slots), dtype=int)]
+    assert losses(victim, label, weights) > max(
+        losses(victim, label, even), losses(victim, label, original)
+    )
+
+
+def test_a_hull_is_a_function_of_its_question() -> None:
+    victim = real()
+    once = victim.hull(question())
+    torch.manual_seed(99)
+    assert victim.hull(question()).tolist() == once.tolist()
+    assert victim.hull(question(seed=6)).tolist() != once.tolist()
+    assert not any(parameter.grad is not None for parameter in victim.model.parameters())
+    assert all(parameter.requires_grad for parameter in victim.model.parameters())
+    assert not victim.model.training
+
+
+def border(victim: Victim, texts: list[str]) -> None:
+    """Shift the head so that half of the texts are of each class."""
+    probs = victim.probs_of_texts([{"text": text} for text in texts])
+    head: Any = victim.model.head
+    with torch.no_grad():
+        head[-1].bias[1] -= float(np.median(np.log(probs[:, 1] / probs[:, 0])))
+
+
+def test_it_fools_a_real_victim_where_a_text_of_its_space_does() -> None:
+    """Over both labels and many texts: what it finds is true, and it finds most of what there is."""
+    victim, words = real(), ["good", "bad", "film", "noun1", "noun2", "noun3", "fine", "poor"]
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(words, 6)) for _ in range(24)]
+    border(victim, texts)
+    labels = victim.predict([{"text": text} for text in texts]).tolist()
+    substitutes = {word: [other for other in words[:5] if other != word] for word in words}
+    jobs = [
+        make_job(text, substitutes, label=label, number=number)
+        for number, (text, label) in enumerate(zip(texts, labels, strict=True))
+    ]
+    hull = Subject.of("convex-hull", options={"restarts": 3}).trials(victim, jobs)
+    best = Subject.of("exhaustive", options={"max_size": 300}).trials(victim, jobs)
+    fooled, possible = (
+        {name for name, trial in trials.items() if trial.verdict == Verdict.FOOLED}
+        for trials in (hull, best)
+    )
+    assert len(possible) >= 5
+    assert len(fooled & possible) >= len(possible) / 2
+    assert all(trial.problem is None for trial in hull.values())
+
+
+def test_it_asks_for_a_hull_and_one_text_in_each_ascent() -> None:
+    jobs = [job for job in linear_jobs(10) if len(job.space.positions)]
+    robust = load_linear()
+    robust.bias = np.array([100, 0], dtype=np.float32)
+    for restarts in (1, 3):
+        trials = Subject.of("convex-hull", options={"restarts": restarts, "steps": 7}).trials(
+            robust, jobs
+        )
+        assert {trial.asked for trial in trials.values()} == {8 * restarts}
+
+
+def test_a_space_is_needed() -> None:
+    space = SearchSpace(("a",), (("a",),), 1)
+    attack: Any = ATTACKS.get("convex-hull")()
+    assert attack.search(space, None, 0, np.random.default_rng(0)) is None

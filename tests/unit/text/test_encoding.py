@@ -1,0 +1,353 @@
+"""Rows and candidates: the layouts, the window, and that gathering ids equals reading the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from text_cases import FAMILIES, ODD_WORDS, make_tokenizer, whole_word_tokenizer
+
+from robench._base.errors import UsageError
+from robench.search.space import SearchSpace
+from robench.text.encoding import FieldEncoder
+from robench.text.word_table import WordTable
+from robench.text.words import join_words
+
+LETTERS = tuple("abcdefghijklmnop")
+SOME_WORDS = st.lists(
+    st.sampled_from((*ODD_WORDS, "good", "film", "wonderful", "Nobody", "sleep")),
+    min_size=1,
+    max_size=14,
+)
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return make_tokenizer(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture
+def letters(tmp_path: Path) -> Any:
+    """One id a letter: ``a`` is 5, ``b`` is 6, …; [CLS] is 2, [SEP] 3, [UNK] 1, [PAD] 0."""
+    return whole_word_tokenizer(tmp_path, LETTERS)
+
+
+@cache
+def table_of(tokenizer: Any, mode: Any) -> WordTable:
+    return WordTable(tokenizer, mode)
+
+
+def single(tokenizer: Any, mode: Any, max_tokens: int) -> FieldEncoder:
+    return FieldEncoder(
+        table_of(tokenizer, mode), ["text"], "text", max_tokens, segments=mode == "subword"
+    )
+
+
+def pair(
+    tokenizer: Any, mode: Any, max_tokens: int, segments: bool, attackable: str = "hypothesis"
+) -> FieldEncoder:
+    return FieldEncoder(
+        table_of(tokenizer, mode), ["premise", "hypothesis"], attackable, max_tokens, segments
+    )
+
+
+def make_space(words: Sequence[str], substitutes: Sequence[str], visible: int) -> SearchSpace:
+    options = [
+        (word, *(other for other in dict.fromkeys(substitutes) if other != word))
+        if i < visible
+        else (word,)
+        for i, word in enumerate(words)
+    ]
+    return SearchSpace(tuple(words), tuple(options), visible)
+
+
+def random_choices(space: SearchSpace, count: int, seed: int = 0) -> Any:
+    rng = np.random.default_rng(seed)
+    return np.concatenate(
+        [
+            space.original()[None],
+            rng.integers(0, space.sizes, size=(count, len(space.words))).astype(np.int16),
+        ]
+    )
+
+
+# Layouts
+
+
+def test_bert_single_layout(letters: Any) -> None:
+    row = single(letters, "word", 10).row({"text": ["a", "b", "zz"]})
+    assert row.ids.tolist() == [2, 5, 6, 1, 3]
+    assert row.types.tolist() == [0] * 5
+    assert (row.first, row.visible, row.word_starts.tolist()) == (1, 3, [1, 2, 3])
+    assert [array.dtype.name for array in (row.ids, row.types, row.word_starts)] == [
+        "int32",
+        "int8",
+        "int32",
+    ]
+
+
+def test_bert_pair_without_segments_has_one_token_type(letters: Any) -> None:
+    row = pair(letters, "word", 10, segments=False).row(
+        {"premise": ["a", "b"], "hypothesis": ["c"]}
+    )
+    assert row.ids.tolist() == [2, 5, 6, 3, 7, 3]
+    assert row.types.tolist() == [0] * 6
+    assert (row.first, row.visible, row.word_starts.tolist()) == (4, 1, [4])
+
+
+def test_bert_pair_with_segments_has_two_token_types(letters: Any) -> None:
+    row = pair(letters, "subword", 10, segments=True).row(
+        {"premise": ["a", "b"], "hypothesis": ["c"]}
+    )
+    assert row.ids.tolist() == [2, 5, 6, 3, 7, 3]
+    assert row.types.tolist() == [0, 0, 0, 0, 1, 1]
+
+
+def test_roberta_pair_has_one_separator_without_segments_and_two_with(tmp_path: Path) -> None:
+    tokenizer = make_tokenizer("bytelevel", tmp_path)
+    begin, end = tokenizer.cls_token_id, tokenizer.sep_token_id
+    fields = {"premise": ["film"], "hypothesis": ["good"]}
+    plain = pair(tokenizer, "word", 20, segments=False)
+    film, good = (plain.table.ids(word)[0] for word in ("film", "good"))
+    assert plain.row(fields).ids.tolist() == [begin, film, end, good, end]
+    assert (
+        pair(tokenizer, "subword", 20, segments=True).row(fields).ids.tolist()
+        == tokenizer("film", "good")["input_ids"]
+    )
+    assert not pair(tokenizer, "subword", 20, segments=True).row(fields).types.any()
+
+
+@given(premise=SOME_WORDS, hypothesis=SOME_WORDS)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_own_pair_template(tokenizer: Any, premise: list[str], hypothesis: list[str]) -> None:
+    row = pair(tokenizer, "subword", 2000, segments=True).row(
+        {"premise": premise, "hypothesis": hypothesis}
+    )
+    expected = tokenizer(join_words(premise), join_words(hypothesis), return_token_type_ids=True)
+    assert row.ids.tolist() == expected["input_ids"]
+    assert row.types.tolist() == expected["token_type_ids"]
+
+
+def test_more_fields_than_a_pair_need_a_layout_without_segments(letters: Any) -> None:
+    table = WordTable(letters, "word")
+    row = FieldEncoder(table, ["x", "y", "z"], "y", 20, segments=False).row(
+        {"x": ["a"], "y": ["b"], "z": ["c"]}
+    )
+    assert row.ids.tolist() == [2, 5, 3, 6, 3, 7, 3]
+    with pytest.raises(UsageError, match="3 fields does not fit"):
+        FieldEncoder(table, ["x", "y", "z"], "y", 20, segments=True)
+
+
+def test_a_field_that_is_not_there_is_a_mistake_of_the_caller(letters: Any) -> None:
+    with pytest.raises(ValueError, match="'body' is not one of"):
+        FieldEncoder(WordTable(letters, "word"), ["text"], "body", 20, segments=False)
+
+
+# The window
+
+
+def test_the_window_counts_special_tokens(letters: Any) -> None:
+    row = single(letters, "word", 300).row({"text": ["a"] * 400})
+    assert len(row.ids) == 300
+    assert row.visible == 298  # what RIFT's release sees of an IMDB review
+    assert row.ids[-1] == 3
+
+
+def test_a_window_without_room_is_refused(letters: Any) -> None:
+    with pytest.raises(UsageError, match="A window of 2 tokens holds no word"):
+        single(letters, "word", 2)
+
+
+def test_the_context_is_cut_first_and_only_as_far_as_needed(letters: Any) -> None:
+    encoder = pair(letters, "word", 13, segments=False)  # 10 tokens for words
+    row = encoder.row({"premise": list("abcdefgh"), "hypothesis": list("ijkl")})
+    assert row.ids.tolist() == [2, 5, 6, 7, 8, 9, 10, 3, 13, 14, 15, 16, 3]
+    assert row.visible == 4
+    assert (
+        len(encoder.row({"premise": list("abcdef"), "hypothesis": list("ijkl")}).ids) == 13
+    )  # nothing to cut
+
+
+def test_the_context_keeps_a_quarter_of_the_window(letters: Any) -> None:
+    row = pair(letters, "word", 15, segments=False).row(
+        {"premise": list("abcdefgh"), "hypothesis": list("ijklmnopijklmnop")}
+    )  # 12 for words
+    assert row.ids.tolist()[:5] == [2, 5, 6, 7, 3]
+    assert row.visible == 9
+    short = pair(letters, "word", 15, segments=False).row(
+        {"premise": ["a"], "hypothesis": list("ijklmnopijklmnop")}
+    )
+    assert short.visible == 11
+
+
+def test_the_attackable_field_may_come_first(letters: Any) -> None:
+    encoder = pair(letters, "subword", 9, segments=True, attackable="premise")  # 6 for words
+    fields = {"premise": list("abcd"), "hypothesis": list("efgh")}
+    row = encoder.row(fields)
+    assert row.ids.tolist() == [2, 5, 6, 7, 8, 3, 9, 10, 3]
+    assert row.types.tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 1]
+    assert (row.first, row.visible) == (1, 4)
+    candidates = encoder.candidates(fields, make_space(fields["premise"], ["p"], 4))
+    ids, lengths = candidates.encode(np.array([[0, 1, 0, 1]], dtype=np.int16))
+    assert ids.tolist() == [[2, 5, 20, 7, 20, 3, 9, 10, 3]]
+    assert candidates.types(int(lengths[0])).tolist() == row.types.tolist()
+
+
+def test_a_word_cut_by_the_window_is_not_visible(tmp_path: Path) -> None:
+    tokenizer = whole_word_tokenizer(tmp_path, ["a", "b", "##c", "##d"])
+    row = single(tokenizer, "subword", 6).row(
+        {"text": ["a", "bc", "bcd"]}
+    )  # 1 + 2 + 3 pieces, room for 4
+    assert row.ids.tolist() == [2, 5, 6, 7, 6, 3]
+    assert (row.visible, row.word_starts.tolist()) == (2, [1, 2])
+
+
+@given(words=SOME_WORDS, max_tokens=st.integers(3, 40))
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_own_truncation(tokenizer: Any, words: list[str], max_tokens: int) -> None:
+    row = single(tokenizer, "subword", max_tokens).row({"text": words})
+    assert (
+        row.ids.tolist()
+        == tokenizer(join_words(words), truncation=True, max_length=max_tokens)["input_ids"]
+    )
+    assert row.visible <= len(words)
+    assert np.all(np.diff(row.word_starts) >= 0)
+
+
+# Candidates
+
+
+@given(
+    words=SOME_WORDS,
+    substitutes=st.lists(st.sampled_from((*ODD_WORDS, "bad")), max_size=5),
+    max_tokens=st.integers(4, 40),
+    seed=st.integers(0, 99),
+)
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_candidate_is_its_text_read_from_the_string(
+    tokenizer: Any, words: list[str], substitutes: list[str], max_tokens: int, seed: int
+) -> None:
+    encoder = single(tokenizer, "subword", max_tokens)
+    space = make_space(words, substitutes, encoder.row({"text": words}).visible)
+    choices = random_choices(space, 5, seed)
+    ids, lengths = encoder.candidates({"text": words}, space).encode(choices)
+    assert ids.shape == (6, lengths.max())
+    for choice, row, length in zip(choices, ids, lengths, strict=True):
+        assert (
+            row[:length].tolist()
+            == tokenizer(join_words(space.text(choice)), truncation=True, max_length=max_tokens)[
+                "input_ids"
+            ]
+        )
+        assert np.all(row[length:] == encoder.table.pad_id)
+
+
+@given(words=SOME_WORDS, max_tokens=st.integers(6, 30), seed=st.integers(0, 99))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_candidate_in_word_mode_is_the_row_of_its_words(
+    tokenizer: Any, words: list[str], max_tokens: int, seed: int
+) -> None:
+    encoder = pair(tokenizer, "word", max_tokens, segments=False)
+    fields = {"premise": ["good", "film"], "hypothesis": words}
+    original = encoder.row(fields)
+    space = make_space(words, ["bad", "sleep", "10/10"], original.visible)
+    choices = random_choices(space, 5, seed)
+    candidates = encoder.candidates(fields, space)
+    ids, lengths = candidates.encode(choices)
+    assert set(lengths.tolist()) == {len(original.ids)}
+    for choice, row in zip(choices, ids, strict=True):
+        again = encoder.row({**fields, "hypothesis": space.text(choice)})
+        assert row.tolist() == again.ids.tolist()
+        assert candidates.types(len(row)).tolist() == again.types.tolist()
+
+
+def test_all_candidates_share_the_context_of_the_original(tmp_path: Path) -> None:
+    tokenizer = whole_word_tokenizer(tmp_path, ["a", "b", "##c", "##d"])
+    encoder = pair(tokenizer, "subword", 11, segments=True)  # 8 for words
+    fields = {"premise": ["b"] * 6, "hypothesis": ["a", "a", "a"]}
+    space = make_space(fields["hypothesis"], ["bcd"], 3)
+    ids, lengths = encoder.candidates(fields, space).encode(
+        np.array([[0, 0, 0], [1, 0, 0], [1, 1, 1]], dtype=np.int16)
+    )
+    # Five words of context stay whatever is substituted; longer pieces push the end of the hypothesis out.
+    assert ids.tolist() == [
+        [2, 6, 6, 6, 6, 6, 3, 5, 5, 5, 3],
+        [2, 6, 6, 6, 6, 6, 3, 6, 7, 8, 3],
+        [2, 6, 6, 6, 6, 6, 3, 6, 7, 8, 3],
+    ]
+    assert lengths.tolist() == [11, 11, 11]
+
+
+def test_shorter_pieces_let_the_next_words_in(tmp_path: Path) -> None:
+    tokenizer = whole_word_tokenizer(tmp_path, ["a", "b", "##c", "##d"])
+    encoder = single(tokenizer, "subword", 5)  # 3 for words
+    words = ["bcd", "a", "b", "a"]
+    space = make_space(words, ["a"], encoder.row({"text": words}).visible)
+    assert space.visible == 1
+    ids, lengths = encoder.candidates({"text": words}, space).encode(
+        np.array([[0, 0, 0, 0], [1, 0, 0, 0]], dtype=np.int16)
+    )
+    assert ids.tolist() == [[2, 6, 7, 8, 3], [2, 5, 5, 6, 3]]
+    assert lengths.tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("mode", ["word", "subword"])
+def test_without_puts_the_unknown_token_where_the_word_was(tokenizer: Any, mode: Any) -> None:
+    encoder = single(tokenizer, mode, 30)
+    words = ["good", "well-known", "film", "sleep"]
+    space = make_space(words, ["bad"], 4)
+    choice = np.array([0, 0, 1, 0], dtype=np.int16)
+    ids, lengths = encoder.candidates({"text": words}, space).encode_without(
+        choice, np.array([1, 3])
+    )
+    table, chosen = (
+        encoder.table,
+        [encoder.table.ids(word, first=i == 0) for i, word in enumerate(space.text(choice))],
+    )
+    for row, length, position in zip(ids, lengths, (1, 3), strict=True):
+        expected = [
+            i
+            for place, pieces in enumerate(chosen)
+            for i in ((table.unknown_id,) if place == position else pieces)
+        ]
+        assert row[1 : length - 1].tolist() == expected
+
+
+def test_without_a_word_beyond_the_window_changes_nothing(letters: Any) -> None:
+    encoder = single(letters, "word", 4)
+    words = list("abcd")
+    candidates = encoder.candidates({"text": words}, make_space(words, ["p"], 2))
+    ids, _ = candidates.encode_without(np.zeros(4, dtype=np.int16), np.array([1, 3]))
+    assert ids.tolist() == [[2, 5, 1, 3], [2, 5, 6, 3]]
+    assert candidates.encode(np.zeros((0, 4), dtype=np.int16))[0].shape[0] == 0
+
+
+def test_the_space_must_be_of_these_words(letters: Any) -> None:
+    encoder = single(letters, "word", 10)
+    with pytest.raises(ValueError, match="not those of field 'text'"):
+        encoder.candidates({"text": ["a"]}, make_space(["b"], [], 1))
+
+
+@pytest.mark.parametrize("mode", ["word", "subword"])
+def test_a_text_without_words(letters: Any, mode: Any) -> None:
+    encoder = single(letters, mode, 10)
+    assert encoder.row({"text": []}).ids.tolist() == [2, 3]
+    ids, lengths = encoder.candidates({"text": []}, SearchSpace((), (), 0)).encode(
+        np.zeros((2, 0), dtype=np.int16)
+    )
+    assert ids.tolist() == [[2, 3], [2, 3]]
+    assert lengths.tolist() == [2, 2]

@@ -1,0 +1,266 @@
+"""Scorers of masked and causal models, on tiny models with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from text_cases import make_tokenizer, tiny_model, whole_word_tokenizer
+
+from robench._base.errors import UsageError
+from robench.text.language_model import Request, Scorer, build_scorer, fingerprint, ratios
+from robench.text.torch_scorers import CausalScorer, MaskedScorer
+
+TEXT = "the film was good but the plot is thin , the acting wonderful and the end bad"
+WORDS = tuple(TEXT.split())
+REQUESTS = [
+    Request(WORDS, 3, ("bad", "wonderful", "zzz中", "thin")),
+    Request(WORDS, 0, ("a", "one")),
+    Request(WORDS, len(WORDS) - 1, ("good", "well-known")),
+    Request(("good",), 0, ("bad",)),
+    Request(WORDS, 8, ()),
+]
+
+
+@pytest.fixture(scope="module")
+def wordpiece(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return make_tokenizer("wordpiece", tmp_path_factory.mktemp("wordpiece"))
+
+
+@pytest.fixture(scope="module")
+def bytelevel(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return make_tokenizer("bytelevel", tmp_path_factory.mktemp("bytelevel"))
+
+
+# Reference: one word, one forward, the whole vocabulary, no batches
+
+
+def naive_masked(model: Any, tokenizer: Any, request: Request, word: str, radius: int = 6) -> float:
+    before = request.words[max(0, request.position - radius) : request.position]
+    after = request.words[request.position + 1 : request.position + 1 + radius]
+    pieces = tokenizer(word, add_special_tokens=False)["input_ids"]
+    if tokenizer.unk_token_id in pieces:
+        return -np.inf
+    ids = tokenizer(
+        " ".join([*before, *[tokenizer.mask_token] * len(pieces), *after]), return_tensors="pt"
+    )["input_ids"]
+    with torch.inference_mode():
+        logs = torch.log_softmax(model(input_ids=ids).logits[0].double(), -1)
+    places = (ids[0] == tokenizer.mask_token_id).nonzero()[:, 0].tolist()
+    return float(sum(logs[place, piece] for place, piece in zip(places, pieces, strict=True)))
+
+
+def naive_causal(model: Any, tokenizer: Any, request: Request, word: str, radius: int = 6) -> float:
+    words = [*request.words[: request.position], word, *request.words[request.position + 1 :]]
+    begin, end = max(0, request.position - radius), request.position + 1 + radius
+    text = (" " if begin else "") + " ".join(words[begin:end])
+    ids = torch.tensor(
+        [[tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]]
+    )
+    with torch.inference_mode():
+        logs = torch.log_softmax(model(input_ids=ids).logits[0].double(), -1)
+    return float(sum(logs[place, ids[0, place + 1]] for place in range(ids.shape[1] - 1)))
+
+
+def expected(naive: Any, model: Any, tokenizer: Any, request: Request) -> Any:
+    original = naive(model, tokenizer, request, request.words[request.position])
+    return ratios(
+        original, np.array([naive(model, tokenizer, request, word) for word in request.substitutes])
+    )
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "albert", "electra"])
+def test_masked_scores_are_those_of_one_forward_a_word(kind: str, wordpiece: Any) -> None:
+    model = tiny_model(kind, len(wordpiece), wordpiece)
+    found = MaskedScorer(model, wordpiece).log_ratios(REQUESTS)
+    for request, got in zip(REQUESTS, found, strict=True):
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(
+            got, expected(naive_masked, model, wordpiece, request), atol=2e-4
+        )
+
+
+@pytest.mark.parametrize("kind", ["roberta", "deberta"])
+def test_masked_scores_with_byte_pieces(kind: str, bytelevel: Any) -> None:
+    model = tiny_model(kind, len(bytelevel), bytelevel)
+    scorer = MaskedScorer(model, bytelevel)
+    left, right = (
+        bytelevel(" ".join(WORDS[:3]))["input_ids"][:-1],
+        bytelevel(" " + " ".join(WORDS[4:10]), add_special_tokens=False)["input_ids"],
+    )
+    found = scorer.log_ratios([Request(WORDS, 3, ("bad", "thin"))])[0]
+
+    def score(word: str) -> float:
+        pieces = bytelevel(" " + word, add_special_tokens=False)["input_ids"]
+        ids = torch.tensor(
+            [[*left, *[bytelevel.mask_token_id] * len(pieces), *right, bytelevel.sep_token_id]]
+        )
+        with torch.inference_mode():
+            logs = torch.log_softmax(model(input_ids=ids).logits[0].double(), -1)
+        return float(sum(logs[len(left) + place, piece] for place, piece in enumerate(pieces)))
+
+    np.testing.assert_allclose(
+        found, [score("bad") - score("good"), score("thin") - score("good")], atol=2e-4
+    )
+
+
+def test_causal_scores_are_those_of_the_whole_window(bytelevel: Any) -> None:
+    model = tiny_model("gpt2", len(bytelevel), bytelevel)
+    found = CausalScorer(model, bytelevel).log_ratios(REQUESTS)
+    for request, got in zip(REQUESTS, found, strict=True):
+        np.testing.assert_allclose(
+            got, expected(naive_causal, model, bytelevel, request), atol=2e-4
+        )
+
+
+def test_batches_change_nothing(wordpiece: Any) -> None:
+    scorer = MaskedScorer(tiny_model("bert", len(wordpiece), wordpiece), wordpiece)
+    together = scorer.log_ratios(REQUESTS * 5)
+    scorer.batch_size = 1
+    for got, alone in zip(
+        together, [scorer.log_ratios([request])[0] for request in REQUESTS * 5], strict=True
+    ):
+        np.testing.assert_allclose(got, alone, atol=1e-4)
+
+
+def test_words_beyond_the_radius_do_not_count(wordpiece: Any) -> None:
+    scorer = MaskedScorer(tiny_model("bert", len(wordpiece), wordpiece), wordpiece, radius=2)
+    near = Request(("x", "the", "film", "good", "is", "thin", "y"), 3, ("bad",))
+    far = Request(("acting", "the", "film", "good", "is", "thin", "end"), 3, ("bad",))
+    closer = Request(("x", "the", "plot", "good", "is", "thin", "y"), 3, ("bad",))
+    scores = [found[0] for found in scorer.log_ratios([near, far, closer])]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+    assert scores[0] != pytest.approx(scores[2], abs=1e-6)
+
+
+def test_no_requests_and_no_substitutes(wordpiece: Any) -> None:
+    scorer = MaskedScorer(tiny_model("bert", len(wordpiece), wordpiece), wordpiece)
+    assert scorer.log_ratios([]) == []
+    assert [len(found) for found in scorer.log_ratios([Request(WORDS, 1, ())])] == [0]
+
+
+def test_the_model_is_left_as_it_was(wordpiece: Any) -> None:
+    model = tiny_model("bert", len(wordpiece), wordpiece)
+    scorer = MaskedScorer(model, wordpiece)
+    scorer.log_ratios(REQUESTS)
+    assert model(input_ids=torch.tensor([[2, 5, 3]])).logits.shape == (1, 3, len(wordpiece))
+
+
+# What a model cannot express
+
+
+@pytest.mark.parametrize(
+    ("original", "substitutes", "allowed"),
+    [
+        (-3.0, [-8.0, -8.001, -1.0, -np.inf], [True, False, True, False]),
+        (
+            -np.inf,
+            [-8.0, -np.inf],
+            [True, False],
+        ),  # both impossible: NaN and rejected in the release
+    ],
+)
+def test_the_consumer_of_the_published_scores(
+    original: float, substitutes: list[float], allowed: list[bool]
+) -> None:
+    found = ratios(original, np.array(substitutes))
+    assert not np.isnan(found).any()
+    assert (found >= -5).tolist() == allowed
+
+
+def test_unknown_words_are_impossible(tmp_path: Path) -> None:
+    tokenizer = whole_word_tokenizer(tmp_path, ["good", "bad", "film", "a"])
+    scorer = MaskedScorer(tiny_model("bert", len(tokenizer), tokenizer), tokenizer)
+    known, unknown = scorer.log_ratios(
+        [
+            Request(("good", "film"), 0, ("bad", "sublime")),
+            Request(("sublime", "film"), 0, ("bad", "divine")),
+        ]
+    )
+    assert np.isfinite(known[0])
+    assert known[1] == -np.inf
+    assert unknown.tolist() == [np.inf, -np.inf]
+
+
+# Identity and loading
+
+
+def test_the_identity_holds_the_weights(wordpiece: Any) -> None:
+    model = tiny_model("bert", len(wordpiece), wordpiece)
+    before = MaskedScorer(model, wordpiece).identity
+    assert before == MaskedScorer(model, wordpiece).identity
+    assert before != MaskedScorer(model, wordpiece, precision="bf16").identity
+    with torch.no_grad():
+        next(model.parameters())[0, 0] += 1
+    assert before != MaskedScorer(model, wordpiece).identity
+
+
+def test_the_identity_is_the_same_from_disk(wordpiece: Any, tmp_path: Path) -> None:
+    model = tiny_model("bert", len(wordpiece), wordpiece)
+    model.save_pretrained(tmp_path / "lm")
+    wordpiece.save_pretrained(tmp_path / "lm")
+    scorer = build_scorer(f"masked:{tmp_path / 'lm'}")
+    assert scorer is not None
+    assert scorer.identity == f"masked:{fingerprint(model, wordpiece)}:fp32"
+
+
+def test_a_causal_model_without_a_padding_token_comes_from_disk(tmp_path: Path) -> None:
+    """GPT-2 has none; the end of the text fills its rows up."""
+    tokenizer = make_tokenizer("bytelevel", tmp_path / "files")
+    model = tiny_model("gpt2", len(tokenizer), tokenizer)
+    usual = CausalScorer(model, tokenizer).log_ratios(REQUESTS)
+    tokenizer.pad_token = None
+    model.save_pretrained(tmp_path / "lm")
+    tokenizer.save_pretrained(tmp_path / "lm")
+    scorer = build_scorer(f"causal:{tmp_path / 'lm'}")
+    assert isinstance(scorer, CausalScorer)
+    for got, expected in zip(scorer.log_ratios(REQUESTS), usual, strict=True):
+        np.testing.assert_allclose(got, expected, atol=2e-4)
+
+
+def test_bf16_is_near_fp32(wordpiece: Any) -> None:
+    model = tiny_model("bert", len(wordpiece), wordpiece)
+    exact, rough = (
+        MaskedScorer(model, wordpiece, precision=precision).log_ratios(REQUESTS[:1])[0]
+        for precision in ("fp32", "bf16")
+    )
+    np.testing.assert_allclose(exact, rough, atol=0.1)
+
+
+def test_none_is_no_scorer() -> None:
+    assert build_scorer("none") is None
+
+
+@pytest.mark.parametrize("spec", ["", "gpt2", "masked:", "file:", "n-gram:x"])
+def test_an_unknown_spec_says_what_there_is(spec: str) -> None:
+    with pytest.raises(
+        UsageError, match=r"Use masked:ID_OR_PATH, causal:ID_OR_PATH, file:PATH, tiny or none\."
+    ):
+        build_scorer(spec)
+
+
+def test_a_model_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(UsageError, match=r"The masked language model '.*nothing' cannot be loaded"):
+        build_scorer(f"masked:{tmp_path / 'nothing'}")
+
+
+def test_a_tokenizer_without_mask_cannot_score_as_masked(bytelevel: Any, tmp_path: Path) -> None:
+    tokenizer = make_tokenizer("bytelevel", tmp_path)
+    model = tiny_model("roberta", len(tokenizer), tokenizer)
+    tokenizer.mask_token = None
+    with pytest.raises(UsageError, match="has no mask token"):
+        MaskedScorer(model, tokenizer)
+
+
+def test_a_scorer_refuses_nothing_unless_it_says_so() -> None:
+    class Constant(Scorer):
+        identity = "constant"
+
+        def log_ratios(self, requests: Any) -> Any:
+            return [np.zeros(len(request.substitutes), np.float32) for request in requests]
+
+    Constant().check([["any", "text"]])

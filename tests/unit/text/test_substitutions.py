@@ -1,0 +1,141 @@
+"""Substitution sets: lookup, case, and files that are not what they should be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robench._base.errors import UsageError
+from robench.text.substitutions import SubstitutionSet, load_substitutions
+
+
+def written(folder: Path, content: Any) -> Path:
+    path = folder / "set.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def substitutions(tmp_path: Path) -> SubstitutionSet:
+    return load_substitutions(
+        str(
+            written(
+                tmp_path,
+                {
+                    "good": ["fine", "nice", "good", "fine"],
+                    "i": ["me"],
+                    "the": [],
+                    "bbc": ["auntie"],
+                    "mcdonald": ["burger"],
+                },
+            )
+        )
+    )
+
+
+def test_order_is_kept_and_self_and_repetitions_are_dropped(substitutions: SubstitutionSet) -> None:
+    assert substitutions.of("good", "cased") == ("fine", "nice")
+    assert substitutions.of("good", "lower") == ("fine", "nice")
+
+
+@pytest.mark.parametrize("word", ["the", "absent", "Good", "GOOD", ""])
+def test_the_cased_lookup_takes_the_word_as_it_is(
+    substitutions: SubstitutionSet, word: str
+) -> None:
+    assert substitutions.of(word, "cased") == ()
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("Good", ("Fine", "Nice")),
+        ("GOOD", ("FINE", "NICE")),
+        ("gOOD", ("fine", "nice")),
+        ("I", ("Me",)),  # one capital is a capitalised word, not a shouted one
+        ("BBC", ("AUNTIE",)),
+        ("McDonald", ("burger",)),
+        ("The", ()),
+        ("Absent", ()),
+    ],
+)
+def test_the_lower_lookup_gives_the_case_back(
+    substitutions: SubstitutionSet, word: str, expected: tuple[str, ...]
+) -> None:
+    assert substitutions.of(word, "lower") == expected
+
+
+def test_no_substitute_is_the_word_itself_once_its_case_is_back(tmp_path: Path) -> None:
+    found = load_substitutions(str(written(tmp_path, {"uk": ["UK", "britain", "Uk"]})))
+    assert found.of("UK", "lower") == ("BRITAIN",)
+    assert found.of("Uk", "lower") == ("Britain",)
+    assert found.of("uk", "lower") == ("britain",)
+    assert found.of("uk", "cased") == ("UK", "britain", "Uk")
+
+
+def test_the_hash_is_that_of_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, {"good": ["fine"]})
+    found = load_substitutions(str(path))
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (found.name, len(found)) == ("set", 1)
+    assert "1 heads" in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "is not JSON"),
+        ("\udcff".encode("utf-8", "surrogateescape").decode("latin-1"), "is not JSON"),
+        (["good"], "must be a JSON object"),
+        ({"good": "fine"}, "'good' has fine"),
+        ({"good": ["fine", 3]}, "list of single words"),
+        ({"good": ["very fine"]}, "list of single words"),
+        ({"good": [""]}, "list of single words"),
+        ({"good": None}, "'good' has None"),
+    ],
+)
+def test_a_malformed_file_is_refused_in_one_sentence(
+    tmp_path: Path, content: Any, sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        load_substitutions(str(written(tmp_path, content)))
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(
+        UsageError, match=r"no substitution set 'alzantod'\. Known: counterfitted, mini"
+    ):
+        load_substitutions("alzantod")
+
+
+def test_the_published_set_comes_through_the_assets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import robench.tasks.assets
+
+    asked: list[tuple[str, Path | None]] = []
+    path = written(tmp_path, {"good": ["fine"]})
+
+    def find(name: str, folder: Path) -> Path:
+        asked.append((name, folder))
+        return path
+
+    monkeypatch.setattr(robench.tasks.assets, "find_asset", find)
+    found = load_substitutions("counterfitted", tmp_path)
+    assert asked == [("counterfitted_neighbors.json", tmp_path)]
+    assert (found.name, found.of("good", "cased")) == ("counterfitted", ("fine",))
+
+
+def test_the_embedded_set_can_be_used() -> None:
+    mini = load_substitutions("mini")
+    assert mini.name == "mini"
+    assert len(mini) >= 400
+
+
+def test_what_the_splitter_takes_apart_is_no_substitute(tmp_path: Path) -> None:
+    path = tmp_path / "set.json"
+    path.write_text(json.dumps({"must": ["should", "gotta", "ought", "cannot"]}))
+    assert load_substitutions(str(path)).of("must", "cased") == ("should", "ought")

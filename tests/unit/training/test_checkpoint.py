@@ -1,0 +1,143 @@
+"""Which checkpoints are gone on with; that going on changes nothing is tested in test_training.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pytest
+import torch
+from full_device import full_device
+
+from robench._base.environment import versions
+from robench._base.errors import RobenchError
+from robench._base.files import causes, is_disk_full
+from robench.training import checkpoint as resume
+from robench.training.checkpoint import SOFTWARE, TrainingState, setting
+
+HERE = {"device": "cpu", "torch": "2.9", "numpy": "2.3"}
+
+
+def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
+    assert TrainingState.load(tmp_path, "k", HERE) is None
+    added = [{"id": "t/1+2", "fields": {"text": "a fine film"}, "label": 1}]
+    TrainingState(
+        "k", HERE, epoch=3, model={"w": torch.ones(2)}, best_rank=(True, 0.5, 0.25), added=added
+    ).save(tmp_path)
+    found = TrainingState.load(tmp_path, "k", HERE)
+    assert found is not None
+    assert (found.epoch, found.best_rank, found.made_with) == (3, (True, 0.5, 0.25), HERE)
+    assert torch.equal(found.model["w"], torch.ones(2))
+    assert found.added == added
+
+
+@pytest.mark.parametrize(
+    ("here", "sentence"),
+    [
+        (
+            {**HERE, "device": "cuda"},
+            "was made with device cpu; here it is device cuda. Go on where it was made. Delete it, or use --retrain",
+        ),
+        (
+            {**HERE, "torch": "2.10", "numpy": "2.4"},
+            r"was made with numpy 2\.3, torch 2\.9; here it is numpy 2\.4, torch 2\.10\.",
+        ),
+        (
+            {**HERE, "tokenizers": "0.22"},
+            r"was made with tokenizers unknown; here it is tokenizers 0\.22\.",
+        ),
+    ],
+)
+def test_a_victim_is_never_half_of_the_one_and_half_of_the_other(
+    tmp_path: Path, here: dict[str, str], sentence: str
+) -> None:
+    TrainingState("k", HERE).save(tmp_path)
+    with pytest.raises(RobenchError, match=sentence):
+        TrainingState.load(tmp_path, "k", here)
+    assert (tmp_path / resume.FILE).exists()
+
+
+def test_another_configuration_is_refused_first(tmp_path: Path) -> None:
+    TrainingState("k", HERE).save(tmp_path)
+    with pytest.raises(RobenchError, match="another configuration"):
+        TrainingState.load(tmp_path, "other", {"device": "cuda"})
+
+
+def test_a_checkpoint_of_a_former_robench_has_an_unknown_setting(tmp_path: Path) -> None:
+    torch.save({"key": "k", "epoch": 1}, tmp_path / resume.FILE)
+    with pytest.raises(RobenchError, match="device unknown"):
+        TrainingState.load(tmp_path, "k", HERE)
+
+
+@full_device
+@pytest.mark.parametrize("numbers", [2, 100_000], ids=["a little", "much"])
+def test_a_full_disk_is_known_for_one(tmp_path: Path, numbers: int) -> None:
+    """Little is written when the file is closed, much in the middle; either way other parts of the run learn that they would meet it as well."""
+    part = tmp_path / f"{resume.FILE}.part"
+    part.symlink_to("/dev/full")
+    with pytest.raises(
+        RobenchError,
+        match=r"could not be written to '.*' \(No space left on device\)\. Free some space",
+    ) as caught:
+        TrainingState("k", HERE, model={"w": torch.ones(numbers)}).save(tmp_path)
+    assert any(map(is_disk_full, causes(caught.value)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        RobenchError, match=r"could not be written to '.*/file/v' \(Not a directory\)\."
+    ):
+        TrainingState("k", HERE).save(tmp_path / "file" / "v")
+
+
+def test_an_error_that_is_not_the_systems_is_not_laid_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(_state: object, stream: BinaryIO) -> None:
+        stream.write(b"half")
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch, "save", out_of_memory)
+    with pytest.raises(RuntimeError, match=r"^CUDA error: out of memory$"):
+        TrainingState("k", HERE).save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit(143)])
+@pytest.mark.parametrize("at", [1, 2, 5, 8])
+def test_what_ends_the_process_comes_through_a_half_written_checkpoint(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: type[BaseException] | BaseException,
+    at: int,
+) -> None:
+    """Torch's writer calls back into Python and makes a RuntimeError of what it meets there."""
+    real, writes = torch.save, []
+
+    class Interrupted:
+        def __init__(self, stream: BinaryIO) -> None:
+            self._stream = stream
+
+        def write(self, content: bytes) -> int:
+            writes.append(len(content))
+            if len(writes) == at:
+                raise end
+            return self._stream.write(content)
+
+        def flush(self) -> None:
+            self._stream.flush()
+
+    monkeypatch.setattr(
+        torch, "save", lambda state, stream: real(state, cast(Any, Interrupted(stream)))
+    )
+    with pytest.raises(KeyboardInterrupt if end is KeyboardInterrupt else SystemExit):
+        TrainingState("k", HERE, model={"w": torch.ones(100_000)}).save(tmp_path)
+    assert len(writes) >= at
+    assert not (tmp_path / resume.FILE).exists()
+
+
+def test_the_setting_names_the_kind_of_device_and_the_versions() -> None:
+    assert setting("cuda:1") == setting("cuda")
+    assert setting("cpu") == {"device": "cpu", **{name: versions()[name] for name in SOFTWARE}}

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from math import exp, log, sqrt
+from pathlib import Path
+
+import pytest
+import torch
+from victim_cases import classifier, encoder_folder, read_json, request
+
+from robench.training.forgetting import Pretrained, estimate
+from robench.training.loop import fit
+
+
+def test_the_distance_by_hand() -> None:
+    """Every weight of the encoder times 1.5: half of the norm away. The head does not count."""
+    model = classifier()
+    pretrained = Pretrained(model, torch.zeros(1, 16), torch.zeros(1))
+    assert pretrained.distance(model) == 0.0
+    with torch.no_grad():
+        for parameter in model.encoder.parameters():
+            parameter.mul_(1.5)
+        for parameter in model.head.parameters():
+            parameter.mul_(100.0)
+    assert pretrained.distance(model) == pytest.approx(0.5, rel=1e-6)
+
+
+def test_one_weight_alone_by_hand() -> None:
+    model = classifier()
+    norm = sqrt(
+        sum(
+            float(parameter.detach().square().sum(dtype=torch.float64))
+            for parameter in model.encoder.parameters()
+        )
+    )
+    pretrained = Pretrained(model, torch.zeros(1, 16), torch.zeros(1))
+    with torch.no_grad():
+        model.encoder.pooler.dense.bias[0] += 3.0
+    assert pretrained.distance(model) == pytest.approx(3.0 / norm, rel=1e-5)
+
+
+def test_the_estimate_by_hand() -> None:
+    """Two texts a class, opposite once centred: cosine 1 with the own teacher, -1 with the other; ln 2 - ln(1 + e^(-2 / 0.2))."""
+    students = torch.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 5.0], [0.0, 9.0]])
+    assert estimate(students, students, torch.tensor([0, 0, 1, 1])) == pytest.approx(
+        log(2) - log(1 + exp(-10)), abs=1e-5
+    )
+
+
+def test_swapped_students_by_hand() -> None:
+    """In class 0 each student is the other's: -(10 + ...) instead; classes count by their texts."""
+    students = torch.tensor([[3.0, 0.0], [1.0, 0.0], [0.0, 5.0], [0.0, 9.0], [0.0, 7.0]])
+    teachers = torch.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 5.0], [0.0, 9.0], [0.0, 7.0]])
+    wrong = log(2) - log(1 + exp(10))
+    # Class 1, centred: -1, 1 and 0 (a vector without direction: cosine 0 with all).
+    side = log(3) - log(1 + exp(-5) + exp(-10))
+    right = (2 * side + log(3) - log(3)) / 3
+    assert estimate(students, teachers, torch.tensor([0, 0, 1, 1, 1])) == pytest.approx(
+        (2 * wrong + 3 * right) / 5, abs=1e-4
+    )
+
+
+def test_what_separates_classes_is_not_counted() -> None:
+    """I(S; T | Y), not I(S; T): features that tell nothing but the class have an estimate of 0."""
+    labels = torch.arange(40) % 2
+    features = torch.nn.functional.one_hot(labels, 8).float() * 10
+    assert estimate(features, features, labels) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_it_is_highest_before_training_and_falls_with_noise() -> None:
+    torch.manual_seed(0)
+    teachers, labels = torch.randn(60, 16), torch.arange(60) % 2
+    values = [
+        estimate(teachers + noise * torch.randn(60, 16), teachers, labels)
+        for noise in (0.0, 0.5, 2.0, 50.0)
+    ]
+    assert values == sorted(values, reverse=True)
+    assert values[0] <= log(30)
+    assert values[0] > 1.5
+    assert abs(values[3]) < 0.6
+
+
+def test_no_scale_nor_shift_of_the_features_matters() -> None:
+    torch.manual_seed(0)
+    students, teachers, labels = torch.randn(20, 8), torch.randn(20, 8), torch.arange(20) % 2
+    assert estimate(3 * students + 100, teachers - 7, labels) == pytest.approx(
+        estimate(students, teachers, labels), abs=1e-3
+    )
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return encoder_folder(tmp_path_factory.mktemp("encoder") / "small")
+
+
+def test_a_trainings_log_has_both_and_a_higher_rate_leads_farther_away(
+    encoder: Path, tmp_path: Path
+) -> None:
+    logs = []
+    for rate in (1e-4, 1e-2):
+        out = tmp_path / str(rate)
+        fit(request(encoder, options={"learning_rate": rate, "epochs": 2}), out)
+        logs.append(read_json(out / "training.json")["epochs"])
+    near, far = logs
+    assert all(
+        0 < first["distance"] < second["distance"] for first, second in zip(near, far, strict=True)
+    )
+    assert near[0]["distance"] < near[1]["distance"]
+    assert all(
+        epoch["dev_information"] <= log(8) for epochs in logs for epoch in epochs
+    )  # 16 dev examples, 8 a class
+    assert near[0]["dev_information"] > far[0]["dev_information"]
+
+
+def test_mixout_changes_what_is_a_parameter_but_not_the_distance(
+    encoder: Path, tmp_path: Path
+) -> None:
+    fit(request(encoder, "mixout", options={"epochs": 1}), tmp_path / "v")
+    assert 0 < read_json(tmp_path / "v" / "training.json")["epochs"][0]["distance"] < 10

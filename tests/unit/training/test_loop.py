@@ -1,0 +1,408 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from math import log as log_of
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from full_device import full_device
+from torch import Tensor, nn
+from victim_cases import encoder_folder, planted_splits, read_json, request
+
+from robench import DEFENSES, Batch, Defense
+from robench._base.errors import RobenchError, UsageError
+from robench.models.classifier import TextClassifier
+from robench.models.victim import Victim
+from robench.training import checkpoint as resume
+from robench.training import loop as training
+from robench.training import setup
+from robench.training.loop import Progress, fit, train_or_load
+from robench.training.selection import Scores, guess
+from robench.training.setup import parameter_groups
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return encoder_folder(tmp_path_factory.mktemp("encoder") / "small")
+
+
+class Killed(BaseException):
+    """Stands for ``kill -9``: no handler sees it."""
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes() + (folder / "head.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("defense", ["standard", "rift"])
+def test_a_killed_run_ends_as_an_unbroken_one(encoder: Path, tmp_path: Path, defense: str) -> None:
+    """Killed in the middle of the second epoch, and once more in the third; dropout, optimiser and order of batches go on as if nothing was."""
+    asked = request(encoder, defense)
+    whole = fit(asked, tmp_path / "whole")
+
+    def kill_in(epoch: int) -> training.Listener:
+        def listen(progress: Progress) -> None:
+            if progress.epoch == epoch and progress.step == 2:
+                raise Killed
+
+        return listen
+
+    for epoch in (2, 3):
+        with pytest.raises(Killed):
+            fit(asked, tmp_path / "broken", kill_in(epoch))
+        assert not (tmp_path / "broken").exists()
+        kept = resume.TrainingState.load(
+            tmp_path / "broken.training", asked.key, resume.setting("cpu")
+        )
+        assert kept is not None
+        assert kept.epoch == epoch - 1
+    resumed = fit(asked, tmp_path / "broken")
+    assert weights(tmp_path / "whole") == weights(tmp_path / "broken")
+    assert whole.sha256 == resumed.sha256
+    logs = [read_json(tmp_path / name / "training.json")["epochs"] for name in ("whole", "broken")]
+    same = [
+        [
+            {key: value for key, value in epoch.items() if not key.endswith(("seconds", "bytes"))}
+            for epoch in log
+        ]
+        for log in logs
+    ]
+    assert same[0] == same[1]
+    assert not (tmp_path / "broken.training").exists()
+
+
+def test_a_kill_between_writing_and_replacing_loses_one_epoch_only(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = request(encoder)
+    replace = Path.replace
+
+    def torn(self: Path, target: Path) -> Path:
+        if self.name.endswith(".part") and (target.parent / resume.FILE).exists():
+            raise Killed
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", torn)
+    with pytest.raises(Killed):
+        fit(asked, tmp_path / "v")
+    monkeypatch.undo()
+    assert fit(asked, tmp_path / "v").sha256 == fit(asked, tmp_path / "whole").sha256
+
+
+def test_seeds_decide(encoder: Path, tmp_path: Path) -> None:
+    shas = [
+        fit(request(encoder, seed=seed, options={"epochs": 1}), tmp_path / f"{name}").sha256
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    assert shas[0] == shas[1] != shas[2]
+
+
+def test_a_finished_victim_is_reused_and_retrain_forgets_it(encoder: Path, tmp_path: Path) -> None:
+    asked = request(encoder, options={"epochs": 1})
+    first, trained = train_or_load(asked, tmp_path)
+    assert trained
+    folder = tmp_path / asked.folder_name
+    assert folder.name == f"standard-planted-small-s0-{asked.key[:8]}"
+    stamp = (folder / "victim.json").stat().st_mtime_ns
+    again, trained = train_or_load(asked, tmp_path)
+    assert not trained
+    assert again.sha256 == first.sha256
+    assert (folder / "victim.json").stat().st_mtime_ns == stamp
+    assert train_or_load(asked, tmp_path, retrain=True)[1]
+    assert (folder / "victim.json").stat().st_mtime_ns != stamp
+
+
+def test_the_record_of_a_run(encoder: Path, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    victim = fit(request(encoder, "rift"), tmp_path / "v", told.append)
+    log = read_json(tmp_path / "v" / "training.json")
+    assert [epoch["epoch"] for epoch in log["epochs"]] == [1, 2, 3]
+    for epoch in log["epochs"]:
+        assert 0 <= epoch["dev_hull_accuracy"] <= epoch["dev_accuracy"] <= 1
+        assert {
+            "loss",
+            "loss_task",
+            "loss_invariance",
+            "loss_information",
+            "training_seconds",
+            "peak_memory_bytes",
+        } <= set(epoch)
+        assert epoch["distance"] > 0
+        assert epoch["dev_information"] <= log_of(8)
+    lucky = guess(np.array([0, 1] * 8))[1]
+    ranks = [
+        (epoch["dev_accuracy"] > lucky, epoch["dev_hull_accuracy"], epoch["dev_accuracy"])
+        for epoch in log["epochs"]
+    ]
+    assert log["selected_epoch"] == ranks.index(max(ranks)) + 1
+    half_a_step = 0.5 / (3 * 6)  # what is left in the middle of the last one
+    assert log["epochs"][-1]["learning_rate"] == pytest.approx(
+        victim.card["ingredients"]["options"]["learning_rate"] * half_a_step / (1 - 0.06)
+    )
+    assert victim.card["selected_epoch"] == log["selected_epoch"]
+    assert (victim.card["train_examples"], victim.card["dev_examples"]) == (96, 16)
+    steps = [(found.epoch, found.step, found.steps) for found in told if found.step]
+    assert steps == [(epoch, step, 6) for epoch in (1, 2, 3) for step in range(1, 7)]
+    assert sum(bool(found.message) for found in told) >= 5
+
+
+def test_the_epoch_is_picked_by_accuracy_under_attack_then_clean_never_by_test(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([Scores(0.9, 0.3), Scores(0.5, 0.4), Scores(0.6, 0.4), Scores(0.6, 0.4)])
+    monkeypatch.setattr(training, "score", lambda *_, **__: next(scores))
+    victim = fit(request(encoder, options={"epochs": 4}), tmp_path / "v")
+    assert victim.card["selected_epoch"] == 3
+
+
+def test_a_guess_is_picked_only_where_there_is_nothing_else(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter(
+        [Scores(0.5, 0.5, guessing=True), Scores(0.85, 0.0), Scores(0.5, 0.5, guessing=True)]
+    )
+    monkeypatch.setattr(training, "score", lambda *_, **__: next(scores))
+    assert fit(request(encoder, options={"epochs": 3}), tmp_path / "v").card["selected_epoch"] == 2
+
+
+def test_the_trackers_curves_are_kept_with_the_victim(encoder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    fit(request(encoder, tracker="tensorboard", options={"epochs": 2}), tmp_path / "victims" / "v")
+    curves = list((tmp_path / "victims" / "v" / "curves").rglob("events.out.tfevents.*"))
+    assert curves
+    assert sum(file.stat().st_size for file in curves) > 100
+    assert [path.name for path in (tmp_path / "victims").iterdir()] == ["v"]
+
+
+def test_groups_keep_rates_of_their_own(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[float]] = []
+
+    class Recording(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            seen.append([group["lr"] for group in self.param_groups])
+            return super().step(closure)
+
+    def optimizer(self: Defense, groups: Any) -> Recording:
+        encoder_group, head_group = groups
+        return Recording([{**encoder_group, "lr": 1e-4}, {**head_group, "lr": 1e-2}])
+
+    monkeypatch.setattr(DEFENSES.get("standard"), "optimizer", optimizer)
+    fit(request(encoder, options={"epochs": 1}), tmp_path / "v")
+    assert len(seen) > 1
+    assert all(slow > 0 and fast == pytest.approx(100 * slow) for slow, fast in seen)
+
+
+def test_without_substitutions_clean_accuracy_picks(encoder: Path, tmp_path: Path) -> None:
+    victim = fit(request(encoder, substitutions=None, options={"epochs": 1}), tmp_path / "v")
+    assert victim.card["dev_hull_accuracy"] is None
+
+
+def test_patience_ends_a_run(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "score", lambda *_, **__: Scores(0.5, 0.5))
+    fit(request(encoder, options={"epochs": 9, "patience": 2}), tmp_path / "v")
+    assert len(read_json(tmp_path / "v" / "training.json")["epochs"]) == 3
+
+
+def test_a_subset_is_the_smallest_ids_of_each_label(encoder: Path, tmp_path: Path) -> None:
+    victim = fit(request(encoder, options={"epochs": 1, "train_examples": 40}), tmp_path / "v")
+    assert victim.card["train_examples"] == 40
+    chosen = setup.pick(planted_splits().train, 40, 2)
+    assert sum(example.label for example in chosen) == 20
+    for label in (0, 1):
+        ids = sorted(example.id for example in planted_splits().train if example.label == label)
+        assert sorted(example.id for example in chosen if example.label == label) == ids[:20]
+
+
+@pytest.mark.parametrize("damage", ["torn", "garbage", "another"])
+def test_a_damaged_training_checkpoint_is_named(encoder: Path, tmp_path: Path, damage: str) -> None:
+    asked = request(encoder)
+
+    def kill(progress: Progress) -> None:
+        if progress.epoch == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(asked, tmp_path / "v", kill)
+    path = tmp_path / "v.training" / "resume.pt"
+    if damage == "torn":
+        path.write_bytes(path.read_bytes()[:-1000])
+    elif damage == "garbage":
+        path.write_bytes(b"no checkpoint")
+    else:
+        asked = request(encoder, seed=5)
+    with pytest.raises(RobenchError, match=r"resume\.pt.*Delete it") as caught:
+        fit(asked, tmp_path / "v")
+    assert "\n" not in str(caught.value)
+
+
+@full_device
+def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_stays(
+    encoder: Path, tmp_path: Path
+) -> None:
+    """Full from the second epoch on; with space again the training goes on after the first."""
+    work = tmp_path / "v.training"
+
+    def fill(progress: Progress) -> None:
+        if progress.epoch == 2 and progress.step == 1:
+            (work / f"{resume.FILE}.part").symlink_to("/dev/full")
+
+    with pytest.raises(RobenchError) as caught:
+        fit(request(encoder), tmp_path / "v", fill)
+    sentence = f"The training checkpoint could not be written to '{work}' (No space left on device). Free some space or choose another --out."
+    assert (str(caught.value), caught.value.exit_code) == (sentence, 1)
+    assert [path.name for path in work.iterdir()] == [resume.FILE]
+    told: list[str] = []
+    fit(request(encoder), tmp_path / "v", lambda progress: told.append(progress.message))
+    assert "going on after epoch 1" in told
+
+
+def test_an_exploding_loss_is_one_sentence(encoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RobenchError, match=r"broke down in epoch 1.*learning_rate"):
+        fit(request(encoder, "exploding"), tmp_path / "v")
+
+
+def test_a_window_larger_than_the_encoders_is_refused(tmp_path: Path, encoder: Path) -> None:
+    small = tmp_path / "narrow"
+    shutil.copytree(encoder, small)
+    config = read_json(small / "config.json")
+    config["max_position_embeddings"] = 8
+    model = TextClassifier(_bert(config), 2)
+    with pytest.raises(UsageError, match="reads 8 tokens, task 'planted' has 16"):
+        setup.check_window(model, 16, request(small))
+
+
+def _bert(config: dict[str, Any]) -> Any:
+    from transformers import BertConfig, BertModel
+
+    return BertModel(BertConfig.from_dict(config))
+
+
+def test_weight_decay_is_for_the_head_and_the_defenses_modules() -> None:
+    class Toy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = nn.ModuleDict({"encoder": nn.Linear(2, 3), "head": nn.Linear(3, 2)})
+            self.extras = nn.ModuleList([nn.Linear(3, 4)])
+
+    encoder, others = parameter_groups(Toy(), 1e-3, 2e-4)
+    assert (encoder["weight_decay"], others["weight_decay"]) == (0.0, 2e-4)
+    assert [tuple(found.shape) for found in encoder["params"]] == [(3, 2), (3,)]
+    assert [tuple(found.shape) for found in others["params"]] == [(2, 3), (2,), (4, 3), (4,)]
+
+
+def test_bf16_trains(encoder: Path, tmp_path: Path) -> None:
+    victim = fit(request(encoder, "rift", precision="bf16", options={"epochs": 1}), tmp_path / "v")
+    assert all(parameter.dtype == torch.float32 for parameter in victim.model.parameters())
+    assert np.isfinite(read_json(tmp_path / "v" / "training.json")["epochs"][0]["loss"])
+
+
+def test_an_unknown_tracker_is_refused(encoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="tracker 'nothing'"):
+        fit(request(encoder, tracker="nothing", options={"epochs": 1}), tmp_path / "w")
+
+
+def test_no_gpu_is_one_sentence(encoder: Path, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(UsageError, match="no GPU here"):
+        fit(request(encoder, device="cuda"), tmp_path / "v")
+
+
+# -- every hook of a defense is called when it should be ------------------------------------------------------------------------------------
+
+
+@DEFENSES.register("exploding")
+class Exploding(Defense):
+    """Its loss is not a number."""
+
+    def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
+        return super().loss(model, batch) * torch.nan
+
+
+class Counter(nn.Module):
+    steps: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("steps", torch.zeros(()))
+
+
+@DEFENSES.register("talkative")
+class Talkative(Defense):
+    """Writes down its calls; swaps a layer in ``prepare`` and puts it back in ``finish``; keeps a counter as a buffer."""
+
+    calls: list[str] = []  # noqa: RUF012 - one list for the class: the loop makes the object
+
+    def prepare(self, model: TextClassifier) -> None:
+        self.calls.append("prepare")
+        self.counter = Counter()
+        self.swapped = model.head[1]
+        model.head[1] = nn.GELU()
+
+    def modules(self) -> Iterator[nn.Module]:
+        yield self.counter
+
+    def before_loss(self, model: TextClassifier, batch: Batch) -> None:
+        assert all(parameter.grad is None for parameter in model.parameters())
+        assert model.training
+        self.counter.steps += 1
+        self.calls.append("before_loss")
+
+    def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
+        self.calls.append("loss")
+        loss = super().loss(model, batch)
+        self.figures = {"plain": loss.detach()}
+        return loss
+
+    def penalty(self, model: TextClassifier, batch: Batch) -> Tensor:
+        self.calls.append("penalty")
+        return torch.tensor(100.0)
+
+    def optimizer(self, groups: Any) -> torch.optim.Optimizer:
+        self.calls.append("optimizer")
+        assert [group["weight_decay"] for group in groups] == [0.0, self.options.head_weight_decay]
+        return torch.optim.SGD(groups)
+
+    def finish(self, model: TextClassifier) -> None:
+        self.calls.append(f"finish after {int(self.counter.steps)} steps")
+        model.head[1] = self.swapped
+
+
+def test_hooks_are_called_in_their_order(encoder: Path, tmp_path: Path) -> None:
+    Talkative.calls.clear()
+
+    def kill(progress: Progress) -> None:
+        if progress.epoch == 2 and progress.step == 1:
+            raise Killed
+
+    asked = request(encoder, "talkative", options={"epochs": 2, "learning_rate": 0.1})
+    with pytest.raises(Killed):
+        fit(asked, tmp_path / "v", kill)
+    assert Talkative.calls[:5] == ["prepare", "optimizer", "before_loss", "loss", "penalty"]
+    Talkative.calls.clear()
+    victim = fit(asked, tmp_path / "v")
+    assert Talkative.calls == [
+        "prepare",
+        "optimizer",
+        *["before_loss", "loss", "penalty"] * 6,
+        "finish after 12 steps",
+    ]
+    assert isinstance(victim.model.head[1], nn.ReLU)
+    log = read_json(tmp_path / "v" / "training.json")["epochs"]
+    assert log[0]["loss"] == pytest.approx(100 + log[0]["loss_plain"], abs=1e-3)
+
+
+def test_a_loaded_victim_answers_as_the_trained_one(encoder: Path, tmp_path: Path) -> None:
+    victim = fit(request(encoder, options={"epochs": 1}), tmp_path / "v")
+    texts = [example.fields for example in planted_splits().test]
+    np.testing.assert_array_equal(
+        victim.probs_of_texts(texts), Victim.load(tmp_path / "v").probs_of_texts(texts)
+    )

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from victim_cases import Synonyms, encoder_folder, planted, planted_splits, request
+
+from robench import DEFENSES
+from robench._base.code_hash import code_sha256
+from robench._base.errors import UsageError
+from robench.models.encoders import (
+    ENCODERS,
+    EncoderInfo,
+    attention_for,
+    find_encoder,
+    fingerprint,
+    load_encoder,
+    load_tokenizer,
+    skeleton,
+)
+from robench.protocol import get_protocol
+from robench.training import request as recipe
+from robench.training.request import build_defense
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return encoder_folder(tmp_path_factory.mktemp("encoder") / "small")
+
+
+def test_precedence() -> None:
+    """Class defaults < the task's < the defense's for the task < the encoder's < the user's."""
+    plain, recommending = (
+        EncoderInfo("x", "x"),
+        EncoderInfo("x", "x", {"batch_size": 7, "epochs": 4}),
+    )
+    assert (
+        build_defense("mixout", "mini-reviews", plain, {}).options
+        == DEFENSES.get("mixout").Options()
+    )
+    assert build_defense("mixout", "snli", plain, {}).options == DEFENSES.get(
+        "mixout"
+    ).Options.model_validate({"batch_size": 120})
+    for_snli = build_defense("rift", "snli", plain, {}).options
+    assert (for_snli.batch_size, for_snli.beta, for_snli.epochs) == (120, 5.0, 20)  # type: ignore[attr-defined]
+    small = build_defense("rift", "snli", recommending, {}).options
+    assert (small.batch_size, small.beta, small.epochs) == (7, 5.0, 4)  # type: ignore[attr-defined]
+    user = build_defense("rift", "snli", recommending, {"batch_size": "9", "beta": "2.5"}).options
+    assert (user.batch_size, user.beta, user.epochs) == (9, 2.5, 4)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"alhpa": "1"}, "no option 'alhpa'"),
+        ({"alpha": "much"}, "Option 'alpha' of defense 'rift'"),
+        ({"epochs": "0"}, "epochs"),
+        ({"negatives": "both"}, "negatives"),
+    ],
+)
+def test_bad_options_are_one_sentence(options: dict[str, str], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        build_defense("rift", "imdb", EncoderInfo("x", "x"), options)
+
+
+def test_a_defense_that_needs_substitutes_says_so(encoder: Path) -> None:
+    with pytest.raises(UsageError, match="trains on substitutions"):
+        request(encoder, "rift", substitutions=None).build()
+
+
+def test_every_ingredient_changes_the_key(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = request(encoder, "rift")
+    assert plain.key == request(encoder, "rift").key
+    splits = planted_splits()
+    other_weights = tmp_path / "small"
+    shutil.copytree(encoder, other_weights)
+    assert request(other_weights, "rift").key == plain.key  # the same encoder in another folder
+    data = bytearray((other_weights / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (other_weights / "model.safetensors").write_bytes(data)
+
+    class Others(Synonyms):
+        sha256 = "1" * 64
+
+    keys = {
+        "plain": plain.key,
+        "defense": request(encoder, "standard").key,
+        "option": request(encoder, "rift", options={"alpha": "0.2"}).key,
+        "train": request(encoder, "rift", splits=replace(splits, train=splits.train[1:])).key,
+        "label": request(
+            encoder,
+            "rift",
+            splits=replace(
+                splits,
+                train=[
+                    replace(splits.train[0], label=1 - splits.train[0].label),
+                    *splits.train[1:],
+                ],
+            ),
+        ).key,
+        "text": request(
+            encoder,
+            "rift",
+            splits=replace(
+                splits,
+                train=[replace(splits.train[0], fields={"text": "other"}), *splits.train[1:]],
+            ),
+        ).key,
+        "dev": request(encoder, "rift", splits=replace(splits, dev=splits.dev[1:])).key,
+        "pool": request(encoder, "rift", splits=replace(splits, train_pool="cad")).key,
+        "weights": request(other_weights, "rift").key,
+        "protocol": request(encoder, "rift", protocol=get_protocol("subword")).key,
+        "substitutions": request(encoder, "rift", substitutions=Others()).key,
+        "seed": request(encoder, "rift", seed=1).key,
+        "precision": request(encoder, "rift", precision="bf16").key,
+    }
+    monkeypatch.setattr(recipe, "source_sha256", lambda *modules: "edited")
+    keys["training code"] = request(encoder, "rift").key
+    monkeypatch.undo()
+    monkeypatch.setattr(recipe, "code_sha256", lambda cls: "edited")
+    keys["defense code"] = request(encoder, "rift").key
+    assert len(set(keys.values())) == len(keys), keys
+
+
+def test_what_decides_nothing_leaves_the_key(encoder: Path) -> None:
+    plain = request(encoder, "rift")
+    assert request(encoder, "rift", device="cuda").key == plain.key
+    assert request(encoder, "rift", tracker="tensorboard").key == plain.key
+    assert (
+        request(
+            encoder,
+            "rift",
+            splits=replace(
+                planted_splits(), test=planted("test", 6, 1), digest="x", test_name="ids"
+            ),
+        ).key
+        == plain.key
+    )
+    assert (
+        request(encoder, "rift", options={"alpha": "0.1"}).key == plain.key
+    )  # said or not, it is the default
+
+
+def test_a_joint_defense_is_one_whatever_the_order(encoder: Path) -> None:
+    joint = request(encoder, "mixout+ascc", options={"ascc.beta": "3"})
+    assert joint.defense == "ascc+mixout"
+    assert joint.key == request(encoder, "ascc+mixout", options={"ascc.beta": 3.0}).key
+    assert joint.folder_name.startswith("ascc+mixout-planted-")
+    assert joint.build().substitutes
+    others = [
+        request(encoder, name).key
+        for name in ("ascc", "mixout", "ascc+mixout", "ascc+weight-decay")
+    ]
+    assert len({joint.key, *others}) == 5
+    found = joint.ingredients()
+    assert found["options"]["ascc.beta"] == 3.0
+    assert found["options"]["mixout.probability"] == 0.6
+    assert (
+        found["code"]["defense"]
+        == code_sha256(DEFENSES.get("ascc+mixout"))
+        != code_sha256(DEFENSES.get("ascc"))
+    )
+
+
+def test_ingredients_are_plain_json(encoder: Path) -> None:
+    found = request(encoder, "rift").ingredients()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["options"]["alpha"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("google-bert/bert-base-uncased", "bert-base-uncased"),
+        ("folder/my-model/", "my-model"),
+        ("tiny", "tiny"),
+    ],
+)
+def test_folder_names_hold_no_folders(name: str, label: str) -> None:
+    assert request(name).encoder_label == label
+
+
+# -- encoders --------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_names_and_paths() -> None:
+    assert find_encoder("tiny") is ENCODERS["tiny"]
+    assert find_encoder("some/id") == EncoderInfo("some/id", "some/id")
+
+
+def test_what_is_missing_is_named(encoder: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(UsageError, match=r"no 'config\.json'"):
+        fingerprint(find_encoder(str(empty)))
+    shutil.copy(encoder / "config.json", empty)
+    with pytest.raises(UsageError, match="has no weights"):
+        fingerprint(find_encoder(str(empty)))
+    (empty / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(UsageError, match="cannot be loaded") as caught:
+        load_encoder(find_encoder(str(empty)))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match="tokenizer"):
+        load_tokenizer(find_encoder(str(empty)))
+
+
+def test_an_unknown_name_offline_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers.utils import hub
+
+    monkeypatch.setattr(hub, "_is_offline_mode", True, raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(UsageError, match="neither a folder nor to be had") as caught:
+        fingerprint(find_encoder("nobody/no-such-encoder"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "sentence"),
+    [
+        ({"max_position_embeddings": 8}, {}, "reads 8 tokens, task 'planted' has 16"),
+        ({"model_type": "gpt2"}, {}, "no module 'embeddings'"),
+        ({"model_type": "nobody-knows"}, {}, "cannot be made from the configuration"),
+        ({}, {"train_examples": 70}, "35 examples of label 1 are needed"),
+        ({}, {"dev_examples": 20}, "10 examples of label 0 are needed"),
+    ],
+)
+def test_what_training_would_refuse_is_known_before(
+    encoder: Path, tmp_path: Path, change: dict[str, str], options: dict[str, int], sentence: str
+) -> None:
+    folder = shutil.copytree(encoder, tmp_path / "encoder")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    whole = planted_splits()
+    short = {
+        "train": [example for example in whole.train if example.label == 0]
+        + [example for example in whole.train if example.label == 1][:30]
+    }
+    short["dev"] = [example for example in whole.dev if example.label == 1] + [
+        example for example in whole.dev if example.label == 0
+    ][:9]
+    with pytest.raises(UsageError, match=sentence) as caught:
+        request(
+            folder, splits=replace(whole, train=short["train"], dev=short["dev"]), options=options
+        ).check()
+    assert "\n" not in str(caught.value)
+
+
+def test_what_can_be_trained_passes_and_loads_no_weights(encoder: Path) -> None:
+    state = torch.random.get_rng_state()
+    request(encoder).check()
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert {
+        parameter.device.type for parameter in skeleton(find_encoder(str(encoder))).parameters()
+    } == {"meta"}
+
+
+def test_attention_rule() -> None:
+    assert attention_for("cpu", "bf16") == "eager"
+    assert attention_for("cpu", "fp32") is None
+    assert attention_for("cuda:1", "bf16") is None
+    assert load_encoder.__doc__
+
+
+def test_loaded_in_fp32_without_this_machines_folders(encoder: Path) -> None:
+    loaded = load_encoder(find_encoder(str(encoder)))
+    assert {parameter.dtype.itemsize for parameter in loaded.parameters()} == {4}

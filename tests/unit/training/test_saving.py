@@ -1,0 +1,203 @@
+"""A victim is made by one run at a time, and its checkpoint goes only when the victim is safe."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from victim_cases import encoder_folder, request
+
+from robench._base.errors import RobenchError
+from robench._base.files import alone, causes, is_disk_full
+from robench.training import loop as training
+from robench.training.loop import Progress, fit, train_or_load
+from robench.training.saving import curves_folder, forget, sole_training, workshop
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return encoder_folder(tmp_path_factory.mktemp("encoder") / "small")
+
+
+def test_a_second_run_of_the_same_victim_is_refused(encoder: Path, tmp_path: Path) -> None:
+    """It touches nothing, not even with --retrain; the first one ends as if nothing had been."""
+    asked = request(encoder, options={"epochs": 2})
+    refusals: list[str] = []
+
+    def another(progress: Progress) -> None:
+        if progress.epoch == 2 and progress.step == 1:
+            for retrain in (False, True):
+                with pytest.raises(RobenchError) as caught:
+                    train_or_load(asked, tmp_path, retrain=retrain)
+                refusals.append(str(caught.value))
+
+    victim, trained = train_or_load(asked, tmp_path, another)
+    assert trained
+    out = tmp_path / asked.folder_name
+    assert (
+        refusals
+        == [
+            f"Another run is training the victim '{out}'. Wait until it has ended, or choose another --out."
+        ]
+        * 2
+    )
+    assert victim.sha256 == fit(asked, tmp_path / "undisturbed").sha256
+    assert {path.name for path in tmp_path.iterdir()} == {out.name, "undisturbed"}
+
+
+def test_a_victim_that_is_there_is_loaded_whoever_trains_it_anew(
+    encoder: Path, tmp_path: Path
+) -> None:
+    asked = request(encoder, options={"epochs": 1})
+    first, _ = train_or_load(asked, tmp_path)
+    with sole_training(tmp_path / asked.folder_name):
+        assert train_or_load(asked, tmp_path)[0].sha256 == first.sha256
+
+
+def test_what_another_run_has_just_finished_is_not_trained_again(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = request(encoder, options={"epochs": 1})
+    fit(asked, tmp_path / "elsewhere")
+
+    def finished_meanwhile(out: Path) -> Any:
+        shutil.copytree(tmp_path / "elsewhere", out)
+        return sole_training(out)
+
+    monkeypatch.setattr(training, "sole_training", finished_meanwhile)
+    assert not train_or_load(asked, tmp_path / "victims")[1]
+
+
+def test_the_processes_of_one_run_do_not_lock_each_other_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "v"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    with sole_training(out):
+        monkeypatch.setenv("RANK", "1")
+        with sole_training(out):
+            pass
+        monkeypatch.setenv("RANK", "0")
+        with pytest.raises(RobenchError, match="Another run"), sole_training(out):
+            pytest.fail("the main processes of two runs were let in")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setenv("RANK", "1")  # left over from a launcher; there is no other process
+    with (
+        alone(tmp_path / "v.lock", "held"),
+        pytest.raises(RobenchError, match="Another run"),
+        sole_training(out),
+    ):
+        pytest.fail("a lone process took no lock")
+
+
+def test_the_checkpoint_goes_after_the_victim_is_on_the_disk(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut at any moment leaves the one or the other: files, then their folder, then the renaming are forced out, then the checkpoint goes."""
+    events: list[tuple[str, int | str]] = []
+    sync, replace, remove = os.fsync, Path.replace, shutil.rmtree
+    out = tmp_path / "v"
+
+    def synced(descriptor: int) -> None:
+        events.append(("sync", os.fstat(descriptor).st_ino))
+        sync(descriptor)
+
+    def replaced(self: Path, target: Path) -> Path:
+        events.append(("replace", str(target)))
+        return replace(self, target)
+
+    def removed(path: Path, **options: Any) -> None:
+        events.append(("remove", str(path)))
+        remove(path, **options)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    fit(request(encoder, options={"epochs": 1}), out)
+    renamed, cleared = (
+        events.index(("replace", str(out))),
+        events.index(("remove", str(workshop(out)))),
+    )
+    inodes = {path.stat().st_ino for path in (out, *out.rglob("*"))}
+    assert len(inodes) > 5
+    assert inodes <= {what for _, what in events[:renamed]}
+    assert ("sync", tmp_path.stat().st_ino) in events[renamed:cleared]
+
+
+def test_a_disk_that_fails_on_delivery_keeps_the_checkpoint(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = request(encoder, options={"epochs": 1})
+
+    def fail(folder: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("robench.training.saving.sync_tree", fail)
+        with pytest.raises(
+            RobenchError, match=r"could not be written to '.*v' .*Input/output error"
+        ):
+            fit(asked, tmp_path / "v")
+    assert not (tmp_path / "v").exists()
+    told: list[str] = []
+    fit(asked, tmp_path / "v", lambda progress: told.append(progress.message))
+    assert "going on after epoch 1" in told
+
+
+def test_curves_are_not_lost_by_a_kill_before_the_victim_is_there(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, out, replace = request(encoder, options={"epochs": 1}), tmp_path / "v", Path.replace
+    curves_folder(out).mkdir()
+    (curves_folder(out) / "events").write_text("loss")
+
+    def killed(self: Path, target: Path) -> Path:
+        if target == out:
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(asked, out)
+    shutil.rmtree(workshop(out) / "victim")
+    fit(asked, out)
+    assert (out / "curves" / "events").read_text() == "loss"
+    assert [path.name for path in tmp_path.iterdir()] == ["v"]
+
+
+def test_forgetting_takes_everything(tmp_path: Path) -> None:
+    out = tmp_path / "v"
+    for folder in (out, workshop(out), curves_folder(out), tmp_path / "v2"):
+        folder.mkdir()
+    forget(out)
+    assert [path.name for path in tmp_path.iterdir()] == ["v2"]
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_disk_that_is_full_on_delivery_is_one_sentence_and_no_other_error_is_taken_for_it(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    """safetensors' own error, in its own words."""
+    from safetensors import SafetensorError
+
+    words = (
+        "Error while serializing: I/O error: No space left on device (os error 28)"
+        if full
+        else "Error while serializing: InvalidHeader"
+    )
+
+    def fail(*_: object, **__: object) -> None:
+        raise SafetensorError(words)
+
+    monkeypatch.setattr("safetensors.torch.save_file", fail)
+    with pytest.raises(RobenchError if full else SafetensorError) as caught:
+        fit(request(encoder, options={"epochs": 1}), tmp_path / "v")
+    sentence = f"The victim could not be written to '{tmp_path / 'v'}' (No space left on device). Free some space or choose another --out."
+    assert str(caught.value) == (sentence if full else words)
+    assert any(map(is_disk_full, causes(caught.value))) == full
+    assert not (tmp_path / "v").exists()
