@@ -4,63 +4,74 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import lock_descriptor
 
 from robench._base.errors import RobenchError
 
 
 def lock(descriptor: int) -> bool:
-    """Take the lock of an open file until it is closed or the process ends; False where somebody else has it.
+    """Take the lock of an open file, and return False where another process or thread has it.
 
-    On a file system without locks it counts as taken.
+    The lock lasts until the file is closed or the process ends. On a file system without locks it
+    counts as taken.
     """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return lock_descriptor(descriptor, blocking=False)
     except OSError:
         return True
-    return True
 
 
 @contextlib.contextmanager
 def alone(path: Path, held: str) -> Iterator[None]:
-    """Hold the lock file ``path`` while a block lasts, and remove it afterwards. One that a killed process left holds nobody up.
+    """Hold the lock file ``path`` while the block runs, and remove the file afterwards.
+
+    A lock file that a killed process left behind stops nobody: the system released its lock.
+
+    Args:
+        path: the lock file; its folder is made where it is missing.
+        held: the sentence to raise where another run has the lock.
 
     Raises:
-        RobenchError: ``held``, where somebody else holds it; or the file cannot be made.
+        RobenchError: another run has the lock, or the file cannot be made.
     """
     descriptor = _hold(path, held)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # before the lock goes: afterwards it may be another's
+        # Remove the file before its lock is released: afterwards it may be another run's lock.
+        # Windows cannot remove an open file; there the file stays, which does no harm.
+        with contextlib.suppress(PermissionError):
+            path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
 def _hold(path: Path, held: str) -> int:
+    """Open and lock ``path``, and return its descriptor."""
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise RobenchError(
-                f"The lock file '{path}' cannot be made ({error.strerror}). Free some space or choose another --out."
+                f"The lock file '{path}' cannot be made ({error.strerror}). "
+                "Free some space or choose another --out."
             ) from error
         if not lock(descriptor):
             os.close(descriptor)
             raise RobenchError(held)
         if _is_still(path, descriptor):
             return descriptor
-        os.close(
-            descriptor
-        )  # whoever held it removed it between our opening and our locking: what we hold has no name any more
+        # The last holder removed the file after this process opened it and before it was locked.
+        # A lock on a removed file keeps nobody out, so try again with a new file.
+        os.close(descriptor)
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
+    """Return whether ``path`` still names the file that is open as ``descriptor``."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -115,9 +115,7 @@ class TrialFile:
         if self._descriptor is None:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._descriptor = os.open(
-                    self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
-                )
+                self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
                 if not lock(self._descriptor):
                     os.close(self._descriptor)
                     self._descriptor = None

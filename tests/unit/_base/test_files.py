@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -89,10 +88,10 @@ def test_a_file_removed_between_opening_and_locking_is_not_the_lock(
 def test_a_file_system_without_locks_holds_nobody_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none(_descriptor: int, _how: int) -> None:
+    def none(_descriptor: int, *, blocking: bool) -> bool:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(fcntl, "flock", none)
+    monkeypatch.setattr(disk, "lock_descriptor", none)
     with disk.alone(tmp_path / "x.lock", "held"), disk.alone(tmp_path / "x.lock", "held"):
         pass
 
