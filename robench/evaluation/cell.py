@@ -199,7 +199,10 @@ class CellRun:
         seed, device = self.chosen.fit.seed, self.chosen.fit.device
         budget, precision = self.request.budget, self.request.search_precision
         workers = self.request.workers or default_workers(
-            device, len(todo), victim.work([example.fields for example in todo]), victim.weights
+            device,
+            len(todo),
+            victim.row_cost([example.fields for example in todo]),
+            victim.parameter_bytes,
         )
         if workers == 1:
             return run(

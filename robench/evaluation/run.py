@@ -199,11 +199,11 @@ def _questioned(victim: Victim, task: TaskInputs, what: str, report: Reporter) -
     Raises:
         RobenchError: it cannot be judged at all.
     """
-    from robench.models.health_checks import question
+    from robench.models.health_checks import check_victim
 
     examples = balanced_prefix(task.splits.dev, min(CHECKED, len(task.splits.dev)))
     report.started("checks", what, None)
-    found = question(victim, examples)
+    found = check_victim(victim, examples)
     report.finished("nothing stands out" if not found else "")
     for finding in found:
         report.message(f"Take care: {finding.message}")

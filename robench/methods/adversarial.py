@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-from robench.models.convex_hull import embed_and_mix, lay_out, maximise
+from robench.models.convex_hull import embed_and_mix, maximise, pack_substitutes
 from robench.plugins.options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -65,15 +65,15 @@ def feature_pair(
 
     The mixture weights are found in eval mode and detached; the two forward passes are in the model's own mode, with independent dropout.
     """
-    layout = lay_out(batch)
+    packed = pack_substitutes(batch)
     weights = maximise(
         model,
         batch,
         steps=options.hull_steps,
         learning_rate=options.hull_learning_rate,
-        layout=layout,
+        packed=packed,
     )
-    clean, adversarial = embed_and_mix(model, batch, weights, layout)
+    clean, adversarial = embed_and_mix(model, batch, weights, packed)
     return model.features_from_embeddings(
         clean, batch.attention_mask
     ), model.features_from_embeddings(adversarial, batch.attention_mask)

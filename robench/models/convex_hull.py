@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from robench.models.classifier import TextClassifier
-    from robench.search.whitebox import HullQuestion
+    from robench.search.whitebox import HullQuery
     from robench.training.defense import Batch
 
 ENTROPY_WEIGHT = 15 / (300 * 128)
@@ -53,7 +53,7 @@ def error_on(labels: Tensor) -> Objective:
 
 
 @dataclass(frozen=True)
-class Layout:
+class PackedSubstitutes:
     """Where the words of a batch's substitution sets are found in packed rows.
 
     Substitutes of column p, from whatever example, fill column p of extra rows: an embedding layer sees each once at its right position.
@@ -83,8 +83,8 @@ class Layout:
         return flat[self.slots.flatten()].view(*self.slots.shape, flat.shape[-1])
 
 
-def lay_out(batch: Batch) -> Layout:
-    """Pack a batch's substitution sets (see Layout); raises ValueError when the batch carries none."""
+def pack_substitutes(batch: Batch) -> PackedSubstitutes:
+    """Pack a batch's substitution sets (see PackedSubstitutes); raises ValueError when the batch carries none."""
     if batch.substitute_ids is None or batch.substitute_mask is None:
         raise ValueError(
             "the batch carries no substitution sets: set `substitutes = True` on the defense"
@@ -110,7 +110,7 @@ def lay_out(batch: Batch) -> Layout:
     slots = own.expand_as(extra).clone()
     slots[row, column, slot] = (rows + rank) * tokens + column
     positions = extra.any(-1).flatten().nonzero()[:, 0]
-    return Layout(
+    return PackedSubstitutes(
         ids=torch.cat([batch.input_ids, packed]),
         types=types,
         mask=torch.cat([batch.attention_mask, batch.attention_mask[longest].repeat(height, 1)]),
@@ -129,42 +129,42 @@ def maximise(
     labels: bool = False,
     entropy_weight: float = ENTROPY_WEIGHT,
     generator: torch.Generator | None = None,
-    layout: Layout | None = None,
+    packed: PackedSubstitutes | None = None,
 ) -> Tensor:
     """Find the word mixtures that change the prediction most (Eq. 8).
 
     Args:
         labels: maximise the true label's cross-entropy instead of KL(clean || adversarial).
         generator: source of the initial logits; the global one unless given.
-        layout: ``lay_out(batch)`` where the caller has it already.
+        packed: ``pack_substitutes(batch)`` where the caller has it already.
 
     Returns:
         Weights ``(batch, tokens, slots)``, detached: on the simplex, 0 at masked slots, 1 at slot 0 of positions without substitutes.
     """
-    layout = layout or lay_out(batch)
-    weights = torch.zeros(batch.substitute_mask.shape, device=batch.input_ids.device)  # type: ignore[union-attr]  # lay_out has checked it
+    packed = packed or pack_substitutes(batch)
+    weights = torch.zeros(batch.substitute_mask.shape, device=batch.input_ids.device)  # type: ignore[union-attr]  # pack_substitutes has checked it
     weights[:, :, 0] = 1.0
-    started = _start(batch, layout, generator)
-    if len(layout.positions):
+    started = _start(batch, packed, generator)
+    if len(packed.positions):
         with _searching(model):
-            weights.flatten(0, 1)[layout.positions] = _ascend(
-                model, batch, layout, started, steps, learning_rate, labels, entropy_weight
+            weights.flatten(0, 1)[packed.positions] = _ascend(
+                model, batch, packed, started, steps, learning_rate, labels, entropy_weight
             )
     return weights
 
 
-def _start(batch: Batch, layout: Layout, generator: torch.Generator | None) -> Tensor:
+def _start(batch: Batch, packed: PackedSubstitutes, generator: torch.Generator | None) -> Tensor:
     """Initial logits ``(n, slots)``: kaiming_normal_ of (B, L, S, 1). Processes that share a batch draw for the whole of it, so that it begins as in one."""
-    shape = (batch.whole or batch).substitute_mask.shape  # type: ignore[union-attr]  # lay_out has checked it
+    shape = (batch.whole or batch).substitute_mask.shape  # type: ignore[union-attr]  # pack_substitutes has checked it
     drawn = torch.randn(shape, generator=generator, device=batch.input_ids.device)
     mine = drawn if batch.rows is None else drawn[batch.rows]
-    return mine.flatten(0, 1)[layout.positions] * sqrt(2 / (shape[1] * shape[2]))
+    return mine.flatten(0, 1)[packed.positions] * sqrt(2 / (shape[1] * shape[2]))
 
 
 def _ascend(
     model: TextClassifier,
     batch: Batch,
-    layout: Layout,
+    packed: PackedSubstitutes,
     hat: Tensor,
     steps: int,
     learning_rate: float,
@@ -172,7 +172,7 @@ def _ascend(
     entropy_weight: float,
 ) -> Tensor:
     with torch.no_grad():
-        flat, vectors = layout.vectors(model)
+        flat, vectors = packed.vectors(model)
         own = flat[: batch.input_ids.numel()]
         shape = (*batch.input_ids.shape, -1)
         objective = (
@@ -188,20 +188,20 @@ def _ascend(
     optimiser = torch.optim.Adam([hat], lr=learning_rate, weight_decay=WEIGHT_DECAY)
     with torch.enable_grad():
         for _ in range(steps):
-            logs = log_softmax(hat.masked_fill(~layout.allowed, -torch.inf), -1)
-            mixed = _blend(own, vectors, logs.exp(), layout.positions).view(shape)
+            logs = log_softmax(hat.masked_fill(~packed.allowed, -torch.inf), -1)
+            mixed = _blend(own, vectors, logs.exp(), packed.positions).view(shape)
             gain = objective(
                 model.classify(model.features_from_embeddings(mixed, batch.attention_mask))
             )
             (hat.grad,) = torch.autograd.grad(
-                entropy_weight * entropy(logs, layout.allowed) - gain, [hat]
+                entropy_weight * entropy(logs, packed.allowed) - gain, [hat]
             )
             optimiser.step()
-    return log_softmax(hat.detach().masked_fill(~layout.allowed, -torch.inf), -1).exp()
+    return log_softmax(hat.detach().masked_fill(~packed.allowed, -torch.inf), -1).exp()
 
 
-def answer(
-    model: TextClassifier, question: HullQuestion, device: str, *, segments: bool
+def worst_mixture(
+    model: TextClassifier, question: HullQuery, device: str, *, segments: bool
 ) -> NDArray[np.float32]:
     """The worst mixture of one text, from the true label: ``(tokens, slots)``, fp32.
 
@@ -247,35 +247,37 @@ def _blend(own: Tensor, vectors: Tensor, weights: Tensor, positions: Tensor) -> 
 
 
 def mix(
-    model: TextClassifier, batch: Batch, weights: Tensor, layout: Layout | None = None
+    model: TextClassifier, batch: Batch, weights: Tensor, packed: PackedSubstitutes | None = None
 ) -> Tensor:
     """Embedding-layer outputs of a batch under mixture weights ``(batch, tokens, slots)``: ``(batch, tokens, d)``.
 
     Gradients flow to the embedding layer (own words and substitutes) and to ``weights`` where they ask for them. In train mode every
     variant has its own dropout, as in the release.
     """
-    layout = layout or lay_out(batch)
-    return _mixed(batch, weights, layout, *layout.vectors(model))
+    packed = packed or pack_substitutes(batch)
+    return _mixed(batch, weights, packed, *packed.vectors(model))
 
 
 def embed_and_mix(
-    model: TextClassifier, batch: Batch, weights: Tensor, layout: Layout
+    model: TextClassifier, batch: Batch, weights: Tensor, packed: PackedSubstitutes
 ) -> tuple[Tensor, Tensor]:
     """Embedding-layer outputs ``(batch, tokens, d)`` of the texts as they are, and what ``mix`` gives, each with dropout of its own.
 
     The layer is called once: the gradient of its table, as large as the vocabulary, is made once instead of made twice and added.
     """
     rows = len(batch.input_ids)
-    ids, mask = (torch.cat([part[:rows], part]) for part in (layout.ids, layout.mask))
-    types = None if layout.types is None else torch.cat([layout.types[:rows], layout.types])
+    ids, mask = (torch.cat([part[:rows], part]) for part in (packed.ids, packed.mask))
+    types = None if packed.types is None else torch.cat([packed.types[:rows], packed.types])
     clean, rest = model.embed(ids, types, mask).tensor_split([rows])
     flat = rest.flatten(0, 1)
-    return clean, _mixed(batch, weights, layout, flat, layout.gathered(flat))
+    return clean, _mixed(batch, weights, packed, flat, packed.gathered(flat))
 
 
-def _mixed(batch: Batch, weights: Tensor, layout: Layout, flat: Tensor, vectors: Tensor) -> Tensor:
+def _mixed(
+    batch: Batch, weights: Tensor, packed: PackedSubstitutes, flat: Tensor, vectors: Tensor
+) -> Tensor:
     own = flat[: batch.input_ids.numel()]
-    return _blend(own, vectors, weights.flatten(0, 1)[layout.positions], layout.positions).view(
+    return _blend(own, vectors, weights.flatten(0, 1)[packed.positions], packed.positions).view(
         *batch.input_ids.shape, -1
     )
 

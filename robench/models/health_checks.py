@@ -21,7 +21,7 @@ SATURATED = 1 - 1e-6
 
 
 @dataclass(frozen=True)
-class Finding:
+class RedFlag:
     """A red flag: the figures are reported, with this beside them.
 
     Attributes:
@@ -33,7 +33,7 @@ class Finding:
     message: str
 
 
-def question(victim: Victim, examples: Sequence[Example]) -> list[Finding]:
+def check_victim(victim: Victim, examples: Sequence[Example]) -> list[RedFlag]:
     """Ask ``victim`` about ``examples`` (of dev, some hundreds are plenty), twice.
 
     Returns:
@@ -66,21 +66,21 @@ def question(victim: Victim, examples: Sequence[Example]) -> list[Finding]:
 
 def _red_flags(
     victim: Victim, probabilities: NDArray[np.float32], labels: NDArray[np.int64]
-) -> list[Finding]:
+) -> list[RedFlag]:
     found, count = [], len(labels)
     predictions = probabilities.argmax(-1)
     accuracy = float((predictions == labels).mean())
     chance, lucky = guess(labels)
     if accuracy <= lucky:
         found.append(
-            Finding(
+            RedFlag(
                 "chance",
                 f"'{victim.name}' is right on {accuracy:.1%} of {count} dev examples, no better than guessing ({chance:.1%}).",
             )
         )
     if len(np.unique(predictions)) == 1:
         found.append(
-            Finding(
+            RedFlag(
                 "one-class",
                 f"'{victim.name}' calls every one of {count} dev examples '{victim.labels[int(predictions[0])]}'.",
             )
@@ -88,7 +88,7 @@ def _red_flags(
     saturated = float((probabilities.max(-1) > SATURATED).mean())
     if saturated > 0.5:
         found.append(
-            Finding(
+            RedFlag(
                 "saturated",
                 f"'{victim.name}' is certain beyond fp32 on {saturated:.0%} of dev: attacks by probabilities may fail for that alone.",
             )

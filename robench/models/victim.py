@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from robench._base.environment import Precision
 from robench._base.errors import RobenchError, first_line
 from robench.models.classifier import TextClassifier
-from robench.models.convex_hull import answer
+from robench.models.convex_hull import worst_mixture
 from robench.models.probabilities import softmax
 from robench.protocol import Protocol, get_protocol
 from robench.text.encoding import FieldEncoder, Reading
@@ -23,7 +23,7 @@ from robench.text.word_table import WordTable
 from robench.text.words import split_words
 
 if TYPE_CHECKING:
-    from robench.search.whitebox import HullQuestion
+    from robench.search.whitebox import HullQuery
 
 SCHEMA = 1
 CARD = "victim.json"
@@ -139,9 +139,9 @@ class Victim:
                 ]
         return softmax(logits)
 
-    def hull(self, question: HullQuestion) -> NDArray[np.float32]:
+    def hull(self, question: HullQuery) -> NDArray[np.float32]:
         """See ``robench.search.whitebox.WhiteBoxVictim``: ``(tokens, slots)``, in fp32."""
-        return answer(self.model, question, self.device, segments=self.segments)
+        return worst_mixture(self.model, question, self.device, segments=self.segments)
 
     def predict(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.intp]:
         """Index of the likeliest label of each text, ``(texts,)``."""
@@ -149,13 +149,13 @@ class Victim:
         return best
 
     @property
-    def weights(self) -> int:
+    def parameter_bytes(self) -> int:
         """Bytes of the model's parameters."""
         return sum(
             parameter.numel() * parameter.element_size() for parameter in self.model.parameters()
         )
 
-    def work(self, texts: Sequence[Mapping[str, str]]) -> float:
+    def row_cost(self, texts: Sequence[Mapping[str, str]]) -> float:
         """Of a row, on the mean of ``texts``: parameters that every token goes through (all but the embeddings, which are looked up) x tokens, about."""
         parameters: int = sum(parameter.numel() for parameter in self.model.parameters())
         parameters -= sum(

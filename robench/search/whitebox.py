@@ -22,7 +22,7 @@ from robench.search.victim_protocol import Candidates, SearchVictim
 
 
 @dataclass(frozen=True)
-class HullQuestion:
+class HullQuery:
     """Maximise the cross-entropy of ``label`` over the convex hull of the slots of one text (ASCC, Dong et al. ICLR 2021).
 
     Attributes:
@@ -47,7 +47,7 @@ class HullQuestion:
 class WhiteBoxVictim(Protocol):
     """A victim that can be asked for gradients."""
 
-    def hull(self, question: HullQuestion) -> NDArray[np.float32]:
+    def hull(self, question: HullQuery) -> NDArray[np.float32]:
         """The weights found, ``(tokens, slots)``: each row on the simplex, 0 where not allowed. In fp32, a function of the question alone."""
 
 
@@ -111,7 +111,7 @@ class OpenOracle(PooledOracle):
         """See ``WhiteBoxOracle``."""
         self.charge(steps)
         slots, seed = self._slots, int(rng.integers(2**63))
-        question = HullQuestion(
+        question = HullQuery(
             slots.ids,
             slots.types,
             slots.tokens,
@@ -130,7 +130,7 @@ class Slots:
 
     Attributes:
         ids, types: ``(tokens,)``.
-        tokens, allowed: ``(tokens, slots)``, see ``HullQuestion``.
+        tokens, allowed: ``(tokens, slots)``, see ``HullQuery``.
         columns: ``(words,)`` the token at which a word's options are mixed; -1 where there are none.
         numbers: ``(words, most options)`` the slot of each option; -1 where it has none of its own.
     """

@@ -70,7 +70,7 @@ def default_workers(device: str, examples: int, work: float, weights: int) -> in
     """One a core that this process may use, as far as the work is worth it and memory allows; one on a GPU, which a single process keeps busy.
 
     Args:
-        work: an example's, parameters x tokens (``Victim.work``).
+        work: an example's, parameters x tokens (``Victim.row_cost``).
         weights: the victim's, in bytes.
     """
     if not device.startswith("cpu"):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from robench.models.health_checks import question
+from robench.models.health_checks import check_victim
 from robench.protocol import get_protocol
 from robench.testing.defense_subject import DefenseSubject
 from robench.testing.opinions import Opinions, Pairs, examples, splits
@@ -31,7 +31,7 @@ def check_learning(subject: DefenseSubject) -> None:
     fresh = examples(Opinions, "fresh", FRESH)
     labels = np.asarray([example.label for example in fresh])
     with subject.on("questions to its victim"):
-        question(made.victim, fresh)
+        check_victim(made.victim, fresh)
         right = float((made.victim.predict([example.fields for example in fresh]) == labels).mean())
     chance, lucky = guess(labels)
     subject.require(
@@ -107,4 +107,4 @@ def check_pairs(subject: DefenseSubject) -> None:
     )
     assert made.victim is not None
     with subject.on("questions to its victim on pairs of texts"):
-        question(made.victim, chosen.dev)
+        check_victim(made.victim, chosen.dev)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from robench._base.environment import Precision
 from robench.search.space import SearchSpace
 from robench.search.victim_protocol import Candidates, Job
-from robench.search.whitebox import HullQuestion
+from robench.search.whitebox import HullQuery
 from robench.tasks.base import Example
 from robench.text.encoding import Reading
 
@@ -200,7 +200,7 @@ class FakeVictim:
         powers = np.exp(self.logits(ids, lengths).astype(np.float64))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
-    def hull(self, question: HullQuestion) -> NDArray[np.float32]:
+    def hull(self, question: HullQuery) -> NDArray[np.float32]:
         """See ``robench.search.whitebox.WhiteBoxVictim``: one long step along the gradient at the even mixture, which is all that a sum needs."""
         vectors, allowed = self.weights[question.slots].astype(np.float64), question.allowed
         logits = (vectors * (allowed / allowed.sum(axis=1, keepdims=True))[:, :, None]).sum(

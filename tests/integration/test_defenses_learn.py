@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from victim_cases import BAD, GOOD, encoder_folder, planted_splits, read_json, request
 
-from robench.models.health_checks import question
+from robench.models.health_checks import check_victim
 from robench.models.victim import Victim
 from robench.training.loop import fit
 
@@ -54,7 +54,7 @@ def test_standard_learns_the_words_it_sees_and_others_their_synonyms(
             request(encoder, defense, splits=planted_splits(train=192), options=options),
             tmp_path / defense,
         )
-        assert question(victim, planted_splits().dev) == []
+        assert check_victim(victim, planted_splits().dev) == []
         found[defense] = accuracies(victim)
     seen = {name: victim_on_seen(Victim.load(tmp_path / name)) for name in found}
     assert min(seen.values()) >= 0.95, (seen, found)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from robench.evaluation.run import EvaluationRequest, Silent, build_request, evaluate
-from robench.models.health_checks import Finding
+from robench.models.health_checks import RedFlag
 from robench.results.leaderboard import check, render_board, results_table, write_board
 from robench.results.record import Record, read_records
 from robench.search.trials import TrialFile
@@ -111,8 +111,8 @@ def test_findings_reach_the_record(
 ) -> None:
     request, _, _ = run
     monkeypatch.setattr(
-        "robench.models.health_checks.question",
-        lambda victim, examples: [Finding("odd", f"asked on {len(examples)}")],
+        "robench.models.health_checks.check_victim",
+        lambda victim, examples: [RedFlag("odd", f"asked on {len(examples)}")],
     )
     (tmp_path / "victims").symlink_to(request.out / "victims")
     report = Listening()

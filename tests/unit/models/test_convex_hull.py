@@ -20,9 +20,9 @@ from robench.models.convex_hull import (
     error_on,
     evaluating,
     harden,
-    lay_out,
     maximise,
     mix,
+    pack_substitutes,
 )
 
 
@@ -61,7 +61,7 @@ def test_one_call_embeds_texts_and_mixtures(family: str) -> None:
         classifier(family).eval(),
         batch(rows=6, types=family not in {"roberta", "distilbert"}),
     )
-    clean, mixed = embed_and_mix(model, texts, some_weights(texts), lay_out(texts))
+    clean, mixed = embed_and_mix(model, texts, some_weights(texts), pack_substitutes(texts))
     torch.testing.assert_close(
         clean, model.embed(texts.input_ids, texts.token_type_ids, texts.attention_mask)
     )
@@ -71,7 +71,7 @@ def test_one_call_embeds_texts_and_mixtures(family: str) -> None:
 def test_texts_and_mixtures_have_dropout_of_their_own() -> None:
     model, texts = classifier(dropout=0.5), batch()
     assert texts.substitute_mask is not None
-    clean, mixed = embed_and_mix(model, texts, some_weights(texts), lay_out(texts))
+    clean, mixed = embed_and_mix(model, texts, some_weights(texts), pack_substitutes(texts))
     fixed = (
         texts.substitute_mask.sum(-1) == 1
     ) & texts.attention_mask.bool()  # here both hold the same word
@@ -108,12 +108,12 @@ def test_packed_rows_have_the_same_gradients() -> None:
 def test_a_pair_is_embedded_once() -> None:
     texts = batch(rows=8, tokens=20, slots=9)
     assert texts.substitute_mask is not None
-    layout = lay_out(texts)
+    packed = pack_substitutes(texts)
     pairs = int(texts.substitute_mask[:, :, 1:].sum())
     columns = texts.substitute_mask[:, :, 1:].sum((0, 2))
-    assert layout.ids.shape == (8 + int(columns.max()), 20)
-    distinct = set(layout.slots[layout.allowed].tolist())
-    assert len(distinct) == pairs + len(layout.positions)
+    assert packed.ids.shape == (8 + int(columns.max()), 20)
+    distinct = set(packed.slots[packed.allowed].tolist())
+    assert len(distinct) == pairs + len(packed.positions)
 
 
 @pytest.mark.parametrize("labels", [False, True])
@@ -305,15 +305,15 @@ def test_one_step_by_hand() -> None:
     """Adam's first step is the learning rate times the gradient's sign, so after one step every logit has moved by 1 from where it began."""
     model, texts = classifier(), batch(rows=1, tokens=5, slots=3, seed=4)
     assert texts.substitute_mask is not None
-    layout = lay_out(texts)
+    packed = pack_substitutes(texts)
     start = (
-        torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0))[0, layout.positions]
+        torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0))[0, packed.positions]
         * (2 / (5 * 3)) ** 0.5
     )
     weights = maximise(model, texts, steps=1, generator=torch.Generator().manual_seed(0)).flatten(
         0, 1
-    )[layout.positions]
-    for row, allowed, hat in zip(weights, layout.allowed, start, strict=True):
+    )[packed.positions]
+    for row, allowed, hat in zip(weights, packed.allowed, start, strict=True):
         moved = row[allowed].log() - hat[allowed]
         moved = moved - moved[0]  # logits are known up to a constant
         near = torch.stack([(moved - shift).abs() for shift in (-2.0, 0.0, 2.0)]).min(0).values

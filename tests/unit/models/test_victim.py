@@ -13,7 +13,7 @@ from victim_cases import classifier, planted, tokenizer
 
 from robench._base.errors import RobenchError
 from robench.models.classifier import TextClassifier
-from robench.models.health_checks import question
+from robench.models.health_checks import check_victim
 from robench.models.probabilities import softmax
 from robench.models.victim import Victim
 from robench.text.words import split_words
@@ -274,34 +274,34 @@ RIGHT = torch.nn.functional.one_hot(LABELS, 2).float() * 3
 
 
 def test_a_good_victim_raises_no_flag() -> None:
-    assert question(scripted(RIGHT), EXAMPLES) == []
+    assert check_victim(scripted(RIGHT), EXAMPLES) == []
 
 
 def test_a_victim_that_guesses_is_flagged() -> None:
-    flags = question(scripted(torch.tensor([[0.0, 1.0]]).repeat(32, 1)), EXAMPLES)
+    flags = check_victim(scripted(torch.tensor([[0.0, 1.0]]).repeat(32, 1)), EXAMPLES)
     assert [flag.name for flag in flags] == ["chance", "one-class"]
     assert "'positive'" in flags[1].message
 
 
 def test_a_victim_that_is_certain_is_flagged() -> None:
-    assert [flag.name for flag in question(scripted(RIGHT * 20), EXAMPLES)] == ["saturated"]
+    assert [flag.name for flag in check_victim(scripted(RIGHT * 20), EXAMPLES)] == ["saturated"]
 
 
 def test_a_victim_that_answers_at_random_is_refused() -> None:
     with pytest.raises(RobenchError, match="when asked twice"):
-        question(scripted(RIGHT, noise=0.1), EXAMPLES)
+        check_victim(scripted(RIGHT, noise=0.1), EXAMPLES)
 
 
 def test_a_victim_in_train_mode_is_refused() -> None:
     victim = scripted(RIGHT)
     victim.model.head.train()
     with pytest.raises(RobenchError, match="train mode"):
-        question(victim, EXAMPLES)
+        check_victim(victim, EXAMPLES)
 
 
 def test_a_victim_without_numbers_is_refused() -> None:
     with pytest.raises(RobenchError, match="not finite"):
-        question(scripted(RIGHT * torch.nan), EXAMPLES)
+        check_victim(scripted(RIGHT * torch.nan), EXAMPLES)
 
 
 def test_how_much_work_a_row_is() -> None:
@@ -310,9 +310,11 @@ def test_how_much_work_a_row_is() -> None:
         parameter.numel() for parameter in victim.model.encoder.embeddings.parameters()
     )
     everything = sum(parameter.numel() for parameter in victim.model.parameters())
-    assert victim.work([{"text": "a b c"}, {"text": "a b c d e"}]) == 4 * (everything - embeddings)
-    assert victim.work([{"text": "a " * 10_000}]) == victim.encoder_fields.max_tokens * (
+    assert victim.row_cost([{"text": "a b c"}, {"text": "a b c d e"}]) == 4 * (
         everything - embeddings
     )
-    assert victim.work([]) == victim.work([{"text": ""}]) == everything - embeddings
-    assert victim.weights == 4 * everything
+    assert victim.row_cost([{"text": "a " * 10_000}]) == victim.encoder_fields.max_tokens * (
+        everything - embeddings
+    )
+    assert victim.row_cost([]) == victim.row_cost([{"text": ""}]) == everything - embeddings
+    assert victim.parameter_bytes == 4 * everything

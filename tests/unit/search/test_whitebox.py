@@ -27,7 +27,7 @@ from robench.models.victim import Victim
 from robench.search.engine import run
 from robench.search.oracle import PooledOracle
 from robench.search.victim_protocol import Job
-from robench.search.whitebox import HullQuestion, OpenOracle, check_access, slots_of, white_box
+from robench.search.whitebox import HullQuery, OpenOracle, check_access, slots_of, white_box
 from robench.search.workers import Plan, run_workers
 from robench.testing import Subject
 
@@ -166,9 +166,9 @@ TEXT = make_job(
 )
 
 
-def question(label: int = 0, **others: Any) -> HullQuestion:
+def question(label: int = 0, **others: Any) -> HullQuery:
     slots = slots_of(TEXT.space, real().encoder_fields.candidates(TEXT.words, TEXT.space))
-    asked = HullQuestion(
+    asked = HullQuery(
         slots.ids,
         slots.types,
         slots.tokens,
