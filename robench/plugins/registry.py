@@ -352,5 +352,17 @@ DEFENSES: Registry[Defense] = Registry(
 TASKS: Registry[Task] = Registry(
     "task",
     "robench.tasks",
-    skip=frozenset({"archives", "assets", "base", "frozen", "guard", "listed", "reading"}),
+    skip=frozenset(
+        {
+            "archives",
+            "assets",
+            "base",
+            "frozen",
+            "guard",
+            "hub",
+            "nli_files",
+            "publisher_files",
+            "splits",
+        }
+    ),
 )

@@ -60,7 +60,7 @@ def members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 @contextmanager
-def reading(archive: Path) -> Iterator[None]:
+def report_damage(archive: Path) -> Iterator[None]:
     """Around the use of a member's stream: damage that shows only there is damage of ``archive`` too (BrokenArchive)."""
     try:
         yield

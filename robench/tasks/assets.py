@@ -11,8 +11,8 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from robench._base.errors import UsageError
-from robench.tasks.archives import BrokenArchive, archives_in, members, reading
-from robench.tasks.reading import walk
+from robench.tasks.archives import BrokenArchive, archives_in, members, report_damage
+from robench.tasks.publisher_files import walk_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _checked(asset: Asset, content: bytes, where: str) -> bytes:
 
 
 def _plain(asset: Asset, folder: Path) -> Path | None:
-    for name, path in walk(folder, depth=3):
+    for name, path in walk_files(folder, depth=3):
         if name.rpartition("/")[2] == asset.file:
             _checked(asset, Path(path).read_bytes(), path)
             return Path(path)
@@ -118,7 +118,7 @@ def _archived(asset: Asset, folder: Path) -> bytes | None:
         try:
             for name, stream in members(archive):
                 if name.rpartition("/")[2] == asset.file:
-                    with reading(archive):
+                    with report_damage(archive):
                         return _checked(asset, stream.read(), f"{name} in {archive}")
         except BrokenArchive as error:
             damage = damage or error

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from robench._base.errors import UsageError
 from robench.tasks.base import Example
 
-Row = tuple[Mapping[str, str], int]
+RawRow = tuple[Mapping[str, str], int]
 """Raw fields and the label's index."""
 
 TEST_SIZE = 1000
@@ -50,12 +50,12 @@ def _normal_fields(fields: Mapping[str, str]) -> dict[str, str]:
     return {name: normal_form(text) for name, text in fields.items()}
 
 
-def identify(task: str, rows: Iterable[Row]) -> list[str]:
+def identify(task: str, rows: Iterable[RawRow]) -> list[str]:
     """The id of each row, aligned with ``rows``."""
     return _ids(task, ((_normal_fields(fields), label) for fields, label in rows))
 
 
-def _ids(task: str, normal_rows: Iterable[Row]) -> list[str]:
+def _ids(task: str, normal_rows: Iterable[RawRow]) -> list[str]:
     hashes: list[str] = []
     same: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for index, (fields, label) in enumerate(normal_rows):
@@ -70,7 +70,7 @@ def _ids(task: str, normal_rows: Iterable[Row]) -> list[str]:
     return ids
 
 
-def make_examples(task: str, rows: Iterable[Row]) -> list[Example]:
+def make_examples(task: str, rows: Iterable[RawRow]) -> list[Example]:
     """Examples with cleaned texts, sorted by id: the same list in whatever order the rows were read.
 
     Args:

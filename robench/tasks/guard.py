@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from robench._base.errors import UsageError
 from robench.tasks.base import Example
-from robench.tasks.frozen import Row, digest, pick_balanced
+from robench.tasks.frozen import RawRow, digest, pick_balanced
 
 _BLOCK = 20
 
@@ -28,7 +28,7 @@ class Guard:
     blocks: str
 
     @classmethod
-    def of(cls, picked: Sequence[Example], rows: Sequence[Row]) -> Guard:
+    def of(cls, picked: Sequence[Example], rows: Sequence[RawRow]) -> Guard:
         """The guard of these examples, picked from these rows."""
         counts = Counter(label for _, label in rows)
         blocks = "".join(
@@ -41,14 +41,16 @@ class Guard:
         )
 
     def pick(
-        self, what: str, examples: Iterable[Example], size: int, rows: Sequence[Row], origin: str
+        self, what: str, examples: Iterable[Example], size: int, rows: Sequence[RawRow], origin: str
     ) -> list[Example]:
         """``pick_balanced`` and ``check`` in one: ``size`` of ``examples``, or a UsageError from either; see there for the arguments."""
         picked = pick_balanced(examples, size, len(self.rows))
         self.check(what, picked, rows, origin)
         return picked
 
-    def check(self, what: str, picked: Sequence[Example], rows: Sequence[Row], origin: str) -> None:
+    def check(
+        self, what: str, picked: Sequence[Example], rows: Sequence[RawRow], origin: str
+    ) -> None:
         """Raise UsageError unless ``picked`` is what it was when the guard was made; the sentence says what differs.
 
         Args:

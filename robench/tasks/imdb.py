@@ -8,12 +8,12 @@ from typing import IO
 
 from robench._base.errors import UsageError
 from robench.plugins.registry import TASKS
-from robench.tasks import _hub
+from robench.tasks import hub
 from robench.tasks.base import DataSource, Splits, Task
-from robench.tasks.frozen import TEST_SIZE, Row, identify, make_examples, without
+from robench.tasks.frozen import TEST_SIZE, RawRow, identify, make_examples, without
 from robench.tasks.guard import Guard
-from robench.tasks.listed import make_splits, pick_listed
-from robench.tasks.reading import Layout, choose_pool, find, missing
+from robench.tasks.publisher_files import FileLayout, describe_missing, find_files
+from robench.tasks.splits import choose_train_pool, make_splits, pick_listed
 
 HUB = "stanfordnlp/imdb"
 DEV_SIZE = 1000
@@ -48,7 +48,7 @@ def _complete(files: dict[str, str]) -> bool:
     return {key.rpartition("/")[0] for key in files} == set(_PARTS)
 
 
-LAYOUT = Layout(_key, _text, hints=("imdb",))
+LAYOUT = FileLayout(_key, _text, hints=("imdb",))
 
 
 @TASKS.register("imdb")
@@ -73,7 +73,7 @@ class Imdb(Task):
         self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
     ) -> Splits:
         """Read ``aclImdb/`` from the folder or its archives, or the hub's ``stanfordnlp/imdb``; see ``Task.load``."""
-        pool = choose_pool("imdb", self.train_pools, train_pool)
+        pool = choose_train_pool("imdb", self.train_pools, train_pool)
         train_rows, test_rows, names, origin = _read(source)
         test_all = make_examples("imdb", test_rows)
         train_all = without(make_examples("imdb", train_rows), test_all)
@@ -93,9 +93,9 @@ def _listed(line: str) -> str:
     return match.group(1) if match else line
 
 
-def _read(source: DataSource) -> tuple[list[Row], list[Row], list[str], str]:
+def _read(source: DataSource) -> tuple[list[RawRow], list[RawRow], list[str], str]:
     """Rows of train and test, the test files' names (``neg/3152_1.txt``; none from the hub), and the origin."""
-    found = find(source.folder, LAYOUT, _complete)
+    found = find_files(source.folder, LAYOUT, _complete)
     if _complete(found.files):
         keys = sorted(found.files)
         train = [_row(key, found.files[key]) for key in keys if key.startswith("train/")]
@@ -106,22 +106,22 @@ def _read(source: DataSource) -> tuple[list[Row], list[Row], list[str], str]:
             [key.removeprefix("test/") for key in keys if key.startswith("test/")],
             found.origin,
         )
-    place = missing("aclImdb/{train,test}/{neg,pos}/*.txt", source.folder)
+    place = describe_missing("aclImdb/{train,test}/{neg,pos}/*.txt", source.folder)
     if not source.hub:
         raise UsageError(f"{place}. Name the folder that holds IMDB with --data.")
     try:
         return _hub_rows("train"), _hub_rows("test"), [], f"hub {HUB}"
-    except _hub.HubUnavailable as error:
+    except hub.HubUnavailable as error:
         raise UsageError(
             f"{place}, and {error.reason}. Name the folder that holds IMDB with --data."
         ) from error
 
 
-def _hub_rows(split: str) -> list[Row]:
+def _hub_rows(split: str) -> list[RawRow]:
     return [
-        ({"text": text}, int(label)) for text, label in _hub.rows(HUB, split, ("text", "label"))
+        ({"text": text}, int(label)) for text, label in hub.read_rows(HUB, split, ("text", "label"))
     ]
 
 
-def _row(key: str, text: str) -> Row:
+def _row(key: str, text: str) -> RawRow:
     return {"text": text}, _NAMED[key.split("/")[1]]

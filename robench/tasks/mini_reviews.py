@@ -11,10 +11,9 @@ from pathlib import Path
 from robench._base.errors import RobenchError
 from robench.plugins.registry import TASKS
 from robench.tasks.base import DataSource, Splits, Task
-from robench.tasks.frozen import TEST_SIZE, Row, make_examples, without
+from robench.tasks.frozen import TEST_SIZE, RawRow, make_examples, without
 from robench.tasks.guard import Guard
-from robench.tasks.listed import make_splits, pick_listed
-from robench.tasks.reading import choose_pool
+from robench.tasks.splits import choose_train_pool, make_splits, pick_listed
 
 # Made by ``Guard.of``. Composing the reviews anew makes a new benchmark, whose records do not compare with the old one's.
 TEST_GUARD = Guard(
@@ -54,7 +53,7 @@ class MiniReviews(Task):
         self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
     ) -> Splits:
         """Read the embedded files; ``source`` is not looked at. See ``Task.load``."""
-        pool = choose_pool("mini-reviews", self.train_pools, train_pool)
+        pool = choose_train_pool("mini-reviews", self.train_pools, train_pool)
         test_rows, dev_rows = list(_rows("test")), list(_rows("dev"))
         test_all = make_examples("mini-reviews", test_rows)
         dev = without(make_examples("mini-reviews", dev_rows), test_all)
@@ -69,7 +68,7 @@ class MiniReviews(Task):
         return make_splits(train, dev, test, pool=pool, ids=ids, origin=_ORIGIN)
 
 
-def _rows(split: str) -> Iterator[Row]:
+def _rows(split: str) -> Iterator[RawRow]:
     """Rows of one embedded file, ``{"text": …, "label": 0 or 1}`` a line."""
     file = _folder() / f"{split}.jsonl"
     try:

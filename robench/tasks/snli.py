@@ -7,13 +7,13 @@ from pathlib import Path
 
 from robench._base.errors import UsageError
 from robench.plugins.registry import TASKS
-from robench.tasks import _hub
-from robench.tasks._nli_files import POOL_FILES, Pair, layout, official
+from robench.tasks import hub
 from robench.tasks.base import DataSource, Example, Splits, Task
-from robench.tasks.frozen import TEST_SIZE, Row, identify, make_examples, without
+from robench.tasks.frozen import TEST_SIZE, RawRow, identify, make_examples, without
 from robench.tasks.guard import Guard
-from robench.tasks.listed import make_splits, pick_listed
-from robench.tasks.reading import Found, choose_pool, find, missing
+from robench.tasks.nli_files import POOL_FILES, Pair, layout, official
+from robench.tasks.publisher_files import FoundFiles, describe_missing, find_files
+from robench.tasks.splits import choose_train_pool, make_splits, pick_listed
 
 HUB = "stanfordnlp/snli"
 DEV_SIZE = 1000
@@ -60,15 +60,15 @@ class Snli(Task):
         self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
     ) -> Splits:
         """Read ``snli_1.0_{train,dev,test}.jsonl`` from the folder or its archives, or the hub's ``stanfordnlp/snli``; see ``Task.load``."""
-        pool = choose_pool("snli", self.train_pools, train_pool)
+        pool = choose_train_pool("snli", self.train_pools, train_pool)
         wanted = {official("dev"), official("test"), *POOL_FILES[pool]}
-        found = find(source.folder, layout(wanted), lambda files: wanted <= files.keys())
+        found = find_files(source.folder, layout(wanted), lambda files: wanted <= files.keys())
         lacking = [
             key for key in POOL_FILES[pool] if key not in found.files and key not in _FROM_HUB
         ]
         if lacking:
             raise UsageError(
-                f"{missing(lacking[0], source.folder)}. The pool '{pool}' needs it: put it there, or choose another --train-pool."
+                f"{describe_missing(lacking[0], source.folder)}. The pool '{pool}' needs it: put it there, or choose another --train-pool."
             )
         test_pairs, dev_pairs, origin = _judged(source, found)
         test_all, dev_all = (
@@ -104,7 +104,7 @@ class Snli(Task):
         )
 
 
-def _rows(pairs: Iterable[Pair]) -> list[Row]:
+def _rows(pairs: Iterable[Pair]) -> list[RawRow]:
     return [
         ({"premise": pair.premise, "hypothesis": pair.hypothesis}, pair.label) for pair in pairs
     ]
@@ -116,31 +116,33 @@ def _strangers(train: Iterable[Example], *judged: Iterable[Example]) -> list[Exa
     return [example for example in train if example.fields["premise"].casefold() not in barred]
 
 
-def _judged(source: DataSource, found: Found[list[Pair]]) -> tuple[list[Pair], list[Pair], str]:
+def _judged(
+    source: DataSource, found: FoundFiles[list[Pair]]
+) -> tuple[list[Pair], list[Pair], str]:
     """The official test and dev pairs and where they come from; both from the folder or both from the hub."""
     keys = official("test"), official("dev")
     if all(key in found.files for key in keys):
         return found.files[keys[0]], found.files[keys[1]], found.origin
-    place = missing("snli_1.0_test.jsonl and snli_1.0_dev.jsonl", source.folder)
+    place = describe_missing("snli_1.0_test.jsonl and snli_1.0_dev.jsonl", source.folder)
     if not source.hub:
         raise UsageError(f"{place}. Name the folder that holds SNLI with --data.")
     try:
         return _hub_pairs(keys[0]), _hub_pairs(keys[1]), f"hub {HUB}"
-    except _hub.HubUnavailable as error:
+    except hub.HubUnavailable as error:
         raise UsageError(
             f"{place}, and {error.reason}. Name the folder that holds SNLI with --data."
         ) from error
 
 
 def _hub_pairs(key: str) -> list[Pair]:
-    rows = _hub.rows(HUB, _FROM_HUB[key], ("premise", "hypothesis", "label"))
+    rows = hub.read_rows(HUB, _FROM_HUB[key], ("premise", "hypothesis", "label"))
     return [
         Pair(premise, hypothesis, int(label)) for premise, hypothesis, label in rows if label >= 0
     ]
 
 
 def _train(
-    source: DataSource, pool: str, found: Found[list[Pair]], dev_pairs: Sequence[Pair]
+    source: DataSource, pool: str, found: FoundFiles[list[Pair]], dev_pairs: Sequence[Pair]
 ) -> tuple[list[Example], str]:
     """The pool's examples, before anything is left out, and where they come from."""
     if pool == "train":
@@ -155,18 +157,18 @@ def _train(
     return make_examples("snli", _rows(pairs)), origin
 
 
-def _official_train(source: DataSource, found: Found[list[Pair]]) -> tuple[list[Pair], str]:
+def _official_train(source: DataSource, found: FoundFiles[list[Pair]]) -> tuple[list[Pair], str]:
     key = official("train")
     if key in found.files:
         pairs, origin = found.files[key], found.origin
     else:
-        place = missing(key, source.folder)
+        place = describe_missing(key, source.folder)
         way_out = "Train on a pool that needs less with --train-pool small (or cad, sick, snli-dev), or fetch SNLI 1.0."
         if not source.hub:
             raise UsageError(f"{place}. {way_out}")
         try:
             pairs, origin = _hub_pairs(key), f"hub {HUB}"
-        except _hub.HubUnavailable as error:
+        except hub.HubUnavailable as error:
             raise UsageError(f"{place}, and {error.reason}. {way_out}") from error
     if len(pairs) != TRAIN_SIZE:
         raise UsageError(

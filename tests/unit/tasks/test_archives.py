@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from publishers import ARCHIVES, pack
 
-from robench.tasks.archives import BrokenArchive, archives_in, members, reading
+from robench.tasks.archives import BrokenArchive, archives_in, members, report_damage
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_members_can_be_passed_over_and_read_by_lines(tmp_path: Path, suffix: st
 
 def _read_all(archive: Path) -> None:
     for _, stream in members(archive):
-        with reading(archive):
+        with report_damage(archive):
             stream.read()
 
 

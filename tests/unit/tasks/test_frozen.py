@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from robench._base.errors import UsageError
 from robench.tasks.base import Example
 from robench.tasks.frozen import (
-    Row,
+    RawRow,
     clean,
     digest,
     identify,
@@ -26,7 +26,7 @@ row_lists = st.lists(
 )
 
 
-def rows_of(count: int, classes: int = 2) -> list[Row]:
+def rows_of(count: int, classes: int = 2) -> list[RawRow]:
     return [({"text": f"text {number}"}, number % classes) for number in range(count)]
 
 
@@ -74,7 +74,7 @@ def test_task_field_and_text_are_part_of_the_id() -> None:
 
 
 def test_repetitions_are_counted_by_label_then_in_order() -> None:
-    rows: list[Row] = [
+    rows: list[RawRow] = [
         ({"text": "x"}, 1),
         ({"text": "y"}, 0),
         ({"text": " x "}, 0),
@@ -85,7 +85,7 @@ def test_repetitions_are_counted_by_label_then_in_order() -> None:
 
 
 @given(row_lists, st.randoms(use_true_random=False))
-def test_the_order_of_reading_does_not_matter(rows: list[Row], rng: random.Random) -> None:
+def test_the_order_of_reading_does_not_matter(rows: list[RawRow], rng: random.Random) -> None:
     examples = make_examples("t", rows)
     shuffled = list(rows)
     rng.shuffle(shuffled)
@@ -94,7 +94,7 @@ def test_the_order_of_reading_does_not_matter(rows: list[Row], rng: random.Rando
 
 
 @given(row_lists)
-def test_every_row_becomes_one_example_with_an_id_of_its_own(rows: list[Row]) -> None:
+def test_every_row_becomes_one_example_with_an_id_of_its_own(rows: list[RawRow]) -> None:
     examples = make_examples("t", rows)
     assert len({example.id for example in examples}) == len(rows)
     assert [example.id for example in examples] == sorted(example.id for example in examples)
@@ -105,7 +105,7 @@ def test_every_row_becomes_one_example_with_an_id_of_its_own(rows: list[Row]) ->
 
 
 @given(row_lists)
-def test_every_text_has_exactly_one_uncounted_id(rows: list[Row]) -> None:
+def test_every_text_has_exactly_one_uncounted_id(rows: list[RawRow]) -> None:
     uncounted = [identity for identity in identify("t", rows) if "-" not in identity]
     assert len(uncounted) == len({normal_form(fields["text"]) for fields, _ in rows})
 

@@ -4,18 +4,18 @@ import pytest
 
 from robench._base.errors import UsageError
 from robench.tasks.base import Example
-from robench.tasks.frozen import Row, make_examples, pick_balanced
+from robench.tasks.frozen import RawRow, make_examples, pick_balanced
 from robench.tasks.guard import Guard
 
 
-def rows_of(count: int, classes: int = 2) -> list[Row]:
+def rows_of(count: int, classes: int = 2) -> list[RawRow]:
     return [({"text": f"text {number}"}, number % classes) for number in range(count)]
 
 
 class TestGuard:
     rows = rows_of(300)
 
-    def pick(self, rows: list[Row]) -> list[Example]:
+    def pick(self, rows: list[RawRow]) -> list[Example]:
         return pick_balanced(make_examples("t", rows), 100, 2)
 
     def test_the_same_data_pass(self) -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import IO, NamedTuple
 
-from robench.tasks.reading import Layout
+from robench.tasks.publisher_files import FileLayout
 
 LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2}
 
@@ -90,11 +90,11 @@ def _table(
             raise ValueError(f"line {reader.line_num} is no labelled pair: {error!r}") from error
 
 
-def layout(wanted: Collection[str]) -> Layout[list[Pair]]:
+def layout(wanted: Collection[str]) -> FileLayout[list[Pair]]:
     """These files and no others: SNLI's training file alone is 490 MB."""
 
     def key(path: str) -> str | None:
         match = _FILE.fullmatch(path)
         return match.group(1) if match and match.group(1) in wanted else None
 
-    return Layout(key, _parse, hints=("snli", "cad", "sick", "nli"))
+    return FileLayout(key, _parse, hints=("snli", "cad", "sick", "nli"))

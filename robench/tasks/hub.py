@@ -19,7 +19,7 @@ class HubUnavailable(UsageError):
         )
 
 
-def rows(dataset: str, split: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+def read_rows(dataset: str, split: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """The named columns of a hub dataset's split, row by row.
 
     Raises:

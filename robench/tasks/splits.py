@@ -101,3 +101,10 @@ def _lines(path: Path) -> list[tuple[int, str]]:
         for number, line in enumerate(text.splitlines(), start=1)
         if line.strip()
     ]
+
+
+def choose_train_pool(task: str, pools: Sequence[str], pool: str | None) -> str:
+    """``pool`` where the task has it, its first one for None; raises UsageError otherwise."""
+    if pool is None or pool in pools:
+        return pool or pools[0]
+    raise UsageError(f"Task '{task}' has no training pool '{pool}'. It takes: {', '.join(pools)}.")

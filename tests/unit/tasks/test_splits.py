@@ -6,12 +6,12 @@ from typing import ClassVar
 import pytest
 
 from robench._base.errors import UsageError
-from robench.tasks import listed
-from robench.tasks.frozen import Row, digest, identify, make_examples
-from robench.tasks.listed import make_splits, pick_listed
+from robench.tasks import splits as splits_module
+from robench.tasks.frozen import RawRow, digest, identify, make_examples
+from robench.tasks.splits import choose_train_pool, make_splits, pick_listed
 
 
-def rows_of(count: int, classes: int = 2) -> list[Row]:
+def rows_of(count: int, classes: int = 2) -> list[RawRow]:
     return [({"text": f"text {number}"}, number % classes) for number in range(count)]
 
 
@@ -36,6 +36,15 @@ def test_no_list_passes_for_the_frozen_examples(tmp_path: Path, stem: str) -> No
     path.write_text("\n".join(example.id for example in test))
     splits = make_splits(train, dev, test, pool="small", ids=path, origin="here")
     assert (splits.test_name, splits.remarks) == (f"list-{stem}", ())
+
+
+def test_choose_pool() -> None:
+    assert choose_train_pool("t", ("train", "small"), None) == "train"
+    assert choose_train_pool("t", ("train", "small"), "small") == "small"
+    with pytest.raises(
+        UsageError, match=r"Task 't' has no training pool 'smal'. It takes: train, small\."
+    ):
+        choose_train_pool("t", ("train", "small"), "smal")
 
 
 class TestListed:
@@ -63,7 +72,7 @@ class TestListed:
     def test_a_longer_list_gives_its_first_lines(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(listed, "TEST_SIZE", 2)
+        monkeypatch.setattr(splits_module, "TEST_SIZE", 2)
         path = self.write(tmp_path, "pos/6.txt", "", "pos/1.txt", "pos/0.txt", "never read")
         picked = pick_listed(path, self.examples, self.names)
         assert {example.id for example in picked} == {

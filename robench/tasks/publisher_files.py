@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Generic, TypeVar
 
 from robench._base.errors import UsageError
-from robench.tasks.archives import SUFFIXES, BrokenArchive, archives_in, members, reading
+from robench.tasks.archives import SUFFIXES, BrokenArchive, archives_in, members, report_damage
 
 Parsed = TypeVar("Parsed")
 
@@ -18,7 +18,7 @@ _DEPTH = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Layout(Generic[Parsed]):
+class FileLayout(Generic[Parsed]):
     """How a publisher's files are recognised and read.
 
     Attributes:
@@ -33,16 +33,16 @@ class Layout(Generic[Parsed]):
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Generic[Parsed]):
+class FoundFiles(Generic[Parsed]):
     """What was read: key -> content, and the places in words (``"archive imdb.tar.xz"``), without the machine's paths."""
 
     files: dict[str, Parsed]
     origin: str
 
 
-def find(
-    folder: Path | None, layout: Layout[Parsed], complete: Callable[[dict[str, Parsed]], bool]
-) -> Found[Parsed]:
+def find_files(
+    folder: Path | None, layout: FileLayout[Parsed], complete: Callable[[dict[str, Parsed]], bool]
+) -> FoundFiles[Parsed]:
     """Read the layout's files from ``folder`` itself, then from the archives directly in it, until ``complete``.
 
     The first place that holds a file wins. What was found is handed back even when it is not complete.
@@ -67,16 +67,16 @@ def find(
             files |= new
             origins.append(place)
         if complete(files):
-            return Found(files, ", ".join(origins))
+            return FoundFiles(files, ", ".join(origins))
     if (
         damage is not None
     ):  # it may hold what is missing, and the hub must not stand in for it unnoticed
         raise damage
-    return Found(files, ", ".join(origins))
+    return FoundFiles(files, ", ".join(origins))
 
 
 def _places(
-    folder: Path | None, layout: Layout[Parsed]
+    folder: Path | None, layout: FileLayout[Parsed]
 ) -> Iterator[tuple[str, Iterator[tuple[str, Parsed]]]]:
     if folder is None:
         return
@@ -85,23 +85,23 @@ def _places(
         yield f"archive {archive.name}", _from_archive(archive, layout)
 
 
-def _from_folder(folder: Path, layout: Layout[Parsed]) -> Iterator[tuple[str, Parsed]]:
-    for name, path in walk(folder, _DEPTH):
+def _from_folder(folder: Path, layout: FileLayout[Parsed]) -> Iterator[tuple[str, Parsed]]:
+    for name, path in walk_files(folder, _DEPTH):
         key = layout.key(f"{folder.name}/{name}")
         if key is not None:
             with Path(path).open("rb") as stream:
                 yield key, _parse(layout, key, stream, path)
 
 
-def _from_archive(archive: Path, layout: Layout[Parsed]) -> Iterator[tuple[str, Parsed]]:
+def _from_archive(archive: Path, layout: FileLayout[Parsed]) -> Iterator[tuple[str, Parsed]]:
     for name, stream in members(archive):
         key = layout.key(name)
         if key is not None:
-            with reading(archive):
+            with report_damage(archive):
                 yield key, _parse(layout, key, stream, f"{name} in {archive}")
 
 
-def _parse(layout: Layout[Parsed], key: str, stream: IO[bytes], where: str) -> Parsed:
+def _parse(layout: FileLayout[Parsed], key: str, stream: IO[bytes], where: str) -> Parsed:
     try:
         return layout.parse(key, stream)
     except ValueError as error:  # also JSON and UTF-8
@@ -110,7 +110,7 @@ def _parse(layout: Layout[Parsed], key: str, stream: IO[bytes], where: str) -> P
         ) from error
 
 
-def walk(folder: Path | str, depth: int, prefix: str = "") -> Iterator[tuple[str, str]]:
+def walk_files(folder: Path | str, depth: int, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield ``(name relative to folder, path)`` of the files at most ``depth`` folders deep, sorted; hidden and unreadable ones are left out.
 
     Strings, not Paths: a data folder may hold 150,000 files, most of them of other tasks.
@@ -127,18 +127,11 @@ def walk(folder: Path | str, depth: int, prefix: str = "") -> Iterator[tuple[str
         if not entry.is_dir():
             yield prefix + entry.name, entry.path
         elif depth > 1:
-            yield from walk(entry.path, depth - 1, f"{prefix}{entry.name}/")
+            yield from walk_files(entry.path, depth - 1, f"{prefix}{entry.name}/")
 
 
-def missing(what: str, folder: Path | None) -> str:
+def describe_missing(what: str, folder: Path | None) -> str:
     """The beginning of a sentence: ``what`` was not found, and where it was looked for."""
     if folder is None:
         return f"No data folder is named (--data or ROBENCH_DATA) in which to look for {what}"
     return f"There is no complete {what} in the folder {folder} or in an archive ({', '.join(SUFFIXES)}) directly in it"
-
-
-def choose_pool(task: str, pools: Sequence[str], pool: str | None) -> str:
-    """``pool`` where the task has it, its first one for None; raises UsageError otherwise."""
-    if pool is None or pool in pools:
-        return pool or pools[0]
-    raise UsageError(f"Task '{task}' has no training pool '{pool}'. It takes: {', '.join(pools)}.")
