@@ -40,7 +40,7 @@ from robench.models.classifier import TextClassifier
 from robench.models.convex_hull import ENTROPY_WEIGHT, WEIGHT_DECAY
 from robench.models.encoders import attention_for
 from robench.training.batches import POOL, balanced_batches
-from robench.training.setup import Step, adamw, parameter_groups
+from robench.training.setup import StepLoss, adamw, parameter_groups
 
 VOCABULARY = 24_000
 SHAPES = {"tiny": (2, 128), "mini": (4, 256), "base": (12, 768)}
@@ -90,7 +90,7 @@ def make_setting(shape: str, tokens: int, device: str, precision: str) -> Settin
     model = TextClassifier(BertModel(config), 2).to(device).train()
     defense: Defense = DEFENSES.get("rift")()
     defense.prepare(model)
-    step = Step(model, defense).train()
+    step = StepLoss(model, defense).train()
     optimizer = adamw(
         parameter_groups(step, 0.0, 0.0)
     )  # a rate of 0: all begin every batch with the same weights

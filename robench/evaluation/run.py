@@ -21,7 +21,7 @@ from robench.results.run_folder import find_records
 if TYPE_CHECKING:
     from robench.models.victim import Victim
     from robench.text.surface import Surface
-    from robench.training.loop import Progress
+    from robench.training.loop import TrainingProgress
 
 __all__ = [
     "Cell",
@@ -166,7 +166,7 @@ class _Listener:
     def __init__(self, report: Reporter) -> None:
         self._report = report
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: TrainingProgress) -> None:
         if progress.message:
             self._report.message(progress.message)
         if progress.steps:

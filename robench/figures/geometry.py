@@ -17,7 +17,7 @@ from robench.models.classifier import TextClassifier
 from robench.models.encoders import find_encoder, fingerprint, load_encoder
 from robench.training.data import EncodedExamples, SubstituteTable, encode_examples
 from robench.training.runtime import seed_everything
-from robench.training.selection import features_of
+from robench.training.selection import compute_features
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +74,7 @@ def measure(victims: dict[str, Victim], encoder: str, examples: Sequence[Example
 
 
 def pretrained(victim: Victim, encoder: str) -> TextClassifier:
-    """The model before the first step of the victim's training, with the same pooler where that was drawn anew (as ``set_up`` draws it)."""
+    """The model before the first step of the victim's training, with the same pooler where that was drawn anew (as ``set_up_training`` draws it)."""
     seed_everything(victim.card["seed"], "weights")
     return TextClassifier(load_encoder(find_encoder(encoder)), len(victim.labels)).to(victim.device)
 
@@ -91,7 +91,7 @@ def _encode(victim: Victim, examples: Sequence[Example]) -> EncodedExamples:
 
 
 def _features(model: TextClassifier, encoded: EncodedExamples, device: str) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = features_of(model, encoded, AT_ONCE, device).numpy()
+    found: NDArray[np.float32] = compute_features(model, encoded, AT_ONCE, device).numpy()
     return found
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from robench.search.attack import Trial
     from robench.search.victim_protocol import Job
     from robench.training.request import FitRequest
-    from robench.training.setup import Parts
+    from robench.training.setup import TrainingSetup
 
 AUGMENTATION_DEVIATIONS = (
     "Texts are attacked within the task's substitution set, unless the attack writes texts of its own; no language model judges the substitutes, "
@@ -71,20 +71,20 @@ class Trainee:
     """A model between two epochs, for a defense that wants to attack it.
 
     Attributes:
-        request, parts: of the run.
+        request, setup: of the run.
         added: what is trained on beside the task's examples so far.
         say: hears sentences worth showing.
     """
 
     request: FitRequest
-    parts: Parts
+    setup: TrainingSetup
     added: Sequence[Example]
     say: Callable[[str], None]
 
     @property
     def examples(self) -> Sequence[Example]:
         """The training examples, as they came; never one of dev or test."""
-        return self.parts.texts
+        return self.setup.texts
 
     @cached_property
     def victim(self) -> Victim:
@@ -95,11 +95,11 @@ class Trainee:
             "task": request.task,
             "labels": task.labels,
             "attackable": task.attackable,
-            "fields": self.parts.fields,
+            "fields": self.setup.fields,
             "max_tokens": task.max_tokens,
             "protocol": request.protocol.name,
         }
-        return Victim(self.parts.model, self.parts.tokenizer, card, str(self.parts.device))
+        return Victim(self.setup.model, self.setup.tokenizer, card, str(self.setup.device))
 
     def job(self, example: Example) -> Job:
         """The words of ``example`` and what may stand in the place of each that the model sees."""
@@ -131,7 +131,7 @@ class Trainee:
 
         from robench.search.engine import run
 
-        rank, processes = self.parts.accelerator.process_index, self.parts.accelerator.num_processes
+        rank, processes = self.setup.accelerator.process_index, self.setup.accelerator.num_processes
         mine = map(self.job, examples[rank::processes])
         trials = list(
             run(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench._base.errors import RobenchError
-from robench.training.selection import guess
+from robench.training.selection import guessing_accuracy
 
 if TYPE_CHECKING:
     from robench.models.victim import Victim
@@ -70,7 +70,7 @@ def _red_flags(
     found, count = [], len(labels)
     predictions = probabilities.argmax(-1)
     accuracy = float((predictions == labels).mean())
-    chance, lucky = guess(labels)
+    chance, lucky = guessing_accuracy(labels)
     if accuracy <= lucky:
         found.append(
             RedFlag(

@@ -347,7 +347,7 @@ ATTACKS: Registry[Attack] = Registry(
     "attack", "robench.attacks", skip=frozenset({"families"}), families=ATTACK_FAMILIES
 )
 DEFENSES: Registry[Defense] = Registry(
-    "defense", "robench.defenses", joining="robench.training.joint:stack"
+    "defense", "robench.defenses", joining="robench.training.joint:join_defenses"
 )
 TASKS: Registry[Task] = Registry(
     "task",

@@ -17,7 +17,7 @@ from robench.testing.defense_subject import DefenseSubject
 from robench.testing.opinions import BAD, GOOD, NEUTRAL, Opinions, Pairs, examples, tokenizer
 from robench.testing.random_models import classifier
 from robench.training.defense import Batch, Defense
-from robench.training.setup import Step, adamw, parameter_groups
+from robench.training.setup import StepLoss, adamw, parameter_groups
 
 FAMILIES = ("bert", "roberta", "distilbert", "electra")
 STEPS = 12
@@ -195,7 +195,7 @@ def check_optimizer(subject: DefenseSubject) -> None:
     """An optimiser of its own holds every parameter that it is given."""
     model = classifier()
     defense = subject.make(model)
-    groups = parameter_groups(Step(model, defense), 1e-3, 1e-4)
+    groups = parameter_groups(StepLoss(model, defense), 1e-3, 1e-4)
     with subject.on("its optimiser"):
         optimizer = defense.optimizer(groups)
     if optimizer is not None:

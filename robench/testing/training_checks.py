@@ -11,7 +11,7 @@ from robench.protocol import get_protocol
 from robench.testing.defense_subject import DefenseSubject
 from robench.testing.opinions import Opinions, Pairs, examples, splits
 from robench.testing.trainings import differing
-from robench.training.selection import guess
+from robench.training.selection import guessing_accuracy
 
 FRESH = 40
 """Texts that a trained victim is judged on."""
@@ -33,7 +33,7 @@ def check_learning(subject: DefenseSubject) -> None:
     with subject.on("questions to its victim"):
         check_victim(made.victim, fresh)
         right = float((made.victim.predict([example.fields for example in fresh]) == labels).mean())
-    chance, lucky = guess(labels)
+    chance, lucky = guessing_accuracy(labels)
     subject.require(
         right > lucky,
         f"its victim is right on {right:.0%} of an easy task, no better than guessing ({chance:.0%}). If it is slow, give epochs",

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from robench.models.victim import Victim
 from robench.training.checkpoint import FILE
-from robench.training.loop import Progress, fit
+from robench.training.loop import TrainingProgress, fit
 from robench.training.request import FitRequest
-from robench.training.saving import workshop
+from robench.training.saving import work_folder
 
 QUICK: Mapping[str, Any] = {"learning_rate": 5e-3, "epochs": 2, "batch_size": 8, "dev_examples": 16}
 """Settings with which plain fine-tuning learns a toy task."""
@@ -62,13 +62,13 @@ def train(request: FitRequest, out: Path, kill: bool = False) -> Training:
     """
     checkpoints: list[bytes] = []
 
-    def listen(progress: Progress) -> None:
+    def listen(progress: TrainingProgress) -> None:
         if kill and (progress.epoch, progress.step) == (2, 1):
             raise Killed
         if (
             progress.epoch and not progress.step and progress.loss is not None
         ):  # the end of an epoch
-            checkpoints.append((workshop(out) / FILE).read_bytes())
+            checkpoints.append((work_folder(out) / FILE).read_bytes())
 
     try:
         victim = fit(request, out, listen)

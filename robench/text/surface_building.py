@@ -34,7 +34,7 @@ from robench.text.words import split_words, splitter_version
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 
 logger = logging.getLogger(__name__)
 _DECIMALS = 4
@@ -108,7 +108,7 @@ class SurfaceRequest:
 
 
 def load_or_build(
-    folder: Path, request: SurfaceRequest, progress: Progress | None = None
+    folder: Path, request: SurfaceRequest, progress: ProgressCallback | None = None
 ) -> Surface:
     """The surface that ``request`` describes, from ``folder`` if it is there, else built and written there.
 
@@ -146,7 +146,7 @@ def load_or_build(
     return Surface(table)
 
 
-def _build(request: SurfaceRequest, progress: Progress | None) -> pa.Table:
+def _build(request: SurfaceRequest, progress: ProgressCallback | None) -> pa.Table:
     texts = [tuple(split_words(example.fields[request.attackable])) for example in request.examples]
     if request.scorer is not None:
         request.scorer.check(texts)

@@ -20,7 +20,7 @@ SOFTWARE = ("torch", "transformers", "tokenizers", "numpy", "accelerate")
 _REMEDY = "Delete it, or use --retrain, to start this victim again."
 
 
-def setting(device: str) -> dict[str, str]:
+def training_environment(device: str) -> dict[str, str]:
     """Where training happens, as far as it moves the last bits: the kind of ``device`` and the versions of ``SOFTWARE``, by name."""
     return {
         "device": device.partition(":")[0],
@@ -34,10 +34,10 @@ class TrainingState:
 
     Attributes:
         key: of the request it belongs to.
-        made_with: kind of device and versions of the software, see ``setting``.
+        made_with: kind of device and versions of the software, see ``training_environment``.
         epoch: epochs done.
         model, modules, optimizer: state dicts.
-        best: state dict of the best epoch's model; ``best_rank`` its ``Scores.rank``, ``best_epoch`` its number from 1.
+        best: state dict of the best epoch's model; ``best_rank`` its ``DevScores.rank``, ``best_epoch`` its number from 1.
         added: the texts that were trained on beside the task's own in the last epoch, each as a dict of ``id``, ``fields`` and ``label``.
         history: one dict an epoch, as ``training.json`` holds them.
     """

@@ -18,7 +18,7 @@ TEMPERATURE = 0.2
 """Of the estimate's score function: RIFT's tau."""
 
 
-class Pretrained:
+class PretrainedReference:
     """The model before its first step.
 
     Args:

@@ -38,8 +38,8 @@ ONE_EACH = {
 HOOKS = ("prepare", "modules", "before_loss", "penalty", "finish", *ONE_EACH)
 
 
-class Stack(Defense):
-    """Base of the classes that ``stack`` makes: several defenses in one training run.
+class JointDefense(Defense):
+    """Base of the classes that ``join_defenses`` makes: several defenses in one training run.
 
     Members are called in alphabetical order of their names (``finish`` in the reverse), whatever order they were named in.
 
@@ -52,25 +52,27 @@ class Stack(Defense):
     def __init__(self, options: TrainingOptions | None = None) -> None:
         super().__init__(options)
         given = self.options.model_dump()
-        self.parts = {
+        self.defenses = {
             name: cls(build_options(cls.Options, _share(given, name), f"defense '{name}'"))
             for name, cls in self.members.items()
         }
 
     def prepare(self, model: TextClassifier) -> None:
         """Each member's."""
-        for part in self.parts.values():
-            part.prepare(model)
+        for defense in self.defenses.values():
+            defense.prepare(model)
 
     def modules(self) -> Iterable[nn.Module]:
         """All members' modules."""
-        return [module for part in self.parts.values() for module in part.modules()]
+        return [module for defense in self.defenses.values() for module in defense.modules()]
 
     @property
     def attacks(self) -> Sequence[str]:
         """All members' attacks."""
         return list(
-            dict.fromkeys(attack for part in self.parts.values() for attack in part.attacks)
+            dict.fromkeys(
+                attack for defense in self.defenses.values() for attack in defense.attacks
+            )
         )
 
     def augment(self, trainee: Trainee, epoch: int) -> Sequence[Example] | None:
@@ -89,8 +91,8 @@ class Stack(Defense):
 
     def before_loss(self, model: TextClassifier, batch: Batch) -> None:
         """Each member's."""
-        for part in self.parts.values():
-            part.before_loss(model, batch)
+        for defense in self.defenses.values():
+            defense.before_loss(model, batch)
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
         """That of the member that brings a loss."""
@@ -100,13 +102,13 @@ class Stack(Defense):
         """The sum of the members' penalties. The last call of a step: the members' figures are gathered here, as ``member.figure``."""
         found = [
             penalty
-            for part in self.parts.values()
-            if (penalty := part.penalty(model, batch)) is not None
+            for defense in self.defenses.values()
+            if (penalty := defense.penalty(model, batch)) is not None
         ]
         self.figures = {
             f"{name}.{figure}": value
-            for name, part in self.parts.items()
-            for figure, value in part.figures.items()
+            for name, defense in self.defenses.items()
+            for figure, value in defense.figures.items()
         }
         return sum(found[1:], found[0]) if found else None
 
@@ -116,18 +118,18 @@ class Stack(Defense):
 
     def finish(self, model: TextClassifier) -> None:
         """Each member's, the last one first: what was wrapped last is unwrapped first."""
-        for part in reversed(self.parts.values()):
-            part.finish(model)
+        for defense in reversed(self.defenses.values()):
+            defense.finish(model)
 
     def _bringer(self, hook: str) -> Defense:
         """The member that overrides ``hook``; any other one answers as the base class does."""
         return next(
-            (part for part in self.parts.values() if _brings(type(part), hook)),
-            next(iter(self.parts.values())),
+            (defense for defense in self.defenses.values() if _brings(type(defense), hook)),
+            next(iter(self.defenses.values())),
         )
 
 
-def stack(members: Mapping[str, type[Defense]]) -> type[Stack]:
+def join_defenses(members: Mapping[str, type[Defense]]) -> type[JointDefense]:
     """One defense out of several, name -> class, sorted by name.
 
     Its options are the training loop's, once for all, and each member's own as ``member.option``. A setting of the loop is taken from the member
@@ -151,7 +153,7 @@ def stack(members: Mapping[str, type[Defense]]) -> type[Stack]:
         "task_defaults": _task_defaults(leading),
         "Options": _options(leading),
     }
-    return type(JOINT.join(members), (Stack,), attributes)
+    return type(JOINT.join(members), (JointDefense,), attributes)
 
 
 def _brings(cls: type[Defense], hook: str) -> bool:

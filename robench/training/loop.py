@@ -19,12 +19,18 @@ from robench.methods.augmentation import Trainee
 from robench.models.victim import Victim
 from robench.tasks.base import Example
 from robench.training.batches import bucketed_batches
-from robench.training.checkpoint import TrainingState, setting
-from robench.training.forgetting import Pretrained
+from robench.training.checkpoint import TrainingState, training_environment
+from robench.training.forgetting import PretrainedReference
 from robench.training.runtime import is_main_process, release_memory, seed_everything, stable_seed
-from robench.training.saving import curves_folder, deliver, forget, sole_training, workshop
-from robench.training.selection import Scores, features_of, score
-from robench.training.setup import set_up
+from robench.training.saving import (
+    curves_folder,
+    remove_victim,
+    save_victim,
+    training_lock,
+    work_folder,
+)
+from robench.training.selection import DevScores, compute_features, score_on_dev
+from robench.training.setup import set_up_training
 
 if TYPE_CHECKING:
     from robench.training.data import EncodedExamples
@@ -36,7 +42,7 @@ TRIMMED = 20
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """What a run tells while it trains.
 
     Attributes:
@@ -54,13 +60,13 @@ class Progress:
     message: str = ""
 
 
-Listener = Callable[[Progress], None]
+ProgressListener = Callable[[TrainingProgress], None]
 
 
 def train_or_load(
     request: FitRequest,
     victims_folder: Path,
-    progress: Listener | None = None,
+    progress: ProgressListener | None = None,
     *,
     retrain: bool = False,
 ) -> tuple[Victim, bool]:
@@ -78,9 +84,9 @@ def train_or_load(
     """
     out = victims_folder / request.folder_name
     if retrain or not out.exists():
-        with sole_training(out):
+        with training_lock(out):
             if retrain:
-                forget(out)
+                remove_victim(out)
             if not out.exists():  # another run may have finished it just now
                 return _fit(request, out, progress), True
     victim = Victim.load(out, request.device)
@@ -91,7 +97,7 @@ def train_or_load(
     return victim, False
 
 
-def fit(request: FitRequest, out: Path, progress: Listener | None = None) -> Victim:
+def fit(request: FitRequest, out: Path, progress: ProgressListener | None = None) -> Victim:
     """Train ``request``'s victim into the folder ``out``, which appears only when it is complete.
 
     A checkpoint beside it (``<out>.training``) is replaced after every epoch; the same call after a kill goes on from there and ends with the
@@ -100,36 +106,38 @@ def fit(request: FitRequest, out: Path, progress: Listener | None = None) -> Vic
     Raises:
         RobenchError: another run is training it.
     """
-    with sole_training(out):
+    with training_lock(out):
         return _fit(request, out, progress)
 
 
-def _fit(request: FitRequest, out: Path, progress: Listener | None) -> Victim:
+def _fit(request: FitRequest, out: Path, progress: ProgressListener | None) -> Victim:
     run = _Run(request, out, progress or (lambda _: None))
     while not run.over:
         run.train_epoch()
-    return deliver(request, run.parts, run.state, out)
+    return save_victim(request, run.setup, run.state, out)
 
 
 class _Run:
     """One training run: set up, then trained epoch by epoch."""
 
-    def __init__(self, request: FitRequest, out: Path, tell: Listener) -> None:
-        self.request, self.work = request, workshop(out)
+    def __init__(self, request: FitRequest, out: Path, tell: ProgressListener) -> None:
+        self.request, self.work = request, work_folder(out)
         self.tell = tell if is_main_process() else lambda _: None
-        self.parts = parts = set_up(request, curves_folder(out), self._say)
-        self.accelerator, self.device = parts.accelerator, parts.device
-        self.model, self.defense, self.step, self.optimizer = (
-            parts.model,
-            parts.defense,
-            parts.step,
-            parts.optimizer,
+        self.setup = setup = set_up_training(request, curves_folder(out), self._say)
+        self.accelerator, self.device = setup.accelerator, setup.device
+        self.model, self.defense, self.step_loss, self.optimizer = (
+            setup.model,
+            setup.defense,
+            setup.step_loss,
+            setup.optimizer,
         )
-        self.options = parts.defense.options
-        self.state = TrainingState(request.key, setting(request.device))
+        self.options = setup.defense.options
+        self.state = TrainingState(request.key, training_environment(request.device))
         with self.accelerator.autocast():
-            features = features_of(self.model, parts.dev, self._at_once, self.device)
-        self.pretrained = Pretrained(self.model, features, torch.as_tensor(parts.dev.labels))
+            features = compute_features(self.model, setup.dev, self._at_once, self.device)
+        self.pretrained = PretrainedReference(
+            self.model, features, torch.as_tensor(setup.dev.labels)
+        )
         self._resume()
         self._train = self._with_added()
 
@@ -147,14 +155,14 @@ class _Run:
         )
 
     def _say(self, message: str, epoch: int = 0) -> None:
-        self.tell(Progress(epoch, self.request.resolved.epochs, 0, 0, message=message))
+        self.tell(TrainingProgress(epoch, self.request.resolved.epochs, 0, 0, message=message))
 
     def _resume(self) -> None:
         state = TrainingState.load(self.work, self.request.key, self.state.made_with)
         if state is None:
             return
         self.model.load_state_dict(state.model)
-        for module, saved in zip(self.parts.extras, state.modules, strict=True):
+        for module, saved in zip(self.setup.extras, state.modules, strict=True):
             module.load_state_dict(saved)
         self.optimizer.load_state_dict(state.optimizer)
         self.state = state
@@ -168,9 +176,9 @@ class _Run:
         losses, figures = self._steps(epoch)
         seconds = time.perf_counter() - started
         with self.accelerator.autocast():
-            scores = score(
+            scores = score_on_dev(
                 self.model,
-                self.parts.dev,
+                self.setup.dev,
                 self._at_once,
                 self.device,
                 hull=self.request.substitutions is not None,
@@ -204,7 +212,7 @@ class _Run:
             )
         hull = "" if scores.hull is None else f", under the convex-hull attack {scores.hull:.3f}"
         self.tell(
-            Progress(
+            TrainingProgress(
                 epoch + 1,
                 self.options.epochs,
                 0,
@@ -218,7 +226,7 @@ class _Run:
         """Let the defense add to the training examples; what it costs is part of the training's time."""
         before = [Example(**added) for added in self.state.added]
         added = self.defense.augment(
-            Trainee(self.request, self.parts, before, partial(self._say, epoch=epoch + 1)), epoch
+            Trainee(self.request, self.setup, before, partial(self._say, epoch=epoch + 1)), epoch
         )
         if added is not None:
             self.state.added = [
@@ -228,9 +236,9 @@ class _Run:
             self._train = self._with_added()
 
     def _with_added(self) -> EncodedExamples:
-        train = self.parts.train
+        train = self.setup.train
         return (
-            train.joined(self.parts.encode([Example(**added) for added in self.state.added]))
+            train.joined(self.setup.encode([Example(**added) for added in self.state.added]))
             if self.state.added
             else train
         )
@@ -243,7 +251,7 @@ class _Run:
         batches = list(
             self.defense.batches(labels, lengths, size, rng) or bucketed_batches(lengths, size, rng)
         )
-        self.step.train()
+        self.step_loss.train()
         total = torch.zeros((), device=self.device)
         sums: dict[str, Tensor] = {}
         recent = None
@@ -261,7 +269,9 @@ class _Run:
                 recent = _finite(float(loss), epoch, self.request)
             if index % TRIMMED == 0:
                 release_memory()
-            self.tell(Progress(epoch + 1, self.options.epochs, index + 1, len(batches), recent))
+            self.tell(
+                TrainingProgress(epoch + 1, self.options.epochs, index + 1, len(batches), recent)
+            )
         means = self.accelerator.reduce(
             torch.stack([total, *(value.float() for value in sums.values())]) / len(batches), "mean"
         ).tolist()  # over the processes
@@ -279,10 +289,12 @@ class _Run:
         return batch.share(rank, count), len(range(rank, rows, count)) * count / rows
 
     def _one_step(self, batch: Batch, weight: float) -> Tensor:
-        loss: Tensor = weight * self.step(batch)
+        loss: Tensor = weight * self.step_loss(batch)
         self.accelerator.backward(loss)
         if self.options.max_gradient_norm is not None:
-            self.accelerator.clip_grad_norm_(self.step.parameters(), self.options.max_gradient_norm)
+            self.accelerator.clip_grad_norm_(
+                self.step_loss.parameters(), self.options.max_gradient_norm
+            )
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss.detach()
@@ -293,7 +305,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * max(0.0, factor)
 
-    def _remember(self, epoch: int, scores: Scores) -> None:
+    def _remember(self, epoch: int, scores: DevScores) -> None:
         if self.state.best_rank is None or scores.rank > self.state.best_rank:
             self.state.best_rank, self.state.best_epoch = scores.rank, epoch
             self.state.best = {
@@ -304,7 +316,7 @@ class _Run:
     def _checkpoint(self) -> None:
         self.state.epoch += 1
         self.state.model = self.model.state_dict()
-        self.state.modules = [module.state_dict() for module in self.parts.extras]
+        self.state.modules = [module.state_dict() for module in self.setup.extras]
         self.state.optimizer = self.optimizer.state_dict()
         if self.accelerator.is_main_process:
             self.state.save(self.work)

@@ -20,26 +20,26 @@ from robench.training.runtime import is_main_process
 if TYPE_CHECKING:
     from robench.training.checkpoint import TrainingState
     from robench.training.request import FitRequest
-    from robench.training.setup import Parts
+    from robench.training.setup import TrainingSetup
 
 
-def workshop(out: Path) -> Path:
+def work_folder(out: Path) -> Path:
     """Where the victim of the folder ``out`` is made; holds the checkpoint."""
     return out.with_name(out.name + ".training")
 
 
 def curves_folder(out: Path) -> Path:
-    """Where a tracker writes while a victim is trained; outside the workshop, whose checkpoint is replaced whole."""
+    """Where a tracker writes while a victim is trained; outside the work folder, whose checkpoint is replaced whole."""
     return out.with_name(out.name + ".curves")
 
 
-def forget(out: Path) -> None:
+def remove_victim(out: Path) -> None:
     """Remove the victim in ``out`` and what an unfinished training left beside it."""
-    for folder in (out, workshop(out), curves_folder(out)):
+    for folder in (out, work_folder(out), curves_folder(out)):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def sole_training(out: Path) -> AbstractContextManager[None]:
+def training_lock(out: Path) -> AbstractContextManager[None]:
     """Keep other runs from training the victim of ``out`` while a block lasts; the processes of one run are let in by the first of them.
 
     Raises:
@@ -53,16 +53,18 @@ def sole_training(out: Path) -> AbstractContextManager[None]:
     )
 
 
-def deliver(request: FitRequest, parts: Parts, state: TrainingState, out: Path) -> Victim:
-    """Save the selected epoch's victim to ``out`` and clear the workshop, which a power cut may leave behind but never take away too early."""
-    parts.model.load_state_dict(state.best)
-    parts.defense.finish(parts.model)
+def save_victim(
+    request: FitRequest, setup: TrainingSetup, state: TrainingState, out: Path
+) -> Victim:
+    """Save the selected epoch's victim to ``out`` and clear the work folder, which a power cut may leave behind but never take away too early."""
+    setup.model.load_state_dict(state.best)
+    setup.defense.finish(setup.model)
     if request.tracker is not None:
-        parts.accelerator.end_training()
-    if parts.accelerator.is_main_process:
+        setup.accelerator.end_training()
+    if setup.accelerator.is_main_process:
         software = {"robench": robench.__version__, **versions()}
         victim = Victim(
-            parts.model, parts.tokenizer, _card(request, parts, state, software), str(parts.device)
+            setup.model, setup.tokenizer, _card(request, setup, state, software), str(setup.device)
         )
         log = {
             "key": request.key,
@@ -81,14 +83,14 @@ def deliver(request: FitRequest, parts: Parts, state: TrainingState, out: Path) 
             raise RobenchError(
                 f"The victim could not be written to '{out}' ({why}). Free some space or choose another --out."
             ) from error
-        shutil.rmtree(workshop(out), ignore_errors=True)
-    parts.accelerator.wait_for_everyone()
+        shutil.rmtree(work_folder(out), ignore_errors=True)
+    setup.accelerator.wait_for_everyone()
     return Victim.load(out, request.device)
 
 
 def _write(victim: Victim, log: dict[str, Any], out: Path) -> None:
     """Return only when the folder ``out`` is on the disk with all that is in it."""
-    draft = workshop(out) / "victim"
+    draft = work_folder(out) / "victim"
     shutil.rmtree(draft, ignore_errors=True)
     victim.save(draft)
     (draft / LOG).write_text(json.dumps(log, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -104,7 +106,7 @@ def _write(victim: Victim, log: dict[str, Any], out: Path) -> None:
 
 
 def _card(
-    request: FitRequest, parts: Parts, state: TrainingState, software: dict[str, str]
+    request: FitRequest, setup: TrainingSetup, state: TrainingState, software: dict[str, str]
 ) -> dict[str, Any]:
     task = request.task_class
     chosen = state.history[state.best_epoch - 1]
@@ -113,19 +115,19 @@ def _card(
         "task": request.task,
         "labels": list(task.labels),
         "attackable": task.attackable,
-        "fields": list(parts.fields),
+        "fields": list(setup.fields),
         "max_tokens": task.max_tokens,
         "protocol": request.protocol.name,
         "encoder": request.encoder_label,
         "seed": request.seed,
         "key": request.key,
         "ingredients": request.ingredients(),
-        "train_examples": len(parts.train),
-        "dev_examples": len(parts.dev),
+        "train_examples": len(setup.train),
+        "dev_examples": len(setup.dev),
         "selected_epoch": state.best_epoch,
         "dev_accuracy": chosen["dev_accuracy"],
         "dev_hull_accuracy": chosen["dev_hull_accuracy"],
-        "device": describe_device(str(parts.device)),
-        "processes": parts.accelerator.num_processes,
+        "device": describe_device(str(setup.device)),
+        "processes": setup.accelerator.num_processes,
         "versions": software,
     }

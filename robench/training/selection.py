@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scores:
+class DevScores:
     """Accuracies in [0, 1].
 
     Attributes:
         clean: on the texts as they are.
         hull: share of texts that are classified right both as they are and as the convex-hull attack's discrete text; None without substitutes.
-        guessing: whether ``clean`` is no better than a guess, see ``guess``.
+        guessing: whether ``clean`` is no better than a guess, see ``guessing_accuracy``.
         features: of the texts as they are, ``(examples, size)``, in main memory; None where they were not kept.
     """
 
@@ -45,13 +45,13 @@ class Scores:
         return (not self.guessing, self.clean if self.hull is None else self.hull, self.clean)
 
 
-def guess(labels: NDArray[np.int64]) -> tuple[float, float]:
+def guessing_accuracy(labels: NDArray[np.int64]) -> tuple[float, float]:
     """What answering the most frequent class gets right of ``labels`` ``(n,)``, in [0, 1], and what is no better than that: two standard errors more."""
     share = float(np.bincount(labels).max()) / len(labels)
     return share, share + 2 * sqrt(share * (1 - share) / len(labels))
 
 
-def score(
+def score_on_dev(
     model: TextClassifier,
     examples: EncodedExamples,
     batch_size: int,
@@ -59,7 +59,7 @@ def score(
     *,
     hull: bool,
     seed: int,
-) -> Scores:
+) -> DevScores:
     """Ask ``model`` (in eval mode meanwhile) about ``examples``.
 
     The attack is the release's: ten steps on the mixture weights against the true label, then at every position the word of largest weight.
@@ -89,15 +89,15 @@ def score(
                     )
                 held += int(right.sum())
     accuracy = clean / len(examples)
-    return Scores(
+    return DevScores(
         accuracy,
         held / len(examples) if hull else None,
-        accuracy <= guess(np.asarray(examples.labels))[1],
+        accuracy <= guessing_accuracy(np.asarray(examples.labels))[1],
         features,
     )
 
 
-def features_of(
+def compute_features(
     model: TextClassifier, examples: EncodedExamples, batch_size: int, device: torch.device | str
 ) -> Tensor:
     """The model's features of ``examples`` (in eval mode), ``(examples, size)``, in main memory."""

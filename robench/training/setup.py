@@ -27,7 +27,7 @@ ADAM_EPSILON = 1e-6
 """Of AdamW, as in RIFT's release (transformers' default of its time; torch's is 1e-8)."""
 
 
-class Step(nn.Module):
+class StepLoss(nn.Module):
     """One step's loss as a module, so that Accelerate can wrap everything that is trained (autocast, several processes) at once."""
 
     def __init__(self, model: TextClassifier, defense: Defense) -> None:
@@ -45,7 +45,7 @@ class Step(nn.Module):
 
 
 @dataclass(frozen=True)
-class Parts:
+class TrainingSetup:
     """All that one run works with.
 
     Attributes:
@@ -55,7 +55,7 @@ class Parts:
         texts: the chosen training examples as they came.
         train, dev: the chosen examples, encoded.
         encode: makes of further texts what ``train`` holds.
-        step, optimizer: as Accelerate wrapped them; each of the optimiser's groups holds its highest learning rate as ``"peak"``.
+        step_loss, optimizer: as Accelerate wrapped them; each of the optimiser's groups holds its highest learning rate as ``"peak"``.
     """
 
     accelerator: Any
@@ -68,16 +68,16 @@ class Parts:
     train: EncodedExamples
     dev: EncodedExamples
     encode: Callable[[Sequence[Example]], EncodedExamples]
-    step: Any
+    step_loss: Any
     optimizer: Any
 
     @property
     def extras(self) -> Sequence[nn.Module]:
         """The defense's own modules that are trained or kept in checkpoints."""
-        return list(self.accelerator.unwrap_model(self.step).extras)
+        return list(self.accelerator.unwrap_model(self.step_loss).extras)
 
 
-def set_up(request: FitRequest, curves: Path, say: Callable[[str], None]) -> Parts:
+def set_up_training(request: FitRequest, curves: Path, say: Callable[[str], None]) -> TrainingSetup:
     """Make ready to train ``request``; what is random in it follows from the request's seed.
 
     Args:
@@ -105,15 +105,15 @@ def set_up(request: FitRequest, curves: Path, say: Callable[[str], None]) -> Par
     )
     _, dev = _read("dev", request.splits.dev, defense.options.dev_examples, request, encode, say)
     defense.prepare(model)
-    step = Step(model, defense)
+    step_loss = StepLoss(model, defense)
     groups = parameter_groups(
-        step, defense.options.learning_rate, defense.options.head_weight_decay
+        step_loss, defense.options.learning_rate, defense.options.head_weight_decay
     )
     optimizer = defense.optimizer(groups) or adamw(groups)
     for group in optimizer.param_groups:  # a defense may give its groups rates of their own
         group["peak"] = group["lr"]
-    wrapped_step, wrapped_optimizer = accelerator.prepare(step, optimizer)
-    return Parts(
+    wrapped_loss, wrapped_optimizer = accelerator.prepare(step_loss, optimizer)
+    return TrainingSetup(
         accelerator,
         accelerator.device,
         tokenizer,
@@ -124,7 +124,7 @@ def set_up(request: FitRequest, curves: Path, say: Callable[[str], None]) -> Par
         train,
         dev,
         encode,
-        wrapped_step,
+        wrapped_loss,
         wrapped_optimizer,
     )
 

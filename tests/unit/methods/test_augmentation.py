@@ -28,9 +28,9 @@ from robench.methods.augmentation import AugmentationOptions, Trainee, with_adve
 from robench.protocol import get_protocol
 from robench.training import checkpoint as resume
 from robench.training import request as recipe
-from robench.training.loop import Progress, fit
+from robench.training.loop import TrainingProgress, fit
 from robench.training.request import FitRequest
-from robench.training.setup import set_up
+from robench.training.setup import set_up_training
 
 SEEN: list[tuple[str, ...]] = []
 """The texts that ``Swapping`` was given."""
@@ -111,7 +111,7 @@ def trainee(encoder: Path, tmp_path: Path) -> Trainee:
     """An untrained model that says the same of every text: it is right on half of them."""
     said: list[str] = []
     wanted = asked(encoder, train=24)
-    return Trainee(wanted, set_up(wanted, tmp_path, said.append), (), said.append)
+    return Trainee(wanted, set_up_training(wanted, tmp_path, said.append), (), said.append)
 
 
 def options(**values: Any) -> AugmentationOptions:
@@ -124,7 +124,7 @@ class Told:
     def __init__(self) -> None:
         self.sentences: list[str] = []
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: TrainingProgress) -> None:
         if "fooled" in progress.message:
             self.sentences.append(progress.message)
 
@@ -162,7 +162,9 @@ def test_the_lookup_is_the_protocols(encoder: Path, tmp_path: Path) -> None:
         wanted = request(
             encoder, "augmentation", substitutions=Lower(), protocol=get_protocol(protocol)
         )
-        trainee = Trainee(wanted, set_up(wanted, tmp_path, lambda _: None), (), lambda _: None)
+        trainee = Trainee(
+            wanted, set_up_training(wanted, tmp_path, lambda _: None), (), lambda _: None
+        )
         assert trainee.job(Example("x", {"text": "Good film"}, 1)).space.options[0] == found
 
 
@@ -349,7 +351,7 @@ def test_a_killed_run_adds_the_same_texts(encoder: Path, tmp_path: Path, defense
     beginning = next(epoch for epoch, count in enumerate(counts) if count)
 
     def kill_in(epoch: int) -> Any:
-        def listen(progress: Progress) -> None:
+        def listen(progress: TrainingProgress) -> None:
             if progress.epoch == epoch and progress.step == 3:
                 raise Killed
 
@@ -359,7 +361,7 @@ def test_a_killed_run_adds_the_same_texts(encoder: Path, tmp_path: Path, defense
         with pytest.raises(Killed):
             fit(wanted, tmp_path / "broken", kill_in(epoch))
     state = resume.TrainingState.load(
-        tmp_path / "broken.training", wanted.key, resume.setting("cpu")
+        tmp_path / "broken.training", wanted.key, resume.training_environment("cpu")
     )
     assert state is not None
     assert len(state.added) == counts[beginning] > 0

@@ -13,7 +13,7 @@ from robench._base.environment import versions
 from robench._base.errors import RobenchError
 from robench._base.files import causes, is_disk_full
 from robench.training import checkpoint as resume
-from robench.training.checkpoint import SOFTWARE, TrainingState, setting
+from robench.training.checkpoint import SOFTWARE, TrainingState, training_environment
 
 HERE = {"device": "cpu", "torch": "2.9", "numpy": "2.3"}
 
@@ -139,5 +139,8 @@ def test_what_ends_the_process_comes_through_a_half_written_checkpoint(
 
 
 def test_the_setting_names_the_kind_of_device_and_the_versions() -> None:
-    assert setting("cuda:1") == setting("cuda")
-    assert setting("cpu") == {"device": "cpu", **{name: versions()[name] for name in SOFTWARE}}
+    assert training_environment("cuda:1") == training_environment("cuda")
+    assert training_environment("cpu") == {
+        "device": "cpu",
+        **{name: versions()[name] for name in SOFTWARE},
+    }

@@ -7,14 +7,14 @@ import pytest
 import torch
 from victim_cases import classifier, encoder_folder, read_json, request
 
-from robench.training.forgetting import Pretrained, estimate
+from robench.training.forgetting import PretrainedReference, estimate
 from robench.training.loop import fit
 
 
 def test_the_distance_by_hand() -> None:
     """Every weight of the encoder times 1.5: half of the norm away. The head does not count."""
     model = classifier()
-    pretrained = Pretrained(model, torch.zeros(1, 16), torch.zeros(1))
+    pretrained = PretrainedReference(model, torch.zeros(1, 16), torch.zeros(1))
     assert pretrained.distance(model) == 0.0
     with torch.no_grad():
         for parameter in model.encoder.parameters():
@@ -32,7 +32,7 @@ def test_one_weight_alone_by_hand() -> None:
             for parameter in model.encoder.parameters()
         )
     )
-    pretrained = Pretrained(model, torch.zeros(1, 16), torch.zeros(1))
+    pretrained = PretrainedReference(model, torch.zeros(1, 16), torch.zeros(1))
     with torch.no_grad():
         model.encoder.pooler.dense.bias[0] += 3.0
     assert pretrained.distance(model) == pytest.approx(3.0 / norm, rel=1e-5)

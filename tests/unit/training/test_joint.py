@@ -16,7 +16,7 @@ from robench._base.code_hash import code_sha256
 from robench._base.errors import UsageError
 from robench.models.classifier import TextClassifier
 from robench.plugins.options import build_options
-from robench.training.joint import Stack, stack
+from robench.training.joint import JointDefense, join_defenses
 
 CALLS: list[str] = []
 
@@ -97,8 +97,8 @@ class Idle(Defense):
     """Overrides no hook."""
 
 
-def made(members: Mapping[str, type[Defense]], **options: object) -> Stack:
-    cls = stack(members)
+def made(members: Mapping[str, type[Defense]], **options: object) -> JointDefense:
+    cls = join_defenses(members)
     return cls(build_options(cls.Options, options, "it"))
 
 
@@ -162,7 +162,7 @@ def test_further_texts_are_those_of_the_member_that_brings_them() -> None:
     with pytest.raises(
         UsageError, match=r"'bringing' and 'other' do not stack: both bring further texts"
     ):
-        stack({"bringing": Bringing, "other": Bringing})
+        join_defenses({"bringing": Bringing, "other": Bringing})
 
 
 def test_penalties_add_up() -> None:
@@ -175,15 +175,15 @@ def test_penalties_add_up() -> None:
 
 
 def test_options_are_the_loops_once_and_each_members_own() -> None:
-    cls = stack(PAIR)
+    cls = join_defenses(PAIR)
     own = [name for name in cls.Options.model_fields if "." in name]
     assert own == ["lossy.strength", "lossy.own", "pulling.strength"]
     assert cls.Options.model_fields["lossy.own"].json_schema_extra == {"unit": "words"}
     both = made(PAIR, **{"lossy.strength": "2.5", "epochs": "3"})
-    assert both.parts["lossy"].options == Lossy.Options(
+    assert both.defenses["lossy"].options == Lossy.Options(
         strength=2.5, epochs=3, max_gradient_norm=1.0
     )
-    assert both.parts["pulling"].options == Pulling.Options(epochs=3)
+    assert both.defenses["pulling"].options == Pulling.Options(epochs=3)
     with pytest.raises(
         UsageError,
         match=r"Option 'pulling\.strength' of it: input should be greater than or equal to 0",
@@ -212,7 +212,7 @@ def test_a_members_own_rules_hold() -> None:
 
 
 def test_the_loops_settings_are_those_of_the_member_with_the_loss_then_by_name() -> None:
-    cls = stack(PAIR)
+    cls = join_defenses(PAIR)
     assert cls.Options().max_gradient_norm == 1.0  # the one with the loss has no say
     assert cls.task_defaults == {"imdb": {"epochs": 7, "lossy.strength": 2.0, "batch_size": 4}}
 
@@ -221,30 +221,32 @@ def test_the_loops_settings_are_those_of_the_member_with_the_loss_then_by_name()
 
         task_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {"imdb": {"epochs": 11}}
 
-    assert stack({"first": First, "lossy": Lossy}).task_defaults["imdb"]["epochs"] == 7
-    assert stack({"first": First, "pulling": Pulling}).task_defaults["imdb"] == {
+    assert join_defenses({"first": First, "lossy": Lossy}).task_defaults["imdb"]["epochs"] == 7
+    assert join_defenses({"first": First, "pulling": Pulling}).task_defaults["imdb"] == {
         "epochs": 11,
         "batch_size": 4,
     }
 
 
 def test_a_stack_says_what_its_members_say() -> None:
-    cls = stack(PAIR)
+    cls = join_defenses(PAIR)
     assert cls.__name__ == "lossy+pulling"
     assert cls.paper == "A paper; Another paper"
     assert cls.deviations == ("lossy, pulling: Both say this.", "lossy: Only the first says this.")
     assert cls.substitutes
-    assert not stack({"pulling": Pulling, "stepping": Stepping}).substitutes
+    assert not join_defenses({"pulling": Pulling, "stepping": Stepping}).substitutes
     assert "Brings a loss and batches." in (cls.__doc__ or "")
 
 
 def test_its_code_is_its_members_code() -> None:
     """All three classes live in this file, which is what they bring; a class without a file leaves the hash unknown."""
-    assert code_sha256(stack(PAIR)) is not None
-    assert code_sha256(stack(PAIR)) != code_sha256(Lossy)
-    assert code_sha256(stack(PAIR)) != code_sha256(stack({**PAIR, "stepping": Stepping}))
+    assert code_sha256(join_defenses(PAIR)) is not None
+    assert code_sha256(join_defenses(PAIR)) != code_sha256(Lossy)
+    assert code_sha256(join_defenses(PAIR)) != code_sha256(
+        join_defenses({**PAIR, "stepping": Stepping})
+    )
     homeless = type("Homeless", (Stepping,), {"__module__": "nowhere"})
-    assert code_sha256(stack({"homeless": homeless, "lossy": Lossy})) is None
+    assert code_sha256(join_defenses({"homeless": homeless, "lossy": Lossy})) is None
 
 
 class Batching(Defense):
@@ -285,5 +287,5 @@ def test_what_does_not_go_together_is_one_sentence(
     members: Mapping[str, type[Defense]], sentence: str
 ) -> None:
     with pytest.raises(UsageError, match=sentence) as caught:
-        stack(members)
+        join_defenses(members)
     assert "\n" not in str(caught.value)

@@ -20,8 +20,8 @@ from robench.models.victim import Victim
 from robench.training import checkpoint as resume
 from robench.training import loop as training
 from robench.training import setup
-from robench.training.loop import Progress, fit, train_or_load
-from robench.training.selection import Scores, guess
+from robench.training.loop import TrainingProgress, fit, train_or_load
+from robench.training.selection import DevScores, guessing_accuracy
 from robench.training.setup import parameter_groups
 
 
@@ -44,8 +44,8 @@ def test_a_killed_run_ends_as_an_unbroken_one(encoder: Path, tmp_path: Path, def
     asked = request(encoder, defense)
     whole = fit(asked, tmp_path / "whole")
 
-    def kill_in(epoch: int) -> training.Listener:
-        def listen(progress: Progress) -> None:
+    def kill_in(epoch: int) -> training.ProgressListener:
+        def listen(progress: TrainingProgress) -> None:
             if progress.epoch == epoch and progress.step == 2:
                 raise Killed
 
@@ -56,7 +56,7 @@ def test_a_killed_run_ends_as_an_unbroken_one(encoder: Path, tmp_path: Path, def
             fit(asked, tmp_path / "broken", kill_in(epoch))
         assert not (tmp_path / "broken").exists()
         kept = resume.TrainingState.load(
-            tmp_path / "broken.training", asked.key, resume.setting("cpu")
+            tmp_path / "broken.training", asked.key, resume.training_environment("cpu")
         )
         assert kept is not None
         assert kept.epoch == epoch - 1
@@ -117,7 +117,7 @@ def test_a_finished_victim_is_reused_and_retrain_forgets_it(encoder: Path, tmp_p
 
 
 def test_the_record_of_a_run(encoder: Path, tmp_path: Path) -> None:
-    told: list[Progress] = []
+    told: list[TrainingProgress] = []
     victim = fit(request(encoder, "rift"), tmp_path / "v", told.append)
     log = read_json(tmp_path / "v" / "training.json")
     assert [epoch["epoch"] for epoch in log["epochs"]] == [1, 2, 3]
@@ -133,7 +133,7 @@ def test_the_record_of_a_run(encoder: Path, tmp_path: Path) -> None:
         } <= set(epoch)
         assert epoch["distance"] > 0
         assert epoch["dev_information"] <= log_of(8)
-    lucky = guess(np.array([0, 1] * 8))[1]
+    lucky = guessing_accuracy(np.array([0, 1] * 8))[1]
     ranks = [
         (epoch["dev_accuracy"] > lucky, epoch["dev_hull_accuracy"], epoch["dev_accuracy"])
         for epoch in log["epochs"]
@@ -153,8 +153,10 @@ def test_the_record_of_a_run(encoder: Path, tmp_path: Path) -> None:
 def test_the_epoch_is_picked_by_accuracy_under_attack_then_clean_never_by_test(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = iter([Scores(0.9, 0.3), Scores(0.5, 0.4), Scores(0.6, 0.4), Scores(0.6, 0.4)])
-    monkeypatch.setattr(training, "score", lambda *_, **__: next(scores))
+    scores = iter(
+        [DevScores(0.9, 0.3), DevScores(0.5, 0.4), DevScores(0.6, 0.4), DevScores(0.6, 0.4)]
+    )
+    monkeypatch.setattr(training, "score_on_dev", lambda *_, **__: next(scores))
     victim = fit(request(encoder, options={"epochs": 4}), tmp_path / "v")
     assert victim.card["selected_epoch"] == 3
 
@@ -163,9 +165,13 @@ def test_a_guess_is_picked_only_where_there_is_nothing_else(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter(
-        [Scores(0.5, 0.5, guessing=True), Scores(0.85, 0.0), Scores(0.5, 0.5, guessing=True)]
+        [
+            DevScores(0.5, 0.5, guessing=True),
+            DevScores(0.85, 0.0),
+            DevScores(0.5, 0.5, guessing=True),
+        ]
     )
-    monkeypatch.setattr(training, "score", lambda *_, **__: next(scores))
+    monkeypatch.setattr(training, "score_on_dev", lambda *_, **__: next(scores))
     assert fit(request(encoder, options={"epochs": 3}), tmp_path / "v").card["selected_epoch"] == 2
 
 
@@ -206,7 +212,7 @@ def test_without_substitutions_clean_accuracy_picks(encoder: Path, tmp_path: Pat
 def test_patience_ends_a_run(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "score", lambda *_, **__: Scores(0.5, 0.5))
+    monkeypatch.setattr(training, "score_on_dev", lambda *_, **__: DevScores(0.5, 0.5))
     fit(request(encoder, options={"epochs": 9, "patience": 2}), tmp_path / "v")
     assert len(read_json(tmp_path / "v" / "training.json")["epochs"]) == 3
 
@@ -225,7 +231,7 @@ def test_a_subset_is_the_smallest_ids_of_each_label(encoder: Path, tmp_path: Pat
 def test_a_damaged_training_checkpoint_is_named(encoder: Path, tmp_path: Path, damage: str) -> None:
     asked = request(encoder)
 
-    def kill(progress: Progress) -> None:
+    def kill(progress: TrainingProgress) -> None:
         if progress.epoch == 2:
             raise Killed
 
@@ -250,7 +256,7 @@ def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_stays(
     """Full from the second epoch on; with space again the training goes on after the first."""
     work = tmp_path / "v.training"
 
-    def fill(progress: Progress) -> None:
+    def fill(progress: TrainingProgress) -> None:
         if progress.epoch == 2 and progress.step == 1:
             (work / f"{resume.FILE}.part").symlink_to("/dev/full")
 
@@ -379,7 +385,7 @@ class Talkative(Defense):
 def test_hooks_are_called_in_their_order(encoder: Path, tmp_path: Path) -> None:
     Talkative.calls.clear()
 
-    def kill(progress: Progress) -> None:
+    def kill(progress: TrainingProgress) -> None:
         if progress.epoch == 2 and progress.step == 1:
             raise Killed
 

@@ -13,8 +13,8 @@ from victim_cases import encoder_folder, request
 from robench._base.errors import RobenchError
 from robench._base.files import alone, causes, is_disk_full
 from robench.training import loop as training
-from robench.training.loop import Progress, fit, train_or_load
-from robench.training.saving import curves_folder, forget, sole_training, workshop
+from robench.training.loop import TrainingProgress, fit, train_or_load
+from robench.training.saving import curves_folder, remove_victim, training_lock, work_folder
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_a_second_run_of_the_same_victim_is_refused(encoder: Path, tmp_path: Pat
     asked = request(encoder, options={"epochs": 2})
     refusals: list[str] = []
 
-    def another(progress: Progress) -> None:
+    def another(progress: TrainingProgress) -> None:
         if progress.epoch == 2 and progress.step == 1:
             for retrain in (False, True):
                 with pytest.raises(RobenchError) as caught:
@@ -53,7 +53,7 @@ def test_a_victim_that_is_there_is_loaded_whoever_trains_it_anew(
 ) -> None:
     asked = request(encoder, options={"epochs": 1})
     first, _ = train_or_load(asked, tmp_path)
-    with sole_training(tmp_path / asked.folder_name):
+    with training_lock(tmp_path / asked.folder_name):
         assert train_or_load(asked, tmp_path)[0].sha256 == first.sha256
 
 
@@ -65,9 +65,9 @@ def test_what_another_run_has_just_finished_is_not_trained_again(
 
     def finished_meanwhile(out: Path) -> Any:
         shutil.copytree(tmp_path / "elsewhere", out)
-        return sole_training(out)
+        return training_lock(out)
 
-    monkeypatch.setattr(training, "sole_training", finished_meanwhile)
+    monkeypatch.setattr(training, "training_lock", finished_meanwhile)
     assert not train_or_load(asked, tmp_path / "victims")[1]
 
 
@@ -77,19 +77,19 @@ def test_the_processes_of_one_run_do_not_lock_each_other_out(
     out = tmp_path / "v"
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
-    with sole_training(out):
+    with training_lock(out):
         monkeypatch.setenv("RANK", "1")
-        with sole_training(out):
+        with training_lock(out):
             pass
         monkeypatch.setenv("RANK", "0")
-        with pytest.raises(RobenchError, match="Another run"), sole_training(out):
+        with pytest.raises(RobenchError, match="Another run"), training_lock(out):
             pytest.fail("the main processes of two runs were let in")
     monkeypatch.setenv("WORLD_SIZE", "1")
     monkeypatch.setenv("RANK", "1")  # left over from a launcher; there is no other process
     with (
         alone(tmp_path / "v.lock", "held"),
         pytest.raises(RobenchError, match="Another run"),
-        sole_training(out),
+        training_lock(out),
     ):
         pytest.fail("a lone process took no lock")
 
@@ -120,7 +120,7 @@ def test_the_checkpoint_goes_after_the_victim_is_on_the_disk(
     fit(request(encoder, options={"epochs": 1}), out)
     renamed, cleared = (
         events.index(("replace", str(out))),
-        events.index(("remove", str(workshop(out)))),
+        events.index(("remove", str(work_folder(out)))),
     )
     inodes = {path.stat().st_ino for path in (out, *out.rglob("*"))}
     assert len(inodes) > 5
@@ -164,7 +164,7 @@ def test_curves_are_not_lost_by_a_kill_before_the_victim_is_there(
         patched.setattr(Path, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             fit(asked, out)
-    shutil.rmtree(workshop(out) / "victim")
+    shutil.rmtree(work_folder(out) / "victim")
     fit(asked, out)
     assert (out / "curves" / "events").read_text() == "loss"
     assert [path.name for path in tmp_path.iterdir()] == ["v"]
@@ -172,9 +172,9 @@ def test_curves_are_not_lost_by_a_kill_before_the_victim_is_there(
 
 def test_forgetting_takes_everything(tmp_path: Path) -> None:
     out = tmp_path / "v"
-    for folder in (out, workshop(out), curves_folder(out), tmp_path / "v2"):
+    for folder in (out, work_folder(out), curves_folder(out), tmp_path / "v2"):
         folder.mkdir()
-    forget(out)
+    remove_victim(out)
     assert [path.name for path in tmp_path.iterdir()] == ["v2"]
 
 

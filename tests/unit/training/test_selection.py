@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.training.data import EncodedExamples
-from robench.training.selection import Scores, features_of, guess, score
+from robench.training.selection import DevScores, compute_features, guessing_accuracy, score_on_dev
 
 
 class Echo(nn.Module):
@@ -45,54 +45,56 @@ def encoded(tokens: list[int], labels: list[int]) -> EncodedExamples:
     )
 
 
-def scores(tokens: list[int], labels: list[int], classes: int = 2) -> Scores:
-    return score(cast("Any", Echo(classes)), encoded(tokens, labels), 4, "cpu", hull=False, seed=0)
+def scores(tokens: list[int], labels: list[int], classes: int = 2) -> DevScores:
+    return score_on_dev(
+        cast("Any", Echo(classes)), encoded(tokens, labels), 4, "cpu", hull=False, seed=0
+    )
 
 
 def test_features_stand_in_the_order_of_the_examples() -> None:
     """Batches go by length; what comes back does not."""
     examples = encoded([7, 8, 9, 5, 6], [0, 1, 0, 1, 0])
     examples.ids[0].resize(3, refcheck=False)  # the longest one comes first
-    found = features_of(cast("Any", Padless(2)), examples, 2, "cpu")
+    found = compute_features(cast("Any", Padless(2)), examples, 2, "cpu")
     assert found[:, 1].tolist() == [7, 8, 9, 5, 6]
-    kept = score(cast("Any", Padless(2)), examples, 2, "cpu", hull=False, seed=0).features
+    kept = score_on_dev(cast("Any", Padless(2)), examples, 2, "cpu", hull=False, seed=0).features
     assert kept is not None
     assert torch.equal(kept, found)
 
 
 def test_what_a_guess_gets_right() -> None:
-    share, lucky = guess(np.array([0] * 34 + [1] * 33 + [2] * 33))
+    share, lucky = guessing_accuracy(np.array([0] * 34 + [1] * 33 + [2] * 33))
     assert share == 0.34
     assert lucky == pytest.approx(0.34 + 2 * sqrt(0.34 * 0.66 / 100))
 
 
 def test_one_class_for_all_is_a_guess() -> None:
-    assert scores([2, 4, 6, 8] * 8, [0, 1] * 16) == Scores(0.5, None, guessing=True)
+    assert scores([2, 4, 6, 8] * 8, [0, 1] * 16) == DevScores(0.5, None, guessing=True)
 
 
 def test_two_answers_that_know_nothing_are_a_guess_too() -> None:
     tokens = [2] * 31 + [3]  # one text is told from the others, and rightly so
-    assert scores(tokens, [0, 1] * 16) == Scores(17 / 32, None, guessing=True)
+    assert scores(tokens, [0, 1] * 16) == DevScores(17 / 32, None, guessing=True)
 
 
 def test_what_beats_a_guess_is_none() -> None:
     labels = [0, 1] * 16
     tokens = [label + 2 for label in labels]
     tokens[:6] = [3 - label for label in labels[:6]]
-    assert scores(tokens, labels) == Scores(26 / 32, None, guessing=False)
+    assert scores(tokens, labels) == DevScores(26 / 32, None, guessing=False)
 
 
 def test_an_imbalanced_dev_part_is_guessed_by_its_larger_class() -> None:
-    assert scores([2] * 32, [0] * 28 + [1] * 4) == Scores(28 / 32, None, guessing=True)
+    assert scores([2] * 32, [0] * 28 + [1] * 4) == DevScores(28 / 32, None, guessing=True)
 
 
-@pytest.mark.parametrize("learnt", [Scores(0.6, 0.0), Scores(0.4, 0.1)])
-def test_a_guess_ranks_below_whatever_was_learnt(learnt: Scores) -> None:
+@pytest.mark.parametrize("learnt", [DevScores(0.6, 0.0), DevScores(0.4, 0.1)])
+def test_a_guess_ranks_below_whatever_was_learnt(learnt: DevScores) -> None:
     """A standard victim on SNLI had 34 % clean and 33 % under attack after one epoch, 49 % and 13 % after two."""
-    assert learnt.rank > Scores(0.5, 0.5, guessing=True).rank
+    assert learnt.rank > DevScores(0.5, 0.5, guessing=True).rank
 
 
 def test_among_those_that_learnt_accuracy_under_attack_counts_first() -> None:
-    assert Scores(0.7, 0.4).rank > Scores(0.9, 0.3).rank
-    assert Scores(0.7, 0.4).rank < Scores(0.8, 0.4).rank
-    assert Scores(0.8, None).rank > Scores(0.7, None).rank
+    assert DevScores(0.7, 0.4).rank > DevScores(0.9, 0.3).rank
+    assert DevScores(0.7, 0.4).rank < DevScores(0.8, 0.4).rank
+    assert DevScores(0.8, None).rank > DevScores(0.7, None).rank
