@@ -1,6 +1,9 @@
-"""robench: how robust is this way of fine-tuning a text classifier, and how sure are we?
+"""Adversarial-robustness benchmark for text classifiers.
 
-What a plugin author needs is importable from here. Names are looked up on first use, so that ``import robench`` stays free of torch.
+robench measures how robust a way of fine-tuning a text classifier is, and how sure that figure is.
+
+Everything that a plugin author needs can be imported from here. Each name is imported on first use,
+so that ``import robench`` does not import torch.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from robench.plugins.options import Options, TrainingOptions
+    from robench._base.errors import RobenchError, UsageError
+    from robench.models.classifier import TextClassifier
+    from robench.plugins.options import Options, TrainingOptions, build_options
     from robench.plugins.registry import (
         ATTACK_FAMILIES,
         ATTACKS,
@@ -27,23 +32,29 @@ if TYPE_CHECKING:
 
 try:
     __version__ = version("robench")
-except PackageNotFoundError:  # a checkout that was never installed
+except PackageNotFoundError:
+    # A checkout that was never installed.
     __version__ = "0+unknown"
 
-# In a checkout the wings attacks/ and defenses/ stand beside this folder; an installed wheel has them inside it.
+# In a checkout the folders attacks/ and defenses/ stand beside this one, and the checkout's root
+# must be on the path of this package. An installed wheel has both folders inside this one.
 _checkout = Path(__file__).resolve().parent.parent
 if (_checkout / "attacks" / "__init__.py").is_file() and (_checkout / "pyproject.toml").is_file():
     __path__.append(str(_checkout))
 
-_HOMES = {
+_MODULE_OF = {
+    "RobenchError": "robench._base.errors",
+    "UsageError": "robench._base.errors",
+    "TextClassifier": "robench.models.classifier",
     "Options": "robench.plugins.options",
     "TrainingOptions": "robench.plugins.options",
+    "build_options": "robench.plugins.options",
     "ATTACK_FAMILIES": "robench.plugins.registry",
     "ATTACKS": "robench.plugins.registry",
-    "Family": "robench.plugins.registry",
-    "UnknownMember": "robench.plugins.registry",
     "DEFENSES": "robench.plugins.registry",
+    "Family": "robench.plugins.registry",
     "TASKS": "robench.plugins.registry",
+    "UnknownMember": "robench.plugins.registry",
     "Attack": "robench.search.attack",
     "FreeAttack": "robench.search.attack",
     "Trial": "robench.search.attack",
@@ -60,19 +71,28 @@ _HOMES = {
     "Batch": "robench.training.defense",
     "Defense": "robench.training.defense",
 }
+"""Public name -> the module that defines it."""
 
-__all__ = [  # noqa: RUF022 - the order of use
+# In the order in which a plugin author meets them, not in alphabetical order.
+__all__ = [  # noqa: RUF022
     "ATTACKS", "DEFENSES", "TASKS",
     "Attack", "SearchSpace", "Oracle", "Choice", "BudgetSpent", "Verdict", "Trial",
     "FreeAttack", "TextOracle", "ATTACK_FAMILIES", "Family", "UnknownMember",
-    "Defense", "Batch", "TrainingOptions", "Options",
+    "Defense", "Batch", "TextClassifier", "TrainingOptions", "Options", "build_options",
     "Task", "Example", "Splits", "DataSource",
+    "RobenchError", "UsageError",
     "__version__",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
+    """Import a public name on its first use (PEP 562)."""
+    module = _MODULE_OF.get(name)
+    if module is None:
         raise AttributeError(f"module 'robench' has no attribute {name!r}")
-    return getattr(importlib.import_module(home), name)
+    return getattr(importlib.import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, so that completion finds those that are not imported yet."""
+    return sorted(__all__)

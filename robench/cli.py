@@ -1,4 +1,4 @@
-"""The command line: ``robench``. Thin: each command stands in ``robench/commands/``."""
+"""The command line ``robench``. Each command has its own module in ``robench/commands/``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Protocols: named, frozen sets of evaluation choices, printed on every board.
 
-Two numbers compare only if their protocol is the same, so nothing here is a knob: a new choice is a new name.
+Two results can be compared only if their protocol is the same. So none of these choices is an
+option: another choice needs another protocol name.
 """
 
 from __future__ import annotations
@@ -14,20 +15,24 @@ from robench._base.hints import did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """What every attack and defense of one board have in common.
+    """The choices that every attack and defense of one board share.
 
     Attributes:
-        name: how boards and records call it.
-        tokens: ``"word"`` maps each word to exactly one token (BERT: the whole word or the unknown token; byte-level BPE: the first piece of
-            " word"); ``"subword"`` keeps the encoder's own pieces.
-        lookup: whether a word is looked up in the substitution set as it is written (``"cased"``, so capitalised words have no substitutes,
-            as in the releases of Jia et al. 2019 and RIFT) or lower-cased, the case being restored in the substitute (``"lower"``).
-        surface: ``"as-published"`` lets each attack say whether the language-model constraint binds it (Genetic yes, PWWS no);
-            ``"constrained"`` puts every attack under it.
-        lm_radius: words of original context on each side that the language model sees (Jia et al. 2019, W = 6).
-        lm_threshold: nats that a substitute's log-probability may lie below the original word's (Jia et al. 2019: 5).
-        pair_segments: whether a pair is told apart by token-type ids (the releases do not).
-        summary: one line for people.
+        name: the name on boards and in records.
+        tokens: ``"word"`` maps each word to exactly one token. With BERT this is the whole word or
+            the unknown token; with byte-level BPE it is the first piece of " word". ``"subword"``
+            keeps the encoder's own pieces.
+        lookup: how a word is looked up in the substitution set. ``"cased"`` takes it as it is
+            written, so capitalised words have no substitutes, as in the releases of Jia et al. 2019
+            and RIFT. ``"lower"`` lower-cases it and restores the case in the substitute.
+        surface: ``"as-published"`` lets each attack say whether the language-model constraint binds
+            it (Genetic: yes, PWWS: no). ``"constrained"`` binds every attack.
+        lm_radius: words of original context that the language model sees on each side
+            (Jia et al. 2019, W = 6).
+        lm_threshold: how far a substitute's log-probability may lie below that of the original
+            word, in nats (Jia et al. 2019: 5).
+        pair_segments: whether token-type ids mark the two texts of a pair (the releases do not).
+        summary: one line for readers.
     """
 
     name: str
@@ -40,6 +45,7 @@ class Protocol:
     summary: str
 
 
+# The summaries are part of every record, so their words do not change.
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
@@ -51,7 +57,10 @@ PROTOCOLS = {
             lm_radius=6,
             lm_threshold=5.0,
             pair_segments=False,
-            summary="One token a word; case-sensitive substitutions; the language-model constraint binds Genetic and not PWWS (Dong et al. 2021, 3.1).",
+            summary=(
+                "One token a word; case-sensitive substitutions; the language-model constraint "
+                "binds Genetic and not PWWS (Dong et al. 2021, 3.1)."
+            ),
         ),
         Protocol(
             name="subword",
@@ -61,7 +70,10 @@ PROTOCOLS = {
             lm_radius=6,
             lm_threshold=5.0,
             pair_segments=True,
-            summary="The encoder's own pieces; lower-cased lookup; every attack under the language-model constraint.",
+            summary=(
+                "The encoder's own pieces; lower-cased lookup; "
+                "every attack under the language-model constraint."
+            ),
         ),
     )
 }
@@ -69,9 +81,14 @@ DEFAULT_PROTOCOL = "rift2021"
 
 
 def get_protocol(name: str) -> Protocol:
-    """Return the protocol called ``name``; raises UsageError with the nearest name when there is none."""
+    """Return the protocol called ``name``.
+
+    Raises:
+        UsageError: there is no such protocol; the sentence suggests the nearest name.
+    """
     if name in PROTOCOLS:
         return PROTOCOLS[name]
     raise UsageError(
-        f"There is no protocol '{name}'.{did_you_mean(name, PROTOCOLS)} Known: {', '.join(sorted(PROTOCOLS))}."
+        f"There is no protocol '{name}'.{did_you_mean(name, PROTOCOLS)} "
+        f"Known: {', '.join(sorted(PROTOCOLS))}."
     )

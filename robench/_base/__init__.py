@@ -1,1 +1,1 @@
-"""The ground that every other room stands on; it knows nothing of robench's subject."""
+"""General tools for every other package of robench; they know nothing about attacks or defenses."""

@@ -1,4 +1,4 @@
-"""Where a run happens: device, software, memory."""
+"""Facts about the machine that a run uses: device, software and memory."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from typing import Literal
 from robench._base.errors import UsageError
 
 Precision = Literal["fp32", "bf16"]
-"""Of forward passes, in training, in searches and of a language model; wherever it is chosen, weights stay fp32."""
+"""Precision of forward passes in training, in searches and of a language model.
+
+Weights always stay fp32.
+"""
 
 DEVICES = ("cpu", "cuda", "mps")
-"""Kinds of torch devices that a run can take."""
+"""The kinds of torch devices that a run can use."""
 
 PACKAGES = (
     "torch",
@@ -30,14 +33,14 @@ PACKAGES = (
     "safetensors",
     "textattack",
 )
-"""Those whose version can move a number."""
+"""Packages whose version can change a result."""
 
 
 def choose_device(spec: str) -> str:
-    """The torch device string for ``--device``: ``"auto"`` takes a GPU where there is one.
+    """Return the torch device string for ``--device``; ``"auto"`` takes a GPU where there is one.
 
     Raises:
-        UsageError: no such device here.
+        UsageError: this machine has no such device.
     """
     import torch
 
@@ -47,78 +50,91 @@ def choose_device(spec: str) -> str:
         kind, index = torch.device(spec).type, torch.device(spec).index
     except RuntimeError:
         kind, index = "", 0
-    if kind not in DEVICES:  # torch knows more, such as 'meta', on which nothing can be trained
+    # torch knows more kinds, such as 'meta', on which nothing can be trained.
+    if kind not in DEVICES:
         raise UsageError(f"There is no device '{spec}'. Use auto, cpu, cuda, cuda:1 or mps.")
-    missing = kind == "cuda" and (
-        not torch.cuda.is_available() or (index or 0) >= torch.cuda.device_count()
-    )
-    if missing or (kind == "mps" and not torch.backends.mps.is_available()):
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    no_cuda = kind == "cuda" and (index or 0) >= gpus
+    no_mps = kind == "mps" and not torch.backends.mps.is_available()
+    if no_cuda or no_mps:
         raise UsageError(
-            f"Device '{spec}' is not there: torch {torch.__version__} sees {count} CUDA device(s) on this machine. Use --device auto or cpu."
+            f"Device '{spec}' is not there: torch {torch.__version__} sees {gpus} CUDA device(s) "
+            "on this machine. Use --device auto or cpu."
         )
     return spec
 
 
 def describe_device(device: str) -> str:
-    """The device in words: ``"NVIDIA H100 80GB HBM3"``, ``"AMD EPYC 9R14 (2 cores)"``."""
+    """Name the hardware: ``"NVIDIA H100 80GB HBM3"`` or ``"AMD EPYC 9R14 (2 cores)"``."""
     import torch
 
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
-    processor = f"{_processor()} ({available_cores()} cores)"
+    processor = f"{_processor_name()} ({available_cores()} cores)"
     return processor if device == "cpu" else f"{device} of {processor}"
 
 
 def available_cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 CGROUPS = Path("/sys/fs/cgroup")
-"""Where Linux says what a container may have."""
-_LIMITS = (
+"""Where Linux states the limits of a container."""
+_MEMORY_FILES = (
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
-"""Bound and use by the second and the first version of control groups."""
+"""The files with a container's memory limit and use, for control groups version 2 and version 1."""
 
 
 def available_memory() -> int:
-    """Bytes that new processes can have without swapping, and without a container's bound being met."""
+    """Return the bytes that new processes can use.
+
+    Using no more than this causes no swapping and stays below the limit of a container.
+    """
     import psutil
 
     return min([int(psutil.virtual_memory().available), *_left_in_container()])
 
 
 def _left_in_container() -> Iterator[int]:
-    for bound, use in _LIMITS:
+    for limit_file, use_file in _MEMORY_FILES:
         try:
-            yield max(0, int((CGROUPS / bound).read_text()) - int((CGROUPS / use).read_text()))
-        except (OSError, ValueError):  # no such file, or "max"
+            limit = int((CGROUPS / limit_file).read_text())
+            use = int((CGROUPS / use_file).read_text())
+        except (OSError, ValueError):
+            # There is no such file, or it says "max": no limit.
             continue
+        yield max(0, limit - use)
 
 
-def _processor() -> str:
+def _processor_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    for line in lines:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def versions() -> dict[str, str]:
-    """Python and the packages that decide numbers, by name; absent ones are left out."""
-    found = {package: _version(package) for package in PACKAGES}
-    return {"python": platform.python_version()} | {
-        package: there for package, there in found.items() if there is not None
-    }
+    """Return the versions of Python and of ``PACKAGES``, by name, without absent packages."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        installed = _version(package)
+        if installed is not None:
+            found[package] = installed
+    return found
 
 
+# Reading the metadata of a package takes milliseconds, and a training run asks several times.
 @cache
 def _version(package: str) -> str | None:
-    """Of an installed package; reading its metadata takes milliseconds, and a training asks several times."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -126,7 +142,10 @@ def _version(package: str) -> str | None:
 
 
 def reset_peak_memory(device: str) -> None:
-    """Begin a new measurement of ``peak_memory``; without effect on a CPU, whose peak is that of the process."""
+    """Start a new measurement of ``peak_memory``.
+
+    It has no effect on a CPU, where the peak is always that of the whole process.
+    """
     if device.startswith("cuda"):
         import torch
 
@@ -134,10 +153,17 @@ def reset_peak_memory(device: str) -> None:
 
 
 def peak_memory(device: str, *, children: bool = True) -> tuple[int | None, str]:
-    """Bytes at the peak and, where they cannot be had, why not: of CUDA since ``reset_peak_memory``, else of this process since it began.
+    """Return the peak memory use in bytes, or None and the reason why it is not known.
+
+    On CUDA the peak counts from the last ``reset_peak_memory``. Elsewhere it counts from the start
+    of this process.
 
     Args:
-        children: whether a larger peak of a child that has ended counts instead, on anything but CUDA.
+        device: the torch device string.
+        children: whether a larger peak of a finished child process counts instead. CUDA ignores it.
+
+    Returns:
+        The bytes and an empty string, or None and the reason.
     """
     if device.startswith("cuda"):
         import torch
@@ -147,8 +173,9 @@ def peak_memory(device: str, *, children: bool = True) -> tuple[int | None, str]
         import resource
     except ImportError:
         return None, "this operating system does not report it"
+    # macOS reports bytes, Linux KiB.
     unit = 1 if sys.platform == "darwin" else 1024
-    processes = (
-        (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN) if children else (resource.RUSAGE_SELF,)
-    )
-    return max(resource.getrusage(process).ru_maxrss for process in processes) * unit, ""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if children:
+        peak = max(peak, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+    return peak * unit, ""

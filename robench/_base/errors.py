@@ -1,7 +1,7 @@
-"""The errors that reach a person.
+"""The errors that reach a user.
 
-Each carries one clear sentence (what, where, what to do) and the exit code it ends the process with. Anything else that escapes is a bug,
-and the command line says so.
+Each error carries one clear sentence: what happened, where, and what to do. It also carries the
+exit code of the process. Any other exception that escapes is a bug, and the command line says so.
 """
 
 from __future__ import annotations
@@ -17,30 +17,39 @@ class RobenchError(Exception):
 
 
 class UsageError(RobenchError):
-    """A request that cannot be carried out as it was put (unknown name, wrong option, missing file): exit code 2."""
+    """A request that cannot be carried out as given: exit code 2.
+
+    Examples are an unknown name, a wrong option and a missing file.
+    """
 
     exit_code = 2
 
 
 class Incomplete(RobenchError):
-    """Some parts of a run failed and the others were finished: exit code 1.
+    """Some parts of a run failed and the others finished: exit code 1.
 
     Attributes:
-        failed: why -> the parts that failed for it, as a person knows them.
-        done: what the finished parts brought.
+        failed: reason -> the parts that failed for this reason, named as the user knows them.
+        done: the results of the finished parts.
     """
 
     def __init__(self, failed: Mapping[str, Sequence[str]], done: Sequence[Any]) -> None:
-        sentences = " ".join(
-            f"{', '.join(parts)}: {sentence}" for sentence, parts in failed.items()
-        )
+        count = sum(len(parts) for parts in failed.values())
+        reasons = [f"{', '.join(parts)}: {reason}" for reason, parts in failed.items()]
         super().__init__(
-            f"Parts of the run that failed: {sum(map(len, failed.values()))}; all else is finished. {sentences}"
+            f"Parts of the run that failed: {count}; all else is finished. {' '.join(reasons)}"
         )
         self.failed, self.done = failed, done
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message that says something (NLTK frames its own in stars) without its full stop, to be put into a sentence of our own."""
-    lines = [line.strip(" *") for line in str(error).splitlines()]
-    return next((line.rstrip(".") for line in lines if line), type(error).__name__)
+    """Return the first meaningful line of an error's message, without its full stop.
+
+    The result fits into a sentence of our own. An error without a message gives its class name.
+    """
+    for line in str(error).splitlines():
+        # NLTK frames its messages in lines of stars.
+        text = line.strip(" *")
+        if text:
+            return text.rstrip(".")
+    return type(error).__name__

@@ -1,24 +1,37 @@
-"""The nearest name, for the sentence about one that there is not."""
+"""Suggestions for names that are not known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-LEAST = 3
-"""Letters that are enough for a beginning."""
+MIN_PREFIX_LETTERS = 3
+"""Typed letters that are enough to match the beginning of a name."""
 
 
 def did_you_mean(name: str, known: Iterable[str], shown: str = "{}", closeness: float = 0.5) -> str:
-    """`` Did you mean '…'?``, to stand behind a sentence: the shortest of ``known`` that begins so, else the one spelt most like it; empty where none is near.
+    """Suggest the closest known name for an unknown one.
+
+    A name that begins with ``name`` is preferred, the shortest one first. Otherwise the name with
+    the most similar spelling is chosen.
 
     Args:
-        shown: how the name is written, ``{}`` for itself.
-        closeness: of the spelling, 0 to 1.
+        name: what the user typed.
+        known: the names to choose from. ``name`` itself is never suggested.
+        shown: how the suggestion is written; ``{}`` stands for the name.
+        closeness: least similarity of spelling, from 0 to 1.
+
+    Returns:
+        `` Did you mean '…'?``, to be put after a sentence; empty where no name is close.
     """
-    wanted, names = name.lower(), list(known)
-    begun = sorted(
-        (each for each in names if len(wanted) >= LEAST and each.startswith(wanted)), key=len
-    )
-    near = begun or get_close_matches(wanted, names, n=1, cutoff=closeness)
-    return f" Did you mean '{shown.format(near[0])}'?" if near else ""
+    wanted = name.lower()
+    candidates = [each for each in known if each != name]
+    beginnings = [each for each in candidates if each.startswith(wanted)]
+    if len(wanted) >= MIN_PREFIX_LETTERS and beginnings:
+        nearest = min(beginnings, key=len)
+    else:
+        similar = get_close_matches(wanted, candidates, n=1, cutoff=closeness)
+        if not similar:
+            return ""
+        nearest = similar[0]
+    return f" Did you mean '{shown.format(nearest)}'?"

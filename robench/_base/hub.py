@@ -1,4 +1,4 @@
-"""The Hugging Face hub where there is none: its clients are told at once instead of retrying file by file."""
+"""Faster failure where the Hugging Face hub cannot be reached."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+PROXY_VARIABLES = ("https_proxy", "http_proxy", "all_proxy")
+
 
 @contextmanager
 def no_pointless_retries() -> Iterator[None]:
-    """Where the hub's name does not resolve, look into its cache only: its client would retry for 23 s a file and log every time."""
+    """Use only the hub's cache where the hub's host name does not resolve.
+
+    Without this, the hub's client retries for 23 seconds per file and logs every attempt.
+    """
     import huggingface_hub.constants
 
     if _resolves(huggingface_hub.constants.ENDPOINT):
@@ -21,7 +26,8 @@ def no_pointless_retries() -> Iterator[None]:
         return
     with ExitStack() as stack:
         stack.enter_context(_offline(huggingface_hub.constants))
-        if "datasets" in sys.modules:  # not imported for this alone: it takes a second
+        # Importing datasets takes a second. If it is not imported yet, it reads the setting above.
+        if "datasets" in sys.modules:
             stack.enter_context(_offline(sys.modules["datasets"].config))
         yield
 
@@ -37,11 +43,10 @@ def _offline(settings: Any) -> Iterator[None]:
 
 
 def _resolves(endpoint: str) -> bool:
-    if any(
-        name.lower() in ("https_proxy", "http_proxy", "all_proxy") and value
-        for name, value in os.environ.items()
-    ):
-        return True  # the proxy looks names up
+    # Behind a proxy, the proxy resolves host names and this machine may not be able to.
+    for variable, value in os.environ.items():
+        if variable.lower() in PROXY_VARIABLES and value:
+            return True
     try:
         socket.getaddrinfo(urlsplit(endpoint).hostname, 443)
     except OSError:

@@ -1,4 +1,4 @@
-"""Reporter: how a run tells of its progress, without knowing whether a terminal, a log or nobody listens."""
+"""The interface through which a run reports its progress to a terminal, a log or nobody."""
 
 from __future__ import annotations
 
@@ -6,26 +6,39 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """What the evaluator calls while it works. Phases never overlap: one is finished before the next one starts.
+    """Receiver of a run's progress.
 
-    The phases are ``"data"``, ``"surface"``, ``"training"``, ``"checks"`` and ``"attack"``.
+    Phases never overlap: one phase finishes before the next one starts. The phases are ``"data"``,
+    ``"surface"``, ``"training"``, ``"checks"`` and ``"attack"``.
     """
 
     def message(self, text: str) -> None:
-        """One sentence that should stay on the screen."""
+        """Show one sentence that should stay on the screen."""
 
     def started(self, phase: str, what: str, total: int | None) -> None:
-        """A phase begins; ``what`` names its object (``"rift on imdb, seed 0"``), ``total`` its steps where they are known."""
+        """Begin a phase.
+
+        Args:
+            phase: one of the phases above.
+            what: what the phase works on, such as ``"rift on imdb, seed 0"``.
+            total: number of steps; None where it is not known.
+        """
 
     def advanced(self, done: int, total: int | None, note: str) -> None:
-        """``done`` steps of the current phase are behind us (absolute, not an increment); ``note`` is a running figure in words."""
+        """Report the progress of the current phase.
+
+        Args:
+            done: steps finished so far in this phase; not an increment.
+            total: number of steps; None where it is not known.
+            note: a running figure in words.
+        """
 
     def finished(self, note: str) -> None:
-        """The current phase, if there is one, is over; ``note`` is its result in words."""
+        """End the current phase, if there is one; ``note`` is its result in words."""
 
 
 class Silent:
-    """A reporter that says nothing."""
+    """A reporter that shows nothing."""
 
     def message(self, text: str) -> None:
         """Do nothing."""

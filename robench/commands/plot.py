@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from robench._base.errors import UsageError
+from robench._base.quiet import quiet_environment
 from robench.commands.choices import EXISTING_FOLDER, Function
-from robench.commands.running import quieten
 from robench.commands.shell import global_flags
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def geometry(
     require("sklearn")
     check_path(target)
     check_victims(folders, "victim.json")
-    quieten()
+    quiet_environment()
     from robench._base.environment import choose_device
     from robench.figures.geometry import draw, measure
     from robench.models.victim import Victim

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from robench._base.errors import Incomplete, RobenchError
+from robench._base.quiet import quiet_environment
 from robench.commands.choices import parse_options
 from robench.commands.shell import Session, show, stderr
 
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from robench.results.record import Record
 
 Done = TypeVar("Done", bound=Sequence[Any])
-
-QUIET_LIBRARIES = {
-    "TOKENIZERS_PARALLELISM": "false",  # forked tokenizers warn
-    "TRANSFORMERS_VERBOSITY": "error",  # "some weights were not initialized": the head never is
-    "DATASETS_VERBOSITY": "error",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-}
 
 
 def carry_out(
@@ -58,15 +51,9 @@ def prepare(session: Session, request: EvaluationRequest) -> None:
     """Before the first heavy import: refuse names that are none, keep libraries from talking between the bars, and know what to say on Ctrl-C."""
     from robench.evaluation.resolve import check_names
 
-    quieten()
+    quiet_environment()
     check_names(request)
     session.kept = f"What was finished under {request.out} is kept; run the same command again to go on from there."
-
-
-def quieten() -> None:
-    """Keep libraries that are imported from now on from talking; whoever told them otherwise is left alone."""
-    for name, value in QUIET_LIBRARIES.items():
-        os.environ.setdefault(name, value)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 from robench._base.errors import UsageError, first_line
 from robench._base.hints import did_you_mean
+from robench._base.quiet import quiet_models
 
 
 @dataclass(frozen=True)
@@ -192,9 +193,10 @@ def load_encoder(info: EncoderInfo, attention: str | None = None) -> Any:
 
     _resolve(info, "config.json")
     try:
-        encoder = AutoModel.from_pretrained(
-            info.location, dtype="float32", attn_implementation=attention
-        )
+        with quiet_models():
+            encoder = AutoModel.from_pretrained(
+                info.location, dtype="float32", attn_implementation=attention
+            )
     except (
         Exception
     ) as error:  # transformers, safetensors and torch raise what they like on a broken file

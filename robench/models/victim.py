@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from robench._base.environment import Precision
 from robench._base.errors import RobenchError, first_line
+from robench._base.quiet import quiet_models
 from robench.models.classifier import TextClassifier
 from robench.models.convex_hull import worst_mixture
 from robench.models.probabilities import softmax
@@ -173,8 +174,9 @@ class Victim:
 
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.model.encoder.save_pretrained(folder)
-            self.tokenizer.save_pretrained(folder)
+            with quiet_models():
+                self.model.encoder.save_pretrained(folder)
+                self.tokenizer.save_pretrained(folder)
             save_file(
                 {
                     name: tensor.contiguous().cpu()
@@ -296,7 +298,8 @@ def _read_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
     from safetensors.torch import load_file
     from transformers import AutoModel
 
-    encoder = AutoModel.from_pretrained(folder, local_files_only=True, dtype="float32")
+    with quiet_models():
+        encoder = AutoModel.from_pretrained(folder, local_files_only=True, dtype="float32")
     model = TextClassifier(encoder, len(card["labels"]), card["hidden"])
     model.head.load_state_dict(load_file(folder / HEAD))
     return model

@@ -14,6 +14,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from robench._base.quiet import quiet_models
 from robench.plugins.registry import TASKS
 from robench.tasks.base import DataSource, Example, Splits, Task
 from robench.tasks.frozen import digest, make_examples
@@ -90,8 +91,9 @@ def write_encoder(folder: Path, width: int = 32) -> Path:
         for sign, group in ((1.0, GOOD), (-1.0, BAD)):
             for word in group[:-1]:
                 table[numbers[word]] += sign * side
-    encoder.save_pretrained(folder)
-    made.save_pretrained(folder)
+    with quiet_models():
+        encoder.save_pretrained(folder)
+        made.save_pretrained(folder)
     return folder
 
 

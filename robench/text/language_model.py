@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from robench._base.environment import Precision
 from robench._base.errors import UsageError
+from robench._base.quiet import quiet_models
 
 Ratios = NDArray[np.float32]
 
@@ -103,23 +104,16 @@ def build_scorer(
 
 def _load(kind: str, place: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
-    from transformers.utils import logging
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # a pooler or a head that a language model has no use for is no news
-    logging.disable_progress_bar()
     loader = AutoModelForMaskedLM if kind == "masked" else AutoModelForCausalLM
     try:
-        return loader.from_pretrained(place), AutoTokenizer.from_pretrained(place)
+        with quiet_models():
+            return loader.from_pretrained(place), AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError, ImportError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(
             f"The {kind} language model '{place}' cannot be loaded: {reason} Give a hub id or a folder that from_pretrained takes."
         ) from error
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def fingerprint(model: Any, tokenizer: Any) -> str:

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from robench._base.errors import Incomplete, RobenchError, UsageError
+from robench._base.quiet import QUIET_SETTINGS
 from robench._base.reporting import Reporter
 from robench.cli import main
 from robench.commands.choices import parse_options
-from robench.commands.running import QUIET_LIBRARIES
 from robench.evaluation.plan import EvaluationRequest
 from robench.results.record import Record, write_record
 
@@ -27,7 +27,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("ROBENCH_DATA", raising=False)
     before = dict(os.environ)
     yield
-    for name in QUIET_LIBRARIES:
+    for name in QUIET_SETTINGS:
         os.environ.pop(name, None)
         if name in before:
             os.environ[name] = before[name]

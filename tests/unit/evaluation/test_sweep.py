@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from robench._base.errors import Incomplete, RobenchError, UsageError
+from robench._base.quiet import QUIET_SETTINGS
 from robench._base.reporting import Silent
 from robench.cli import main
-from robench.commands.running import QUIET_LIBRARIES
 from robench.evaluation import sweep as module
 from robench.evaluation.plan import EvaluationRequest
 from robench.evaluation.sweep import (
@@ -242,7 +242,7 @@ def evaluator(
     monkeypatch.setattr(robench.evaluation.run, "evaluate", evaluate)
     monkeypatch.setattr(robench.evaluation.run, "plan", plan)
     monkeypatch.delenv("ROBENCH_DATA", raising=False)
-    for name in QUIET_LIBRARIES:
+    for name in QUIET_SETTINGS:
         monkeypatch.setenv(name, "true")
     return calls
 
