@@ -1,4 +1,4 @@
-"""Records made up for tests of everything that reads records."""
+"""Invented records for tests of everything that reads records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COST = {
 
 
 def sha(text: str) -> str:
-    """A 64-digit hash that stands for something."""
+    """Return the hash of ``text``, for fields that need a hash."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -50,7 +50,7 @@ def make_record(
     version: str = "0.1.0",
     created: datetime = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
 ) -> Record:
-    """A record with these outcomes; the mappings override single fields of its parts."""
+    """Return a record with these outcomes. The mappings override fields of its parts."""
     label, attack_label = label or defense, attack_label or attack
     return Record(
         cell=sha(f"{label} {attack_label} {seed}"),

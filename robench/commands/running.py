@@ -92,7 +92,7 @@ def carry_through(
 
 def name_damaged(out: Path) -> None:
     """Name on stderr, also with ``--quiet``, the records in ``out`` that cannot be read: the table of the folder is made without them."""
-    from robench.results.run_folder import find_records
+    from robench.results.record_files import find_records
 
     for sentence in find_records(out / "records").damaged.values():
         click.echo(f"Left out of {out / 'leaderboard.md'}: {sentence}", err=True)
@@ -101,7 +101,7 @@ def name_damaged(out: Path) -> None:
 def refuse_errors(records: Sequence[Record], out: Path) -> None:
     """Raise RobenchError where examples ended in an error: what was asked for is not all there, and a script must not take it for that."""
     from robench.evaluation.cell import trials_path
-    from robench.results.names import cell_name
+    from robench.results.run_folder import cell_name
 
     broken = [record for record in records if record.counts.error]
     if broken:

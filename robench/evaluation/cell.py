@@ -14,8 +14,9 @@ import robench
 from robench._base.code_hash import source_sha256
 from robench._base.environment import describe_device, peak_memory, reset_peak_memory, versions
 from robench._base.errors import RobenchError
-from robench.results.names import cell_name
-from robench.results.record import LETTERS, Record, count, digest_of_ids, read_record, write_record
+from robench.results.record import LETTERS, Record, count, digest_of_ids
+from robench.results.record_files import read_record, write_record
+from robench.results.run_folder import cell_name
 from robench.search.attack import Trial, Verdict
 from robench.search.trials import TrialFile
 

@@ -17,7 +17,7 @@ from robench.evaluation.cell import cell_key, trials_path
 from robench.evaluation.resolve import ChosenAttack, ChosenVictim, TaskInputs, gather
 from robench.plugins.registry import canonical
 from robench.protocol import DEFAULT_PROTOCOL
-from robench.results.names import cell_name
+from robench.results.run_folder import cell_name
 from robench.search.trials import TrialFile
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from robench.evaluation.resolve import ChosenVictim, Inputs, TaskInputs, balance
 from robench.results.atomic import write_text
 from robench.results.leaderboard import render_run
 from robench.results.record import Record
-from robench.results.run_folder import find_records
+from robench.results.record_files import find_records
 
 if TYPE_CHECKING:
     from robench.models.victim import Victim

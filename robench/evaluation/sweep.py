@@ -17,7 +17,7 @@ from robench.evaluation.plan import EvaluationRequest
 from robench.results.notes import MEANINGS, conditions, synthetic_notice
 from robench.results.record import Record
 from robench.results.render import ABSENT, score_text, tabulated
-from robench.results.rows import Row, build_rows
+from robench.results.rows import DefenseRow, build_rows
 
 SEPARATOR = ","
 
@@ -40,14 +40,14 @@ class SweepRow:
 
     Attributes:
         attacks: name of each attack -> its label there, which an attack's swept option changes.
-        row: the scores, under the labels.
+        scores: the scores, under the labels.
         distances: from the pre-trained weights after the last epoch, one a seed; fewer where a training's log does not say.
     """
 
     defense: str
     values: Mapping[str, str]
     attacks: Mapping[str, str]
-    row: Row
+    scores: DefenseRow
     distances: tuple[float, ...]
 
 
@@ -190,12 +190,12 @@ def sweep_table(rows: Sequence[SweepRow], style: str = "pipe") -> list[str]:
     body = []
     for found in rows:
         scores = [
-            found.row.clean,
-            *(found.row.under[found.attacks[name]] for name in attacks),
-            found.row.worst,
+            found.scores.clean,
+            *(found.scores.under[found.attacks[name]] for name in attacks),
+            found.scores.worst,
         ]
-        size = ABSENT if found.row.examples is None else str(found.row.examples)
-        cells = [found.values[name] for name in options] + [str(len(found.row.seeds)), size]
+        size = ABSENT if found.scores.examples is None else str(found.scores.examples)
+        cells = [found.values[name] for name in options] + [str(len(found.scores.seeds)), size]
         body.append(
             [found.defense, *cells, *map(score_text, scores), _distance_text(found.distances)]
         )

@@ -24,12 +24,12 @@ def draw(rows: Sequence[SweepRow]) -> Figure:
     at = _places([row.values[axis] for row in rows])
     for name, line in _lines(rows, axis).items():
         x = [at[row.values[axis]] for row in line]
-        _curve(accuracies, x, [row.row.clean for row in line], f"{name}, clean", "--")
+        _curve(accuracies, x, [row.scores.clean for row in line], f"{name}, clean", "--")
         for attack in line[0].attacks:
             _curve(
                 accuracies,
                 x,
-                [row.row.under[row.attacks[attack]] for row in line],
+                [row.scores.under[row.attacks[attack]] for row in line],
                 f"{name}, {attack}",
                 "-",
             )
@@ -95,7 +95,7 @@ def _curve(
 
 def _tradeoff(panel: Axes, axis: str, line: Sequence[SweepRow], name: str) -> None:
     known = [
-        (100 * row.row.clean.mean, 100 * row.row.worst.mean, row.values[axis])  # type: ignore[union-attr]
+        (100 * row.scores.clean.mean, 100 * row.scores.worst.mean, row.values[axis])  # type: ignore[union-attr]
         for row in line
         if _whole(row)
     ]
@@ -107,4 +107,4 @@ def _tradeoff(panel: Axes, axis: str, line: Sequence[SweepRow], name: str) -> No
 
 
 def _whole(row: SweepRow) -> bool:
-    return isinstance(row.row.clean, Score) and isinstance(row.row.worst, Score)
+    return isinstance(row.scores.clean, Score) and isinstance(row.scores.worst, Score)

@@ -1,1 +1,1 @@
-"""Records, statistics and boards."""
+"""Results: records, the tables and boards made from them, and the layout of a run's folder."""

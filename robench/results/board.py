@@ -1,4 +1,7 @@
-"""Board: which records make a leaderboard. What does not fit is refused with a reason, never dropped in silence."""
+"""Board: a leaderboard's definition, and the records that belong to it.
+
+A record that does not belong is refused with a reason. It is never dropped silently.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,46 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from robench._base.environment import Precision
 from robench._base.errors import RobenchError, UsageError
 from robench.protocol import Protocol, get_protocol
-from robench.results.comparable import Admitted, admitted, conflict
-from robench.results.record import Record, Sha256, read_records
+from robench.results.comparable import (
+    Admitted,
+    cell_of,
+    find_disagreement,
+    group_by,
+    separate_failed,
+)
+from robench.results.record import Record, Sha256
+from robench.results.record_files import read_records
 
 _HASH = re.compile("([0-9a-f]{12})[0-9a-f]{52}")
 
 
 class Board(BaseModel):
-    """What a leaderboard shows, as its TOML says it.
+    """What a leaderboard shows, as its TOML file defines it.
+
+    A record must have exactly the board's task, encoder, protocol, test_name, train_pool and
+    budget. The fields from ``digest`` on are pins. A record must have a pinned value as well.
+    Where a pin is absent, all records must agree on the value (for ``training_precision``: all
+    records of one defense).
 
     Attributes:
-        title, about: heading, and a paragraph beneath it.
-        task, encoder, protocol, test_name, train_pool, budget: a record must have exactly these.
-        attacks: labels of the attacks: the columns, in this order.
-        defenses: labels of defenses that have a row even while they have no record; others that have records get a row as well.
-        records: folder of the board's records, relative to the TOML.
-        digest, surface, encoder_sha256, language_model, training_precision, search_precision: pins, as records have them; where one is absent,
-            all records must agree on it (for the precision of training: those of one defense).
+        title: the heading.
+        task: name of the task.
+        encoder: label of the encoder.
+        protocol: name of the protocol.
+        test_name: name of the list of test examples.
+        train_pool: pool of the training examples.
+        budget: queries per example, or None for no limit.
+        attacks: labels of the attacks. They are the columns, in this order.
+        defenses: labels of defenses that have a row even without a record. Other defenses that
+            have records get a row too.
+        records: folder of the board's records, relative to the TOML file.
+        about: a paragraph below the heading.
+        digest: pin for the digest of the test split.
+        surface: pin for the key of the surface.
+        encoder_sha256: pin for the hash of the encoder's files.
+        language_model: pin for the identity of the language model.
+        training_precision: pin for the precision of training.
+        search_precision: pin for the precision of the search.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,51 +79,98 @@ class Board(BaseModel):
 
 
 def load_board(path: Path) -> Board:
-    """The board in a TOML file; raises UsageError with one sentence where it is missing or wrong."""
+    """Return the board that a TOML file defines.
+
+    Raises:
+        UsageError: the file is missing or wrong.
+    """
     try:
         board = Board.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UsageError(
-            f"Cannot read the board {path}: {error.strerror}. Name a .toml file such as leaderboards/mini-reviews.toml."
+            f"Cannot read the board {path}: {error.strerror}. Name a .toml file such as "
+            "leaderboards/mini-reviews.toml."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"The board {path} is not valid TOML: {error}.") from error
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(
-            f"The board {path}: '{'.'.join(map(str, first['loc']))}': {first['msg'].lower()}."
-        ) from error
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(f"The board {path}: '{where}': {first['msg'].lower()}.") from error
     get_protocol(board.protocol)
     return board
 
 
 def records_folder(path: Path, board: Board) -> Path:
-    """Folder of the records of the board whose TOML is ``path``."""
+    """Return the folder of records of the board whose TOML file is ``path``."""
     return path.parent / board.records
 
 
-def admit(board: Board, records: Mapping[str, Record]) -> Admitted:
-    """Sort ``records`` (file name -> record) into those that count for ``board``, those that failed and those that do not belong.
+def board_records(path: Path, board: Board) -> Admitted:
+    """Read and sort the records of the board whose TOML file is ``path``.
 
     Raises:
-        RobenchError: the records disagree on something that must be the same for all and the board does not pin.
+        RobenchError: a record cannot be read, because a board is made from all of its records
+            or not at all; or the records disagree (see ``admit``).
     """
+    try:
+        records = read_records(records_folder(path, board))
+    except RobenchError as error:
+        raise RobenchError(
+            f"The board {path} cannot be made without all of its records. {error}"
+        ) from error
+    return admit(board, records)
+
+
+def admit(board: Board, records: Mapping[str, Record]) -> Admitted:
+    """Sort records into those that count, those with errors, and those that do not belong.
+
+    Args:
+        board: the board.
+        records: file name -> record.
+
+    Raises:
+        RobenchError: the records disagree on something that the board does not pin.
+    """
+    protocol = get_protocol(board.protocol)
     reasons: dict[str, str] = {}
     for name, record in records.items():
-        if reason := _misfit(board, get_protocol(board.protocol), record):
+        reason = _misfit(board, protocol, record)
+        if reason is not None:
             reasons[name] = reason
-    fitting = {name: record for name, record in records.items() if name not in reasons}
-    reasons.update(_twins(fitting))
-    fitting = {name: record for name, record in fitting.items() if name not in reasons}
-    if disagreement := conflict(fitting):
+    reasons.update(_duplicates(_without(records, reasons)))
+    fitting = _without(records, reasons)
+    disagreement = find_disagreement(fitting)
+    if disagreement is not None:
         raise RobenchError(
-            f"The records {disagreement}: remove the stale one, or pin the right one in the board's TOML."
+            f"The records {disagreement}: remove the stale one, or pin the right value in the "
+            "board's TOML file."
         )
-    return admitted(fitting, reasons)
+    return separate_failed(fitting, reasons)
+
+
+def _without(records: Mapping[str, Record], refused: Mapping[str, str]) -> dict[str, Record]:
+    return {name: record for name, record in records.items() if name not in refused}
 
 
 def _misfit(board: Board, protocol: Protocol, record: Record) -> str | None:
-    """Why ``record`` does not belong on ``board``; None where it does."""
+    """Return why ``record`` does not belong on ``board``, or None if it does."""
+    for what, expected, found in _requirements(board, record):
+        if expected != found:
+            return f"its {what} is {_short(found)}, the board's {_short(expected)}"
+    if record.protocol != protocol:
+        return (
+            f"its protocol is called '{protocol.name}' but differs from the protocol of that name"
+        )
+    if record.limit is not None:
+        return f"only {record.counts.n} of {record.task.examples} examples were judged (--limit)"
+    if record.attack.label not in board.attacks:
+        return f"its attack '{record.attack.label}' is not a column of the board"
+    return None
+
+
+def _requirements(board: Board, record: Record) -> list[tuple[str, object, object]]:
+    """Return what is compared: (what, the board's value, the record's value)."""
     wanted: list[tuple[str, object, object]] = [
         ("task", board.task, record.task.name),
         ("encoder", board.encoder, record.encoder.name),
@@ -114,49 +187,32 @@ def _misfit(board: Board, protocol: Protocol, record: Record) -> str | None:
         ("precision of training", board.training_precision, record.victim.precision),
         ("precision of the search", board.search_precision, record.search.precision),
     ]
-    wanted += [pin for pin in pins if pin[1] is not None]
-    for what, expected, found in wanted:
-        if expected != found:
-            return f"its {what} is {_short(found)}, the board's {_short(expected)}"
-    if record.protocol != protocol:
-        return (
-            f"its protocol is called '{protocol.name}' but differs from the protocol of that name"
-        )
-    if record.limit is not None:
-        return f"only {record.counts.n} of {record.task.examples} examples were judged (--limit)"
-    if record.attack.label not in board.attacks:
-        return f"its attack '{record.attack.label}' is no column of the board"
-    return None
+    # A pin that the board leaves out allows every value. ``find_disagreement`` then compares the
+    # records with each other.
+    return wanted + [pin for pin in pins if pin[1] is not None]
 
 
 def _short(value: object) -> str:
+    """Return a value as text, with hashes cut to 12 digits."""
     if value is None:
         return "none"
-    text = _HASH.sub(r"\1…", str(value))
-    return text if _HASH.fullmatch(str(value)) else f"'{text}'"
+    text = str(value)
+    shortened = _HASH.sub(r"\1…", text)
+    return shortened if _HASH.fullmatch(text) else f"'{shortened}'"
 
 
-def _twins(records: Mapping[str, Record]) -> dict[str, str]:
-    """Records that claim one cell: all of them are refused, because nothing says which one counts."""
-    cells: dict[tuple[str, str, int], list[str]] = {}
-    for name, record in records.items():
-        cells.setdefault(
-            (record.defense.label, record.attack.label, record.search.seed), []
-        ).append(name)
-    return {
-        name: f"also claimed by {', '.join(other for other in names if other != name)}: {defense} under {attack}, seed {seed}; keep one"
-        for (defense, attack, seed), names in cells.items()
-        if len(names) > 1
-        for name in names
-    }
+def _duplicates(records: Mapping[str, Record]) -> dict[str, str]:
+    """Return records that claim the same cell, with the reason why they are refused.
 
-
-def board_records(path: Path, board: Board) -> Admitted:
-    """Read and sort the records of the board whose TOML is ``path``; raises RobenchError where one cannot be read: a board is made of all or not at all."""
-    try:
-        records = read_records(records_folder(path, board))
-    except RobenchError as error:
-        raise RobenchError(
-            f"The board {path} is not made without all of its records. {error}"
-        ) from error
-    return admit(board, records)
+    All of them are refused, because nothing says which one counts.
+    """
+    reasons: dict[str, str] = {}
+    for (defense, attack, seed), names in group_by(records, cell_of).items():
+        for name in names:
+            others = [other for other in names if other != name]
+            if others:
+                reasons[name] = (
+                    f"also claimed by {', '.join(others)}: {defense} under {attack}, seed {seed}; "
+                    "keep one"
+                )
+    return reasons

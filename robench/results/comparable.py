@@ -1,19 +1,25 @@
-"""Which records may stand in one table: what they must share, and how a mixed folder parts into sets that do."""
+"""Decide which records may stand in one table, and split a mixed folder into such groups."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from robench.results.record import Record
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Admitted:
-    """Records by file name: those that count, and those that ended in errors.
+    """Records by file name, sorted into those that count and those that do not.
 
     Attributes:
-        reasons: why each of ``failed`` and each record that was refused altogether does not count.
+        records: records that count.
+        failed: records in which examples ended in errors.
+        reasons: file name -> why the record does not count, for ``failed`` and for records that
+            were refused altogether.
     """
 
     records: Mapping[str, Record]
@@ -21,106 +27,155 @@ class Admitted:
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
-def admitted(records: Mapping[str, Record], reasons: Mapping[str, str]) -> Admitted:
-    """Part records that go together into whole ones and ones with errors; ``reasons`` says why others were refused before."""
-    failed = {name: record for name, record in records.items() if record.counts.error}
-    errors = {
-        name: f"{record.counts.error} of {record.counts.n} examples ended in an error"
-        for name, record in failed.items()
-    }
-    return Admitted(
-        {name: record for name, record in records.items() if name not in failed},
-        failed,
-        dict(sorted({**reasons, **errors}.items())),
-    )
+def separate_failed(records: Mapping[str, Record], reasons: Mapping[str, str]) -> Admitted:
+    """Separate records with errors from those without.
 
-
-def conflict(records: Mapping[str, Record]) -> str | None:
-    """What keeps records from standing in one table, as half a sentence; None when they compare.
-
-    They must share the examples, the surface, whether their attacks stay inside it, its language model, the encoder's files, the search's
-    precision, each attack's options and code, each defense's options, code and precision, each seed's victim, and robench's version and code of
-    training and search. A code that was not noted agrees only with others that were not.
+    Args:
+        records: records that may stand in one table.
+        reasons: why other records were refused before.
     """
-    same: list[tuple[str, Callable[[Record], object], Callable[[Record], object]]] = [
-        ("the test examples", lambda r: "", lambda r: (r.task.digest, r.ids_digest)),
-        ("the surface", lambda r: "", lambda r: r.surface.key),
-        ("whether the attack stays inside the surface", lambda r: "", lambda r: r.surface.outside),
-        ("the language model", lambda r: "", lambda r: r.surface.language_model),
-        ("the encoder's files", lambda r: "", lambda r: r.encoder.sha256),
-        ("the version of robench", lambda r: "", lambda r: r.software.robench),
-        ("the precision of the search", lambda r: "", lambda r: r.search.precision),
-        ("robench's code of the search", lambda r: "", lambda r: r.search.code_sha256),
-        ("robench's code of training", lambda r: "", lambda r: r.victim.training_code_sha256),
-        (
-            "the options of attack",
-            lambda r: r.attack.label,
-            lambda r: (r.attack.options, r.surface.constrained),
-        ),
-        ("the code of attack", lambda r: r.attack.label, lambda r: r.attack.code_sha256),
-        ("the options of defense", lambda r: r.defense.label, lambda r: r.defense.options),
-        ("the code of defense", lambda r: r.defense.label, lambda r: r.defense.code_sha256),
-        ("the precision of training", lambda r: r.defense.label, lambda r: r.victim.precision),
-        (
-            "the victim of",
-            lambda r: f"{r.defense.label}, seed {r.search.seed}",
-            lambda r: r.victim.sha256,
-        ),
-    ]
-    for what, group, value in same:
-        for of, (first, *others) in _grouped(records, group).items():
-            for other in others:
-                if value(records[other]) != value(records[first]):
-                    return f"{first} and {other} differ in {f'{what} {of}'.strip()}"
-    return None
+    counted: dict[str, Record] = {}
+    failed: dict[str, Record] = {}
+    all_reasons = dict(reasons)
+    for name, record in records.items():
+        if record.counts.error:
+            failed[name] = record
+            all_reasons[name] = (
+                f"{record.counts.error} of {record.counts.n} examples ended in an error"
+            )
+        else:
+            counted[name] = record
+    return Admitted(counted, failed, dict(sorted(all_reasons.items())))
 
 
-def _grouped(
-    records: Mapping[str, Record], key: Callable[[Record], object]
-) -> dict[object, list[str]]:
-    groups: dict[object, list[str]] = {}
+Cell = tuple[str, str, int]
+"""A place in a table: label of the defense, label of the attack, seed."""
+
+
+def cell_of(record: Record) -> Cell:
+    """Return the place of ``record`` in a table."""
+    return record.defense.label, record.attack.label, record.search.seed
+
+
+def group_by(records: Mapping[str, Record], key: Callable[[Record], Key]) -> dict[Key, list[str]]:
+    """Return the file names of records by key, in the order of ``records``."""
+    groups: dict[Key, list[str]] = {}
     for name, record in records.items():
         groups.setdefault(key(record), []).append(name)
     return groups
 
 
-def comparable(records: Mapping[str, Record]) -> dict[str, dict[str, Record]]:
-    """Sets of records (file name -> record) that may stand in one table, by a title that tells them apart; ordered by title."""
+@dataclass(frozen=True)
+class _Rule:
+    """Records of one group must have the same value.
+
+    Attributes:
+        what: what must be the same, for the message.
+        value: the value of a record.
+        group: name of the group of a record. All records are in one group by default.
+    """
+
+    what: str
+    value: Callable[[Record], object]
+    group: Callable[[Record], str] = lambda record: ""
+
+
+def _attack(record: Record) -> str:
+    return record.attack.label
+
+
+def _defense(record: Record) -> str:
+    return record.defense.label
+
+
+def _defense_and_seed(record: Record) -> str:
+    return f"{record.defense.label}, seed {record.search.seed}"
+
+
+# A code hash of None (older records) equals only None: it is unknown, not a wildcard.
+_RULES = (
+    _Rule("the test examples", lambda r: (r.task.digest, r.ids_digest)),
+    _Rule("the surface", lambda r: r.surface.key),
+    _Rule("whether the attack stays inside the surface", lambda r: r.surface.outside),
+    _Rule("the language model", lambda r: r.surface.language_model),
+    _Rule("the encoder's files", lambda r: r.encoder.sha256),
+    _Rule("the version of robench", lambda r: r.software.robench),
+    _Rule("the precision of the search", lambda r: r.search.precision),
+    _Rule("robench's code of the search", lambda r: r.search.code_sha256),
+    _Rule("robench's code of training", lambda r: r.victim.training_code_sha256),
+    _Rule("the options of attack", lambda r: (r.attack.options, r.surface.constrained), _attack),
+    _Rule("the code of attack", lambda r: r.attack.code_sha256, _attack),
+    _Rule("the options of defense", lambda r: r.defense.options, _defense),
+    _Rule("the code of defense", lambda r: r.defense.code_sha256, _defense),
+    _Rule("the precision of training", lambda r: r.victim.precision, _defense),
+    _Rule("the victim of", lambda r: r.victim.sha256, _defense_and_seed),
+)
+
+
+def find_disagreement(records: Mapping[str, Record]) -> str | None:
+    """Return what keeps records from standing in one table, or None if nothing does.
+
+    All records must share the test examples, the surface and whether the attack stays inside
+    it, the language model, the encoder's files, the version of robench, the precision of the
+    search, and robench's code of search and training. Records of one attack must share its
+    options and code. Records of one defense must share its options, code and precision. Records
+    of one defense and seed must share the victim.
+
+    Returns:
+        Part of a sentence: "a.json and b.json differ in the surface".
+    """
+    for rule in _RULES:
+        for group, (first, *others) in group_by(records, rule.group).items():
+            for other in others:
+                if rule.value(records[other]) != rule.value(records[first]):
+                    what = f"{rule.what} {group}".strip()
+                    return f"{first} and {other} differ in {what}"
+    return None
+
+
+def comparable_groups(records: Mapping[str, Record]) -> dict[str, dict[str, Record]]:
+    """Split records into groups that may stand in one table.
+
+    Args:
+        records: file name -> record.
+
+    Returns:
+        Title of the group -> its records by file name. The titles are sorted and distinct.
+    """
     groups: dict[tuple[object, ...], dict[str, Record]] = {}
     for name, record in sorted(records.items()):
         groups.setdefault(_setting(record), {})[name] = record
+
+    def title_and_name(members: Mapping[str, Record]) -> tuple[str, str]:
+        name, record = next(iter(members.items()))
+        return _title(record), name
+
     titled: dict[str, dict[str, Record]] = {}
-    for members in sorted(
-        groups.values(),
-        key=lambda members: (_title(next(iter(members.values()))), next(iter(members))),
-    ):
-        base = _title(next(iter(members.values())))
-        again = sum(title == base or title.startswith(f"{base} (") for title in titled)
-        titled[f"{base} ({again + 1})" if again else base] = members
+    numbers: dict[str, int] = {}
+    for members in sorted(groups.values(), key=title_and_name):
+        title, _ = title_and_name(members)
+        # A title does not name everything that a setting holds, so titles can be equal.
+        numbers[title] = numbers.get(title, 0) + 1
+        number = numbers[title]
+        titled[title if number == 1 else f"{title} ({number})"] = members
     return titled
 
 
 def _setting(record: Record) -> tuple[object, ...]:
-    """What two records must share to stand in one table."""
-    task = record.task
-    examples = (
+    """Return what two records must share to stand in one table."""
+    task, surface, search = record.task, record.surface, record.search
+    return (
         task.name,
         task.test_name,
         task.digest,
         task.train_pool,
         record.ids_digest,
         record.limit,
-    )
-    search = (
-        record.surface.key,
-        record.surface.outside,
-        record.surface.language_model,
-        record.search.budget,
-        record.search.precision,
-    )
-    return (
-        *examples,
-        *search,
+        surface.key,
+        surface.outside,
+        surface.language_model,
+        search.budget,
+        search.precision,
         record.encoder.name,
         record.encoder.sha256,
         record.protocol,
@@ -129,42 +184,52 @@ def _setting(record: Record) -> tuple[object, ...]:
 
 
 def _title(record: Record) -> str:
+    """Return a title for the setting of ``record``. It names only what differs from the usual."""
     words = [record.task.name, f"encoder {record.encoder.name}", f"protocol {record.protocol.name}"]
     if record.task.test_name != "frozen-1000":
         words.append(f"test examples {record.task.test_name}")
     if record.search.budget is not None:
-        words.append(f"at most {record.search.budget} questions an example")
+        words.append(f"at most {record.search.budget} queries per example")
     if record.search.precision != "fp32":
         words.append(f"searched in {record.search.precision}")
     if record.surface.outside:
         words.append("outside the surface")
     if record.limit is not None:
         words.append(
-            f"only {record.counts.n} of {record.task.examples} examples (a limited run, not for a board)"
+            f"only {record.counts.n} of {record.task.examples} examples (a limited run, not for a "
+            "board)"
         )
     return ", ".join(words)
 
 
 def newest_that_agree(records: Mapping[str, Record]) -> Admitted:
-    """From the newest record backwards, those that go together: one per cell, one victim per defense and seed, one set of options per label."""
+    """Keep the newest records that may stand in one table.
+
+    Records are taken from the newest to the oldest. A record is left out if its cell has a
+    newer record, or if it disagrees with the records taken before it.
+
+    Args:
+        records: one of the ``comparable_groups``.
+    """
     kept: dict[str, Record] = {}
     reasons: dict[str, str] = {}
-    cells: dict[tuple[str, str, int], str] = {}
+    newest: dict[Cell, str] = {}
     for name, record in sorted(
         records.items(), key=lambda item: (item[1].created, item[0]), reverse=True
     ):
-        cell = record.defense.label, record.attack.label, record.search.seed
-        if cell in cells:
-            reasons[name] = f"replaced by the newer {cells[cell]}"
+        cell = cell_of(record)
+        if cell in newest:
+            reasons[name] = f"replaced by the newer {newest[cell]}"
             continue
-        if disagreement := conflict({**kept, name: record}):
+        disagreement = find_disagreement({**kept, name: record})
+        if disagreement is not None:
             reasons[name] = f"stale: {disagreement}"
             continue
         kept[name] = record
-        cells[cell] = name
-    return admitted(dict(sorted(kept.items())), reasons)
+        newest[cell] = name
+    return separate_failed(dict(sorted(kept.items())), reasons)
 
 
-def attacks_of(records: Iterable[Record]) -> list[str]:
-    """Labels of the attacks, sorted."""
+def attack_labels(records: Iterable[Record]) -> list[str]:
+    """Return the labels of the attacks, sorted."""
     return sorted({record.attack.label for record in records})

@@ -1,4 +1,4 @@
-"""Leaderboards: Markdown made from records and nothing else. The same records give the same bytes."""
+"""Leaderboards: Markdown made from records only. The same records give the same bytes."""
 
 from __future__ import annotations
 
@@ -10,31 +10,37 @@ from textwrap import fill
 from robench._base.errors import RobenchError
 from robench.results.atomic import write_text
 from robench.results.board import board_records, load_board
-from robench.results.comparable import attacks_of, comparable, newest_that_agree
+from robench.results.comparable import attack_labels, comparable_groups, newest_that_agree
 from robench.results.notes import MEANINGS
 from robench.results.record import Record
-from robench.results.render import section, terminal_table
-from robench.results.run_folder import Found
+from robench.results.record_files import RecordsOnDisk
+from robench.results.render import bullets, section, terminal_table
 
-GENERATED = "<!-- Made by `robench leaderboard` from records. Edit the records or the board's TOML, not this file. -->"
+GENERATED = (
+    "<!-- Made by `robench leaderboard` from records. "
+    "Edit the records or the board's TOML, not this file. -->"
+)
 
 
 def render_board(path: Path) -> str:
-    """Markdown of the board whose TOML is ``path``.
+    """Return the Markdown of the board whose TOML file is ``path``.
 
     Raises:
-        UsageError: the TOML is missing or wrong. RobenchError: a record cannot be read, or the records disagree.
+        UsageError: the TOML file is missing or wrong.
+        RobenchError: a record cannot be read, or the records disagree.
     """
     board = load_board(path)
     admitted = board_records(path, board)
     body = section(board.attacks, admitted, expected=board.defenses, about=board.about)
-    return "\n".join(
-        [GENERATED, "", f"# {board.title}", "", *body, "## What the columns mean", "", MEANINGS, ""]
-    )
+    return "\n".join([GENERATED, "", f"# {board.title}", "", *body, *_meanings()])
+
+
+def _meanings() -> list[str]:
+    return ["## What the columns mean", "", MEANINGS, ""]
 
 
 def markdown_path(path: Path) -> Path:
-    """Where the Markdown of the board whose TOML is ``path`` stands: beside it."""
+    """Return the path of a board's Markdown, which lies beside its TOML file ``path``."""
     return path.with_suffix(".md")
 
 
@@ -46,7 +52,15 @@ def write_board(path: Path) -> Path:
 
 
 def check(path: Path) -> list[str]:
-    """Lines (unified diff) by which the committed Markdown differs from what the records give; empty when they agree."""
+    """Compare the Markdown of a board on disk with what its records give.
+
+    Returns:
+        Lines of a unified diff. The list is empty if the two are equal.
+
+    Raises:
+        UsageError: the TOML file is missing or wrong.
+        RobenchError: a file cannot be read, or the records disagree.
+    """
     target = markdown_path(path)
     try:
         committed = target.read_bytes().decode("utf-8")
@@ -54,10 +68,11 @@ def check(path: Path) -> list[str]:
         committed = ""
     except (OSError, UnicodeDecodeError) as error:
         raise RobenchError(
-            f"Cannot read {target}: {error}. Restore it or write it again with 'robench leaderboard'."
+            f"Cannot read {target}: {error}. Restore it, or write it again with "
+            "'robench leaderboard'."
         ) from error
     given = render_board(path)
-    # Splitting at "\n" alone keeps a missing last newline and foreign line ends visible.
+    # Splitting at "\n" only keeps a missing last newline and foreign line ends visible.
     return list(
         difflib.unified_diff(
             committed.split("\n"),
@@ -70,32 +85,35 @@ def check(path: Path) -> list[str]:
     )
 
 
-def render_run(found: Found) -> str:
-    """Markdown of a run's records: one section for each set of records that compare. Those that cannot be read come first, for what they say is missing."""
+def render_run(found: RecordsOnDisk) -> str:
+    """Return the Markdown of a run's records, with one section per group that compares.
+
+    Records that cannot be read come first, because they may be missing below.
+    """
     parts = [GENERATED, "", "# Results of this folder", ""]
     if found.damaged:
-        parts += [
-            "## Records that cannot be read",
-            "",
-            *[f"- `{name}`: {reason}" for name, reason in found.damaged.items()],
-            "",
-        ]
-    groups = comparable(found.records)
+        damaged = [f"`{name}`: {reason}" for name, reason in found.damaged.items()]
+        parts += ["## Records that cannot be read", "", *bullets(damaged), ""]
+    groups = comparable_groups(found.records)
     if not groups:
         parts += ["There are no records yet.", ""]
     for title, members in groups.items():
-        parts += [
-            f"## {title}",
-            "",
-            *section(attacks_of(members.values()), newest_that_agree(members), level=3),
-        ]
-    return "\n".join([*parts, "## What the columns mean", "", MEANINGS, ""])
+        attacks = attack_labels(members.values())
+        parts += [f"## {title}", "", *section(attacks, newest_that_agree(members), level=3)]
+    return "\n".join([*parts, *_meanings()])
 
 
 def results_table(records: Sequence[Record], width: int | None = None) -> str:
-    """Tables for a terminal of ``width`` columns (None: any), with the rows of a board: one for each set of records that compare."""
-    groups = comparable({record.file_name: record for record in records})
-    return "\n\n".join(
-        f"{title if width is None else fill(title, width)}\n{terminal_table(attacks_of(members.values()), newest_that_agree(members), width)}"
-        for title, members in groups.items()
-    )
+    """Return the tables that a run prints, one per group of records that compare.
+
+    Args:
+        records: the records.
+        width: columns of the terminal, or None for any width.
+    """
+    groups = comparable_groups({record.file_name: record for record in records})
+    tables = []
+    for title, members in groups.items():
+        heading = title if width is None else fill(title, width)
+        attacks = attack_labels(members.values())
+        tables.append(f"{heading}\n{terminal_table(attacks, newest_that_agree(members), width)}")
+    return "\n\n".join(tables)

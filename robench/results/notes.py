@@ -1,4 +1,4 @@
-"""What stands beneath a table: what its columns mean, and under which conditions its numbers hold."""
+"""Texts below a table: the meaning of its columns, and the conditions its numbers hold under."""
 
 from __future__ import annotations
 
@@ -8,119 +8,164 @@ from robench.protocol import Protocol
 from robench.results.record import Record
 
 MEANINGS = """\
-All accuracies are in % of all n examples, with the 95 % Wilson interval for the choice of those examples in brackets.
+All accuracies are percentages of all n examples. The brackets hold the 95 % Wilson interval for
+the choice of those examples.
 
-- **Clean accuracy**: classified rightly when nobody attacks.
-- **Under an attack's name**: accuracy under that attack: right without it and not fooled by it. An example that is wrong without attack counts as not robust.
-- **Worst case**: right under every attack of the table, decided example by example, for each seed by itself.
-- **Seeds**: how many trainings, each judged on the same n examples. With several: their mean ± their sample standard deviation, and the interval at the
-  mean for n examples, not n times seeds. The interval is about other examples for these trainings; what another training may bring is what ± shows.
-- **`—`**: there is no record. **`error`**: at least one example ended in an error, so the cell has no number.
-- **Under attack** (every cell): accuracy under that attack with that seed. **Attack success rate**: fooled, in % of the examples that were right without
-  attack. **Asked**: questions put to the victim.
+- **Clean accuracy**: examples that are right without an attack.
+- **A column named after an attack**: accuracy under that attack. An example counts if it is right
+  without the attack and the attack does not fool the victim. An example that is wrong without an
+  attack counts as not robust.
+- **Worst case**: an example counts if it is right under every attack of the table. This is decided
+  example by example, and for each seed separately.
+- **Seeds**: number of trainings, all judged on the same n examples. With several seeds a cell shows
+  their mean ± their sample standard deviation. Its interval is the one at the mean for n examples,
+  not for n times the number of seeds. The interval is about other examples for these trainings.
+  The ± shows how much another training may differ.
+- **`—`**: there is no record. **`error`**: at least one example ended in an error, so the cell has
+  no number.
+- In the table of every cell, **under attack** is the accuracy under that attack with that seed.
+  **Attack success rate** is the percentage of fooled examples among the attacked ones, which are
+  those that are right without an attack. **Queries** are those of the search to the victim.
 
-Rows are sorted by worst case; overlapping intervals are not told apart by the order."""
+Rows are sorted by worst case. If the intervals of two rows overlap, their order is not reliable."""
 
 PAIRED = """\
-The best row against every other, on the same examples and for each seed by itself, by the worst case over attacks: examples that are robust under the
-best row only, under the other only, and the two-sided p-value of the exact McNemar test. The best row was chosen by these numbers and nothing is
-corrected for the number of rows. It is about these trainings, as the intervals are."""
+The best row is compared with every other row on the same examples, for each seed separately, by the
+worst case over the attacks. The table shows how many examples are robust in the best row only, how
+many in the other row only, and the two-sided p-value of the exact McNemar test. The best row was
+chosen by these same numbers, and the p-values are not corrected for the number of rows. Like the
+intervals, the comparison is about these trainings."""
 
-TRUTH = """\
-Some attack searched most of the spaces whole, so robustness itself is known, but for the examples that merely held. **Truth**: from the share of all n
-examples that are proved robust to the share that no attack fools. **Above the truth**: how many points the accuracy under an attack is too high, from
-counting every example that is not proved as robust to counting none."""
+EXACT = """\
+Some attack searched most of the spaces completely. The robustness itself is therefore known, except
+for the examples that merely held. **Exact robustness** lies between the share of all n examples
+that are proved robust and the share that no attack fools. **Above exact robustness** is the number
+of points by which the accuracy under an attack is too high. The lower end takes every undecided
+example as robust, the upper end takes none."""
 
 OUTSIDE = (
-    "**Outside the surface**: these attacks write texts of their own. Neither the substitution set nor the language model bounds what they may change, "
-    "nothing is proved, and their numbers do not compare with those of attacks inside the surface, which stand in tables of their own."
+    "**Outside the surface**: these attacks write texts of their own. Neither the substitution "
+    "set nor the language model limits their changes, and they prove nothing. Their numbers do "
+    "not compare with those of attacks inside the surface, which stand in separate tables."
 )
 
 
 def synthetic_notice(records: Iterable[Record]) -> str:
-    """A sentence that says so when the task's texts are synthetic; empty when they are not."""
+    """Return a warning if a task's texts are synthetic, and an empty text otherwise."""
     if any(record.task.synthetic for record in records):
-        return "Synthetic task: its texts were composed for this project. It shows that everything works and says nothing about real text."
+        return (
+            "Synthetic task: its texts were composed for this project. It shows that everything "
+            "works and says nothing about real text."
+        )
     return ""
 
 
 def conditions(records: Sequence[Record]) -> list[str]:
-    """Lines on what the records have in common; a line names all values where they differ."""
+    """Return the conditions of the records, one per line.
+
+    A line lists all values where the records differ.
+    """
     if not records:
         return ["There are no records yet."]
-    limits = {record.limit for record in records if record.limit is not None}
     return [
-        f"Task: {_all(records, _task)}."
-        + (" **A limited run: not comparable with a board.**" if limits else ""),
-        f"Digest of the test examples: {_all(records, lambda r: f'`{r.task.digest}`')}.",
-        f"Encoder: {_all(records, lambda r: f'{r.encoder.name}, files `{r.encoder.sha256}`')}.",
-        *[
-            f"Protocol {name}: {summary}"
-            for name, summary in sorted({(r.protocol.name, _protocol(r.protocol)) for r in records})
-        ],
-        f"Surface: {_all(records, lambda r: f'`{r.surface.key}`')}; language model: {_all(records, lambda r: r.surface.language_model)}.",
-        *(
-            [OUTSIDE]
-            if any(record.surface.outside for record in records)
-            else [f"Bound by the language model: {_bound(records)}."]
-        ),
-        f"Questions an example: {_all(records, lambda r: 'as many as the attack asks' if r.search.budget is None else f'at most {r.search.budget}')}.",
-        f"Precision: training {_all(records, lambda r: r.victim.precision)}, search {_all(records, lambda r: r.search.precision)}, verdict fp32.",
-        *_disbelieved(records),
-        *[
-            f"Finding on {label}, seed {seed}: {finding}"
-            for label, seed, finding in _findings(records)
-        ],
-        f"robench {_all(records, lambda r: r.software.robench)} on {_all(records, lambda r: r.software.device)}.",
+        _task_line(records),
+        f"Digest of the test examples: {_values(records, lambda r: f'`{r.task.digest}`')}.",
+        f"Encoder: {_values(records, _encoder)}.",
+        *_protocol_lines(records),
+        *_surface_lines(records),
+        f"Queries per example: {_values(records, _budget)}.",
+        _precision_line(records),
+        *_disbelieved_lines(records),
+        *_finding_lines(records),
+        f"robench {_values(records, lambda r: r.software.robench)} "
+        f"on {_values(records, lambda r: r.software.device)}.",
     ]
 
 
-def _all(records: Iterable[Record], value: Callable[[Record], str]) -> str:
+def _values(records: Iterable[Record], value: Callable[[Record], str]) -> str:
+    """Return the distinct values of the records, sorted."""
     return "; ".join(sorted({value(record) for record in records}))
 
 
+def _task_line(records: Sequence[Record]) -> str:
+    line = f"Task: {_values(records, _task)}."
+    if any(record.limit is not None for record in records):
+        line += " **A limited run: not comparable with a board.**"
+    return line
+
+
 def _task(record: Record) -> str:
-    judged = (
-        f"{record.counts.n} of {record.task.examples}"
-        if record.limit is not None
-        else f"all {record.task.examples}"
+    size = record.task.examples
+    judged = f"all {size}" if record.limit is None else f"{record.counts.n} of {size}"
+    return (
+        f"{record.task.name}, {judged} test examples ({record.task.test_name}), "
+        f"trained on pool '{record.task.train_pool}'"
     )
-    return f"{record.task.name}, {judged} test examples ({record.task.test_name}), trained on pool '{record.task.train_pool}'"
+
+
+def _encoder(record: Record) -> str:
+    return f"{record.encoder.name}, files `{record.encoder.sha256}`"
+
+
+def _protocol_lines(records: Iterable[Record]) -> list[str]:
+    texts = {(record.protocol.name, _protocol(record.protocol)) for record in records}
+    return [f"Protocol {name}: {text}" for name, text in sorted(texts)]
 
 
 def _protocol(protocol: Protocol) -> str:
     return (
-        f"{protocol.summary} Tokens: {protocol.tokens}; lookup: {protocol.lookup}; surface: {protocol.surface}; language model: "
-        f"±{protocol.lm_radius} words, at most {protocol.lm_threshold:g} nats below the original; pair segments: {'yes' if protocol.pair_segments else 'no'}."
+        f"{protocol.summary} Tokens: {protocol.tokens}; lookup: {protocol.lookup}; "
+        f"surface: {protocol.surface}; language model: ±{protocol.lm_radius} words, "
+        f"at most {protocol.lm_threshold:g} nats below the original; "
+        f"pair segments: {'yes' if protocol.pair_segments else 'no'}."
     )
 
 
-def _bound(records: Iterable[Record]) -> str:
-    bound = sorted({(record.attack.label, record.surface.constrained) for record in records})
-    return ", ".join(f"{label} {'yes' if constrained else 'no'}" for label, constrained in bound)
+def _surface_lines(records: Sequence[Record]) -> list[str]:
+    keys = _values(records, lambda r: f"`{r.surface.key}`")
+    models = _values(records, lambda r: r.surface.language_model)
+    line = f"Surface: {keys}; language model: {models}."
+    if any(record.surface.outside for record in records):
+        return [line, OUTSIDE]
+    attacks = sorted({(record.attack.label, record.surface.constrained) for record in records})
+    answers = [f"{label} {'yes' if constrained else 'no'}" for label, constrained in attacks]
+    return [line, f"Constrained by the language model: {', '.join(answers)}."]
 
 
-def _disbelieved(records: Sequence[Record]) -> list[str]:
-    """One line on successes in the search that the verdict denied; none where there are none."""
+def _budget(record: Record) -> str:
+    budget = record.search.budget
+    return "no limit" if budget is None else f"at most {budget}"
+
+
+def _precision_line(records: Sequence[Record]) -> str:
+    training = _values(records, lambda r: r.victim.precision)
+    search = _values(records, lambda r: r.search.precision)
+    return f"Precision: training {training}, search {search}, verdict fp32."
+
+
+def _disbelieved_lines(records: Sequence[Record]) -> list[str]:
+    """Return a line about successes of the search that the verdict did not confirm, if any."""
     cells = [
         f"{r.defense.label} under {r.attack.label}, seed {r.search.seed}: {r.disbelieved}"
         for r in records
         if r.disbelieved
     ]
-    return (
-        [
-            f"Held although the search claimed a success or an answer to it was one, which the verdict denied: {'; '.join(sorted(cells))}."
-        ]
-        if cells
-        else []
-    )
+    if not cells:
+        return []
+    return [
+        "Examples that held although the search saw the victim fooled, because the verdict did "
+        f"not confirm it: {'; '.join(sorted(cells))}."
+    ]
 
 
-def _findings(records: Iterable[Record]) -> list[tuple[str, int, str]]:
-    return sorted(
-        {
-            (record.defense.label, record.search.seed, finding)
-            for record in records
-            for finding in record.victim.findings
-        }
-    )
+def _finding_lines(records: Iterable[Record]) -> list[str]:
+    """Return what the health checks of the victims found, one line each."""
+    findings = {
+        (record.defense.label, record.search.seed, finding)
+        for record in records
+        for finding in record.victim.findings
+    }
+    return [
+        f"Health check of {label}, seed {seed}: {finding}"
+        for label, seed, finding in sorted(findings)
+    ]

@@ -1,4 +1,4 @@
-"""Which rows of a table are told apart from its best one: paired tests on the same examples, seed by seed."""
+"""Compare the best row of a table with every other row, on the same examples and seeds."""
 
 from __future__ import annotations
 
@@ -6,29 +6,38 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from robench.results.record import Record
-from robench.results.rows import Gap, Row
-from robench.results.statistics import Paired, compare, worst_case
+from robench.results.rows import DefenseRow, Gap
+from robench.results.statistics import PairedTest, compare, worst_case
 
 
 @dataclass(frozen=True)
-class Versus:
-    """The best row against another one for one seed, by the worst case over attacks: ``result.only_first`` is robust under the best row only."""
+class Comparison:
+    """The best row compared with another row for one seed, by the worst case over attacks.
+
+    Attributes:
+        best: label of the best defense.
+        other: label of the other defense.
+        seed: seed of both victims.
+        result: the test. The first outcomes are those of the best row.
+    """
 
     best: str
     other: str
     seed: int
-    result: Paired
+    result: PairedTest
 
 
-def against_best(
-    rows: Sequence[Row], records: Iterable[Record], attacks: Sequence[str]
-) -> list[Versus]:
-    """The first of ``rows`` against every other one, for each seed that both have whole; empty where fewer than two rows have a worst case.
+def compare_with_best(
+    rows: Sequence[DefenseRow], records: Iterable[Record], attacks: Sequence[str]
+) -> list[Comparison]:
+    """Compare the first row with every other row, for each seed that both rows have.
+
+    Rows without a worst case are left out. The result is empty if fewer than two rows remain.
 
     Args:
-        rows: of ``build_rows``, the best first.
-        records: those that the rows were built from.
-        attacks: labels of the columns.
+        rows: result of ``build_rows``, the best row first.
+        records: the records from which the rows were built.
+        attacks: labels of the attacks, which are the columns.
     """
     whole = [row for row in rows if not isinstance(row.worst, Gap)]
     if len(whole) < 2:
@@ -38,12 +47,13 @@ def against_best(
         for record in records
     }
 
-    def worst(row: Row, seed: int) -> str:
+    def worst(row: DefenseRow, seed: int) -> str:
         return worst_case([outcomes[row.defense, seed, attack] for attack in attacks])
 
     best, *others = whole
-    return [
-        Versus(best.defense, other.defense, seed, compare(worst(best, seed), worst(other, seed)))
-        for other in others
-        for seed in sorted({*best.seeds} & {*other.seeds})
-    ]
+    comparisons: list[Comparison] = []
+    for other in others:
+        for seed in sorted({*best.seeds} & {*other.seeds}):
+            result = compare(worst(best, seed), worst(other, seed))
+            comparisons.append(Comparison(best.defense, other.defense, seed, result))
+    return comparisons

@@ -1,16 +1,16 @@
-"""Record: what one cell of the grid (defense x attack x task x seed) came to, with everything that made it.
+"""Record: the result of one cell of the grid, with everything that produced it.
 
-A record stores one letter per example. Counts follow from the letters, rates follow from the counts, and neither rates nor percents are stored.
+A cell is one defense under one attack on one task with one seed. A record stores one letter per
+example. Counts follow from the letters and rates follow from the counts. Neither rates nor
+percentages are stored. ``robench.results.record_files`` reads and writes records.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Iterable
-from datetime import datetime
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -19,18 +19,16 @@ from pydantic import (
     Field,
     JsonValue,
     NonNegativeInt,
-    ValidationError,
     model_validator,
 )
 
 from robench._base.environment import Precision
-from robench._base.errors import RobenchError
 from robench.protocol import Protocol
-from robench.results.atomic import write_text
-from robench.results.names import cell_name, record_file_name
+from robench.results.run_folder import cell_name, record_file_name
 from robench.search.attack import Verdict
 
 SCHEMA: Final = 3
+"""Version of the record's format. ``record_files.MIGRATIONS`` converts older versions."""
 
 LETTERS: Final = {
     Verdict.WRONG: "W",
@@ -42,16 +40,17 @@ LETTERS: Final = {
 """Verdict -> its letter in ``Record.outcomes``."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+"""A SHA-256 hash as 64 hexadecimal digits."""
 
 
-class Part(BaseModel):
-    """Base of a record's parts: frozen, no unknown names, no NaN."""
+class RecordPart(BaseModel):
+    """Base of a record and its parts. They are frozen and refuse unknown fields and NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Counts(Part):
-    """How many examples ended how. The five add up to n."""
+class Counts(RecordPart):
+    """Number of examples per verdict. The five numbers add up to ``n``."""
 
     wrong: NonNegativeInt
     fooled: NonNegativeInt
@@ -66,7 +65,7 @@ class Counts(Part):
 
 
 def count(outcomes: str) -> Counts:
-    """Counts of a string of outcome letters."""
+    """Count the letters of an outcome string."""
     return Counts(
         wrong=outcomes.count("W"),
         fooled=outcomes.count("F"),
@@ -77,18 +76,23 @@ def count(outcomes: str) -> Counts:
 
 
 def digest_of_ids(ids: Iterable[str]) -> str:
-    """SHA-256 (hex) of example ids, one a line: says which examples, in which order, the outcome letters stand for."""
+    """Return the SHA-256 (hex) of example ids, one per line.
+
+    It identifies the examples, and their order, that the outcome letters stand for.
+    """
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()
 
 
-class TaskPart(Part):
-    """What was judged.
+class TaskPart(RecordPart):
+    """The task and its test examples.
 
     Attributes:
-        test_name: ``"frozen-1000"`` or ``"list-"`` and the name of a published list.
-        digest: SHA-256 over the whole test split (ids, texts, labels), whatever the limit.
+        name: registered name of the task.
+        test_name: ``"frozen-1000"``, or ``"list-"`` followed by the name of a published list.
+        digest: SHA-256 over the whole test split (ids, texts, labels). It does not depend on
+            the limit.
         examples: size of the whole test split.
-        train_pool: where the training examples came from.
+        train_pool: where the training examples come from.
         synthetic: whether the texts were composed for this project.
     """
 
@@ -100,15 +104,27 @@ class TaskPart(Part):
     synthetic: bool
 
 
-class EncoderPart(Part):
-    """The pre-trained encoder: its name and the SHA-256 over its configuration, tokenizer and weights before fine-tuning."""
+class EncoderPart(RecordPart):
+    """The pre-trained encoder.
+
+    Attributes:
+        name: its label.
+        sha256: hash of its configuration, tokenizer and weights before fine-tuning.
+    """
 
     name: str
     sha256: Sha256
 
 
-class PluginPart(Part):
-    """A defense or an attack: registered name, label (the name and the options that were asked for), all options as resolved, SHA-256 of its source file."""
+class PluginPart(RecordPart):
+    """A defense or an attack.
+
+    Attributes:
+        name: registered name.
+        label: the name, followed by the options that differ from the defaults.
+        options: all options with their final values.
+        code_sha256: hash of the plugin's source file, or None where there is none.
+    """
 
     name: str
     label: str
@@ -116,15 +132,16 @@ class PluginPart(Part):
     code_sha256: Sha256 | None
 
 
-class VictimPart(Part):
+class VictimPart(RecordPart):
     """The trained classifier.
 
     Attributes:
-        sha256: of its weights.
-        configuration: key of what made it.
-        training_code_sha256: of robench's own code that trained it; None where it was not noted (before schema 3).
-        precision: of the training.
-        findings: of the checks.
+        sha256: hash of its weights.
+        configuration: key of everything that decides the training.
+        training_code_sha256: hash of robench's own training code. None where it is unknown
+            (records before schema 3).
+        precision: precision of the training.
+        findings: what the health checks found.
     """
 
     sha256: Sha256
@@ -134,14 +151,15 @@ class VictimPart(Part):
     findings: tuple[str, ...]
 
 
-class SurfacePart(Part):
-    """What may replace what.
+class SurfacePart(RecordPart):
+    """The surface: which words may replace which.
 
     Attributes:
-        key: SHA-256 of everything that made the surface.
-        language_model: the scorer's identity; ``"none"`` where there is none, and then nothing is constrained.
-        constrained: whether this attack was bound by the language model.
-        outside: whether this attack wrote texts of its own, so that the surface says nothing about them.
+        key: SHA-256 of everything that decides the surface.
+        language_model: identity of the scorer. ``"none"`` if there is none, and then no attack
+            is constrained.
+        constrained: whether the language model constrained this attack.
+        outside: whether this attack wrote texts of its own, outside the surface.
     """
 
     key: Sha256
@@ -150,14 +168,16 @@ class SurfacePart(Part):
     outside: bool = False
 
 
-class SearchPart(Part):
+class SearchPart(RecordPart):
     """How the search ran.
 
     Attributes:
-        code_sha256: of robench's own code that searched and judged; None where it was not noted (before schema 3).
-        seed: of training and search.
-        budget: questions allowed per example; None: as many as the attack wants.
-        precision: of its forwards; in bf16, doubtful answers are in fp32 all the same.
+        code_sha256: hash of robench's own code for search and verdict. None where it is unknown
+            (records before schema 3).
+        seed: seed of training and search.
+        budget: allowed queries per example. None allows as many as the attack wants.
+        precision: precision of the forward passes. In bf16, doubtful answers are computed again
+            in fp32.
     """
 
     code_sha256: Sha256 | None
@@ -166,15 +186,19 @@ class SearchPart(Part):
     precision: Precision
 
 
-class Cost(Part):
-    """What the cell cost. A measurement that was not taken is None, and ``missing`` says why.
+class CostPart(RecordPart):
+    """What the cell cost. A value that was not measured is None, and ``missing`` says why.
 
     Attributes:
-        training_seconds: wall clock of the victim's training, on whatever machine trained it.
-        attack_seconds: of all searches of the cell together, interrupted runs included; with several workers more than the wall clock shows.
-        asked, forwarded: questions put, and rows that had to go through the victim, over all examples.
-        peak_memory_bytes: of the device on CUDA, else of the process or its largest worker, in the run that finished the cell.
-        missing: name of a None above -> reason.
+        training_seconds: wall-clock time of the victim's training, on the machine that trained
+            it.
+        attack_seconds: time of all searches of the cell together, including interrupted runs.
+            With several workers this is more than the wall-clock time.
+        asked: queries over all examples.
+        forwarded: rows that went through the victim, over all examples.
+        peak_memory_bytes: peak memory in the run that finished the cell. On CUDA it is the
+            device's, otherwise that of the process or its largest worker.
+        missing: name of a field that is None -> the reason.
     """
 
     training_seconds: float | None = Field(ge=0)
@@ -185,12 +209,13 @@ class Cost(Part):
     missing: dict[str, str]
 
     @model_validator(mode="after")
-    def _reasons(self) -> Cost:
-        absent = {
-            name
-            for name in ("training_seconds", "attack_seconds", "peak_memory_bytes")
-            if getattr(self, name) is None
+    def _absent_values_have_reasons(self) -> CostPart:
+        measured = {
+            "training_seconds": self.training_seconds,
+            "attack_seconds": self.attack_seconds,
+            "peak_memory_bytes": self.peak_memory_bytes,
         }
+        absent = {name for name, value in measured.items() if value is None}
         if absent != set(self.missing):
             raise ValueError(
                 f"'missing' must give a reason for exactly the absent measurements {sorted(absent)}"
@@ -198,26 +223,46 @@ class Cost(Part):
         return self
 
 
-class Software(Part):
-    """What ran where. ``device`` is that of the run that finished the cell; earlier ones that were interrupted had another of the same kind at most."""
+class SoftwarePart(RecordPart):
+    """The software and the device.
+
+    Attributes:
+        robench: version of robench.
+        versions: package -> version.
+        device: device of the run that finished the cell. An interrupted earlier run used a
+            device of the same kind, but perhaps another model.
+    """
 
     robench: str
     versions: dict[str, str]
     device: str
 
 
-class Record(Part):
-    """One cell of the grid.
+class Record(RecordPart):
+    """The result of one cell.
 
     Attributes:
-        cell: key of the trials file (``robench.evaluation.cell.cell_key``).
-        limit: how many examples were judged, fewer than there are; None when the whole test split was.
-        outcomes: one letter per example in id order: Wrong, Fooled, Held, held-Proved, Error.
+        schema_version: version of this format, ``"schema"`` in the file.
+        cell: key of the cell and its trials (``robench.evaluation.cell.cell_key``).
+        task: what was judged.
+        encoder: the pre-trained encoder.
+        defense: how the victim was trained.
+        attack: how it was attacked.
+        protocol: the evaluation choices.
+        victim: the trained classifier.
+        surface: which words may replace which.
+        search: how the search ran.
+        limit: number of judged examples if it is below the size of the test split. None means
+            the whole split.
+        outcomes: one letter per example, in the order of the ids (``LETTERS``).
         ids_digest: ``digest_of_ids`` of those examples.
-        counts: ``count(outcomes)``, stored so that the file can be read without a program; checked to agree.
-        disbelieved: how many of the held ones were fooled by what the search claimed, or by an answer that it got, where the verdict found the victim right;
-            None where it was not counted (schema 1).
-        created: when the last trial was in, UTC.
+        counts: ``count(outcomes)``. It is stored so that a person can read the file, and checked
+            against the outcomes.
+        disbelieved: number of held examples for which the search saw the victim fooled but the
+            verdict did not. None where it was not counted (schema 1).
+        cost: time, queries and memory.
+        software: versions and device.
+        created: time of the last trial, in UTC.
     """
 
     schema_version: Literal[3] = Field(default=SCHEMA, alias="schema")
@@ -235,115 +280,40 @@ class Record(Part):
     ids_digest: Sha256
     counts: Counts
     disbelieved: int | None = Field(ge=0)
-    cost: Cost
-    software: Software
+    cost: CostPart
+    software: SoftwarePart
     created: AwareDatetime
 
     @model_validator(mode="after")
-    def _agree(self) -> Record:
+    def _fields_agree(self) -> Record:
         if self.counts != count(self.outcomes):
             raise ValueError(
-                f"the counts {self.counts} do not follow from the outcomes {count(self.outcomes)}"
+                f"the counts {self.counts} do not match the outcomes {count(self.outcomes)}"
             )
         if (self.disbelieved or 0) > self.counts.held:
             raise ValueError(
-                f"{self.disbelieved} disbelieved claims are more than the {self.counts.held} examples that held"
+                f"{self.disbelieved} disbelieved claims are more than the {self.counts.held} "
+                "examples that held"
             )
         if self.limit is not None and self.limit >= self.task.examples:
             raise ValueError(
-                f"a limit of {self.limit} is none: there are {self.task.examples} examples"
+                f"a limit of {self.limit} has no effect: there are {self.task.examples} examples"
             )
         wanted = self.limit or self.task.examples
         if len(self.outcomes) != wanted:
-            raise ValueError(
-                f"{len(self.outcomes)} outcomes, but {wanted} examples were to be judged"
-            )
-        if self.created.utcoffset() != datetime.min - datetime.min:
+            raise ValueError(f"there are {len(self.outcomes)} outcomes for {wanted} examples")
+        if self.created.utcoffset() != timedelta(0):
             raise ValueError("'created' must be in UTC")
         return self
 
     @property
+    def cell_name(self) -> str:
+        """Name of the cell in file names."""
+        return cell_name(
+            self.task.name, self.defense.name, self.attack.name, self.search.seed, self.cell
+        )
+
+    @property
     def file_name(self) -> str:
-        """Its name in a records folder."""
-        return record_file_name(
-            cell_name(
-                self.task.name, self.defense.name, self.attack.name, self.search.seed, self.cell
-            ),
-            self.limit,
-        )
-
-
-def write_record(path: Path, record: Record) -> None:
-    """Write ``record`` whole or raise RobenchError."""
-    data = record.model_dump(mode="json", by_alias=True)
-    write_text(path, json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def read_record(path: Path) -> Record:
-    """The record in ``path``, migrated to the present schema; raises RobenchError with one sentence where it cannot be read."""
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = f"{error.strerror}" if isinstance(error, OSError) else "it is not JSON"
-        raise RobenchError(
-            f"Cannot read the record {path} ({reason}). Restore it or delete it and evaluate that cell again."
-        ) from error
-    try:
-        return Record.model_validate_json(json.dumps(migrate(raw)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "record"
-        raise RobenchError(
-            f"The record {path} is not valid at '{where}' ({first['msg']}). Restore it or delete it and evaluate that cell again."
-        ) from error
-    except RobenchError as error:
-        raise RobenchError(f"Cannot read the record {path}: {error}") from error
-
-
-def read_records(folder: Path) -> dict[str, Record]:
-    """File name -> record for every ``*.json`` in ``folder``, sorted by name; empty where the folder does not exist."""
-    return {path.name: read_record(path) for path in sorted(folder.glob("*.json"))}
-
-
-def _without_core_code(old: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **old,
-        "victim": {**old["victim"], "training_code_sha256": None},
-        "search": {**old["search"], "code_sha256": None},
-    }
-
-
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    1: lambda old: {**old, "disbelieved": None},
-    2: _without_core_code,
-}
-"""Schema version -> the step that turns a raw record of that version into one of the next."""
-
-
-def migrate(raw: Any) -> dict[str, Any]:
-    """Bring a raw record to the present schema, step by step.
-
-    Raises:
-        RobenchError: it is no record or not a whole one, comes from a newer robench, or from a version without a step.
-    """
-    version = raw.get("schema") if isinstance(raw, dict) else None
-    if not isinstance(version, int) or isinstance(version, bool):
-        raise RobenchError("it has no 'schema' number, so it is no record.")
-    if version > SCHEMA:
-        raise RobenchError(
-            f"it has schema {version} and this robench reads up to {SCHEMA}. Update robench."
-        )
-    data: dict[str, Any] = raw
-    while version < SCHEMA:
-        if version not in MIGRATIONS:
-            raise RobenchError(
-                f"it has schema {version}, which this robench can no longer read. Evaluate that cell again."
-            )
-        try:
-            data = {**MIGRATIONS[version](data), "schema": version + 1}
-        except (KeyError, TypeError) as error:
-            raise RobenchError(
-                f"it does not hold what schema {version} does. Restore it or delete it and evaluate that cell again."
-            ) from error
-        version += 1
-    return data
+        """File name of the record in a folder of records."""
+        return record_file_name(self.cell_name, self.limit)

@@ -1,22 +1,23 @@
-"""Tables as Markdown and as terminal text. The only place where a rate becomes percent."""
+"""Write tables as Markdown and as terminal text. Only this module turns a rate into percent."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import fill
 
 from tabulate import tabulate
 
-from robench.results.comparable import Admitted
-from robench.results.notes import PAIRED, TRUTH, conditions, synthetic_notice
-from robench.results.paired import Versus, against_best
+from robench.results.comparable import Admitted, cell_of
+from robench.results.exact_robustness import Overestimate, overestimates
+from robench.results.notes import EXACT, PAIRED, conditions, synthetic_notice
+from robench.results.paired import Comparison, compare_with_best
 from robench.results.record import Record
-from robench.results.rows import Gap, Row, build_rows
+from robench.results.rows import DefenseRow, Gap, build_rows
 from robench.results.statistics import Score, accuracy_under_attack, attack_success_rate
-from robench.results.truth import Excess, excesses
 
 ABSENT = "—"
-NARROW = 24  # columns of a label in a table that would not fit otherwise
+NARROW = 24
+"""Width of a label, in columns, in a table that would not fit otherwise."""
 
 
 def section(
@@ -27,102 +28,118 @@ def section(
     about: str = "",
     level: int = 2,
 ) -> list[str]:
-    """Lines of Markdown: the table, every cell of it, under which conditions, and what was left out.
+    """Return the Markdown of one table with everything that belongs to it, as lines.
+
+    The section holds the table, the comparison with the best row, every cell, the comparison
+    with the exact robustness, the conditions, and the records that do not count.
 
     Args:
-        attacks: labels of the attacks: the columns.
+        attacks: labels of the attacks, which are the columns.
+        admitted: the records.
         expected: labels of defenses that get a row even without a record.
-        level: of the headings.
+        about: a paragraph above the table.
+        level: level of the headings.
     """
     records = [*admitted.records.values(), *admitted.failed.values()]
     head = "#" * level
     lines = [about, ""] if about else []
     notice = synthetic_notice(records)
-    lines += [f"> {notice}", ""] if notice else []
+    if notice:
+        lines += [f"> {notice}", ""]
     rows = build_rows(records, attacks, expected)
-    lines += [*_table(rows, attacks, "pipe"), ""]
-    if versus := against_best(rows, records, attacks):
-        lines += [
-            f"{head} Told apart from the best row",
-            "",
-            PAIRED,
-            "",
-            *_paired_table(versus),
-            "",
-        ]
+    lines += [*_main_table(rows, attacks, "pipe"), ""]
+    comparisons = compare_with_best(rows, records, attacks)
+    if comparisons:
+        table = _comparison_table(comparisons)
+        lines += [f"{head} Difference from the best row", "", PAIRED, "", *table, ""]
     if records:
         lines += [f"{head} Every cell", "", *_cells_table(records), ""]
-    if found := excesses(admitted.records.values()):
-        lines += [f"{head} Above the truth", "", TRUTH, "", *_truth_table(found), ""]
-    lines += [f"{head} Conditions", "", *[f"- {line}" for line in conditions(records)], ""]
+    known = overestimates(admitted.records.values())
+    if known:
+        table = _overestimate_table(known)
+        lines += [f"{head} Above exact robustness", "", EXACT, "", *table, ""]
+    lines += [f"{head} Conditions", "", *bullets(conditions(records)), ""]
     if admitted.reasons:
-        lines += [
-            f"{head} Records that do not count",
-            "",
-            *[f"- `{name}`: {reason}" for name, reason in admitted.reasons.items()],
-            "",
-        ]
+        lines += [f"{head} Records that do not count", "", *_reason_bullets(admitted.reasons), ""]
     return lines
 
 
+def bullets(items: Iterable[str]) -> list[str]:
+    """Return the lines of a Markdown list."""
+    return [f"- {item}" for item in items]
+
+
+def _reason_bullets(reasons: Mapping[str, str]) -> list[str]:
+    return bullets(f"`{name}`: {reason}" for name, reason in reasons.items())
+
+
 def terminal_table(attacks: Sequence[str], admitted: Admitted, width: int | None = None) -> str:
-    """The table of ``section`` for a terminal of ``width`` columns (None: as wide as it takes)."""
+    """Return the main table of ``section`` for a terminal.
+
+    Args:
+        attacks: labels of the attacks, which are the columns.
+        admitted: the records.
+        width: columns of the terminal, or None for any width.
+    """
     records = [*admitted.records.values(), *admitted.failed.values()]
     rows = build_rows(records, attacks)
-    lines = _table(rows, attacks, "rounded_outline")
-    if width is not None and len(lines[0]) > width:
-        lines = _table(rows, attacks, "rounded_outline", narrow=True)
-    lines.append(
-        "Accuracy in % of all n examples [95 % Wilson interval]; under an attack's name: accuracy under that attack."
-    )
+    table = _main_table(rows, attacks, "rounded_outline")
+    if width is not None and len(table[0]) > width:
+        table = _main_table(rows, attacks, "rounded_outline", narrow=True)
+    notes = [
+        "Accuracy in % of all n examples [95 % Wilson interval]; a column named after an attack: "
+        "accuracy under that attack."
+    ]
     if any(len(row.seeds) > 1 for row in rows):
-        lines.append(
-            "Several seeds: mean ± standard deviation over the seeds [interval at the mean for n examples, not for other trainings]."
+        notes.append(
+            "Several seeds: mean ± standard deviation over the seeds [interval at the mean for n "
+            "examples, not for other trainings]."
         )
-    lines += [
-        f"{record.defense.label} under {record.attack.label}: {admitted.reasons[name]}."
-        for name, record in admitted.failed.items()
-    ]
-    lines += [
-        f"{excess.defense} under {excess.attack}, seed {excess.seed}: {_above(excess)} points above the truth."
-        for excess in excesses(admitted.records.values())
-    ]
+    for name, record in admitted.failed.items():
+        cell = f"{record.defense.label} under {record.attack.label}"
+        notes.append(f"{cell}: {admitted.reasons[name]}.")
+    for each in overestimates(admitted.records.values()):
+        cell = f"{each.defense} under {each.attack}, seed {each.seed}"
+        notes.append(f"{cell}: {_range(*each.bounds)} points above exact robustness.")
     notice = synthetic_notice(records)
-    lines += [notice] if notice else []
-    return "\n".join(
-        lines
-        if width is None
-        else [line if line.startswith(tuple("╭│├╰")) else fill(line, width) for line in lines]
-    )
+    if notice:
+        notes.append(notice)
+    # Only the sentences are wrapped. A wrapped table could not be read.
+    if width is not None:
+        notes = [fill(note, width) for note in notes]
+    return "\n".join([*table, *notes])
 
 
-def _table(
-    rows: Sequence[Row], attacks: Sequence[str], style: str, narrow: bool = False
+def _main_table(
+    rows: Sequence[DefenseRow], attacks: Sequence[str], style: str, narrow: bool = False
 ) -> list[str]:
-    """``narrow`` breaks labels, and puts intervals under their rates."""
+    """Return the table of all defenses.
+
+    Args:
+        rows: result of ``build_rows``.
+        attacks: labels of the attacks, which are the columns.
+        style: a table format of tabulate.
+        narrow: break long labels, and put intervals below their rates.
+    """
     headings = ["defense", "seeds", "n", "clean accuracy", *attacks, "worst case"]
-    body = [
-        [
-            row.defense,
-            str(len(row.seeds)) if row.seeds else ABSENT,
-            ABSENT if row.examples is None else str(row.examples),
-        ]
-        + [
-            score_text(score)
-            for score in (row.clean, *(row.under[attack] for attack in attacks), row.worst)
-        ]
-        for row in rows
-    ]
+    body = [_main_cells(row, attacks) for row in rows]
     if narrow:
         headings = [heading.replace(" ", "\n") for heading in headings]
-        body = [
-            [
-                fill(row[0], NARROW, break_long_words=False),
-                *(cell.replace(" [", "\n[") for cell in row[1:]),
-            ]
-            for row in body
-        ]
+        body = [_narrow_cells(cells) for cells in body]
     return tabulated(body, headings, style, names=1)
+
+
+def _main_cells(row: DefenseRow, attacks: Sequence[str]) -> list[str]:
+    seeds = str(len(row.seeds)) if row.seeds else ABSENT
+    examples = ABSENT if row.examples is None else str(row.examples)
+    scores = [row.clean, *[row.under[attack] for attack in attacks], row.worst]
+    return [row.defense, seeds, examples, *map(score_text, scores)]
+
+
+def _narrow_cells(cells: Sequence[str]) -> list[str]:
+    label, *numbers = cells
+    wrapped = fill(label, NARROW, break_long_words=False)
+    return [wrapped, *[number.replace(" [", "\n[") for number in numbers]]
 
 
 def _cells_table(records: Iterable[Record]) -> list[str]:
@@ -133,29 +150,42 @@ def _cells_table(records: Iterable[Record]) -> list[str]:
         "wrong",
         "fooled",
         "held",
-        "held, proved",
+        "held and proved",
         "error",
         "under attack",
         "attack success rate",
-        "asked per attacked example",
+        "queries per attacked example",
     ]
-    ordered = sorted(
-        records, key=lambda record: (record.defense.label, record.attack.label, record.search.seed)
-    )
-    body = [
-        [record.defense.label, record.attack.label, str(record.search.seed), *_counts(record)]
-        for record in ordered
-    ]
+    body = []
+    for record in sorted(records, key=cell_of):
+        defense, attack, seed = cell_of(record)
+        body.append([defense, attack, str(seed), *_counts_and_rates(record)])
     return tabulated(body, headings, "pipe", names=2)
 
 
-def _paired_table(found: Sequence[Versus]) -> list[str]:
+def _counts_and_rates(record: Record) -> list[str]:
+    counts = record.counts
+    numbers = [counts.wrong, counts.fooled, counts.held, counts.held_proved, counts.error]
+    attacked = counts.n - counts.wrong
+    queries = f"{record.cost.asked / attacked:.0f}" if attacked else ABSENT
+    if counts.error:
+        rates = ["error", "error"]
+    else:
+        success = attack_success_rate(counts)
+        rates = [
+            percent(accuracy_under_attack(counts)),
+            ABSENT if success is None else percent(success),
+        ]
+    return [*map(str, numbers), *rates, queries]
+
+
+def _comparison_table(comparisons: Sequence[Comparison]) -> list[str]:
     headings = [
         "best row",
         "other row",
         "seed",
-        "robust under the best only",
-        "under the other only",
+        "robust in the best row only",
+        "robust in the other row only",
         "p-value",
     ]
     body = [
@@ -167,7 +197,7 @@ def _paired_table(found: Sequence[Versus]) -> list[str]:
             str(each.result.only_second),
             _p_value(each.result.p_value),
         ]
-        for each in found
+        for each in comparisons
     ]
     return tabulated(body, headings, "pipe", names=2)
 
@@ -176,65 +206,55 @@ def _p_value(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
-def _truth_table(found: Sequence[Excess]) -> list[str]:
-    headings = ["defense", "attack", "seed", "under attack", "truth", "above the truth"]
+def _overestimate_table(known: Sequence[Overestimate]) -> list[str]:
+    headings = [
+        "defense",
+        "attack",
+        "seed",
+        "under attack",
+        "exact robustness",
+        "above exact robustness",
+    ]
     body = [
         [
-            excess.defense,
-            excess.attack,
-            str(excess.seed),
-            percent(excess.under),
-            _range(excess.proved, excess.unfooled),
-            _above(excess),
+            each.defense,
+            each.attack,
+            str(each.seed),
+            percent(each.under),
+            _range(each.proved, each.unfooled),
+            _range(*each.bounds),
         ]
-        for excess in found
+        for each in known
     ]
     return tabulated(body, headings, "pipe", names=2)
 
 
-def _above(excess: Excess) -> str:
-    return _range(*excess.bounds)
-
-
 def _range(low: float, high: float) -> str:
-    """Two rates as percent, or one where they print alike."""
+    """Return two rates as percent, or one number if both print alike."""
     return percent(low) if percent(low) == percent(high) else f"{percent(low)} to {percent(high)}"
-
-
-def _counts(record: Record) -> list[str]:
-    counts = record.counts
-    attacked = counts.n - counts.wrong
-    rate = None if counts.error else attack_success_rate(counts)
-    return [
-        *(
-            str(number)
-            for number in (
-                counts.wrong,
-                counts.fooled,
-                counts.held,
-                counts.held_proved,
-                counts.error,
-            )
-        ),
-        "error" if counts.error else percent(accuracy_under_attack(counts)),
-        "error" if counts.error else ABSENT if rate is None else percent(rate),
-        f"{record.cost.asked / attacked:.0f}" if attacked else ABSENT,
-    ]
 
 
 def tabulated(
     body: Sequence[Sequence[str]], headings: Sequence[str], style: str, names: int
 ) -> list[str]:
-    """Lines of a table whose first ``names`` columns are names and whose others are numbers."""
-    clean = [
-        [cell.replace("|", "\\|") if style == "pipe" else cell for cell in row]
-        for row in (headings, *body)
-    ]
+    """Return the lines of a table.
+
+    Args:
+        body: the cells, row by row.
+        headings: the headings of the columns.
+        style: a table format of tabulate.
+        names: number of leading columns that hold names. They are aligned left. All other
+            columns hold numbers and are aligned right.
+    """
+    lines: list[Sequence[str]] = [headings, *body]
+    if style == "pipe":
+        # A bar inside a cell would end the cell.
+        lines = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     alignment = ["left"] * names + ["right"] * (len(headings) - names)
-    # Tabulate aligns nothing when there are no rows and complains about the alignment of columns it does not see.
+    # Without rows, tabulate aligns nothing and refuses an alignment.
     table = tabulate(
-        clean[1:],
-        clean[0],
+        lines[1:],
+        lines[0],
         tablefmt=style,
         disable_numparse=True,
         colalign=alignment if body else None,
@@ -243,12 +263,12 @@ def tabulated(
 
 
 def percent(rate: float) -> str:
-    """A rate in [0, 1] as percent with one decimal, without the sign."""
+    """Return a rate in [0, 1] as percent with one decimal, without the sign."""
     return f"{100 * rate:.1f}"
 
 
 def score_text(score: Score | Gap) -> str:
-    """A score as text. A gap stays a gap: absent, failed and zero look different."""
+    """Return a score as text. A missing score, a failed one and zero look different."""
     if isinstance(score, Gap):
         word = "error" if score.kind == "error" else ABSENT
         return f"{word} ({score.have} of {score.want} seeds)" if score.want > 1 else word

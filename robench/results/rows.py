@@ -1,10 +1,12 @@
-"""From records to the numbers of a table: one row per defense, one score per attack, and the worst case over attacks."""
+"""Compute the rows of a table from records.
+
+A row shows one defense: one score per attack, and the worst case over all attacks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 from robench._base.errors import RobenchError
@@ -14,7 +16,13 @@ from robench.results.statistics import Score, accuracy_under_attack, clean_accur
 
 @dataclass(frozen=True)
 class Gap:
-    """A score that does not exist: a record is absent, or one ended in errors. ``have`` of the row's ``want`` seeds are there."""
+    """A score that does not exist.
+
+    Attributes:
+        kind: ``"absent"`` if a record is missing, ``"error"`` if a record has errors.
+        have: number of the row's seeds that have a score.
+        want: number of the row's seeds.
+    """
 
     kind: Literal["absent", "error"]
     have: int
@@ -22,14 +30,16 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One defense.
+class DefenseRow:
+    """The scores of one defense.
 
     Attributes:
-        seeds: every training seed of which a record exists, ascending.
-        examples: number of test examples; None where there is no record.
-        clean, worst: clean accuracy, and accuracy under all the table's attacks together.
-        under: attack label -> accuracy under it.
+        defense: label of the defense.
+        seeds: training seeds that have a record, ascending.
+        examples: number of test examples, or None if there is no record.
+        clean: clean accuracy.
+        under: label of an attack -> accuracy under it.
+        worst: accuracy under all attacks of the table together.
     """
 
     defense: str
@@ -40,57 +50,65 @@ class Row:
     worst: Score | Gap
 
 
+RecordsOfSeed = Mapping[str, Record]
+"""Label of the attack -> record, for one defense and one seed."""
+
+
 def build_rows(
     records: Iterable[Record], attacks: Sequence[str], expected: Sequence[str] = ()
-) -> list[Row]:
-    """Rows of a table, the most robust first (by worst case, then clean accuracy, then label); rows without a worst case last.
+) -> list[DefenseRow]:
+    """Return the rows of a table, the most robust defense first.
+
+    Rows are sorted by worst case, then clean accuracy, then label. Rows without a worst case
+    come last.
 
     Args:
-        records: of one task, encoder and protocol; at most one per defense, attack and seed; those with errors make ``error`` gaps.
-        attacks: labels of the columns.
+        records: records of one task, encoder and protocol, at most one per defense, attack and
+            seed. Records with errors become gaps.
+        attacks: labels of the attacks, which are the columns.
         expected: labels of defenses that get a row even without a record.
+
+    Raises:
+        RobenchError: the attacks on one defense did not attack the same victim.
     """
-    cells: dict[str, dict[int, dict[str, Record]]] = {label: {} for label in expected}
+    by_defense: dict[str, dict[int, dict[str, Record]]] = {label: {} for label in expected}
     for record in records:
-        cells.setdefault(record.defense.label, {}).setdefault(record.search.seed, {})[
-            record.attack.label
-        ] = record
-    return sorted((_row(label, seeds, attacks) for label, seeds in cells.items()), key=_rank)
+        by_seed = by_defense.setdefault(record.defense.label, {})
+        by_seed.setdefault(record.search.seed, {})[record.attack.label] = record
+    rows = [_row(label, by_seed, attacks) for label, by_seed in by_defense.items()]
+    return sorted(rows, key=_rank)
 
 
-def _rank(row: Row) -> tuple[bool, float, float, str]:
-    def value(score: Score | Gap) -> float:
+def _rank(row: DefenseRow) -> tuple[bool, float, float, str]:
+    """Return a sort key: rows with a worst case first, higher scores first."""
+
+    def negative(score: Score | Gap) -> float:
         return -score.mean if isinstance(score, Score) else 0.0
 
-    return isinstance(row.worst, Gap), value(row.worst), value(row.clean), row.defense
+    return isinstance(row.worst, Gap), negative(row.worst), negative(row.clean), row.defense
 
 
-def _row(label: str, seeds: Mapping[int, Mapping[str, Record]], attacks: Sequence[str]) -> Row:
-    def score(
-        of_seed: Callable[[Mapping[str, Record]], Counts | None], rate: Callable[[Counts], float]
-    ) -> Score | Gap:
-        return _score([of_seed(seeds[seed]) for seed in sorted(seeds)], rate)
-
-    sizes = {record.counts.n for by_attack in seeds.values() for record in by_attack.values()}
-    return Row(
+def _row(label: str, by_seed: Mapping[int, RecordsOfSeed], attacks: Sequence[str]) -> DefenseRow:
+    seeds = sorted(by_seed)
+    under: dict[str, Score | Gap] = {}
+    for attack in attacks:
+        counts = [_counts_under(attack, by_seed[seed]) for seed in seeds]
+        under[attack] = _score(counts, accuracy_under_attack)
+    clean = [_counts_of_any(by_seed[seed]) for seed in seeds]
+    worst = [_worst_counts(label, by_seed[seed], attacks) for seed in seeds]
+    sizes = {record.counts.n for of_seed in by_seed.values() for record in of_seed.values()}
+    return DefenseRow(
         defense=label,
-        seeds=tuple(sorted(seeds)),
+        seeds=tuple(seeds),
         examples=sizes.pop() if len(sizes) == 1 else None,
-        clean=score(_any_whole, clean_accuracy),
-        under={
-            attack: score(partial(_counts_under, attack), accuracy_under_attack)
-            for attack in attacks
-        },
-        worst=score(lambda of: _together(label, of, attacks), accuracy_under_attack),
+        clean=_score(clean, clean_accuracy),
+        under=under,
+        worst=_score(worst, accuracy_under_attack),
     )
 
 
-def _counts_under(attack: str, of: Mapping[str, Record]) -> Counts | None:
-    """Counts of one seed's record under that attack; None where there is no such record."""
-    return of[attack].counts if attack in of else None
-
-
 def _score(counts: Sequence[Counts | None], rate: Callable[[Counts], float]) -> Score | Gap:
+    """Return the score over all seeds, or a gap if a seed has no counts or has errors."""
     whole = [each for each in counts if each is not None and not each.error]
     if whole and len(whole) == len(counts):
         return Score(tuple(rate(each) for each in whole), whole[0].n)
@@ -98,20 +116,33 @@ def _score(counts: Sequence[Counts | None], rate: Callable[[Counts], float]) -> 
     return Gap("error" if failed else "absent", len(whole), len(counts))
 
 
-def _any_whole(by_attack: Mapping[str, Record]) -> Counts | None:
-    """Counts of one record of the seed, for its WRONG: an errorless one where there is one."""
-    ordered = [by_attack[label].counts for label in sorted(by_attack)]
-    return min(ordered, key=lambda each: each.error, default=None)
+def _counts_under(attack: str, of_seed: RecordsOfSeed) -> Counts | None:
+    return of_seed[attack].counts if attack in of_seed else None
 
 
-def _together(label: str, by_attack: Mapping[str, Record], attacks: Sequence[str]) -> Counts | None:
-    """Counts of the worst case over ``attacks``; None where one of them is missing, unless another one failed already."""
-    present = [by_attack[attack].outcomes for attack in attacks if attack in by_attack]
+def _counts_of_any(of_seed: RecordsOfSeed) -> Counts | None:
+    """Return counts for the clean accuracy.
+
+    Every attack on a victim sees the same clean predictions, so any record will do. One without
+    errors is preferred.
+    """
+    ordered = [of_seed[label].counts for label in sorted(of_seed)]
+    return min(ordered, key=lambda counts: counts.error, default=None)
+
+
+def _worst_counts(label: str, of_seed: RecordsOfSeed, attacks: Sequence[str]) -> Counts | None:
+    """Return the counts of the worst case over ``attacks``, or None if a record is missing.
+
+    If another record has errors, its counts are returned nevertheless, so that the table shows
+    "error" and not "absent".
+    """
+    present = [of_seed[attack].outcomes for attack in attacks if attack in of_seed]
     if len(present) < len(attacks) and not any("E" in outcomes for outcomes in present):
         return None
     try:
         return count(worst_case(present))
     except ValueError as error:
         raise RobenchError(
-            f"The records of '{label}' do not go together: {error}. Evaluate it again on one device."
+            f"The records of '{label}' do not go together: {error}. Evaluate it again on one "
+            "device."
         ) from error

@@ -1,35 +1,108 @@
-"""The records of a run's folder: those that can be read, and why the others cannot. A board takes all or none: ``record.read_records``."""
+"""Layout of a run's folder (``--out``): where each file lies and what it is called.
+
+::
+
+    runs/
+      victims/<defense>-<task>-<encoder>-s<seed>-<key>/   one trained victim
+      surfaces/<key>.parquet                              one surface
+      trials/<cell>.jsonl                                 the trials of one cell, one line each
+      records/<cell>.json                                 the record of one cell
+      records/<cell>-limit-<limit>.json                   the same for a run with --limit
+      leaderboard.md                                      the table made from the records
+
+``<cell>`` is the name that ``cell_name`` returns. A cell is one defense under one attack on one
+task with one seed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from robench._base.errors import RobenchError
-from robench.results.record import Record, read_record
+LONGEST_NAME = 40
+"""Characters of a task's, a defense's or an attack's name that a file name keeps."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """What lies in a folder of records, both sorted by file name.
+class RunFolder:
+    """Paths inside the folder of a run. Nothing is created or read here.
 
     Attributes:
-        records: file name -> record.
-        damaged: file name -> the sentence that says why it cannot be read; whoever shows ``records`` shows these as well.
+        root: the folder that ``--out`` names.
     """
 
-    records: Mapping[str, Record]
-    damaged: Mapping[str, str]
+    root: Path
+
+    @property
+    def victims(self) -> Path:
+        """Folder of the victims."""
+        return self.root / "victims"
+
+    @property
+    def surfaces(self) -> Path:
+        """Folder of the surfaces."""
+        return self.root / "surfaces"
+
+    @property
+    def trials(self) -> Path:
+        """Folder of the trials."""
+        return self.root / "trials"
+
+    @property
+    def records(self) -> Path:
+        """Folder of the records."""
+        return self.root / "records"
+
+    @property
+    def leaderboard(self) -> Path:
+        """Markdown table of all records of the run."""
+        return self.root / "leaderboard.md"
+
+    def victim(self, name: str) -> Path:
+        """Return the folder of the victim called ``name`` (``FitRequest.folder_name``)."""
+        return self.victims / name
+
+    def trials_file(self, cell: str) -> Path:
+        """Return the trials file of the cell whose ``cell_name`` is ``cell``."""
+        return self.trials / f"{cell}.jsonl"
+
+    def victims_of(self, configuration: str) -> list[Path]:
+        """Return the folders that may hold the victim with this configuration key.
+
+        A folder's name holds only the first 8 digits of the key, so the caller compares the
+        whole key with the one in the victim's card or training log.
+        """
+        return sorted(self.victims.glob(f"*-{configuration[:8]}"))
 
 
-def find_records(folder: Path) -> Found:
-    """Every ``*.json`` in ``folder``, readable or not; nothing where the folder does not exist."""
-    records: dict[str, Record] = {}
-    damaged: dict[str, str] = {}
-    for path in sorted(folder.glob("*.json")):
-        try:
-            records[path.name] = read_record(path)
-        except RobenchError as error:
-            damaged[path.name] = str(error)
-    return Found(records, damaged)
+def cell_name(task: str, defense: str, attack: str, seed: int, key: str) -> str:
+    """Return the name of a cell's files: ``<task>-<defense>-<attack>-s<seed>-<key>``.
+
+    The name holds only letters, digits and ``._+-``, and only the first 8 digits of the key.
+
+    Args:
+        task: registered name, as are ``defense`` and ``attack``.
+        defense: registered name.
+        attack: registered name.
+        seed: seed of training and search.
+        key: key of the cell (``robench.evaluation.cell.cell_key``).
+    """
+    return "-".join([_safe(task), _safe(defense), _safe(attack), f"s{seed}", key[:8]])
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._+]+", "-", name)[:LONGEST_NAME].strip(".-")
+
+
+def record_file_name(cell: str, limit: int | None) -> str:
+    """Return the file name of a record.
+
+    The limit is part of the name, so the record of a limited run never replaces that of a
+    whole run.
+
+    Args:
+        cell: the cell's name (``cell_name``).
+        limit: number of examples that were judged, or None for all.
+    """
+    return f"{cell}.json" if limit is None else f"{cell}-limit-{limit}.json"

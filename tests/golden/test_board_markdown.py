@@ -1,4 +1,7 @@
-"""The Markdown of boards, whole, against files that were checked by hand (``tests/golden/board/*.md``)."""
+"""The whole Markdown of boards, compared with files that were checked by hand.
+
+The files are ``tests/golden/board/*``.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ from robench.results.leaderboard import (
     results_table,
     write_board,
 )
-from robench.results.record import Record, write_record
-from robench.results.run_folder import Found
+from robench.results.record import Record
+from robench.results.record_files import RecordsOnDisk, write_record
 
 MakeRecord = Callable[..., Record]
 EXPECTED = Path(__file__).parent / "board"
@@ -36,7 +39,11 @@ about = "Made by hand."
 
 @pytest.fixture
 def toml(tmp_path: Path, make_record: MakeRecord) -> Path:
-    """Two seeds of rift, one of standard with a missing attack, one defense with an error, and three records that do not count."""
+    """Write a board and its records.
+
+    There are two seeds of rift, one seed of standard with a missing attack, one defense with an
+    error, and three records that do not count.
+    """
     records = {
         "std-gen.json": make_record("WFFFHHHHHP"),
         "rift-gen-0.json": make_record(
@@ -65,18 +72,19 @@ def expected(name: str) -> str:
     return (EXPECTED / name).read_text(encoding="utf-8")
 
 
-def test_a_board(toml: Path) -> None:
+def test_the_markdown_of_a_board(toml: Path) -> None:
     assert render_board(toml) == expected("toy.md")
 
 
-def test_a_board_without_records(tmp_path: Path) -> None:
+def test_the_markdown_of_a_board_without_records(tmp_path: Path) -> None:
     path = tmp_path / "toy.toml"
     path.write_text(TOML)
     assert render_board(path) == expected("empty.md")
 
 
 def test_check_finds_every_difference(toml: Path) -> None:
-    assert check(toml)  # nothing was written yet
+    # Nothing is written yet, so everything differs.
+    assert check(toml)
     write_board(toml)
     assert check(toml) == []
     markdown = markdown_path(toml)
@@ -91,7 +99,7 @@ def test_check_finds_every_difference(toml: Path) -> None:
     assert any("rift" in line for line in check(toml))
 
 
-def test_writing_again_changes_no_byte(toml: Path) -> None:
+def test_writing_a_board_again_changes_no_byte(toml: Path) -> None:
     first = write_board(toml).read_bytes()
     assert write_board(toml).read_bytes() == first
 
@@ -110,24 +118,25 @@ def run_records(make_record: MakeRecord) -> dict[str, Record]:
     }
 
 
-def test_a_mixed_folder(make_record: MakeRecord) -> None:
-    assert render_run(Found(run_records(make_record), {})) == expected("run.md")
+def test_the_markdown_of_a_folder_with_several_groups(make_record: MakeRecord) -> None:
+    assert render_run(RecordsOnDisk(run_records(make_record), {})) == expected("run.md")
 
 
-def test_what_cannot_be_read_stands_above_what_can(make_record: MakeRecord) -> None:
-    whole = render_run(Found(run_records(make_record), {}))
-    text = render_run(Found(run_records(make_record), {"torn.json": "It is not JSON."}))
+def test_damaged_records_are_listed_first(make_record: MakeRecord) -> None:
+    whole = render_run(RecordsOnDisk(run_records(make_record), {}))
+    text = render_run(RecordsOnDisk(run_records(make_record), {"torn.json": "It is not JSON."}))
     assert text == whole.replace(
         "# Results of this folder\n",
-        "# Results of this folder\n\n## Records that cannot be read\n\n- `torn.json`: It is not JSON.\n",
+        "# Results of this folder\n\n"
+        "## Records that cannot be read\n\n- `torn.json`: It is not JSON.\n",
     )
 
 
-def test_a_terminal_table(make_record: MakeRecord) -> None:
+def test_the_table_for_a_terminal(make_record: MakeRecord) -> None:
     assert results_table(list(run_records(make_record).values())[:4]) + "\n" == expected(
         "terminal.txt"
     )
 
 
-def test_an_empty_folder() -> None:
-    assert "There are no records yet." in render_run(Found({}, {}))
+def test_the_markdown_of_an_empty_folder() -> None:
+    assert "There are no records yet." in render_run(RecordsOnDisk({}, {}))

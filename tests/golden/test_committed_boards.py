@@ -1,4 +1,4 @@
-"""Every committed table is what its committed records give, and every committed record can be read."""
+"""Every committed table agrees with its committed records, and all of them can be read."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 
 from robench.results.board import board_records, load_board, records_folder
 from robench.results.leaderboard import check
-from robench.results.record import read_records
+from robench.results.record_files import read_records
 
 BOARDS = sorted((Path(__file__).parents[2] / "leaderboards").glob("*.toml"))
 
 
-def test_there_is_a_board() -> None:
+def test_the_board_of_mini_reviews_exists() -> None:
     assert "mini-reviews.toml" in {path.name for path in BOARDS}
 
 

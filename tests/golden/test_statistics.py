@@ -1,4 +1,4 @@
-"""Statistics against values worked out by hand or printed in textbooks."""
+"""Statistics compared with values worked out by hand or printed in the literature."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from robench.results.record import count
 from robench.results.statistics import (
     BlockedCell,
-    Paired,
+    PairedTest,
     Score,
     accuracy_under_attack,
     attack_success_rate,
@@ -25,13 +25,14 @@ outcome_letters = st.text("WFHP", min_size=1, max_size=40)
 
 
 def test_rates_by_hand() -> None:
-    counts = count("WWFFFHHHHP")  # 10 examples: 2 wrong, 3 fooled, 4 held, 1 proved
+    # 10 examples: 2 wrong, 3 fooled, 4 held, 1 proved.
+    counts = count("WWFFFHHHHP")
     assert clean_accuracy(counts) == pytest.approx(0.8)
     assert accuracy_under_attack(counts) == pytest.approx(0.5)
     assert attack_success_rate(counts) == pytest.approx(3 / 8)
 
 
-def test_nothing_attacked_has_no_success_rate() -> None:
+def test_without_attacked_examples_there_is_no_success_rate() -> None:
     assert attack_success_rate(count("WW")) is None
     assert accuracy_under_attack(count("WW")) == 0
     assert clean_accuracy(count("WW")) == 0
@@ -46,7 +47,10 @@ def test_an_error_blocks_every_rate(rate: object) -> None:
 
 
 def test_wilson_by_hand() -> None:
-    """p = 0.5, n = 1000, z = 1.959964: centre 0.5, half-width z sqrt(p q / n + z^2 / 4 n^2) / (1 + z^2 / n)."""
+    """Check the interval for p = 0.5, n = 1000, z = 1.959964.
+
+    Its centre is 0.5 and its half-width is z sqrt(p q / n + z^2 / 4 n^2) / (1 + z^2 / n).
+    """
     z = 1.959963984540054
     half = z * math.sqrt(0.25 / 1000 + z**2 / (4 * 1000**2)) / (1 + z**2 / 1000)
     low, high = wilson(0.5, 1000)
@@ -55,8 +59,8 @@ def test_wilson_by_hand() -> None:
     assert (round(low, 4), round(high, 4)) == (0.4691, 0.5309)
 
 
-def test_wilson_as_printed() -> None:
-    """Newcombe 1998, table I, method 3: 81/263 gives 0.2553 to 0.3662, 0/20 gives 0 to 0.1611, 1/29 gives 0.0061 to 0.1718."""
+def test_wilson_agrees_with_printed_intervals() -> None:
+    """Compare with Newcombe 1998, table I, method 3."""
     for successes, n, low, high in (
         (81, 263, 0.2553, 0.3662),
         (0, 20, 0.0, 0.1611),
@@ -66,35 +70,35 @@ def test_wilson_as_printed() -> None:
 
 
 @given(st.integers(0, 200), st.integers(1, 200))
-def test_wilson_stays_inside_and_holds_the_rate(successes: int, n: int) -> None:
+def test_the_wilson_interval_lies_in_0_to_1_and_contains_the_rate(successes: int, n: int) -> None:
     rate = min(successes, n) / n
     low, high = wilson(rate, n)
     assert 0 <= low <= rate + 1e-12
     assert rate - 1e-12 <= high <= 1
 
 
-def test_several_seeds_widen_nothing_and_narrow_nothing() -> None:
+def test_the_interval_of_several_seeds_is_that_of_their_mean() -> None:
     score = Score((0.4, 0.5, 0.6), 100)
     assert score.mean == pytest.approx(0.5)
-    assert score.spread == pytest.approx(
-        0.1
-    )  # deviations -0.1, 0, 0.1; squares sum to 0.02; / (3 - 1) = 0.01
+    # The deviations are -0.1, 0 and 0.1. Their squares add up to 0.02, and 0.02 / (3 - 1) = 0.01.
+    assert score.spread == pytest.approx(0.1)
     assert score.interval == wilson(0.5, 100)
     assert Score((0.4,), 100).spread is None
 
 
 def test_worst_case_by_hand() -> None:
-    #                 wrong, fooled by the 1st, by the 2nd, by both, held, proved by one, proved by both
+    # The examples in order: wrong, fooled by the 1st attack, by the 2nd, by both, held, proved by
+    # one attack, proved by both.
     assert worst_case(["WFHFHPP", "WHFFHHP"]) == "WFFFHHP"
     assert worst_case(["WFH"]) == "WFH"
 
 
-def test_an_error_in_any_attack_blocks_that_example() -> None:
+def test_an_error_in_any_attack_makes_the_worst_case_an_error() -> None:
     assert worst_case(["WFE", "WEF"]) == "WEE"
     assert worst_case(["E", "W"]) == "E"
 
 
-def test_worst_case_needs_one_victim_and_the_same_examples() -> None:
+def test_worst_case_refuses_different_victims_and_different_examples() -> None:
     with pytest.raises(ValueError, match="disagree"):
         worst_case(["W", "H"])
     with pytest.raises(ValueError, match="same examples"):
@@ -108,7 +112,7 @@ def test_worst_case_needs_one_victim_and_the_same_examples() -> None:
         st.sampled_from(["WW", "FF", "FH", "HF", "HH", "PP", "PH", "FP"]), min_size=1, max_size=40
     )
 )
-def test_worst_case_is_never_above_a_single_attack(pairs: list[str]) -> None:
+def test_the_worst_case_is_not_above_a_single_attack(pairs: list[str]) -> None:
     first, second = ("".join(pair[i] for pair in pairs) for i in (0, 1))
     worst = accuracy_under_attack(count(worst_case([first, second])))
     assert worst <= min(accuracy_under_attack(count(first)), accuracy_under_attack(count(second)))
@@ -116,13 +120,13 @@ def test_worst_case_is_never_above_a_single_attack(pairs: list[str]) -> None:
 
 
 @given(outcome_letters)
-def test_clean_is_never_below_under_attack(outcomes: str) -> None:
+def test_clean_accuracy_is_not_below_accuracy_under_attack(outcomes: str) -> None:
     counts = count(outcomes)
     assert clean_accuracy(counts) >= accuracy_under_attack(counts)
 
 
 def test_mcnemar_by_hand() -> None:
-    """6 discordant pairs, 5 to 1: two-sided exact p = 2 (C(6,0) + C(6,1)) / 2^6 = 14/64."""
+    """Check 6 discordant pairs, 5 to 1: two-sided exact p = 2 (C(6,0) + C(6,1)) / 2^6 = 14/64."""
     first = "HHHHH" + "F" + "HHFFWW" + "P"
     second = "FFFWF" + "H" + "HPFFWW" + "H"
     there, back = compare(first, second), compare(second, first)
@@ -130,11 +134,11 @@ def test_mcnemar_by_hand() -> None:
     assert there.p_value == back.p_value == pytest.approx(14 / 64)
 
 
-def test_mcnemar_without_difference() -> None:
-    assert compare("HFW", "PWF") == Paired(0, 0, 1.0)
+def test_mcnemar_without_discordant_pairs() -> None:
+    assert compare("HFW", "PWF") == PairedTest(0, 0, 1.0)
 
 
-def test_mcnemar_refuses_errors_and_other_examples() -> None:
+def test_mcnemar_refuses_errors_and_different_lengths() -> None:
     with pytest.raises(BlockedCell):
         compare("HE", "HH")
     with pytest.raises(ValueError, match=r"longer|shorter"):

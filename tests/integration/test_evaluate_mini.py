@@ -9,7 +9,8 @@ import pytest
 from robench.evaluation.run import EvaluationRequest, Silent, build_request, evaluate
 from robench.models.health_checks import RedFlag
 from robench.results.leaderboard import check, render_board, results_table, write_board
-from robench.results.record import Record, read_records
+from robench.results.record import Record
+from robench.results.record_files import read_records
 from robench.search.trials import TrialFile
 
 SHORT = {

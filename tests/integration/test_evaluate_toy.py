@@ -24,7 +24,8 @@ from robench.evaluation.run import (
     plan,
     train_only,
 )
-from robench.results.record import Record, read_records
+from robench.results.record import Record
+from robench.results.record_files import read_records
 from robench.search.trials import TrialFile
 
 HELPERS = Path(__file__).parent.parent
@@ -574,7 +575,7 @@ def test_a_damaged_record_of_another_cell_blocks_nothing_and_is_named(
     assert evaluate(request.model_copy(update={"out": tmp_path / "out"}), Silent()) == records
     table = (tmp_path / "out" / "leaderboard.md").read_text()
     assert (
-        f"## Records that cannot be read\n\n- `torn.json`: Cannot read the record {torn} (it is not JSON). Restore it or delete it"
+        f"## Records that cannot be read\n\n- `torn.json`: Cannot read the record {torn} (it is not JSON). Restore it, or delete it"
         in table
     )
     assert "| rift(" in table

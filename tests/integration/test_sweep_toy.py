@@ -8,7 +8,7 @@ from toy import TOY_OPTIONS, make_toy_encoder, register_toy
 
 from robench.evaluation.run import Silent, build_request
 from robench.evaluation.sweep import points, render_sweep, sweep
-from robench.results.record import read_records
+from robench.results.record_files import read_records
 
 
 def test_a_sweep(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from robench._base.reporting import Reporter
 from robench.cli import main
 from robench.commands.choices import parse_options
 from robench.evaluation.plan import EvaluationRequest
-from robench.results.record import Record, write_record
+from robench.results.record import Record
+from robench.results.record_files import write_record
 
 PAIR = ("--defense", "rift", "--attack", "genetic")
 
@@ -363,8 +364,8 @@ def test_a_board_is_not_made_without_all_of_its_records(
     result = run("leaderboard", *flags)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        "Error: The board leaderboards/small.toml is not made without all of its records. Cannot read the record leaderboards/records/torn.json "
-        "(it is not JSON). Restore it or delete it and evaluate that cell again.\n"
+        "Error: The board leaderboards/small.toml cannot be made without all of its records. Cannot read the record leaderboards/records/torn.json "
+        "(it is not JSON). Restore it, or delete it and evaluate that cell again.\n"
     )
     assert (boards / "small.md").read_bytes() == before
 
@@ -379,7 +380,7 @@ def test_a_damaged_record_is_named_also_where_nothing_else_is_said(
     assert "Records:" in result.stdout
     assert result.stderr == (
         f"Left out of {tmp_path}/leaderboard.md: Cannot read the record {tmp_path}/records/torn.json (it is not JSON). "
-        "Restore it or delete it and evaluate that cell again.\n"
+        "Restore it, or delete it and evaluate that cell again.\n"
     )
 
 

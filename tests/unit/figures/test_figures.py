@@ -12,7 +12,7 @@ from victim_cases import encoder_folder, read_json, request
 from robench._base.errors import RobenchError, UsageError
 from robench.cli import main
 from robench.evaluation.sweep import SweepRow
-from robench.results.rows import Gap, Row
+from robench.results.rows import DefenseRow, Gap
 from robench.results.statistics import Score
 
 pytest.importorskip("matplotlib")
@@ -77,7 +77,7 @@ def row(
         "rift",
         values,
         {"pwws": "pwws"},
-        Row("rift", (0,), 100, Score((clean,), 100), {"pwws": attacked}, attacked),
+        DefenseRow("rift", (0,), 100, Score((clean,), 100), {"pwws": attacked}, attacked),
         distances,
     )
 

@@ -1,3 +1,5 @@
+"""Which records a board takes, and what it says about the others."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -28,7 +30,7 @@ def board(**values: Any) -> Board:
     )
 
 
-def test_what_fits_is_admitted(make_record: MakeRecord) -> None:
+def test_a_fitting_record_is_admitted(make_record: MakeRecord) -> None:
     records = {
         "a.json": make_record("HF"),
         "b.json": make_record("HH", attack="pwws"),
@@ -53,14 +55,14 @@ def test_what_fits_is_admitted(make_record: MakeRecord) -> None:
         ({"protocol": "subword"}, "its protocol is 'subword', the board's 'rift2021'"),
         ({"search": {"budget": 100}}, "its query budget is '100', the board's none"),
         ({"limit": 2, "examples": 10}, "only 2 of 10 examples were judged (--limit)"),
-        ({"attack": "other"}, "its attack 'other' is no column of the board"),
+        ({"attack": "other"}, "its attack 'other' is not a column of the board"),
         (
             {"attack_label": "genetic(population=5)"},
-            "its attack 'genetic(population=5)' is no column of the board",
+            "its attack 'genetic(population=5)' is not a column of the board",
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_with_the_reason(
+def test_a_record_that_does_not_fit_is_refused_with_the_reason(
     make_record: MakeRecord, override: dict[str, Any], reason: str
 ) -> None:
     found = admit(
@@ -92,7 +94,7 @@ def test_what_does_not_fit_is_refused_with_the_reason(
         ),
     ],
 )
-def test_pins_decide_and_without_them_records_must_agree(
+def test_a_pin_refuses_other_values_and_without_a_pin_records_must_agree(
     make_record: MakeRecord, pin: str, part: str, field: str, reason: str
 ) -> None:
     records = {
@@ -133,7 +135,7 @@ def test_pins_decide_and_without_them_records_must_agree(
         ),
     ],
 )
-def test_a_board_may_require_a_language_model_and_precisions(
+def test_a_board_may_pin_the_language_model_and_the_precisions(
     make_record: MakeRecord, pin: str, part: str, field: str, value: str, other: str, reason: str
 ) -> None:
     records = {
@@ -146,7 +148,7 @@ def test_a_board_may_require_a_language_model_and_precisions(
     assert list(admit(board(), {"b.json": records["b.json"]}).records) == ["b.json"]
 
 
-def test_a_protocol_of_the_same_name_must_be_the_same(make_record: MakeRecord) -> None:
+def test_a_changed_protocol_of_the_same_name_is_refused(make_record: MakeRecord) -> None:
     record = make_record("HF")
     changed = record.model_copy(
         update={
@@ -179,7 +181,7 @@ def test_two_records_of_one_cell_are_both_refused(make_record: MakeRecord) -> No
     )
 
 
-def test_errors_are_kept_apart(make_record: MakeRecord) -> None:
+def test_a_record_with_errors_is_kept_apart(make_record: MakeRecord) -> None:
     found = admit(board(), {"a.json": make_record("HE")})
     assert not found.records
     assert list(found.failed) == ["a.json"]
@@ -224,7 +226,7 @@ def test_errors_are_kept_apart(make_record: MakeRecord) -> None:
         ),
     ],
 )
-def test_records_of_one_table_must_agree(
+def test_records_that_disagree_cannot_share_a_table(
     make_record: MakeRecord, first: dict[str, Any], second: dict[str, Any], what: str
 ) -> None:
     with pytest.raises(RobenchError, match=f"differ in {what}:"):
@@ -239,7 +241,14 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
-GOOD = 'title = "T"\ntask = "toy"\nencoder = "tiny"\nprotocol = "rift2021"\nattacks = ["genetic"]\nrecords = "r"\n'
+GOOD = """\
+title = "T"
+task = "toy"
+encoder = "tiny"
+protocol = "rift2021"
+attacks = ["genetic"]
+records = "r"
+"""
 
 
 def test_a_board_is_read_from_toml(tmp_path: Path) -> None:
@@ -261,11 +270,11 @@ def test_a_board_is_read_from_toml(tmp_path: Path) -> None:
         (GOOD.replace("rift2021", "rift2022"), "Did you mean 'rift2021'"),
     ],
 )
-def test_a_wrong_board_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+def test_a_wrong_board_file_gives_a_usage_error(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         load_board(write(tmp_path, text))
 
 
-def test_a_missing_board(tmp_path: Path) -> None:
+def test_a_missing_board_file_gives_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Cannot read the board"):
         load_board(tmp_path / "none.toml")

@@ -1,3 +1,5 @@
+"""Which records may stand in one table, and which of several is the newest."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -6,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from robench.results.comparable import attacks_of, comparable, conflict, newest_that_agree
+from robench.results.comparable import (
+    attack_labels,
+    comparable_groups,
+    find_disagreement,
+    newest_that_agree,
+)
 from robench.results.record import Record
 
 MakeRecord = Callable[..., Record]
@@ -22,7 +29,7 @@ LATER = datetime(2026, 3, 1, tzinfo=UTC)
         ({"protocol": "subword"}, "toy, encoder tiny, protocol subword"),
         (
             {"search": {"budget": 50}},
-            "toy, encoder tiny, protocol rift2021, at most 50 questions an example",
+            "toy, encoder tiny, protocol rift2021, at most 50 queries per example",
         ),
         (
             {"search": {"precision": "bf16"}},
@@ -30,26 +37,29 @@ LATER = datetime(2026, 3, 1, tzinfo=UTC)
         ),
         (
             {"limit": 2, "examples": 9},
-            "toy, encoder tiny, protocol rift2021, only 2 of 9 examples (a limited run, not for a board)",
+            "toy, encoder tiny, protocol rift2021, only 2 of 9 examples "
+            "(a limited run, not for a board)",
         ),
         ({"surface": {"key": "0" * 64}}, "toy, encoder tiny, protocol rift2021 (2)"),
         ({"task": {"digest": "0" * 64}}, "toy, encoder tiny, protocol rift2021 (2)"),
     ],
 )
-def test_what_does_not_compare_stands_apart(
+def test_records_that_do_not_compare_are_in_separate_groups(
     make_record: MakeRecord, difference: dict[str, Any], title: str
 ) -> None:
-    groups = comparable({"a.json": make_record("HF"), "b.json": make_record("HF", **difference)})
+    groups = comparable_groups(
+        {"a.json": make_record("HF"), "b.json": make_record("HF", **difference)}
+    )
     assert groups["toy, encoder tiny, protocol rift2021"].keys() == {"a.json"}
     assert groups[title].keys() == {"b.json"}
 
 
-def test_three_of_one_name_are_numbered(make_record: MakeRecord) -> None:
+def test_groups_with_the_same_title_are_numbered(make_record: MakeRecord) -> None:
     records = {f"{digit}.json": make_record("HF", surface={"key": digit * 64}) for digit in "012"}
-    assert [title[-3:] for title in comparable(records)] == ["021", "(2)", "(3)"]
+    assert [title[-3:] for title in comparable_groups(records)] == ["021", "(2)", "(3)"]
 
 
-def test_the_newest_counts(make_record: MakeRecord) -> None:
+def test_the_newest_record_of_a_cell_counts(make_record: MakeRecord) -> None:
     found = newest_that_agree(
         {"new.json": make_record("HF", created=LATER), "old.json": make_record("FF")}
     )
@@ -57,7 +67,7 @@ def test_the_newest_counts(make_record: MakeRecord) -> None:
     assert found.reasons["old.json"] == "replaced by the newer new.json"
 
 
-def test_records_of_an_older_victim_are_set_aside(make_record: MakeRecord) -> None:
+def test_a_record_of_an_older_victim_is_stale(make_record: MakeRecord) -> None:
     records = {
         "a.json": make_record("HF", victim={"sha256": "0" * 64}),
         "b.json": make_record("HF", attack="pwws", created=LATER),
@@ -78,10 +88,10 @@ def test_records_of_an_older_victim_are_set_aside(make_record: MakeRecord) -> No
     ],
 )
 @pytest.mark.parametrize("older", [None, "0" * 64])
-def test_numbers_of_other_core_code_are_set_aside(
+def test_a_record_of_other_core_code_is_stale(
     make_record: MakeRecord, part: str, name: str, words: str, older: str | None
 ) -> None:
-    """A code that was not noted is no joker: it agrees only with others that were not."""
+    """An unknown code hash is not a wildcard: it agrees only with other unknown ones."""
     old = {part: {name: older}}
     records = {
         "a.json": make_record("HF", **old),
@@ -91,21 +101,21 @@ def test_numbers_of_other_core_code_are_set_aside(
     assert list(found.records) == ["b.json"]
     assert found.reasons["a.json"] == f"stale: b.json and a.json differ in {words}"
     assert (
-        conflict(
+        find_disagreement(
             {"a.json": make_record("HF", **old), "c.json": make_record("HF", defense="rift", **old)}
         )
         is None
     )
 
 
-def test_failed_ones_are_kept_apart(make_record: MakeRecord) -> None:
+def test_a_record_with_errors_is_kept_apart(make_record: MakeRecord) -> None:
     found = newest_that_agree({"a.json": make_record("HE")})
     assert list(found.failed) == ["a.json"]
     assert found.reasons["a.json"] == "1 of 2 examples ended in an error"
 
 
-def test_columns_are_sorted_labels(make_record: MakeRecord) -> None:
-    assert attacks_of([make_record("H", attack="pwws"), make_record("H"), make_record("H")]) == [
+def test_attack_labels_are_sorted_and_distinct(make_record: MakeRecord) -> None:
+    assert attack_labels([make_record("H", attack="pwws"), make_record("H"), make_record("H")]) == [
         "genetic",
         "pwws",
     ]

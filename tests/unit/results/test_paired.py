@@ -1,3 +1,5 @@
+"""The comparison of the best row with the others."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -5,18 +7,18 @@ from collections.abc import Callable
 import pytest
 
 from robench.results.comparable import Admitted
-from robench.results.paired import Versus, against_best
+from robench.results.paired import Comparison, compare_with_best
 from robench.results.record import Record
 from robench.results.render import section
 from robench.results.rows import build_rows
-from robench.results.statistics import Paired
+from robench.results.statistics import PairedTest
 
 MakeRecord = Callable[..., Record]
 ATTACKS = ("genetic", "pwws")
 
 
-def versus(*records: Record) -> list[Versus]:
-    return against_best(build_rows(records, ATTACKS), records, ATTACKS)
+def comparisons(*records: Record) -> list[Comparison]:
+    return compare_with_best(build_rows(records, ATTACKS), records, ATTACKS)
 
 
 def both(
@@ -28,16 +30,20 @@ def both(
     ]
 
 
-def test_by_hand(make_record: MakeRecord) -> None:
-    """Worst cases HHHHHHHF and HFFFFFFH: six robust under the best only, one under the other. P = 2 (C(7,0) + C(7,1)) / 2^7 = 16 / 128."""
-    found = versus(
+def test_one_comparison_by_hand(make_record: MakeRecord) -> None:
+    """Check the test of the worst cases HHHHHHHF and HFFFFFFH.
+
+    Six examples are robust in the best row only, one in the other row only.
+    p = 2 (C(7,0) + C(7,1)) / 2^7 = 16 / 128.
+    """
+    found = comparisons(
         *both(make_record, "standard", "HFFFHHHH", "HHHHFFFH"),
         *both(make_record, "rift", "HHHHHHHH", "HHHHHHHF"),
     )
-    assert found == [Versus("rift", "standard", 0, Paired(6, 1, pytest.approx(0.125)))]  # type: ignore[arg-type]
+    assert found == [Comparison("rift", "standard", 0, PairedTest(6, 1, pytest.approx(0.125)))]  # type: ignore[arg-type]
 
 
-def test_each_seed_that_both_have_is_compared_by_itself(make_record: MakeRecord) -> None:
+def test_each_common_seed_is_compared_separately(make_record: MakeRecord) -> None:
     records = [
         record for seed in (0, 2) for record in both(make_record, "rift", "HHH", "HHH", seed)
     ]
@@ -46,7 +52,7 @@ def test_each_seed_that_both_have_is_compared_by_itself(make_record: MakeRecord)
         for seed in (0, 1, 2)
         for record in both(make_record, "standard", "HHF", "HFH" if seed else "HHH", seed)
     ]
-    found = versus(*records)
+    found = comparisons(*records)
     assert [(each.other, each.seed, each.result.only_first) for each in found] == [
         ("standard", 0, 1),
         ("standard", 2, 2),
@@ -58,13 +64,17 @@ def test_a_row_without_a_worst_case_is_not_compared(make_record: MakeRecord) -> 
         both(make_record, "rift", "HH", "HH"),
         both(make_record, "standard", "HF", "HE"),
     )
-    assert versus(*rift, *standard) == []
-    assert versus(*rift, make_record("HF", defense="mixout")) == []
-    assert versus(*rift) == versus() == []
+    assert comparisons(*rift, *standard) == []
+    assert comparisons(*rift, make_record("HF", defense="mixout")) == []
+    assert comparisons(*rift) == comparisons() == []
 
 
-def test_how_it_stands_on_a_board(make_record: MakeRecord) -> None:
-    """All of 11 discordant examples on one side: p = 2 / 2^11, shown as what it is below; of 3: p = 2 / 2^3."""
+def test_the_table_of_comparisons_on_a_board(make_record: MakeRecord) -> None:
+    """Check the printed p-values.
+
+    If all of 11 discordant examples are on one side, p = 2 / 2^11, which prints as "< 0.001".
+    If all of 3 are, p = 2 / 2^3.
+    """
     good, bad = (
         both(make_record, "rift", "H" * 11, "H" * 11),
         both(make_record, "standard", "F" * 11, "F" * 11),

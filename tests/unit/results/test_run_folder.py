@@ -1,69 +1,74 @@
-"""Records of a folder: one that is damaged is named and hides no other."""
+"""The layout of a run's folder and the names of its files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from robench._base.errors import RobenchError
-from robench.results.record import Record, read_record, read_records, write_record
-from robench.results.run_folder import Found, find_records
+from robench.results.run_folder import LONGEST_NAME, RunFolder, cell_name, record_file_name
 
-MakeRecord = Callable[..., Record]
-
-
-def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
-    assert find_records(tmp_path / "none") == Found({}, {})
+KEY = "0123456789abcdef" * 4
 
 
-def test_whole_records_are_what_a_board_reads(tmp_path: Path, make_record: MakeRecord) -> None:
-    for name in ("b.json", "a.json"):
-        write_record(tmp_path / name, make_record("WFHP"))
-    found = find_records(tmp_path)
-    assert found.damaged == {}
-    assert list(found.records.items()) == list(read_records(tmp_path).items())
+def test_the_name_of_a_cell() -> None:
+    assert (
+        cell_name("mini-reviews", "rift", "genetic", 2, KEY)
+        == "mini-reviews-rift-genetic-s2-01234567"
+    )
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    ("given_name", "shown"),
     [
-        (b"", "it is not JSON"),
-        (b'{"schema": 3, "cell', "it is not JSON"),
-        (b"\xff\xfe", "it is not JSON"),
-        (b"[]", "it has no 'schema' number"),
-        (b'{"schema": 99}', "it has schema 99 and this robench reads up to 3. Update robench."),
-        (b'{"schema": 3}', "is not valid at 'cell'"),
-        (b'{"schema": 2}', "it does not hold what schema 2 does. Restore it"),
-        (b'{"schema": 2, "victim": 5}', "it does not hold what schema 2 does. Restore it"),
+        ("rift+rose-first", "rift+rose-first"),
+        ("a/b c", "a-b-c"),
+        ("..", ""),
+        ("é" * 9 + "x", "x"),
+        ("n" * 99, "n" * LONGEST_NAME),
     ],
 )
-def test_a_damaged_one_is_named_in_the_words_that_refuse_it_elsewhere(
-    tmp_path: Path, make_record: MakeRecord, content: bytes, reason: str
+def test_unsafe_and_long_names_are_replaced_and_cut(given_name: str, shown: str) -> None:
+    assert cell_name("toy", given_name, "pwws", 0, KEY) == f"toy-{shown}-pwws-s0-01234567"
+
+
+@given(st.text(), st.text(), st.text(), st.integers(0, 2**32))
+def test_any_names_give_a_valid_file_name(task: str, defense: str, attack: str, seed: int) -> None:
+    found = record_file_name(cell_name(task, defense, attack, seed, KEY), 10)
+    assert re.fullmatch(r"[A-Za-z0-9._+-]+", found)
+    assert len(found) <= 255
+
+
+def test_the_limit_is_part_of_a_record_file_name() -> None:
+    assert record_file_name("cell", None) == "cell.json"
+    assert record_file_name("cell", 20) == "cell-limit-20.json"
+
+
+def test_the_paths_of_a_run() -> None:
+    folder = RunFolder(Path("runs"))
+    assert folder.victims == Path("runs/victims")
+    assert folder.victim("rift-toy-tiny-s0-01234567") == Path(
+        "runs/victims/rift-toy-tiny-s0-01234567"
+    )
+    assert folder.surfaces == Path("runs/surfaces")
+    assert folder.trials_file("toy-rift-pwws-s0-01234567") == Path(
+        "runs/trials/toy-rift-pwws-s0-01234567.jsonl"
+    )
+    assert folder.records == Path("runs/records")
+    assert folder.leaderboard == Path("runs/leaderboard.md")
+
+
+def test_victims_of_a_configuration_are_found_by_the_first_digits_of_its_key(
+    tmp_path: Path,
 ) -> None:
-    write_record(tmp_path / "a.json", make_record("WFHP"))
-    (tmp_path / "torn.json").write_bytes(content)
-    write_record(tmp_path / "z.json", make_record("WFHH"))
-    found = find_records(tmp_path)
-    assert list(found.records) == ["a.json", "z.json"]
-    with pytest.raises(RobenchError) as refused:
-        read_record(tmp_path / "torn.json")
-    assert found.damaged == {"torn.json": str(refused.value)}
-    assert str(tmp_path / "torn.json") in found.damaged["torn.json"]
-    assert reason in found.damaged["torn.json"]
-    with pytest.raises(RobenchError):
-        read_records(tmp_path)
-
-
-def test_a_link_to_nowhere_and_a_folder_are_named_as_well(tmp_path: Path) -> None:
-    (tmp_path / "gone.json").symlink_to("nowhere")
-    (tmp_path / "deep.json").mkdir()
-    found = find_records(tmp_path)
-    assert {
-        name: sentence.partition("(")[2].partition(")")[0]
-        for name, sentence in found.damaged.items()
-    } == {
-        "deep.json": "Is a directory",
-        "gone.json": "No such file or directory",
-    }
+    folder = RunFolder(tmp_path)
+    assert folder.victims_of(KEY) == []
+    for name in ("b-s0-01234567", "a-s0-01234567", "c-s0-76543210"):
+        folder.victim(name).mkdir(parents=True)
+    assert folder.victims_of(KEY) == [
+        folder.victim("a-s0-01234567"),
+        folder.victim("b-s0-01234567"),
+    ]

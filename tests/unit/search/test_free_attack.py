@@ -15,7 +15,7 @@ from text_cases import whole_word_tokenizer
 from robench import FreeAttack, TextOracle
 from robench._base.errors import RobenchError, UsageError
 from robench.results.board import Board, admit
-from robench.results.comparable import comparable
+from robench.results.comparable import comparable_groups
 from robench.results.notes import OUTSIDE, conditions
 from robench.results.record import Record
 from robench.search.attack import Trial, Verdict
@@ -225,13 +225,13 @@ def test_their_records_have_a_table_of_their_own(make_record: Callable[..., Reco
         make_record("HF"),
         make_record("FF", attack="toolkit:one", surface={"outside": True, "constrained": False}),
     )
-    groups = comparable({"a.json": inside, "b.json": outside})
+    groups = comparable_groups({"a.json": inside, "b.json": outside})
     assert {title: list(members) for title, members in groups.items()} == {
         "toy, encoder tiny, protocol rift2021": ["a.json"],
         "toy, encoder tiny, protocol rift2021, outside the surface": ["b.json"],
     }
     assert OUTSIDE in conditions([outside])
-    assert not any(line.startswith("Bound by") for line in conditions([outside]))
+    assert not any(line.startswith("Constrained by") for line in conditions([outside]))
     assert OUTSIDE not in conditions([inside])
 
 

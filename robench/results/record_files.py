@@ -1,0 +1,153 @@
+"""Read and write record files, and convert files of older formats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from robench._base.errors import RobenchError
+from robench.results.atomic import write_text
+from robench.results.record import SCHEMA, Record
+
+RawRecord = dict[str, Any]
+"""A record as parsed from JSON, before it is checked."""
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write ``record`` to ``path``, whole or not at all.
+
+    Raises:
+        RobenchError: the file cannot be written.
+    """
+    data = record.model_dump(mode="json", by_alias=True)
+    write_text(path, json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_record(path: Path) -> Record:
+    """Return the record in ``path``, converted to the present schema.
+
+    Raises:
+        RobenchError: the file cannot be read, or holds no valid record. The message is one
+            sentence about the reason and one about what to do.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = f"{error.strerror}" if isinstance(error, OSError) else "it is not JSON"
+        raise RobenchError(
+            f"Cannot read the record {path} ({reason}). Restore it, or delete it and evaluate "
+            "that cell again."
+        ) from error
+    try:
+        # From JSON text, not from Python values: only then are strings such as the date and
+        # lists such as the findings accepted as the file holds them.
+        return Record.model_validate_json(json.dumps(migrate(raw)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "record"
+        raise RobenchError(
+            f"The record {path} is not valid at '{where}' ({first['msg']}). Restore it, or delete "
+            "it and evaluate that cell again."
+        ) from error
+    except RobenchError as error:
+        raise RobenchError(f"Cannot read the record {path}: {error}") from error
+
+
+def read_records(folder: Path) -> dict[str, Record]:
+    """Return all records of ``folder`` by file name, sorted by name.
+
+    A folder that does not exist has no records. A board is made from this function: all records
+    must be readable.
+
+    Raises:
+        RobenchError: a record cannot be read.
+    """
+    return {path.name: read_record(path) for path in sorted(folder.glob("*.json"))}
+
+
+@dataclass(frozen=True)
+class RecordsOnDisk:
+    """Records of a folder, including those that cannot be read. Both are sorted by file name.
+
+    Attributes:
+        records: file name -> record.
+        damaged: file name -> why it cannot be read. Whoever shows ``records`` shows this too.
+    """
+
+    records: Mapping[str, Record]
+    damaged: Mapping[str, str]
+
+
+def find_records(folder: Path) -> RecordsOnDisk:
+    """Return all records of ``folder``, readable or not.
+
+    A folder that does not exist has no records. The table of a run is made from this function:
+    one damaged record does not hide the others.
+    """
+    records: dict[str, Record] = {}
+    damaged: dict[str, str] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            records[path.name] = read_record(path)
+        except RobenchError as error:
+            damaged[path.name] = str(error)
+    return RecordsOnDisk(records, damaged)
+
+
+def _add_disbelieved(old: RawRecord) -> RawRecord:
+    """Convert schema 1, which did not count disbelieved claims."""
+    return {**old, "disbelieved": None}
+
+
+def _add_core_code(old: RawRecord) -> RawRecord:
+    """Convert schema 2, which did not hold the hashes of robench's own code."""
+    return {
+        **old,
+        "victim": {**old["victim"], "training_code_sha256": None},
+        "search": {**old["search"], "code_sha256": None},
+    }
+
+
+MIGRATIONS: dict[int, Callable[[RawRecord], RawRecord]] = {
+    1: _add_disbelieved,
+    2: _add_core_code,
+}
+"""Schema version -> the function that converts a raw record to the next version."""
+
+
+def migrate(raw: Any) -> RawRecord:
+    """Convert a raw record to the present schema, one version at a time.
+
+    Raises:
+        RobenchError: ``raw`` is not a record, is incomplete, comes from a newer robench, or has
+            a version that can no longer be converted.
+    """
+    version = raw.get("schema") if isinstance(raw, dict) else None
+    # True and False are integers in Python, but no version numbers.
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise RobenchError("it has no 'schema' number, so it is not a record.")
+    if version > SCHEMA:
+        raise RobenchError(
+            f"it has schema {version} and this robench reads up to {SCHEMA}. Update robench."
+        )
+    data: RawRecord = raw
+    while version < SCHEMA:
+        if version not in MIGRATIONS:
+            raise RobenchError(
+                f"it has schema {version}, which this robench can no longer read. Evaluate that "
+                "cell again."
+            )
+        try:
+            data = {**MIGRATIONS[version](data), "schema": version + 1}
+        except (KeyError, TypeError) as error:
+            raise RobenchError(
+                f"it lacks fields of schema {version}. Restore it, or delete it and evaluate that "
+                "cell again."
+            ) from error
+        version += 1
+    return data
