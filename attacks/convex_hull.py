@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.methods.moves import fooling
+from robench.methods.moves import find_misclassified
 from robench.search.whitebox import white_box
 
 
@@ -58,7 +58,7 @@ class ConvexHull(Attack):
         for _ in range(self.options.restarts):
             weights = victim.hull(rng, self.options.steps, self.options.learning_rate)
             heaviest = weights.argmax(axis=1).astype(np.int16)[None]
-            found = fooling(heaviest, victim.logits(heaviest), label)
+            found = find_misclassified(heaviest, victim.logits(heaviest), label)
             if found is not None:
                 return found
         return None

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.methods.moves import changed, expand, first_fooling, fooling, margins_of, substitutions
+from robench.methods.moves import (
+    ask_until_misclassified,
+    find_misclassified,
+    genes_to_choices,
+    margins_of,
+    single_substitutions,
+    with_each_change,
+)
 
 BLOCK = 256
 """Texts asked about at once."""
@@ -54,14 +61,17 @@ class Exhaustive(Attack):
         if space.cardinality > self.options.max_size:
             return _best_first(space, oracle, label, self.options.max_size)
         choices = np.concatenate(
-            [space.original()[None], changed(space.original(), *substitutions(space))]
+            [
+                space.original()[None],
+                with_each_change(space.original(), *single_substitutions(space)),
+            ]
         )
         logits = oracle.logits(choices)
-        found = fooling(choices, logits, label)
+        found = find_misclassified(choices, logits, label)
         return (
             found
             if found is not None
-            else first_fooling(
+            else ask_until_misclassified(
                 oracle, _whole(space, _ranked(space, margins_of(logits, label))), label
             )
         )
@@ -93,7 +103,7 @@ def _whole(
         genes = np.empty((len(wheels[0]), len(sizes)), dtype=np.int16)
         for (number, options), ranks in zip(ranked, wheels, strict=True):
             genes[:, number] = options[ranks]
-        yield expand(genes, space)
+        yield genes_to_choices(genes, space)
 
 
 def _best_first(space: SearchSpace, oracle: Oracle, label: int, most: int) -> Choice | None:
@@ -107,11 +117,11 @@ def _best_first(space: SearchSpace, oracle: Oracle, label: int, most: int) -> Ch
         ]
         for start in range(0, len(fresh), BLOCK):
             block = fresh[start : start + BLOCK]
-            choices = expand(
+            choices = genes_to_choices(
                 np.frombuffer(b"".join(block), dtype=np.int16).reshape(len(block), -1), space
             )
             logits = oracle.logits(choices)
-            found = fooling(choices, logits, label)
+            found = find_misclassified(choices, logits, label)
             if found is not None:
                 return found
             waiting_since = range(len(seen), len(seen) + len(block))
@@ -124,7 +134,7 @@ def _best_first(space: SearchSpace, oracle: Oracle, label: int, most: int) -> Ch
 def _neighbours(space: SearchSpace, genes: NDArray[np.int16]) -> list[bytes]:
     """Every text that differs from ``genes`` at one position, as the bytes of its genes."""
     sizes = space.sizes[space.positions].astype(np.intp)
-    every = changed(
+    every = with_each_change(
         genes,
         np.repeat(np.arange(len(sizes)), sizes),
         np.concatenate([np.arange(size, dtype=np.int16) for size in sizes]),

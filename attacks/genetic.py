@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.methods.moves import expand, margins_of, numbered
+from robench.methods.moves import genes_to_choices, margins_of, rank_within_owner
 
 Genes = NDArray[np.int16]
 """``(members, positions)``: which option each member has at each substitutable position."""
@@ -85,7 +85,7 @@ class Genetic(Attack):
             generation = next_generation(generation, space, oracle, label, rng)
         fittest = int(generation.margins.argmin())
         return (
-            expand(generation.genes[fittest : fittest + 1], space)[0]
+            genes_to_choices(generation.genes[fittest : fittest + 1], space)[0]
             if generation.margins[fittest] < 0
             else None
         )
@@ -119,10 +119,10 @@ def perturb(
     places = rng.integers(len(sizes), size=len(genes))
     counts = sizes[places]
     owners = np.repeat(np.arange(len(genes)), counts)
-    options = numbered(counts)
+    options = rank_within_owner(counts)
     tried = genes[owners]
     tried[np.arange(len(owners)), places[owners]] = options
-    logits = oracle.logits(expand(tried, space))
+    logits = oracle.logits(genes_to_choices(tried, space))
     table = np.full((len(genes), int(counts.max())), np.inf, dtype=np.float32)
     table[owners, options] = margins_of(logits, label)
     best = table.argmin(axis=1)

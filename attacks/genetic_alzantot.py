@@ -11,7 +11,7 @@ from pydantic import Field
 from scipy.special import expit
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.methods.moves import expand, fooling, numbered
+from robench.methods.moves import find_misclassified, genes_to_choices, rank_within_owner
 
 
 @dataclass
@@ -140,7 +140,7 @@ def perturb(
         counts = space.sizes[space.positions[places]].astype(np.intp) - 1
         owners = np.repeat(np.arange(len(places)), counts)
         tried = members.genes[searching[owners]]
-        tried[np.arange(len(owners)), places[owners]] = numbered(counts) + 1
+        tried[np.arange(len(owners)), places[owners]] = rank_within_owner(counts) + 1
         answers = ask(tried, space, oracle, label)
         best = (
             np.array([block.argmin() for block in np.split(answers, np.cumsum(counts)[:-1])])
@@ -159,9 +159,9 @@ def ask(
     genes: NDArray[np.int16], space: SearchSpace, oracle: Oracle, label: int
 ) -> NDArray[np.float64]:
     """``(members, positions)`` -> log-odds of p_y, ``(members,)``; raises _Fooled at a text that is misclassified."""
-    choices = expand(genes, space)
+    choices = genes_to_choices(genes, space)
     logits = oracle.logits(choices)
-    found = fooling(choices, logits, label)
+    found = find_misclassified(choices, logits, label)
     if found is not None:
         raise _Fooled(found)
     others = np.delete(logits, label, axis=1).astype(np.float64)

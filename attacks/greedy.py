@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
-from robench.methods.moves import changed, fooling, margins_of, substitutions
+from robench.methods.moves import (
+    find_misclassified,
+    margins_of,
+    single_substitutions,
+    with_each_change,
+)
 
 
 @ATTACKS.register("greedy")
@@ -25,10 +30,10 @@ class Greedy(Attack):
         """See ``Attack.search``; draws nothing from ``rng``."""
         if not len(space.positions):
             return None
-        positions, options = substitutions(space)
-        singles = changed(space.original(), positions, options)
+        positions, options = single_substitutions(space)
+        singles = with_each_change(space.original(), positions, options)
         logits = oracle.logits(singles)
-        found = fooling(singles, logits, label)
+        found = find_misclassified(singles, logits, label)
         if found is not None:
             return found
         margins = margins_of(logits, label)
@@ -44,9 +49,9 @@ class Greedy(Attack):
         while settled < len(order):  # as many positions in a row that stay as they are
             for position in order:
                 every = np.arange(space.sizes[position], dtype=np.int16)
-                choices = changed(current, np.full(len(every), position), every)
+                choices = with_each_change(current, np.full(len(every), position), every)
                 logits = oracle.logits(choices)
-                found = fooling(choices, logits, label)
+                found = find_misclassified(choices, logits, label)
                 if found is not None:
                     return found
                 margins = margins_of(logits, label)

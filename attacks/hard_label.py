@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robench import ATTACKS, Attack, BudgetSpent, Choice, Options, Oracle, SearchSpace
-from robench.methods.moves import first_fooling
+from robench.methods.moves import ask_until_misclassified
 
 BLOCK = 16
 """Random texts asked about at once."""
@@ -52,7 +52,7 @@ class HardLabel(Attack):
         """See ``Attack.search``."""
         if not len(space.positions):
             return None
-        found = first_fooling(oracle, self._starts(space, rng), label)
+        found = ask_until_misclassified(oracle, self._starts(space, rng), label)
         return None if found is None else _reduced(found, oracle, label)
 
     def _starts(self, space: SearchSpace, rng: np.random.Generator) -> Iterator[NDArray[np.int16]]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
-from robench.methods.moves import changed, first_fooling, substitutions
+from robench.methods.moves import ask_until_misclassified, single_substitutions, with_each_change
 from robench.models.probabilities import exact_softmax
 
 BLOCK = 8
@@ -42,7 +42,7 @@ class Pwws(Attack):
         best, drop = _best_substitutes(space, oracle, label, clean)
         score = exact_softmax(saliency)[space.positions] * drop
         walk = _walk(space, best, np.argsort(-score, kind="stable"))
-        return first_fooling(
+        return ask_until_misclassified(
             oracle, (walk[start : start + BLOCK] for start in range(0, len(walk), BLOCK)), label
         )
 
@@ -51,10 +51,10 @@ def _best_substitutes(
     space: SearchSpace, oracle: Oracle, label: int, clean: np.float32
 ) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
     """For each substitutable position its best option (never the original) and how far that lowers p_y; all of them in one question."""
-    positions, options = substitutions(space)
-    drops = np.float64(clean) - oracle.probs(changed(space.original(), positions, options))[
-        :, label
-    ].astype(np.float64)
+    positions, options = single_substitutions(space)
+    drops = np.float64(clean) - oracle.probs(
+        with_each_change(space.original(), positions, options)
+    )[:, label].astype(np.float64)
     starts = np.searchsorted(positions, space.positions)
     best = starts + np.array([own.argmax() for own in np.split(drops, starts[1:])])
     return options[best], drops[best]

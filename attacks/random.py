@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.methods.moves import expand, first_fooling
+from robench.methods.moves import ask_until_misclassified, genes_to_choices
 
 BLOCK = 64
 """Texts asked about at once."""
@@ -41,10 +41,10 @@ class Random(Attack):
         """See ``Attack.search``."""
         if not len(space.positions):
             return None
-        return first_fooling(oracle, self._blocks(space, rng), label)
+        return ask_until_misclassified(oracle, self._blocks(space, rng), label)
 
     def _blocks(self, space: SearchSpace, rng: np.random.Generator) -> Iterator[NDArray[np.int16]]:
         sizes = space.sizes[space.positions]
         for start in range(0, self.options.draws, BLOCK):
             drawn = rng.integers(sizes, size=(BLOCK, len(sizes)), dtype=np.int16)
-            yield expand(drawn[: self.options.draws - start], space)
+            yield genes_to_choices(drawn[: self.options.draws - start], space)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from robench import DEFENSES, Batch, Defense
-from robench.methods.adversarial import AdversarialOptions, robust_task
+from robench.methods.adversarial import AdversarialOptions, robust_task_loss
 from robench.training.batches import balanced_batches
 from robench.training.defense import LOOP_DEVIATIONS
 
@@ -62,6 +62,6 @@ class Ascc(Defense):
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
         """Eq. 9."""
-        task = robust_task(model, batch, self.options)
+        task = robust_task_loss(model, batch, self.options)
         self.figures = task.figures
         return task.loss

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from robench import DEFENSES, Batch, Defense
-from robench.methods.smoothness import length, perturbed, silence
+from robench.methods.smoothness import perturbed_logits, text_norms, zero_noise
 from robench.training.defense import SUITE_DEVIATIONS
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class FreeLb(Defense):
         noise = self.first(model, batch)
         for _ in range(self.options.steps):
             noise.requires_grad_()
-            loss = cross_entropy(perturbed(model, batch, noise), batch.labels)
+            loss = cross_entropy(perturbed_logits(model, batch, noise), batch.labels)
             uphill, *downhill = torch.autograd.grad(loss, [noise, *trained], allow_unused=True)
             total += loss.detach()
             for kept, gradient in zip(gathered, downhill, strict=True):
@@ -88,14 +88,14 @@ class FreeLb(Defense):
     def first(self, model: TextClassifier, batch: Batch) -> Tensor:
         """The random start, ``(batch, tokens, word_size)``."""
         entries = batch.attention_mask.sum(1)[:, None, None] * model.word_size
-        unit = torch.rand_like(silence(model, batch)) * 2 - 1
+        unit = torch.rand_like(zero_noise(model, batch)) * 2 - 1
         return unit * batch.attention_mask[:, :, None] * self.options.start / entries.sqrt()
 
     def climb(self, noise: Tensor, gradient: Tensor) -> Tensor:
         """One ascent step, and back into the ball where there is one."""
-        moved = noise + self.options.step * gradient / length(gradient)
+        moved = noise + self.options.step * gradient / text_norms(gradient)
         return (
             moved
             if self.options.radius is None
-            else moved * (self.options.radius / length(moved)).clamp(max=1.0)
+            else moved * (self.options.radius / text_norms(moved)).clamp(max=1.0)
         )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from robench import DEFENSES, Batch, Defense
-from robench.methods.information import Information, InformationOptions
+from robench.methods.information import InformationOptions, InformationTerm
 from robench.training.batches import balanced_batches
 from robench.training.defense import LOOP_DEVIATIONS
 
@@ -50,7 +50,7 @@ class Informative(Defense):
 
     def prepare(self, model: TextClassifier) -> None:
         """Copy the teacher and draw the projection heads."""
-        self.information = Information(model, self.options)
+        self.information = InformationTerm(model, self.options)
 
     def modules(self) -> Iterable[nn.Module]:
         """The projection heads."""
@@ -64,7 +64,7 @@ class Informative(Defense):
         rng: np.random.Generator,
     ) -> Iterator[Sequence[int]]:
         """Class-balanced, class-contiguous batches."""
-        self.information.forget()
+        self.information.clear_memory()
         return balanced_batches(labels, lengths, batch_size, rng)
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:

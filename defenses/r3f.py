@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from robench import DEFENSES, Batch, Defense
-from robench.methods.smoothness import perturbed, silence, symmetric_divergence
+from robench.methods.smoothness import perturbed_logits, symmetric_divergence, zero_noise
 from robench.training.defense import SUITE_DEVIATIONS
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ class R3f(Defense):
 
     def penalty(self, model: TextClassifier, batch: Batch) -> Tensor:
         """The weighted divergence."""
-        none = silence(model, batch)
+        none = zero_noise(model, batch)
         unit = (
             torch.randn_like(none)
             if self.options.noise == "normal"
             else torch.rand_like(none) * 2 - 1
         )
         plain, noisy = (
-            perturbed(model, batch, noise) for noise in (none, unit * self.options.scale)
+            perturbed_logits(model, batch, noise) for noise in (none, unit * self.options.scale)
         )
         rough = symmetric_divergence(plain, noisy)
         self.figures["roughness"] = rough.detach()

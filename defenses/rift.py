@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from robench import DEFENSES, Batch, Defense
-from robench.methods.adversarial import AdversarialOptions, robust_task
-from robench.methods.information import Information, InformationOptions
+from robench.methods.adversarial import AdversarialOptions, robust_task_loss
+from robench.methods.information import InformationOptions, InformationTerm
 from robench.training.batches import balanced_batches
 from robench.training.defense import LOOP_DEVIATIONS
 
@@ -59,7 +59,7 @@ class Rift(Defense):
 
     def prepare(self, model: TextClassifier) -> None:
         """Copy the teacher and draw the projection heads, unless alpha is 0."""
-        self.information = Information(model, self.options) if self.options.alpha > 0 else None
+        self.information = InformationTerm(model, self.options) if self.options.alpha > 0 else None
 
     def modules(self) -> Iterable[nn.Module]:
         """The projection heads."""
@@ -74,12 +74,12 @@ class Rift(Defense):
     ) -> Iterator[Sequence[int]]:
         """Class-balanced, class-contiguous batches (Algorithm 1)."""
         if self.information is not None:
-            self.information.forget()
+            self.information.clear_memory()
         return balanced_batches(labels, lengths, batch_size, rng)
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
         """Eq. 11."""
-        task = robust_task(model, batch, self.options)
+        task = robust_task_loss(model, batch, self.options)
         self.figures = task.figures
         if self.information is None:
             return task.loss

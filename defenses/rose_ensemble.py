@@ -65,5 +65,5 @@ class RoseEnsemble(Selective):
 
     def shares(self, optimizer: SelectiveAdamW) -> Tensor:
         """The weighted mean of the two masks."""
-        first, second = self.keep(self.saliency), self.keep(optimizer.saliency(self.options.rule))
+        first, second = self.mask(self.saliency), self.mask(optimizer.saliency(self.options.rule))
         return self.options.gamma * first + (1 - self.options.gamma) * second

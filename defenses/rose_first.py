@@ -47,4 +47,4 @@ class RoseFirst(Selective):
 
     def shares(self, optimizer: SelectiveAdamW) -> Tensor:
         """0 or 1 by the saliencies just measured."""
-        return self.keep(self.saliency)
+        return self.mask(self.saliency)

@@ -43,4 +43,4 @@ class RoseSecond(Selective):
 
     def shares(self, optimizer: SelectiveAdamW) -> Tensor:
         """0 or 1 by the saliencies of this step's gradients."""
-        return self.keep(optimizer.saliency(self.options.rule))
+        return self.mask(optimizer.saliency(self.options.rule))

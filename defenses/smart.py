@@ -9,7 +9,13 @@ from pydantic import Field
 from torch import Tensor
 
 from robench import DEFENSES, Batch, Defense
-from robench.methods.smoothness import divergence, largest, perturbed, silence, symmetric_divergence
+from robench.methods.smoothness import (
+    divergence,
+    perturbed_logits,
+    symmetric_divergence,
+    token_max_norms,
+    zero_noise,
+)
 from robench.training.defense import SUITE_DEVIATIONS
 
 if TYPE_CHECKING:
@@ -65,18 +71,18 @@ class Smart(Defense):
         """The weighted divergence."""
         plain = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         rough = symmetric_divergence(
-            plain, perturbed(model, batch, self.worst(model, batch, plain.detach()))
+            plain, perturbed_logits(model, batch, self.worst(model, batch, plain.detach()))
         )
         self.figures["roughness"] = rough.detach()
         return self.options.weight * rough
 
     def worst(self, model: TextClassifier, batch: Batch, plain: Tensor) -> Tensor:
         """Noise ``(batch, tokens, word_size)`` that drives the prediction away from the logits ``plain``."""
-        noise = torch.randn_like(silence(model, batch)) * self.options.start
+        noise = torch.randn_like(zero_noise(model, batch)) * self.options.start
         for _ in range(self.options.steps):
             noise.requires_grad_()
             (gradient,) = torch.autograd.grad(
-                divergence(plain, perturbed(model, batch, noise)), [noise]
+                divergence(plain, perturbed_logits(model, batch, noise)), [noise]
             )
-            noise = self.options.size * gradient / largest(gradient)
+            noise = self.options.size * gradient / token_max_norms(gradient)
         return noise

@@ -31,7 +31,7 @@ class AdversarialOptions(TrainingOptions):
     )
 
 
-class RobustTask(NamedTuple):
+class RobustTaskLoss(NamedTuple):
     """``L_r-task`` of a batch.
 
     Attributes:
@@ -45,20 +45,22 @@ class RobustTask(NamedTuple):
     figures: dict[str, Tensor]
 
 
-def robust_task(model: TextClassifier, batch: Batch, options: AdversarialOptions) -> RobustTask:
+def robust_task_loss(
+    model: TextClassifier, batch: Batch, options: AdversarialOptions
+) -> RobustTaskLoss:
     """Eq. 9: ``CE(clean) + beta KL(clean || adversarial)``."""
-    clean, adversarial = feature_pair(model, batch, options)
+    clean, adversarial = clean_and_adversarial_features(model, batch, options)
     logits = model.classify(clean)
     task = cross_entropy(logits, batch.labels)
     kept = invariance(logits, model.classify(adversarial))
-    return RobustTask(
+    return RobustTaskLoss(
         task + options.beta * kept,
         adversarial,
         {"task": task.detach(), "invariance": kept.detach()},
     )
 
 
-def feature_pair(
+def clean_and_adversarial_features(
     model: TextClassifier, batch: Batch, options: AdversarialOptions
 ) -> tuple[Tensor, Tensor]:
     """Features ``(batch, size)`` of the texts as they are and of the worst mixtures of their words (Eq. 8), both with gradients.

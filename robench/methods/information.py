@@ -52,7 +52,7 @@ class InformationOptions(TrainingOptions):
         return value
 
 
-class Projections(nn.Module):
+class ProjectionHeads(nn.Module):
     """One MLP a class into the unit sphere (the ``g_y`` of Section 2.3): Linear-ReLU-Linear, L2-normalised, as released.
 
     Args:
@@ -71,7 +71,7 @@ class Projections(nn.Module):
         return normalize(self.by_class[label](features).float(), dim=-1)
 
 
-def contrast(
+def contrastive_term(
     students: Tensor,
     teachers: Tensor,
     temperature: float,
@@ -106,7 +106,7 @@ def contrast(
     )
 
 
-class Information:
+class InformationTerm:
     """``L_info`` (Lemma 1) or, with adversarial features, ``L_r-info`` (Eq. 10).
 
     The teacher is a copy of the model before the first step, frozen, in eval mode, and sees only the texts as they are.
@@ -126,8 +126,8 @@ class Information:
         )
         device = next(model.parameters()).device
         self.student_heads, self.teacher_heads = (
-            Projections(*shape).to(device),
-            Projections(*shape).to(device),
+            ProjectionHeads(*shape).to(device),
+            ProjectionHeads(*shape).to(device),
         )
         self._memory: dict[int, Tensor] = {}
 
@@ -135,7 +135,7 @@ class Information:
         """The projection heads of student and teacher: both are trained (the phi of Eq. 11)."""
         return self.student_heads, self.teacher_heads
 
-    def forget(self) -> None:
+    def clear_memory(self) -> None:
         """Empty the memory: at the beginning of each epoch."""
         self._memory.clear()
 
@@ -174,7 +174,10 @@ class Information:
                 len(own) * len(whole.labels) / (len(here) * len(rows))
             )  # 1 where the batch is not shared
             terms.append(
-                part * contrast(students, teachers, self.options.tau, self.options.negatives, own)
+                part
+                * contrastive_term(
+                    students, teachers, self.options.tau, self.options.negatives, own
+                )
             )
             self._memory[group] = known[: self.options.memory]  # the newest stand first
         return torch.stack(terms).mean()

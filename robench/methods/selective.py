@@ -266,6 +266,6 @@ class Selective(Defense):
     def shares(self, optimizer: SelectiveAdamW) -> Tensor:
         """Share of its update that each of ``self.tensors`` gets in this step, ``(tensors,)`` in [0, 1]."""
 
-    def keep(self, saliency: Tensor) -> Tensor:
+    def mask(self, saliency: Tensor) -> Tensor:
         """The mask that the options' quantiles make of saliencies."""
         return quantile_mask(saliency, self.options.lower, self.options.upper)

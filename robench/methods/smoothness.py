@@ -25,7 +25,7 @@ def symmetric_divergence(one: Tensor, other: Tensor) -> Tensor:
     return divergence(one, other) + divergence(other, one)
 
 
-def perturbed(model: TextClassifier, batch: Batch, noise: Tensor) -> Tensor:
+def perturbed_logits(model: TextClassifier, batch: Batch, noise: Tensor) -> Tensor:
     """Logits ``(batch, classes)`` under noise ``(batch, tokens, word_size)`` on the word embeddings, before LayerNorm; padding gets none.
 
     After the LayerNorm the same noise would be weaker: it enlarges word embeddings, and noise with them.
@@ -38,17 +38,17 @@ def perturbed(model: TextClassifier, batch: Batch, noise: Tensor) -> Tensor:
     )
 
 
-def silence(model: TextClassifier, batch: Batch) -> Tensor:
+def zero_noise(model: TextClassifier, batch: Batch) -> Tensor:
     """No noise: zeros of the shape that ``perturbed`` takes."""
     return torch.zeros((*batch.input_ids.shape, model.word_size), device=batch.input_ids.device)
 
 
-def largest(noise: Tensor) -> Tensor:
+def token_max_norms(noise: Tensor) -> Tensor:
     """Each token's largest entry by magnitude, ``(batch, tokens, d) -> (batch, tokens, 1)``, never 0."""
     return noise.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(noise.dtype).tiny)
 
 
-def length(noise: Tensor) -> Tensor:
+def text_norms(noise: Tensor) -> Tensor:
     """Each text's Euclidean norm, ``(batch, tokens, d) -> (batch, 1, 1)``, never 0."""
     norms: Tensor = torch.linalg.vector_norm(noise, dim=(1, 2), keepdim=True)
     return norms.clamp(min=torch.finfo(noise.dtype).tiny)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench._base.errors import UsageError
-from robench.methods.moves import changed, substitutions
+from robench.methods.moves import single_substitutions, with_each_change
 from robench.search.attack import Attack
 from robench.search.oracle import PooledOracle
 from robench.search.space import Oracle, SearchSpace
@@ -157,8 +157,8 @@ def slots_of(space: SearchSpace, candidates: Candidates) -> Slots:
     columns = np.full(len(space.words), -1, dtype=np.intp)
     numbers = np.full((len(space.words), int(space.sizes.max(initial=1))), -1, dtype=np.intp)
     own: dict[int, list[int]] = {}  # the tokens of each column's slots
-    positions, options = substitutions(space)
-    rows, lengths = candidates.encode(changed(space.original(), positions, options))
+    positions, options = single_substitutions(space)
+    rows, lengths = candidates.encode(with_each_change(space.original(), positions, options))
     for row, row_length, position, option in zip(
         rows, lengths.tolist(), positions.tolist(), options.tolist(), strict=True
     ):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from robench.methods.information import contrast
+from robench.methods.information import contrastive_term
 
 if TYPE_CHECKING:
     from robench.models.classifier import TextClassifier
@@ -43,10 +43,10 @@ class PretrainedReference:
 
     def information(self, features: Tensor) -> float:
         """Estimate of I(S; T | Y) in nats for features ``(examples, size)`` of the same examples in the same order; see ``estimate``."""
-        return estimate(features, self._features, self._labels)
+        return estimate_information(features, self._features, self._labels)
 
 
-def estimate(students: Tensor, teachers: Tensor, labels: Tensor) -> float:
+def estimate_information(students: Tensor, teachers: Tensor, labels: Tensor) -> float:
     """Lower bound of I(S; T | Y) by Lemma 1, in nats, never above the log of a class's examples.
 
     The lemma holds for any score function. This one has nothing to be trained, so that every defense is measured alike and for nothing: the cosine of
@@ -64,5 +64,5 @@ def estimate(students: Tensor, teachers: Tensor, labels: Tensor) -> float:
             normalize(side[own].float() - side[own].float().mean(0), dim=-1)
             for side in (students, teachers)
         ]
-        total -= float(contrast(centred[0], centred[1], TEMPERATURE)) * int(own.sum())
+        total -= float(contrastive_term(centred[0], centred[1], TEMPERATURE)) * int(own.sum())
     return total / len(labels)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from victim_cases import batch, classifier
 
-from robench.methods.information import Information, InformationOptions, contrast
+from robench.methods.information import InformationOptions, InformationTerm, contrastive_term
 
 RHO, DIMENSIONS = 0.8, 2
 TRUTH = -DIMENSIONS * log(1 - RHO**2) / 2
@@ -45,8 +45,8 @@ def bound(count: int, own: int | None = None, repeats: int = 200) -> float:
             count, DIMENSIONS, generator=generator
         )
         left, right = best_scores(students[:own], teachers)
-        total -= contrast(left, right, 1.0).item()
-        assert -contrast(left, right, 1.0).item() <= log(count) + 1e-5
+        total -= contrastive_term(left, right, 1.0).item()
+        assert -contrastive_term(left, right, 1.0).item() <= log(count) + 1e-5
     return total / repeats
 
 
@@ -66,15 +66,15 @@ def test_further_teachers_tighten_it_as_a_larger_batch_would() -> None:
 def test_further_teachers_by_hand() -> None:
     """One student equal to its own teacher, one foreign teacher at right angles: log 2 - log(1 + exp(-1 / tau))."""
     student, teachers = torch.tensor([[1.0, 0.0]]), torch.eye(2)
-    assert -contrast(student, teachers, 0.5).item() == pytest.approx(
+    assert -contrastive_term(student, teachers, 0.5).item() == pytest.approx(
         log(2) - log(1 + exp(-2)), abs=1e-6
     )
-    assert contrast(student, teachers[:1], 0.5).item() == pytest.approx(0, abs=1e-6)
+    assert contrastive_term(student, teachers[:1], 0.5).item() == pytest.approx(0, abs=1e-6)
 
 
-def information(**options: object) -> Information:
+def information(**options: object) -> InformationTerm:
     torch.manual_seed(3)
-    return Information(classifier(), InformationOptions.model_validate(options))
+    return InformationTerm(classifier(), InformationOptions.model_validate(options))
 
 
 def test_the_memory_holds_the_newest_of_each_class_up_to_its_size() -> None:
@@ -86,7 +86,7 @@ def test_the_memory_holds_the_newest_of_each_class_up_to_its_size() -> None:
         for label in (0, 1):
             before = torch.cat([features[texts.labels == label], *seen[label]])
             students = held.student_heads(features[texts.labels == label], label)
-            expected = contrast(students, held.teacher_heads(before, label), 0.2)
+            expected = contrastive_term(students, held.teacher_heads(before, label), 0.2)
             seen[label] = [before[:4]]
             if label == 0:
                 first = expected
@@ -95,7 +95,7 @@ def test_the_memory_holds_the_newest_of_each_class_up_to_its_size() -> None:
             0: min(4, 3 * (seed + 1)),
             1: min(4, 3 * (seed + 1)),
         }
-    held.forget()
+    held.clear_memory()
     torch.testing.assert_close(held(features, texts), information()(features, texts))
 
 
@@ -110,6 +110,8 @@ def test_unconditional_is_one_contrast_over_all_classes() -> None:
     held, texts = information(conditional=False), batch(rows=6)
     features = held.teacher.features(texts.input_ids, texts.attention_mask)
     assert len(held.student_heads.by_class) == 1
-    expected = contrast(held.student_heads(features, 0), held.teacher_heads(features, 0), 0.2)
+    expected = contrastive_term(
+        held.student_heads(features, 0), held.teacher_heads(features, 0), 0.2
+    )
     torch.testing.assert_close(held(features, texts), expected)
     assert held(features, texts).item() != information()(features, texts).item()

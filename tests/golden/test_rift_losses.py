@@ -12,7 +12,7 @@ from victim_cases import batch, classifier
 
 from robench import DEFENSES
 from robench.methods.adversarial import invariance
-from robench.methods.information import Projections, contrast
+from robench.methods.information import ProjectionHeads, contrastive_term
 from robench.models.classifier import TextClassifier
 from robench.models.encoders import EncoderInfo
 from robench.training.request import build_defense
@@ -29,7 +29,7 @@ def test_the_softmax_runs_over_teachers() -> None:
     tau = 0.5
     first = -log(exp(1 / tau) / (exp(1 / tau) + exp(0 / tau)))
     second = -log(exp(0.8 / tau) / (exp(0.6 / tau) + exp(0.8 / tau)))
-    assert contrast(STUDENTS, TEACHERS, tau).item() == pytest.approx(
+    assert contrastive_term(STUDENTS, TEACHERS, tau).item() == pytest.approx(
         (first + second) / 2 - log(2), abs=1e-6
     )
 
@@ -38,7 +38,7 @@ def test_the_release_runs_over_students() -> None:
     tau = 0.5
     first = -log(exp(1 / tau) / (exp(1 / tau) + exp(0.6 / tau)))
     second = -log(exp(0.8 / tau) / (exp(0 / tau) + exp(0.8 / tau)))
-    assert contrast(STUDENTS, TEACHERS, tau, "students").item() == pytest.approx(
+    assert contrastive_term(STUDENTS, TEACHERS, tau, "students").item() == pytest.approx(
         (first + second) / 2 - log(2), abs=1e-6
     )
 
@@ -51,13 +51,13 @@ def test_the_bound_never_exceeds_log_n(count: int) -> None:
         (torch.eye(count, 64), torch.eye(count, 64)),
     ):
         unit = [torch.nn.functional.normalize(part, dim=-1) for part in (students, teachers)]
-        assert -contrast(unit[0], unit[1], 0.01).item() <= log(count) + 1e-6
-    assert -contrast(torch.eye(count, 64), torch.eye(count, 64), 0.01).item() == pytest.approx(
-        log(count), abs=1e-5
-    )
-    assert contrast(torch.ones(count, 1), torch.ones(count, 1), 0.2).item() == pytest.approx(
-        0.0, abs=1e-6
-    )
+        assert -contrastive_term(unit[0], unit[1], 0.01).item() <= log(count) + 1e-6
+    assert -contrastive_term(
+        torch.eye(count, 64), torch.eye(count, 64), 0.01
+    ).item() == pytest.approx(log(count), abs=1e-5)
+    assert contrastive_term(
+        torch.ones(count, 1), torch.ones(count, 1), 0.2
+    ).item() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_the_invariance_term_is_the_mean_of_kl_clean_to_adversarial() -> None:
@@ -83,7 +83,7 @@ def test_both_sides_of_the_invariance_term_get_gradients() -> None:
 
 def test_projections_are_unit_vectors_of_their_own_class() -> None:
     torch.manual_seed(0)
-    heads = Projections(16, 3, 32, 8)
+    heads = ProjectionHeads(16, 3, 32, 8)
     features = torch.randn(5, 16)
     projected = [heads(features, label) for label in range(3)]
     for vectors in projected:

@@ -14,11 +14,11 @@ from victim_cases import FAMILIES, batch, classifier
 from robench import DEFENSES
 from robench.methods.smoothness import (
     divergence,
-    largest,
-    length,
-    perturbed,
-    silence,
+    perturbed_logits,
     symmetric_divergence,
+    text_norms,
+    token_max_norms,
+    zero_noise,
 )
 from robench.models.classifier import TextClassifier
 
@@ -46,24 +46,24 @@ def test_both_sides_of_it_have_gradients() -> None:
 
 def test_sizes_of_noise() -> None:
     noise = torch.tensor([[[3.0, 0.0], [0.0, -4.0]], [[0.0, 0.0], [0.0, 0.0]]])
-    assert length(noise).flatten().tolist() == [5.0, pytest.approx(0, abs=1e-30)]
-    assert largest(noise).flatten().tolist() == [
+    assert text_norms(noise).flatten().tolist() == [5.0, pytest.approx(0, abs=1e-30)]
+    assert token_max_norms(noise).flatten().tolist() == [
         3.0,
         4.0,
         pytest.approx(0, abs=1e-30),
         pytest.approx(0, abs=1e-30),
     ]
-    assert (noise / length(noise)).isfinite().all()
-    assert (noise / largest(noise)).isfinite().all()
+    assert (noise / text_norms(noise)).isfinite().all()
+    assert (noise / token_max_norms(noise)).isfinite().all()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_noise_is_the_plain_prediction_and_padding_gets_none(family: str) -> None:
     model, texts = classifier(family).eval(), batch()
-    plain, none = model(texts.input_ids, texts.attention_mask), silence(model, texts)
-    torch.testing.assert_close(perturbed(model, texts, none), plain)
+    plain, none = model(texts.input_ids, texts.attention_mask), zero_noise(model, texts)
+    torch.testing.assert_close(perturbed_logits(model, texts, none), plain)
     on_padding = torch.ones_like(none) * (texts.attention_mask == 0)[:, :, None]
-    torch.testing.assert_close(perturbed(model, texts, on_padding), plain)
+    torch.testing.assert_close(perturbed_logits(model, texts, on_padding), plain)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -74,8 +74,8 @@ def test_noise_stands_on_the_word_embeddings(family: str) -> None:
     other = texts.input_ids.clone()
     other[:, 2] = 7
     noise = (words[other] - words[texts.input_ids]).detach().requires_grad_()
-    assert noise.shape == silence(model, texts).shape
-    found = perturbed(model, texts, noise)
+    assert noise.shape == zero_noise(model, texts).shape
+    found = perturbed_logits(model, texts, noise)
     torch.testing.assert_close(
         found, model(other, texts.attention_mask, texts.token_type_ids), atol=1e-4, rtol=1e-4
     )
@@ -109,9 +109,9 @@ def test_r3f_is_the_weighted_divergence_under_its_noise() -> None:
         torch.manual_seed(3)
         penalty = made("r3f", weight=2, scale=0.5, noise=noise).penalty(model, texts)
         torch.manual_seed(3)
-        drawn = draw(silence(model, texts)) * 0.5
+        drawn = draw(zero_noise(model, texts)) * 0.5
         expected = symmetric_divergence(
-            model(texts.input_ids, texts.attention_mask), perturbed(model, texts, drawn)
+            model(texts.input_ids, texts.attention_mask), perturbed_logits(model, texts, drawn)
         )
         torch.testing.assert_close(penalty, 2 * expected)
         assert penalty > 0
@@ -126,10 +126,10 @@ def test_smart_finds_worse_noise_than_chance_of_its_size() -> None:
         noise = defense.worst(model, texts, plain)
         torch.testing.assert_close(noise.abs().amax(-1), 0.1 * texts.attention_mask)
         assert not noise.requires_grad
-        found.append(symmetric_divergence(plain, perturbed(model, texts, noise)).item())
+        found.append(symmetric_divergence(plain, perturbed_logits(model, texts, noise)).item())
         random.append(
             symmetric_divergence(
-                plain, perturbed(model, texts, (torch.rand_like(noise) * 2 - 1) * 0.1)
+                plain, perturbed_logits(model, texts, (torch.rand_like(noise) * 2 - 1) * 0.1)
             ).item()
         )
     assert sum(found) > 2 * sum(random)
@@ -142,8 +142,10 @@ def test_smart_looks_along_the_one_sided_divergence_and_forgets_where_it_stood()
     torch.manual_seed(5)
     found = made("smart", size=0.2, start=0.3).worst(model, texts, plain)
     torch.manual_seed(5)
-    start = (torch.randn_like(silence(model, texts)) * 0.3).requires_grad_()
-    (gradient,) = torch.autograd.grad(divergence(plain, perturbed(model, texts, start)), start)
+    start = (torch.randn_like(zero_noise(model, texts)) * 0.3).requires_grad_()
+    (gradient,) = torch.autograd.grad(
+        divergence(plain, perturbed_logits(model, texts, start)), start
+    )
     torch.testing.assert_close(
         found, 0.2 * torch.nan_to_num(gradient / gradient.abs().amax(-1, keepdim=True))
     )
@@ -153,7 +155,9 @@ def test_smart_says_something_at_its_usual_size_in_fp32() -> None:
     """Without dropout all that is left is the noise: more than what fp32 makes of the same prediction twice, and it has a gradient."""
     model, texts = classifier(), batch()
     plain = model(texts.input_ids, texts.attention_mask)
-    rounding = symmetric_divergence(plain, perturbed(model, texts, silence(model, texts))).abs()
+    rounding = symmetric_divergence(
+        plain, perturbed_logits(model, texts, zero_noise(model, texts))
+    ).abs()
     penalty = made("smart").penalty(model, texts)
     assert penalty > 100 * rounding
     assert penalty > 1e-7
@@ -190,7 +194,7 @@ def test_value_and_gradient_are_the_means_along_the_ascent() -> None:
     noise, losses = defense.first(model, texts), []
     for _ in range(3):
         noise = noise.detach().requires_grad_()
-        losses.append(cross_entropy(perturbed(model, texts, noise), texts.labels))
+        losses.append(cross_entropy(perturbed_logits(model, texts, noise), texts.labels))
         (uphill,) = torch.autograd.grad(losses[-1], noise, retain_graph=True)
         noise = noise + 0.2 * uphill / uphill.flatten(1).norm(dim=1)[:, None, None]
     mean = torch.stack(losses).mean()
@@ -218,5 +222,5 @@ def test_without_a_radius_it_walks_on_and_with_one_it_stays_inside() -> None:
     walked, kept = torch.zeros(1, 2, 2), torch.zeros(1, 2, 2)
     for _ in range(3):
         walked, kept = free.climb(walked, direction), held.climb(kept, direction)
-    assert length(walked).item() == pytest.approx(1.5)
-    assert length(kept).item() == pytest.approx(0.7)
+    assert text_norms(walked).item() == pytest.approx(1.5)
+    assert text_norms(kept).item() == pytest.approx(0.7)

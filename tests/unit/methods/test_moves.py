@@ -9,13 +9,13 @@ import pytest
 
 from robench import SearchSpace
 from robench.methods.moves import (
-    changed,
-    expand,
-    first_fooling,
-    fooling,
+    ask_until_misclassified,
+    find_misclassified,
+    genes_to_choices,
     margins_of,
-    numbered,
-    substitutions,
+    rank_within_owner,
+    single_substitutions,
+    with_each_change,
 )
 
 SPACE = SearchSpace(
@@ -29,10 +29,10 @@ def choices(*rows: list[int]) -> np.ndarray:
 
 
 def test_every_single_substitution_once() -> None:
-    positions, options = substitutions(SPACE)
+    positions, options = single_substitutions(SPACE)
     assert positions.tolist() == [0, 0, 2, 3, 3, 3]
     assert options.tolist() == [1, 2, 1, 1, 2, 3]
-    assert changed(SPACE.original(), positions, options).tolist() == [
+    assert with_each_change(SPACE.original(), positions, options).tolist() == [
         [1, 0, 0, 0],
         [2, 0, 0, 0],
         [0, 0, 1, 0],
@@ -44,14 +44,16 @@ def test_every_single_substitution_once() -> None:
 
 @pytest.mark.parametrize("space", [BARE, SearchSpace((), (), 0)])
 def test_no_substitution_where_there_is_none(space: SearchSpace) -> None:
-    positions, options = substitutions(space)
+    positions, options = single_substitutions(space)
     assert (len(positions), len(options)) == (0, 0)
-    assert changed(space.original(), positions, options).shape == (0, len(space.words))
+    assert with_each_change(space.original(), positions, options).shape == (0, len(space.words))
 
 
 def test_changing_leaves_the_given_text_alone() -> None:
     current = np.array([0, 0, 1, 0], dtype=np.int16)
-    assert changed(current, np.array([0, 2]), np.array([2, 0], dtype=np.int16)).tolist() == [
+    assert with_each_change(
+        current, np.array([0, 2]), np.array([2, 0], dtype=np.int16)
+    ).tolist() == [
         [2, 0, 1, 0],
         [0, 0, 0, 0],
     ]
@@ -59,7 +61,7 @@ def test_changing_leaves_the_given_text_alone() -> None:
 
 
 def test_genes_become_choices() -> None:
-    assert expand(np.array([[2, 1, 3], [0, 0, 1]], dtype=np.int16), SPACE).tolist() == [
+    assert genes_to_choices(np.array([[2, 1, 3], [0, 0, 1]], dtype=np.int16), SPACE).tolist() == [
         [2, 0, 1, 3],
         [0, 0, 0, 1],
     ]
@@ -73,19 +75,19 @@ def test_margins() -> None:
 
 
 def test_things_are_numbered_within_their_owner() -> None:
-    assert numbered(np.array([2, 0, 3, 1])).tolist() == [0, 1, 0, 1, 2, 0]
-    assert numbered(np.array([], dtype=np.intp)).tolist() == []
+    assert rank_within_owner(np.array([2, 0, 3, 1])).tolist() == [0, 1, 0, 1, 2, 0]
+    assert rank_within_owner(np.array([], dtype=np.intp)).tolist() == []
 
 
 def test_the_first_misclassified_text_is_taken_and_is_a_copy() -> None:
     rows = choices([0, 0], [1, 0], [0, 1])
     answers = np.array([[2, 1], [0, 1], [-5, 9]], dtype=np.float32)
-    found = fooling(rows, answers, 0)
+    found = find_misclassified(rows, answers, 0)
     assert found is not None
     assert found.tolist() == [1, 0]
     found[0] = 7
     assert rows[1, 0] == 1
-    assert fooling(rows[:1], answers[:1], 0) is None
+    assert find_misclassified(rows[:1], answers[:1], 0) is None
 
 
 class Recording:
@@ -110,8 +112,8 @@ def test_no_block_is_taken_after_the_one_that_fools() -> None:
             yield rows
 
     oracle = Recording()
-    found = first_fooling(oracle, blocks(), 0)  # type: ignore[arg-type]
+    found = ask_until_misclassified(oracle, blocks(), 0)  # type: ignore[arg-type]
     assert found is not None
     assert found.tolist() == [2, 3]
     assert oracle.sizes == taken == [1, 3]
-    assert first_fooling(oracle, [choices([9, 9])], 0) is None  # type: ignore[arg-type]
+    assert ask_until_misclassified(oracle, [choices([9, 9])], 0) is None  # type: ignore[arg-type]

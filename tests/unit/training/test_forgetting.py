@@ -7,7 +7,7 @@ import pytest
 import torch
 from victim_cases import classifier, encoder_folder, read_json, request
 
-from robench.training.forgetting import PretrainedReference, estimate
+from robench.training.forgetting import PretrainedReference, estimate_information
 from robench.training.loop import fit
 
 
@@ -41,7 +41,7 @@ def test_one_weight_alone_by_hand() -> None:
 def test_the_estimate_by_hand() -> None:
     """Two texts a class, opposite once centred: cosine 1 with the own teacher, -1 with the other; ln 2 - ln(1 + e^(-2 / 0.2))."""
     students = torch.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 5.0], [0.0, 9.0]])
-    assert estimate(students, students, torch.tensor([0, 0, 1, 1])) == pytest.approx(
+    assert estimate_information(students, students, torch.tensor([0, 0, 1, 1])) == pytest.approx(
         log(2) - log(1 + exp(-10)), abs=1e-5
     )
 
@@ -54,7 +54,7 @@ def test_swapped_students_by_hand() -> None:
     # Class 1, centred: -1, 1 and 0 (a vector without direction: cosine 0 with all).
     side = log(3) - log(1 + exp(-5) + exp(-10))
     right = (2 * side + log(3) - log(3)) / 3
-    assert estimate(students, teachers, torch.tensor([0, 0, 1, 1, 1])) == pytest.approx(
+    assert estimate_information(students, teachers, torch.tensor([0, 0, 1, 1, 1])) == pytest.approx(
         (2 * wrong + 3 * right) / 5, abs=1e-4
     )
 
@@ -63,14 +63,14 @@ def test_what_separates_classes_is_not_counted() -> None:
     """I(S; T | Y), not I(S; T): features that tell nothing but the class have an estimate of 0."""
     labels = torch.arange(40) % 2
     features = torch.nn.functional.one_hot(labels, 8).float() * 10
-    assert estimate(features, features, labels) == pytest.approx(0.0, abs=1e-5)
+    assert estimate_information(features, features, labels) == pytest.approx(0.0, abs=1e-5)
 
 
 def test_it_is_highest_before_training_and_falls_with_noise() -> None:
     torch.manual_seed(0)
     teachers, labels = torch.randn(60, 16), torch.arange(60) % 2
     values = [
-        estimate(teachers + noise * torch.randn(60, 16), teachers, labels)
+        estimate_information(teachers + noise * torch.randn(60, 16), teachers, labels)
         for noise in (0.0, 0.5, 2.0, 50.0)
     ]
     assert values == sorted(values, reverse=True)
@@ -82,8 +82,8 @@ def test_it_is_highest_before_training_and_falls_with_noise() -> None:
 def test_no_scale_nor_shift_of_the_features_matters() -> None:
     torch.manual_seed(0)
     students, teachers, labels = torch.randn(20, 8), torch.randn(20, 8), torch.arange(20) % 2
-    assert estimate(3 * students + 100, teachers - 7, labels) == pytest.approx(
-        estimate(students, teachers, labels), abs=1e-3
+    assert estimate_information(3 * students + 100, teachers - 7, labels) == pytest.approx(
+        estimate_information(students, teachers, labels), abs=1e-3
     )
 
 
