@@ -212,12 +212,12 @@ def release_like(setting: Setting, batch: Batch) -> float:
 @contextmanager
 def every_token(model: TextClassifier) -> Iterator[None]:
     """Have the last layer worked out for all tokens in eval mode too, as everybody else does."""
-    first_token = model._first_token
-    kept, first_token._trusted = first_token._trusted, False
+    shortcut = model._shortcut
+    kept, shortcut._trusted = shortcut._trusted, False
     try:
         yield
     finally:
-        first_token._trusted = kept
+        shortcut._trusted = kept
 
 
 def released_search(setting: Setting, batch: Batch, hat: Tensor) -> Tensor:

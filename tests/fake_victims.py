@@ -1,4 +1,7 @@
-"""The small victims of ``robench.testing`` and some that harm, importable by worker processes (pytest puts tests/ on the path)."""
+"""The small victims of ``robench.testing``, and some that do harm.
+
+Worker processes can import them, because pytest puts tests/ on the path.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,11 @@ __all__ = [
 
 
 def load_rough(folder: Path = Path(), device: str = "cpu") -> FakeVictim:
-    """The victim of ``linear_jobs``, whose bf16 margins are off by up to 0.4, text by text, and whose margins come in halves."""
+    """Return the victim of ``linear_jobs`` with inexact bf16 margins.
+
+    They are off by up to 0.4, differently for each text. The exact margins come in steps
+    of 0.5.
+    """
     victim = load_linear(folder, device)
     victim.weights /= 2
     victim.bias = np.array([2.25, 0], dtype=np.float32)
@@ -52,7 +59,10 @@ def load_rough(folder: Path = Path(), device: str = "cpu") -> FakeVictim:
 
 
 def load_lethal(folder: Path, device: str) -> FakeVictim:
-    """The same, but the word "w39c" kills the process (always), "w39b" only where the file ``once`` in ``folder`` is still there."""
+    """Return the victim of ``linear_jobs`` with two words that kill the process.
+
+    "w39c" always does; "w39b" does once, while the file ``once`` exists in ``folder``.
+    """
     victim = load_linear(folder, device)
     always, once = victim.table.numbers["w39c"], victim.table.numbers["w39b"]
 
@@ -80,5 +90,5 @@ def load_closed(folder: Path, device: str) -> FakeVictim:
 
 
 def load_nothing(folder: Path, device: str) -> FakeVictim:
-    """A victim that cannot be loaded."""
+    """Fail like a victim that cannot be loaded."""
     raise OSError("no such weights")

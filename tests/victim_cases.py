@@ -1,4 +1,7 @@
-"""A planted task and requests for the tests of ``robench.training`` and the defenses. Nothing here needs a file of weights."""
+"""A planted task and requests for the tests of ``robench.training`` and the defenses.
+
+Nothing here needs a file of weights.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +23,23 @@ from robench.training.request import FitRequest
 
 __all__ = [
     "BAD", "FAMILIES", "GOOD", "NEUTRAL", "PAD", "QUICK", "VOCABULARY", "Planted", "Synonyms",
-    "batch", "classifier", "encoder", "encoder_folder", "planted", "planted_splits", "read_json", "request", "tokenizer",
+    "batch", "classifier", "encoder", "encoder_folder", "planted", "planted_splits", "read_json",
+    "request", "tokenizer",
 ]  # fmt: skip
 
 
 def planted(split: str, size: int, seen: int) -> list[Example]:
-    """Texts of neutral words with one opinion, whose first ``seen`` words of each group are used: the rest are met in substitutions only."""
+    """Return texts of neutral words with one opinion word.
+
+    Only the first ``seen`` opinion words of each group are used. The others occur in
+    substitutions only.
+    """
     draw = np.random.default_rng(len(split))
     rows = []
     for index in range(size):
         words = draw.choice(NEUTRAL, draw.integers(3, 8)).tolist()
-        words.insert(
-            int(draw.integers(0, len(words) + 1)),
-            str(draw.choice((GOOD if index % 2 else BAD)[:seen])),
-        )
+        place = int(draw.integers(0, len(words) + 1))
+        words.insert(place, str(draw.choice((GOOD if index % 2 else BAD)[:seen])))
         rows.append(({"text": " ".join([*words, f"{split}{index}"])}, index % 2))
     return make_examples("planted", rows)
 
@@ -67,7 +73,7 @@ class Planted(Task):
 
 
 def encoder_folder(folder: Path, dropout: float = 0.1) -> Path:
-    """A random BERT with its tokenizer as a folder in the Hugging Face layout."""
+    """Save a random BERT with its tokenizer in the Hugging Face layout, and return the folder."""
     torch.manual_seed(1)
     made = tokenizer()
     shape = {
@@ -100,7 +106,7 @@ QUICK: Mapping[str, Any] = {
 def request(
     encoder: Path | str, defense: str = "standard", splits: Splits | None = None, **values: Any
 ) -> FitRequest:
-    """A request for the planted task that trains in seconds."""
+    """Return a request for the planted task that trains in seconds."""
     options = {**QUICK, **values.pop("options", {})}
     made = {"substitutions": Synonyms(), "protocol": get_protocol("rift2021"), "seed": 0, **values}
     return FitRequest(

@@ -1,1 +1,1 @@
-"""A classifier, and how it is asked."""
+"""Classifiers: encoder and head, the trained victim, and the checks that it passes."""

@@ -1,13 +1,21 @@
-"""The inner maximisation over word mixtures (RIFT paper Eq. 8; ASCC, Dong et al. ICLR 2021): for defenses, for the dev metric, for attacks.
+"""The inner maximisation over word mixtures, for defenses, the dev metric and attacks.
 
-Every position of a text may hold any convex combination of the embedding-layer outputs of its word and its substitutes. The worst one is
-sought by Adam on the logits of the mixture weights, the model in eval mode.
+It follows Eq. 8 of the RIFT paper and ASCC (Dong et al. ICLR 2021). Every position of a text may
+hold any convex combination of the embedding-layer outputs of its word and its substitutes. Adam
+searches for the worst combination: it updates the logits of the mixture weights, with the model in
+eval mode.
 
-Departures from the release. The hull is the same, where the ascent begins is not: substitutes that share a token (those that become [UNK]) make
-one slot, and the initial spread sqrt(2 / (tokens x slots)) follows the batch (release: padded texts, 10 slots). A masked slot has a weight of
-exactly 0 (the release: softmax of -500); positions without substitutes are left out (their entropy is 0); only gradients of the mixture
-weights are asked for (the release fills the parameters' as well and erases them); substitutes are embedded in packed rows, each (position,
-substitute) pair once, instead of as whole sequences.
+Departures from the release:
+
+- The hull is the same, but the ascent starts elsewhere. Substitutes that share a token (those that
+  become [UNK]) make one slot. The initial spread sqrt(2 / (tokens x slots)) follows the batch,
+  where the release pads its texts and uses 10 slots.
+- A masked slot has a weight of exactly 0, where the release takes the softmax of -500.
+- Positions without substitutes are left out; their entropy is 0.
+- Gradients are computed for the mixture weights only. The release also fills those of the
+  parameters and erases them.
+- Substitutes are embedded in packed rows, each (position, substitute) pair once, instead of as
+  whole sequences.
 """
 
 from __future__ import annotations
@@ -31,16 +39,25 @@ if TYPE_CHECKING:
     from robench.training.defense import Batch
 
 ENTROPY_WEIGHT = 15 / (300 * 128)
-"""Weight of each position's entropy (nats) beside its text's KL: the release's constant, about 3.9e-4 whatever the batch."""
+"""Weight of each position's entropy (nats) relative to its text's KL.
+
+The release's constant, about 3.9e-4 whatever the batch.
+"""
 WEIGHT_DECAY = 2e-5
-"""Adam's L2 on the mixture logits, as released."""
+"""Adam's L2 penalty on the mixture logits, as released."""
 
 Objective = Callable[[Tensor], Tensor]
 """Logits ``(batch, classes)`` -> the scalar to be maximised, summed over the batch."""
 
 
 def divergence_from(clean: Tensor) -> Objective:
-    """Eq. 8: KL(clean || adversarial), summed; no label is used, so none can leak. ``clean``: logits ``(batch, classes)``."""
+    """Return the objective of Eq. 8, KL(clean || adversarial), summed over the batch.
+
+    It uses no label, so none can leak.
+
+    Args:
+        clean: logits ``(batch, classes)``.
+    """
     target = log_softmax(clean.float(), -1).detach()
     return lambda logits: kl_div(
         log_softmax(logits.float(), -1), target, reduction="sum", log_target=True
@@ -48,20 +65,25 @@ def divergence_from(clean: Tensor) -> Objective:
 
 
 def error_on(labels: Tensor) -> Objective:
-    """Cross-entropy with the true labels ``(batch,)``, summed: for evaluation, never for training."""
+    """Return the cross-entropy with the true labels ``(batch,)``, summed over the batch.
+
+    It serves evaluation and never training.
+    """
     return lambda logits: cross_entropy(logits.float(), labels, reduction="sum")
 
 
 @dataclass(frozen=True)
 class PackedSubstitutes:
-    """Where the words of a batch's substitution sets are found in packed rows.
+    """A batch's texts and substitutes as rows for the embedding layer.
 
-    Substitutes of column p, from whatever example, fill column p of extra rows: an embedding layer sees each once at its right position.
+    Substitutes of column p, from any example, fill column p of extra rows. So an embedding layer
+    sees each of them once, at its right position.
 
     Attributes:
-        ids, types: ``(batch + extra rows, tokens)``; the first ``batch`` rows are the texts themselves.
-        mask: the same shape, the rows' attention.
-        positions: ``(n,)`` indices, into the flattened ``(batch x tokens)``, of positions with substitutes.
+        ids, types: ``(batch + extra rows, tokens)``; the first ``batch`` rows are the texts.
+        mask: the attention mask of the rows, of the same shape.
+        positions: ``(n,)`` indices, into the flattened ``(batch x tokens)``, of positions with
+            substitutes.
         slots: ``(n, slots)`` indices into the flattened rows.
         allowed: ``(n, slots)`` which slots may be mixed in.
     """
@@ -74,31 +96,39 @@ class PackedSubstitutes:
     allowed: Tensor
 
     def vectors(self, model: TextClassifier) -> tuple[Tensor, Tensor]:
-        """Embed: the texts' own outputs ``(batch x tokens, d)`` and those of all slots ``(n, slots, d)``."""
-        flat = model.embed(self.ids, self.types, self.mask).flatten(0, 1)
-        return flat, self.gathered(flat)
+        """Embed all rows.
 
-    def gathered(self, flat: Tensor) -> Tensor:
-        """Those of all slots ``(n, slots, d)`` out of all rows' ``(rows x tokens, d)``."""
+        Returns:
+            The outputs of all rows ``(rows x tokens, d)``, the texts first, and those of all
+            slots ``(n, slots, d)``.
+        """
+        flat = model.embed(self.ids, self.types, self.mask).flatten(0, 1)
+        return flat, self.slot_vectors(flat)
+
+    def slot_vectors(self, flat: Tensor) -> Tensor:
+        """Select the outputs of all slots ``(n, slots, d)`` from those of all rows."""
         return flat[self.slots.flatten()].view(*self.slots.shape, flat.shape[-1])
 
 
 def pack_substitutes(batch: Batch) -> PackedSubstitutes:
-    """Pack a batch's substitution sets (see PackedSubstitutes); raises ValueError when the batch carries none."""
+    """Pack a batch's substitution sets; raise ValueError when the batch carries none."""
     if batch.substitute_ids is None or batch.substitute_mask is None:
         raise ValueError(
             "the batch carries no substitution sets: set `substitutes = True` on the defense"
         )
     rows, tokens = batch.input_ids.shape
+    # Slot 0 is the text's own token, which is in the batch already.
     extra = batch.substitute_mask.clone()
     extra[:, :, 0] = False
-    column, row, slot = extra.permute(1, 0, 2).nonzero(as_tuple=True)  # sorted by column
+    # The permutation sorts the substitutes by column. The rank of a substitute within its column
+    # is the extra row that holds it.
+    column, row, slot = extra.permute(1, 0, 2).nonzero(as_tuple=True)
     counts = torch.bincount(column, minlength=tokens)
     rank = torch.arange(len(column), device=column.device) - (counts.cumsum(0) - counts)[column]
-    longest = int(
-        batch.attention_mask.sum(1).argmax()
-    )  # no padding left of any pair: RoBERTa counts positions from padding
     height = int(counts.max())
+    # RoBERTa counts positions from padding. The longest text has no padding to the left of any
+    # substitute, so the extra rows are copies of it.
+    longest = int(batch.attention_mask.sum(1).argmax())
     packed = batch.input_ids[longest].repeat(height, 1)
     packed[rank, column] = batch.substitute_ids[row, column, slot]
     types = batch.token_type_ids
@@ -106,6 +136,7 @@ def pack_substitutes(batch: Batch) -> PackedSubstitutes:
         packed_types = types[longest].repeat(height, 1)
         packed_types[rank, column] = types[row, column]
         types = torch.cat([types, packed_types])
+    # Every slot points to the text's own token unless it holds a substitute.
     own = torch.arange(rows * tokens, device=column.device).view(rows, tokens, 1)
     slots = own.expand_as(extra).clone()
     slots[row, column, slot] = (rows + rank) * tokens + column
@@ -139,23 +170,33 @@ def maximise(
         packed: ``pack_substitutes(batch)`` where the caller has it already.
 
     Returns:
-        Weights ``(batch, tokens, slots)``, detached: on the simplex, 0 at masked slots, 1 at slot 0 of positions without substitutes.
+        Weights ``(batch, tokens, slots)``, detached. They lie on the simplex, are 0 at masked
+        slots, and 1 at slot 0 of positions without substitutes.
     """
     packed = packed or pack_substitutes(batch)
-    weights = torch.zeros(batch.substitute_mask.shape, device=batch.input_ids.device)  # type: ignore[union-attr]  # pack_substitutes has checked it
+    assert batch.substitute_mask is not None  # pack_substitutes has checked it
+    weights = torch.zeros(batch.substitute_mask.shape, device=batch.input_ids.device)
     weights[:, :, 0] = 1.0
-    started = _start(batch, packed, generator)
+    mixture_logits = _initial_logits(batch, packed, generator)
     if len(packed.positions):
-        with _searching(model):
+        with _without_parameter_gradients(model):
             weights.flatten(0, 1)[packed.positions] = _ascend(
-                model, batch, packed, started, steps, learning_rate, labels, entropy_weight
+                model, batch, packed, mixture_logits, steps, learning_rate, labels, entropy_weight
             )
     return weights
 
 
-def _start(batch: Batch, packed: PackedSubstitutes, generator: torch.Generator | None) -> Tensor:
-    """Initial logits ``(n, slots)``: kaiming_normal_ of (B, L, S, 1). Processes that share a batch draw for the whole of it, so that it begins as in one."""
-    shape = (batch.whole or batch).substitute_mask.shape  # type: ignore[union-attr]  # pack_substitutes has checked it
+def _initial_logits(
+    batch: Batch, packed: PackedSubstitutes, generator: torch.Generator | None
+) -> Tensor:
+    """Draw the initial logits ``(n, slots)``: ``kaiming_normal_`` of (B, L, S, 1).
+
+    Processes that share a batch draw for the whole of it, so that each text starts as it would
+    in one process.
+    """
+    whole = (batch.whole or batch).substitute_mask
+    assert whole is not None  # pack_substitutes has checked it
+    shape = whole.shape
     drawn = torch.randn(shape, generator=generator, device=batch.input_ids.device)
     mine = drawn if batch.rows is None else drawn[batch.rows]
     return mine.flatten(0, 1)[packed.positions] * sqrt(2 / (shape[1] * shape[2]))
@@ -165,68 +206,75 @@ def _ascend(
     model: TextClassifier,
     batch: Batch,
     packed: PackedSubstitutes,
-    hat: Tensor,
+    mixture_logits: Tensor,
     steps: int,
     learning_rate: float,
     labels: bool,
     entropy_weight: float,
 ) -> Tensor:
+    """Run Adam on the mixture logits ``(n, slots)`` and return the weights found."""
+    # The vectors do not change during the ascent, so they are embedded once, without gradients.
     with torch.no_grad():
         flat, vectors = packed.vectors(model)
         own = flat[: batch.input_ids.numel()]
         shape = (*batch.input_ids.shape, -1)
-        objective = (
-            error_on(batch.labels)
-            if labels
-            else divergence_from(
-                model.classify(
-                    model.features_from_embeddings(own.view(shape), batch.attention_mask)
-                )
-            )
-        )
-    hat.requires_grad_()
-    optimiser = torch.optim.Adam([hat], lr=learning_rate, weight_decay=WEIGHT_DECAY)
+        if labels:
+            objective = error_on(batch.labels)
+        else:
+            features = model.features_from_embeddings(own.view(shape), batch.attention_mask)
+            objective = divergence_from(model.classify(features))
+    mixture_logits.requires_grad_()
+    optimiser = torch.optim.Adam([mixture_logits], lr=learning_rate, weight_decay=WEIGHT_DECAY)
     with torch.enable_grad():
         for _ in range(steps):
-            logs = log_softmax(hat.masked_fill(~packed.allowed, -torch.inf), -1)
-            mixed = _blend(own, vectors, logs.exp(), packed.positions).view(shape)
+            log_weights = _log_weights(mixture_logits, packed)
+            mixed = _blend(own, vectors, log_weights.exp(), packed.positions).view(shape)
             gain = objective(
                 model.classify(model.features_from_embeddings(mixed, batch.attention_mask))
             )
-            (hat.grad,) = torch.autograd.grad(
-                entropy_weight * entropy(logs, packed.allowed) - gain, [hat]
-            )
+            loss = entropy_weight * entropy(log_weights, packed.allowed) - gain
+            # The gradient is asked for by name: a backward pass would fill the parameters' too.
+            (mixture_logits.grad,) = torch.autograd.grad(loss, [mixture_logits])
             optimiser.step()
-    return log_softmax(hat.detach().masked_fill(~packed.allowed, -torch.inf), -1).exp()
+    return _log_weights(mixture_logits.detach(), packed).exp()
+
+
+def _log_weights(mixture_logits: Tensor, packed: PackedSubstitutes) -> Tensor:
+    """Return the logarithms of the mixture weights, -inf at masked slots."""
+    return log_softmax(mixture_logits.masked_fill(~packed.allowed, -torch.inf), -1)
 
 
 def worst_mixture(
-    model: TextClassifier, question: HullQuery, device: str, *, segments: bool
+    model: TextClassifier, query: HullQuery, device: str, *, segments: bool
 ) -> NDArray[np.float32]:
-    """The worst mixture of one text, from the true label: ``(tokens, slots)``, fp32.
+    """Find the mixture of one text that raises the true label's loss most.
 
     Args:
         segments: whether the encoder gets token types.
+
+    Returns:
+        Weights ``(tokens, slots)`` in fp32.
     """
     from robench.training.defense import Batch
 
-    ids = torch.as_tensor(question.ids, dtype=torch.long, device=device)[None]
+    ids = torch.as_tensor(query.ids, dtype=torch.long, device=device)[None]
+    types = None
+    if segments:
+        types = torch.as_tensor(query.types, dtype=torch.long, device=device)[None]
     batch = Batch(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
-        token_type_ids=torch.as_tensor(question.types, dtype=torch.long, device=device)[None]
-        if segments
-        else None,
-        labels=torch.tensor([question.label], device=device),
-        substitute_ids=torch.as_tensor(question.slots, dtype=torch.long, device=device)[None],
-        substitute_mask=torch.as_tensor(question.allowed, device=device)[None],
+        token_type_ids=types,
+        labels=torch.tensor([query.label], device=device),
+        substitute_ids=torch.as_tensor(query.slots, dtype=torch.long, device=device)[None],
+        substitute_mask=torch.as_tensor(query.allowed, device=device)[None],
     )
-    generator = torch.Generator(device).manual_seed(question.seed)
+    generator = torch.Generator(device).manual_seed(query.seed)
     weights = maximise(
         model,
         batch,
-        steps=question.steps,
-        learning_rate=question.learning_rate,
+        steps=query.steps,
+        learning_rate=query.learning_rate,
         labels=True,
         generator=generator,
     )
@@ -234,25 +282,40 @@ def worst_mixture(
     return result
 
 
-def entropy(logs: Tensor, allowed: Tensor) -> Tensor:
-    """Summed entropy (nats) of mixtures given as log-weights ``(n, slots)``; masked slots (log-weight -inf) add nothing and get no gradient."""
-    finite = logs.masked_fill(~allowed, 0.0)
+def entropy(log_weights: Tensor, allowed: Tensor) -> Tensor:
+    """Return the summed entropy (nats) of mixtures given as log-weights ``(n, slots)``.
+
+    Masked slots (log-weight -inf) add nothing and get no gradient.
+    """
+    # 0 * -inf would be NaN, also in the gradient, so masked slots are replaced first.
+    finite = log_weights.masked_fill(~allowed, 0.0)
     return -(finite.exp() * finite * allowed).sum()
 
 
 def _blend(own: Tensor, vectors: Tensor, weights: Tensor, positions: Tensor) -> Tensor:
-    with torch.autocast(own.device.type, enabled=False):  # bf16 weights would not sum to 1
+    """Replace the outputs ``own`` at ``positions`` by the weighted sums of their slots."""
+    # In bf16 the weights would not sum to 1.
+    with torch.autocast(own.device.type, enabled=False):
         mixed = torch.bmm(weights[:, None, :], vectors.float())[:, 0]
     return own.index_copy(0, positions, mixed.to(own.dtype))
 
 
 def mix(
-    model: TextClassifier, batch: Batch, weights: Tensor, packed: PackedSubstitutes | None = None
+    model: TextClassifier,
+    batch: Batch,
+    weights: Tensor,
+    packed: PackedSubstitutes | None = None,
 ) -> Tensor:
-    """Embedding-layer outputs of a batch under mixture weights ``(batch, tokens, slots)``: ``(batch, tokens, d)``.
+    """Return the embedding-layer outputs of a batch under mixture weights.
 
-    Gradients flow to the embedding layer (own words and substitutes) and to ``weights`` where they ask for them. In train mode every
-    variant has its own dropout, as in the release.
+    Gradients flow to the embedding layer (own words and substitutes), and to ``weights`` if
+    these require them. In train mode every variant has its own dropout, as in the release.
+
+    Args:
+        weights: ``(batch, tokens, slots)``.
+
+    Returns:
+        ``(batch, tokens, d)``.
     """
     packed = packed or pack_substitutes(batch)
     return _mixed(batch, weights, packed, *packed.vectors(model))
@@ -261,29 +324,33 @@ def mix(
 def embed_and_mix(
     model: TextClassifier, batch: Batch, weights: Tensor, packed: PackedSubstitutes
 ) -> tuple[Tensor, Tensor]:
-    """Embedding-layer outputs ``(batch, tokens, d)`` of the texts as they are, and what ``mix`` gives, each with dropout of its own.
+    """Embed the texts as they are, and under mixture weights.
 
-    The layer is called once: the gradient of its table, as large as the vocabulary, is made once instead of made twice and added.
+    Both results are ``(batch, tokens, d)``, each with its own dropout; the second is that of
+    ``mix``. The embedding layer is called once. So the gradient of its table, which is as large
+    as the vocabulary, is computed once instead of computed twice and added.
     """
     rows = len(batch.input_ids)
     ids, mask = (torch.cat([part[:rows], part]) for part in (packed.ids, packed.mask))
     types = None if packed.types is None else torch.cat([packed.types[:rows], packed.types])
     clean, rest = model.embed(ids, types, mask).tensor_split([rows])
     flat = rest.flatten(0, 1)
-    return clean, _mixed(batch, weights, packed, flat, packed.gathered(flat))
+    return clean, _mixed(batch, weights, packed, flat, packed.slot_vectors(flat))
 
 
 def _mixed(
     batch: Batch, weights: Tensor, packed: PackedSubstitutes, flat: Tensor, vectors: Tensor
 ) -> Tensor:
     own = flat[: batch.input_ids.numel()]
-    return _blend(own, vectors, weights.flatten(0, 1)[packed.positions], packed.positions).view(
-        *batch.input_ids.shape, -1
-    )
+    mixed = _blend(own, vectors, weights.flatten(0, 1)[packed.positions], packed.positions)
+    return mixed.view(*batch.input_ids.shape, -1)
 
 
 def harden(batch: Batch, weights: Tensor) -> Batch:
-    """The discrete text nearest to a mixture: at each position the slot of the largest weight (slot 0 wins ties)."""
+    """Return the discrete texts nearest to a mixture.
+
+    Each position takes the slot of the largest weight; slot 0 wins ties.
+    """
     if batch.substitute_ids is None:
         raise ValueError("the batch carries no substitution sets")
     best = weights.argmax(-1, keepdim=True)
@@ -291,11 +358,12 @@ def harden(batch: Batch, weights: Tensor) -> Batch:
 
 
 @contextmanager
-def _searching(model: nn.Module) -> Iterator[None]:
-    """Eval mode and no parameter gradients inside, everything as before outside.
+def _without_parameter_gradients(model: nn.Module) -> Iterator[None]:
+    """Switch to eval mode without parameter gradients, and restore everything afterwards.
 
-    Freezing spares the activations that only parameter gradients need; and autocast, which keeps the bf16 copy of a parameter that asks
-    for gradients, does not keep one that was made without them.
+    Freezing saves the activations that only parameter gradients need. It also keeps autocast
+    correct: autocast caches the bf16 copy of a parameter that requires gradients, and a copy
+    made without them must not serve the loss. It does not cache copies of frozen parameters.
     """
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in trainable:
@@ -310,7 +378,7 @@ def _searching(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside, every module's mode as before outside."""
+    """Switch to eval mode, and restore every module's own mode afterwards."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:

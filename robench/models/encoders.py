@@ -1,4 +1,4 @@
-"""Which encoders have a short name here, which training settings their size asks for, and how one is loaded."""
+"""Encoders: their short names, their recommended training options, and how they are loaded."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ class EncoderInfo:
     """A named encoder.
 
     Attributes:
-        name: what ``--encoder`` takes. Any other hub id or local folder works as well.
+        name: the value of ``--encoder``. Any other hub id or local folder works as well.
         location: a hub id or a local folder, for ``from_pretrained``.
-        recommended: training options that its size asks for; they stand over a defense's paper defaults and under the user's options.
+        recommended: training options that suit its size. They override a defense's paper
+            defaults; the user's options override them.
         summary: one line for people.
     """
 
@@ -33,64 +34,44 @@ class EncoderInfo:
 
 
 def embedded_folder(name: str) -> Path:
-    """Folder of an encoder that ships inside the package."""
+    """Return the folder of an encoder that ships inside the package."""
     return Path(str(files("robench.embedded") / name))
 
 
-ENCODERS = {
-    info.name: info
-    for info in (
-        EncoderInfo(
-            "tiny",
-            str(embedded_folder("tiny")),
-            {
-                "learning_rate": 1e-3,
-                "epochs": 4,
-            },  # chosen on dev of mini-reviews, docs/decisions/0003-training.md
-            "2 layers x 128, pre-trained on film reviews; ships with robench",
-        ),
-        EncoderInfo(
-            "bert-base-uncased",
-            "google-bert/bert-base-uncased",
-            {},
-            "12 layers x 768 (Devlin et al. 2019); from the hub",
-        ),
-        EncoderInfo(
-            "roberta-base",
-            "FacebookAI/roberta-base",
-            {},
-            "12 layers x 768 (Liu et al. 2019); from the hub",
-        ),
-        EncoderInfo(
-            "distilbert-base-uncased",
-            "distilbert/distilbert-base-uncased",
-            {},
-            "6 layers x 768 (Sanh et al. 2019); from the hub",
-        ),
-        EncoderInfo(
-            "electra-base",
-            "google/electra-base-discriminator",
-            {},
-            "12 layers x 768 (Clark et al. 2020); from the hub",
-        ),
-        EncoderInfo(
-            "albert-base",
-            "albert/albert-base-v2",
-            {},
-            "12 shared layers x 768 (Lan et al. 2020); from the hub",
-        ),
-        EncoderInfo(
-            "deberta-base",
-            "microsoft/deberta-base",
-            {},
-            "12 layers x 768 (He et al. 2021); from the hub",
-        ),
-    )
-}
+_TINY = EncoderInfo(
+    "tiny",
+    str(embedded_folder("tiny")),
+    # Chosen on dev of mini-reviews, see docs/decisions/0003-training.md.
+    {"learning_rate": 1e-3, "epochs": 4},
+    "2 layers x 128, pre-trained on film reviews; ships with robench",
+)
+_FROM_HUB = (
+    ("bert-base-uncased", "google-bert/bert-base-uncased", "12 layers x 768 (Devlin et al. 2019)"),
+    ("roberta-base", "FacebookAI/roberta-base", "12 layers x 768 (Liu et al. 2019)"),
+    (
+        "distilbert-base-uncased",
+        "distilbert/distilbert-base-uncased",
+        "6 layers x 768 (Sanh et al. 2019)",
+    ),
+    ("electra-base", "google/electra-base-discriminator", "12 layers x 768 (Clark et al. 2020)"),
+    ("albert-base", "albert/albert-base-v2", "12 shared layers x 768 (Lan et al. 2020)"),
+    ("deberta-base", "microsoft/deberta-base", "12 layers x 768 (He et al. 2021)"),
+)
+"""Name, hub id and summary of encoders without recommended options."""
+
+
+def _encoders() -> dict[str, EncoderInfo]:
+    encoders = {_TINY.name: _TINY}
+    for name, location, summary in _FROM_HUB:
+        encoders[name] = EncoderInfo(name, location, {}, f"{summary}; from the hub")
+    return encoders
+
+
+ENCODERS = _encoders()
 
 
 def find_encoder(name: str) -> EncoderInfo:
-    """The named encoder, or, for any other hub id or folder, one without recommendations."""
+    """Return the named encoder; any other hub id or folder has no recommended options."""
     return ENCODERS.get(name, EncoderInfo(name, name))
 
 
@@ -115,24 +96,24 @@ WEIGHT_FILES = (
 
 
 def fingerprint(info: EncoderInfo) -> str:
-    """SHA-256 over an encoder's configuration, tokenizer and weights, the same from a folder and from the hub (whose files it fetches).
+    """Return a SHA-256 over an encoder's configuration, tokenizer and weights.
+
+    It is the same for a local folder and for the hub. Files on the hub are downloaded.
 
     Raises:
         UsageError: there is no such folder or hub id, or it holds no weights.
     """
-    weights = next(
-        (name for name in WEIGHT_FILES if _resolve(info, name, required=False) is not None), None
-    )
+    present = (name for name in WEIGHT_FILES if _resolve(info, name, required=False) is not None)
+    weights = next(present, None)
     config = _resolve(info, "config.json")
     if weights is None:
         raise UsageError(
-            f"Encoder '{info.name}' has no weights: none of {', '.join(WEIGHT_FILES)} in '{info.location}'."
+            f"Encoder '{info.name}' has no weights: "
+            f"'{info.location}' holds none of {', '.join(WEIGHT_FILES)}."
         )
-    tokenizer = [
-        path
-        for path in (_resolve(info, name, required=False) for name in TOKENIZER_FILES)
-        if path is not None
-    ]
+    resolved = (_resolve(info, name, required=False) for name in TOKENIZER_FILES)
+    tokenizer = [path for path in resolved if path is not None]
+    # Large encoders split their weights into several files, which an index file lists.
     index = _resolve(info, weights)
     shards = [_resolve(info, shard) for shard in sorted(_shards(index))]
     digest = hashlib.sha256()
@@ -143,15 +124,16 @@ def fingerprint(info: EncoderInfo) -> str:
 
 
 def _shards(path: Path) -> set[str]:
-    return (
-        set(json.loads(path.read_text())["weight_map"].values())
-        if path.name.endswith(".index.json")
-        else set()
-    )
+    if not path.name.endswith(".index.json"):
+        return set()
+    return set(json.loads(path.read_text())["weight_map"].values())
 
 
 def _resolve(info: EncoderInfo, file: str, required: bool = True) -> Any:
-    """Path of one of the encoder's files, fetched from the hub where it is not a folder; None for an optional one that is missing."""
+    """Return the path of one of the encoder's files, downloaded unless the encoder is a folder.
+
+    A missing optional file gives None.
+    """
     folder = Path(info.location)
     if folder.is_dir():
         path = folder / file
@@ -164,24 +146,28 @@ def _resolve(info: EncoderInfo, file: str, required: bool = True) -> Any:
         found = cached_file(info.location, file, _raise_exceptions_for_missing_entries=required)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"Encoder '{info.name}' is neither a folder nor to be had from the Hugging Face hub ({first_line(error)})."
+            f"Encoder '{info.name}' is not a folder, and it cannot be loaded "
+            f"from the Hugging Face hub ({first_line(error)})."
             f"{did_you_mean(info.name, ENCODERS)} Check the name, or give a local folder."
         ) from error
     return None if found is None else Path(found)
 
 
 def attention_for(device: str, precision: str) -> str | None:
-    """Attention to train with: plain matrix products in bf16 on a CPU, elsewhere the encoder's default (torch's fused one where it has it).
+    """Return the fastest attention implementation for training.
 
-    Measured for 2 layers x 128, batch 32, on two Zen-4 cores (``docs/decisions/0003-training.md``).
+    In bf16 on a CPU it is plain matrix products. Elsewhere it is the encoder's default, which
+    is torch's fused attention where the encoder has it. Measured for 2 layers x 128, batch 32,
+    on two Zen-4 cores (``docs/decisions/0003-training.md``).
     """
     return "eager" if precision == "bf16" and device.startswith("cpu") else None
 
 
 def load_encoder(info: EncoderInfo, attention: str | None = None) -> Any:
-    """The bare encoder with its pre-trained weights in fp32, in eval mode as transformers returns it.
+    """Return the bare encoder with its pre-trained weights in fp32, in eval mode.
 
-    Layers that the files do not hold (a pooler) are drawn from torch's global generator.
+    Layers that the files do not hold (a pooler) get random weights from torch's global
+    generator.
 
     Args:
         attention: transformers' ``attn_implementation``.
@@ -197,20 +183,22 @@ def load_encoder(info: EncoderInfo, attention: str | None = None) -> Any:
             encoder = AutoModel.from_pretrained(
                 info.location, dtype="float32", attn_implementation=attention
             )
-    except (
-        Exception
-    ) as error:  # transformers, safetensors and torch raise what they like on a broken file
+    # A broken file makes transformers, safetensors and torch raise errors of many types.
+    except Exception as error:
         raise UsageError(
-            f"Encoder '{info.name}' cannot be loaded from '{info.location}' ({first_line(error)}). Check or replace its files."
+            f"Encoder '{info.name}' cannot be loaded from '{info.location}' "
+            f"({first_line(error)}). Check or replace its files."
         ) from error
-    encoder.config._name_or_path = (
-        info.name
-    )  # what is saved later must not name this machine's folders
+    # Saved victims must not name a folder of this machine.
+    encoder.config._name_or_path = info.name
     return encoder
 
 
 def skeleton(info: EncoderInfo) -> Any:
-    """The encoder as its configuration describes it, without weights (on torch's ``meta`` device): enough to look at its parts, in a fraction of a second.
+    """Return the encoder that the configuration describes, without weights.
+
+    It is on torch's ``meta`` device. This takes a fraction of a second and is enough to look at
+    the encoder's parts.
 
     Raises:
         UsageError: the configuration cannot be found or read.
@@ -224,12 +212,13 @@ def skeleton(info: EncoderInfo) -> Any:
             return AutoModel.from_config(AutoConfig.from_pretrained(info.location))
     except Exception as error:
         raise UsageError(
-            f"Encoder '{info.name}' cannot be made from the configuration in '{info.location}' ({first_line(error)})."
+            f"Encoder '{info.name}' cannot be made from the configuration in "
+            f"'{info.location}' ({first_line(error)})."
         ) from error
 
 
 def load_tokenizer(info: EncoderInfo) -> Any:
-    """The encoder's tokenizer; raises UsageError when it cannot be found or read."""
+    """Return the encoder's tokenizer; raise UsageError when it cannot be found or read."""
     from transformers import AutoTokenizer
 
     _resolve(info, "config.json")
@@ -237,5 +226,6 @@ def load_tokenizer(info: EncoderInfo) -> Any:
         return AutoTokenizer.from_pretrained(info.location)
     except Exception as error:
         raise UsageError(
-            f"The tokenizer of encoder '{info.name}' cannot be loaded from '{info.location}' ({first_line(error)})."
+            f"The tokenizer of encoder '{info.name}' cannot be loaded from "
+            f"'{info.location}' ({first_line(error)})."
         ) from error

@@ -1,4 +1,8 @@
-"""Questions put to a victim before it is praised (after AutoAttack's ``checks.py``): is it deterministic, and does its accuracy mean anything?"""
+"""Checks that every victim passes before its figures are reported.
+
+They follow AutoAttack's ``checks.py``: are the victim's answers deterministic, and does its
+accuracy mean anything?
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,12 @@ if TYPE_CHECKING:
     from robench.tasks.base import Example
 
 SATURATED = 1 - 1e-6
-"""A top probability above this leaves a search by probabilities next to nothing to climb on in fp32."""
+"""Above this top probability, fp32 leaves a search by probabilities almost no signal to follow."""
 
 
 @dataclass(frozen=True)
 class RedFlag:
-    """A red flag: the figures are reported, with this beside them.
+    """Something suspicious about a victim; it is reported beside the victim's figures.
 
     Attributes:
         name: short and stable, for records: ``"chance"``, ``"one-class"``, ``"saturated"``.
@@ -34,32 +38,39 @@ class RedFlag:
 
 
 def check_victim(victim: Victim, examples: Sequence[Example]) -> list[RedFlag]:
-    """Ask ``victim`` about ``examples`` (of dev, some hundreds are plenty), twice.
+    """Classify ``examples`` twice and return what looks suspicious.
+
+    Args:
+        examples: dev examples; a few hundred are plenty.
 
     Returns:
-        What should be known beside its figures; empty when nothing stands out.
+        One red flag for each suspicious fact; an empty list when there is none.
 
     Raises:
-        RobenchError: it cannot be judged at all: it is in train mode, answers differently the second time, or its answers are no probabilities.
+        RobenchError: the victim cannot be judged. It is in train mode, its answers differ the
+            second time, or its answers are not probabilities.
     """
     active = [type(module).__name__ for module in victim.model.modules() if module.training]
     if active:
         raise RobenchError(
-            f"Victim '{victim.name}' is in train mode ({active[0]}): its answers are random. Its defense must leave it in eval mode."
+            f"Victim '{victim.name}' is in train mode ({active[0]}), so its answers are random. "
+            "Its defense must leave it in eval mode."
         )
     texts = [example.fields for example in examples]
     probabilities, again = victim.probs_of_texts(texts), victim.probs_of_texts(texts)
     if not np.isfinite(probabilities).all():
         raise RobenchError(
-            f"Victim '{victim.name}' answers with numbers that are not finite. Train it again with a lower learning_rate."
+            f"Victim '{victim.name}' answers with numbers that are not finite. "
+            "Train it again with a lower learning_rate."
         )
     if not np.array_equal(probabilities, again):
         raise RobenchError(
-            f"Victim '{victim.name}' gives the same texts different probabilities when asked twice: it cannot be judged."
+            f"Victim '{victim.name}' cannot be judged: "
+            "it gives the same texts different probabilities when asked twice."
         )
     if not np.allclose(probabilities.sum(-1), 1, atol=1e-5) or (probabilities < 0).any():
         raise RobenchError(
-            f"Victim '{victim.name}' gives probabilities that do not sum to 1: it cannot be judged."
+            f"Victim '{victim.name}' cannot be judged: its probabilities do not sum to 1."
         )
     return _red_flags(victim, probabilities, np.asarray([example.label for example in examples]))
 
@@ -67,30 +78,26 @@ def check_victim(victim: Victim, examples: Sequence[Example]) -> list[RedFlag]:
 def _red_flags(
     victim: Victim, probabilities: NDArray[np.float32], labels: NDArray[np.int64]
 ) -> list[RedFlag]:
-    found, count = [], len(labels)
+    """Look for figures that would mislead a reader of the victim's results."""
+    flags, count = [], len(labels)
     predictions = probabilities.argmax(-1)
     accuracy = float((predictions == labels).mean())
     chance, lucky = guessing_accuracy(labels)
     if accuracy <= lucky:
-        found.append(
-            RedFlag(
-                "chance",
-                f"'{victim.name}' is right on {accuracy:.1%} of {count} dev examples, no better than guessing ({chance:.1%}).",
-            )
+        message = (
+            f"'{victim.name}' is right on {accuracy:.1%} of {count} dev examples, "
+            f"no better than guessing ({chance:.1%})."
         )
+        flags.append(RedFlag("chance", message))
     if len(np.unique(predictions)) == 1:
-        found.append(
-            RedFlag(
-                "one-class",
-                f"'{victim.name}' calls every one of {count} dev examples '{victim.labels[int(predictions[0])]}'.",
-            )
-        )
+        only = victim.labels[int(predictions[0])]
+        message = f"'{victim.name}' predicts '{only}' for every one of {count} dev examples."
+        flags.append(RedFlag("one-class", message))
     saturated = float((probabilities.max(-1) > SATURATED).mean())
     if saturated > 0.5:
-        found.append(
-            RedFlag(
-                "saturated",
-                f"'{victim.name}' is certain beyond fp32 on {saturated:.0%} of dev: attacks by probabilities may fail for that alone.",
-            )
+        message = (
+            f"'{victim.name}' gives a probability above 1 - 1e-6 on {saturated:.0%} of dev. "
+            "Attacks that use probabilities may fail for this reason alone."
         )
-    return found
+        flags.append(RedFlag("saturated", message))
+    return flags

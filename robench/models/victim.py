@@ -1,4 +1,4 @@
-"""Victim: a fine-tuned classifier with its tokenisation, asked in one place, kept in the Hugging Face layout."""
+"""Victim: a fine-tuned classifier with its tokenisation, saved in the Hugging Face layout."""
 
 from __future__ import annotations
 
@@ -31,23 +31,41 @@ CARD = "victim.json"
 HEAD = "head.safetensors"
 LOG = "training.json"
 TEXTS_AT_ONCE = 8
-"""Rows of every forward outside searches: no fewer, for a CPU takes other kernels below (``robench.search.batching``)."""
+"""Rows of every forward outside searches.
+
+With fewer rows a CPU uses other kernels, which change the last bits (``robench.search.batching``).
+"""
 _NOT_HASHED = {CARD, LOG}
+_CARD_KEYS = {
+    "name",
+    "task",
+    "labels",
+    "attackable",
+    "fields",
+    "max_tokens",
+    "protocol",
+    "hidden",
+    "sha256",
+    "files",
+}
+_REMEDY = "Delete that folder, or use --retrain."
 
 
 class Victim:
-    """What attacks attack: texts or token ids in, probabilities out; always in eval mode.
+    """A classifier under attack: it takes texts or token ids and is always in eval mode.
 
     Args:
         model: moved to ``device`` and put in eval mode.
         tokenizer: the encoder's.
-        card: what ``victim.json`` holds: ``name, task, labels, attackable, fields, max_tokens, protocol, hidden`` and where it came from.
+        card: the contents of ``victim.json``: ``name, task, labels, attackable, fields,
+            max_tokens, protocol, hidden`` and where the victim came from.
         device: a torch device string.
 
     Attributes:
-        table, encoder_fields: words -> token ids -> rows, as the protocol says.
-        segments: whether the model is shown token types.
-        protocol, task, labels, attackable, name, sha256: of the card; ``sha256`` is that of the weight files, empty before ``save``.
+        table, encoder_fields: words -> token ids -> rows, as the protocol prescribes.
+        segments: whether the model gets token types.
+        protocol, task, labels, attackable, name, sha256: from the card. ``sha256`` is that of
+            the weight files, and empty before ``save``.
     """
 
     def __init__(
@@ -75,29 +93,29 @@ class Victim:
         types: NDArray[np.integer[Any]] | None = None,
         precision: Precision = "fp32",
     ) -> NDArray[np.float32]:
-        """The one place where the model is asked.
+        """Run the model on rows of token ids; all searches and verdicts use this method.
 
         Args:
-            ids: ``(batch, tokens)`` token ids, special tokens included, filled up on the right with ``table.pad_id``.
+            ids: ``(batch, tokens)`` token ids, special tokens included, padded on the right with
+                ``table.pad_id``.
             lengths: ``(batch,)`` tokens of each row.
             types: ``(batch, tokens)`` or ``(tokens,)`` token types, None for none.
             precision: ``"bf16"`` runs under autocast.
 
         Returns:
-            ``(batch, classes)``. The last bits of a row can depend on how many rows are asked together: ask in canonical shapes where that matters.
+            Logits ``(batch, classes)``. The last bits of a row can depend on how many rows share
+            the forward. Use canonical shapes where that matters.
         """
         inputs = torch.as_tensor(np.asarray(ids, dtype=np.int64), device=self.device)
-        mask = (
-            torch.arange(inputs.shape[1], device=self.device)
-            < torch.as_tensor(np.asarray(lengths, dtype=np.int64), device=self.device)[:, None]
-        )
+        real = torch.as_tensor(np.asarray(lengths, dtype=np.int64), device=self.device)
+        mask = torch.arange(inputs.shape[1], device=self.device) < real[:, None]
         token_types = None
         if types is not None and self.segments:
-            token_types = torch.as_tensor(
-                np.broadcast_to(np.asarray(types, dtype=np.int64), inputs.shape).copy(),
-                device=self.device,
-            )
-        if self.model.training:  # a model under training that is asked between two epochs; asking every module takes a while
+            full = np.broadcast_to(np.asarray(types, dtype=np.int64), inputs.shape).copy()
+            token_types = torch.as_tensor(full, device=self.device)
+        # A model may be asked between two epochs of its training. The flag of the model is
+        # checked first, because eval() visits every module.
+        if self.model.training:
             self.model.eval()
         with (
             torch.inference_mode(),
@@ -108,19 +126,18 @@ class Victim:
         return result
 
     def read(self, fields: Mapping[str, str]) -> Reading:
-        """Split one text, every field of it by name, into words and these into tokens."""
-        return self.encoder_fields.reading(
-            {name: split_words(text) for name, text in fields.items()}
-        )
+        """Split one text, given as all its fields by name, into words and these into tokens."""
+        words = {name: split_words(text) for name, text in fields.items()}
+        return self.encoder_fields.reading(words)
 
     def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
-        """Probabilities from the strings up, in fp32, ``(texts, classes)``.
+        """Return the probabilities of strings, ``(texts, classes)``, in fp32.
 
-        Every text goes through the model unpadded, in a forward of ``TEXTS_AT_ONCE`` rows of its own length, so that its answer does not depend on
-        the texts that are asked about with it.
+        Every text is unpadded, in a forward of ``TEXTS_AT_ONCE`` rows of its own length. So its
+        probabilities do not depend on the other texts.
 
         Args:
-            texts: every field of each text by name.
+            texts: all fields of each text, by name.
         """
         rows = [self.read(fields) for fields in texts]
         by_length: dict[int, list[int]] = {}
@@ -129,47 +146,52 @@ class Victim:
         logits = np.zeros((len(rows), len(self.labels)), dtype=np.float32)
         for length, numbers in by_length.items():
             for start in range(0, len(numbers), TEXTS_AT_ONCE):
-                asked = numbers[start : start + TEXTS_AT_ONCE]
-                full = asked + asked[:1] * (TEXTS_AT_ONCE - len(asked))
-                ids, types = (
-                    np.asarray([rows[number].ids for number in full]),
-                    np.asarray([rows[number].token_types for number in full]),
-                )
-                logits[asked] = self.logits(ids, np.full(TEXTS_AT_ONCE, length), types)[
-                    : len(asked)
-                ]
+                part = numbers[start : start + TEXTS_AT_ONCE]
+                # Copies of the first row fill the forward up.
+                full = part + part[:1] * (TEXTS_AT_ONCE - len(part))
+                ids = np.asarray([rows[number].ids for number in full])
+                types = np.asarray([rows[number].token_types for number in full])
+                answers = self.logits(ids, np.full(TEXTS_AT_ONCE, length), types)
+                logits[part] = answers[: len(part)]
         return softmax(logits)
 
-    def hull(self, question: HullQuery) -> NDArray[np.float32]:
-        """See ``robench.search.whitebox.WhiteBoxVictim``: ``(tokens, slots)``, in fp32."""
-        return worst_mixture(self.model, question, self.device, segments=self.segments)
+    def hull(self, query: HullQuery) -> NDArray[np.float32]:
+        """Return mixture weights ``(tokens, slots)`` in fp32; see ``WhiteBoxVictim``."""
+        return worst_mixture(self.model, query, self.device, segments=self.segments)
 
     def predict(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.intp]:
-        """Index of the likeliest label of each text, ``(texts,)``."""
+        """Return the index of each text's likeliest label, ``(texts,)``."""
         best: NDArray[np.intp] = self.probs_of_texts(texts).argmax(-1)
         return best
 
     @property
     def parameter_bytes(self) -> int:
-        """Bytes of the model's parameters."""
-        return sum(
-            parameter.numel() * parameter.element_size() for parameter in self.model.parameters()
-        )
+        """Size of the model's parameters in bytes."""
+        return sum(each.numel() * each.element_size() for each in self.model.parameters())
 
     def row_cost(self, texts: Sequence[Mapping[str, str]]) -> float:
-        """Of a row, on the mean of ``texts``: parameters that every token goes through (all but the embeddings, which are looked up) x tokens, about."""
-        parameters: int = sum(parameter.numel() for parameter in self.model.parameters())
-        parameters -= sum(
-            parameter.numel() for parameter in self.model.encoder.embeddings.parameters()
-        )
-        words = [
-            min(sum(len(text.split()) for text in fields.values()), self.encoder_fields.max_tokens)
-            for fields in texts
-        ]
-        return parameters * max(1.0, sum(words) / max(len(words), 1))
+        """Estimate the cost of one forward row: parameters x mean token count of ``texts``.
+
+        Embeddings are left out, because they are looked up.
+        """
+        embeddings = self.model.encoder.embeddings
+        parameters: int = sum(each.numel() for each in self.model.parameters())
+        parameters -= sum(each.numel() for each in embeddings.parameters())
+        longest = self.encoder_fields.max_tokens
+        words = 0
+        for fields in texts:
+            words += min(sum(len(text.split()) for text in fields.values()), longest)
+        return parameters * max(1.0, words / max(len(texts), 1))
 
     def save(self, folder: Path) -> None:
-        """Write encoder, tokenizer, head and card into ``folder`` (made if need be); sets ``sha256``. Not atomic: see ``training.fit``."""
+        """Write encoder, tokenizer, head and card into ``folder``, and set ``sha256``.
+
+        The folder is created where it is missing. The write is not atomic; ``training.fit``
+        makes it so.
+
+        Raises:
+            RobenchError: the folder cannot be written.
+        """
         from safetensors.torch import save_file
 
         try:
@@ -177,40 +199,39 @@ class Victim:
             with quiet_models():
                 self.model.encoder.save_pretrained(folder)
                 self.tokenizer.save_pretrained(folder)
-            save_file(
-                {
-                    name: tensor.contiguous().cpu()
-                    for name, tensor in self.model.head.state_dict().items()
-                },
-                folder / HEAD,
-            )
-            files = {
-                path.name: _file_hash(path)
-                for path in sorted(folder.iterdir())
-                if path.is_file() and path.name not in _NOT_HASHED
-            }
-            self.sha256 = weights_hash(files)
-            self.card |= {
-                "schema": SCHEMA,
-                "hidden": self.model.head[0].out_features,
-                "sha256": self.sha256,
-                "files": files,
-            }
-            (folder / CARD).write_text(
-                json.dumps(self.card, indent=2, sort_keys=True, allow_nan=False) + "\n",
-                encoding="utf-8",
-            )
+            head = self.model.head.state_dict()
+            tensors = {name: tensor.contiguous().cpu() for name, tensor in head.items()}
+            save_file(tensors, folder / HEAD)
+            self._write_card(folder)
         except OSError as error:
             raise RobenchError(
-                f"The victim could not be written to '{folder}' ({error}). Free some space or choose another --out."
+                f"The victim could not be written to '{folder}' ({error}). "
+                "Free some space or choose another --out."
             ) from error
+
+    def _write_card(self, folder: Path) -> None:
+        """Hash the files in ``folder`` and write the card beside them."""
+        files = {}
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.name not in _NOT_HASHED:
+                files[path.name] = _file_hash(path)
+        self.sha256 = weights_hash(files)
+        self.card |= {
+            "schema": SCHEMA,
+            "hidden": self.model.head[0].out_features,
+            "sha256": self.sha256,
+            "files": files,
+        }
+        content = json.dumps(self.card, indent=2, sort_keys=True, allow_nan=False)
+        (folder / CARD).write_text(content + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Victim:
-        """Read a victim that ``save`` wrote; never asks the network.
+        """Read a victim that ``save`` wrote; this never uses the network.
 
         Raises:
-            RobenchError: a file is missing, torn or not what the card says; the sentence names it.
+            RobenchError: a file is missing, incomplete or not the one on the card; the message
+                names it.
         """
         card = read_card(folder)
         for name, expected in card["files"].items():
@@ -221,38 +242,39 @@ class Victim:
                 )
             if _file_hash(path) != expected:
                 raise RobenchError(
-                    f"'{path}' is damaged: its SHA-256 is not the one that '{CARD}' holds. {_REMEDY}"
+                    f"'{path}' is damaged: its SHA-256 is not the one in '{CARD}'. {_REMEDY}"
                 )
+        # transformers and safetensors raise errors of many types.
         try:
             return cls(_read_model(folder, card), _read_tokenizer(folder), card, device)
         except RobenchError:
             raise
-        except Exception as error:  # transformers and safetensors raise what they like
+        except Exception as error:
             raise RobenchError(
                 f"The victim in '{folder}' cannot be loaded ({first_line(error)}). {_REMEDY}"
             ) from error
 
 
-_REMEDY = "Delete that folder, or use --retrain."
-
-
 def build_reader(
     tokenizer: Any, protocol: Protocol, fields: Sequence[str], attackable: str, max_tokens: int
 ) -> tuple[WordTable, FieldEncoder]:
-    """How a victim reads: words -> token ids, and fields -> one row of at most ``max_tokens`` tokens."""
+    """Build what a victim reads with.
+
+    Returns:
+        The table from words to token ids, and the encoder from fields to one row of at most
+        ``max_tokens`` tokens.
+    """
     table = WordTable(tokenizer, protocol.tokens)
-    return table, FieldEncoder(
-        table, fields, attackable, max_tokens, segments=protocol.pair_segments
-    )
+    encoder = FieldEncoder(table, fields, attackable, max_tokens, segments=protocol.pair_segments)
+    return table, encoder
 
 
 def weights_hash(files: Mapping[str, str]) -> str:
-    """One SHA-256 for a victim's weights, from those of its safetensors files."""
-    lines = "".join(
-        f"{name} {digest}\n"
-        for name, digest in sorted(files.items())
-        if name.endswith(".safetensors")
-    )
+    """Combine the hashes of a victim's safetensors files into one SHA-256."""
+    lines = ""
+    for name, digest in sorted(files.items()):
+        if name.endswith(".safetensors"):
+            lines += f"{name} {digest}\n"
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
@@ -262,22 +284,14 @@ def _file_hash(path: Path) -> str:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """What ``victim.json`` in ``folder`` holds, without loading the victim; raises RobenchError where it is missing or damaged."""
+    """Return the contents of ``victim.json`` in ``folder``, without loading the victim.
+
+    Raises:
+        RobenchError: the file is missing or damaged.
+    """
     path = folder / CARD
     try:
         card = dict(json.loads(path.read_text(encoding="utf-8")))
-        missing = {
-            "name",
-            "task",
-            "labels",
-            "attackable",
-            "fields",
-            "max_tokens",
-            "protocol",
-            "hidden",
-            "sha256",
-            "files",
-        } - set(card)
     except FileNotFoundError as error:
         raise RobenchError(
             f"'{folder}' holds no victim: there is no '{CARD}'. {_REMEDY}"
@@ -286,12 +300,13 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise RobenchError(f"'{path}' is damaged ({error}). {_REMEDY}") from error
     if card.get("schema") != SCHEMA:
         raise RobenchError(
-            f"'{path}' has schema {card.get('schema')!r}, this robench reads {SCHEMA}. {_REMEDY}"
+            f"'{path}' has schema {card.get('schema')!r}, but this robench reads {SCHEMA}. "
+            f"{_REMEDY}"
         )
+    missing = _CARD_KEYS - set(card)
     if missing:
         raise RobenchError(f"'{path}' lacks {', '.join(sorted(missing))}. {_REMEDY}")
-    result: dict[str, Any] = card
-    return result
+    return card
 
 
 def _read_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:

@@ -200,17 +200,17 @@ class FakeVictim:
         powers = np.exp(self.logits(ids, lengths).astype(np.float64))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
-    def hull(self, question: HullQuery) -> NDArray[np.float32]:
+    def hull(self, query: HullQuery) -> NDArray[np.float32]:
         """See ``robench.search.whitebox.WhiteBoxVictim``: one long step along the gradient at the even mixture, which is all that a sum needs."""
-        vectors, allowed = self.weights[question.slots].astype(np.float64), question.allowed
+        vectors, allowed = self.weights[query.slots].astype(np.float64), query.allowed
         logits = (vectors * (allowed / allowed.sum(axis=1, keepdims=True))[:, :, None]).sum(
             axis=(0, 1)
         ) + self.bias
         probs = np.exp(logits - logits.max())
-        gradient = vectors @ (probs / probs.sum() - np.eye(len(self.bias))[question.label])
+        gradient = vectors @ (probs / probs.sum() - np.eye(len(self.bias))[query.label])
         steepest = np.abs(gradient).max() or 1.0
         powers = np.where(
-            allowed, np.exp(question.steps * question.learning_rate * gradient / steepest), 0.0
+            allowed, np.exp(query.steps * query.learning_rate * gradient / steepest), 0.0
         )
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 

@@ -16,7 +16,8 @@ from robench.models.classifier import TextClassifier
 @pytest.mark.parametrize("types", [False, True])
 def test_features_from_embeddings_equal_features(family: str, types: bool) -> None:
     model, texts = classifier(family).eval(), batch(types=types)
-    kinds = texts.token_type_ids if family != "roberta" else None  # RoBERTa has one type only
+    # RoBERTa has one type only.
+    kinds = texts.token_type_ids if family != "roberta" else None
     direct = model.features(texts.input_ids, texts.attention_mask, kinds)
     handed_over = model.features_from_embeddings(
         model.embed(texts.input_ids, kinds, texts.attention_mask), texts.attention_mask
@@ -27,8 +28,11 @@ def test_features_from_embeddings_equal_features(family: str, types: bool) -> No
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_padding_changes_nothing(family: str) -> None:
-    """A row alone, without padding, has the features that it has in a padded batch: RoBERTa's positions are counted from padding."""
+def test_padding_does_not_change_a_rows_features(family: str) -> None:
+    """A row has the same features alone, without padding, and in a padded batch.
+
+    This is not obvious for RoBERTa, which counts positions from padding.
+    """
     model, texts = classifier(family).eval(), batch()
     length = int(texts.attention_mask[1].sum())
     assert length < texts.input_ids.shape[1]
@@ -67,10 +71,11 @@ def test_other_embeddings_give_other_features() -> None:
     )
 
 
-def test_no_hook_stays_behind_even_after_an_error() -> None:
+def test_no_hook_remains_after_an_error() -> None:
     model, texts = classifier().eval(), batch()
     with pytest.raises((RuntimeError, ValueError, IndexError)):
-        model.features_from_embeddings(torch.zeros(4, 9, 7), texts.attention_mask)  # a wrong width
+        # The width is wrong.
+        model.features_from_embeddings(torch.zeros(4, 9, 7), texts.attention_mask)
     assert not model.encoder.embeddings._forward_hooks
     assert not model.encoder.embeddings._forward_pre_hooks
     deepcopy(model)
@@ -94,7 +99,7 @@ def test_threads_do_not_see_each_others_embeddings() -> None:
         assert all(pool.map(ask, range(120)))
 
 
-def test_pooler_or_first_token() -> None:
+def test_the_feature_is_the_pooler_output_or_the_first_token() -> None:
     texts = batch()
     for family, pooled in (
         ("bert", True),
@@ -110,7 +115,7 @@ def test_pooler_or_first_token() -> None:
         assert torch.equal(model.features(texts.input_ids, texts.attention_mask), expected), family
 
 
-def test_the_papers_head() -> None:
+def test_the_head_is_that_of_the_paper() -> None:
     model = TextClassifier(classifier().encoder, 3)
     assert [type(layer).__name__ for layer in model.head] == ["Linear", "ReLU", "Linear"]
     assert model.head[0].out_features == 256
@@ -128,11 +133,9 @@ def test_logits_are_fp32_under_autocast() -> None:
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != "albert"])
-def test_states_can_be_changed_behind_a_layer(family: str) -> None:
-    model, texts = (
-        classifier(family),
-        batch(),
-    )  # without dropout, but in training mode: every token is worked out, whether or not it is changed
+def test_the_output_of_a_layer_can_be_changed(family: str) -> None:
+    # Train mode without dropout: the model computes every token, whether or not it is changed.
+    model, texts = classifier(family), batch()
     plain = model.features(texts.input_ids, texts.attention_mask)
     assert len(model.layers) == 2
     shapes = []
@@ -148,7 +151,8 @@ def test_states_can_be_changed_behind_a_layer(family: str) -> None:
         swapped = model.features_changed(
             layer, lambda states: states.flip(0), texts.input_ids, texts.attention_mask
         )
-        if layer == 2:  # nothing is left but to read the feature off
+        # After the last layer only the feature is read.
+        if layer == 2:
             torch.testing.assert_close(swapped, plain.flip(0))
         else:
             assert not torch.allclose(swapped, plain, atol=1e-3)
@@ -156,7 +160,7 @@ def test_states_can_be_changed_behind_a_layer(family: str) -> None:
     assert torch.equal(model.features(texts.input_ids, texts.attention_mask), plain)
 
 
-def test_a_change_that_breaks_leaves_no_hook_behind() -> None:
+def test_no_hook_remains_after_a_change_that_fails() -> None:
     model, texts = classifier().eval(), batch()
     plain = model.features(texts.input_ids, texts.attention_mask)
 
@@ -168,9 +172,9 @@ def test_a_change_that_breaks_leaves_no_hook_behind() -> None:
     assert torch.equal(model.features(texts.input_ids, texts.attention_mask), plain)
 
 
-def test_an_encoder_without_a_list_of_layers_says_so() -> None:
+def test_an_encoder_without_a_list_of_layers_is_refused() -> None:
     with pytest.raises(
         UsageError,
-        match="Encoder 'AlbertModel' keeps no list of its layers, whose states this defense changes",
+        match=r"'AlbertModel' keeps no list of its layers\. This defense changes the states",
     ):
         _ = classifier("albert").layers

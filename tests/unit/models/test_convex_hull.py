@@ -27,7 +27,7 @@ from robench.models.convex_hull import (
 
 
 def plain_mix(model: TextClassifier, texts: Batch, weights: torch.Tensor) -> torch.Tensor:
-    """The release's way: one whole sequence a slot through the embedding layer, then the weighted sum."""
+    """Mix as the release does: embed one whole sequence per slot, then take the weighted sum."""
     assert texts.substitute_ids is not None
     slots = [
         model.embed(texts.substitute_ids[:, :, slot], texts.token_type_ids, texts.attention_mask)
@@ -45,10 +45,8 @@ def some_weights(texts: Batch, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_packed_rows_mix_as_whole_sequences_do(family: str, seed: int) -> None:
-    model, texts = (
-        classifier(family).eval(),
-        batch(rows=6, seed=seed, types=family not in {"roberta", "distilbert"}),
-    )
+    model = classifier(family).eval()
+    texts = batch(rows=6, seed=seed, types=family not in {"roberta", "distilbert"})
     weights = some_weights(texts, seed)
     torch.testing.assert_close(
         mix(model, texts, weights), plain_mix(model, texts, weights), atol=1e-5, rtol=1e-5
@@ -57,10 +55,8 @@ def test_packed_rows_mix_as_whole_sequences_do(family: str, seed: int) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_one_call_embeds_texts_and_mixtures(family: str) -> None:
-    model, texts = (
-        classifier(family).eval(),
-        batch(rows=6, types=family not in {"roberta", "distilbert"}),
-    )
+    model = classifier(family).eval()
+    texts = batch(rows=6, types=family not in {"roberta", "distilbert"})
     clean, mixed = embed_and_mix(model, texts, some_weights(texts), pack_substitutes(texts))
     torch.testing.assert_close(
         clean, model.embed(texts.input_ids, texts.token_type_ids, texts.attention_mask)
@@ -68,17 +64,16 @@ def test_one_call_embeds_texts_and_mixtures(family: str) -> None:
     torch.testing.assert_close(mixed, mix(model, texts, some_weights(texts)))
 
 
-def test_texts_and_mixtures_have_dropout_of_their_own() -> None:
+def test_texts_and_mixtures_have_independent_dropout() -> None:
     model, texts = classifier(dropout=0.5), batch()
     assert texts.substitute_mask is not None
     clean, mixed = embed_and_mix(model, texts, some_weights(texts), pack_substitutes(texts))
-    fixed = (
-        texts.substitute_mask.sum(-1) == 1
-    ) & texts.attention_mask.bool()  # here both hold the same word
+    # At these positions both hold the same word.
+    fixed = (texts.substitute_mask.sum(-1) == 1) & texts.attention_mask.bool()
     assert 0.3 < ((clean[fixed] == 0) != (mixed[fixed] == 0)).float().mean() < 0.7
 
 
-def test_the_search_begins_for_a_share_as_for_the_whole() -> None:
+def test_a_share_of_a_batch_starts_the_search_as_the_whole_does() -> None:
     model, texts = classifier(), batch(rows=6)
     whole = maximise(model, texts, steps=3, generator=torch.Generator().manual_seed(5))
     for rank in (0, 1):
@@ -99,13 +94,13 @@ def test_packed_rows_have_the_same_gradients() -> None:
     )
     torch.testing.assert_close(ours[1], theirs[1], atol=1e-4, rtol=1e-4)
     assert texts.substitute_mask is not None
-    open_slots = texts.substitute_mask & (
-        texts.substitute_mask.sum(-1, keepdim=True) > 1
-    )  # where there is something to weigh
+    # Weights matter only at positions with several slots.
+    several = texts.substitute_mask.sum(-1, keepdim=True) > 1
+    open_slots = texts.substitute_mask & several
     torch.testing.assert_close(ours[0][open_slots], theirs[0][open_slots], atol=1e-4, rtol=1e-4)
 
 
-def test_a_pair_is_embedded_once() -> None:
+def test_each_position_and_substitute_is_embedded_once() -> None:
     texts = batch(rows=8, tokens=20, slots=9)
     assert texts.substitute_mask is not None
     packed = pack_substitutes(texts)
@@ -130,7 +125,7 @@ def test_weights_lie_on_the_simplex_and_masked_slots_are_zero(labels: bool) -> N
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), slots=st.integers(1, 6), rows=st.integers(1, 5))
-def test_the_simplex_is_never_left(seed: int, slots: int, rows: int) -> None:
+def test_weights_lie_on_the_simplex_for_any_batch(seed: int, slots: int, rows: int) -> None:
     texts = batch(rows=rows, tokens=6, slots=slots, seed=seed)
     assert texts.substitute_mask is not None
     weights = maximise(classifier(), texts, steps=2)
@@ -150,7 +145,10 @@ def divergence(model: TextClassifier, texts: Batch, weights: torch.Tensor) -> to
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_search_raises_the_divergence(family: str) -> None:
-    """Over ten batches: the found mixture is worse than the uniform one, and much worse than the clean text (0)."""
+    """Over ten batches, the mixture found is worse than the uniform one.
+
+    It is also much worse than the clean text, whose divergence is 0.
+    """
     found, uniform = [], []
     for seed in range(10):
         model, texts = classifier(family, seed=seed), batch(rows=6, seed=seed)
@@ -165,7 +163,7 @@ def test_the_search_raises_the_divergence(family: str) -> None:
     assert torch.stack(found).mean() > 1.2 * torch.stack(uniform).mean()
 
 
-def test_with_labels_the_search_raises_the_error() -> None:
+def test_with_labels_the_search_raises_the_cross_entropy() -> None:
     rises = []
     for seed in range(5):
         model, texts = classifier(seed=seed), batch(rows=6, seed=seed)
@@ -183,7 +181,7 @@ def test_with_labels_the_search_raises_the_error() -> None:
     assert torch.stack(rises).mean() > 0
 
 
-def test_the_model_is_left_as_it_was() -> None:
+def test_the_search_restores_the_models_modes_and_gradients() -> None:
     model, texts = classifier(dropout=0.2), batch()
     model.head.eval()
     model.encoder.pooler.dense.weight.requires_grad_(False)
@@ -196,7 +194,7 @@ def test_the_model_is_left_as_it_was() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_no_dropout_disturbs_the_search() -> None:
+def test_the_search_runs_without_dropout() -> None:
     model, texts = classifier(dropout=0.5), batch()
     first, second = (
         maximise(model, texts, generator=torch.Generator().manual_seed(3)) for _ in range(2)
@@ -204,23 +202,24 @@ def test_no_dropout_disturbs_the_search() -> None:
     assert torch.equal(first, second)
 
 
-def test_the_global_generator_is_left_alone_when_one_is_given() -> None:
+def test_the_global_generator_is_unused_when_one_is_given() -> None:
     model, texts = classifier(), batch()
     before = torch.get_rng_state()
     maximise(model, texts, generator=torch.Generator().manual_seed(3))
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_it_leaves_an_error_with_the_model_as_it_was() -> None:
+def test_an_error_in_the_search_restores_the_model() -> None:
     model, texts = classifier(), batch()
-    model.head[0] = torch.nn.Linear(3, 8)  # does not fit
+    # This layer does not fit.
+    model.head[0] = torch.nn.Linear(3, 8)
     with pytest.raises(RuntimeError):
         maximise(model, texts)
     assert all(module.training for module in model.modules())
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_a_batch_without_any_substitute() -> None:
+def test_a_batch_without_substitutes_stays_unmixed() -> None:
     model, texts = classifier(), batch()
     assert texts.substitute_ids is not None
     bare = replace(
@@ -234,12 +233,12 @@ def test_a_batch_without_any_substitute() -> None:
     assert torch.equal(mix(model, bare, weights), model.embed(texts.input_ids))
 
 
-def test_a_batch_that_carries_no_sets_is_a_mistake_in_the_defense() -> None:
+def test_a_batch_that_carries_no_substitution_sets_is_refused() -> None:
     with pytest.raises(ValueError, match="substitutes = True"):
         maximise(classifier(), replace(batch(), substitute_ids=None, substitute_mask=None))
 
 
-def test_harden_takes_the_heaviest_slot_and_the_word_itself_in_a_tie() -> None:
+def test_harden_takes_the_heaviest_slot_and_the_own_word_in_a_tie() -> None:
     texts = batch()
     assert texts.substitute_ids is not None
     weights = torch.zeros(texts.substitute_ids.shape)
@@ -252,11 +251,11 @@ def test_harden_takes_the_heaviest_slot_and_the_word_itself_in_a_tie() -> None:
     assert torch.equal(ids, texts.input_ids)
 
 
-# -- numbers by hand -------------------------------------------------------------------------------------------------------------------------
+def test_the_divergence_is_kl_from_clean_to_adversarial() -> None:
+    """KL(p || q) = sum p log(p / q), with p clean = (3/4, 1/4) and q adversarial = (1/2, 1/2).
 
-
-def test_the_direction_of_the_divergence() -> None:
-    """KL(p || q) = sum p log(p / q), p clean = (3/4, 1/4), q adversarial = (1/2, 1/2): 0.75 ln 1.5 + 0.25 ln 0.5; the other way it is another number."""
+    This gives 0.75 ln 1.5 + 0.25 ln 0.5. In the other direction it is another number.
+    """
     clean, adversarial = torch.tensor([[log(3.0), 0.0]]), torch.zeros(1, 2)
     assert float(divergence_from(clean)(adversarial)) == pytest.approx(
         0.75 * log(1.5) + 0.25 * log(0.5)
@@ -273,8 +272,11 @@ def test_the_divergence_is_a_sum_over_the_batch() -> None:
     )
 
 
-def test_entropy_by_hand() -> None:
-    """Uniform over 4: ln 4. (1/2, 1/2, masked, masked): ln 2. One slot: 0. Their sum, without a NaN in the gradient."""
+def test_entropy_equals_a_hand_computed_sum() -> None:
+    """The entropies add up, without a NaN in the gradient.
+
+    Uniform over 4 slots: ln 4. (1/2, 1/2, masked, masked): ln 2. One slot: 0.
+    """
     allowed = torch.tensor([[True] * 4, [True, True, False, False], [True, False, False, False]])
     hat = torch.zeros(3, 4, requires_grad=True)
     value = entropy(hat.masked_fill(~allowed, -torch.inf).log_softmax(-1), allowed)
@@ -284,7 +286,7 @@ def test_entropy_by_hand() -> None:
     assert (gradient[~allowed] == 0).all()
 
 
-def test_the_entropy_weight_is_the_releases() -> None:
+def test_the_entropy_weight_is_that_of_the_release() -> None:
     assert pytest.approx(3.90625e-4) == ENTROPY_WEIGHT
 
 
@@ -301,8 +303,11 @@ def test_the_entropy_term_sharpens_mixtures() -> None:
     assert mean_entropy(10.0) < mean_entropy(0.0) < mean_entropy(-10.0)
 
 
-def test_one_step_by_hand() -> None:
-    """Adam's first step is the learning rate times the gradient's sign, so after one step every logit has moved by 1 from where it began."""
+def test_one_adam_step_moves_every_logit_by_the_learning_rate() -> None:
+    """After one step every logit has moved by 1.
+
+    Adam's first step is the learning rate times the gradient's sign.
+    """
     model, texts = classifier(), batch(rows=1, tokens=5, slots=3, seed=4)
     assert texts.substitute_mask is not None
     packed = pack_substitutes(texts)
@@ -315,13 +320,18 @@ def test_one_step_by_hand() -> None:
     )[packed.positions]
     for row, allowed, hat in zip(weights, packed.allowed, start, strict=True):
         moved = row[allowed].log() - hat[allowed]
-        moved = moved - moved[0]  # logits are known up to a constant
+        # Weights give their logits up to a constant.
+        moved = moved - moved[0]
         near = torch.stack([(moved - shift).abs() for shift in (-2.0, 0.0, 2.0)]).min(0).values
-        assert (near < 0.05).all()  # Adam's epsilon shortens the step of a tiny gradient
+        # Adam's epsilon shortens the step of a tiny gradient.
+        assert (near < 0.05).all()
 
 
-def test_under_bf16_autocast_weights_stay_exact_and_parameters_keep_their_gradients() -> None:
-    """Autocast remembers bf16 copies of parameters: one made in the search, without gradients, must not serve the loss."""
+def test_under_bf16_weights_stay_exact_and_parameters_get_gradients() -> None:
+    """A bf16 copy of a parameter made in the search must not serve the loss.
+
+    Autocast caches such copies, and one made in the search has no gradients.
+    """
     model, texts = classifier(), batch()
     with torch.autocast("cpu", torch.bfloat16):
         weights = maximise(model, texts)

@@ -1,4 +1,7 @@
-"""The last layer for the first token only: the same answers, whatever the family, and never where more is wanted."""
+"""Tests of computing the last layer for the first token only.
+
+The features stay the same for every encoder family, and every token is there where it is needed.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from victim_cases import FAMILIES, batch, classifier, encoder
 
 from robench.models.classifier import TextClassifier
-from robench.models.first_token import FirstToken
+from robench.models.first_token import FirstTokenShortcut
 
 KNOWN = ("bert", "roberta", "distilbert", "electra")
 TEXTS = batch(types=True)
 WHOLE = TEXTS.input_ids.clamp(min=5)
-"""Texts of one length: encoders then go without a mask."""
+"""Texts of one length, for which encoders leave the mask away."""
 
 
 def features(model: TextClassifier, types: bool = False) -> Tensor:
@@ -29,16 +32,17 @@ def features(model: TextClassifier, types: bool = False) -> Tensor:
 
 
 def whole(model: TextClassifier, types: bool = False) -> Tensor:
-    """The same by the encoder as it is."""
+    """Return the same features from the unchanged encoder."""
     kinds = {"token_type_ids": TEXTS.token_type_ids} if types else {}
     output = model.encoder(input_ids=TEXTS.input_ids, attention_mask=TEXTS.attention_mask, **kinds)
     pooled = getattr(output, "pooler_output", None)
     return output.last_hidden_state[:, 0] if pooled is None else pooled  # type: ignore[no-any-return]
 
 
-def work(model: TextClassifier, ask: Any) -> int:
-    """Multiplications and additions of what ``ask`` does."""
-    features(model)  # the first time it is tried out
+def flops(model: TextClassifier, ask: Any) -> int:
+    """Count the multiplications and additions of ``ask``."""
+    # The first call also tests the shortcut, so it is not counted.
+    features(model)
     with FlopCounterMode(display=False) as counter:
         ask(model)
     return int(counter.get_total_flops())
@@ -64,24 +68,26 @@ def test_features_are_those_of_the_whole_layer_where_nothing_is_padded(family: s
 
 
 @pytest.mark.parametrize("family", KNOWN)
-def test_known_families_work_less(family: str) -> None:
+def test_known_families_compute_less(family: str) -> None:
     model = classifier(family).eval()
-    assert work(model, features) < 0.85 * work(model, whole)
+    assert flops(model, features) < 0.85 * flops(model, whole)
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("family", ["bert", "roberta"])
-def test_it_works_whatever_the_attention(family: str, attention: str) -> None:
+def test_the_shortcut_works_with_every_attention_implementation(
+    family: str, attention: str
+) -> None:
     made = encoder(family)
     model = TextClassifier(
         type(made)._from_config(made.config, attn_implementation=attention), 2
     ).eval()
     assert model.encoder.config._attn_implementation == attention
-    assert work(model, features) < 0.85 * work(model, whole)
+    assert flops(model, features) < 0.85 * flops(model, whole)
     torch.testing.assert_close(features(model), whole(model), rtol=1e-4, atol=1e-5)
 
 
-def test_the_work_saved_is_that_of_ten_products_of_twelve_for_the_other_tokens() -> None:
+def test_ten_of_twelve_products_are_saved_for_the_other_tokens() -> None:
     from transformers import BertConfig, BertModel
 
     size, tokens, rows = 16, 9, 4
@@ -93,34 +99,34 @@ def test_the_work_saved_is_that_of_ten_products_of_twelve_for_the_other_tokens()
         "vocab_size": 200,
     }
     model = TextClassifier(BertModel(BertConfig(**shape)), 2).eval()
-    assert (
-        work(model, whole) - work(model, features) == 2 * size * size * rows * (tokens - 1) * 10
-    )  # the counter leaves fused attention out
+    # The counter leaves fused attention out.
+    saved = flops(model, whole) - flops(model, features)
+    assert saved == 2 * size * size * rows * (tokens - 1) * 10
 
 
 @pytest.mark.parametrize("family", ["albert", "deberta", "deberta-v2"])
-def test_other_families_are_left_alone(family: str) -> None:
+def test_other_families_compute_every_token(family: str) -> None:
     model = classifier(family).eval()
     assert torch.equal(features(model), whole(model))
     assert not any("forward" in vars(module) for module in model.modules())
 
 
-def test_in_training_mode_every_token_is_worked_out_and_dropout_draws_what_it_drew() -> None:
+def test_train_mode_computes_every_token_and_draws_the_same_dropout() -> None:
     model = classifier("bert", dropout=0.3)
     torch.manual_seed(1)
     ours = features(model)
     torch.manual_seed(1)
     assert torch.equal(ours, whole(model))
-    assert work(model, features) == work(model, whole)
+    assert flops(model, features) == flops(model, whole)
 
 
-def test_who_asks_the_encoder_itself_gets_every_token() -> None:
+def test_the_encoder_itself_returns_every_token() -> None:
     model = classifier("bert").eval()
     features(model)
     assert model.encoder(TEXTS.input_ids).last_hidden_state.shape[1] == TEXTS.input_ids.shape[1]
 
 
-def test_a_change_behind_the_last_layer_sees_every_token() -> None:
+def test_a_change_after_the_last_layer_sees_every_token() -> None:
     model = classifier("bert").eval()
     seen: list[tuple[int, ...]] = []
 
@@ -146,7 +152,7 @@ def test_gradients_are_those_of_the_whole_layer(family: str) -> None:
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-4)
 
 
-def test_embeddings_and_noise_take_the_same_way() -> None:
+def test_features_from_embeddings_and_under_noise_are_the_same() -> None:
     model = classifier("bert").eval()
     embedded = model.embed(TEXTS.input_ids, attention_mask=TEXTS.attention_mask)
     torch.testing.assert_close(
@@ -155,7 +161,8 @@ def test_embeddings_and_noise_take_the_same_way() -> None:
         rtol=1e-4,
         atol=1e-5,
     )
-    fresh = classifier("bert").eval()  # which is tried out in the very call that sets a hook
+    # A fresh model tests the shortcut in the same call that sets a hook.
+    fresh = classifier("bert").eval()
     noise = torch.zeros((*TEXTS.input_ids.shape, fresh.word_size))
     torch.testing.assert_close(
         fresh.features_under_noise(noise, TEXTS.input_ids, TEXTS.attention_mask),
@@ -165,7 +172,7 @@ def test_embeddings_and_noise_take_the_same_way() -> None:
     )
 
 
-def test_a_copy_asks_its_own_layer() -> None:
+def test_a_copy_uses_its_own_layer() -> None:
     model = classifier("bert").eval()
     features(model)
     twin = copy.deepcopy(model)
@@ -174,7 +181,7 @@ def test_a_copy_asks_its_own_layer() -> None:
             parameter.zero_()
     torch.testing.assert_close(features(twin), whole(twin), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(features(twin), features(model))
-    assert work(twin, features) < 0.85 * work(twin, whole)
+    assert flops(twin, features) < 0.85 * flops(twin, whole)
 
 
 def test_two_classifiers_on_one_encoder_agree() -> None:
@@ -183,7 +190,7 @@ def test_two_classifiers_on_one_encoder_agree() -> None:
     torch.testing.assert_close(features(first), features(second), rtol=1e-4, atol=1e-5)
 
 
-def test_state_dict_and_saved_files_know_nothing_of_it(tmp_path: Any) -> None:
+def test_state_dict_and_saved_files_stay_those_of_the_encoder(tmp_path: Any) -> None:
     model, plain = classifier("bert"), encoder("bert")
     assert set(model.encoder.state_dict()) == set(plain.state_dict())
     model.encoder.save_pretrained(tmp_path)
@@ -192,7 +199,7 @@ def test_state_dict_and_saved_files_know_nothing_of_it(tmp_path: Any) -> None:
 
 
 class Adapter(nn.Module):
-    """Looks like what it wraps, and adds what the other tokens say."""
+    """Has the parts of the module that it wraps, and adds the mean of all tokens."""
 
     def __init__(self, inner: Any) -> None:
         super().__init__()
@@ -202,7 +209,7 @@ class Adapter(nn.Module):
         return self.inner(states, residual) + residual.mean(1, keepdim=True)  # type: ignore[no-any-return]
 
 
-def test_a_layer_that_only_looks_like_berts_is_found_out() -> None:
+def test_a_layer_that_only_resembles_berts_is_not_changed() -> None:
     made = encoder("bert")
     last = made.encoder.layer[-1]
     last.attention.output = Adapter(last.attention.output)
@@ -210,31 +217,32 @@ def test_a_layer_that_only_looks_like_berts_is_found_out() -> None:
     assert torch.equal(features(model), whole(model))
 
 
-def test_a_layer_that_breaks_when_asked_for_less_is_left_alone() -> None:
+def test_a_layer_that_fails_on_one_token_is_not_changed() -> None:
     made = encoder("bert")
     last = made.encoder.layer[-1]
 
     def look(module: nn.Module, states: tuple[Tensor]) -> None:
-        states[0][0, 1]  # there has to be a second token
+        # This fails without a second token.
+        states[0][0, 1]
 
     last.intermediate.register_forward_pre_hook(look)
     with pytest.raises(IndexError):
         last.intermediate(torch.zeros(1, 1, 16))
-    first_token = FirstToken(made.eval(), lambda output: output.last_hidden_state[:, 0])
-    with first_token.asked():
+    shortcut = FirstTokenShortcut(made.eval(), lambda output: output.last_hidden_state[:, 0])
+    with shortcut.active():
         assert made(TEXTS.input_ids).last_hidden_state.shape[1] == TEXTS.input_ids.shape[1]
 
 
-def left_alone(made: Any) -> bool:
-    """Whether an encoder is asked for every token of its last layer."""
-    first_token = FirstToken(made.eval(), lambda output: output.last_hidden_state[:, 0])
-    with first_token.asked():
+def computes_every_token(made: Any) -> bool:
+    """Return whether the encoder computes every token of its last layer."""
+    shortcut = FirstTokenShortcut(made.eval(), lambda output: output.last_hidden_state[:, 0])
+    with shortcut.active():
         return bool(
             made(WHOLE, torch.ones_like(WHOLE)).last_hidden_state.shape[1] == WHOLE.shape[1]
         )
 
 
-def test_a_layer_without_the_number_of_its_heads_is_left_alone() -> None:
+def test_a_layer_without_its_number_of_heads_is_not_changed() -> None:
     made = encoder("bert")
     last = made.encoder.layer[-1]
 
@@ -248,12 +256,12 @@ def test_a_layer_without_the_number_of_its_heads_is_left_alone() -> None:
         def forward(self, *inputs: Any, **named: Any) -> Any:
             return self._own[0](*inputs, **named)
 
-    assert not left_alone(made)
+    assert not computes_every_token(made)
     last.attention.self = Other(last.attention.self)
-    assert left_alone(made)
+    assert computes_every_token(made)
 
 
-def test_an_encoder_whose_first_token_sees_nobody_else_is_left_alone() -> None:
+def test_a_decoder_is_not_changed() -> None:
     from transformers import BertConfig, BertModel
 
     shape = {
@@ -264,12 +272,15 @@ def test_an_encoder_whose_first_token_sees_nobody_else_is_left_alone() -> None:
         "intermediate_size": 24,
         "initializer_range": 0.5,
     }
-    assert not left_alone(BertModel(BertConfig(**shape)))
-    assert left_alone(BertModel(BertConfig(**shape, is_decoder=True)))
+    assert not computes_every_token(BertModel(BertConfig(**shape)))
+    assert computes_every_token(BertModel(BertConfig(**shape, is_decoder=True)))
 
 
-def test_a_model_that_nobody_wants_is_gone_at_once() -> None:
-    """Without the garbage collector's help: a larger encoder is half a gigabyte, and a run trains many."""
+def test_an_unused_model_is_freed_at_once() -> None:
+    """A model is freed without the garbage collector.
+
+    A larger encoder takes half a gigabyte, and a run trains many.
+    """
     gc.collect()
     gc.disable()
     try:
@@ -282,15 +293,15 @@ def test_a_model_that_nobody_wants_is_gone_at_once() -> None:
         gc.enable()
 
 
-def test_between_two_questions_nothing_of_it_is_left_on_the_encoder() -> None:
+def test_between_calls_the_encoder_keeps_its_own_forward() -> None:
     model = classifier("bert").eval()
     features(model)
     assert not any("forward" in vars(module) for module in model.modules())
     again = TextClassifier(copy.deepcopy(model.encoder), 2).eval()
-    assert work(again, features) < 0.85 * work(again, whole)
+    assert flops(again, features) < 0.85 * flops(again, whole)
 
 
-def test_somebody_elses_forward_is_not_touched() -> None:
+def test_a_forward_replaced_by_others_is_kept() -> None:
     model = classifier("bert").eval()
     last = model.encoder.encoder.layer[-1]
     own = last.forward
@@ -306,12 +317,12 @@ def test_a_whole_model_can_be_pickled(tmp_path: Any) -> None:
     torch.save(model, tmp_path / "model.pt")
     loaded = torch.load(tmp_path / "model.pt", weights_only=False)
     assert torch.equal(features(loaded), features(model))
-    assert work(loaded, features) < 0.85 * work(loaded, whole)
+    assert flops(loaded, features) < 0.85 * flops(loaded, whole)
 
 
-def test_a_feature_that_reads_other_tokens_gets_them() -> None:
+def test_a_feature_that_reads_other_tokens_gets_every_token() -> None:
     made = encoder("bert").eval()
-    first_token = FirstToken(made, lambda output: output.last_hidden_state.mean(1))
-    with first_token.asked():
+    shortcut = FirstTokenShortcut(made, lambda output: output.last_hidden_state.mean(1))
+    with shortcut.active():
         states = made(TEXTS.input_ids).last_hidden_state
     assert states.shape[1] == TEXTS.input_ids.shape[1]

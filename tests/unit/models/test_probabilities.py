@@ -5,7 +5,7 @@ import numpy as np
 from robench.models.probabilities import softmax
 
 
-def test_by_hand() -> None:
+def test_softmax_equals_hand_computed_values() -> None:
     found = softmax(
         np.array([[np.log(3), 0.0], [1000.0, 0.0], [1e4, 0.0], [0.0, 0.0]], dtype=np.float32)
     )
@@ -15,7 +15,7 @@ def test_by_hand() -> None:
     assert found.dtype == np.float32
 
 
-def test_what_single_precision_would_lose_is_kept() -> None:
-    """1 / (1 + 2^-23) is less than 1; added up in fp32 the sum is 1."""
+def test_softmax_is_computed_in_double_precision() -> None:
+    """The result 1 / (1 + 2^-23) is below 1, but the sum 1 + 2^-23 computed in fp32 is 1."""
     logits = np.array([0.0, -24 * np.log(2), -24 * np.log(2)], dtype=np.float32)
     assert softmax(logits)[0] < np.float32(1)

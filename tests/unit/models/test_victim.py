@@ -8,15 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from victim_cases import classifier, planted, tokenizer
+from victim_cases import classifier, tokenizer
 
 from robench._base.errors import RobenchError
-from robench.models.classifier import TextClassifier
-from robench.models.health_checks import check_victim
 from robench.models.probabilities import softmax
 from robench.models.victim import Victim
-from robench.text.words import split_words
 
 CARD = {
     "name": "standard",
@@ -46,16 +42,15 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "v"
 
 
-def test_the_verdict_reads_strings() -> None:
+def test_probabilities_of_texts_do_not_depend_on_the_other_texts() -> None:
     victim = make()
     probabilities = victim.probs_of_texts(TEXTS)
     assert probabilities.shape == (5, 2)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-6)
     alone = np.concatenate([victim.probs_of_texts([text]) for text in TEXTS])
-    np.testing.assert_array_equal(
-        probabilities, alone
-    )  # a verdict does not depend on the texts judged with it
+    # A verdict does not depend on the texts judged with it.
+    np.testing.assert_array_equal(probabilities, alone)
     np.testing.assert_array_equal(
         victim.probs_of_texts([*TEXTS * 9, TEXTS[0]])[-6:-1], probabilities
     )
@@ -63,8 +58,11 @@ def test_the_verdict_reads_strings() -> None:
     assert victim.probs_of_texts([]).shape == (0, 2)
 
 
-def test_a_verdict_has_the_very_logits_of_the_search() -> None:
-    """With one token a word, text and words are the same rows in the same shapes: no success is lost to rounding."""
+def test_a_verdict_has_exactly_the_logits_of_the_search() -> None:
+    """With one token per word, text and words give the same rows in the same shapes.
+
+    So no success is lost to rounding.
+    """
     victim = make()
     row = victim.encoder_fields.row({"text": ["film", "good", "noun1"]})
     searched = victim.logits(
@@ -75,7 +73,7 @@ def test_a_verdict_has_the_very_logits_of_the_search() -> None:
     )
 
 
-def test_logits_and_texts_agree() -> None:
+def test_logits_of_ids_agree_with_probabilities_of_texts() -> None:
     victim = make()
     row = victim.encoder_fields.row({"text": ["film", "good", "noun1"]})
     ids = np.full((2, 9), victim.table.pad_id, dtype=np.int32)
@@ -85,7 +83,7 @@ def test_logits_and_texts_agree() -> None:
     np.testing.assert_allclose(softmax(logits), victim.probs_of_texts([TEXTS[0]] * 2), atol=1e-5)
 
 
-def test_tokens_beyond_a_rows_length_do_not_count() -> None:
+def test_tokens_beyond_a_rows_length_are_ignored() -> None:
     victim = make()
     ids = np.array([[2, 6, 7, 3, 9, 9]], dtype=np.int32)
     np.testing.assert_allclose(
@@ -94,38 +92,36 @@ def test_tokens_beyond_a_rows_length_do_not_count() -> None:
     assert not np.allclose(victim.logits(ids, np.array([6])), victim.logits(ids, np.array([4])))
 
 
-def test_a_victim_is_in_eval_mode_even_if_someone_trained_it() -> None:
+def test_a_victim_returns_to_eval_mode_after_training() -> None:
     victim = Victim(classifier(dropout=0.5), tokenizer(), CARD)
     victim.model.train()
     np.testing.assert_array_equal(victim.probs_of_texts(TEXTS), victim.probs_of_texts(TEXTS))
 
 
-def test_token_types_only_where_the_protocol_has_them() -> None:
+def test_token_types_are_used_only_if_the_protocol_has_them() -> None:
     ids, types = np.array([[2, 6, 3, 7, 3]], dtype=np.int32), np.array([0, 0, 0, 1, 1])
-    plain, segments = (
-        make(fields=["premise", "text"]),
-        make(fields=["premise", "text"], protocol="subword"),
-    )
+    plain = make(fields=["premise", "text"])
+    segments = make(fields=["premise", "text"], protocol="subword")
     lengths = np.array([5])
     np.testing.assert_array_equal(plain.logits(ids, lengths, types), plain.logits(ids, lengths))
     assert not np.allclose(segments.logits(ids, lengths, types), segments.logits(ids, lengths))
 
 
-def test_search_may_be_bf16_the_verdict_never_is() -> None:
+def test_bf16_changes_logits_but_not_verdicts() -> None:
     victim = make()
-    exact, verdict = (
-        victim.logits(np.array([[2, 6, 7, 3]]), np.array([4])),
-        victim.probs_of_texts(TEXTS),
-    )
+    exact = victim.logits(np.array([[2, 6, 7, 3]]), np.array([4]))
+    verdict = victim.probs_of_texts(TEXTS)
     rough = victim.logits(np.array([[2, 6, 7, 3]]), np.array([4]), precision="bf16")
     assert not np.array_equal(exact, rough)
     np.testing.assert_allclose(exact, rough, atol=0.5, rtol=0.1)
     np.testing.assert_array_equal(verdict, victim.probs_of_texts(TEXTS))
 
 
-def test_saved_and_loaded_is_the_same(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loaded_victim_equals_the_saved_one_without_network(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_network(*_: Any, **__: Any) -> None:
-        raise AssertionError("a victim was looked for in the network")
+        raise AssertionError("loading a victim used the network")
 
     monkeypatch.setattr(socket.socket, "connect", no_network)
     first, loaded = make(), Victim.load(saved)
@@ -141,7 +137,7 @@ def test_saved_and_loaded_is_the_same(saved: Path, monkeypatch: pytest.MonkeyPat
     }
 
 
-def test_the_hash_is_that_of_the_weights(tmp_path: Path) -> None:
+def test_the_hash_depends_on_the_weights_only(tmp_path: Path) -> None:
     one, same = make(), make(name="another name")
     other = Victim(classifier(seed=3), tokenizer(), CARD)
     for index, victim in enumerate((one, same, other)):
@@ -149,7 +145,7 @@ def test_the_hash_is_that_of_the_weights(tmp_path: Path) -> None:
     assert one.sha256 == same.sha256 != other.sha256
 
 
-def test_what_is_saved_names_no_folder_of_this_machine(saved: Path) -> None:
+def test_saved_files_name_no_folder_of_this_machine(saved: Path) -> None:
     for name in ("victim.json", "config.json", "tokenizer_config.json"):
         assert str(saved.parent) not in (saved / name).read_text()
 
@@ -159,7 +155,7 @@ def truncate(path: Path) -> None:
 
 
 def rehash(folder: Path, name: str) -> None:
-    """Pretend that the damage was there when the card was written."""
+    """Write the damaged file's hash into the card."""
     import hashlib
 
     card = json.loads((folder / "victim.json").read_text())
@@ -178,7 +174,7 @@ def rehash(folder: Path, name: str) -> None:
         ("config.json", True),
     ],
 )
-def test_a_truncated_file_is_named(saved: Path, name: str, known: bool) -> None:
+def test_a_truncated_file_is_named_in_the_error(saved: Path, name: str, known: bool) -> None:
     truncate(saved / name)
     if known:
         rehash(saved, name)
@@ -189,7 +185,7 @@ def test_a_truncated_file_is_named(saved: Path, name: str, known: bool) -> None:
     assert caught.value.exit_code == 1
 
 
-def test_one_flipped_bit_is_found(saved: Path) -> None:
+def test_one_flipped_bit_is_detected(saved: Path) -> None:
     data = bytearray((saved / "model.safetensors").read_bytes())
     data[-5] ^= 1
     (saved / "model.safetensors").write_bytes(data)
@@ -207,25 +203,26 @@ def test_one_flipped_bit_is_found(saved: Path) -> None:
         ('{"schema": 1, "name": "x"}', "lacks attackable, fields"),
     ],
 )
-def test_a_bad_card_is_named(saved: Path, content: str, sentence: str) -> None:
+def test_a_bad_card_is_named_in_the_error(saved: Path, content: str, sentence: str) -> None:
     (saved / "victim.json").write_text(content)
     with pytest.raises(RobenchError, match=sentence) as caught:
         Victim.load(saved)
     assert "victim.json" in str(caught.value)
 
 
-def test_a_lost_file_and_an_empty_folder(saved: Path, tmp_path: Path) -> None:
+def test_a_missing_file_and_an_empty_folder_are_refused(saved: Path, tmp_path: Path) -> None:
     (saved / "head.safetensors").unlink()
     with pytest.raises(RobenchError, match=r"lost its file 'head\.safetensors'"):
         Victim.load(saved)
     with pytest.raises(
         RobenchError,
-        match=r"' holds no victim: there is no 'victim\.json'\. Delete that folder, or use --retrain\.$",
+        match=r"' holds no victim: there is no 'victim\.json'\. "
+        r"Delete that folder, or use --retrain\.$",
     ):
         Victim.load(tmp_path)
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     with pytest.raises(RobenchError, match="could not be written"):
@@ -233,78 +230,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert os.path.isfile(blocked)  # noqa: PTH113
 
 
-# -- checks ----------------------------------------------------------------------------------------------------------------------------------
-
-
-class Scripted(TextClassifier):
-    """Looks its answers up, by token ids, instead of thinking."""
-
-    answers: dict[tuple[int, ...], torch.Tensor]
-    noise = 0.0
-
-    def forward(
-        self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        token_type_ids: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        return torch.stack(
-            [self.answers[tuple(row)] for row in input_ids.tolist()]
-        ) + self.noise * torch.randn(len(input_ids), 2)
-
-
-def scripted(answers: torch.Tensor, noise: float = 0.0) -> Victim:
-    """A victim that gives each of ``EXAMPLES`` its row of ``answers``."""
-    model = Scripted(classifier().encoder, 2)
-    victim = Victim(model, tokenizer(), CARD)
-    rows = [
-        victim.encoder_fields.row({"text": split_words(example.fields["text"])})
-        for example in EXAMPLES
-    ]
-    model.answers = {
-        tuple(row.ids.tolist()): answer for row, answer in zip(rows, answers, strict=True)
-    }
-    model.noise = noise
-    return victim
-
-
-EXAMPLES = planted("dev", 32, 2)
-LABELS = torch.tensor([example.label for example in EXAMPLES])
-RIGHT = torch.nn.functional.one_hot(LABELS, 2).float() * 3
-
-
-def test_a_good_victim_raises_no_flag() -> None:
-    assert check_victim(scripted(RIGHT), EXAMPLES) == []
-
-
-def test_a_victim_that_guesses_is_flagged() -> None:
-    flags = check_victim(scripted(torch.tensor([[0.0, 1.0]]).repeat(32, 1)), EXAMPLES)
-    assert [flag.name for flag in flags] == ["chance", "one-class"]
-    assert "'positive'" in flags[1].message
-
-
-def test_a_victim_that_is_certain_is_flagged() -> None:
-    assert [flag.name for flag in check_victim(scripted(RIGHT * 20), EXAMPLES)] == ["saturated"]
-
-
-def test_a_victim_that_answers_at_random_is_refused() -> None:
-    with pytest.raises(RobenchError, match="when asked twice"):
-        check_victim(scripted(RIGHT, noise=0.1), EXAMPLES)
-
-
-def test_a_victim_in_train_mode_is_refused() -> None:
-    victim = scripted(RIGHT)
-    victim.model.head.train()
-    with pytest.raises(RobenchError, match="train mode"):
-        check_victim(victim, EXAMPLES)
-
-
-def test_a_victim_without_numbers_is_refused() -> None:
-    with pytest.raises(RobenchError, match="not finite"):
-        check_victim(scripted(RIGHT * torch.nan), EXAMPLES)
-
-
-def test_how_much_work_a_row_is() -> None:
+def test_row_cost_is_parameters_times_mean_tokens() -> None:
     victim = make()
     embeddings = sum(
         parameter.numel() for parameter in victim.model.encoder.embeddings.parameters()

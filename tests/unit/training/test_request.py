@@ -215,7 +215,7 @@ def test_an_unknown_name_offline_is_one_sentence(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(hub, "_is_offline_mode", True, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(UsageError, match="neither a folder nor to be had") as caught:
+    with pytest.raises(UsageError, match="is not a folder, and it cannot be loaded") as caught:
         fingerprint(find_encoder("nobody/no-such-encoder"))
     assert "\n" not in str(caught.value)
 

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from victim_cases import classifier, planted, tokenizer
+
+from robench._base.errors import RobenchError
+from robench.models.classifier import TextClassifier
+from robench.models.health_checks import check_victim
+from robench.models.victim import Victim
+from robench.text.words import split_words
+
+CARD = {
+    "name": "standard",
+    "task": "planted",
+    "labels": ["negative", "positive"],
+    "attackable": "text",
+    "fields": ["text"],
+    "max_tokens": 12,
+    "protocol": "rift2021",
+}
+
+
+class Scripted(TextClassifier):
+    """A classifier that looks its answers up by token ids."""
+
+    answers: dict[tuple[int, ...], torch.Tensor]
+    noise = 0.0
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        answers = torch.stack([self.answers[tuple(row)] for row in input_ids.tolist()])
+        return answers + self.noise * torch.randn(len(input_ids), 2)
+
+
+def scripted(answers: torch.Tensor, noise: float = 0.0) -> Victim:
+    """Return a victim that answers each of ``EXAMPLES`` with its row of ``answers``."""
+    model = Scripted(classifier().encoder, 2)
+    victim = Victim(model, tokenizer(), CARD)
+    model.answers = {}
+    for example, answer in zip(EXAMPLES, answers, strict=True):
+        row = victim.encoder_fields.row({"text": split_words(example.fields["text"])})
+        model.answers[tuple(row.ids.tolist())] = answer
+    model.noise = noise
+    return victim
+
+
+EXAMPLES = planted("dev", 32, 2)
+LABELS = torch.tensor([example.label for example in EXAMPLES])
+RIGHT = torch.nn.functional.one_hot(LABELS, 2).float() * 3
+
+
+def test_a_good_victim_gets_no_red_flag() -> None:
+    assert check_victim(scripted(RIGHT), EXAMPLES) == []
+
+
+def test_a_victim_that_guesses_gets_red_flags() -> None:
+    flags = check_victim(scripted(torch.tensor([[0.0, 1.0]]).repeat(32, 1)), EXAMPLES)
+    assert [flag.name for flag in flags] == ["chance", "one-class"]
+    assert "'positive'" in flags[1].message
+
+
+def test_a_victim_with_saturated_probabilities_gets_a_red_flag() -> None:
+    assert [flag.name for flag in check_victim(scripted(RIGHT * 20), EXAMPLES)] == ["saturated"]
+
+
+def test_a_victim_that_answers_at_random_is_refused() -> None:
+    with pytest.raises(RobenchError, match="when asked twice"):
+        check_victim(scripted(RIGHT, noise=0.1), EXAMPLES)
+
+
+def test_a_victim_in_train_mode_is_refused() -> None:
+    victim = scripted(RIGHT)
+    victim.model.head.train()
+    with pytest.raises(RobenchError, match="train mode"):
+        check_victim(victim, EXAMPLES)
+
+
+def test_a_victim_whose_answers_are_not_finite_is_refused() -> None:
+    with pytest.raises(RobenchError, match="not finite"):
+        check_victim(scripted(RIGHT * torch.nan), EXAMPLES)
