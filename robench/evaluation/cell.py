@@ -14,6 +14,7 @@ import robench
 from robench._base.code_hash import source_sha256
 from robench._base.environment import describe_device, peak_memory, reset_peak_memory, versions
 from robench._base.errors import RobenchError
+from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
 from robench.results.record import LETTERS, Record, count, digest_of_ids
 from robench.results.record_files import read_record, write_record
 from robench.results.run_folder import cell_name
@@ -28,23 +29,6 @@ if TYPE_CHECKING:
     from robench.tasks.base import Example
     from robench.text.surface import Surface
     from robench.training.request import FitRequest
-
-SEARCH_CODE = (
-    "robench.search",
-    "robench.methods.moves",
-    "robench.text.words",
-    "robench.text.word_table",
-    "robench.text.encoding",
-    "robench.text.space",
-    "robench.models.victim",
-    "robench.models.classifier",
-    "robench.models.probabilities",
-    "robench.models.convex_hull",
-    "robench.models.first_token",
-)
-"""Modules whose code decides a trial, given victim, surface and attack."""
-SEARCH_SOFTWARE = ("torch", "transformers", "tokenizers", "numpy")
-"""Packages whose version can move a trial's last bits or its random stream."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +57,7 @@ def cell_key(
     """SHA-256 (hex) of everything that decides a trial of this cell, but for the example itself.
 
     The number of examples is no part of it, so a run with a higher ``--limit`` or none goes on with the trials of a lower one. Another kind of device
-    or other versions of ``SEARCH_SOFTWARE`` are: their last bits differ, so trials are not gone on with there.
+    or other versions of ``TRIAL_SOFTWARE`` are: their last bits differ, so trials are not gone on with there.
 
     Args:
         fit: the training configuration, with the seed and the device of the search.
@@ -85,7 +69,7 @@ def cell_key(
         "configuration": fit.key,
         "attack": attack.name,
         "options": attack.options,
-        "code": {"attack": attack.code_sha256, "search": source_sha256(*SEARCH_CODE)},
+        "code": {"attack": attack.code_sha256, "search": source_sha256(*TRIAL_CODE)},
         "surface": {name: value for name, value in made_from.items() if name != "texts"},
         "constrained": attack.constrained,
         "seed": fit.seed,
@@ -93,7 +77,7 @@ def cell_key(
         "precision": request.search_precision,
         "device": fit.device.partition(":")[0],
         "software": {
-            name: version for name, version in versions().items() if name in SEARCH_SOFTWARE
+            name: version for name, version in versions().items() if name in TRIAL_SOFTWARE
         },
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
@@ -309,7 +293,7 @@ class CellRun:
                 "outside": self.attack.attack.outside,
             },
             "search": {
-                "code_sha256": source_sha256(*SEARCH_CODE),
+                "code_sha256": source_sha256(*TRIAL_CODE),
                 "seed": self.chosen.fit.seed,
                 "budget": self.request.budget,
                 "precision": self.request.search_precision,

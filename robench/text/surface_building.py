@@ -24,6 +24,7 @@ import numpy as np
 
 from robench._base.code_hash import source_sha256
 from robench._base.errors import RobenchError
+from robench._base.key_code import SURFACE_CODE
 from robench.protocol import Protocol
 from robench.tasks.base import Example
 from robench.text.language_model import Ratios, Request, Scorer
@@ -38,20 +39,6 @@ ProgressCallback = Callable[[int, int], None]
 
 logger = logging.getLogger(__name__)
 _DECIMALS = 4
-SURFACE_CODE = tuple(
-    f"robench.text.{name}"
-    for name in (
-        "words",
-        "word_table",
-        "substitutions",
-        "language_model",
-        "torch_scorers",
-        "published_scores",
-        "surface",
-        "surface_building",
-    )
-)
-"""Modules whose code decides what is in a surface and what a search is shown of it."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from robench._base.code_hash import code_sha256, source_sha256
 from robench._base.environment import Precision
 from robench._base.errors import UsageError
+from robench._base.key_code import ATTACKED_TRAINING_CODE, TRAINING_CODE
 from robench.models.encoders import EncoderInfo, find_encoder, fingerprint
 from robench.plugins.options import TrainingOptions, build_options
 from robench.plugins.registry import ATTACKS, DEFENSES, TASKS, canonical
@@ -21,21 +22,6 @@ if TYPE_CHECKING:
     from robench.protocol import Protocol
     from robench.tasks.base import Splits, Task
     from robench.text.substitutions import SubstitutionSet
-
-TRAINING_CODE = (
-    "robench.training",
-    "robench.models",
-    "robench.methods",
-    "robench.text.words",
-    "robench.text.word_table",
-    "robench.text.encoding",
-    "robench.text.space",
-    "robench.text.substitutions",
-    "robench.tasks.frozen",
-)
-"""Modules whose code decides what a request trains; the defense's own comes on top."""
-SEARCH_CODE = "robench.search"
-"""The same where training texts are attacked."""
 
 
 def build_defense(
@@ -176,7 +162,7 @@ class FitRequest:
         return (
             {
                 "attacks": {name: code_sha256(ATTACKS.get(name)) for name in attacks},
-                "search": source_sha256(SEARCH_CODE),
+                "search": source_sha256(*ATTACKED_TRAINING_CODE),
             }
             if attacks
             else {}

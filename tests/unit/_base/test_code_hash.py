@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import ast
 import importlib
 from pathlib import Path
+from time import process_time
 from types import ModuleType
 
 import pytest
 
+import robench
 from robench import ATTACKS, DEFENSES
-from robench._base.code_hash import code_sha256, source_sha256
+from robench._base.code_hash import code_sha256, meaning, source_sha256
+from robench._base.key_code import TRAINING_CODE
 
 
 def package(folder: Path, name: str, **files: str) -> Path:
@@ -29,7 +33,7 @@ def test_a_package_counts_with_every_module_inside(
     monkeypatch.syspath_prepend(tmp_path)
     home = package(tmp_path, "counted_whole", one="A = 1\n", two="B = 2\n")
     seen = set()
-    for edit in (None, ("one", "A = 2\n"), ("two", "B = 3\n"), ("three", "")):
+    for edit in (None, ("one", "A = 2\n"), ("two", "B = 3\n"), ("three", "C = 1\n")):
         if edit is not None:
             (home / f"{edit[0]}.py").write_text(edit[1])
         source_sha256.cache_clear()
@@ -38,15 +42,27 @@ def test_a_package_counts_with_every_module_inside(
     assert source_sha256("counted_whole.one") != source_sha256("counted_whole.two")
 
 
-def test_a_file_under_another_name_is_other_code(
+def test_a_file_keeps_the_hash_of_its_package_when_it_moves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    home = package(tmp_path, "renamed_inside", one="A = 1\n")
+    home = package(tmp_path, "renamed_inside", one="A = 1\n", two="B = 2\n")
     before = source_sha256("renamed_inside")
     (home / "one.py").rename(home / "uno.py")
+    room = package(home, "room", __init__='"""A new room."""\n')
+    (home / "two.py").rename(room / "two.py")
     source_sha256.cache_clear()
-    assert source_sha256("renamed_inside") != before
+    assert source_sha256("renamed_inside") == before
+
+
+def test_neither_order_nor_overlap_of_the_modules_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    package(tmp_path, "listed_twice", one="A = 1\n", two="B = 2\n")
+    whole = source_sha256("listed_twice")
+    assert source_sha256("listed_twice.two", "listed_twice.one") == whole
+    assert source_sha256("listed_twice", "listed_twice.one") == whole
 
 
 def test_a_module_that_is_not_there() -> None:
@@ -87,3 +103,185 @@ def test_what_lies_in_further_modules_counts_too(
     (home / "helper.py").write_text("A = 2\n")
     source_sha256.cache_clear()
     assert before != code_sha256(helped)
+
+
+def test_a_guest_in_another_language_counts_byte_by_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    home = package(tmp_path, "guest_of_the_future", plugin="class Mine: ...\n", odd="no python\n")
+    mine = loaded("guest_of_the_future.plugin").Mine
+    before = code_sha256(mine)
+    (home / "odd.py").write_text("no python  # still\n")
+    source_sha256.cache_clear()
+    assert code_sha256(mine) != before
+
+
+def test_a_guest_may_move_its_own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    plugin = "from guest_that_moves.{} import x\nclass Mine:\n    y = x\n"
+    home = package(tmp_path, "guest_that_moves", plugin=plugin.format("helper"), helper="x = 1\n")
+    mine = loaded("guest_that_moves.plugin").Mine
+    before = code_sha256(mine)
+    (home / "helper.py").rename(home / "tools.py")
+    (home / "plugin.py").write_text(plugin.format("tools"))
+    source_sha256.cache_clear()
+    assert code_sha256(mine) == before
+
+
+# -- what counts in a file -------------------------------------------------------------------------
+
+CODE = '''
+"""A module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from robench.text.words import split_words
+
+if TYPE_CHECKING:
+    from robench.tasks.base import Example
+
+__all__ = ["Field", "score"]
+LIMIT: int = 3
+"""At most so many."""
+
+
+class Field(Base):
+    """A field."""
+
+    size: int
+    """In words."""
+    rate: float = 0.5
+
+
+class Empty: ...
+
+
+@cached
+def score(words: Sequence[str], example: Example, floor: float = 0.1) -> str:
+    """Score."""
+    total: float = 0.0
+    for word in words:
+        total += sqrt(len(split_words(word)))
+        print(word)
+    if total > LIMIT:
+        total = np.log(total)
+    return f"{total:.3f} of {example.id!r}" "."
+'''
+
+
+def edited(old: str, new: str) -> str:
+    assert CODE.count(old) == 1, old
+    return meaning(CODE.replace(old, new).encode())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"""A module."""', '"""Another wording."""'),
+        ('"""A module."""', ""),
+        ('"""At most so many."""', '"""The limit."""'),
+        ('"""In words."""', ""),
+        ('    """Score."""\n', '    """Return the score.\n\n    Args: ...\n    """\n'),
+        ("class Empty: ...", 'class Empty:\n    """Holds nothing."""'),
+        ("class Empty: ...", "class Empty:\n    pass"),
+        ("LIMIT: int = 3", "LIMIT = 3  # words"),
+        ("LIMIT: int = 3", "LIMIT: Final = (0x3)"),
+        ("total: float = 0.0", "total = 0.0"),
+        ("words: Sequence[str]", "words: list[str]"),
+        ("words: Sequence[str]", "words"),
+        (" -> str:", " -> Any:"),
+        ("floor: float = 0.1) -> str", "floor: float = 0.1,\n) -> str"),
+        ("from collections.abc import Sequence\n", "from collections.abc import Iterable\n"),
+        ("import numpy as np\n", "import numpy as np\nimport unused\n"),
+        ("from robench.text.words import split_words", "from .splitting import split_words"),
+        ("from robench.text.words import split_words", "from robench.x import split_words, y"),
+        ("    from robench.tasks.base import Example", "    from robench.tasks.example import *"),
+        ('__all__ = ["Field", "score"]', '__all__ = ["score"]'),
+        ('"{total:.3f} of {example.id!r}" "."', '"{total:.3f}" f" of {example.id!r}."'),
+    ],
+)
+def test_wording_and_formatting_do_not_count(old: str, new: str) -> None:
+    assert edited(old, new) == meaning(CODE.encode())
+
+
+def test_the_place_of_an_import_does_not_count() -> None:
+    later = CODE.replace("from math import sqrt\n", "").replace(
+        "    total: float", "    from math import sqrt\n\n    total: float"
+    )
+    assert later != CODE
+    assert meaning(later.encode()) == meaning(CODE.encode())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("LIMIT: int = 3", "LIMIT: int = 4"),
+        ("LIMIT: int = 3", "LIMIT: int = 3.0"),
+        ("floor: float = 0.1", "floor: float = 0.2"),
+        ("floor: float = 0.1", "*, floor: float = 0.1"),
+        ("size: int", "size: float"),
+        ("    size: int\n", ""),
+        ("rate: float = 0.5", "rate = 0.5"),
+        ("total > LIMIT", "total >= LIMIT"),
+        ("total += sqrt", "total -= sqrt"),
+        ("sqrt(len(", "sqrt(sum("),
+        ("from math import sqrt", "from numpy import sqrt"),
+        ("import split_words", "import join_words as split_words"),
+        ("import numpy as np", "import torch as np"),
+        ("@cached\n", ""),
+        ("class Field(Base)", "class Field(Other)"),
+        (":.3f}", ":.4f}"),
+        ("!r}", "!s}"),
+        (" of {", " in {"),
+        ('{example.id!r}" "."', '{example.id!r}" "!"'),
+        ('    """Score."""\n', '    log("""Score.""")\n'),
+        ('    """Score."""\n', '    f"{words[0]}"\n'),
+        ('    """Score."""\n', '    doc = """Score."""\n'),
+        ("print(word)", "return word"),
+        ("        print(word)\n    if", "    print(word)\n    if"),
+        ("LIMIT: int", "EXTRA = 1\nLIMIT: int"),
+    ],
+)
+def test_what_code_does_counts(old: str, new: str) -> None:
+    assert edited(old, new) != meaning(CODE.encode())
+
+
+def test_the_order_of_statements_counts() -> None:
+    assert meaning(b"a()\nb()\n") != meaning(b"b()\na()\n")
+
+
+def test_what_only_types_need_is_not_what_runs_otherwise() -> None:
+    guarded = "if TYPE_CHECKING:\n    import a\nelse:\n    a = {}\n"
+    assert meaning(guarded.format(1).encode()) == meaning(b"a = 1\n")
+    assert meaning(guarded.format(1).encode()) != meaning(guarded.format(2).encode())
+
+
+def test_a_file_of_words_alone_means_nothing() -> None:
+    assert meaning(b'"""A package."""\n\nfrom x import y  # shown here\n__all__ = ["y"]\n') == ""
+
+
+def test_a_name_and_its_text_are_told_apart() -> None:
+    sources = [b"x = inf", b"x = 1e999", b"x = 'inf'", b"x = b'inf'", b"x = None", b"x = 'None'"]
+    assert len({meaning(source) for source in sources}) == len(sources)
+
+
+def test_no_file_of_robench_depends_on_its_formatting() -> None:
+    files = list(Path(robench.__file__).parent.rglob("*.py"))
+    assert files
+    for file in files:
+        source = file.read_bytes()
+        assert meaning(ast.unparse(ast.parse(source)).encode()) == meaning(source), file
+
+
+def test_a_key_costs_little_time() -> None:
+    source_sha256.cache_clear()
+    start = process_time()
+    source_sha256(*TRAINING_CODE)
+    assert process_time() - start < 1  # 0.05 seconds on a quiet machine

@@ -24,6 +24,7 @@ from robench import (
 )
 from robench._base.code_hash import source_sha256
 from robench._base.errors import RobenchError, UsageError
+from robench._base.key_code import ATTACKED_TRAINING_CODE
 from robench.methods.augmentation import AugmentationOptions, Trainee, with_adversarial_texts
 from robench.protocol import get_protocol
 from robench.training import checkpoint as resume
@@ -414,7 +415,7 @@ def test_the_attack_and_its_code_make_the_key(
     monkeypatch.setattr(
         recipe,
         "source_sha256",
-        lambda *modules: "edited" if modules == (recipe.SEARCH_CODE,) else real(*modules),
+        lambda *modules: "edited" if modules == ATTACKED_TRAINING_CODE else real(*modules),
     )
     edited = asked(encoder).key
     monkeypatch.setattr(recipe, "source_sha256", real)

@@ -1,0 +1,54 @@
+"""Which code makes which key: the modules whose code decides a victim, a trial or a surface.
+
+The modules stand here as names only, so that this file imports none of them. A name is a module,
+or a package with every module inside it. ``code_hash`` makes the hashes, and
+``tests/unit/training/test_code_of_keys.py`` finds a module that is missing here.
+"""
+
+from __future__ import annotations
+
+TRAINING_CODE = (
+    "robench.training",
+    "robench.models",
+    "robench.methods",
+    "robench.text.words",
+    "robench.text.word_table",
+    "robench.text.encoding",
+    "robench.text.space",
+    "robench.text.substitutions",
+    "robench.tasks.frozen",
+)
+"""Modules that decide what a ``FitRequest`` trains; the defense's own code comes on top."""
+
+ATTACKED_TRAINING_CODE = ("robench.search",)
+"""Modules that decide it as well where a defense attacks its training texts."""
+
+TRIAL_CODE = (
+    "robench.search",
+    "robench.methods.moves",
+    "robench.text.words",
+    "robench.text.word_table",
+    "robench.text.encoding",
+    "robench.text.space",
+    "robench.models.victim",
+    "robench.models.classifier",
+    "robench.models.probabilities",
+    "robench.models.convex_hull",
+    "robench.models.first_token",
+)
+"""Modules that decide a trial, given the victim, the surface and the attack."""
+
+TRIAL_SOFTWARE = ("torch", "transformers", "tokenizers", "numpy")
+"""Packages whose version can change a trial's last bits or its random stream."""
+
+SURFACE_CODE = (
+    "robench.text.words",
+    "robench.text.word_table",
+    "robench.text.substitutions",
+    "robench.text.language_model",
+    "robench.text.torch_scorers",
+    "robench.text.published_scores",
+    "robench.text.surface",
+    "robench.text.surface_building",
+)
+"""Modules that decide what a surface holds and which part of it a search is given."""
