@@ -1,4 +1,4 @@
-"""Small data sets in the publishers' layouts, as a folder, as every kind of archive and as the hub would hand them out."""
+"""Small data sets in the publishers' layouts: as folders, as archives and as hub datasets."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from robench.tasks.guard import Guard
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".zip")
 SIZE = 12
-"""Examples in each class of each IMDB half; the tests pick 10 of them in all."""
+"""Examples per class in each half of IMDB. The tests pick 10 test examples in all."""
 
 
 def review(half: str, label: str, number: int) -> str:
-    """A review with what real ones have: line breaks, doubled and odd white space, quotes, accents."""
+    """Return a review with line breaks, odd white space, quotes and accents, as real ones have."""
     return f'{half} review  {number}<br /><br />"{label}"\xa0caf\u00e9 \x85 end{" " * (number % 3)}'
 
 
 def write_imdb(folder: Path) -> Path:
-    """``folder/aclImdb`` with files that are no reviews beside the reviews."""
+    """Write ``folder/aclImdb``, with other files beside the reviews."""
     for half in ("train", "test"):
         for label in ("neg", "pos"):
             place = folder / "aclImdb" / half / label
@@ -42,7 +42,7 @@ def write_imdb(folder: Path) -> Path:
 
 
 def pairs(split: str, count: int) -> list[dict[str, str]]:
-    """``count`` SNLI rows of each label and one without a label."""
+    """Return ``count`` SNLI rows of each label, and one without a label."""
     rows = [
         {
             "gold_label": label,
@@ -67,7 +67,7 @@ def pairs(split: str, count: int) -> list[dict[str, str]]:
 def write_snli(
     folder: Path, splits: tuple[str, ...] = ("dev", "test"), name: str = "snli_1.0"
 ) -> Path:
-    """``folder/<name>/snli_1.0_<split>.jsonl``."""
+    """Write ``folder/<name>/snli_1.0_<split>.jsonl``."""
     (folder / name).mkdir(parents=True, exist_ok=True)
     for split in splits:
         lines = (json.dumps(row) for row in pairs(split, SIZE))
@@ -78,7 +78,7 @@ def write_snli(
 
 
 def write_pools(folder: Path) -> Path:
-    """CAD and SICK with two pairs in each file, each repeating one pair of SNLI's test file in capitals."""
+    """Write CAD and SICK; each file has one new pair and one pair of SNLI's test file."""
     judged = pairs("test", SIZE)[0]
     for place in ("original", "revised_combined"):
         (folder / "NLI" / place).mkdir(parents=True)
@@ -104,7 +104,10 @@ def write_pools(folder: Path) -> Path:
 
 
 def pack(folder: Path, archive: Path) -> Path:
-    """All that ``folder`` holds, in an archive of the kind its name says; the order of its members is not that of their names."""
+    """Pack all that ``folder`` holds into an archive of the kind that its name says.
+
+    The members are not sorted by name.
+    """
     archive.parent.mkdir(parents=True, exist_ok=True)
     paths = sorted((path for path in folder.rglob("*") if path.is_file()), reverse=True)
     if archive.name.endswith(".zip"):
@@ -119,7 +122,7 @@ def pack(folder: Path, archive: Path) -> Path:
 
 
 class Hub:
-    """Stands for ``datasets.load_dataset``; ``asked`` holds what was asked for."""
+    """A replacement of ``datasets.load_dataset``; ``asked`` lists the requests."""
 
     def __init__(self, tables: dict[tuple[str, str], dict[str, list[Any]]]) -> None:
         self.tables = tables
@@ -133,7 +136,7 @@ class Hub:
 
 
 def imdb_hub() -> Hub:
-    """The same reviews as ``write_imdb``, positive ones first as on the hub."""
+    """Return the reviews of ``write_imdb``, positive ones first as on the hub."""
     tables: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for half in ("train", "test"):
         rows = [
@@ -149,7 +152,7 @@ def imdb_hub() -> Hub:
 
 
 def snli_hub(*splits: str) -> Hub:
-    """The same pairs as ``write_snli``; no label is -1, as on the hub."""
+    """Return the pairs of ``write_snli``; a missing label is -1, as on the hub."""
     numbers = {"entailment": 0, "neutral": 1, "contradiction": 2, "-": -1}
     tables: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for split in splits:
@@ -163,7 +166,10 @@ def snli_hub(*splits: str) -> Hub:
 
 
 def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the tasks pick 10 test and 6 dev examples, unguarded: these data are not the published ones."""
+    """Make the tasks pick 10 test and 6 dev examples, without their guards.
+
+    The guards would refuse these data, because they are not the published ones.
+    """
     for module in (imdb, snli):
         monkeypatch.setattr(module, "TEST_SIZE", 10)
         monkeypatch.setattr(module, "DEV_SIZE", 6)

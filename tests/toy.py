@@ -1,4 +1,7 @@
-"""A task small enough to go through the whole chain in seconds: ``register_toy`` makes it known, ``TOY_OPTIONS`` keeps training short."""
+"""A task small enough to be trained and attacked in seconds.
+
+``register_toy`` registers it, and ``TOY_OPTIONS`` keep training and search short.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,23 @@ from robench.tasks.frozen import digest, make_examples
 GOOD = ("good", "fine", "great", "lovely", "nice", "superb")
 BAD = ("bad", "poor", "awful", "dull", "weak", "dreadful")
 NEUTRAL = ("film", "movie", "story", "plot", "actor", "scene", "music", "ending")
-# A neutral word can take the place of an opinion, so that searches have something to find.
-SWAPS = {
-    word: [other for other in (*group, "film") if other != word]
-    for group in (GOOD, BAD, NEUTRAL)
-    for word in group
-}
+
+
+def _swaps() -> dict[str, list[str]]:
+    """Return word -> substitutes: the other words of its group, and "film"."""
+    swaps = {}
+    for group in (GOOD, BAD, NEUTRAL):
+        for word in group:
+            # A neutral word can replace an opinion, so that searches have something to find.
+            swaps[word] = [other for other in (*group, "film") if other != word]
+    return swaps
+
+
+SWAPS = _swaps()
 
 TOY_OPTIONS = {
-    "defense.epochs": "1",  # one: there is nothing to select
+    # With one epoch there is no epoch to select.
+    "defense.epochs": "1",
     "defense.batch_size": "8",
     "defense.learning_rate": "0.01",
     "attack.population": "4",
@@ -41,7 +52,7 @@ def _rows(split: str, size: int) -> list[tuple[dict[str, str], int]]:
 
 
 def register_toy(folder: Path) -> str:
-    """Register the task ``toy`` with its substitutions in ``folder``; returns its name."""
+    """Register the task ``toy`` with its substitutions in ``folder`` and return its name."""
     swaps = folder / "swaps.json"
     swaps.write_text(json.dumps(SWAPS))
 
@@ -57,13 +68,10 @@ def register_toy(folder: Path) -> str:
         def load(
             self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
         ) -> Splits:
-            train, dev, test = (
-                self._examples(split, size)
-                for split, size in (("train", 480), ("dev", 40), ("test", 30))
-            )
+            test = self._examples("test", 30)
             return Splits(
-                train=train,
-                dev=dev,
+                train=self._examples("train", 480),
+                dev=self._examples("dev", 40),
                 test=test,
                 train_pool="train",
                 test_name="frozen-1000",
@@ -74,24 +82,24 @@ def register_toy(folder: Path) -> str:
         def _examples(self, split: str, size: int) -> list[Example]:
             return make_examples("toy", _rows(split, size))
 
-    # By hand: it may come several times in one process, each time with another folder.
+    # Not with the decorator: one process may register it several times, with other folders.
     TASKS._classes["toy"] = Toy
     return "toy"
 
 
 def make_toy_encoder(folder: Path) -> str:
-    """An untrained encoder of one layer with the vocabulary of the toy's words, in ``folder``; returns its path for ``--encoder``."""
+    """Write an untrained encoder of one layer into ``folder`` and return its path.
+
+    Its vocabulary holds the words of the toy task. The path is a value for ``--encoder``.
+    """
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    words = sorted(
-        {
-            word
-            for rows in map(_rows, ("train", "dev", "test"), (480, 40, 30))
-            for fields, _ in rows
-            for word in fields["text"].split()
-        }
-    )
+    found: set[str] = set()
+    for split, size in (("train", 480), ("dev", 40), ("test", 30)):
+        for fields, _ in _rows(split, size):
+            found.update(fields["text"].split())
+    words = sorted(found)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.txt").write_text(
         "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n"

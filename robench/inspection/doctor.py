@@ -18,6 +18,7 @@ State = Literal["ok", "missing", "problem"]
 LITTLE_SPACE_GIB = 2.0  # a BERT-sized victim with its resume checkpoint takes about this
 HUB_SECONDS = 10.0
 OPTIONAL = {
+    "datasets": "hub",
     "textattack": "textattack",
     "tensorboard": "tensorboard",
     "matplotlib": "plots",

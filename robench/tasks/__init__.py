@@ -1,1 +1,1 @@
-"""Tasks: where examples come from, and which 1000 are judged. One file a task."""
+"""Tasks: where examples come from, and which 1000 of them are judged. One file holds one task."""

@@ -1,4 +1,7 @@
-"""External files by name, URL and SHA-256: the data folder first, then robench's cache, then the web."""
+"""External files, found by name and checked by SHA-256.
+
+They are looked for in the data folder first, then in robench's cache, then on the web.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from platformdirs import user_cache_path
 
 from robench._base.errors import UsageError
 from robench.tasks.archives import BrokenArchive, archives_in, members, report_damage
-from robench.tasks.publisher_files import walk_files
+from robench.tasks.publisher_files import check_data_folder, walk_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +24,10 @@ class Asset:
 
     Attributes:
         file: its published name.
-        sha256: of its bytes, hex.
+        sha256: SHA-256 of its bytes, in hex.
         url: where it can be fetched; pinned to a commit.
-        hints: parts of the names that archives holding it usually have.
-        licence: of its publisher.
+        hints: parts of the names that archives with this file usually have.
+        licence: licence of its publisher.
     """
 
     file: str
@@ -34,51 +37,61 @@ class Asset:
     licence: str
 
 
-ASSETS = {
-    asset.file: asset
-    for asset in (
-        # Jia et al. 2019's release; byte for byte the file that ASCC and RIFT ship.
-        Asset(
-            file="counterfitted_neighbors.json",
-            sha256="103247143f39bd5dd66850f3a912393392641dbd98093c61e2b24a4cc8a96fb0",
-            url="https://raw.githubusercontent.com/robinjia/certified-word-sub/4fa78a459a3fdcecf544b7d10ffd2b9494d74a2b/data/counterfitted_neighbors.json",
-            hints=("counterfit",),
-            licence="MIT",
-        ),
-    )
-}
+_COUNTERFITTED = Asset(
+    # The release of Jia et al. 2019; byte for byte the file that ASCC and RIFT ship.
+    file="counterfitted_neighbors.json",
+    sha256="103247143f39bd5dd66850f3a912393392641dbd98093c61e2b24a4cc8a96fb0",
+    url=(
+        "https://raw.githubusercontent.com/robinjia/certified-word-sub/"
+        "4fa78a459a3fdcecf544b7d10ffd2b9494d74a2b/data/counterfitted_neighbors.json"
+    ),
+    hints=("counterfit",),
+    licence="MIT",
+)
+
+ASSETS = {asset.file: asset for asset in (_COUNTERFITTED,)}
+"""Published name -> asset."""
 
 
 def find_asset(name: str, folder: Path | None) -> Path:
-    """The path of asset ``name`` (a key of ``ASSETS``), its SHA-256 checked.
+    """Return the path of asset ``name`` (a key of ``ASSETS``), with its SHA-256 checked.
 
-    Looked for in this order: plain in ``folder`` (at most two folders deep), in robench's cache, in the archives directly in ``folder`` (then copied
-    into the cache), at its URL (then kept in the cache).
+    The file is looked for in this order:
+
+    1. as a plain file in ``folder``, at most two folders deep;
+    2. in robench's cache;
+    3. in the archives directly in ``folder`` (then it is copied into the cache);
+    4. at its URL (then it is kept in the cache).
 
     Raises:
-        UsageError: it is nowhere to be had, and the sentence lists what was tried; or a file of that name is not the published one.
+        UsageError: the file is found nowhere, and the sentence lists what was tried; or a file of
+            that name is not the published one.
     """
     found = locate_asset(name, folder)
-    return found if found is not None else _fetched(ASSETS[name], _cached(ASSETS[name]), folder)
+    if found is not None:
+        return found
+    asset = ASSETS[name]
+    return _fetched(asset, _cached(asset), folder)
 
 
 def locate_asset(name: str, folder: Path | None) -> Path | None:
-    """As ``find_asset`` without its last step: nothing is fetched, and None means that it would have to be."""
+    """Find an asset as ``find_asset`` does, but return None instead of fetching it."""
     if name not in ASSETS:
         raise UsageError(f"There is no asset '{name}'. Known: {', '.join(sorted(ASSETS))}.")
     asset = ASSETS[name]
-    if folder is not None and not folder.is_dir():
-        raise UsageError(
-            f"There is no data folder {folder}. Name the folder that holds the data, or the archives, with --data."
-        )
-    if folder is not None and (plain := _plain(asset, folder)) is not None:
-        return plain
+    if folder is not None:
+        check_data_folder(folder)
+        plain = _plain(asset, folder)
+        if plain is not None:
+            return plain
     cached = _cached(asset)
     if cached.is_file() and _sha256(cached.read_bytes()) == asset.sha256:
         return cached
-    if folder is not None and (content := _archived(asset, folder)) is not None:
-        _write(cached, content)
-        return cached
+    if folder is not None:
+        content = _archived(asset, folder)
+        if content is not None:
+            _write(cached, content)
+            return cached
     return None
 
 
@@ -87,7 +100,7 @@ def _cached(asset: Asset) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where robench keeps copies of assets: the user's cache folder of the platform."""
+    """Return the folder where robench keeps copies of assets: in the user's cache folder."""
     return user_cache_path("robench") / "assets"
 
 
@@ -96,10 +109,12 @@ def _sha256(content: bytes) -> str:
 
 
 def _checked(asset: Asset, content: bytes, where: str) -> bytes:
+    """Return ``content`` if it is the published file, else raise UsageError."""
     found = _sha256(content)
     if found != asset.sha256:
         raise UsageError(
-            f"{where} is not the published {asset.file}: SHA-256 {found[:16]}… instead of {asset.sha256[:16]}…. Remove it or fetch it again."
+            f"{where} is not the published {asset.file}: "
+            f"SHA-256 {found[:16]}… instead of {asset.sha256[:16]}…. Remove it or fetch it again."
         )
     return content
 
@@ -113,6 +128,11 @@ def _plain(asset: Asset, folder: Path) -> Path | None:
 
 
 def _archived(asset: Asset, folder: Path) -> bytes | None:
+    """Read the asset from the first archive that holds it.
+
+    Raises:
+        BrokenArchive: no intact archive holds it, and another archive is damaged.
+    """
     damage: BrokenArchive | None = None
     for archive in archives_in(folder, asset.hints):
         try:
@@ -128,7 +148,7 @@ def _archived(asset: Asset, folder: Path) -> bytes | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write whole or not at all: another process may be reading."""
+    """Write the whole file or nothing: another process may be reading it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
@@ -141,35 +161,34 @@ def _write(path: Path, content: bytes) -> None:
             raise
     except OSError as error:
         raise UsageError(
-            f"robench's cache {path.parent} cannot be written ({error.strerror}). Unpack {path.name} into the data folder instead."
+            f"robench's cache {path.parent} cannot be written ({error.strerror}). "
+            f"Unpack {path.name} into the data folder instead."
         ) from error
 
 
 def _fetched(asset: Asset, cached: Path, folder: Path | None) -> Path:
-    looked = (
-        f"the folder {folder} and its archives"
-        if folder is not None
-        else "no folder (none is named with --data or ROBENCH_DATA)"
-    )
+    """Download the asset into the cache."""
+    # requests' errors are OSErrors, and pooch raises ValueError for a wrong hash.
     try:
         import pooch  # type: ignore[import-untyped]
 
         cached.parent.mkdir(parents=True, exist_ok=True)
-        downloader = pooch.HTTPDownloader(timeout=30)
         return Path(
             pooch.retrieve(
                 asset.url,
                 known_hash=f"sha256:{asset.sha256}",
                 fname=cached.name,
                 path=cached.parent,
-                downloader=downloader,
+                downloader=pooch.HTTPDownloader(timeout=30),
             )
         )
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
+    except (OSError, ValueError) as error:
+        if folder is None:
+            looked = "no folder (none is named with --data or ROBENCH_DATA)"
+        else:
+            looked = f"the folder {folder} and its archives"
         tried = f"{looked}; the cache {cached.parent}; {asset.url} ({type(error).__name__})"
         raise UsageError(
-            f"{asset.file} was not found. Tried: {tried}. Put the file into a folder and name that with --data."
+            f"{asset.file} was not found. Tried: {tried}. "
+            "Put the file into a folder and name that folder with --data."
         ) from error

@@ -1,4 +1,4 @@
-"""What a pick must look like: a guard that says when the data are other data, and where they begin to differ."""
+"""Guards: expected digests of picked examples, which detect data other than the published ones."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ _BLOCK = 20
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What a pick must look like, computed once from the publisher's data with ``Guard.of``.
+    """What picked examples must look like; made once from the publisher's data by ``Guard.of``.
 
     Attributes:
         rows: labelled rows of the whole split, per label.
-        digest: of the picked examples.
-        blocks: two hex digits of the digest of every 20 examples, so that a mismatch can say where it begins.
+        digest: digest of the picked examples.
+        blocks: the first two hex digits of the digest of every 20 examples, concatenated. They
+            tell where a mismatch begins.
     """
 
     rows: tuple[int, ...]
@@ -29,21 +30,27 @@ class Guard:
 
     @classmethod
     def of(cls, picked: Sequence[Example], rows: Sequence[RawRow]) -> Guard:
-        """The guard of these examples, picked from these rows."""
+        """Make the guard of the examples that were picked from ``rows``."""
         counts = Counter(label for _, label in rows)
-        blocks = "".join(
-            digest(picked[start : start + _BLOCK])[:2] for start in range(0, len(picked), _BLOCK)
-        )
+        classes = max(counts, default=-1) + 1
+        starts = range(0, len(picked), _BLOCK)
+        blocks = [digest(picked[start : start + _BLOCK])[:2] for start in starts]
         return cls(
-            tuple(counts[label] for label in range(max(counts, default=-1) + 1)),
-            digest(picked),
-            blocks,
+            rows=tuple(counts[label] for label in range(classes)),
+            digest=digest(picked),
+            blocks="".join(blocks),
         )
 
     def pick(
         self, what: str, examples: Iterable[Example], size: int, rows: Sequence[RawRow], origin: str
     ) -> list[Example]:
-        """``pick_balanced`` and ``check`` in one: ``size`` of ``examples``, or a UsageError from either; see there for the arguments."""
+        """Pick ``size`` balanced examples and check them.
+
+        See ``pick_balanced`` and ``check`` for the arguments.
+
+        Raises:
+            UsageError: a label has too few examples, or the picked ones are not as expected.
+        """
         picked = pick_balanced(examples, size, len(self.rows))
         self.check(what, picked, rows, origin)
         return picked
@@ -51,39 +58,40 @@ class Guard:
     def check(
         self, what: str, picked: Sequence[Example], rows: Sequence[RawRow], origin: str
     ) -> None:
-        """Raise UsageError unless ``picked`` is what it was when the guard was made; the sentence says what differs.
+        """Raise UsageError unless ``picked`` equals what the guard was made from.
 
         Args:
-            what: names the pick, such as ``"The frozen test examples of imdb"``.
-            rows: all rows of the split it was picked from.
-            origin: where they were found.
+            what: name of the picked examples, such as ``"The frozen test examples of imdb"``.
+            picked: the examples to check.
+            rows: all rows of the split that they were picked from.
+            origin: where the rows were found.
         """
         found = Guard.of(picked, rows)
         if found == self:
             return
-        differs = [f"rows per label {_counts(found.rows)} instead of {_counts(self.rows)}"]
+        differences = [f"rows per label {_counts(found.rows)} instead of {_counts(self.rows)}"]
         if found.digest != self.digest:
-            differs += [
+            differences += [
                 f"digest {found.digest[:16]} instead of {self.digest[:16]}",
                 self._first_difference(found, picked),
             ]
         raise UsageError(
-            f"{what} come from other data than the published ones: {'; '.join(differs)}. "
+            f"{what} come from other data than the published ones: {'; '.join(differences)}. "
             f"What was read ({origin}) is incomplete or another version: fetch it again."
         )
 
     def _first_difference(self, found: Guard, picked: Sequence[Example]) -> str:
-        places = range(0, len(self.blocks), 2)
+        """Describe between which ids the picked examples begin to differ."""
+        # A block is two hex digits. Without a differing block, the difference lies at the end.
+        offsets = range(0, len(self.blocks), 2)
         start = next(
-            (at for at in places if found.blocks[at : at + 2] != self.blocks[at : at + 2]),
+            (at for at in offsets if found.blocks[at : at + 2] != self.blocks[at : at + 2]),
             len(self.blocks),
         )
         block = picked[start // 2 * _BLOCK :][:_BLOCK]
-        return (
-            f"the first difference lies between the ids {block[0].id} and {block[-1].id}"
-            if block
-            else f"{len(picked)} were picked"
-        )
+        if not block:
+            return f"{len(picked)} were picked"
+        return f"the first difference lies between the ids {block[0].id} and {block[-1].id}"
 
 
 def _counts(rows: Sequence[int]) -> str:

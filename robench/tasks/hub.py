@@ -1,4 +1,4 @@
-"""Datasets from the Hugging Face hub, or from the copy that an earlier download left in its cache."""
+"""Datasets from the Hugging Face hub, or from the local copy that an earlier download left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from robench._base.hub import no_pointless_retries
 
 
 class HubUnavailable(UsageError):
-    """The hub's data cannot be had; ``reason`` is a clause without a full stop for a longer sentence."""
+    """The hub's data cannot be read.
+
+    Attributes:
+        reason: a clause without a full stop, so that a caller can put it into a longer sentence.
+    """
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -20,20 +24,29 @@ class HubUnavailable(UsageError):
 
 
 def read_rows(dataset: str, split: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """The named columns of a hub dataset's split, row by row.
+    """Read the named columns of one split of a hub dataset, row by row.
 
     Raises:
-        HubUnavailable: no network, HF_HUB_OFFLINE and nothing cached, or another layout than expected.
+        HubUnavailable: the package ``datasets`` is not installed, there is no network,
+            HF_HUB_OFFLINE is set and nothing is cached, or the dataset has other columns.
     """
+    # Importing `datasets` takes seconds, so it is imported only when the hub is really needed.
     try:
         import datasets
-
+    except ImportError as error:
+        raise HubUnavailable(
+            f"the hub's {dataset} needs the package 'datasets', which cannot be imported "
+            "(pip install 'robench[hub]')"
+        ) from error
+    # The hub's libraries raise whatever their transport raises, so any exception is caught.
+    try:
         with no_pointless_retries():
             table = datasets.load_dataset(dataset, split=split)
         values = [list(table[column]) for column in columns]
-    except Exception as error:  # the hub's libraries raise whatever their transport raises
-        words = (str(error).strip() or "no reason given").splitlines()[0].rstrip(".")[:200]
+    except Exception as error:
+        first_line = (str(error).strip() or "no reason given").splitlines()[0]
+        words = first_line.rstrip(".")[:200]
         raise HubUnavailable(
-            f"the hub's {dataset} cannot be had ({type(error).__name__}: {words})"
+            f"the hub's {dataset} cannot be read ({type(error).__name__}: {words})"
         ) from error
     return zip(*values, strict=True)

@@ -29,9 +29,10 @@ DEV_GUARD = Guard(
     "b19dc0d67d95715bd8c7d7ae4d7b381165e36a946872d99c4d268b8314d3f0f6c15d459402d183b339e120089f0b8f7bfcb3",
 )
 
+# A review's path in the publisher's folder, and a line of a published list of test reviews.
 _FILE = re.compile(r"(?:.*/)?aclImdb/((?:train|test)/(?:neg|pos)/[^/.]+\.txt)")
-_LISTED = re.compile(r"(?:\./)?(?:aclImdb/)?(?:test/)?((?:neg|pos)/[^/]+\.txt)")
-_NAMED = {"neg": 0, "pos": 1}
+_LISTED_FILE = re.compile(r"(?:\./)?(?:aclImdb/)?(?:test/)?((?:neg|pos)/[^/]+\.txt)")
+_LABELS = {"neg": 0, "pos": 1}
 _PARTS = ("train/neg", "train/pos", "test/neg", "test/pos")
 
 
@@ -53,13 +54,16 @@ LAYOUT = FileLayout(_key, _text, hints=("imdb",))
 
 @TASKS.register("imdb")
 class Imdb(Task):
-    """50,000 film reviews, half positive; the whole review may be attacked.
+    """50,000 film reviews, half of them positive; the whole review may be attacked.
 
-    Test: the frozen 1000 of the 25,000 official test reviews. Dev: 1,000 of the 25,000 training reviews by the same rule. Train: the rest, less
-    every review whose text is also a dev or an official test review (the publisher's two halves share some).
+    Test: the frozen 1000 of the 25,000 official test reviews.
+    Dev: 1,000 of the 25,000 training reviews, picked by the same rule.
+    Train: the other training reviews, without every review whose text is also a dev review or an
+    official test review. (The publisher's two halves share some texts.)
 
-    Deviations: Jia et al. 2019 judge the first 1000 names of a shuffled list (491 positive), which ``--ids`` accepts; ASCC and RIFT take dev from
-    the test half and the order of ``os.listdir``.
+    Deviations: Jia et al. 2019 judge the first 1000 names of a shuffled list (491 positive). That
+    list can be given with ``--ids``. ASCC and RIFT take dev from the test half and use the order
+    of ``os.listdir``.
     """
 
     labels = ("negative", "positive")
@@ -72,7 +76,10 @@ class Imdb(Task):
     def load(
         self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
     ) -> Splits:
-        """Read ``aclImdb/`` from the folder or its archives, or the hub's ``stanfordnlp/imdb``; see ``Task.load``."""
+        """Read ``aclImdb/`` from the folder or its archives, or ``stanfordnlp/imdb`` from the hub.
+
+        See ``Task.load``.
+        """
         pool = choose_train_pool("imdb", self.train_pools, train_pool)
         train_rows, test_rows, names, origin = _read(source)
         test_all = make_examples("imdb", test_rows)
@@ -84,28 +91,29 @@ class Imdb(Task):
             )
         else:
             by_name = dict(zip(names, identify("imdb", test_rows), strict=False))
-            test = pick_listed(ids, test_all, by_name, _listed)
+            test = pick_listed(ids, test_all, by_name, _name_in_list)
         return make_splits(without(train_all, dev), dev, test, pool=pool, ids=ids, origin=origin)
 
 
-def _listed(line: str) -> str:
-    match = _LISTED.fullmatch(line)
+def _name_in_list(line: str) -> str:
+    """Return the file name in a line of a published list, such as ``neg/3152_1.txt``."""
+    match = _LISTED_FILE.fullmatch(line)
     return match.group(1) if match else line
 
 
 def _read(source: DataSource) -> tuple[list[RawRow], list[RawRow], list[str], str]:
-    """Rows of train and test, the test files' names (``neg/3152_1.txt``; none from the hub), and the origin."""
+    """Return the rows of train and of test, the names of the test files, and the origin.
+
+    The names look like ``neg/3152_1.txt``. There are none where the rows come from the hub.
+    """
     found = find_files(source.folder, LAYOUT, _complete)
     if _complete(found.files):
         keys = sorted(found.files)
+        test_keys = [key for key in keys if key.startswith("test/")]
         train = [_row(key, found.files[key]) for key in keys if key.startswith("train/")]
-        test = [_row(key, found.files[key]) for key in keys if key.startswith("test/")]
-        return (
-            train,
-            test,
-            [key.removeprefix("test/") for key in keys if key.startswith("test/")],
-            found.origin,
-        )
+        test = [_row(key, found.files[key]) for key in test_keys]
+        names = [key.removeprefix("test/") for key in test_keys]
+        return train, test, names, found.origin
     place = describe_missing("aclImdb/{train,test}/{neg,pos}/*.txt", source.folder)
     if not source.hub:
         raise UsageError(f"{place}. Name the folder that holds IMDB with --data.")
@@ -118,10 +126,9 @@ def _read(source: DataSource) -> tuple[list[RawRow], list[RawRow], list[str], st
 
 
 def _hub_rows(split: str) -> list[RawRow]:
-    return [
-        ({"text": text}, int(label)) for text, label in hub.read_rows(HUB, split, ("text", "label"))
-    ]
+    rows = hub.read_rows(HUB, split, ("text", "label"))
+    return [({"text": text}, int(label)) for text, label in rows]
 
 
 def _row(key: str, text: str) -> RawRow:
-    return {"text": text}, _NAMED[key.split("/")[1]]
+    return {"text": text}, _LABELS[key.split("/")[1]]

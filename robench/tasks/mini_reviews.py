@@ -1,4 +1,4 @@
-"""mini-reviews: short synthetic film reviews that ship with robench, so that everything can be tried offline."""
+"""mini-reviews: short synthetic film reviews that ship with robench, for trying it offline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from robench.tasks.frozen import TEST_SIZE, RawRow, make_examples, without
 from robench.tasks.guard import Guard
 from robench.tasks.splits import choose_train_pool, make_splits, pick_listed
 
-# Made by ``Guard.of``. Composing the reviews anew makes a new benchmark, whose records do not compare with the old one's.
+# Both guards were made by ``Guard.of``. Reviews that are composed anew make a new benchmark: its
+# records cannot be compared with the old ones.
 TEST_GUARD = Guard(
     (500, 500),
     "0c04a2c1b6b286e94de2984afc91df6644416a98c68a49939024f4abd618098f",
@@ -36,9 +37,13 @@ def _folder() -> Traversable:
 
 @TASKS.register("mini-reviews")
 class MiniReviews(Task):
-    """Synthetic reviews of about 8 to 20 words, composed from sentences written for this project: a try-out, not evidence about real text.
+    """Synthetic reviews of about 8 to 20 words, composed from sentences written for this project.
 
-    Test: the 1,000 examples of the embedded test file, dev and train: the embedded files, less every text that is also a test (or dev) text.
+    They serve to try robench out. They are no evidence about real text.
+
+    Test: the 1,000 examples of the embedded test file.
+    Dev: the embedded dev file, without every text that is also a test text.
+    Train: the embedded train file, without every text that is also a dev or a test text.
     """
 
     labels = ("negative", "positive")
@@ -52,24 +57,23 @@ class MiniReviews(Task):
     def load(
         self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
     ) -> Splits:
-        """Read the embedded files; ``source`` is not looked at. See ``Task.load``."""
+        """Read the embedded files and ignore ``source``; see ``Task.load``."""
         pool = choose_train_pool("mini-reviews", self.train_pools, train_pool)
         test_rows, dev_rows = list(_rows("test")), list(_rows("dev"))
         test_all = make_examples("mini-reviews", test_rows)
         dev = without(make_examples("mini-reviews", dev_rows), test_all)
         DEV_GUARD.check("The dev examples of mini-reviews", dev, dev_rows, _ORIGIN)
-        what = "The test examples of mini-reviews"
-        test = (
-            TEST_GUARD.pick(what, test_all, TEST_SIZE, test_rows, _ORIGIN)
-            if ids is None
-            else pick_listed(ids, test_all, {})
-        )
+        if ids is None:
+            what = "The test examples of mini-reviews"
+            test = TEST_GUARD.pick(what, test_all, TEST_SIZE, test_rows, _ORIGIN)
+        else:
+            test = pick_listed(ids, test_all, {})
         train = without(make_examples("mini-reviews", _rows("train")), dev, test_all)
         return make_splits(train, dev, test, pool=pool, ids=ids, origin=_ORIGIN)
 
 
 def _rows(split: str) -> Iterator[RawRow]:
-    """Rows of one embedded file, ``{"text": …, "label": 0 or 1}`` a line."""
+    """Yield the rows of one embedded file; each line is ``{"text": …, "label": 0 or 1}``."""
     file = _folder() / f"{split}.jsonl"
     try:
         for line in file.read_text(encoding="utf-8").splitlines():
@@ -77,5 +81,5 @@ def _rows(split: str) -> Iterator[RawRow]:
             yield {"text": row["text"]}, int(row["label"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RobenchError(
-            f"robench's own file {file} cannot be read ({error}): install robench again."
+            f"robench's own file {file} cannot be read ({error}). Install robench again."
         ) from error

@@ -1,4 +1,4 @@
-"""The files that hold NLI pairs: SNLI's, and those of the smaller training pools."""
+"""The files that hold NLI pairs: SNLI's files and those of the smaller training pools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2}
 
 
 class Pair(NamedTuple):
-    """One labelled pair; ``name`` is SNLI's pairID, empty where there is none."""
+    """One labelled pair; ``name`` is SNLI's pairID, or empty where the publisher gives none."""
 
     premise: str
     hypothesis: str
@@ -23,7 +23,7 @@ class Pair(NamedTuple):
 
 
 def official(split: str) -> str:
-    """The key of an official SNLI file: ``train``, ``dev`` or ``test``."""
+    """Return the key of an official SNLI file; ``split`` is ``train``, ``dev`` or ``test``."""
     return f"snli_1.0_{split}.jsonl"
 
 
@@ -39,62 +39,63 @@ POOL_FILES = {
 }
 """Training pool -> keys of its files."""
 
-_FILE = re.compile(
-    r"(?:.*/)?("
-    + "|".join(
-        re.escape(key)
-        for key in sorted(
-            {key for keys in POOL_FILES.values() for key in keys} | {official("test")}
-        )
-    )
-    + ")"
-)
+
+def _file_pattern() -> re.Pattern[str]:
+    """Return a pattern that matches the path of every known file; group 1 is the file's key."""
+    keys = {official("test")}.union(*POOL_FILES.values())
+    alternatives = "|".join(re.escape(key) for key in sorted(keys))
+    return re.compile(rf"(?:.*/)?({alternatives})")
 
 
-def _parse(key: str, stream: IO[bytes]) -> list[Pair]:
-    lines = (
-        line.decode("utf-8") for line in stream
-    )  # a member of a tar stream is too little of a file for TextIOWrapper
-    if key.endswith(".jsonl"):
-        return list(_snli(lines))
-    if key.startswith("SICK"):
-        return list(_table(lines, "sentence_A", "sentence_B", "entailment_judgment", quoted=False))
-    return list(_table(lines, "sentence1", "sentence2", "gold_label", quoted=True))
-
-
-def _snli(lines: Iterable[str]) -> Iterator[Pair]:
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-            if row["gold_label"] != "-":
-                yield Pair(
-                    row["sentence1"],
-                    row["sentence2"],
-                    LABELS[row["gold_label"]],
-                    row.get("pairID", ""),
-                )
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f"line {number} is no SNLI pair: {error!r}") from error
-
-
-def _table(
-    lines: Iterable[str], premise: str, hypothesis: str, judgement: str, *, quoted: bool
-) -> Iterator[Pair]:
-    reader = csv.DictReader(
-        lines, delimiter="\t", quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    )
-    for row in reader:
-        try:
-            yield Pair(row[premise], row[hypothesis], LABELS[row[judgement].strip().lower()])
-        except (KeyError, AttributeError) as error:
-            raise ValueError(f"line {reader.line_num} is no labelled pair: {error!r}") from error
+_FILE = _file_pattern()
 
 
 def layout(wanted: Collection[str]) -> FileLayout[list[Pair]]:
-    """These files and no others: SNLI's training file alone is 490 MB."""
+    """Return a layout of the ``wanted`` keys only: SNLI's training file alone has 490 MB."""
 
     def key(path: str) -> str | None:
         match = _FILE.fullmatch(path)
         return match.group(1) if match and match.group(1) in wanted else None
 
     return FileLayout(key, _parse, hints=("snli", "cad", "sick", "nli"))
+
+
+def _parse(key: str, stream: IO[bytes]) -> list[Pair]:
+    # TextIOWrapper cannot be used: a member of a tar stream lacks some methods of a file.
+    lines = (line.decode("utf-8") for line in stream)
+    if key.endswith(".jsonl"):
+        return list(_parse_snli(lines))
+    if key.startswith("SICK"):
+        return list(
+            _parse_table(lines, "sentence_A", "sentence_B", "entailment_judgment", quoted=False)
+        )
+    return list(_parse_table(lines, "sentence1", "sentence2", "gold_label", quoted=True))
+
+
+def _parse_snli(lines: Iterable[str]) -> Iterator[Pair]:
+    """Yield the pairs of one official SNLI file, without those that have no gold label."""
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            if row["gold_label"] != "-":
+                yield Pair(
+                    premise=row["sentence1"],
+                    hypothesis=row["sentence2"],
+                    label=LABELS[row["gold_label"]],
+                    name=row.get("pairID", ""),
+                )
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"line {number} is not an SNLI pair: {error!r}") from error
+
+
+def _parse_table(
+    lines: Iterable[str], premise: str, hypothesis: str, judgement: str, *, quoted: bool
+) -> Iterator[Pair]:
+    """Yield the pairs of a tab-separated file; the strings name its columns."""
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    reader = csv.DictReader(lines, delimiter="\t", quoting=quoting)
+    for row in reader:
+        try:
+            yield Pair(row[premise], row[hypothesis], LABELS[row[judgement].strip().lower()])
+        except (KeyError, AttributeError) as error:
+            raise ValueError(f"line {reader.line_num} is not a labelled pair: {error!r}") from error

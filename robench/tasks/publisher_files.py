@@ -9,12 +9,22 @@ from pathlib import Path
 from typing import IO, Generic, TypeVar
 
 from robench._base.errors import UsageError
-from robench.tasks.archives import SUFFIXES, BrokenArchive, archives_in, members, report_damage
+from robench.tasks.archives import (
+    SUFFIXES,
+    BrokenArchive,
+    archives_in,
+    members,
+    report_damage,
+)
 
 Parsed = TypeVar("Parsed")
 
 _DEPTH = 5
-"""``--data`` may be the publisher's folder, its parent or its parent's parent: <data>/<x>/aclImdb/train/pos/0_9.txt."""
+"""How deep a folder is searched.
+
+``--data`` may be the publisher's folder, its parent or its parent's parent, as in
+<data>/<x>/aclImdb/train/pos/0_9.txt.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +32,11 @@ class FileLayout(Generic[Parsed]):
     """How a publisher's files are recognised and read.
 
     Attributes:
-        key: a path with ``/`` -> the file's name within the layout, or None for a file that is no part of it.
-        parse: the key and the file's bytes -> what it holds; raises ValueError for content that is not as it should be.
-        hints: parts of the names that its archives usually have (lower case); they save time and decide nothing.
+        key: turns a path with ``/`` into the file's name within the layout, or into None for a
+            file that is not part of it.
+        parse: turns the key and the file's bytes into the file's content; raises ValueError for
+            content of another form.
+        hints: parts of the names (lower case) that its archives usually have. They only save time.
     """
 
     key: Callable[[str], str | None]
@@ -34,7 +46,13 @@ class FileLayout(Generic[Parsed]):
 
 @dataclass(frozen=True, slots=True)
 class FoundFiles(Generic[Parsed]):
-    """What was read: key -> content, and the places in words (``"archive imdb.tar.xz"``), without the machine's paths."""
+    """The files that were read.
+
+    Attributes:
+        files: key -> content.
+        origin: the places in words, such as ``"archive imdb.tar.xz"``, without a path of this
+            machine.
+    """
 
     files: dict[str, Parsed]
     origin: str
@@ -43,20 +61,20 @@ class FoundFiles(Generic[Parsed]):
 def find_files(
     folder: Path | None, layout: FileLayout[Parsed], complete: Callable[[dict[str, Parsed]], bool]
 ) -> FoundFiles[Parsed]:
-    """Read the layout's files from ``folder`` itself, then from the archives directly in it, until ``complete``.
+    """Read the layout's files from ``folder``, then from the archives directly in it.
 
-    The first place that holds a file wins. What was found is handed back even when it is not complete.
+    Reading stops as soon as the files are ``complete``. The first place that holds a file wins.
+    The files are returned even when they are not complete.
 
     Raises:
-        UsageError: there is no such folder; a file does not hold what it should; files are missing and an archive is damaged.
+        UsageError: the folder does not exist; a file has another content than expected; or files
+            are missing and an archive is damaged.
     """
     files: dict[str, Parsed] = {}
     origins: list[str] = []
     damage: BrokenArchive | None = None
-    if folder is not None and not folder.is_dir():
-        raise UsageError(
-            f"There is no data folder {folder}. Name the folder that holds the data, or the archives, with --data."
-        )
+    if folder is not None:
+        check_data_folder(folder)
     for place, opened in _places(folder, layout):
         try:
             new = {key: content for key, content in opened if key not in files}
@@ -68,16 +86,25 @@ def find_files(
             origins.append(place)
         if complete(files):
             return FoundFiles(files, ", ".join(origins))
-    if (
-        damage is not None
-    ):  # it may hold what is missing, and the hub must not stand in for it unnoticed
+    # The damaged archive may hold the missing files, and the hub must not replace it silently.
+    if damage is not None:
         raise damage
     return FoundFiles(files, ", ".join(origins))
+
+
+def check_data_folder(folder: Path) -> None:
+    """Raise UsageError unless ``folder`` is a folder that exists."""
+    if not folder.is_dir():
+        raise UsageError(
+            f"There is no data folder {folder}. "
+            "Name the folder that holds the data, or the archives, with --data."
+        )
 
 
 def _places(
     folder: Path | None, layout: FileLayout[Parsed]
 ) -> Iterator[tuple[str, Iterator[tuple[str, Parsed]]]]:
+    """Yield each place to read, in words, with the keys and contents found there."""
     if folder is None:
         return
     yield f"folder {folder.resolve().name}", _from_folder(folder.resolve(), layout)
@@ -102,28 +129,27 @@ def _from_archive(archive: Path, layout: FileLayout[Parsed]) -> Iterator[tuple[s
 
 
 def _parse(layout: FileLayout[Parsed], key: str, stream: IO[bytes], where: str) -> Parsed:
+    # JSON errors and UTF-8 errors are ValueErrors too.
     try:
         return layout.parse(key, stream)
-    except ValueError as error:  # also JSON and UTF-8
+    except ValueError as error:
         raise UsageError(
-            f"{where} is not what its name promises ({error}). Fetch it again."
+            f"{where} does not hold what its name says ({error}). Fetch it again."
         ) from error
 
 
 def walk_files(folder: Path | str, depth: int, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield ``(name relative to folder, path)`` of the files at most ``depth`` folders deep, sorted; hidden and unreadable ones are left out.
+    """Yield ``(name relative to folder, path)`` of the files at most ``depth`` folders deep.
 
-    Strings, not Paths: a data folder may hold 150,000 files, most of them of other tasks.
+    The files are sorted. Hidden and unreadable entries are left out. The values are strings, not
+    Paths: a data folder may hold 150,000 files, most of them of other tasks.
     """
     try:
         with os.scandir(folder) as listing:
-            entries = sorted(
-                (entry for entry in listing if not entry.name.startswith(".")),
-                key=lambda entry: entry.name,
-            )
+            visible = [entry for entry in listing if not entry.name.startswith(".")]
     except OSError:
         return
-    for entry in entries:
+    for entry in sorted(visible, key=lambda entry: entry.name):
         if not entry.is_dir():
             yield prefix + entry.name, entry.path
         elif depth > 1:
@@ -131,7 +157,11 @@ def walk_files(folder: Path | str, depth: int, prefix: str = "") -> Iterator[tup
 
 
 def describe_missing(what: str, folder: Path | None) -> str:
-    """The beginning of a sentence: ``what`` was not found, and where it was looked for."""
+    """Return the beginning of a sentence: what was not found, and where it was looked for."""
     if folder is None:
-        return f"No data folder is named (--data or ROBENCH_DATA) in which to look for {what}"
-    return f"There is no complete {what} in the folder {folder} or in an archive ({', '.join(SUFFIXES)}) directly in it"
+        return f"No data folder is named (--data or ROBENCH_DATA), so {what} cannot be looked for"
+    suffixes = ", ".join(SUFFIXES)
+    return (
+        f"There is no complete {what} in the folder {folder} "
+        f"or in an archive ({suffixes}) directly in it"
+    )

@@ -1,4 +1,4 @@
-"""SNLI: does a premise entail a hypothesis (Bowman et al. 2015)? Only the hypothesis may be attacked."""
+"""SNLI: does a premise entail a hypothesis (Bowman et al. 2015)?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from robench.tasks.splits import choose_train_pool, make_splits, pick_listed
 HUB = "stanfordnlp/snli"
 DEV_SIZE = 1000
 TRAIN_SIZE = 549_367
-"""Labelled pairs of the published training file (550,152 less 785 without a gold label)."""
+"""Labelled pairs in the published training file: 550,152, less 785 without a gold label."""
 
 TEST_GUARD = Guard(
     (3368, 3219, 3237),
@@ -31,21 +31,33 @@ DEV_GUARD = Guard(
     "c00a61be660bd372725aa7edc21c25e1fb4ebc7ebd0a93b0e514087563c49576596c9ad148559f9bfae580de8ddf358cb1d0",
 )
 
-_FROM_HUB = {official("train"): "train", official("dev"): "validation", official("test"): "test"}
+_HUB_SPLITS = {official("train"): "train", official("dev"): "validation", official("test"): "test"}
 
 
 @TASKS.register("snli")
 class Snli(Task):
-    """Sentence pairs; the hypothesis may be attacked, the premise never. Labels stand in the hub's order (ASCC and RIFT: contradiction 1, neutral 2).
+    """Sentence pairs; the hypothesis may be attacked, the premise never.
 
-    Test: the frozen 1000 (334 / 333 / 333) of the 9,824 labelled official test pairs. Dev: 1,000 of the 9,842 official dev pairs by the same rule,
-    so that it is the same whichever pool is trained on. Pairs without a gold label ("-", on the hub -1) are dropped.
+    Labels stand in the hub's order. (ASCC and RIFT: contradiction 1, neutral 2.)
 
-    Training pools (``--train-pool``), each less every pair whose premise is also one of dev or of the official test pairs (case folded), so that an epoch
-    is chosen on premises that training has not seen. Of the small pools only ``snli-dev`` loses any (1,691 of 8,842: each premise got three hypotheses):
-    ``train`` the official 549,367 pairs; ``cad`` 1,666 of them and their 6,664 human revisions (Kaushik et al. 2020, ``NLI/original/train.tsv`` and
-    ``NLI/revised_combined/train.tsv``); ``sick`` the 9,927 pairs of SICK (Marelli et al. 2014, all three parts, sentence A as the premise);
-    ``snli-dev`` the official dev pairs that are not in our dev; ``small`` the last three together.
+    Test: the frozen 1000 (334 / 333 / 333) of the 9,824 labelled official test pairs.
+    Dev: 1,000 of the 9,842 official dev pairs, picked by the same rule, so that dev is the same for
+    every training pool. Pairs without a gold label ("-", on the hub -1) are dropped.
+
+    Training pools (``--train-pool``):
+
+    * ``train``: the official 549,367 pairs;
+    * ``cad``: 1,666 of them and their 6,664 human revisions (Kaushik et al. 2020,
+      ``NLI/original/train.tsv`` and ``NLI/revised_combined/train.tsv``);
+    * ``sick``: the 9,927 pairs of SICK (Marelli et al. 2014, all three parts, sentence A as the
+      premise);
+    * ``snli-dev``: the official dev pairs that are not in our dev;
+    * ``small``: the last three together.
+
+    Each pool loses every pair whose premise (case folded) is also a premise of dev or of the
+    official test pairs, so that an epoch is chosen on premises that training has not seen. Of the
+    small pools only ``snli-dev`` loses any: 1,691 of 8,842, because each premise has three
+    hypotheses.
     """
 
     labels = ("entailment", "neutral", "contradiction")
@@ -59,22 +71,17 @@ class Snli(Task):
     def load(
         self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
     ) -> Splits:
-        """Read ``snli_1.0_{train,dev,test}.jsonl`` from the folder or its archives, or the hub's ``stanfordnlp/snli``; see ``Task.load``."""
+        """Read ``snli_1.0_{train,dev,test}.jsonl`` from the folder, its archives, or the hub.
+
+        On the hub the dataset is ``stanfordnlp/snli``. See ``Task.load``.
+        """
         pool = choose_train_pool("snli", self.train_pools, train_pool)
         wanted = {official("dev"), official("test"), *POOL_FILES[pool]}
         found = find_files(source.folder, layout(wanted), lambda files: wanted <= files.keys())
-        lacking = [
-            key for key in POOL_FILES[pool] if key not in found.files and key not in _FROM_HUB
-        ]
-        if lacking:
-            raise UsageError(
-                f"{describe_missing(lacking[0], source.folder)}. The pool '{pool}' needs it: put it there, or choose another --train-pool."
-            )
-        test_pairs, dev_pairs, origin = _judged(source, found)
-        test_all, dev_all = (
-            make_examples("snli", _rows(test_pairs)),
-            make_examples("snli", _rows(dev_pairs)),
-        )
+        _check_pool_files(source, pool, found)
+        test_pairs, dev_pairs, origin = _read_test_and_dev(source, found)
+        test_all = make_examples("snli", _rows(test_pairs))
+        dev_all = make_examples("snli", _rows(dev_pairs))
         dev = DEV_GUARD.pick(
             "The dev examples of snli",
             without(dev_all, test_all),
@@ -87,21 +94,22 @@ class Snli(Task):
                 "The frozen test examples of snli", test_all, TEST_SIZE, _rows(test_pairs), origin
             )
         else:
-            names = dict(
-                zip(
-                    (pair.name for pair in test_pairs),
-                    identify("snli", _rows(test_pairs)),
-                    strict=True,
-                )
+            test = pick_listed(ids, test_all, _ids_by_name(test_pairs))
+        train_all, train_origin = _read_pool(source, pool, found, dev_pairs)
+        train = _without_premises_of(train_all, dev, test_all)
+        if train_origin not in origin:
+            origin = f"{origin}; train: {train_origin}"
+        return make_splits(train, dev, test, pool=pool, ids=ids, origin=origin)
+
+
+def _check_pool_files(source: DataSource, pool: str, found: FoundFiles[list[Pair]]) -> None:
+    """Raise UsageError if the pool needs a file that is neither found nor on the hub."""
+    for key in POOL_FILES[pool]:
+        if key not in found.files and key not in _HUB_SPLITS:
+            raise UsageError(
+                f"{describe_missing(key, source.folder)}. "
+                f"The pool '{pool}' needs it: put it there, or choose another --train-pool."
             )
-            test = pick_listed(
-                ids, test_all, {name: identity for name, identity in names.items() if name}
-            )
-        train, train_origin = _train(source, pool, found, dev_pairs)
-        origin = origin if train_origin in origin else f"{origin}; train: {train_origin}"
-        return make_splits(
-            _strangers(train, dev, test_all), dev, test, pool=pool, ids=ids, origin=origin
-        )
 
 
 def _rows(pairs: Iterable[Pair]) -> list[RawRow]:
@@ -110,24 +118,33 @@ def _rows(pairs: Iterable[Pair]) -> list[RawRow]:
     ]
 
 
-def _strangers(train: Iterable[Example], *judged: Iterable[Example]) -> list[Example]:
-    """The examples whose premise (case folded) stands in none that is judged."""
-    barred = {example.fields["premise"].casefold() for part in judged for example in part}
+def _ids_by_name(pairs: Sequence[Pair]) -> dict[str, str]:
+    """Return SNLI's pairID -> id; pairs without a pairID (the hub's) are left out."""
+    ids = identify("snli", _rows(pairs))
+    return {pair.name: identity for pair, identity in zip(pairs, ids, strict=True) if pair.name}
+
+
+def _without_premises_of(train: Iterable[Example], *others: Iterable[Example]) -> list[Example]:
+    """Return the examples whose premise (case folded) is not a premise of ``others``."""
+    barred = {example.fields["premise"].casefold() for part in others for example in part}
     return [example for example in train if example.fields["premise"].casefold() not in barred]
 
 
-def _judged(
+def _read_test_and_dev(
     source: DataSource, found: FoundFiles[list[Pair]]
 ) -> tuple[list[Pair], list[Pair], str]:
-    """The official test and dev pairs and where they come from; both from the folder or both from the hub."""
-    keys = official("test"), official("dev")
-    if all(key in found.files for key in keys):
-        return found.files[keys[0]], found.files[keys[1]], found.origin
+    """Return the official test pairs, the official dev pairs and where they come from.
+
+    Both come from the folder, or both from the hub.
+    """
+    test, dev = official("test"), official("dev")
+    if test in found.files and dev in found.files:
+        return found.files[test], found.files[dev], found.origin
     place = describe_missing("snli_1.0_test.jsonl and snli_1.0_dev.jsonl", source.folder)
     if not source.hub:
         raise UsageError(f"{place}. Name the folder that holds SNLI with --data.")
     try:
-        return _hub_pairs(keys[0]), _hub_pairs(keys[1]), f"hub {HUB}"
+        return _hub_pairs(test), _hub_pairs(dev), f"hub {HUB}"
     except hub.HubUnavailable as error:
         raise UsageError(
             f"{place}, and {error.reason}. Name the folder that holds SNLI with --data."
@@ -135,35 +152,38 @@ def _judged(
 
 
 def _hub_pairs(key: str) -> list[Pair]:
-    rows = hub.read_rows(HUB, _FROM_HUB[key], ("premise", "hypothesis", "label"))
+    rows = hub.read_rows(HUB, _HUB_SPLITS[key], ("premise", "hypothesis", "label"))
     return [
         Pair(premise, hypothesis, int(label)) for premise, hypothesis, label in rows if label >= 0
     ]
 
 
-def _train(
+def _read_pool(
     source: DataSource, pool: str, found: FoundFiles[list[Pair]], dev_pairs: Sequence[Pair]
 ) -> tuple[list[Example], str]:
-    """The pool's examples, before anything is left out, and where they come from."""
+    """Return all examples of the pool and where they come from."""
     if pool == "train":
-        pairs, origin = _official_train(source, found)
-    else:  # the dev pairs may come from the hub while the others lie in the folder
-        pairs = [
-            pair
-            for key in POOL_FILES[pool]
-            for pair in (dev_pairs if key == official("dev") else found.files[key])
-        ]
-        origin = found.origin
-    return make_examples("snli", _rows(pairs)), origin
+        pairs, origin = _read_official_train(source, found)
+        return make_examples("snli", _rows(pairs)), origin
+    pairs = []
+    for key in POOL_FILES[pool]:
+        # The dev pairs may come from the hub while the other files lie in the folder.
+        pairs += dev_pairs if key == official("dev") else found.files[key]
+    return make_examples("snli", _rows(pairs)), found.origin
 
 
-def _official_train(source: DataSource, found: FoundFiles[list[Pair]]) -> tuple[list[Pair], str]:
+def _read_official_train(
+    source: DataSource, found: FoundFiles[list[Pair]]
+) -> tuple[list[Pair], str]:
     key = official("train")
     if key in found.files:
         pairs, origin = found.files[key], found.origin
     else:
         place = describe_missing(key, source.folder)
-        way_out = "Train on a pool that needs less with --train-pool small (or cad, sick, snli-dev), or fetch SNLI 1.0."
+        way_out = (
+            "Fetch SNLI 1.0, or train on a pool that needs less: "
+            "--train-pool small (or cad, sick, snli-dev)."
+        )
         if not source.hub:
             raise UsageError(f"{place}. {way_out}")
         try:
@@ -172,6 +192,7 @@ def _official_train(source: DataSource, found: FoundFiles[list[Pair]]) -> tuple[
             raise UsageError(f"{place}, and {error.reason}. {way_out}") from error
     if len(pairs) != TRAIN_SIZE:
         raise UsageError(
-            f"SNLI's training file ({origin}) has {len(pairs):,} labelled pairs instead of {TRAIN_SIZE:,}: it is incomplete, fetch it again."
+            f"SNLI's training file ({origin}) has {len(pairs):,} labelled pairs instead of "
+            f"{TRAIN_SIZE:,}: it is incomplete. Fetch it again."
         )
     return pairs, origin

@@ -1,4 +1,4 @@
-"""What a task hands out: its splits with the frozen test examples, or those of a published list (``--ids``)."""
+"""Splits of a task: its frozen test examples, or those of a published list (``--ids``)."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ def make_splits(
     ids: Path | None,
     origin: str,
 ) -> Splits:
-    """What a task hands out; where a list is longer than what is judged of it, a remark says so.
+    """Assemble the splits of a task.
+
+    If a list has more lines than are judged, a remark says so.
 
     Args:
+        train: the training examples.
+        dev: the dev examples.
+        test: the test examples.
         pool: the training pool.
-        ids: file whose list ``test`` follows; None where it was picked by the rule.
+        ids: file whose list ``test`` follows; None if ``test`` was picked by the rule.
         origin: where the data were found.
     """
-    # A list named "frozen-1000.txt" must not pass for the frozen 1000.
-    test_name = f"frozen-{len(test)}" if ids is None else f"list-{ids.stem}"
-    remarks = () if ids is None else _remarks(ids)
     return Splits(
         train=train,
         dev=dev,
         test=test,
         train_pool=pool,
-        test_name=test_name,
+        # The prefix keeps a list named "frozen-1000.txt" apart from the frozen 1000.
+        test_name=f"frozen-{len(test)}" if ids is None else f"list-{ids.stem}",
         digest=digest(test),
         origin=origin,
-        remarks=remarks,
+        remarks=() if ids is None else _remarks(ids),
     )
 
 
 def _remarks(path: Path) -> tuple[str, ...]:
-    lines = len(_lines(path))
-    return (
-        (f"The list {path} has {lines:,} lines; its first {TEST_SIZE:,} are judged.",)
-        if lines > TEST_SIZE
-        else ()
-    )
+    lines = len(_read_lines(path))
+    if lines <= TEST_SIZE:
+        return ()
+    return (f"The list {path} has {lines:,} lines; its first {TEST_SIZE:,} are judged.",)
 
 
 def pick_listed(
@@ -56,55 +57,56 @@ def pick_listed(
     names: Mapping[str, str],
     canonical: Callable[[str], str] = str,
 ) -> list[Example]:
-    """The examples that a published list names, sorted by id: all of its lines, or the first 1000 of a longer list.
+    """Return the examples that a published list names, sorted by id.
+
+    All lines count, or the first 1000 lines of a longer list.
 
     Args:
-        path: text file, one example a line: our own id, or the publisher's name. Blank lines do not count.
+        path: text file with one example a line: robench's id or the publisher's name. Blank lines
+            do not count.
+        examples: the examples to choose from.
         names: publisher's name -> id; empty where the data have no names (the hub).
         canonical: brings a line into the form of ``names``.
 
     Raises:
-        UsageError: no such file, an empty one, a line that names nothing or the same example as another line.
+        UsageError: the file is missing or empty; a line names no example, or the same example as
+            another line.
     """
     by_id = {example.id: example for example in examples}
     picked: dict[str, Example] = {}
-    for number, line in _lines(path)[:TEST_SIZE]:
+    for number, line in _read_lines(path)[:TEST_SIZE]:
         identity = line if line in by_id else names.get(canonical(line), "")
+        where = f"Line {number} of {path} ('{line[:80]}')"
         if identity not in by_id:
-            hint = (
-                ""
-                if names
-                else " These data came without file names (the hub's have none), so only ids are known."
-            )
-            raise UsageError(
-                f"Line {number} of {path} ('{line[:80]}') names no test example.{hint}"
-            )
+            hint = "" if names else " These data have no file names, so only ids are known."
+            raise UsageError(f"{where} names no test example.{hint}")
         if identity in picked:
             raise UsageError(
-                f"Line {number} of {path} ('{line[:80]}') names an example for the second time. Remove one of the two lines."
+                f"{where} names an example for the second time. Remove one of the two lines."
             )
         picked[identity] = by_id[identity]
     if not picked:
-        raise UsageError(f"The list {path} is empty. It takes one id or file name a line.")
+        raise UsageError(f"The list {path} is empty. It needs one id or file name a line.")
     return sorted(picked.values(), key=lambda example: example.id)
 
 
-def _lines(path: Path) -> list[tuple[int, str]]:
-    """The lines that are not blank, with their numbers."""
+def _read_lines(path: Path) -> list[tuple[int, str]]:
+    """Return the lines that are not blank, each with its number."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"The list of ids {path} cannot be read: {reason}.") from error
-    return [
-        (number, line.strip())
-        for number, line in enumerate(text.splitlines(), start=1)
-        if line.strip()
-    ]
+    numbered = enumerate(text.splitlines(), start=1)
+    return [(number, line.strip()) for number, line in numbered if line.strip()]
 
 
 def choose_train_pool(task: str, pools: Sequence[str], pool: str | None) -> str:
-    """``pool`` where the task has it, its first one for None; raises UsageError otherwise."""
+    """Return ``pool``, or the first of ``pools`` for None.
+
+    Raises:
+        UsageError: the task has no such pool.
+    """
     if pool is None or pool in pools:
         return pool or pools[0]
-    raise UsageError(f"Task '{task}' has no training pool '{pool}'. It takes: {', '.join(pools)}.")
+    raise UsageError(f"Task '{task}' has no training pool '{pool}'. It has: {', '.join(pools)}.")

@@ -1,4 +1,4 @@
-"""The published data themselves: skipped where ROBENCH_DATA names no folder that holds them."""
+"""The published data; skipped unless ROBENCH_DATA names a folder that holds them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_shape(splits: Splits, labels: int) -> None:
     assert not judged & {content_key(example) for example in splits.train}
 
 
-def test_imdb(reviews: Splits) -> None:
+def test_imdb_splits_pass_the_guard_and_share_no_text(reviews: Splits) -> None:
     check_shape(reviews, 2)
     assert (
         Counter(example.label for example in reviews.test)
@@ -47,16 +47,13 @@ def test_imdb(reviews: Splits) -> None:
         == {0: 500, 1: 500}
     )
     assert reviews.digest == imdb.TEST_GUARD.digest
-    # 25,000 less 123 texts of the test half, 1,000 for dev and 2 repetitions of dev texts
+    # 25,000 less 123 texts of the test half, 1,000 dev reviews and 2 repetitions of dev texts.
     assert len(reviews.train) == 23_875
-    assert not any(
-        "<br />" in example.fields["text"]
-        for part in (reviews.train, reviews.dev, reviews.test)
-        for example in part
-    )
+    everything = [*reviews.train, *reviews.dev, *reviews.test]
+    assert not any("<br />" in example.fields["text"] for example in everything)
 
 
-def test_imdb_by_the_list_of_jia_et_al(reviews: Splits) -> None:
+def test_imdb_with_the_list_of_jia_et_al_changes_the_test_examples_only(reviews: Splits) -> None:
     path = Path(DATA) / "imdb_test_files.txt"
     if not path.is_file():
         pytest.skip("imdb_test_files.txt is not in ROBENCH_DATA")
@@ -70,7 +67,7 @@ def test_imdb_by_the_list_of_jia_et_al(reviews: Splits) -> None:
 @pytest.mark.parametrize(
     ("pool", "size"), [("cad", 8_330), ("sick", 9_927), ("snli-dev", 7_151), ("small", 25_408)]
 )
-def test_snli_pools(pool: str, size: int) -> None:
+def test_snli_pools_have_their_published_sizes(pool: str, size: int) -> None:
     splits = TASKS.get("snli")().load(SOURCE, train_pool=pool)
     check_shape(splits, 3)
     assert (
@@ -83,6 +80,8 @@ def test_snli_pools(pool: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ASSETS))
-def test_assets(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_assets_are_found_in_the_data_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("robench.tasks.assets.cache_folder", lambda: tmp_path)
     assert find_asset(name, Path(DATA)).stat().st_size > 0

@@ -1,3 +1,5 @@
+"""Archives: their members are read in one pass, and damage becomes one sentence."""
+
 from __future__ import annotations
 
 import io
@@ -30,7 +32,7 @@ def test_members_are_the_files_with_their_bytes(content: Path, tmp_path: Path, s
 
 
 @pytest.mark.parametrize("suffix", ARCHIVES)
-def test_members_can_be_passed_over_and_read_by_lines(tmp_path: Path, suffix: str) -> None:
+def test_members_can_be_skipped_and_read_by_lines(tmp_path: Path, suffix: str) -> None:
     (tmp_path / "content").mkdir()
     for name in "abc":
         (tmp_path / "content" / name).write_bytes(b"1\n2\n" * 5000)
@@ -62,7 +64,7 @@ def test_a_truncated_archive_is_one_sentence_naming_the_file(
 def test_a_stream_cut_between_two_members_is_noticed(
     content: Path, tmp_path: Path, suffix: str
 ) -> None:
-    """The whole first member can be read; tarfile's own stream modes would call that the end of the archive."""
+    """tarfile's own stream modes would take the cut for the archive's end."""
     archive = pack(content, tmp_path / f"x{suffix}")
     archive.write_bytes(archive.read_bytes()[:-4])
     with pytest.raises(BrokenArchive):
@@ -80,7 +82,7 @@ def test_a_flipped_byte_is_noticed(content: Path, tmp_path: Path, suffix: str) -
 
 
 @pytest.mark.parametrize("suffix", ARCHIVES)
-def test_what_is_no_archive_at_all_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_a_file_that_is_not_an_archive_is_refused(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"x{suffix}").write_text("<html>404</html>" * 100)
     with pytest.raises(BrokenArchive):
         _read_all(tmp_path / f"x{suffix}")
@@ -96,14 +98,15 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "w") as zipped:
         zipped.writestr("a", "text")
     raw = bytearray(archive.read_bytes())
-    raw[6] |= 1  # the flag "encrypted", in the local header and in the directory
+    # Set the flag "encrypted", in the local header and in the directory.
+    raw[6] |= 1
     raw[raw.index(b"PK\x01\x02") + 8] |= 1
     archive.write_bytes(bytes(raw))
     with pytest.raises(BrokenArchive, match="encrypted"):
         _read_all(archive)
 
 
-def test_links_and_folders_are_passed_over(tmp_path: Path) -> None:
+def test_links_and_folders_are_skipped(tmp_path: Path) -> None:
     archive = tmp_path / "x.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         link = tarfile.TarInfo("link")
@@ -119,19 +122,21 @@ def test_links_and_folders_are_passed_over(tmp_path: Path) -> None:
     assert not (tmp_path.parent / "outside").exists()
 
 
-def test_an_error_of_the_reader_is_not_taken_for_damage(content: Path, tmp_path: Path) -> None:
+def test_an_error_raised_by_the_caller_is_not_taken_for_damage(
+    content: Path, tmp_path: Path
+) -> None:
     archive = pack(content, tmp_path / "x.zip")
 
-    def misread() -> None:
+    def read_and_fail() -> None:
         for _ in members(archive):
-            raise OSError("of the reader")
+            raise OSError("of the caller")
 
-    with pytest.raises(OSError, match="of the reader") as caught:
-        misread()
+    with pytest.raises(OSError, match="of the caller") as caught:
+        read_and_fail()
     assert not isinstance(caught.value, BrokenArchive)
 
 
-def test_archives_in_puts_hinted_names_first_and_knows_its_suffixes(tmp_path: Path) -> None:
+def test_archives_with_hinted_names_come_first(tmp_path: Path) -> None:
     for name in ("b.zip", "a.tar.xz", "z_IMDB.tar.gz", "notes.txt", "plain.tar", "C.TGZ"):
         (tmp_path / name).touch()
     (tmp_path / "folder.zip").mkdir()

@@ -1,3 +1,5 @@
+"""Assets: where a file is looked for, in which order, and how its hash is checked."""
+
 from __future__ import annotations
 
 import hashlib
@@ -19,7 +21,7 @@ NAME = "neighbours.json"
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """One made-up asset, an empty cache and no network."""
+    """Provide one made-up asset, an empty cache and no network."""
     asset = Asset(
         NAME,
         hashlib.sha256(CONTENT).hexdigest(),
@@ -45,7 +47,7 @@ def content(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("inner", ["", "one", "one/two"])
-def test_a_plain_file_is_used_where_it_lies(tmp_path: Path, cache: Path, inner: str) -> None:
+def test_a_plain_file_is_used_in_its_place(tmp_path: Path, cache: Path, inner: str) -> None:
     (tmp_path / "d" / inner).mkdir(parents=True)
     (tmp_path / "d" / inner / NAME).write_bytes(CONTENT)
     assert find_asset(NAME, tmp_path / "d") == tmp_path / "d" / inner / NAME
@@ -60,13 +62,14 @@ def test_an_archived_file_is_copied_into_the_cache(
     path = find_asset(NAME, tmp_path / "d")
     assert path.read_bytes() == CONTENT
     assert path.is_relative_to(cache)
-    assert [entry.name for entry in path.parent.iterdir()] == [NAME]  # nothing half-written is left
+    # No partly written file is left beside it.
+    assert [entry.name for entry in path.parent.iterdir()] == [NAME]
     archive.unlink()
     assert find_asset(NAME, tmp_path / "d") == path
     assert find_asset(NAME, None) == path
 
 
-def test_a_spoilt_copy_in_the_cache_is_replaced(content: Path, tmp_path: Path) -> None:
+def test_a_damaged_copy_in_the_cache_is_replaced(content: Path, tmp_path: Path) -> None:
     pack(content, tmp_path / "d" / "words.zip")
     path = find_asset(NAME, tmp_path / "d")
     path.write_bytes(CONTENT[:-1])
@@ -99,7 +102,7 @@ def test_a_damaged_archive_is_named_unless_another_has_it(content: Path, tmp_pat
     assert find_asset(NAME, tmp_path / "d").read_bytes() == CONTENT
 
 
-def test_nowhere_lists_what_was_tried(tmp_path: Path, cache: Path) -> None:
+def test_a_file_found_nowhere_lists_what_was_tried(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "d").mkdir()
     with pytest.raises(UsageError) as caught:
         find_asset(NAME, tmp_path / "d")
@@ -116,7 +119,7 @@ def test_nowhere_lists_what_was_tried(tmp_path: Path, cache: Path) -> None:
         find_asset(NAME, None)
 
 
-def test_a_download_that_is_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_with_another_hash_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*_: Any, **__: Any) -> str:
         raise ValueError("SHA256 hash of downloaded file does not match")
 
@@ -125,7 +128,9 @@ def test_a_download_that_is_something_else_is_refused(monkeypatch: pytest.Monkey
         find_asset(NAME, None)
 
 
-def test_the_download_is_guarded_by_the_hash(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_download_passes_the_hash_and_happens_once(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[dict[str, Any]] = []
 
     def fetch(url: str, **options: Any) -> str:
@@ -138,7 +143,8 @@ def test_the_download_is_guarded_by_the_hash(cache: Path, monkeypatch: pytest.Mo
     path = find_asset(NAME, None)
     assert asked[0]["url"] == "https://example.invalid/neighbours.json"
     assert asked[0]["known_hash"] == f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
-    assert find_asset(NAME, None) == path  # from the cache: asked once
+    # The second call takes the file from the cache.
+    assert find_asset(NAME, None) == path
     assert len(asked) == 1
 
 

@@ -1,3 +1,5 @@
+"""The frozen examples: ids by content, the balanced pick, cleaned texts and digests."""
+
 from __future__ import annotations
 
 import random
@@ -38,38 +40,37 @@ def rows_of(count: int, classes: int = 2) -> list[RawRow]:
         ("  first\r\nsecond\tthird \n", "first second third"),
         ("wide\xa0space\x85next\u2028line", "wide space next line"),
         ("<br />\n", ""),
-        ("<br\n/>kept apart", "kept apart"),  # white space is collapsed first
-        ("a <br> b <BR /> c", "a <br> b <BR /> c"),  # no other spelling occurs in IMDB
+        # White space is collapsed first.
+        ("<br\n/>kept apart", "kept apart"),
+        # No other spelling occurs in IMDB.
+        ("a <br> b <BR /> c", "a <br> b <BR /> c"),
     ],
 )
-def test_clean(raw: str, cleaned: str) -> None:
+def test_line_breaks_and_white_space_become_one_space(raw: str, cleaned: str) -> None:
     assert clean(raw) == cleaned
 
 
 @given(texts)
-def test_clean_depends_on_the_normal_form_only_and_is_idempotent(text: str) -> None:
+def test_cleaning_depends_on_the_normal_form_only_and_is_idempotent(text: str) -> None:
     assert clean(normal_form(text)) == clean(text)
     assert clean(clean(text)) == clean(text) or "<br />" in clean(text)
 
 
 def test_the_id_is_what_the_rule_says() -> None:
-    """Golden: ``printf '["imdb",{"text":"A fine<br />film."}]' | sha256sum`` begins with f0610263b98748d5, computed outside Python."""
+    """Compare with a hash computed outside Python.
+
+    ``printf '["imdb",{"text":"A fine<br />film."}]' | sha256sum`` begins with f0610263b98748d5.
+    """
     assert identify("imdb", [({"text": " A  fine<br />film.\n"}, 1)]) == ["imdb/f0610263b98748d5"]
-    pair = {"premise": "Café dogs.", "hypothesis": "A dog sleeps."}  # JSON in ASCII, keys sorted
+    # The JSON text is in ASCII and its keys are sorted.
+    pair = {"premise": "Café dogs.", "hypothesis": "A dog sleeps."}
     assert identify("snli", [(pair, 0)]) == ["snli/1677d8e265f94a9b"]
     assert identify("snli", [(dict(reversed(pair.items())), 2)]) == ["snli/1677d8e265f94a9b"]
 
 
 def test_task_field_and_text_are_part_of_the_id() -> None:
-    ids = [
-        identify(task, [({field: text}, 0)])[0].split("/")[1]
-        for task, field, text in [
-            ("a", "f", "x"),
-            ("b", "f", "x"),
-            ("a", "g", "x"),
-            ("a", "f", "X"),
-        ]
-    ]
+    cases = [("a", "f", "x"), ("b", "f", "x"), ("a", "g", "x"), ("a", "f", "X")]
+    ids = [identify(task, [({field: text}, 0)])[0].split("/")[1] for task, field, text in cases]
     assert len(set(ids)) == 4
 
 
@@ -118,14 +119,15 @@ def test_the_pick_is_balanced_smallest_and_sorted(classes: int, total: int, seed
     counts = [sum(example.label == label for example in picked) for label in range(classes)]
     assert sum(counts) == total
     assert max(counts) - min(counts) <= 1
-    assert counts == sorted(counts, reverse=True)  # the first labels have one more
+    # What cannot be divided equally goes to the first labels.
+    assert counts == sorted(counts, reverse=True)
     assert [example.id for example in picked] == sorted(example.id for example in picked)
     for label in range(classes):
         mine = sorted(example.id for example in examples if example.label == label)
         assert [example.id for example in picked if example.label == label] == mine[: counts[label]]
 
 
-def test_a_thousand_over_three_classes() -> None:
+def test_a_thousand_over_three_classes_is_334_333_333() -> None:
     picked = pick_balanced(make_examples("t", rows_of(1200, 3)), 1000, 3)
     assert Counter(example.label for example in picked) == {0: 334, 1: 333, 2: 333}
 

@@ -1,3 +1,5 @@
+"""Guards: other data are refused, and the sentence says where they differ."""
+
 from __future__ import annotations
 
 import pytest
@@ -18,13 +20,14 @@ class TestGuard:
     def pick(self, rows: list[RawRow]) -> list[Example]:
         return pick_balanced(make_examples("t", rows), 100, 2)
 
-    def test_the_same_data_pass(self) -> None:
+    def test_the_same_data_pass_in_any_order(self) -> None:
         guard = Guard.of(self.pick(self.rows), self.rows)
         assert guard.rows == (150, 150)
-        assert len(guard.blocks) == 10  # five blocks of 20
+        # Five blocks of 20 examples, two hex digits each.
+        assert len(guard.blocks) == 10
         guard.check("They", self.pick(self.rows[::-1]), self.rows[::-1], "here")
 
-    def test_picking_and_checking_in_one(self) -> None:
+    def test_pick_also_checks(self) -> None:
         picked = self.pick(self.rows)
         guard, everything = Guard.of(picked, self.rows), make_examples("t", self.rows)
         assert guard.pick("They", everything, len(picked), self.rows, "here") == picked
@@ -45,12 +48,10 @@ class TestGuard:
         assert sentence.startswith(
             "The test examples of t come from other data than the published ones: rows per label "
         )
-        assert (
-            f"rows per label {'149 + 150' if label == 0 else '150 + 149'} instead of 150 + 150; digest "
-            in sentence
-        )
+        rows_left = "149 + 150" if label == 0 else "150 + 149"
+        assert f"rows per label {rows_left} instead of 150 + 150; digest " in sentence
         assert f" instead of {guard.digest[:16]}; the first difference lies " in sentence
-        # position 47 lies in the third block of 20 (one earlier if a label's pick moved the border)
+        # Position 47 lies in the third block of 20 examples.
         assert f"between the ids {picked[40].id} and " in sentence
         assert "(folder x)" in sentence
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from typing import Any
 
 import datasets
@@ -13,7 +15,7 @@ from publishers import Hub
 from robench.tasks import hub
 
 
-def test_the_hub_hands_out_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_named_columns_are_read_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         datasets,
         "load_dataset",
@@ -40,20 +42,43 @@ def test_whatever_the_hub_raises_becomes_one_sentence(
     monkeypatch.setattr(datasets, "load_dataset", fail)
     with pytest.raises(
         hub.HubUnavailable,
-        match=r"^The hub's some/set cannot be had \(\w+: .+\)\. Name a folder that holds the data with --data\.$",
+        match=(
+            r"^The hub's some/set cannot be read \(\w+: .+\)\. "
+            r"Name a folder that holds the data with --data\.$"
+        ),
     ) as caught:
         hub.read_rows("some/set", "train", ("text",))
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
 
 
-def test_a_column_that_is_not_there_becomes_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_column_becomes_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets, "load_dataset", Hub({("some/set", "train"): {"text": ["a"]}}))
     with pytest.raises(hub.HubUnavailable, match="label"):
         hub.read_rows("some/set", "train", ("text", "label"))
 
 
-def test_ctrl_c_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_datasets_the_sentence_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(hub.HubUnavailable) as caught:
+        hub.read_rows("some/set", "train", ("text",))
+    assert str(caught.value) == (
+        "The hub's some/set needs the package 'datasets', which cannot be imported "
+        "(pip install 'robench[hub]'). Name a folder that holds the data with --data."
+    )
+    assert caught.value.exit_code == 2
+
+
+def test_importing_the_tasks_does_not_import_datasets() -> None:
+    program = (
+        "import sys, robench.tasks.imdb, robench.tasks.snli; sys.exit('datasets' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_keyboard_interrupt_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
@@ -63,7 +88,7 @@ def test_ctrl_c_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("resolves", [True, False])
-def test_without_a_name_server_only_the_cache_is_asked(
+def test_without_a_name_server_only_the_cache_is_read(
     monkeypatch: pytest.MonkeyPatch, resolves: bool
 ) -> None:
     before = huggingface_hub.constants.HF_HUB_OFFLINE
@@ -94,7 +119,7 @@ def test_without_a_name_server_only_the_cache_is_asked(
     assert before == huggingface_hub.constants.HF_HUB_OFFLINE == datasets.config.HF_HUB_OFFLINE
 
 
-def test_behind_a_proxy_names_are_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_behind_a_proxy_no_name_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("looked up")
 

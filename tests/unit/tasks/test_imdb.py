@@ -1,3 +1,5 @@
+"""IMDB: the same splits from a folder, an archive and the hub; refusal of other data."""
+
 from __future__ import annotations
 
 import shutil
@@ -32,7 +34,7 @@ def digests(splits: Splits) -> tuple[str, ...]:
     return splits.digest, digest(splits.dev), digest(splits.train)
 
 
-def test_the_splits_of_a_folder(folder: Path) -> None:
+def test_a_folder_gives_balanced_disjoint_splits(folder: Path) -> None:
     splits = load(folder)
     assert [len(part) for part in (splits.train, splits.dev, splits.test)] == [2 * SIZE - 6, 6, 10]
     for part in (splits.train, splits.dev, splits.test):
@@ -44,7 +46,8 @@ def test_the_splits_of_a_folder(folder: Path) -> None:
         for example in (*splits.train, *splits.dev)
     )
     assert all(example.fields["text"].startswith("test review") for example in splits.test)
-    ids = [example.id for part in (splits.train, splits.dev, splits.test) for example in part]
+    everything = [*splits.train, *splits.dev, *splits.test]
+    ids = [example.id for example in everything]
     assert len(ids) == len(set(ids))
     assert (splits.train_pool, splits.test_name, splits.origin) == (
         "train",
@@ -55,15 +58,14 @@ def test_the_splits_of_a_folder(folder: Path) -> None:
 
 
 def test_texts_are_cleaned(folder: Path) -> None:
-    assert all(
-        not {"  ", "<br", "\xa0", "\x85"}
-        & {example.fields["text"][at : at + 2] for at in range(99)}
-        for example in load(folder).test
-    )
+    splits = load(folder)
+    for example in splits.test:
+        text = example.fields["text"]
+        pairs = {text[at : at + 2] for at in range(99)}
+        assert not {"  ", "<br", "\xa0", "\x85"} & pairs
     assert any(
         'review 3 "neg" café end' in example.fields["text"]
-        for part in (load(folder).train, load(folder).dev)
-        for example in part
+        for example in (*splits.train, *splits.dev)
     )
 
 
@@ -101,23 +103,18 @@ def test_the_halves_may_lie_in_two_archives(folder: Path, tmp_path: Path) -> Non
     assert splits.origin == "archive test.tar.gz, archive train.tar.gz"
 
 
-def test_training_texts_that_are_judged_are_dropped(folder: Path) -> None:
+def test_training_texts_that_are_also_dev_or_test_texts_are_dropped(folder: Path) -> None:
     plain = load(folder)
     train = folder / "aclImdb" / "train" / "pos"
-    (train / "500_9.txt").write_text(
-        plain.test[0].fields["text"].upper(), encoding="utf-8"
-    )  # a test review in capitals
-    (train / "501_9.txt").write_text(
-        plain.dev[0].fields["text"].upper() + "\n", encoding="utf-8"
-    )  # a dev review in capitals
-    rest = next(
-        path
-        for path in (folder / "aclImdb" / "test" / "neg").iterdir()
-        if clean_text(path) not in {example.fields["text"] for example in plain.test}
-    )
-    (train / "502_9.txt").write_bytes(
-        rest.read_bytes()
-    )  # an official test review that is not one of the frozen ones
+    # A test review in capitals, and a dev review in capitals.
+    test_text, dev_text = plain.test[0].fields["text"], plain.dev[0].fields["text"]
+    (train / "500_9.txt").write_text(test_text.upper(), encoding="utf-8")
+    (train / "501_9.txt").write_text(dev_text.upper() + "\n", encoding="utf-8")
+    # An official test review that is not one of the frozen ones.
+    frozen = {example.fields["text"] for example in plain.test}
+    official = (folder / "aclImdb" / "test" / "neg").iterdir()
+    rest = next(path for path in official if clean_text(path) not in frozen)
+    (train / "502_9.txt").write_bytes(rest.read_bytes())
     assert digests(load(folder)) == digests(plain)
 
 
@@ -128,7 +125,9 @@ def clean_text(path: Path) -> str:
 
 
 @pytest.mark.parametrize("prefix", ["", "test/", "aclImdb/test/", "./aclImdb/test/"])
-def test_a_published_list(folder: Path, tmp_path: Path, prefix: str) -> None:
+def test_a_published_list_decides_the_test_examples(
+    folder: Path, tmp_path: Path, prefix: str
+) -> None:
     (tmp_path / "jia_2019.txt").write_text(
         f"{prefix}neg/3_2.txt\n{prefix}pos/11_9.txt\n{prefix}pos/0_9.txt\n"
     )
@@ -138,15 +137,16 @@ def test_a_published_list(folder: Path, tmp_path: Path, prefix: str) -> None:
         (example.label, example.fields["text"].split()[2]) for example in splits.test
     ) == [(0, "3"), (1, "0"), (1, "11")]
     assert splits.digest == digest(splits.test) != load(folder).digest
-    assert (
-        digests(splits)[1:] == digests(load(folder))[1:]
-    )  # train and dev do not depend on the list
+    # Train and dev do not depend on the list.
+    assert digests(splits)[1:] == digests(load(folder))[1:]
 
 
 @pytest.mark.parametrize(
     "line", ["train/pos/0_9.txt", "pos/99_9.txt", "0_9.txt", "imdb/0123456789abcdef", "neg/0_9.txt"]
 )
-def test_a_line_that_is_no_test_review(folder: Path, tmp_path: Path, line: str) -> None:
+def test_a_line_that_names_no_test_review_is_refused(
+    folder: Path, tmp_path: Path, line: str
+) -> None:
     (tmp_path / "list.txt").write_text(f"pos/1_9.txt\n{line}\n")
     with pytest.raises(
         UsageError, match=rf"Line 2 of .*list\.txt \('{line}'\) names no test example"
@@ -154,13 +154,13 @@ def test_a_line_that_is_no_test_review(folder: Path, tmp_path: Path, line: str) 
         load(folder, ids=tmp_path / "list.txt")
 
 
-def test_a_training_id_is_no_test_id(folder: Path, tmp_path: Path) -> None:
+def test_a_training_id_in_a_list_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text(load(folder).train[0].id)
     with pytest.raises(UsageError, match="names no test example"):
         load(folder, ids=tmp_path / "list.txt")
 
 
-def test_ids_work_on_the_hub_and_file_names_do_not(
+def test_on_the_hub_a_list_of_ids_works_and_file_names_do_not(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datasets, "load_dataset", imdb_hub())
@@ -169,7 +169,7 @@ def test_ids_work_on_the_hub_and_file_names_do_not(
         load(None, ids=tmp_path / "ids.txt").digest == load(folder, ids=tmp_path / "ids.txt").digest
     )
     (tmp_path / "names.txt").write_text("pos/1_9.txt")
-    with pytest.raises(UsageError, match="came without file names"):
+    with pytest.raises(UsageError, match="have no file names"):
         load(None, ids=tmp_path / "names.txt")
 
 
@@ -178,17 +178,25 @@ def test_unlabelled_reviews_alone_are_not_imdb(folder: Path) -> None:
         shutil.rmtree(folder / "aclImdb" / half / label)
     with pytest.raises(
         UsageError,
-        match=r"There is no complete aclImdb/\{train,test\}/\{neg,pos\}/\*\.txt in the folder .*plain.* --data",
+        match=(
+            r"There is no complete aclImdb/\{train,test\}/\{neg,pos\}/\*\.txt "
+            r"in the folder .*plain.* --data"
+        ),
     ):
         load(folder)
 
 
-def test_neither_folder_nor_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_folder_and_hub_the_sentence_names_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(datasets, "load_dataset", Hub({}))
     for folder in (None, tmp_path):
         with pytest.raises(
             UsageError,
-            match=r"and the hub's stanfordnlp/imdb cannot be had \(ConnectionError: .*\)\. Name the folder .* with --data\.$",
+            match=(
+                r"and the hub's stanfordnlp/imdb cannot be read \(ConnectionError: .*\)\. "
+                r"Name the folder .* with --data\.$"
+            ),
         ):
             TASKS.get("imdb")().load(DataSource(folder))
 
@@ -200,7 +208,7 @@ def test_an_empty_folder_falls_back_to_the_hub(
     assert TASKS.get("imdb")().load(DataSource(tmp_path)).origin == "hub stanfordnlp/imdb"
 
 
-def test_a_truncated_archive_is_not_passed_over_for_the_hub(
+def test_the_hub_does_not_replace_a_truncated_archive(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datasets, "load_dataset", imdb_hub())
@@ -210,9 +218,9 @@ def test_a_truncated_archive_is_not_passed_over_for_the_hub(
         TASKS.get("imdb")().load(DataSource(tmp_path / "packed"))
 
 
-def test_a_review_that_is_no_utf8_is_named(folder: Path) -> None:
+def test_a_review_that_is_not_utf8_is_named(folder: Path) -> None:
     (folder / "aclImdb" / "test" / "pos" / "7_9.txt").write_bytes(b"caf\xe9")
-    with pytest.raises(UsageError, match=r"test/pos/7_9\.txt is not what its name promises"):
+    with pytest.raises(UsageError, match=r"test/pos/7_9\.txt does not hold what its name says"):
         load(folder)
 
 
@@ -221,13 +229,14 @@ def test_an_unknown_pool_is_refused(folder: Path) -> None:
         load(folder, train_pool="cad")
 
 
-def test_other_data_do_not_pass_the_guard(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()  # the real sizes and guards
+def test_too_few_reviews_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Restore the real sizes and guards.
+    monkeypatch.undo()
     with pytest.raises(UsageError, match=r"500 examples of label 0 are needed"):
         load(folder)
 
 
-def test_as_many_other_data_do_not_pass_the_guard_either(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_enough_other_reviews_are_refused_by_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     texts = {half: [f"{half} {number}" for number in range(1200)] for half in ("train", "test")}
     tables: dict[tuple[str, str], dict[str, list[Any]]] = {
@@ -237,6 +246,9 @@ def test_as_many_other_data_do_not_pass_the_guard_either(monkeypatch: pytest.Mon
     monkeypatch.setattr(datasets, "load_dataset", Hub(tables))
     with pytest.raises(
         UsageError,
-        match=r"dev examples of imdb come from other data than the published ones: rows per label 600 \+ 600 instead of .*; digest \w+ instead of a2698c35",
+        match=(
+            r"dev examples of imdb come from other data than the published ones: "
+            r"rows per label 600 \+ 600 instead of .*; digest \w+ instead of a2698c35"
+        ),
     ):
         load(None)

@@ -1,4 +1,7 @@
-"""The embedded data of ``mini-reviews``: what the specification asks of it, and that its composer makes it again."""
+"""The embedded data of ``mini-reviews``.
+
+They meet their specification, and their composer reproduces them byte for byte.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +23,23 @@ from robench.text.words import split_words
 ROOT = Path(__file__).parents[3]
 DATA = ROOT / "robench" / "embedded" / "mini_reviews"
 SIZES = {"train": 2400, "dev": 400, "test": 1000}
-# Neither polar nor content words: a dictionary that replaces them changes grammar or verdict.
+# Function words: a dictionary that replaces them changes the grammar or the label.
 CLOSED_CLASS = set(
     re.findall(
         "[a-z]+",
-        "a an the and or but nor yet so if than as of in on at by for from to with without into over under not no never neither none nothing nobody hardly "
-        "i me my you your he she it its we us our they them their this that these those who which what when where why how is are was were be been being "
-        "has have had do does did will would can could may might must should",
+        """
+        a an the and or but nor yet so if than as of in on at by for from to with without into over
+        under not no never neither none nothing nobody hardly i me my you your he she it its we us our
+        they them their this that these those who which what when where why how is are was were be
+        been being has have had do does did will would can could may might must should
+        """,
     )
 )
 
 
 def _read(name: str) -> list[dict[str, Any]]:
-    return [
-        json.loads(line)
-        for line in (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    lines = (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,7 @@ def substitutions() -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def composer() -> dict[str, ModuleType]:
-    """The modules of the composer, which is no part of the installed package."""
+    """Import the modules of the composer, which is not part of the installed package."""
     sys.path.insert(0, str(ROOT))
     try:
         return {
@@ -70,7 +74,10 @@ def composed(composer: dict[str, ModuleType]) -> Any:
 
 
 def _words(text: str) -> list[str]:
-    """Words without punctuation; the reviews have neither apostrophes nor hyphens nor figures, so a word is a run of letters."""
+    """Return the words without punctuation.
+
+    The reviews contain no apostrophes, hyphens or digits, so a word is a run of letters.
+    """
     return re.findall("[a-z]+", text.lower())
 
 
@@ -78,7 +85,9 @@ def _sentences(text: str) -> set[str]:
     return {sentence.lower() for sentence in re.split(r"(?<=[.?!]) ", text)}
 
 
-def test_sizes_fields_and_balance(splits: dict[str, list[dict[str, Any]]]) -> None:
+def test_splits_have_their_sizes_fields_and_balance(
+    splits: dict[str, list[dict[str, Any]]],
+) -> None:
     for name, size in SIZES.items():
         assert len(splits[name]) == size
         assert all(
@@ -87,21 +96,20 @@ def test_sizes_fields_and_balance(splits: dict[str, list[dict[str, Any]]]) -> No
         assert Counter(row["label"] for row in splits[name]) == {0: size // 2, 1: size // 2}
 
 
-def test_no_text_twice(splits: dict[str, list[dict[str, Any]]]) -> None:
+def test_no_text_occurs_twice(splits: dict[str, list[dict[str, Any]]]) -> None:
     texts = [row["text"].lower() for rows in splits.values() for row in rows]
     assert len(set(texts)) == sum(SIZES.values())
 
 
-def test_no_sentence_in_two_splits(splits: dict[str, list[dict[str, Any]]]) -> None:
-    sentences = {
-        name: set().union(*(_sentences(row["text"]) for row in rows))
-        for name, rows in splits.items()
-    }
+def test_no_sentence_occurs_in_two_splits(splits: dict[str, list[dict[str, Any]]]) -> None:
+    sentences: dict[str, set[str]] = {}
+    for name, rows in splits.items():
+        sentences[name] = set().union(*(_sentences(row["text"]) for row in rows))
     for one, other in combinations(sentences, 2):
         assert not sentences[one] & sentences[other]
 
 
-def test_lengths(splits: dict[str, list[dict[str, Any]]]) -> None:
+def test_reviews_have_8_to_20_words(splits: dict[str, list[dict[str, Any]]]) -> None:
     lengths = [len(_words(row["text"])) for rows in splits.values() for row in rows]
     assert min(lengths) >= 8
     assert max(lengths) <= 20
@@ -109,12 +117,12 @@ def test_lengths(splits: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def test_nltk_finds_the_same_words(splits: dict[str, list[dict[str, Any]]]) -> None:
-    """An attack looks words up as NLTK cuts them; every tenth review shows that this is what the figures count."""
+    """The figures count the words as an attack sees them; checked on every tenth review."""
     for text in (row["text"] for rows in splits.values() for row in rows[::10]):
         assert [token.lower() for token in split_words(text) if token.isalpha()] == _words(text)
 
 
-def test_written_form(splits: dict[str, list[dict[str, Any]]]) -> None:
+def test_texts_are_well_formed(splits: dict[str, list[dict[str, Any]]]) -> None:
     for rows in splits.values():
         for text in (row["text"] for row in rows):
             assert re.fullmatch(r"[A-Z][A-Za-z ,:.?!]*[.?!]", text), text
@@ -127,21 +135,25 @@ def test_written_form(splits: dict[str, list[dict[str, Any]]]) -> None:
 def test_both_labels_use_the_polar_words(
     splits: dict[str, list[dict[str, Any]]], composer: dict[str, ModuleType]
 ) -> None:
-    """A word like "gripping" must not give its label away: the rarer label has at least a tenth of its reviews."""
+    """A word like "gripping" must not reveal the label.
+
+    For every polar word both labels occur, and for half of the words the rarer label has more than
+    a tenth of the reviews.
+    """
     slots = composer["reading"].read_slots().values
     polar = {word for face in "+-" for word in slots[f"adj{face}"]}
     counts: Counter[tuple[str, int]] = Counter()
     for row in splits["train"]:
         counts.update((word, row["label"]) for word in set(_words(row["text"])) & polar)
-    shares = [
-        min(counts[word, 0], counts[word, 1]) / (counts[word, 0] + counts[word, 1])
-        for word in polar
-    ]
+    shares = []
+    for word in polar:
+        bad, good = counts[word, 0], counts[word, 1]
+        shares.append(min(bad, good) / (bad + good))
     assert min(shares) > 0
     assert statistics.median(shares) > 0.1
 
 
-def test_dictionary_shape(substitutions: dict[str, list[str]]) -> None:
+def test_every_head_has_3_to_8_substitutes(substitutions: dict[str, list[str]]) -> None:
     assert len(substitutions) >= 420
     assert list(substitutions) == sorted(substitutions)
     for head, substitutes in substitutions.items():
@@ -151,35 +163,32 @@ def test_dictionary_shape(substitutions: dict[str, list[str]]) -> None:
         assert all(re.fullmatch("[a-z]+", word) for word in [head, *substitutes]), head
 
 
-def test_dictionary_holds_content_words_only(substitutions: dict[str, list[str]]) -> None:
+def test_the_dictionary_holds_content_words_only(substitutions: dict[str, list[str]]) -> None:
     used = set(substitutions) | {
         word for substitutes in substitutions.values() for word in substitutes
     }
     assert not used & CLOSED_CLASS
 
 
-def test_dictionary_never_changes_sides(
+def test_the_dictionary_never_replaces_good_by_bad(
     substitutions: dict[str, list[str]], composer: dict[str, ModuleType]
 ) -> None:
-    """No head of a good list has a substitute from a bad list, and the other way round."""
-    values = composer["reading"].read_slots().values
-    good, bad = (
-        {
-            word
-            for name, words in values.items()
-            if name.endswith(face)
-            for word in words
-            if " " not in word
-        }
-        for face in "+-"
-    )
+    """No head of a good list has a substitute from a bad list, nor the other way round."""
+    good: set[str] = set()
+    bad: set[str] = set()
+    for name, words in composer["reading"].read_slots().values.items():
+        single_words = {word for word in words if " " not in word}
+        if name.endswith("+"):
+            good |= single_words
+        elif name.endswith("-"):
+            bad |= single_words
     assert not good & bad
     for head, substitutes in substitutions.items():
         assert not (head in good and bad & set(substitutes)), head
         assert not (head in bad and good & set(substitutes)), head
 
 
-def test_every_head_occurs(
+def test_every_head_occurs_in_a_review(
     splits: dict[str, list[dict[str, Any]]], substitutions: dict[str, list[str]]
 ) -> None:
     seen = {word for rows in splits.values() for row in rows for word in _words(row["text"])}
@@ -187,7 +196,7 @@ def test_every_head_occurs(
 
 
 def test_the_embedded_encoder_knows_the_words(substitutions: dict[str, list[str]]) -> None:
-    """An attack must win by swapping words, not by swapping in unknown ones."""
+    """An attack must win by its choice of words, not by inserting unknown words."""
     known = set((DATA.parent / "tiny" / "vocab.txt").read_text(encoding="utf-8").split())
     used = set(substitutions) | {
         word for substitutes in substitutions.values() for word in substitutes
@@ -195,7 +204,7 @@ def test_the_embedded_encoder_knows_the_words(substitutions: dict[str, list[str]
     assert not used - known
 
 
-def test_attackable_words_a_review(
+def test_every_review_has_3_to_9_attackable_words(
     splits: dict[str, list[dict[str, Any]]], substitutions: dict[str, list[str]]
 ) -> None:
     for rows in splits.values():
@@ -205,7 +214,7 @@ def test_attackable_words_a_review(
         assert 4 <= statistics.median(counts) <= 6
 
 
-def test_composer_makes_the_same_files(composer: dict[str, ModuleType], composed: Any) -> None:
+def test_the_composer_makes_the_same_files(composer: dict[str, ModuleType], composed: Any) -> None:
     files = composer["__main__"].data_files(composed)
     assert sorted(files) == ["dev.jsonl", "substitutions.json", "test.jsonl", "train.jsonl"]
     for name, text in files.items():
@@ -219,11 +228,12 @@ def test_another_seed_gives_other_reviews(composer: dict[str, ModuleType], compo
     assert {review.text for review in other["test"]} != {review.text for review in composed["test"]}
 
 
-def test_patterns_kept_from_train(composer: dict[str, ModuleType], composed: Any) -> None:
-    used = {
-        name: {pattern for review in reviews for pattern in review.patterns}
-        for name, reviews in composed.items()
-    }
+def test_a_third_of_the_test_patterns_is_not_in_train(
+    composer: dict[str, ModuleType], composed: Any
+) -> None:
+    used = {}
+    for name, reviews in composed.items():
+        used[name] = {pattern for review in reviews for pattern in review.patterns}
     assert len(used["test"] - used["train"]) >= len(used["test"]) / 3
     kept = {name: set(pools.fresh) for name, pools in composer["compose"].Composer().pools.items()}
     for one, other in (("test", "train"), ("test", "dev"), ("dev", "train"), ("dev", "test")):
@@ -239,13 +249,15 @@ def _table(text: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows if len(row) > 1}
 
 
-def test_data_card_states_what_is_computed(composer: dict[str, ModuleType], composed: Any) -> None:
+def test_the_data_card_states_the_computed_figures(
+    composer: dict[str, ModuleType], composed: Any
+) -> None:
     stated = _table((DATA / "README.md").read_text(encoding="utf-8"))
     computed = _table(composer["card"].render(composed))
     assert stated.keys() == computed.keys()
     for name, cells in computed.items():
         if name.startswith("test accuracy"):
-            # A borderline review may fall on the other side with another build of the linear algebra.
+            # Another build of the linear algebra may classify a borderline review differently.
             assert float(stated[name][0].rstrip("%")) == pytest.approx(
                 float(cells[0].rstrip("%")), abs=0.3
             )
@@ -253,29 +265,23 @@ def test_data_card_states_what_is_computed(composer: dict[str, ModuleType], comp
             assert stated[name] == cells
 
 
-def test_words_alone_do_not_solve_it(composer: dict[str, ModuleType], composed: Any) -> None:
+def test_single_words_do_not_solve_the_task(composer: dict[str, ModuleType], composed: Any) -> None:
     found = composer["card"].accuracies(composed)
     assert 0.70 <= found["all words"] <= 0.88
     assert found["20 words"] < 0.75
     assert found["5 words"] <= found["50 words"] < found["all words"]
 
 
-def test_the_measure_would_notice_a_give_away(
+def test_the_measure_notices_a_word_that_reveals_the_label(
     composer: dict[str, ModuleType], composed: Any
 ) -> None:
-    """One word that goes with the label lifts the few-words accuracy over its bound, so the bound above can fail."""
+    """One word that goes with the label lifts the accuracy above the bound of the test above."""
     review = composer["compose"].Review
-    marked = {
-        name: [
-            review(
-                f"Marker. {found.text}" if found.label and index % 5 else found.text,
-                found.label,
-                found.patterns,
-            )
-            for index, found in enumerate(reviews)
-        ]
-        for name, reviews in composed.items()
-    }
+    marked: dict[str, list[Any]] = {name: [] for name in composed}
+    for name, reviews in composed.items():
+        for index, found in enumerate(reviews):
+            text = f"Marker. {found.text}" if found.label and index % 5 else found.text
+            marked[name].append(review(text, found.label, found.patterns))
     assert composer["card"].accuracies(marked)["20 words"] > 0.75
 
 
@@ -287,7 +293,9 @@ def test_the_measure_would_notice_a_give_away(
         ("is it? no. a(n) {-adj} one", "Is it? No. An odd one."),
     ],
 )
-def test_filling_a_pattern(composer: dict[str, ModuleType], text: str, expected: str) -> None:
+def test_a_pattern_is_filled_with_words_and_articles(
+    composer: dict[str, ModuleType], text: str, expected: str
+) -> None:
     reading, render = composer["reading"], composer["render"]
     slots = reading.Slots(
         {"work": ("film",), "works": ("films",), "adj+": ("odd",), "adj-": ("bad",)}, {}
@@ -296,7 +304,7 @@ def test_filling_a_pattern(composer: dict[str, ModuleType], text: str, expected:
     assert draft.fill(reading.Pattern("plain", text, (0, 1))) == expected
 
 
-def test_a_draft_that_repeats_or_clashes_is_unsound(composer: dict[str, ModuleType]) -> None:
+def test_a_draft_with_a_repetition_or_a_clash_is_unsound(composer: dict[str, ModuleType]) -> None:
     reading, render = composer["reading"], composer["render"]
     slots = reading.Slots(
         {"work": ("series",), "works": ("series",), "time": ("hours",), "part": ("plot",)},

@@ -1,3 +1,5 @@
+"""Publishers' files: found in folders and archives, in which order, and what is refused."""
+
 from __future__ import annotations
 
 import re
@@ -42,7 +44,7 @@ def write(folder: Path, **files: str) -> Path:
 
 
 @pytest.mark.parametrize("inner", ["", "one", "one/two"])
-def test_a_folder_is_searched_itself_and_below(tmp_path: Path, inner: str) -> None:
+def test_a_folder_and_its_subfolders_are_searched(tmp_path: Path, inner: str) -> None:
     write(tmp_path / "top" / inner, a="1", b="2", c="3")
     assert find_two(tmp_path / "top") == FoundFiles(
         {"a.txt": 1, "b.txt": 2, "c.txt": 3}, "folder top"
@@ -54,7 +56,7 @@ def test_the_folder_may_be_the_publishers_own(tmp_path: Path) -> None:
     assert find_two(tmp_path / "data").files == {"a.txt": 1, "b.txt": 2}
 
 
-def test_a_relative_folder_is_found_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_folder_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, a="1", b="2")
     monkeypatch.chdir(tmp_path / "data")
     assert find_two(Path()).files == {"a.txt": 1, "b.txt": 2}
@@ -72,13 +74,13 @@ def test_the_folder_wins_and_archives_fill_the_gaps(tmp_path: Path) -> None:
     assert find_two(folder) == FoundFiles({"a.txt": 1, "b.txt": 2}, "folder d, archive x.zip")
 
 
-def test_archives_are_left_alone_once_all_is_found(tmp_path: Path) -> None:
+def test_no_archive_is_opened_once_all_is_found(tmp_path: Path) -> None:
     folder = write(tmp_path / "d", a="1", b="2")
     (folder / "broken.zip").write_text("no zip")
     assert find_two(folder).origin == "folder d"
 
 
-def test_a_damaged_stranger_does_no_harm(tmp_path: Path) -> None:
+def test_a_damaged_archive_is_ignored_when_another_holds_the_files(tmp_path: Path) -> None:
     folder = tmp_path / "d"
     pack(write(tmp_path / "x", a="1", b="2"), folder / "z.zip")
     (folder / "broken.tar.xz").write_text("no xz")
@@ -92,7 +94,7 @@ def test_a_damaged_archive_that_may_hold_what_is_missing_is_named(tmp_path: Path
         find_two(tmp_path / "d")
 
 
-def test_nothing_found_is_handed_back_as_nothing(tmp_path: Path) -> None:
+def test_nothing_found_gives_an_empty_result(tmp_path: Path) -> None:
     assert find_two(tmp_path) == FoundFiles({}, "")
     assert find_two(None) == FoundFiles({}, "")
 
@@ -106,7 +108,7 @@ def test_a_missing_folder_or_a_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["", ".zip", ".tar.xz"])
 @pytest.mark.parametrize("content", [b"no number", b"\xff\xff"])
-def test_content_that_is_not_as_it_should_be_is_one_sentence(
+def test_content_of_another_form_is_one_sentence(
     tmp_path: Path, suffix: str, content: bytes
 ) -> None:
     folder = write(tmp_path / "d", a="1")
@@ -115,12 +117,13 @@ def test_content_that_is_not_as_it_should_be_is_one_sentence(
         pack(folder, tmp_path / "e" / f"x{suffix}")
         folder = tmp_path / "e"
     with pytest.raises(
-        UsageError, match=r"data/b\.txt.* is not what its name promises \(.*\)\. Fetch it again\.$"
+        UsageError,
+        match=r"data/b\.txt.* does not hold what its name says \(.*\)\. Fetch it again\.$",
     ):
         find_two(folder)
 
 
-def test_walk_is_sorted_bounded_and_skips_hidden_entries(tmp_path: Path) -> None:
+def test_the_walk_is_sorted_bounded_and_skips_hidden_entries(tmp_path: Path) -> None:
     for name in ("b", "a/z", "a/.hidden", ".git/x", "a/b/c", "a/b/c2/deep"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -130,13 +133,13 @@ def test_walk_is_sorted_bounded_and_skips_hidden_entries(tmp_path: Path) -> None
     assert list(walk_files(tmp_path / "none", 3)) == []
 
 
-def test_walk_ends_on_a_loop_of_links(tmp_path: Path) -> None:
+def test_the_walk_ends_on_a_loop_of_links(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
     assert [name for name, _ in walk_files(tmp_path, 3)] == ["file", "loop/file", "loop/loop/file"]
 
 
-def test_missing_says_where() -> None:
+def test_describe_missing_says_where_it_looked() -> None:
     assert "--data or ROBENCH_DATA" in describe_missing("x.jsonl", None)
     assert "folder some/where or in an archive (.tar.gz" in describe_missing(
         "x.jsonl", Path("some/where")

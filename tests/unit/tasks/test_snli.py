@@ -1,3 +1,5 @@
+"""SNLI: the same splits from a folder, an archive and the hub; training pools; refusals."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -34,7 +36,7 @@ def digests(splits: Splits) -> tuple[str, ...]:
     return splits.digest, digest(splits.dev), digest(splits.train)
 
 
-def test_the_splits_of_a_folder(tmp_path: Path) -> None:
+def test_a_folder_gives_balanced_splits(tmp_path: Path) -> None:
     splits = load(write_snli(tmp_path / "d", ALL))
     assert [
         Counter(example.label for example in part)
@@ -46,10 +48,8 @@ def test_the_splits_of_a_folder(tmp_path: Path) -> None:
     ]
     for part, name in ((splits.test, "test"), (splits.dev, "dev"), (splits.train, "train")):
         for example in part:
-            assert list(example.fields) == [
-                "premise",
-                "hypothesis",
-            ]  # the order in which the encoder reads them
+            # The order in which the encoder reads the fields.
+            assert list(example.fields) == ["premise", "hypothesis"]
             assert example.fields["premise"].startswith(f"{name} premise")
             assert snli.Snli.labels[example.label] in example.fields["hypothesis"]
     assert (splits.train_pool, splits.test_name, splits.origin) == (
@@ -61,11 +61,8 @@ def test_the_splits_of_a_folder(tmp_path: Path) -> None:
 
 def test_pairs_without_a_label_are_dropped(tmp_path: Path) -> None:
     splits = load(write_snli(tmp_path, ALL), "snli-dev")
-    assert not any(
-        "Nobody" in example.fields["premise"]
-        for part in (splits.test, splits.dev, splits.train)
-        for example in part
-    )
+    everything = [*splits.test, *splits.dev, *splits.train]
+    assert not any("Nobody" in example.fields["premise"] for example in everything)
 
 
 @pytest.mark.parametrize("suffix", ARCHIVES)
@@ -84,7 +81,7 @@ def test_the_hub_gives_the_same_splits(tmp_path: Path, monkeypatch: pytest.Monke
     assert splits.origin == "hub stanfordnlp/snli"
 
 
-def test_the_judged_examples_do_not_depend_on_the_pool(tmp_path: Path) -> None:
+def test_dev_and_test_do_not_depend_on_the_pool(tmp_path: Path) -> None:
     folder = write_pools(write_snli(tmp_path, ALL))
     assert len({digests(load(folder, pool))[:2] for pool in snli.Snli.train_pools}) == 1
     assert len({digests(load(folder, pool))[2] for pool in snli.Snli.train_pools}) == 5
@@ -97,10 +94,10 @@ def test_the_judged_examples_do_not_depend_on_the_pool(tmp_path: Path) -> None:
         ("sick", {'A "train" dog': 1, 'A "trial" dog': 1, 'A "test_annotated" dog': 1}),
     ],
 )
-def test_small_pools_hold_what_their_files_hold_less_what_is_judged(
+def test_a_small_pool_holds_its_files_without_dev_and_test_pairs(
     tmp_path: Path, pool: str, premises: dict[str, int]
 ) -> None:
-    """Each file also repeats a test pair, in capitals or as it is: those are gone."""
+    """Each file also repeats a test pair, in capitals or unchanged; those pairs are dropped."""
     splits = load(write_pools(write_snli(tmp_path)), pool)
     assert Counter(example.fields["premise"] for example in splits.train) == premises
     assert {example.label for example in splits.train} == {0}
@@ -108,7 +105,10 @@ def test_small_pools_hold_what_their_files_hold_less_what_is_judged(
 
 
 def test_the_dev_pool_shares_no_premise_with_our_dev(tmp_path: Path) -> None:
-    """Three hypotheses of each premise stand in the dev file; the two that are not in our dev are no training pairs either."""
+    """Drop all pairs of a premise of our dev.
+
+    The dev file has three hypotheses for each premise, so two of them may be outside our dev.
+    """
     splits = load(write_snli(tmp_path), "snli-dev")
     judged = {example.fields["premise"] for example in splits.dev}
     trained = Counter(example.fields["premise"] for example in splits.train)
@@ -118,18 +118,15 @@ def test_the_dev_pool_shares_no_premise_with_our_dev(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [str.upper, str])
-def test_a_training_pair_with_a_premise_of_the_test_is_left_out(
+def test_a_training_pair_with_a_test_premise_is_dropped(
     tmp_path: Path, change: Callable[[str], str]
 ) -> None:
     folder = write_pools(write_snli(tmp_path))
-    premise, before = (
-        change(pairs("test", SIZE)[SIZE - 1]["sentence1"]),
-        len(load(folder, "cad").train),
-    )
+    premise = change(pairs("test", SIZE)[SIZE - 1]["sentence1"])
+    before = len(load(folder, "cad").train)
     with (folder / "NLI" / "original" / "train.tsv").open("a", encoding="utf-8") as file:
-        file.write(
-            f"{premise}\tA hypothesis of its own.\tneutral\nA premise of its own.\tA hypothesis of its own.\tneutral\n"
-        )
+        for new in (premise, "A premise of its own."):
+            file.write(f"{new}\tA hypothesis of its own.\tneutral\n")
     train = load(folder, "cad").train
     assert len(train) == before + 1
     assert "A premise of its own." in {example.fields["premise"] for example in train}
@@ -137,10 +134,9 @@ def test_a_training_pair_with_a_premise_of_the_test_is_left_out(
 
 def test_small_is_the_three_together(tmp_path: Path) -> None:
     folder = write_pools(write_snli(tmp_path))
-    ids = {
-        pool: {example.id for example in load(folder, pool).train}
-        for pool in ("cad", "sick", "snli-dev", "small")
-    }
+    ids = {}
+    for pool in ("cad", "sick", "snli-dev", "small"):
+        ids[pool] = {example.id for example in load(folder, pool).train}
     assert ids["small"] == ids["cad"] | ids["sick"] | ids["snli-dev"]
     assert len(ids["small"]) == 2 + 3 + len(ids["snli-dev"])
 
@@ -149,7 +145,7 @@ def test_only_the_files_of_the_pool_are_read(tmp_path: Path) -> None:
     folder = write_pools(write_snli(tmp_path))
     (folder / "sick2014" / "SICK_train.txt").write_bytes(b"\xff broken")
     assert len(load(folder, "cad").train) == 2
-    with pytest.raises(UsageError, match=r"SICK_train\.txt is not what its name promises"):
+    with pytest.raises(UsageError, match=r"SICK_train\.txt does not hold what its name says"):
         load(folder, "sick")
 
 
@@ -161,7 +157,7 @@ def test_a_missing_training_file_names_the_way_out(tmp_path: Path) -> None:
         load(folder)
 
 
-def test_a_missing_training_file_is_asked_of_the_hub_first(
+def test_a_missing_training_file_is_read_from_the_hub(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_snli(tmp_path / "d")
@@ -172,12 +168,15 @@ def test_a_missing_training_file_is_asked_of_the_hub_first(
     monkeypatch.setattr(datasets, "load_dataset", Hub({}))
     with pytest.raises(
         UsageError,
-        match=r"and the hub's stanfordnlp/snli cannot be had \(.*\)\. Train on .* --train-pool small",
+        match=(
+            r"and the hub's stanfordnlp/snli cannot be read \(.*\)\. "
+            r"Fetch SNLI 1\.0, or train on .* --train-pool small"
+        ),
     ):
         load(folder, hub=True)
 
 
-def test_the_first_1024_are_not_the_training_file(tmp_path: Path) -> None:
+def test_an_excerpt_of_the_training_file_is_not_taken_for_it(tmp_path: Path) -> None:
     folder = write_snli(tmp_path)
     whole = write_snli(tmp_path / "whole", ("train",)) / "snli_1.0" / "snli_1.0_train.jsonl"
     whole.rename(folder / "snli_1.0" / "snli_1.0_train_first1024.jsonl")
@@ -195,7 +194,7 @@ def test_a_shortened_training_file_is_refused(tmp_path: Path) -> None:
         load(folder)
 
 
-def test_a_pool_that_is_not_there_is_named_before_the_hub_is_asked(
+def test_a_missing_pool_file_is_named_before_the_hub_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub = snli_hub(*ALL)
@@ -209,7 +208,7 @@ def test_a_pool_that_is_not_there_is_named_before_the_hub_is_asked(
     assert hub.asked == []
 
 
-def test_judged_pairs_may_come_from_the_hub_and_the_pool_from_a_folder(
+def test_dev_and_test_may_come_from_the_hub_and_the_pool_from_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datasets, "load_dataset", snli_hub("dev", "test"))
@@ -219,33 +218,37 @@ def test_judged_pairs_may_come_from_the_hub_and_the_pool_from_a_folder(
     assert load(None, "snli-dev").origin == "hub stanfordnlp/snli"
 
 
-def test_neither_folder_nor_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_folder_and_hub_the_sentence_names_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(datasets, "load_dataset", Hub({}))
     with pytest.raises(
         UsageError,
-        match=r"snli_1\.0_test\.jsonl and snli_1\.0_dev\.jsonl .*and the hub's stanfordnlp/snli cannot be had .* --data\.$",
+        match=(
+            r"snli_1\.0_test\.jsonl and snli_1\.0_dev\.jsonl .*"
+            r"and the hub's stanfordnlp/snli cannot be read .* --data\.$"
+        ),
     ):
         load(tmp_path, hub=True)
     with pytest.raises(UsageError, match=r"--data\.$"):
         load(tmp_path)
 
 
-def test_a_list_of_pair_ids_or_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_may_hold_pair_ids_and_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_snli(tmp_path / "d", ALL)
     frozen = load(folder)
     (tmp_path / "mine.txt").write_text(f"test3e\ntest0c\n{frozen.test[0].id}\n")
     splits = load(folder, ids=tmp_path / "mine.txt")
     assert splits.test_name == "list-mine"
-    assert {
-        "test premise 3. A entailment hypothesis 3.",
-        "test premise 0. A contradiction hypothesis 0.",
-    } <= {" ".join(e.fields.values()) for e in splits.test}
+    texts = {" ".join(example.fields.values()) for example in splits.test}
+    assert "test premise 3. A entailment hypothesis 3." in texts
+    assert "test premise 0. A contradiction hypothesis 0." in texts
     assert digests(splits)[1:] == digests(frozen)[1:]
     (tmp_path / "bad.txt").write_text("dev3e")
     with pytest.raises(UsageError, match=r"Line 1 of .*'dev3e'"):
         load(folder, ids=tmp_path / "bad.txt")
     monkeypatch.setattr(datasets, "load_dataset", snli_hub(*ALL))
-    with pytest.raises(UsageError, match="came without file names"):
+    with pytest.raises(UsageError, match="have no file names"):
         load(None, ids=tmp_path / "mine.txt")
 
 
@@ -266,7 +269,10 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
     path.write_text("\n".join([*lines[:4], line, *lines[5:]]))
     with pytest.raises(
         UsageError,
-        match=r"snli_1\.0_test\.jsonl is not what its name promises \(line 5 is no SNLI pair: .*\)",
+        match=(
+            r"snli_1\.0_test\.jsonl does not hold what its name says "
+            r"\(line 5 is not an SNLI pair: .*\)"
+        ),
     ):
         load(folder)
 
@@ -276,7 +282,8 @@ def test_a_broken_table_is_named(tmp_path: Path) -> None:
     path = folder / "NLI" / "original" / "train.tsv"
     path.write_text("sentence1\tsentence2\tgold_label\na\tb\tneutral\na\tb\n")
     with pytest.raises(
-        UsageError, match=r"train\.tsv is not what its name promises \(line 3 is no labelled pair"
+        UsageError,
+        match=(r"train\.tsv does not hold what its name says \(line 3 is not a labelled pair"),
     ):
         load(folder, "cad")
     path.write_text("label\tsentence1\tsentence2\nneutral\ta\tb\n")
@@ -284,7 +291,8 @@ def test_a_broken_table_is_named(tmp_path: Path) -> None:
         load(folder, "cad")
 
 
-def test_other_data_do_not_pass_the_guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()  # the real sizes and guards
+def test_too_few_pairs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Restore the real sizes and guards.
+    monkeypatch.undo()
     with pytest.raises(UsageError, match=r"334 examples of label 0 are needed"):
         load(write_snli(tmp_path, ALL))

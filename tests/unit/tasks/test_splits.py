@@ -1,3 +1,5 @@
+"""Splits: their names, published lists (``--ids``) and training pools."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -15,7 +17,7 @@ def rows_of(count: int, classes: int = 2) -> list[RawRow]:
     return [({"text": f"text {number}"}, number % classes) for number in range(count)]
 
 
-def test_splits_name_their_test_examples_by_number_or_list() -> None:
+def test_splits_without_a_list_are_named_by_their_number() -> None:
     train, dev, test = (make_examples("t", rows_of(number)) for number in (6, 4, 2))
     splits = make_splits(train, dev, test, pool="small", ids=None, origin="here")
     assert (splits.train, splits.dev, splits.test, splits.train_pool, splits.origin) == (
@@ -30,7 +32,7 @@ def test_splits_name_their_test_examples_by_number_or_list() -> None:
 
 
 @pytest.mark.parametrize("stem", ["jia", "frozen-2", "frozen-1000"])
-def test_no_list_passes_for_the_frozen_examples(tmp_path: Path, stem: str) -> None:
+def test_a_list_never_has_the_name_of_the_frozen_examples(tmp_path: Path, stem: str) -> None:
     train, dev, test = (make_examples("t", rows_of(number)) for number in (6, 4, 2))
     path = tmp_path / f"{stem}.txt"
     path.write_text("\n".join(example.id for example in test))
@@ -38,11 +40,11 @@ def test_no_list_passes_for_the_frozen_examples(tmp_path: Path, stem: str) -> No
     assert (splits.test_name, splits.remarks) == (f"list-{stem}", ())
 
 
-def test_choose_pool() -> None:
+def test_the_first_pool_is_the_default_and_an_unknown_one_is_refused() -> None:
     assert choose_train_pool("t", ("train", "small"), None) == "train"
     assert choose_train_pool("t", ("train", "small"), "small") == "small"
     with pytest.raises(
-        UsageError, match=r"Task 't' has no training pool 'smal'. It takes: train, small\."
+        UsageError, match=r"Task 't' has no training pool 'smal'. It has: train, small\."
     ):
         choose_train_pool("t", ("train", "small"), "smal")
 
@@ -69,7 +71,7 @@ class TestListed:
         }
         assert picked == sorted(picked, key=lambda example: example.id)
 
-    def test_a_longer_list_gives_its_first_lines(
+    def test_only_the_first_lines_of_a_longer_list_count(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(splits_module, "TEST_SIZE", 2)
@@ -82,7 +84,7 @@ class TestListed:
         splits = make_splits([], [], picked, pool="train", ids=path, origin="here")
         assert splits.remarks == (f"The list {path} has 4 lines; its first 2 are judged.",)
 
-    def test_a_line_that_names_nothing_is_named(self, tmp_path: Path) -> None:
+    def test_a_line_that_names_no_example_is_refused(self, tmp_path: Path) -> None:
         path = self.write(tmp_path, "pos/3.txt", "", "pos/99.txt")
         with pytest.raises(
             UsageError, match=r"Line 3 of .*my_list\.txt \('pos/99\.txt'\) names no test example\.$"
@@ -90,7 +92,7 @@ class TestListed:
             pick_listed(path, self.examples, self.names)
 
     def test_without_names_the_sentence_says_why(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="came without file names"):
+        with pytest.raises(UsageError, match="have no file names"):
             pick_listed(self.write(tmp_path, "pos/3.txt"), self.examples, {})
 
     def test_a_second_mention_is_refused(self, tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ class TestListed:
     @pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\xfe\x00"])
     def test_an_empty_or_binary_list_is_refused(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "list").write_bytes(content)
-        with pytest.raises(UsageError, match=r"is empty|no UTF-8"):
+        with pytest.raises(UsageError, match=r"is empty|not UTF-8"):
             pick_listed(tmp_path / "list", self.examples, self.names)
 
     def test_a_missing_list_or_a_folder_is_refused(self, tmp_path: Path) -> None:

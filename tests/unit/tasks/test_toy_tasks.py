@@ -1,4 +1,7 @@
-"""The toy tasks of the kits are what their checks take them for: balanced, without overlap, easy, and with something left to be fooled by."""
+"""The toy tasks of the test kits.
+
+They are balanced, their splits do not overlap, they are easy, and they leave something to attack.
+"""
 
 from __future__ import annotations
 
@@ -28,40 +31,34 @@ from robench.testing.opinions import (
 def test_splits_are_balanced_and_share_nothing(task: type[Task]) -> None:
     made = splits(task, 12, 6, 6)
     for part, size in ((made.train, 12), (made.dev, 6), (made.test, 6)):
-        assert set(Counter(example.label for example in part).values()) == {
-            size // len(task.labels)
-        }
-    texts = [
-        tuple(example.fields.values())
-        for part in (made.train, made.dev, made.test)
-        for example in part
-    ]
+        counts = Counter(example.label for example in part)
+        assert set(counts.values()) == {size // len(task.labels)}
+    everything = [*made.train, *made.dev, *made.test]
+    texts = [tuple(example.fields.values()) for example in everything]
     assert len(set(texts)) == len(texts)
     assert task().load(DataSource()).digest == splits(task).digest != made.digest
 
 
-def test_they_say_that_they_are_made_up() -> None:
+def test_the_toy_tasks_say_that_they_are_made_up() -> None:
     for name, task in (("toy-opinions", Opinions), ("toy-pairs", Pairs)):
         assert TASKS.get(name) is task
         assert task.synthetic
         assert splits(task).origin == "made up"
 
 
-def test_the_last_word_of_a_group_is_met_as_a_substitute_only() -> None:
-    words = {
-        word
-        for task in (Opinions, Pairs)
-        for example in examples(task, "train", 96)
-        for text in example.fields.values()
-        for word in text.split()
-    }
+def test_the_last_word_of_a_group_occurs_only_as_a_substitute() -> None:
+    words: set[str] = set()
+    for task in (Opinions, Pairs):
+        for example in examples(task, "train", 96):
+            for text in example.fields.values():
+                words.update(text.split())
     assert {*GOOD[:-1], *BAD[:-1]} <= words
     assert not {GOOD[-1], BAD[-1]} & words
     assert GOOD[-1] in Synonyms().of(GOOD[0], "cased")
     assert Synonyms().of("noun1", "cased") == ()
 
 
-def test_labels_are_those_of_the_opinions() -> None:
+def test_a_label_follows_from_the_opinion_words() -> None:
     for example in (*examples(Opinions, "train", 20), *examples(Pairs, "train", 21)):
         words = set(list(example.fields.values())[-1].split())
         assert [bool(words & set(BAD)), bool(words & set(GOOD))] == [
@@ -70,7 +67,7 @@ def test_labels_are_those_of_the_opinions() -> None:
         ]
 
 
-def test_the_encoder_is_the_same_each_time_and_knows_the_sides(tmp_path: Path) -> None:
+def test_the_toy_encoder_is_reproducible_and_separates_good_from_bad(tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
