@@ -12,7 +12,7 @@ from robench.search.space import Choice, Oracle
 Access = Literal["probabilities", "labels", "gradients"]
 
 
-def restricted(oracle: Oracle, access: Access) -> Oracle:
+def restrict(oracle: Oracle, access: Access) -> Oracle:
     """``oracle`` as a search with that access may see it."""
     return LabelOracle(oracle) if access == "labels" else oracle
 

@@ -14,15 +14,15 @@ from greenlet import GreenletExit
 from numpy.typing import NDArray
 
 from robench._base.environment import Precision
-from robench.search.access import restricted
+from robench.search.access import restrict
 from robench.search.attack import Attack, FreeAttack, Trial, Verdict
 from robench.search.batching import Purpose
-from robench.search.judge import Ruling, rule, rule_text, told
-from robench.search.oracle import MeteredOracle, PooledOracle, SpaceExhausted, Unheeded
+from robench.search.judge import Judgement, describe_error, judge_choice, judge_text
+from robench.search.oracle import MeteredOracle, PooledOracle, SpaceExhausted, StopIgnored
 from robench.search.space import BudgetSpent, Choice
-from robench.search.texts import FreeOracle
+from robench.search.texts import PooledTextOracle
 from robench.search.victim_protocol import Candidates, Job, SearchVictim, TokenTypes
-from robench.search.whitebox import OpenOracle
+from robench.search.whitebox import PooledWhiteBoxOracle
 from robench.text.encoding import Reading
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Case:
         try:
             self._clean = self._read_and_ask("clean", example.fields)
         except Exception as error:
-            problem = f"the victim broke on the clean text: {told(error)}"
+            problem = f"the victim broke on the clean text: {describe_error(error)}"
             return Trial(
                 id=example.id,
                 verdict=Verdict.ERROR,
@@ -81,7 +81,7 @@ class Case:
                 id=example.id, verdict=Verdict.WRONG, label=example.label, prediction=prediction
             )
         self._search()
-        ruling = self._ruling()
+        judgement = self._judgement()
         oracle, self._oracle = (
             self._oracle,
             None,
@@ -90,15 +90,15 @@ class Case:
             oracle.close()
         return Trial(
             id=example.id,
-            verdict=ruling.verdict,
+            verdict=judgement.verdict,
             label=example.label,
             prediction=prediction,
-            adversarial_prediction=ruling.adversarial_prediction,
-            changes=ruling.changes,
-            text=ruling.text,
+            adversarial_prediction=judgement.adversarial_prediction,
+            changes=judgement.changes,
+            text=judgement.text,
             asked=oracle.asked if oracle else 0,
             forwarded=oracle.forwarded if oracle else 0,
-            problem=ruling.problem,
+            problem=judgement.problem,
         )
 
     @property
@@ -125,7 +125,7 @@ class Case:
         except (KeyboardInterrupt, SystemExit, GreenletExit):
             raise
         except BaseException as error:
-            self._ended(error.reason if isinstance(error, Unheeded) else error)
+            self._ended(error.reason if isinstance(error, StopIgnored) else error)
 
     def _ended(self, reason: BaseException) -> None:
         """The search ended otherwise than by returning."""
@@ -139,13 +139,13 @@ class Case:
             self._note = f"the budget of {self._terms.budget} rows was spent"
         else:
             logger.debug("the search of %s broke", self._job.example.id, exc_info=True)
-            self._problem = told(reason)
+            self._problem = describe_error(reason)
 
     def _found(self, rng: np.random.Generator) -> object:
         """What the attack returns, asking an oracle of its kind."""
         terms, job = self._terms, self._job
         if isinstance(terms.attack, FreeAttack):
-            texts = self._oracle = FreeOracle(
+            texts = self._oracle = PooledTextOracle(
                 terms.victim, job, self._ask_for_the_search, terms.budget
             )
             return terms.attack.rewrite(
@@ -153,7 +153,7 @@ class Case:
             )
         oracle = self._oracle = self._pooled_oracle()
         return terms.attack.search(
-            job.space, restricted(oracle, terms.attack.access), job.example.label, rng
+            job.space, restrict(oracle, terms.attack.access), job.example.label, rng
         )
 
     def _pooled_oracle(self) -> PooledOracle:
@@ -161,7 +161,7 @@ class Case:
         aligned, longest = victim.table.mode == "word", victim.encoder_fields.max_tokens
         candidates = victim.encoder_fields.candidates(job.words, job.space)
         kind: Any = (
-            partial(OpenOracle, victim)
+            partial(PooledWhiteBoxOracle, victim)
             if self._terms.attack.access == "gradients"
             else PooledOracle
         )
@@ -192,33 +192,33 @@ class Case:
         try:
             return self._ask("search", types, ids, lengths)
         except Exception as error:
-            raise RuntimeError(f"the victim broke: {told(error)}") from error
+            raise RuntimeError(f"the victim broke: {describe_error(error)}") from error
 
-    def _ruling(self) -> Ruling:
+    def _judgement(self) -> Judgement:
         """What the core believes: what the search returned, and where that is not believed, what it had seen, one after the other."""
         if self._problem is not None:
-            return Ruling(Verdict.ERROR, problem=self._problem)
+            return Judgement(Verdict.ERROR, problem=self._problem)
         if self._proved:
-            return Ruling(Verdict.HELD_PROVED, problem=self._note)
-        first: Ruling | None = None
+            return Judgement(Verdict.HELD_PROVED, problem=self._note)
+        first: Judgement | None = None
         seen = self._oracle.successes if self._oracle is not None else []
         for claim in (self._returned, *seen):
             if claim is not None:
-                ruling = self._judged(claim)
-                if ruling.verdict != Verdict.HELD:
-                    return ruling
-                first = first or ruling  # of several that are not believed the first is told
-        return first or Ruling(Verdict.HELD, problem=self._note)
+                judgement = self._judged(claim)
+                if judgement.verdict != Verdict.HELD:
+                    return judgement
+                first = first or judgement  # of several that are not believed the first is told
+        return first or Judgement(Verdict.HELD, problem=self._note)
 
-    def _judged(self, claim: object) -> Ruling:
+    def _judged(self, claim: object) -> Judgement:
         attackable = self._terms.victim.attackable
 
         def of_text(fields: Mapping[str, str]) -> int:
             return int(self._read_and_ask("verdict", fields)[1].argmax())
 
         if isinstance(self._terms.attack, FreeAttack):
-            return rule_text(self._job, attackable, claim, of_text)
-        return rule(self._job, attackable, claim, of_text, self._class_of_words)
+            return judge_text(self._job, attackable, claim, of_text)
+        return judge_choice(self._job, attackable, claim, of_text, self._class_of_words)
 
     def _read_and_ask(
         self, purpose: Purpose, fields: Mapping[str, str]

@@ -29,7 +29,7 @@ MISTAKEN = "the attack believed it had fooled the victim, which is right on the 
 
 
 @dataclass(frozen=True)
-class Ruling:
+class Judgement:
     """The verdict on one returned choice or text, in the words of ``Trial``."""
 
     verdict: Verdict
@@ -39,51 +39,51 @@ class Ruling:
     text: str | None = None
 
 
-def rule(
+def judge_choice(
     job: Job, attackable: str, returned: object, of_text: ClassOfText, of_words: ClassOfWords
-) -> Ruling:
+) -> Judgement:
     """Judge what a search returned (not None) as a choice of the job's space."""
     choice, problem = _read(job.space, returned)
     if choice is None:
-        return Ruling(Verdict.ERROR, problem=problem)
+        return Judgement(Verdict.ERROR, problem=problem)
     changes, label = _changes(job.space, choice), job.example.label
     if not changes:
-        return Ruling(
+        return Judgement(
             Verdict.HELD, label, problem="the attack returned the text unchanged as a success"
         )
     try:
-        fields = changed_text(job, attackable, choice)
+        fields = fields_with_choice(job, attackable, choice)
         text, words = of_text(fields), of_words(choice)
     except Exception as error:
-        return Ruling(Verdict.ERROR, problem=_broke(error))
+        return Judgement(Verdict.ERROR, problem=_broke(error))
     if text != label and words != label:
-        return Ruling(Verdict.FOOLED, text, changes)
+        return Judgement(Verdict.FOOLED, text, changes)
     meant = tuple(split_words(fields[attackable])) == job.space.text(choice)
-    return Ruling(Verdict.HELD, text, changes, _disbelief(label, text, words, meant))
+    return Judgement(Verdict.HELD, text, changes, _disbelief(label, text, words, meant))
 
 
-def rule_text(job: Job, attackable: str, returned: object, of_text: ClassOfText) -> Ruling:
+def judge_text(job: Job, attackable: str, returned: object, of_text: ClassOfText) -> Judgement:
     """Judge what an attack outside the surface returned (not None) as a text."""
     label = job.example.label
     if not isinstance(returned, str):
-        return Ruling(
+        return Judgement(
             Verdict.ERROR,
             problem=f"the attack returned {type(returned).__name__} instead of a text",
         )
     if returned == job.example.fields[attackable]:
-        return Ruling(
+        return Judgement(
             Verdict.HELD, label, problem="the attack returned the text unchanged as a success"
         )
     try:
         prediction = of_text({**job.example.fields, attackable: returned})
     except Exception as error:
-        return Ruling(Verdict.ERROR, problem=_broke(error), text=returned)
+        return Judgement(Verdict.ERROR, problem=_broke(error), text=returned)
     if prediction == label:
-        return Ruling(Verdict.HELD, prediction, problem=MISTAKEN, text=returned)
-    return Ruling(Verdict.FOOLED, prediction, text=returned)
+        return Judgement(Verdict.HELD, prediction, problem=MISTAKEN, text=returned)
+    return Judgement(Verdict.FOOLED, prediction, text=returned)
 
 
-def changed_text(
+def fields_with_choice(
     job: Job, attackable: str, choice: Choice, others: Mapping[int, str] | None = None
 ) -> dict[str, str]:
     """The example's fields, the substituted words of the attackable one exchanged where they stand; ``others`` are words from outside the space.
@@ -153,10 +153,10 @@ def _disbelief(label: int, text: int, words: int, meant: bool) -> str:
 
 
 def _broke(error: Exception) -> str:
-    return f"the victim broke on the returned text: {told(error)}"
+    return f"the victim broke on the returned text: {describe_error(error)}"
 
 
-def told(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """What an error says of itself, if it can."""
     try:
         return f"{type(error).__name__}: {error}"

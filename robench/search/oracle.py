@@ -14,13 +14,13 @@ from robench.models.probabilities import softmax
 from robench.search.space import BudgetSpent, Choice, SearchSpace
 from robench.search.victim_protocol import Candidates
 
-Ask = Callable[[Candidates, NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]]
+ForwardRows = Callable[[Candidates, NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]]
 """Puts rows (ids, lengths) to the pool and comes back with their logits; the engine's, it switches greenlets."""
 
-Encode = Callable[[list[int]], tuple[Candidates, NDArray[np.int32], NDArray[np.int32]]]
+EncodeRows = Callable[[list[int]], tuple[Candidates, NDArray[np.int32], NDArray[np.int32]]]
 """Candidates, ids and lengths of those of a question's rows that are new."""
 
-Look = Callable[[list[int], NDArray[np.float32]], None]
+InspectNew = Callable[[list[int], NDArray[np.float32]], None]
 """Told which of a question's rows are new, and their logits."""
 
 
@@ -28,7 +28,7 @@ class SpaceExhausted(BaseException):
     """Every text of the space has been answered and none is misclassified: the search is over. Not an Exception, so no search swallows it by mistake."""
 
 
-class Unheeded(BaseException):
+class StopIgnored(BaseException):
     """A search went on asking long after it had been told that it was over. Not an Exception: it has swallowed those.
 
     Attributes:
@@ -40,13 +40,13 @@ class Unheeded(BaseException):
         self.reason = reason
 
 
-SUCCESSES = 8
+MAX_SUCCESSES = 8
 """Texts that fool the victim of which the oracle takes note; the verdict may not believe the first."""
-PATIENCE = 100
+MAX_REFUSALS = 100
 """Questions refused for one and the same reason before the search is ended from outside."""
 
 
-class Memory:
+class AnswerMemory:
     """Answers by key: a growing table of logits, so that a thousand repeats cost one gather."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class MeteredOracle:
         budget: rows that may be asked about; None for no bound.
         asked: rows put by the search, repeats included: what the budget is charged with.
         forwarded: distinct rows among them, which had to go through the victim.
-        successes: the first changed texts of the space, ``SUCCESSES`` at most, that were answered and misclassified, whatever the search made of them. No
+        successes: the first changed texts of the space, ``MAX_SUCCESSES`` at most, that were answered and misclassified, whatever the search made of them. No
             two are the same to the victim.
         exhausted: whether every text of the space was answered and none misclassified.
 
@@ -104,9 +104,9 @@ class MeteredOracle:
         ask: puts new rows to the pool.
     """
 
-    def __init__(self, ask: Ask, budget: int | None) -> None:
+    def __init__(self, ask: ForwardRows, budget: int | None) -> None:
         self._ask, self.budget = ask, budget
-        self._outside = Memory()
+        self._outside = AnswerMemory()
         self._over: BaseException | None = None
         self._refused = 0
         self.asked = self.forwarded = 0
@@ -126,11 +126,15 @@ class MeteredOracle:
 
     def close(self) -> None:
         """Let the answers go now, not when the garbage collector finds them (an exception that was raised here leads back here)."""
-        self._outside = Memory()
+        self._outside = AnswerMemory()
         self._over = BudgetSpent("the search has ended")
 
     def _answer(
-        self, memory: Memory, keys: list[bytes], encode: Encode, look: Look | None = None
+        self,
+        memory: AnswerMemory,
+        keys: list[bytes],
+        encode: EncodeRows,
+        look: InspectNew | None = None,
     ) -> NDArray[np.float32]:
         """Answers by key; ``look`` is shown those that are new.
 
@@ -155,15 +159,17 @@ class MeteredOracle:
             raise self._over
         return memory.read(places)
 
-    def _recall(self, memory: Memory, keys: list[bytes]) -> None:
+    def _recall(self, memory: AnswerMemory, keys: list[bytes]) -> None:
         """Called before rows of a question are looked up: the last occasion to put into ``memory`` what is known already."""
 
     def _refuse(self, reason: BaseException) -> NoReturn:
         """Say again why there are no more answers; a search that will not hear it is ended."""
         self._refused += 1
-        raise Unheeded(reason) if self._refused > PATIENCE else reason
+        raise StopIgnored(reason) if self._refused > MAX_REFUSALS else reason
 
-    def _forward(self, memory: Memory, encode: Encode, fresh: list[int]) -> NDArray[np.float32]:
+    def _forward(
+        self, memory: AnswerMemory, encode: EncodeRows, fresh: list[int]
+    ) -> NDArray[np.float32]:
         try:
             logits = self._ask(*encode(fresh))
         except (
@@ -190,7 +196,7 @@ class PooledOracle(MeteredOracle):
         space: SearchSpace,
         candidates: Candidates,
         label: int,
-        ask: Ask,
+        ask: ForwardRows,
         budget: int | None,
         *,
         aligned: bool,
@@ -200,7 +206,7 @@ class PooledOracle(MeteredOracle):
         super().__init__(ask, budget)
         self._space, self._candidates, self._label = space, candidates, label
         self._aligned, self._longest = aligned, longest
-        self._inside = Memory()
+        self._inside = AnswerMemory()
         self._clean = clean
         self._uncounted: bytes | None = None
         self._fooled = False
@@ -249,9 +255,9 @@ class PooledOracle(MeteredOracle):
     def close(self) -> None:
         """See ``MeteredOracle``."""
         super().close()
-        self._inside = Memory()
+        self._inside = AnswerMemory()
 
-    def _recall(self, memory: Memory, keys: list[bytes]) -> None:
+    def _recall(self, memory: AnswerMemory, keys: list[bytes]) -> None:
         """Take the original text's answer as known; it counts as forwarded when the search asks for it, since it was."""
         if memory is not self._inside:
             return
@@ -272,7 +278,7 @@ class PooledOracle(MeteredOracle):
         self._fooled = self._fooled or bool(wrong.any())
         changed = np.flatnonzero(wrong & choices.any(axis=1))
         self.successes += [
-            choices[row].copy() for row in changed[: SUCCESSES - len(self.successes)].tolist()
+            choices[row].copy() for row in changed[: MAX_SUCCESSES - len(self.successes)].tolist()
         ]
         if not self._fooled and len(self._inside) == self.classes.distinct:
             self.exhausted, self._over = True, SpaceExhausted()
@@ -302,7 +308,7 @@ class PooledOracle(MeteredOracle):
         return [packed[start : start + size] for start in range(0, len(packed), size)]
 
     @cached_property
-    def classes(self) -> Classes:
+    def classes(self) -> OptionClasses:
         """Which options of this space the victim can tell apart."""
         return option_classes(
             self._space, self._candidates, aligned=self._aligned, longest=self._longest
@@ -310,7 +316,7 @@ class PooledOracle(MeteredOracle):
 
 
 @dataclass(frozen=True)
-class Classes:
+class OptionClasses:
     """Options that are the same to the victim (two unknown words, say) share a number.
 
     Attributes:
@@ -326,7 +332,7 @@ class Classes:
 
 def option_classes(
     space: SearchSpace, candidates: Candidates, *, aligned: bool, longest: int
-) -> Classes:
+) -> OptionClasses:
     """Compare the token ids of every single substitution.
 
     Options with equal ids count as one where that is certain whatever the other words are, because every word keeps its place in every row: where a
@@ -350,7 +356,7 @@ def option_classes(
     small = (
         table.astype(np.uint8) if not len(sizes) or sizes.max() <= 256 else table.astype(np.uint16)
     )
-    return Classes(small, starts, distinct)
+    return OptionClasses(small, starts, distinct)
 
 
 def _merged(

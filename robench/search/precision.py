@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from robench.methods.moves import margins_of
 
-CLEAR: Final = 0.5
+CLEAR_MARGIN: Final = 0.5
 """Least margin (logits) of a bf16 answer that is not asked again.
 
 Margins in bf16 and fp32 differed by 0.01 on the mean and by 0.20 at most over 4,020 texts of mini-reviews (clean ones and ones with random words)
@@ -31,6 +31,8 @@ def doubtful(logits: NDArray[np.float32], label: int | None) -> NDArray[np.bool_
         label: the class on whose side an answer has to be clear (the true one: every success is confirmed); None: on any side.
 
     Returns:
-        ``(batch,)``: whether the margin between that class (or the likeliest) and the best other one is below ``CLEAR``.
+        ``(batch,)``: whether the margin between that class (or the likeliest) and the best other one is below ``CLEAR_MARGIN``.
     """
-    return np.asarray(margins_of(logits, logits.argmax(axis=1) if label is None else label) < CLEAR)
+    return np.asarray(
+        margins_of(logits, logits.argmax(axis=1) if label is None else label) < CLEAR_MARGIN
+    )

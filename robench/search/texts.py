@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from robench.models.probabilities import softmax
 from robench.search.batching import answers
-from robench.search.oracle import Ask, MeteredOracle
+from robench.search.oracle import ForwardRows, MeteredOracle
 from robench.search.space import SearchSpace
 from robench.search.victim_protocol import Candidates, Job, SearchVictim
 from robench.text.words import split_words
@@ -28,7 +28,7 @@ class TextRow(NamedTuple):
     lengths: NDArray[np.int32]
 
 
-def read_text(victim: SearchVictim, fields: Mapping[str, str]) -> TextRow:
+def encode_text(victim: SearchVictim, fields: Mapping[str, str]) -> TextRow:
     """Split and encode one text, all its fields; the first ``[UNK]`` in the attackable one is the unknown token, and any further one is read as it stands."""
     words = {name: split_words(text) for name, text in fields.items()}
     unknown = _fold_unknown(words[victim.attackable])
@@ -42,9 +42,9 @@ def read_text(victim: SearchVictim, fields: Mapping[str, str]) -> TextRow:
     return TextRow(candidates, *candidates.encode_without(original, np.array([unknown])))
 
 
-def probs_of(victim: SearchVictim, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
+def pooled_probs(victim: SearchVictim, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
     """``(texts, classes)``, in the shapes of forwards that a search would use."""
-    return softmax(answers(victim, [read_text(victim, fields) for fields in texts]))
+    return softmax(answers(victim, [encode_text(victim, fields) for fields in texts]))
 
 
 def _fold_unknown(words: list[str]) -> int | None:
@@ -57,10 +57,12 @@ def _fold_unknown(words: list[str]) -> int | None:
     return None
 
 
-class FreeOracle(MeteredOracle):
+class PooledTextOracle(MeteredOracle):
     """``robench.TextOracle`` for one example. It keeps no success: what an attack merely asks about may be a text that it would not return."""
 
-    def __init__(self, victim: SearchVictim, job: Job, ask: Ask, budget: int | None) -> None:
+    def __init__(
+        self, victim: SearchVictim, job: Job, ask: ForwardRows, budget: int | None
+    ) -> None:
         super().__init__(
             lambda texts, ids, lengths: _ask_in_parts(ask, cast("_Texts", texts), ids, lengths),
             budget,
@@ -81,7 +83,7 @@ class FreeOracle(MeteredOracle):
         self, texts: Sequence[str]
     ) -> tuple[Candidates, NDArray[np.int32], NDArray[np.int32]]:
         rows = [
-            read_text(self._victim, {**self._fields, self._victim.attackable: text})
+            encode_text(self._victim, {**self._fields, self._victim.attackable: text})
             for text in texts
         ]
         lengths = np.concatenate([row.lengths for row in rows])
@@ -129,7 +131,7 @@ class _Texts:
 
 
 def _ask_in_parts(
-    ask: Ask, texts: _Texts, ids: NDArray[np.int32], lengths: NDArray[np.int32]
+    ask: ForwardRows, texts: _Texts, ids: NDArray[np.int32], lengths: NDArray[np.int32]
 ) -> NDArray[np.float32]:
     parts = texts.parts()
     logits = np.concatenate(

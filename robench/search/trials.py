@@ -13,9 +13,9 @@ from robench._base.errors import RobenchError
 from robench._base.files import lock
 from robench.search.attack import Trial, Verdict
 
-GROUP = 16
+LINES_PER_SYNC = 16
 """Lines after which they are forced to the disk."""
-PAUSE = 1.0
+SECONDS_PER_SYNC = 1.0
 """Seconds after which the next line is forced to the disk, however few they are."""
 
 
@@ -80,7 +80,7 @@ class TrialFile:
                 os.write(descriptor, line[written:])
             self._end += len(line)
             self._unsynced += 1
-            if self._unsynced >= GROUP or monotonic() - self._synced_at > PAUSE:
+            if self._unsynced >= LINES_PER_SYNC or monotonic() - self._synced_at > SECONDS_PER_SYNC:
                 self._sync()
         except OSError as error:
             self._cut()

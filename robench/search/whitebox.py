@@ -85,7 +85,7 @@ def check_access(attack: Attack, name: str, victim: SearchVictim) -> None:
         )
 
 
-class OpenOracle(PooledOracle):
+class PooledWhiteBoxOracle(PooledOracle):
     """``WhiteBoxOracle`` for one example. A hull is found there and then, by itself, so that no answer depends on other searches."""
 
     def __init__(
@@ -102,8 +102,8 @@ class OpenOracle(PooledOracle):
         self._victim = victim
 
     @cached_property
-    def _slots(self) -> Slots:
-        return slots_of(self._space, self._candidates)
+    def _slots(self) -> HullSlots:
+        return hull_slots(self._space, self._candidates)
 
     def hull(
         self, rng: np.random.Generator, steps: int, learning_rate: float
@@ -125,7 +125,7 @@ class OpenOracle(PooledOracle):
 
 
 @dataclass(frozen=True)
-class Slots:
+class HullSlots:
     """The options of a space as slots of the original text's tokens.
 
     Attributes:
@@ -151,7 +151,7 @@ class Slots:
         return np.asarray(found, dtype=np.float32)
 
 
-def slots_of(space: SearchSpace, candidates: Candidates) -> Slots:
+def hull_slots(space: SearchSpace, candidates: Candidates) -> HullSlots:
     """Compare every single substitution with the original text, token by token."""
     (ids,), (length,) = candidates.encode(space.original()[None])
     columns = np.full(len(space.words), -1, dtype=np.intp)
@@ -178,4 +178,4 @@ def slots_of(space: SearchSpace, candidates: Candidates) -> Slots:
     allowed[:, 0] = True
     for column, slots in own.items():
         tokens[column, : len(slots)], allowed[column, : len(slots)] = slots, True
-    return Slots(ids[:length], candidates.types(int(length)), tokens, allowed, columns, numbers)
+    return HullSlots(ids[:length], candidates.types(int(length)), tokens, allowed, columns, numbers)

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from robench.plugins.options import build_options
 from robench.plugins.registry import ATTACKS
-from robench.search.access import restricted
+from robench.search.access import restrict
 from robench.search.attack import Attack, Trial, Verdict
 from robench.search.engine import run, stream
 from robench.search.oracle import PooledOracle, SpaceExhausted
 from robench.search.space import Choice
 from robench.search.victim_protocol import Candidates, Job, SearchVictim
-from robench.search.whitebox import OpenOracle
+from robench.search.whitebox import PooledWhiteBoxOracle
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,11 @@ class Subject:
             log.append(ids)
             return victim.logits(ids, lengths)
 
-        kind = partial(OpenOracle, victim) if self.cls.access == "gradients" else PooledOracle
+        kind = (
+            partial(PooledWhiteBoxOracle, victim)
+            if self.cls.access == "gradients"
+            else PooledOracle
+        )
         candidates, longest = (
             victim.encoder_fields.candidates(job.words, job.space),
             victim.encoder_fields.max_tokens,
@@ -84,7 +88,7 @@ class Subject:
             job.space, candidates, job.example.label, ask, None, aligned=True, longest=longest
         )
         try:
-            shown = restricted(oracle, self.cls.access)
+            shown = restrict(oracle, self.cls.access)
             return self.make().search(
                 job.space, shown, job.example.label, stream(0, self.name, job.example.id)
             )

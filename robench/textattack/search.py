@@ -16,10 +16,10 @@ from textattack.shared import AttackedText
 from robench._base.errors import UsageError
 from robench.plugins.options import build_options
 from robench.plugins.registry import ATTACKS
-from robench.search.access import restricted
+from robench.search.access import restrict
 from robench.search.engine import stream
-from robench.search.judge import changed_text
-from robench.search.oracle import PooledOracle, SpaceExhausted, Unheeded
+from robench.search.judge import fields_with_choice
+from robench.search.oracle import PooledOracle, SpaceExhausted, StopIgnored
 from robench.search.space import BudgetSpent, Choice, SearchSpace
 from robench.search.texts import UNKNOWN_WORD
 from robench.search.victim_protocol import Candidates, Job
@@ -96,7 +96,7 @@ class SurfaceSearch(SearchMethod):
         with suppress(BudgetSpent, SpaceExhausted), _heeded():
             returned = self.attack.search(
                 job.space,
-                restricted(oracle, self.attack.access),
+                restrict(oracle, self.attack.access),
                 label,
                 stream(self.seed, self.name, job.example.id),
             )
@@ -112,8 +112,8 @@ def _heeded() -> Iterator[None]:
     """A search that went on asking after it was told that it was over ends with what it had been told."""
     try:
         yield
-    except Unheeded as unheeded:
-        raise unheeded.reason from None
+    except StopIgnored as ignored:
+        raise ignored.reason from None
 
 
 class Rows(Candidates):
@@ -157,7 +157,7 @@ class _Questions:
     def ask(
         self, candidates: Candidates, rows: NDArray[np.int32], lengths: NDArray[np.int32]
     ) -> NDArray[np.float32]:
-        """See ``robench.search.oracle.Ask``: logits up to a constant, from the goal function's probabilities."""
+        """See ``robench.search.oracle.ForwardRows``: logits up to a constant, from the goal function's probabilities."""
         results, _ = self._put([self._text(row) for row in rows])
         for row, result in zip(rows, results, strict=True):
             if (row != LEFT_OUT).all():
@@ -195,7 +195,7 @@ class _Questions:
             return self._original
         return variant(
             self._original,
-            changed_text(
+            fields_with_choice(
                 self._job, self._attackable, choice, dict.fromkeys(left_out, UNKNOWN_WORD)
             ),
         )

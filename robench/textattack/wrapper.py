@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from textattack.models.wrappers import ModelWrapper
 
-from robench.search.texts import probs_of
+from robench.search.texts import pooled_probs
 from robench.search.victim_protocol import SearchVictim
 
 
@@ -28,7 +28,7 @@ class VictimWrapper(ModelWrapper):
 
     def __call__(self, text_input_list: Sequence[str | Sequence[str]]) -> NDArray[np.float32]:
         """``(texts, classes)`` probabilities: TextAttack takes what sums to 1 as it is."""
-        return probs_of(self._victim, [self._named(columns) for columns in text_input_list])
+        return pooled_probs(self._victim, [self._named(columns) for columns in text_input_list])
 
     def _named(self, columns: str | Sequence[str]) -> Mapping[str, str]:
         return dict(

@@ -8,7 +8,7 @@ from fake_victims import FakeVictim, make_job
 
 from robench import Attack, Choice, Oracle, SearchSpace, Verdict
 from robench.models.probabilities import softmax
-from robench.search.access import Access, restricted
+from robench.search.access import Access, restrict
 from robench.search.engine import run
 
 ROWS = np.array([[0, 0], [1, 0], [2, 0]], dtype=np.int16)
@@ -29,7 +29,7 @@ class Open:
 
 
 def test_labels_are_one_hot_whatever_is_asked() -> None:
-    oracle = restricted(Open(), "labels")
+    oracle = restrict(Open(), "labels")
     for answers in (
         oracle.logits(ROWS),
         oracle.probs(ROWS),
@@ -41,7 +41,7 @@ def test_labels_are_one_hot_whatever_is_asked() -> None:
 
 @pytest.mark.parametrize("access", ["probabilities", "gradients"])
 def test_the_others_see_everything(access: Access) -> None:
-    assert (restricted(Open(), access).logits(ROWS) == LOGITS).all()
+    assert (restrict(Open(), access).logits(ROWS) == LOGITS).all()
 
 
 JOB = make_job("good film", {"good": ["fine", "nice"]})

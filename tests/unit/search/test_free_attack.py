@@ -20,7 +20,7 @@ from robench.results.notes import OUTSIDE, conditions
 from robench.results.record import Record
 from robench.search.attack import Trial, Verdict
 from robench.search.engine import run
-from robench.search.texts import FreeOracle, read_text
+from robench.search.texts import PooledTextOracle, encode_text
 from robench.search.victim_protocol import Candidates, Job
 from robench.text.encoding import FieldEncoder, Reading
 from robench.text.word_table import WordTable
@@ -167,7 +167,7 @@ def test_many_texts_of_many_lengths_are_pooled_and_answered_each_for_itself() ->
 
 def test_the_unknown_token_can_be_asked_about() -> None:
     victim = FakeVictim(WEIGHTS, bias=(4, 0))
-    row = read_text(victim, {"text": "good [UNK] film"})
+    row = encode_text(victim, {"text": "good [UNK] film"})
     assert (
         row.ids.tolist()
         == victim.encoder_fields.candidates(
@@ -176,7 +176,7 @@ def test_the_unknown_token_can_be_asked_about() -> None:
         .encode(np.zeros((1, 3), dtype=np.int16))[0]
         .tolist()
     )
-    twice = read_text(
+    twice = encode_text(
         victim, {"text": "[UNK] [UNK]"}
     )  # the second one is read as it stands: three words
     assert twice.lengths.tolist() == [2 + 1 + 3]
@@ -195,7 +195,7 @@ def test_each_text_of_a_pair_that_fills_the_window_has_its_own_token_types(tmp_p
             [[candidates.types(length).sum(), 0] for length in lengths.tolist()], dtype=np.float32
         )
 
-    oracle = FreeOracle(victim, make_job("h", {}, premise="a b c d e f g h"), ask, None)
+    oracle = PooledTextOracle(victim, make_job("h", {}, premise="a b c d e f g h"), ask, None)
     powers = np.exp(
         [words + 1 for words in (1, 3, 4, 2, 3)]
     )  # the second text's words and the separator behind them are of type 1

@@ -9,7 +9,7 @@ import pytest
 from fake_victims import make_job
 
 from robench.search.attack import Change, Verdict
-from robench.search.judge import MISTAKEN, Ruling, changed_text, rule, rule_text
+from robench.search.judge import MISTAKEN, Judgement, fields_with_choice, judge_choice, judge_text
 from robench.search.space import Choice, SearchSpace
 from robench.search.victim_protocol import Job
 from robench.tasks.base import Example
@@ -26,7 +26,7 @@ class Spy:
         self.texts: list[Mapping[str, str]] = []
         self.words: list[tuple[str, ...]] = []
 
-    def rule(self, job: Job, returned: object) -> Ruling:
+    def judge_choice(self, job: Job, returned: object) -> Judgement:
         def of_text(fields: Mapping[str, str]) -> int:
             self.texts.append(fields)
             return int(
@@ -38,7 +38,7 @@ class Spy:
             self.words.append(job.space.text(choice))
             return int("nice" in job.space.text(choice))
 
-        return rule(job, "text", returned, of_text, of_words)
+        return judge_choice(job, "text", returned, of_text, of_words)
 
 
 def choice(*row: int) -> np.ndarray:
@@ -47,10 +47,10 @@ def choice(*row: int) -> np.ndarray:
 
 def test_the_victim_is_asked_about_the_changed_text_and_the_other_field_untouched() -> None:
     victim = Spy()
-    ruling = victim.rule(JOB, choice(1, 0))
+    judgement = victim.judge_choice(JOB, choice(1, 0))
     assert victim.texts == [{"premise": "It  was a GOOD  one .", "text": "nice film"}]
     assert victim.words == [("nice", "film")]
-    assert (ruling.verdict, ruling.adversarial_prediction) == (Verdict.FOOLED, 1)
+    assert (judgement.verdict, judgement.adversarial_prediction) == (Verdict.FOOLED, 1)
 
 
 def test_every_character_but_the_changed_words_stays() -> None:
@@ -61,28 +61,30 @@ def test_every_character_but_the_changed_words_stays() -> None:
     )
     job = Job(Example("x/1", {"text": text}, 0), {"text": words}, space)
     choice = (np.array(words) == "good").astype(np.int16)
-    assert changed_text(job, "text", choice) == {"text": 'He said:  "a fine film", didn\'t he?'}
+    assert fields_with_choice(job, "text", choice) == {
+        "text": 'He said:  "a fine film", didn\'t he?'
+    }
 
 
 def test_words_of_another_splitter_are_joined() -> None:
     job = make_job("don't", {"don't": ["do"]})
-    assert changed_text(job, "text", choice(1)) == {"text": "do"}
+    assert fields_with_choice(job, "text", choice(1)) == {"text": "do"}
 
 
 def test_the_order_of_fields_is_kept() -> None:
-    assert list(changed_text(JOB, "text", choice(1, 0))) == list(JOB.example.fields)
+    assert list(fields_with_choice(JOB, "text", choice(1, 0))) == list(JOB.example.fields)
 
 
 def test_wrong_on_the_words_but_right_on_the_text_is_held() -> None:
-    ruling = Spy(accident="nice").rule(JOB, choice(1, 0))
-    assert (ruling.verdict, ruling.adversarial_prediction) == (Verdict.HELD, 0)
-    assert "right on the text" in str(ruling.problem)
+    judgement = Spy(accident="nice").judge_choice(JOB, choice(1, 0))
+    assert (judgement.verdict, judgement.adversarial_prediction) == (Verdict.HELD, 0)
+    assert "right on the text" in str(judgement.problem)
 
 
 def test_wrong_on_the_text_only_is_held() -> None:
-    ruling = Spy(accident="fine").rule(JOB, choice(2, 0))
-    assert (ruling.verdict, ruling.adversarial_prediction) == (Verdict.HELD, 1)
-    assert "right on the substituted words" in str(ruling.problem)
+    judgement = Spy(accident="fine").judge_choice(JOB, choice(2, 0))
+    assert (judgement.verdict, judgement.adversarial_prediction) == (Verdict.HELD, 1)
+    assert "right on the substituted words" in str(judgement.problem)
 
 
 QUOTED = make_job(
@@ -96,20 +98,24 @@ QUOTED = make_job(
 @pytest.mark.parametrize(("accident", "option"), [("nice", 1), ("fine", 2)])
 def test_the_reason_is_the_true_one(job: Job, cause: str, accident: str, option: int) -> None:
     """The text and its words give different answers: only where the text splits into other words is splitting to blame."""
-    ruling = Spy(accident).rule(job, choice(option, 0))
-    assert ruling.verdict == Verdict.HELD
-    assert cause in str(ruling.problem)
+    judgement = Spy(accident).judge_choice(job, choice(option, 0))
+    assert judgement.verdict == Verdict.HELD
+    assert cause in str(judgement.problem)
 
 
 def test_the_unchanged_text_is_a_claim_that_is_not_believed() -> None:
     victim = Spy()
-    ruling = victim.rule(JOB, choice(0, 0))
-    assert (ruling.verdict, ruling.adversarial_prediction, victim.texts) == (Verdict.HELD, 0, [])
-    assert "unchanged" in str(ruling.problem)
+    judgement = victim.judge_choice(JOB, choice(0, 0))
+    assert (judgement.verdict, judgement.adversarial_prediction, victim.texts) == (
+        Verdict.HELD,
+        0,
+        [],
+    )
+    assert "unchanged" in str(judgement.problem)
 
 
 def test_a_choice_that_fools_nobody_is_held() -> None:
-    assert Spy().rule(JOB, choice(2, 0)) == Ruling(
+    assert Spy().judge_choice(JOB, choice(2, 0)) == Judgement(
         Verdict.HELD, 0, (Change(position=0, original="good", substitute="fine"),), MISTAKEN
     )
 
@@ -119,13 +125,13 @@ def test_a_choice_that_fools_nobody_is_held() -> None:
 )
 def test_what_is_no_choice_of_the_space_is_an_error_and_nobody_is_asked(returned: object) -> None:
     victim = Spy()
-    ruling = victim.rule(JOB, returned)
-    assert (ruling.verdict, victim.texts, victim.words) == (Verdict.ERROR, [], [])
-    assert str(ruling.problem).startswith("the attack returned")
+    judgement = victim.judge_choice(JOB, returned)
+    assert (judgement.verdict, victim.texts, victim.words) == (Verdict.ERROR, [], [])
+    assert str(judgement.problem).startswith("the attack returned")
 
 
 def test_a_list_of_integers_is_a_choice() -> None:
-    assert Spy().rule(JOB, [1, 0]).verdict == Verdict.FOOLED
+    assert Spy().judge_choice(JOB, [1, 0]).verdict == Verdict.FOOLED
 
 
 def breaks(_: object) -> int:
@@ -133,50 +139,52 @@ def breaks(_: object) -> int:
 
 
 @pytest.mark.parametrize(
-    "ruling",
+    "judgement",
     [
-        rule(JOB, "text", choice(1, 0), breaks, lambda _: 1),
-        rule(JOB, "text", choice(1, 0), lambda _: 1, breaks),
+        judge_choice(JOB, "text", choice(1, 0), breaks, lambda _: 1),
+        judge_choice(JOB, "text", choice(1, 0), lambda _: 1, breaks),
     ],
 )
-def test_a_victim_that_breaks_on_string_or_words_is_an_error(ruling: Ruling) -> None:
-    assert ruling == Ruling(
+def test_a_victim_that_breaks_on_string_or_words_is_an_error(judgement: Judgement) -> None:
+    assert judgement == Judgement(
         Verdict.ERROR, problem="the victim broke on the returned text: MemoryError: too long"
     )
 
 
 @pytest.mark.parametrize(
-    ("returned", "ruling"),
+    ("returned", "judgement"),
     [
-        ("nice", Ruling(Verdict.FOOLED, 1, text="nice")),
-        ("fine", Ruling(Verdict.HELD, 0, problem=MISTAKEN, text="fine")),
+        ("nice", Judgement(Verdict.FOOLED, 1, text="nice")),
+        ("fine", Judgement(Verdict.HELD, 0, problem=MISTAKEN, text="fine")),
         (
             "good film",
-            Ruling(Verdict.HELD, 0, problem="the attack returned the text unchanged as a success"),
+            Judgement(
+                Verdict.HELD, 0, problem="the attack returned the text unchanged as a success"
+            ),
         ),
         (
             choice(1, 0),
-            Ruling(Verdict.ERROR, problem="the attack returned ndarray instead of a text"),
+            Judgement(Verdict.ERROR, problem="the attack returned ndarray instead of a text"),
         ),
     ],
 )
-def test_a_text_from_outside_the_surface(returned: object, ruling: Ruling) -> None:
+def test_a_text_from_outside_the_surface(returned: object, judgement: Judgement) -> None:
     asked: list[Mapping[str, str]] = []
 
     def of_text(fields: Mapping[str, str]) -> int:
         asked.append(fields)
         return int(fields["text"] == "nice")
 
-    assert rule_text(JOB, "text", returned, of_text) == ruling
+    assert judge_text(JOB, "text", returned, of_text) == judgement
     assert asked == (
-        [{"premise": "It  was a GOOD  one .", "text": returned}] if ruling.text else []
+        [{"premise": "It  was a GOOD  one .", "text": returned}] if judgement.text else []
     )
 
 
 def test_a_victim_that_breaks_on_such_a_text_is_an_error_that_tells_the_text() -> None:
-    ruling = rule_text(JOB, "text", "nice", breaks)
-    assert (ruling.verdict, ruling.text) == (Verdict.ERROR, "nice")
-    assert "MemoryError: too long" in str(ruling.problem)
+    judgement = judge_text(JOB, "text", "nice", breaks)
+    assert (judgement.verdict, judgement.text) == (Verdict.ERROR, "nice")
+    assert "MemoryError: too long" in str(judgement.problem)
 
 
 def test_an_error_that_cannot_be_told_is_named() -> None:
@@ -188,6 +196,6 @@ def test_an_error_that_cannot_be_told_is_named() -> None:
         raise Mute
 
     assert (
-        rule(JOB, "text", choice(1, 0), mute, lambda _: 1).problem
+        judge_choice(JOB, "text", choice(1, 0), mute, lambda _: 1).problem
         == "the victim broke on the returned text: Mute"
     )

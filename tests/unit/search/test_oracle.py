@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robench.search.oracle import (
-    PATIENCE,
-    SUCCESSES,
+    MAX_REFUSALS,
+    MAX_SUCCESSES,
     PooledOracle,
     SpaceExhausted,
-    Unheeded,
+    StopIgnored,
     option_classes,
 )
 from robench.search.space import BudgetSpent
@@ -246,7 +246,7 @@ def test_no_more_than_some_successes_are_kept_and_none_twice() -> None:
     assert [int(choice[0]) for choice in oracle.successes] == [20, 3]
     oracle.logits(np.arange(20, dtype=np.int16)[:, None])
     assert [int(choice[0]) for choice in oracle.successes] == [20, 3, 1, 2, 4, 5, 6, 7]
-    assert len(oracle.successes) == SUCCESSES
+    assert len(oracle.successes) == MAX_SUCCESSES
 
 
 @pytest.mark.parametrize("charged", [False, True])
@@ -263,11 +263,11 @@ def test_a_search_that_will_not_hear_of_the_end_is_ended(charged: bool) -> None:
             except BudgetSpent:
                 heard += 1
 
-    with pytest.raises(Unheeded, match="BudgetSpent: the budget of 1 rows") as ended:
+    with pytest.raises(StopIgnored, match="BudgetSpent: the budget of 1 rows") as ended:
         ask_for_ever()
     assert isinstance(ended.value.reason, BudgetSpent)
     assert not isinstance(ended.value, Exception)
-    assert (heard, oracle.asked, sizes) == (1 + PATIENCE, 1, [1])
+    assert (heard, oracle.asked, sizes) == (1 + MAX_REFUSALS, 1, [1])
 
 
 def test_a_space_can_be_exhausted_by_the_last_row_of_the_budget() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from robench.search.precision import CLEAR, doubtful
+from robench.search.precision import CLEAR_MARGIN, doubtful
 
 ROWS = np.array(
     [[2.0, 0.0, 1.0], [1.0, 1.4, 0.9], [1.0, 0.9, 1.4], [0.0, 9.0, 0.0]], dtype=np.float32
@@ -24,7 +24,7 @@ ROWS = np.array(
     ],
 )
 def test_by_hand(label: int | None, expected: list[bool]) -> None:
-    assert CLEAR == 0.5
+    assert CLEAR_MARGIN == 0.5
     assert doubtful(ROWS, label).tolist() == expected
 
 

@@ -10,7 +10,7 @@ import pytest
 from robench import Trial, Verdict
 from robench._base.errors import RobenchError
 from robench.search.attack import Change
-from robench.search.trials import GROUP, TrialFile
+from robench.search.trials import LINES_PER_SYNC, TrialFile
 
 
 def trial(number: int, verdict: Verdict = Verdict.HELD) -> Trial:
@@ -161,7 +161,7 @@ def test_a_disk_that_fills_up_on_sync_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = TrialFile(tmp_path / "trials.jsonl")
-    monkeypatch.setattr("robench.search.trials.PAUSE", 1e9)
+    monkeypatch.setattr("robench.search.trials.SECONDS_PER_SYNC", 1e9)
     file.append(trial(0))
 
     def fail(descriptor: int) -> None:
@@ -169,10 +169,10 @@ def test_a_disk_that_fills_up_on_sync_is_told(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", fail)
-        for number in range(1, GROUP - 1):
+        for number in range(1, LINES_PER_SYNC - 1):
             file.append(trial(number))
         with pytest.raises(RobenchError, match="Input/output error"):
-            file.append(trial(GROUP))
+            file.append(trial(LINES_PER_SYNC))
     file.close()
 
 

@@ -27,7 +27,13 @@ from robench.models.victim import Victim
 from robench.search.engine import run
 from robench.search.oracle import PooledOracle
 from robench.search.victim_protocol import Job
-from robench.search.whitebox import HullQuery, OpenOracle, check_access, slots_of, white_box
+from robench.search.whitebox import (
+    HullQuery,
+    PooledWhiteBoxOracle,
+    check_access,
+    hull_slots,
+    white_box,
+)
 from robench.search.workers import Plan, run_workers
 from robench.testing import Subject
 
@@ -36,10 +42,10 @@ WORDS = ["a", "a1", "a2", "b", "c", "c1"]
 
 
 def make_oracle(
-    victim: Any, kind: Any = OpenOracle, budget: int | None = None, job: Job = JOB
+    victim: Any, kind: Any = PooledWhiteBoxOracle, budget: int | None = None, job: Job = JOB
 ) -> Any:
     candidates = victim.encoder_fields.candidates(job.words, job.space)
-    first = (victim,) if kind is OpenOracle else ()
+    first = (victim,) if kind is PooledWhiteBoxOracle else ()
     return kind(
         *first,
         job.space,
@@ -55,7 +61,7 @@ def make_oracle(
 def test_every_option_is_a_slot_of_its_token() -> None:
     victim = FakeVictim({}, words=WORDS)
     number = victim.table.numbers
-    slots = slots_of(JOB.space, victim.encoder_fields.candidates(JOB.words, JOB.space))
+    slots = hull_slots(JOB.space, victim.encoder_fields.candidates(JOB.words, JOB.space))
     first, last, unknown = 2, 3, 1
     assert slots.ids.tolist() == [first, number["a"], number["b"], number["c"], last]
     assert slots.tokens.tolist() == [
@@ -82,7 +88,7 @@ def test_every_option_is_a_slot_of_its_token() -> None:
 
 def test_weights_come_back_by_option() -> None:
     victim = FakeVictim({}, words=WORDS)
-    slots = slots_of(JOB.space, victim.encoder_fields.candidates(JOB.words, JOB.space))
+    slots = hull_slots(JOB.space, victim.encoder_fields.candidates(JOB.words, JOB.space))
     weights = np.array(
         [[1, 0, 0], [0.5, 0.125, 0.375], [1, 0, 0], [0.25, 0.75, 0], [1, 0, 0]], dtype=np.float32
     )
@@ -96,7 +102,7 @@ def test_weights_come_back_by_option() -> None:
 def test_options_of_several_tokens_cannot_be_mixed_unless_one_token_differs() -> None:
     victim = FakeVictim({}, table=PieceTable())
     job = make_job("cat x", {"cat": ["cut", "dog", "cats", "car"], "x": ["y"]})
-    slots = slots_of(job.space, victim.encoder_fields.candidates(job.words, job.space))
+    slots = hull_slots(job.space, victim.encoder_fields.candidates(job.words, job.space))
     # "cut" differs in the second letter, which becomes the word's column; "car" differs in another one, "dog" in all, "cats" is longer.
     assert slots.columns.tolist() == [2, 4]
     assert slots.numbers.tolist() == [[0, 1, -1, -1, -1], [0, 1, -1, -1, -1]]
@@ -104,7 +110,7 @@ def test_options_of_several_tokens_cannot_be_mixed_unless_one_token_differs() ->
 
 def test_an_example_without_substitutes_has_one_slot_everywhere() -> None:
     job = make_job("a b", {})
-    slots = slots_of(
+    slots = hull_slots(
         job.space, FakeVictim({}, words=WORDS).encoder_fields.candidates(job.words, job.space)
     )
     assert slots.tokens.shape == slots.allowed.shape == (4, 1)
@@ -167,7 +173,7 @@ TEXT = make_job(
 
 
 def question(label: int = 0, **others: Any) -> HullQuery:
-    slots = slots_of(TEXT.space, real().encoder_fields.candidates(TEXT.words, TEXT.space))
+    slots = hull_slots(TEXT.space, real().encoder_fields.candidates(TEXT.words, TEXT.space))
     asked = HullQuery(
         slots.ids,
         slots.types,
