@@ -1,1 +1,1 @@
-"""Figures, for whoever has the extra ``plots``: what the RIFT paper draws, from victims and records."""
+"""Figures of the RIFT paper, drawn from victims and records. They need the extra ``plots``."""

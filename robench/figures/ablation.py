@@ -1,8 +1,12 @@
-"""The figure of a sweep: accuracies and distance over the option (Figure 2b of the RIFT paper), and robustness against clean accuracy (Figure 4)."""
+"""Draw a sweep (Figures 2b and 4 of the RIFT paper).
+
+The first two panels show the accuracies and the distance from the pre-trained weights over the
+swept option (Figure 2b). The third shows robustness over clean accuracy (Figure 4).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -18,33 +22,21 @@ if TYPE_CHECKING:
 
 
 def draw(rows: Sequence[SweepRow]) -> Figure:
-    """Three panels. The first swept option is the axis; where there are more, every combination of the others is a line of its own."""
+    """Return the figure of a sweep.
+
+    The first swept option is the x axis. With several swept options, each combination of the
+    others is a line.
+    """
     figure, (accuracies, distances, tradeoff) = new_figure(3)
-    axis = next(iter(rows[0].values))
-    at = _places([row.values[axis] for row in rows])
-    for name, line in _lines(rows, axis).items():
-        x = [at[row.values[axis]] for row in line]
-        _curve(accuracies, x, [row.scores.clean for row in line], f"{name}, clean", "--")
-        for attack in line[0].attacks:
-            _curve(
-                accuracies,
-                x,
-                [row.scores.under[row.attacks[attack]] for row in line],
-                f"{name}, {attack}",
-                "-",
-            )
-        known = [
-            (place, fmean(row.distances))
-            for place, row in zip(x, line, strict=True)
-            if row.distances
-        ]
-        distances.plot(
-            [place for place, _ in known], [distance for _, distance in known], "o-", label=name
-        )
-        _tradeoff(tradeoff, axis, line, name)
+    option = next(iter(rows[0].values))
+    places = _places([row.values[option] for row in rows])
+    for name, line in _lines(rows, option).items():
+        _draw_accuracies(accuracies, option, places, line, name)
+        _draw_distances(distances, option, places, line, name)
+        _draw_tradeoff(tradeoff, option, line, name)
     for panel in (accuracies, distances):
-        panel.set_xlabel(axis)
-        panel.set_xticks(list(at.values()), list(at))
+        panel.set_xlabel(option)
+        panel.set_xticks(list(places.values()), list(places))
     accuracies.set_ylabel("accuracy, %")
     distances.set_ylabel("relative L2 distance, last epoch")
     tradeoff.set_xlabel("clean accuracy, %")
@@ -55,7 +47,10 @@ def draw(rows: Sequence[SweepRow]) -> Figure:
 
 
 def _places(values: Iterable[str]) -> dict[str, float]:
-    """Where each value stands on the axis: at its number if all are numbers, else one after the other."""
+    """Return the place of each value on the x axis.
+
+    Numbers stand at their value. If any value is not a number, all stand at equal intervals.
+    """
     distinct = list(dict.fromkeys(values))
     try:
         return {value: float(value) for value in distinct}
@@ -63,48 +58,63 @@ def _places(values: Iterable[str]) -> dict[str, float]:
         return {value: float(place) for place, value in enumerate(distinct)}
 
 
-def _lines(rows: Sequence[SweepRow], axis: str) -> dict[str, list[SweepRow]]:
+def _lines(rows: Sequence[SweepRow], option: str) -> dict[str, list[SweepRow]]:
+    """Return the rows of each line by its name: the defense and the values of other options."""
     lines: dict[str, list[SweepRow]] = {}
     for row in rows:
-        others = [f"{name}={value}" for name, value in row.values.items() if name != axis]
+        others = [f"{name}={value}" for name, value in row.values.items() if name != option]
         lines.setdefault(" ".join([row.defense, *others]), []).append(row)
     return lines
 
 
-def _curve(
-    panel: Axes, places: Sequence[float], scores: Sequence[Score | Gap], label: str, style: str
+def _draw_accuracies(
+    panel: Axes, option: str, places: Mapping[str, float], line: Sequence[SweepRow], name: str
 ) -> None:
-    """Means with their intervals; a gap leaves its place empty."""
-    known = [
-        (place, score)
-        for place, score in zip(places, scores, strict=True)
-        if isinstance(score, Score)
-    ]
-    means = [100 * score.mean for _, score in known]
-    below = [100 * (score.mean - score.interval[0]) for _, score in known]
-    above = [100 * (score.interval[1] - score.mean) for _, score in known]
-    panel.errorbar(
-        [place for place, _ in known],
-        means,
-        yerr=[below, above],
-        fmt=f"o{style}",
-        capsize=2,
-        label=label,
-    )
+    x = [places[row.values[option]] for row in line]
+    _draw_scores(panel, x, [row.scores.clean for row in line], f"{name}, clean", "--")
+    for attack in line[0].attacks:
+        scores = [row.scores.under[row.attacks[attack]] for row in line]
+        _draw_scores(panel, x, scores, f"{name}, {attack}", "-")
 
 
-def _tradeoff(panel: Axes, axis: str, line: Sequence[SweepRow], name: str) -> None:
-    known = [
-        (100 * row.scores.clean.mean, 100 * row.scores.worst.mean, row.values[axis])  # type: ignore[union-attr]
-        for row in line
-        if _whole(row)
-    ]
-    panel.plot([clean for clean, _, _ in known], [worst for _, worst, _ in known], "o-", label=name)
-    for clean, worst, value in known:
+def _draw_scores(
+    panel: Axes, x: Sequence[float], scores: Sequence[Score | Gap], label: str, style: str
+) -> None:
+    """Draw means with their intervals. A gap leaves its place empty."""
+    places: list[float] = []
+    means: list[float] = []
+    below: list[float] = []
+    above: list[float] = []
+    for place, score in zip(x, scores, strict=True):
+        if isinstance(score, Score):
+            low, high = score.interval
+            places.append(place)
+            means.append(100 * score.mean)
+            below.append(100 * (score.mean - low))
+            above.append(100 * (high - score.mean))
+    panel.errorbar(places, means, yerr=[below, above], fmt=f"o{style}", capsize=2, label=label)
+
+
+def _draw_distances(
+    panel: Axes, option: str, places: Mapping[str, float], line: Sequence[SweepRow], name: str
+) -> None:
+    known = [row for row in line if row.distances]
+    x = [places[row.values[option]] for row in known]
+    panel.plot(x, [fmean(row.distances) for row in known], "o-", label=name)
+
+
+def _draw_tradeoff(panel: Axes, option: str, line: Sequence[SweepRow], name: str) -> None:
+    clean: list[float] = []
+    worst: list[float] = []
+    values: list[str] = []
+    for row in line:
+        scores = row.scores
+        if isinstance(scores.clean, Score) and isinstance(scores.worst, Score):
+            clean.append(100 * scores.clean.mean)
+            worst.append(100 * scores.worst.mean)
+            values.append(row.values[option])
+    panel.plot(clean, worst, "o-", label=name)
+    for value, *point in zip(values, clean, worst, strict=True):
         panel.annotate(
-            value, (clean, worst), xytext=(4, 4), textcoords="offset points", fontsize="small"
+            value, tuple(point), xytext=(4, 4), textcoords="offset points", fontsize="small"
         )
-
-
-def _whole(row: SweepRow) -> bool:
-    return isinstance(row.scores.clean, Score) and isinstance(row.scores.worst, Score)

@@ -1,4 +1,4 @@
-"""Matplotlib, where it is there: a new figure, and a figure as a file."""
+"""Make and save figures with matplotlib, which is an optional dependency."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANEL = 4.2
-"""Inches of a panel's sides."""
+"""Width and height of a panel in inches."""
+
 EXTRA = "pip install 'robench[plots]'"
 
 
 def require(*modules: str) -> None:
-    """Raise UsageError, with what to do, unless matplotlib and ``modules`` can be imported: before the work whose figure is wanted."""
+    """Check that matplotlib and ``modules`` can be imported.
+
+    Commands call this before the work whose figure they draw.
+
+    Raises:
+        UsageError: one is missing. The message says what to install.
+    """
     from importlib.util import find_spec
 
     missing = [name for name in ("matplotlib", *modules) if find_spec(name) is None]
@@ -30,7 +37,7 @@ def require(*modules: str) -> None:
 
 
 def new_figure(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
-    """An empty figure, and its panels row by row."""
+    """Return an empty figure and its panels, row by row."""
     require()
     from matplotlib.figure import Figure
 
@@ -40,19 +47,29 @@ def new_figure(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
 
 
 def check_path(path: Path) -> None:
-    """Raise UsageError where matplotlib has no format for the ending of ``path``."""
+    """Check that matplotlib has a format for the ending of ``path``.
+
+    Raises:
+        UsageError: it has none.
+    """
     require()
     from matplotlib.figure import Figure
 
     known: dict[str, Any] = Figure().canvas.get_supported_filetypes()
     if path.suffix.removeprefix(".").lower() not in known:
         raise UsageError(
-            f"A figure cannot be written as '{path.name}': its name must end with one of {', '.join(sorted(known))}, such as .png."
+            f"A figure cannot be written as '{path.name}': its name must end with one of "
+            f"{', '.join(sorted(known))}, such as .png."
         )
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write ``figure`` to ``path``, in the format of its ending, whole or not at all; raises RobenchError when it cannot be written."""
+    """Write ``figure`` to ``path``, whole or not at all. The ending decides the format.
+
+    Raises:
+        UsageError: there is no format for the ending.
+        RobenchError: the file cannot be written.
+    """
     check_path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
@@ -63,5 +80,6 @@ def save(figure: Figure, path: Path) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise RobenchError(
-            f"The figure could not be written to '{path}' ({error.strerror or error}). Free some space or name another file."
+            f"The figure could not be written to '{path}' ({error.strerror or error}). Free some "
+            "space or name another file."
         ) from error

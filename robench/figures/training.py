@@ -1,4 +1,8 @@
-"""The figure of some trainings: distance from the pre-trained weights (Figure 2a of the RIFT paper), information and dev accuracies by epoch."""
+"""Draw trainings epoch by epoch.
+
+The panels show the distance from the pre-trained weights (Figure 2a of the RIFT paper), the
+information estimate, and the dev accuracies.
+"""
 
 from __future__ import annotations
 
@@ -19,41 +23,49 @@ PANELS = (
     ("dev_accuracy", "dev accuracy"),
     ("dev_hull_accuracy", "dev accuracy under the convex-hull attack"),
 )
-"""Figure of an epoch's entry, and what its panel is called."""
+"""Key in the entry of an epoch, and the title of its panel."""
 
 
 def epochs_of(folder: Path) -> list[dict[str, Any]]:
-    """The epochs of the training that made the victim in ``folder``; raises RobenchError where its log cannot be read."""
+    """Return the epochs of the training that made the victim in ``folder``.
+
+    Raises:
+        RobenchError: the log of the training cannot be read, or holds nothing to draw.
+    """
     path = folder / "training.json"
     try:
-        epochs: list[dict[str, Any]] = [
-            dict(entry) for entry in json.loads(path.read_text(encoding="utf-8"))["epochs"]
-        ]
+        log = json.loads(path.read_text(encoding="utf-8"))
+        epochs: list[dict[str, Any]] = [dict(entry) for entry in log["epochs"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RobenchError(
-            f"'{path}' is not there or no log of a training. Name a victim's folder, such as one in runs/victims."
+            f"'{path}' is missing or is not the log of a training. Name a victim's folder, such "
+            "as one in runs/victims."
         ) from error
-    if not any(entry.get(name) is not None for entry in epochs for name, _ in PANELS):
+    if not any(entry.get(key) is not None for entry in epochs for key, _ in PANELS):
         raise RobenchError(
-            f"'{path}' holds none of the figures that are drawn: train that victim again with --retrain."
+            f"'{path}' holds none of the values of this figure. Train that victim again with "
+            "--retrain."
         )
     return epochs
 
 
 def draw(folders: Sequence[Path]) -> Figure:
-    """A panel a figure, a line a victim; an epoch that lacks a figure is left out."""
+    """Return the figure of the victims in ``folders``.
+
+    Each panel shows one value, and each line one victim. An epoch without the value is left out.
+
+    Raises:
+        RobenchError: see ``epochs_of``.
+    """
     trainings = {folder.name: epochs_of(folder) for folder in folders}
     figure, panels = new_figure(2, 2)
     from matplotlib.ticker import MaxNLocator
 
-    for panel, (name, title) in zip(panels, PANELS, strict=True):
+    for panel, (key, title) in zip(panels, PANELS, strict=True):
         for victim, epochs in trainings.items():
-            known = [
-                (entry["epoch"], entry[name]) for entry in epochs if entry.get(name) is not None
-            ]
-            panel.plot(
-                [epoch for epoch, _ in known], [value for _, value in known], "o-", label=victim
-            )
+            known = [entry for entry in epochs if entry.get(key) is not None]
+            x = [entry["epoch"] for entry in known]
+            panel.plot(x, [entry[key] for entry in known], "o-", label=victim)
         panel.set_xlabel("epoch")
         panel.set_title(title, fontsize="medium")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,3 +1,5 @@
+"""Figures: what is drawn, and what is refused."""
+
 from __future__ import annotations
 
 import json
@@ -24,13 +26,15 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["plot", *map(str, arguments)])
 
 
-# -- files -----------------------------------------------------------------------------------------------------------------------------------
+# -- Files --
 
 
 @pytest.mark.parametrize(
     ("name", "begins"), [("a.png", b"\x89PNG"), ("a.pdf", b"%PDF"), ("a.svg", b"<?xml")]
 )
-def test_the_ending_decides_the_format(tmp_path: Path, name: str, begins: bytes) -> None:
+def test_the_ending_of_the_name_decides_the_format(
+    tmp_path: Path, name: str, begins: bytes
+) -> None:
     figure, _ = drawing.new_figure(1)
     drawing.save(figure, tmp_path / "new" / name)
     assert (tmp_path / "new" / name).read_bytes().startswith(begins)
@@ -38,7 +42,7 @@ def test_the_ending_decides_the_format(tmp_path: Path, name: str, begins: bytes)
 
 
 @pytest.mark.parametrize("name", ["a", "a.doc"])
-def test_a_format_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_unknown_ending_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="must end with one of"):
         drawing.save(drawing.new_figure(1)[0], tmp_path / name)
 
@@ -60,7 +64,7 @@ def test_every_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         drawing.require("sklearn")
 
 
-# -- a sweep's figure ------------------------------------------------------------------------------------------------------------------------
+# -- The figure of a sweep --
 
 
 def row(
@@ -83,7 +87,7 @@ def row(
 
 
 def data(panel: Any) -> dict[str, list[list[float]]]:
-    """Label -> points of the lines of a panel."""
+    """Return the points of each line of a panel by its label."""
     handles, labels = panel.get_legend_handles_labels()
     lines = [handle[0] if hasattr(handle, "has_yerr") else handle for handle in handles]
     return {
@@ -92,7 +96,7 @@ def data(panel: Any) -> dict[str, list[list[float]]]:
     }
 
 
-def test_the_panels_of_a_sweep() -> None:
+def test_the_values_in_the_panels_of_a_sweep() -> None:
     figure = ablation.draw([row("0", 0.9, 0.5, distances=(0.1, 0.3)), row("0.1", 0.8, 0.6)])
     accuracies, distances, tradeoff = (data(panel) for panel in figure.axes)
     assert accuracies["rift, clean"] == [[0.0, pytest.approx(90)], [0.1, pytest.approx(80)]]
@@ -104,7 +108,7 @@ def test_the_panels_of_a_sweep() -> None:
     ]
 
 
-def test_words_stand_side_by_side_and_gaps_stay_empty() -> None:
+def test_values_that_are_not_numbers_have_equal_intervals_and_gaps_are_left_out() -> None:
     figure = ablation.draw([row("teachers", 0.9, 0.5), row("students", 0.8, None, distances=())])
     accuracies, distances, tradeoff = (data(panel) for panel in figure.axes)
     assert [place for place, _ in accuracies["rift, clean"]] == [0.0, 1.0]
@@ -116,7 +120,7 @@ def test_words_stand_side_by_side_and_gaps_stay_empty() -> None:
     ]
 
 
-def test_other_options_are_lines_of_their_own() -> None:
+def test_each_combination_of_the_other_options_is_a_line() -> None:
     rows = [row(alpha, 0.9, 0.5, beta=beta) for alpha in ("0", "1") for beta in ("4", "10")]
     assert list(data(ablation.draw(rows).axes[1])) == [
         "rift defense.beta=4",
@@ -124,7 +128,7 @@ def test_other_options_are_lines_of_their_own() -> None:
     ]
 
 
-# -- a training's figure ---------------------------------------------------------------------------------------------------------------------
+# -- The figure of trainings --
 
 
 def log(folder: Path, epochs: list[dict[str, Any]]) -> Path:
@@ -133,7 +137,7 @@ def log(folder: Path, epochs: list[dict[str, Any]]) -> Path:
     return folder
 
 
-def test_the_panels_of_trainings(tmp_path: Path) -> None:
+def test_the_values_in_the_panels_of_trainings(tmp_path: Path) -> None:
     first = log(
         tmp_path / "a",
         [
@@ -158,23 +162,23 @@ def test_the_panels_of_trainings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "file"), [("training", "training.json"), ("geometry", "victim.json")]
 )
-def test_a_folder_that_holds_no_victim(tmp_path: Path, kind: str, file: str) -> None:
+def test_a_folder_without_a_victim_is_refused(tmp_path: Path, kind: str, file: str) -> None:
     pytest.importorskip("sklearn")
     done = run(kind, "--victim", tmp_path, "--to", tmp_path / "t.png")
     assert done.exit_code == 2
-    assert (
-        done.stderr
-        == f"Error: '{tmp_path}' holds no victim: there is no '{file}'. Name a victim's folder, such as one in runs/victims.\n"
+    assert done.stderr == (
+        f"Error: '{tmp_path}' holds no victim: there is no '{file}'. Name a victim's folder, such as "
+        "one in runs/victims.\n"
     )
 
 
-def test_a_seed_that_t_sne_does_not_take(tmp_path: Path) -> None:
+def test_a_seed_beyond_the_range_of_t_sne_is_refused(tmp_path: Path) -> None:
     done = run("geometry", "--victim", tmp_path, "--seed", 2**32)
     assert done.exit_code == 2
     assert "'--seed': 4294967296 is not in the range 0<=x<=4294967295" in done.stderr
 
 
-def test_two_folders_of_one_name(tmp_path: Path) -> None:
+def test_two_folders_with_the_same_name_are_refused(tmp_path: Path) -> None:
     for run_folder in ("one", "other"):
         (tmp_path / run_folder).mkdir()
         log(tmp_path / run_folder / "v", [{"epoch": 1, "dev_accuracy": 0.5}])
@@ -191,7 +195,7 @@ def test_two_folders_of_one_name(tmp_path: Path) -> None:
     assert "Two of the folders are called 'v'" in done.stderr
 
 
-def test_without_a_figure_it_says_what_can_be_drawn() -> None:
+def test_without_a_subcommand_the_help_lists_the_figures() -> None:
     done = run()
     assert done.exit_code == 0
     assert "geometry" in done.output
@@ -200,12 +204,12 @@ def test_without_a_figure_it_says_what_can_be_drawn() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{", "no log of a training"),
-        ('{"epochs": [3]}', "no log of a training"),
+        ("{", "is not the log of a training"),
+        ('{"epochs": [3]}', "is not the log of a training"),
         ('{"epochs": [{"epoch": 1}]}', "--retrain"),
     ],
 )
-def test_a_folder_with_a_damaged_log(tmp_path: Path, text: str, sentence: str) -> None:
+def test_a_damaged_training_log_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "training.json").write_text(text)
     done = run("training", "--victim", tmp_path, "--to", tmp_path / "t.png")
     assert done.exit_code == 1
@@ -213,12 +217,12 @@ def test_a_folder_with_a_damaged_log(tmp_path: Path, text: str, sentence: str) -
     assert not (tmp_path / "t.png").exists()
 
 
-# -- geometry --------------------------------------------------------------------------------------------------------------------------------
+# -- The figure of features --
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """An encoder's folder and a victim's."""
+    """Return the folders of an encoder and of a victim trained from it."""
     from robench.training.loop import fit
 
     folder = tmp_path_factory.mktemp("geometry")
@@ -227,7 +231,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return encoder, folder / "victim"
 
 
-def test_the_command_draws_before_and_after(trained: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_command_writes_the_same_figure_twice(
+    trained: tuple[Path, Path], tmp_path: Path
+) -> None:
     pytest.importorskip("sklearn")
     encoder, victim = trained
     asked = (
@@ -249,8 +255,8 @@ def test_the_command_draws_before_and_after(trained: tuple[Path, Path], tmp_path
     assert done.exit_code == 0, done.output
 
 
-def test_before_is_what_training_began_with(trained: tuple[Path, Path]) -> None:
-    """The same features as the untouched encoder, drawn head and pooler included."""
+def test_the_features_before_are_those_at_the_start_of_training(trained: tuple[Path, Path]) -> None:
+    """The randomly drawn head and pooler are reproduced, so two calls give the same features."""
     from victim_cases import planted_splits
 
     from robench.models.victim import Victim
@@ -266,7 +272,9 @@ def test_before_is_what_training_began_with(trained: tuple[Path, Path]) -> None:
     np.testing.assert_array_equal(measured.before[0], again.before[0])
 
 
-def test_another_encoder_is_refused(trained: tuple[Path, Path], tmp_path: Path) -> None:
+def test_an_encoder_that_the_victim_does_not_come_from_is_refused(
+    trained: tuple[Path, Path], tmp_path: Path
+) -> None:
     pytest.importorskip("sklearn")
     done = run(
         "geometry",
@@ -292,24 +300,25 @@ def test_victims_of_two_tasks_are_refused(trained: tuple[Path, Path]) -> None:
         geometry.measure({"a": one, "b": other}, str(trained[0]), [])
 
 
-def test_circles_have_their_radii_and_partners_lie_together() -> None:
+def test_circles_have_their_radii_and_pairs_of_a_text_are_close() -> None:
     pytest.importorskip("sklearn")
     draw = np.random.default_rng(0)
     teachers = draw.normal(size=(24, 6)).astype(np.float32)
     outer, inner = geometry.on_circles(teachers * 3 + 5, teachers, 0)
     np.testing.assert_allclose(np.linalg.norm(outer, axis=1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(inner, axis=1), 0.9, rtol=1e-5)
-    own = np.linalg.norm(outer - inner, axis=1)  # the same features but for scale and shift
-    strange = np.linalg.norm(outer - np.roll(inner, 7, axis=0), axis=1)
-    assert np.median(own) < np.median(strange) / 3
+    # Both sides hold the same features, apart from scale and shift.
+    own = np.linalg.norm(outer - inner, axis=1)
+    other = np.linalg.norm(outer - np.roll(inner, 7, axis=0), axis=1)
+    assert np.median(own) < np.median(other) / 3
 
 
-def test_too_few_texts_for_a_picture() -> None:
+def test_fewer_than_four_texts_are_refused() -> None:
     pytest.importorskip("sklearn")
     with pytest.raises(UsageError, match="at least 4"):
         geometry.scatter(np.zeros((3, 2), dtype=np.float32), 0)
 
 
-def test_the_log_of_the_fixture_has_what_is_drawn(trained: tuple[Path, Path]) -> None:
+def test_a_training_log_has_a_value_for_every_panel(trained: tuple[Path, Path]) -> None:
     (entry,) = read_json(trained[1] / "training.json")["epochs"]
     assert {name for name, _ in training.PANELS} <= set(entry)
