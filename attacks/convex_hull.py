@@ -6,8 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.methods.moves import find_misclassified
-from robench.search.whitebox import white_box
+from robench.methods import find_misclassified, white_box
 
 
 @ATTACKS.register("convex-hull")

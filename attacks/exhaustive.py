@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.methods.moves import (
+from robench.methods import (
     ask_until_misclassified,
     find_misclassified,
     genes_to_choices,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.methods.moves import genes_to_choices, margins_of, rank_within_owner
+from robench.methods import genes_to_choices, margins_of, rank_within_owner
 
 Genes = NDArray[np.int16]
 """``(members, positions)``: which option each member has at each substitutable position."""

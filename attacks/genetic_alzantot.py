@@ -11,7 +11,7 @@ from pydantic import Field
 from scipy.special import expit
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.methods.moves import find_misclassified, genes_to_choices, rank_within_owner
+from robench.methods import find_misclassified, genes_to_choices, rank_within_owner
 
 
 @dataclass

@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
-from robench.methods.moves import (
-    find_misclassified,
-    margins_of,
-    single_substitutions,
-    with_each_change,
-)
+from robench.methods import find_misclassified, margins_of, single_substitutions, with_each_change
 
 
 @ATTACKS.register("greedy")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robench import ATTACKS, Attack, BudgetSpent, Choice, Options, Oracle, SearchSpace
-from robench.methods.moves import ask_until_misclassified
+from robench.methods import ask_until_misclassified
 
 BLOCK = 16
 """Random texts asked about at once."""

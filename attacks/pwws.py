@@ -6,8 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
-from robench.methods.moves import ask_until_misclassified, single_substitutions, with_each_change
-from robench.models.probabilities import exact_softmax
+from robench.methods import (
+    ask_until_misclassified,
+    exact_softmax,
+    single_substitutions,
+    with_each_change,
+)
 
 BLOCK = 8
 """Steps of the final walk asked at once."""

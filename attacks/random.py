@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
-from robench.methods.moves import ask_until_misclassified, genes_to_choices
+from robench.methods import ask_until_misclassified, genes_to_choices
 
 BLOCK = 64
 """Texts asked about at once."""

@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from robench import DEFENSES, Batch, Defense
-from robench.methods.adversarial import AdversarialOptions, robust_task_loss
-from robench.training.batches import balanced_batches
-from robench.training.defense import LOOP_DEVIATIONS
+from robench import DEFENSES, Batch, Defense, TextClassifier
+from robench.methods import LOOP_DEVIATIONS, AdversarialOptions, balanced_batches, robust_task_loss
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from robench.models.classifier import TextClassifier
 
 
 @DEFENSES.register("ascc")

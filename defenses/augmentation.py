@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from robench import DEFENSES
-from robench.methods.augmentation import (
+from robench.methods import (
     AUGMENTATION_DEVIATIONS,
+    SUITE_DEVIATIONS,
     AugmentationOptions,
     AugmentedDefense,
 )
-from robench.training.defense import SUITE_DEVIATIONS
 
 
 @DEFENSES.register("augmentation")

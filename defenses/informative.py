@@ -9,15 +9,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from robench import DEFENSES, Batch, Defense
-from robench.methods.information import InformationOptions, InformationTerm
-from robench.training.batches import balanced_batches
-from robench.training.defense import LOOP_DEVIATIONS
+from robench import DEFENSES, Batch, Defense, TextClassifier
+from robench.methods import LOOP_DEVIATIONS, InformationOptions, InformationTerm, balanced_batches
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from robench.models.classifier import TextClassifier
 
 
 @DEFENSES.register("informative")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from robench import DEFENSES, Batch, Defense
-from robench.training.defense import SUITE_DEVIATIONS
-
-if TYPE_CHECKING:
-    from robench.models.classifier import TextClassifier
+from robench import DEFENSES, Batch, Defense, TextClassifier
+from robench.methods import SUITE_DEVIATIONS
 
 
 @DEFENSES.register("label-smoothing")

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from functools import partial
 from math import ceil
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from robench import DEFENSES, Batch
-from robench.methods.augmentation import (
+from robench import DEFENSES, Batch, TextClassifier
+from robench.methods import (
     AUGMENTATION_DEVIATIONS,
+    SUITE_DEVIATIONS,
     AugmentationOptions,
     AugmentedDefense,
 )
-from robench.training.defense import SUITE_DEVIATIONS
-
-if TYPE_CHECKING:
-    from robench.models.classifier import TextClassifier
 
 PUBLISHED_DEPTH = 12
 """Layers of the encoders that ``layers`` counts in."""

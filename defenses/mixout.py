@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 
-from robench import DEFENSES, Defense
-from robench.training.defense import LOOP_DEVIATIONS
-
-if TYPE_CHECKING:
-    from robench.models.classifier import TextClassifier
+from robench import DEFENSES, Defense, TextClassifier
+from robench.methods import LOOP_DEVIATIONS
 
 Noise = Literal["elements", "units"]
 

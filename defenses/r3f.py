@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from robench import DEFENSES, Batch, Defense
-from robench.methods.smoothness import perturbed_logits, symmetric_divergence, zero_noise
-from robench.training.defense import SUITE_DEVIATIONS
-
-if TYPE_CHECKING:
-    from robench.models.classifier import TextClassifier
+from robench import DEFENSES, Batch, Defense, TextClassifier
+from robench.methods import SUITE_DEVIATIONS, perturbed_logits, symmetric_divergence, zero_noise
 
 
 @DEFENSES.register("r3f")

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from robench import DEFENSES, Batch, Defense
-from robench.methods.adversarial import AdversarialOptions, robust_task_loss
-from robench.methods.information import InformationOptions, InformationTerm
-from robench.training.batches import balanced_batches
-from robench.training.defense import LOOP_DEVIATIONS
+from robench import DEFENSES, Batch, Defense, TextClassifier
+from robench.methods import (
+    LOOP_DEVIATIONS,
+    AdversarialOptions,
+    InformationOptions,
+    InformationTerm,
+    balanced_batches,
+    robust_task_loss,
+)
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from robench.models.classifier import TextClassifier
 
 
 @DEFENSES.register("rift")

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 from torch import Tensor
 
-from robench import DEFENSES, Batch
-from robench.methods.selective import (
-    DEVIATIONS,
-    Rule,
+from robench import DEFENSES, Batch, TextClassifier
+from robench.methods import (
+    ROSE_DEVIATIONS,
+    SaliencyRule,
     Selective,
     SelectiveAdamW,
     divergence_saliency,
 )
-
-if TYPE_CHECKING:
-    from robench.models.classifier import TextClassifier
 
 
 @DEFENSES.register("rose-ensemble")
@@ -33,7 +28,7 @@ class RoseEnsemble(Selective):
         "The loss is cross-entropy of one forward pass, or that of the defense it goes with; the release averages that of the two passes it measures.",
         "A tensor whose momentum is zero is kept by the second mask; the release freezes it, or all tensors.",
         "The paper's tasks are those of GLUE: the default of upper is the median of its eight published settings (0.3 to 0.9).",
-        *DEVIATIONS,
+        *ROSE_DEVIATIONS,
     )
 
     class Options(Selective.Options):
@@ -52,7 +47,7 @@ class RoseEnsemble(Selective):
             lt=1,
             description="Of the encoder in the two passes whose divergence is measured.",
         )
-        rule: Rule = Field(
+        rule: SaliencyRule = Field(
             "released",
             description="The second-order saliency: as released, or the relative change of the momentum.",
         )

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 from torch import Tensor
 
-from robench import DEFENSES, Batch
-from robench.methods.selective import DEVIATIONS, Selective, SelectiveAdamW, divergence_saliency
-
-if TYPE_CHECKING:
-    from robench.models.classifier import TextClassifier
+from robench import DEFENSES, Batch, TextClassifier
+from robench.methods import ROSE_DEVIATIONS, Selective, SelectiveAdamW, divergence_saliency
 
 
 @DEFENSES.register("rose-first")
@@ -26,7 +21,7 @@ class RoseFirst(Selective):
     deviations = (
         "The loss is cross-entropy of one forward pass, or that of the defense it goes with; the release averages that of the two passes it measures.",
         "The paper's tasks are those of GLUE: the default of upper is the median of its eight published settings (0.5 to 0.8).",
-        *DEVIATIONS,
+        *ROSE_DEVIATIONS,
     )
 
     class Options(Selective.Options):

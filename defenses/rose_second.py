@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from robench import DEFENSES
-from robench.methods.selective import DEVIATIONS, Rule, Selective, SelectiveAdamW
+from robench.methods import ROSE_DEVIATIONS, SaliencyRule, Selective, SelectiveAdamW
 
 
 @DEFENSES.register("rose-second")
@@ -22,7 +22,7 @@ class RoseSecond(Selective):
     deviations = (
         "A tensor whose momentum is zero is updated; the release freezes it, or all tensors.",
         "The paper's tasks are those of GLUE: the default of upper is the median of its eight published settings (0.3 to 0.6).",
-        *DEVIATIONS,
+        *ROSE_DEVIATIONS,
     )
 
     class Options(Selective.Options):
@@ -34,7 +34,7 @@ class RoseSecond(Selective):
             le=1,
             description="Tensors whose saliency lies above this quantile are not updated.",
         )
-        rule: Rule = Field(
+        rule: SaliencyRule = Field(
             "released",
             description="The saliency: as released, or the relative change of the momentum.",
         )

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from robench import DEFENSES, Batch, Defense
-from robench.methods.smoothness import (
+from robench import DEFENSES, Batch, Defense, TextClassifier
+from robench.methods import (
+    SUITE_DEVIATIONS,
     divergence,
     perturbed_logits,
     symmetric_divergence,
     token_max_norms,
     zero_noise,
 )
-from robench.training.defense import SUITE_DEVIATIONS
-
-if TYPE_CHECKING:
-    from robench.models.classifier import TextClassifier
 
 
 @DEFENSES.register("smart")

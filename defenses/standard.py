@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from robench import DEFENSES, Defense
-from robench.training.defense import LOOP_DEVIATIONS
+from robench.methods import LOOP_DEVIATIONS
 
 
 @DEFENSES.register("standard")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from robench import DEFENSES, Batch, Defense
-from robench.training.defense import LOOP_DEVIATIONS
-
-if TYPE_CHECKING:
-    from robench.models.classifier import TextClassifier
+from robench import DEFENSES, Batch, Defense, TextClassifier
+from robench.methods import LOOP_DEVIATIONS
 
 SMALLEST = 1e-10
 """Added under the root, as released: at the pre-trained weights the norm has no gradient."""

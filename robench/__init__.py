@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from robench.search.attack import Attack, FreeAttack, Trial, Verdict
     from robench.search.space import BudgetSpent, Choice, Oracle, SearchSpace, TextOracle
     from robench.tasks.base import DataSource, Example, Splits, Task
+    from robench.tasks.frozen import digest, make_examples, pick_balanced, without
     from robench.training.defense import Batch, Defense
 
 try:
@@ -68,6 +69,10 @@ _MODULE_OF = {
     "Example": "robench.tasks.base",
     "Splits": "robench.tasks.base",
     "Task": "robench.tasks.base",
+    "digest": "robench.tasks.frozen",
+    "make_examples": "robench.tasks.frozen",
+    "pick_balanced": "robench.tasks.frozen",
+    "without": "robench.tasks.frozen",
     "Batch": "robench.training.defense",
     "Defense": "robench.training.defense",
 }
@@ -80,6 +85,7 @@ __all__ = [  # noqa: RUF022
     "FreeAttack", "TextOracle", "ATTACK_FAMILIES", "Family", "UnknownMember",
     "Defense", "Batch", "TextClassifier", "TrainingOptions", "Options", "build_options",
     "Task", "Example", "Splits", "DataSource",
+    "make_examples", "pick_balanced", "without", "digest",
     "RobenchError", "UsageError",
     "__version__",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from robench import TASKS, DataSource, Example
-from robench.textattack.installed import require
+from robench.methods.textattack.installed import require_textattack
 
 STOP_WORDS = ("the", "a", "an", "of", "and", "to", "in", "is", "it", "was", "with", "this", "that")
 WORDNET = "nltk_stopwords_wordnet.tar.xz"
@@ -44,7 +44,7 @@ def textattack_or_skip() -> Path:
     marker.parent.mkdir(parents=True)
     marker.touch()
     with _environment("HOME", str(home)):
-        require()
+        require_textattack()
     return home
 
 

@@ -23,11 +23,16 @@ from robench import (
     Options,
     TextOracle,
     UnknownMember,
+    UsageError,
 )
-from robench._base.errors import UsageError, first_line
-from robench._base.hub import no_pointless_retries
-from robench.textattack.installed import AT_ONCE, require_tested
-from robench.textattack.streams import Streams, seeds_of
+from robench.methods import (
+    TEXTATTACK_BATCH,
+    GlobalStreams,
+    first_line,
+    global_seeds,
+    no_pointless_retries,
+    require_tested_textattack,
+)
 
 PROBE = "The film was a good one, and nobody left before the end."
 """What a recipe changes once before anything is trained, so that what it lacks comes to light then."""
@@ -63,7 +68,7 @@ class TextAttackRecipes(Family[Attack]):
 
 def _paths() -> dict[str, str]:
     """Name -> dotted path of its class, as ``textattack attack --recipe`` knows them."""
-    require_tested("textattack:NAME")
+    require_tested_textattack("textattack:NAME")
     names: dict[str, str] = importlib.import_module("textattack.attack_args").ATTACK_RECIPE_NAMES
     return names
 
@@ -77,7 +82,7 @@ class Recipe(FreeAttack):
         "Texts that TextAttack answers from its cache are not counted as questions, and a budget counts them, as TextAttack's does.",
         "What is returned must fool the victim on the text as it stands, where '[UNK]' is no longer the unknown token.",
     )
-    further_code = ("robench.textattack",)
+    further_code = ("robench.methods.textattack",)
     member: ClassVar[str] = ""
     recipe: ClassVar[Any] = None
 
@@ -93,7 +98,7 @@ class Recipe(FreeAttack):
         self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator
     ) -> str | None:
         """See ``FreeAttack.rewrite``."""
-        streams = Streams(*seeds_of(rng))
+        streams = GlobalStreams(*global_seeds(rng))
         attack = self._fresh(_Model(oracle, streams), oracle.budget)
         try:
             with streams.swapped():
@@ -114,7 +119,7 @@ class Recipe(FreeAttack):
 
         shared = self._built()
         goal, search = copy.copy(shared.goal_function), copy.copy(shared.search_method)
-        goal.model, goal.batch_size = model, AT_ONCE
+        goal.model, goal.batch_size = model, TEXTATTACK_BATCH
         goal.query_budget = float("inf") if budget is None else budget
         return TextAttack(
             goal,
@@ -174,7 +179,7 @@ def _wants_gradients(error: Exception) -> bool:
 def _try_out(built: Any) -> None:
     from textattack.shared import AttackedText
 
-    streams, text = Streams(0, 0), AttackedText(PROBE)
+    streams, text = GlobalStreams(0, 0), AttackedText(PROBE)
     with streams.swapped():
         built.get_transformations(text, original_text=text)
     built.clear_cache()
@@ -202,7 +207,7 @@ class _Model:
 
     model = None
 
-    def __init__(self, oracle: TextOracle | None, streams: Streams | None) -> None:
+    def __init__(self, oracle: TextOracle | None, streams: GlobalStreams | None) -> None:
         self._oracle, self._streams = oracle, streams
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:

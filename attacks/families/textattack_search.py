@@ -18,10 +18,9 @@ from robench import (
     Oracle,
     SearchSpace,
     UnknownMember,
+    UsageError,
 )
-from robench._base.errors import UsageError, first_line
-from robench.textattack.installed import require_tested
-from robench.textattack.streams import Streams, seeds_of
+from robench.methods import GlobalStreams, first_line, global_seeds, require_tested_textattack
 
 PLAIN = (bool, int, float, str)
 """Types of arguments that become options."""
@@ -53,7 +52,7 @@ class TextAttackSearches(Family[Attack]):
 
 def _classes() -> dict[str, Any]:
     """Name -> class: ``GreedySearch`` is called ``greedy-search``."""
-    require_tested("textattack-search:NAME")
+    require_tested_textattack("textattack-search:NAME")
     from textattack import search_methods
 
     found = [
@@ -95,7 +94,7 @@ class SearchMethodAttack(Attack):
         "Each example has random numbers of its own; TextAttack draws one stream for the whole run.",
         "Any text that was asked about and fools counts, though the search did not look at it.",
     )
-    further_code = ("robench.textattack",)
+    further_code = ("robench.methods.textattack",)
     method: ClassVar[Any] = None
 
     def check(self) -> None:
@@ -117,10 +116,10 @@ class SearchMethodAttack(Attack):
         """See ``Attack.search``."""
         if not len(space.positions):
             return None
-        from robench.textattack.symbols import Symbols, attack_on
+        from robench.methods import Symbols, symbol_attack
 
-        streams, symbols = Streams(*seeds_of(rng)), Symbols(space)
-        attack = attack_on(space, self._searcher(), oracle, streams)
+        streams, symbols = GlobalStreams(*global_seeds(rng)), Symbols(space)
+        attack = symbol_attack(space, self._searcher(), oracle, streams)
         with streams.swapped():
             result = attack.attack(symbols.write(space.original()), label)
         if type(result).__name__ != "SuccessfulAttackResult":

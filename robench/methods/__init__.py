@@ -1,1 +1,170 @@
-"""What several attacks and defenses share; public, for plugins."""
+"""Public building blocks that several attacks or defenses share.
+
+Plugins import these names from here. Each name is imported on first use, so that listing plugins
+imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from robench._base.errors import first_line
+    from robench._base.hub import no_pointless_retries
+    from robench.methods.adversarial import AdversarialOptions, RobustTaskLoss, robust_task_loss
+    from robench.methods.augmentation import (
+        AUGMENTATION_DEVIATIONS,
+        AugmentationOptions,
+        AugmentedDefense,
+        with_adversarial_texts,
+    )
+    from robench.methods.information import InformationOptions, InformationTerm
+    from robench.methods.moves import (
+        Choices,
+        ask_until_misclassified,
+        find_misclassified,
+        genes_to_choices,
+        margins_of,
+        rank_within_owner,
+        single_substitutions,
+        with_each_change,
+    )
+    from robench.methods.selective import (
+        ROSE_DEVIATIONS,
+        SaliencyRule,
+        Selective,
+        SelectiveAdamW,
+        divergence_saliency,
+    )
+    from robench.methods.smoothness import (
+        divergence,
+        perturbed_logits,
+        symmetric_divergence,
+        text_norms,
+        token_max_norms,
+        zero_noise,
+    )
+    from robench.methods.textattack.installed import (
+        TEXTATTACK_BATCH,
+        require_tested_textattack,
+        require_textattack,
+    )
+    from robench.methods.textattack.streams import GlobalStreams, global_seeds
+    from robench.methods.textattack.symbols import Symbols, symbol_attack
+    from robench.models.probabilities import exact_softmax
+    from robench.search.whitebox import white_box
+    from robench.training.batches import balanced_batches
+    from robench.training.defense import LOOP_DEVIATIONS, SUITE_DEVIATIONS
+
+_MODULE_OF = {
+    # Searching over the options of a text.
+    "Choices": "robench.methods.moves",
+    "with_each_change": "robench.methods.moves",
+    "genes_to_choices": "robench.methods.moves",
+    "ask_until_misclassified": "robench.methods.moves",
+    "find_misclassified": "robench.methods.moves",
+    "margins_of": "robench.methods.moves",
+    "rank_within_owner": "robench.methods.moves",
+    "single_substitutions": "robench.methods.moves",
+    "exact_softmax": "robench.models.probabilities",
+    "white_box": "robench.search.whitebox",
+    # Running TextAttack's code.
+    "TEXTATTACK_BATCH": "robench.methods.textattack.installed",
+    "require_tested_textattack": "robench.methods.textattack.installed",
+    "require_textattack": "robench.methods.textattack.installed",
+    "GlobalStreams": "robench.methods.textattack.streams",
+    "global_seeds": "robench.methods.textattack.streams",
+    "Symbols": "robench.methods.textattack.symbols",
+    "symbol_attack": "robench.methods.textattack.symbols",
+    "first_line": "robench._base.errors",
+    "no_pointless_retries": "robench._base.hub",
+    # What every built-in defense shares with the training loop.
+    "LOOP_DEVIATIONS": "robench.training.defense",
+    "SUITE_DEVIATIONS": "robench.training.defense",
+    "balanced_batches": "robench.training.batches",
+    # Training on mixtures of words.
+    "AdversarialOptions": "robench.methods.adversarial",
+    "RobustTaskLoss": "robench.methods.adversarial",
+    "robust_task_loss": "robench.methods.adversarial",
+    # Keeping the pre-trained encoder's information.
+    "InformationTerm": "robench.methods.information",
+    "InformationOptions": "robench.methods.information",
+    # Training on texts that fool the model.
+    "AUGMENTATION_DEVIATIONS": "robench.methods.augmentation",
+    "AugmentationOptions": "robench.methods.augmentation",
+    "AugmentedDefense": "robench.methods.augmentation",
+    "with_adversarial_texts": "robench.methods.augmentation",
+    # Noise on the word embeddings.
+    "divergence": "robench.methods.smoothness",
+    "token_max_norms": "robench.methods.smoothness",
+    "zero_noise": "robench.methods.smoothness",
+    "perturbed_logits": "robench.methods.smoothness",
+    "symmetric_divergence": "robench.methods.smoothness",
+    "text_norms": "robench.methods.smoothness",
+    # Updating some tensors at each step.
+    "ROSE_DEVIATIONS": "robench.methods.selective",
+    "SaliencyRule": "robench.methods.selective",
+    "Selective": "robench.methods.selective",
+    "SelectiveAdamW": "robench.methods.selective",
+    "divergence_saliency": "robench.methods.selective",
+}
+"""Public name -> the module that defines it."""
+
+__all__ = [
+    "AUGMENTATION_DEVIATIONS",
+    "LOOP_DEVIATIONS",
+    "ROSE_DEVIATIONS",
+    "SUITE_DEVIATIONS",
+    "TEXTATTACK_BATCH",
+    "AdversarialOptions",
+    "AugmentationOptions",
+    "AugmentedDefense",
+    "Choices",
+    "GlobalStreams",
+    "InformationOptions",
+    "InformationTerm",
+    "RobustTaskLoss",
+    "SaliencyRule",
+    "Selective",
+    "SelectiveAdamW",
+    "Symbols",
+    "ask_until_misclassified",
+    "balanced_batches",
+    "divergence",
+    "divergence_saliency",
+    "exact_softmax",
+    "find_misclassified",
+    "first_line",
+    "genes_to_choices",
+    "global_seeds",
+    "margins_of",
+    "no_pointless_retries",
+    "perturbed_logits",
+    "rank_within_owner",
+    "require_tested_textattack",
+    "require_textattack",
+    "robust_task_loss",
+    "single_substitutions",
+    "symbol_attack",
+    "symmetric_divergence",
+    "text_norms",
+    "token_max_norms",
+    "white_box",
+    "with_adversarial_texts",
+    "with_each_change",
+    "zero_noise",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on its first use (PEP 562)."""
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'robench.methods' has no attribute {name!r}")
+    return getattr(importlib.import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, so that completion finds those that are not imported yet."""
+    return sorted(__all__)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 BETA1 = 0.9
 
-Rule = Literal["released", "change"]
+SaliencyRule = Literal["released", "change"]
 
-DEVIATIONS = (
+ROSE_DEVIATIONS = (
     "Weight decay is that of every defense here (none on the encoder); the release has 0.01 on all but biases and LayerNorms.",
     "The update is torch's AdamW: epsilon is added after the bias correction, and the decay comes before the update.",
     "Beside another defense its clipping and its beta2 come along: the control for what the selection does is the same stack with upper at 1.",
@@ -93,7 +93,10 @@ def divergence_saliency(
 
 
 def momentum_saliency(
-    gradients: Sequence[Tensor | None], momenta: Sequence[Tensor | None], beta1: float, rule: Rule
+    gradients: Sequence[Tensor | None],
+    momenta: Sequence[Tensor | None],
+    beta1: float,
+    rule: SaliencyRule,
 ) -> Tensor:
     """Second order: how a tensor's gradient compares with its momentum (Adam's first moment before this step, not bias-corrected), ``(tensors,)``.
 
@@ -183,7 +186,7 @@ class SelectiveAdamW(torch.optim.AdamW):
         """Adam's first moment of ``tensor``; None before its first step."""
         return self.state[tensor].get("exp_avg") if tensor in self.state else None
 
-    def saliency(self, rule: Rule) -> Tensor:
+    def saliency(self, rule: SaliencyRule) -> Tensor:
         """The second-order saliency of each tensor, as things stand before this step."""
         beta1 = self.param_groups[0]["betas"][0]
         return momentum_saliency(

@@ -39,7 +39,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'robench.textattack' has no attribute {name!r}")
-    from robench.textattack.installed import require
+    from robench.methods.textattack.installed import require_textattack
 
-    require()
+    require_textattack()
     return getattr(importlib.import_module(f"robench.textattack.{_HOMES[name]}"), name)

@@ -21,9 +21,9 @@ from toy import TOY_OPTIONS, make_toy_encoder, register_toy
 from robench import ATTACK_FAMILIES, ATTACKS, Verdict
 from robench._base.errors import UsageError
 from robench.evaluation.run import Silent, build_request, evaluate, plan
+from robench.methods.textattack import installed
+from robench.methods.textattack.streams import global_seeds
 from robench.search.engine import run, stream
-from robench.textattack import installed
-from robench.textattack.streams import seeds_of
 
 COUNT = 24
 
@@ -56,7 +56,7 @@ def plain(name: str, budget: int | None = None) -> list[tuple[str, Any]]:
         attack.goal_function.query_budget = budget
     results = []
     for example in embedded_examples(COUNT):
-        first, second = seeds_of(stream(5, name, example.id))
+        first, second = global_seeds(stream(5, name, example.id))
         random.seed(first)
         np.random.seed(second)
         results.append((example.id, attack.attack(example.fields["text"], example.label)))

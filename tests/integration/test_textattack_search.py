@@ -183,7 +183,7 @@ def test_gradients_are_refused_before_anything_is_trained() -> None:
 
 
 def test_a_choice_written_as_symbols_is_read_again() -> None:
-    from robench.textattack.symbols import Symbols
+    from robench.methods.textattack.symbols import Symbols
 
     symbols = Symbols(SearchSpace(("a", "b", "c"), (("a", "x"), ("b",), ("c", "y", "z")), 3))
     choice = np.array([1, 0, 2], dtype=np.int16)

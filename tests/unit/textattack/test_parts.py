@@ -15,9 +15,9 @@ from textattack_cases import textattack_or_skip
 
 from robench import ATTACKS, Attack, BudgetSpent, Choice, Example, Oracle, SearchSpace
 from robench._base.errors import UsageError
+from robench.methods.textattack import installed
 from robench.search.victim_protocol import Job
 from robench.text.words import split_words
-from robench.textattack import installed
 
 TEXT = 'It isn\'t "bad", the film: a good film.'
 FREE = {
@@ -204,7 +204,7 @@ def test_textattack_that_is_not_there_is_one_sentence(monkeypatch: pytest.Monkey
         UsageError,
         match=r"^TextAttack is not installed\. Run: pip install 'robench\[textattack\]'\.$",
     ):
-        installed.require()
+        installed.require_textattack()
 
 
 def test_stop_words_that_are_not_there_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +214,7 @@ def test_stop_words_that_are_not_there_are_one_sentence(monkeypatch: pytest.Monk
         UsageError,
         match=r"^TextAttack needs NLTK's stop words, which are not here\. Run: python -m nltk\.downloader stopwords\.$",
     ):
-        installed.require()
+        installed.require_textattack()
 
 
 def test_an_import_that_breaks_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +228,7 @@ def test_an_import_that_breaks_is_one_sentence(monkeypatch: pytest.MonkeyPatch) 
         UsageError,
         match=r"^TextAttack cannot be imported \(ImportError: cannot import name 'x'\)\.",
     ):
-        installed.require()
+        installed.require_textattack()
 
 
 def test_nltk_data_are_found_as_folder_or_archive(
@@ -251,5 +251,5 @@ def test_importing_it_silences_no_logger(monkeypatch: pytest.MonkeyPatch) -> Non
     ours, silenced = logging.getLogger("robench.anything"), logging.getLogger("robench.silenced")
     monkeypatch.setattr(ours, "disabled", False)
     monkeypatch.setattr(silenced, "disabled", True)
-    installed.require()
+    installed.require_textattack()
     assert (ours.disabled, silenced.disabled) == (False, True)

@@ -8,8 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from robench import DEFENSES, Batch, Defense
-from robench.models.classifier import TextClassifier
+from robench import DEFENSES, Batch, Defense, TextClassifier
 
 
 @DEFENSES.register("focal-loss")

@@ -5,9 +5,17 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-from robench import TASKS, DataSource, Splits, Task
-from robench._base.errors import UsageError
-from robench.tasks.frozen import digest, make_examples, pick_balanced, without
+from robench import (
+    TASKS,
+    DataSource,
+    Splits,
+    Task,
+    UsageError,
+    digest,
+    make_examples,
+    pick_balanced,
+    without,
+)
 
 TEST_SIZE = 40
 DEV_SIZE = 20

@@ -1,0 +1,1 @@
+"""What the attack families share that run TextAttack's own code."""
