@@ -1,12 +1,14 @@
-"""A task small enough to be trained and attacked in seconds.
+"""A task that is small enough to be trained, attacked and tabulated in seconds.
 
-``register_toy`` registers it, and ``TOY_OPTIONS`` keep training and search short.
+``toy_task`` registers it, and ``TOY_OPTIONS`` keep training and search short.
 """
 
 from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from robench import TASKS, DataSource, Example, Splits, Task
@@ -51,8 +53,9 @@ def _rows(split: str, size: int) -> list[tuple[dict[str, str], int]]:
     return rows
 
 
-def register_toy(folder: Path) -> str:
-    """Register the task ``toy`` with its substitutions in ``folder`` and return its name."""
+@contextmanager
+def toy_task(folder: Path) -> Iterator[str]:
+    """Register the task ``toy``, with its substitutions in ``folder``, and yield its name."""
     swaps = folder / "swaps.json"
     swaps.write_text(json.dumps(SWAPS))
 
@@ -82,9 +85,8 @@ def register_toy(folder: Path) -> str:
         def _examples(self, split: str, size: int) -> list[Example]:
             return make_examples("toy", _rows(split, size))
 
-    # Not with the decorator: one process may register it several times, with other folders.
-    TASKS._classes["toy"] = Toy
-    return "toy"
+    with TASKS.temporarily("toy", Toy):
+        yield "toy"
 
 
 def make_toy_encoder(folder: Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from robench._base.code_hash import code_sha256
 from robench._base.environment import choose_device
 from robench._base.errors import UsageError
-from robench.plugins.option_routing import check_owners, label, options_of
+from robench.plugins.option_routing import check_owners, label, route_options
 from robench.plugins.options import build_options
 from robench.plugins.registry import ATTACKS, DEFENSES, TASKS, Registry
 from robench.protocol import Protocol, get_protocol
@@ -128,7 +128,7 @@ def check_names(request: EvaluationRequest) -> None:
             registry.check(name)
     check_owners(request.options, defenses, attacks)
     if request.options:
-        options_of(
+        route_options(
             request.options,
             {name: DEFENSES.get(name).Options for name in defenses},
             {name: ATTACKS.get(name).Options for name in attacks},
@@ -144,7 +144,7 @@ def gather(request: EvaluationRequest, report: Reporter, *, searching: bool = Tr
     protocol, device = get_protocol(request.protocol), choose_device(request.device)
     defenses, attacks = _chosen(DEFENSES, request.defenses), _chosen(ATTACKS, request.attacks)
     tasks = _chosen(TASKS, request.tasks)
-    of_defense, of_attack = options_of(
+    of_defense, of_attack = route_options(
         request.options,
         {name: cls.Options for name, cls in defenses.items()},
         {name: cls.Options for name, cls in attacks.items()},

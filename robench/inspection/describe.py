@@ -67,7 +67,7 @@ def _method(plugin: Any) -> dict[str, Any]:
                 f"{binds} where a protocol's surface is as published"
             )
     return facts | {
-        "options": options_of(
+        "options": describe_options(
             plugin.Options, _task_settings(plugin) if hasattr(plugin, "task_defaults") else {}
         )
     }
@@ -119,7 +119,7 @@ def _documentation(plugin: type) -> str:
     return (inspect.getdoc(plugin) or "").strip()
 
 
-def options_of(
+def describe_options(
     model: type[Options], task_defaults: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Each option with its default, the papers' settings per task, its unit, what it takes and what it is."""

@@ -1,31 +1,58 @@
-"""Which ``--option`` belongs to which plugin, and what a plugin with options is called."""
+"""Decide which ``--option`` belongs to which plugin, and how a plugin with options is named."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from robench._base.errors import UsageError
 from robench.plugins.options import Options
 from robench.plugins.registry import canonical, members_of
 
+KINDS = ("defense", "attack")
+"""The kinds of plugins that take options."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """One chosen plugin.
+
+    Attributes:
+        kind: ``"defense"`` or ``"attack"``.
+        name: the plugin's name.
+        model: its options class.
+    """
+
+    kind: str
+    name: str
+    model: type[Options]
+
+    def answers_to(self, owner: str) -> bool:
+        """Whether ``owner``, the part before the dot, means this plugin or one of its members."""
+        return owner in (self.kind, self.name, *members_of(self.name))
+
+    def is_member(self, owner: str) -> bool:
+        """Whether ``owner`` means one member of this joint plugin and not the whole of it."""
+        return owner != self.name and owner in members_of(self.name)
+
 
 def check_owners(given: Iterable[str], defenses: Collection[str], attacks: Collection[str]) -> None:
-    """Refuse an option that is of no chosen plugin, by the names alone: no plugin need be imported.
+    """Refuse options that belong to no chosen plugin, without importing a plugin.
 
     Args:
-        given: names of options, ``"defense.alpha"``.
+        given: names of options, such as ``"defense.alpha"``.
+        defenses: names of the chosen defenses.
+        attacks: names of the chosen attacks.
 
     Raises:
-        UsageError: see above, or a name of another form.
+        UsageError: an option belongs to no chosen plugin, or its name has another form.
     """
-    known = {
-        owner
-        for kind, chosen in (("defense", defenses), ("attack", attacks))
-        for name in chosen
-        for owner in (kind, name, *members_of(name))
-    }
+    known = set()
+    for kind, chosen in zip(KINDS, (defenses, attacks), strict=True):
+        for name in chosen:
+            known |= {kind, name, *members_of(name)}
     for key in given:
         owner, dot, option = key.partition(".")
         if not dot or not option:
@@ -34,117 +61,147 @@ def check_owners(given: Iterable[str], defenses: Collection[str], attacks: Colle
             )
         if canonical(owner) not in known:
             raise UsageError(
-                f"Option '{key}': '{canonical(owner)}' is none of the chosen {_chosen('defenses', defenses)} or {_chosen('attacks', attacks)}."
+                f"Option '{key}': '{canonical(owner)}' is none of the chosen "
+                f"{_listed('defenses', defenses)} or {_listed('attacks', attacks)}."
             )
 
 
-def options_of(
+def route_options(
     given: Mapping[str, str],
     defenses: Mapping[str, type[Options]],
     attacks: Mapping[str, type[Options]],
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Share out ``{"defense.alpha": "0.3", "rift.alpha": "0.5", "attack.population": "20"}``.
+    """Assign each given option to the plugins that it belongs to.
 
-    ``defense.`` and ``attack.`` reach every chosen plugin of that kind that has the option. A plugin's own name reaches that plugin, alone and as a
-    member of a joint one, and wins over its kind; a joint name wins over its members.
+    ``defense.`` and ``attack.`` reach every chosen plugin of that kind that has the option. A
+    plugin's own name reaches that plugin, alone and as a member of a joint one, and wins over its
+    kind. A joint name wins over the names of its members.
 
     Args:
-        defenses, attacks: name -> options class of the chosen plugins. Fields called ``member.option`` are those of a joint plugin's members.
+        given: ``{"defense.alpha": "0.3", "rift.alpha": "0.5", "attack.population": "20"}``.
+        defenses: name -> options class of the chosen defenses. Fields called ``member.option``
+            are those of a joint defense's members.
+        attacks: name -> options class of the chosen attacks.
 
     Returns:
-        Name -> options, for the defenses and for the attacks; values are still strings (``"none"`` became None where None is allowed).
+        Name -> options, for the defenses and for the attacks. Values are still strings, except
+        that ``"none"`` is None where the option may be None.
 
     Raises:
-        UsageError: an option that no chosen plugin has or that several members of one have, a name that was not chosen, or two spellings of one
-            option that count the same and differ in value.
+        UsageError: no chosen plugin has the option; several members of one plugin have it; its
+            plugin is not chosen; or two equally specific names give one option different values.
     """
     check_owners(given, defenses, attacks)
-    kinds = (("defense", defenses), ("attack", attacks))
-    shares: dict[str, dict[str, dict[str, Any]]] = {
-        kind: {name: {} for name in chosen} for kind, chosen in kinds
+    targets = [
+        _Target(kind, name, model)
+        for kind, chosen in zip(KINDS, (defenses, attacks), strict=True)
+        for name, model in chosen.items()
+    ]
+    routed: dict[tuple[str, str], dict[str, Any]] = {
+        (target.kind, target.name): {} for target in targets
     }
-    said: dict[tuple[str, str, str], str] = {}
-    # General ones first, so that the specific ones stand over them.
-    for key, value in sorted(
-        given.items(), key=lambda item: _rank(item[0].partition(".")[0], shares)
-    ):
-        given_owner, _, option = key.partition(".")
-        owner = canonical(given_owner)
-        wanted = [
-            (kind, name, cls)
-            for kind, chosen in kinds
-            for name, cls in chosen.items()
-            if owner in (kind, name, *members_of(name))
-        ]
-        having = [(kind, name, cls, _field(owner, option, name, cls)) for kind, name, cls in wanted]
-        if not any(field for *_, field in having):
-            raise UsageError(_unknown(key, option, wanted))
-        for kind, name, cls, field in having:
-            if field is not None:
-                before = said.get((kind, name, field), key)
-                if given[before] != value and _rank(before.partition(".")[0], shares) == _rank(
-                    owner, shares
-                ):
-                    raise UsageError(
-                        f"--option {before} and {key} are the same option, given as {given[before]!r} and as {value!r}. Give it once."
-                    )
-                said[kind, name, field] = key
-                shares[kind][name][field] = _plain(value, cls, field)
-    return shares["defense"], shares["attack"]
+    # (kind, name, field) -> the key that gave the value last.
+    givers: dict[tuple[str, str, str], str] = {}
+    # General names come first, so that specific ones overwrite them.
+    for key in sorted(given, key=_specificity):
+        for target, field in _find_fields(key, targets):
+            before = givers.get((target.kind, target.name, field), key)
+            if given[before] != given[key] and _specificity(before) == _specificity(key):
+                raise UsageError(
+                    f"--option {before} and {key} are the same option, given as "
+                    f"{given[before]!r} and as {given[key]!r}. Give it once."
+                )
+            givers[target.kind, target.name, field] = key
+            value = _none_or_text(given[key], target.model, field)
+            routed[target.kind, target.name][field] = value
+    return (
+        {name: routed["defense", name] for name in defenses},
+        {name: routed["attack", name] for name in attacks},
+    )
 
 
-def _rank(owner: str, kinds: Collection[str]) -> int:
-    """A kind comes first, then a plugin, then a joint one."""
-    return 0 if owner in kinds else len(members_of(owner))
+def _specificity(key: str) -> int:
+    """Rank an option's name: 0 for a kind, 1 for a plugin, more for a joint plugin."""
+    owner = key.partition(".")[0]
+    return 0 if owner in KINDS else len(members_of(owner))
 
 
-def _field(owner: str, option: str, name: str, cls: type[Options]) -> str | None:
-    """The field of the plugin ``name`` that ``owner.option`` means; None where it has none."""
-    if owner != name and owner in members_of(name):
-        return f"{owner}.{option}" if f"{owner}.{option}" in cls.model_fields else None
-    if option in cls.model_fields:
+def _find_fields(key: str, targets: Sequence[_Target]) -> list[tuple[_Target, str]]:
+    """Find the chosen plugins that have the option ``key``, each with the name of its field."""
+    given_owner, _, option = key.partition(".")
+    owner = canonical(given_owner)
+    addressed = [target for target in targets if target.answers_to(owner)]
+    found = []
+    for target in addressed:
+        field = _find_field(owner, option, target)
+        if field is not None:
+            found.append((target, field))
+    if not found:
+        raise UsageError(_unknown_option(key, addressed))
+    return found
+
+
+def _find_field(owner: str, option: str, target: _Target) -> str | None:
+    """Return the field of ``target`` that ``owner.option`` means; None where there is none."""
+    fields = target.model.model_fields
+    if target.is_member(owner):
+        return f"{owner}.{option}" if f"{owner}.{option}" in fields else None
+    if option in fields:
         return option
-    found = [field for field in cls.model_fields if field.partition(".")[2] == option]
+    found = [field for field in fields if field.partition(".")[2] == option]
     if len(found) > 1:
         raise UsageError(
-            f"Option '{option}' of '{name}' could be {' or '.join(found)}. Say which: --option {found[0]}=VALUE."
+            f"Option '{option}' of '{target.name}' could be {' or '.join(found)}. "
+            f"Say which: --option {found[0]}=VALUE."
         )
     return found[0] if found else None
 
 
-def _unknown(key: str, option: str, wanted: Sequence[tuple[str, str, type[Options]]]) -> str:
-    owner = canonical(key.partition(".")[0])
-    whose, known, whole = [], set(), ""
-    for kind, name, cls in wanted:
-        member = owner != name and owner in members_of(name)
-        whose.append(f"'{owner}' in '{name}'" if member else f"'{name}'")
-        known |= {
-            field.removeprefix(f"{owner}.")
-            for field in cls.model_fields
-            if not member or field.startswith(f"{owner}.")
-        }
-        if member and option in cls.model_fields:
-            whole = f" It is one of the whole: say {kind}.{option}."
-    return f"Option '{key}': there is no '{option}' among the options of {' and '.join(whose)}. Known: {', '.join(sorted(known)) or 'none'}.{whole}"
+def _unknown_option(key: str, addressed: Sequence[_Target]) -> str:
+    """Say which options the plugins in ``addressed`` have instead of ``key``."""
+    given_owner, _, option = key.partition(".")
+    owner = canonical(given_owner)
+    owners: list[str] = []
+    known: set[str] = set()
+    hint = ""
+    for target in addressed:
+        fields = target.model.model_fields
+        if target.is_member(owner):
+            owners.append(f"'{owner}' in '{target.name}'")
+            prefix = f"{owner}."
+            known |= {field.removeprefix(prefix) for field in fields if field.startswith(prefix)}
+            if option in fields:
+                hint = (
+                    f" It is an option of '{target.name}' as a whole: say {target.kind}.{option}."
+                )
+        else:
+            owners.append(f"'{target.name}'")
+            known |= {field.removeprefix(f"{owner}.") for field in fields}
+    return (
+        f"Option '{key}': there is no '{option}' among the options of {' and '.join(owners)}. "
+        f"Known: {', '.join(sorted(known)) or 'none'}.{hint}"
+    )
 
 
-def _plain(value: str, cls: type[Options], option: str) -> Any:
-    optional = type(None) in get_args(cls.model_fields[option].annotation)
+def _none_or_text(value: str, model: type[Options], field: str) -> str | None:
+    optional = type(None) in get_args(model.model_fields[field].annotation)
     return None if optional and value.lower() in ("none", "null") else value
 
 
-def _chosen(kind: str, names: Collection[str]) -> str:
-    return f"{kind} ({', '.join(names) or 'none'})"
+def _listed(kinds: str, names: Collection[str]) -> str:
+    return f"{kinds} ({', '.join(names) or 'none'})"
 
 
 def label(name: str, options: Options, defaults: Options) -> str:
-    """What a table calls a plugin: its name, and in brackets the options that are not its defaults: ``"rift(alpha=0.5)"``."""
+    """Return the name of a plugin in a table: ``"rift(alpha=0.5)"``.
+
+    The brackets hold the options that differ from their defaults. There are none where all options
+    have their defaults.
+    """
     chosen, usual = options.model_dump(mode="json"), defaults.model_dump(mode="json")
-    changed: Sequence[str] = [
-        f"{key}={_text(value)}" for key, value in sorted(chosen.items()) if value != usual[key]
+    changed = [
+        f"{option}={value if isinstance(value, str) else json.dumps(value)}"
+        for option, value in sorted(chosen.items())
+        if value != usual[option]
     ]
     return f"{name}({', '.join(changed)})" if changed else name
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,8 @@
-"""Options of plugins: declared once as a pydantic model, read by the command line, the records and ``robench show``."""
+"""Options of plugins.
+
+A plugin declares its options once, as a pydantic model. The command line, the records and
+``robench show`` read them from there.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,10 @@ from robench._base.errors import UsageError
 
 
 class Options(BaseModel):
-    """Base of every plugin's options: frozen, no unknown names, no NaN.
+    """Base class of every plugin's options: frozen, without unknown names, without NaN.
 
-    Give each field a default and a description; a unit goes into ``json_schema_extra={"unit": "nats"}``.
+    Give each field a default and a description. A unit goes into
+    ``json_schema_extra={"unit": "nats"}``.
     """
 
     model_config = ConfigDict(
@@ -22,7 +27,7 @@ class Options(BaseModel):
 
 
 class TrainingOptions(Options):
-    """What every defense shares: the fine-tuning loop's own settings (RIFT paper, appendix A.1)."""
+    """The settings of the fine-tuning loop, shared by all defenses (RIFT paper, appendix A.1)."""
 
     learning_rate: float = Field(
         2e-5, gt=0, description="AdamW's peak learning rate for every parameter."
@@ -30,11 +35,11 @@ class TrainingOptions(Options):
     epochs: int = Field(
         20,
         ge=1,
-        description="Passes over the training examples at most.",
+        description="Most passes over the training examples.",
         json_schema_extra={"unit": "epochs"},
     )
     batch_size: int = Field(
-        32, ge=1, description="Examples a step.", json_schema_extra={"unit": "examples"}
+        32, ge=1, description="Examples per step.", json_schema_extra={"unit": "examples"}
     )
     head_weight_decay: float = Field(
         2e-4,
@@ -54,17 +59,21 @@ class TrainingOptions(Options):
         json_schema_extra={"unit": "epochs"},
     )
     max_gradient_norm: float | None = Field(
-        None, gt=0, description="Clip the global gradient norm here; none in the paper."
+        None,
+        gt=0,
+        description="Clip the global gradient norm at this value; the paper does not clip.",
     )
     dev_examples: int = Field(
         1000,
         ge=1,
-        description="Dev examples at most (balanced) that select the epoch by accuracy under the convex-hull attack.",
+        description="Most dev examples (balanced) that select the epoch, "
+        "by accuracy under the convex-hull attack.",
     )
     train_examples: int | None = Field(
         None,
         ge=1,
-        description="Train on this many examples (balanced, those with the smallest ids); all unless given.",
+        description="Train on this many examples (balanced, those with the smallest ids). "
+        "Default: all.",
     )
 
 
@@ -72,13 +81,16 @@ AnyOptions = TypeVar("AnyOptions", bound=Options)
 
 
 def build_options(model: type[AnyOptions], values: Mapping[str, Any], where: str) -> AnyOptions:
-    """Check ``values`` (strings from the command line or plain data) against ``model``.
+    """Make options of the class ``model`` from plain values, and check them.
 
     Args:
-        where: what the options belong to, for the sentence, such as ``"defense 'rift'"``.
+        model: the options class.
+        values: option name -> value; strings from the command line or plain data.
+        where: what the options belong to, for the error, such as ``"defense 'rift'"``.
 
     Raises:
-        UsageError: an unknown name, a wrong type or a value out of range; the sentence names the option and what it takes.
+        UsageError: an unknown name, a wrong type or a value out of range. The sentence names the
+            option and what it takes.
     """
     try:
         return model.model_validate(values)

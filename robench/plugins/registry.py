@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -193,11 +194,7 @@ class Registry(Generic[Plugin]):
             DuplicatePlugin: another class has the name, or it belongs to a built-in.
             UsageError: the name holds what joins names.
         """
-        for sign, use in ((JOINT, "joins names"), (FAMILY, "ends a family's prefix")):
-            if sign in name:
-                raise UsageError(
-                    f"The {self.kind} '{name}' cannot be registered: '{sign}' {use}. Choose another name."
-                )
+        self._refuse_signs(name)
 
         def decorate(cls: type[Plugin]) -> type[Plugin]:
             builtin = self._builtin.get(name)
@@ -217,6 +214,47 @@ class Registry(Generic[Plugin]):
             return cls
 
         return decorate
+
+    @contextmanager
+    def temporarily(self, name: str, cls: type[Plugin]) -> Iterator[type[Plugin]]:
+        """Register ``cls`` as ``name`` for the length of a ``with`` block.
+
+        This is for tests of plugins. Inside the block, ``cls`` takes the place of a plugin that has
+        the same name. Afterwards the registry is as it was before.
+
+            with ATTACKS.temporarily("mine", Mine):
+                assert ATTACKS.get("mine") is Mine
+
+        Raises:
+            UsageError: the name contains a sign that joins names.
+        """
+        self._refuse_signs(name)
+        before = self._classes.get(name)
+        # Joint classes that were made with another class of this name.
+        joint = self._forget_joint(name)
+        self._classes[name] = cls
+        try:
+            yield cls
+        finally:
+            self._forget_joint(name)
+            self._joint.update(joint)
+            if before is None:
+                del self._classes[name]
+            else:
+                self._classes[name] = before
+
+    def _forget_joint(self, member: str) -> dict[str, type[Plugin]]:
+        """Remove the joint classes that contain ``member``, and return them by name."""
+        names = [name for name in self._joint if member in members_of(name)]
+        return {name: self._joint.pop(name) for name in names}
+
+    def _refuse_signs(self, name: str) -> None:
+        for sign, use in ((JOINT, "joins names"), (FAMILY, "ends a family's prefix")):
+            if sign in name:
+                raise UsageError(
+                    f"The {self.kind} '{name}' cannot be registered: '{sign}' {use}. "
+                    "Choose another name."
+                )
 
     def check(self, name: str) -> None:
         """Refuse a name that nothing is known by, at once: no plugin is imported. Of ``PREFIX:NAME`` only the prefix is looked at.

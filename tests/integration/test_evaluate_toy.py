@@ -7,12 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toy import TOY_OPTIONS, make_toy_encoder, register_toy
+from toy import TOY_OPTIONS, make_toy_encoder, toy_task
 
 from robench import ATTACKS, DEFENSES
 from robench._base.errors import Incomplete, RobenchError, UsageError
@@ -32,15 +32,16 @@ HELPERS = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What every request here has in common."""
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The settings that every request here shares."""
     folder = tmp_path_factory.mktemp("toy")
-    return {
-        "tasks": (register_toy(folder),),
-        "encoder": make_toy_encoder(folder / "encoder"),
-        "options": TOY_OPTIONS,
-        "device": "cpu",
-    }
+    with toy_task(folder) as task:
+        yield {
+            "tasks": (task,),
+            "encoder": make_toy_encoder(folder / "encoder"),
+            "options": TOY_OPTIONS,
+            "device": "cpu",
+        }
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +277,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from toy import TOY_OPTIONS, register_toy
+from toy import TOY_OPTIONS, toy_task
 from robench.evaluation.run import Silent, build_request, evaluate
 
 class Deadly(Silent):
@@ -287,9 +288,12 @@ class Deadly(Silent):
         if self.phase == sys.argv[4] and done >= int(sys.argv[5]) and sys.argv[6] in self.label:
             os.kill(os.getpid(), signal.SIGKILL)
 
-request = build_request(defenses=("rift",), attacks=("genetic", "pwws"), out=Path(sys.argv[3]), tasks=(register_toy(Path(sys.argv[2]).parent),),
-                        encoder=sys.argv[2], options=TOY_OPTIONS, device="cpu")
-evaluate(request, Deadly())
+with toy_task(Path(sys.argv[2]).parent) as task:
+    request = build_request(
+        defenses=("rift",), attacks=("genetic", "pwws"), tasks=(task,), out=Path(sys.argv[3]),
+        encoder=sys.argv[2], options=TOY_OPTIONS, device="cpu",
+    )
+    evaluate(request, Deadly())
 """
 
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from toy import TOY_OPTIONS, make_toy_encoder, register_toy
+import pytest
+from toy import TOY_OPTIONS, make_toy_encoder, toy_task
 
 from robench.evaluation.run import Silent, build_request
 from robench.evaluation.sweep import points, render_sweep, sweep
 from robench.results.record_files import read_records
 
 
-def test_a_sweep(tmp_path: Path) -> None:
+@pytest.fixture
+def toy_name(tmp_path: Path) -> Iterator[str]:
+    """The name of the toy task while a test runs."""
+    with toy_task(tmp_path) as name:
+        yield name
+
+
+def test_a_sweep(tmp_path: Path, toy_name: str) -> None:
     common = {
-        "tasks": (register_toy(tmp_path),),
+        "tasks": (toy_name,),
         "encoder": make_toy_encoder(tmp_path / "encoder"),
         "device": "cpu",
         "out": tmp_path / "out",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from textattack_cases import (
     textattack_or_skip,
     wordnet_or_skip,
 )
-from toy import TOY_OPTIONS, make_toy_encoder, register_toy
+from toy import TOY_OPTIONS, make_toy_encoder, toy_task
 
 from robench import ATTACK_FAMILIES, ATTACKS, Verdict
 from robench._base.errors import UsageError
@@ -175,9 +176,16 @@ def test_another_version_of_textattack_is_refused(monkeypatch: pytest.MonkeyPatc
         ATTACK_FAMILIES.get("textattack")().make("pwws")
 
 
-def test_the_whole_way_to_a_table_of_its_own(tmp_path: Path) -> None:
+@pytest.fixture
+def toy_name(tmp_path: Path) -> Iterator[str]:
+    """The name of the toy task while a test runs."""
+    with toy_task(tmp_path) as name:
+        yield name
+
+
+def test_the_whole_way_to_a_table_of_its_own(tmp_path: Path, toy_name: str) -> None:
     toy = {
-        "tasks": (register_toy(tmp_path),),
+        "tasks": (toy_name,),
         "encoder": make_toy_encoder(tmp_path / "encoder"),
         "options": TOY_OPTIONS,
         "device": "cpu",

@@ -14,7 +14,7 @@ from pydantic import Field
 from robench._base.errors import UsageError
 from robench.cli import main
 from robench.inspection.catalogue import KINDS, builtin_summary, find_kind, rows
-from robench.inspection.describe import describe, options_of
+from robench.inspection.describe import describe, describe_options
 from robench.plugins.options import Options
 from robench.plugins.registry import ATTACKS, DEFENSES, TASKS, Entry, Registry
 
@@ -228,7 +228,7 @@ class Sample(Options):
 
 
 def test_options_say_default_unit_type_bounds_and_papers_settings() -> None:
-    rate, steps, plain = options_of(Sample, {"imdb": {"rate": 0.1}, "snli": {"steps": 3}})
+    rate, steps, plain = describe_options(Sample, {"imdb": {"rate": 0.1}, "snli": {"steps": 3}})
     assert rate == {
         "name": "rate",
         "default": 0.5,

@@ -441,12 +441,12 @@ def test_an_unknown_attack_is_refused_before_anything_is_trained(
 
 
 def test_what_the_attack_lacks_is_said_before_anything_is_trained(
-    monkeypatch: pytest.MonkeyPatch, encoder: Path
+    encoder: Path,
 ) -> None:
-    monkeypatch.setitem(
-        ATTACKS._classes, "test-lacking", Lacking
-    )  # not for good: 'all' would stand for it in other tests
-    with pytest.raises(UsageError, match="It lacks a word list"):
+    with (
+        ATTACKS.temporarily("test-lacking", Lacking),
+        pytest.raises(UsageError, match="It lacks a word list"),
+    ):
         asked(encoder, attack="test-lacking").check()
 
 

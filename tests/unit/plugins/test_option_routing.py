@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field, create_model
 
 from robench._base.errors import UsageError
-from robench.plugins.option_routing import check_owners, label, options_of
+from robench.plugins.option_routing import check_owners, label, route_options
 from robench.plugins.options import Options, build_options
 
 
@@ -29,8 +29,8 @@ DEFENSES: dict[str, type[Options]] = {"rift": Rift, "standard": Standard}
 ATTACKS: dict[str, type[Options]] = {"genetic": Genetic}
 
 
-def test_a_kind_reaches_every_plugin_that_has_the_option() -> None:
-    defenses, attacks = options_of(
+def test_an_option_of_a_kind_reaches_every_plugin_that_has_it() -> None:
+    defenses, attacks = route_options(
         {"defense.alpha": "0.3", "defense.epochs": "2", "attack.population": "5"}, DEFENSES, ATTACKS
     )
     assert defenses == {"rift": {"alpha": "0.3", "epochs": "2"}, "standard": {"epochs": "2"}}
@@ -41,15 +41,17 @@ def test_a_kind_reaches_every_plugin_that_has_the_option() -> None:
     "given",
     [{"rift.epochs": "3", "defense.epochs": "2"}, {"defense.epochs": "2", "rift.epochs": "3"}],
 )
-def test_a_plugins_own_name_wins_in_either_order(given: dict[str, str]) -> None:
-    assert options_of(given, DEFENSES, ATTACKS)[0] == {
+def test_an_option_of_a_plugin_wins_over_one_of_its_kind(given: dict[str, str]) -> None:
+    assert route_options(given, DEFENSES, ATTACKS)[0] == {
         "rift": {"epochs": "3"},
         "standard": {"epochs": "2"},
     }
 
 
-def test_none_is_none_only_where_it_may_be() -> None:
-    defenses, attacks = options_of({"rift.clip": "none", "genetic.name": "none"}, DEFENSES, ATTACKS)
+def test_the_word_none_is_none_only_where_the_option_allows_it() -> None:
+    defenses, attacks = route_options(
+        {"rift.clip": "none", "genetic.name": "none"}, DEFENSES, ATTACKS
+    )
     assert defenses["rift"] == {"clip": None}
     assert attacks["genetic"] == {"name": "none"}
 
@@ -59,7 +61,8 @@ def test_none_is_none_only_where_it_may_be() -> None:
     [
         (
             {"defense.beta": "1"},
-            r"Option 'defense.beta': there is no 'beta' among the options of 'rift' and 'standard'. Known: alpha, clip, epochs.",
+            r"Option 'defense.beta': there is no 'beta' among the options of "
+            r"'rift' and 'standard'. Known: alpha, clip, epochs.",
         ),
         ({"rift.beta": "1"}, r"there is no 'beta' among the options of 'rift'"),
         (
@@ -70,16 +73,18 @@ def test_none_is_none_only_where_it_may_be() -> None:
         ({"attack.": "1"}, r"must have the form defense.NAME"),
     ],
 )
-def test_what_reaches_nobody_is_one_sentence(given: dict[str, str], sentence: str) -> None:
+def test_an_option_that_no_chosen_plugin_has_is_refused(
+    given: dict[str, str], sentence: str
+) -> None:
     with pytest.raises(UsageError, match=sentence):
-        options_of(given, DEFENSES, ATTACKS)
+        route_options(given, DEFENSES, ATTACKS)
 
 
 @pytest.mark.parametrize(
     "key",
     ["defense.x", "attack.x", "mixout+rift.x", "rift+mixout.x", "mixout.x", "rift.x", "genetic.x"],
 )
-def test_the_owner_of_an_option_is_known_by_the_names_alone(key: str) -> None:
+def test_the_names_alone_show_that_an_option_belongs_to_a_plugin(key: str) -> None:
     check_owners([key], ["mixout+rift"], ["genetic"])
 
 
@@ -88,18 +93,19 @@ def test_the_owner_of_an_option_is_known_by_the_names_alone(key: str) -> None:
     [
         (
             "ascc.x",
-            r"^Option 'ascc\.x': 'ascc' is none of the chosen defenses \(mixout\+rift\) or attacks \(none\)\.$",
+            r"^Option 'ascc\.x': 'ascc' is none of the chosen "
+            r"defenses \(mixout\+rift\) or attacks \(none\)\.$",
         ),
         ("attack.x", r"^Option 'attack\.x': 'attack' is none of the chosen "),
         ("rift", r"^Option 'rift' must have the form "),
     ],
 )
-def test_an_option_of_nobody_is_refused_by_the_names_alone(key: str, sentence: str) -> None:
+def test_the_names_alone_show_that_an_option_belongs_to_no_plugin(key: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         check_owners(["mixout.x", key], ["mixout+rift"], [])
 
 
-# Options as a stack of ``mixout`` and ``rift`` has them.
+# The options of a joint defense of ``mixout`` and ``rift``.
 MEMBERS: dict[str, Any] = {
     "mixout.alpha": (float, 1.0),
     "mixout.p": (float, 0.6),
@@ -110,62 +116,68 @@ JOINT = create_model("JOINT", __base__=Standard, **MEMBERS)
 TOGETHER: dict[str, type[Options]] = {"mixout+rift": JOINT, "rift": Rift}
 
 
-def test_a_members_option_reaches_it_alone_and_joined() -> None:
-    assert options_of({"rift.alpha": "2"}, TOGETHER, {})[0] == {
+def test_an_option_of_a_member_reaches_it_alone_and_in_a_joint_defense() -> None:
+    assert route_options({"rift.alpha": "2"}, TOGETHER, {})[0] == {
         "mixout+rift": {"rift.alpha": "2"},
         "rift": {"alpha": "2"},
     }
-    assert options_of({"mixout.p": "0.1"}, TOGETHER, {})[0] == {
+    assert route_options({"mixout.p": "0.1"}, TOGETHER, {})[0] == {
         "mixout+rift": {"mixout.p": "0.1"},
         "rift": {},
     }
-    assert options_of({"rift.clip": "none"}, TOGETHER, {})[0] == {
+    assert route_options({"rift.clip": "none"}, TOGETHER, {})[0] == {
         "mixout+rift": {"rift.clip": None},
         "rift": {"clip": None},
     }
 
 
-def test_the_loops_options_belong_to_the_whole() -> None:
-    assert options_of({"defense.epochs": "2"}, TOGETHER, {})[0] == {
+def test_options_of_the_training_loop_belong_to_the_joint_defense() -> None:
+    assert route_options({"defense.epochs": "2"}, TOGETHER, {})[0] == {
         "mixout+rift": {"epochs": "2"},
         "rift": {"epochs": "2"},
     }
-    assert options_of({"rift+mixout.epochs": "2"}, TOGETHER, {})[0] == {
+    assert route_options({"rift+mixout.epochs": "2"}, TOGETHER, {})[0] == {
         "mixout+rift": {"epochs": "2"},
         "rift": {},
     }
-    assert options_of({"rift.epochs": "2"}, TOGETHER, {})[0] == {
+    assert route_options({"rift.epochs": "2"}, TOGETHER, {})[0] == {
         "mixout+rift": {},
         "rift": {"epochs": "2"},
     }
     with pytest.raises(
         UsageError,
-        match=r"of 'rift' in 'mixout\+rift'\. Known: alpha, clip\. It is one of the whole: say defense\.epochs\.",
+        match=(
+            r"of 'rift' in 'mixout\+rift'\. Known: alpha, clip\. "
+            r"It is an option of 'mixout\+rift' as a whole: say defense\.epochs\."
+        ),
     ):
-        options_of({"rift.epochs": "2"}, {"mixout+rift": JOINT}, {})
+        route_options({"rift.epochs": "2"}, {"mixout+rift": JOINT}, {})
 
 
-def test_a_short_name_reaches_the_member_that_has_it() -> None:
-    assert options_of({"defense.p": "0.1"}, TOGETHER, {})[0] == {
+def test_the_prefix_of_a_member_can_be_left_out_where_one_member_has_the_option() -> None:
+    assert route_options({"defense.p": "0.1"}, TOGETHER, {})[0] == {
         "mixout+rift": {"mixout.p": "0.1"},
         "rift": {},
     }
-    assert options_of({"defense.mixout.p": "0.1"}, TOGETHER, {})[0] == {
+    assert route_options({"defense.mixout.p": "0.1"}, TOGETHER, {})[0] == {
         "mixout+rift": {"mixout.p": "0.1"},
         "rift": {},
     }
     with pytest.raises(
         UsageError,
-        match=r"Option 'alpha' of 'mixout\+rift' could be mixout.alpha or rift.alpha. Say which: --option mixout.alpha=VALUE",
+        match=(
+            r"Option 'alpha' of 'mixout\+rift' could be mixout.alpha or rift.alpha. "
+            r"Say which: --option mixout.alpha=VALUE"
+        ),
     ):
-        options_of({"defense.alpha": "2"}, TOGETHER, {})
+        route_options({"defense.alpha": "2"}, TOGETHER, {})
 
 
-def test_the_more_is_named_the_more_it_counts() -> None:
+def test_a_more_specific_name_wins_in_any_order() -> None:
     given = {"mixout+rift.p": "3", "mixout.p": "2", "defense.p": "1"}
     for order in (given, dict(reversed(given.items()))):
-        assert options_of(order, TOGETHER, {})[0]["mixout+rift"] == {"mixout.p": "3"}
-    assert options_of({"mixout.p": "2", "defense.p": "1"}, TOGETHER, {})[0]["mixout+rift"] == {
+        assert route_options(order, TOGETHER, {})[0]["mixout+rift"] == {"mixout.p": "3"}
+    assert route_options({"mixout.p": "2", "defense.p": "1"}, TOGETHER, {})[0]["mixout+rift"] == {
         "mixout.p": "2"
     }
 
@@ -178,21 +190,23 @@ def test_the_more_is_named_the_more_it_counts() -> None:
         ("mixout+rift.p", "mixout+rift.mixout.p"),
     ],
 )
-def test_two_spellings_of_one_option_that_count_the_same_must_agree(one: str, other: str) -> None:
+def test_two_equally_specific_names_of_one_option_must_agree(one: str, other: str) -> None:
     with pytest.raises(
         UsageError,
         match=r"--option .* and .* are the same option, given as '2' and as '3'\. Give it once\.",
     ):
-        options_of({one: "2", other: "3"}, TOGETHER, {})
-    assert options_of({one: "2", other: "2"}, TOGETHER, {})[0]["mixout+rift"] == {"mixout.p": "2"}
+        route_options({one: "2", other: "3"}, TOGETHER, {})
+    assert route_options({one: "2", other: "2"}, TOGETHER, {})[0]["mixout+rift"] == {
+        "mixout.p": "2"
+    }
 
 
-def test_without_attacks_an_attacks_option_is_refused() -> None:
+def test_an_attack_option_is_refused_where_no_attack_is_chosen() -> None:
     with pytest.raises(UsageError, match=r"attacks \(none\)"):
-        options_of({"attack.population": "5"}, DEFENSES, {})
+        route_options({"attack.population": "5"}, DEFENSES, {})
 
 
-def test_a_label_names_what_is_unusual() -> None:
+def test_a_label_names_the_options_that_differ_from_their_defaults() -> None:
     assert label("rift", Rift(), Rift()) == "rift"
     assert (
         label("rift", build_options(Rift, {"epochs": "2", "alpha": "0.25"}, "x"), Rift())

@@ -312,3 +312,37 @@ def test_a_kind_that_does_not_join_knows_no_joint_names() -> None:
 def test_a_name_with_the_joint_in_it_cannot_be_registered(make: Make) -> None:
     with pytest.raises(UsageError, match=r"The attack 'a\+b' cannot be registered"):
         make().register("a+b")
+
+
+def test_a_class_is_registered_temporarily_and_the_registry_restored(make: Make) -> None:
+    registry = make()
+    first, second = (type(name, (), {"__module__": name}) for name in ("first", "second"))
+    registry.register("name")(first)
+    with registry.temporarily("name", second) as inside, registry.temporarily("new", second):
+        assert inside is registry.get("name") is registry.get("new") is second
+        assert {"name", "new"} <= set(registry.names())
+    assert registry.get("name") is first
+    assert "new" not in registry.names()
+
+
+def test_a_temporary_class_is_gone_after_an_error(make: Make) -> None:
+    registry = make()
+    with pytest.raises(KeyError), registry.temporarily("new", type("New", (), {})):
+        raise KeyError
+    assert "new" not in registry.names()
+
+
+def test_a_joint_class_follows_a_temporary_member() -> None:
+    before = DEFENSES.get("ascc+mixout")
+    other = type("Other", (DEFENSES.get("mixout"),), {})
+    with DEFENSES.temporarily("mixout", other):
+        assert DEFENSES.get("ascc+mixout").members["mixout"] is other  # type: ignore[attr-defined]
+    assert DEFENSES.get("ascc+mixout") is before
+
+
+def test_a_temporary_name_is_refused_like_any_other(make: Make) -> None:
+    with (
+        pytest.raises(UsageError, match=r"The attack 'a\+b' cannot be registered"),
+        make().temporarily("a+b", object),
+    ):
+        pytest.fail("it was registered")
