@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     )
     from robench.search.attack import Attack, FreeAttack, Trial, Verdict
     from robench.search.space import BudgetSpent, Choice, Oracle, SearchSpace, TextOracle
-    from robench.tasks.base import DataSource, Example, Splits, Task
+    from robench.tasks.base import DataSource, Splits, Task
+    from robench.tasks.example import Example
     from robench.tasks.frozen import digest, make_examples, pick_balanced, without
     from robench.training.defense import Batch, Defense
 
@@ -66,7 +67,7 @@ _MODULE_OF = {
     "SearchSpace": "robench.search.space",
     "TextOracle": "robench.search.space",
     "DataSource": "robench.tasks.base",
-    "Example": "robench.tasks.base",
+    "Example": "robench.tasks.example",
     "Splits": "robench.tasks.base",
     "Task": "robench.tasks.base",
     "digest": "robench.tasks.frozen",

@@ -15,7 +15,7 @@ from robench.commands.shell import global_flags
 
 if TYPE_CHECKING:
     from robench.models.victim import Victim
-    from robench.tasks.base import Example
+    from robench.tasks.example import Example
 
 victims_option = click.option(
     "--victim",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from robench.evaluation.plan import EvaluationRequest
     from robench.evaluation.resolve import ChosenAttack, ChosenVictim, TaskInputs
     from robench.models.victim import Victim
-    from robench.tasks.base import Example
+    from robench.tasks.example import Example
     from robench.text.surface import Surface
     from robench.training.request import FitRequest
 

@@ -13,7 +13,8 @@ from robench.plugins.option_routing import check_owners, label, route_options
 from robench.plugins.options import build_options
 from robench.plugins.registry import ATTACKS, DEFENSES, TASKS, Registry
 from robench.protocol import Protocol, get_protocol
-from robench.tasks.base import DataSource, Example, Splits, Task
+from robench.tasks.base import DataSource, Splits, Task
+from robench.tasks.example import Example
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter

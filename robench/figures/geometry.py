@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from robench.models.victim import Victim
-    from robench.tasks.base import Example
+    from robench.tasks.example import Example
 
 BATCH_SIZE = 64
 """Texts per forward pass."""

@@ -18,7 +18,7 @@ from robench.training.selection import guessing_accuracy
 
 if TYPE_CHECKING:
     from robench.models.victim import Victim
-    from robench.tasks.base import Example
+    from robench.tasks.example import Example
 
 SATURATED = 1 - 1e-6
 """Above this top probability, fp32 leaves a search by probabilities almost no signal to follow."""

@@ -395,6 +395,7 @@ TASKS: Registry[Task] = Registry(
             "archives",
             "assets",
             "base",
+            "example",
             "frozen",
             "guard",
             "hub",

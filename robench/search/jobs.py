@@ -10,7 +10,7 @@ from robench.text.words import split_words
 
 if TYPE_CHECKING:
     from robench.models.victim import Victim
-    from robench.tasks.base import Example
+    from robench.tasks.example import Example
     from robench.text.surface import Surface
 
 

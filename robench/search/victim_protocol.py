@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from robench._base.environment import Precision
 from robench.search.space import Choice, SearchSpace
-from robench.tasks.base import Example
+from robench.tasks.example import Example
 from robench.text.encoding import Reading
 
 

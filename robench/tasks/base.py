@@ -9,20 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One labelled text (or pair).
-
-    Attributes:
-        id: ``"<task>/<first 16 hex digits of the SHA-256 of task and raw fields>"``, plus ``"-<n>"`` for the n-th repetition of the same fields.
-        fields: name -> cleaned text, in the order in which the encoder reads them, e.g. ``{"premise": …, "hypothesis": …}``.
-        label: index into the task's ``labels``.
-    """
-
-    id: str
-    fields: Mapping[str, str]
-    label: int
+from robench.tasks.example import Example
+from robench.tasks.frozen import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +45,6 @@ class Splits:
     @cached_property
     def training_digests(self) -> Mapping[str, str]:
         """SHA-256 over the ids, texts and labels of ``train`` and of ``dev``, under those names; kept, because half a million examples take seconds."""
-        from robench.tasks.frozen import digest
-
         return {"train": digest(self.train), "dev": digest(self.dev)}
 
 

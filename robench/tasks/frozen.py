@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from robench._base.errors import UsageError
-from robench.tasks.base import Example
+from robench.tasks.example import Example
 
 RawRow = tuple[Mapping[str, str], int]
 """Raw fields and the label's index."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from robench._base.errors import UsageError
-from robench.tasks.base import Example
+from robench.tasks.example import Example
 from robench.tasks.frozen import RawRow, digest, pick_balanced
 
 _BLOCK = 20

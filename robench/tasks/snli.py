@@ -8,7 +8,8 @@ from pathlib import Path
 from robench._base.errors import UsageError
 from robench.plugins.registry import TASKS
 from robench.tasks import hub
-from robench.tasks.base import DataSource, Example, Splits, Task
+from robench.tasks.base import DataSource, Splits, Task
+from robench.tasks.example import Example
 from robench.tasks.frozen import TEST_SIZE, RawRow, identify, make_examples, without
 from robench.tasks.guard import Guard
 from robench.tasks.nli_files import POOL_FILES, Pair, layout, official

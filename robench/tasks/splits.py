@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from robench._base.errors import UsageError
-from robench.tasks.base import Example, Splits
+from robench.tasks.base import Splits
+from robench.tasks.example import Example
 from robench.tasks.frozen import TEST_SIZE, digest
 
 

@@ -24,7 +24,8 @@ from robench.models.victim import build_reader
 from robench.plugins.options import build_options
 from robench.plugins.registry import DEFENSES
 from robench.protocol import get_protocol
-from robench.tasks.base import Example, Splits, Task
+from robench.tasks.base import Splits, Task
+from robench.tasks.example import Example
 from robench.testing.opinions import Opinions, Synonyms, splits, tokenizer, write_encoder
 from robench.testing.random_models import batch as random_batch
 from robench.testing.trainings import QUICK, Training, train

@@ -16,7 +16,8 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from robench._base.quiet import quiet_models
 from robench.plugins.registry import TASKS
-from robench.tasks.base import DataSource, Example, Splits, Task
+from robench.tasks.base import DataSource, Splits, Task
+from robench.tasks.example import Example
 from robench.tasks.frozen import digest, make_examples
 
 GOOD = ("good", "fine", "great", "superb")

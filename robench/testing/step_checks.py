@@ -12,7 +12,7 @@ from robench._base.errors import UsageError
 from robench.models.classifier import TextClassifier
 from robench.models.encoders import find_encoder, load_encoder
 from robench.models.victim import Victim
-from robench.tasks.base import Example
+from robench.tasks.example import Example
 from robench.testing.defense_subject import DefenseSubject
 from robench.testing.opinions import BAD, GOOD, NEUTRAL, Opinions, Pairs, examples, tokenizer
 from robench.testing.random_models import classifier

@@ -12,7 +12,7 @@ from robench._base.environment import Precision
 from robench.search.space import SearchSpace
 from robench.search.victim_protocol import Candidates, Job
 from robench.search.whitebox import HullQuery
-from robench.tasks.base import Example
+from robench.tasks.example import Example
 from robench.text.encoding import Reading
 
 PAD, UNKNOWN, FIRST, LAST = range(4)

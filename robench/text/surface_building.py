@@ -26,7 +26,7 @@ from robench._base.code_hash import source_sha256
 from robench._base.errors import RobenchError
 from robench._base.key_code import SURFACE_CODE
 from robench.protocol import Protocol
-from robench.tasks.base import Example
+from robench.tasks.example import Example
 from robench.text.language_model import Ratios, Request, Scorer
 from robench.text.substitutions import SubstitutionSet
 from robench.text.surface import METADATA, Surface, read

@@ -12,7 +12,7 @@ from robench._base.errors import UsageError
 from robench.models.victim import Victim
 from robench.search.jobs import make_jobs
 from robench.search.victim_protocol import Job
-from robench.tasks.base import Example
+from robench.tasks.example import Example
 from robench.text.surface import Surface
 from robench.text.words import split_words
 

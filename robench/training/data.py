@@ -14,7 +14,7 @@ from robench.text.words import split_words
 from robench.training.defense import Batch
 
 if TYPE_CHECKING:
-    from robench.tasks.base import Example
+    from robench.tasks.example import Example
     from robench.text.encoding import FieldEncoder
     from robench.text.word_table import WordTable
 

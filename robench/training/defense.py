@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from robench.methods.augmentation import Trainee
     from robench.models.classifier import TextClassifier
-    from robench.tasks.base import Example
+    from robench.tasks.example import Example
 
 LOOP_DEVIATIONS = (
     "The learning rate rises over the first steps and falls linearly to zero; RIFT's release raises it epoch by epoch (x0.1, x0.55, x1) and keeps it.",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from robench.methods.augmentation import Trainee
     from robench.models.classifier import TextClassifier
-    from robench.tasks.base import Example
+    from robench.tasks.example import Example
 
 ONE_EACH = {
     "loss": "a loss",

@@ -17,7 +17,7 @@ from robench._base.environment import peak_memory
 from robench._base.errors import RobenchError
 from robench.methods.augmentation import Trainee
 from robench.models.victim import Victim
-from robench.tasks.base import Example
+from robench.tasks.example import Example
 from robench.training.batches import bucketed_batches
 from robench.training.checkpoint import TrainingState, training_environment
 from robench.training.forgetting import PretrainedReference

@@ -19,7 +19,7 @@ from robench.training.data import EncodedExamples, SubstituteTable, encode_examp
 from robench.training.runtime import make_accelerator, seed_everything
 
 if TYPE_CHECKING:
-    from robench.tasks.base import Example
+    from robench.tasks.example import Example
     from robench.training.defense import Batch, Defense
     from robench.training.request import FitRequest
 

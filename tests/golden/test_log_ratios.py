@@ -11,7 +11,7 @@ import torch
 from text_cases import tiny_model, whole_word_tokenizer
 
 from robench.protocol import PROTOCOLS
-from robench.tasks.base import Example
+from robench.tasks.example import Example
 from robench.text.language_model import Request
 from robench.text.substitutions import SubstitutionSet
 from robench.text.surface_building import SurfaceRequest, load_or_build

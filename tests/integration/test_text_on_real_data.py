@@ -16,7 +16,7 @@ import pytest
 from text_cases import data_folder, make_tokenizer, tiny_model
 
 from robench.protocol import PROTOCOLS
-from robench.tasks.base import Example
+from robench.tasks.example import Example
 from robench.text.encoding import FieldEncoder
 from robench.text.substitutions import load_substitutions
 from robench.text.surface_building import SurfaceRequest, load_or_build

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robench._base.errors import UsageError
-from robench.tasks.base import Example
+from robench.tasks.example import Example
 from robench.tasks.frozen import (
     RawRow,
     clean,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from robench._base.errors import UsageError
-from robench.tasks.base import Example
+from robench.tasks.example import Example
 from robench.tasks.frozen import RawRow, make_examples, pick_balanced
 from robench.tasks.guard import Guard
 

@@ -9,7 +9,7 @@ import pytest
 
 from robench._base.errors import UsageError
 from robench.protocol import PROTOCOLS
-from robench.tasks.base import Example
+from robench.tasks.example import Example
 from robench.text.language_model import Request, build_scorer
 from robench.text.published_scores import PublishedScorer
 from robench.text.substitutions import SubstitutionSet

@@ -13,7 +13,7 @@ import pytest
 
 from robench._base.errors import RobenchError, UsageError
 from robench.protocol import PROTOCOLS
-from robench.tasks.base import Example
+from robench.tasks.example import Example
 from robench.text.language_model import Ratios, Request, Scorer
 from robench.text.substitutions import SubstitutionSet
 from robench.text.surface import Surface
