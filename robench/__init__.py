@@ -17,20 +17,16 @@ if TYPE_CHECKING:
     from robench._base.errors import RobenchError, UsageError
     from robench.models.classifier import TextClassifier
     from robench.plugins.options import Options, TrainingOptions, build_options
-    from robench.plugins.registry import (
-        ATTACK_FAMILIES,
-        ATTACKS,
-        DEFENSES,
-        TASKS,
-        Family,
-        UnknownMember,
-    )
+    from robench.plugins.registry import Family, UnknownMember
     from robench.search.attack import Attack, FreeAttack, Trial, Verdict
+    from robench.search.registry import ATTACK_FAMILIES, ATTACKS
     from robench.search.space import BudgetSpent, Choice, Oracle, SearchSpace, TextOracle
     from robench.tasks.base import DataSource, Splits, Task
     from robench.tasks.example import Example
     from robench.tasks.frozen import digest, make_examples, pick_balanced, without
+    from robench.tasks.registry import TASKS
     from robench.training.defense import Batch, Defense
+    from robench.training.registry import DEFENSES
 
 try:
     __version__ = version("robench")
@@ -51,11 +47,11 @@ _MODULE_OF = {
     "Options": "robench.plugins.options",
     "TrainingOptions": "robench.plugins.options",
     "build_options": "robench.plugins.options",
-    "ATTACK_FAMILIES": "robench.plugins.registry",
-    "ATTACKS": "robench.plugins.registry",
-    "DEFENSES": "robench.plugins.registry",
+    "ATTACK_FAMILIES": "robench.search.registry",
+    "ATTACKS": "robench.search.registry",
+    "DEFENSES": "robench.training.registry",
     "Family": "robench.plugins.registry",
-    "TASKS": "robench.plugins.registry",
+    "TASKS": "robench.tasks.registry",
     "UnknownMember": "robench.plugins.registry",
     "Attack": "robench.search.attack",
     "FreeAttack": "robench.search.attack",

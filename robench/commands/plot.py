@@ -167,8 +167,8 @@ def geometry(
 def texts(victim: Victim, split: str, number: int, data: Path | None, hub: bool) -> list[Example]:
     """The first examples of a split of the victim's task, the labels in turn."""
     from robench.evaluation.resolve import balanced_prefix
-    from robench.plugins.registry import TASKS
     from robench.tasks.base import DataSource
+    from robench.tasks.registry import TASKS
 
     splits = TASKS.get(victim.task)().load(DataSource(data, hub))
     return balanced_prefix(getattr(splits, split), number)

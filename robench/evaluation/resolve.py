@@ -11,10 +11,13 @@ from robench._base.environment import choose_device
 from robench._base.errors import UsageError
 from robench.plugins.option_routing import check_owners, label, route_options
 from robench.plugins.options import build_options
-from robench.plugins.registry import ATTACKS, DEFENSES, TASKS, Registry
+from robench.plugins.registry import Registry
 from robench.protocol import Protocol, get_protocol
+from robench.search.registry import ATTACKS
 from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.example import Example
+from robench.tasks.registry import TASKS
+from robench.training.registry import DEFENSES
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter

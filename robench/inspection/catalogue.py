@@ -10,7 +10,10 @@ from typing import Any
 
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
-from robench.plugins.registry import ATTACKS, DEFENSES, FAMILY, TASKS, Entry, Registry
+from robench.plugins.registry import FAMILY, Entry, Registry
+from robench.search.registry import ATTACKS
+from robench.tasks.registry import TASKS
+from robench.training.registry import DEFENSES
 
 REGISTRIES: dict[str, Registry[Any]] = {"attack": ATTACKS, "defense": DEFENSES, "task": TASKS}
 KINDS = ("attack", "defense", "task", "encoder", "protocol")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
 from robench.inspection.catalogue import REGISTRIES
-from robench.plugins.registry import TASKS, canonical
+from robench.plugins.registry import canonical
+from robench.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

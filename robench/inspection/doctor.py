@@ -133,7 +133,7 @@ def _device() -> Iterator[Finding]:
 
 
 def _tasks(data: Path | None) -> Iterator[Finding]:
-    from robench.plugins.registry import TASKS
+    from robench.tasks.registry import TASKS
 
     where = (
         f"looked in {data} and its archives"

@@ -18,7 +18,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from robench.plugins.registry import ATTACK_FAMILIES, ATTACKS, DEFENSES, TASKS, Registry
+from robench.plugins.registry import Registry
+from robench.search.registry import ATTACK_FAMILIES, ATTACKS
+from robench.tasks.registry import TASKS
+from robench.training.registry import DEFENSES
 
 CHECK_SECONDS = 120.0  # a guest whose import takes longer counts as broken
 REGISTRIES: tuple[Registry[Any], ...] = (ATTACKS, ATTACK_FAMILIES, DEFENSES, TASKS)

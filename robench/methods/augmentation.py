@@ -19,7 +19,7 @@ from pydantic import Field
 from robench._base.errors import RobenchError
 from robench.models.victim import Victim
 from robench.plugins.options import TrainingOptions
-from robench.plugins.registry import ATTACKS
+from robench.search.registry import ATTACKS
 from robench.tasks.example import Example
 from robench.text.words import replace_words, split_words
 from robench.training.defense import Defense

@@ -14,15 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
-
-if TYPE_CHECKING:
-    from robench.search.attack import Attack
-    from robench.tasks.base import Task
-    from robench.training.defense import Defense
 
 Plugin = TypeVar("Plugin")
 
@@ -378,30 +373,3 @@ def _origin(point: EntryPoint) -> str:
     return (
         f"package '{point.dist.name}'" if point.dist is not None else f"entry point '{point.value}'"
     )
-
-
-ATTACK_FAMILIES: Registry[Family[Attack]] = Registry("attack family", "robench.attacks.families")
-ATTACKS: Registry[Attack] = Registry(
-    "attack", "robench.attacks", skip=frozenset({"families"}), families=ATTACK_FAMILIES
-)
-DEFENSES: Registry[Defense] = Registry(
-    "defense", "robench.defenses", joining="robench.training.joint:join_defenses"
-)
-TASKS: Registry[Task] = Registry(
-    "task",
-    "robench.tasks",
-    skip=frozenset(
-        {
-            "archives",
-            "assets",
-            "base",
-            "example",
-            "frozen",
-            "guard",
-            "hub",
-            "nli_files",
-            "publisher_files",
-            "splits",
-        }
-    ),
-)

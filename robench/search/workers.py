@@ -23,9 +23,9 @@ from typing import Any
 from robench._base.environment import Precision, available_cores, available_memory
 from robench._base.errors import RobenchError
 from robench.plugins.options import build_options
-from robench.plugins.registry import ATTACKS
 from robench.search.attack import Trial, Verdict
 from robench.search.engine import BATCH, Engine
+from robench.search.registry import ATTACKS
 from robench.search.victim_protocol import Job, SearchVictim
 from robench.search.whitebox import check_access
 

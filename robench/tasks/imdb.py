@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import IO
 
 from robench._base.errors import UsageError
-from robench.plugins.registry import TASKS
 from robench.tasks import hub
 from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.frozen import TEST_SIZE, RawRow, identify, make_examples, without
 from robench.tasks.guard import Guard
 from robench.tasks.publisher_files import FileLayout, describe_missing, find_files
+from robench.tasks.registry import TASKS
 from robench.tasks.splits import choose_train_pool, make_splits, pick_listed
 
 HUB = "stanfordnlp/imdb"

@@ -9,10 +9,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from robench._base.errors import RobenchError
-from robench.plugins.registry import TASKS
 from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.frozen import TEST_SIZE, RawRow, make_examples, without
 from robench.tasks.guard import Guard
+from robench.tasks.registry import TASKS
 from robench.tasks.splits import choose_train_pool, make_splits, pick_listed
 
 # Both guards were made by ``Guard.of``. Reviews that are composed anew make a new benchmark: its

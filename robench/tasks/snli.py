@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from robench._base.errors import UsageError
-from robench.plugins.registry import TASKS
 from robench.tasks import hub
 from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.example import Example
@@ -14,6 +13,7 @@ from robench.tasks.frozen import TEST_SIZE, RawRow, identify, make_examples, wit
 from robench.tasks.guard import Guard
 from robench.tasks.nli_files import POOL_FILES, Pair, layout, official
 from robench.tasks.publisher_files import FoundFiles, describe_missing, find_files
+from robench.tasks.registry import TASKS
 from robench.tasks.splits import choose_train_pool, make_splits, pick_listed
 
 HUB = "stanfordnlp/snli"

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.plugins.registry import ATTACKS
 from robench.search.attack import Attack, Verdict
 from robench.search.batching import Shapes
+from robench.search.registry import ATTACKS
 from robench.search.victim_protocol import Job
 from robench.search.workers import Plan, run_workers
 from robench.testing.spaces import check_against_the_truth

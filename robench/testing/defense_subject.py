@@ -22,7 +22,6 @@ from robench.models.classifier import TextClassifier
 from robench.models.encoders import find_encoder, load_encoder
 from robench.models.victim import build_reader
 from robench.plugins.options import build_options
-from robench.plugins.registry import DEFENSES
 from robench.protocol import get_protocol
 from robench.tasks.base import Splits, Task
 from robench.tasks.example import Example
@@ -31,6 +30,7 @@ from robench.testing.random_models import batch as random_batch
 from robench.testing.trainings import QUICK, Training, train
 from robench.training.data import SubstituteTable, encode_examples
 from robench.training.defense import Batch, Defense
+from robench.training.registry import DEFENSES
 from robench.training.request import FitRequest
 
 

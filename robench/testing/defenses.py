@@ -11,7 +11,7 @@ import torch
 
 from robench._base.errors import UsageError
 from robench.plugins.options import TrainingOptions, build_options
-from robench.plugins.registry import TASKS
+from robench.tasks.registry import TASKS
 from robench.testing.defense_subject import DefenseSubject
 from robench.testing.step_checks import (
     check_batches,

@@ -15,10 +15,10 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from robench._base.quiet import quiet_models
-from robench.plugins.registry import TASKS
 from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.example import Example
 from robench.tasks.frozen import digest, make_examples
+from robench.tasks.registry import TASKS
 
 GOOD = ("good", "fine", "great", "superb")
 BAD = ("bad", "poor", "awful", "dreadful")

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.plugins.options import build_options
-from robench.plugins.registry import ATTACKS
 from robench.search.access import restrict
 from robench.search.attack import Attack, Trial, Verdict
 from robench.search.engine import run, stream
 from robench.search.oracle import PooledOracle, SpaceExhausted
+from robench.search.registry import ATTACKS
 from robench.search.space import Choice
 from robench.search.victim_protocol import Candidates, Job, SearchVictim
 from robench.search.whitebox import PooledWhiteBoxOracle

@@ -15,11 +15,11 @@ from textattack.shared import AttackedText
 
 from robench._base.errors import UsageError
 from robench.plugins.options import build_options
-from robench.plugins.registry import ATTACKS
 from robench.search.access import restrict
 from robench.search.engine import stream
 from robench.search.judge import fields_with_choice
 from robench.search.oracle import PooledOracle, SpaceExhausted, StopIgnored
+from robench.search.registry import ATTACKS
 from robench.search.space import BudgetSpent, Choice, SearchSpace
 from robench.search.texts import UNKNOWN_WORD
 from robench.search.victim_protocol import Candidates, Job

@@ -14,7 +14,7 @@ from victim_cases import FAMILIES, batch, classifier
 from robench import DEFENSES, Batch
 from robench._base.errors import UsageError
 from robench.models.classifier import TextClassifier
-from robench.plugins.registry import ATTACKS
+from robench.search.registry import ATTACKS
 
 LISTED = [
     family for family in FAMILIES if family != "albert"

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from robench.evaluation.resolve import balanced_prefix
-from robench.plugins.registry import TASKS
 from robench.protocol import get_protocol
 from robench.tasks.base import DataSource
 from robench.tasks.example import Example
+from robench.tasks.registry import TASKS
 from robench.text.language_model import Scorer, build_scorer
 from robench.text.substitutions import load_substitutions
 from robench.text.surface_building import SurfaceRequest, load_or_build

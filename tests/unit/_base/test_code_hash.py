@@ -145,7 +145,7 @@ import numpy as np
 from robench.text.words import split_words
 
 if TYPE_CHECKING:
-    from robench.tasks.example import Example
+    from robench.tasks.base import Example
 
 __all__ = ["Field", "score"]
 LIMIT: int = 3

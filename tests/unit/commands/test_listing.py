@@ -16,7 +16,10 @@ from robench.cli import main
 from robench.inspection.catalogue import KINDS, builtin_summary, find_kind, rows
 from robench.inspection.describe import describe, describe_options
 from robench.plugins.options import Options
-from robench.plugins.registry import ATTACKS, DEFENSES, TASKS, Entry, Registry
+from robench.plugins.registry import Entry, Registry
+from robench.search.registry import ATTACKS
+from robench.tasks.registry import TASKS
+from robench.training.registry import DEFENSES
 
 
 def run(*arguments: str) -> str:

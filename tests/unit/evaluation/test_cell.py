@@ -10,7 +10,7 @@ from robench._base.environment import versions
 from robench.evaluation.cell import cell_key, running, trials_path
 from robench.evaluation.plan import EvaluationRequest, build_request
 from robench.evaluation.resolve import ChosenAttack
-from robench.plugins.registry import ATTACKS
+from robench.search.registry import ATTACKS
 from robench.training.request import FitRequest
 
 MADE_FROM = {"task": "toy", "texts": "0" * 64, "scorer": "none"}

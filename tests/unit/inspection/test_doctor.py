@@ -16,8 +16,9 @@ from robench._base.errors import RobenchError, UsageError
 from robench.cli import main
 from robench.inspection import doctor
 from robench.inspection.doctor import Finding
-from robench.plugins.registry import TASKS, Entry
+from robench.plugins.registry import Entry
 from robench.tasks.base import DataSource, Splits
+from robench.tasks.registry import TASKS
 
 
 class FakeTask:

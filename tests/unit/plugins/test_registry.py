@@ -12,9 +12,6 @@ import pytest
 
 from robench._base.errors import UsageError
 from robench.plugins.registry import (
-    ATTACKS,
-    DEFENSES,
-    TASKS,
     BrokenPlugin,
     DuplicatePlugin,
     Entry,
@@ -23,6 +20,9 @@ from robench.plugins.registry import (
     canonical,
     members_of,
 )
+from robench.search.registry import ATTACKS
+from robench.tasks.registry import TASKS
+from robench.training.registry import DEFENSES
 
 Make = Callable[..., Registry[object]]
 

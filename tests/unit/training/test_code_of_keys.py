@@ -26,7 +26,8 @@ from robench._base.reporting import Silent
 from robench.evaluation.cell import cell_key
 from robench.evaluation.plan import build_request
 from robench.evaluation.resolve import gather
-from robench.plugins.registry import ATTACKS, DEFENSES
+from robench.search.registry import ATTACKS
+from robench.training.registry import DEFENSES
 
 DECIDES_NOTHING = {
     "robench._base.errors": "sentences",
@@ -36,6 +37,7 @@ DECIDES_NOTHING = {
     "robench.tasks.base": "finds examples, whose digest stands in the keys",
     "robench.tasks.example": "holds examples, whose digest stands in the keys",
     "robench.plugins.registry": "finds plugins",
+    "robench.tasks.registry": "finds tasks",
     "robench.inspection.health": "finds plugins",
     "robench.tasks.archives": "reads data, whose digest stands in the keys",
     "robench._base.files": "writes files",
