@@ -30,7 +30,7 @@ from robench.commands.shell import Session, global_flags, session_of
 
 if TYPE_CHECKING:
     from robench.evaluation.plan import EvaluationRequest
-    from robench.evaluation.sweep import Point, SweepRow
+    from robench.evaluation.sweep import SweepPoint, SweepRow
     from robench.results.record import Record
 
 
@@ -61,7 +61,7 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
     """
     session = session_of(ctx)
     prepare(session, make_request(values))
-    from robench.evaluation.sweep import points
+    from robench.evaluation.sweep import sweep_points
 
     options = parse_options(values.pop("options"))
 
@@ -70,7 +70,7 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
             {**values, "options": [f"{name}={value}" for name, value in chosen.items()]}
         )
 
-    found = points(options, request)
+    found = sweep_points(options, request)
     if figure:
         from robench.figures.drawing import require
 
@@ -83,13 +83,13 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
         run(found, figure, session)
 
 
-def run(found: list[Point], figure: bool, session: Session) -> None:
+def run(found: list[SweepPoint], figure: bool, session: Session) -> None:
     """Sweep, write table and figure, print the table and where both lie, also where some points failed."""
-    from robench.evaluation.sweep import render_sweep, stem, sweep, sweep_table
+    from robench.evaluation.sweep import file_stem, render_sweep, sweep, sweep_table
     from robench.results.atomic import write_text
 
     out = found[0].request.out
-    drawn, table = out / f"{stem(found)}.png", out / f"{stem(found)}.md"
+    drawn, table = out / f"{file_stem(found)}.png", out / f"{file_stem(found)}.md"
 
     def tell(swept: tuple[list[SweepRow], list[Record]]) -> None:
         rows, records = swept

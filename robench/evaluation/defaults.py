@@ -1,4 +1,4 @@
-"""What a run takes where nobody says otherwise."""
+"""Default values of a run."""
 
 from __future__ import annotations
 

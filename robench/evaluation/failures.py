@@ -1,4 +1,4 @@
-"""What becomes of a run when some of its parts fail: the others go on, and at the end one sentence says what is missing."""
+"""Let the other parts of a run continue after one part failed, and report the failures."""
 
 from __future__ import annotations
 
@@ -11,50 +11,68 @@ from robench._base.files import causes, is_disk_full
 from robench._base.reporting import Reporter
 
 
-class Attempts:
-    """The parts of one run, of which each may fail by itself."""
+class Failures:
+    """Collect the failures of one run's parts.
+
+    Args:
+        report: receives a message for each failure.
+    """
 
     def __init__(self, report: Reporter) -> None:
         self._report = report
         self._failed: dict[str, list[str]] = {}
 
     @contextmanager
-    def part(self, what: str, *, alone: bool = False) -> Iterator[None]:
-        """Let the block fail: a RobenchError is told and remembered.
+    def catch(self, part: str, *, only: bool = False) -> Iterator[None]:
+        """Catch and remember a RobenchError of the block.
+
+        The error of a full disk is not caught, because all later parts would fail in the same
+        way.
 
         Args:
-            alone: there is no other part, so the error comes through and says all. So does that of a full disk, which would meet the others as well.
+            part: name of the part, for the messages.
+            only: the run has no other part. Its error is not caught, because it says everything.
         """
         try:
             yield
         except RobenchError as error:
-            if alone or any(map(is_disk_full, causes(error))):
+            if only or any(is_disk_full(cause) for cause in causes(error)):
                 raise
-            self._report.finished("given up")
-            self._report.message(f"There will be nothing from {what}: {error}")
-            self._remember(str(error), [what])  # the sentence only: the error holds on to a model
+            self._report.finished("failed")
+            self._report.message(f"No result for {part}: {error}")
+            # Only the text is kept. The error itself would keep a model in memory.
+            self._remember(str(error), [part])
 
-    def several(self, what: str, run: Callable[[], Sequence[Any]]) -> Sequence[Any]:
-        """What ``run``, which has parts of its own, brings; less than all, or nothing, where it fails.
+    def run_parts(self, name: str, run: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+        """Call ``run``, which has parts of its own, and remember which of them failed.
 
         Args:
-            what: the run, where it fails as a whole; of its parts each has a name.
+            name: name of the whole, for the case that it fails as a whole.
+            run: does the work and returns the results.
+
+        Returns:
+            The results of the parts that finished.
         """
         done: Sequence[Any] = ()
-        with self.part(what):
+        with self.catch(name):
             try:
                 done = run()
-            except Incomplete as error:  # told already
-                for sentence, parts in error.failed.items():
-                    self._remember(sentence, parts)
+            except Incomplete as error:
+                # ``run`` has reported these failures already.
+                for reason, parts in error.failed.items():
+                    self._remember(reason, parts)
                 done = error.done
         return done
 
-    def _remember(self, sentence: str, parts: Iterable[str]) -> None:
-        known = self._failed.setdefault(sentence, [])
+    def _remember(self, reason: str, parts: Iterable[str]) -> None:
+        known = self._failed.setdefault(reason, [])
         known += [part for part in parts if part not in known]
 
-    def finish(self, done: Sequence[Any]) -> None:
-        """Raise Incomplete where a part failed; ``done`` is what the others brought."""
+    def raise_if_any(self, done: Sequence[Any]) -> None:
+        """Raise Incomplete if a part failed.
+
+        Args:
+            done: results of the other parts, which the error holds.
+        """
         if self._failed:
             raise Incomplete(self._failed, done)

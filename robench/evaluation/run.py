@@ -10,7 +10,7 @@ from robench._base.errors import UsageError
 from robench._base.hub import no_pointless_retries
 from robench._base.reporting import Reporter, Silent
 from robench.evaluation.cell import CellRun, Trained
-from robench.evaluation.failures import Attempts
+from robench.evaluation.failures import Failures
 from robench.evaluation.plan import Cell, EvaluationRequest, build_request, plan
 from robench.evaluation.resolve import ChosenVictim, Inputs, TaskInputs, balanced_prefix, gather
 from robench.results.atomic import write_text
@@ -52,17 +52,17 @@ def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
     """
     _in_one_process()
     inputs = gather(request, report)
-    attempts, single = Attempts(report), _victims(inputs) == 1
+    failures, single = Failures(report), _victims(inputs) == 1
     records = []
     for task in inputs.tasks:
         surface = _surface(request, inputs, task, report)
         for chosen in task.victims:
             what = _named(chosen, task)
-            with attempts.part(what, alone=single):
+            with failures.catch(what, only=single):
                 trained = _trained(request, task, chosen, report)
                 for attack in inputs.attacks:
-                    with attempts.part(
-                        f"{what}, under {attack.label}", alone=single and len(inputs.attacks) == 1
+                    with failures.catch(
+                        f"{what}, under {attack.label}", only=single and len(inputs.attacks) == 1
                     ):
                         cell = CellRun(
                             request,
@@ -78,7 +78,7 @@ def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
                             request.out / "leaderboard.md",
                             render_run(find_records(request.out / "records")),
                         )
-    attempts.finish(records)
+    failures.raise_if_any(records)
     return records
 
 
@@ -90,13 +90,13 @@ def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
         UsageError, Incomplete, RobenchError: see ``evaluate``; ``Incomplete`` holds the folders of the others.
     """
     inputs = gather(request, report, searching=False)
-    attempts, single = Attempts(report), _victims(inputs) == 1
+    failures, single = Failures(report), _victims(inputs) == 1
     folders = []
     for task in inputs.tasks:
         for chosen in task.victims:
-            with attempts.part(_named(chosen, task), alone=single):
+            with failures.catch(_named(chosen, task), only=single):
                 folders.append(_trained(request, task, chosen, report).folder)
-    attempts.finish(folders)
+    failures.raise_if_any(folders)
     return folders
 
 

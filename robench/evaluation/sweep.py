@@ -1,4 +1,8 @@
-"""An ablation: the same evaluation at every value of some options, as one table (the RIFT paper's Table 4) and one figure (Figures 2b and 4)."""
+"""Sweep: the same evaluation at every value of some options.
+
+The result is one table (like Table 4 of the RIFT paper) and one figure (like its Figures 2b
+and 4).
+"""
 
 from __future__ import annotations
 
@@ -7,41 +11,52 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from pathlib import Path
 from statistics import fmean, stdev
 
 from robench._base.errors import RobenchError, UsageError
 from robench._base.reporting import Reporter
-from robench.evaluation.failures import Attempts
+from robench.evaluation.failures import Failures
 from robench.evaluation.plan import EvaluationRequest
 from robench.results.notes import MEANINGS, conditions, synthetic_notice
 from robench.results.record import Record
-from robench.results.render import ABSENT, score_text, tabulated
+from robench.results.render import ABSENT, bullets, score_text, tabulated
 from robench.results.rows import DefenseRow, build_rows
+from robench.results.run_folder import RunFolder
 
 SEPARATOR = ","
+"""Separates the values of an option: ``defense.alpha=0,0.1``."""
 
 
 @dataclass(frozen=True)
-class Point:
-    """One value of each swept option, and the evaluation with them.
+class SweepPoint:
+    """One value of each swept option, and the evaluation with these values.
 
     Attributes:
-        values: ``{"defense.alpha": "0.05"}``.
+        values: name of a swept option -> its value, such as ``{"defense.alpha": "0.05"}``.
+        request: the evaluation.
     """
 
     values: Mapping[str, str]
     request: EvaluationRequest
 
+    @property
+    def label(self) -> str:
+        """The values as text."""
+        return ", ".join(f"{name}={value}" for name, value in self.values.items())
+
 
 @dataclass(frozen=True)
 class SweepRow:
-    """One defense at one point.
+    """The results of one defense at one point.
 
     Attributes:
-        attacks: name of each attack -> its label there, which an attack's swept option changes.
-        scores: the scores, under the labels.
-        distances: from the pre-trained weights after the last epoch, one a seed; fewer where a training's log does not say.
+        defense: name of the defense.
+        values: values of the swept options.
+        attacks: name of an attack -> its label. The label changes with a swept option of the
+            attack.
+        scores: the scores. Its ``under`` has the labels of the attacks.
+        distances: distance from the pre-trained weights after the last epoch, one per seed.
+            A seed is left out if its training log does not hold the distance.
     """
 
     defense: str
@@ -51,32 +66,40 @@ class SweepRow:
     distances: tuple[float, ...]
 
 
-def points(
-    options: Mapping[str, str], request: Callable[[Mapping[str, str]], EvaluationRequest]
-) -> list[Point]:
-    """Every combination of the values of those options that have several: ``{"defense.alpha": "0,0.1"}`` makes two.
+def sweep_points(
+    options: Mapping[str, str], make_request: Callable[[Mapping[str, str]], EvaluationRequest]
+) -> list[SweepPoint]:
+    """Return a point for every combination of the values of the swept options.
+
+    An option is swept if it has several values: ``{"defense.alpha": "0,0.1"}`` gives two points.
 
     Args:
-        request: makes the evaluation of one combination from all options.
+        options: name -> value, or several values.
+        make_request: returns the evaluation for options with one value each.
 
     Raises:
-        UsageError: no option has several values, one is empty or stands twice, or the evaluation is not about one task.
+        UsageError: no option has several values, a value is empty or occurs twice, the
+            evaluation is not about exactly one task, or it has no attack.
     """
     swept = {name: _values(name, text) for name, text in options.items() if SEPARATOR in text}
     if not swept:
         raise UsageError(
-            "There is nothing to sweep: give an option several values, such as --option defense.alpha=0,0.05,0.1."
+            "There is nothing to sweep: give an option several values, such as "
+            "--option defense.alpha=0,0.05,0.1."
         )
-    made = [dict(zip(swept, values, strict=True)) for values in product(*swept.values())]
-    found = [Point(values, request({**options, **values})) for values in made]
-    tasks = found[0].request.tasks
-    if len(tasks) != 1 or tasks[0] == "all":
+    points: list[SweepPoint] = []
+    for combination in product(*swept.values()):
+        values = dict(zip(swept, combination, strict=True))
+        points.append(SweepPoint(values, make_request({**options, **values})))
+    request = points[0].request
+    if len(request.tasks) != 1 or request.tasks[0] == "all":
         raise UsageError(
-            f"A sweep is about one task, not {' and '.join(tasks)}. Sweep each by itself."
+            f"A sweep is about one task, not {' and '.join(request.tasks)}. Sweep each of them "
+            "separately."
         )
-    if not found[0].request.attacks:
+    if not request.attacks:
         raise UsageError("A sweep needs an attack. Name one with --attack.")
-    return found
+    return points
 
 
 def _values(name: str, text: str) -> list[str]:
@@ -88,94 +111,92 @@ def _values(name: str, text: str) -> list[str]:
     return values
 
 
-def sweep(found: Sequence[Point], report: Reporter) -> tuple[list[SweepRow], list[Record]]:
-    """Evaluate every point, after all of them have been checked; what is finished is never done again.
+def sweep(points: Sequence[SweepPoint], report: Reporter) -> tuple[list[SweepRow], list[Record]]:
+    """Evaluate every point. All points are checked first, and finished work is reused.
 
     Returns:
-        Rows, defense by defense and in the order of the points, and all records.
+        The rows, defense by defense and in the order of the points, and all records.
 
     Raises:
-        UsageError: a point cannot be evaluated as it was put; nothing was trained.
-        Incomplete: some points, or parts of them, failed; it holds rows and records as they are returned otherwise, with gaps.
+        UsageError: a point cannot be evaluated. Nothing was trained.
+        Incomplete: some points, or parts of them, failed. The error holds the rows, with gaps,
+            and the records.
         RobenchError: the disk is full.
     """
     from robench.evaluation.run import evaluate, plan
 
-    for point in found:
-        plan(point.request)  # a wrong value is better known now than after the trainings before it
-    attempts = Attempts(report)
-    made = [
-        attempts.several(_text(point), partial(evaluate, point.request, report)) for point in found
-    ]
-    records = [record for of_point in made for record in of_point]
-    defenses, attacks = (
-        list(dict.fromkeys(names))
-        for names in (
-            [record.defense.name for record in records],
-            [record.attack.name for record in records],
-        )
-    )
-    rows = [
-        row
-        for point, of_point in zip(found, made, strict=True)
-        for row in rows_at(point, of_point, defenses, attacks)
-    ]
-    swept = sorted(rows, key=lambda row: defenses.index(row.defense)), records
-    attempts.finish(swept)
-    return swept
-
-
-def _text(point: Point) -> str:
-    return ", ".join(f"{name}={value}" for name, value in point.values.items())
+    # A wrong value of the last point should be found before the training of the first one.
+    for point in points:
+        plan(point.request)
+    failures = Failures(report)
+    results: list[Sequence[Record]] = []
+    for point in points:
+        results.append(failures.run_parts(point.label, partial(evaluate, point.request, report)))
+    records = [record for of_point in results for record in of_point]
+    # Every point has the same rows and columns, also if a part of it failed.
+    defenses = list(dict.fromkeys(record.defense.name for record in records))
+    attacks = list(dict.fromkeys(record.attack.name for record in records))
+    rows: list[SweepRow] = []
+    for point, of_point in zip(points, results, strict=True):
+        rows += rows_at(point, of_point, defenses, attacks)
+    rows.sort(key=lambda row: defenses.index(row.defense))
+    failures.raise_if_any((rows, records))
+    return rows, records
 
 
 def rows_at(
-    point: Point,
+    point: SweepPoint,
     records: Sequence[Record],
     defenses: Sequence[str] = (),
     attacks: Sequence[str] = (),
 ) -> list[SweepRow]:
-    """One row a defense from the records of one point.
+    """Return one row per defense from the records of one point.
 
     Args:
-        defenses, attacks: names that have a row and a column even where the point has no record of them.
+        point: the point.
+        records: its records.
+        defenses: names of defenses that have a row even without a record.
+        attacks: names of attacks that have a column even without a record.
     """
-    labels = {name: name for name in attacks} | {
-        record.attack.name: record.attack.label for record in records
-    }
-    rows = []
+    folder = RunFolder(point.request.out)
+    labels = {name: name for name in attacks}
+    labels.update({record.attack.name: record.attack.label for record in records})
+    rows: list[SweepRow] = []
     for name in dict.fromkeys([*defenses, *(record.defense.name for record in records)]):
         own = [record for record in records if record.defense.name == name]
-        (row,) = build_rows(own, list(labels.values()), () if own else (name,))
-        seeds = {record.search.seed: record for record in own}
-        distances = [
-            distance
-            for record in seeds.values()
-            if (distance := last_distance(point.request.out, record)) is not None
-        ]
-        rows.append(SweepRow(name, point.values, labels, row, tuple(distances)))
+        (scores,) = build_rows(own, list(labels.values()), () if own else (name,))
+        # All attacks on one seed share the victim, so one record per seed is enough.
+        one_per_seed = {record.search.seed: record for record in own}
+        distances = [last_distance(folder, record) for record in one_per_seed.values()]
+        known = tuple(distance for distance in distances if distance is not None)
+        rows.append(SweepRow(name, point.values, labels, scores, known))
     return rows
 
 
-def last_distance(out: Path, record: Record) -> float | None:
-    """Distance of a record's victim from the pre-trained weights after its last epoch; None where its log is missing or older than this figure."""
-    for path in sorted(
-        (out / "victims").glob(f"*-{record.victim.configuration[:8]}/training.json")
-    ):
+def last_distance(folder: RunFolder, record: Record) -> float | None:
+    """Return the distance of a record's victim from the pre-trained weights.
+
+    It is the distance after the last epoch. The result is None if the victim's training log is
+    missing or does not hold the distance.
+    """
+    for path in folder.training_logs(record.victim.configuration):
         try:
             log = json.loads(path.read_text(encoding="utf-8"))
-            return (
-                float(log["epochs"][-1]["distance"])
-                if log["key"] == record.victim.configuration
-                else None
-            )
+            if log["key"] != record.victim.configuration:
+                return None
+            return float(log["epochs"][-1]["distance"])
         except (OSError, ValueError, KeyError, IndexError, TypeError):
             return None
     return None
 
 
 def sweep_table(rows: Sequence[SweepRow], style: str = "pipe") -> list[str]:
-    """Lines of the table: a row a defense and point, a column a swept option and attack."""
+    """Return the lines of the table, with one row per defense and point.
+
+    Args:
+        rows: the rows.
+        style: a table format of tabulate.
+    """
     options, attacks = list(rows[0].values), list(rows[0].attacks)
     headings = [
         "defense",
@@ -187,63 +208,72 @@ def sweep_table(rows: Sequence[SweepRow], style: str = "pipe") -> list[str]:
         "worst case",
         "distance",
     ]
-    body = []
-    for found in rows:
-        scores = [
-            found.scores.clean,
-            *(found.scores.under[found.attacks[name]] for name in attacks),
-            found.scores.worst,
-        ]
-        size = ABSENT if found.scores.examples is None else str(found.scores.examples)
-        cells = [found.values[name] for name in options] + [str(len(found.scores.seeds)), size]
-        body.append(
-            [found.defense, *cells, *map(score_text, scores), _distance_text(found.distances)]
-        )
-    return tabulated(body, headings, style, names=1)
+    return tabulated([_cells(row, options, attacks) for row in rows], headings, style, names=1)
+
+
+def _cells(row: SweepRow, options: Sequence[str], attacks: Sequence[str]) -> list[str]:
+    scores = row.scores
+    under = [scores.under[row.attacks[name]] for name in attacks]
+    return [
+        row.defense,
+        *[row.values[name] for name in options],
+        str(len(scores.seeds)),
+        ABSENT if scores.examples is None else str(scores.examples),
+        *map(score_text, [scores.clean, *under, scores.worst]),
+        _distance_text(row.distances),
+    ]
 
 
 def _distance_text(distances: Sequence[float]) -> str:
     if not distances:
         return ABSENT
-    return f"{fmean(distances):.4f}" + (f" ± {stdev(distances):.4f}" if len(distances) > 1 else "")
+    text = f"{fmean(distances):.4f}"
+    return f"{text} ± {stdev(distances):.4f}" if len(distances) > 1 else text
 
 
-def stem(found: Sequence[Point]) -> str:
-    """What the files of a sweep are called, without the ending: ``sweep-imdb-defense.alpha``."""
-    return "-".join(["sweep", *found[0].request.tasks, *found[0].values])
+def file_stem(points: Sequence[SweepPoint]) -> str:
+    """Return the name of a sweep's files without the ending: ``sweep-imdb-defense.alpha``."""
+    return "-".join(["sweep", *points[0].request.tasks, *points[0].values])
 
 
 def render_sweep(
-    found: Sequence[Point], rows: Sequence[SweepRow], records: Sequence[Record], figure: str | None
+    points: Sequence[SweepPoint],
+    rows: Sequence[SweepRow],
+    records: Sequence[Record],
+    figure: str | None,
 ) -> str:
-    """Markdown of a sweep.
+    """Return the Markdown of a sweep.
 
     Args:
-        figure: file name of its figure beside it; None without one.
+        points: the points.
+        rows: the rows of the table.
+        records: all records.
+        figure: file name of the figure in the same folder, or None without one.
 
     Raises:
         RobenchError: there are no records.
     """
     if not rows:
         raise RobenchError("The sweep has no records.")
-    notice = synthetic_notice(records)
     lines = [
         "<!-- Made by `robench sweep` from records. -->",
         "",
-        f"# {' and '.join(found[0].values)} on {found[0].request.tasks[0]}",
+        f"# {' and '.join(points[0].values)} on {points[0].request.tasks[0]}",
         "",
     ]
-    lines += [f"> {notice}", ""] if notice else []
+    notice = synthetic_notice(records)
+    if notice:
+        lines += [f"> {notice}", ""]
     lines += [*sweep_table(rows), ""]
-    lines += [f"![the same as a figure]({figure})", ""] if figure else []
+    if figure:
+        lines += [f"![the table as a figure]({figure})", ""]
     lines += [
-        "**Distance**: of the encoder's weights after the last epoch from the pre-trained ones, relative to their norm (L2).",
+        "**Distance**: L2 distance of the encoder's weights after the last epoch from the "
+        "pre-trained weights, relative to the norm of the latter.",
         "",
-    ]
-    lines += [
         "## Conditions",
         "",
-        *[f"- {line}" for line in conditions(records)],
+        *bullets(conditions(records)),
         "",
         "## What the columns mean",
         "",

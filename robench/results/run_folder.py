@@ -23,6 +23,9 @@ from pathlib import Path
 LONGEST_NAME = 40
 """Characters of a task's, a defense's or an attack's name that a file name keeps."""
 
+TRAINING_LOG = "training.json"
+"""Name of the training log in a victim's folder (``robench.models.victim.LOG``)."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -67,13 +70,13 @@ class RunFolder:
         """Return the trials file of the cell whose ``cell_name`` is ``cell``."""
         return self.trials / f"{cell}.jsonl"
 
-    def victims_of(self, configuration: str) -> list[Path]:
-        """Return the folders that may hold the victim with this configuration key.
+    def training_logs(self, configuration: str) -> list[Path]:
+        """Return the logs of the trainings that may have this configuration key.
 
-        A folder's name holds only the first 8 digits of the key, so the caller compares the
-        whole key with the one in the victim's card or training log.
+        A victim's folder name holds only the first 8 digits of the key, so the caller compares
+        the whole key with the one in the log.
         """
-        return sorted(self.victims.glob(f"*-{configuration[:8]}"))
+        return sorted(self.victims.glob(f"*-{configuration[:8]}/{TRAINING_LOG}"))
 
 
 def cell_name(task: str, defense: str, attack: str, seed: int, key: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from toy import TOY_OPTIONS, make_toy_encoder, toy_task
 
 from robench.evaluation.run import Silent, build_request
-from robench.evaluation.sweep import points, render_sweep, sweep
+from robench.evaluation.sweep import render_sweep, sweep, sweep_points
 from robench.results.record_files import read_records
 
 
@@ -30,7 +30,7 @@ def test_a_sweep(tmp_path: Path, toy_name: str) -> None:
     options = {
         name: value for name, value in TOY_OPTIONS.items() if name.startswith("defense.")
     } | {"defense.train_examples": "160", "defense.beta": "0,8"}
-    found = points(
+    found = sweep_points(
         options,
         lambda chosen: build_request(
             defenses=("ascc",), attacks=("pwws",), options=chosen, **common

@@ -1,4 +1,4 @@
-"""Parts of a run that fail: told at once, summed up at the end, and none of the others harmed."""
+"""Failures of parts of a run: reported at once and summed up at the end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from robench._base.errors import Incomplete, RobenchError, UsageError
 from robench._base.reporting import Silent
-from robench.evaluation.failures import Attempts
+from robench.evaluation.failures import Failures
 
 
 class Listening(Silent):
@@ -22,31 +22,31 @@ class Listening(Silent):
         self.said.append(f"[{note}]")
 
 
-def test_nothing_failed_nothing_said() -> None:
+def test_without_failures_nothing_is_reported_or_raised() -> None:
     report = Listening()
-    attempts = Attempts(report)
-    with attempts.part("a"):
+    failures = Failures(report)
+    with failures.catch("a"):
         pass
-    attempts.finish([1])
+    failures.raise_if_any([1])
     assert report.said == []
 
 
-def test_failures_are_told_at_once_and_equal_ones_summed_up() -> None:
+def test_failures_are_reported_at_once_and_grouped_by_reason_at_the_end() -> None:
     report, done = Listening(), []
-    attempts = Attempts(report)
+    failures = Failures(report)
     for what, error in (
         ("a", UsageError("No.")),
         ("b", None),
         ("c", RobenchError("Never.")),
         ("d", RobenchError("No.")),
     ):
-        with attempts.part(what):
+        with failures.catch(what):
             if error is not None:
                 raise error
             done.append(what)
-    assert report.said[:2] == ["[given up]", "There will be nothing from a: No."]
+    assert report.said[:2] == ["[failed]", "No result for a: No."]
     with pytest.raises(Incomplete) as caught:
-        attempts.finish(done)
+        failures.raise_if_any(done)
     assert (
         str(caught.value)
         == "Parts of the run that failed: 3; all else is finished. a, d: No. c: Never."
@@ -54,8 +54,8 @@ def test_failures_are_told_at_once_and_equal_ones_summed_up() -> None:
     assert (caught.value.done, caught.value.exit_code) == (["b"], 1)
 
 
-def test_a_run_of_runs_brings_what_its_parts_brought() -> None:
-    """What failed inside one of them was told there; what it brought beside that counts."""
+def test_a_nested_run_keeps_the_results_of_its_finished_parts() -> None:
+    """Failures inside a nested run are reported there and only remembered here."""
 
     def broken(*done: int) -> list[int]:
         raise Incomplete({"No.": ["a", "b"]}, list(done))
@@ -64,15 +64,15 @@ def test_a_run_of_runs_brings_what_its_parts_brought() -> None:
         raise RobenchError("Never.")
 
     report = Listening()
-    attempts = Attempts(report)
-    assert attempts.several("x", lambda: [1, 2]) == [1, 2]
-    assert attempts.several("y", lambda: broken(3)) == [3]
+    failures = Failures(report)
+    assert failures.run_parts("x", lambda: [1, 2]) == [1, 2]
+    assert failures.run_parts("y", lambda: broken(3)) == [3]
     assert report.said == []
-    assert attempts.several("z", failing) == ()
-    assert attempts.several("y again", lambda: broken()) == []
-    assert report.said == ["[given up]", "There will be nothing from z: Never."]
+    assert failures.run_parts("z", failing) == ()
+    assert failures.run_parts("y again", lambda: broken()) == []
+    assert report.said == ["[failed]", "No result for z: Never."]
     with pytest.raises(Incomplete) as caught:
-        attempts.finish([1, 2, 3])
+        failures.raise_if_any([1, 2, 3])
     assert (
         str(caught.value)
         == "Parts of the run that failed: 3; all else is finished. a, b: No. z: Never."
@@ -83,19 +83,19 @@ def test_a_run_of_runs_brings_what_its_parts_brought() -> None:
     )
 
 
-def test_what_is_no_part_of_its_own_comes_through() -> None:
+def test_errors_that_concern_the_whole_run_are_not_caught() -> None:
     report = Listening()
-    attempts = Attempts(report)
+    failures = Failures(report)
     full = RobenchError("The victim could not be written.")
     full.__cause__ = OSError(errno.ENOSPC, "No space left on device")
-    for error, alone in (
+    for error, only in (
         (full, False),
         (RobenchError("No."), True),
         (KeyboardInterrupt(), False),
         (ValueError("a bug"), False),
     ):
-        with pytest.raises(type(error)) as caught, attempts.part("a", alone=alone):
+        with pytest.raises(type(error)) as caught, failures.catch("a", only=only):
             raise error
         assert caught.value is error
-    attempts.finish([])
+    failures.raise_if_any([])
     assert report.said == []

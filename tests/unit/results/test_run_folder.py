@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robench.results.run_folder import LONGEST_NAME, RunFolder, cell_name, record_file_name
+from robench.models.victim import LOG
+from robench.results.run_folder import (
+    LONGEST_NAME,
+    TRAINING_LOG,
+    RunFolder,
+    cell_name,
+    record_file_name,
+)
 
 KEY = "0123456789abcdef" * 4
 
@@ -61,14 +68,15 @@ def test_the_paths_of_a_run() -> None:
     assert folder.leaderboard == Path("runs/leaderboard.md")
 
 
-def test_victims_of_a_configuration_are_found_by_the_first_digits_of_its_key(
-    tmp_path: Path,
-) -> None:
+def test_training_logs_are_found_by_the_first_digits_of_a_key(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    assert folder.victims_of(KEY) == []
+    assert folder.training_logs(KEY) == []
     for name in ("b-s0-01234567", "a-s0-01234567", "c-s0-76543210"):
         folder.victim(name).mkdir(parents=True)
-    assert folder.victims_of(KEY) == [
-        folder.victim("a-s0-01234567"),
-        folder.victim("b-s0-01234567"),
+        (folder.victim(name) / "training.json").write_text("{}")
+    folder.victim("d-s0-01234567").mkdir()
+    assert folder.training_logs(KEY) == [
+        folder.victim("a-s0-01234567") / "training.json",
+        folder.victim("b-s0-01234567") / "training.json",
     ]
+    assert TRAINING_LOG == LOG
