@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robench._base.arithmetic import request_strict_products
+
 if TYPE_CHECKING:
     from robench._base.errors import RobenchError, UsageError
     from robench.models.classifier import TextClassifier
@@ -33,6 +35,9 @@ try:
 except PackageNotFoundError:
     # A checkout that was never installed.
     __version__ = "0+unknown"
+
+# Before anything can load torch: its matrix library reads the setting once.
+request_strict_products()
 
 # In a checkout the folders attacks/ and defenses/ stand beside this one, and the checkout's root
 # must be on the path of this package. An installed wheel has both folders inside this one.

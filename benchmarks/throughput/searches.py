@@ -14,6 +14,7 @@ from robench import ATTACKS, Attack
 from robench._base.environment import Precision
 from robench.models.victim import Victim
 from robench.search.engine import run
+from robench.search.settings import SearchSettings
 from robench.search.victim_protocol import Job
 from throughput.limit import Clock, Limit, now
 from throughput.subjects import make_jobs
@@ -86,7 +87,8 @@ def measure(
     built = build_attack(attack)
     with limit.listening(), whole.listening():
         began = now(victim.device)
-        trials = list(run(victim, built, attack, load.jobs, 0, load.budget, precision=precision))
+        settings = SearchSettings(budget=load.budget, precision=precision)
+        trials = list(run(victim, built, attack, load.jobs, settings))
         seconds = now(victim.device) - began - limit.away - whole.away
     problem = next((trial.problem for trial in trials if trial.verdict == "error"), None)
     if problem is not None:

@@ -18,6 +18,7 @@ import torch
 from robench.models.victim import Victim
 from robench.search.attack import Trial
 from robench.search.engine import run
+from robench.search.settings import SearchSettings
 from throughput.searches import build_attack
 from throughput.subjects import load_victim, make_jobs, write_line
 
@@ -76,8 +77,7 @@ def _trials(victim: Victim, words: int, examples: int, precision: Any) -> Iterat
         build_attack("pwws"),
         "pwws",
         make_jobs(victim, words, examples, seed=1),
-        0,
-        precision=precision,
+        SearchSettings(precision=precision),
     )
 
 

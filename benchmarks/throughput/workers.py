@@ -54,7 +54,7 @@ def shift(folder: Path, attack: str, jobs: Sequence[Job], workers: int) -> Shift
     """Attack all texts with so many workers."""
     with tempfile.TemporaryDirectory() as gate:
         began = time()
-        plan = Plan(folder, attack, 0, load=partial(load_at_gate, Path(gate), workers))
+        plan = Plan(folder, attack, load=partial(load_at_gate, Path(gate), workers))
         rows = sum(trial.forwarded for trial in run_workers(plan, jobs, workers))
         ended = time()
         opened = max(path.stat().st_mtime for path in Path(gate).iterdir())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import robench
+from robench._base import arithmetic
 from robench._base.code_hash import source_sha256
 from robench._base.environment import describe_device, peak_memory, reset_peak_memory, versions
 from robench._base.errors import RobenchError
@@ -76,6 +77,7 @@ def cell_key(
         "budget": request.budget,
         "precision": request.search_precision,
         "device": fit.device.partition(":")[0],
+        "arithmetic": arithmetic.products(),
         "software": {
             name: version for name, version in versions().items() if name in TRIAL_SOFTWARE
         },
@@ -165,15 +167,16 @@ class CellRun:
             )
         letters = [LETTERS[trial.verdict] for trial in done.values()]
         reset_peak_memory(self.chosen.fit.device)
-        for trial in self._trials(todo):
+        for trial in self._trials(todo, report):
             file.append(trial)
             letters.append(LETTERS[trial.verdict])
             report.advanced(len(letters), total, running(letters))
         report.finished(running(letters))
 
-    def _trials(self, todo: Sequence[Example]) -> Iterator[Trial]:
+    def _trials(self, todo: Sequence[Example], report: Reporter) -> Iterator[Trial]:
         from robench.search.engine import run
         from robench.search.jobs import make_jobs
+        from robench.search.packing import choose_shapes
         from robench.search.workers import Plan, default_workers, run_workers
 
         threshold = self.chosen.fit.protocol.lm_threshold
@@ -181,33 +184,20 @@ class CellRun:
         jobs = make_jobs(
             todo, self.surface, victim, constrained=self.attack.constrained, threshold=threshold
         )
-        seed, device = self.chosen.fit.seed, self.chosen.fit.device
-        budget, precision = self.request.budget, self.request.search_precision
-        workers = self.request.workers or default_workers(
-            device,
+        settings = self.request.search_settings(self.chosen.fit.seed, self.chosen.fit.device)
+        shapes, remark = choose_shapes(victim, settings.precision, victim.vocabulary)
+        for sentence in filter(None, (arithmetic.warning(), remark)):
+            report.message(sentence)
+        workers = settings.workers or default_workers(
+            settings.device,
             len(todo),
             victim.row_cost([example.fields for example in todo]),
             victim.parameter_bytes,
         )
         if workers == 1:
-            return run(
-                victim,
-                self.attack.attack,
-                self.attack.name,
-                jobs,
-                seed,
-                budget,
-                precision=precision,
-            )
-        plan = Plan(
-            self.trained.folder,
-            self.attack.name,
-            seed,
-            self.attack.options,
-            budget,
-            device,
-            precision,
-        )
+            name, attack = self.attack.name, self.attack.attack
+            return run(victim, attack, name, jobs, settings, shapes=shapes)
+        plan = Plan(self.trained.folder, self.attack.name, self.attack.options, settings, shapes)
         return run_workers(plan, jobs, workers)
 
     def _record(self, trials: Sequence[Trial], fresh: bool, report: Reporter) -> Record:

@@ -18,6 +18,7 @@ from robench.evaluation.resolve import ChosenAttack, ChosenVictim, TaskInputs, g
 from robench.plugins.registry import canonical
 from robench.protocol import DEFAULT_PROTOCOL
 from robench.results.run_folder import cell_name
+from robench.search.settings import SearchSettings
 from robench.search.trials import TrialFile
 
 if TYPE_CHECKING:
@@ -73,6 +74,15 @@ class EvaluationRequest(BaseModel):
     retrain: bool = False
     tracker: Literal["tensorboard"] | None = None
     out: Path = defaults.OUT
+
+    def search_settings(self, seed: int, device: str) -> SearchSettings:
+        """The settings of one victim's searches.
+
+        Args:
+            seed: one of ``seeds``.
+            device: the torch device that ``self.device`` stands for on this machine.
+        """
+        return SearchSettings(seed, self.budget, self.search_precision, device, self.workers)
 
     @field_validator("limit", "budget", "workers")
     @classmethod

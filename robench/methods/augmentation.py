@@ -20,6 +20,7 @@ from robench._base.errors import RobenchError
 from robench.models.victim import Victim
 from robench.plugins.options import TrainingOptions
 from robench.search.registry import ATTACKS
+from robench.search.settings import SearchSettings
 from robench.tasks.example import Example
 from robench.text.words import replace_words, split_words
 from robench.training.defense import Defense
@@ -130,7 +131,12 @@ class Trainee:
         from accelerate.utils import gather_object
 
         from robench.search.engine import run
+        from robench.search.packing import choose_shapes
 
+        settings = SearchSettings(seed, budget, self.request.precision, self.victim.device)
+        shapes, remark = choose_shapes(self.victim, settings.precision, self.victim.vocabulary)
+        if remark is not None:
+            self.say(remark)
         rank, processes = self.setup.accelerator.process_index, self.setup.accelerator.num_processes
         mine = map(self.job, examples[rank::processes])
         trials = list(
@@ -139,9 +145,8 @@ class Trainee:
                 ATTACKS.get(name)(),
                 name,
                 mine,
-                seed,
-                budget,
-                precision=self.request.precision,
+                settings,
+                shapes=shapes,
             )
         )
         by_id = {trial.id: trial for trial in (gather_object(trials) if processes > 1 else trials)}

@@ -165,6 +165,11 @@ class Victim:
         return best
 
     @property
+    def vocabulary(self) -> int:
+        """Number of token ids that the encoder knows."""
+        return int(self.model.encoder.config.vocab_size)
+
+    @property
     def parameter_bytes(self) -> int:
         """Size of the model's parameters in bytes."""
         return sum(each.numel() * each.element_size() for each in self.model.parameters())

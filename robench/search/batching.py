@@ -1,10 +1,10 @@
 """Pooling: rows of many searches become full forwards of one length each.
 
-The same answer whatever the packing. A row's padded length is a function of the row alone, and a forward has at least ``Shapes.floor`` rows:
-measured on a CPU in fp32, in one thread (BERT shapes 2 x 128 and 4 x 256, 8 to 256 tokens, torch 2.13), a row's logits are then bitwise independent of how many
-rows go with it, of which rows these are and of its place among them; with one to three rows they differ in the last bits, because matrix
-products that narrow take another kernel (in bf16, on a CPU that has such instructions, they do not). ``tests/contract/test_packing.py`` asks that of
-the machine it runs on. On a GPU the kernel depends on more than that, so forwards there always have the same number of rows for one length.
+The same answer whatever the packing. A row's padded length is a function of the row alone, and a
+forward pass has at least ``Shapes.floor`` rows, because a CPU takes other kernels for one to three
+rows. Whether more is needed depends on the processor, the precision and the model's widths. So
+``robench.search.packing`` tries the model and chooses the ``Shapes``. Under fixed shapes, which a
+GPU always needs, all forward passes of one kind have the same number of rows.
 
 A pool that asks in bf16 queues every doubtful answer (``robench.search.precision``) once more, for a forward in fp32, and only that answer is given.
 """
@@ -34,11 +34,21 @@ LONGEST_WAIT = 4.0
 
 
 class Lane(NamedTuple):
-    """Rows that can share a forward: their padded length, the arithmetic, and whether it is one of ``Shapes.floor`` rows whatever the others have."""
+    """Rows that can share a forward pass.
+
+    Attributes:
+        length: tokens of each row, padding included.
+        precision: of the forward pass.
+        small: whether the forward pass has ``Shapes.floor`` rows whatever the others have.
+        padded: whether every row has padding. Encoders compute attention in another way where a
+            row is padded, so under fixed shapes padded rows and whole rows go apart. Elsewhere
+            this is False for all rows.
+    """
 
     length: int
     precision: Precision = "fp32"
     small: bool = False
+    padded: bool = False
 
 
 @dataclass(frozen=True)
@@ -203,11 +213,17 @@ class Pool:
         if (lengths == lengths[0]).all():  # as in every question of the one-token-a-word protocol
             self._put(question, types, np.arange(len(ids)), ids, lengths)
             return
-        real = lengths.tolist()
-        padded = np.array([self.shapes.padded(length, self._longest) for length in real])
-        for length in sorted(set(padded.tolist())):
-            at = np.flatnonzero(padded == length)
+        groups: dict[tuple[int, bool], list[int]] = {}
+        for row, length in enumerate(lengths.tolist()):
+            padded = self.shapes.padded(length, self._longest)
+            groups.setdefault((padded, self._apart(length, padded)), []).append(row)
+        for _, rows in sorted(groups.items()):
+            at = np.array(rows, dtype=np.intp)
             self._put(question, types, at, ids[at], lengths[at])
+
+    def _apart(self, length: int, padded: int) -> bool:
+        """Whether a row of ``length`` tokens must go among padded rows only."""
+        return self.shapes.fixed and length < padded
 
     def _put(
         self,
@@ -223,7 +239,12 @@ class Pool:
         if ids.shape[1] < length:
             ids = np.pad(ids, ((0, 0), (0, length - ids.shape[1])), constant_values=self._pad_id)
         single = question.purpose != "search"
-        lane = Lane(length, "fp32" if single else self.precision, single and self.shapes.fixed)
+        lane = Lane(
+            length,
+            "fp32" if single else self.precision,
+            single and self.shapes.fixed,
+            self._apart(int(lengths[0]), length),
+        )
         read = (
             _types(types, lengths, length)
             if self.victim.segments
@@ -302,6 +323,30 @@ class Pool:
         lengths = np.concatenate([piece.lengths for piece in pieces])
         types = np.concatenate([piece.types for piece in pieces])
         rows, started = len(ids), perf_counter()
+        logits = self.logits(ids, lengths, types, lane)
+        share, given = (perf_counter() - started) / rows, 0
+        for piece in pieces:
+            self._give(piece, logits[given : given + len(piece.at)], share * len(piece.at), lane)
+            given += len(piece.at)
+
+    def logits(
+        self,
+        ids: NDArray[np.int32],
+        lengths: NDArray[np.int32],
+        types: NDArray[np.int8],
+        lane: Lane,
+    ) -> NDArray[np.float32]:
+        """Make one forward pass of the shape that ``lane`` has; returns ``(rows, classes)``.
+
+        Args:
+            ids: ``(rows, lane.length)``, at most as many rows as a full forward pass has.
+            lengths: ``(rows,)`` tokens of each row without padding.
+            types: ``(rows, lane.length)`` token types.
+
+        Raises:
+            ValueError: the victim's answer has another number of rows, or is not finite.
+        """
+        rows = len(ids)
         copies = self.shapes.filled(rows, lane) - rows
         if copies > 0:
             ids, lengths, types = (
@@ -316,12 +361,10 @@ class Pool:
         )[:rows]
         if logits.shape[0] != rows or not np.isfinite(logits).all():
             raise ValueError(
-                f"the victim answered {rows} rows with {logits.shape[0]}, or with numbers that are not finite"
+                f"the victim answered {rows} rows with {logits.shape[0]}, or with numbers that "
+                "are not finite"
             )
-        share, given = (perf_counter() - started) / rows, 0
-        for piece in pieces:
-            self._give(piece, logits[given : given + len(piece.at)], share * len(piece.at), lane)
-            given += len(piece.at)
+        return logits
 
     def _give(
         self, piece: _Piece, answers: NDArray[np.float32], seconds: float, lane: Lane
@@ -333,7 +376,7 @@ class Pool:
         again = doubtful(answers, piece.question.label)
         piece.question.fill(piece.at[~again], answers[~again], seconds)
         if again.any():
-            self._queue(piece.rows(again), Lane(lane.length))
+            self._queue(piece.rows(again), Lane(lane.length, padded=lane.padded))
 
 
 def answers(

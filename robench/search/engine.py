@@ -7,7 +7,6 @@ so memory does not grow with their number.
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,15 +17,17 @@ import numpy as np
 from greenlet import GreenletExit, getcurrent, greenlet
 from numpy.typing import NDArray
 
-from robench._base.environment import Precision
+from robench._base.arithmetic import one_thread
 from robench.search.attack import Attack, Trial
 from robench.search.batching import Lane, Pool, Purpose, Question, Shapes
-from robench.search.example_run import Case, Terms, stream
+from robench.search.example_run import ExampleRun, Search, stream
+from robench.search.settings import SearchSettings
 from robench.search.victim_protocol import Job, SearchVictim, TokenTypes
 from robench.search.whitebox import check_access
 
 __all__ = ["Engine", "Job", "run", "stream"]
 
+DEFAULTS = SearchSettings()
 BATCH = 64
 """Jobs taken at once, and examples at most that wait for their clean prediction."""
 
@@ -36,53 +37,31 @@ def run(
     attack: Attack,
     attack_name: str,
     jobs: Iterable[Job],
-    seed: int,
-    budget: int | None = None,
+    settings: SearchSettings = DEFAULTS,
     *,
-    precision: Precision = "fp32",
     shapes: Shapes | None = None,
     most_live: int = 256,
 ) -> Iterator[Trial]:
-    """Attack every job, torch working in one thread, and yield its trial as soon as it is judged, in any order.
+    """Attack every job in this process and yield each trial as soon as it is judged.
+
+    The trials come in any order. Torch computes in one thread, as it does in a worker process.
 
     Args:
         attack_name: part of every example's random stream.
-        seed: of the run; an example's stream is a function of seed, attack name and example id and of nothing else.
-        budget: rows a search may ask about, repeats included; none for no bound. Of a question that exceeds it the first rows are asked, and a text among
-            them that fools the victim counts.
-        precision: of the searches' forwards. In bf16 nothing is proved, and doubtful answers are asked again (``robench.search.precision``).
-        shapes: of the forwards; those that suit the victim's device unless given.
-        most_live: examples in flight at most.
+        settings: seed, budget and precision of the search; ``device`` and ``workers`` are the
+            caller's business.
+        shapes: of the forward passes. None takes the usual ones of the victim's device;
+            ``robench.search.packing.choose_shapes`` finds out whether these are safe here.
+        most_live: examples at most that are under attack at the same time.
     """
-    engine = Engine(
-        victim,
-        attack,
-        attack_name,
-        seed,
-        budget,
-        precision=precision,
-        shapes=shapes,
-        most_live=most_live,
-    )
-    yield from in_one_thread(engine.trials(_batches(jobs)))
-
-
-def in_one_thread(trials: Iterator[Trial]) -> Iterator[Trial]:
-    """``trials``, torch working in one thread as it does in a worker: with several, a row's last bits depend on how many rows go with it."""
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else 1
-    try:
-        if torch:
-            torch.set_num_threads(1)
-        yield from trials
-    finally:
-        if torch:
-            torch.set_num_threads(before)
+    engine = Engine(victim, attack, attack_name, settings, shapes=shapes, most_live=most_live)
+    with one_thread():
+        yield from engine.trials(_batches(jobs))
 
 
 @dataclass(eq=False)
 class _Flight:
-    """One example in flight. ``turn``: how many were let in with it and before it; ``course``: the greenlet that its case runs in."""
+    """One example in flight. ``turn``: how many were let in with it and before it; ``course``: the greenlet that it runs in."""
 
     turn: int
     label: int
@@ -98,16 +77,14 @@ class Engine:
         victim: SearchVictim,
         attack: Attack,
         attack_name: str,
-        seed: int,
-        budget: int | None,
+        settings: SearchSettings,
         *,
-        precision: Precision = "fp32",
         shapes: Shapes | None = None,
         most_live: int = 256,
     ) -> None:
         check_access(attack, attack_name, victim)
-        self._terms = Terms(victim, attack, attack_name, seed, budget, precision)
-        self._pool = Pool(victim, shapes or Shapes.of(victim), precision)
+        self._search = Search(victim, attack, attack_name, settings)
+        self._pool = Pool(victim, shapes or Shapes.of(victim), settings.precision)
         self._most_live = most_live
         self._arrivals: deque[Job] = deque()
         self._ready: deque[_Flight] = deque()
@@ -179,7 +156,7 @@ class Engine:
         """One more example in flight."""
         self._turns += 1
         flight = _Flight(self._turns, job.example.label)
-        flight.course = greenlet(Case(self._terms, job, partial(self._ask, flight)).trial)
+        flight.course = greenlet(ExampleRun(self._search, job, partial(self._ask, flight)).trial)
         self._live.add(flight)
         return flight
 

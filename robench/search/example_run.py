@@ -13,12 +13,12 @@ import numpy as np
 from greenlet import GreenletExit
 from numpy.typing import NDArray
 
-from robench._base.environment import Precision
 from robench.search.access import restrict
 from robench.search.attack import Attack, FreeAttack, Trial, Verdict
 from robench.search.batching import Purpose
 from robench.search.judge import Judgement, describe_error, judge_choice, judge_text
 from robench.search.oracle import MeteredOracle, PooledOracle, SpaceExhausted, StopIgnored
+from robench.search.settings import SearchSettings
 from robench.search.space import BudgetSpent, Choice
 from robench.search.texts import PooledTextOracle
 from robench.search.victim_protocol import Candidates, Job, SearchVictim, TokenTypes
@@ -33,15 +33,13 @@ Ask = Callable[[Purpose, TokenTypes, NDArray[np.int32], NDArray[np.int32]], NDAr
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What all cases of a run have in common; see ``robench.search.engine.run``."""
+class Search:
+    """One attack on one victim: what all its examples have in common."""
 
     victim: SearchVictim
     attack: Attack
     attack_name: str
-    seed: int
-    budget: int | None
-    precision: Precision
+    settings: SearchSettings
 
 
 def stream(seed: int, attack_name: str, example_id: str) -> np.random.Generator:
@@ -50,11 +48,11 @@ def stream(seed: int, attack_name: str, example_id: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest, "big"))
 
 
-class Case:
+class ExampleRun:
     """One example under one attack."""
 
-    def __init__(self, terms: Terms, job: Job, ask: Ask) -> None:
-        self._terms, self._job, self._ask = terms, job, ask
+    def __init__(self, search: Search, job: Job, ask: Ask) -> None:
+        self._search, self._job, self._ask = search, job, ask
         self._oracle: MeteredOracle | None = None
         self._clean: tuple[Reading, NDArray[np.float32]] | None = None
         self._returned: object = None
@@ -80,7 +78,7 @@ class Case:
             return Trial(
                 id=example.id, verdict=Verdict.WRONG, label=example.label, prediction=prediction
             )
-        self._search()
+        self._run_search()
         judgement = self._judgement()
         oracle, self._oracle = (
             self._oracle,
@@ -104,23 +102,23 @@ class Case:
     @property
     def _exact(self) -> bool:
         """Whether the search is answered in fp32."""
-        return self._terms.precision == "fp32"
+        return self._search.settings.precision == "fp32"
 
     @property
     def _proved(self) -> bool:
         """Whether no text of the space fools the victim: all were answered in fp32, or the clean text is the only one."""
-        if isinstance(self._terms.attack, FreeAttack):
+        if isinstance(self._search.attack, FreeAttack):
             return False
         return self._job.space.cardinality == 1 or (
             self._exact and self._oracle is not None and self._oracle.exhausted
         )
 
-    def _search(self) -> None:
+    def _run_search(self) -> None:
         """Let the attack search, and note how it ended."""
-        terms = self._terms
+        search = self._search
         try:
             self._returned = self._found(
-                stream(terms.seed, terms.attack_name, self._job.example.id)
+                stream(search.settings.seed, search.attack_name, self._job.example.id)
             )
         except (KeyboardInterrupt, SystemExit, GreenletExit):
             raise
@@ -136,33 +134,33 @@ class Case:
                 else "the whole space was answered without a success, but in bf16, which proves nothing"
             )
         elif isinstance(reason, BudgetSpent):
-            self._note = f"the budget of {self._terms.budget} rows was spent"
+            self._note = f"the budget of {self._search.settings.budget} rows was spent"
         else:
             logger.debug("the search of %s broke", self._job.example.id, exc_info=True)
             self._problem = describe_error(reason)
 
     def _found(self, rng: np.random.Generator) -> object:
         """What the attack returns, asking an oracle of its kind."""
-        terms, job = self._terms, self._job
-        if isinstance(terms.attack, FreeAttack):
+        search, job = self._search, self._job
+        if isinstance(search.attack, FreeAttack):
             texts = self._oracle = PooledTextOracle(
-                terms.victim, job, self._ask_for_the_search, terms.budget
+                search.victim, job, self._ask_for_the_search, search.settings.budget
             )
-            return terms.attack.rewrite(
-                job.example.fields[terms.victim.attackable], texts, job.example.label, rng
+            return search.attack.rewrite(
+                job.example.fields[search.victim.attackable], texts, job.example.label, rng
             )
         oracle = self._oracle = self._pooled_oracle()
-        return terms.attack.search(
-            job.space, restrict(oracle, terms.attack.access), job.example.label, rng
+        return search.attack.search(
+            job.space, restrict(oracle, search.attack.access), job.example.label, rng
         )
 
     def _pooled_oracle(self) -> PooledOracle:
-        victim, job = self._terms.victim, self._job
+        victim, job = self._search.victim, self._job
         aligned, longest = victim.table.mode == "word", victim.encoder_fields.max_tokens
         candidates = victim.encoder_fields.candidates(job.words, job.space)
         kind: Any = (
             partial(PooledWhiteBoxOracle, victim)
-            if self._terms.attack.access == "gradients"
+            if self._search.attack.access == "gradients"
             else PooledOracle
         )
         known = {"aligned": aligned, "longest": longest, "clean": self._clean_logits(candidates)}
@@ -171,7 +169,7 @@ class Case:
             candidates,
             job.example.label,
             self._ask_for_the_search,
-            self._terms.budget,
+            self._search.settings.budget,
             **known,
         )
         return oracle
@@ -211,12 +209,12 @@ class Case:
         return first or Judgement(Verdict.HELD, problem=self._note)
 
     def _judged(self, claim: object) -> Judgement:
-        attackable = self._terms.victim.attackable
+        attackable = self._search.victim.attackable
 
         def of_text(fields: Mapping[str, str]) -> int:
             return int(self._read_and_ask("verdict", fields)[1].argmax())
 
-        if isinstance(self._terms.attack, FreeAttack):
+        if isinstance(self._search.attack, FreeAttack):
             return judge_text(self._job, attackable, claim, of_text)
         return judge_choice(self._job, attackable, claim, of_text, self._class_of_words)
 
@@ -224,7 +222,7 @@ class Case:
         self, purpose: Purpose, fields: Mapping[str, str]
     ) -> tuple[Reading, NDArray[np.float32]]:
         """A text as the victim reads it, and its logits ``(classes,)``."""
-        reading = self._terms.victim.read(fields)
+        reading = self._search.victim.read(fields)
         return reading, self._ask(
             purpose, reading, reading.ids[None], np.array([len(reading.ids)], dtype=np.int32)
         )[0]
@@ -238,5 +236,5 @@ class Case:
         )
         if known is not None:
             return known
-        candidates = self._terms.victim.encoder_fields.candidates(self._job.words, self._job.space)
+        candidates = self._search.victim.encoder_fields.candidates(self._job.words, self._job.space)
         return int(self._ask("verdict", candidates, *candidates.encode(choice[None]))[0].argmax())

@@ -20,12 +20,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from robench._base.environment import Precision, available_cores, available_memory
+from robench._base.environment import available_cores, available_memory
 from robench._base.errors import RobenchError
 from robench.plugins.options import build_options
 from robench.search.attack import Trial, Verdict
+from robench.search.batching import Shapes
 from robench.search.engine import BATCH, Engine
 from robench.search.registry import ATTACKS
+from robench.search.settings import SearchSettings
 from robench.search.victim_protocol import Job, SearchVictim
 from robench.search.whitebox import check_access
 
@@ -52,17 +54,17 @@ class Plan:
         victim: folder of the victim.
         attack: name in the registry.
         options: of the attack.
-        budget, precision: see ``engine.run``.
+        settings: of the search.
+        shapes: of the forward passes, see ``engine.run``. The parent chooses them, so that all
+            workers have the same.
         load: makes a worker's victim from folder and device; an importable function.
     """
 
     victim: Path
     attack: str
-    seed: int
     options: Mapping[str, Any] = field(default_factory=dict)
-    budget: int | None = None
-    device: str = "cpu"
-    precision: Precision = "fp32"
+    settings: SearchSettings = field(default_factory=SearchSettings)
+    shapes: Shapes | None = None
     load: Callable[[Path, str], SearchVictim] = load_victim
 
 
@@ -264,15 +266,12 @@ def _work(plan: Plan, line: Connection) -> None:
 def _prepare(plan: Plan) -> Callable[[], Engine]:
     attack = ATTACKS.get(plan.attack)
     options = build_options(attack.Options, plan.options, f"attack '{plan.attack}'")
-    victim = plan.load(plan.victim, plan.device)
-    if (
-        "torch" in sys.modules
-    ):  # two workers of one thread beat one of two; a victim without torch shall not pay for its import
+    victim = plan.load(plan.victim, plan.settings.device)
+    # Two workers of one thread beat one worker of two. A victim without torch does not import it.
+    if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     check_access(search := attack(options), plan.attack, victim)
-    return partial(
-        Engine, victim, search, plan.attack, plan.seed, plan.budget, precision=plan.precision
-    )
+    return partial(Engine, victim, search, plan.attack, plan.settings, shapes=plan.shapes)
 
 
 def _more(line: Connection) -> list[Job] | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from robench.search.attack import Attack, Verdict
 from robench.search.batching import Shapes
 from robench.search.registry import ATTACKS
+from robench.search.settings import SearchSettings
 from robench.search.victim_protocol import Job
 from robench.search.workers import Plan, run_workers
 from robench.testing.spaces import check_against_the_truth
@@ -300,9 +301,8 @@ def check_workers(subject: Subject) -> None:
     plan = Plan(
         victim=Path(),
         attack=subject.name,
-        seed=0,
         options=subject.options,
-        budget=BUDGET,
+        settings=SearchSettings(budget=BUDGET),
         load=load_linear,
     )
     other = {

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from robench._base.environment import Precision
 from robench.plugins.options import build_options
 from robench.search.access import restrict
 from robench.search.attack import Attack, Trial, Verdict
 from robench.search.engine import run, stream
 from robench.search.oracle import PooledOracle, SpaceExhausted
 from robench.search.registry import ATTACKS
+from robench.search.settings import SearchSettings
 from robench.search.space import Choice
 from robench.search.victim_protocol import Candidates, Job, SearchVictim
 from robench.search.whitebox import PooledWhiteBoxOracle
@@ -53,10 +55,17 @@ class Subject:
         return self.cls(build_options(self.cls.Options, self.options, f"attack '{self.name}'"))
 
     def trials(
-        self, victim: SearchVictim, jobs: Sequence[Job], **settings: Any
+        self,
+        victim: SearchVictim,
+        jobs: Sequence[Job],
+        *,
+        budget: int | None = None,
+        precision: Precision = "fp32",
+        **engine: Any,
     ) -> dict[str, Trial]:
         """Attack ``jobs`` through the core: example id -> trial, without its time."""
-        trials = run(victim, self.make(), self.name, jobs, seed=0, **settings)
+        settings = SearchSettings(budget=budget, precision=precision)
+        trials = run(victim, self.make(), self.name, jobs, settings, **engine)
         found = {trial.id: trial.model_copy(update={"seconds": 0.0}) for trial in trials}
         self.require(
             sorted(found) == sorted(job.example.id for job in jobs),

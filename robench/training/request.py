@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from robench._base.arithmetic import products
 from robench._base.code_hash import code_sha256, source_sha256
 from robench._base.environment import Precision
 from robench._base.errors import UsageError
@@ -156,6 +157,7 @@ class FitRequest:
             else self.substitutions.sha256,
             "seed": self.seed,
             "precision": self.precision,
+            "arithmetic": products(),
         }
 
     @property

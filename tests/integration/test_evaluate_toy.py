@@ -538,9 +538,9 @@ def test_a_victim_that_cannot_be_trained_does_not_end_the_others(
     ) as caught:
         evaluate(request, Listening()) if searching else train_only(request, Listening())
     assert caught.value.exit_code == 1
-    assert [
-        text.partition(":")[2] for text in said if "No result for standard(" in text
-    ] == [str(caught.value).rpartition("seed 0:")[2]]
+    assert [text.partition(":")[2] for text in said if "No result for standard(" in text] == [
+        str(caught.value).rpartition("seed 0:")[2]
+    ]
     if searching:
         assert [(record.defense.name, record.attack.name) for record in caught.value.done] == [
             ("weight-decay", "pwws"),

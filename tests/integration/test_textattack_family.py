@@ -25,6 +25,7 @@ from robench.evaluation.run import Silent, build_request, evaluate, plan
 from robench.methods.textattack import installed
 from robench.methods.textattack.streams import global_seeds
 from robench.search.engine import run, stream
+from robench.search.settings import SearchSettings
 
 COUNT = 24
 
@@ -36,10 +37,9 @@ def _installed() -> None:
 
 def pooled(name: str, budget: int | None = None, **settings: Any) -> dict[str, Any]:
     jobs = embedded_jobs(COUNT, constrained=False)
-    return {
-        trial.id: trial
-        for trial in run(embedded_victim(), ATTACKS.get(name)(), name, jobs, 5, budget, **settings)
-    }
+    asked = SearchSettings(5, budget)
+    trials = run(embedded_victim(), ATTACKS.get(name)(), name, jobs, asked, **settings)
+    return {trial.id: trial for trial in trials}
 
 
 def plain(name: str, budget: int | None = None) -> list[tuple[str, Any]]:

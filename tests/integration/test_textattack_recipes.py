@@ -15,6 +15,7 @@ from textattack_cases import (
 
 from robench import ATTACKS, Verdict
 from robench.search.engine import run
+from robench.search.settings import SearchSettings
 from robench.text.words import replace_words
 
 COUNT = 50
@@ -49,7 +50,10 @@ def engine_trials(
     cls = ATTACKS.get(name)
     jobs = embedded_jobs(COUNT, constrained=cls.language_model)
     attack = cls(cls.Options(**options))
-    return {trial.id: trial for trial in run(embedded_victim(), attack, name, jobs, seed, budget)}
+    return {
+        trial.id: trial
+        for trial in run(embedded_victim(), attack, name, jobs, SearchSettings(seed, budget))
+    }
 
 
 @pytest.mark.parametrize(

@@ -106,8 +106,6 @@ def test_searches_without_chance_find_what_they_find_in_textattack(
             attack,
             PREFIX + name,
             embedded_jobs(COUNT, constrained=True),
-            0,
-            None,
         )
     }
     fooled = 0
@@ -133,7 +131,7 @@ def test_searches_without_chance_find_what_they_find_in_textattack(
 def test_the_weakness_that_needs_two_words_is_found() -> None:
     victim = FakeVictim({"bad": [0.0, 3.0], "film": [0.0, 0.0]}, bias=(5, 0))
     job = make_job("good film good", {"good": ["bad", "fine"]})
-    (trial,) = run(victim, made("greedy-search"), "greedy-search", [job], 0)
+    (trial,) = run(victim, made("greedy-search"), "greedy-search", [job])
     assert (trial.verdict, [change.substitute for change in trial.changes]) == (
         Verdict.FOOLED,
         ["bad", "bad"],
@@ -144,14 +142,14 @@ def test_the_weakness_that_needs_two_words_is_found() -> None:
 def test_words_that_are_left_out_rank_the_others(ranked: str) -> None:
     victim = FakeVictim({"bad": [0.0, 3.0], "film": [0.0, 0.0]}, bias=(5, 0))
     job = make_job("good film good", {"good": ["bad", "fine"]})
-    (trial,) = run(victim, made("greedy-word-swap-wir", wir_method=ranked), "wir", [job], 0)
+    (trial,) = run(victim, made("greedy-word-swap-wir", wir_method=ranked), "wir", [job])
     assert (trial.verdict, trial.problem) == (Verdict.FOOLED, None)
 
 
 def test_words_beyond_the_window_are_not_asked_about() -> None:
     job = make_job("good film good", {"good": ["bad"]}, visible=2)
     (trial,) = run(
-        FakeVictim({"bad": [0.0, 3.0]}, bias=(5, 0)), made("greedy-word-swap-wir"), "wir", [job], 0
+        FakeVictim({"bad": [0.0, 3.0]}, bias=(5, 0)), made("greedy-word-swap-wir"), "wir", [job]
     )
     assert (trial.verdict, trial.problem) == (Verdict.HELD_PROVED, None)
 

@@ -79,6 +79,6 @@ class OnlyLabels(Curious):
 
 @pytest.mark.parametrize(("attack", "hidden"), [(OnlyLabels(), True), (Curious(), False)])
 def test_the_engine_shows_an_attack_what_it_declared(attack: Curious, hidden: bool) -> None:
-    (trial,) = run(FakeVictim(WEIGHTS, bias=(4, 0, 0)), attack, "curious", [JOB], seed=0)
+    (trial,) = run(FakeVictim(WEIGHTS, bias=(4, 0, 0)), attack, "curious", [JOB])
     assert trial.verdict == Verdict.FOOLED
     assert (set(np.concatenate(attack.told).tolist()) == {0.0, 1.0}) == hidden

@@ -15,6 +15,7 @@ from fake_victims import FakeVictim, linear_jobs, load_linear, load_rough, make_
 from robench import Attack, BudgetSpent, Choice, Oracle, SearchSpace, Trial, Verdict
 from robench.search.batching import Shapes
 from robench.search.engine import BATCH, Job, run, stream
+from robench.search.settings import SearchSettings
 from robench.search.victim_protocol import SearchVictim
 from robench.text.encoding import Reading
 
@@ -61,9 +62,9 @@ def attack_one(
     job: Job = JOB,
     **settings: Any,
 ) -> Trial:
-    trials = list(
-        run(victim or victim_that_dislikes(), Doing(search), "doing", [job], seed=0, **settings)
-    )
+    own = {name: settings.pop(name) for name in ("budget", "precision") if name in settings}
+    victim = victim or victim_that_dislikes()
+    trials = list(run(victim, Doing(search), "doing", [job], SearchSettings(**own), **settings))
     assert len(trials) == 1
     return trials[0]
 
@@ -181,8 +182,7 @@ def test_a_search_that_breaks_is_an_error_and_the_others_go_on(error: BaseExcept
         for number, text in enumerate(["a good film", "good film", "good a", "film good"])
     ]
     trials = {
-        trial.id: trial
-        for trial in run(victim_that_dislikes(), Doing(search), "doing", jobs, seed=0)
+        trial.id: trial for trial in run(victim_that_dislikes(), Doing(search), "doing", jobs)
     }
     assert [trials[job.example.id].verdict for job in jobs] == ["held", "error", "error", "held"]
     assert trials["fake/0001"].problem == f"{type(error).__name__}: lost my way"
@@ -392,11 +392,11 @@ def test_the_victim_may_break_on_one_example() -> None:
 
     sound = {
         trial.id: trial
-        for trial in run(load_linear(), Everything(), "all", linear_jobs(20, words=4), seed=0)
+        for trial in run(load_linear(), Everything(), "all", linear_jobs(20, words=4))
     }
     victim.twist = twist
     jobs = linear_jobs(20, words=4)
-    broken = {trial.id: trial for trial in run(victim, Everything(), "all", jobs, seed=0)}
+    broken = {trial.id: trial for trial in run(victim, Everything(), "all", jobs)}
     assert set(broken) == set(sound)
     errors = {example for example, trial in broken.items() if trial.verdict == Verdict.ERROR}
     assert errors
@@ -415,9 +415,7 @@ def test_the_victim_may_break_on_a_clean_text() -> None:
 
     victim.twist = twist
     jobs = linear_jobs(20, words=4)
-    trials = {
-        trial.id: trial for trial in run(victim, Doing(lambda *_: None), "doing", jobs, seed=0)
-    }
+    trials = {trial.id: trial for trial in run(victim, Doing(lambda *_: None), "doing", jobs)}
     for job in jobs:
         trial = trials[job.example.id]
         assert (trial.verdict == Verdict.ERROR) == ("w3" in job.space.words)
@@ -437,7 +435,7 @@ def test_what_ends_the_process_comes_through_after_the_finished_trials(
     jobs = [make_job("a film", SUBSTITUTES, number=number) for number in range(5)] + [
         make_job("good", SUBSTITUTES, number=9)
     ]
-    trials = run(victim_that_dislikes(), Doing(search), "doing", jobs, seed=0)
+    trials = run(victim_that_dislikes(), Doing(search), "doing", jobs)
     finished: list[Trial] = []
     with pytest.raises(end):
         finished.extend(trials)
@@ -452,9 +450,7 @@ def test_an_error_in_the_jobs_comes_through_after_the_finished_trials(good: int)
 
     finished: list[Trial] = []
     with pytest.raises(RuntimeError, match="no more surface"):
-        finished.extend(
-            run(victim_that_dislikes(), Doing(lambda *_: None), "doing", jobs(), seed=0)
-        )
+        finished.extend(run(victim_that_dislikes(), Doing(lambda *_: None), "doing", jobs()))
     assert len(finished) == good
 
 
@@ -470,7 +466,7 @@ def test_closing_the_run_ends_every_search() -> None:
         return None
 
     jobs = [make_job("a film good", SUBSTITUTES, number=number) for number in range(200)]
-    trials = run(victim_that_dislikes(), Doing(search), "doing", jobs, seed=0, most_live=50)
+    trials = run(victim_that_dislikes(), Doing(search), "doing", jobs, most_live=50)
     next(trials)
     trials.close()  # type: ignore[attr-defined]
     assert len(ended) >= 50
@@ -484,7 +480,7 @@ def test_jobs_are_taken_only_when_there_is_room() -> None:
             taken.append(number)
             yield make_job("a film good", SUBSTITUTES, number=number)
 
-    trials = run(victim_that_dislikes(), Everything(), "all", jobs(), seed=0, most_live=8)
+    trials = run(victim_that_dislikes(), Everything(), "all", jobs(), most_live=8)
     next(trials)
     assert len(taken) < 100
 
@@ -502,7 +498,7 @@ def test_a_finished_search_leaves_nothing_in_memory(disliked: str) -> None:
     gc.collect()
     gc.disable()
     try:
-        trials = list(run(victim_that_dislikes(disliked), Doing(search), "doing", jobs, seed=0))
+        trials = list(run(victim_that_dislikes(disliked), Doing(search), "doing", jobs))
         alive = sum(oracle() is not None for oracle in oracles)
     finally:
         gc.enable()
@@ -513,7 +509,7 @@ def test_a_finished_search_leaves_nothing_in_memory(disliked: str) -> None:
 def test_questions_of_many_searches_share_forwards() -> None:
     victim = victim_that_dislikes()
     jobs = [make_job("a film good", SUBSTITUTES, number=number) for number in range(256)]
-    list(run(victim, Everything(), "all", jobs, seed=0))
+    list(run(victim, Everything(), "all", jobs))
     full = [rows for rows, _ in victim.forwards if rows == Shapes().most]
     assert sum(full) >= 0.8 * 256 * 6
 
@@ -525,7 +521,7 @@ def test_clean_texts_and_verdicts_of_many_examples_share_forwards() -> None:
 
     victim = victim_that_dislikes("nice")
     jobs = [make_job("a good film", SUBSTITUTES, number=number) for number in range(160)]
-    assert {trial.verdict for trial in run(victim, Doing(search), "doing", jobs, seed=0)} == {
+    assert {trial.verdict for trial in run(victim, Doing(search), "doing", jobs)} == {
         Verdict.FOOLED
     }
     assert sum(rows for rows, _ in victim.forwards) <= 3 * 160 + 64
@@ -541,7 +537,7 @@ def test_few_examples_at_a_time_wait_for_their_clean_prediction() -> None:
             taken.append(number)
             yield make_job(" ".join(["a"] * (number + 1)), SUBSTITUTES, number=number)
 
-    next(run(victim_that_dislikes(), Doing(lambda *_: None), "doing", jobs(), seed=0))
+    next(run(victim_that_dislikes(), Doing(lambda *_: None), "doing", jobs()))
     assert len(taken) <= 2 * BATCH
 
 
@@ -560,22 +556,22 @@ def test_a_search_is_begun_before_another_goes_on_with_half_a_forward() -> None:
         make_job(f"{'film ' * (number % 4)}good", {"good": ["fine", "nice"]}, number=number)
         for number in range(64)
     ]
-    list(run(victim, Doing(search), "doing", jobs, seed=0, shapes=shapes))
+    list(run(victim, Doing(search), "doing", jobs, shapes=shapes))
     searched = [rows for rows, _ in victim.forwards if rows > 1]
     assert sum(rows == 6 for rows in searched) >= 0.8 * 64 * 3 / 6
 
 
 def test_every_trial_comes_once() -> None:
     jobs = linear_jobs(70, words=3)
-    trials = list(run(load_linear(), Everything(), "all", jobs, seed=0))
+    trials = list(run(load_linear(), Everything(), "all", jobs))
     assert sorted(trial.id for trial in trials) == sorted(job.example.id for job in jobs)
-    assert list(run(victim_that_dislikes(), Everything(), "all", [], seed=0)) == []
+    assert list(run(victim_that_dislikes(), Everything(), "all", [])) == []
 
 
 def test_proved_and_fooled_agree_with_looking_at_the_whole_space() -> None:
     jobs = linear_jobs(70, words=4)
     victim = load_linear()
-    for trial in run(victim, Everything(), "all", jobs, seed=0):
+    for trial in run(victim, Everything(), "all", jobs):
         job = next(job for job in jobs if job.example.id == trial.id)
         rows = np.array(
             list(product(*(range(size) for size in job.space.sizes.tolist()))), dtype=np.int16
@@ -618,11 +614,11 @@ def test_bf16_answers_prove_nothing() -> None:
 def test_a_search_in_bf16_finds_what_one_in_fp32_finds() -> None:
     """Where bf16 is off by less than the bound, it is right about every success that it sees, and sees every one in the space."""
     jobs = linear_jobs(60, words=4)
-    exact = {trial.id: trial for trial in run(load_rough(), Everything(), "all", jobs, seed=0)}
+    exact = {trial.id: trial for trial in run(load_rough(), Everything(), "all", jobs)}
     victim = load_rough()
     rough = {
         trial.id: trial
-        for trial in run(victim, Everything(), "all", jobs, seed=0, precision="bf16")
+        for trial in run(victim, Everything(), "all", jobs, SearchSettings(precision="bf16"))
     }
     assert {trial.verdict for trial in exact.values()} >= {Verdict.FOOLED, Verdict.HELD_PROVED}
     for example, trial in rough.items():

@@ -11,7 +11,8 @@ from fake_victims import FakeVictim, make_job
 
 from robench import Attack, Choice, FreeAttack, Oracle, SearchSpace, TextOracle, Trial, Verdict
 from robench.search.batching import Purpose
-from robench.search.example_run import Case, Terms, stream
+from robench.search.example_run import ExampleRun, Search, stream
+from robench.search.settings import SearchSettings
 from robench.search.victim_protocol import Job, TokenTypes
 
 WORDS = ["good", "nice", "fine", "film", "the"]
@@ -78,7 +79,8 @@ class Court:
     def trial(
         self, attack: Attack, job: Job = JOB, budget: int | None = None, precision: Any = "fp32"
     ) -> Trial:
-        return Case(Terms(self.victim, attack, "some", 0, budget, precision), job, self.ask).trial()
+        settings = SearchSettings(budget=budget, precision=precision)
+        return ExampleRun(Search(self.victim, attack, "some", settings), job, self.ask).trial()
 
 
 def test_a_text_that_is_wrong_already_is_asked_about_once() -> None:

@@ -20,6 +20,7 @@ from robench.results.notes import OUTSIDE, conditions
 from robench.results.record import Record
 from robench.search.attack import Trial, Verdict
 from robench.search.engine import run
+from robench.search.settings import SearchSettings
 from robench.search.texts import PooledTextOracle, encode_text
 from robench.search.victim_protocol import Candidates, Job
 from robench.text.encoding import FieldEncoder, Reading
@@ -49,8 +50,7 @@ def attacked(attack: FreeAttack, job: Job | None = None, **settings: Any) -> Tri
         attack,
         "scripted",
         [job or make_job("good film", {})],
-        0,
-        **settings,
+        SearchSettings(**settings),
     )
     return trial
 
@@ -70,7 +70,7 @@ def test_the_other_fields_stay_as_they_are() -> None:
     victim = FakeVictim(WEIGHTS, bias=(4, 0))
     job = make_job("good film", {}, premise="good good")
     attack = Scripted(None, ["film"])
-    list(run(victim, attack, "scripted", [job], 0))
+    list(run(victim, attack, "scripted", [job]))
     powers = np.exp([4.0 + 2.0, 0.0])
     assert attack.seen[0][0] == pytest.approx(powers / powers.sum())
 
@@ -112,7 +112,7 @@ def test_a_victim_that_breaks_on_the_returned_text_is_an_error() -> None:
             return super().read(fields)
 
     (trial,) = run(
-        Fragile(WEIGHTS, bias=(4, 0)), Scripted("boom"), "scripted", [make_job("good film", {})], 0
+        Fragile(WEIGHTS, bias=(4, 0)), Scripted("boom"), "scripted", [make_job("good film", {})]
     )
     assert (trial.verdict, trial.problem) == (
         Verdict.ERROR,
@@ -157,7 +157,6 @@ def test_many_texts_of_many_lengths_are_pooled_and_answered_each_for_itself() ->
             Asking(),
             "asking",
             [make_job("good film", {}, number=number) for number in range(20)],
-            0,
         )
     )
     assert [(trial.verdict, trial.problem) for trial in trials] == [(Verdict.HELD, None)] * 20

@@ -145,13 +145,9 @@ def test_a_victim_that_gives_none_is_refused_in_one_sentence() -> None:
     with pytest.raises(UsageError, match=sentence):
         check_access(attack, "convex-hull", Closed({}))
     with pytest.raises(UsageError, match=sentence):
-        list(run(Closed({}), attack, "convex-hull", [JOB], seed=0))
+        list(run(Closed({}), attack, "convex-hull", [JOB]))
     with pytest.raises(RobenchError, match=sentence):
-        list(
-            run_workers(
-                Plan(victim=Path(), attack="convex-hull", seed=0, load=load_closed), [JOB], 1
-            )
-        )
+        list(run_workers(Plan(victim=Path(), attack="convex-hull", load=load_closed), [JOB], 1))
     check_access(ATTACKS.get("greedy")(), "greedy", Closed({}))
 
 

@@ -17,7 +17,8 @@ from fake_victims import linear_jobs, load_lethal, load_linear, load_nothing, lo
 from robench import ATTACKS, Trial, Verdict
 from robench._base.environment import Precision
 from robench._base.errors import RobenchError
-from robench.search.engine import in_one_thread, run
+from robench.search.engine import run
+from robench.search.settings import SearchSettings
 from robench.search.trials import TrialFile
 from robench.search.victim_protocol import Job
 from robench.search.workers import Plan, default_workers, run_workers
@@ -32,11 +33,13 @@ def comparable(trials: list[Trial]) -> dict[str, Trial]:
 
 
 def in_one_process(name: str, jobs: list[Job]) -> dict[str, Trial]:
-    return comparable(list(run(load_linear(), ATTACKS.get(name)(), name, jobs, seed=0)))
+    return comparable(list(run(load_linear(), ATTACKS.get(name)(), name, jobs)))
 
 
 def plan(folder: Path, name: str = "pwws", **settings: Any) -> Plan:
-    return Plan(**{"victim": folder, "attack": name, "seed": 0, "load": load_linear, **settings})
+    own = {name: settings.pop(name) for name in ("budget", "precision") if name in settings}
+    given = {"victim": folder, "attack": name, "load": load_linear, **settings}
+    return Plan(**given, settings=SearchSettings(**own))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
@@ -59,8 +62,7 @@ def test_options_and_budget_reach_the_workers(tmp_path: Path) -> None:
                 cls(cls.Options.model_validate(options)),
                 "genetic",
                 jobs,
-                seed=0,
-                budget=12,
+                SearchSettings(budget=12),
             )
         )
     )
@@ -77,7 +79,13 @@ def test_the_precision_reaches_the_workers(tmp_path: Path) -> None:
     for precision in PRECISIONS:
         here = comparable(
             list(
-                run(load_rough(), ATTACKS.get("pwws")(), "pwws", jobs, seed=0, precision=precision)
+                run(
+                    load_rough(),
+                    ATTACKS.get("pwws")(),
+                    "pwws",
+                    jobs,
+                    SearchSettings(precision=precision),
+                )
             )
         )
         assert (
@@ -185,16 +193,18 @@ def test_no_more_workers_than_memory_holds(
     assert default_workers("cpu", 1000, *BASE) == workers
 
 
-def test_a_run_without_workers_has_one_thread_while_it_lasts() -> None:
+def test_an_attack_computes_in_one_thread_and_gives_the_others_back() -> None:
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        inside = [torch.get_num_threads() for _ in in_one_thread(iter([None] * 2))]  # type: ignore[list-item]
-        left = in_one_thread(iter([None] * 2))  # type: ignore[list-item]
+        trials = run(load_linear(), ATTACKS.get("pwws")(), "pwws", linear_jobs(3))
+        inside = [torch.get_num_threads() for _ in trials]
+        left = run(load_linear(), ATTACKS.get("pwws")(), "pwws", linear_jobs(3))
         next(left)
+        assert torch.get_num_threads() == 1
         left.close()  # type: ignore[attr-defined]
-        assert inside == [1, 1]
+        assert inside == [1, 1, 1]
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
@@ -206,7 +216,7 @@ sys.path.append({tests!r})
 from pathlib import Path
 from fake_victims import linear_jobs, load_linear
 from robench import ATTACKS
-from robench.search.engine import in_one_thread, run
+from robench.search.engine import run
 from robench.search.trials import TrialFile
 from robench.search.workers import Plan, run_workers
 
@@ -214,8 +224,8 @@ if __name__ == "__main__":
     path, workers = Path(sys.argv[1]), int(sys.argv[2])
     done = TrialFile(path).ids_done()
     jobs = [job for job in linear_jobs(40, words=7) if job.example.id not in done]
-    plan = Plan(Path(), "genetic", 0, load=load_linear)
-    trials = run_workers(plan, jobs, workers) if workers else run(load_linear(), ATTACKS.get("genetic")(), "genetic", jobs, seed=0)
+    plan = Plan(Path(), "genetic", load=load_linear)
+    trials = run_workers(plan, jobs, workers) if workers else run(load_linear(), ATTACKS.get("genetic")(), "genetic", jobs)
     with TrialFile(path) as file:
         for trial in trials:
             file.append(trial)

@@ -1,0 +1,123 @@
+"""Ask for matrix products in which a row's result does not depend on the rows beside it.
+
+robench promises the same trials for any number of workers. So a text must get the same logits, bit
+for bit, whatever other texts share its forward pass. Matrix libraries do not promise that: they
+choose a kernel by the number of rows, and another kernel adds in another order.
+
+On x86-64 torch computes fp32 products with Intel's MKL. On Intel processors the results of MKL's
+usual kernels depend on the number of rows below about 16 rows. The environment variable
+``MKL_CBWR=AUTO,STRICT`` ("conditional numerical reproducibility") makes them independent. MKL reads
+the variable once, at its first product. So robench sets it when robench is imported, and worker
+processes inherit it. On other makers' processors MKL takes other kernels, which were found
+independent from four rows up without the setting (measured on AMD). There the variable would
+choose slower kernels, so robench leaves it alone.
+
+This is a request, not a proof. ``robench.search.packing`` tries the real model before a search.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+VARIABLE = "MKL_CBWR"
+"""The environment variable that MKL reads at its first product."""
+STRICT = "AUTO,STRICT"
+"""The best instruction set of the processor, with sums in one order for any number of rows."""
+DEFAULT = "default"
+"""What ``products`` returns where MKL is left as it is."""
+_SHAPES = ((128, 512), (512, 128), (384, 1536))
+"""Inner and outer widths of the products that are tried: those of small encoders."""
+_ROWS = (8, 9, 11, 14, 37)
+"""Numbers of rows that are compared with a product of ``_MOST_ROWS`` rows."""
+_MOST_ROWS = 64
+
+
+def request_strict_products() -> None:
+    """Set ``MKL_CBWR`` on Intel processors, unless the user has set it.
+
+    It has an effect only before the first matrix product of the process.
+    """
+    if VARIABLE not in os.environ and _made_by_intel():
+        os.environ[VARIABLE] = STRICT
+
+
+def products() -> str:
+    """Return the setting of matrix products that is in effect, for keys and for people.
+
+    Returns:
+        The value of ``MKL_CBWR``, such as ``"AUTO,STRICT"``; ``"default"`` where the variable is
+        not set, or where it was set too late to have an effect.
+    """
+    value = os.environ.get(VARIABLE, DEFAULT)
+    return DEFAULT if value == STRICT and not independent_rows() else value
+
+
+def warning() -> str | None:
+    """Return one sentence where the strict setting was wanted and came too late, else None."""
+    if os.environ.get(VARIABLE) != STRICT or independent_rows():
+        return None
+    return (
+        f"Torch had computed before robench was imported, so {VARIABLE}={STRICT} has no effect "
+        f"here: import robench first, or set the variable before the program starts. "
+        f"Without it this processor may need slower, fixed batches."
+    )
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread for the length of the block.
+
+    With several threads torch divides a product's rows among them, so a row's last bits depend on
+    how many rows go with it. A program that never loaded torch does not load it here.
+    """
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 1
+    try:
+        if torch:
+            torch.set_num_threads(1)
+        yield
+    finally:
+        if torch:
+            torch.set_num_threads(before)
+
+
+@cache
+def independent_rows() -> bool:
+    """Try some fp32 products: whether each row's result is the same in any company.
+
+    It takes some milliseconds, with one torch thread.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    with one_thread():
+        for inner, outer in _SHAPES:
+            weights = torch.randn(outer, inner, generator=generator)
+            rows = torch.randn(_MOST_ROWS, inner, generator=generator)
+            whole = torch.nn.functional.linear(rows, weights)
+            for count in _ROWS:
+                # The last rows, so that their place among the rows changes too.
+                part = torch.nn.functional.linear(rows[-count:].clone(), weights)
+                if not torch.equal(part, whole[-count:]):
+                    return False
+    return True
+
+
+def _made_by_intel() -> bool:
+    """Whether this is an Intel processor; Linux says so in one of the first lines of a file."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                if line.startswith("vendor_id"):
+                    return "GenuineIntel" in line
+                if not line.strip():  # the end of the first processor's lines
+                    break
+    except OSError:
+        pass
+    return "GenuineIntel" in platform.processor()

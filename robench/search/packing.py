@@ -1,0 +1,156 @@
+"""Choose the shapes of forward passes in which a row's answer does not depend on its company.
+
+The engine promises the same trials for any packing: any number of workers, any order of the
+examples, an interrupted and resumed run. Whether the machine keeps this promise for forward passes
+of any number of rows depends on its matrix library, the precision and the model's widths
+(``robench._base.arithmetic``). So the model is tried before the search:
+
+1. The usual shapes: any number of rows from ``Shapes.floor`` up. Fast, and enough on most CPUs.
+2. Fixed shapes: all forward passes of one length have the same number of rows, so the library takes
+   one kernel for all. This is the way on a GPU, and it was enough wherever the first was not.
+3. One row in each forward pass. Slow, but a row without company cannot depend on it.
+
+The first shapes without a difference are taken. The trial is the same for any run of one victim:
+the rows that are tried are fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench._base.arithmetic import one_thread
+from robench._base.environment import Precision
+from robench.search.batching import Lane, Pool, Shapes
+from robench.search.victim_protocol import SearchVictim
+
+LENGTHS = (9, 24, 60)
+"""Row lengths that are tried, in tokens; the victim's longest row is tried as well."""
+_chosen: dict[tuple[Any, ...], Shapes] = {}
+"""Shapes found in this process. Kernels depend on a model's widths, not on its weights."""
+
+
+def choose_shapes(
+    victim: SearchVictim, precision: Precision, vocabulary: int
+) -> tuple[Shapes, str | None]:
+    """Return the shapes that a search over ``victim`` shall have, and a sentence about slow ones.
+
+    Args:
+        precision: of the search; fp32 is tried as well, since verdicts are taken in it.
+        vocabulary: number of token ids that the victim knows (>= 2).
+
+    Returns:
+        The shapes; a sentence for the user where they are not the usual ones, the first time that
+        this process finds it out, else None.
+    """
+    usual = Shapes.of(victim)
+    key = (*_signature(victim), victim.device, precision, usual)
+    if key in _chosen:
+        return _chosen[key], None
+    with one_thread():
+        _chosen[key] = next(
+            shapes
+            for shapes in _candidates(usual)
+            if _independent(Pool(victim, shapes, precision), vocabulary)
+        )
+    return _chosen[key], _remark(usual, _chosen[key])
+
+
+def _candidates(usual: Shapes) -> Iterator[Shapes]:
+    """From the fastest shapes to the safest. The last one is taken without a trial."""
+    yield usual
+    if not usual.fixed:
+        yield replace(usual, fixed=True)
+    yield replace(usual, most=1, floor=1, fixed=True)
+
+
+def _remark(usual: Shapes, chosen: Shapes) -> str | None:
+    if chosen == usual:
+        return None
+    how = "one text each" if chosen.most == 1 else "a fixed number of texts each"
+    return (
+        "On this processor a text's last bits depend on the texts beside it, so forward passes "
+        f"take {how}: the trials stay the same for any number of workers, but take longer."
+    )
+
+
+def _signature(victim: SearchVictim) -> tuple[Any, ...]:
+    """What decides the kernels of a victim: its parameters' shapes, or the victim itself."""
+    model = getattr(victim, "model", None)
+    if model is None or not hasattr(model, "named_parameters"):
+        return (id(victim),)
+    shapes = tuple((name, tuple(one.shape)) for name, one in model.named_parameters())
+    return (type(model), shapes)
+
+
+def _independent(pool: Pool, vocabulary: int) -> bool:
+    """Whether every row's answer is the same, bit for bit, in whatever company it is asked."""
+    if pool.shapes.most == 1:
+        return True
+    return all(_same_in_any_company(pool, lane, vocabulary) for lane in _lanes(pool))
+
+
+def _lanes(pool: Pool) -> Iterator[Lane]:
+    """The kinds of forward passes that are tried, the cheap ones first."""
+    longest = pool.victim.encoder_fields.max_tokens
+    tried = {pool.shapes.padded(min(length, longest), longest) for length in (*LENGTHS, longest)}
+    for length in sorted(tried):
+        yield Lane(length)
+        if pool.precision != "fp32":
+            yield Lane(length, pool.precision)
+        if pool.shapes.fixed:
+            yield Lane(length, small=True)
+
+
+def _same_in_any_company(pool: Pool, lane: Lane, vocabulary: int) -> bool:
+    count = pool.shapes.rows(lane)
+    random = np.random.default_rng(lane.length)
+    ids = random.integers(0, vocabulary, size=(count, lane.length)).astype(np.int32)
+    whole = np.full(count, lane.length, dtype=np.int32)
+    if not _same_in_any_part(pool, lane, ids, whole, random):
+        return False
+    if pool.shapes.exact or lane.length < 2:
+        return True
+    # Encoders compute attention in another way where a row of the forward pass is padded. Under
+    # fixed shapes padded rows go apart from whole ones; elsewhere they may share a forward pass.
+    if pool.shapes.fixed:
+        return _same_in_any_part(pool, lane._replace(padded=True), ids, whole - 1, random)
+    mixed = whole - (np.arange(count) >= count // 2)
+    alone = _logits(pool, lane, ids, whole)[: count // 2]
+    beside_padded = _logits(pool, lane, ids, mixed)[: count // 2]
+    return np.array_equal(alone, beside_padded) and _same_in_any_part(
+        pool, lane, ids, mixed, random
+    )
+
+
+def _same_in_any_part(
+    pool: Pool,
+    lane: Lane,
+    ids: NDArray[np.int32],
+    lengths: NDArray[np.int32],
+    random: np.random.Generator,
+) -> bool:
+    """Whether a full forward pass, the same in another order, and parts of it agree."""
+    count = len(ids)
+    whole = _logits(pool, lane, ids, lengths)
+    order = random.permutation(count)
+    if not np.array_equal(_logits(pool, lane, ids[order], lengths[order]), whole[order]):
+        return False
+    # Few rows, from the end, so that number, place and company change together.
+    for few in sorted({1, pool.shapes.floor + 1, count // 2, count - 1}):
+        if not 0 < few < count:
+            continue
+        if not np.array_equal(_logits(pool, lane, ids[-few:], lengths[-few:]), whole[-few:]):
+            return False
+    return True
+
+
+def _logits(
+    pool: Pool, lane: Lane, ids: NDArray[np.int32], lengths: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """Ask in the shape that the lane's forward passes have, ``(rows, classes)``."""
+    return pool.logits(ids, lengths, np.zeros(ids.shape, dtype=np.int8), lane)

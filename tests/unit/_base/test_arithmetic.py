@@ -1,0 +1,104 @@
+"""The setting of matrix products: who sets it, when it has an effect, and what is said of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from robench._base import arithmetic
+
+torch = pytest.importorskip("torch")
+
+
+def said(code: str, **environment: str) -> list[str]:
+    """What ``code`` prints in a new process without ``MKL_CBWR``, unless it is given."""
+    clean = {name: value for name, value in os.environ.items() if name != arithmetic.VARIABLE}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**clean, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+def test_importing_robench_asks_for_strict_products_on_intel_processors_only() -> None:
+    (value,) = said("import os, robench; print(os.environ.get('MKL_CBWR'))")
+    assert value == ("AUTO,STRICT" if arithmetic._made_by_intel() else "None")
+
+
+def test_the_users_own_setting_is_left_alone() -> None:
+    code = "import os, robench; print(os.environ['MKL_CBWR'])"
+    assert said(code, MKL_CBWR="COMPATIBLE") == ["COMPATIBLE"]
+
+
+def test_importing_robench_loads_no_torch() -> None:
+    assert said("import sys, robench; print('torch' in sys.modules)") == ["False"]
+
+
+def test_the_setting_has_an_effect_after_torch_is_imported_but_not_after_it_has_computed() -> None:
+    late = "import torch; torch.ones(99, 99) @ torch.ones(99, 99);"
+    asks = "from robench._base import arithmetic as a; print(a.independent_rows(), a.products())"
+    in_time = said(f"import torch; import robench; {asks}")
+    if arithmetic._made_by_intel():
+        assert in_time == ["True", "AUTO,STRICT"]
+    after, products = said(f"{late} import robench; {asks}")
+    # Only a processor without the fault can be independent without the setting.
+    assert products == ("AUTO,STRICT" if after == "True" and in_time[1] != "default" else "default")
+
+
+@pytest.mark.parametrize(
+    ("value", "independent", "products", "warned"),
+    [
+        (None, True, "default", False),
+        (None, False, "default", False),
+        ("AUTO,STRICT", True, "AUTO,STRICT", False),
+        ("AUTO,STRICT", False, "default", True),
+        ("COMPATIBLE", False, "COMPATIBLE", False),
+    ],
+)
+def test_products_and_warning(
+    monkeypatch: pytest.MonkeyPatch,
+    value: str | None,
+    independent: bool,
+    products: str,
+    warned: bool,
+) -> None:
+    monkeypatch.delenv(arithmetic.VARIABLE, raising=False)
+    if value is not None:
+        monkeypatch.setenv(arithmetic.VARIABLE, value)
+    monkeypatch.setattr(arithmetic, "independent_rows", lambda: independent)
+    assert arithmetic.products() == products
+    assert (arithmetic.warning() is not None) == warned
+    if warned:
+        assert "import robench first" in str(arithmetic.warning())
+
+
+def test_the_trial_of_products_keeps_the_number_of_threads() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        arithmetic.independent_rows.cache_clear()
+        assert isinstance(arithmetic.independent_rows(), bool)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_one_thread_ends_with_the_block_even_when_it_fails() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        inside = []
+        with contextlib.suppress(ValueError), arithmetic.one_thread():
+            inside.append(torch.get_num_threads())
+            raise ValueError("boom")
+        assert inside == [1]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
