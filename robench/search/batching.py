@@ -84,11 +84,12 @@ class Shapes:
 
     def rows(self, lane: Lane) -> int:
         """Rows of a full forward."""
-        return (
-            self.floor
-            if lane.small
-            else max(self.floor, min(self.most, self.tokens // lane.length))
-        )
+        if lane.small:
+            return self.floor
+        rows = max(self.floor, min(self.most, self.tokens // lane.length))
+        # Some libraries take another kernel for the rows that are left over in blocks of four or
+        # eight, so that a row's place would matter.
+        return rows - rows % self.floor if self.fixed else rows
 
     def filled(self, rows: int, lane: Lane) -> int:
         """Rows that a forward with ``rows`` real ones is filled up to."""

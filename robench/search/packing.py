@@ -28,8 +28,9 @@ from robench._base.environment import Precision
 from robench.search.batching import Lane, Pool, Shapes
 from robench.search.victim_protocol import SearchVictim
 
-LENGTHS = (9, 24, 60)
-"""Row lengths that are tried, in tokens; the victim's longest row is tried as well."""
+LENGTHS = (9, 23, 61)
+"""Row lengths that are tried, in tokens; the victim's longest row is tried as well. They are odd,
+so that the numbers of rows and of tokens are no multiples of the blocks of a kernel."""
 _chosen: dict[tuple[Any, ...], Shapes] = {}
 """Shapes found in this process. Kernels depend on a model's widths, not on its weights."""
 
