@@ -13,10 +13,10 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install evaluate test lint format clean
+.PHONY: help install evaluate test test-fast lint format docs clean
 
 help: ## Say what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 install: $(STAMP) ## Make .venv with the pinned versions of constraints.txt and the development tools
 
@@ -38,6 +38,10 @@ evaluate: install ## Train RIFT on the embedded task, attack it, print the table
 test: install lint ## Lint, check the types, run every test (ARGS="-k registry" picks some)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations=10 $(ARGS)
 
+# The everyday loop. Tests that take long have the marker "slow"; `make test` runs them, too.
+test-fast: install ## Run the unit tests that are quick: under a minute (ARGS="-k registry" picks some)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -m "not slow" -n $(WORKERS) --dist loadgroup $(ARGS)
+
 lint: install ## Ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -47,5 +51,9 @@ format: install ## Let ruff put the files in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: install ## Build the documentation site into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html"
+
 clean: ## Remove .venv, caches and build folders; runs/ stays
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,95 @@
+"""The documentation: the site builds without a warning, and links in Markdown lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = re.compile(r"^```.*?^```$|``?[^`\n]+``?", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^()\s]+)\)")
+CODE_PATH = re.compile(
+    r"`((?:robench|attacks|defenses|docs|scripts|tests|benchmarks|leaderboards)/[\w./-]+)`"
+)
+
+WRITTEN = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "benchmarks" / "README.md",
+    ROOT / "leaderboards" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+"""Pages that people write; generated boards are not among them."""
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def anchors_of(path: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and MkDocs make them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    bare = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {heading.strip().replace(" ", "-") for heading in bare}
+
+
+def missing_links(page: Path) -> list[str]:
+    """Links of a page into the repository whose file or heading does not exist."""
+    missing = []
+    for target in LINK.findall(CODE.sub("", page.read_text(encoding="utf-8"))):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        # API pages exist in the built site only; the strict build checks those links.
+        if "reference/api/" in target:
+            continue
+        if not path.exists() or (anchor and anchor not in anchors_of(path)):
+            missing.append(target)
+    return missing
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    assert missing_links(page) == []
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_every_path_in_code_font_exists(page: Path) -> None:
+    paths = CODE_PATH.findall(page.read_text(encoding="utf-8"))
+    templates = ("NAME", "my", "…")  # names that a reader fills in
+    real = [path for path in paths if not any(template in path for template in templates)]
+    assert [path for path in real if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_lines_have_at_most_100_columns(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    # A row of a table is one line, whatever its length, and so is a picture.
+    long = [line for line in text.splitlines() if len(line) > 100 and line[:1] not in "|!"]
+    assert long == []
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    needed = ("mkdocs", "material", "mkdocstrings", "mkdocs_click")
+    absent = [name for name in needed if importlib.util.find_spec(name) is None]
+    if absent:
+        pytest.skip(f"the extra 'docs' is not installed: no {', '.join(absent)}")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    built = subprocess.run(
+        [*command, "--config-file", ROOT / "mkdocs.yml", "--site-dir", tmp_path / "site"],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    for page in ("index", "architecture", "glossary", "reference/cli", "reference/api/search"):
+        assert (tmp_path / "site" / f"{page}.html").is_file()
