@@ -138,7 +138,7 @@ def _train(victim: Victim) -> None:
         words = int(rng.integers(8, 60))
         texts = [reviews.text(words, index % 2, rng) for index in range(ROWS)]
         ids = torch.tensor(
-            np.stack([victim.encoder_fields.row({"text": text}).ids for text in texts]),
+            np.stack([victim.encoder_fields.encode({"text": text}).ids for text in texts]),
             dtype=torch.long,
         )
         loss = cross_entropy(model(ids, torch.ones_like(ids)), torch.arange(ROWS) % 2)
@@ -153,7 +153,7 @@ def _decide(victim: Victim) -> None:
     rng, reviews = np.random.default_rng(0), Reviews("train")
     ids = np.stack(
         [
-            victim.encoder_fields.row({"text": reviews.text(50, index % 2, rng)}).ids
+            victim.encoder_fields.encode({"text": reviews.text(50, index % 2, rng)}).ids
             for index in range(16)
         ]
     )

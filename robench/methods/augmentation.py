@@ -110,7 +110,7 @@ class Trainee:
         substitutions, attackable = self.request.substitutions, self.victim.attackable
         assert substitutions is not None
         fields = {name: split_words(text) for name, text in example.fields.items()}
-        words, visible = fields[attackable], self.victim.encoder_fields.row(fields).visible
+        words, visible = fields[attackable], self.victim.encoder_fields.encode(fields).visible
         options = [
             (word, *(substitutions.of(word, self.request.protocol.lookup) if at < visible else ()))
             for at, word in enumerate(words)

@@ -19,7 +19,7 @@ from robench.models.classifier import TextClassifier
 from robench.models.convex_hull import worst_mixture
 from robench.models.probabilities import softmax
 from robench.protocol import Protocol, get_protocol
-from robench.text.encoding import FieldEncoder, Reading
+from robench.text.encoding import EncodedText, FieldEncoder
 from robench.text.word_table import WordTable
 from robench.text.words import split_words
 
@@ -125,10 +125,10 @@ class Victim:
         result: NDArray[np.float32] = logits.float().cpu().numpy()
         return result
 
-    def read(self, fields: Mapping[str, str]) -> Reading:
+    def read(self, fields: Mapping[str, str]) -> EncodedText:
         """Split one text, given as all its fields by name, into words and these into tokens."""
         words = {name: split_words(text) for name, text in fields.items()}
-        return self.encoder_fields.reading(words)
+        return self.encoder_fields.encode_text(words)
 
     def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
         """Return the probabilities of strings, ``(texts, classes)``, in fp32.

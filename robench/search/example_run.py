@@ -23,7 +23,7 @@ from robench.search.space import BudgetSpent, Choice
 from robench.search.texts import PooledTextOracle
 from robench.search.victim_protocol import Candidates, Job, SearchVictim, TokenTypes
 from robench.search.whitebox import PooledWhiteBoxOracle
-from robench.text.encoding import Reading
+from robench.text.encoding import EncodedText
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class ExampleRun:
     def __init__(self, search: Search, job: Job, ask: Ask) -> None:
         self._search, self._job, self._ask = search, job, ask
         self._oracle: MeteredOracle | None = None
-        self._clean: tuple[Reading, NDArray[np.float32]] | None = None
+        self._clean: tuple[EncodedText, NDArray[np.float32]] | None = None
         self._returned: object = None
         self._problem: str | None = None
         self._note: str | None = None
@@ -220,7 +220,7 @@ class ExampleRun:
 
     def _read_and_ask(
         self, purpose: Purpose, fields: Mapping[str, str]
-    ) -> tuple[Reading, NDArray[np.float32]]:
+    ) -> tuple[EncodedText, NDArray[np.float32]]:
         """A text as the victim reads it, and its logits ``(classes,)``."""
         reading = self._search.victim.read(fields)
         return reading, self._ask(

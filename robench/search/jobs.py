@@ -38,5 +38,5 @@ def make_jobs(
             name: surface.words(example.id) if name == victim.attackable else split_words(text)
             for name, text in example.fields.items()
         }
-        visible = victim.encoder_fields.row(words).visible
+        visible = victim.encoder_fields.encode(words).visible
         yield Job(example, words, surface.space(example.id, visible, constrained, threshold))

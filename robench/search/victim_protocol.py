@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from robench._base.environment import Precision
 from robench.search.space import Choice, SearchSpace
 from robench.tasks.example import Example
-from robench.text.encoding import Reading
+from robench.text.encoding import EncodedText
 
 
 @dataclass(frozen=True)
@@ -103,5 +103,5 @@ class SearchVictim(Protocol):
     ) -> NDArray[np.float32]:
         """Rows of token ids ``(batch, tokens)``, of which the first ``lengths`` count -> ``(batch, classes)``."""
 
-    def read(self, fields: Mapping[str, str]) -> Reading:
+    def read(self, fields: Mapping[str, str]) -> EncodedText:
         """One text, every field of it by name, from the string up: what a verdict rests on."""

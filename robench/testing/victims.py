@@ -13,7 +13,7 @@ from robench.search.space import SearchSpace
 from robench.search.victim_protocol import Candidates, Job
 from robench.search.whitebox import HullQuery
 from robench.tasks.example import Example
-from robench.text.encoding import Reading
+from robench.text.encoding import EncodedText
 
 PAD, UNKNOWN, FIRST, LAST = range(4)
 
@@ -189,10 +189,10 @@ class FakeVictim:
             logits = logits if change is None else np.asarray(change(ids, logits), dtype=np.float32)
         return logits
 
-    def read(self, fields: Mapping[str, str]) -> Reading:
+    def read(self, fields: Mapping[str, str]) -> EncodedText:
         """See ``robench.search.victim_protocol.SearchVictim``."""
         ids = self.encoder_fields.ids({name: text.split() for name, text in fields.items()})
-        return Reading(np.array(ids, dtype=np.int32), np.zeros(len(ids), dtype=np.int8))
+        return EncodedText(np.array(ids, dtype=np.int32), np.zeros(len(ids), dtype=np.int8))
 
     def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
         """As a victim does, ``(texts, classes)``."""

@@ -32,7 +32,7 @@ Ids = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Row:
+class EncodedExample:
     """One encoded text.
 
     Attributes:
@@ -51,7 +51,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Reading:
+class EncodedText:
     """One text as the victim reads it, from the string up: ids ``(tokens,)``, their types ``(tokens,)``."""
 
     ids: NDArray[np.int32]
@@ -122,13 +122,13 @@ class FieldEncoder:
                 f"A window of {max_tokens} tokens holds no word beside {self._layout.specials} special tokens; enlarge max_tokens."
             )
 
-    def row(self, fields: Mapping[str, Sequence[str]]) -> Row:
+    def encode(self, fields: Mapping[str, Sequence[str]]) -> EncodedExample:
         """Encode the words of each field (field name -> words)."""
         pieces = self.table.text_ids(fields[self.attackable])
         reading, frame = self._read(fields, pieces)
         ends = np.cumsum([0, *map(len, pieces)])
         visible = int(np.searchsorted(ends[1:], frame.room, side="right"))
-        return Row(
+        return EncodedExample(
             reading.ids,
             reading.token_types,
             len(frame.head),
@@ -136,17 +136,17 @@ class FieldEncoder:
             (ends[:visible] + len(frame.head)).astype(np.int32),
         )
 
-    def reading(self, fields: Mapping[str, Sequence[str]]) -> Reading:
+    def encode_text(self, fields: Mapping[str, Sequence[str]]) -> EncodedText:
         """The same where only the tokens are wanted."""
         return self._read(fields, self.table.text_ids(fields[self.attackable]))[0]
 
     def _read(
         self, fields: Mapping[str, Sequence[str]], pieces: Sequence[Sequence[int]]
-    ) -> tuple[Reading, _Frame]:
+    ) -> tuple[EncodedText, _Frame]:
         flat = [index for ids in pieces for index in ids]
         frame = self._frame(fields, len(flat))
         ids = np.concatenate([frame.head, np.array(flat[: frame.room], dtype=np.int32), frame.tail])
-        return Reading(ids, _types(frame, len(ids))), frame
+        return EncodedText(ids, _types(frame, len(ids))), frame
 
     def candidates(
         self, fields: Mapping[str, Sequence[str]], space: SearchSpace

@@ -32,13 +32,13 @@ class Tokenizer(Protocol):
 _ANCHOR = "a"
 # How tokenizers write the blank before a word: byte-level BPE (GPT-2, RoBERTa) and SentencePiece (ALBERT, XLM-R, T5).
 _MARKS = ("Ġ", "▁")
-MOST = 2**19
+MEMORY_LIMIT = 2**19
 """Words remembered at once (some 100 MB): attacks that misspell make tens of thousands of new ones an example."""
 _PROBE = ("The", "film", "'s", "n't", "well-known", "``", "10/10", "naïve", "!", "Zxqvw")
 
 
 class WordTable:
-    """Word -> token ids of one tokenizer; each distinct word is tokenised once, as long as there are no more than ``MOST``.
+    """Word -> token ids of one tokenizer; each distinct word is tokenised once, as long as there are no more than ``MEMORY_LIMIT``.
 
     Mode ``"word"``: exactly one id a word. Where pieces carry no mark of the blank before them (BERT's WordPiece), the word's own vocabulary entry
     (lower-cased if the tokenizer lower-cases) or the unknown token; otherwise (byte-level BPE, SentencePiece) the first piece of ``" word"`` that is more
@@ -100,7 +100,7 @@ class WordTable:
         fresh = sorted(word for word in wanted if word not in memory)
         if not fresh:
             return
-        if len(memory) + len(fresh) > MOST:
+        if len(memory) + len(fresh) > MEMORY_LIMIT:
             memory.clear()
             fresh = sorted(wanted)
         if self.mode == "word" and not self.mark:

@@ -205,7 +205,7 @@ def encode_examples(
     ]
     substitutes.prepare({word for _, fields in words for word in fields[attackable]})
     for label, fields in words:
-        row = encoder.row(fields)
+        row = encoder.encode(fields)
         kind = np.zeros(len(row.ids), dtype=np.int32)
         kind[row.word_starts] = [
             substitutes.kind(word) for word in fields[attackable][: len(row.word_starts)]

@@ -20,7 +20,7 @@ from robench.search.batching import Lane, Pool, Shapes
 from robench.search.engine import Job, run
 from robench.search.packing import choose_shapes
 from robench.search.settings import SearchSettings
-from robench.text.encoding import Reading
+from robench.text.encoding import EncodedText
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -73,9 +73,9 @@ class RandomVictim:
             inputs = torch.as_tensor(ids, dtype=torch.long)
             return self.model(inputs, mask.long()).numpy()  # type: ignore[no-any-return]
 
-    def read(self, fields: Mapping[str, str]) -> Reading:
+    def read(self, fields: Mapping[str, str]) -> EncodedText:
         ids = np.array(self.encoder_fields.ids({"text": fields["text"].split()}), dtype=np.int32)
-        return Reading(ids, np.zeros(len(ids), dtype=np.int8))
+        return EncodedText(ids, np.zeros(len(ids), dtype=np.int8))
 
 
 @pytest.fixture(scope="module", autouse=True)

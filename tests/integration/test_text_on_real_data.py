@@ -80,7 +80,7 @@ def test_reviews_from_words_are_reviews_from_the_string(
     for text in reviews:
         words = split_words(text)
         expected = tokenizer(join_words(words), truncation=True, max_length=300)["input_ids"]
-        assert encoder.row({"text": words}).ids.tolist() == expected
+        assert encoder.encode({"text": words}).ids.tolist() == expected
 
 
 @pytest.mark.parametrize("family", ["wordpiece", "bytelevel", "unigram"])
@@ -101,7 +101,7 @@ def test_pairs_from_words_are_pairs_from_the_string(
             truncation="only_first",
             max_length=48,
         )["input_ids"]
-        row = encoder.row(fields)
+        row = encoder.encode(fields)
         assert row.ids.tolist() == expected
         assert row.visible == len(fields["hypothesis"])
 
@@ -159,11 +159,13 @@ def test_candidates_of_real_reviews(reviews: list[str], tmp_path: Path, mode: An
     rng = np.random.default_rng(0)
     for example in examples:
         fields = {"text": surface.words(example.id)}
-        space = surface.space(example.id, encoder.row(fields).visible, False, 5.0)
+        space = surface.space(example.id, encoder.encode(fields).visible, False, 5.0)
         choices = rng.integers(0, space.sizes, size=(20, len(space.words))).astype(np.int16)
         ids, lengths = encoder.candidates(fields, space).encode(choices)
         for choice, row, length in zip(choices, ids, lengths, strict=True):
-            assert row[:length].tolist() == encoder.row({"text": space.text(choice)}).ids.tolist()
+            assert (
+                row[:length].tolist() == encoder.encode({"text": space.text(choice)}).ids.tolist()
+            )
 
 
 def test_a_review_with_words_exchanged_splits_into_the_words_that_were_meant(

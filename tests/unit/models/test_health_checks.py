@@ -43,7 +43,7 @@ def scripted(answers: torch.Tensor, noise: float = 0.0) -> Victim:
     victim = Victim(model, tokenizer(), CARD)
     model.answers = {}
     for example, answer in zip(EXAMPLES, answers, strict=True):
-        row = victim.encoder_fields.row({"text": split_words(example.fields["text"])})
+        row = victim.encoder_fields.encode({"text": split_words(example.fields["text"])})
         model.answers[tuple(row.ids.tolist())] = answer
     model.noise = noise
     return victim

@@ -64,7 +64,7 @@ def test_a_verdict_has_exactly_the_logits_of_the_search() -> None:
     So no success is lost to rounding.
     """
     victim = make()
-    row = victim.encoder_fields.row({"text": ["film", "good", "noun1"]})
+    row = victim.encoder_fields.encode({"text": ["film", "good", "noun1"]})
     searched = victim.logits(
         np.repeat(np.asarray(row.ids)[None], 8, axis=0), np.full(8, len(row.ids))
     )[:1]
@@ -75,7 +75,7 @@ def test_a_verdict_has_exactly_the_logits_of_the_search() -> None:
 
 def test_logits_of_ids_agree_with_probabilities_of_texts() -> None:
     victim = make()
-    row = victim.encoder_fields.row({"text": ["film", "good", "noun1"]})
+    row = victim.encoder_fields.encode({"text": ["film", "good", "noun1"]})
     ids = np.full((2, 9), victim.table.pad_id, dtype=np.int32)
     ids[:, : len(row.ids)] = row.ids
     logits = victim.logits(ids, np.array([len(row.ids)] * 2))

@@ -17,7 +17,7 @@ from robench.search.batching import Shapes
 from robench.search.engine import BATCH, Job, run, stream
 from robench.search.settings import SearchSettings
 from robench.search.victim_protocol import SearchVictim
-from robench.text.encoding import Reading
+from robench.text.encoding import EncodedText
 
 SUBSTITUTES = {"good": ["fine", "nice"], "film": ["movie"]}
 JOB = make_job("a good film", SUBSTITUTES)
@@ -319,7 +319,7 @@ def right_on_strings_with(
     asked: list[str] = []
     honest = victim.read
 
-    def read(fields: Mapping[str, str]) -> Reading:
+    def read(fields: Mapping[str, str]) -> EncodedText:
         asked.append(fields["text"])
         return honest(
             {**fields, "text": "a"} if any(word in fields["text"] for word in words) else fields

@@ -23,7 +23,7 @@ from robench.search.engine import run
 from robench.search.settings import SearchSettings
 from robench.search.texts import PooledTextOracle, encode_text
 from robench.search.victim_protocol import Candidates, Job
-from robench.text.encoding import FieldEncoder, Reading
+from robench.text.encoding import EncodedText, FieldEncoder
 from robench.text.word_table import WordTable
 
 WEIGHTS = {"bad": [0.0, 9.0], "worse": [0.0, 20.0], "film": [0.0, 0.0], "good": [1.0, 0.0]}
@@ -106,7 +106,7 @@ def test_what_is_not_believed(answer: object, verdict: Verdict, problem: str) ->
 
 def test_a_victim_that_breaks_on_the_returned_text_is_an_error() -> None:
     class Fragile(FakeVictim):
-        def read(self, fields: Mapping[str, str]) -> Reading:
+        def read(self, fields: Mapping[str, str]) -> EncodedText:
             if "boom" in fields["text"]:
                 raise MemoryError("too long")
             return super().read(fields)

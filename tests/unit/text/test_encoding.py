@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from text_cases import FAMILIES, ODD_WORDS, make_tokenizer, whole_word_tokenizer
 
 from robench._base.errors import UsageError
-from robench.search.space import SearchSpace
 from robench.text.encoding import FieldEncoder
+from robench.text.space import SearchSpace
 from robench.text.word_table import WordTable
 from robench.text.words import join_words
 
@@ -81,7 +81,7 @@ def random_choices(space: SearchSpace, count: int, seed: int = 0) -> Any:
 
 
 def test_bert_single_layout(letters: Any) -> None:
-    row = single(letters, "word", 10).row({"text": ["a", "b", "zz"]})
+    row = single(letters, "word", 10).encode({"text": ["a", "b", "zz"]})
     assert row.ids.tolist() == [2, 5, 6, 1, 3]
     assert row.types.tolist() == [0] * 5
     assert (row.first, row.visible, row.word_starts.tolist()) == (1, 3, [1, 2, 3])
@@ -93,7 +93,7 @@ def test_bert_single_layout(letters: Any) -> None:
 
 
 def test_bert_pair_without_segments_has_one_token_type(letters: Any) -> None:
-    row = pair(letters, "word", 10, segments=False).row(
+    row = pair(letters, "word", 10, segments=False).encode(
         {"premise": ["a", "b"], "hypothesis": ["c"]}
     )
     assert row.ids.tolist() == [2, 5, 6, 3, 7, 3]
@@ -102,7 +102,7 @@ def test_bert_pair_without_segments_has_one_token_type(letters: Any) -> None:
 
 
 def test_bert_pair_with_segments_has_two_token_types(letters: Any) -> None:
-    row = pair(letters, "subword", 10, segments=True).row(
+    row = pair(letters, "subword", 10, segments=True).encode(
         {"premise": ["a", "b"], "hypothesis": ["c"]}
     )
     assert row.ids.tolist() == [2, 5, 6, 3, 7, 3]
@@ -115,12 +115,12 @@ def test_roberta_pair_has_one_separator_without_segments_and_two_with(tmp_path: 
     fields = {"premise": ["film"], "hypothesis": ["good"]}
     plain = pair(tokenizer, "word", 20, segments=False)
     film, good = (plain.table.ids(word)[0] for word in ("film", "good"))
-    assert plain.row(fields).ids.tolist() == [begin, film, end, good, end]
+    assert plain.encode(fields).ids.tolist() == [begin, film, end, good, end]
     assert (
-        pair(tokenizer, "subword", 20, segments=True).row(fields).ids.tolist()
+        pair(tokenizer, "subword", 20, segments=True).encode(fields).ids.tolist()
         == tokenizer("film", "good")["input_ids"]
     )
-    assert not pair(tokenizer, "subword", 20, segments=True).row(fields).types.any()
+    assert not pair(tokenizer, "subword", 20, segments=True).encode(fields).types.any()
 
 
 @given(premise=SOME_WORDS, hypothesis=SOME_WORDS)
@@ -128,7 +128,7 @@ def test_roberta_pair_has_one_separator_without_segments_and_two_with(tmp_path: 
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_own_pair_template(tokenizer: Any, premise: list[str], hypothesis: list[str]) -> None:
-    row = pair(tokenizer, "subword", 2000, segments=True).row(
+    row = pair(tokenizer, "subword", 2000, segments=True).encode(
         {"premise": premise, "hypothesis": hypothesis}
     )
     expected = tokenizer(join_words(premise), join_words(hypothesis), return_token_type_ids=True)
@@ -138,7 +138,7 @@ def test_own_pair_template(tokenizer: Any, premise: list[str], hypothesis: list[
 
 def test_more_fields_than_a_pair_need_a_layout_without_segments(letters: Any) -> None:
     table = WordTable(letters, "word")
-    row = FieldEncoder(table, ["x", "y", "z"], "y", 20, segments=False).row(
+    row = FieldEncoder(table, ["x", "y", "z"], "y", 20, segments=False).encode(
         {"x": ["a"], "y": ["b"], "z": ["c"]}
     )
     assert row.ids.tolist() == [2, 5, 3, 6, 3, 7, 3]
@@ -155,7 +155,7 @@ def test_a_field_that_is_not_there_is_a_mistake_of_the_caller(letters: Any) -> N
 
 
 def test_the_window_counts_special_tokens(letters: Any) -> None:
-    row = single(letters, "word", 300).row({"text": ["a"] * 400})
+    row = single(letters, "word", 300).encode({"text": ["a"] * 400})
     assert len(row.ids) == 300
     assert row.visible == 298  # what RIFT's release sees of an IMDB review
     assert row.ids[-1] == 3
@@ -168,21 +168,21 @@ def test_a_window_without_room_is_refused(letters: Any) -> None:
 
 def test_the_context_is_cut_first_and_only_as_far_as_needed(letters: Any) -> None:
     encoder = pair(letters, "word", 13, segments=False)  # 10 tokens for words
-    row = encoder.row({"premise": list("abcdefgh"), "hypothesis": list("ijkl")})
+    row = encoder.encode({"premise": list("abcdefgh"), "hypothesis": list("ijkl")})
     assert row.ids.tolist() == [2, 5, 6, 7, 8, 9, 10, 3, 13, 14, 15, 16, 3]
     assert row.visible == 4
     assert (
-        len(encoder.row({"premise": list("abcdef"), "hypothesis": list("ijkl")}).ids) == 13
+        len(encoder.encode({"premise": list("abcdef"), "hypothesis": list("ijkl")}).ids) == 13
     )  # nothing to cut
 
 
 def test_the_context_keeps_a_quarter_of_the_window(letters: Any) -> None:
-    row = pair(letters, "word", 15, segments=False).row(
+    row = pair(letters, "word", 15, segments=False).encode(
         {"premise": list("abcdefgh"), "hypothesis": list("ijklmnopijklmnop")}
     )  # 12 for words
     assert row.ids.tolist()[:5] == [2, 5, 6, 7, 3]
     assert row.visible == 9
-    short = pair(letters, "word", 15, segments=False).row(
+    short = pair(letters, "word", 15, segments=False).encode(
         {"premise": ["a"], "hypothesis": list("ijklmnopijklmnop")}
     )
     assert short.visible == 11
@@ -191,7 +191,7 @@ def test_the_context_keeps_a_quarter_of_the_window(letters: Any) -> None:
 def test_the_attackable_field_may_come_first(letters: Any) -> None:
     encoder = pair(letters, "subword", 9, segments=True, attackable="premise")  # 6 for words
     fields = {"premise": list("abcd"), "hypothesis": list("efgh")}
-    row = encoder.row(fields)
+    row = encoder.encode(fields)
     assert row.ids.tolist() == [2, 5, 6, 7, 8, 3, 9, 10, 3]
     assert row.types.tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 1]
     assert (row.first, row.visible) == (1, 4)
@@ -203,7 +203,7 @@ def test_the_attackable_field_may_come_first(letters: Any) -> None:
 
 def test_a_word_cut_by_the_window_is_not_visible(tmp_path: Path) -> None:
     tokenizer = whole_word_tokenizer(tmp_path, ["a", "b", "##c", "##d"])
-    row = single(tokenizer, "subword", 6).row(
+    row = single(tokenizer, "subword", 6).encode(
         {"text": ["a", "bc", "bcd"]}
     )  # 1 + 2 + 3 pieces, room for 4
     assert row.ids.tolist() == [2, 5, 6, 7, 6, 3]
@@ -215,7 +215,7 @@ def test_a_word_cut_by_the_window_is_not_visible(tmp_path: Path) -> None:
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_own_truncation(tokenizer: Any, words: list[str], max_tokens: int) -> None:
-    row = single(tokenizer, "subword", max_tokens).row({"text": words})
+    row = single(tokenizer, "subword", max_tokens).encode({"text": words})
     assert (
         row.ids.tolist()
         == tokenizer(join_words(words), truncation=True, max_length=max_tokens)["input_ids"]
@@ -240,7 +240,7 @@ def test_a_candidate_is_its_text_read_from_the_string(
     tokenizer: Any, words: list[str], substitutes: list[str], max_tokens: int, seed: int
 ) -> None:
     encoder = single(tokenizer, "subword", max_tokens)
-    space = make_space(words, substitutes, encoder.row({"text": words}).visible)
+    space = make_space(words, substitutes, encoder.encode({"text": words}).visible)
     choices = random_choices(space, 5, seed)
     ids, lengths = encoder.candidates({"text": words}, space).encode(choices)
     assert ids.shape == (6, lengths.max())
@@ -263,14 +263,14 @@ def test_a_candidate_in_word_mode_is_the_row_of_its_words(
 ) -> None:
     encoder = pair(tokenizer, "word", max_tokens, segments=False)
     fields = {"premise": ["good", "film"], "hypothesis": words}
-    original = encoder.row(fields)
+    original = encoder.encode(fields)
     space = make_space(words, ["bad", "sleep", "10/10"], original.visible)
     choices = random_choices(space, 5, seed)
     candidates = encoder.candidates(fields, space)
     ids, lengths = candidates.encode(choices)
     assert set(lengths.tolist()) == {len(original.ids)}
     for choice, row in zip(choices, ids, strict=True):
-        again = encoder.row({**fields, "hypothesis": space.text(choice)})
+        again = encoder.encode({**fields, "hypothesis": space.text(choice)})
         assert row.tolist() == again.ids.tolist()
         assert candidates.types(len(row)).tolist() == again.types.tolist()
 
@@ -296,7 +296,7 @@ def test_shorter_pieces_let_the_next_words_in(tmp_path: Path) -> None:
     tokenizer = whole_word_tokenizer(tmp_path, ["a", "b", "##c", "##d"])
     encoder = single(tokenizer, "subword", 5)  # 3 for words
     words = ["bcd", "a", "b", "a"]
-    space = make_space(words, ["a"], encoder.row({"text": words}).visible)
+    space = make_space(words, ["a"], encoder.encode({"text": words}).visible)
     assert space.visible == 1
     ids, lengths = encoder.candidates({"text": words}, space).encode(
         np.array([[0, 0, 0, 0], [1, 0, 0, 0]], dtype=np.int16)
@@ -345,7 +345,7 @@ def test_the_space_must_be_of_these_words(letters: Any) -> None:
 @pytest.mark.parametrize("mode", ["word", "subword"])
 def test_a_text_without_words(letters: Any, mode: Any) -> None:
     encoder = single(letters, mode, 10)
-    assert encoder.row({"text": []}).ids.tolist() == [2, 3]
+    assert encoder.encode({"text": []}).ids.tolist() == [2, 3]
     ids, lengths = encoder.candidates({"text": []}, SearchSpace((), (), 0)).encode(
         np.zeros((2, 0), dtype=np.int16)
     )

@@ -85,14 +85,14 @@ def test_words_without_end_are_not_all_remembered(
     tokenizer: Any, mode: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor do the answers hang on what has been forgotten."""
-    monkeypatch.setattr(word_table, "MOST", 40)
+    monkeypatch.setattr(word_table, "MEMORY_LIMIT", 40)
     table = WordTable(tokenizer, mode)
     texts = [[f"film{number}{letter}" for letter in "abcdefghij"] for number in range(12)]
     found = [table.text_ids(text) for text in texts]
     assert len(table._inner) <= 40
     assert len(table._first) <= 40
     assert [table.text_ids(text) for text in texts] == found
-    monkeypatch.setattr(word_table, "MOST", 2**19)
+    monkeypatch.setattr(word_table, "MEMORY_LIMIT", 2**19)
     assert [WordTable(tokenizer, mode).text_ids(text) for text in texts] == found
 
 
