@@ -16,7 +16,7 @@ from robench.commands.shell import Session, show, stderr
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
-    from robench.evaluation.plan import Cell, EvaluationRequest
+    from robench.evaluation.plan import EvaluationRequest, PlannedCell
     from robench.results.record import Record
 
 Done = TypeVar("Done", bound=Sequence[Any])
@@ -123,7 +123,7 @@ def refuse_errors(records: Sequence[Record], out: Path) -> None:
         )
 
 
-def print_plan(cells: list[Cell]) -> None:
+def print_plan(cells: list[PlannedCell]) -> None:
     """What a dry run prints: one line a cell."""
     from rich.table import Table
 

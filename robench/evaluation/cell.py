@@ -25,7 +25,7 @@ from robench.search.trials import TrialFile
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.plan import EvaluationRequest
-    from robench.evaluation.resolve import ChosenAttack, ChosenVictim, TaskInputs
+    from robench.evaluation.resolve import ResolvedAttack, ResolvedTask, ResolvedVictim
     from robench.models.victim import Victim
     from robench.tasks.example import Example
     from robench.text.surface import Surface
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedVictim:
     """A victim that is ready to be attacked.
 
     Attributes:
@@ -52,7 +52,7 @@ def cell_key(
     request: EvaluationRequest,
     fit: FitRequest,
     victim_sha256: str,
-    attack: ChosenAttack,
+    attack: ResolvedAttack,
     made_from: Mapping[str, Any],
 ) -> str:
     """SHA-256 (hex) of everything that decides a trial of this cell, but for the example itself.
@@ -95,10 +95,10 @@ class CellRun:
     """One victim under one attack: everything that the search, the trials and the record need."""
 
     request: EvaluationRequest
-    inputs: TaskInputs
-    chosen: ChosenVictim
-    trained: Trained
-    attack: ChosenAttack
+    inputs: ResolvedTask
+    chosen: ResolvedVictim
+    trained: TrainedVictim
+    attack: ResolvedAttack
     surface: Surface
     language_model: str
 

@@ -14,7 +14,7 @@ from robench._base.hub import no_pointless_retries
 from robench._base.reporting import Silent
 from robench.evaluation import defaults
 from robench.evaluation.cell import cell_key, trials_path
-from robench.evaluation.resolve import ChosenAttack, ChosenVictim, TaskInputs, gather
+from robench.evaluation.resolve import ResolvedAttack, ResolvedTask, ResolvedVictim, resolve_request
 from robench.plugins.registry import canonical
 from robench.protocol import DEFAULT_PROTOCOL
 from robench.results.run_folder import cell_name
@@ -132,7 +132,7 @@ def build_request(**values: Any) -> EvaluationRequest:
         ) from error
 
 
-class Cell(BaseModel):
+class PlannedCell(BaseModel):
     """One cell of the grid and what would be done for it.
 
     Attributes:
@@ -155,29 +155,29 @@ class Cell(BaseModel):
 
 
 @no_pointless_retries()
-def plan(request: EvaluationRequest) -> list[Cell]:
+def plan(request: EvaluationRequest) -> list[PlannedCell]:
     """What ``evaluate`` would do; nothing is trained, built or written.
 
     Raises:
         UsageError: for everything that ``evaluate`` would refuse before it begins: names, options, data, device, language model.
     """
-    inputs = gather(request, Silent())
-    cells: list[Cell] = []
+    inputs = resolve_request(request, Silent())
+    cells: list[PlannedCell] = []
     for task in inputs.tasks:
         surface = inputs.surface_request(task)
         for chosen in task.victims:
-            attacks: Sequence[ChosenAttack | None] = inputs.attacks or [None]
+            attacks: Sequence[ResolvedAttack | None] = inputs.attacks or [None]
             cells += [_cell(request, task, chosen, attack, surface) for attack in attacks]
     return cells
 
 
 def _cell(
     request: EvaluationRequest,
-    task: TaskInputs,
-    chosen: ChosenVictim,
-    attack: ChosenAttack | None,
+    task: ResolvedTask,
+    chosen: ResolvedVictim,
+    attack: ResolvedAttack | None,
     wanted: SurfaceRequest,
-) -> Cell:
+) -> PlannedCell:
     from robench.models.victim import read_card
 
     folder = request.out / "victims" / chosen.fit.folder_name
@@ -192,7 +192,7 @@ def _cell(
             name = cell_name(task.name, chosen.fit.defense, attack.name, chosen.fit.seed, key)
             ids = {example.id for example in task.examples}
             done = len(ids & TrialFile(trials_path(request.out, name)).ids_done(errors=False))
-    return Cell(
+    return PlannedCell(
         task=task.name,
         defense=chosen.label,
         attack=None if attack is None else attack.label,

@@ -33,7 +33,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True)
-class ChosenAttack:
+class ResolvedAttack:
     """One attack with its options.
 
     Attributes:
@@ -57,7 +57,7 @@ class ChosenAttack:
 
 
 @dataclass(frozen=True)
-class ChosenVictim:
+class ResolvedVictim:
     """One defense with one seed on one task."""
 
     label: str
@@ -70,7 +70,7 @@ class ChosenVictim:
 
 
 @dataclass(frozen=True)
-class TaskInputs:
+class ResolvedTask:
     """One task with its data.
 
     Attributes:
@@ -85,20 +85,20 @@ class TaskInputs:
     examples: Sequence[Example]
     limit: int | None
     substitutions: SubstitutionSet
-    victims: Sequence[ChosenVictim]
+    victims: Sequence[ResolvedVictim]
 
 
 @dataclass(frozen=True)
-class Inputs:
+class ResolvedRequest:
     """A request with every name resolved. ``scorer`` is None for ``--lm none`` and where nothing is attacked."""
 
     protocol: Protocol
     device: str
     scorer: Scorer | None
-    attacks: Sequence[ChosenAttack]
-    tasks: Sequence[TaskInputs]
+    attacks: Sequence[ResolvedAttack]
+    tasks: Sequence[ResolvedTask]
 
-    def surface_request(self, task: TaskInputs) -> SurfaceRequest:
+    def surface_request(self, task: ResolvedTask) -> SurfaceRequest:
         """What decides the surface of ``task``."""
         from robench.text.surface_building import SurfaceRequest
 
@@ -115,7 +115,7 @@ class Inputs:
 
 
 def check_names(request: EvaluationRequest) -> None:
-    """Refuse what names nothing, long before ``gather`` can: names of plugins and of the protocol without importing anything, then options, for which the
+    """Refuse what names nothing, long before ``resolve_request`` can: names of plugins and of the protocol without importing anything, then options, for which the
     chosen plugins are imported but not what trains, searches or makes tables.
 
     Raises:
@@ -139,7 +139,9 @@ def check_names(request: EvaluationRequest) -> None:
         )
 
 
-def gather(request: EvaluationRequest, report: Reporter, *, searching: bool = True) -> Inputs:
+def resolve_request(
+    request: EvaluationRequest, report: Reporter, *, searching: bool = True
+) -> ResolvedRequest:
     """Resolve names and options, read the data, load the language model (unless nothing will be ``searching``).
 
     Raises:
@@ -159,7 +161,7 @@ def gather(request: EvaluationRequest, report: Reporter, *, searching: bool = Tr
         _Task(request, protocol, device, of_defense).inputs(name, cls, report)
         for name, cls in tasks.items()
     ]
-    return Inputs(protocol, device, scorer, chosen, prepared)
+    return ResolvedRequest(protocol, device, scorer, chosen, prepared)
 
 
 def _chosen(registry: Registry[Plugin], names: Sequence[str]) -> dict[str, type[Plugin]]:
@@ -178,12 +180,12 @@ def _wanted(registry: Registry[Any], names: Sequence[str]) -> list[str]:
 
 def _attack(
     name: str, cls: type[Attack], values: Mapping[str, Any], protocol: Protocol
-) -> ChosenAttack:
+) -> ResolvedAttack:
     options = build_options(cls.Options, values, f"attack '{name}'")
     constrained = not cls.outside and (protocol.surface == "constrained" or cls.language_model)
     attack = cls(options)
     attack.check()
-    return ChosenAttack(name, label(name, options, cls.Options()), attack, constrained)
+    return ResolvedAttack(name, label(name, options, cls.Options()), attack, constrained)
 
 
 def _scorer(request: EvaluationRequest, protocol: Protocol, device: str) -> Scorer | None:
@@ -201,7 +203,7 @@ class _Task:
     device: str
     options: Mapping[str, Mapping[str, Any]]
 
-    def inputs(self, name: str, cls: type[Task], report: Reporter) -> TaskInputs:
+    def inputs(self, name: str, cls: type[Task], report: Reporter) -> ResolvedTask:
         from robench.models.encoders import find_encoder
         from robench.text.substitutions import load_substitutions
         from robench.training.request import build_defense
@@ -221,7 +223,7 @@ class _Task:
         )
         for remark in splits.remarks:
             report.message(remark)
-        return TaskInputs(name, cls, splits, examples, limit, substitutions, victims)
+        return ResolvedTask(name, cls, splits, examples, limit, substitutions, victims)
 
     def _limited(
         self, name: str, test: Sequence[Example], report: Reporter
@@ -236,7 +238,7 @@ class _Task:
 
     def _victims(
         self, task: str, splits: Splits, substitutions: SubstitutionSet
-    ) -> Iterator[ChosenVictim]:
+    ) -> Iterator[ResolvedVictim]:
         from robench.training.request import FitRequest
 
         for defense, values in self.options.items():
@@ -257,7 +259,7 @@ class _Task:
                 _ = fit.key  # finds and hashes the encoder: better now than after another victim's hours of training
                 if seed == self.request.seeds[0]:
                     fit.check()
-                yield ChosenVictim(
+                yield ResolvedVictim(
                     label(defense, fit.resolved, replace(fit, options={}).resolved), fit
                 )
 

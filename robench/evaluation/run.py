@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING
 from robench._base.errors import UsageError
 from robench._base.hub import no_pointless_retries
 from robench._base.reporting import Reporter, Silent
-from robench.evaluation.cell import CellRun, Trained
+from robench.evaluation.cell import CellRun, TrainedVictim
 from robench.evaluation.failures import Failures
-from robench.evaluation.plan import Cell, EvaluationRequest, build_request, plan
-from robench.evaluation.resolve import ChosenVictim, Inputs, TaskInputs, balanced_prefix, gather
+from robench.evaluation.plan import EvaluationRequest, PlannedCell, build_request, plan
+from robench.evaluation.resolve import (
+    ResolvedRequest,
+    ResolvedTask,
+    ResolvedVictim,
+    balanced_prefix,
+    resolve_request,
+)
 from robench.results.atomic import write_text
 from robench.results.leaderboard import render_run
 from robench.results.record import Record
@@ -24,8 +30,8 @@ if TYPE_CHECKING:
     from robench.training.loop import TrainingProgress
 
 __all__ = [
-    "Cell",
     "EvaluationRequest",
+    "PlannedCell",
     "Reporter",
     "Silent",
     "build_request",
@@ -51,7 +57,7 @@ def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
         RobenchError: the disk is full, a surface cannot be built, or a run of one single cell failed.
     """
     _in_one_process()
-    inputs = gather(request, report)
+    inputs = resolve_request(request, report)
     failures, single = Failures(report), _victims(inputs) == 1
     records = []
     for task in inputs.tasks:
@@ -89,7 +95,7 @@ def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
     Raises:
         UsageError, Incomplete, RobenchError: see ``evaluate``; ``Incomplete`` holds the folders of the others.
     """
-    inputs = gather(request, report, searching=False)
+    inputs = resolve_request(request, report, searching=False)
     failures, single = Failures(report), _victims(inputs) == 1
     folders = []
     for task in inputs.tasks:
@@ -100,11 +106,11 @@ def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
     return folders
 
 
-def _victims(inputs: Inputs) -> int:
+def _victims(inputs: ResolvedRequest) -> int:
     return sum(len(task.victims) for task in inputs.tasks)
 
 
-def _named(chosen: ChosenVictim, task: TaskInputs) -> str:
+def _named(chosen: ResolvedVictim, task: ResolvedTask) -> str:
     return f"{chosen.label} on {task.name}, seed {chosen.fit.seed}"
 
 
@@ -118,7 +124,7 @@ def _in_one_process() -> None:
 
 
 def _surface(
-    request: EvaluationRequest, inputs: Inputs, task: TaskInputs, report: Reporter
+    request: EvaluationRequest, inputs: ResolvedRequest, task: ResolvedTask, report: Reporter
 ) -> Surface:
     from robench.text.surface_building import load_or_build
 
@@ -140,8 +146,8 @@ def _surface(
 
 
 def _trained(
-    request: EvaluationRequest, task: TaskInputs, chosen: ChosenVictim, report: Reporter
-) -> Trained:
+    request: EvaluationRequest, task: ResolvedTask, chosen: ResolvedVictim, report: Reporter
+) -> TrainedVictim:
     """The victim, trained if need be, and questioned."""
     from robench.training.loop import train_or_load
 
@@ -157,7 +163,7 @@ def _trained(
         )
         report.finished(f"kept in {folder.name}")
     seconds, unknown = _training_seconds(folder)
-    return Trained(victim, folder, seconds, unknown, _questioned(victim, task, what, report))
+    return TrainedVictim(victim, folder, seconds, unknown, _questioned(victim, task, what, report))
 
 
 class _Listener:
@@ -190,7 +196,7 @@ def _training_seconds(folder: Path) -> tuple[float | None, str]:
         return None, "the victim's training.json is missing or cannot be read"
 
 
-def _questioned(victim: Victim, task: TaskInputs, what: str, report: Reporter) -> tuple[str, ...]:
+def _questioned(victim: Victim, task: ResolvedTask, what: str, report: Reporter) -> tuple[str, ...]:
     """Put the checks to a victim, on dev.
 
     Returns:

@@ -235,11 +235,11 @@ def test_how_a_run_ends_badly(
 
 
 def test_a_dry_run_prints_the_plan_and_evaluates_nothing(evaluator: SimpleNamespace) -> None:
-    from robench.evaluation.plan import Cell
+    from robench.evaluation.plan import PlannedCell
 
     evaluator.error = AssertionError("evaluated")
     evaluator.cells = [
-        Cell(
+        PlannedCell(
             task="imdb",
             defense="rift",
             attack="pwws",

@@ -9,16 +9,16 @@ import pytest
 from robench._base.environment import versions
 from robench.evaluation.cell import cell_key, running, trials_path
 from robench.evaluation.plan import EvaluationRequest, build_request
-from robench.evaluation.resolve import ChosenAttack
+from robench.evaluation.resolve import ResolvedAttack
 from robench.search.registry import ATTACKS
 from robench.training.request import FitRequest
 
 MADE_FROM = {"task": "toy", "texts": "0" * 64, "scorer": "none"}
 
 
-def chosen(**options: Any) -> ChosenAttack:
+def chosen(**options: Any) -> ResolvedAttack:
     cls = ATTACKS.get("genetic")
-    return ChosenAttack("genetic", "genetic", cls(cls.Options(**options)), True)
+    return ResolvedAttack("genetic", "genetic", cls(cls.Options(**options)), True)
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def key(
     *,
     fit: Fit | None = None,
     sha: str = "v",
-    attack: ChosenAttack | None = None,
+    attack: ResolvedAttack | None = None,
     **made: Any,
 ) -> str:
     return cell_key(

@@ -25,7 +25,7 @@ from robench._base.key_code import (
 from robench._base.reporting import Silent
 from robench.evaluation.cell import cell_key
 from robench.evaluation.plan import build_request
-from robench.evaluation.resolve import gather
+from robench.evaluation.resolve import resolve_request
 from robench.search.registry import ATTACKS
 from robench.training.registry import DEFENSES
 
@@ -125,7 +125,7 @@ print(*keys_of_an_evaluation())
 def keys_of_an_evaluation() -> list[str]:
     """The keys of a victim, a surface and the trials of one attack."""
     request = build_request(defenses=("augmentation",), attacks=("genetic",), device="cpu")
-    inputs = gather(request, Silent())
+    inputs = resolve_request(request, Silent())
     (task,) = inputs.tasks
     surface, (victim,), (attack,) = inputs.surface_request(task), task.victims, inputs.attacks
     trials = cell_key(request, victim.fit, "0" * 64, attack, surface.ingredients)
