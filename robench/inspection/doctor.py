@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
 
+from robench._base import arithmetic
 from robench._base.errors import RobenchError, UsageError
 
 State = Literal["ok", "missing", "problem"]
@@ -108,6 +109,21 @@ def _package(name: str) -> Finding:
         )
 
 
+def _arithmetic() -> Finding:
+    """Say whether fp32 products give a row the same bits in any company, and how that was reached."""
+    if arithmetic.independent_rows():
+        setting = f"{arithmetic.VARIABLE} is {arithmetic.products()}"
+        detail = f"a text's fp32 result does not depend on the texts beside it ({setting})"
+        return Finding("device", "arithmetic", "ok", detail)
+    if (late := arithmetic.warning()) is not None:
+        return Finding("device", "arithmetic", "problem", late)
+    detail = (
+        "a text's fp32 result depends on the texts beside it here, so searches take slower, fixed "
+        "batches; their trials are the same for any number of workers all the same"
+    )
+    return Finding("device", "arithmetic", "ok", detail)
+
+
 def _device() -> Iterator[Finding]:
     import torch
 
@@ -117,6 +133,7 @@ def _device() -> Iterator[Finding]:
         "ok",
         f"torch uses {torch.get_num_threads()} of {os.cpu_count()} processors",
     )
+    yield _arithmetic()
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             facts = torch.cuda.get_device_properties(index)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 from click.testing import CliRunner
 
+from robench._base import arithmetic
 from robench._base.errors import RobenchError, UsageError
 from robench.cli import main
 from robench.inspection import doctor
@@ -202,3 +203,24 @@ def test_the_command_prints_every_finding_and_json_the_same(
         (row["section"], row["what"], row["state"]) for row in rows
     }
     assert all(row["detail"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("value", "independent", "state", "sentence"),
+    [
+        ("AUTO,STRICT", True, "ok", "MKL_CBWR is AUTO,STRICT"),
+        (None, True, "ok", "MKL_CBWR is default"),
+        (None, False, "ok", "slower, fixed batches"),
+        ("AUTO,STRICT", False, "problem", "import robench first"),
+    ],
+)
+def test_the_doctor_says_how_fp32_products_are_made_independent(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, independent: bool, state: str, sentence: str
+) -> None:
+    monkeypatch.delenv(arithmetic.VARIABLE, raising=False)
+    if value is not None:
+        monkeypatch.setenv(arithmetic.VARIABLE, value)
+    monkeypatch.setattr(arithmetic, "independent_rows", lambda: independent)
+    (found,) = (finding for finding in doctor._device() if finding.what == "arithmetic")
+    assert found.state == state
+    assert sentence in found.detail
