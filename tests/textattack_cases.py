@@ -90,11 +90,11 @@ def embedded_victim(protocol: str = "rift2021") -> Any:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
+    from robench._base.embedded import embedded_path
     from robench.models.classifier import TextClassifier
-    from robench.models.encoders import embedded_folder
     from robench.models.victim import Victim
 
-    folder, task = embedded_folder("tiny"), TASKS.get("mini-reviews")
+    folder, task = embedded_path("tiny"), TASKS.get("mini-reviews")
     torch.manual_seed(1)
     model = TextClassifier(AutoModel.from_pretrained(folder), len(task.labels))
     card = {

@@ -45,6 +45,7 @@ SURFACE_CODE = (
     "robench.text.words",
     "robench.text.word_table",
     "robench.text.substitutions",
+    "robench.text.scorer",
     "robench.text.language_model",
     "robench.text.torch_scorers",
     "robench.text.published_scores",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.plan import EvaluationRequest
     from robench.search.attack import Attack
-    from robench.text.language_model import Scorer
+    from robench.text.scorer import Scorer
     from robench.text.substitutions import SubstitutionSet
     from robench.text.surface_building import SurfaceRequest
     from robench.training.request import FitRequest

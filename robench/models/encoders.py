@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from robench._base.embedded import embedded_path
 from robench._base.errors import UsageError, first_line
 from robench._base.hints import did_you_mean
 from robench._base.quiet import quiet_models
@@ -33,14 +33,9 @@ class EncoderInfo:
     summary: str = ""
 
 
-def embedded_folder(name: str) -> Path:
-    """Return the folder of an encoder that ships inside the package."""
-    return Path(str(files("robench.embedded") / name))
-
-
 _TINY = EncoderInfo(
     "tiny",
-    str(embedded_folder("tiny")),
+    str(embedded_path("tiny")),
     # Chosen on dev of mini-reviews, see docs/decisions/0003-training.md.
     {"learning_rate": 1e-3, "epochs": 4},
     "2 layers x 128, pre-trained on film reviews; ships with robench",

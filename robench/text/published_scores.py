@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from robench._base.errors import UsageError
-from robench.text.language_model import Ratios, Request, Scorer, ratios
+from robench.text.scorer import Ratios, Request, Scorer, ratios
 from robench.text.words import join_words
 
 Positions = dict[int, dict[str, float]]

@@ -10,10 +10,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from robench._base.embedded import embedded_path
 from robench._base.errors import UsageError
 from robench.text.words import split_words
 
@@ -83,7 +83,7 @@ def load_substitutions(name: str, folder: Path | None = None) -> SubstitutionSet
 
         return _read(name, Path(find_asset(_PUBLISHED[name], folder)))
     if name in _EMBEDDED:
-        return _read(name, Path(str(files("robench.embedded").joinpath(*_EMBEDDED[name]))))
+        return _read(name, embedded_path(*_EMBEDDED[name]))
     path = Path(name)
     if not path.is_file():
         known = ", ".join(sorted({*_PUBLISHED, *_EMBEDDED}))

@@ -27,7 +27,7 @@ from robench._base.errors import RobenchError
 from robench._base.key_code import SURFACE_CODE
 from robench.protocol import Protocol
 from robench.tasks.example import Example
-from robench.text.language_model import Ratios, Request, Scorer
+from robench.text.scorer import Ratios, Request, Scorer
 from robench.text.substitutions import SubstitutionSet
 from robench.text.surface import METADATA, Surface, read
 from robench.text.words import split_words, splitter_version

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from robench._base.environment import Precision
 from robench._base.errors import UsageError
-from robench.text.language_model import Ratios, Request, Scorer, fingerprint, ratios
+from robench.text.scorer import Ratios, Request, Scorer, fingerprint, ratios
 from robench.text.word_table import WordTable
 
 if TYPE_CHECKING:

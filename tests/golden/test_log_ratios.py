@@ -12,7 +12,7 @@ from text_cases import tiny_model, whole_word_tokenizer
 
 from robench.protocol import PROTOCOLS
 from robench.tasks.example import Example
-from robench.text.language_model import Request
+from robench.text.scorer import Request
 from robench.text.substitutions import SubstitutionSet
 from robench.text.surface_building import SurfaceRequest, load_or_build
 from robench.text.torch_scorers import CausalScorer, MaskedScorer

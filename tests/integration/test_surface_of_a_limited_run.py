@@ -13,7 +13,8 @@ from robench.protocol import get_protocol
 from robench.tasks.base import DataSource
 from robench.tasks.example import Example
 from robench.tasks.registry import TASKS
-from robench.text.language_model import Scorer, build_scorer
+from robench.text.language_model import build_scorer
+from robench.text.scorer import Scorer
 from robench.text.substitutions import load_substitutions
 from robench.text.surface_building import SurfaceRequest, load_or_build
 

@@ -11,7 +11,8 @@ import torch
 from text_cases import make_tokenizer, tiny_model, whole_word_tokenizer
 
 from robench._base.errors import UsageError
-from robench.text.language_model import Request, Scorer, build_scorer, fingerprint, ratios
+from robench.text.language_model import build_scorer
+from robench.text.scorer import Request, Scorer, fingerprint, ratios
 from robench.text.torch_scorers import CausalScorer, MaskedScorer
 
 TEXT = "the film was good but the plot is thin , the acting wonderful and the end bad"

@@ -10,8 +10,9 @@ import pytest
 from robench._base.errors import UsageError
 from robench.protocol import PROTOCOLS
 from robench.tasks.example import Example
-from robench.text.language_model import Request, build_scorer
+from robench.text.language_model import build_scorer
 from robench.text.published_scores import PublishedScorer
+from robench.text.scorer import Request
 from robench.text.substitutions import SubstitutionSet
 from robench.text.surface_building import SurfaceRequest, load_or_build
 

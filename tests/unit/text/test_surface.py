@@ -14,7 +14,7 @@ import pytest
 from robench._base.errors import RobenchError, UsageError
 from robench.protocol import PROTOCOLS
 from robench.tasks.example import Example
-from robench.text.language_model import Ratios, Request, Scorer
+from robench.text.scorer import Ratios, Request, Scorer
 from robench.text.substitutions import SubstitutionSet
 from robench.text.surface import Surface
 from robench.text.surface_building import SurfaceRequest, load_or_build
