@@ -1,4 +1,4 @@
-"""Examples as token ids with the substitutes of every position, and the batches made of them."""
+"""Examples as token ids, with the substitutes of every position, and batches of them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,29 @@ if TYPE_CHECKING:
     from robench.text.word_table import WordTable
 
 NO_SUBSTITUTES = 0
+"""The row of a ``SubstituteTable`` for words that nothing may replace."""
+NO_TOKEN = -1
+"""Fills up the shorter rows of a ``SubstituteTable``."""
 
 Integer = TypeVar("Integer", bound=np.integer[Any])
 
 
 class Substitutes(Protocol):
-    """What is asked of a substitution set (``robench.text.substitutions.SubstitutionSet``)."""
+    """The part of ``robench.text.substitutions.SubstitutionSet`` that training uses."""
 
     def of(self, word: str, lookup: Literal["cased", "lower"]) -> Sequence[str]:
-        """The substitutes of ``word``, the word itself not among them."""
+        """Return the substitutes of ``word``, without the word itself."""
 
 
 class SubstituteTable:
-    """Token ids of each word's substitutes; a word is looked up once, however often it stands in the data.
+    """Token ids of the substitutes of every word; each word is looked up only once.
 
-    Only words and substitutes of a single token can be mixed position by position: in protocol ``rift2021`` all are, in ``subword`` the
-    others keep their own embedding in the hull (the searches substitute them all the same). Substitutes that share a token (the unknown one)
-    make one slot: the hull is the same.
+    The convex hull mixes embeddings position by position, so it needs words and substitutes of
+    one token. In protocol ``rift2021`` every word is one token. In ``subword`` some are not: in
+    the hull these keep their own embedding, while searches still substitute them.
+
+    Substitutes that share a token, such as the unknown token, become one slot. The hull is the
+    same.
     """
 
     def __init__(
@@ -44,73 +50,74 @@ class SubstituteTable:
         self._table = table
         self._substitutes = substitutes
         self._lookup = lookup
-        self._kinds: dict[str, int] = {}
+        self._row_of: dict[str, int] = {}
         self._rows: list[tuple[int, ...]] = [()]
-        self._dense: NDArray[np.int32] | None = None
+        self._array: NDArray[np.int32] | None = None
 
     def prepare(self, words: Iterable[str]) -> None:
-        """Tokenise ``words`` and all their substitutes in one batch, for tokenizers that are slow one by one."""
-        fresh = sorted({word for word in words if word not in self._kinds})
+        """Tokenise ``words`` and all their substitutes together; one by one would be slow."""
+        fresh = sorted({word for word in words if word not in self._row_of})
         self._table.prepare(fresh)
-        if self._substitutes is not None:
-            self._table.prepare(
-                {
-                    substitute
-                    for word in fresh
-                    for substitute in self._substitutes.of(word, self._lookup)
-                }
-            )
+        if self._substitutes is None:
+            return
+        replacements: set[str] = set()
+        for word in fresh:
+            replacements.update(self._substitutes.of(word, self._lookup))
+        self._table.prepare(replacements)
 
-    def kind(self, word: str) -> int:
-        """Row of ``word`` in ``dense``; ``NO_SUBSTITUTES`` when nothing may stand in its place."""
-        known = self._kinds.get(word)
+    def row(self, word: str) -> int:
+        """Return the row of ``word`` in ``array``; ``NO_SUBSTITUTES`` where it has none."""
+        known = self._row_of.get(word)
         if known is None:
-            row = self._row(word)
-            known = self._kinds[word] = len(self._rows) if row else NO_SUBSTITUTES
-            if row:
-                self._rows.append(row)
-                self._dense = None
+            ids = self._substitute_ids(word)
+            known = self._row_of[word] = len(self._rows) if ids else NO_SUBSTITUTES
+            if ids:
+                self._rows.append(ids)
+                self._array = None
         return known
 
-    def _row(self, word: str) -> tuple[int, ...]:
+    def _substitute_ids(self, word: str) -> tuple[int, ...]:
+        """Return the token ids that may replace ``word``, each once and in their order."""
         own = tuple(self._table.ids(word))
         if self._substitutes is None or len(own) != 1:
             return ()
-        ids = (
-            tuple(self._table.ids(substitute))
-            for substitute in self._substitutes.of(word, self._lookup)
-        )
-        return tuple(
-            dict.fromkeys(pieces[0] for pieces in ids if len(pieces) == 1 and pieces != own)
-        )
+        # A dict keeps the order and drops repeated ids.
+        found: dict[int, None] = {}
+        for substitute in self._substitutes.of(word, self._lookup):
+            pieces = tuple(self._table.ids(substitute))
+            if len(pieces) == 1 and pieces != own:
+                found[pieces[0]] = None
+        return tuple(found)
 
     @property
-    def dense(self) -> NDArray[np.int32]:
-        """``(kinds, most substitutes)`` token ids, filled up with -1."""
-        if self._dense is None:
+    def array(self) -> NDArray[np.int32]:
+        """Token ids, ``(rows, most substitutes)``; shorter rows end in ``NO_TOKEN``."""
+        if self._array is None:
             width = max(map(len, self._rows))
-            self._dense = np.full((len(self._rows), width), -1, dtype=np.int32)
+            self._array = np.full((len(self._rows), width), NO_TOKEN, dtype=np.int32)
             for index, row in enumerate(self._rows):
-                self._dense[index, : len(row)] = row
-        return self._dense
+                self._array[index, : len(row)] = row
+        return self._array
 
 
 @dataclass(frozen=True)
 class EncodedExamples:
-    """Examples ready for batching.
+    """Examples as token ids, ready to be put into batches.
 
     Attributes:
-        ids: one int32 array ``(tokens,)`` an example, special tokens included.
-        types: token types of the same shape, or None where the encoder gets none.
-        kinds: row of ``substitutes.dense`` of each token; 0 for special tokens, for fields that are not attackable and words without substitutes.
+        ids: one int32 array ``(tokens,)`` for each example, special tokens included.
+        types: token types of the same shape; None where the encoder gets none.
+        substitute_rows: for each token, its row of ``substitutes.array``. It is
+            ``NO_SUBSTITUTES`` for special tokens, for words without substitutes, and in fields
+            that are not attackable.
         labels: ``(examples,)``.
-        substitutes: the table that ``kinds`` points into.
-        pad_id: token that fills up a batch.
+        substitutes: the table that ``substitute_rows`` points into.
+        pad_id: the token that fills up a batch.
     """
 
     ids: Sequence[NDArray[np.int32]]
     types: Sequence[NDArray[np.int8]] | None
-    kinds: Sequence[NDArray[np.int32]]
+    substitute_rows: Sequence[NDArray[np.int32]]
     labels: NDArray[np.int64]
     substitutes: SubstituteTable
     pad_id: int
@@ -120,21 +127,20 @@ class EncodedExamples:
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each example."""
+        """Number of tokens of each example."""
         return [len(ids) for ids in self.ids]
 
     def joined(self, more: EncodedExamples) -> EncodedExamples:
-        """These and after them ``more``, which the same ``substitutes`` were used for."""
+        """Return these examples followed by ``more``; both must use the same ``substitutes``."""
         assert more.substitutes is self.substitutes
         types = None if self.types is None or more.types is None else [*self.types, *more.types]
-        labels = np.concatenate([self.labels, more.labels])
         return EncodedExamples(
-            [*self.ids, *more.ids],
-            types,
-            [*self.kinds, *more.kinds],
-            labels,
-            self.substitutes,
-            self.pad_id,
+            ids=[*self.ids, *more.ids],
+            types=types,
+            substitute_rows=[*self.substitute_rows, *more.substitute_rows],
+            labels=np.concatenate([self.labels, more.labels]),
+            substitutes=self.substitutes,
+            pad_id=self.pad_id,
         )
 
     def batch(
@@ -144,18 +150,20 @@ class EncodedExamples:
         *,
         substitutes: bool = False,
     ) -> Batch:
-        """The examples at ``indices`` as one batch, padded to the longest; with substitution slots (as many as it needs) if asked."""
+        """Return the examples at ``indices`` as one batch, padded to the longest of them.
+
+        Args:
+            indices: which examples, in this order.
+            device: where the tensors are put.
+            substitutes: also add the substitution slots, as many as this batch needs.
+        """
         ids = pad_rows([self.ids[index] for index in indices], self.pad_id)
-        mask = np.arange(ids.shape[1]) < np.asarray([[len(self.ids[index])] for index in indices])
-        types = (
-            None
-            if self.types is None
-            else torch.as_tensor(
-                pad_rows([self.types[index] for index in indices], 0),
-                dtype=torch.long,
-                device=device,
-            )
-        )
+        lengths = np.asarray([[len(self.ids[index])] for index in indices])
+        mask = np.arange(ids.shape[1]) < lengths
+        types = None
+        if self.types is not None:
+            padded = pad_rows([self.types[index] for index in indices], 0)
+            types = torch.as_tensor(padded, dtype=torch.long, device=device)
         batch = Batch(
             input_ids=torch.as_tensor(ids, dtype=torch.long, device=device),
             attention_mask=torch.as_tensor(mask, dtype=torch.long, device=device),
@@ -163,22 +171,31 @@ class EncodedExamples:
             labels=torch.as_tensor(self.labels[np.asarray(indices)], device=device),
         )
         if substitutes:
-            slots = self.substitutes.dense[
-                pad_rows([self.kinds[index] for index in indices], NO_SUBSTITUTES)
-            ]
-            slots = slots[:, :, : int((slots >= 0).sum(-1).max(initial=0))]
-            slots = np.concatenate(
-                [ids[:, :, None], np.where(slots >= 0, slots, ids[:, :, None])], axis=-1
-            )
-            allowed = slots != ids[:, :, None]
-            allowed[:, :, 0] = True
+            slots, allowed = self._slots(indices, ids)
             batch.substitute_ids = torch.as_tensor(slots, dtype=torch.long, device=device)
             batch.substitute_mask = torch.as_tensor(allowed, device=device)
         return batch
 
+    def _slots(
+        self, indices: Sequence[int], ids: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Return the substitution slots of padded ``ids`` and which of them are in use.
+
+        Both have the shape ``(batch, tokens, slots)``; see ``Batch``.
+        """
+        rows = pad_rows([self.substitute_rows[index] for index in indices], NO_SUBSTITUTES)
+        found = self.substitutes.array[rows]
+        # The table is as wide as its longest row; this batch may need fewer slots.
+        found = found[:, :, : int((found != NO_TOKEN).sum(-1).max(initial=0))]
+        own = ids[:, :, None]
+        slots = np.concatenate([own, np.where(found != NO_TOKEN, found, own)], axis=-1)
+        allowed = slots != own
+        allowed[:, :, 0] = True
+        return slots, allowed
+
 
 def pad_rows(rows: Sequence[NDArray[Integer]], fill: int) -> NDArray[Integer]:
-    """Stack rows of unequal length, filled up on the right, ``(rows, longest)``."""
+    """Stack rows of unequal length, filled up on the right with ``fill``: ``(rows, longest)``."""
     padded = np.full((len(rows), max(map(len, rows))), fill, dtype=rows[0].dtype)
     for index, row in enumerate(rows):
         padded[index, : len(row)] = row
@@ -196,29 +213,33 @@ def encode_examples(
     """Encode ``examples`` exactly as the victim will read them.
 
     Args:
-        segments: keep token types (the protocol tells a pair's fields apart by them).
+        examples: the examples to encode.
+        encoder: makes token ids of an example's words.
+        substitutes: gives the substitutes of a word.
+        attackable: name of the field whose words may be substituted.
+        segments: keep token types; a protocol may use them to tell a pair's fields apart.
     """
-    ids, types, kinds, labels = [], [], [], []
-    words = [
-        (example.label, {name: split_words(text) for name, text in example.fields.items()})
-        for example in examples
-    ]
-    substitutes.prepare({word for _, fields in words for word in fields[attackable]})
-    for label, fields in words:
-        row = encoder.encode(fields)
-        kind = np.zeros(len(row.ids), dtype=np.int32)
-        kind[row.word_starts] = [
-            substitutes.kind(word) for word in fields[attackable][: len(row.word_starts)]
-        ]
-        ids.append(np.asarray(row.ids, dtype=np.int32))
-        types.append(np.asarray(row.types, dtype=np.int8))
-        kinds.append(kind)
+    ids, types, substitute_rows, labels = [], [], [], []
+    split = []
+    for example in examples:
+        fields = {name: split_words(text) for name, text in example.fields.items()}
+        split.append((example.label, fields))
+    substitutes.prepare({word for _, fields in split for word in fields[attackable]})
+    for label, fields in split:
+        encoded = encoder.encode(fields)
+        # Words beyond the encoder's window have no token and so no substitutes.
+        visible = fields[attackable][: len(encoded.word_starts)]
+        table_rows = np.full(len(encoded.ids), NO_SUBSTITUTES, dtype=np.int32)
+        table_rows[encoded.word_starts] = [substitutes.row(word) for word in visible]
+        ids.append(np.asarray(encoded.ids, dtype=np.int32))
+        types.append(np.asarray(encoded.types, dtype=np.int8))
+        substitute_rows.append(table_rows)
         labels.append(label)
     return EncodedExamples(
-        ids,
-        types if segments else None,
-        kinds,
-        np.asarray(labels, dtype=np.int64),
-        substitutes,
-        encoder.table.pad_id,
+        ids=ids,
+        types=types if segments else None,
+        substitute_rows=substitute_rows,
+        labels=np.asarray(labels, dtype=np.int64),
+        substitutes=substitutes,
+        pad_id=encoder.table.pad_id,
     )

@@ -1,7 +1,10 @@
-"""Several defenses as one: a stack that hands each of the loop's calls to its members (``ascc+weight-decay``).
+"""Joint defenses: several defenses in one training run (``ascc+weight-decay``).
 
-Hooks that only add something are called for every member; a hook that decides something for all (the loss, the texts, the batches, the optimiser)
-can be brought by one member at most. No method is named here: what a member brings is seen from what it overrides.
+A joint defense passes each call of the training loop on to its members. Some hooks add something
+(a penalty, a module); they are called for every member. Other hooks decide something for the whole
+run (the loss, the extra texts, the batches, the optimizer); at most one member may define each.
+
+No method is named here: which hooks a member defines is seen from what it overrides.
 """
 
 from __future__ import annotations
@@ -28,20 +31,21 @@ if TYPE_CHECKING:
     from robench.models.classifier import TextClassifier
     from robench.tasks.example import Example
 
-ONE_EACH = {
+EXCLUSIVE_HOOKS = {
     "loss": "a loss",
-    "augment": "further texts",
+    "augment": "extra training texts",
     "batches": "batches",
-    "optimizer": "an optimiser",
+    "optimizer": "an optimizer",
 }
-"""Hook -> what it brings, of which a stack takes one."""
-HOOKS = ("prepare", "modules", "before_loss", "penalty", "finish", *ONE_EACH)
+"""Hooks that at most one member may define, and what each of them provides."""
+HOOKS = ("prepare", "modules", "before_loss", "penalty", "finish", *EXCLUSIVE_HOOKS)
 
 
 class JointDefense(Defense):
-    """Base of the classes that ``join_defenses`` makes: several defenses in one training run.
+    """Base of the classes that ``join_defenses`` makes.
 
-    Members are called in alphabetical order of their names (``finish`` in the reverse), whatever order they were named in.
+    Members are called in alphabetical order of their names, and in reverse order by ``finish``. It
+    does not matter in which order they were named.
 
     Class attributes:
         members: name -> class, sorted by name.
@@ -52,32 +56,29 @@ class JointDefense(Defense):
     def __init__(self, options: TrainingOptions | None = None) -> None:
         super().__init__(options)
         given = self.options.model_dump()
-        self.defenses = {
-            name: cls(build_options(cls.Options, _share(given, name), f"defense '{name}'"))
-            for name, cls in self.members.items()
-        }
+        self.defenses: dict[str, Defense] = {}
+        for name, cls in self.members.items():
+            own = _options_for_member(given, name)
+            self.defenses[name] = cls(build_options(cls.Options, own, f"defense '{name}'"))
 
     def prepare(self, model: TextClassifier) -> None:
-        """Each member's."""
+        """Prepare every member."""
         for defense in self.defenses.values():
             defense.prepare(model)
 
     def modules(self) -> Iterable[nn.Module]:
-        """All members' modules."""
+        """Return the modules of all members."""
         return [module for defense in self.defenses.values() for module in defense.modules()]
 
     @property
     def attacks(self) -> Sequence[str]:
-        """All members' attacks."""
-        return list(
-            dict.fromkeys(
-                attack for defense in self.defenses.values() for attack in defense.attacks
-            )
-        )
+        """The attacks of all members, each once."""
+        found = [attack for defense in self.defenses.values() for attack in defense.attacks]
+        return list(dict.fromkeys(found))
 
     def augment(self, trainee: Trainee, epoch: int) -> Sequence[Example] | None:
-        """Those of the member that brings further texts."""
-        return self._bringer("augment").augment(trainee, epoch)
+        """Return the texts of the member that adds texts."""
+        return self._defining("augment").augment(trainee, epoch)
 
     def batches(
         self,
@@ -86,25 +87,28 @@ class JointDefense(Defense):
         batch_size: int,
         rng: np.random.Generator,
     ) -> Iterator[Sequence[int]] | None:
-        """Those of the member that brings batches."""
-        return self._bringer("batches").batches(labels, lengths, batch_size, rng)
+        """Return the batches of the member that defines batches."""
+        return self._defining("batches").batches(labels, lengths, batch_size, rng)
 
     def before_loss(self, model: TextClassifier, batch: Batch) -> None:
-        """Each member's."""
+        """Call every member's hook."""
         for defense in self.defenses.values():
             defense.before_loss(model, batch)
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
-        """That of the member that brings a loss."""
-        return self._bringer("loss").loss(model, batch)
+        """Return the loss of the member that defines a loss."""
+        return self._defining("loss").loss(model, batch)
 
     def penalty(self, model: TextClassifier, batch: Batch) -> Tensor | None:
-        """The sum of the members' penalties. The last call of a step: the members' figures are gathered here, as ``member.figure``."""
-        found = [
-            penalty
-            for defense in self.defenses.values()
-            if (penalty := defense.penalty(model, batch)) is not None
-        ]
+        """Return the sum of the members' penalties, and collect their figures.
+
+        This is the last hook of a step, so all figures are known. They become ``member.figure``.
+        """
+        found = []
+        for defense in self.defenses.values():
+            penalty = defense.penalty(model, batch)
+            if penalty is not None:
+                found.append(penalty)
         self.figures = {
             f"{name}.{figure}": value
             for name, defense in self.defenses.items()
@@ -113,37 +117,44 @@ class JointDefense(Defense):
         return sum(found[1:], found[0]) if found else None
 
     def optimizer(self, groups: Sequence[Mapping[str, Any]]) -> Optimizer | None:
-        """That of the member that brings an optimiser."""
-        return self._bringer("optimizer").optimizer(groups)
+        """Return the optimizer of the member that defines one."""
+        return self._defining("optimizer").optimizer(groups)
 
     def finish(self, model: TextClassifier) -> None:
-        """Each member's, the last one first: what was wrapped last is unwrapped first."""
+        """Finish every member, the last one first: layers swapped last are put back first."""
         for defense in reversed(self.defenses.values()):
             defense.finish(model)
 
-    def _bringer(self, hook: str) -> Defense:
-        """The member that overrides ``hook``; any other one answers as the base class does."""
-        return next(
-            (defense for defense in self.defenses.values() if _brings(type(defense), hook)),
-            next(iter(self.defenses.values())),
-        )
+    def _defining(self, hook: str) -> Defense:
+        """Return the member that overrides ``hook``, else any: it answers as the base class."""
+        for defense in self.defenses.values():
+            if _overrides(type(defense), hook):
+                return defense
+        return next(iter(self.defenses.values()))
 
 
 def join_defenses(members: Mapping[str, type[Defense]]) -> type[JointDefense]:
-    """One defense out of several, name -> class, sorted by name.
+    """Return one defense class made of several.
 
-    Its options are the training loop's, once for all, and each member's own as ``member.option``. A setting of the loop is taken from the member
-    that brings the loss; where that one leaves it open, or none brings a loss, from the first of the others that has a say, by name.
+    Its options are those of the training loop, once, and each member's own as ``member.option``.
+    The default of a loop setting comes from the member that defines the loss. Where that member
+    leaves it at the loop's default, or none defines a loss, the first other member by name that
+    sets it decides.
+
+    Args:
+        members: name -> class, sorted by name.
 
     Raises:
-        UsageError: two members bring what a stack takes once, or a member overrides nothing at all.
+        UsageError: two members define the same exclusive hook, or a member overrides no hook.
     """
     _check(members)
-    leading = sorted(members.items(), key=lambda item: not _brings(item[1], "loss"))
+    # The member with the loss comes first; sorting keeps the others in order of their names.
+    leading = sorted(members.items(), key=lambda item: not _overrides(item[1], "loss"))
     described = " and ".join(f"'{name}'" for name in members)
+    documentation = [f"{described} in one training run."]
+    documentation += [f"{name}: {getdoc(cls)}" for name, cls in members.items()]
     attributes = {
-        "__doc__": f"{described} in one training run.\n\n"
-        + "\n\n".join(f"{name}: {getdoc(cls)}" for name, cls in members.items()),
+        "__doc__": "\n\n".join(documentation),
         "__module__": __name__,
         "members": dict(members),
         "paper": "; ".join(dict.fromkeys(cls.paper for cls in members.values() if cls.paper)),
@@ -156,35 +167,43 @@ def join_defenses(members: Mapping[str, type[Defense]]) -> type[JointDefense]:
     return type(JOINT.join(members), (JointDefense,), attributes)
 
 
-def _brings(cls: type[Defense], hook: str) -> bool:
+def _overrides(cls: type[Defense], hook: str) -> bool:
     return getattr(cls, hook) is not getattr(Defense, hook)
 
 
 def _check(members: Mapping[str, type[Defense]]) -> None:
+    """Raise UsageError where ``members`` cannot be joined."""
     for (one, first), (other, second) in combinations(members.items(), 2):
-        for hook, what in ONE_EACH.items():
-            if _brings(first, hook) and _brings(second, hook):
+        for hook, what in EXCLUSIVE_HOOKS.items():
+            if _overrides(first, hook) and _overrides(second, hook):
                 raise UsageError(
-                    f"'{one}' and '{other}' do not stack: both bring {what}, and one training run takes only one. Choose one of them."
+                    f"'{one}' and '{other}' cannot be joined: both define {what}, and a training "
+                    "run uses only one. Choose one of them."
                 )
     for name, cls in members.items():
-        if not any(_brings(cls, hook) for hook in HOOKS):
+        if not any(_overrides(cls, hook) for hook in HOOKS):
             rest = JOINT.join(other for other in members if other != name)
             raise UsageError(
-                f"'{name}' changes nothing in '{JOINT.join(members)}': it is the training loop as it stands. Say '{rest}'."
+                f"'{name}' changes nothing in '{JOINT.join(members)}': it is the plain training "
+                f"loop. Use '{rest}'."
             )
 
 
-def _share(given: Mapping[str, Any], member: str) -> dict[str, Any]:
-    """What of a stack's options concerns one member: the loop's settings and its own."""
+def _options_for_member(given: Mapping[str, Any], member: str) -> dict[str, Any]:
+    """Return those of a joint defense's options that concern one member.
+
+    They are the loop's settings and the member's own options without their prefix.
+    """
+    prefix = f"{member}."
     return {
-        key.removeprefix(f"{member}."): value
+        key.removeprefix(prefix): value
         for key, value in given.items()
-        if key in TrainingOptions.model_fields or key.startswith(f"{member}.")
+        if key in TrainingOptions.model_fields or key.startswith(prefix)
     }
 
 
 def _options(leading: Sequence[tuple[str, type[Defense]]]) -> type[TrainingOptions]:
+    """Make the options class; of a loop setting the first member's own default wins."""
     fields: dict[str, Any] = {}
     for name, cls in leading:
         for option, field in cls.Options.model_fields.items():
@@ -197,18 +216,19 @@ def _options(leading: Sequence[tuple[str, type[Defense]]]) -> type[TrainingOptio
 
 
 def _task_defaults(leading: Sequence[tuple[str, type[Defense]]]) -> dict[str, dict[str, Any]]:
+    """Merge the members' settings per task; of a loop setting the first member's value wins."""
     merged: dict[str, dict[str, Any]] = {}
     for name, cls in leading:
         for task, values in cls.task_defaults.items():
             for option, value in values.items():
-                merged.setdefault(task, {}).setdefault(
-                    option if option in TrainingOptions.model_fields else f"{name}.{option}", value
-                )
+                is_loop_setting = option in TrainingOptions.model_fields
+                key = option if is_loop_setting else f"{name}.{option}"
+                merged.setdefault(task, {}).setdefault(key, value)
     return merged
 
 
 def _deviations(members: Mapping[str, type[Defense]]) -> tuple[str, ...]:
-    """Each sentence once, with the names of those it holds for."""
+    """Return each sentence once, preceded by the names of the members that state it."""
     owners: dict[str, list[str]] = {}
     for name, cls in members.items():
         for sentence in cls.deviations:

@@ -1,9 +1,12 @@
-"""The one fine-tuning loop: every defense goes through it, on CPU or GPU, and it goes on where it was killed."""
+"""The one fine-tuning loop, used by every defense on CPU and GPU.
+
+After every epoch it writes a checkpoint, so that a killed run can be resumed.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,19 +40,21 @@ if TYPE_CHECKING:
     from robench.training.defense import Batch
     from robench.training.request import FitRequest
 
-TRIMMED = 20
-"""Steps after which freed memory is given back; it takes some hundredths of a second."""
+STEPS_BETWEEN_MEMORY_RELEASES = 20
+"""A release takes some hundredths of a second, so it does not happen in every step."""
 
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """What a run tells while it trains.
+    """The state of a training run, as its listener receives it.
 
     Attributes:
-        epoch, epochs: the epoch at work, from 1, and how many there may be.
-        step, steps: steps done in this epoch and its steps.
-        loss: of a recent step; None before the first.
-        message: a sentence worth keeping (data read, dev scores at an epoch's end), else empty.
+        epoch: the current epoch, from 1; 0 before the first.
+        epochs: the most epochs that the run may have.
+        step: steps done in this epoch.
+        steps: steps of this epoch.
+        loss: the loss of a recent step; None before the first step.
+        message: a sentence to keep, such as the dev scores at an epoch's end; otherwise empty.
     """
 
     epoch: int
@@ -70,29 +75,36 @@ def train_or_load(
     *,
     retrain: bool = False,
 ) -> tuple[Victim, bool]:
-    """The victim of ``request``: loaded when it was trained before with the same key, else trained (or its training resumed).
+    """Return the victim of ``request``, loaded where it exists and trained otherwise.
+
+    A victim is loaded only if it was trained with the same key. An interrupted training is resumed.
 
     Args:
-        victims_folder: holds one folder a victim, ``<defense>-<task>-<encoder>-s<seed>-<key[:8]>``.
-        retrain: forget what is there.
+        request: what to train.
+        victims_folder: has one folder for each victim, named ``request.folder_name``.
+        progress: called after every step and every message.
+        retrain: delete an existing victim first.
 
     Returns:
-        The victim and whether it was trained now.
+        The victim, and whether it was trained now.
 
     Raises:
-        RobenchError: what is there is damaged, or another run is training it; the sentence names the file.
+        RobenchError: the existing victim is damaged, or another run is training it. The sentence
+            names the file.
     """
     out = victims_folder / request.folder_name
     if retrain or not out.exists():
         with training_lock(out):
             if retrain:
                 remove_victim(out)
-            if not out.exists():  # another run may have finished it just now
+            # Another run may have finished the victim just before the lock was taken.
+            if not out.exists():
                 return _fit(request, out, progress), True
     victim = Victim.load(out, request.device)
     if victim.card.get("key") != request.key:
         raise RobenchError(
-            f"The victim in '{out}' was trained with another configuration. Delete that folder, or use --retrain."
+            f"The victim in '{out}' was trained with another configuration. "
+            "Delete that folder, or use --retrain."
         )
     return victim, False
 
@@ -100,65 +112,70 @@ def train_or_load(
 def fit(request: FitRequest, out: Path, progress: ProgressListener | None = None) -> Victim:
     """Train ``request``'s victim into the folder ``out``, which appears only when it is complete.
 
-    A checkpoint beside it (``<out>.training``) is replaced after every epoch; the same call after a kill goes on from there and ends with the
-    same weights, bit for bit on a CPU. Seeds are derived from (seed, epoch), so no generator's state needs keeping.
+    A checkpoint in ``<out>.training`` is replaced after every epoch. After a kill, the same call
+    resumes from it and produces the same weights, bit for bit on a CPU. Seeds are derived from
+    (seed, epoch), so the state of random generators need not be stored.
+
+    Args:
+        request: what to train.
+        out: the victim's folder.
+        progress: called after every step and every message.
 
     Raises:
-        RobenchError: another run is training it.
+        RobenchError: another run is training this victim.
     """
     with training_lock(out):
         return _fit(request, out, progress)
 
 
 def _fit(request: FitRequest, out: Path, progress: ProgressListener | None) -> Victim:
-    run = _Run(request, out, progress or (lambda _: None))
+    """Train as ``fit`` does, under a lock that the caller holds."""
+    run = _TrainingRun(request, out, progress or (lambda _: None))
     while not run.over:
         run.train_epoch()
     return save_victim(request, run.setup, run.state, out)
 
 
-class _Run:
-    """One training run: set up, then trained epoch by epoch."""
+class _TrainingRun:
+    """One training run: set up (or resumed), then trained epoch by epoch."""
 
     def __init__(self, request: FitRequest, out: Path, tell: ProgressListener) -> None:
-        self.request, self.work = request, work_folder(out)
+        self.request = request
+        self.checkpoint_folder = work_folder(out)
         self.tell = tell if is_main_process() else lambda _: None
         self.setup = setup = set_up_training(request, curves_folder(out), self._say)
         self.accelerator, self.device = setup.accelerator, setup.device
-        self.model, self.defense, self.step_loss, self.optimizer = (
-            setup.model,
-            setup.defense,
-            setup.step_loss,
-            setup.optimizer,
-        )
+        self.model, self.defense = setup.model, setup.defense
+        self.step_loss, self.optimizer = setup.step_loss, setup.optimizer
         self.options = setup.defense.options
         self.state = TrainingState(request.key, training_environment(request.device))
+        # The reference needs the weights before the first step, so it comes before resuming.
         with self.accelerator.autocast():
-            features = compute_features(self.model, setup.dev, self._at_once, self.device)
-        self.pretrained = PretrainedReference(
-            self.model, features, torch.as_tensor(setup.dev.labels)
-        )
+            features = compute_features(self.model, setup.dev, self._dev_batch_size, self.device)
+        labels = torch.as_tensor(setup.dev.labels)
+        self.pretrained = PretrainedReference(self.model, features, labels)
         self._resume()
-        self._train = self._with_added()
+        self._train = self._train_with_added_texts()
 
     @property
-    def _at_once(self) -> int:
-        """Dev examples in a forward."""
+    def _dev_batch_size(self) -> int:
         return max(64, self.options.batch_size)
 
     @property
     def over(self) -> bool:
-        """Whether all epochs are done or patience is out."""
-        return (
-            self.state.epoch >= self.options.epochs
-            or self.state.epoch - self.state.best_epoch >= self.options.patience
-        )
+        """Whether all epochs are done, or too many passed without a better dev score."""
+        epoch = self.state.epoch
+        without_gain = epoch - self.state.best_epoch
+        return epoch >= self.options.epochs or without_gain >= self.options.patience
 
     def _say(self, message: str, epoch: int = 0) -> None:
-        self.tell(TrainingProgress(epoch, self.request.resolved.epochs, 0, 0, message=message))
+        epochs = self.request.resolved.epochs
+        self.tell(TrainingProgress(epoch, epochs, step=0, steps=0, message=message))
 
     def _resume(self) -> None:
-        state = TrainingState.load(self.work, self.request.key, self.state.made_with)
+        """Continue from the checkpoint, where there is one."""
+        key, environment = self.request.key, self.state.made_with
+        state = TrainingState.load(self.checkpoint_folder, key, environment)
         if state is None:
             return
         self.model.load_state_dict(state.model)
@@ -166,29 +183,21 @@ class _Run:
             module.load_state_dict(saved)
         self.optimizer.load_state_dict(state.optimizer)
         self.state = state
-        self._say(f"going on after epoch {state.epoch}", state.epoch)
+        self._say(f"resuming after epoch {state.epoch}", state.epoch)
 
     def train_epoch(self) -> None:
-        """One pass over the training examples, dev scores, checkpoint."""
+        """Train on every example once, score the model on dev, and write the checkpoint."""
         started, epoch = time.perf_counter(), self.state.epoch
         self._augment(epoch)
-        augmenting = time.perf_counter() - started
-        losses, figures = self._steps(epoch)
-        seconds = time.perf_counter() - started
-        with self.accelerator.autocast():
-            scores = score_on_dev(
-                self.model,
-                self.setup.dev,
-                self._at_once,
-                self.device,
-                hull=self.request.substitutions is not None,
-                seed=stable_seed(self.request.seed, "dev"),
-            )
+        augmented = time.perf_counter()
+        loss, figures = self._train_steps(epoch)
+        trained = time.perf_counter()
+        scores = self._score()
         release_memory()
-        self._remember(epoch + 1, scores)
+        self._keep_if_best(epoch + 1, scores)
         entry = {
             "epoch": epoch + 1,
-            "loss": losses,
+            "loss": loss,
             **{f"loss_{name}": value for name, value in sorted(figures.items())},
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "dev_accuracy": scores.clean,
@@ -198,114 +207,125 @@ class _Run:
             else self.pretrained.information(scores.features),
             "distance": self.pretrained.distance(self.model),
             "added_examples": len(self.state.added),
-            "training_seconds": round(seconds, 3),
-            "augmenting_seconds": round(augmenting, 3),
-            "dev_seconds": round(time.perf_counter() - started - seconds, 3),
+            "training_seconds": round(trained - started, 3),
+            "augmenting_seconds": round(augmented - started, 3),
+            "dev_seconds": round(time.perf_counter() - trained, 3),
             "peak_memory_bytes": peak_memory(str(self.device), children=False)[0],
         }
         self.state.history.append(entry)
-        self._checkpoint()
+        self._write_checkpoint()
         if self.request.tracker is not None:
-            self.accelerator.log(
-                {name: value for name, value in entry.items() if isinstance(value, float)},
-                step=epoch + 1,
+            numbers = {name: value for name, value in entry.items() if isinstance(value, float)}
+            self.accelerator.log(numbers, step=epoch + 1)
+        self._tell_epoch(epoch + 1, loss, scores)
+
+    def _tell_epoch(self, epoch: int, loss: float, scores: DevScores) -> None:
+        message = f"epoch {epoch}: loss {loss:.3f}, dev accuracy {scores.clean:.3f}"
+        if scores.hull is not None:
+            message += f", under the convex-hull attack {scores.hull:.3f}"
+        epochs = self.options.epochs
+        self.tell(TrainingProgress(epoch, epochs, step=0, steps=0, loss=loss, message=message))
+
+    def _score(self) -> DevScores:
+        with self.accelerator.autocast():
+            return score_on_dev(
+                self.model,
+                self.setup.dev,
+                self._dev_batch_size,
+                self.device,
+                hull=self.request.substitutions is not None,
+                seed=stable_seed(self.request.seed, "dev"),
             )
-        hull = "" if scores.hull is None else f", under the convex-hull attack {scores.hull:.3f}"
-        self.tell(
-            TrainingProgress(
-                epoch + 1,
-                self.options.epochs,
-                0,
-                0,
-                losses,
-                f"epoch {epoch + 1}: loss {losses:.3f}, dev accuracy {scores.clean:.3f}{hull}",
-            )
-        )
 
     def _augment(self, epoch: int) -> None:
-        """Let the defense add to the training examples; what it costs is part of the training's time."""
+        """Let the defense add training texts; its cost counts as training time."""
         before = [Example(**added) for added in self.state.added]
-        added = self.defense.augment(
-            Trainee(self.request, self.setup, before, partial(self._say, epoch=epoch + 1)), epoch
-        )
+        say = partial(self._say, epoch=epoch + 1)
+        added = self.defense.augment(Trainee(self.request, self.setup, before, say), epoch)
         if added is not None:
             self.state.added = [
                 {"id": example.id, "fields": dict(example.fields), "label": example.label}
                 for example in added
             ]
-            self._train = self._with_added()
+            self._train = self._train_with_added_texts()
 
-    def _with_added(self) -> EncodedExamples:
+    def _train_with_added_texts(self) -> EncodedExamples:
         train = self.setup.train
-        return (
-            train.joined(self.setup.encode([Example(**added) for added in self.state.added]))
-            if self.state.added
-            else train
-        )
+        if not self.state.added:
+            return train
+        return train.joined(self.setup.encode([Example(**added) for added in self.state.added]))
 
-    def _steps(self, epoch: int) -> tuple[float, dict[str, float]]:
-        seed_everything(self.request.seed, f"epoch {epoch}")
-        rng = np.random.default_rng(stable_seed(self.request.seed, "batches", epoch))
-        labels, lengths = self._train.labels.tolist(), self._train.lengths
-        size = self.options.batch_size
-        batches = list(
-            self.defense.batches(labels, lengths, size, rng) or bucketed_batches(lengths, size, rng)
-        )
+    def _train_steps(self, epoch: int) -> tuple[float, dict[str, float]]:
+        """Train on one epoch's batches.
+
+        Returns:
+            The mean loss, and the mean of each of the defense's figures.
+        """
+        batches = self._batches(epoch)
         self.step_loss.train()
         total = torch.zeros((), device=self.device)
         sums: dict[str, Tensor] = {}
         recent = None
         for index, chosen in enumerate(batches):
-            # In the middle of a step: neither the first nor the last one has a rate of zero.
-            self._set_learning_rate((epoch + (index + 0.5) / len(batches)) / self.options.epochs)
-            batch, weight = self._mine(
-                self._train.batch(chosen, self.device, substitutes=self.defense.substitutes)
-            )
+            # Count half a step, so that neither the first nor the last step has a rate of zero.
+            done = (epoch + (index + 0.5) / len(batches)) / self.options.epochs
+            self._set_learning_rate(done)
+            whole = self._train.batch(chosen, self.device, substitutes=self.defense.substitutes)
+            batch, weight = self._share(whole)
             loss = self._one_step(batch, weight)
             total += loss
             for name, value in self.defense.figures.items():
                 sums[name] = sums.get(name, 0.0) + weight * value
-            if self.device.type == "cpu" or index % 10 == 0:  # reading a loss makes a GPU wait
-                recent = _finite(float(loss), epoch, self.request)
-            if index % TRIMMED == 0:
+            # Reading a loss makes a GPU wait, so it is read in some steps only.
+            if self.device.type == "cpu" or index % 10 == 0:
+                recent = _check_finite(float(loss), epoch, self.request)
+            if index % STEPS_BETWEEN_MEMORY_RELEASES == 0:
                 release_memory()
-            self.tell(
-                TrainingProgress(epoch + 1, self.options.epochs, index + 1, len(batches), recent)
-            )
-        means = self.accelerator.reduce(
-            torch.stack([total, *(value.float() for value in sums.values())]) / len(batches), "mean"
-        ).tolist()  # over the processes
-        return _finite(means[0], epoch, self.request), dict(zip(sums, means[1:], strict=True))
+            step, epochs = index + 1, self.options.epochs
+            self.tell(TrainingProgress(epoch + 1, epochs, step, len(batches), recent))
+        mine = torch.stack([total, *(value.float() for value in sums.values())]) / len(batches)
+        means = self.accelerator.reduce(mine, "mean").tolist()
+        loss_mean = _check_finite(means[0], epoch, self.request)
+        return loss_mean, dict(zip(sums, means[1:], strict=True))
 
-    def _mine(self, batch: Batch) -> tuple[Batch, float]:
-        """This process's share of a batch, and its weight: the processes' mean of the weighted losses is the loss of the whole batch."""
-        count, rank, rows = (
-            self.accelerator.num_processes,
-            self.accelerator.process_index,
-            len(batch.labels),
-        )
+    def _batches(self, epoch: int) -> list[Sequence[int]]:
+        """Return one epoch's batches, and seed what is random in its steps."""
+        seed_everything(self.request.seed, f"epoch {epoch}")
+        rng = np.random.default_rng(stable_seed(self.request.seed, "batches", epoch))
+        labels, lengths = self._train.labels.tolist(), self._train.lengths
+        size = self.options.batch_size
+        own = self.defense.batches(labels, lengths, size, rng)
+        return list(own or bucketed_batches(lengths, size, rng))
+
+    def _share(self, batch: Batch) -> tuple[Batch, float]:
+        """Return this process's share of a batch, and the weight of its loss.
+
+        The mean of the weighted losses over all processes is the loss of the whole batch.
+        """
+        count, rank = self.accelerator.num_processes, self.accelerator.process_index
         if count == 1:
             return batch, 1.0
+        rows = len(batch.labels)
         return batch.share(rank, count), len(range(rank, rows, count)) * count / rows
 
     def _one_step(self, batch: Batch, weight: float) -> Tensor:
         loss: Tensor = weight * self.step_loss(batch)
         self.accelerator.backward(loss)
-        if self.options.max_gradient_norm is not None:
-            self.accelerator.clip_grad_norm_(
-                self.step_loss.parameters(), self.options.max_gradient_norm
-            )
+        most = self.options.max_gradient_norm
+        if most is not None:
+            self.accelerator.clip_grad_norm_(self.step_loss.parameters(), most)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss.detach()
 
     def _set_learning_rate(self, done: float) -> None:
+        """Set the rate after the share ``done`` of all steps: a linear rise, then a linear fall."""
         warmup = self.options.warmup_fraction
         factor = done / warmup if done < warmup else (1 - done) / (1 - warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * max(0.0, factor)
 
-    def _remember(self, epoch: int, scores: DevScores) -> None:
+    def _keep_if_best(self, epoch: int, scores: DevScores) -> None:
         if self.state.best_rank is None or scores.rank > self.state.best_rank:
             self.state.best_rank, self.state.best_epoch = scores.rank, epoch
             self.state.best = {
@@ -313,18 +333,20 @@ class _Run:
                 for name, tensor in self.model.state_dict().items()
             }
 
-    def _checkpoint(self) -> None:
+    def _write_checkpoint(self) -> None:
         self.state.epoch += 1
         self.state.model = self.model.state_dict()
         self.state.modules = [module.state_dict() for module in self.setup.extras]
         self.state.optimizer = self.optimizer.state_dict()
         if self.accelerator.is_main_process:
-            self.state.save(self.work)
+            self.state.save(self.checkpoint_folder)
 
 
-def _finite(loss: float, epoch: int, request: FitRequest) -> float:
+def _check_finite(loss: float, epoch: int, request: FitRequest) -> float:
+    """Return ``loss``; raise RobenchError where it is infinite or not a number."""
     if not np.isfinite(loss):
         raise RobenchError(
-            f"Training '{request.defense}' on '{request.task}' broke down in epoch {epoch + 1}: its loss is {loss}. Lower learning_rate."
+            f"Training '{request.defense}' on '{request.task}' diverged in epoch {epoch + 1}: "
+            f"its loss is {loss}. Lower learning_rate."
         )
     return loss

@@ -1,4 +1,4 @@
-"""Where a training run happens: Accelerate, its processes, its memory, and seeds."""
+"""Where a training run executes: Accelerate, its processes, memory and seeds."""
 
 from __future__ import annotations
 
@@ -15,27 +15,38 @@ import torch
 
 from robench._base.errors import UsageError
 
-# In bf16 every new shape leaves compiled kernels in two caches, torch's and oneDNN's, 1,024 each unless told otherwise, and the hull has another shape in
-# every step: gigabytes after some hundred steps. Both read their bound once, before the first kernel.
+# In bf16 every new tensor shape leaves compiled kernels in two caches, torch's and oneDNN's, which
+# keep 1,024 each by default. The convex hull has another shape in every step, so some hundred steps
+# would fill gigabytes. Both caches read their limit once, before the first kernel.
 for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
     os.environ.setdefault(cache, "64")
 
 
 def make_accelerator(device: str, precision: str, tracker: str | None, logs: Path) -> Any:
-    """Accelerate for one run on ``device``; its process-wide state is begun afresh unless a launcher started several processes.
+    """Return an ``Accelerator`` for one run on ``device``.
+
+    Accelerate's process-wide state is reset first, unless a launcher started several processes.
 
     Args:
-        logs: where a tracker writes; its last part names the run.
+        device: a torch device string.
+        precision: of the forward passes, ``"fp32"`` or ``"bf16"``.
+        tracker: an Accelerate tracker's name, or None.
+        logs: the folder where the tracker writes; its last part names the run.
+
+    Raises:
+        UsageError: there is no such device, or Accelerate refuses the settings.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
     from accelerate.utils import patch_environment
 
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"There is no GPU here for --device {device}. Use --device cpu.")
-    if _alone():
+        raise UsageError(
+            f"There is no GPU on this machine for --device {device}. Use --device cpu."
+        )
+    if _is_single_process():
         AcceleratorState._reset_state(reset_partial_state=True)
-    where = {"ACCELERATE_TORCH_DEVICE": device} if _alone() else {}
+    where = {"ACCELERATE_TORCH_DEVICE": device} if _is_single_process() else {}
     try:
         with patch_environment(**where):
             accelerator = Accelerator(
@@ -48,27 +59,34 @@ def make_accelerator(device: str, precision: str, tracker: str | None, logs: Pat
                 accelerator.init_trackers(logs.name)
     except (ValueError, ImportError) as error:
         raise UsageError(
-            f"Accelerate cannot train on '{device}' in {precision} with tracker {tracker!r} ({error})."
+            f"Accelerate cannot train on '{device}' in {precision} with tracker {tracker!r} "
+            f"({error})."
         ) from error
     return accelerator
 
 
 def processes() -> int:
-    """How many processes a launcher started for this run; 1 without one."""
+    """Return how many processes a launcher started for this run; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_main_process() -> bool:
-    """Whether this is the first, or the only, process of a run; known before there is an Accelerator."""
-    return _alone() or int(os.environ.get("RANK", "0")) == 0
+    """Return whether this is the first, or the only, process of a run.
+
+    It is known before there is an ``Accelerator``.
+    """
+    return _is_single_process() or int(os.environ.get("RANK", "0")) == 0
 
 
-def _alone() -> bool:
+def _is_single_process() -> bool:
     return processes() == 1
 
 
 def release_memory() -> None:
-    """Give the system back what the C library keeps of freed tensors; batches of many lengths leave holes everywhere. Only glibc can."""
+    """Return freed memory to the system, where the C library is glibc.
+
+    Batches of many lengths leave unused holes in the heap, which the library would keep.
+    """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
@@ -76,12 +94,13 @@ def release_memory() -> None:
 
 
 def stable_seed(*parts: str | int) -> int:
-    """A seed in [0, 2^32) made of ``parts``, the same on every machine."""
-    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:4], "big")
+    """Return a seed in [0, 2^32) made from ``parts``, the same on every machine."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:4], "big")
 
 
 def seed_everything(seed: int, purpose: str) -> None:
-    """Seed torch (all devices), NumPy's global state and ``random`` from (seed, purpose)."""
+    """Seed torch on all devices, NumPy's global state and ``random`` from (seed, purpose)."""
     value = stable_seed(seed, purpose)
     random.seed(value)
     np.random.seed(value)

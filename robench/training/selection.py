@@ -1,4 +1,7 @@
-"""Dev scores: clean accuracy and accuracy under the convex-hull attack, the paper's rule for picking an epoch (appendix A.1)."""
+"""Dev scores, by which an epoch is selected.
+
+The rule is the RIFT paper's (appendix A.1): accuracy under the convex-hull attack decides.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DevScores:
-    """Accuracies in [0, 1].
+    """Accuracies on the dev examples, in [0, 1].
 
     Attributes:
-        clean: on the texts as they are.
-        hull: share of texts that are classified right both as they are and as the convex-hull attack's discrete text; None without substitutes.
-        guessing: whether ``clean`` is no better than a guess, see ``guessing_accuracy``.
-        features: of the texts as they are, ``(examples, size)``, in main memory; None where they were not kept.
+        clean: clean accuracy.
+        hull: accuracy under the convex-hull attack: the share of texts that are classified right
+            both unchanged and as the attack's discrete text. None without substitutes.
+        guessing: whether ``clean`` is no better than guessing; see ``guessing_accuracy``.
+        features: of the unchanged texts, ``(examples, size)``, in main memory; None where they
+            were not kept.
     """
 
     clean: float
@@ -38,15 +43,24 @@ class DevScores:
 
     @property
     def rank(self) -> tuple[bool, float, float]:
-        """What is compared: accuracy under attack, ties broken by clean accuracy.
+        """The value to compare epochs by: accuracy under attack, then clean accuracy.
 
-        Who answers the same whatever is asked cannot be attacked, and would beat an epoch that has begun to learn: a guess comes last.
+        A constant classifier cannot be attacked, so it would beat an epoch that has begun to
+        learn. Epochs no better than guessing therefore rank last.
         """
-        return (not self.guessing, self.clean if self.hull is None else self.hull, self.clean)
+        under_attack = self.clean if self.hull is None else self.hull
+        return (not self.guessing, under_attack, self.clean)
 
 
 def guessing_accuracy(labels: NDArray[np.int64]) -> tuple[float, float]:
-    """What answering the most frequent class gets right of ``labels`` ``(n,)``, in [0, 1], and what is no better than that: two standard errors more."""
+    """Return the accuracy of a constant answer, and the largest accuracy no better than it.
+
+    Args:
+        labels: ``(n,)``; the constant answer is the most frequent of them.
+
+    Returns:
+        Two values in [0, 1]; the second is two standard errors above the first.
+    """
     share = float(np.bincount(labels).max()) / len(labels)
     return share, share + 2 * sqrt(share * (1 - share) / len(labels))
 
@@ -60,13 +74,18 @@ def score_on_dev(
     hull: bool,
     seed: int,
 ) -> DevScores:
-    """Ask ``model`` (in eval mode meanwhile) about ``examples``.
+    """Score ``model`` on ``examples``; it is in eval mode meanwhile.
 
-    The attack is the release's: ten steps on the mixture weights against the true label, then at every position the word of largest weight.
+    The attack is the one of RIFT's release: ten steps on the mixture weights against the true
+    label, then at every position the word with the largest weight.
 
     Args:
+        model: the model to score.
+        examples: the dev examples.
+        batch_size: examples in one forward pass.
+        device: where the model is.
         hull: whether to attack at all.
-        seed: of the attack's starting points; torch's global generators are left alone.
+        seed: decides the attack's starting points; torch's global generators do not change.
     """
     generator = torch.Generator(device=device).manual_seed(seed)
     features = torch.empty(len(examples), model.feature_size)
@@ -81,44 +100,38 @@ def score_on_dev(
             if hull:
                 attacked = harden(batch, maximise(model, batch, labels=True, generator=generator))
                 with torch.no_grad():
-                    right &= (
-                        model(
-                            attacked.input_ids, attacked.attention_mask, attacked.token_type_ids
-                        ).argmax(-1)
-                        == batch.labels
+                    logits = model(
+                        attacked.input_ids, attacked.attention_mask, attacked.token_type_ids
                     )
+                    right &= logits.argmax(-1) == batch.labels
                 held += int(right.sum())
     accuracy = clean / len(examples)
+    _, no_better_than_guessing = guessing_accuracy(np.asarray(examples.labels))
     return DevScores(
-        accuracy,
-        held / len(examples) if hull else None,
-        accuracy <= guessing_accuracy(np.asarray(examples.labels))[1],
-        features,
+        clean=accuracy,
+        hull=held / len(examples) if hull else None,
+        guessing=accuracy <= no_better_than_guessing,
+        features=features,
     )
 
 
 def compute_features(
     model: TextClassifier, examples: EncodedExamples, batch_size: int, device: torch.device | str
 ) -> Tensor:
-    """The model's features of ``examples`` (in eval mode), ``(examples, size)``, in main memory."""
+    """Return the model's features in eval mode, ``(examples, size)``, in main memory."""
     features = torch.empty(len(examples), model.feature_size)
     with evaluating(model), torch.no_grad():
         for indices, batch in _batches(examples, batch_size, device, substitutes=False):
-            features[indices] = (
-                model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids)
-                .float()
-                .cpu()
-            )
+            found = model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+            features[indices] = found.float().cpu()
     return features
 
 
 def _batches(
     examples: EncodedExamples, size: int, device: torch.device | str, *, substitutes: bool
 ) -> Iterator[tuple[list[int], Batch]]:
-    """Indices and batch, the shortest texts first."""
+    """Yield the indices and the batch of every ``size`` examples, the shortest texts first."""
     order = np.argsort(examples.lengths, kind="stable").tolist()
     for start in range(0, len(order), size):
-        yield (
-            order[start : start + size],
-            examples.batch(order[start : start + size], device, substitutes=substitutes),
-        )
+        indices = order[start : start + size]
+        yield indices, examples.batch(indices, device, substitutes=substitutes)

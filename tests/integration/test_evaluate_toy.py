@@ -383,7 +383,7 @@ def test_ctrl_c_keeps_what_is_finished(
         ({"options": {"rift.alpha": "many"}}, "Option 'alpha' of defense 'rift'"),
         ({"options": {"attack.population": "1"}}, "Option 'population' of attack 'genetic'"),
         ({"options": {"defense.colour": "red"}}, "there is no 'colour'"),
-        ({"defenses": ("standard", "rift+ascc")}, "'ascc' and 'rift' do not stack"),
+        ({"defenses": ("standard", "rift+ascc")}, "'ascc' and 'rift' cannot be joined"),
         ({"precision": "fp8"}, "'precision' of the evaluation"),
         ({"search_precision": "fp8"}, "'search_precision' of the evaluation"),
         ({"limit": "many"}, "'limit' of the evaluation"),
@@ -534,7 +534,7 @@ def test_a_victim_that_cannot_be_trained_does_not_end_the_others(
     )
     with pytest.raises(
         Incomplete,
-        match=r"that failed: 1; .* standard\(.* on toy, seed 0: Training 'standard' on 'toy' broke down in epoch 1",
+        match=r"that failed: 1; .* standard\(.* on toy, seed 0: Training 'standard' on 'toy' diverged in epoch 1",
     ) as caught:
         evaluate(request, Listening()) if searching else train_only(request, Listening())
     assert caught.value.exit_code == 1

@@ -460,7 +460,7 @@ def test_without_substitutions_there_is_nothing_to_attack_with(encoder: Path) ->
 def test_two_that_add_texts_do_not_stack(encoder: Path) -> None:
     with pytest.raises(
         UsageError,
-        match=r"'augmentation' and 'mixada' do not stack: both bring further texts, and one training run takes only one\.",
+        match=r"'augmentation' and 'mixada' cannot be joined: both define extra training texts, and a training run uses only one\.",
     ):
         request(encoder, "mixada+augmentation").build()
 

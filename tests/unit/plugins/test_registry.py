@@ -270,15 +270,15 @@ def test_a_joint_name_has_one_class_in_either_order() -> None:
         ("rift+rift", r"'rift\+rift' names 'rift' twice\. Name each defense once\."),
         (
             "rift+ascc",
-            r"'ascc' and 'rift' do not stack: both bring a loss, and one training run takes only one\.",
+            r"'ascc' and 'rift' cannot be joined: both define a loss, and a training run uses only one\.",
         ),
         (
             "rose-second+rose-first",
-            r"'rose-first' and 'rose-second' do not stack: both bring an optimiser",
+            r"'rose-first' and 'rose-second' cannot be joined: both define an optimizer",
         ),
         (
             "rift+standard",
-            r"'standard' changes nothing in 'rift\+standard': it is the training loop as it stands\. Say 'rift'\.",
+            r"'standard' changes nothing in 'rift\+standard': it is the plain training loop\. Use 'rift'\.",
         ),
     ],
 )

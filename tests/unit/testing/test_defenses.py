@@ -517,7 +517,7 @@ class Ageing(Ordering):
 
 @breaks(
     "learning",
-    r"its training: it broke: RobenchError: Training 'kit-exploding' on 'toy-opinions' broke down in epoch 2: its loss is nan",
+    r"its training: it broke: RobenchError: Training 'kit-exploding' on 'toy-opinions' diverged in epoch 2: its loss is nan",
 )
 class Exploding(Ageing):
     """Its loss is a number for an epoch."""

@@ -1,3 +1,5 @@
+"""Encoded examples: token ids, substitution slots, padding and joining."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -57,7 +59,7 @@ def test_a_batch_carries_each_words_substitutes() -> None:
     ]
 
 
-def test_without_the_asking_there_are_no_slots() -> None:
+def test_a_batch_has_slots_only_when_they_are_asked_for() -> None:
     assert encode("film good").batch([0]).substitute_ids is None
 
 
@@ -78,13 +80,13 @@ def test_only_the_attackable_field_has_substitutes() -> None:
     assert batch.substitute_mask.sum(-1)[0].tolist() == [1, 1, 1, 1, 1, 4, 1]
 
 
-def test_segments_follow_the_protocol() -> None:
+def test_token_types_follow_the_protocol() -> None:
     pair = encode("a good", premise="film", protocol="subword").batch([0])
     assert pair.token_type_ids is not None
     assert pair.token_type_ids.tolist() == [[0, 0, 0, 1, 1, 1]]
 
 
-def test_words_beyond_the_window_have_none() -> None:
+def test_words_beyond_the_window_have_no_substitutes() -> None:
     batch = encode(" ".join(["film"] * 9 + ["good", "good", "good"])).batch([0], substitutes=True)
     assert batch.input_ids.shape == (1, 12)
     assert batch.substitute_mask is not None
@@ -92,7 +94,7 @@ def test_words_beyond_the_window_have_none() -> None:
 
 
 class Odd:
-    """Substitutes that share a token, equal the word's own or are unknown."""
+    """Substitutes that share a token, equal the word's own token or are unknown."""
 
     def of(self, word: str, lookup: str) -> tuple[str, ...]:
         return {
@@ -117,7 +119,7 @@ def test_substitutes_that_share_a_token_make_one_slot() -> None:
 
 
 def test_words_of_several_pieces_stay_themselves_in_the_hull() -> None:
-    """In protocol ``subword`` a mixture exists where word and substitute are one piece each."""
+    """In protocol ``subword`` only a word and a substitute of one piece each can be mixed."""
 
     class Several:
         def of(self, word: str, lookup: str) -> tuple[str, ...]:
@@ -126,12 +128,15 @@ def test_words_of_several_pieces_stay_themselves_in_the_hull() -> None:
     table, _ = build_reader(tokenizer(), get_protocol("subword"), ["text"], "text", 12)
     known = SubstituteTable(table, Several(), "lower")
     assert table.ids("fine!") != table.ids("fine")
-    assert len(known._row("good")) + len(known._row("good!")) <= 2
-    for word, row in (("good", known._row("good")), ("good!", known._row("good!"))):
+    assert len(known._substitute_ids("good")) + len(known._substitute_ids("good!")) <= 2
+    for word, row in (
+        ("good", known._substitute_ids("good")),
+        ("good!", known._substitute_ids("good!")),
+    ):
         assert all(len(table.ids(word)) == 1 for _ in row)
 
 
-def test_each_word_is_looked_up_once() -> None:
+def test_a_repeated_word_is_not_looked_up_again() -> None:
     asked: list[str] = []
 
     class Counting(Synonyms):
@@ -140,12 +145,11 @@ def test_each_word_is_looked_up_once() -> None:
             return super().of(word, lookup)
 
     encode("good good good", "good bad", substitutes=Counting())
-    assert (
-        max(asked.count(word) for word in set(asked)) <= 2
-    )  # once to tokenise its substitutes in one go, once for its row
+    # Once to tokenise the substitutes of all words together, and once for the word's own row.
+    assert max(asked.count(word) for word in set(asked)) <= 2
 
 
-def test_pad_rows() -> None:
+def test_rows_are_padded_on_the_right_and_keep_their_type() -> None:
     rows = [np.array([1, 2], dtype=np.int32), np.array([3], dtype=np.int32)]
     assert pad_rows(rows, 7).tolist() == [[1, 2], [3, 7]]
     assert pad_rows(rows, 7).dtype == np.int32
@@ -159,8 +163,8 @@ def test_rows_come_in_the_order_asked_for(indices: list[int]) -> None:
     assert examples.lengths == [4, 4]
 
 
-def test_examples_can_be_joined() -> None:
-    """What is joined has the batches of what was read at once, substitutes included, although the second half was read later."""
+def test_joined_examples_make_the_batches_of_one_reading() -> None:
+    """Batches and substitutes are those of one reading, although half was read later."""
     table, reader = build_reader(tokenizer(), get_protocol("rift2021"), ["text"], "text", 12)
     known = SubstituteTable(table, Synonyms(), "cased")
     texts = [

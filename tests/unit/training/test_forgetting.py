@@ -1,3 +1,5 @@
+"""The distance from the pre-trained weights and the information kept about its features."""
+
 from __future__ import annotations
 
 from math import exp, log, sqrt
@@ -11,8 +13,8 @@ from robench.training.forgetting import PretrainedReference, estimate_informatio
 from robench.training.loop import fit
 
 
-def test_the_distance_by_hand() -> None:
-    """Every weight of the encoder times 1.5: half of the norm away. The head does not count."""
+def test_scaled_weights_are_the_scaled_norm_away() -> None:
+    """Every encoder weight times 1.5 moves half the norm. The head does not count."""
     model = classifier()
     pretrained = PretrainedReference(model, torch.zeros(1, 16), torch.zeros(1))
     assert pretrained.distance(model) == 0.0
@@ -24,7 +26,7 @@ def test_the_distance_by_hand() -> None:
     assert pretrained.distance(model) == pytest.approx(0.5, rel=1e-6)
 
 
-def test_one_weight_alone_by_hand() -> None:
+def test_one_moved_weight_gives_its_share_of_the_norm() -> None:
     model = classifier()
     norm = sqrt(
         sum(
@@ -38,16 +40,19 @@ def test_one_weight_alone_by_hand() -> None:
     assert pretrained.distance(model) == pytest.approx(3.0 / norm, rel=1e-5)
 
 
-def test_the_estimate_by_hand() -> None:
-    """Two texts a class, opposite once centred: cosine 1 with the own teacher, -1 with the other; ln 2 - ln(1 + e^(-2 / 0.2))."""
+def test_equal_features_give_the_estimate_computed_by_hand() -> None:
+    """Two texts in each class, opposite once centred: ln 2 - ln(1 + e^(-2 / 0.2)).
+
+    The cosine is 1 with the own teacher and -1 with the other.
+    """
     students = torch.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 5.0], [0.0, 9.0]])
     assert estimate_information(students, students, torch.tensor([0, 0, 1, 1])) == pytest.approx(
         log(2) - log(1 + exp(-10)), abs=1e-5
     )
 
 
-def test_swapped_students_by_hand() -> None:
-    """In class 0 each student is the other's: -(10 + ...) instead; classes count by their texts."""
+def test_swapped_students_give_the_estimate_computed_by_hand() -> None:
+    """In class 0 the students are swapped. Classes weigh by their number of texts."""
     students = torch.tensor([[3.0, 0.0], [1.0, 0.0], [0.0, 5.0], [0.0, 9.0], [0.0, 7.0]])
     teachers = torch.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 5.0], [0.0, 9.0], [0.0, 7.0]])
     wrong = log(2) - log(1 + exp(10))
@@ -59,14 +64,14 @@ def test_swapped_students_by_hand() -> None:
     )
 
 
-def test_what_separates_classes_is_not_counted() -> None:
-    """I(S; T | Y), not I(S; T): features that tell nothing but the class have an estimate of 0."""
+def test_features_that_only_tell_classes_apart_have_no_information() -> None:
+    """The estimate is of I(S; T | Y), not of I(S; T)."""
     labels = torch.arange(40) % 2
     features = torch.nn.functional.one_hot(labels, 8).float() * 10
     assert estimate_information(features, features, labels) == pytest.approx(0.0, abs=1e-5)
 
 
-def test_it_is_highest_before_training_and_falls_with_noise() -> None:
+def test_the_estimate_falls_as_noise_grows() -> None:
     torch.manual_seed(0)
     teachers, labels = torch.randn(60, 16), torch.arange(60) % 2
     values = [
@@ -79,7 +84,7 @@ def test_it_is_highest_before_training_and_falls_with_noise() -> None:
     assert abs(values[3]) < 0.6
 
 
-def test_no_scale_nor_shift_of_the_features_matters() -> None:
+def test_scale_and_shift_of_the_features_do_not_matter() -> None:
     torch.manual_seed(0)
     students, teachers, labels = torch.randn(20, 8), torch.randn(20, 8), torch.arange(20) % 2
     assert estimate_information(3 * students + 100, teachers - 7, labels) == pytest.approx(
@@ -92,7 +97,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return encoder_folder(tmp_path_factory.mktemp("encoder") / "small")
 
 
-def test_a_trainings_log_has_both_and_a_higher_rate_leads_farther_away(
+def test_a_higher_learning_rate_moves_farther_in_the_training_log(
     encoder: Path, tmp_path: Path
 ) -> None:
     logs = []
@@ -105,14 +110,12 @@ def test_a_trainings_log_has_both_and_a_higher_rate_leads_farther_away(
         0 < first["distance"] < second["distance"] for first, second in zip(near, far, strict=True)
     )
     assert near[0]["distance"] < near[1]["distance"]
-    assert all(
-        epoch["dev_information"] <= log(8) for epochs in logs for epoch in epochs
-    )  # 16 dev examples, 8 a class
+    # There are 16 dev examples, 8 in each class.
+    for epochs in logs:
+        assert all(epoch["dev_information"] <= log(8) for epoch in epochs)
     assert near[0]["dev_information"] > far[0]["dev_information"]
 
 
-def test_mixout_changes_what_is_a_parameter_but_not_the_distance(
-    encoder: Path, tmp_path: Path
-) -> None:
+def test_mixouts_swapped_layers_do_not_disturb_the_distance(encoder: Path, tmp_path: Path) -> None:
     fit(request(encoder, "mixout", options={"epochs": 1}), tmp_path / "v")
     assert 0 < read_json(tmp_path / "v" / "training.json")["epochs"][0]["distance"] < 10

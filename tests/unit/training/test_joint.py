@@ -1,4 +1,4 @@
-"""Stacks of defenses: whose hooks are called, whose settings hold, and what does not go together."""
+"""Joint defenses: which hooks are called, whose settings apply, and what cannot be joined."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CALLS: list[str] = []
 
 
 class Lossy(Defense):
-    """Brings a loss and batches."""
+    """Defines a loss and batches."""
 
     paper = "A paper"
     deviations = ("Both say this.", "Only the first says this.")
@@ -54,7 +54,7 @@ class Lossy(Defense):
 
 
 class Pulling(Defense):
-    """Brings a penalty and a module, and has a say about the loop."""
+    """Defines a penalty and a module, and changes settings of the loop."""
 
     paper = "Another paper"
     deviations = ("Both say this.",)
@@ -87,7 +87,7 @@ class Pulling(Defense):
 
 
 class Stepping(Defense):
-    """Brings an optimiser."""
+    """Defines an optimizer."""
 
     def optimizer(self, groups: Sequence[Mapping[str, Any]]) -> torch.optim.Optimizer:
         return torch.optim.SGD([dict(group) for group in groups])
@@ -97,7 +97,7 @@ class Idle(Defense):
     """Overrides no hook."""
 
 
-def made(members: Mapping[str, type[Defense]], **options: object) -> JointDefense:
+def joint(members: Mapping[str, type[Defense]], **options: object) -> JointDefense:
     cls = join_defenses(members)
     return cls(build_options(cls.Options, options, "it"))
 
@@ -105,9 +105,9 @@ def made(members: Mapping[str, type[Defense]], **options: object) -> JointDefens
 PAIR: dict[str, type[Defense]] = {"lossy": Lossy, "pulling": Pulling}
 
 
-def test_every_hook_reaches_whom_it_should() -> None:
+def test_every_hook_reaches_the_right_members() -> None:
     CALLS.clear()
-    both, model, texts = made(PAIR), classifier(), batch()
+    both, model, texts = joint(PAIR), classifier(), batch()
     both.prepare(model)
     assert [type(module) for module in both.modules()] == [nn.Linear]
     assert list(both.batches([0], [1], 1, None) or ()) == [[0]]  # type: ignore[arg-type]
@@ -128,9 +128,9 @@ def test_every_hook_reaches_whom_it_should() -> None:
     ]
 
 
-def test_without_a_loss_of_their_own_the_usual_one_stands() -> None:
+def test_members_without_a_loss_use_the_cross_entropy() -> None:
     both, model, texts = (
-        made({"pulling": Pulling, "stepping": Stepping}),
+        joint({"pulling": Pulling, "stepping": Stepping}),
         classifier().eval(),
         batch(),
     )
@@ -144,7 +144,7 @@ def test_without_a_loss_of_their_own_the_usual_one_stands() -> None:
 
 
 class Bringing(Defense):
-    """Brings texts, made with an attack."""
+    """Adds texts made with an attack."""
 
     attacks = ("pwws", "greedy")
 
@@ -152,34 +152,35 @@ class Bringing(Defense):
         return [Example(f"e/{epoch}", {"text": "film"}, 0)]
 
 
-def test_further_texts_are_those_of_the_member_that_brings_them() -> None:
-    both = made({"bringing": Bringing, "pulling": Pulling})
+def test_extra_texts_come_from_the_member_that_defines_them() -> None:
+    both = joint({"bringing": Bringing, "pulling": Pulling})
     assert [example.id for example in both.augment(None, 3) or ()] == ["e/3"]  # type: ignore[arg-type]
     assert both.attacks == ["pwws", "greedy"]
-    without = made(PAIR)
+    without = joint(PAIR)
     assert without.augment(None, 3) is None  # type: ignore[arg-type]
     assert without.attacks == []
     with pytest.raises(
-        UsageError, match=r"'bringing' and 'other' do not stack: both bring further texts"
+        UsageError,
+        match=r"'bringing' and 'other' cannot be joined: both define extra training texts",
     ):
         join_defenses({"bringing": Bringing, "other": Bringing})
 
 
 def test_penalties_add_up() -> None:
     class Other(Pulling):
-        """The same again."""
+        """Another defense with the same hooks."""
 
-    both = made({"other": Other, "pulling": Pulling}, **{"other.strength": 0.5})
+    both = joint({"other": Other, "pulling": Pulling}, **{"other.strength": 0.5})
     assert both.penalty(classifier(), batch()).item() == 10.5  # type: ignore[union-attr]
-    assert made({"lossy": Lossy, "stepping": Stepping}).penalty(classifier(), batch()) is None
+    assert joint({"lossy": Lossy, "stepping": Stepping}).penalty(classifier(), batch()) is None
 
 
-def test_options_are_the_loops_once_and_each_members_own() -> None:
+def test_options_are_the_loops_and_each_members_own() -> None:
     cls = join_defenses(PAIR)
     own = [name for name in cls.Options.model_fields if "." in name]
     assert own == ["lossy.strength", "lossy.own", "pulling.strength"]
     assert cls.Options.model_fields["lossy.own"].json_schema_extra == {"unit": "words"}
-    both = made(PAIR, **{"lossy.strength": "2.5", "epochs": "3"})
+    both = joint(PAIR, **{"lossy.strength": "2.5", "epochs": "3"})
     assert both.defenses["lossy"].options == Lossy.Options(
         strength=2.5, epochs=3, max_gradient_norm=1.0
     )
@@ -188,14 +189,14 @@ def test_options_are_the_loops_once_and_each_members_own() -> None:
         UsageError,
         match=r"Option 'pulling\.strength' of it: input should be greater than or equal to 0",
     ):
-        made(PAIR, **{"pulling.strength": "-1"})
+        joint(PAIR, **{"pulling.strength": "-1"})
 
 
-def test_a_members_own_rules_hold() -> None:
+def test_a_members_own_validators_apply() -> None:
     from pydantic import field_validator
 
     class Strict(Lossy):
-        """Takes no three."""
+        """Refuses the value 3."""
 
         class Options(Lossy.Options):
             @field_validator("own")
@@ -208,16 +209,16 @@ def test_a_members_own_rules_hold() -> None:
     with pytest.raises(
         UsageError, match="Option 'own' of defense 'strict': value error, is not taken"
     ):
-        made({"pulling": Pulling, "strict": Strict}, **{"strict.own": 3})
+        joint({"pulling": Pulling, "strict": Strict}, **{"strict.own": 3})
 
 
-def test_the_loops_settings_are_those_of_the_member_with_the_loss_then_by_name() -> None:
+def test_loop_settings_come_from_the_member_with_the_loss_then_by_name() -> None:
     cls = join_defenses(PAIR)
-    assert cls.Options().max_gradient_norm == 1.0  # the one with the loss has no say
+    assert cls.Options().max_gradient_norm == 1.0  # the member with the loss leaves it open
     assert cls.task_defaults == {"imdb": {"epochs": 7, "lossy.strength": 2.0, "batch_size": 4}}
 
     class First(Pulling):
-        """Named before the member that brings the loss."""
+        """Comes before the member with the loss in the order of names."""
 
         task_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {"imdb": {"epochs": 11}}
 
@@ -228,18 +229,18 @@ def test_the_loops_settings_are_those_of_the_member_with_the_loss_then_by_name()
     }
 
 
-def test_a_stack_says_what_its_members_say() -> None:
+def test_paper_and_deviations_are_those_of_the_members() -> None:
     cls = join_defenses(PAIR)
     assert cls.__name__ == "lossy+pulling"
     assert cls.paper == "A paper; Another paper"
     assert cls.deviations == ("lossy, pulling: Both say this.", "lossy: Only the first says this.")
     assert cls.substitutes
     assert not join_defenses({"pulling": Pulling, "stepping": Stepping}).substitutes
-    assert "Brings a loss and batches." in (cls.__doc__ or "")
+    assert "Defines a loss and batches." in (cls.__doc__ or "")
 
 
-def test_its_code_is_its_members_code() -> None:
-    """All three classes live in this file, which is what they bring; a class without a file leaves the hash unknown."""
+def test_the_code_hash_covers_every_members_code() -> None:
+    """All three classes are in this file. A class without a file has no known hash."""
     assert code_sha256(join_defenses(PAIR)) is not None
     assert code_sha256(join_defenses(PAIR)) != code_sha256(Lossy)
     assert code_sha256(join_defenses(PAIR)) != code_sha256(
@@ -250,7 +251,7 @@ def test_its_code_is_its_members_code() -> None:
 
 
 class Batching(Defense):
-    """Brings batches only."""
+    """Defines batches only."""
 
     def batches(
         self, labels: Sequence[int], lengths: Sequence[int], batch_size: int, rng: Any
@@ -259,7 +260,7 @@ class Batching(Defense):
 
 
 class Inheriting(Stepping):
-    """Brings its parent's optimiser."""
+    """Inherits its parent's optimizer."""
 
 
 @pytest.mark.parametrize(
@@ -267,23 +268,24 @@ class Inheriting(Stepping):
     [
         (
             {"a": Lossy, "b": Lossy},
-            "'a' and 'b' do not stack: both bring a loss, and one training run takes only one. Choose one of them.",
+            "'a' and 'b' cannot be joined: both define a loss, and a training run uses only one. "
+            "Choose one of them.",
         ),
         (
             {"batching": Batching, "lossy": Lossy},
-            "'batching' and 'lossy' do not stack: both bring batches",
+            "'batching' and 'lossy' cannot be joined: both define batches",
         ),
         (
             {"inheriting": Inheriting, "stepping": Stepping},
-            "'inheriting' and 'stepping' do not stack: both bring an optimiser",
+            "'inheriting' and 'stepping' cannot be joined: both define an optimizer",
         ),
         (
             {"idle": Idle, "lossy": Lossy, "stepping": Stepping},
-            "'idle' changes nothing in 'idle.lossy.stepping': .* Say 'lossy.stepping'",
+            "'idle' changes nothing in 'idle.lossy.stepping': .* Use 'lossy.stepping'",
         ),
     ],
 )
-def test_what_does_not_go_together_is_one_sentence(
+def test_defenses_that_cannot_be_joined_are_refused_in_one_sentence(
     members: Mapping[str, type[Defense]], sentence: str
 ) -> None:
     with pytest.raises(UsageError, match=sentence) as caught:

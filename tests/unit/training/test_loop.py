@@ -1,7 +1,8 @@
+"""The training loop: resuming, selecting an epoch, what it records and what it refuses."""
+
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from math import log as log_of
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,19 @@ from robench import DEFENSES, Batch, Defense
 from robench._base.errors import RobenchError, UsageError
 from robench.models.classifier import TextClassifier
 from robench.models.victim import Victim
-from robench.training import checkpoint as resume
+from robench.training import checkpoint, setup
 from robench.training import loop as training
-from robench.training import setup
 from robench.training.loop import TrainingProgress, fit, train_or_load
 from robench.training.selection import DevScores, guessing_accuracy
 from robench.training.setup import parameter_groups
+
+
+@DEFENSES.register("exploding")
+class Exploding(Defense):
+    """Its loss is not a number."""
+
+    def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
+        return super().loss(model, batch) * torch.nan
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +48,10 @@ def weights(folder: Path) -> bytes:
 
 @pytest.mark.parametrize("defense", ["standard", "rift"])
 def test_a_killed_run_ends_as_an_unbroken_one(encoder: Path, tmp_path: Path, defense: str) -> None:
-    """Killed in the middle of the second epoch, and once more in the third; dropout, optimiser and order of batches go on as if nothing was."""
+    """It is killed in the middle of the second epoch, and again in the third.
+
+    Dropout, optimizer and the order of batches continue as in the unbroken run.
+    """
     asked = request(encoder, defense)
     whole = fit(asked, tmp_path / "whole")
 
@@ -55,8 +66,8 @@ def test_a_killed_run_ends_as_an_unbroken_one(encoder: Path, tmp_path: Path, def
         with pytest.raises(Killed):
             fit(asked, tmp_path / "broken", kill_in(epoch))
         assert not (tmp_path / "broken").exists()
-        kept = resume.TrainingState.load(
-            tmp_path / "broken.training", asked.key, resume.training_environment("cpu")
+        kept = checkpoint.TrainingState.load(
+            tmp_path / "broken.training", asked.key, checkpoint.training_environment("cpu")
         )
         assert kept is not None
         assert kept.epoch == epoch - 1
@@ -75,14 +86,14 @@ def test_a_killed_run_ends_as_an_unbroken_one(encoder: Path, tmp_path: Path, def
     assert not (tmp_path / "broken.training").exists()
 
 
-def test_a_kill_between_writing_and_replacing_loses_one_epoch_only(
+def test_a_kill_before_the_checkpoint_is_replaced_loses_one_epoch_only(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = request(encoder)
     replace = Path.replace
 
     def torn(self: Path, target: Path) -> Path:
-        if self.name.endswith(".part") and (target.parent / resume.FILE).exists():
+        if self.name.endswith(".part") and (target.parent / checkpoint.FILE).exists():
             raise Killed
         return replace(self, target)
 
@@ -93,7 +104,7 @@ def test_a_kill_between_writing_and_replacing_loses_one_epoch_only(
     assert fit(asked, tmp_path / "v").sha256 == fit(asked, tmp_path / "whole").sha256
 
 
-def test_seeds_decide(encoder: Path, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_weights(encoder: Path, tmp_path: Path) -> None:
     shas = [
         fit(request(encoder, seed=seed, options={"epochs": 1}), tmp_path / f"{name}").sha256
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
@@ -101,7 +112,7 @@ def test_seeds_decide(encoder: Path, tmp_path: Path) -> None:
     assert shas[0] == shas[1] != shas[2]
 
 
-def test_a_finished_victim_is_reused_and_retrain_forgets_it(encoder: Path, tmp_path: Path) -> None:
+def test_a_finished_victim_is_loaded_and_retrain_replaces_it(encoder: Path, tmp_path: Path) -> None:
     asked = request(encoder, options={"epochs": 1})
     first, trained = train_or_load(asked, tmp_path)
     assert trained
@@ -116,9 +127,9 @@ def test_a_finished_victim_is_reused_and_retrain_forgets_it(encoder: Path, tmp_p
     assert (folder / "victim.json").stat().st_mtime_ns != stamp
 
 
-def test_the_record_of_a_run(encoder: Path, tmp_path: Path) -> None:
-    told: list[TrainingProgress] = []
-    victim = fit(request(encoder, "rift"), tmp_path / "v", told.append)
+def test_the_training_log_and_the_card_describe_the_run(encoder: Path, tmp_path: Path) -> None:
+    reports: list[TrainingProgress] = []
+    victim = fit(request(encoder, "rift"), tmp_path / "v", reports.append)
     log = read_json(tmp_path / "v" / "training.json")
     assert [epoch["epoch"] for epoch in log["epochs"]] == [1, 2, 3]
     for epoch in log["epochs"]:
@@ -139,18 +150,18 @@ def test_the_record_of_a_run(encoder: Path, tmp_path: Path) -> None:
         for epoch in log["epochs"]
     ]
     assert log["selected_epoch"] == ranks.index(max(ranks)) + 1
-    half_a_step = 0.5 / (3 * 6)  # what is left in the middle of the last one
+    half_a_step = 0.5 / (3 * 6)  # the share that is left in the middle of the last step
     assert log["epochs"][-1]["learning_rate"] == pytest.approx(
         victim.card["ingredients"]["options"]["learning_rate"] * half_a_step / (1 - 0.06)
     )
     assert victim.card["selected_epoch"] == log["selected_epoch"]
     assert (victim.card["train_examples"], victim.card["dev_examples"]) == (96, 16)
-    steps = [(found.epoch, found.step, found.steps) for found in told if found.step]
+    steps = [(found.epoch, found.step, found.steps) for found in reports if found.step]
     assert steps == [(epoch, step, 6) for epoch in (1, 2, 3) for step in range(1, 7)]
-    assert sum(bool(found.message) for found in told) >= 5
+    assert sum(bool(found.message) for found in reports) >= 5
 
 
-def test_the_epoch_is_picked_by_accuracy_under_attack_then_clean_never_by_test(
+def test_the_epoch_is_selected_by_accuracy_under_attack_then_clean(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter(
@@ -161,7 +172,7 @@ def test_the_epoch_is_picked_by_accuracy_under_attack_then_clean_never_by_test(
     assert victim.card["selected_epoch"] == 3
 
 
-def test_a_guess_is_picked_only_where_there_is_nothing_else(
+def test_an_epoch_no_better_than_guessing_is_selected_last(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter(
@@ -175,7 +186,7 @@ def test_a_guess_is_picked_only_where_there_is_nothing_else(
     assert fit(request(encoder, options={"epochs": 3}), tmp_path / "v").card["selected_epoch"] == 2
 
 
-def test_the_trackers_curves_are_kept_with_the_victim(encoder: Path, tmp_path: Path) -> None:
+def test_the_trackers_curves_are_stored_with_the_victim(encoder: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     fit(request(encoder, tracker="tensorboard", options={"epochs": 2}), tmp_path / "victims" / "v")
     curves = list((tmp_path / "victims" / "v" / "curves").rglob("events.out.tfevents.*"))
@@ -184,7 +195,7 @@ def test_the_trackers_curves_are_kept_with_the_victim(encoder: Path, tmp_path: P
     assert [path.name for path in (tmp_path / "victims").iterdir()] == ["v"]
 
 
-def test_groups_keep_rates_of_their_own(
+def test_parameter_groups_keep_their_own_learning_rates(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[float]] = []
@@ -204,12 +215,12 @@ def test_groups_keep_rates_of_their_own(
     assert all(slow > 0 and fast == pytest.approx(100 * slow) for slow, fast in seen)
 
 
-def test_without_substitutions_clean_accuracy_picks(encoder: Path, tmp_path: Path) -> None:
+def test_without_substitutions_there_is_no_hull_accuracy(encoder: Path, tmp_path: Path) -> None:
     victim = fit(request(encoder, substitutions=None, options={"epochs": 1}), tmp_path / "v")
     assert victim.card["dev_hull_accuracy"] is None
 
 
-def test_patience_ends_a_run(
+def test_a_run_ends_when_patience_is_used_up(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "score_on_dev", lambda *_, **__: DevScores(0.5, 0.5))
@@ -217,7 +228,9 @@ def test_patience_ends_a_run(
     assert len(read_json(tmp_path / "v" / "training.json")["epochs"]) == 3
 
 
-def test_a_subset_is_the_smallest_ids_of_each_label(encoder: Path, tmp_path: Path) -> None:
+def test_a_training_subset_has_the_smallest_ids_of_each_label(
+    encoder: Path, tmp_path: Path
+) -> None:
     victim = fit(request(encoder, options={"epochs": 1, "train_examples": 40}), tmp_path / "v")
     assert victim.card["train_examples"] == 40
     chosen = setup.pick(planted_splits().train, 40, 2)
@@ -228,7 +241,9 @@ def test_a_subset_is_the_smallest_ids_of_each_label(encoder: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("damage", ["torn", "garbage", "another"])
-def test_a_damaged_training_checkpoint_is_named(encoder: Path, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_or_foreign_checkpoint_is_refused_by_name(
+    encoder: Path, tmp_path: Path, damage: str
+) -> None:
     asked = request(encoder)
 
     def kill(progress: TrainingProgress) -> None:
@@ -250,32 +265,35 @@ def test_a_damaged_training_checkpoint_is_named(encoder: Path, tmp_path: Path, d
 
 
 @full_device
-def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_stays(
+def test_a_full_disk_gives_one_sentence_and_keeps_the_last_checkpoint(
     encoder: Path, tmp_path: Path
 ) -> None:
-    """Full from the second epoch on; with space again the training goes on after the first."""
+    """The disk is full from the second epoch on. With space again, the training resumes."""
     work = tmp_path / "v.training"
 
     def fill(progress: TrainingProgress) -> None:
         if progress.epoch == 2 and progress.step == 1:
-            (work / f"{resume.FILE}.part").symlink_to("/dev/full")
+            (work / f"{checkpoint.FILE}.part").symlink_to("/dev/full")
 
     with pytest.raises(RobenchError) as caught:
         fit(request(encoder), tmp_path / "v", fill)
-    sentence = f"The training checkpoint could not be written to '{work}' (No space left on device). Free some space or choose another --out."
+    sentence = (
+        f"The training checkpoint could not be written to '{work}' (No space left on device). "
+        "Free some space or choose another --out."
+    )
     assert (str(caught.value), caught.value.exit_code) == (sentence, 1)
-    assert [path.name for path in work.iterdir()] == [resume.FILE]
+    assert [path.name for path in work.iterdir()] == [checkpoint.FILE]
     told: list[str] = []
     fit(request(encoder), tmp_path / "v", lambda progress: told.append(progress.message))
-    assert "going on after epoch 1" in told
+    assert "resuming after epoch 1" in told
 
 
-def test_an_exploding_loss_is_one_sentence(encoder: Path, tmp_path: Path) -> None:
-    with pytest.raises(RobenchError, match=r"broke down in epoch 1.*learning_rate"):
+def test_a_loss_that_is_not_a_number_gives_one_sentence(encoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RobenchError, match=r"diverged in epoch 1.*learning_rate"):
         fit(request(encoder, "exploding"), tmp_path / "v")
 
 
-def test_a_window_larger_than_the_encoders_is_refused(tmp_path: Path, encoder: Path) -> None:
+def test_a_task_longer_than_the_encoders_window_is_refused(tmp_path: Path, encoder: Path) -> None:
     small = tmp_path / "narrow"
     shutil.copytree(encoder, small)
     config = read_json(small / "config.json")
@@ -304,7 +322,7 @@ def test_weight_decay_is_for_the_head_and_the_defenses_modules() -> None:
     assert [tuple(found.shape) for found in others["params"]] == [(2, 3), (2,), (4, 3), (4,)]
 
 
-def test_bf16_trains(encoder: Path, tmp_path: Path) -> None:
+def test_bf16_trains_with_fp32_weights(encoder: Path, tmp_path: Path) -> None:
     victim = fit(request(encoder, "rift", precision="bf16", options={"epochs": 1}), tmp_path / "v")
     assert all(parameter.dtype == torch.float32 for parameter in victim.model.parameters())
     assert np.isfinite(read_json(tmp_path / "v" / "training.json")["epochs"][0]["loss"])
@@ -315,95 +333,11 @@ def test_an_unknown_tracker_is_refused(encoder: Path, tmp_path: Path) -> None:
         fit(request(encoder, tracker="nothing", options={"epochs": 1}), tmp_path / "w")
 
 
-def test_no_gpu_is_one_sentence(encoder: Path, tmp_path: Path) -> None:
+def test_a_missing_gpu_gives_one_sentence(encoder: Path, tmp_path: Path) -> None:
     if torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
-    with pytest.raises(UsageError, match="no GPU here"):
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(UsageError, match="no GPU on this machine"):
         fit(request(encoder, device="cuda"), tmp_path / "v")
-
-
-# -- every hook of a defense is called when it should be ------------------------------------------------------------------------------------
-
-
-@DEFENSES.register("exploding")
-class Exploding(Defense):
-    """Its loss is not a number."""
-
-    def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
-        return super().loss(model, batch) * torch.nan
-
-
-class Counter(nn.Module):
-    steps: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("steps", torch.zeros(()))
-
-
-@DEFENSES.register("talkative")
-class Talkative(Defense):
-    """Writes down its calls; swaps a layer in ``prepare`` and puts it back in ``finish``; keeps a counter as a buffer."""
-
-    calls: list[str] = []  # noqa: RUF012 - one list for the class: the loop makes the object
-
-    def prepare(self, model: TextClassifier) -> None:
-        self.calls.append("prepare")
-        self.counter = Counter()
-        self.swapped = model.head[1]
-        model.head[1] = nn.GELU()
-
-    def modules(self) -> Iterator[nn.Module]:
-        yield self.counter
-
-    def before_loss(self, model: TextClassifier, batch: Batch) -> None:
-        assert all(parameter.grad is None for parameter in model.parameters())
-        assert model.training
-        self.counter.steps += 1
-        self.calls.append("before_loss")
-
-    def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
-        self.calls.append("loss")
-        loss = super().loss(model, batch)
-        self.figures = {"plain": loss.detach()}
-        return loss
-
-    def penalty(self, model: TextClassifier, batch: Batch) -> Tensor:
-        self.calls.append("penalty")
-        return torch.tensor(100.0)
-
-    def optimizer(self, groups: Any) -> torch.optim.Optimizer:
-        self.calls.append("optimizer")
-        assert [group["weight_decay"] for group in groups] == [0.0, self.options.head_weight_decay]
-        return torch.optim.SGD(groups)
-
-    def finish(self, model: TextClassifier) -> None:
-        self.calls.append(f"finish after {int(self.counter.steps)} steps")
-        model.head[1] = self.swapped
-
-
-def test_hooks_are_called_in_their_order(encoder: Path, tmp_path: Path) -> None:
-    Talkative.calls.clear()
-
-    def kill(progress: TrainingProgress) -> None:
-        if progress.epoch == 2 and progress.step == 1:
-            raise Killed
-
-    asked = request(encoder, "talkative", options={"epochs": 2, "learning_rate": 0.1})
-    with pytest.raises(Killed):
-        fit(asked, tmp_path / "v", kill)
-    assert Talkative.calls[:5] == ["prepare", "optimizer", "before_loss", "loss", "penalty"]
-    Talkative.calls.clear()
-    victim = fit(asked, tmp_path / "v")
-    assert Talkative.calls == [
-        "prepare",
-        "optimizer",
-        *["before_loss", "loss", "penalty"] * 6,
-        "finish after 12 steps",
-    ]
-    assert isinstance(victim.model.head[1], nn.ReLU)
-    log = read_json(tmp_path / "v" / "training.json")["epochs"]
-    assert log[0]["loss"] == pytest.approx(100 + log[0]["loss_plain"], abs=1e-3)
 
 
 def test_a_loaded_victim_answers_as_the_trained_one(encoder: Path, tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+"""Memory, kernel caches, seeds and the main process of a training run."""
+
 from __future__ import annotations
 
 import os
@@ -11,18 +13,18 @@ import pytest
 from robench.training.runtime import is_main_process, release_memory, stable_seed
 
 BLOCK = 64 * 1024
-"""Bytes: below glibc's threshold for memory of its own, so it lies in the heap."""
+"""Bytes; too small for glibc to map separately, so the block is in the heap."""
 
 
 def resident() -> int:
-    """Bytes of this process that lie in memory now."""
+    """Return how many bytes of this process are in memory now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 @pytest.mark.skipif(
-    "CS_GNU_LIBC_VERSION" not in os.confstr_names, reason="only glibc can give memory back"
+    "CS_GNU_LIBC_VERSION" not in os.confstr_names, reason="only glibc can return memory"
 )
-def test_freed_memory_between_blocks_in_use_goes_back_to_the_system() -> None:
+def test_freed_memory_between_used_blocks_returns_to_the_system() -> None:
     freed, kept = [], []
     for _ in range(2000):
         freed.append(bytearray(BLOCK))
@@ -36,32 +38,23 @@ def test_freed_memory_between_blocks_in_use_goes_back_to_the_system() -> None:
 
 @pytest.mark.parametrize("cache", ["LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"])
 @pytest.mark.parametrize(("given", "found"), [(None, "64"), ("500", "500")])
-def test_the_caches_of_compiled_kernels_are_bounded_unless_the_user_says_otherwise(
+def test_kernel_caches_are_bounded_unless_the_user_sets_a_size(
     cache: str, given: str | None, found: str
 ) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != cache} | (
-        {} if given is None else {cache: given}
-    )
+    environment = {name: value for name, value in os.environ.items() if name != cache}
+    if given is not None:
+        environment[cache] = given
     code = f"import os, robench.training.loop; print(os.environ['{cache}'])"
-    said = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     ).stdout
-    assert said.strip() == found
+    assert printed.strip() == found
 
 
 def test_seeds_depend_on_every_part() -> None:
     assert stable_seed(0, "dev") == stable_seed(0, "dev") < 2**32
-    assert (
-        len(
-            {
-                stable_seed(0, "dev"),
-                stable_seed(1, "dev"),
-                stable_seed(0, "epoch"),
-                stable_seed(0, "dev", 1),
-            }
-        )
-        == 4
-    )
+    others = {stable_seed(1, "dev"), stable_seed(0, "epoch"), stable_seed(0, "dev", 1)}
+    assert len({stable_seed(0, "dev"), *others}) == 4
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_a_disk_that_fails_on_delivery_keeps_the_checkpoint(
     assert not (tmp_path / "v").exists()
     told: list[str] = []
     fit(asked, tmp_path / "v", lambda progress: told.append(progress.message))
-    assert "going on after epoch 1" in told
+    assert "resuming after epoch 1" in told
 
 
 def test_curves_are_not_lost_by_a_kill_before_the_victim_is_there(

@@ -1,3 +1,5 @@
+"""Dev scores: what counts as guessing, and how epochs are ranked."""
+
 from __future__ import annotations
 
 from math import sqrt
@@ -13,7 +15,7 @@ from robench.training.selection import DevScores, compute_features, guessing_acc
 
 
 class Echo(nn.Module):
-    """Says the class that each text's second token names, modulo ``classes``."""
+    """Answers with the class that each text's second token names, modulo ``classes``."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -21,7 +23,6 @@ class Echo(nn.Module):
         self.feature_size = 2
 
     def features(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
-        """The text's tokens."""
         return ids.float()
 
     def classify(self, features: Tensor) -> Tensor:
@@ -29,6 +30,8 @@ class Echo(nn.Module):
 
 
 class Padless(Echo):
+    """Its features leave out padding."""
+
     def features(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
         return ids[:, :2].float()
 
@@ -51,8 +54,8 @@ def scores(tokens: list[int], labels: list[int], classes: int = 2) -> DevScores:
     )
 
 
-def test_features_stand_in_the_order_of_the_examples() -> None:
-    """Batches go by length; what comes back does not."""
+def test_features_are_in_the_order_of_the_examples() -> None:
+    """Batches are sorted by length; the result is not."""
     examples = encoded([7, 8, 9, 5, 6], [0, 1, 0, 1, 0])
     examples.ids[0].resize(3, refcheck=False)  # the longest one comes first
     found = compute_features(cast("Any", Padless(2)), examples, 2, "cpu")
@@ -62,39 +65,42 @@ def test_features_stand_in_the_order_of_the_examples() -> None:
     assert torch.equal(kept, found)
 
 
-def test_what_a_guess_gets_right() -> None:
+def test_the_accuracy_of_a_guess_and_its_margin() -> None:
     share, lucky = guessing_accuracy(np.array([0] * 34 + [1] * 33 + [2] * 33))
     assert share == 0.34
     assert lucky == pytest.approx(0.34 + 2 * sqrt(0.34 * 0.66 / 100))
 
 
-def test_one_class_for_all_is_a_guess() -> None:
+def test_one_answer_for_all_texts_is_guessing() -> None:
     assert scores([2, 4, 6, 8] * 8, [0, 1] * 16) == DevScores(0.5, None, guessing=True)
 
 
-def test_two_answers_that_know_nothing_are_a_guess_too() -> None:
-    tokens = [2] * 31 + [3]  # one text is told from the others, and rightly so
+def test_one_lucky_answer_more_is_still_guessing() -> None:
+    tokens = [2] * 31 + [3]  # one text gets another answer, and the right one
     assert scores(tokens, [0, 1] * 16) == DevScores(17 / 32, None, guessing=True)
 
 
-def test_what_beats_a_guess_is_none() -> None:
+def test_clearly_better_than_a_guess_is_not_guessing() -> None:
     labels = [0, 1] * 16
     tokens = [label + 2 for label in labels]
     tokens[:6] = [3 - label for label in labels[:6]]
     assert scores(tokens, labels) == DevScores(26 / 32, None, guessing=False)
 
 
-def test_an_imbalanced_dev_part_is_guessed_by_its_larger_class() -> None:
+def test_in_an_imbalanced_dev_split_the_larger_class_is_the_guess() -> None:
     assert scores([2] * 32, [0] * 28 + [1] * 4) == DevScores(28 / 32, None, guessing=True)
 
 
 @pytest.mark.parametrize("learnt", [DevScores(0.6, 0.0), DevScores(0.4, 0.1)])
-def test_a_guess_ranks_below_whatever_was_learnt(learnt: DevScores) -> None:
-    """A standard victim on SNLI had 34 % clean and 33 % under attack after one epoch, 49 % and 13 % after two."""
+def test_a_guess_ranks_below_everything_learnt(learnt: DevScores) -> None:
+    """A standard victim on SNLI shows why the rule is needed.
+
+    It had 34 % clean and 33 % under attack after one epoch, then 49 % and 13 % after two.
+    """
     assert learnt.rank > DevScores(0.5, 0.5, guessing=True).rank
 
 
-def test_among_those_that_learnt_accuracy_under_attack_counts_first() -> None:
+def test_accuracy_under_attack_ranks_before_clean_accuracy() -> None:
     assert DevScores(0.7, 0.4).rank > DevScores(0.9, 0.3).rank
     assert DevScores(0.7, 0.4).rank < DevScores(0.8, 0.4).rank
     assert DevScores(0.8, None).rank > DevScores(0.7, None).rank
