@@ -1,1 +1,1 @@
-"""Searches, and the engine that runs many of them at once."""
+"""Attack one example, and thousands of them at once."""

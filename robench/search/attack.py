@@ -1,4 +1,4 @@
-"""Attack: what a plugin writes. Verdict and Trial: what the core concludes from it."""
+"""Attack, the base class of attack plugins; Verdict and Trial, the result for one example."""
 
 from __future__ import annotations
 
@@ -15,13 +15,22 @@ from robench.search.space import Choice, Oracle, SearchSpace, TextOracle
 
 
 class Verdict(StrEnum):
-    """What became of one example."""
+    """The result for one example.
 
-    WRONG = "wrong"  # the clean text is misclassified: never attacked
-    FOOLED = "fooled"  # the core saw the victim fail: on a text inside the surface, but for attacks that say they leave it
-    HELD = "held"  # the search ended without such a text
-    HELD_PROVED = "held-proved"  # the whole space was tried
-    ERROR = "error"  # the attack or the victim broke; never counted as robust
+    Attributes:
+        WRONG: the victim misclassifies the clean text, so the example is never attacked.
+        FOOLED: the core saw the victim misclassify a changed text. The text lies inside the
+            surface, unless the attack declares that it leaves the surface.
+        HELD: the search ended without such a text.
+        HELD_PROVED: the whole space was tried and no text of it fools the victim.
+        ERROR: the attack or the victim failed. An ERROR never counts as robust.
+    """
+
+    WRONG = "wrong"
+    FOOLED = "fooled"
+    HELD = "held"
+    HELD_PROVED = "held-proved"
+    ERROR = "error"
 
 
 class Change(BaseModel):
@@ -36,11 +45,20 @@ class Change(BaseModel):
 class Trial(BaseModel):
     """One example under one attack, as it is appended to the run's file.
 
-    ``asked`` counts the questions a search put, ``forwarded`` the rows that had to go through the victim (repeats within an example are answered from
-    memory). ``prediction`` is the victim's class on the clean text (None only where the victim broke on it), ``adversarial_prediction`` on the one that
-    was claimed to fool it (None where none was). ``text`` is the attackable field as an attack outside the surface returned it, where ``changes``
-    cannot say it. ``seconds`` is this example's share of the run: its own search's time and, of each pooled forward, the
-    share of its rows. ``problem`` says what went wrong, or what the core did not believe.
+    Attributes:
+        id, label: of the example.
+        prediction: the victim's class on the clean text; None only if the victim failed on it.
+        adversarial_prediction: the victim's class on the text that was claimed to fool it; None
+            if there was none.
+        changes: the substituted words of that text.
+        text: the attackable field as an attack outside the surface returned it; ``changes``
+            cannot express it.
+        asked: rows that the search queried, repeats included.
+        forwarded: rows that went through the victim. Repeats within an example are answered
+            from memory and do not count.
+        seconds: this example's share of the run. It is the time of its own search and, of each
+            pooled forward, the share of its rows.
+        problem: what went wrong, or why the core rejected a claimed success.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -58,20 +76,26 @@ class Trial(BaseModel):
 
     @property
     def disbelieved(self) -> bool:
-        """Whether a success was claimed that the core did not see."""
+        """Whether the attack claimed a success that the core did not confirm."""
         return self.verdict == Verdict.HELD and self.adversarial_prediction is not None
 
 
 class Attack(ABC):
-    """Base of every attack. A plugin is one file in ``attacks/`` (or a guest's module) with one subclass that writes ``search``.
+    """Base class of every attack.
+
+    A plugin is one file in ``attacks/``, or a module of another package. It holds one subclass
+    that implements ``search``.
 
     Class attributes:
         paper: citation of what it implements.
         deviations: where it departs from the paper or the released code, one sentence each.
-        access: what it needs to see of the victim; it is shown no more. With ``"labels"`` every answer of the oracle is one-hot.
-        language_model: whether the language-model constraint binds it under a protocol whose surface is ``"as-published"``.
-        outside: whether it writes texts of its own: only ``FreeAttack`` does.
-        further_code: modules beside its own file, and outside ``robench.search``, that its trials hang on: their code stands in the keys.
+        access: what it needs to see of the victim; it sees no more. With ``"labels"`` every
+            answer of the oracle is one-hot.
+        language_model: whether the language-model constraint applies to it under a protocol
+            whose surface is ``"as-published"``.
+        outside: whether it writes texts of its own; only ``FreeAttack`` does.
+        further_code: modules that its trials depend on, other than its own file and
+            ``robench.search``. Keys contain a hash of their code.
     """
 
     paper: ClassVar[str] = ""
@@ -82,35 +106,45 @@ class Attack(ABC):
     further_code: ClassVar[tuple[str, ...]] = ()
 
     class Options(plain.Options):
-        """This attack's options; override with a subclass of ``robench.Options``."""
+        """Options of this attack; override with a subclass of ``robench.Options``."""
 
     def __init__(self, options: plain.Options | None = None) -> None:
         self.options: plain.Options = options if options is not None else type(self).Options()
 
     def check(self) -> None:
-        """Refuse early, by a UsageError, what it would lack here; called before anything is trained. Most attacks lack nothing."""
+        """Raise a UsageError if something that this attack needs is missing here.
+
+        It is called before anything is trained. Most attacks need nothing.
+        """
 
     @abstractmethod
     def search(
         self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
     ) -> Choice | None:
-        """Look for a choice in ``space`` whose prediction is not ``label``.
+        """Search ``space`` for a choice whose prediction is not ``label``.
 
-        The core has already seen the victim right on the original text. Write a plain loop; all randomness must come from ``rng``; the
-        oracle's questions block and are pooled with other searches'. Whatever is returned is checked again from the text up. Where that is
-        not believed, or nothing is returned, the first texts that were asked about and fooled the victim are judged in turn; the search does not go on.
-        Once it has been told that its budget is spent, a search that goes on asking regardless is ended.
+        The victim is right on the original text; the core has checked this. Write a plain loop,
+        and take all randomness from ``rng``. Queries to the oracle block; they are pooled with
+        those of other searches.
+
+        The core checks the returned choice again, starting from its text. If that check fails,
+        or nothing is returned, the core judges the first queried texts that fooled the victim,
+        in turn. The search does not continue. A search that keeps querying after BudgetSpent is
+        stopped.
 
         Returns:
-            The choice believed to fool the victim, or None.
+            The choice expected to fool the victim, or None.
         """
 
 
 class FreeAttack(Attack):
-    """Base of an attack that writes texts of its own: what it asks and returns need not lie inside the surface, so it never shares a table with those that do.
+    """Base class of an attack that writes texts of its own.
 
-    A plugin writes ``rewrite`` instead of ``search``. Only what is returned counts, since a text that was merely asked about may be one that the attack
-    itself would not allow. The core asks the victim again on it, from the string up; nothing is ever proved.
+    Its texts need not lie inside the surface, so its results never share a table with those of
+    attacks that stay inside. A plugin implements ``rewrite`` instead of ``search``.
+
+    Only the returned text counts, because the attack itself may forbid a text that it merely
+    queried. The core asks the victim about the returned string again. Nothing is ever proved.
     """
 
     language_model = False
@@ -120,7 +154,7 @@ class FreeAttack(Attack):
     def search(
         self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
     ) -> Choice | None:
-        """Never called."""
+        """Raise NotImplementedError; the core calls ``rewrite`` instead."""
         raise NotImplementedError(
             f"{type(self).__name__} writes texts of its own and searches no space"
         )
@@ -129,11 +163,11 @@ class FreeAttack(Attack):
     def rewrite(
         self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator
     ) -> str | None:
-        """Look for a text whose prediction is not ``label``.
+        """Search for a text whose prediction is not ``label``.
 
         Args:
-            text: the attackable field as it stands; the others stay as they are.
+            text: the attackable field of the example; the other fields stay as they are.
 
         Returns:
-            The attackable field believed to fool the victim, or None.
+            The attackable field expected to fool the victim, or None.
         """

@@ -65,7 +65,7 @@ class ExampleRun:
         try:
             self._clean = self._read_and_ask("clean", example.fields)
         except Exception as error:
-            problem = f"the victim broke on the clean text: {describe_error(error)}"
+            problem = f"the victim failed on the clean text: {describe_error(error)}"
             return Trial(
                 id=example.id,
                 verdict=Verdict.ERROR,
@@ -190,7 +190,7 @@ class ExampleRun:
         try:
             return self._ask("search", types, ids, lengths)
         except Exception as error:
-            raise RuntimeError(f"the victim broke: {describe_error(error)}") from error
+            raise RuntimeError(f"the victim failed: {describe_error(error)}") from error
 
     def _judgement(self) -> Judgement:
         """What the core believes: what the search returned, and where that is not believed, what it had seen, one after the other."""

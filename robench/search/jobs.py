@@ -1,4 +1,4 @@
-"""From examples to jobs: which words the searches and verdicts of one victim see."""
+"""Make jobs from examples: the words that searches and verdicts use for one victim."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def make_jobs(
     constrained: bool,
     threshold: float,
 ) -> Iterator[Job]:
-    """One job an example, made when it is asked for.
+    """Yield one job per example, each made when it is requested.
 
-    The attackable field's words are the surface's; those that ``victim`` does not see (beyond its window, which another field may narrow) cannot be
-    replaced.
+    The words of the attackable field come from the surface. Words that ``victim`` does not see
+    cannot be replaced. They lie beyond its window, which another field may narrow.
 
     Args:
         constrained, threshold: see ``Surface.space``.
 
     Raises:
-        KeyError: an example that is not in the surface.
+        KeyError: an example is not in the surface.
     """
     for example in examples:
         words = {

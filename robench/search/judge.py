@@ -1,11 +1,17 @@
-"""What the core concludes after a search: the victim is asked about what it returned, from the string up.
+"""Judge what a search returns, by asking the victim about the text itself.
 
-A search asks with token ids that are gathered from a table; a verdict does not trust that path. The changed words are exchanged in the original
-text, all else stays as it is, and the victim reads the string. Should that string ever split into other words than were meant (sentence ends and
-quotation marks depend on their neighbours), a text counts as FOOLED only if the victim is wrong both on the string and on the words as the
-surface has them: no success rests on an accident of splitting, nor on one of rounding, since both are asked in fp32 whatever the search's precision
-(the words by the search itself, where it asked in fp32: on a CPU it would be the same question to the last bit).
-Where the two disagree the trial is HELD and its ``problem`` says why.
+A search asks with token ids that come from a table. A verdict does not rely on these ids. The
+changed words are exchanged in the original text, everything else stays as it is, and the victim
+reads the string.
+
+That string may split into other words than intended, because sentence ends and quotation marks
+depend on their neighbours. So a text counts as FOOLED only if the victim is wrong both on the
+string and on the words of the surface. No success rests on an accident of splitting.
+
+Nor does one rest on rounding: both are asked in fp32, whatever the precision of the search. If the
+search itself asked about the words in fp32, its answer is reused, because on a CPU the same
+question would give the same bits. If string and words disagree, the trial is HELD and its
+``problem`` says why.
 """
 
 from __future__ import annotations
@@ -21,16 +27,20 @@ from robench.search.victim_protocol import Job
 from robench.text.words import join_words, replace_words, split_words
 
 ClassOfText = Callable[[Mapping[str, str]], int]
-"""The victim's class of a text, all its fields, from the string up and in fp32; raises what the victim raises."""
-ClassOfWords = Callable[[Choice], int]
-"""The same of a choice of the space, by its words' token ids."""
+"""Returns the victim's class of a text (all its fields), from the string and in fp32.
 
-MISTAKEN = "the attack believed it had fooled the victim, which is right on the returned text"
+It raises whatever the victim raises.
+"""
+ClassOfWords = Callable[[Choice], int]
+"""Returns the victim's class of a choice of the space, from its words' token ids and in fp32."""
+
+MISTAKEN = "the attack claimed a success, but the victim is right on the returned text"
+UNCHANGED = "the attack returned the unchanged text as a success"
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict on one returned choice or text, in the words of ``Trial``."""
+    """The verdict on one returned choice or text; the attributes are those of ``Trial``."""
 
     verdict: Verdict
     adversarial_prediction: int | None = None
@@ -43,41 +53,35 @@ def judge_choice(
     job: Job, attackable: str, returned: object, of_text: ClassOfText, of_words: ClassOfWords
 ) -> Judgement:
     """Judge what a search returned (not None) as a choice of the job's space."""
-    choice, problem = _read(job.space, returned)
+    choice, problem = _as_choice(job.space, returned)
     if choice is None:
         return Judgement(Verdict.ERROR, problem=problem)
     changes, label = _changes(job.space, choice), job.example.label
     if not changes:
-        return Judgement(
-            Verdict.HELD, label, problem="the attack returned the text unchanged as a success"
-        )
+        return Judgement(Verdict.HELD, label, problem=UNCHANGED)
     try:
         fields = fields_with_choice(job, attackable, choice)
         text, words = of_text(fields), of_words(choice)
     except Exception as error:
-        return Judgement(Verdict.ERROR, problem=_broke(error))
+        return Judgement(Verdict.ERROR, problem=_victim_failed(error))
     if text != label and words != label:
         return Judgement(Verdict.FOOLED, text, changes)
-    meant = tuple(split_words(fields[attackable])) == job.space.text(choice)
-    return Judgement(Verdict.HELD, text, changes, _disbelief(label, text, words, meant))
+    intended = tuple(split_words(fields[attackable])) == job.space.text(choice)
+    return Judgement(Verdict.HELD, text, changes, _why_rejected(label, text, words, intended))
 
 
 def judge_text(job: Job, attackable: str, returned: object, of_text: ClassOfText) -> Judgement:
     """Judge what an attack outside the surface returned (not None) as a text."""
     label = job.example.label
     if not isinstance(returned, str):
-        return Judgement(
-            Verdict.ERROR,
-            problem=f"the attack returned {type(returned).__name__} instead of a text",
-        )
+        problem = f"the attack returned {type(returned).__name__} instead of a text"
+        return Judgement(Verdict.ERROR, problem=problem)
     if returned == job.example.fields[attackable]:
-        return Judgement(
-            Verdict.HELD, label, problem="the attack returned the text unchanged as a success"
-        )
+        return Judgement(Verdict.HELD, label, problem=UNCHANGED)
     try:
         prediction = of_text({**job.example.fields, attackable: returned})
     except Exception as error:
-        return Judgement(Verdict.ERROR, problem=_broke(error), text=returned)
+        return Judgement(Verdict.ERROR, problem=_victim_failed(error), text=returned)
     if prediction == label:
         return Judgement(Verdict.HELD, prediction, problem=MISTAKEN, text=returned)
     return Judgement(Verdict.FOOLED, prediction, text=returned)
@@ -86,78 +90,79 @@ def judge_text(job: Job, attackable: str, returned: object, of_text: ClassOfText
 def fields_with_choice(
     job: Job, attackable: str, choice: Choice, others: Mapping[int, str] | None = None
 ) -> dict[str, str]:
-    """The example's fields, the substituted words of the attackable one exchanged where they stand; ``others`` are words from outside the space.
+    """Return the example's fields with the chosen words in the attackable one.
 
-    Where that field does not split into the words of the space (they come from another splitter), the chosen words are joined by blanks instead.
+    Each word is exchanged at its place in the text. If the field does not split into the words
+    of the space, because these come from another splitter, the words are joined by blanks.
+
+    Args:
+        others: further words by position, which need not be in the space.
     """
     text, space = job.example.fields[attackable], job.space
-    chosen = {
-        index: space.options[index][choice[index]] for index in np.flatnonzero(choice).tolist()
-    } | dict(others or {})
-    if tuple(split_words(text)) != space.words:
-        return dict(job.example.fields) | {
-            attackable: join_words(
-                chosen.get(index, word) for index, word in enumerate(space.words)
-            )
-        }
-    return dict(job.example.fields) | {attackable: replace_words(text, chosen)}
+    chosen = {}
+    for index in np.flatnonzero(choice).tolist():
+        chosen[index] = space.options[index][choice[index]]
+    chosen |= others or {}
+    if tuple(split_words(text)) == space.words:
+        changed = replace_words(text, chosen)
+    else:
+        changed = join_words(chosen.get(index, word) for index, word in enumerate(space.words))
+    return dict(job.example.fields) | {attackable: changed}
 
 
-def _read(space: SearchSpace, returned: object) -> tuple[Choice | None, str | None]:
-    """The returned choice, or why it is none."""
+def _as_choice(space: SearchSpace, returned: object) -> tuple[Choice | None, str | None]:
+    """Return the choice, or why the returned object is not one."""
     try:
         choice = np.asarray(returned)
     except Exception as error:
-        return None, f"the attack returned something that is no choice ({error})"
+        return None, f"the attack returned something that is not a choice ({error})"
     if choice.dtype.kind not in "iu":
-        return (
-            None,
-            f"the attack returned {type(returned).__name__} of {choice.dtype} instead of a choice of integers",
-        )
+        kind = f"{type(returned).__name__} of {choice.dtype}"
+        return None, f"the attack returned {kind} instead of a choice of integers"
     if not space.contains(choice):
         return None, "the attack returned a choice outside the space"
     return choice.astype(np.int16), None
 
 
 def _changes(space: SearchSpace, choice: Choice) -> tuple[Change, ...]:
-    pairs = (
-        (position, space.words[position], space.options[position][choice[position]])
-        for position in np.flatnonzero(choice).tolist()
-    )
-    return tuple(
-        Change(position=position, original=word, substitute=substitute)
-        for position, word, substitute in pairs
-        if word != substitute
-    )
+    changes = []
+    for position in np.flatnonzero(choice).tolist():
+        word, substitute = space.words[position], space.options[position][choice[position]]
+        if word != substitute:
+            changes.append(Change(position=position, original=word, substitute=substitute))
+    return tuple(changes)
 
 
-def _disbelief(label: int, text: int, words: int, meant: bool) -> str:
-    """Why a claimed success is none.
+def _why_rejected(label: int, text: int, words: int, intended: bool) -> str:
+    """Say why a claimed success does not count.
 
     Args:
-        text, words: the classes of the returned text, read as a string and asked by its words' token ids, both in fp32.
-        meant: whether the string splits into those words.
+        text: the class of the returned text, read as a string in fp32.
+        words: its class by the token ids of its words, in fp32.
+        intended: whether the string splits into the words of the choice.
     """
     if text == words == label:
         return MISTAKEN
-    cause = (
-        "whose margin is so near to zero that rounding decides"
-        if meant
-        else "which splits into other words"
-    )
+    if intended:
+        cause = "whose margin is so close to zero that rounding decides"
+    else:
+        cause = "which splits into other words"
     if text == label:
-        return f"the victim is wrong on the substituted words but right on the text that holds them, {cause}"
+        return (
+            "the victim is wrong on the substituted words "
+            f"but right on the text that holds them, {cause}"
+        )
     return (
         f"the victim is wrong on the text but right on the substituted words that it holds, {cause}"
     )
 
 
-def _broke(error: Exception) -> str:
-    return f"the victim broke on the returned text: {describe_error(error)}"
+def _victim_failed(error: Exception) -> str:
+    return f"the victim failed on the returned text: {describe_error(error)}"
 
 
 def describe_error(error: BaseException) -> str:
-    """What an error says of itself, if it can."""
+    """Return an error's type and message; the type alone if its message cannot be made."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:

@@ -1,7 +1,8 @@
-"""Searching in bf16: which answers may be believed as they are.
+"""Decide which bf16 answers of a search are reliable.
 
-A search that believes a bf16 success ends on a text that the fp32 verdict denies, and its victim looks robust. So every answer that is not right by a
-clear margin is asked once more in fp32 before the search sees it. The pool does that, for all attacks.
+A search could stop at a bf16 success that the fp32 verdict then rejects, and the victim would look
+robust. So every answer that is not right by a clear margin is computed again in fp32 before the
+search sees it. The pool does this for all attacks.
 """
 
 from __future__ import annotations
@@ -14,25 +15,27 @@ from numpy.typing import NDArray
 from robench.methods.moves import margins_of
 
 CLEAR_MARGIN: Final = 0.5
-"""Least margin (logits) of a bf16 answer that is not asked again.
+"""Smallest margin (logits) at which a bf16 answer is not computed again.
 
-Margins in bf16 and fp32 differed by 0.01 on the mean and by 0.20 at most over 4,020 texts of mini-reviews (clean ones and ones with random words)
-and ``tiny`` trained by ``standard``, on a CPU; by 0.07 at most where the fp32 margin was below 1. The bound is 2.5 times the largest. Other
-encoders and GPUs were not measured. Were it too small there, texts that fool in fp32 would be passed over, but none would be taken for a success
-that is none.
+Margins in bf16 and fp32 were compared on a CPU, for ``tiny`` trained by ``standard``, over 4,020
+texts of mini-reviews, clean and with random words. They differed by 0.01 on average and by at most
+0.20; where the fp32 margin was below 1, by at most 0.07. The bound is 2.5 times the largest
+difference. Other encoders and GPUs were not measured. A bound that is too small would make a search
+miss texts that fool in fp32. It would not make it report a false success.
 """
 
 
 def doubtful(logits: NDArray[np.float32], label: int | None) -> NDArray[np.bool_]:
-    """Which bf16 answers have to be asked again in fp32.
+    """Return which bf16 answers must be computed again in fp32.
 
     Args:
         logits: ``(batch, classes)``.
-        label: the class on whose side an answer has to be clear (the true one: every success is confirmed); None: on any side.
+        label: the class that a reliable answer must favour. A search passes the true class, so
+            every success is confirmed. None accepts any class.
 
     Returns:
-        ``(batch,)``: whether the margin between that class (or the likeliest) and the best other one is below ``CLEAR_MARGIN``.
+        ``(batch,)``: whether the margin between that class (or the likeliest one) and the best
+        other class is below ``CLEAR_MARGIN``.
     """
-    return np.asarray(
-        margins_of(logits, logits.argmax(axis=1) if label is None else label) < CLEAR_MARGIN
-    )
+    favoured = logits.argmax(axis=1) if label is None else label
+    return np.asarray(margins_of(logits, favoured) < CLEAR_MARGIN)

@@ -1,4 +1,8 @@
-"""All that a search sees: the space of one example (``robench.text.space``) and the questions it may ask the victim."""
+"""Everything that a search sees.
+
+It sees the space of one example (``robench.text.space``) and an oracle, which answers its queries
+to the victim.
+"""
 
 from __future__ import annotations
 
@@ -14,40 +18,56 @@ __all__ = ["BudgetSpent", "Choice", "Oracle", "SearchSpace", "TextOracle"]
 
 
 class BudgetSpent(Exception):
-    """Raised by the oracle when the query budget of this example is used up; searches let it pass.
+    """Raised by the oracle when the query budget of this example is spent.
 
-    A question that exceeds the budget is cut, not refused: its first rows are asked, and a text among them that fools the victim counts as found,
-    though the search never sees the answers. So a search whose questions are large is not cheated of what it could afford, and more budget never
+    Searches let it pass. A query that exceeds the budget is cut: its first rows are computed,
+    and a text among them that fools the victim counts as found. The search never sees these
+    answers. So a search with large queries gets its whole budget, and a larger budget never
     finds less.
     """
 
 
 class Oracle(Protocol):
-    """What a search may ask; every question is counted and charged to the budget here and nowhere else.
+    """The queries that a search may make; each is counted and charged to the budget here only.
 
-    Calls block: the engine answers them together with those of other searches. Any of them raises BudgetSpent. A text of the space that was answered
-    and fools the victim is not lost: where what a search returned is not believed, or nothing was, the core judges the first such texts in turn.
+    Calls block, and the engine answers them together with those of other searches. Every method
+    raises BudgetSpent. If a search returns nothing, or its result is rejected, the core judges
+    the first queried texts of the space that fooled the victim.
     """
 
     def logits(self, choices: NDArray[np.int16]) -> NDArray[np.float32]:
-        """The victim's logits, ``(batch, words) -> (batch, classes)``."""
+        """Return the victim's logits, ``(batch, words) -> (batch, classes)``."""
 
     def probs(self, choices: NDArray[np.int16]) -> NDArray[np.float32]:
-        """Softmax of ``logits``, ``(batch, words) -> (batch, classes)``; rows sum to 1."""
+        """Return the softmax of ``logits``, ``(batch, words) -> (batch, classes)``.
+
+        Rows sum to 1.
+        """
 
     def probs_without(self, choice: Choice, positions: NDArray[np.intp]) -> NDArray[np.float32]:
-        """``choice`` with the word at each one of ``positions`` replaced by the unknown token, ``-> (len(positions), classes)``.
+        """Return probabilities of ``choice`` with one word replaced by the unknown token.
 
-        PWWS's saliency probes (Ren et al. 2019, Eq. 5). They lie outside the space: a search can learn from them, never return them.
+        Row i is the answer for the word at ``positions[i]``: ``(len(positions), classes)``. These
+        are the saliency probes of PWWS (Ren et al. 2019, Eq. 5). They lie outside the space, so a
+        search can learn from them but never return them.
         """
 
 
 class TextOracle(Protocol):
-    """What an attack outside the surface may ask; counted, answered from memory and parked as ``Oracle`` does."""
+    """The queries that an attack outside the surface may make.
+
+    They are counted, answered from memory and pooled as those of ``Oracle`` are.
+    """
 
     @property
     def budget(self) -> int | None:
-        """How many texts may be asked about, repeats included; None for no bound. One that is exceeded raises BudgetSpent."""
+        """Number of texts that may be queried, repeats included; None for no bound.
+
+        A query that exceeds it raises BudgetSpent.
+        """
 
     def probs(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """The attackable field's texts, the other fields as they are, ``-> (texts, classes)``; ``[UNK]`` in a text is the victim's unknown token."""
+        """Return the probabilities of texts of the attackable field, ``(texts, classes)``.
+
+        The other fields stay as they are. ``[UNK]`` in a text is the victim's unknown token.
+        """

@@ -1,4 +1,7 @@
-"""Texts that are not choices of a space: what an attack outside the surface, and TextAttack, ask about."""
+"""Queries about texts that are not choices of a space.
+
+Attacks outside the surface make such queries, and so does TextAttack.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,21 @@ from robench.search.victim_protocol import Candidates, Job, SearchVictim
 from robench.text.words import split_words
 
 UNKNOWN_WORD = "[UNK]"
-"""Stands in a text for the victim's unknown token, whatever that is called: TextAttack's way to ask how much a word matters."""
+"""Stands in a text for the victim's unknown token, whatever its real name.
+
+TextAttack uses it to measure how much a word matters.
+"""
 _PARTS = tuple(split_words(UNKNOWN_WORD))
 
 
 class TextRow(NamedTuple):
-    """One text: ids ``(1, tokens)``, lengths ``(1,)``, and the candidates that know its token types."""
+    """One text as token ids.
+
+    Attributes:
+        candidates: they know the token types of the text.
+        ids: ``(1, tokens)``.
+        lengths: ``(1,)``.
+    """
 
     candidates: Candidates
     ids: NDArray[np.int32]
@@ -29,13 +41,16 @@ class TextRow(NamedTuple):
 
 
 def encode_text(victim: SearchVictim, fields: Mapping[str, str]) -> TextRow:
-    """Split and encode one text, all its fields; the first ``[UNK]`` in the attackable one is the unknown token, and any further one is read as it stands."""
+    """Split and encode one text, given as all its fields.
+
+    The first ``[UNK]`` in the attackable field is the unknown token. Any further one is read as
+    ordinary text.
+    """
     words = {name: split_words(text) for name, text in fields.items()}
     unknown = _fold_unknown(words[victim.attackable])
     own = tuple(words[victim.attackable])
-    candidates = victim.encoder_fields.candidates(
-        words, SearchSpace(own, tuple((word,) for word in own), len(own))
-    )
+    space = SearchSpace(own, tuple((word,) for word in own), len(own))
+    candidates = victim.encoder_fields.candidates(words, space)
     original = np.zeros(len(own), dtype=np.int16)
     if unknown is None:
         return TextRow(candidates, *candidates.encode(original[None]))
@@ -43,12 +58,12 @@ def encode_text(victim: SearchVictim, fields: Mapping[str, str]) -> TextRow:
 
 
 def pooled_probs(victim: SearchVictim, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
-    """``(texts, classes)``, in the shapes of forwards that a search would use."""
+    """Return probabilities ``(texts, classes)``, with the forward shapes that a search uses."""
     return softmax(answers(victim, [encode_text(victim, fields) for fields in texts]))
 
 
 def _fold_unknown(words: list[str]) -> int | None:
-    """Make one word of the first ``[UNK]``, which the splitter takes apart; returns its index."""
+    """Join the first ``[UNK]``, which the splitter takes apart, and return its index."""
     size = len(_PARTS)
     for index in range(len(words) - size + 1):
         if tuple(words[index : index + size]) == _PARTS:
@@ -58,19 +73,22 @@ def _fold_unknown(words: list[str]) -> int | None:
 
 
 class PooledTextOracle(MeteredOracle):
-    """``robench.TextOracle`` for one example. It keeps no success: what an attack merely asks about may be a text that it would not return."""
+    """``robench.TextOracle`` for one example.
+
+    It remembers no successes, because an attack may query texts that it would not return.
+    """
 
     def __init__(
         self, victim: SearchVictim, job: Job, ask: ForwardRows, budget: int | None
     ) -> None:
         super().__init__(
-            lambda texts, ids, lengths: _ask_in_parts(ask, cast("_Texts", texts), ids, lengths),
+            lambda rows, ids, lengths: _ask_in_parts(ask, cast("_TextRows", rows), ids, lengths),
             budget,
         )
         self._victim, self._fields = victim, job.example.fields
 
     def probs(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """See ``robench.TextOracle``."""
+        """Return probabilities; see ``robench.TextOracle``."""
         return softmax(
             self._answer(
                 self._outside,
@@ -82,19 +100,28 @@ class PooledTextOracle(MeteredOracle):
     def _encode(
         self, texts: Sequence[str]
     ) -> tuple[Candidates, NDArray[np.int32], NDArray[np.int32]]:
-        rows = [
-            encode_text(self._victim, {**self._fields, self._victim.attackable: text})
-            for text in texts
-        ]
+        attackable = self._victim.attackable
+        rows = [encode_text(self._victim, {**self._fields, attackable: text}) for text in texts]
         lengths = np.concatenate([row.lengths for row in rows])
         ids = np.full((len(rows), int(lengths.max())), self._victim.table.pad_id, dtype=np.int32)
         for line, row in zip(ids, rows, strict=True):
             line[: row.lengths[0]] = row.ids[0, : row.lengths[0]]
-        return _Texts(rows), ids, lengths
+        return _TextRows(rows), ids, lengths
 
 
-class _Texts:
-    """Candidates of rows whose windows were laid out each for itself."""
+class _Group(NamedTuple):
+    """Rows of which those of one length have the same token types."""
+
+    numbers: list[int]
+    types_by_length: dict[int, NDArray[np.int8]]
+
+    def fits(self, length: int, types: NDArray[np.int8]) -> bool:
+        """Return whether a row of that length with those token types may join."""
+        return np.array_equal(self.types_by_length.get(length, types), types)
+
+
+class _TextRows:
+    """Candidates of rows that were encoded one by one."""
 
     def __init__(self, rows: Sequence[TextRow]) -> None:
         self._rows = rows
@@ -108,35 +135,37 @@ class _Texts:
         return self._by_length[length].types(length)
 
     def parts(self) -> list[list[int]]:
-        """Numbers of the rows that can be asked together: of those, rows of one length have the same token types.
+        """Group the numbers of rows that can be asked together.
 
-        Nearly always all of them. A pair that is cut to the window is as long whatever its texts are, but where the second begins depends on them.
+        Within a group, rows of one length have the same token types. Nearly always there is one
+        group. A pair that is cut to the window has the same length whatever its texts are, but
+        where its second text begins depends on them.
         """
-        parts: list[tuple[list[int], dict[int, NDArray[np.int8]]]] = []
+        groups: list[_Group] = []
         for number, row in enumerate(self._rows):
             length = int(row.lengths[0])
             types = row.candidates.types(length)
-            part = next(
-                (part for part in parts if np.array_equal(part[1].get(length, types), types)), None
-            )
-            if part is None:
-                parts.append(part := ([], {}))
-            part[0].append(number)
-            part[1][length] = types
-        return [numbers for numbers, _ in parts]
+            group = next((group for group in groups if group.fits(length, types)), None)
+            if group is None:
+                group = _Group([], {})
+                groups.append(group)
+            group.numbers.append(number)
+            group.types_by_length[length] = types
+        return [group.numbers for group in groups]
 
-    def only(self, numbers: Sequence[int]) -> _Texts:
-        """The candidates of some rows."""
-        return _Texts([self._rows[number] for number in numbers])
+    def only(self, numbers: Sequence[int]) -> _TextRows:
+        """Return the candidates of some rows."""
+        return _TextRows([self._rows[number] for number in numbers])
 
 
 def _ask_in_parts(
-    ask: ForwardRows, texts: _Texts, ids: NDArray[np.int32], lengths: NDArray[np.int32]
+    ask: ForwardRows, rows: _TextRows, ids: NDArray[np.int32], lengths: NDArray[np.int32]
 ) -> NDArray[np.float32]:
-    parts = texts.parts()
+    parts = rows.parts()
     logits = np.concatenate(
-        [ask(texts.only(numbers), ids[numbers], lengths[numbers]) for numbers in parts]
+        [ask(rows.only(numbers), ids[numbers], lengths[numbers]) for numbers in parts]
     )
-    answers = np.empty_like(logits)
-    answers[np.concatenate(parts)] = logits
-    return answers
+    # The parts come in another order than the texts.
+    ordered = np.empty_like(logits)
+    ordered[np.concatenate(parts)] = logits
+    return ordered

@@ -1,4 +1,7 @@
-"""The run's trials on disk: one JSON line each, appended, so that a killed run goes on where it was."""
+"""The trials of a run on disk, one JSON line each.
+
+Lines are appended as trials end, so that a killed run continues where it stopped.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +17,24 @@ from robench._base.files import lock
 from robench.search.attack import Trial, Verdict
 
 LINES_PER_SYNC = 16
-"""Lines after which they are forced to the disk."""
+"""Number of lines after which they are forced to the disk."""
 SECONDS_PER_SYNC = 1.0
-"""Seconds after which the next line is forced to the disk, however few they are."""
+"""Seconds after which the next line is forced to the disk, even if there are few."""
 
 
 class TrialFile:
-    """Trials of one cell of the grid.
+    """The trials of one cell of the grid.
 
-    A line is written by one system call and ends in a newline; a last line without one was torn by a kill or a full disk, is no trial, and is cut off by
-    the next ``append``. What a power cut leaves further up (blocks of NUL, halves of lines) is passed over. Where an id stands twice (an error that was
-    tried again), the later line counts. As a context manager it is this run's alone from the beginning, else from the first ``append`` until ``close``.
+    A line is written by one system call and ends in a newline. A last line without a newline was
+    torn by a kill or a full disk. It is not a trial, and the next ``append`` removes it. Damage
+    further up that a power cut leaves (blocks of NUL, halves of lines) is skipped. If an id
+    occurs twice, because an error was tried again, the later line counts.
+
+    The file is locked for this run from the first ``append`` until ``close``. As a context
+    manager, the object locks it from the start.
 
     Attributes:
-        damaged: lines passed over, wholly or in part, by the last ``read``.
+        damaged: lines that the last ``read`` skipped, wholly or in part.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +46,7 @@ class TrialFile:
         self._synced_at = 0.0
 
     def read(self) -> list[Trial]:
-        """All trials, in the order in which their ids first came; empty when there is no file.
+        """Return all trials, in the order in which their ids first occur; [] without a file.
 
         Raises:
             RobenchError: the file cannot be read.
@@ -51,7 +58,8 @@ class TrialFile:
             return []
         except OSError as error:
             raise RobenchError(
-                f"The trials in '{self.path}' cannot be read ({error.strerror}). Check the path and its permissions."
+                f"The trials in '{self.path}' cannot be read ({error.strerror}). "
+                "Check the path and its permissions."
             ) from error
         trials: dict[str, Trial] = {}
         for line in content.split(b"\n")[:-1]:
@@ -61,22 +69,22 @@ class TrialFile:
         return list(trials.values())
 
     def ids_done(self, *, errors: bool = True) -> set[str]:
-        """Ids that need not be attacked again; ``errors=False`` leaves those out whose trial is an ERROR."""
+        """Return ids that need not be attacked again; ``errors=False`` leaves out ERROR trials."""
         return {trial.id for trial in self.read() if errors or trial.verdict != Verdict.ERROR}
 
     def append(self, trial: Trial) -> None:
         """Write one trial.
 
         Raises:
-            RobenchError: another run has the file open, or the disk is full; what was finished before stays.
+            RobenchError: another run has the file open, or the disk is full. Trials written
+                before remain.
         """
         line = trial.model_dump_json().encode() + b"\n"
         descriptor = self._open()
         try:
             written = os.write(descriptor, line)
-            if written != len(
-                line
-            ):  # the disk filled up in the middle of the line; the next call says why
+            # The disk filled up in the middle of the line. The second call raises the reason.
+            if written != len(line):
                 os.write(descriptor, line[written:])
             self._end += len(line)
             self._unsynced += 1
@@ -87,7 +95,7 @@ class TrialFile:
             raise self._failed("written", error) from error
 
     def close(self) -> None:
-        """Force what was written to the disk and let the file go."""
+        """Force the written lines to the disk and release the file."""
         if self._descriptor is None:
             return
         try:
@@ -99,7 +107,7 @@ class TrialFile:
             self._descriptor = None
 
     def __enter__(self) -> TrialFile:
-        """Keep other runs out; raises RobenchError as ``append`` does."""
+        """Lock out other runs; raise RobenchError as ``append`` does."""
         self._open()
         return self
 
@@ -120,12 +128,12 @@ class TrialFile:
                     os.close(self._descriptor)
                     self._descriptor = None
                     raise RobenchError(
-                        f"Another run is writing '{self.path}'. Wait until it has ended, or choose another --out."
+                        f"Another run is writing '{self.path}'. "
+                        "Wait until it has ended, or choose another --out."
                     )
                 self._end = _end_of_last_line(self._descriptor)
-                if (
-                    self._end != os.fstat(self._descriptor).st_size
-                ):  # a file that is whole keeps its date
+                # Truncating would change the date of an undamaged file.
+                if self._end != os.fstat(self._descriptor).st_size:
                     os.ftruncate(self._descriptor, self._end)
             except OSError as error:
                 raise self._failed("opened", error) from error
@@ -138,7 +146,7 @@ class TrialFile:
         self._unsynced, self._synced_at = 0, monotonic()
 
     def _cut(self) -> None:
-        """Take a half-written line back; where even that fails, reading drops it."""
+        """Remove a half-written line; if this fails too, reading ignores the line."""
         try:
             os.ftruncate(self._descriptor or -1, self._end)
         except OSError:
@@ -146,7 +154,8 @@ class TrialFile:
 
     def _failed(self, what: str, error: OSError) -> RobenchError:
         remedy = (
-            "Finished ones are kept: make room or mend the path, then run the same command again."
+            "Finished trials are kept. Free some space or correct the path, "
+            "then run the same command again."
         )
         return RobenchError(
             f"The trials in '{self.path}' cannot be {what} ({error.strerror}). {remedy}"
@@ -154,7 +163,10 @@ class TrialFile:
 
 
 def _trials_of(line: bytes) -> tuple[list[Trial], bool]:
-    """The trials of a line, and whether it is one sound trial. JSON holds no NUL, so whatever follows a block of them may be whole again."""
+    """Return the trials of a line, and whether the line is exactly one undamaged trial.
+
+    JSON holds no NUL, so the text after a block of NULs may be a whole trial again.
+    """
     found = []
     for piece in line.split(b"\0"):
         try:
@@ -165,7 +177,7 @@ def _trials_of(line: bytes) -> tuple[list[Trial], bool]:
 
 
 def _end_of_last_line(descriptor: int) -> int:
-    """Length of the file up to and including its last newline."""
+    """Return the length of the file up to and including its last newline."""
     end = os.fstat(descriptor).st_size
     while end > 0:
         start = max(0, end - 65536)

@@ -1,4 +1,7 @@
-"""What the search wing needs of a victim, and one piece of its work. The real victim is ``robench.models.victim.Victim``; tests bring small ones."""
+"""The protocols that a victim must satisfy for searches, and the job of one example.
+
+The real victim is ``robench.models.victim.Victim``. Tests use small ones.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ class Job:
     """One example to be attacked.
 
     Attributes:
-        words: the words of every field, ``{"premise": (…), "hypothesis": (…)}``, as the surface stores them.
+        words: the words of every field, ``{"premise": (…), "hypothesis": (…)}``, as the surface
+            stores them.
         space: over the words of the attackable field.
     """
 
@@ -30,22 +34,26 @@ class Job:
 
 
 class TokenTypes(Protocol):
-    """Which field each token of a row belongs to."""
+    """Knows which field each token of a row belongs to."""
 
     def types(self, length: int) -> NDArray[np.int8]:
-        """Token types of a row of ``length`` tokens, ``(length,)``."""
+        """Return the token types of a row of ``length`` tokens, ``(length,)``."""
 
 
 class Candidates(TokenTypes, Protocol):
-    """Token ids of one example's candidates, without touching a string."""
+    """Makes the token ids of one example's candidates, without handling strings."""
 
     def encode(self, choices: NDArray[np.int16]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """``(batch, words)`` -> ids ``(batch, tokens)`` padded to the longest, lengths ``(batch,)``."""
+        """Encode choices ``(batch, words)``.
+
+        Returns:
+            Ids ``(batch, tokens)``, padded to the longest row, and lengths ``(batch,)``.
+        """
 
     def encode_without(
         self, choice: Choice, positions: NDArray[np.intp]
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The same for ``choice`` with the unknown token in place of the word at each one of ``positions``."""
+        """Encode ``choice`` once per position, with the unknown token in place of that word."""
 
 
 class FieldEncoding(Protocol):
@@ -53,14 +61,18 @@ class FieldEncoding(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Longest row, special tokens included."""
+        """Number of tokens of the longest row, special tokens included."""
 
     def candidates(self, fields: Mapping[str, Sequence[str]], space: SearchSpace) -> Candidates:
-        """An encoder of the choices in ``space``; ``fields`` holds the words of every field."""
+        """Return an encoder of the choices in ``space``.
+
+        Args:
+            fields: the words of every field.
+        """
 
 
 class Table(Protocol):
-    """Words to token ids."""
+    """A table from words to token ids."""
 
     @property
     def mode(self) -> str:
@@ -68,7 +80,7 @@ class Table(Protocol):
 
     @property
     def pad_id(self) -> int:
-        """The id that fills rows up."""
+        """The id that pads rows."""
 
 
 class SearchVictim(Protocol):
@@ -80,7 +92,7 @@ class SearchVictim(Protocol):
 
     @property
     def encoder_fields(self) -> FieldEncoding:
-        """How words become rows of token ids."""
+        """The encoder from words to rows of token ids."""
 
     @property
     def attackable(self) -> str:
@@ -101,7 +113,10 @@ class SearchVictim(Protocol):
         types: NDArray[np.int8] | None = None,
         precision: Precision = "fp32",
     ) -> NDArray[np.float32]:
-        """Rows of token ids ``(batch, tokens)``, of which the first ``lengths`` count -> ``(batch, classes)``."""
+        """Return the logits ``(batch, classes)`` of rows of token ids ``(batch, tokens)``.
+
+        Of row i, the first ``lengths[i]`` tokens count.
+        """
 
     def read(self, fields: Mapping[str, str]) -> EncodedText:
-        """One text, every field of it by name, from the string up: what a verdict rests on."""
+        """Read one text, given as the string of every field by name; verdicts rest on this."""

@@ -1,7 +1,9 @@
-"""The one question that needs gradients: which mixture of words would mislead the victim most? Only attacks with access ``"gradients"`` may put it.
+"""The query that needs gradients: which mixture of words misleads the victim most?
 
-The core asks it in terms of options and the victim answers in terms of tokens. Only an option that changes a single token, and leaves every other where
-it is, can be mixed in: with one token a word these are all; elsewhere options of several tokens stay outside the hull.
+Only attacks with access ``"gradients"`` may make it. The core asks in terms of options, and the
+victim answers in terms of tokens. An option can be mixed in only if it changes a single token and
+leaves all others in place. With one token per word this holds for all options. Otherwise options
+of several tokens stay outside the hull.
 """
 
 from __future__ import annotations
@@ -23,12 +25,15 @@ from robench.search.victim_protocol import Candidates, SearchVictim
 
 @dataclass(frozen=True)
 class HullQuery:
-    """Maximise the cross-entropy of ``label`` over the convex hull of the slots of one text (ASCC, Dong et al. ICLR 2021).
+    """Maximise the cross-entropy of ``label`` over the convex hull of one text's slots.
+
+    The source is ASCC (Dong et al. ICLR 2021).
 
     Attributes:
         ids, types: ``(tokens,)`` of the original text.
-        slots: ``(tokens, slots)`` token ids that may be mixed; slot 0 is the text's own token, unused slots repeat it.
-        allowed: ``(tokens, slots)``; slot 0 always is.
+        slots: ``(tokens, slots)`` token ids that may be mixed. Slot 0 is the text's own token;
+            unused slots repeat it.
+        allowed: ``(tokens, slots)``, which slots may be mixed; slot 0 always may.
         steps, learning_rate: of the ascent on the logits of the mixture weights.
         seed: of the initial logits.
     """
@@ -45,48 +50,68 @@ class HullQuery:
 
 @runtime_checkable
 class WhiteBoxVictim(Protocol):
-    """A victim that can be asked for gradients."""
+    """A victim that answers queries that need its gradients."""
 
-    def hull(self, question: HullQuery) -> NDArray[np.float32]:
-        """The weights found, ``(tokens, slots)``: each row on the simplex, 0 where not allowed. In fp32, a function of the question alone."""
+    def hull(self, query: HullQuery) -> NDArray[np.float32]:
+        """Return the mixture weights found, ``(tokens, slots)``.
+
+        Each row lies on the simplex and is 0 where not allowed. The answer is computed in fp32
+        and depends on the query only.
+        """
 
 
 @runtime_checkable
 class WhiteBoxOracle(Oracle, Protocol):
-    """What an attack with access ``"gradients"`` may ask besides."""
+    """The further query that an attack with access ``"gradients"`` may make."""
 
     def hull(
         self, rng: np.random.Generator, steps: int, learning_rate: float
     ) -> NDArray[np.float32]:
-        """Weights of every option, ``(words, most options)``, in the mixture that misleads the victim most; charged with ``steps`` rows.
+        """Return each option's weight in the mixture that misleads the victim most.
 
-        Each word's sum to 1; an option that the victim cannot tell from one before it, or that cannot be mixed in, has none.
+        The budget is charged with ``steps`` rows. The weights of each word sum to 1. An option
+        has weight 0 if it cannot be mixed in, or if the victim cannot tell it from an earlier
+        option.
+
+        Returns:
+            ``(words, most options)``.
         """
 
 
 def white_box(oracle: Oracle) -> WhiteBoxOracle:
-    """``oracle`` with its question for gradients; raises TypeError where it has none, because the attack did not declare that it wants them."""
+    """Return ``oracle`` as one that answers ``hull``.
+
+    Raises:
+        TypeError: it does not, because the attack did not declare that it needs gradients.
+    """
     if not isinstance(oracle, WhiteBoxOracle):
         raise TypeError(
-            f"{type(oracle).__name__} gives no gradients: the attack must declare access = 'gradients'"
+            f"{type(oracle).__name__} gives no gradients: "
+            "the attack must declare access = 'gradients'"
         )
     return oracle
 
 
 def check_access(attack: Attack, name: str, victim: SearchVictim) -> None:
-    """Raise UsageError where ``attack`` needs what ``victim`` does not give."""
+    """Raise UsageError if ``attack`` needs access that ``victim`` does not give."""
     if attack.outside and attack.access != "probabilities":
         raise UsageError(
-            f"Attack '{name}' is outside the surface and wants {attack.access}: such attacks are shown probabilities only."
+            f"Attack '{name}' is outside the surface and needs {attack.access}: "
+            "such attacks see probabilities only."
         )
     if attack.access == "gradients" and not isinstance(victim, WhiteBoxVictim):
         raise UsageError(
-            f"Attack '{name}' needs the victim's gradients, which {type(victim).__name__} does not give: choose another attack."
+            f"Attack '{name}' needs the victim's gradients, "
+            f"which {type(victim).__name__} does not give: choose another attack."
         )
 
 
 class PooledWhiteBoxOracle(PooledOracle):
-    """``WhiteBoxOracle`` for one example. A hull is found there and then, by itself, so that no answer depends on other searches."""
+    """``WhiteBoxOracle`` for one example.
+
+    A hull query is not pooled: it is answered at once and alone, so that no answer depends on
+    other searches.
+    """
 
     def __init__(
         self,
@@ -108,20 +133,20 @@ class PooledWhiteBoxOracle(PooledOracle):
     def hull(
         self, rng: np.random.Generator, steps: int, learning_rate: float
     ) -> NDArray[np.float32]:
-        """See ``WhiteBoxOracle``."""
+        """Return the options' weights; see ``WhiteBoxOracle``."""
         self.charge(steps)
         slots, seed = self._slots, int(rng.integers(2**63))
-        question = HullQuery(
-            slots.ids,
-            slots.types,
-            slots.tokens,
-            slots.allowed,
-            self._label,
-            steps,
-            learning_rate,
-            seed,
+        query = HullQuery(
+            ids=slots.ids,
+            types=slots.types,
+            slots=slots.tokens,
+            allowed=slots.allowed,
+            label=self._label,
+            steps=steps,
+            learning_rate=learning_rate,
+            seed=seed,
         )
-        return slots.by_option(np.asarray(self._victim.hull(question), dtype=np.float32))
+        return slots.by_option(np.asarray(self._victim.hull(query), dtype=np.float32))
 
 
 @dataclass(frozen=True)
@@ -131,8 +156,9 @@ class HullSlots:
     Attributes:
         ids, types: ``(tokens,)``.
         tokens, allowed: ``(tokens, slots)``, see ``HullQuery``.
-        columns: ``(words,)`` the token at which a word's options are mixed; -1 where there are none.
-        numbers: ``(words, most options)`` the slot of each option; -1 where it has none of its own.
+        columns: ``(words,)`` the token at which a word's options are mixed; -1 where there are
+            none.
+        numbers: ``(words, most options)`` the slot of each option; -1 where it has no own slot.
     """
 
     ids: NDArray[np.int32]
@@ -143,10 +169,15 @@ class HullSlots:
     numbers: NDArray[np.intp]
 
     def by_option(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """``(tokens, slots)`` -> ``(words, most options)``."""
+        """Turn weights of slots ``(tokens, slots)`` into weights of options.
+
+        Returns:
+            ``(words, most options)``.
+        """
         found = np.where(
             self.numbers >= 0, weights[self.columns[:, None], self.numbers], np.float32(0)
         )
+        # A word that is not mixed keeps its original option.
         found[self.columns < 0, 0] = 1
         return np.asarray(found, dtype=np.float32)
 
@@ -156,26 +187,32 @@ def hull_slots(space: SearchSpace, candidates: Candidates) -> HullSlots:
     (ids,), (length,) = candidates.encode(space.original()[None])
     columns = np.full(len(space.words), -1, dtype=np.intp)
     numbers = np.full((len(space.words), int(space.sizes.max(initial=1))), -1, dtype=np.intp)
-    own: dict[int, list[int]] = {}  # the tokens of each column's slots
+    # The token ids in the slots of each column, the text's own token first.
+    slots_by_column: dict[int, list[int]] = {}
     positions, options = single_substitutions(space)
     rows, lengths = candidates.encode(with_each_change(space.original(), positions, options))
     for row, row_length, position, option in zip(
         rows, lengths.tolist(), positions.tolist(), options.tolist(), strict=True
     ):
-        differing = (
-            np.flatnonzero(row[:length] != ids[:length]) if row_length == length else np.empty(0)
-        )
+        # An option that moves other tokens, or changes several, cannot be mixed in.
+        if row_length != length:
+            continue
+        differing = np.flatnonzero(row[:length] != ids[:length])
         if len(differing) != 1 or columns[position] not in (-1, differing[0]):
             continue
         column = columns[position] = int(differing[0])
-        slots = own.setdefault(column, [int(ids[column])])
+        slots = slots_by_column.setdefault(column, [int(ids[column])])
+        # Options with the same token are the same to the victim, so the first one gets the slot.
         if int(row[column]) not in slots:
             numbers[position, option] = len(slots)
             slots.append(int(row[column]))
     numbers[columns >= 0, 0] = 0
-    tokens = np.repeat(ids[:length, None], max(map(len, own.values()), default=1), axis=1)
+    most = max(map(len, slots_by_column.values()), default=1)
+    tokens = np.repeat(ids[:length, None], most, axis=1)
     allowed = np.zeros(tokens.shape, dtype=np.bool_)
     allowed[:, 0] = True
-    for column, slots in own.items():
-        tokens[column, : len(slots)], allowed[column, : len(slots)] = slots, True
-    return HullSlots(ids[:length], candidates.types(int(length)), tokens, allowed, columns, numbers)
+    for column, slots in slots_by_column.items():
+        tokens[column, : len(slots)] = slots
+        allowed[column, : len(slots)] = True
+    types = candidates.types(int(length))
+    return HullSlots(ids[:length], types, tokens, allowed, columns, numbers)

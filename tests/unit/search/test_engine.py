@@ -141,7 +141,7 @@ def test_catching_all_exceptions_does_not_hide_that_the_space_is_exhausted() -> 
         (choice_of(0, 1, 0)[None], "outside the space"),
         (np.array([0.0, 1.0, 0.0]), "instead of a choice of integers"),
         ("a nice film", "instead of a choice of integers"),
-        ([[0], [0, 1]], "no choice"),
+        ([[0], [0, 1]], "not a choice"),
         (object(), "instead of a choice of integers"),
     ],
 )

@@ -175,9 +175,9 @@ def test_a_space_of_one_text_is_proved_by_its_clean_prediction() -> None:
 @pytest.mark.parametrize(
     ("purpose", "problem", "prediction"),
     [
-        ("clean", "the victim broke on the clean text: MemoryError: too long", None),
-        ("search", "RuntimeError: the victim broke: MemoryError: too long", 0),
-        ("verdict", "the victim broke on the returned text: MemoryError: too long", 0),
+        ("clean", "the victim failed on the clean text: MemoryError: too long", None),
+        ("search", "RuntimeError: the victim failed: MemoryError: too long", 0),
+        ("verdict", "the victim failed on the returned text: MemoryError: too long", 0),
     ],
 )
 def test_a_victim_that_breaks_is_an_error_that_says_where(
@@ -203,7 +203,7 @@ def test_a_victim_that_cannot_read_the_clean_text_is_an_error(
     trial = court.trial(Searching(lambda oracle: None))
     assert (trial.verdict, trial.problem) == (
         Verdict.ERROR,
-        "the victim broke on the clean text: UnicodeError: no such letters",
+        "the victim failed on the clean text: UnicodeError: no such letters",
     )
     assert court.asked == []
 

@@ -92,9 +92,9 @@ def test_nothing_is_proved_not_even_where_the_surface_has_one_text() -> None:
         (
             "fine film",
             Verdict.HELD,
-            "the attack believed it had fooled the victim, which is right on the returned text",
+            "the attack claimed a success, but the victim is right on the returned text",
         ),
-        ("good film", Verdict.HELD, "the attack returned the text unchanged as a success"),
+        ("good film", Verdict.HELD, "the attack returned the unchanged text as a success"),
         (7, Verdict.ERROR, "the attack returned int instead of a text"),
     ],
 )
@@ -116,7 +116,7 @@ def test_a_victim_that_breaks_on_the_returned_text_is_an_error() -> None:
     )
     assert (trial.verdict, trial.problem) == (
         Verdict.ERROR,
-        "the victim broke on the returned text: MemoryError: too long",
+        "the victim failed on the returned text: MemoryError: too long",
     )
 
 
@@ -209,7 +209,7 @@ def test_they_are_shown_probabilities_only() -> None:
     class Greedy(Scripted):
         access = "gradients"
 
-    with pytest.raises(UsageError, match="outside the surface and wants gradients"):
+    with pytest.raises(UsageError, match="outside the surface and needs gradients"):
         attacked(Greedy(None))
 
 

@@ -147,7 +147,7 @@ def breaks(_: object) -> int:
 )
 def test_a_victim_that_breaks_on_string_or_words_is_an_error(judgement: Judgement) -> None:
     assert judgement == Judgement(
-        Verdict.ERROR, problem="the victim broke on the returned text: MemoryError: too long"
+        Verdict.ERROR, problem="the victim failed on the returned text: MemoryError: too long"
     )
 
 
@@ -159,7 +159,7 @@ def test_a_victim_that_breaks_on_string_or_words_is_an_error(judgement: Judgemen
         (
             "good film",
             Judgement(
-                Verdict.HELD, 0, problem="the attack returned the text unchanged as a success"
+                Verdict.HELD, 0, problem="the attack returned the unchanged text as a success"
             ),
         ),
         (
@@ -197,5 +197,5 @@ def test_an_error_that_cannot_be_told_is_named() -> None:
 
     assert (
         judge_choice(JOB, "text", choice(1, 0), mute, lambda _: 1).problem
-        == "the victim broke on the returned text: Mute"
+        == "the victim failed on the returned text: Mute"
     )

@@ -211,7 +211,7 @@ def test_the_budget_counts_repeats_and_ends_the_search_for_good() -> None:
     oracle.logits(choices([1, 0, 0], [1, 0, 0]))
     for _ in range(2):
         with pytest.raises(
-            BudgetSpent, match="budget of 3 rows was spent 1 rows into a question of 2"
+            BudgetSpent, match="budget of 3 rows was spent 1 rows into a query of 2"
         ):
             oracle.logits(choices([1, 0, 0], [2, 0, 0]))
     assert (oracle.asked, sizes) == (3, [1])

@@ -148,7 +148,9 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_was_finished(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", write_until_full)
-        with pytest.raises(RobenchError, match=r"No space left on device.*Finished ones are kept"):
+        with pytest.raises(
+            RobenchError, match=r"No space left on device.*Finished trials are kept"
+        ):
             file.append(trial(2))
     assert file.path.read_bytes().count(b"\n") == 1
     assert file.path.read_bytes().endswith(b"\n")
