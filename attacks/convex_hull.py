@@ -1,4 +1,4 @@
-"""The ASCC attack (Dong et al., ICLR 2021): gradients find the worst mixture of words, and each position takes the word that weighs most in it."""
+"""The attack of ASCC (Dong et al., ICLR 2021): a search by gradients over mixtures of words."""
 
 from __future__ import annotations
 
@@ -11,24 +11,31 @@ from robench.methods import find_misclassified, white_box
 
 @ATTACKS.register("convex-hull")
 class ConvexHull(Attack):
-    """White-box: maximise the cross-entropy over convex mixtures of each position's words, then put the heaviest word everywhere.
+    """White-box attack on mixtures of words; each position then takes its heaviest word.
 
-    The mixture is sought by Adam on the logits of its weights, as in training (RIFT, Eq. 8) but with the true label; the entropy term of the release
-    draws it towards single words. Each restart begins with other initial weights.
+    A convex mixture of its options stands at each position. The attack maximises the cross-entropy
+    of the true label over the weights of the mixtures. It uses Adam on the logits of the weights,
+    as the inner search of the training does (RIFT, Eq. 8). The release's entropy term draws each
+    mixture towards a single word. Each restart begins with other initial weights.
     """
 
-    paper = "Dong et al., Towards Robustness Against Natural Language Word Substitutions (ASCC), ICLR 2021; as in Dong et al., RIFT, NeurIPS 2021"
+    paper = (
+        "Dong et al., Towards Robustness Against Natural Language Word Substitutions (ASCC),"
+        " ICLR 2021; as in Dong et al., RIFT, NeurIPS 2021"
+    )
     deviations = (
-        "The text of the heaviest words is asked about, and only it can fool, as in the releases.",
-        "The initial weights spread with the tokens and slots that the text needs; the release counts its padded 300 (IMDB) or 80 (SNLI) tokens and 10 slots.",
-        "The release attacks once; further restarts are an option.",
-        "A step of the ascent, forward and backward, is charged as one question.",
+        "Only the text of the heaviest words is queried, and only it can fool the victim, as in"
+        " the releases.",
+        "The spread of the initial weights depends on the tokens and slots that the text needs;"
+        " in the release it depends on its padded 300 (IMDB) or 80 (SNLI) tokens and 10 slots.",
+        "The release attacks once; here the number of restarts is an option.",
+        "Each step of the ascent, forward and backward, is counted as one query.",
     )
     access = "gradients"
     language_model = False
 
     class Options(Options):
-        """The ascent."""
+        """Length, rate and number of the ascents."""
 
         steps: int = Field(
             10, ge=1, description="Steps of an ascent.", json_schema_extra={"unit": "steps"}
@@ -36,7 +43,8 @@ class ConvexHull(Attack):
         learning_rate: float = Field(
             1.0,
             gt=0,
-            description="Adam's rate on the logits of the mixture weights (the releases: 1 for BERT, 10 for CNN and LSTM).",
+            description="Adam's learning rate on the logits of the mixture weights"
+            " (in the releases 1 for BERT, 10 for CNN and LSTM).",
         )
         restarts: int = Field(
             1,

@@ -1,4 +1,7 @@
-"""Genetic search (Alzantot et al. 2018) as Jia et al. (EMNLP 2019) and RIFT (Dong et al. 2021) run it: 60 texts, 40 iterations."""
+"""Genetic search (Alzantot et al. 2018) as Jia et al. (2019) and RIFT (2021) run it.
+
+The population has 60 texts, and the search runs for 40 iterations.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,18 @@ from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
 from robench.methods import genes_to_choices, margins_of, rank_within_owner
 
 Genes = NDArray[np.int16]
-"""``(members, positions)``: which option each member has at each substitutable position."""
+"""``(members, positions)``: the option of each member at each substitutable position."""
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A population with what the victim thinks of it.
+    """A population with the victim's answers to it.
 
     Attributes:
         genes: ``(members, positions)``.
-        margins: ``(members,)``: logit of the label less the best other logit; negative where the victim is wrong.
-        classes: how many the victim tells apart.
+        margins: ``(members,)``: logit of the label minus the largest other logit; negative where
+            the victim is wrong.
+        classes: number of classes of the victim.
     """
 
     genes: Genes
@@ -30,32 +34,43 @@ class Generation:
     classes: int
 
     def fitness(self) -> NDArray[np.float64]:
-        """``(members,)``, positive: how likely each is to become a parent, up to a factor."""
+        """Return each member's weight in the draw of parents, ``(members,)``; always positive."""
         wrong = 1 / (1 + np.exp(self.margins.astype(np.float64)))
+        # These are RIFT's two constants, for IMDB (2 classes) and for SNLI (3 classes).
         return wrong + (1e-8 if self.classes == 2 else 1e-4)
 
 
 @ATTACKS.register("genetic")
 class Genetic(Attack):
-    """A population of texts, perturbed one word at a time and crossed over, the likeliest to fool the victim bearing most children.
+    """Genetic search: texts are perturbed one word at a time and crossed over.
 
-    Perturb: at one position, uniform among those with more than one option, the victim is asked about every option with the other words as they
-    are, and the best is taken, whether or not it is another one. The first population is the original, perturbed 60 times. Each iteration keeps the
-    fittest and adds 59 children, perturbed, of two parents drawn with replacement in proportion to their fitness; a child takes each word from
-    either with probability one half. Fitness: 1 - p_y + 1e-8 with two classes, sigmoid(-margin) + 1e-4 with more.
+    To perturb a text, one position is drawn uniformly among those with more than one option. The
+    victim is queried on every option there, with the other words unchanged. The option with the
+    least margin is taken, also if it is the one that stands there already.
+
+    The first population is the original text, perturbed 60 times. Each iteration keeps the fittest
+    member and adds 59 perturbed children. The two parents of a child are drawn with replacement in
+    proportion to their fitness. The child takes each word from either parent with probability 1/2.
+    The fitness is 1 - p_y + 1e-8 with two classes and sigmoid(-margin) + 1e-4 with more.
     """
 
-    paper = "Jia et al., Certified Robustness to Adversarial Word Substitutions, EMNLP 2019, 4.2; Dong et al., RIFT, NeurIPS 2021, 3.1"
+    paper = (
+        "Jia et al., Certified Robustness to Adversarial Word Substitutions, EMNLP 2019, 4.2;"
+        " Dong et al., RIFT, NeurIPS 2021, 3.1"
+    )
     deviations = (
-        "The search stops when any member fools the victim, and the last generation counts; in the releases the 40th iteration's children are never looked at.",
-        "All questions of one generation are put at once; children are independent of each other, so nothing changes but the speed.",
-        "With two classes texts are compared by the margin of the logits, which orders them as p_y does but does not saturate.",
+        "The search stops when any member fools the victim, and the last generation counts; in"
+        " the releases the children of the 40th iteration are never looked at.",
+        "All queries of one generation are made together; children are independent of each"
+        " other, so this changes the speed only.",
+        "With two classes, texts are compared by the margin of the logits, which orders them as"
+        " p_y does but does not saturate.",
         "A text without substitutes is held; the releases crash or hang on one.",
     )
     language_model = True
 
     class Options(Options):
-        """How far it looks."""
+        """Size of the population and number of iterations."""
 
         population: int = Field(
             60, ge=2, description="Texts in a generation.", json_schema_extra={"unit": "texts"}
@@ -75,26 +90,22 @@ class Genetic(Attack):
         """See ``Attack.search``."""
         if not len(space.positions):
             return None
-        members = self.options.population
-        generation = perturb(
-            np.zeros((members, len(space.positions)), dtype=np.int16), space, oracle, label, rng
-        )
+        originals = np.zeros((self.options.population, len(space.positions)), dtype=np.int16)
+        generation = perturb(originals, space, oracle, label, rng)
         for _ in range(self.options.iterations):
             if generation.margins.min() < 0:
                 break
             generation = next_generation(generation, space, oracle, label, rng)
         fittest = int(generation.margins.argmin())
-        return (
-            genes_to_choices(generation.genes[fittest : fittest + 1], space)[0]
-            if generation.margins[fittest] < 0
-            else None
-        )
+        if generation.margins[fittest] < 0:
+            return genes_to_choices(generation.genes[fittest : fittest + 1], space)[0]
+        return None
 
 
 def next_generation(
     generation: Generation, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
 ) -> Generation:
-    """The fittest member, unchanged, and as many perturbed children as fill the population."""
+    """Return the fittest member, unchanged, and perturbed children in place of all others."""
     members, positions = generation.genes.shape
     weights = generation.fitness()
     parents = rng.choice(members, size=(members - 1, 2), p=weights / weights.sum())
@@ -114,15 +125,20 @@ def next_generation(
 def perturb(
     genes: Genes, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
 ) -> Generation:
-    """At one position of each member put the option that the victim likes least, the first of equals; one question for all members."""
+    """Draw one position of each member and put the option with the least margin there.
+
+    Among equal options it is the first. One query asks about all options of all members.
+    """
     sizes = space.sizes[space.positions].astype(np.intp)
     places = rng.integers(len(sizes), size=len(genes))
+    # One row for each option at the drawn position of each member.
     counts = sizes[places]
     owners = np.repeat(np.arange(len(genes)), counts)
     options = rank_within_owner(counts)
     tried = genes[owners]
     tried[np.arange(len(owners)), places[owners]] = options
     logits = oracle.logits(genes_to_choices(tried, space))
+    # A table of (members, options); infinite where a position has fewer options.
     table = np.full((len(genes), int(counts.max())), np.inf, dtype=np.float32)
     table[owners, options] = margins_of(logits, label)
     best = table.argmin(axis=1)

@@ -1,4 +1,7 @@
-"""Alzantot et al.'s genetic search (EMNLP 2018) in TextAttack's greedy form, with parents selected the right way round."""
+"""Genetic search of Alzantot et al. (EMNLP 2018) in TextAttack's greedy form.
+
+Unlike in TextAttack, the fittest texts are the likeliest parents, as in the paper.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,9 @@ class Members:
     """A population.
 
     Attributes:
-        genes: ``(members, positions)``: which option each has at each substitutable position.
-        weights: ``(members, positions)``: how many substitutes the position still has for this member; 0 once it was changed in its line.
+        genes: ``(members, positions)``: the option of each member at each substitutable position.
+        weights: ``(members, positions)``: number of substitutes of each position; 0 once the
+            position was changed in the member or in one of its ancestors.
         odds: ``(members,)``: log(p_y / (1 - p_y)); negative where p_y is below one half.
     """
 
@@ -28,14 +32,17 @@ class Members:
     weights: NDArray[np.int64]
     odds: NDArray[np.float64]
 
-    def likely(self, temperature: float, sign: int) -> NDArray[np.float64]:
-        """``(members,)``, summing to 1: how likely each is to become a parent, exp(sign x (1 - p_y) / temperature) up to a factor."""
+    def parent_probabilities(self, temperature: float, sign: int) -> NDArray[np.float64]:
+        """Return each member's probability to be drawn as a parent, ``(members,)``.
+
+        It is proportional to exp(sign x (1 - p_y) / temperature).
+        """
         powers = np.exp(sign * expit(-self.odds) / temperature)
         return np.asarray(powers / powers.sum())
 
 
 class _Fooled(Exception):
-    """A text was found; ends the search wherever it is."""
+    """A text fools the victim; this ends the search from any depth."""
 
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
@@ -43,27 +50,40 @@ class _Fooled(Exception):
 
 @ATTACKS.register("genetic-alzantot")
 class GeneticAlzantot(Attack):
-    """A population whose members each take the best option of the first position, drawn by how many substitutes it has, where one helps.
+    """Greedy genetic search: each member tries positions until one of them lowers p_y.
 
-    Perturb: positions are drawn without replacement in proportion to their number of substitutes; the victim is asked about all substitutes, and the best
-    is taken if it lowers p_y, otherwise the next position is drawn. A position that was changed is locked in that line. The first population is the original,
-    perturbed. Each iteration keeps the fittest and adds children of two parents drawn in proportion to exp((1 - p_y) / temperature); a child takes each word,
-    with its lock, from either with probability one half, and is perturbed.
+    To perturb a text, positions are drawn without replacement, in proportion to their number of
+    substitutes. The victim is queried on all substitutes of a position. The best one is taken if it
+    lowers p_y; otherwise the next position is drawn. A changed position stays locked in the member
+    and in all its descendants.
+
+    The first population is the original text, perturbed. Each iteration keeps the fittest member
+    and adds perturbed children. The two parents of a child are drawn in proportion to
+    exp((1 - p_y) / temperature). The child takes each word, with its lock, from either parent with
+    probability 1/2.
     """
 
-    paper = "Alzantot et al., Generating Natural Language Adversarial Examples, EMNLP 2018; TextAttack 0.3.11, AlzantotGeneticAlgorithm"
+    paper = (
+        "Alzantot et al., Generating Natural Language Adversarial Examples, EMNLP 2018;"
+        " TextAttack 0.3.11, AlzantotGeneticAlgorithm"
+    )
     deviations = (
-        "TextAttack draws parents in proportion to exp(-(1 - p_y) / temperature), which favours the worst, against the paper; sign=as-shipped does so too.",
-        "The first text that fools ends the search, in whichever question; TextAttack looks at its members once an iteration and never at the last one's.",
-        "Texts are compared by the log-odds of p_y, which order them as p_y does but do not saturate.",
-        "TextAttack's constraints (20 % of the words, stop words, a language model on the changed text) are no part of it: the task's surface is.",
-        "All members are perturbed side by side, one drawn position each at a time, and so draw from one stream in another order.",
+        "TextAttack draws parents in proportion to exp(-(1 - p_y) / temperature), which favours"
+        " the worst, against the paper; sign=as-shipped does so too.",
+        "The first text that fools the victim ends the search, in whichever query; TextAttack"
+        " looks at its members once an iteration and never at those of the last one.",
+        "Texts are compared by the log-odds of p_y, which order them as p_y does but do not"
+        " saturate.",
+        "TextAttack's constraints (20 % of the words, stop words, a language model on the changed"
+        " text) are left out; the task's surface takes their place.",
+        "All members are perturbed side by side, one drawn position each at a time, so they use"
+        " the random stream in another order.",
         "Words without substitutes are never drawn; TextAttack draws them now and then, in vain.",
     )
     language_model = True
 
     class Options(Options):
-        """How far it looks."""
+        """Size of the population, number of iterations, and the draw of parents."""
 
         population: int = Field(
             60, ge=2, description="Texts in a generation.", json_schema_extra={"unit": "texts"}
@@ -77,7 +97,7 @@ class GeneticAlzantot(Attack):
         temperature: float = Field(
             0.3,
             gt=0,
-            description="Of the selection: the lower, the more the fittest are preferred.",
+            description="Temperature of the draw of parents; a lower one prefers the fittest more.",
         )
         sign: Literal["corrected", "as-shipped"] = Field(
             "corrected",
@@ -102,25 +122,28 @@ class GeneticAlzantot(Attack):
         return None
 
     def _first(self, space: SearchSpace, oracle: Oracle, label: int) -> Members:
-        genes = np.zeros((self.options.population, len(space.positions)), dtype=np.int16)
-        weights = np.repeat(
-            space.sizes[None, space.positions].astype(np.int64) - 1, len(genes), axis=0
-        )
-        return Members(genes, weights, np.repeat(ask(genes[:1], space, oracle, label), len(genes)))
+        """Return a population of copies of the original text."""
+        members = self.options.population
+        genes = np.zeros((members, len(space.positions)), dtype=np.int16)
+        substitutes = space.sizes[None, space.positions].astype(np.int64) - 1
+        odds = ask(genes[:1], space, oracle, label)
+        return Members(genes, np.repeat(substitutes, members, axis=0), np.repeat(odds, members))
 
     def _next(
         self, old: Members, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
     ) -> Members:
-        """The fittest member, unchanged, and as many perturbed children as fill the population."""
+        """Return the fittest member, unchanged, and perturbed children in place of all others."""
         members, positions = old.genes.shape
-        likely = old.likely(self.options.temperature, 1 if self.options.sign == "corrected" else -1)
-        first, second = rng.choice(members, size=(members - 1, 2), p=likely).T
+        sign = 1 if self.options.sign == "corrected" else -1
+        chances = old.parent_probabilities(self.options.temperature, sign)
+        first, second = rng.choice(members, size=(members - 1, 2), p=chances).T
         from_first = rng.random((members - 1, positions)) < 0.5
         genes = np.where(from_first, old.genes[first], old.genes[second])
         weights = np.where(from_first, old.weights[first], old.weights[second])
         young = Members(genes, weights, ask(genes, space, oracle, label))
         perturb(young, space, oracle, label, rng)
-        elite = slice(best := int(old.odds.argmin()), best + 1)
+        fittest = int(old.odds.argmin())
+        elite = slice(fittest, fittest + 1)
         return Members(
             np.concatenate([old.genes[elite], young.genes]),
             np.concatenate([old.weights[elite], young.weights]),
@@ -131,34 +154,47 @@ class GeneticAlzantot(Attack):
 def perturb(
     members: Members, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
 ) -> None:
-    """Give each member the best substitute of the first drawn position where one helps; those whom none helps stay as they are."""
+    """Give each member the best substitute of the first drawn position where one lowers p_y.
+
+    A member for which no substitute lowers p_y stays as it is.
+    """
     untried = members.weights.copy()
     searching = np.flatnonzero(untried.any(axis=1))
     while len(searching):
-        odds = untried[searching] / untried[searching].sum(axis=1, keepdims=True)
-        places = np.array([rng.choice(len(row), p=row) for row in odds])
+        chances = untried[searching] / untried[searching].sum(axis=1, keepdims=True)
+        places = np.array([rng.choice(len(row), p=row) for row in chances])
+        # One row for each substitute at the drawn position of each member that still searches.
         counts = space.sizes[space.positions[places]].astype(np.intp) - 1
         owners = np.repeat(np.arange(len(places)), counts)
         tried = members.genes[searching[owners]]
         tried[np.arange(len(owners)), places[owners]] = rank_within_owner(counts) + 1
         answers = ask(tried, space, oracle, label)
-        best = (
-            np.array([block.argmin() for block in np.split(answers, np.cumsum(counts)[:-1])])
-            + np.cumsum(counts)
-            - counts
-        )
+        best = _least_of_each(answers, counts)
         helped = answers[best] < members.odds[searching]
-        improved, places_improved = searching[helped], places[helped]
-        members.genes[improved], members.odds[improved] = tried[best[helped]], answers[best[helped]]
-        members.weights[improved, places_improved] = 0
+        improved = searching[helped]
+        members.genes[improved] = tried[best[helped]]
+        members.odds[improved] = answers[best[helped]]
+        # A weight of 0 locks the changed position, in this member and in its descendants.
+        members.weights[improved, places[helped]] = 0
         untried[searching, places] = 0
         searching = searching[~helped & untried[searching].any(axis=1)]
+
+
+def _least_of_each(values: NDArray[np.float64], counts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the index of the least value of each owner; owner k has ``counts[k]`` values."""
+    starts = np.cumsum(counts) - counts
+    least_within = [own.argmin() for own in np.split(values, starts[1:])]
+    return starts + np.array(least_within)
 
 
 def ask(
     genes: NDArray[np.int16], space: SearchSpace, oracle: Oracle, label: int
 ) -> NDArray[np.float64]:
-    """``(members, positions)`` -> log-odds of p_y, ``(members,)``; raises _Fooled at a text that is misclassified."""
+    """Return the log-odds of p_y, ``(members,)``, of genes ``(members, positions)``.
+
+    Raises:
+        _Fooled: a text is misclassified.
+    """
     choices = genes_to_choices(genes, space)
     logits = oracle.logits(choices)
     found = find_misclassified(choices, logits, label)

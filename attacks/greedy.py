@@ -5,15 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
-from robench.methods import find_misclassified, margins_of, single_substitutions, with_each_change
+from robench.methods import (
+    find_misclassified,
+    margins_of,
+    single_substitutions,
+    with_each_change,
+)
 
 
 @ATTACKS.register("greedy")
 class Greedy(Attack):
-    """Position after position, the most telling first, is given the option that the victim likes least, until nothing gets any worse.
+    """Put the option with the least margin at each position, until no margin gets smaller.
 
-    The order is that of the largest drop of the margin by a single substitution in the original text. Each option of a position, the original word
-    included, is judged with the other words as they are by then; passes over all positions go on until one changes nothing.
+    The positions are ordered by the largest drop of the margin that a single substitution in the
+    original text causes. All options of a position are tried, the original word included, with the
+    other words as they stand by then. The search passes over all positions until a pass changes
+    nothing.
     """
 
     paper = "none: a baseline, coordinate descent on the margin from the original text"
@@ -33,15 +40,17 @@ class Greedy(Attack):
             return found
         margins = margins_of(logits, label)
         least = np.array([margins[positions == position].min() for position in space.positions])
-        return self._descend(
-            space, oracle, label, space.positions[np.argsort(least, kind="stable")].tolist()
-        )
+        order = space.positions[np.argsort(least, kind="stable")]
+        return self._descend(space, oracle, label, order.tolist())
 
     def _descend(
         self, space: SearchSpace, oracle: Oracle, label: int, order: list[int]
     ) -> Choice | None:
-        current, settled = space.original(), 0
-        while settled < len(order):  # as many positions in a row that stay as they are
+        """Improve one position after another; return the first text that fools the victim."""
+        current = space.original()
+        # The descent ends when as many positions in a row stayed unchanged as there are.
+        unchanged = 0
+        while unchanged < len(order):
             for position in order:
                 every = np.arange(space.sizes[position], dtype=np.int16)
                 choices = with_each_change(current, np.full(len(every), position), every)
@@ -51,9 +60,10 @@ class Greedy(Attack):
                     return found
                 margins = margins_of(logits, label)
                 best = int(margins.argmin())
-                better = margins[best] < margins[current[position]]
-                settled = 0 if better else settled + 1
-                current = choices[best] if better else current
-                if settled == len(order):
+                if margins[best] < margins[current[position]]:
+                    current, unchanged = choices[best], 0
+                else:
+                    unchanged += 1
+                if unchanged == len(order):
                     return None
         return None

@@ -12,22 +12,26 @@ from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
 from robench.methods import ask_until_misclassified, genes_to_choices
 
 BLOCK = 64
-"""Texts asked about at once."""
+"""Texts queried at once."""
 
 
 @ATTACKS.register("random")
 class Random(Attack):
-    """Texts of the space drawn at random until one fools the victim: every option of every position is equally likely, the original word too."""
+    """Draw texts of the space at random until one fools the victim.
+
+    Every option of every position is equally likely, the original word too.
+    """
 
     paper = "none: a baseline, uniform draws from the whole space with replacement"
     deviations = (
-        f"Texts are asked about in blocks of {BLOCK}, so up to {BLOCK - 1} questions beyond the success are counted.",
+        f"Texts are queried in blocks of {BLOCK}, so up to {BLOCK - 1} queries after the success"
+        " are counted.",
     )
     access = "labels"
     language_model = True
 
     class Options(Options):
-        """How long it tries."""
+        """Length of the search."""
 
         draws: int = Field(
             10_000, ge=1, description="Texts drawn at most.", json_schema_extra={"unit": "texts"}

@@ -1,1 +1,4 @@
-"""Built-in families of attacks, ``PREFIX:NAME``: one file = one family, the file's stem is its prefix. Imported as ``robench.attacks.families``."""
+"""Built-in families of attacks, named ``PREFIX:NAME``. One file is one family.
+
+The file's stem is the family's prefix. They are imported as ``robench.attacks.families``.
+"""

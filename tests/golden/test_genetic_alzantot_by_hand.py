@@ -1,4 +1,7 @@
-"""Alzantot's search in TextAttack's form: perturbing, selecting and crossing, with the dice thrown by hand."""
+"""Alzantot's search in TextAttack's form, computed by hand: perturb, select, cross over.
+
+The random draws are given by the test.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +33,14 @@ MARGINS = {
 
 
 class HandOracle:
-    """Two classes, so the log-odds are the margin: the sum over words."""
+    """Two classes; the log-odds are the margin, which is a sum over the words."""
 
     def __init__(self, offset: float = 0.0) -> None:
         self.offset = offset
-        self.questions: list[list[list[int]]] = []
+        self.queries: list[list[list[int]]] = []
 
     def logits(self, choices: np.ndarray) -> np.ndarray:
-        self.questions.append(choices.tolist())
+        self.queries.append(choices.tolist())
         margins = [
             sum(MARGINS[word] for word in SPACE.text(choice)) + self.offset for choice in choices
         ]
@@ -47,7 +50,7 @@ class HandOracle:
 
 
 class Dice:
-    """Says what it is told and remembers the odds of every draw."""
+    """A random stream with given draws; it notes the probabilities of every draw."""
 
     def __init__(self, *draws: Any, coins: Any = None) -> None:
         self.draws, self.coins = list(draws), coins
@@ -77,42 +80,42 @@ def members(
     return module.Members(np.array(genes, dtype=np.int16), np.array(weights), np.array(odds))
 
 
-def test_perturb_goes_on_to_the_next_position_until_one_helps(module: Any) -> None:
+def test_perturb_tries_positions_until_a_substitute_lowers_the_odds(module: Any) -> None:
     both = members(module, [[0, 0, 0], [2, 0, 0]], [[2, 1, 3], [0, 1, 3]], [4.5, 2.5])
     oracle, dice = HandOracle(), Dice(1, 2, 0)
     module.perturb(both, SPACE, oracle, 0, dice)
-    # First draw: member 0 tries b (b1 is worse), member 1 tries c (c2 helps). Then member 0 alone draws among a and c, and a2 helps it.
-    assert oracle.questions == [
+    # First draw: member 0 tries b (b1 is worse), member 1 tries c (c2 lowers the odds).
+    # Then member 0 alone draws among a and c, and a2 lowers its odds.
+    assert oracle.queries == [
         [[0, 0, 1, 0], [2, 0, 0, 1], [2, 0, 0, 2], [2, 0, 0, 3]],
         [[1, 0, 0, 0], [2, 0, 0, 0]],
     ]
     assert dice.odds == [[0.3333, 0.1667, 0.5], [0.0, 0.25, 0.75], [0.4, 0.0, 0.6]]
     assert both.genes.tolist() == [[2, 0, 0], [2, 0, 2]]
     assert both.odds.tolist() == [2.5, 1.75]
-    assert both.weights.tolist() == [
-        [0, 1, 3],
-        [0, 1, 0],
-    ]  # what was changed is locked; what was tried in vain is not
+    # A changed position is locked; one that was tried in vain is not.
+    assert both.weights.tolist() == [[0, 1, 3], [0, 1, 0]]
 
 
-def test_a_member_whom_nothing_helps_stays_as_it_is(module: Any) -> None:
+def test_a_member_stays_as_it_is_if_no_substitute_lowers_its_odds(module: Any) -> None:
     best = members(module, [[2, 0, 2], [2, 0, 2]], [[0, 1, 0], [0, 0, 0]], [1.75, 1.75])
     oracle = HandOracle()
     module.perturb(best, SPACE, oracle, 0, Dice(1))
-    assert oracle.questions == [[[2, 0, 1, 2]]]
+    assert oracle.queries == [[[2, 0, 1, 2]]]
     assert best.genes.tolist() == [[2, 0, 2]] * 2
     assert best.weights.tolist() == [[0, 1, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize(
-    ("sign", "likely"), [(1, [0.1363, 0.6959, 0.1678]), (-1, [0.4981, 0.0975, 0.4044])]
+    ("sign", "expected"), [(1, [0.1363, 0.6959, 0.1678]), (-1, [0.4981, 0.0975, 0.4044])]
 )
 def test_parents_are_drawn_by_the_softmax_of_one_minus_p(
-    module: Any, sign: int, likely: list[float]
+    module: Any, sign: int, expected: list[float]
 ) -> None:
-    # 1 - p_y = 0.01098694, 0.5, 0.07343 (log-odds 4.5, 0, 2.535); divided by 0.3 and exponentiated: 1.0373, 5.2945, 1.2773.
+    # The log-odds 4.5, 0 and 2.535 give 1 - p_y = 0.01098694, 0.5 and 0.07343.
+    # Divided by 0.3 and exponentiated these are 1.0373, 5.2945 and 1.2773.
     three = members(module, [[0, 0, 0]] * 3, [[2, 1, 3]] * 3, [4.5, 0.0, 2.535])
-    assert three.likely(0.3, sign) == pytest.approx(likely, abs=1e-4)
+    assert three.parent_probabilities(0.3, sign) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_child_takes_each_word_with_its_lock_from_either_parent(module: Any) -> None:
@@ -120,9 +123,11 @@ def test_a_child_takes_each_word_with_its_lock_from_either_parent(module: Any) -
     old = members(module, [[2, 0, 0], [0, 0, 2]], [[0, 1, 3], [2, 1, 0]], [2.5, 3.75])
     oracle, dice = HandOracle(), Dice([[0, 1]], 1, coins=[[0.2, 0.7, 0.9]])
     new = attack._next(old, SPACE, oracle, 0, dice)
-    # a2 from the first, b and c2 from the second, both changed words locked: only b is left to be drawn, and b1 is worse.
-    assert oracle.questions == [[[2, 0, 0, 2]], [[2, 0, 1, 2]]]
-    assert new.genes.tolist() == [[2, 0, 0], [2, 0, 2]]  # the fittest first
+    # The child takes a2 from the first parent, b and c2 from the second. Both changed words are
+    # locked, so only b can be drawn, and b1 is worse.
+    assert oracle.queries == [[[2, 0, 0, 2]], [[2, 0, 1, 2]]]
+    # The fittest member comes first.
+    assert new.genes.tolist() == [[2, 0, 0], [2, 0, 2]]
     assert new.odds.tolist() == [2.5, 1.75]
     assert new.weights.tolist() == [[0, 1, 3], [0, 1, 0]]
 
@@ -133,14 +138,16 @@ def test_the_first_text_that_fools_ends_the_search() -> None:
     found = attack.search(SPACE, oracle, 0, np.random.default_rng(0))
     assert found is not None
     assert found.tolist() == [2, 0, 0, 0]
-    assert len(oracle.questions) == 2  # the original, and the first perturbation
+    # The search asks about the original and then about the first perturbation.
+    assert len(oracle.queries) == 2
 
 
-def test_more_classes_compare_by_p_and_fool_by_the_largest_logit(module: Any) -> None:
+def test_with_more_classes_texts_are_compared_by_p_and_not_by_the_margin(module: Any) -> None:
     class Three:
         def logits(self, choices: np.ndarray) -> np.ndarray:
             return np.array([[1.0, 0.5, 0.5], [1.0, 0.9, -9.0]], dtype=np.float32)[: len(choices)]
 
     odds = module.ask(np.zeros((2, 3), dtype=np.int16), SPACE, Three(), 0)
-    # p_y = e / (e + 2 sqrt(e)) = 0.4519 and e / (e + e^0.9) = 0.525 (all but): the first is the fitter although its margin is larger.
+    # p_y is e / (e + 2 sqrt(e)) = 0.4519 and, nearly, e / (e + e^0.9) = 0.525. So the first text
+    # is the fitter one although its margin is larger.
     assert odds == pytest.approx([np.log(0.4519 / 0.5481), 0.1], abs=1e-3)

@@ -1,4 +1,4 @@
-"""One step of the genetic search, with the dice thrown by hand."""
+"""One step of the genetic search, computed by hand. The random draws are given by the test."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ MARGINS = {
 
 
 class HandOracle:
-    """The margin of the true class is the sum over words; class 0 has logit margin, class 1 has 0."""
+    """Class 0 has the margin as its logit, a sum over the words; class 1 has logit 0."""
 
     def __init__(self, classes: int = 2) -> None:
         self.classes = classes
-        self.questions: list[list[list[int]]] = []
+        self.queries: list[list[list[int]]] = []
 
     def logits(self, choices: np.ndarray) -> np.ndarray:
-        self.questions.append(choices.tolist())
+        self.queries.append(choices.tolist())
         logits = np.zeros((len(choices), self.classes), dtype=np.float32)
         logits[:, 0] = [sum(MARGINS[word] for word in SPACE.text(choice)) for choice in choices]
         logits[:, 2:] = -7.0
@@ -51,7 +51,7 @@ class HandOracle:
 
 
 class Dice:
-    """A random stream that says what it is told and remembers the odds it was given."""
+    """A random stream with given draws; it notes the probabilities that it is given."""
 
     def __init__(self, places: Any, parents: Any = None, coins: Any = None) -> None:
         self.places, self.parents, self.coins = places, parents, coins
@@ -81,7 +81,7 @@ def test_perturb_asks_every_option_of_one_position_and_takes_the_least_margin(ge
     genes = np.array([[1, 1, 3], [2, 0, 0], [0, 1, 0]], dtype=np.int16)
     oracle = HandOracle()
     young = genetic.perturb(genes, SPACE, oracle, 0, Dice([0, 2, 1]))
-    assert oracle.questions == [
+    assert oracle.queries == [
         [
             [0, 0, 1, 3],
             [1, 0, 1, 3],
@@ -94,11 +94,8 @@ def test_perturb_asks_every_option_of_one_position_and_takes_the_least_margin(ge
             [0, 0, 1, 0],
         ],
     ]
-    assert young.genes.tolist() == [
-        [2, 1, 3],
-        [2, 0, 2],
-        [0, 0, 0],
-    ]  # the last goes back to the original word: no option is barred
+    # The last member goes back to the original word: every option is allowed.
+    assert young.genes.tolist() == [[2, 1, 3], [2, 0, 2], [0, 0, 0]]
     assert young.margins.tolist() == [1.0 + 2.5 + 4.0, 1.0 + 0.5 + 0.25, 3.0 + 0.5 + 1.0]
     assert genes.tolist() == [[1, 1, 3], [2, 0, 0], [0, 1, 0]]
 
@@ -108,8 +105,9 @@ def test_next_generation_keeps_the_fittest_and_crosses_the_drawn_parents(genetic
     old = genetic.Generation(genes, np.array([4.5, 3.75, 3.5], dtype=np.float32), 2)
     dice = Dice([2, 0], parents=[[0, 1], [1, 1]], coins=[[0.2, 0.7, 0.9], [0.5, 0.1, 0.6]])
     new = genetic.next_generation(old, SPACE, HandOracle(), 0, dice)
-    # Child 1: word 0 from parent 0 (coin below one half), the rest from parent 1: [0, 1, 2]; at gene 2 the best is c2 again.
-    # Child 2: parent 1 twice: [2, 1, 2]; at gene 0 the best is a2 again.
+    # Child 1 takes word 0 from parent 0 (the coin is below one half) and the rest from parent 1:
+    # [0, 1, 2]. The best option at gene 2 is c2 again.
+    # Child 2 has parent 1 twice: [2, 1, 2]. The best option at gene 0 is a2 again.
     assert new.genes.tolist() == [[1, 0, 1], [0, 1, 2], [2, 1, 2]]
     assert new.margins.tolist() == [3.5, 5.75, 3.75]
 
@@ -127,7 +125,7 @@ def test_parents_are_drawn_in_proportion_to_one_minus_p(
 
 
 def test_the_fittest_is_the_most_frequent_parent(genetic: Any) -> None:
-    """TextAttack's search draws the worst instead (its sign is inverted); this one must not."""
+    """TextAttack's search has an inverted sign and prefers the worst; this search must not."""
     margins = np.array([3.0, 0.2, 1.0, 5.0, 2.0], dtype=np.float32)
     old = genetic.Generation(np.zeros((5, 3), dtype=np.int16), margins, 2)
     drawn: Counter[int] = Counter()
@@ -150,7 +148,7 @@ def test_the_fittest_is_the_most_frequent_parent(genetic: Any) -> None:
     assert [member for member, _ in drawn.most_common()] == np.argsort(margins).tolist()
 
 
-def test_margins_of_more_than_two_classes(genetic: Any) -> None:
+def test_the_margin_is_taken_from_the_best_other_class(genetic: Any) -> None:
     logits = np.array([[1.0, 3.0, 2.0], [5.0, 4.0, 4.5]], dtype=np.float32)
     assert genetic.margins_of(logits, 1).tolist() == [1.0, -1.0]
     assert genetic.margins_of(logits, 0).tolist() == [-2.0, 0.5]

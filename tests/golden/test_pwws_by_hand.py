@@ -1,14 +1,16 @@
 """PWWS on three words, computed by hand.
 
-The odds of the true class are 0.8 times a factor for each word: a 2, b 3, c 1.5 (odds 7.2, p = .8780); the unknown token 1; substitutes a1 1, a2 1.5, b1 1.2,
-c1 0.59.
+The odds of the true class are 0.8 times a factor for each word. The factors are a 2, b 3, c 1.5
+(odds 7.2, p = .8780), the unknown token 1, and the substitutes a1 1, a2 1.5, b1 1.2, c1 0.59.
 
     position   saliency p - p(unknown)   softmax   best substitute, drop of p           product
     a          .8780 - .7826 = .0954     .3294     a1 (.0954; a2 .0343)                 .0314
     b          .8780 - .7059 = .1722     .3557     b1 (.1358)                           .0483
     c          .8780 - .8276 = .0505     .3149     c1 (.1390)                           .0438
 
-So b, c, a: by drop alone c would come first, by saliency alone a second. b: odds 2.88; b, c: 1.1328; b, c, a: 0.5664, the first below 1.
+So the order is b, c, a. By the drop alone c would come first; by the saliency alone a would be
+second. The odds are 2.88 with b changed, 1.1328 with b and c, and 0.5664 with all three. Only the
+last lies below 1.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ SPACE = SearchSpace(("a", "b", "c"), (("a", "a2", "a1"), ("b", "b1"), ("c", "c1"
 
 
 class HandOracle:
-    """Answers from the table above and remembers what it was asked."""
+    """Answers from the table above and notes the queries."""
 
     def __init__(self, odds: float = 0.8) -> None:
         self.odds = odds
@@ -57,7 +59,7 @@ def search(oracle: HandOracle) -> list[int] | None:
     return None if found is None else found.tolist()
 
 
-def test_every_question_and_the_text_found() -> None:
+def test_every_query_and_the_text_found_are_as_computed_by_hand() -> None:
     oracle = HandOracle()
     assert search(oracle) == [2, 1, 1]
     original, substitutes, walk = oracle.choices
@@ -70,19 +72,22 @@ def test_every_question_and_the_text_found() -> None:
 @pytest.mark.parametrize(
     ("odds", "found"), [(0.27, [0, 1, 0]), (0.7, [0, 1, 1]), (0.8, [2, 1, 1]), (1.5, None)]
 )
-def test_it_stops_at_the_first_change_of_the_prediction(
+def test_the_walk_stops_at_the_first_change_of_the_prediction(
     odds: float, found: list[int] | None
 ) -> None:
-    """Other odds before the words' own: b alone gives 3.6 x odds, b and c 1.416 x odds, all three 0.708 x odds. The order stays b, c, a for all of these."""
+    """Other odds than 0.8 move the change of the prediction; the order stays b, c, a.
+
+    The odds become 3.6 x ``odds`` with b changed, 1.416 x with b and c, 0.708 x with all three.
+    """
     oracle = HandOracle(odds)
     assert search(oracle) == found
     assert oracle.choices[2] == [[0, 1, 0], [0, 1, 1], [2, 1, 1]]
 
 
-def test_a_substitute_that_helps_the_victim_is_applied_all_the_same(
+def test_a_substitute_that_helps_the_victim_is_applied_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As the paper's pseudo-code and the release have it: the order is by score, and a negative score only comes last."""
+    """So do the paper's pseudo-code and the release: a negative score comes last, but it counts."""
     monkeypatch.setitem(FACTORS, "a1", 2.5)
     monkeypatch.setitem(FACTORS, "a2", 2.2)
     oracle = HandOracle()

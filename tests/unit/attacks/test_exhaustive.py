@@ -1,4 +1,4 @@
-"""Exhaustive search: what it asks, in which order, and what it leaves behind."""
+"""Exhaustive search: which texts it queries, in which order, and when it proves a text held."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JOB = make_job("a x b c", {"a": ["a1", "a2"], "b": ["b1"], "c": ["c1", "c2"]})
 
 
 def search(victim: FakeVictim, job: Job, **options: Any) -> tuple[Choice | None, list[str]]:
-    """What it returns, and every text that had to go through the victim, in order."""
+    """Return the text found and every text that went through the victim, in order."""
     log: list[np.ndarray] = []
     found = Subject.of("exhaustive", options=options).alone(victim, job, log)
     names = {number: word for word, number in victim.table.numbers.items()}
@@ -38,13 +38,15 @@ def additive(bias: float) -> FakeVictim:
 def test_the_single_substitutions_come_first_and_then_the_likeliest_text() -> None:
     found, asked = search(additive(4.5), JOB)
     assert asked[:6] == ["a x b c", "a1 x b c", "a2 x b c", "a x b1 c", "a x b c1", "a x b c2"]
-    assert asked[6] == "a1 x b c1"  # 1 + 1 + 3 = 5: the largest sum there is
+    # The largest sum of weights is 1 + 1 + 3 = 5.
+    assert asked[6] == "a1 x b c1"
     assert found is not None
     assert found.tolist() == [1, 0, 0, 1]
 
 
-def test_the_least_telling_position_changes_fastest() -> None:
-    # Margins left by the best option: c 9.5 - 4, a 9.5 - 2, b 9.5 - 1 (its own word): c is the slowest wheel, b the fastest.
+def test_the_position_with_the_least_effect_changes_fastest() -> None:
+    # The best option leaves the margin 9.5 - 4 at c, 9.5 - 2 at a and 9.5 - 1 at b (the original
+    # word). So c changes slowest and b fastest.
     _, asked = search(additive(9.5), JOB)
     order = [
         "a1 x b c1",
@@ -58,14 +60,11 @@ def test_the_least_telling_position_changes_fastest() -> None:
         "a2 x b c2",
         "a2 x b1 c2",
     ]
-    assert asked[6:] == [
-        *order,
-        "a1 x b1 c",
-        "a2 x b1 c",
-    ]  # but for those of the first question, which memory answers
+    # The texts of the first query are missing: the oracle answers them from memory.
+    assert asked[6:] == [*order, "a1 x b1 c", "a2 x b1 c"]
 
 
-def test_every_text_is_asked_about_once_and_then_it_is_proved() -> None:
+def test_every_text_is_queried_once_and_then_the_example_is_proved_to_hold() -> None:
     victim = additive(9.5)
     found, asked = search(victim, JOB)
     assert found is None
@@ -74,7 +73,7 @@ def test_every_text_is_asked_about_once_and_then_it_is_proved() -> None:
     assert (trial.verdict, trial.forwarded) == (Verdict.HELD_PROVED, 18)
 
 
-def test_a_space_that_is_larger_is_not_searched_whole() -> None:
+def test_a_space_larger_than_max_size_is_not_searched_whole() -> None:
     (whole,) = (
         Subject.of("exhaustive", options={"max_size": 18}).trials(additive(9.5), [JOB]).values()
     )
@@ -85,30 +84,22 @@ def test_a_space_that_is_larger_is_not_searched_whole() -> None:
         Subject.of("exhaustive", options={"max_size": 16}).trials(additive(9.5), [JOB]).values()
     )
     assert (whole.verdict, part.verdict) == (Verdict.HELD_PROVED, Verdict.HELD)
-    assert (rest.verdict, rest.asked) == (
-        Verdict.HELD_PROVED,
-        17,
-    )  # all texts but the clean one, about which the core had asked
+    # These are all texts but the clean one, which the core has queried already.
+    assert (rest.verdict, rest.asked) == (Verdict.HELD_PROVED, 17)
     assert part.asked == 16
 
 
-def test_best_first_takes_up_the_least_margin_and_then_the_older() -> None:
+def test_best_first_expands_the_least_margin_and_among_equals_the_older() -> None:
     _, asked = search(additive(9.5), JOB, max_size=10)
-    assert asked[:5] == [
-        "a1 x b c",
-        "a2 x b c",
-        "a x b1 c",
-        "a x b c1",
-        "a x b c2",
-    ]  # around the original
-    assert asked[5:8] == ["a1 x b c1", "a2 x b c1", "a x b1 c1"]  # around c1
-    assert asked[8:] == [
-        "a1 x b1 c1",
-        "a1 x b c2",
-    ]  # around a1 c1, whose margin is the least by then
+    around_the_original = ["a1 x b c", "a2 x b c", "a x b1 c", "a x b c1", "a x b c2"]
+    assert asked[:5] == around_the_original
+    around_c1 = ["a1 x b c1", "a2 x b c1", "a x b1 c1"]
+    assert asked[5:8] == around_c1
+    # By then "a1 x b c1" has the least margin.
+    assert asked[8:] == ["a1 x b1 c1", "a1 x b c2"]
 
 
-def test_best_first_finds_what_needs_many_changes() -> None:
+def test_best_first_finds_a_text_that_needs_many_changes() -> None:
     words = [f"w{number}" for number in range(12)]
     victim = FakeVictim(
         {f"{word}a": [0, 1] for word in words},
@@ -123,7 +114,10 @@ def test_best_first_finds_what_needs_many_changes() -> None:
 
 
 def test_best_first_leaves_a_dead_end() -> None:
-    """Greedy steps lead to "a1 b", from where nothing goes on; only "a2 b2", whose half ways look worse, fools."""
+    """Greedy steps lead to "a1 b", which has no better neighbour.
+
+    Only "a2 b2" fools the victim, and the texts on the way to it look worse than the original.
+    """
     goal = {"a1 b": 3.0, "a2 b2": 9.0, "a2 b": -1.0, "a b2": -1.0}
     victim = FakeVictim({}, words=["a", "a1", "a2", "b", "b2"], bias=(4, 0))
     names = {number: word for word, number in victim.table.numbers.items()}
@@ -138,13 +132,13 @@ def test_best_first_leaves_a_dead_end() -> None:
     assert found.tolist() == [2, 1]
 
 
-def test_nothing_is_drawn_and_nothing_kept() -> None:
+def test_a_second_search_queries_the_same_texts() -> None:
     assert search(additive(4.5), JOB)[1] == search(additive(4.5), JOB)[1]
 
 
 @pytest.mark.parametrize("sizes", [(7, 7, 6, 6), (2,) * 14])
-def test_memory_is_flat(sizes: tuple[int, ...]) -> None:
-    """The texts of a space are never there together: 16,384 of them would take half a megabyte and more."""
+def test_the_texts_of_a_space_are_never_in_memory_together(sizes: tuple[int, ...]) -> None:
+    """All 16,384 texts of the larger space would take more than half a megabyte."""
     import importlib
 
     module = importlib.import_module("robench.attacks.exhaustive")
@@ -154,7 +148,7 @@ def test_memory_is_flat(sizes: tuple[int, ...]) -> None:
     ).space
     ranked = [(number, np.arange(size)) for number, size in enumerate(sizes)]
     tracemalloc.start()
-    seen = sum(len(block) for block in module._whole(space, ranked))
+    seen = sum(len(block) for block in module._all_texts(space, ranked))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert seen == space.cardinality

@@ -1,4 +1,4 @@
-"""The genetic search as a whole: when it stops, and that its last generation counts."""
+"""The genetic search as a whole: when it stops; that its last generation counts."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ import numpy as np
 import pytest
 from fake_victims import make_job
 
-from robench import ATTACKS, SearchSpace
-from robench._base.errors import UsageError
-from robench.plugins.options import build_options
+from robench import ATTACKS, SearchSpace, UsageError, build_options
 
 WORDS = [f"w{number}" for number in range(8)]
 SPACE = make_job(" ".join(WORDS), {word: [f"{word}a", f"{word}b"] for word in WORDS}).space
 
 
 class Counting:
-    """Class 0 wins by ``need`` less the number of changed words; counts generations."""
+    """Class 0 leads by ``need`` minus the number of changed words; counts the generations."""
 
     def __init__(self, need: float) -> None:
         self.need = need
@@ -45,7 +43,8 @@ def test_a_success_in_the_last_generation_counts(seed: int) -> None:
     found, generations = search(4.5, seed)
     assert found is not None
     assert generations > 2
-    iterations = generations - 1  # the first population is no iteration
+    # The first population is not an iteration.
+    iterations = generations - 1
     last, _ = search(4.5, seed, iterations=iterations)
     assert last.tolist() == found.tolist()
     assert search(4.5, seed, iterations=iterations - 1) == (None, iterations)
@@ -57,11 +56,11 @@ def test_a_success_in_the_first_population_ends_the_search() -> None:
     assert search(0.5, iterations=0)[0] is not None
 
 
-def test_it_gives_up_after_the_first_population_and_forty_more() -> None:
+def test_the_search_ends_after_the_first_population_and_forty_more() -> None:
     assert search(100) == (None, 41)
 
 
-def test_a_tie_is_no_success() -> None:
+def test_a_tie_of_the_logits_is_no_success() -> None:
     assert search(8, iterations=60)[0] is None
 
 
@@ -69,7 +68,7 @@ def test_population_and_iterations_are_options() -> None:
     assert search(100, population=2, iterations=3) == (None, 4)
 
 
-def test_nothing_is_asked_about_a_text_without_substitutes() -> None:
+def test_a_text_without_substitutes_is_not_queried() -> None:
     assert search(0.5, space=make_job("no substitutes", {}).space) == (None, 0)
     assert search(0.5, space=make_job("", {}).space) == (None, 0)
 

@@ -1,4 +1,4 @@
-"""The baselines and the search by labels: greedy, random, hard-label."""
+"""The baselines greedy and random, and the search by labels, hard-label."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def additive(bias: float) -> FakeVictim:
 def search(
     name: str, victim: FakeVictim, job: Job, **options: Any
 ) -> tuple[Choice | None, list[list[str]]]:
-    """What it returns, and the new texts of every question."""
+    """Return the text found and, for each query, its texts that were not queried before."""
     log: list[np.ndarray] = []
     found = Subject.of(name, options=options).alone(victim, job, log)
     names = {number: word for word, number in victim.table.numbers.items()}
@@ -38,34 +38,36 @@ def search(
 
 
 @pytest.mark.parametrize("name", ["greedy", "random", "hard-label"])
-def test_nothing_is_asked_about_a_text_without_substitutes(name: str) -> None:
+def test_a_text_without_substitutes_is_not_queried(name: str) -> None:
     assert search(name, additive(4), BARE) == (None, [])
     assert search(name, additive(4), make_job("", {})) == (None, [])
 
 
-def test_greedy_walks_from_the_most_telling_position_on() -> None:
-    found, questions = search("greedy", additive(4.5), JOB)
-    assert questions[0] == ["a1 x b c", "a2 x b c", "a x b1 c", "a x b c1", "a x b c2"]
-    # c first (c1 drops the margin by 3); its options are known but for the original text itself. Then a, beside c1: a1 fools.
-    assert questions[1:] == [["a x b c"], ["a1 x b c1", "a2 x b c1"]]
+def test_greedy_begins_with_the_position_of_the_largest_effect() -> None:
+    found, queries = search("greedy", additive(4.5), JOB)
+    assert queries[0] == ["a1 x b c", "a2 x b c", "a x b1 c", "a x b c1", "a x b c2"]
+    # c comes first, since c1 lowers the margin by 3. Of its options only the original text is not
+    # known yet. Then comes a, beside c1, and a1 fools the victim.
+    assert queries[1:] == [["a x b c"], ["a1 x b c1", "a2 x b c1"]]
     assert found is not None
     assert found.tolist() == [1, 0, 0, 1]
 
 
-def test_greedy_ends_where_no_position_helps() -> None:
-    found, questions = search("greedy", additive(9.5), JOB)
+def test_greedy_ends_when_no_position_lowers_the_margin() -> None:
+    found, queries = search("greedy", additive(9.5), JOB)
     assert found is None
-    asked = [text for question in questions for text in question]
-    assert "a1 x b1 c1" in asked  # around the end: its neighbours, each position once more
+    asked = [text for query in queries for text in query]
+    # At the end the neighbours of the last text are tried, each position once more.
+    assert "a1 x b1 c1" in asked
     assert len(asked) == len(set(asked)) < JOB.space.cardinality
 
 
-def test_greedy_takes_a_substitute_back() -> None:
-    """ "a1" helps alone, but beside "b1" the original word is better."""
+def test_greedy_can_restore_an_original_word() -> None:
+    """The substitute "a1" helps on its own, but beside "b1" the original word is better."""
     goal = {"a1 b": 2.0, "a b1": 1.0, "a1 b1": 2.5, "a b": 0.0, "a1 b2": 3.0, "a b2": 5.0}
     victim = FakeVictim({}, words=["a", "a1", "b", "b1", "b2"], bias=(4, 0))
     names = {number: word for word, number in victim.table.numbers.items()}
-    # b2 cannot be seen from the original text: there it looks harmless.
+    # In the original text b2 looks harmless.
     hidden = {**goal, "a b2": 0.0}
     victim.twist = lambda ids, logits: (
         logits
@@ -85,15 +87,18 @@ def test_random_draws_every_text_of_the_space_equally_often() -> None:
     texts, counts = np.unique(drawn, axis=0, return_counts=True)
     assert len(drawn) == 9000
     assert len(texts) == JOB.space.cardinality == 18
-    assert counts.min() > 400  # 500 expected, 5 standard deviations are 110
+    # 500 are expected, and 5 standard deviations are 110.
+    assert counts.min() > 400
     assert counts.max() < 610
 
 
 @pytest.mark.parametrize(
-    ("name", "draws", "questions"),
+    ("name", "draws", "queries"),
     [("random", 1, 1), ("random", 100, 100), ("hard-label", 0, 30), ("hard-label", 37, 67)],
 )
-def test_no_more_is_drawn_than_allowed(name: str, draws: int, questions: int) -> None:
+def test_no_more_texts_are_drawn_than_the_option_allows(
+    name: str, draws: int, queries: int
+) -> None:
     job = make_job(
         " ".join(f"w{i}" for i in range(30)), {f"w{i}": [f"w{i}a", f"w{i}b"] for i in range(30)}
     )
@@ -101,24 +106,28 @@ def test_no_more_is_drawn_than_allowed(name: str, draws: int, questions: int) ->
         {}, words=[option for options in job.space.options for option in options], bias=(1, 0)
     )
     (trial,) = Subject.of(name, options={"draws": draws}).trials(victim, [job]).values()
-    assert trial.asked == questions
+    assert trial.asked == queries
 
 
-def test_hard_label_changes_more_and_more_words() -> None:
+def test_hard_label_replaces_one_more_word_with_each_draw() -> None:
     attack: Any = Subject.of("hard-label", options={"draws": 20}).make()
-    drawn = np.concatenate(list(attack._starts(JOB.space, np.random.default_rng(0))))
-    assert (drawn > 0).sum(axis=1).tolist() == [1, 2, 3, 3] + [
-        3
-    ] * 20  # four words, of which three have substitutes; then the draws
+    drawn = np.concatenate(list(attack._random_texts(JOB.space, np.random.default_rng(0))))
+    # The text has four words, three of them with substitutes. The 20 draws come after these.
+    assert (drawn > 0).sum(axis=1).tolist() == [1, 2, 3, 3] + [3] * 20
     assert all(JOB.space.contains(choice) for choice in drawn)
-    assert all(
-        ((drawn[row] > 0) <= (drawn[row + 1] > 0)).all() for row in range(23)
-    )  # one order of the positions
-    assert len(np.unique(drawn[3:], axis=0)) == 4  # a: two, b: one, c: two
+    # The positions are replaced in one order, so a replaced position stays replaced.
+    for row in range(23):
+        assert ((drawn[row] > 0) <= (drawn[row + 1] > 0)).all()
+    # There are two substitutes for a, one for b and two for c.
+    assert len(np.unique(drawn[3:], axis=0)) == 4
 
 
 class Labels:
-    """Answers with labels only: wrong where both position 1 and position 4 are changed. ``left``: rows it answers before the budget is spent."""
+    """Gives labels only; they are wrong where both position 1 and position 4 are changed.
+
+    Args:
+        left: rows that it answers before the budget is spent.
+    """
 
     def __init__(self, left: int = 10**6) -> None:
         self.left = left
@@ -139,18 +148,21 @@ def hard_label(oracle: Labels, space: SearchSpace = SIX) -> Choice | None:
     return ATTACKS.get("hard-label")().search(space, oracle, 0, np.random.default_rng(0))  # type: ignore[arg-type]
 
 
-def test_hard_label_puts_back_every_word_that_is_not_needed() -> None:
+def test_hard_label_restores_every_word_that_is_not_needed() -> None:
     oracle = Labels()
     found = hard_label(oracle)
     assert found is not None
     assert np.flatnonzero(found).tolist() == [1, 4]
-    assert (
-        10**6 - oracle.left <= 16 + 6 + 2
-    )  # found in the first block; one question for every changed word; once more for those that stayed
+    # The first block of 16 finds a text. Then there is one query for each of up to 6 changed
+    # words, and one more for each of the 2 that stay changed.
+    assert 10**6 - oracle.left <= 16 + 6 + 2
 
 
-def test_hard_label_puts_words_back_until_none_can_be() -> None:
-    """Going from the left, "a" can only go after "b" has: it falls in the second round. A third one changes nothing."""
+def test_hard_label_restores_words_until_a_round_restores_none() -> None:
+    """From the left, "a" can be restored only after "b", so it takes a second round.
+
+    A third round changes nothing.
+    """
 
     class Late(Labels):
         def probs(self, choices: np.ndarray) -> np.ndarray:
@@ -166,7 +178,7 @@ def test_hard_label_puts_words_back_until_none_can_be() -> None:
     assert 10**6 - oracle.left == 16 + 3 + 2 + 1
 
 
-def test_hard_label_keeps_its_success_when_the_budget_ends_on_the_way_back() -> None:
+def test_hard_label_keeps_its_success_if_the_budget_is_spent_while_it_restores_words() -> None:
     found = hard_label(Labels(left=17))
     assert found is not None
     assert set(np.flatnonzero(found)) > {1, 4}
