@@ -1,1 +1,1 @@
-"""Words, tokens, substitutions, language models, and the frozen surface that they make."""
+"""Words, tokens, substitutions and language models, which together make the frozen surface."""

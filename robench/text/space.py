@@ -1,4 +1,4 @@
-"""The texts that a search may return for one example: which words may stand where."""
+"""The search space of one example: which words may stand at which position."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Choice = NDArray[np.int16]
-"""``(words,)``: which option stands at each position; zeros are the original text."""
+"""``(words,)``: the index of the option at each position; zeros are the original text."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,9 @@ class SearchSpace:
 
     Attributes:
         words: the words of the attackable field, in order.
-        options: ``options[i][0] == words[i]``; the rest are the substitutes of word i. Only visible, substitutable positions have more than one.
-        visible: words from this index on lie outside the victim's window and never have options.
+        options: ``options[i][0]`` is ``words[i]``; the rest are the substitutes of word i. Only
+            visible positions whose word has substitutes have more than one option.
+        visible: words from this index on lie outside the victim's window and have no substitutes.
     """
 
     words: tuple[str, ...]
@@ -37,12 +38,13 @@ class SearchSpace:
                 )
             if position >= self.visible and len(options) > 1:
                 raise ValueError(
-                    f"position {position} is beyond the victim's window ({self.visible} words) and must have no substitutes"
+                    f"position {position} is beyond the victim's window ({self.visible} words) "
+                    "and must have no substitutes"
                 )
 
     @cached_property
     def sizes(self) -> NDArray[np.int16]:
-        """``(words,)``: how many options each position has, the original included (>= 1). Read-only."""
+        """``(words,)``: the number of options at each position, at least 1. Read-only."""
         sizes = np.fromiter(
             (len(options) for options in self.options), dtype=np.int16, count=len(self.options)
         )
@@ -51,28 +53,28 @@ class SearchSpace:
 
     @cached_property
     def positions(self) -> NDArray[np.intp]:
-        """Indices of the positions with more than one option, ascending. Read-only."""
+        """The positions with more than one option, ascending. Read-only."""
         positions = np.flatnonzero(self.sizes > 1)
         positions.setflags(write=False)
         return positions
 
     @cached_property
     def cardinality(self) -> int:
-        """Number of choices in the space, the original included: an exact (possibly huge) integer."""
+        """The exact number of choices in the space, the original included; it may be huge."""
         return prod(len(options) for options in self.options)
 
     def original(self) -> Choice:
-        """The choice that leaves the text as it is."""
+        """Return the choice that leaves the text unchanged."""
         return np.zeros(len(self.words), dtype=np.int16)
 
     def contains(self, choice: Choice) -> bool:
-        """Whether ``choice`` names an option that exists at every position."""
+        """Return whether ``choice`` names an existing option at every position."""
         return choice.shape == (len(self.words),) and bool(
             np.all(choice >= 0) and np.all(choice < self.sizes)
         )
 
     def text(self, choice: Choice) -> tuple[str, ...]:
-        """The words that ``choice`` stands for."""
+        """Return the words that ``choice`` selects."""
         return tuple(
             options[index] for options, index in zip(self.options, choice.tolist(), strict=True)
         )

@@ -1,7 +1,9 @@
-"""Substitution sets: which words may stand for a word.
+"""Substitution sets: which words may replace a word.
 
-A set is a JSON object ``{"word": ["substitute", …], …}``, the shape of Alzantot et al.'s ``counterfitted_neighbors.json`` as Jia et al. 2019 published it
-(at most 8 neighbours within squared distance 0.5 of counter-fitted vectors; 25 very frequent words have none; keys are lower-case).
+A set is a JSON object ``{"word": ["substitute", …], …}``. This is the form of Alzantot et al.'s
+``counterfitted_neighbors.json`` as Jia et al. 2019 published it: at most 8 neighbours within
+squared distance 0.5 of counter-fitted vectors, no neighbours for 25 very frequent words, and
+lower-case keys.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ class SubstitutionSet:
     """A dictionary of substitutes.
 
     Attributes:
-        name: how records call it.
-        sha256: of the file's bytes.
+        name: its name in records.
+        sha256: SHA-256 of the file's bytes.
     """
 
     def __init__(self, name: str, sha256: str, neighbours: Mapping[str, tuple[str, ...]]) -> None:
@@ -36,19 +38,23 @@ class SubstitutionSet:
         self._neighbours = neighbours
 
     def __len__(self) -> int:
-        """Number of heads, those without substitutes included."""
+        """Return the number of heads, including those without substitutes."""
         return len(self._neighbours)
 
     def of(self, word: str, lookup: Lookup) -> tuple[str, ...]:
-        """Substitutes of ``word`` in the file's order, without repetitions and without the word itself (for ``"lower"``: in whatever case).
+        """Return the substitutes of ``word`` in the file's order, without repetitions.
 
-        A substitute that the word splitter takes apart is left out (in the published set: "cannot", "gonna", "gotta", "wanna"): a text holding it
-        has one word more, so no victim would ever read what the attack proposed. The releases keep such words, since they split at blanks.
+        The word itself is left out (with ``"lower"``, in any case). So is a substitute that the
+        word splitter takes apart (in the published set: "cannot", "gonna", "gotta", "wanna"): a
+        text with it has one word more, so no victim would read what the attack proposed. The
+        releases keep such words, because they split at blanks.
 
         Args:
-            lookup: ``"cased"`` takes the word as it is written, so that capitalised words have none (the releases of Jia et al. and RIFT);
-                ``"lower"`` looks the lower-cased word up and gives its case back (Good -> Fine, GOOD -> FINE; other mixtures of case leave substitutes as
-                they are).
+            word: the word to replace.
+            lookup: ``"cased"`` looks the word up as it is written, so that capitalised words have
+                no substitutes (the releases of Jia et al. and RIFT). ``"lower"`` looks the
+                lower-cased word up and restores its case (Good -> Fine, GOOD -> FINE); for other
+                mixtures of case the substitutes stay as they are.
         """
         key = word if lookup == "cased" else word.lower()
         found = self._neighbours.get(key, ())
@@ -56,13 +62,8 @@ class SubstitutionSet:
             found = tuple(
                 _with_case_of(word, substitute) for substitute in found if substitute.lower() != key
             )
-        return tuple(
-            dict.fromkeys(
-                substitute
-                for substitute in found
-                if substitute != word and _is_one_word(substitute)
-            )
-        )
+        kept = (other for other in found if other != word and _is_one_word(other))
+        return tuple(dict.fromkeys(kept))
 
     def __repr__(self) -> str:
         return f"SubstitutionSet({self.name!r}, {len(self)} heads, sha256 {self.sha256[:12]})"
@@ -72,11 +73,12 @@ def load_substitutions(name: str, folder: Path | None = None) -> SubstitutionSet
     """Load a substitution set.
 
     Args:
-        name: ``"counterfitted"`` (found in ``folder`` or fetched by hash), ``"mini"`` (ships with robench), or the path of a JSON file of the same shape.
+        name: ``"counterfitted"`` (found in ``folder`` or fetched by hash), ``"mini"`` (ships with
+            robench), or the path of a JSON file of the same form.
         folder: data folder (``--data`` or ``ROBENCH_DATA``).
 
     Raises:
-        UsageError: no such set, or the file cannot be read or is not of that shape.
+        UsageError: the set is unknown, or the file cannot be read or has another form.
     """
     if name in _PUBLISHED:
         from robench.tasks.assets import find_asset
@@ -115,11 +117,14 @@ def _read(name: str, path: Path) -> SubstitutionSet:
 
 
 def _checked(head: str, listed: Any, path: Path) -> tuple[str, ...]:
-    if not isinstance(listed, list) or not all(
+    """Return the substitutes of ``head``, or raise UsageError if they are not single words."""
+    valid = isinstance(listed, list) and all(
         isinstance(word, str) and word.split() == [word] for word in listed
-    ):
+    )
+    if not valid:
         raise UsageError(
-            f"The substitution set {path} must give each head a list of single words; '{head}' has {str(listed)[:80]}."
+            f"The substitution set {path} must give each head a list of single words; "
+            f"'{head}' has {str(listed)[:80]}."
         )
     return tuple(listed)
 
@@ -130,6 +135,7 @@ def _is_one_word(word: str) -> bool:
 
 
 def _with_case_of(word: str, substitute: str) -> str:
+    """Return ``substitute`` in capitals or capitalised if ``word`` is, else unchanged."""
     if len(word) > 1 and word.isupper():
         return substitute.upper()
     if word[:1].isupper() and not any(letter.isupper() for letter in word[1:]):

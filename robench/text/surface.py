@@ -1,9 +1,18 @@
-"""The frozen surface S(x, i): what may stand for word i of example x, and how well it fits there. The same for every victim and attack.
+"""The frozen surface S(x, i): what may replace word i of example x, and how well it fits there.
 
-One Parquet file: a row an option, columns ``id`` (example), ``position`` (word index), ``option`` (0 is the original word), ``word`` and ``log_ratio`` (nats
-against the original word in its original context, in steps of 1e-4; null for the originals and where no language model was asked). All words of every
-example are in it, so an evaluation never splits words again. The file's metadata (key ``robench``) says what made it. The threshold is not part of it:
-``Surface.space`` applies it to the stored ratios. ``surface_building.py`` makes and stores it.
+The surface is the same for every victim and every attack. ``surface_building.py`` makes and stores
+it in one Parquet file with one row for each option and these columns:
+
+* ``id``: the example;
+* ``position``: the index of the word;
+* ``option``: the number of the option; 0 is the original word;
+* ``word``: the option itself;
+* ``log_ratio``: log-probability in nats minus that of the original word, in the original context,
+  in steps of 1e-4; null for the original words and where no language model was used.
+
+All words of every example are in the file, so an evaluation never splits texts again. The file's
+metadata (key ``robench``) says what made it. The threshold is not part of the surface:
+``Surface.space`` applies it to the stored ratios.
 """
 
 from __future__ import annotations
@@ -27,8 +36,9 @@ class Surface:
     """The substitutes of every example of one task.
 
     Attributes:
-        key: SHA-256 of everything that made it; also the file's stem.
-        meta: what made it, and counts: ``examples``, ``words``, ``positions`` (substitutable), ``substitutes``.
+        key: SHA-256 of everything that made it; also the stem of the file's name.
+        meta: ``made_from``, what made it, and the counts ``examples``, ``words``, ``positions``
+            (with substitutes) and ``substitutes``.
     """
 
     def __init__(self, table: pa.Table) -> None:
@@ -44,6 +54,7 @@ class Surface:
         self._ratios = (
             table.column("log_ratio").combine_chunks().fill_null(np.float32(np.inf)).to_numpy()
         )
+        # The rows of an example follow each other, so a slice finds them.
         rows = np.bincount(ids.indices.to_numpy(), minlength=len(ids.dictionary))
         ends = dict(zip(ids.dictionary.to_pylist(), np.cumsum(rows).tolist(), strict=True))
         sizes = dict(zip(ids.dictionary.to_pylist(), rows.tolist(), strict=True))
@@ -57,7 +68,11 @@ class Surface:
         return example_id in self._slices
 
     def words(self, example_id: str) -> tuple[str, ...]:
-        """All words of the example's attackable field; raises KeyError for an example that is not in the surface."""
+        """Return all words of the example's attackable field.
+
+        Raises:
+            KeyError: the example is not in the surface.
+        """
         rows = self._slices[example_id]
         codes = self._codes[rows][self._options[rows] == 0]
         return tuple(self._words[code] for code in codes.tolist())
@@ -65,18 +80,22 @@ class Surface:
     def space(
         self, example_id: str, visible: int, constrained: bool, threshold: float
     ) -> SearchSpace:
-        """The search space of one example for one victim.
+        """Return the search space of one example for one victim.
 
         Args:
-            visible: words inside the victim's window; those beyond have no substitutes.
-            constrained: whether the language-model constraint binds; without it every substitute is allowed.
-            threshold: nats that a substitute's log-probability may lie below the original word's; exactly that far, as it is stored, is allowed.
+            example_id: the example.
+            visible: number of words inside the victim's window; later words get no substitutes.
+            constrained: whether the language-model constraint applies; without it every substitute
+                is allowed.
+            threshold: how far, in nats, a substitute's log-probability may lie below that of the
+                original word. A stored ratio of exactly minus the threshold is allowed.
 
         Raises:
-            KeyError: an example that is not in the surface.
+            KeyError: the example is not in the surface.
         """
         rows = self._slices[example_id]
         positions, is_original = self._positions[rows], self._options[rows] == 0
+        # A missing ratio was read as +inf, so without a language model every substitute is kept.
         keep = is_original | (positions < visible)
         if constrained:
             keep &= is_original | (self._ratios[rows] >= -threshold)
@@ -94,7 +113,7 @@ def read(path: Path, key: str) -> Surface:
     """Open a stored surface.
 
     Raises:
-        OSError, ValueError, KeyError: it is torn, not a surface, or not the one called ``key``.
+        OSError, ValueError, KeyError: the file is damaged, is not a surface, or has another key.
     """
     import pyarrow.parquet as pq
 

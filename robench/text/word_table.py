@@ -1,8 +1,9 @@
-"""The one table that knows what token ids a word has."""
+"""The table of the token ids that each word has for one tokenizer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, Literal, Protocol
 
 from robench._base.errors import UsageError
@@ -12,7 +13,7 @@ Mode = Literal["word", "subword"]
 
 
 class Tokenizer(Protocol):
-    """What is used of a Hugging Face tokenizer, fast or slow."""
+    """The part of a Hugging Face tokenizer, fast or slow, that robench uses."""
 
     unk_token_id: int | None
     pad_token_id: int | None
@@ -22,38 +23,51 @@ class Tokenizer(Protocol):
         """Encode one text, a pair, or a list of texts."""
 
     def get_vocab(self) -> dict[str, int]:
-        """Piece -> id."""
+        """Return piece -> id."""
 
     def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
-        """Ids -> pieces."""
+        """Return the pieces of ``ids``."""
 
 
-# A word that every tokenizer can take, put before a word whose pieces inside a text are wanted.
+# A word that every tokenizer knows, put before another word to get that word's pieces in a text.
 _ANCHOR = "a"
-# How tokenizers write the blank before a word: byte-level BPE (GPT-2, RoBERTa) and SentencePiece (ALBERT, XLM-R, T5).
+# How tokenizers mark the blank before a word: byte-level BPE (GPT-2, RoBERTa) and SentencePiece
+# (ALBERT, XLM-R, T5).
 _MARKS = ("Ġ", "▁")
 MEMORY_LIMIT = 2**19
-"""Words remembered at once (some 100 MB): attacks that misspell make tens of thousands of new ones an example."""
+"""Number of words kept at once (about 100 MB).
+
+Attacks that misspell words make tens of thousands of new words for each example.
+"""
 _PROBE = ("The", "film", "'s", "n't", "well-known", "``", "10/10", "naïve", "!", "Zxqvw")
 
 
 class WordTable:
-    """Word -> token ids of one tokenizer; each distinct word is tokenised once, as long as there are no more than ``MEMORY_LIMIT``.
+    """Word -> token ids for one tokenizer.
 
-    Mode ``"word"``: exactly one id a word. Where pieces carry no mark of the blank before them (BERT's WordPiece), the word's own vocabulary entry
-    (lower-cased if the tokenizer lower-cases) or the unknown token; otherwise (byte-level BPE, SentencePiece) the first piece of ``" word"`` that is more
-    than the mark alone. RIFT's release (``modified_tokenizers.py``) keeps the first piece of every *regex chunk* for RoBERTa, so that ids slip against words;
-    here they are aligned.
+    Each distinct word is tokenised once, as long as there are at most ``MEMORY_LIMIT`` words.
 
-    Mode ``"subword"``: the encoder's own pieces. ``ids(words[0], first=True) + ids(words[1]) + …`` equals tokenising ``" ".join(words)``
-    (but for words that spell a special token or hold U+2581, SentencePiece's own blank; ``split_words`` takes bracketed special tokens apart).
+    Mode ``"word"`` gives exactly one id to each word:
+
+    * If pieces carry no mark of the blank before them (BERT's WordPiece), this is the word's own
+      vocabulary entry (lower-cased if the tokenizer lower-cases) or the unknown token.
+    * Otherwise (byte-level BPE, SentencePiece) it is the first piece of ``" word"`` that is more
+      than the mark alone. RIFT's release (``modified_tokenizers.py``) keeps the first piece of
+      every *regex chunk* for RoBERTa, so that its ids are not aligned with the words; here they
+      are aligned.
+
+    Mode ``"subword"`` gives the encoder's own pieces:
+    ``ids(words[0], first=True) + ids(words[1]) + …`` equals tokenising ``" ".join(words)``. The
+    exceptions are words that spell a special token and words with U+2581, SentencePiece's own
+    blank. (``split_words`` takes bracketed special tokens apart.)
 
     Args:
         tokenizer: any Hugging Face tokenizer, fast or slow.
         mode: see above.
 
     Raises:
-        UsageError: the tokenizer has no unknown or no padding token, or its pieces cross the blanks between words.
+        UsageError: the tokenizer has no unknown token or no padding token, or its pieces cross the
+            blanks between words.
     """
 
     def __init__(self, tokenizer: Tokenizer, mode: Mode) -> None:
@@ -66,7 +80,8 @@ class WordTable:
         self._anchor = tuple(self._encode([_ANCHOR])[0])
         if not self._anchor:
             raise UsageError(
-                f"{type(tokenizer).__name__} makes no token of the word '{_ANCHOR}': its vocabulary is empty or was not found."
+                f"{type(tokenizer).__name__} makes no token of the word '{_ANCHOR}': "
+                "its vocabulary is empty or was not found."
             )
         self.mark = self._find_mark()
         self._vocabulary: dict[str, int] = {}
@@ -83,10 +98,16 @@ class WordTable:
         self._check()
 
     def ids(self, word: str, first: bool = False) -> tuple[int, ...]:
-        """Token ids of ``word``, length 1 in word mode, possibly 0 in subword mode (a word of characters that the tokenizer drops).
+        """Return the token ids of ``word``.
 
         Args:
-            first: whether it begins the text: tokenizers that mark the blank give the first word other pieces. No difference in word mode.
+            word: one word.
+            first: whether the word begins the text. Tokenizers that mark the blank give other
+                pieces to the first word. In word mode this makes no difference.
+
+        Returns:
+            One id in word mode; any number of ids in subword mode, and none for a word of
+            characters that the tokenizer drops.
         """
         memory = self._first if first and self.mode == "subword" else self._inner
         if word not in memory:
@@ -94,20 +115,20 @@ class WordTable:
         return memory[word]
 
     def prepare(self, words: Iterable[str], first: bool = False) -> None:
-        """Tokenise the words not yet known in one batch; ``first`` as for ``ids``."""
+        """Tokenise in one batch the words that are not known yet; ``first`` as in ``ids``."""
         memory = self._first if first and self.mode == "subword" else self._inner
         wanted = set(words)
         fresh = sorted(word for word in wanted if word not in memory)
         if not fresh:
             return
+        # Start again when the memory is full; then all wanted words have to be tokenised.
         if len(memory) + len(fresh) > MEMORY_LIMIT:
             memory.clear()
             fresh = sorted(wanted)
         if self.mode == "word" and not self.mark:
             for word in fresh:
-                memory[word] = (
-                    self._vocabulary.get(word.lower() if self._lower else word, self.unknown_id),
-                )
+                entry = word.lower() if self._lower else word
+                memory[word] = (self._vocabulary.get(entry, self.unknown_id),)
         elif memory is self._first:
             memory.update(
                 (word, tuple(ids)) for word, ids in zip(fresh, self._encode(fresh), strict=True)
@@ -116,22 +137,25 @@ class WordTable:
             self._prepare_inner(fresh)
 
     def text_ids(self, words: Sequence[str]) -> list[tuple[int, ...]]:
-        """Ids of each word of one text (its first word as the first)."""
+        """Return the ids of each word of one text, which begins with ``words[0]``."""
         self.prepare(words[1:])
         return [self.ids(word, first=index == 0) for index, word in enumerate(words)]
 
     def _prepare_inner(self, fresh: list[str]) -> None:
+        """Tokenise words as they stand inside a text: after an anchor word, which is cut off."""
         size = len(self._anchor)
-        for word, ids in zip(
-            fresh, self._encode([f"{_ANCHOR} {word}" for word in fresh]), strict=True
-        ):
+        encoded = self._encode([f"{_ANCHOR} {word}" for word in fresh])
+        for word, ids in zip(fresh, encoded, strict=True):
             if tuple(ids[:size]) != self._anchor:
                 raise UsageError(
-                    f"{type(self.tokenizer).__name__} does not tokenise word by word ('{word}' changes its neighbour), so words cannot be swapped."
+                    f"{type(self.tokenizer).__name__} does not tokenise word by word "
+                    f"('{word}' changes its neighbour), so words cannot be replaced."
                 )
-            self._inner[word] = self._one(ids[size:]) if self.mode == "word" else tuple(ids[size:])
+            pieces = ids[size:]
+            self._inner[word] = self._one_id(pieces) if self.mode == "word" else tuple(pieces)
 
-    def _one(self, ids: list[int]) -> tuple[int, ...]:
+    def _one_id(self, ids: list[int]) -> tuple[int, ...]:
+        """Return the first id that is more than the mark of the blank."""
         for index, piece in zip(ids, self.tokenizer.convert_ids_to_tokens(ids), strict=True):
             if piece != self.mark:
                 return (index,)
@@ -149,25 +173,29 @@ class WordTable:
         return ids
 
     def _find_mark(self) -> str:
+        """Return how this tokenizer marks the blank before a word, or an empty string."""
         ids = self._encode([f"{_ANCHOR} film"])[0][len(self._anchor) :]
         piece = self.tokenizer.convert_ids_to_tokens(ids[:1])[0] if ids else ""
         return next((mark for mark in _MARKS if piece.startswith(mark)), "")
 
     def _check(self) -> None:
-        """Refuse a tokenizer whose pieces are not those of its words, before anything is built on them."""
+        """Refuse a tokenizer that gives a text other pieces than its words."""
         if self.mode == "subword":
-            pieces = [index for ids in self.text_ids(_PROBE) for index in ids]
+            pieces = list(chain.from_iterable(self.text_ids(_PROBE)))
             if pieces != self._encode([join_words(_PROBE)])[0]:
                 raise UsageError(
-                    f"{type(self.tokenizer).__name__} does not tokenise word by word, so words cannot be swapped without tokenising the text again."
+                    f"{type(self.tokenizer).__name__} does not tokenise word by word, "
+                    "so words cannot be replaced without tokenising the text again."
                 )
 
 
 def _special(tokenizer: Tokenizer, kind: Literal["unk", "pad"]) -> int:
+    """Return the id of a special token, or raise UsageError if the tokenizer has none."""
     index: int | None = getattr(tokenizer, f"{kind}_token_id")
     if index is None:
         name = {"unk": "unknown", "pad": "padding"}[kind]
         raise UsageError(
-            f"{type(tokenizer).__name__} has no {name} token; set its {kind}_token or choose another encoder."
+            f"{type(tokenizer).__name__} has no {name} token; "
+            f"set its {kind}_token or choose another encoder."
         )
     return int(index)

@@ -1,7 +1,8 @@
-"""Words of a text, and a text with words exchanged.
+"""The words of a text, and a text with some of its words replaced.
 
-Words are NLTK's (``NLTKWordTokenizer`` over Punkt sentences), as in the releases of Jia et al. 2019, ASCC and RIFT; the Punkt parameters are
-robench's own (``robench/embedded/punkt``), so results do not depend on which NLTK data is installed.
+Words are those of NLTK (``NLTKWordTokenizer`` on Punkt sentences), as in the releases of Jia et
+al. 2019, ASCC and RIFT. The Punkt parameters are robench's own (``robench/embedded/punkt``), so
+results do not depend on the NLTK data that is installed.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ def _sentence_tokenizer() -> Any:
     parameters.abbrev_types = set(data["abbreviations"])
     parameters.collocations = {(first, second) for first, second in data["collocations"]}
     parameters.sent_starters = set(data["sentence_starters"])
-    parameters.ortho_context = defaultdict(
-        int, {word: int(flags) for flags, words in data["orthography"].items() for word in words}
-    )
+    parameters.ortho_context = defaultdict(int)
+    for flags, words in data["orthography"].items():
+        parameters.ortho_context.update(dict.fromkeys(words, int(flags)))
     return PunktSentenceTokenizer(parameters)
 
 
@@ -46,35 +47,41 @@ def _word_tokenizer() -> Any:
 
 
 def split_words(text: str) -> list[str]:
-    """Words of ``text``: ``nltk.word_tokenize`` with robench's sentence model. No word is empty or holds white space."""
+    """Split ``text`` as ``nltk.word_tokenize`` does, with robench's sentence model.
+
+    No word is empty or contains white space.
+    """
     return list(_split(text))
 
 
 @lru_cache(maxsize=1024)
 def _split(text: str) -> tuple[str, ...]:
-    # Remembered: a search's text is split for its space, for the clean prediction and for the verdict, which on short texts was 3 % of all its time.
-    words = _word_tokenizer()
-    return tuple(
-        word
-        for sentence in _sentence_tokenizer().tokenize(text)
-        for word in words.tokenize(sentence)
-    )
+    # The result is cached because a search splits its text three times: for the search space, for
+    # the clean prediction and for the verdict. On short texts this took 3 % of the search's time.
+    tokenizer = _word_tokenizer()
+    words: list[str] = []
+    for sentence in _sentence_tokenizer().tokenize(text):
+        words += tokenizer.tokenize(sentence)
+    return tuple(words)
 
 
 def replace_words(text: str, replacements: Mapping[int, str]) -> str:
-    """``text`` with single words exchanged and every other character as it was: what an attack's choice looks like to a reader.
+    """Return ``text`` with single words replaced and every other character unchanged.
 
-    Joining the words with blanks would not do: quotation marks and sentence ends are told apart by their surroundings, so half of IMDB's reviews
-    would split into other words than those that were joined.
+    This is how a reader sees an attack's choice. Joining the words with blanks is not enough: NLTK
+    tells quotation marks and sentence ends apart by the characters around them, so half of the IMDB
+    reviews would then split into other words.
 
     Args:
+        text: the original text.
         replacements: index into ``split_words(text)`` -> the word to put there.
     """
     pieces, end = [], 0
     spans = _word_spans(text)
     for index in sorted(replacements):
         start, stop = spans[index]
-        # NLTK takes "cannot" and "gonna" apart: a substitute for one half must not run into the other one.
+        # NLTK splits "cannot" and "gonna" into two words. A substitute for one half must not run
+        # into the other half.
         before = " " if start and text[start - 1].isalnum() else ""
         after = (
             " "
@@ -87,20 +94,23 @@ def replace_words(text: str, replacements: Mapping[int, str]) -> str:
 
 
 def _word_spans(text: str) -> list[tuple[int, int]]:
-    """Where each of ``split_words(text)`` stands in ``text``."""
-    spans = _laid_out(text, _split(text))
+    """Return (start, end) in ``text`` for each word of ``split_words(text)``."""
+    spans = _find_in_order(text, _split(text))
     if spans is not None:
         return spans
-    words = _word_tokenizer()
-    return [
-        (begin + start, begin + stop)
-        for begin, end in _sentence_tokenizer().span_tokenize(text)
-        for start, stop in words.span_tokenize(text[begin:end])
-    ]
+    tokenizer = _word_tokenizer()
+    spans = []
+    for begin, end in _sentence_tokenizer().span_tokenize(text):
+        for start, stop in tokenizer.span_tokenize(text[begin:end]):
+            spans.append((begin + start, begin + stop))
+    return spans
 
 
-def _laid_out(text: str, words: Iterable[str]) -> list[tuple[int, int]] | None:
-    """Where ``words`` stand, nothing but white space between them (NLTK makes two signs of a straight quotation mark); None where they do not."""
+def _find_in_order(text: str, words: Iterable[str]) -> list[tuple[int, int]] | None:
+    """Return (start, end) of each word, if only white space lies between the words; else None.
+
+    NLTK writes a straight quotation mark as two characters, which is allowed for.
+    """
     spans, end = [], 0
     for word in words:
         found = _NOT_BLANK.search(text, end)
@@ -115,11 +125,15 @@ def _laid_out(text: str, words: Iterable[str]) -> list[tuple[int, int]] | None:
 
 
 def join_words(words: Iterable[str]) -> str:
-    """The text that ``words`` stand for: joined by one blank."""
+    """Join ``words`` by one blank."""
     return " ".join(words)
 
 
 @cache
 def splitter_version() -> str:
-    """Names everything that ``split_words`` depends on: NLTK's version and a hash of the Punkt parameters."""
-    return f"nltk-{version('nltk')}+punkt-{hashlib.sha256(_parameters_text().encode()).hexdigest()[:16]}"
+    """Return NLTK's version and a hash of the Punkt parameters.
+
+    ``split_words`` depends on nothing else.
+    """
+    parameters = hashlib.sha256(_parameters_text().encode()).hexdigest()
+    return f"nltk-{version('nltk')}+punkt-{parameters[:16]}"
