@@ -17,6 +17,7 @@ from robench._base.arithmetic import request_strict_products
 
 if TYPE_CHECKING:
     from robench._base.errors import RobenchError, UsageError
+    from robench.models.batch import Batch
     from robench.models.classifier import TextClassifier
     from robench.plugins.options import Options, TrainingOptions, build_options
     from robench.plugins.registry import Family, UnknownMember
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from robench.tasks.example import Example
     from robench.tasks.frozen import digest, make_examples, pick_balanced, without
     from robench.tasks.registry import TASKS
-    from robench.training.defense import Batch, Defense
+    from robench.training.defense import Defense
     from robench.training.registry import DEFENSES
 
 try:
@@ -75,7 +76,7 @@ _MODULE_OF = {
     "make_examples": "robench.tasks.frozen",
     "pick_balanced": "robench.tasks.frozen",
     "without": "robench.tasks.frozen",
-    "Batch": "robench.training.defense",
+    "Batch": "robench.models.batch",
     "Defense": "robench.training.defense",
 }
 """Public name -> the module that defines it."""

@@ -10,7 +10,11 @@ from __future__ import annotations
 TRAINING_CODE = (
     "robench.training",
     "robench.models",
-    "robench.methods",
+    "robench.methods.adversarial",
+    "robench.methods.augmentation",
+    "robench.methods.information",
+    "robench.methods.selective",
+    "robench.methods.smoothness",
     "robench.text.words",
     "robench.text.word_table",
     "robench.text.encoding",
@@ -25,12 +29,13 @@ ATTACKED_TRAINING_CODE = ("robench.search",)
 
 TRIAL_CODE = (
     "robench.search",
-    "robench.methods.moves",
     "robench.text.words",
     "robench.text.word_table",
     "robench.text.encoding",
     "robench.text.space",
     "robench.models.victim",
+    "robench.models.batch",
+    "robench.models.hull_query",
     "robench.models.classifier",
     "robench.models.probabilities",
     "robench.models.convex_hull",

@@ -20,16 +20,6 @@ if TYPE_CHECKING:
         with_adversarial_texts,
     )
     from robench.methods.information import InformationOptions, InformationTerm
-    from robench.methods.moves import (
-        Choices,
-        ask_until_misclassified,
-        find_misclassified,
-        genes_to_choices,
-        margins_of,
-        rank_within_owner,
-        single_substitutions,
-        with_each_change,
-    )
     from robench.methods.selective import (
         ROSE_DEVIATIONS,
         SaliencyRule,
@@ -53,20 +43,30 @@ if TYPE_CHECKING:
     from robench.methods.textattack.streams import GlobalStreams, global_seeds
     from robench.methods.textattack.symbols import Symbols, symbol_attack
     from robench.models.probabilities import exact_softmax
+    from robench.search.moves import (
+        Choices,
+        ask_until_misclassified,
+        find_misclassified,
+        genes_to_choices,
+        margins_of,
+        rank_within_owner,
+        single_substitutions,
+        with_each_change,
+    )
     from robench.search.whitebox import white_box
     from robench.training.batches import balanced_batches
     from robench.training.defense import LOOP_DEVIATIONS, SUITE_DEVIATIONS
 
 _MODULE_OF = {
     # Searching over the options of a text.
-    "Choices": "robench.methods.moves",
-    "with_each_change": "robench.methods.moves",
-    "genes_to_choices": "robench.methods.moves",
-    "ask_until_misclassified": "robench.methods.moves",
-    "find_misclassified": "robench.methods.moves",
-    "margins_of": "robench.methods.moves",
-    "rank_within_owner": "robench.methods.moves",
-    "single_substitutions": "robench.methods.moves",
+    "Choices": "robench.search.moves",
+    "with_each_change": "robench.search.moves",
+    "genes_to_choices": "robench.search.moves",
+    "ask_until_misclassified": "robench.search.moves",
+    "find_misclassified": "robench.search.moves",
+    "margins_of": "robench.search.moves",
+    "rank_within_owner": "robench.search.moves",
+    "single_substitutions": "robench.search.moves",
     "exact_softmax": "robench.models.probabilities",
     "white_box": "robench.search.whitebox",
     # Running TextAttack's code.

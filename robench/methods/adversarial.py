@@ -12,8 +12,8 @@ from robench.models.convex_hull import embed_and_mix, maximise, pack_substitutes
 from robench.plugins.options import TrainingOptions
 
 if TYPE_CHECKING:
+    from robench.models.batch import Batch
     from robench.models.classifier import TextClassifier
-    from robench.training.defense import Batch
 
 
 class AdversarialOptions(TrainingOptions):

@@ -20,7 +20,6 @@ from robench._base.errors import RobenchError
 from robench.models.victim import Victim
 from robench.plugins.options import TrainingOptions
 from robench.search.registry import ATTACKS
-from robench.search.settings import SearchSettings
 from robench.tasks.example import Example
 from robench.text.words import replace_words, split_words
 from robench.training.defense import Defense
@@ -132,6 +131,7 @@ class Trainee:
 
         from robench.search.engine import run
         from robench.search.packing import choose_shapes
+        from robench.search.settings import SearchSettings
 
         settings = SearchSettings(seed, budget, self.request.precision, self.victim.device)
         shapes, remark = choose_shapes(self.victim, settings.precision, self.victim.vocabulary)

@@ -15,8 +15,8 @@ from robench._base.errors import UsageError
 from robench.plugins.options import TrainingOptions
 
 if TYPE_CHECKING:
+    from robench.models.batch import Batch
     from robench.models.classifier import TextClassifier
-    from robench.training.defense import Batch
 
 Negatives = Literal["teachers", "students"]
 

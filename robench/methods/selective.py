@@ -21,8 +21,8 @@ from robench.training.defense import Defense
 from robench.training.setup import ADAM_EPSILON
 
 if TYPE_CHECKING:
+    from robench.models.batch import Batch
     from robench.models.classifier import TextClassifier
-    from robench.training.defense import Batch
 
 BETA1 = 0.9
 

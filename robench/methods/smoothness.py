@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax
 
 if TYPE_CHECKING:
+    from robench.models.batch import Batch
     from robench.models.classifier import TextClassifier
-    from robench.training.defense import Batch
 
 
 def divergence(one: Tensor, other: Tensor) -> Tensor:

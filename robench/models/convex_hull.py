@@ -30,13 +30,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
+from robench.models.batch import Batch
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from robench.models.classifier import TextClassifier
-    from robench.search.whitebox import HullQuery
-    from robench.training.defense import Batch
+    from robench.models.hull_query import HullQuery
 
 ENTROPY_WEIGHT = 15 / (300 * 128)
 """Weight of each position's entropy (nats) relative to its text's KL.
@@ -255,8 +256,6 @@ def worst_mixture(
     Returns:
         Weights ``(tokens, slots)`` in fp32.
     """
-    from robench.training.defense import Batch
-
     ids = torch.as_tensor(query.ids, dtype=torch.long, device=device)[None]
     types = None
     if segments:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robench._base.errors import RobenchError
-from robench.training.selection import guessing_accuracy
 
 if TYPE_CHECKING:
     from robench.models.victim import Victim
@@ -73,6 +73,19 @@ def check_victim(victim: Victim, examples: Sequence[Example]) -> list[RedFlag]:
             f"Victim '{victim.name}' cannot be judged: its probabilities do not sum to 1."
         )
     return _red_flags(victim, probabilities, np.asarray([example.label for example in examples]))
+
+
+def guessing_accuracy(labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Return the accuracy of a constant answer, and the largest accuracy no better than it.
+
+    Args:
+        labels: ``(n,)``; the constant answer is the most frequent of them.
+
+    Returns:
+        Two values in [0, 1]; the second is two standard errors above the first.
+    """
+    share = float(np.bincount(labels).max()) / len(labels)
+    return share, share + 2 * sqrt(share * (1 - share) / len(labels))
 
 
 def _red_flags(

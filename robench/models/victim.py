@@ -24,7 +24,7 @@ from robench.text.word_table import WordTable
 from robench.text.words import split_words
 
 if TYPE_CHECKING:
-    from robench.search.whitebox import HullQuery
+    from robench.models.hull_query import HullQuery
 
 SCHEMA = 1
 CARD = "victim.json"

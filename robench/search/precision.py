@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.methods.moves import margins_of
+from robench.search.moves import margins_of
 
 CLEAR_MARGIN: Final = 0.5
 """Smallest margin (logits) at which a bf16 answer is not computed again.

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from robench._base.errors import UsageError, first_line
+from robench.models.batch import Batch
 from robench.models.classifier import TextClassifier
 from robench.models.encoders import find_encoder, load_encoder
 from robench.models.victim import build_reader
@@ -29,7 +30,7 @@ from robench.testing.opinions import Opinions, Synonyms, splits, tokenizer, writ
 from robench.testing.random_models import batch as random_batch
 from robench.testing.trainings import QUICK, Training, train
 from robench.training.data import SubstituteTable, encode_examples
-from robench.training.defense import Batch, Defense
+from robench.training.defense import Defense
 from robench.training.registry import DEFENSES
 from robench.training.request import FitRequest
 

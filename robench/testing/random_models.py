@@ -23,8 +23,8 @@ from transformers import (
     RobertaModel,
 )
 
+from robench.models.batch import Batch
 from robench.models.classifier import TextClassifier
-from robench.training.defense import Batch
 
 VOCABULARY = 60
 PAD = 1  # RoBERTa's; the others are given it too

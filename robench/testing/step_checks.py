@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robench._base.errors import UsageError
+from robench.models.batch import Batch
 from robench.models.classifier import TextClassifier
 from robench.models.encoders import find_encoder, load_encoder
 from robench.models.victim import Victim
@@ -16,7 +17,7 @@ from robench.tasks.example import Example
 from robench.testing.defense_subject import DefenseSubject
 from robench.testing.opinions import BAD, GOOD, NEUTRAL, Opinions, Pairs, examples, tokenizer
 from robench.testing.random_models import classifier
-from robench.training.defense import Batch, Defense
+from robench.training.defense import Defense
 from robench.training.setup import StepLoss, adamw, parameter_groups
 
 FAMILIES = ("bert", "roberta", "distilbert", "electra")

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from robench.models.health_checks import check_victim
+from robench.models.health_checks import check_victim, guessing_accuracy
 from robench.protocol import get_protocol
 from robench.testing.defense_subject import DefenseSubject
 from robench.testing.opinions import Opinions, Pairs, examples, splits
 from robench.testing.trainings import differing
-from robench.training.selection import guessing_accuracy
 
 FRESH = 40
 """Texts that a trained victim is judged on."""

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench._base.environment import Precision
+from robench.models.hull_query import HullQuery
 from robench.search.space import SearchSpace
 from robench.search.victim_protocol import Candidates, Job
-from robench.search.whitebox import HullQuery
 from robench.tasks.example import Example
 from robench.text.encoding import EncodedText
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from robench.models.batch import Batch
 from robench.text.words import split_words
-from robench.training.defense import Batch
 
 if TYPE_CHECKING:
     from robench.tasks.example import Example

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from robench.plugins.options import TrainingOptions
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from robench.methods.augmentation import Trainee
+    from robench.models.batch import Batch
     from robench.models.classifier import TextClassifier
     from robench.tasks.example import Example
 
@@ -30,40 +30,6 @@ SUITE_DEVIATIONS = (
     "The epoch is chosen on a dev split carved from train, by accuracy under the convex-hull attack where there are substitutes; that is not the paper's rule.",
 )
 """The same for methods that were published elsewhere."""
-
-
-@dataclass
-class Batch:
-    """One mini-batch, padded to its longest row.
-
-    Attributes:
-        input_ids, attention_mask, token_type_ids: ``(batch, tokens)``; token types are None where the encoder has none.
-        labels: ``(batch,)`` class indices.
-        substitute_ids: ``(batch, tokens, slots)`` token ids that may stand at each position; slot 0 is the token itself, unused slots repeat it.
-        substitute_mask: ``(batch, tokens, slots)`` True where a slot may be mixed in; slot 0 always is. Both are None unless the defense asks.
-        whole, rows: where several processes share a step: the batch of all of them, and which of its rows ``(batch,)`` these are. None otherwise.
-    """
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    token_type_ids: Tensor | None
-    labels: Tensor
-    substitute_ids: Tensor | None = None
-    substitute_mask: Tensor | None = None
-    whole: Batch | None = None
-    rows: Tensor | None = None
-
-    def share(self, rank: int, processes: int) -> Batch:
-        """What process ``rank`` of ``processes`` works on: every ``processes``-th row, padded as the whole is; the first row where none is left."""
-        import torch
-
-        rows = torch.arange(len(self.labels), device=self.labels.device)[rank::processes]
-        rows = rows if len(rows) else rows.new_zeros(1)
-        parts: dict[str, Any] = {part.name: getattr(self, part.name) for part in fields(self)}
-        mine: dict[str, Any] = {
-            name: None if part is None else part[rows] for name, part in parts.items()
-        }
-        return replace(self, **mine | {"whole": self, "rows": rows})
 
 
 class Defense(ABC):

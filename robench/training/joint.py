@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import create_model
 
 from robench._base.errors import UsageError
+from robench.models.batch import Batch
 from robench.plugins.options import TrainingOptions, build_options
 from robench.plugins.registry import JOINT
-from robench.training.defense import Batch, Defense
+from robench.training.defense import Defense
 
 if TYPE_CHECKING:
     import numpy as np

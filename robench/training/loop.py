@@ -36,8 +36,8 @@ from robench.training.selection import DevScores, compute_features, score_on_dev
 from robench.training.setup import set_up_training
 
 if TYPE_CHECKING:
+    from robench.models.batch import Batch
     from robench.training.data import EncodedExamples
-    from robench.training.defense import Batch
     from robench.training.request import FitRequest
 
 STEPS_BETWEEN_MEMORY_RELEASES = 20

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from robench.models.convex_hull import evaluating, harden, maximise
+from robench.models.health_checks import guessing_accuracy
 
 if TYPE_CHECKING:
+    from robench.models.batch import Batch
     from robench.models.classifier import TextClassifier
     from robench.training.data import EncodedExamples
-    from robench.training.defense import Batch
 
 
 @dataclass(frozen=True)
@@ -50,19 +49,6 @@ class DevScores:
         """
         under_attack = self.clean if self.hull is None else self.hull
         return (not self.guessing, under_attack, self.clean)
-
-
-def guessing_accuracy(labels: NDArray[np.int64]) -> tuple[float, float]:
-    """Return the accuracy of a constant answer, and the largest accuracy no better than it.
-
-    Args:
-        labels: ``(n,)``; the constant answer is the most frequent of them.
-
-    Returns:
-        Two values in [0, 1]; the second is two standard errors above the first.
-    """
-    share = float(np.bincount(labels).max()) / len(labels)
-    return share, share + 2 * sqrt(share * (1 - share) / len(labels))
 
 
 def score_on_dev(

@@ -19,8 +19,9 @@ from robench.training.data import EncodedExamples, SubstituteTable, encode_examp
 from robench.training.runtime import make_accelerator, seed_everything
 
 if TYPE_CHECKING:
+    from robench.models.batch import Batch
     from robench.tasks.example import Example
-    from robench.training.defense import Batch, Defense
+    from robench.training.defense import Defense
     from robench.training.request import FitRequest
 
 ADAM_EPSILON = 1e-6

@@ -42,6 +42,7 @@ DECIDES_NOTHING = {
     "robench.inspection.health": "finds plugins",
     "robench.tasks.archives": "reads data, whose digest stands in the keys",
     "robench._base.files": "writes files",
+    "robench._base.arithmetic": "asks MKL for a setting, which stands in the keys",
     "robench._base.embedded": "finds files, whose digests stand in the keys",
     "robench._base.quiet": "silences libraries",
     "robench._base.environment": "names versions and devices",

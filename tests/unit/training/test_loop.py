@@ -17,11 +17,12 @@ from victim_cases import encoder_folder, planted_splits, read_json, request
 from robench import DEFENSES, Batch, Defense
 from robench._base.errors import RobenchError, UsageError
 from robench.models.classifier import TextClassifier
+from robench.models.health_checks import guessing_accuracy
 from robench.models.victim import Victim
 from robench.training import checkpoint, setup
 from robench.training import loop as training
 from robench.training.loop import TrainingProgress, fit, train_or_load
-from robench.training.selection import DevScores, guessing_accuracy
+from robench.training.selection import DevScores
 from robench.training.setup import parameter_groups
 
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from robench.models.health_checks import guessing_accuracy
 from robench.training.data import EncodedExamples
-from robench.training.selection import DevScores, compute_features, guessing_accuracy, score_on_dev
+from robench.training.selection import DevScores, compute_features, score_on_dev
 
 
 class Echo(nn.Module):

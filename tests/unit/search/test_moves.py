@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from robench import SearchSpace
-from robench.methods.moves import (
+from robench.search.moves import (
     ask_until_misclassified,
     find_misclassified,
     genes_to_choices,

@@ -1,0 +1,33 @@
+"""HullQuery: what a search asks a victim for when it needs gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class HullQuery:
+    """Maximise the cross-entropy of ``label`` over the convex hull of one text's slots.
+
+    The source is ASCC (Dong et al. ICLR 2021).
+
+    Attributes:
+        ids, types: ``(tokens,)`` of the original text.
+        slots: ``(tokens, slots)`` token ids that may be mixed. Slot 0 is the text's own token;
+            unused slots repeat it.
+        allowed: ``(tokens, slots)``, which slots may be mixed; slot 0 always may.
+        steps, learning_rate: of the ascent on the logits of the mixture weights.
+        seed: of the initial logits.
+    """
+
+    ids: NDArray[np.int32]
+    types: NDArray[np.int8]
+    slots: NDArray[np.int32]
+    allowed: NDArray[np.bool_]
+    label: int
+    steps: int
+    learning_rate: float
+    seed: int
