@@ -53,3 +53,8 @@ def first_line(error: BaseException) -> str:
         if text:
             return text.rstrip(".")
     return type(error).__name__
+
+
+def one_line(error: object) -> str:
+    """Return the text of an error on one line, or ``"no message"`` where it has none."""
+    return " ".join(str(error).split()) or "no message"

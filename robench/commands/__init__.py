@@ -1,1 +1,4 @@
-"""The commands of ``robench``: one file each, thin. Nothing heavier than click is imported before a command runs."""
+"""The commands of ``robench``, one module each.
+
+Before a command runs, nothing heavier than click is imported.
+"""

@@ -1,4 +1,4 @@
-"""``robench doctor``: what is installed, what is found, what it would run on."""
+"""``robench doctor``: check what a run needs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import click
 
 from robench.commands.shell import global_flags, show
 
+STYLES = {"ok": "green", "missing": "yellow", "problem": "red"}
 
-@click.command("doctor", short_help="What is installed, which assets are found, which device.")
+
+@click.command("doctor", short_help="Check the installation, the data, the device and the disk.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--online", is_flag=True, help="Also try to reach the hub.")
 @click.option(
@@ -30,7 +32,10 @@ from robench.commands.shell import global_flags, show
 )
 @global_flags
 def command(as_json: bool, online: bool, data: Path | None, out: Path) -> None:
-    """Look around and report; changes nothing. Missing data or a broken plugin is a finding, not a failure."""
+    """Check what a run needs and report it; nothing is changed.
+
+    Missing data and broken plugins are reported and do not fail the command.
+    """
     from robench.inspection.doctor import examine
 
     findings = examine(data=data, out=out, online=online)
@@ -40,7 +45,6 @@ def command(as_json: bool, online: bool, data: Path | None, out: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    styles = {"ok": "green", "missing": "yellow", "problem": "red"}
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     section = ""
     for finding in findings:
@@ -49,7 +53,7 @@ def command(as_json: bool, online: bool, data: Path | None, out: Path) -> None:
             table.add_row(Text(section, style="bold"), "", "")
         table.add_row(
             f"  {finding.what}",
-            Text(finding.state, style=styles[finding.state]),
+            Text(finding.state, style=STYLES[finding.state]),
             Text(finding.detail, overflow="fold"),
         )
     show(table)

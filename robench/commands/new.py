@@ -1,4 +1,4 @@
-"""``robench new``: the starting file of a plugin and its test."""
+"""``robench new``: the first file of a plugin, and its test."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import click
 from robench.commands.shell import global_flags
 
 
-@click.command("new", short_help="The starting file of an attack or a defense, and its test.")
+@click.command("new", short_help="Write the first file of an attack or a defense, and its test.")
 @click.argument("kind", metavar="defense|attack")
 @click.argument("name", metavar="NAME")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    help="Folder to write into; here unless given.",
+    help="Folder to write into. Default: this folder.",
 )
 @global_flags
 def command(kind: str, name: str, out: Path) -> None:
-    """Write NAME's plugin file and a test that passes; nothing is ever overwritten.
+    """Write the plugin file of NAME and a test that passes; no file is overwritten.
 
     \b
     robench new defense my-method
@@ -33,5 +33,5 @@ def command(kind: str, name: str, out: Path) -> None:
     plugin, test, *package = paths
     click.echo(f"Its test passes: python -m pytest {test}")
     if package:
-        click.echo(f"Make it known:   pip install -e {plugin.parent}")
+        click.echo(f"Install it:      pip install -e {plugin.parent}")
     click.echo(f"Then:            robench show {kind} {name}")

@@ -1,4 +1,4 @@
-"""``robench show``: one name in full: paper, deviations, options with defaults and units."""
+"""``robench show``: everything about one name, such as paper, deviations and options."""
 
 from __future__ import annotations
 
@@ -8,26 +8,41 @@ from typing import Any
 import click
 
 from robench.commands.shell import global_flags, show
-from robench.inspection.catalogue import find_kind
+from robench.inspection.catalogue import find_kind, find_kind_of
 
-SHORT = 24  # characters; a list of such words stands on one line
+SHORT_CHARACTERS = 24
+"""A list of words that are no longer than this stands on one line."""
 
 
-@click.command("show", short_help="One of them in full: paper, deviations, options.")
-@click.argument("kind", metavar="KIND")
-@click.argument("name", metavar="NAME")
+@click.command("show", short_help="Everything about one name: paper, deviations, options.")
+@click.argument("first", metavar="[KIND]", required=False)
+@click.argument("second", metavar="NAME", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @global_flags
-def command(kind: str, name: str, as_json: bool) -> None:
-    """Show one attack, defense, task, encoder or protocol."""
+@click.pass_context
+def command(ctx: click.Context, first: str | None, second: str | None, as_json: bool) -> None:
+    """Show one attack, defense, task, encoder or protocol.
+
+    KIND can be left out where only one kind has the name.
+
+    \b
+    robench show rift
+    robench show attack genetic
+    """
     from robench.inspection.describe import describe
 
-    facts = describe(find_kind(kind), name)
+    if first is None:
+        ctx.fail("Missing argument 'NAME'.")
+    if second is None:
+        kind, name = find_kind_of(first), first
+    else:
+        kind, name = find_kind(first), second
+    facts = describe(kind, name)
     click.echo(json.dumps(facts, indent=2)) if as_json else print_facts(facts)
 
 
 def print_facts(facts: dict[str, Any]) -> None:
-    """The facts for people: what is short on one line, the rest under a heading."""
+    """Print the facts as text: short ones on one line, longer ones under a heading."""
     from rich.text import Text
 
     show(
@@ -41,21 +56,22 @@ def print_facts(facts: dict[str, Any]) -> None:
         if label == "summary":
             _print_paragraphs(value)
         elif isinstance(value, str):
-            _hanging(f"{heading}: ", value)
+            _print_hanging(f"{heading}: ", value)
         elif isinstance(value, dict):
-            _hanging(f"{heading}: ", ", ".join(f"{key}={part}" for key, part in value.items()))
-        elif all(len(line) <= SHORT for line in value):
-            _hanging(f"{heading}: ", ", ".join(value))
+            pairs = ", ".join(f"{key}={part}" for key, part in value.items())
+            _print_hanging(f"{heading}: ", pairs)
+        elif all(len(line) <= SHORT_CHARACTERS for line in value):
+            _print_hanging(f"{heading}: ", ", ".join(value))
         else:
             show(Text(f"{heading}:"))
             for line in value:
-                _hanging("  - ", line)
+                _print_hanging("  - ", line)
     if facts.get("options"):
         _print_options(facts["kind"], facts["options"])
 
 
 def _print_paragraphs(text: str) -> None:
-    """A docstring, its paragraphs filled to the width of the terminal."""
+    """Print a docstring, its paragraphs wrapped at the width of the terminal."""
     from rich.padding import Padding
 
     show("")
@@ -63,8 +79,8 @@ def _print_paragraphs(text: str) -> None:
         show(Padding(" ".join(paragraph.split()), (0, 0, 1, 2)))
 
 
-def _hanging(label: str, text: str) -> None:
-    """``text`` after ``label``, its further lines indented under its beginning."""
+def _print_hanging(label: str, text: str) -> None:
+    """Print ``text`` after ``label``; further lines are indented by the width of the label."""
     from rich.table import Table
 
     table = Table.grid()
@@ -85,14 +101,14 @@ def _print_options(kind: str, options: list[dict[str, Any]]) -> None:
         table.add_column(heading, overflow="fold", no_wrap=heading == "  name")
     for option in options:
         unit = f" {option['unit']}" if option["unit"] else ""
-        defaults = [f"{_plain(option['default'])}{unit}"] + [
-            f"{task}: {_plain(value)}" for task, value in option["task_defaults"].items()
-        ]
+        defaults = [f"{_value_text(option['default'])}{unit}"]
+        for task, value in option["task_defaults"].items():
+            defaults.append(f"{task}: {_value_text(value)}")
         table.add_row(
             f"  {option['name']}", "\n".join(defaults), option["takes"], option["description"]
         )
     show(table)
 
 
-def _plain(value: object) -> str:
+def _value_text(value: object) -> str:
     return "none" if value is None else str(value)

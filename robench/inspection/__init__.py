@@ -1,1 +1,1 @@
-"""What robench says about itself: list, show, doctor, and the starting files of a plugin."""
+"""What robench says about itself: list, show, doctor and new."""

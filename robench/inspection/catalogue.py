@@ -1,4 +1,7 @@
-"""What there is to choose from, with one line on each; imports no plugin and no torch."""
+"""The names that can be chosen, with one line about each.
+
+Nothing here imports a plugin or torch, so that ``robench list`` is fast.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,27 @@ from typing import Any
 
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
-from robench.plugins.registry import FAMILY, Entry, Registry
+from robench.plugins.registry import FAMILY, Entry, Registry, UnknownPlugin
 from robench.search.registry import ATTACKS
 from robench.tasks.registry import TASKS
 from robench.training.registry import DEFENSES
 
-REGISTRIES: dict[str, Registry[Any]] = {"attack": ATTACKS, "defense": DEFENSES, "task": TASKS}
+REGISTRY_OF_KIND: dict[str, Registry[Any]] = {"attack": ATTACKS, "defense": DEFENSES, "task": TASKS}
+"""The kinds that plugins can add to, each with its registry."""
 KINDS = ("attack", "defense", "task", "encoder", "protocol")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One name that can be chosen; ``problem`` says why it cannot, after all."""
+class CatalogueRow:
+    """One name that can be chosen.
+
+    Attributes:
+        kind: one of ``KINDS``.
+        name: what the command line takes. A family of plugins is one row, ``PREFIX:NAME``.
+        origin: ``"built-in"`` or the package that adds it.
+        summary: one line about it.
+        problem: why it cannot be used; None where it can.
+    """
 
     kind: str
     name: str
@@ -31,64 +43,130 @@ class Row:
 
 
 def find_kind(word: str) -> str:
-    """``"attacks"`` or ``"attack"`` -> ``"attack"``.
+    """Return the kind that ``word`` names, in the singular or the plural.
 
     Raises:
-        UsageError: no such kind; the sentence holds the nearest one.
+        UsageError: there is no such kind; the sentence suggests the nearest one.
     """
     singular = word.lower().removesuffix("s")
     if singular in KINDS:
         return singular
     raise UsageError(
-        f"There is no kind '{word}'.{did_you_mean(singular, KINDS, '{}s')} Kinds: {', '.join(f'{kind}s' for kind in KINDS)}."
+        f"There is no kind '{word}'.{did_you_mean(singular, KINDS, '{}s')} "
+        f"Kinds: {', '.join(f'{kind}s' for kind in KINDS)}."
     )
 
 
-def rows(kind: str, *, check: bool = False) -> list[Row]:
-    """All names of one kind, plugins sorted; a family is one row, ``PREFIX:NAME``, after them.
+def find_kind_of(name: str) -> str:
+    """Return the only kind that has the name ``name``; no plugin is imported.
+
+    Raises:
+        UsageError: no kind or several kinds have the name, or it is itself the name of a kind.
+    """
+    having = [kind for kind in KINDS if _has_name(kind, name)]
+    if len(having) == 1:
+        return having[0]
+    if having:
+        commands = " or ".join(f"'robench show {kind} {name}'" for kind in having)
+        raise UsageError(
+            f"The name '{name}' belongs to several kinds: {', '.join(having)}. Say {commands}."
+        )
+    singular = name.lower().removesuffix("s")
+    if singular in KINDS:
+        raise UsageError(
+            f"'{name}' is a kind: add the name of one {singular}. See 'robench list {singular}s'."
+        )
+    every_name = [each for kind in KINDS for each in names_of(kind)]
+    raise UsageError(f"There is no '{name}'.{did_you_mean(name, every_name)} See 'robench list'.")
+
+
+def _has_name(kind: str, name: str) -> bool:
+    if kind not in REGISTRY_OF_KIND:
+        return name in names_of(kind)
+    registry = REGISTRY_OF_KIND[kind]
+    if registry.families is not None and name in registry.families.names():
+        return True
+    try:
+        registry.check(name)
+    except UnknownPlugin:
+        return False
+    except UsageError:
+        # The name is known and cannot be used, for example because two packages claim it.
+        return True
+    return True
+
+
+def names_of(kind: str) -> list[str]:
+    """Return the names of one kind, without families and joint names."""
+    if kind == "encoder":
+        from robench.models.encoders import ENCODERS
+
+        return list(ENCODERS)
+    if kind == "protocol":
+        from robench.protocol import PROTOCOLS
+
+        return sorted(PROTOCOLS)
+    return REGISTRY_OF_KIND[kind].names()
+
+
+def list_kind(kind: str, *, check: bool = False) -> list[CatalogueRow]:
+    """Return one row for each name of a kind.
+
+    Plugins are sorted by name; the families of the kind come after them.
 
     Args:
-        check: examine guests anew instead of trusting what is remembered of them.
+        kind: one of ``KINDS``.
+        check: examine the plugins of other packages again, and ignore remembered results.
     """
     if kind == "encoder":
         from robench.models.encoders import ENCODERS
 
-        return [Row(kind, info.name, "built-in", info.summary) for info in ENCODERS.values()]
+        return [
+            CatalogueRow(kind, info.name, "built-in", info.summary) for info in ENCODERS.values()
+        ]
     if kind == "protocol":
         from robench.protocol import PROTOCOLS
 
         return [
-            Row(kind, protocol.name, "built-in", protocol.summary)
-            for _, protocol in sorted(PROTOCOLS.items())
+            CatalogueRow(kind, name, "built-in", PROTOCOLS[name].summary)
+            for name in sorted(PROTOCOLS)
         ]
-    from robench.inspection.health import guest_health
+    return _list_plugins(kind, check)
 
-    verdicts = guest_health(force=check)
-    registry = REGISTRIES[kind]
-    listed = (
-        [(registry, "")]
-        if registry.families is None
-        else [(registry, ""), (registry.families, f"{FAMILY}NAME")]
-    )
-    result = []
-    for source, rest in listed:
+
+def _list_plugins(kind: str, check: bool) -> list[CatalogueRow]:
+    from robench.inspection.health import check_guests
+
+    health_of = check_guests(force=check)
+    registry = REGISTRY_OF_KIND[kind]
+    sources: list[tuple[Registry[Any], str]] = [(registry, "")]
+    if registry.families is not None:
+        sources.append((registry.families, f"{FAMILY}NAME"))
+    rows = []
+    for source, suffix in sources:
         for entry in source.entries():
-            verdict = verdicts.get((source.kind, entry.name))
-            summary = verdict.summary if verdict is not None else builtin_summary(entry)
-            problem = entry.problem or (verdict.problem if verdict is not None else None)
-            result.append(Row(kind, entry.name + rest, entry.origin, summary, problem))
-    return result
+            health = health_of.get((source.kind, entry.name))
+            if health is None:
+                summary, problem = builtin_summary(entry), entry.problem
+            else:
+                summary, problem = health.summary, entry.problem or health.problem
+            rows.append(CatalogueRow(kind, entry.name + suffix, entry.origin, summary, problem))
+    return rows
 
 
 def builtin_summary(entry: Entry) -> str:
-    """First line of a built-in's module docstring, read without importing it; empty where there is none, and for all others."""
+    """Read the first line of a built-in's module docstring, without importing the module.
+
+    The result is empty where there is no docstring, and for every plugin that is not a built-in.
+    """
+    if entry.origin != "built-in":
+        return ""
     package, _, stem = entry.module.rpartition(".")
-    spec = find_spec(package) if entry.origin == "built-in" else None
-    for folder in (spec.submodule_search_locations or []) if spec is not None else []:
+    spec = find_spec(package)
+    folders = spec.submodule_search_locations if spec is not None else None
+    for folder in folders or ():
         file = Path(folder) / f"{stem}.py"
         if file.is_file():
-            lines = (
-                (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").strip().splitlines()
-            )
-            return lines[0] if lines else ""
+            docstring = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
+            return docstring.strip().partition("\n")[0]
     return ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
-from robench.inspection.catalogue import REGISTRIES
+from robench.inspection.catalogue import REGISTRY_OF_KIND
 from robench.plugins.registry import canonical
 from robench.tasks.registry import TASKS
 
@@ -20,74 +20,68 @@ if TYPE_CHECKING:
 
     from robench.plugins.options import Options
 
-_BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+_BOUND_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
 def describe(kind: str, name: str) -> dict[str, Any]:
-    """Everything known about one attack, defense, task, encoder or protocol, ready for JSON.
+    """Return everything known about one attack, defense, task, encoder or protocol.
+
+    The result can be written as JSON.
 
     Raises:
-        UsageError: no such name, or a plugin that cannot be imported.
+        UsageError: there is no such name, or its plugin cannot be imported.
     """
     if kind == "encoder":
-        return _encoder(name)
+        return _describe_encoder(name)
     if kind == "protocol":
-        from robench.protocol import get_protocol
-
-        protocol = asdict(get_protocol(name))
-        return {
-            "kind": kind,
-            "name": protocol.pop("name"),
-            "origin": "built-in",
-            "summary": protocol.pop("summary"),
-            "choices": protocol,
-        }
-    registry, name = REGISTRIES[kind], canonical(name)
+        return _describe_protocol(name)
+    registry, name = REGISTRY_OF_KIND[kind], canonical(name)
     plugin = registry.get(name)
     facts: dict[str, Any] = {
         "kind": kind,
         "name": name,
         "origin": registry.origin(name),
-        "summary": _documentation(plugin),
+        "summary": (inspect.getdoc(plugin) or "").strip(),
+        "paper": plugin.paper,
+        "deviations": list(getattr(plugin, "deviations", ())),
     }
-    facts |= {"paper": plugin.paper, "deviations": list(getattr(plugin, "deviations", ()))}
-    return facts | (_task(plugin) if kind == "task" else _method(plugin))
+    return facts | (_describe_task(plugin) if kind == "task" else _describe_method(plugin))
 
 
-def _method(plugin: Any) -> dict[str, Any]:
+def _describe_method(plugin: Any) -> dict[str, Any]:
+    """Describe what is particular to an attack or a defense."""
     facts: dict[str, Any] = {}
+    # Only attacks say what they may see of the victim.
     if hasattr(plugin, "access"):
         facts["sees"] = plugin.access
         if plugin.outside:
             facts["surface"] = (
-                "outside: it writes texts of its own, which stand in tables of their own"
+                "outside: it writes texts of its own, and its results are in separate tables"
             )
         else:
             binds = "binds it" if plugin.language_model else "does not bind it"
             facts["language_model_constraint"] = (
                 f"{binds} where a protocol's surface is as published"
             )
-    return facts | {
-        "options": describe_options(
-            plugin.Options, _task_settings(plugin) if hasattr(plugin, "task_defaults") else {}
-        )
-    }
+    settings = _settings_by_task(plugin) if hasattr(plugin, "task_defaults") else {}
+    return facts | {"options": describe_options(plugin.Options, settings)}
 
 
-def _task_settings(defense: Any) -> dict[str, dict[str, Any]]:
-    """What a defense is trained with on each built-in task, and on those that it has settings for, where that is not its default."""
-    usual = {
-        entry.name: dict(TASKS.get(entry.name).training)
-        for entry in TASKS.entries()
-        if entry.origin == "built-in"
-    }
-    return {
-        task: usual.get(task, {}) | dict(defense.task_defaults.get(task, {}))
-        for task in [*usual, *defense.task_defaults]
-    }
+def _settings_by_task(defense: Any) -> dict[str, dict[str, Any]]:
+    """Collect the settings of a defense that differ from its defaults, by task.
+
+    The tasks are all built-in ones and those that the defense has settings for.
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    for entry in TASKS.entries():
+        if entry.origin == "built-in":
+            settings[entry.name] = dict(TASKS.get(entry.name).training)
+    for task, values in defense.task_defaults.items():
+        settings[task] = settings.get(task, {}) | dict(values)
+    return settings
 
 
-def _task(plugin: Any) -> dict[str, Any]:
+def _describe_task(plugin: Any) -> dict[str, Any]:
     return {
         "labels": list(plugin.labels),
         "attackable_field": plugin.attackable,
@@ -98,12 +92,13 @@ def _task(plugin: Any) -> dict[str, Any]:
     }
 
 
-def _encoder(name: str) -> dict[str, Any]:
+def _describe_encoder(name: str) -> dict[str, Any]:
     from robench.models.encoders import ENCODERS
 
     if name not in ENCODERS:
         raise UsageError(
-            f"No encoder is called '{name}' here.{did_you_mean(name, ENCODERS)} See 'robench list encoders'; --encoder also takes any hub id or local folder."
+            f"No encoder is called '{name}' here.{did_you_mean(name, ENCODERS)} "
+            "See 'robench list encoders'; --encoder also takes any hub id or local folder."
         )
     info = ENCODERS[name]
     return {
@@ -116,51 +111,68 @@ def _encoder(name: str) -> dict[str, Any]:
     }
 
 
-def _documentation(plugin: type) -> str:
-    return (inspect.getdoc(plugin) or "").strip()
+def _describe_protocol(name: str) -> dict[str, Any]:
+    from robench.protocol import get_protocol
+
+    choices = asdict(get_protocol(name))
+    return {
+        "kind": "protocol",
+        "name": choices.pop("name"),
+        "origin": "built-in",
+        "summary": choices.pop("summary"),
+        "choices": choices,
+    }
 
 
 def describe_options(
     model: type[Options], task_defaults: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Each option with its default, the papers' settings per task, its unit, what it takes and what it is."""
+    """Describe each option of an options class.
+
+    Args:
+        model: the options class.
+        task_defaults: task -> option -> the value that the papers use on this task.
+
+    Returns:
+        For each option its name, default, values by task, unit, accepted values and description.
+    """
     rows = []
     for name, field in model.model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        default = None
+        if not field.is_required():
+            default = _jsonable(field.get_default(call_default_factory=True))
+        by_task = {task: values[name] for task, values in task_defaults.items() if name in values}
         rows.append(
             {
                 "name": name,
-                "default": _jsonable(field.get_default(call_default_factory=True))
-                if not field.is_required()
-                else None,
-                "task_defaults": {
-                    task: values[name] for task, values in task_defaults.items() if name in values
-                },
+                "default": default,
+                "task_defaults": by_task,
                 "unit": str(extra.get("unit", "")),
-                "takes": _takes(field),
+                "takes": _accepted_values(field),
                 "description": field.description or "",
             }
         )
     return rows
 
 
-def _takes(field: FieldInfo) -> str:
-    bounds = [
-        f"{sign} {getattr(constraint, key)}"
-        for constraint in field.metadata
-        for key, sign in _BOUNDS.items()
-        if hasattr(constraint, key)
-    ]
-    return " ".join([_type(field.annotation), ", ".join(bounds)]).strip()
+def _accepted_values(field: FieldInfo) -> str:
+    """Describe type and bounds of an option: ``"float > 0, <= 1"``."""
+    bounds = []
+    for constraint in field.metadata:
+        for attribute, sign in _BOUND_SIGNS.items():
+            if hasattr(constraint, attribute):
+                bounds.append(f"{sign} {getattr(constraint, attribute)}")
+    return " ".join([_type_name(field.annotation), ", ".join(bounds)]).strip()
 
 
-def _type(annotation: Any) -> str:
+def _type_name(annotation: Any) -> str:
+    if annotation is NoneType:
+        return "none"
     if get_origin(annotation) is Literal:
         return " | ".join(str(choice) for choice in get_args(annotation))
     if get_origin(annotation) in (Union, UnionType):
-        return " | ".join(
-            "none" if part is NoneType else _type(part) for part in get_args(annotation)
-        )
+        return " | ".join(_type_name(part) for part in get_args(annotation))
     return str(getattr(annotation, "__name__", annotation))
 
 

@@ -1,4 +1,4 @@
-"""What ``robench doctor`` finds: versions, device, data, disk, hub, plugins."""
+"""The checks of ``robench doctor``: software, device, data, disk, hub and plugins."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from robench._base import arithmetic
-from robench._base.errors import RobenchError, UsageError
+from robench._base.errors import RobenchError, UsageError, one_line
 
 State = Literal["ok", "missing", "problem"]
-LITTLE_SPACE_GIB = 2.0  # a BERT-sized victim with its resume checkpoint takes about this
+LITTLE_SPACE_GIB = 2.0
+"""Less free space than this is a problem: about the size of a BERT-sized victim with checkpoint."""
 HUB_SECONDS = 10.0
+"""Seconds to wait for the hub's answer."""
 OPTIONAL = {
     "datasets": "hub",
     "textattack": "textattack",
@@ -25,17 +27,18 @@ OPTIONAL = {
     "matplotlib": "plots",
     "scikit-learn": "plots",
 }
-"""Package -> the extra that brings it."""
+"""Optional package -> the extra that installs it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at.
+    """The result of one check.
 
     Attributes:
-        section: heading it stands under.
-        state: ``"missing"`` limits what can be run, ``"problem"`` should be mended.
-        detail: the version, the place found, or where was looked and what to do.
+        section: the heading above it.
+        what: what was checked.
+        state: ``"missing"`` limits what can be run; ``"problem"`` should be repaired.
+        detail: the version or the place; where something is wrong, the reason and what to do.
     """
 
     section: str
@@ -47,11 +50,14 @@ class Finding:
 def examine(
     *, data: Path | None = None, out: Path = Path("runs"), online: bool = False
 ) -> list[Finding]:
-    """Look at everything a run needs. Trains and fetches nothing, writes nothing but its cache; the hub is asked only if ``online``.
+    """Check everything that a run needs.
+
+    This trains nothing, fetches nothing, and writes nothing except to its cache.
 
     Args:
-        data: folder of data sets.
-        out: folder of runs, for the free space of its disk.
+        data: the folder of data sets.
+        out: the folder of runs, for the free space on its disk.
+        online: whether to connect to the hub.
     """
     findings = [
         *_software(),
@@ -78,17 +84,14 @@ def _software() -> Iterator[Finding]:
         yield _package(name)
     for name in sorted(_requirements(extra=True), key=str.lower):
         found = _package(name)
-        yield (
-            found
-            if found.state == "ok"
-            else Finding(
-                "software", name, "missing", f"optional: pip install 'robench[{OPTIONAL[name]}]'"
-            )
-        )
+        if found.state != "ok":
+            command = f"pip install 'robench[{OPTIONAL[name]}]'"
+            found = Finding("software", name, "missing", f"optional: {command}")
+        yield found
 
 
 def _requirements(extra: bool) -> set[str]:
-    """Names that robench needs, or (``extra``) that its optional parts for users add."""
+    """Return the packages that robench needs, or (``extra``) those of its extras for users."""
     from packaging.requirements import Requirement
 
     try:
@@ -110,12 +113,13 @@ def _package(name: str) -> Finding:
 
 
 def _arithmetic() -> Finding:
-    """Say whether fp32 products give a row the same bits in any company, and how that was reached."""
+    """Say whether an fp32 result of a text depends on the other texts of its batch."""
     if arithmetic.independent_rows():
         setting = f"{arithmetic.VARIABLE} is {arithmetic.products()}"
         detail = f"a text's fp32 result does not depend on the texts beside it ({setting})"
         return Finding("device", "arithmetic", "ok", detail)
-    if (late := arithmetic.warning()) is not None:
+    late = arithmetic.warning()
+    if late is not None:
         return Finding("device", "arithmetic", "problem", late)
     detail = (
         "a text's fp32 result depends on the texts beside it here, so searches take slower, fixed "
@@ -152,54 +156,47 @@ def _device() -> Iterator[Finding]:
 def _tasks(data: Path | None) -> Iterator[Finding]:
     from robench.tasks.registry import TASKS
 
-    where = (
-        f"looked in {data} and its archives"
-        if data is not None
-        else "no folder was named with --data or ROBENCH_DATA"
-    )
-    yield Finding(
-        "data",
-        "folder",
-        "ok" if data is not None else "missing",
-        str(data.resolve()) if data is not None else where,
-    )
+    if data is None:
+        missing = "no folder was named with --data or ROBENCH_DATA"
+        yield Finding("data", "folder", "missing", missing)
+    else:
+        yield Finding("data", "folder", "ok", str(data.resolve()))
     for entry in TASKS.entries():
         try:
             yield _load(entry.name, TASKS.get(entry.name)(), data)
         except UsageError as error:
-            yield Finding(
-                "data",
-                entry.name,
-                "missing",
-                f"{' '.join(str(error).split())} (The hub was not asked.)",
-            )
+            detail = f"{one_line(error)} (The hub was not asked.)"
+            yield Finding("data", entry.name, "missing", detail)
         except RobenchError as error:
-            yield Finding("data", entry.name, "problem", " ".join(str(error).split()))
-        except (
-            Exception
-        ) as error:  # a guest's task may fail in any way, and the rest is still worth knowing
+            yield Finding("data", entry.name, "problem", one_line(error))
+        # A task of another package may raise anything. The other checks must still run.
+        except Exception as error:
             yield Finding("data", entry.name, "problem", f"{type(error).__name__}: {error}")
 
 
 def _load(name: str, task: Any, data: Path | None) -> Finding:
-    """Read the task with the first pool that the folder has; its own digest check is the point."""
+    """Load a task with the first training pool that the folder has.
+
+    Loading also compares the digest of the test examples, which is the point of this check.
+    """
     from robench.tasks.base import DataSource
 
     source = DataSource(folder=data, hub=False)
-    first: RobenchError | None = None
-    for pool in dict.fromkeys(
-        (task.train_pools[0], "small" if "small" in task.train_pools else task.train_pools[-1])
-    ):
+    usual = task.train_pools[0]
+    # The pool 'small', or else the last pool, needs fewer files than the usual one.
+    smallest = "small" if "small" in task.train_pools else task.train_pools[-1]
+    first_error: RobenchError | None = None
+    for pool in dict.fromkeys((usual, smallest)):
         try:
             splits = task.load(source, train_pool=pool)
         except RobenchError as error:
-            first = first or error
+            first_error = first_error or error
             continue
-        option = "" if pool == task.train_pools[0] else f", only with --train-pool {pool}"
+        option = "" if pool == usual else f", only with --train-pool {pool}"
         sizes = f"{len(splits.train):,} train, {len(splits.dev):,} dev, {len(splits.test):,} test"
         return Finding("data", name, "ok", f"{sizes}{option} ({splits.origin})")
-    assert first is not None
-    raise first
+    assert first_error is not None
+    raise first_error
 
 
 def _assets(data: Path | None) -> Iterator[Finding]:
@@ -209,43 +206,39 @@ def _assets(data: Path | None) -> Iterator[Finding]:
         try:
             found = locate_asset(name, data)
         except RobenchError as error:
-            yield Finding("data", name, "problem", " ".join(str(error).split()))
+            yield Finding("data", name, "problem", one_line(error))
             continue
-        detail = (
-            str(found)
-            if found is not None
-            else f"neither in the data folder nor in the cache; a run would fetch {asset.url}"
-        )
-        yield Finding("data", name, "ok" if found is not None else "missing", detail)
+        if found is not None:
+            yield Finding("data", name, "ok", str(found))
+        else:
+            where = "neither in the data folder nor in the cache"
+            yield Finding("data", name, "missing", f"{where}; a run would fetch {asset.url}")
 
 
 def _encoders() -> Iterator[Finding]:
     from robench.models.encoders import ENCODERS
 
-    hub = []
+    cached, lacking = [], []
     for info in ENCODERS.values():
         folder = Path(info.location)
         if folder.is_absolute():
-            whole = (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
-            yield Finding(
-                "encoders",
-                info.name,
-                "ok" if whole else "problem",
-                str(folder) if whole else f"{folder} lacks config.json or model.safetensors",
-            )
+            yield _local_encoder(info.name, folder)
+        elif _in_hub_cache(info.location):
+            cached.append(info.name)
         else:
-            hub.append(info)
-    cached = [info.name for info in hub if _in_hub_cache(info.location)]
-    lacking = [info.name for info in hub if info.name not in cached]
+            lacking.append(info.name)
     if cached:
         yield Finding("encoders", "in the hub's cache", "ok", ", ".join(cached))
     if lacking:
-        yield Finding(
-            "encoders",
-            "to be fetched",
-            "missing",
-            f"{', '.join(lacking)}: a run would ask the hub; --encoder also takes a local folder",
-        )
+        detail = "a run would ask the hub; --encoder also takes a local folder"
+        yield Finding("encoders", "to be fetched", "missing", f"{', '.join(lacking)}: {detail}")
+
+
+def _local_encoder(name: str, folder: Path) -> Finding:
+    if all((folder / file).is_file() for file in ("config.json", "model.safetensors")):
+        return Finding("encoders", name, "ok", str(folder))
+    detail = f"{folder} lacks config.json or model.safetensors"
+    return Finding("encoders", name, "problem", detail)
 
 
 def _in_hub_cache(location: str) -> bool:
@@ -257,34 +250,33 @@ def _in_hub_cache(location: str) -> bool:
 def _disk(out: Path) -> Iterator[Finding]:
     from huggingface_hub import constants
 
-    from robench.inspection.health import cache_folder as verdicts
-    from robench.tasks.assets import cache_folder as assets
+    from robench.inspection.health import cache_folder as plugin_cache
+    from robench.tasks.assets import cache_folder as asset_cache
 
     for what, folder in (
         ("runs", out),
-        ("robench's cache", assets()),
-        ("plugin verdicts", verdicts()),
+        ("robench's cache", asset_cache()),
+        ("plugin checks", plugin_cache()),
         ("hub cache", Path(constants.HF_HUB_CACHE)),
     ):
-        existing = next(
-            place for place in (folder.resolve(), *folder.resolve().parents) if place.exists()
-        )
+        # The folder may not exist yet. Its nearest existing parent is on the same disk.
+        path = folder.resolve()
+        existing = next(place for place in (path, *path.parents) if place.exists())
         free = shutil.disk_usage(existing).free / 2**30
         writable = os.access(existing, os.W_OK)
-        detail = f"{folder.resolve()}: {free:.1f} GiB free" + ("" if writable else ", not writable")
-        yield Finding(
-            "disk", what, "ok" if writable and free >= LITTLE_SPACE_GIB else "problem", detail
-        )
+        detail = f"{path}: {free:.1f} GiB free" + ("" if writable else ", not writable")
+        state: State = "ok" if writable and free >= LITTLE_SPACE_GIB else "problem"
+        yield Finding("disk", what, state, detail)
 
 
 def _plugins() -> Iterator[Finding]:
-    from robench.inspection.catalogue import REGISTRIES, rows
+    from robench.inspection.catalogue import REGISTRY_OF_KIND, list_kind
 
-    for kind in REGISTRIES:
-        listed = rows(kind)
-        usable = [row.name for row in listed if row.problem is None]
+    for kind in REGISTRY_OF_KIND:
+        rows = list_kind(kind)
+        usable = [row.name for row in rows if row.problem is None]
         yield Finding("plugins", f"{kind}s", "ok", ", ".join(usable) or "none")
-        for row in listed:
+        for row in rows:
             if row.problem is not None:
                 yield Finding("plugins", row.name, "problem", row.problem)
 
@@ -294,12 +286,10 @@ def _hub() -> Iterator[Finding]:
 
     try:
         HfApi().model_info("google-bert/bert-base-uncased", timeout=HUB_SECONDS)
-    except Exception as error:  # its transport's errors have no common base
-        yield Finding(
-            "hub",
-            constants.ENDPOINT,
-            "missing",
-            f"not reached ({type(error).__name__}): only local data and encoders can be used",
-        )
+    # The errors of its transport have no common base class.
+    except Exception as error:
+        reason = f"not reached ({type(error).__name__})"
+        detail = f"{reason}: only local data and encoders can be used"
+        yield Finding("hub", constants.ENDPOINT, "missing", detail)
         return
     yield Finding("hub", constants.ENDPOINT, "ok", "reached")

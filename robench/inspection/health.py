@@ -1,7 +1,8 @@
-"""Whether guest plugins can be imported, found out in another process and remembered.
+"""Whether guest plugins, those of other packages, can be imported.
 
-``robench list`` must tell that a plugin is broken, must not import one (a guest may be slow, or may end the process), and must be quick. So a child
-process imports each guest once and writes down what it found; the verdict is kept in the user's cache until the guest or the environment changes.
+``robench list`` must be quick and must say which guest is broken. It must not import one: a guest
+may be slow or may end the process. So a child process imports each guest once. The result stays in
+the user's cache until the guest or the installed packages change.
 """
 
 from __future__ import annotations
@@ -11,28 +12,35 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from robench._base.errors import RobenchError, one_line
 from robench.plugins.registry import Registry
 from robench.search.registry import ATTACK_FAMILIES, ATTACKS
 from robench.tasks.registry import TASKS
 from robench.training.registry import DEFENSES
 
-CHECK_SECONDS = 120.0  # a guest whose import takes longer counts as broken
-REGISTRIES: tuple[Registry[Any], ...] = (ATTACKS, ATTACK_FAMILIES, DEFENSES, TASKS)
+CHECK_SECONDS = 120.0
+"""Seconds that the import of one guest may take; a slower guest counts as broken."""
+
+CHECKED_REGISTRIES: tuple[Registry[Any], ...] = (ATTACKS, ATTACK_FAMILIES, DEFENSES, TASKS)
+"""The registries that guests can add to."""
+
+GuestId = tuple[str, str]
+"""The kind and the name of a guest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Verdict on one guest.
+    """Whether one guest works.
 
     Attributes:
-        problem: why it cannot be used, one sentence; None where it can.
+        problem: one sentence that says why it cannot be used; None where it can.
         summary: the first line of its docstring.
     """
 
@@ -40,46 +48,43 @@ class Health:
     summary: str = ""
 
 
-def guest_health(
-    *, force: bool = False, cache: Path | None = None
-) -> dict[tuple[str, str], Health]:
-    """Verdicts on every guest, ``(kind, name) -> Health``; imports none of them in this process.
+def check_guests(*, force: bool = False, cache: Path | None = None) -> dict[GuestId, Health]:
+    """Return the health of every guest, and import none of them in this process.
 
     Args:
-        force: ask again although a remembered verdict still fits.
-        cache: folder of remembered verdicts; the user's cache folder unless given.
+        force: check again, even where a remembered result is still valid.
+        cache: the folder of remembered results; by default in the user's cache folder.
     """
-    guests = {
-        (registry.kind, point.name): point for registry in REGISTRIES for point in registry.guests()
-    }
+    guests: dict[GuestId, EntryPoint] = {}
+    for registry in CHECKED_REGISTRIES:
+        for point in registry.guests():
+            guests[registry.kind, point.name] = point
     if not guests:
         return {}
     folder = cache if cache is not None else cache_folder()
-    keys = {who: verdict_key(who[0], point) for who, point in guests.items()}
-    known = (
-        {}
-        if force
-        else {
-            who: health
-            for who, key in keys.items()
-            if (health := _recall(folder / f"{key}.json")) is not None
-        }
-    )
-    for who, health in check_in_child([who for who in guests if who not in known]).items():
-        known[who] = health
-        _remember(folder / f"{keys[who]}.json", health)
-    return {who: known[who] for who in guests}
+    files = {
+        guest: folder / f"{health_key(guest[0], point)}.json" for guest, point in guests.items()
+    }
+    known: dict[GuestId, Health] = {}
+    for guest, file in files.items():
+        remembered = None if force else _recall(file)
+        if remembered is not None:
+            known[guest] = remembered
+    for guest, health in check_in_child([guest for guest in guests if guest not in known]).items():
+        known[guest] = health
+        _remember(files[guest], health)
+    return {guest: known[guest] for guest in guests}
 
 
 def cache_folder() -> Path:
-    """Where verdicts are remembered."""
+    """Return the folder of remembered results."""
     from platformdirs import user_cache_path
 
     return user_cache_path("robench") / "plugin-health"
 
 
-def verdict_key(kind: str, point: EntryPoint) -> str:
-    """Changes when the guest, its files, or what is installed beside it change."""
+def health_key(kind: str, point: EntryPoint) -> str:
+    """Return a key that changes when the guest, its files or the installed packages change."""
     from robench import __version__
 
     version = point.dist.version if point.dist is not None else ""
@@ -91,14 +96,14 @@ def verdict_key(kind: str, point: EntryPoint) -> str:
         point.name,
         point.value,
         version,
-        _newest(_files_of(point)),
-        _newest(_installation_folders(point)),
+        _change_times(_source_files(point)),
+        _change_times(_installation_folders(point)),
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
-def _files_of(point: EntryPoint) -> list[Path]:
-    # Only the top-level package is looked up: finding a submodule would import its parents.
+def _source_files(point: EntryPoint) -> list[Path]:
+    # Only the top-level package is looked up: looking up a submodule would import its parents.
     try:
         spec = find_spec(point.module.partition(".")[0])
     except (ImportError, ValueError):
@@ -107,22 +112,24 @@ def _files_of(point: EntryPoint) -> list[Path]:
         return []
     if spec.submodule_search_locations is None:
         return [Path(spec.origin)] if spec.origin else []
-    return [
-        file
-        for folder in spec.submodule_search_locations
-        for file in sorted(Path(folder).rglob("*.py"))
-    ]
+    files: list[Path] = []
+    for folder in spec.submodule_search_locations:
+        files += sorted(Path(folder).rglob("*.py"))
+    return files
 
 
 def _installation_folders(point: EntryPoint) -> list[Path]:
-    # Installing or removing any package touches the folder it lives in: a missing dependency may have come.
+    # Installing or removing any package changes the time of the folder that it is in. A dependency
+    # that the guest lacked may have been installed.
     folders = [
         Path(entry) for entry in sys.path if Path(entry).name in {"site-packages", "dist-packages"}
     ]
-    return [*folders, Path(str(point.dist.locate_file("")))] if point.dist is not None else folders
+    if point.dist is not None:
+        folders.append(Path(str(point.dist.locate_file(""))))
+    return folders
 
 
-def _newest(paths: Iterable[Path]) -> list[list[Any]]:
+def _change_times(paths: Iterable[Path]) -> list[list[Any]]:
     return [[str(path), path.stat().st_mtime_ns] for path in paths if path.exists()]
 
 
@@ -134,7 +141,7 @@ def _recall(file: Path) -> Health | None:
 
 
 def _remember(file: Path, health: Health) -> None:
-    # A verdict that cannot be remembered (a read-only home) is only asked for again.
+    # Where the result cannot be written (a read-only home), the next command checks again.
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         scratch = file.with_suffix(".tmp")
@@ -144,65 +151,69 @@ def _remember(file: Path, health: Health) -> None:
         return
 
 
-def check_in_child(guests: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Health]:
-    """Import the named guests in a child process, ``(kind, name) -> Health``; a guest that ends the child is the broken one."""
+def check_in_child(guests: Iterable[GuestId]) -> dict[GuestId, Health]:
+    """Import the given guests in a child process and return the health of each.
+
+    A guest that ends the child counts as broken. The next child continues with the rest.
+    """
     waiting = list(guests)
-    verdicts: dict[tuple[str, str], Health] = {}
+    results: dict[GuestId, Health] = {}
     while waiting:
-        found, end = _run_child(waiting)
-        verdicts |= found
-        waiting = [who for who in waiting if who not in found]
+        checked, ending = _run_child(waiting)
+        results |= checked
+        waiting = [guest for guest in waiting if guest not in checked]
+        # The first guest without a result is the one that ended the child.
         if waiting:
-            verdicts[waiting.pop(0)] = Health(problem=f"Importing it {end}.")
-    return verdicts
+            results[waiting.pop(0)] = Health(problem=f"Importing it {ending}.")
+    return results
 
 
-def _run_child(guests: list[tuple[str, str]]) -> tuple[dict[tuple[str, str], Health], str]:
-    """What one child found before it ended, and how it ended."""
+def _run_child(guests: list[GuestId]) -> tuple[dict[GuestId, Health], str]:
+    """Check guests in one child process; return what it found and how it ended."""
     with tempfile.TemporaryDirectory() as folder:
         answers = Path(folder) / "answers.jsonl"
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "robench.inspection.health",
-            str(answers),
-            json.dumps(guests),
-        ]
+        # -P keeps the working directory off the path of the child.
+        command = [sys.executable, "-P", "-m", "robench.inspection.health"]
         try:
             done = subprocess.run(
-                command,
+                [*command, str(answers), json.dumps(guests)],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=CHECK_SECONDS * len(guests),
                 check=False,
             )
-            end = f"ended the process (exit code {done.returncode})"
+            ending = f"ended the process (exit code {done.returncode})"
         except subprocess.TimeoutExpired:
-            end = f"took longer than {CHECK_SECONDS:.0f} seconds"
+            ending = f"took longer than {CHECK_SECONDS:.0f} seconds"
         lines = answers.read_text("utf-8").splitlines() if answers.exists() else []
-    rows = [json.loads(line) for line in lines]
-    return {(row["kind"], row["name"]): Health(row["problem"], row["summary"]) for row in rows}, end
+    checked = {}
+    for line in lines:
+        row = json.loads(line)
+        checked[row["kind"], row["name"]] = Health(row["problem"], row["summary"])
+    return checked, ending
 
 
-def examine(registry: Registry[Any], name: str) -> Health:
-    """Import one plugin here and now and say how it is."""
-    from robench._base.errors import RobenchError
-
+def check_here(registry: Registry[Any], name: str) -> Health:
+    """Import one plugin in this process and return its health."""
     try:
         plugin = registry.get(name)
     except RobenchError as error:
-        return Health(problem=" ".join(str(error).split()))
-    lines = (plugin.__doc__ or "").strip().splitlines()
-    return Health(problem=None, summary=lines[0] if lines else "")
+        return Health(problem=one_line(error))
+    return Health(problem=None, summary=(plugin.__doc__ or "").strip().partition("\n")[0])
 
 
 def main(arguments: list[str]) -> None:
-    """In the child: examine each guest and append its verdict at once, so that a crash shows which guest caused it."""
-    by_kind: Mapping[str, Registry[Any]] = {registry.kind: registry for registry in REGISTRIES}
+    """Check guests, in the child process.
+
+    Each result is written at once, so that a crash shows which guest caused it.
+
+    Args:
+        arguments: the file to write results to, and the guests as JSON.
+    """
+    registry_of_kind = {registry.kind: registry for registry in CHECKED_REGISTRIES}
     with Path(arguments[0]).open("w", encoding="utf-8") as answers:
         for kind, name in json.loads(arguments[1]):
-            health = examine(by_kind[kind], name)
+            health = check_here(registry_of_kind[kind], name)
             answers.write(json.dumps({"kind": kind, "name": name} | asdict(health)) + "\n")
             answers.flush()
 

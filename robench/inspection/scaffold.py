@@ -1,7 +1,10 @@
-"""The starting file of a plugin and its test: what ``robench new`` writes.
+"""The first files of a new plugin, which ``robench new`` writes.
 
-The texts lie in ``robench/embedded/scaffold/``; ``$name``, ``$stem``, ``$cls``, ``$binding``, ``$wing`` and ``$kind`` in them are filled in. Outside
-robench's own checkout they come as a small package that ``pip install -e`` makes known; inside it, as one file in its wing.
+The templates are in ``robench/embedded/scaffold/``. ``$name``, ``$stem``, ``$cls``, ``$binding``,
+``$folder`` and ``$kind`` in them are filled in.
+
+Outside robench's checkout the files form a small package that ``pip install -e`` makes known to
+robench. Inside the checkout they are one file in ``attacks/`` or ``defenses/`` and its test.
 """
 
 from __future__ import annotations
@@ -16,12 +19,13 @@ from string import Template
 
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
-from robench.inspection.catalogue import REGISTRIES
+from robench.inspection.catalogue import REGISTRY_OF_KIND
 
-WINGS = {"attack": "attacks", "defense": "defenses"}
+FOLDERS = {"attack": "attacks", "defense": "defenses"}
+"""Kind -> the folder of its built-ins in a checkout, and the last part of its entry-point group."""
 ARTICLES = {"attack": "an attack", "defense": "a defense"}
-RESERVED = frozenset({"all", *WINGS})
-"""What the command line reads as something else: ``--attack all`` and ``--option attack.population=20``."""
+RESERVED = frozenset({"all", *FOLDERS})
+"""Names with another meaning: ``--attack all`` and ``--option attack.population=20``."""
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -30,11 +34,11 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
 
     Args:
         kind: ``"attack"`` or ``"defense"``.
-        name: what the command line will call it.
-        folder: robench's checkout, or where the package's folder ``<name>/`` is to stand.
+        name: the plugin's name on the command line.
+        folder: robench's checkout, or the folder for the package's own folder ``<name>/``.
 
     Raises:
-        UsageError: an unusable name or a file that exists; then nothing is written.
+        UsageError: the name cannot be used, or a file exists already. Then nothing is written.
     """
     _check_kind(kind)
     inside = _is_checkout(folder)
@@ -43,14 +47,15 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
         "name": name,
         "stem": name.replace("-", "_"),
         "cls": "".join(part.capitalize() for part in name.split("-")),
-        "wing": WINGS[kind],
+        "folder": FOLDERS[kind],
         "kind": kind,
     }
-    texts = _texts(kind, words, folder, inside)
+    texts = _checkout_files(words, folder) if inside else _package_files(words, folder)
     for path in texts:
         if path.exists():
             raise UsageError(
-                f"{path} exists already and nothing is overwritten. Choose another name, or another folder with --out."
+                f"{path} exists already and nothing is overwritten. "
+                "Choose another name, or another folder with --out."
             )
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,58 +63,65 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
     return list(texts)
 
 
-def _texts(kind: str, words: dict[str, str], folder: Path, inside: bool) -> dict[Path, str]:
-    stem = words["stem"]
-    if inside:
-        words |= {
-            "binding": f'\n{words["cls"]} = {words["wing"].upper()}.get("{words["name"]}")\n'
-        }  # tests reach plugins through the registry only
-        plugin, test = (
-            folder / words["wing"] / f"{stem}.py",
-            folder / "tests" / "unit" / f"test_{stem}.py",
-        )
-    else:
-        words |= {"binding": f"\nfrom {stem} import {words['cls']}\n"}
-        plugin, test = (
-            folder / words["name"] / f"{stem}.py",
-            folder / words["name"] / f"test_{stem}.py",
-        )
-    texts = {plugin: _filled(kind, words), test: _filled(f"{kind}_test", words)}
-    if not inside:
-        texts[folder / words["name"] / "pyproject.toml"] = _filled("pyproject", words)
-    return texts
+def _checkout_files(words: dict[str, str], checkout: Path) -> dict[Path, str]:
+    """Return path -> text of the files inside robench's checkout."""
+    folder, stem = words["folder"], words["stem"]
+    # Tests inside the checkout get plugins from the registry and do not import them.
+    binding = f'\n{words["cls"]} = {folder.upper()}.get("{words["name"]}")\n'
+    return {
+        checkout / folder / f"{stem}.py": _fill(words["kind"], words, binding),
+        checkout / "tests" / "unit" / folder / f"test_{stem}.py": _fill(
+            f"{words['kind']}_test", words, binding
+        ),
+    }
 
 
-def _filled(template: str, words: dict[str, str]) -> str:
-    return Template(
-        (files("robench.embedded") / "scaffold" / f"{template}.txt").read_text("utf-8")
-    ).substitute(words)
+def _package_files(words: dict[str, str], parent: Path) -> dict[Path, str]:
+    """Return path -> text of the files of a package of its own."""
+    folder, stem = parent / words["name"], words["stem"]
+    binding = f"\nfrom {stem} import {words['cls']}\n"
+    return {
+        folder / f"{stem}.py": _fill(words["kind"], words, binding),
+        folder / f"test_{stem}.py": _fill(f"{words['kind']}_test", words, binding),
+        folder / "pyproject.toml": _fill("pyproject", words, binding),
+    }
+
+
+def _fill(template: str, words: dict[str, str], binding: str) -> str:
+    """Fill in a template; ``binding`` is the line by which a test gets the plugin's class."""
+    file = files("robench.embedded") / "scaffold" / f"{template}.txt"
+    return Template(file.read_text("utf-8")).substitute(words, binding=binding)
 
 
 def _check_kind(kind: str) -> None:
-    if kind not in WINGS:
+    if kind not in FOLDERS:
         raise UsageError(
-            f"'robench new' makes an attack or a defense, not '{kind}'.{did_you_mean(kind, WINGS, closeness=0.7)}"
+            f"'robench new' makes an attack or a defense, not '{kind}'."
+            f"{did_you_mean(kind, FOLDERS, closeness=0.7)}"
         )
 
 
 def _check_name(kind: str, name: str, inside: bool) -> None:
     if NAME.fullmatch(name) is None or keyword.iskeyword(name):
         raise UsageError(
-            f"'{name}' cannot be a plugin's name: use lower-case letters and digits, words joined by '-', a letter first, such as my-method."
+            f"'{name}' cannot be a plugin's name: use lower-case letters and digits, "
+            "words joined by '-', a letter first, such as my-method."
         )
     if name in RESERVED:
         raise UsageError(
-            f"'{name}' cannot be a plugin's name: the command line gives it another meaning. Choose another name, such as my-{name}."
+            f"'{name}' cannot be a plugin's name: the command line gives it another meaning. "
+            f"Choose another name, such as my-{name}."
         )
-    if name in REGISTRIES[kind].names():
+    if name in REGISTRY_OF_KIND[kind].names():
         raise UsageError(
-            f"There is already {ARTICLES[kind]} '{name}' (see 'robench show {kind} {name}'). Choose another name."
+            f"There is already {ARTICLES[kind]} '{name}' (see 'robench show {kind} {name}'). "
+            "Choose another name."
         )
     stem = name.replace("-", "_")
     if not inside and find_spec(stem) is not None:
         raise UsageError(
-            f"A Python module '{stem}' is installed already, and the plugin would hide it. Choose another name, such as my-{name}."
+            f"A Python module '{stem}' is installed already, and the plugin would hide it. "
+            f"Choose another name, such as my-{name}."
         )
 
 

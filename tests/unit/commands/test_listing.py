@@ -13,7 +13,7 @@ from pydantic import Field
 
 from robench._base.errors import UsageError
 from robench.cli import main
-from robench.inspection.catalogue import KINDS, builtin_summary, find_kind, rows
+from robench.inspection.catalogue import KINDS, builtin_summary, find_kind, list_kind
 from robench.inspection.describe import describe, describe_options
 from robench.plugins.options import Options
 from robench.plugins.registry import Entry, Registry
@@ -53,7 +53,7 @@ def test_list_shows_every_name_of_every_kind() -> None:
     shown = run("list")
     for kind in KINDS:
         assert f"{kind}s\n" in shown
-        for row in rows(kind):
+        for row in list_kind(kind):
             assert f"\n  {row.name} " in shown
 
 
@@ -72,7 +72,7 @@ def test_list_of_one_kind_has_only_that() -> None:
 def test_json_holds_the_same_rows(kind: str) -> None:
     listed = json.loads(run("list", f"{kind}s", "--json"))
     assert [(row["kind"], row["name"], row["summary"], row["problem"]) for row in listed] == [
-        (kind, r.name, r.summary, r.problem) for r in rows(kind)
+        (kind, r.name, r.summary, r.problem) for r in list_kind(kind)
     ]
 
 
@@ -81,7 +81,7 @@ def test_every_name_has_a_line_about_it(kind: str) -> None:
     # Other tests register plugins of their own in this process, which have no file to read a line from.
     assert [
         row.name
-        for row in rows(kind)
+        for row in list_kind(kind)
         if row.origin != "registered in this process" and not row.summary
     ] == []
 

@@ -1,4 +1,7 @@
-"""``robench doctor``: everything a run needs is looked at, nothing is fetched, and one broken part hides no other."""
+"""``robench doctor`` checks everything that a run needs and fetches nothing.
+
+One broken part does not hide the others.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from robench.tasks.registry import TASKS
 
 
 class FakeTask:
-    """A task whose data are there, or fail in the way given."""
+    """A task whose data exist, or fail to load in a chosen way."""
 
     train_pools: ClassVar[tuple[str, ...]] = ("train", "small")
     failures: ClassVar[dict[str, BaseException]] = {}
@@ -57,13 +60,13 @@ def data_findings(folder: Path | None) -> dict[str, Finding]:
     return {finding.what: finding for finding in doctor._tasks(folder)}
 
 
-def test_data_that_are_there(task: type[FakeTask], tmp_path: Path) -> None:
+def test_a_task_with_data_is_ok(task: type[FakeTask], tmp_path: Path) -> None:
     found = data_findings(tmp_path)
     assert found["fake"] == Finding("data", "fake", "ok", "0 train, 0 dev, 0 test (archive a.zip)")
     assert (found["folder"].state, found["folder"].detail) == ("ok", str(tmp_path))
 
 
-def test_data_with_a_smaller_pool_only(task: type[FakeTask]) -> None:
+def test_a_task_with_only_a_smaller_pool_says_so(task: type[FakeTask]) -> None:
     task.failures["train"] = UsageError("There is no train file.")
     assert data_findings(None)["fake"] == Finding(
         "data", "fake", "ok", "0 train, 0 dev, 0 test, only with --train-pool small (archive a.zip)"
@@ -82,7 +85,9 @@ def test_data_with_a_smaller_pool_only(task: type[FakeTask]) -> None:
         (ValueError("a guest's bug"), "problem", "ValueError: a guest's bug"),
     ],
 )
-def test_data_that_are_not(task: type[FakeTask], error: Exception, state: str, detail: str) -> None:
+def test_a_task_that_does_not_load_says_why(
+    task: type[FakeTask], error: Exception, state: str, detail: str
+) -> None:
     task.failures.update(train=error, small=error)
     found = data_findings(None)
     assert (found["fake"].state, found["fake"].detail) == (state, detail)
@@ -91,7 +96,7 @@ def test_data_that_are_not(task: type[FakeTask], error: Exception, state: str, d
     )
 
 
-def test_every_required_package_is_named_with_its_version() -> None:
+def test_every_required_package_is_listed_with_its_version() -> None:
     import click
     import torch
 
@@ -135,9 +140,7 @@ def test_a_package_that_is_not_installed_is_a_problem_unless_optional(
     )
 
 
-def test_a_disk_that_is_nearly_full_is_a_problem(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_nearly_full_disk_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**30))
     runs = next(
         finding
@@ -148,7 +151,7 @@ def test_a_disk_that_is_nearly_full_is_a_problem(
     assert not (tmp_path / "not").exists()
 
 
-def test_assets_are_looked_for_and_never_fetched(
+def test_assets_are_searched_for_and_not_fetched(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import robench.tasks.assets
@@ -169,7 +172,7 @@ def test_assets_are_looked_for_and_never_fetched(
     assert "is not the published counterfitted_neighbors.json" in wrong.detail
 
 
-def test_the_hub_is_asked_only_when_told(
+def test_the_hub_is_asked_only_where_online_is_set(
     monkeypatch: pytest.MonkeyPatch, task: type[FakeTask]
 ) -> None:
     import huggingface_hub
@@ -188,7 +191,7 @@ def test_the_hub_is_asked_only_when_told(
     assert last.detail == "not reached (ConnectionError): only local data and encoders can be used"
 
 
-def test_the_command_prints_every_finding_and_json_the_same(
+def test_the_command_prints_every_section_as_text_and_as_json(
     task: type[FakeTask], tmp_path: Path
 ) -> None:
     shown = CliRunner().invoke(main, ["doctor", "--data", str(tmp_path)])

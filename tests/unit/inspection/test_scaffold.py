@@ -1,4 +1,4 @@
-"""``robench new``: files that work as they are, a name that can be used, and nothing overwritten."""
+"""``robench new`` writes files that work, checks the name, and overwrites nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from robench.cli import main
 from robench.inspection.scaffold import write_plugin
 
 
-def test_the_new_packages_pass_their_own_tests_and_are_lint_free(tmp_path: Path) -> None:
+def test_new_packages_pass_their_own_tests_and_the_linter(tmp_path: Path) -> None:
     for kind, name in (("defense", "my-method"), ("attack", "my-search2")):
         result = CliRunner().invoke(main, ["new", kind, name, "--out", str(tmp_path)])
         assert result.exit_code == 0, result.output
@@ -35,7 +35,7 @@ def test_the_new_packages_pass_their_own_tests_and_are_lint_free(tmp_path: Path)
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "9 passed" in done.stdout
-    rules = ["--isolated", "--select", "E,F,W,UP,B", "--line-length", "160"]
+    rules = ["--isolated", "--select", "E,F,W,UP,B", "--line-length", "100"]
     lint = subprocess.run(
         [sys.executable, "-m", "ruff", "check", *rules, str(tmp_path)],
         capture_output=True,
@@ -45,7 +45,7 @@ def test_the_new_packages_pass_their_own_tests_and_are_lint_free(tmp_path: Path)
     assert lint.returncode == 0, lint.stdout
 
 
-def test_its_project_file_names_the_entry_point(tmp_path: Path) -> None:
+def test_the_project_file_names_the_entry_point(tmp_path: Path) -> None:
     write_plugin("attack", "one-word", tmp_path)
     project = tomllib.loads((tmp_path / "one-word" / "pyproject.toml").read_text())
     assert project["project"]["entry-points"] == {
@@ -54,12 +54,12 @@ def test_its_project_file_names_the_entry_point(tmp_path: Path) -> None:
     assert project["tool"]["setuptools"]["py-modules"] == ["one_word"]
 
 
-def test_inside_the_checkout_it_goes_into_its_wing(tmp_path: Path) -> None:
+def test_inside_the_checkout_the_files_go_beside_the_built_ins(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "robench"\n')
     plugin, test = write_plugin("defense", "their-way", tmp_path)
     assert (plugin, test) == (
         tmp_path / "defenses" / "their_way.py",
-        tmp_path / "tests" / "unit" / "test_their_way.py",
+        tmp_path / "tests" / "unit" / "defenses" / "test_their_way.py",
     )
     assert 'TheirWay = DEFENSES.get("their-way")' in test.read_text()
     assert "import their_way" not in test.read_text()
@@ -69,7 +69,7 @@ def test_inside_the_checkout_it_goes_into_its_wing(tmp_path: Path) -> None:
     "name",
     ["Bad", "bad_name", "-bad", "bad-", "2fast", "a--b", "", "päper", "a b", "../escape", "class"],
 )
-def test_names_that_cannot_be_used(tmp_path: Path, name: str) -> None:
+def test_a_malformed_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(
         UsageError,
         match="cannot be a plugin's name: use lower-case letters and digits, words joined by '-'",
@@ -79,37 +79,43 @@ def test_names_that_cannot_be_used(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["all", "attack", "defense"])
-def test_a_name_that_the_command_line_reads_otherwise(tmp_path: Path, name: str) -> None:
+def test_a_reserved_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(
         UsageError,
-        match=rf"^'{name}' cannot be a plugin's name: the command line gives it another meaning\. .* such as my-{name}\.$",
+        match=(
+            rf"^'{name}' cannot be a plugin's name: "
+            rf"the command line gives it another meaning\. .* such as my-{name}\.$"
+        ),
     ):
         write_plugin("attack", name, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_that_is_taken(tmp_path: Path) -> None:
+def test_the_name_of_another_plugin_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError,
-        match=r"^There is already an attack 'pwws' \(see 'robench show attack pwws'\)\. Choose another name\.$",
+        match=(
+            r"^There is already an attack 'pwws' "
+            r"\(see 'robench show attack pwws'\)\. Choose another name\.$"
+        ),
     ):
         write_plugin("attack", "pwws", tmp_path)
 
 
-def test_a_name_that_would_hide_a_module(tmp_path: Path) -> None:
+def test_the_name_of_an_installed_module_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="A Python module 'json' is installed already"):
         write_plugin("attack", "json", tmp_path)
 
 
 @pytest.mark.parametrize(("kind", "hint"), [("defence", " Did you mean 'defense'?"), ("task", "")])
-def test_a_kind_that_it_does_not_make(tmp_path: Path, kind: str, hint: str) -> None:
+def test_a_kind_without_a_template_is_refused(tmp_path: Path, kind: str, hint: str) -> None:
     with pytest.raises(UsageError) as refused:
         write_plugin(kind, "mine", tmp_path)
     assert str(refused.value) == f"'robench new' makes an attack or a defense, not '{kind}'.{hint}"
 
 
 @pytest.mark.parametrize("existing", ["mine.py", "test_mine.py", "pyproject.toml"])
-def test_nothing_is_overwritten_and_then_nothing_written(tmp_path: Path, existing: str) -> None:
+def test_nothing_is_written_where_a_file_exists(tmp_path: Path, existing: str) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / existing).write_text("precious")
     with pytest.raises(UsageError, match="exists already and nothing is overwritten"):

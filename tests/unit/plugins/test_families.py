@@ -13,7 +13,7 @@ from guests import environment, install_guest, robench
 
 from robench import ATTACKS, Attack
 from robench._base.errors import UsageError
-from robench.inspection.catalogue import rows
+from robench.inspection.catalogue import list_kind
 from robench.plugins.registry import Family, Registry, UnknownPlugin
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -136,7 +136,7 @@ def test_kinds_without_families_know_no_prefix() -> None:
 
 
 def test_the_list_has_one_row_for_a_family_and_imports_nothing() -> None:
-    families = [row for row in rows("attack") if ":" in row.name]
+    families = [row for row in list_kind("attack") if ":" in row.name]
     assert [(row.name, row.origin, row.problem) for row in families] == [
         ("textattack:NAME", "built-in", None),
         ("textattack-search:NAME", "built-in", None),
@@ -144,7 +144,7 @@ def test_the_list_has_one_row_for_a_family_and_imports_nothing() -> None:
     assert families[0].summary.startswith(
         "TextAttack's own recipes as they ship, outside the surface"
     )
-    code = "import sys; from robench.inspection.catalogue import rows; rows('attack'); sys.exit(bool({'textattack', 'torch', 'robench.textattack'} & sys.modules.keys()))"
+    code = "import sys; from robench.inspection.catalogue import list_kind; list_kind('attack'); sys.exit(bool({'textattack', 'torch', 'robench.textattack'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert "textattack:NAME" not in ATTACKS.names()
 
