@@ -1,4 +1,4 @@
-"""The nearest name."""
+"""The suggestion of the nearest known name."""
 
 from __future__ import annotations
 
@@ -22,13 +22,18 @@ TASKS = ["imdb", "mini-reviews", "mini-reviews-two", "snli"]
         ("something else", None),
     ],
 )
-def test_a_beginning_counts_before_the_spelling(name: str, nearest: str | None) -> None:
+def test_the_beginning_of_a_name_wins_over_similar_spelling(name: str, nearest: str | None) -> None:
     assert did_you_mean(name, TASKS) == ("" if nearest is None else f" Did you mean '{nearest}'?")
 
 
-def test_how_close_and_how_it_is_written() -> None:
+def test_the_required_closeness_and_the_form_can_be_chosen() -> None:
     assert did_you_mean("task", ["attack", "defense"], closeness=0.7) == ""
     assert (
         did_you_mean("defence", iter(["attack", "defense"]), "{}s", 0.7)
         == " Did you mean 'defenses'?"
     )
+
+
+def test_what_was_typed_is_never_suggested() -> None:
+    assert did_you_mean("imdb", ["imdb"]) == ""
+    assert did_you_mean("rift", ["rift", "rift-two"]) == " Did you mean 'rift-two'?"

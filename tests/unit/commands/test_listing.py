@@ -246,3 +246,50 @@ def test_options_say_default_unit_type_bounds_and_papers_settings() -> None:
         {"snli": 3},
     )
     assert (plain["takes"], plain["default"]) == ("bool", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "heading"),
+    [
+        ("rift", "defense rift (built-in)"),
+        ("pwws", "attack pwws (built-in)"),
+        ("imdb", "task imdb (built-in)"),
+        ("tiny", "encoder tiny (built-in)"),
+        ("subword", "protocol subword (built-in)"),
+        ("rose-first+rift", "defense rift+rose-first (built-in)"),
+    ],
+)
+def test_show_needs_no_kind_where_only_one_has_the_name(name: str, heading: str) -> None:
+    assert run("show", name).startswith(heading)
+
+
+def test_show_without_a_kind_names_the_kinds_of_an_ambiguous_name() -> None:
+    with ATTACKS.temporarily("rift", type("Rift", (ATTACKS.get("pwws"),), {})):
+        result = CliRunner().invoke(main, ["show", "rift"])
+        assert "defense rift" in run("show", "defense", "rift")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "Error: The name 'rift' belongs to several kinds: attack, defense. "
+        "Say 'robench show attack rift' or 'robench show defense rift'.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["rfit"], "There is no 'rfit'. Did you mean 'rift'? See 'robench list'."),
+        (["xyzzy"], "There is no 'xyzzy'. See 'robench list'."),
+        (
+            ["attacks"],
+            "'attacks' is a kind: add the name of one attack. See 'robench list attacks'.",
+        ),
+        (["textattack"], "'textattack' is a family of attacks: name one of it as textattack:NAME"),
+        (["rift+"], "'rift+' does not name a defense on each side of '+'."),
+        ([], "Missing argument 'NAME'."),
+        (["attack", "pwws", "imdb"], "Got unexpected extra argument (imdb)."),
+    ],
+)
+def test_show_without_a_kind_helps_with_a_miss(words: list[str], sentence: str) -> None:
+    result = CliRunner().invoke(main, ["show", *words])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {sentence}")
