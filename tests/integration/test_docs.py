@@ -24,6 +24,7 @@ WRITTEN = [
     ROOT / "CHANGELOG.md",
     ROOT / "benchmarks" / "README.md",
     ROOT / "leaderboards" / "README.md",
+    ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 """Pages that people write; generated boards are not among them."""
