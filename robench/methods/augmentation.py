@@ -8,28 +8,22 @@ surface writes texts of its own, and these are added as they stand.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
 
 from robench._base.errors import RobenchError
-from robench.models.victim import Victim
 from robench.plugins.options import TrainingOptions
-from robench.search.registry import ATTACKS
 from robench.tasks.example import Example
-from robench.text.words import replace_words, split_words
-from robench.training.defense import Defense
+from robench.text.words import replace_words
+from robench.training.defense import Defense, Trainee
 from robench.training.runtime import stable_seed
 
 if TYPE_CHECKING:
     from robench.search.attack import Trial
-    from robench.search.victim_protocol import Job
-    from robench.training.request import FitRequest
-    from robench.training.setup import TrainingSetup
 
 AUGMENTATION_DEVIATIONS = (
     "Texts are attacked within the task's substitution set, unless the attack writes texts of its own; no language model judges the substitutes, "
@@ -66,93 +60,6 @@ class AugmentationOptions(TrainingOptions):
     )
 
 
-@dataclass(frozen=True)
-class Trainee:
-    """A model between two epochs, for a defense that wants to attack it.
-
-    Attributes:
-        request, setup: of the run.
-        added: what is trained on beside the task's examples so far.
-        say: hears sentences worth showing.
-    """
-
-    request: FitRequest
-    setup: TrainingSetup
-    added: Sequence[Example]
-    say: Callable[[str], None]
-
-    @property
-    def examples(self) -> Sequence[Example]:
-        """The training examples, as they came; never one of dev or test."""
-        return self.setup.texts
-
-    @cached_property
-    def victim(self) -> Victim:
-        """The model as it is now, in eval mode, asked as any victim is; its weights change with the next step."""
-        task, request = self.request.task_class, self.request
-        card = {
-            "name": request.defense,
-            "task": request.task,
-            "labels": task.labels,
-            "attackable": task.attackable,
-            "fields": self.setup.fields,
-            "max_tokens": task.max_tokens,
-            "protocol": request.protocol.name,
-        }
-        return Victim(self.setup.model, self.setup.tokenizer, card, str(self.setup.device))
-
-    def job(self, example: Example) -> Job:
-        """The words of ``example`` and what may stand in the place of each that the model sees."""
-        from robench.search.space import SearchSpace
-        from robench.search.victim_protocol import Job
-
-        substitutions, attackable = self.request.substitutions, self.victim.attackable
-        assert substitutions is not None
-        fields = {name: split_words(text) for name, text in example.fields.items()}
-        words, visible = fields[attackable], self.victim.encoder_fields.encode(fields).visible
-        options = [
-            (word, *(substitutions.of(word, self.request.protocol.lookup) if at < visible else ()))
-            for at, word in enumerate(words)
-        ]
-        return Job(
-            example,
-            fields | {attackable: tuple(words)},
-            SearchSpace(tuple(words), tuple(options), visible),
-        )
-
-    def attacked(
-        self, name: str, examples: Sequence[Example], seed: int, budget: int | None = None
-    ) -> list[Trial]:
-        """What the attack called ``name`` does to each of ``examples``, in their order. An example's stream is a function of seed, attack and id.
-
-        Where several processes train, each attacks its share of the examples and all of them learn of every trial.
-        """
-        from accelerate.utils import gather_object
-
-        from robench.search.engine import run
-        from robench.search.packing import choose_shapes
-        from robench.search.settings import SearchSettings
-
-        settings = SearchSettings(seed, budget, self.request.precision, self.victim.device)
-        shapes, remark = choose_shapes(self.victim, settings.precision, self.victim.vocabulary)
-        if remark is not None:
-            self.say(remark)
-        rank, processes = self.setup.accelerator.process_index, self.setup.accelerator.num_processes
-        mine = map(self.job, examples[rank::processes])
-        trials = list(
-            run(
-                self.victim,
-                ATTACKS.get(name)(),
-                name,
-                mine,
-                settings,
-                shapes=shapes,
-            )
-        )
-        by_id = {trial.id: trial for trial in (gather_object(trials) if processes > 1 else trials)}
-        return [by_id[example.id] for example in examples]
-
-
 class AugmentedDefense(Defense):
     """Base of every defense that trains on adversarial texts; its ``Options`` derive from ``AugmentationOptions``."""
 
@@ -180,7 +87,7 @@ def with_adversarial_texts(
     if epoch == 0 or (epoch - 1) % options.every or not count:
         return None
     started = time.perf_counter()
-    seed = stable_seed(trainee.request.seed, "augment", epoch)
+    seed = stable_seed(trainee.seed, "augment", epoch)
     drawn = np.random.default_rng(seed).choice(len(trainee.examples), count, replace=False)
     chosen = [trainee.examples[index] for index in sorted(drawn.tolist())]
     trials = trainee.attacked(options.attack, chosen, seed, options.budget)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import normalize
 
 from robench._base.errors import UsageError
 from robench.plugins.options import TrainingOptions
+from robench.training.contrast import Negatives, contrastive_term
 
 if TYPE_CHECKING:
     from robench.models.batch import Batch
     from robench.models.classifier import TextClassifier
-
-Negatives = Literal["teachers", "students"]
 
 
 class InformationOptions(TrainingOptions):
@@ -69,41 +68,6 @@ class ProjectionHeads(nn.Module):
     def forward(self, features: Tensor, label: int) -> Tensor:
         """Project ``(n, size)`` with the MLP of class ``label`` to unit vectors ``(n, out)``."""
         return normalize(self.by_class[label](features).float(), dim=-1)
-
-
-def contrastive_term(
-    students: Tensor,
-    teachers: Tensor,
-    temperature: float,
-    negatives: Negatives = "teachers",
-    own: Tensor | None = None,
-) -> Tensor:
-    """Eq. 10 for one class: minus a lower bound of I(S; T | Y = y), in nats; never below -log N.
-
-    That holds for pairs drawn independently within the class. Where batches hold texts of like length, pairs are rather drawn given the length:
-    what is bounded is then about I(S; T | Y = y, length), and features win nothing by telling lengths apart.
-
-    Args:
-        students: unit vectors ``(n, d)``.
-        teachers: unit vectors ``(N, d)``, N >= n, of which one belongs to each student; the rest are further negatives.
-        temperature: tau.
-        negatives: what the softmax runs over: the teachers t_j for each student s_i, as Eq. 10 says, or the students for each teacher, as
-            the release does (N = n).
-        own: ``(n,)`` which teacher belongs to each student; the first n unless given.
-
-    Returns:
-        ``mean_i -log softmax_j(<s_i, t_j> / tau)_own(i) - log N``; 0 without students.
-    """
-    scores = students @ teachers.T / temperature
-    if negatives == "students":
-        scores = scores.T
-    if own is None:
-        own = torch.arange(len(scores), device=scores.device)
-    if not len(own):
-        return scores.sum()  # with a gradient, of 0: whoever waits for one gets it
-    return cross_entropy(scores, own) - torch.log(
-        torch.tensor(float(scores.shape[1]), device=scores.device)
-    )
 
 
 class InformationTerm:

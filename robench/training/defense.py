@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from robench.plugins.options import TrainingOptions
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
-    from robench.methods.augmentation import Trainee
     from robench.models.batch import Batch
     from robench.models.classifier import TextClassifier
+    from robench.models.victim import Victim
+    from robench.search.attack import Trial
     from robench.tasks.example import Example
 
 LOOP_DEVIATIONS = (
@@ -30,6 +31,35 @@ SUITE_DEVIATIONS = (
     "The epoch is chosen on a dev split carved from train, by accuracy under the convex-hull attack where there are substitutes; that is not the paper's rule.",
 )
 """The same for methods that were published elsewhere."""
+
+
+class Trainee(Protocol):
+    """The model between two epochs, for a defense that attacks it."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+
+    @property
+    def examples(self) -> Sequence[Example]:
+        """The training examples, as they came; never one of dev or test."""
+
+    @property
+    def added(self) -> Sequence[Example]:
+        """The examples that ``augment`` has added so far."""
+
+    @property
+    def victim(self) -> Victim:
+        """The model in eval mode, asked as any victim is; its weights change with the next step."""
+
+    @property
+    def say(self) -> Callable[[str], None]:
+        """Show a sentence to whoever runs the training."""
+
+    def attacked(
+        self, name: str, examples: Sequence[Example], seed: int, budget: int | None = None
+    ) -> list[Trial]:
+        """Attack each of ``examples`` with the attack called ``name``; trials in their order."""
 
 
 class Defense(ABC):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from robench.methods.information import contrastive_term
+from robench.training.contrast import contrastive_term
 
 if TYPE_CHECKING:
     from robench.models.classifier import TextClassifier

@@ -21,14 +21,13 @@ from robench._base.errors import UsageError
 from robench.models.batch import Batch
 from robench.plugins.options import TrainingOptions, build_options
 from robench.plugins.registry import JOINT
-from robench.training.defense import Defense
+from robench.training.defense import Defense, Trainee
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
-    from robench.methods.augmentation import Trainee
     from robench.models.classifier import TextClassifier
     from robench.tasks.example import Example
 

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from robench._base.environment import peak_memory
 from robench._base.errors import RobenchError
-from robench.methods.augmentation import Trainee
 from robench.models.victim import Victim
 from robench.tasks.example import Example
 from robench.training.batches import bucketed_batches
@@ -34,6 +33,7 @@ from robench.training.saving import (
 )
 from robench.training.selection import DevScores, compute_features, score_on_dev
 from robench.training.setup import set_up_training
+from robench.training.trainee import ModelBetweenEpochs
 
 if TYPE_CHECKING:
     from robench.models.batch import Batch
@@ -241,7 +241,9 @@ class _TrainingRun:
         """Let the defense add training texts; its cost counts as training time."""
         before = [Example(**added) for added in self.state.added]
         say = partial(self._say, epoch=epoch + 1)
-        added = self.defense.augment(Trainee(self.request, self.setup, before, say), epoch)
+        added = self.defense.augment(
+            ModelBetweenEpochs(self.request, self.setup, before, say), epoch
+        )
         if added is not None:
             self.state.added = [
                 {"id": example.id, "fields": dict(example.fields), "label": example.label}

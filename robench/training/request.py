@@ -20,6 +20,7 @@ from robench.plugins.registry import canonical
 from robench.search.registry import ATTACKS
 from robench.tasks.registry import TASKS
 from robench.training.defense import Defense
+from robench.training.limits import check_window, pick
 from robench.training.registry import DEFENSES
 
 if TYPE_CHECKING:
@@ -115,14 +116,13 @@ class FitRequest:
 
         from robench.models.classifier import TextClassifier
         from robench.models.encoders import skeleton
-        from robench.training.setup import check_window, pick
 
         for attack in self.build().attacks:
             ATTACKS.get(attack)().check()
         classes = len(self.task_class.labels)
         with torch.device("meta"):  # no weights, and nothing drawn for them
             model = TextClassifier(skeleton(self.info), classes)
-        check_window(model, self.task_class.max_tokens, self)
+        check_window(model, self.task_class.max_tokens, self.encoder, self.task)
         for examples, limit in (
             (self.splits.train, self.resolved.train_examples),
             (self.splits.dev, self.resolved.dev_examples),

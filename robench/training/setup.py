@@ -14,8 +14,8 @@ from robench._base.errors import UsageError
 from robench.models.classifier import TextClassifier
 from robench.models.encoders import attention_for, load_encoder, load_tokenizer
 from robench.models.victim import build_reader
-from robench.tasks.frozen import pick_balanced
 from robench.training.data import EncodedExamples, SubstituteTable, encode_examples
+from robench.training.limits import check_window, pick
 from robench.training.runtime import make_accelerator, seed_everything
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def set_up_training(request: FitRequest, curves: Path, say: Callable[[str], None
     tokenizer = load_tokenizer(request.info)
     encoder = load_encoder(request.info, attention_for(request.device, request.precision))
     model = TextClassifier(encoder, len(request.task_class.labels)).to(accelerator.device)
-    check_window(model, request.task_class.max_tokens, request)
+    check_window(model, request.task_class.max_tokens, request.encoder, request.task)
     fields = list(request.splits.train[0].fields)
     encode = _encoding(request, tokenizer, fields)
     texts, train = _read(
@@ -182,21 +182,3 @@ def parameter_groups(
 def adamw(groups: list[dict[str, Any]]) -> torch.optim.AdamW:
     """The loop's own optimiser, in one pass over the weights: on a CPU several times as fast as torch's default, on a GPU a little."""
     return torch.optim.AdamW(groups, eps=ADAM_EPSILON, fused=True)
-
-
-def pick(examples: Sequence[Example], limit: int | None, classes: int) -> Sequence[Example]:
-    """At most ``limit`` of ``examples``, balanced over labels, those with the smallest ids: the rule that froze the 1000."""
-    return (
-        examples
-        if limit is None or limit >= len(examples)
-        else pick_balanced(examples, limit, classes)
-    )
-
-
-def check_window(model: TextClassifier, max_tokens: int, request: FitRequest) -> None:
-    """Raise UsageError where the task's texts are longer than the encoder reads."""
-    positions = getattr(model.encoder.config, "max_position_embeddings", None)
-    if positions is not None and 0 < positions < max_tokens:
-        raise UsageError(
-            f"Encoder '{request.encoder}' reads {positions} tokens, task '{request.task}' has {max_tokens}. Choose another encoder."
-        )

@@ -8,7 +8,8 @@ import pytest
 import torch
 from victim_cases import batch, classifier
 
-from robench.methods.information import InformationOptions, InformationTerm, contrastive_term
+from robench.methods.information import InformationOptions, InformationTerm
+from robench.training.contrast import contrastive_term
 
 RHO, DIMENSIONS = 0.8, 2
 TRUTH = -DIMENSIONS * log(1 - RHO**2) / 2

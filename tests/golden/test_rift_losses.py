@@ -12,9 +12,10 @@ from victim_cases import batch, classifier
 
 from robench import DEFENSES
 from robench.methods.adversarial import invariance
-from robench.methods.information import ProjectionHeads, contrastive_term
+from robench.methods.information import ProjectionHeads
 from robench.models.classifier import TextClassifier
 from robench.models.encoders import EncoderInfo
+from robench.training.contrast import contrastive_term
 from robench.training.request import build_defense
 
 Rift = DEFENSES.get("rift")

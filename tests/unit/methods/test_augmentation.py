@@ -25,13 +25,15 @@ from robench import (
 from robench._base.code_hash import source_sha256
 from robench._base.errors import RobenchError, UsageError
 from robench._base.key_code import ATTACKED_TRAINING_CODE
-from robench.methods.augmentation import AugmentationOptions, Trainee, with_adversarial_texts
+from robench.methods.augmentation import AugmentationOptions, with_adversarial_texts
 from robench.protocol import get_protocol
 from robench.training import checkpoint as resume
 from robench.training import request as recipe
+from robench.training.defense import Trainee
 from robench.training.loop import TrainingProgress, fit
 from robench.training.request import FitRequest
 from robench.training.setup import set_up_training
+from robench.training.trainee import ModelBetweenEpochs
 
 SEEN: list[tuple[str, ...]] = []
 """The texts that ``Swapping`` was given."""
@@ -108,11 +110,13 @@ def asked(
 
 
 @pytest.fixture
-def trainee(encoder: Path, tmp_path: Path) -> Trainee:
+def trainee(encoder: Path, tmp_path: Path) -> ModelBetweenEpochs:
     """An untrained model that says the same of every text: it is right on half of them."""
     said: list[str] = []
     wanted = asked(encoder, train=24)
-    return Trainee(wanted, set_up_training(wanted, tmp_path, said.append), (), said.append)
+    return ModelBetweenEpochs(
+        wanted, set_up_training(wanted, tmp_path, said.append), (), said.append
+    )
 
 
 def options(**values: Any) -> AugmentationOptions:
@@ -137,14 +141,14 @@ def added(folder: Path) -> list[int]:
 # -- which texts, and how they are changed ---------------------------------------------------------------------------------------------------
 
 
-def test_a_job_has_the_words_and_substitutes_of_an_evaluation(trainee: Trainee) -> None:
+def test_a_job_has_the_words_and_substitutes_of_an_evaluation(trainee: ModelBetweenEpochs) -> None:
     job = trainee.job(Example("x", {"text": "noun1 good, unknown"}, 1))
     assert job.space.words == ("noun1", "good", ",", "unknown")
     assert job.space.options == (("noun1",), GOOD, (",",), ("unknown",))
     assert tuple(job.words["text"]) == job.space.words
 
 
-def test_words_beyond_the_window_keep_theirs(trainee: Trainee) -> None:
+def test_words_beyond_the_window_keep_theirs(trainee: ModelBetweenEpochs) -> None:
     job = trainee.job(Example("x", {"text": " ".join(["bad"] * 20)}, 0))
     assert job.space.visible == 14  # 16 tokens, two of them special
     assert [len(found) for found in job.space.options] == [len(BAD)] * 14 + [1] * 6
@@ -163,7 +167,7 @@ def test_the_lookup_is_the_protocols(encoder: Path, tmp_path: Path) -> None:
         wanted = request(
             encoder, "augmentation", substitutions=Lower(), protocol=get_protocol(protocol)
         )
-        trainee = Trainee(
+        trainee = ModelBetweenEpochs(
             wanted, set_up_training(wanted, tmp_path, lambda _: None), (), lambda _: None
         )
         assert trainee.job(Example("x", {"text": "Good film"}, 1)).space.options[0] == found
@@ -182,14 +186,16 @@ def test_only_training_examples_are_attacked(encoder: Path, tmp_path: Path) -> N
     assert not attacked & held_out
 
 
-def test_an_attack_is_shown_no_more_than_it_asked_for(trainee: Trainee) -> None:
+def test_an_attack_is_shown_no_more_than_it_asked_for(trainee: ModelBetweenEpochs) -> None:
     ANSWERS.clear()
     trainee.attacked("test-swapping", trainee.examples, seed=0)
     assert ANSWERS
     assert all(sorted(answer.tolist()) == [0.0, 1.0] for answer in ANSWERS)
 
 
-def test_the_search_has_one_thread_and_training_has_its_own_again(trainee: Trainee) -> None:
+def test_the_search_has_one_thread_and_training_has_its_own_again(
+    trainee: ModelBetweenEpochs,
+) -> None:
     THREADS.clear()
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -200,12 +206,12 @@ def test_the_search_has_one_thread_and_training_has_its_own_again(trainee: Train
         torch.set_num_threads(before)
 
 
-def test_an_attack_that_wants_gradients_gets_them(trainee: Trainee) -> None:
+def test_an_attack_that_wants_gradients_gets_them(trainee: ModelBetweenEpochs) -> None:
     trials = trainee.attacked("convex-hull", trainee.examples[:4], seed=0)
     assert {trial.verdict for trial in trials} <= {"wrong", "held", "held-proved", "fooled"}
 
 
-def test_trials_stand_in_the_order_of_their_examples(trainee: Trainee) -> None:
+def test_trials_stand_in_the_order_of_their_examples(trainee: ModelBetweenEpochs) -> None:
     examples = trainee.examples[::-1]
     assert [trial.id for trial in trainee.attacked("pwws", examples, seed=0)] == [
         example.id for example in examples
@@ -281,15 +287,19 @@ def test_a_share_of_the_examples_is_drawn_anew_each_time(
     trainee: Trainee, monkeypatch: pytest.MonkeyPatch, share: float, count: int
 ) -> None:
     drawn: list[list[str]] = []
-    real = Trainee.attacked
+    real = ModelBetweenEpochs.attacked
 
     def attacked(
-        self: Trainee, name: str, examples: Sequence[Example], seed: int, budget: int | None = None
+        self: ModelBetweenEpochs,
+        name: str,
+        examples: Sequence[Example],
+        seed: int,
+        budget: int | None = None,
     ) -> Any:
         drawn.append([example.id for example in examples])
         return real(self, name, examples, seed, budget)
 
-    monkeypatch.setattr(Trainee, "attacked", attacked)
+    monkeypatch.setattr(ModelBetweenEpochs, "attacked", attacked)
     for epoch in (1, 2, 1):
         with_adversarial_texts(trainee, options(share=share), epoch)
     assert [len(set(ids)) for ids in drawn] == [count] * 3
@@ -297,12 +307,12 @@ def test_a_share_of_the_examples_is_drawn_anew_each_time(
     assert (drawn[0] == drawn[1]) == (share == 1.0)
 
 
-def test_too_small_a_share_attacks_nobody(trainee: Trainee) -> None:
+def test_too_small_a_share_attacks_nobody(trainee: ModelBetweenEpochs) -> None:
     assert with_adversarial_texts(trainee, options(share=0.02), 1) is None
     assert with_adversarial_texts(trainee, options(share=0.0), 1) is None
 
 
-def test_the_budget_is_the_searches(trainee: Trainee) -> None:
+def test_the_budget_is_the_searches(trainee: ModelBetweenEpochs) -> None:
     trials = trainee.attacked("pwws", trainee.examples, 0, budget=1)
     assert {trial.asked for trial in trials if trial.verdict != "wrong"} == {1}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import pytest
@@ -16,10 +16,11 @@ from torch.nn.functional import cross_entropy
 
 from robench import DEFENSES, Batch, Defense, Example, Options
 from robench._base.errors import UsageError
-from robench.methods.augmentation import Trainee
 from robench.models.classifier import TextClassifier
 from robench.testing import DEFENSE_CHECKS, DefenseSubject, check_defense
+from robench.training.defense import Trainee
 from robench.training.setup import adamw
+from robench.training.trainee import ModelBetweenEpochs
 
 VIOLATORS: list[tuple[str, str, str]] = []
 """Name of a defense, the check that it fails and what the check must say."""
@@ -557,7 +558,7 @@ class Peeking(Augmenting):
     """Trains on test examples."""
 
     def chosen(self, trainee: Trainee, epoch: int) -> Iterable[Example]:
-        return trainee.request.splits.test[:4]
+        return cast(ModelBetweenEpochs, trainee).request.splits.test[:4]
 
 
 @breaks(
@@ -568,7 +569,7 @@ class Grasping(Augmenting):
     """Trains on dev examples."""
 
     def chosen(self, trainee: Trainee, epoch: int) -> Iterable[Example]:
-        return trainee.request.splits.dev
+        return cast(ModelBetweenEpochs, trainee).request.splits.dev
 
 
 @breaks(

@@ -19,8 +19,9 @@ from robench._base.errors import RobenchError, UsageError
 from robench.models.classifier import TextClassifier
 from robench.models.health_checks import guessing_accuracy
 from robench.models.victim import Victim
-from robench.training import checkpoint, setup
+from robench.training import checkpoint
 from robench.training import loop as training
+from robench.training.limits import check_window, pick
 from robench.training.loop import TrainingProgress, fit, train_or_load
 from robench.training.selection import DevScores
 from robench.training.setup import parameter_groups
@@ -234,7 +235,7 @@ def test_a_training_subset_has_the_smallest_ids_of_each_label(
 ) -> None:
     victim = fit(request(encoder, options={"epochs": 1, "train_examples": 40}), tmp_path / "v")
     assert victim.card["train_examples"] == 40
-    chosen = setup.pick(planted_splits().train, 40, 2)
+    chosen = pick(planted_splits().train, 40, 2)
     assert sum(example.label for example in chosen) == 20
     for label in (0, 1):
         ids = sorted(example.id for example in planted_splits().train if example.label == label)
@@ -301,7 +302,7 @@ def test_a_task_longer_than_the_encoders_window_is_refused(tmp_path: Path, encod
     config["max_position_embeddings"] = 8
     model = TextClassifier(_bert(config), 2)
     with pytest.raises(UsageError, match="reads 8 tokens, task 'planted' has 16"):
-        setup.check_window(model, 16, request(small))
+        check_window(model, 16, str(small), "planted")
 
 
 def _bert(config: dict[str, Any]) -> Any:
