@@ -20,7 +20,7 @@ from torch import Tensor
 
 from robench._base.environment import Precision
 from robench.models.victim import Victim
-from robench.search.batching import Lane, Shapes
+from robench.search.batching import Bucket, Shapes
 
 TRIALS = 3
 """Timings of each size of a batch, in turns, before the best is chosen."""
@@ -135,7 +135,7 @@ class Limit:
 
     def _best_batch(self, length: int) -> tuple[int, float]:
         """The size at which bare forwards are fastest: the engine's own, half of it, or twice as much."""
-        own = Shapes.of(self._victim).rows(Lane(length))
+        own = Shapes.of(self._victim).rows(Bucket(length))
         sizes = sorted({max(1, own // 2), own, own * 2})
         rng = np.random.default_rng(0)
         seconds: dict[int, list[float]] = {size: [] for size in sizes}

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 
 from robench.models.victim import Victim
-from robench.search.batching import Lane, Shapes
+from robench.search.batching import Bucket, Shapes
 from robench.search.victim_protocol import Job
-from robench.search.workers import Plan, run_workers
+from robench.search.workers import WorkerPlan, run_workers
 from throughput.subjects import load_victim
 
 
@@ -54,7 +54,7 @@ def shift(folder: Path, attack: str, jobs: Sequence[Job], workers: int) -> Shift
     """Attack all texts with so many workers."""
     with tempfile.TemporaryDirectory() as gate:
         began = time()
-        plan = Plan(folder, attack, load=partial(load_at_gate, Path(gate), workers))
+        plan = WorkerPlan(folder, attack, load=partial(load_at_gate, Path(gate), workers))
         rows = sum(trial.forwarded for trial in run_workers(plan, jobs, workers))
         ended = time()
         opened = max(path.stat().st_mtime for path in Path(gate).iterdir())
@@ -71,7 +71,7 @@ def bare_rate(folder: Path, words: int, processes: int, seconds: float) -> float
 def _bare(folder: Path, gate: Path, processes: int, words: int, seconds: float) -> float:
     torch.set_num_threads(1)
     victim = load_at_gate(gate, processes, folder, "cpu")
-    rows, length = Shapes.of(victim).rows(Lane(words + 2)), words + 2
+    rows, length = Shapes.of(victim).rows(Bucket(words + 2)), words + 2
     ids = np.random.default_rng(0).integers(1000, 9000, (rows, length))
     lengths = np.full(rows, length)
     done, began = 0, monotonic()

@@ -177,7 +177,7 @@ class CellRun:
         from robench.search.engine import run
         from robench.search.jobs import make_jobs
         from robench.search.packing import choose_shapes
-        from robench.search.workers import Plan, default_workers, run_workers
+        from robench.search.workers import WorkerPlan, default_workers, run_workers
 
         threshold = self.chosen.fit.protocol.lm_threshold
         victim = self.trained.victim
@@ -197,7 +197,9 @@ class CellRun:
         if workers == 1:
             name, attack = self.attack.name, self.attack.attack
             return run(victim, attack, name, jobs, settings, shapes=shapes)
-        plan = Plan(self.trained.folder, self.attack.name, self.attack.options, settings, shapes)
+        plan = WorkerPlan(
+            self.trained.folder, self.attack.name, self.attack.options, settings, shapes
+        )
         return run_workers(plan, jobs, workers)
 
     def _record(self, trials: Sequence[Trial], fresh: bool, report: Reporter) -> Record:

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from robench.search.victim_protocol import SearchVictim, TokenTypes
 
 Purpose = Literal["clean", "search", "verdict"]
-"""What a question is asked for: the clean prediction before a search, the search itself, the verdict after it."""
-LONGEST_WAIT = 4.0
+"""What a request is asked for: the clean prediction before a search, the search itself, the verdict after it."""
+LONGEST_WAIT_SECONDS = 4.0
 """Seconds after which a verdict's row goes without company, though a forward of eight costs as much: a trial that is nearly done shall not be lost."""
 
 
-class Lane(NamedTuple):
+class Bucket(NamedTuple):
     """Rows that can share a forward pass.
 
     Attributes:
@@ -82,61 +82,61 @@ class Shapes:
         step = 1 if self.exact or length <= 32 else 2 if length <= 64 else 4 if length <= 128 else 8
         return min(-(-length // step) * step, longest)
 
-    def rows(self, lane: Lane) -> int:
+    def rows(self, bucket: Bucket) -> int:
         """Rows of a full forward."""
-        if lane.small:
+        if bucket.small:
             return self.floor
-        rows = max(self.floor, min(self.most, self.tokens // lane.length))
+        rows = max(self.floor, min(self.most, self.tokens // bucket.length))
         # Some libraries take another kernel for the rows that are left over in blocks of four or
         # eight, so that a row's place would matter.
         return rows - rows % self.floor if self.fixed else rows
 
-    def filled(self, rows: int, lane: Lane) -> int:
+    def filled(self, rows: int, bucket: Bucket) -> int:
         """Rows that a forward with ``rows`` real ones is filled up to."""
-        return self.rows(lane) if self.fixed else max(rows, self.floor)
+        return self.rows(bucket) if self.fixed else max(rows, self.floor)
 
 
-class Question:
+class RowRequest:
     """Rows that one search waits for.
 
     Attributes:
-        asker: whose search it is.
-        turn: when that search began; the older goes first, so that searches end and their memory with them, and verdicts before all others.
+        owner: whose search it is.
+        order: when that search began; the older goes first, so that searches end and their memory with them, and verdicts before all others.
         label: the true class, by which a bf16 pool tells which answers are clear; None where there is none.
         purpose: only a search is ever answered in bf16.
-        lane: where its rows, or the last of them, were queued.
+        bucket: where its rows, or the last of them, were queued.
         answers: ``(rows, classes)``, filled as forwards come back.
         missing: rows without an answer yet.
-        seconds: this question's share of the forwards so far.
+        seconds: this request's share of the forwards so far.
         failure: why the victim could not answer.
     """
 
     __slots__ = (
         "answers",
-        "asker",
+        "bucket",
         "failure",
         "label",
-        "lane",
         "missing",
+        "order",
+        "owner",
         "purpose",
         "rows",
         "seconds",
-        "turn",
     )
 
     def __init__(
         self,
-        asker: Any,
+        owner: Any,
         rows: int,
-        turn: int = 0,
+        order: int = 0,
         label: int | None = None,
         purpose: Purpose = "search",
     ) -> None:
-        self.asker = asker
-        self.turn = turn
+        self.owner = owner
+        self.order = order
         self.label = label
         self.purpose = purpose
-        self.lane: Lane | None = None
+        self.bucket: Bucket | None = None
         self.rows = rows
         self.missing = rows
         self.seconds = 0.0
@@ -159,12 +159,12 @@ class Question:
 
 @dataclass(slots=True)
 class _Piece:
-    """Rows of one question that share a padded length.
+    """Rows of one request that share a padded length.
 
     ``at``: their places in it; ids ``(rows, tokens)``, lengths ``(rows,)``, types ``(rows, tokens)``, or ``(rows, 0)`` where the victim does not read them.
     """
 
-    question: Question
+    request: RowRequest
     at: NDArray[np.intp]
     ids: NDArray[np.int32]
     lengths: NDArray[np.int32]
@@ -184,12 +184,12 @@ class _Piece:
     def rows(self, which: slice | NDArray[np.bool_]) -> _Piece:
         """Some of the rows."""
         return _Piece(
-            self.question, self.at[which], self.ids[which], self.lengths[which], self.types[which]
+            self.request, self.at[which], self.ids[which], self.lengths[which], self.types[which]
         )
 
 
 class Pool:
-    """Waiting rows by lane, and the forwards that answer them."""
+    """Waiting rows by bucket, and the forwards that answer them."""
 
     def __init__(self, victim: SearchVictim, shapes: Shapes, precision: Precision = "fp32") -> None:
         self.victim = victim
@@ -197,22 +197,22 @@ class Pool:
         self.precision = precision
         self._longest = victim.encoder_fields.max_tokens
         self._pad_id = victim.table.pad_id
-        self._waiting: dict[Lane, list[_Piece]] = {}
-        self._rows: dict[Lane, int] = {}
-        self._verdicts: deque[tuple[float, Question]] = deque()
+        self._waiting: dict[Bucket, list[_Piece]] = {}
+        self._rows: dict[Bucket, int] = {}
+        self._verdicts: deque[tuple[float, RowRequest]] = deque()
 
     def put(
         self,
-        question: Question,
+        request: RowRequest,
         types: TokenTypes,
         ids: NDArray[np.int32],
         lengths: NDArray[np.int32],
     ) -> None:
-        """Queue the rows of ``question``: ids ``(question.rows, tokens)``, lengths ``(question.rows,)``."""
-        if question.purpose == "verdict":
-            self._verdicts.append((monotonic(), question))
-        if (lengths == lengths[0]).all():  # as in every question of the one-token-a-word protocol
-            self._put(question, types, np.arange(len(ids)), ids, lengths)
+        """Queue the rows of ``request``: ids ``(request.rows, tokens)``, lengths ``(request.rows,)``."""
+        if request.purpose == "verdict":
+            self._verdicts.append((monotonic(), request))
+        if (lengths == lengths[0]).all():  # as in every request of the one-token-a-word protocol
+            self._put(request, types, np.arange(len(ids)), ids, lengths)
             return
         groups: dict[tuple[int, bool], list[int]] = {}
         for row, length in enumerate(lengths.tolist()):
@@ -220,7 +220,7 @@ class Pool:
             groups.setdefault((padded, self._apart(length, padded)), []).append(row)
         for _, rows in sorted(groups.items()):
             at = np.array(rows, dtype=np.intp)
-            self._put(question, types, at, ids[at], lengths[at])
+            self._put(request, types, at, ids[at], lengths[at])
 
     def _apart(self, length: int, padded: int) -> bool:
         """Whether a row of ``length`` tokens must go among padded rows only."""
@@ -228,7 +228,7 @@ class Pool:
 
     def _put(
         self,
-        question: Question,
+        request: RowRequest,
         types: TokenTypes,
         at: NDArray[np.intp],
         ids: NDArray[np.int32],
@@ -239,8 +239,8 @@ class Pool:
         ids = ids[:, :length]
         if ids.shape[1] < length:
             ids = np.pad(ids, ((0, 0), (0, length - ids.shape[1])), constant_values=self._pad_id)
-        single = question.purpose != "search"
-        lane = Lane(
+        single = request.purpose != "search"
+        bucket = Bucket(
             length,
             "fp32" if single else self.precision,
             single and self.shapes.fixed,
@@ -251,83 +251,85 @@ class Pool:
             if self.victim.segments
             else np.empty((len(ids), 0), dtype=np.int8)
         )
-        self._queue(_Piece(question, at, ids, lengths, read), lane)
+        self._queue(_Piece(request, at, ids, lengths, read), bucket)
 
-    def _queue(self, piece: _Piece, lane: Lane) -> None:
-        piece.question.lane = lane
+    def _queue(self, piece: _Piece, bucket: Bucket) -> None:
+        piece.request.bucket = bucket
         insort(
-            self._waiting.setdefault(lane, []),
+            self._waiting.setdefault(bucket, []),
             piece,
-            key=lambda waiting: (waiting.question.purpose != "verdict", waiting.question.turn),
+            key=lambda waiting: (waiting.request.purpose != "verdict", waiting.request.order),
         )
-        self._rows[lane] = self._rows.get(lane, 0) + len(piece.at)
+        self._rows[bucket] = self._rows.get(bucket, 0) + len(piece.at)
 
-    def full(self) -> Lane | None:
-        """A lane with rows for a full forward, that of the oldest search; None when there is none."""
-        full = (lane for lane, rows in self._rows.items() if rows >= self.shapes.rows(lane))
-        return min(full, key=lambda lane: self._waiting[lane][0].question.turn, default=None)
+    def full(self) -> Bucket | None:
+        """A bucket with rows for a full forward, that of the oldest search; None when there is none."""
+        full = (bucket for bucket, rows in self._rows.items() if rows >= self.shapes.rows(bucket))
+        return min(full, key=lambda bucket: self._waiting[bucket][0].request.order, default=None)
 
-    def fullest(self) -> Lane | None:
-        """The lane whose waiting rows fill most of a forward; None when nothing waits."""
+    def fullest(self) -> Bucket | None:
+        """The bucket whose waiting rows fill most of a forward; None when nothing waits."""
         return max(
-            self._rows, key=lambda lane: self._rows[lane] / self.shapes.rows(lane), default=None
+            self._rows,
+            key=lambda bucket: self._rows[bucket] / self.shapes.rows(bucket),
+            default=None,
         )
 
-    def overdue(self) -> Lane | None:
-        """The lane of a verdict that has waited for ``LONGEST_WAIT``; None when there is none."""
+    def overdue(self) -> Bucket | None:
+        """The bucket of a verdict that has waited for ``LONGEST_WAIT_SECONDS``; None when there is none."""
         while self._verdicts and self._verdicts[0][1].missing <= 0:
             self._verdicts.popleft()
         return (
-            self._verdicts[0][1].lane
-            if self._verdicts and monotonic() - self._verdicts[0][0] > LONGEST_WAIT
+            self._verdicts[0][1].bucket
+            if self._verdicts and monotonic() - self._verdicts[0][0] > LONGEST_WAIT_SECONDS
             else None
         )
 
-    def forward(self, lane: Lane) -> list[Question]:
-        """Answer up to one full forward of that lane; returns the questions with nothing missing any more, in order."""
-        pieces = self._take(lane, self.shapes.rows(lane))
+    def forward(self, bucket: Bucket) -> list[RowRequest]:
+        """Answer up to one full forward of that bucket; returns the requests with nothing missing any more, in order."""
+        pieces = self._take(bucket, self.shapes.rows(bucket))
         try:
-            self._answer(pieces, lane)
+            self._answer(pieces, bucket)
         except Exception:
             # One bad row, or too little memory, must not cost the others their answer: each piece by itself, and not filled up to a full forward.
             for piece in pieces:
                 try:
-                    self._answer([piece], lane._replace(small=True))
+                    self._answer([piece], bucket._replace(small=True))
                 except Exception as error:
-                    piece.question.fail(error)
-        questions = dict.fromkeys(piece.question for piece in pieces)
-        return [question for question in questions if question.missing <= 0]
+                    piece.request.fail(error)
+        requests = dict.fromkeys(piece.request for piece in pieces)
+        return [request for request in requests if request.missing <= 0]
 
-    def forget(self, question: Question) -> None:
-        """Drop what still waits of a question (its search has ended)."""
-        for lane in list(self._waiting):
-            kept = [piece for piece in self._waiting[lane] if piece.question is not question]
-            self._waiting[lane], self._rows[lane] = kept, sum(len(piece.at) for piece in kept)
-            self._drop_empty(lane)
+    def forget(self, request: RowRequest) -> None:
+        """Drop what still waits of a request (its search has ended)."""
+        for bucket in list(self._waiting):
+            kept = [piece for piece in self._waiting[bucket] if piece.request is not request]
+            self._waiting[bucket], self._rows[bucket] = kept, sum(len(piece.at) for piece in kept)
+            self._drop_empty(bucket)
 
-    def _take(self, lane: Lane, room: int) -> list[_Piece]:
-        queue, taken = self._waiting[lane], []
+    def _take(self, bucket: Bucket, room: int) -> list[_Piece]:
+        queue, taken = self._waiting[bucket], []
         while queue and room > 0:
             piece = queue.pop(0) if len(queue[0].at) <= room else queue[0].cut(room)
             taken.append(piece)
             room -= len(piece.at)
-            self._rows[lane] -= len(piece.at)
-        self._drop_empty(lane)
+            self._rows[bucket] -= len(piece.at)
+        self._drop_empty(bucket)
         return taken
 
-    def _drop_empty(self, lane: Lane) -> None:
-        if not self._rows[lane]:
-            del self._rows[lane], self._waiting[lane]
+    def _drop_empty(self, bucket: Bucket) -> None:
+        if not self._rows[bucket]:
+            del self._rows[bucket], self._waiting[bucket]
 
-    def _answer(self, pieces: list[_Piece], lane: Lane) -> None:
+    def _answer(self, pieces: list[_Piece], bucket: Bucket) -> None:
         ids = np.concatenate([piece.ids for piece in pieces])
         lengths = np.concatenate([piece.lengths for piece in pieces])
         types = np.concatenate([piece.types for piece in pieces])
         rows, started = len(ids), perf_counter()
-        logits = self.logits(ids, lengths, types, lane)
+        logits = self.logits(ids, lengths, types, bucket)
         share, given = (perf_counter() - started) / rows, 0
         for piece in pieces:
-            self._give(piece, logits[given : given + len(piece.at)], share * len(piece.at), lane)
+            self._give(piece, logits[given : given + len(piece.at)], share * len(piece.at), bucket)
             given += len(piece.at)
 
     def logits(
@@ -335,20 +337,20 @@ class Pool:
         ids: NDArray[np.int32],
         lengths: NDArray[np.int32],
         types: NDArray[np.int8],
-        lane: Lane,
+        bucket: Bucket,
     ) -> NDArray[np.float32]:
-        """Make one forward pass of the shape that ``lane`` has; returns ``(rows, classes)``.
+        """Make one forward pass of the shape that ``bucket`` has; returns ``(rows, classes)``.
 
         Args:
-            ids: ``(rows, lane.length)``, at most as many rows as a full forward pass has.
+            ids: ``(rows, bucket.length)``, at most as many rows as a full forward pass has.
             lengths: ``(rows,)`` tokens of each row without padding.
-            types: ``(rows, lane.length)`` token types.
+            types: ``(rows, bucket.length)`` token types.
 
         Raises:
             ValueError: the victim's answer has another number of rows, or is not finite.
         """
         rows = len(ids)
-        copies = self.shapes.filled(rows, lane) - rows
+        copies = self.shapes.filled(rows, bucket) - rows
         if copies > 0:
             ids, lengths, types = (
                 np.concatenate([array, np.repeat(array[:1], copies, axis=0)])
@@ -356,7 +358,7 @@ class Pool:
             )
         logits = np.asarray(
             self.victim.logits(
-                ids, lengths, types if self.victim.segments else None, lane.precision
+                ids, lengths, types if self.victim.segments else None, bucket.precision
             ),
             dtype=np.float32,
         )[:rows]
@@ -368,19 +370,19 @@ class Pool:
         return logits
 
     def _give(
-        self, piece: _Piece, answers: NDArray[np.float32], seconds: float, lane: Lane
+        self, piece: _Piece, answers: NDArray[np.float32], seconds: float, bucket: Bucket
     ) -> None:
         """Hand out the answers that stand; the others are queued once more."""
-        if lane.precision == "fp32":
-            piece.question.fill(piece.at, answers, seconds)
+        if bucket.precision == "fp32":
+            piece.request.fill(piece.at, answers, seconds)
             return
-        again = doubtful(answers, piece.question.label)
-        piece.question.fill(piece.at[~again], answers[~again], seconds)
+        again = doubtful(answers, piece.request.label)
+        piece.request.fill(piece.at[~again], answers[~again], seconds)
         if again.any():
-            self._queue(piece.rows(again), Lane(lane.length, padded=lane.padded))
+            self._queue(piece.rows(again), Bucket(bucket.length, padded=bucket.padded))
 
 
-def answers(
+def logits_of_rows(
     victim: SearchVictim, rows: Iterable[tuple[TokenTypes, NDArray[np.int32], NDArray[np.int32]]]
 ) -> NDArray[np.float32]:
     """Logits of single rows (token types, ids ``(1, tokens)``, lengths ``(1,)``) -> ``(rows, classes)``, in fp32, in the shapes that a search would use.
@@ -388,16 +390,16 @@ def answers(
     Raises:
         Exception: whatever the victim raised.
     """
-    pool, questions = Pool(victim, Shapes.of(victim)), []
+    pool, requests = Pool(victim, Shapes.of(victim)), []
     for types, ids, lengths in rows:
-        questions.append(Question(None, 1))
-        pool.put(questions[-1], types, ids, lengths)
-    while (lane := pool.fullest()) is not None:
-        pool.forward(lane)
-    for question in questions:
-        if question.failure is not None:
-            raise question.failure
-    return np.concatenate([question.answers for question in questions])
+        requests.append(RowRequest(None, 1))
+        pool.put(requests[-1], types, ids, lengths)
+    while (bucket := pool.fullest()) is not None:
+        pool.forward(bucket)
+    for request in requests:
+        if request.failure is not None:
+            raise request.failure
+    return np.concatenate([request.answers for request in requests])
 
 
 def _types(types: TokenTypes, lengths: NDArray[np.int32], padded: int) -> NDArray[np.int8]:

@@ -1,6 +1,6 @@
-"""The engine: many examples at once, their questions pooled into full forwards.
+"""The engine: many examples at once, their requests pooled into full forwards.
 
-Each example's way from clean prediction to verdict is blocking code in a greenlet of its own. A question parks it; the engine runs on with the others, and
+Each example's way from clean prediction to verdict is blocking code in a greenlet of its own. A request parks it; the engine runs on with the others, and
 only when a length has rows for a full forward, or nobody can go on without one, does the victim work. New examples are let in only while no forward is full,
 so memory does not grow with their number.
 """
@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from robench._base.arithmetic import one_thread
 from robench.search.attack import Attack, Trial
-from robench.search.batching import Lane, Pool, Purpose, Question, Shapes
-from robench.search.example_run import ExampleRun, Search, stream
+from robench.search.batching import Bucket, Pool, Purpose, RowRequest, Shapes
+from robench.search.example_run import ExampleRun, Search, example_rng
 from robench.search.settings import SearchSettings
 from robench.search.victim_protocol import Job, SearchVictim, TokenTypes
 from robench.search.whitebox import check_access
 
-__all__ = ["Engine", "Job", "run", "stream"]
+__all__ = ["Engine", "Job", "example_rng", "run"]
 
 DEFAULTS = SearchSettings()
 BATCH = 64
@@ -40,7 +40,7 @@ def run(
     settings: SearchSettings = DEFAULTS,
     *,
     shapes: Shapes | None = None,
-    most_live: int = 256,
+    max_running: int = 256,
 ) -> Iterator[Trial]:
     """Attack every job in this process and yield each trial as soon as it is judged.
 
@@ -52,18 +52,18 @@ def run(
             caller's business.
         shapes: of the forward passes. None takes the usual ones of the victim's device;
             ``robench.search.packing.choose_shapes`` finds out whether these are safe here.
-        most_live: examples at most that are under attack at the same time.
+        max_running: examples at most that are under attack at the same time.
     """
-    engine = Engine(victim, attack, attack_name, settings, shapes=shapes, most_live=most_live)
+    engine = Engine(victim, attack, attack_name, settings, shapes=shapes, max_running=max_running)
     with one_thread():
         yield from engine.trials(_batches(jobs))
 
 
 @dataclass(eq=False)
 class _Flight:
-    """One example in flight. ``turn``: how many were let in with it and before it; ``course``: the greenlet that it runs in."""
+    """One example in flight. ``order``: how many were let in with it and before it; ``course``: the greenlet that it runs in."""
 
-    turn: int
+    order: int
     label: int
     course: greenlet | None = None
     seconds: float = 0.0
@@ -80,16 +80,16 @@ class Engine:
         settings: SearchSettings,
         *,
         shapes: Shapes | None = None,
-        most_live: int = 256,
+        max_running: int = 256,
     ) -> None:
         check_access(attack, attack_name, victim)
         self._search = Search(victim, attack, attack_name, settings)
         self._pool = Pool(victim, shapes or Shapes.of(victim), settings.precision)
-        self._most_live = most_live
+        self._most_live = max_running
         self._arrivals: deque[Job] = deque()
         self._ready: deque[_Flight] = deque()
         self._live: set[_Flight] = set()
-        self._entering: dict[_Flight, Question] = {}
+        self._entering: dict[_Flight, RowRequest] = {}
         self._most_entering = BATCH
         self._failure: Exception | None = None
         self._turns = 0
@@ -111,19 +111,19 @@ class Engine:
     def _next(self, batches: Iterator[Sequence[Job]]) -> _Flight | None:
         """An example that can go on, or a new one; the victim works until there is one. None when nothing is left to do."""
         while not self._ready:
-            lane = self._due()
-            if lane is None and self._has_room() and (job := self._next_job(batches)) is not None:
+            bucket = self._due()
+            if bucket is None and self._has_room() and (job := self._next_job(batches)) is not None:
                 return self._admitted(job)
-            lane = lane or self._next_best()
-            if lane is not None:
-                self._forward(lane)
+            bucket = bucket or self._next_best()
+            if bucket is not None:
+                self._forward(bucket)
             elif self._failure is not None:
                 raise self._failure
             else:
                 return None
         return self._ready.popleft()
 
-    def _due(self) -> Lane | None:
+    def _due(self) -> Bucket | None:
         """What is to be forwarded at once: a verdict that has waited for long, or a full forward."""
         return self._pool.overdue() or self._pool.full()
 
@@ -131,17 +131,17 @@ class Engine:
         """Whether one more may come in. Where jobs are handed out in smaller numbers there are few left, and others who want them."""
         return len(self._live) < self._most_live and len(self._entering) < self._most_entering
 
-    def _next_best(self) -> Lane | None:
+    def _next_best(self) -> Bucket | None:
         """What to forward where nobody can go on without: clean texts first, since a search that begins fills forwards, then whatever is fullest."""
         if self._entering and len(self._live) < self._most_live:
-            return next(iter(self._entering.values())).lane
+            return next(iter(self._entering.values())).bucket
         return self._pool.fullest()
 
-    def _forward(self, lane: Lane) -> None:
-        for question in self._pool.forward(lane):
-            if question.failure is not None:
-                self._pool.forget(question)
-            self._ready.append(question.asker)
+    def _forward(self, bucket: Bucket) -> None:
+        for request in self._pool.forward(bucket):
+            if request.failure is not None:
+                self._pool.forget(request)
+            self._ready.append(request.owner)
 
     def _next_job(self, batches: Iterator[Sequence[Job]]) -> Job | None:
         if not self._arrivals and self._failure is None:
@@ -183,20 +183,20 @@ class Engine:
         lengths: NDArray[np.int32],
     ) -> NDArray[np.float32]:
         """Called in an example's greenlet: park it until the pool has its answers."""
-        question = Question(
-            flight, len(ids), flight.turn, flight.label if purpose == "search" else None, purpose
+        request = RowRequest(
+            flight, len(ids), flight.order, flight.label if purpose == "search" else None, purpose
         )
-        self._pool.put(question, types, ids, lengths)
+        self._pool.put(request, types, ids, lengths)
         if purpose == "clean":
-            self._entering[flight] = question
+            self._entering[flight] = request
         try:
             getcurrent().parent.switch()
         finally:
             self._entering.pop(flight, None)
-        flight.seconds += question.seconds
-        if question.failure is not None:
-            raise question.failure
-        return question.answers
+        flight.seconds += request.seconds
+        if request.failure is not None:
+            raise request.failure
+        return request.answers
 
     def _close(self) -> None:
         """End what is still in flight, so that no greenlet outlives the run."""

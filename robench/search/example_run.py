@@ -28,7 +28,9 @@ from robench.text.encoding import EncodedText
 logger = logging.getLogger(__name__)
 
 
-Ask = Callable[[Purpose, TokenTypes, NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]]
+AskEngine = Callable[
+    [Purpose, TokenTypes, NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]
+]
 """Puts rows (ids, lengths) to the victim and comes back with their logits ``(rows, classes)``; raises what the victim raised."""
 
 
@@ -42,7 +44,7 @@ class Search:
     settings: SearchSettings
 
 
-def stream(seed: int, attack_name: str, example_id: str) -> np.random.Generator:
+def example_rng(seed: int, attack_name: str, example_id: str) -> np.random.Generator:
     """The random stream of one example."""
     digest = hashlib.sha256("\x1f".join((str(seed), attack_name, example_id)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest, "big"))
@@ -51,7 +53,7 @@ def stream(seed: int, attack_name: str, example_id: str) -> np.random.Generator:
 class ExampleRun:
     """One example under one attack."""
 
-    def __init__(self, search: Search, job: Job, ask: Ask) -> None:
+    def __init__(self, search: Search, job: Job, ask: AskEngine) -> None:
         self._search, self._job, self._ask = search, job, ask
         self._oracle: MeteredOracle | None = None
         self._clean: tuple[EncodedText, NDArray[np.float32]] | None = None
@@ -118,7 +120,7 @@ class ExampleRun:
         search = self._search
         try:
             self._returned = self._found(
-                stream(search.settings.seed, search.attack_name, self._job.example.id)
+                example_rng(search.settings.seed, search.attack_name, self._job.example.id)
             )
         except (KeyboardInterrupt, SystemExit, GreenletExit):
             raise

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from robench._base.arithmetic import one_thread
 from robench._base.environment import Precision
-from robench.search.batching import Lane, Pool, Shapes
+from robench.search.batching import Bucket, Pool, Shapes
 from robench.search.victim_protocol import SearchVictim
 
 LENGTHS = (9, 23, 61)
@@ -92,66 +92,66 @@ def _independent(pool: Pool, vocabulary: int) -> bool:
     """Whether every row's answer is the same, bit for bit, in whatever company it is asked."""
     if pool.shapes.most == 1:
         return True
-    return all(_same_in_any_company(pool, lane, vocabulary) for lane in _lanes(pool))
+    return all(_same_in_any_company(pool, bucket, vocabulary) for bucket in _buckets(pool))
 
 
-def _lanes(pool: Pool) -> Iterator[Lane]:
+def _buckets(pool: Pool) -> Iterator[Bucket]:
     """The kinds of forward passes that are tried, the cheap ones first."""
     longest = pool.victim.encoder_fields.max_tokens
     tried = {pool.shapes.padded(min(length, longest), longest) for length in (*LENGTHS, longest)}
     for length in sorted(tried):
-        yield Lane(length)
+        yield Bucket(length)
         if pool.precision != "fp32":
-            yield Lane(length, pool.precision)
+            yield Bucket(length, pool.precision)
         if pool.shapes.fixed:
-            yield Lane(length, small=True)
+            yield Bucket(length, small=True)
 
 
-def _same_in_any_company(pool: Pool, lane: Lane, vocabulary: int) -> bool:
-    count = pool.shapes.rows(lane)
-    random = np.random.default_rng(lane.length)
-    ids = random.integers(0, vocabulary, size=(count, lane.length)).astype(np.int32)
-    whole = np.full(count, lane.length, dtype=np.int32)
-    if not _same_in_any_part(pool, lane, ids, whole, random):
+def _same_in_any_company(pool: Pool, bucket: Bucket, vocabulary: int) -> bool:
+    count = pool.shapes.rows(bucket)
+    random = np.random.default_rng(bucket.length)
+    ids = random.integers(0, vocabulary, size=(count, bucket.length)).astype(np.int32)
+    whole = np.full(count, bucket.length, dtype=np.int32)
+    if not _same_in_any_part(pool, bucket, ids, whole, random):
         return False
-    if pool.shapes.exact or lane.length < 2:
+    if pool.shapes.exact or bucket.length < 2:
         return True
     # Encoders compute attention in another way where a row of the forward pass is padded. Under
     # fixed shapes padded rows go apart from whole ones; elsewhere they may share a forward pass.
     if pool.shapes.fixed:
-        return _same_in_any_part(pool, lane._replace(padded=True), ids, whole - 1, random)
+        return _same_in_any_part(pool, bucket._replace(padded=True), ids, whole - 1, random)
     mixed = whole - (np.arange(count) >= count // 2)
-    alone = _logits(pool, lane, ids, whole)[: count // 2]
-    beside_padded = _logits(pool, lane, ids, mixed)[: count // 2]
+    alone = _logits(pool, bucket, ids, whole)[: count // 2]
+    beside_padded = _logits(pool, bucket, ids, mixed)[: count // 2]
     return np.array_equal(alone, beside_padded) and _same_in_any_part(
-        pool, lane, ids, mixed, random
+        pool, bucket, ids, mixed, random
     )
 
 
 def _same_in_any_part(
     pool: Pool,
-    lane: Lane,
+    bucket: Bucket,
     ids: NDArray[np.int32],
     lengths: NDArray[np.int32],
     random: np.random.Generator,
 ) -> bool:
     """Whether a full forward pass, the same in another order, and parts of it agree."""
     count = len(ids)
-    whole = _logits(pool, lane, ids, lengths)
+    whole = _logits(pool, bucket, ids, lengths)
     order = random.permutation(count)
-    if not np.array_equal(_logits(pool, lane, ids[order], lengths[order]), whole[order]):
+    if not np.array_equal(_logits(pool, bucket, ids[order], lengths[order]), whole[order]):
         return False
     # Few rows, from the end, so that number, place and company change together.
     for few in sorted({1, pool.shapes.floor + 1, count // 2, count - 1}):
         if not 0 < few < count:
             continue
-        if not np.array_equal(_logits(pool, lane, ids[-few:], lengths[-few:]), whole[-few:]):
+        if not np.array_equal(_logits(pool, bucket, ids[-few:], lengths[-few:]), whole[-few:]):
             return False
     return True
 
 
 def _logits(
-    pool: Pool, lane: Lane, ids: NDArray[np.int32], lengths: NDArray[np.int32]
+    pool: Pool, bucket: Bucket, ids: NDArray[np.int32], lengths: NDArray[np.int32]
 ) -> NDArray[np.float32]:
-    """Ask in the shape that the lane's forward passes have, ``(rows, classes)``."""
-    return pool.logits(ids, lengths, np.zeros(ids.shape, dtype=np.int8), lane)
+    """Ask in the shape that the bucket's forward passes have, ``(rows, classes)``."""
+    return pool.logits(ids, lengths, np.zeros(ids.shape, dtype=np.int8), bucket)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.models.probabilities import softmax
-from robench.search.batching import answers
+from robench.search.batching import logits_of_rows
 from robench.search.oracle import ForwardRows, MeteredOracle
 from robench.search.space import SearchSpace
 from robench.search.victim_protocol import Candidates, Job, SearchVictim
@@ -59,7 +59,7 @@ def encode_text(victim: SearchVictim, fields: Mapping[str, str]) -> TextRow:
 
 def pooled_probs(victim: SearchVictim, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
     """Return probabilities ``(texts, classes)``, with the forward shapes that a search uses."""
-    return softmax(answers(victim, [encode_text(victim, fields) for fields in texts]))
+    return softmax(logits_of_rows(victim, [encode_text(victim, fields) for fields in texts]))
 
 
 def _fold_unknown(words: list[str]) -> int | None:

@@ -47,7 +47,7 @@ def load_victim(folder: Path, device: str) -> SearchVictim:
 
 
 @dataclass(frozen=True)
-class Plan:
+class WorkerPlan:
     """What every worker has to know; travels by pickle, so plugins and the loader go by name.
 
     Attributes:
@@ -82,7 +82,7 @@ def default_workers(device: str, examples: int, work: float, weights: int) -> in
     return max(1, min(available_cores(), worth, room))
 
 
-def run_workers(plan: Plan, jobs: Iterable[Job], workers: int) -> Iterator[Trial]:
+def run_workers(plan: WorkerPlan, jobs: Iterable[Job], workers: int) -> Iterator[Trial]:
     """Attack every job in ``workers`` processes and yield the trials as they come, in any order.
 
     Ctrl-C, closing the iterator and errors end all workers at once.
@@ -114,7 +114,7 @@ class _Worker:
 class _Crew:
     """Hands out jobs, collects trials, replaces the dead."""
 
-    def __init__(self, plan: Plan, jobs: Sequence[Job], workers: int) -> None:
+    def __init__(self, plan: WorkerPlan, jobs: Sequence[Job], workers: int) -> None:
         self._plan = plan
         self._size = max(1, min(workers, len(jobs)))
         self._jobs = deque(jobs)
@@ -243,7 +243,7 @@ def _without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(plan: Plan, line: Connection) -> None:
+def _work(plan: WorkerPlan, line: Connection) -> None:
     """A worker's life: load, then attack what the parent hands out until it hands out nothing."""
     try:
         new_engine = _prepare(plan)
@@ -263,7 +263,7 @@ def _work(plan: Plan, line: Connection) -> None:
         return
 
 
-def _prepare(plan: Plan) -> Callable[[], Engine]:
+def _prepare(plan: WorkerPlan) -> Callable[[], Engine]:
     attack = ATTACKS.get(plan.attack)
     options = build_options(attack.Options, plan.options, f"attack '{plan.attack}'")
     victim = plan.load(plan.victim, plan.settings.device)

@@ -17,7 +17,7 @@ from robench.search.batching import Shapes
 from robench.search.registry import ATTACKS
 from robench.search.settings import SearchSettings
 from robench.search.victim_protocol import Job
-from robench.search.workers import Plan, run_workers
+from robench.search.workers import WorkerPlan, run_workers
 from robench.testing.spaces import check_against_the_truth
 from robench.testing.subject import Subject, fooled
 from robench.testing.victims import UNKNOWN, FakeVictim, linear_jobs, load_linear, make_job
@@ -268,7 +268,7 @@ def check_packing(subject: Subject) -> None:
     """The same trials whatever the order of the examples, however forwards are filled, one example at a time, and whatever happens to global randomness."""
     jobs = linear_jobs(12)
     usual = subject.trials(load_linear(), jobs, budget=BUDGET)
-    for shapes, most_live, order in (
+    for shapes, max_running, order in (
         (Shapes(tokens=64, most=4, floor=1), 256, 1),
         (Shapes(tokens=300, most=16, floor=16, fixed=True), 3, 2),
         (Shapes(), 1, 3),
@@ -278,12 +278,12 @@ def check_packing(subject: Subject) -> None:
             load_linear(),
             random.Random(order).sample(jobs, len(jobs)),
             shapes=shapes,
-            most_live=most_live,
+            max_running=max_running,
             budget=BUDGET,
         )
         subject.require(
             other == usual,
-            f"other trials with order {order}, {shapes}, {most_live} searches at once: it keeps state, or draws from elsewhere than rng",
+            f"other trials with order {order}, {shapes}, {max_running} searches at once: it keeps state, or draws from elsewhere than rng",
         )
         subject.require(
             np.random.random() == np.random.RandomState(order).random(),
@@ -298,7 +298,7 @@ def check_workers(subject: Subject) -> None:
         return
     jobs = linear_jobs(8)
     usual = subject.trials(load_linear(), jobs, budget=BUDGET)
-    plan = Plan(
+    plan = WorkerPlan(
         victim=Path(),
         attack=subject.name,
         options=subject.options,

@@ -14,7 +14,7 @@ from robench._base.environment import Precision
 from robench.plugins.options import build_options
 from robench.search.access import restrict
 from robench.search.attack import Attack, Trial, Verdict
-from robench.search.engine import run, stream
+from robench.search.engine import example_rng, run
 from robench.search.oracle import PooledOracle, SpaceExhausted
 from robench.search.registry import ATTACKS
 from robench.search.settings import SearchSettings
@@ -99,7 +99,7 @@ class Subject:
         try:
             shown = restrict(oracle, self.cls.access)
             return self.make().search(
-                job.space, shown, job.example.label, stream(0, self.name, job.example.id)
+                job.space, shown, job.example.label, example_rng(0, self.name, job.example.id)
             )
         except SpaceExhausted:
             return None

@@ -16,7 +16,7 @@ from textattack.shared import AttackedText
 from robench._base.errors import UsageError
 from robench.plugins.options import build_options
 from robench.search.access import restrict
-from robench.search.engine import stream
+from robench.search.engine import example_rng
 from robench.search.judge import fields_with_choice
 from robench.search.oracle import PooledOracle, SpaceExhausted, StopIgnored
 from robench.search.registry import ATTACKS
@@ -98,7 +98,7 @@ class SurfaceSearch(SearchMethod):
                 job.space,
                 restrict(oracle, self.attack.access),
                 label,
-                stream(self.seed, self.name, job.example.id),
+                example_rng(self.seed, self.name, job.example.id),
             )
         return questions.verdict([*([] if returned is None else [returned]), *oracle.successes])
 

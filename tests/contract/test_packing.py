@@ -16,7 +16,7 @@ from fake_victims import FakeFields, FakeTable, make_job
 from robench import ATTACKS, Trial
 from robench._base.environment import Precision
 from robench.models.classifier import TextClassifier
-from robench.search.batching import Lane, Pool, Shapes
+from robench.search.batching import Bucket, Pool, Shapes
 from robench.search.engine import Job, run
 from robench.search.packing import choose_shapes
 from robench.search.settings import SearchSettings
@@ -117,14 +117,14 @@ def random_packings(count: int, random: np.random.Generator) -> Iterator[list[np
 
 
 def answers_in(
-    victim: Any, shapes: Shapes, lane: Lane, ids: np.ndarray, lengths: np.ndarray, parts: Any
+    victim: Any, shapes: Shapes, bucket: Bucket, ids: np.ndarray, lengths: np.ndarray, parts: Any
 ) -> np.ndarray:
     """Logits of all rows, asked part by part; a part is cut where it exceeds a forward pass."""
-    pool, found = Pool(victim, shapes, lane.precision), np.full((len(ids), 2), np.nan, np.float32)
+    pool, found = Pool(victim, shapes, bucket.precision), np.full((len(ids), 2), np.nan, np.float32)
     types = np.zeros(ids.shape, dtype=np.int8)
     for part in parts:
-        for at in np.split(part, range(shapes.rows(lane), len(part), shapes.rows(lane))):
-            found[at] = pool.logits(ids[at], lengths[at], types[at], lane)
+        for at in np.split(part, range(shapes.rows(bucket), len(part), shapes.rows(bucket))):
+            found[at] = pool.logits(ids[at], lengths[at], types[at], bucket)
     return found
 
 
@@ -134,18 +134,18 @@ def test_a_row_has_the_same_logits_in_any_company(
     victim: RandomVictim, length: int, precision: Precision
 ) -> None:
     shapes, _ = choose_shapes(victim, precision, victim.vocabulary)
-    lane, random = Lane(length, precision), np.random.default_rng(length)
-    rows = max(shapes.rows(lane), 2 * shapes.floor) + 5
+    bucket, random = Bucket(length, precision), np.random.default_rng(length)
+    rows = max(shapes.rows(bucket), 2 * shapes.floor) + 5
     ids = random.integers(4, 160, size=(rows, length)).astype(np.int32)
     # Under fixed shapes padded rows go apart from whole ones, so no row is padded here.
     shortest = length if shapes.fixed else max(1, length - 7)
     lengths = random.integers(shortest, length + 1, size=rows).astype(np.int32)
     ids[np.arange(length) >= lengths[:, None]] = 0
     packings = random_packings(rows, random)
-    reference = answers_in(victim, shapes, lane, ids, lengths, next(packings))
+    reference = answers_in(victim, shapes, bucket, ids, lengths, next(packings))
     assert np.isfinite(reference).all()
     for parts in packings:
-        assert np.array_equal(answers_in(victim, shapes, lane, ids, lengths, parts), reference), (
+        assert np.array_equal(answers_in(victim, shapes, bucket, ids, lengths, parts), reference), (
             f"{[len(part) for part in parts]} rows of {length} tokens"
         )
 
@@ -182,8 +182,8 @@ def test_a_real_encoder_gives_the_same_trials_for_any_packing(
     usual = trials(jobs)
     assert len({trial.verdict for trial in usual}) > 1
     assert trials(jobs[::-1]) == usual
-    assert trials(jobs, most_live=1) == usual
-    assert trials(jobs, most_live=3) == usual
+    assert trials(jobs, max_running=1) == usual
+    assert trials(jobs, max_running=3) == usual
     assert [trials([job])[0] for job in jobs] == usual
 
 
@@ -205,12 +205,12 @@ def test_larger_encoders_and_other_families_give_the_same_logits_in_any_company(
 ) -> None:
     victim = RandomVictim(layers, width, family)
     shapes, _ = choose_shapes(victim, precision, victim.vocabulary)
-    lane, random = Lane(length, precision), np.random.default_rng(0)
-    rows = shapes.rows(lane)
+    bucket, random = Bucket(length, precision), np.random.default_rng(0)
+    rows = shapes.rows(bucket)
     ids = random.integers(5, 160, size=(rows, length)).astype(np.int32)
     lengths = np.full(rows, length, dtype=np.int32)
     packings = random_packings(rows, random)
-    reference = answers_in(victim, shapes, lane, ids, lengths, next(packings))
+    reference = answers_in(victim, shapes, bucket, ids, lengths, next(packings))
     next(packings)  # one row at a time is slow with 768 columns
     for parts in packings:
-        assert np.array_equal(answers_in(victim, shapes, lane, ids, lengths, parts), reference)
+        assert np.array_equal(answers_in(victim, shapes, bucket, ids, lengths, parts), reference)

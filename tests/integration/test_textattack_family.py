@@ -102,7 +102,7 @@ def test_how_many_are_in_flight_changes_nothing_and_no_generator_is_left_disturb
     before = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
     together = pooled("textattack:deepwordbug")
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # type: ignore[index]
-    alone = pooled("textattack:deepwordbug", most_live=1)
+    alone = pooled("textattack:deepwordbug", max_running=1)
     assert {key: (trial.verdict, trial.text) for key, trial in together.items()} == {
         key: (trial.verdict, trial.text) for key, trial in alone.items()
     }

@@ -1,4 +1,4 @@
-"""Rows become forwards: shapes that depend on the row alone, nothing lost, one bad row harms one question."""
+"""Rows become forwards: shapes that depend on the row alone, nothing lost, one bad row harms one request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fake_victims import PAD, FakeVictim, make_job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robench.search.batching import LONGEST_WAIT, Lane, Pool, Purpose, Question, Shapes
+from robench.search.batching import LONGEST_WAIT_SECONDS, Bucket, Pool, Purpose, RowRequest, Shapes
 
 LETTERS = "abcdefghij"
 
@@ -24,23 +24,23 @@ def make_victim(**settings: Any) -> FakeVictim:
 
 
 def put(
-    pool: Pool, victim: FakeVictim, texts: list[str], turn: int = 0, label: int | None = None
-) -> Question:
-    """Queue texts of any lengths as one question."""
-    question = Question(None, len(texts), turn, label)
+    pool: Pool, victim: FakeVictim, texts: list[str], order: int = 0, label: int | None = None
+) -> RowRequest:
+    """Queue texts of any lengths as one request."""
+    request = RowRequest(None, len(texts), order, label)
     rows = [victim.encoder_fields.ids({"text": text.split()}) for text in texts]
     lengths = np.array([len(row) for row in rows], dtype=np.int32)
     ids = np.full((len(rows), lengths.max()), PAD, dtype=np.int32)
     for row, numbers in zip(ids, rows, strict=True):
         row[: len(numbers)] = numbers
-    pool.put(question, victim.encoder_fields.candidates({}, make_job("a", {}).space), ids, lengths)
-    return question
+    pool.put(request, victim.encoder_fields.candidates({}, make_job("a", {}).space), ids, lengths)
+    return request
 
 
-def drain(pool: Pool) -> list[Question]:
+def drain(pool: Pool) -> list[RowRequest]:
     answered = []
-    while (lane := pool.fullest()) is not None:
-        answered += pool.forward(lane)
+    while (bucket := pool.fullest()) is not None:
+        answered += pool.forward(bucket)
     return answered
 
 
@@ -62,14 +62,14 @@ def test_padded_length_is_a_function_of_the_row_alone_and_never_shorter() -> Non
     ("length", "rows"), [(1, 128), (12, 128), (24, 100), (50, 48), (100, 24), (250, 9), (512, 8)]
 )
 def test_a_full_forward_holds_about_2400_tokens(length: int, rows: int) -> None:
-    assert Shapes().rows(Lane(length)) == rows
+    assert Shapes().rows(Bucket(length)) == rows
 
 
 def test_forwards_have_the_least_number_of_rows_or_the_fixed_one() -> None:
-    assert Shapes(floor=8).filled(3, Lane(20)) == 8
-    assert Shapes(floor=8).filled(11, Lane(20)) == 11
-    assert Shapes(tokens=200, fixed=True, floor=2).filled(3, Lane(20)) == 10
-    assert Shapes(tokens=200, fixed=True, floor=2).filled(1, Lane(20, small=True)) == 2
+    assert Shapes(floor=8).filled(3, Bucket(20)) == 8
+    assert Shapes(floor=8).filled(11, Bucket(20)) == 11
+    assert Shapes(tokens=200, fixed=True, floor=2).filled(3, Bucket(20)) == 10
+    assert Shapes(tokens=200, fixed=True, floor=2).filled(1, Bucket(20, small=True)) == 2
 
 
 def test_shapes_suit_the_victim() -> None:
@@ -97,16 +97,16 @@ def test_shapes_suit_the_victim() -> None:
     st.integers(1, 12),
 )
 def test_every_question_gets_its_own_answers_in_order(
-    questions: list[list[str]], most: int, floor: int
+    requests: list[list[str]], most: int, floor: int
 ) -> None:
     victim = make_victim()
     pool = Pool(victim, Shapes(tokens=400, most=most, floor=floor))
-    asked = [put(pool, victim, texts) for texts in questions]
+    asked = [put(pool, victim, texts) for texts in requests]
     answered = drain(pool)
-    assert {id(question) for question in answered} == {id(question) for question in asked}
+    assert {id(request) for request in answered} == {id(request) for request in asked}
     assert len(answered) == len(asked)
-    for question, texts in zip(asked, questions, strict=True):
-        assert question.answers[:, 1].tolist() == [value(text) for text in texts]
+    for request, texts in zip(asked, requests, strict=True):
+        assert request.answers[:, 1].tolist() == [value(text) for text in texts]
     assert all(rows >= floor for rows, _ in victim.forwards)
     assert all(rows <= max(most, floor) for rows, _ in victim.forwards)
 
@@ -116,20 +116,20 @@ def test_full_is_told_only_of_a_full_length() -> None:
     pool = Pool(victim, Shapes(tokens=1000, most=4, floor=1))
     put(pool, victim, ["a b", "b c", "a"])
     assert pool.full() is None
-    assert pool.fullest() == Lane(4)
+    assert pool.fullest() == Bucket(4)
     put(pool, victim, ["c d", "d e", "e f"])
-    assert pool.full() == Lane(4)
-    pool.forward(Lane(4))
+    assert pool.full() == Bucket(4)
+    pool.forward(Bucket(4))
     assert pool.full() is None
 
 
 def test_the_older_search_goes_first() -> None:
     victim = make_victim()
     pool = Pool(victim, Shapes(tokens=1000, most=2, floor=1))
-    younger = put(pool, victim, ["a", "b"], turn=2)
-    older = put(pool, victim, ["c", "d"], turn=1)
-    assert pool.forward(Lane(3)) == [older]
-    assert pool.forward(Lane(3)) == [younger]
+    younger = put(pool, victim, ["a", "b"], order=2)
+    older = put(pool, victim, ["c", "d"], order=1)
+    assert pool.forward(Bucket(3)) == [older]
+    assert pool.forward(Bucket(3)) == [younger]
 
 
 def test_a_row_that_breaks_the_victim_harms_its_own_question_only() -> None:
@@ -154,9 +154,9 @@ def test_a_row_that_breaks_the_victim_harms_its_own_question_only() -> None:
 def test_numbers_that_are_not_finite_are_a_failure(broken: float) -> None:
     victim = make_victim(twist=lambda ids, logits: logits * np.float32(broken))
     pool = Pool(victim, Shapes(floor=1))
-    question = put(pool, victim, ["b"])
+    request = put(pool, victim, ["b"])
     drain(pool)
-    assert "not finite" in str(question.failure)
+    assert "not finite" in str(request.failure)
 
 
 def test_forgotten_questions_cost_no_forward() -> None:
@@ -181,11 +181,11 @@ def rough_victim() -> FakeVictim:
 def test_bf16_answers_that_are_not_clear_are_asked_again_in_fp32() -> None:
     victim = rough_victim()
     pool = Pool(victim, Shapes(floor=1), "bf16")
-    question = put(pool, victim, ["a", "b", "c"], label=0)
-    assert pool.forward(Lane(3, "bf16")) == []  # a and c are open
-    assert pool.fullest() == Lane(3, "fp32")
-    assert pool.forward(Lane(3)) == [question]
-    margins = question.answers[:, 0] - question.answers[:, 1]
+    request = put(pool, victim, ["a", "b", "c"], label=0)
+    assert pool.forward(Bucket(3, "bf16")) == []  # a and c are open
+    assert pool.fullest() == Bucket(3, "fp32")
+    assert pool.forward(Bucket(3)) == [request]
+    margins = request.answers[:, 0] - request.answers[:, 1]
     assert margins == pytest.approx([0.1, 1.1 - 0.3, -0.9])  # b stays as bf16 has it
     assert victim.forwards == [(3, 3), (2, 3)]
     assert victim.precisions == ["bf16", "fp32"]
@@ -195,9 +195,9 @@ def test_bf16_answers_that_are_not_clear_are_asked_again_in_fp32() -> None:
 def test_without_a_label_only_small_margins_are_asked_again() -> None:
     victim = rough_victim()
     pool = Pool(victim, Shapes(floor=1), "bf16")
-    question = put(pool, victim, ["a", "b", "c"])
+    request = put(pool, victim, ["a", "b", "c"])
     drain(pool)
-    assert question.answers[:, 0] - question.answers[:, 1] == pytest.approx([0.1, 0.8, -1.2])
+    assert request.answers[:, 0] - request.answers[:, 1] == pytest.approx([0.1, 0.8, -1.2])
 
 
 @settings(max_examples=30, deadline=None)
@@ -207,14 +207,14 @@ def test_without_a_label_only_small_margins_are_asked_again() -> None:
     st.integers(1, 5),
 )
 def test_which_answers_are_confirmed_does_not_depend_on_packing(
-    questions: list[list[str]], most: int, floor: int
+    requests: list[list[str]], most: int, floor: int
 ) -> None:
     victim = rough_victim()
     pool = Pool(victim, Shapes(tokens=30, most=most, floor=floor), "bf16")
-    asked = [put(pool, victim, texts, label=0) for texts in questions]
-    assert {id(question) for question in drain(pool)} == {id(question) for question in asked}
-    for question, texts in zip(asked, questions, strict=True):
-        margins = question.answers[:, 0] - question.answers[:, 1]
+    asked = [put(pool, victim, texts, label=0) for texts in requests]
+    assert {id(request) for request in drain(pool)} == {id(request) for request in asked}
+    for request, texts in zip(asked, requests, strict=True):
+        margins = request.answers[:, 0] - request.answers[:, 1]
         assert margins == pytest.approx([{"a": 0.1, "b": 0.8, "c": -0.9}[text] for text in texts])
 
 
@@ -234,21 +234,21 @@ def test_a_victim_that_breaks_while_confirming_harms_the_doubtful_question_only(
 
 
 def put_single(
-    pool: Pool, victim: FakeVictim, text: str, purpose: Purpose, turn: int = 0
-) -> Question:
+    pool: Pool, victim: FakeVictim, text: str, purpose: Purpose, order: int = 0
+) -> RowRequest:
     """Queue one text as the clean text or the verdict of an example."""
-    question, reading = Question(None, 1, turn, purpose=purpose), victim.read({"text": text})
-    pool.put(question, reading, reading.ids[None], np.array([len(reading.ids)], dtype=np.int32))
-    return question
+    request, reading = RowRequest(None, 1, order, purpose=purpose), victim.read({"text": text})
+    pool.put(request, reading, reading.ids[None], np.array([len(reading.ids)], dtype=np.int32))
+    return request
 
 
 def test_of_full_forwards_that_of_the_oldest_search_goes_first() -> None:
     victim = make_victim()
     pool = Pool(victim, Shapes(tokens=1000, most=2, floor=1))
-    put(pool, victim, ["a", "b"], turn=5)
-    put(pool, victim, ["a b", "b b"], turn=3)
-    put(pool, victim, ["a b c", "b b c"], turn=4)
-    assert pool.full() == Lane(4)
+    put(pool, victim, ["a", "b"], order=5)
+    put(pool, victim, ["a b", "b b"], order=3)
+    put(pool, victim, ["a b c", "b b c"], order=4)
+    assert pool.full() == Bucket(4)
 
 
 @pytest.mark.parametrize("purpose", ["clean", "verdict"])
@@ -287,31 +287,31 @@ def test_a_verdict_waits_for_company_but_not_for_ever(monkeypatch: pytest.Monkey
     pool = Pool(victim, Shapes(floor=1))
     put_single(pool, victim, "a", "clean")
     put(pool, victim, ["a b c d"] * 5)
-    now += LONGEST_WAIT / 2
+    now += LONGEST_WAIT_SECONDS / 2
     first, second = (
         put_single(pool, victim, "a b", "verdict"),
         put_single(pool, victim, "a b c", "verdict"),
     )
     assert pool.overdue() is None
-    now += LONGEST_WAIT / 2 + 1  # clean texts and searches may wait longer
+    now += LONGEST_WAIT_SECONDS / 2 + 1  # clean texts and searches may wait longer
     assert pool.overdue() is None
-    now += LONGEST_WAIT / 2
-    assert pool.overdue() == first.lane == Lane(4)
-    pool.forward(Lane(4))
-    assert pool.overdue() == second.lane == Lane(5)
-    pool.forward(Lane(5))
+    now += LONGEST_WAIT_SECONDS / 2
+    assert pool.overdue() == first.bucket == Bucket(4)
+    pool.forward(Bucket(4))
+    assert pool.overdue() == second.bucket == Bucket(5)
+    pool.forward(Bucket(5))
     assert pool.overdue() is None
 
 
 def test_a_verdict_goes_before_the_rows_of_older_searches() -> None:
     victim = make_victim()
     pool = Pool(victim, Shapes(tokens=1000, most=4, floor=1))
-    older = put(pool, victim, ["a b"] * 8, turn=1)
-    clean = put_single(pool, victim, "c d", "clean", turn=8)
-    verdict = put_single(pool, victim, "e f", "verdict", turn=9)
-    assert pool.forward(Lane(4)) == [verdict]
-    assert pool.forward(Lane(4)) == []
-    assert pool.forward(Lane(4)) == [older, clean]
+    older = put(pool, victim, ["a b"] * 8, order=1)
+    clean = put_single(pool, victim, "c d", "clean", order=8)
+    verdict = put_single(pool, victim, "e f", "verdict", order=9)
+    assert pool.forward(Bucket(4)) == [verdict]
+    assert pool.forward(Bucket(4)) == []
+    assert pool.forward(Bucket(4)) == [older, clean]
 
 
 def test_what_is_tried_again_alone_is_not_filled_up() -> None:
@@ -326,7 +326,7 @@ def test_what_is_tried_again_alone_is_not_filled_up() -> None:
     pool = Pool(victim, Shapes(tokens=128, floor=4, fixed=True))
     asked = [put(pool, victim, ["a b"]), put(pool, victim, ["c d"] * 5)]
     assert drain(pool) == asked
-    assert [question.failure for question in asked] == [None, None]
+    assert [request.failure for request in asked] == [None, None]
     assert victim.forwards == [(32, 4), (4, 4), (5, 4)]
 
 
@@ -339,5 +339,5 @@ def test_a_verdict_that_was_answered_in_company_is_not_overdue(
     pool = Pool(victim, Shapes(floor=1))
     put_single(pool, victim, "a b", "verdict")
     drain(pool)
-    now += 2 * LONGEST_WAIT
+    now += 2 * LONGEST_WAIT_SECONDS
     assert pool.overdue() is None

@@ -14,7 +14,7 @@ from fake_victims import FakeVictim, linear_jobs, load_linear, load_rough, make_
 
 from robench import Attack, BudgetSpent, Choice, Oracle, SearchSpace, Trial, Verdict
 from robench.search.batching import Shapes
-from robench.search.engine import BATCH, Job, run, stream
+from robench.search.engine import BATCH, Job, example_rng, run
 from robench.search.settings import SearchSettings
 from robench.search.victim_protocol import SearchVictim
 from robench.text.encoding import EncodedText
@@ -466,7 +466,7 @@ def test_closing_the_run_ends_every_search() -> None:
         return None
 
     jobs = [make_job("a film good", SUBSTITUTES, number=number) for number in range(200)]
-    trials = run(victim_that_dislikes(), Doing(search), "doing", jobs, most_live=50)
+    trials = run(victim_that_dislikes(), Doing(search), "doing", jobs, max_running=50)
     next(trials)
     trials.close()  # type: ignore[attr-defined]
     assert len(ended) >= 50
@@ -480,7 +480,7 @@ def test_jobs_are_taken_only_when_there_is_room() -> None:
             taken.append(number)
             yield make_job("a film good", SUBSTITUTES, number=number)
 
-    trials = run(victim_that_dislikes(), Everything(), "all", jobs(), most_live=8)
+    trials = run(victim_that_dislikes(), Everything(), "all", jobs(), max_running=8)
     next(trials)
     assert len(taken) < 100
 
@@ -656,18 +656,20 @@ def test_a_verdict_asks_about_the_words_only_where_the_search_did_not_in_fp32(
 
 def test_the_random_stream_is_a_function_of_seed_attack_and_example() -> None:
     draws = {
-        (seed, attack, example): stream(seed, attack, example).integers(1 << 60)
+        (seed, attack, example): example_rng(seed, attack, example).integers(1 << 60)
         for seed in (0, 1)
         for attack in ("a", "b")
         for example in ("x", "y")
     }
     assert len(set(draws.values())) == 8
-    assert all(stream(*key).integers(1 << 60) == draw for key, draw in draws.items())
-    assert stream(1, "0", "x").integers(1 << 60) != stream(10, "", "x").integers(1 << 60)
+    assert all(example_rng(*key).integers(1 << 60) == draw for key, draw in draws.items())
+    assert example_rng(1, "0", "x").integers(1 << 60) != example_rng(10, "", "x").integers(1 << 60)
 
 
 def test_the_random_stream_never_changes() -> None:
-    assert stream(0, "genetic", "imdb/0123456789abcdef").integers(1 << 32, size=3).tolist() == [
+    assert example_rng(0, "genetic", "imdb/0123456789abcdef").integers(
+        1 << 32, size=3
+    ).tolist() == [
         2290333055,
         3252217126,
         3067103401,

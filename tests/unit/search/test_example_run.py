@@ -11,7 +11,7 @@ from fake_victims import FakeVictim, make_job
 
 from robench import Attack, Choice, FreeAttack, Oracle, SearchSpace, TextOracle, Trial, Verdict
 from robench.search.batching import Purpose
-from robench.search.example_run import ExampleRun, Search, stream
+from robench.search.example_run import ExampleRun, Search, example_rng
 from robench.search.settings import SearchSettings
 from robench.search.victim_protocol import Job, TokenTypes
 
@@ -254,4 +254,4 @@ def test_each_example_draws_from_a_stream_of_its_own() -> None:
     for number in (1, 2, 1):
         Court().trial(Drawing(), job=make_job("good film", {"good": ["nice"]}, number=number))
     assert drawn[0] == drawn[2] != drawn[1]
-    assert drawn[0] == stream(0, "some", "fake/0001").integers(1 << 60)
+    assert drawn[0] == example_rng(0, "some", "fake/0001").integers(1 << 60)

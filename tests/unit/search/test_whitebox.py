@@ -29,7 +29,7 @@ from robench.search.engine import run
 from robench.search.oracle import PooledOracle
 from robench.search.victim_protocol import Job
 from robench.search.whitebox import PooledWhiteBoxOracle, check_access, hull_slots, white_box
-from robench.search.workers import Plan, run_workers
+from robench.search.workers import WorkerPlan, run_workers
 from robench.testing import Subject
 
 JOB = make_job("a b c", {"a": ["a1", "a2"], "c": ["c1", "unheard", "of"]})
@@ -142,7 +142,9 @@ def test_a_victim_that_gives_none_is_refused_in_one_sentence() -> None:
     with pytest.raises(UsageError, match=sentence):
         list(run(Closed({}), attack, "convex-hull", [JOB]))
     with pytest.raises(RobenchError, match=sentence):
-        list(run_workers(Plan(victim=Path(), attack="convex-hull", load=load_closed), [JOB], 1))
+        list(
+            run_workers(WorkerPlan(victim=Path(), attack="convex-hull", load=load_closed), [JOB], 1)
+        )
     check_access(ATTACKS.get("greedy")(), "greedy", Closed({}))
 
 

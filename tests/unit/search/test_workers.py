@@ -21,7 +21,7 @@ from robench.search.engine import run
 from robench.search.settings import SearchSettings
 from robench.search.trials import TrialFile
 from robench.search.victim_protocol import Job
-from robench.search.workers import Plan, default_workers, run_workers
+from robench.search.workers import WorkerPlan, default_workers, run_workers
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 LETHAL = {f"w{number}": [f"w{number}{variant}" for variant in "abc"] for number in range(40)}
@@ -36,10 +36,10 @@ def in_one_process(name: str, jobs: list[Job]) -> dict[str, Trial]:
     return comparable(list(run(load_linear(), ATTACKS.get(name)(), name, jobs)))
 
 
-def plan(folder: Path, name: str = "pwws", **settings: Any) -> Plan:
+def plan(folder: Path, name: str = "pwws", **settings: Any) -> WorkerPlan:
     own = {name: settings.pop(name) for name in ("budget", "precision") if name in settings}
     given = {"victim": folder, "attack": name, "load": load_linear, **settings}
-    return Plan(**given, settings=SearchSettings(**own))
+    return WorkerPlan(**given, settings=SearchSettings(**own))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
@@ -218,13 +218,13 @@ from fake_victims import linear_jobs, load_linear
 from robench import ATTACKS
 from robench.search.engine import run
 from robench.search.trials import TrialFile
-from robench.search.workers import Plan, run_workers
+from robench.search.workers import WorkerPlan, run_workers
 
 if __name__ == "__main__":
     path, workers = Path(sys.argv[1]), int(sys.argv[2])
     done = TrialFile(path).ids_done()
     jobs = [job for job in linear_jobs(40, words=7) if job.example.id not in done]
-    plan = Plan(Path(), "genetic", load=load_linear)
+    plan = WorkerPlan(Path(), "genetic", load=load_linear)
     trials = run_workers(plan, jobs, workers) if workers else run(load_linear(), ATTACKS.get("genetic")(), "genetic", jobs)
     with TrialFile(path) as file:
         for trial in trials:
