@@ -65,7 +65,7 @@ format: install ## Let ruff put the files in shape
 
 docs: install ## Build the documentation site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo "Open site/index.html"
+	@echo "Open site/index.html, or for the search: $(BIN)/python -m http.server --directory site"
 
 clean: ## Remove .venv, caches and build folders; runs/ stays
 	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
