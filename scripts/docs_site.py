@@ -235,20 +235,18 @@ def api_page(room: str) -> str:
 
 
 def public_page() -> str:
-    """Return the page of what ``import robench`` offers, each name linked to its description."""
+    """Return the page of what plugins may import, each name linked to its description."""
     lines = [
         "# Public API",
         "",
-        "A plugin needs the names below; all of them come from `import robench`. The packages",
-        "[robench.methods](methods.md) and [robench.testing](testing.md) are public as well. The other",
-        "packages are described for readers of the code, and may change from version to version.",
-        "",
-        "| name | what it is |",
-        "|---|---|",
+        "A plugin imports from `robench`, `robench.methods` and `robench.testing`. The other packages",
+        "are described for readers of the code, and may change from version to version.",
     ]
-    for name, home in public_names().items():
-        summary = summary_of(home, name)
-        lines.append(f"| [`{name}`][{home}] | {cell(summary)} |")
+    for package in ("robench", "robench.methods", "robench.testing"):
+        lines += ["", f"## {package}", "", "| name | what it is |", "|---|---|"]
+        for name, module in public_names(package).items():
+            summary = cell(summary_of(module, name))
+            lines.append(f"| [`{name}`][{module}] | {summary} |")
     lines += ["", "## Packages", "", "| package | what it holds |", "|---|---|"]
     for room in rooms():
         summary = first_line(folder_of(room) / "__init__.py")
@@ -257,18 +255,27 @@ def public_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def public_names() -> dict[str, str]:
-    """Return each name of ``robench.__all__`` with the module that it comes from."""
-    tree = ast.parse((ROOT / "robench" / "__init__.py").read_text(encoding="utf-8"))
-    homes: dict[str, str] = {}
+def public_names(package: str) -> dict[str, str]:
+    """Return each name of a package's ``__all__`` with the module that defines it.
+
+    The public packages import their names on first use, so each has a dictionary with the module of
+    each name. Some of these modules are named in short, relative to the package.
+    """
+    path = ROOT.joinpath(*package.split("."), "__init__.py")
     names: list[str] = []
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            if node.targets[0].id == "_HOMES":
-                homes = ast.literal_eval(node.value)
-            elif node.targets[0].id == "__all__":
-                names = ast.literal_eval(node.value)
-    return {name: homes[name] for name in names if name in homes}
+    modules: dict[str, str] = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        if isinstance(node.value, ast.List) and "__all__" in ast.unparse(node):
+            names = ast.literal_eval(node.value)
+        elif isinstance(node.value, ast.Dict):
+            modules |= ast.literal_eval(node.value)
+    return {
+        name: modules[name] if "." in modules[name] else f"{package}.{modules[name]}"
+        for name in names
+        if name in modules
+    }
 
 
 def summary_of(module: str, name: str) -> str:

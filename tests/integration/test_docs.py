@@ -70,6 +70,32 @@ def test_every_path_in_code_font_exists(page: Path) -> None:
     assert [path for path in real if not (ROOT / path).exists()] == []
 
 
+def is_defined(dotted: str) -> bool:
+    """Whether ``robench.a.b.Name`` is a module, or the text of the deepest module names the rest."""
+    parts = dotted.split(".")
+    for depth in range(len(parts), 1, -1):
+        inside = parts[1:depth]
+        folders = [ROOT / "robench", ROOT]  # attacks/ and defenses/ lie beside robench/
+        found = [folder.joinpath(*inside).with_suffix(".py") for folder in folders]
+        found += [folder.joinpath(*inside, "__init__.py") for folder in folders]
+        for path in filter(Path.is_file, found):
+            rest = parts[depth:]
+            text = path.read_text(encoding="utf-8")
+            return not rest or re.search(rf"\b{rest[0]}\b", text) is not None
+    rest = parts[1:]
+    return (
+        re.search(rf"\b{rest[0]}\b", (ROOT / "robench/__init__.py").read_text("utf-8")) is not None
+    )
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_every_dotted_name_of_robench_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    names = set(re.findall(r"`(robench(?:\.\w+)+)", text))
+    names |= set(re.findall(r"from (robench(?:\.\w+)+) import", text))
+    assert sorted(name for name in names if not is_defined(name)) == []
+
+
 @pytest.mark.parametrize("page", WRITTEN, ids=name_of)
 def test_lines_have_at_most_100_columns(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
