@@ -20,7 +20,7 @@ from torch import Tensor
 
 from robench._base.environment import Precision
 from robench.models.victim import Victim
-from robench.search.batching import Bucket, Shapes
+from robench.search.shapes import Bucket, Shapes
 
 TRIALS = 3
 """Timings of each size of a batch, in turns, before the best is chosen."""

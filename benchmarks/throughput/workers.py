@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from robench.models.victim import Victim
-from robench.search.batching import Bucket, Shapes
+from robench.search.shapes import Bucket, Shapes
 from robench.search.victim_protocol import Job
 from robench.search.workers import WorkerPlan, run_workers
 from throughput.subjects import load_victim

@@ -33,7 +33,7 @@ LOG = "training.json"
 TEXTS_AT_ONCE = 8
 """Rows of every forward outside searches.
 
-With fewer rows a CPU uses other kernels, which change the last bits (``robench.search.batching``).
+With fewer rows a CPU uses other kernels, which change the last bits (``robench.search.shapes``).
 """
 _NOT_HASHED = {CARD, LOG}
 _CARD_KEYS = {

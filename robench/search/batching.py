@@ -1,12 +1,11 @@
-"""Pooling: rows of many searches become full forwards of one length each.
+"""Pool the rows of many searches into full forward passes, each of one row length.
 
-The same answer whatever the packing. A row's padded length is a function of the row alone, and a
-forward pass has at least ``Shapes.floor`` rows, because a CPU takes other kernels for one to three
-rows. Whether more is needed depends on the processor, the precision and the model's widths. So
-``robench.search.packing`` tries the model and chooses the ``Shapes``. Under fixed shapes, which a
-GPU always needs, all forward passes of one kind have the same number of rows.
+The answers are the same whatever rows share a forward pass. ``robench.search.shapes`` says what the
+shapes contribute to this. ``robench.search.packing`` tries the model and chooses the shapes. Under
+fixed shapes, which a GPU always needs, all forward passes of one kind have the same number of rows.
 
-A pool that asks in bf16 queues every doubtful answer (``robench.search.precision``) once more, for a forward in fp32, and only that answer is given.
+A pool that answers in bf16 queues every doubtful answer (``robench.search.precision``) again, for a
+forward pass in fp32. Only the fp32 answer of such a row is used.
 """
 
 from __future__ import annotations
@@ -16,98 +15,42 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from time import monotonic, perf_counter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robench._base.environment import Precision
 from robench.search.precision import doubtful
+from robench.search.shapes import Bucket, Shapes
 
 if TYPE_CHECKING:
     from robench.search.victim_protocol import SearchVictim, TokenTypes
 
 Purpose = Literal["clean", "search", "verdict"]
-"""What a request is asked for: the clean prediction before a search, the search itself, the verdict after it."""
+"""What rows are for: the clean prediction, the search, or the verdict after it."""
 LONGEST_WAIT_SECONDS = 4.0
-"""Seconds after which a verdict's row goes without company, though a forward of eight costs as much: a trial that is nearly done shall not be lost."""
+"""Maximum seconds that a verdict waits for a fuller batch.
 
-
-class Bucket(NamedTuple):
-    """Rows that can share a forward pass.
-
-    Attributes:
-        length: tokens of each row, padding included.
-        precision: of the forward pass.
-        small: whether the forward pass has ``Shapes.floor`` rows whatever the others have.
-        padded: whether every row has padding. Encoders compute attention in another way where a
-            row is padded, so under fixed shapes padded rows and whole rows go apart. Elsewhere
-            this is False for all rows.
-    """
-
-    length: int
-    precision: Precision = "fp32"
-    small: bool = False
-    padded: bool = False
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """Which shapes forwards have.
-
-    Attributes:
-        tokens: tokens of a full forward. A CPU core is busy at about 2,400 (100 rows of 24, 24 of 100, 9 of 250) and wins nothing beyond.
-        most: rows at most, however short.
-        floor: rows at least; missing ones are copies of the first row.
-        fixed: whether every forward is filled up to its full number of rows. Single rows (clean texts, verdicts) then go by themselves, ``floor`` at a time.
-        exact: whether rows are never padded. With one token a word all rows of an example are equally long, so forwards fill up all the same, and
-            encoders leave the attention mask away where nothing is padded, which saves 10 % and more at 250 tokens.
-    """
-
-    tokens: int = 2400
-    most: int = 128
-    floor: int = 8
-    fixed: bool = False
-    exact: bool = False
-
-    @classmethod
-    def of(cls, victim: SearchVictim) -> Shapes:
-        """The shapes that suit a victim and its device. The figures for GPUs are estimates."""
-        if victim.device.startswith("cpu"):
-            return cls(exact=victim.table.mode == "word")
-        return cls(tokens=32768, most=512, fixed=True)
-
-    def padded(self, length: int, longest: int) -> int:
-        """What a row of ``length`` tokens is padded to: up to 32 nothing, then the next multiple of 2, 4, 8, ``longest`` at most; 1/16 at most is padding."""
-        step = 1 if self.exact or length <= 32 else 2 if length <= 64 else 4 if length <= 128 else 8
-        return min(-(-length // step) * step, longest)
-
-    def rows(self, bucket: Bucket) -> int:
-        """Rows of a full forward."""
-        if bucket.small:
-            return self.floor
-        rows = max(self.floor, min(self.most, self.tokens // bucket.length))
-        # Some libraries take another kernel for the rows that are left over in blocks of four or
-        # eight, so that a row's place would matter.
-        return rows - rows % self.floor if self.fixed else rows
-
-    def filled(self, rows: int, bucket: Bucket) -> int:
-        """Rows that a forward with ``rows`` real ones is filled up to."""
-        return self.rows(bucket) if self.fixed else max(rows, self.floor)
+A forward pass with a single verdict costs as much as one with eight rows. The bound makes sure that
+an interruption loses few trials that are nearly finished.
+"""
 
 
 class RowRequest:
-    """Rows that one search waits for.
+    """Rows whose answers one example waits for.
 
     Attributes:
-        owner: whose search it is.
-        order: when that search began; the older goes first, so that searches end and their memory with them, and verdicts before all others.
-        label: the true class, by which a bf16 pool tells which answers are clear; None where there is none.
-        purpose: only a search is ever answered in bf16.
+        owner: the example that waits.
+        order: when that example began. Older ones go first, so that their searches end and free
+            their memory. Verdicts go before all others.
+        label: the true class, by which a bf16 pool decides which answers are clear; None if
+            there is none.
+        purpose: only rows of a search are ever answered in bf16.
         bucket: where its rows, or the last of them, were queued.
-        answers: ``(rows, classes)``, filled as forwards come back.
-        missing: rows without an answer yet.
-        seconds: this request's share of the forwards so far.
+        answers: ``(rows, classes)``, filled as forward passes end.
+        missing: number of rows without an answer.
+        seconds: this request's share of the forward passes so far.
         failure: why the victim could not answer.
     """
 
@@ -144,7 +87,7 @@ class RowRequest:
         self.failure: Exception | None = None
 
     def fill(self, at: NDArray[np.intp], logits: NDArray[np.float32], seconds: float) -> None:
-        """Take the answers of rows ``at``."""
+        """Store the answers of the rows ``at``."""
         if not len(self.answers):
             self.answers = np.empty((self.rows, logits.shape[1]), dtype=np.float32)
         self.answers[at] = logits
@@ -152,7 +95,7 @@ class RowRequest:
         self.seconds += seconds
 
     def fail(self, failure: Exception) -> None:
-        """The victim broke on a row: nothing more is waited for."""
+        """Note that the victim failed on a row; no further answers are expected."""
         self.failure = failure
         self.missing = 0
 
@@ -161,7 +104,11 @@ class RowRequest:
 class _Piece:
     """Rows of one request that share a padded length.
 
-    ``at``: their places in it; ids ``(rows, tokens)``, lengths ``(rows,)``, types ``(rows, tokens)``, or ``(rows, 0)`` where the victim does not read them.
+    Attributes:
+        at: the places of the rows in the request.
+        ids: ``(rows, tokens)``.
+        lengths: ``(rows,)`` tokens of each row without padding.
+        types: ``(rows, tokens)`` token types; ``(rows, 0)`` if the victim does not read them.
     """
 
     request: RowRequest
@@ -171,25 +118,21 @@ class _Piece:
     types: NDArray[np.int8]
 
     def cut(self, rows: int) -> _Piece:
-        """Take the first ``rows`` rows off."""
-        head = self.rows(slice(rows))
-        self.at, self.ids, self.lengths, self.types = (
-            self.at[rows:],
-            self.ids[rows:],
-            self.lengths[rows:],
-            self.types[rows:],
-        )
+        """Remove the first ``rows`` rows from this piece and return them as a piece."""
+        head, rest = self.rows(slice(rows)), slice(rows, None)
+        self.at, self.ids = self.at[rest], self.ids[rest]
+        self.lengths, self.types = self.lengths[rest], self.types[rest]
         return head
 
     def rows(self, which: slice | NDArray[np.bool_]) -> _Piece:
-        """Some of the rows."""
+        """Return some of the rows."""
         return _Piece(
             self.request, self.at[which], self.ids[which], self.lengths[which], self.types[which]
         )
 
 
 class Pool:
-    """Waiting rows by bucket, and the forwards that answer them."""
+    """The waiting rows by bucket, and the forward passes that answer them."""
 
     def __init__(self, victim: SearchVictim, shapes: Shapes, precision: Precision = "fp32") -> None:
         self.victim = victim
@@ -208,10 +151,16 @@ class Pool:
         ids: NDArray[np.int32],
         lengths: NDArray[np.int32],
     ) -> None:
-        """Queue the rows of ``request``: ids ``(request.rows, tokens)``, lengths ``(request.rows,)``."""
+        """Queue the rows of ``request``.
+
+        Args:
+            ids: ``(request.rows, tokens)``.
+            lengths: ``(request.rows,)``.
+        """
         if request.purpose == "verdict":
             self._verdicts.append((monotonic(), request))
-        if (lengths == lengths[0]).all():  # as in every request of the one-token-a-word protocol
+        # With one token per word all rows of a request are equally long, so this case is common.
+        if (lengths == lengths[0]).all():
             self._put(request, types, np.arange(len(ids)), ids, lengths)
             return
         groups: dict[tuple[int, bool], list[int]] = {}
@@ -223,7 +172,7 @@ class Pool:
             self._put(request, types, at, ids[at], lengths[at])
 
     def _apart(self, length: int, padded: int) -> bool:
-        """Whether a row of ``length`` tokens must go among padded rows only."""
+        """Return whether a row of ``length`` tokens must share passes with padded rows only."""
         return self.shapes.fixed and length < padded
 
     def _put(
@@ -246,14 +195,14 @@ class Pool:
             single and self.shapes.fixed,
             self._apart(int(lengths[0]), length),
         )
-        read = (
-            _types(types, lengths, length)
-            if self.victim.segments
-            else np.empty((len(ids), 0), dtype=np.int8)
-        )
-        self._queue(_Piece(request, at, ids, lengths, read), bucket)
+        if self.victim.segments:
+            row_types = _types(types, lengths, length)
+        else:
+            row_types = np.empty((len(ids), 0), dtype=np.int8)
+        self._queue(_Piece(request, at, ids, lengths, row_types), bucket)
 
     def _queue(self, piece: _Piece, bucket: Bucket) -> None:
+        """Insert a piece in its bucket, verdicts first and then by age of the search."""
         piece.request.bucket = bucket
         insort(
             self._waiting.setdefault(bucket, []),
@@ -263,51 +212,63 @@ class Pool:
         self._rows[bucket] = self._rows.get(bucket, 0) + len(piece.at)
 
     def full(self) -> Bucket | None:
-        """A bucket with rows for a full forward, that of the oldest search; None when there is none."""
-        full = (bucket for bucket, rows in self._rows.items() if rows >= self.shapes.rows(bucket))
+        """Return a bucket with rows for a full forward pass, None if there is none.
+
+        Of several it is that of the oldest search.
+        """
+        full = [bucket for bucket, rows in self._rows.items() if rows >= self.shapes.rows(bucket)]
         return min(full, key=lambda bucket: self._waiting[bucket][0].request.order, default=None)
 
     def fullest(self) -> Bucket | None:
-        """The bucket whose waiting rows fill most of a forward; None when nothing waits."""
-        return max(
-            self._rows,
-            key=lambda bucket: self._rows[bucket] / self.shapes.rows(bucket),
-            default=None,
-        )
+        """Return the bucket that fills most of a forward pass; None if no rows wait."""
+
+        def fill(bucket: Bucket) -> float:
+            return self._rows[bucket] / self.shapes.rows(bucket)
+
+        return max(self._rows, key=fill, default=None)
 
     def overdue(self) -> Bucket | None:
-        """The bucket of a verdict that has waited for ``LONGEST_WAIT_SECONDS``; None when there is none."""
+        """Return the bucket of a verdict that has waited too long; None if there is none.
+
+        The bound is ``LONGEST_WAIT_SECONDS``.
+        """
         while self._verdicts and self._verdicts[0][1].missing <= 0:
             self._verdicts.popleft()
-        return (
-            self._verdicts[0][1].bucket
-            if self._verdicts and monotonic() - self._verdicts[0][0] > LONGEST_WAIT_SECONDS
-            else None
-        )
+        if not self._verdicts:
+            return None
+        since, request = self._verdicts[0]
+        return request.bucket if monotonic() - since > LONGEST_WAIT_SECONDS else None
 
     def forward(self, bucket: Bucket) -> list[RowRequest]:
-        """Answer up to one full forward of that bucket; returns the requests with nothing missing any more, in order."""
+        """Run one forward pass on rows of that bucket.
+
+        Returns:
+            The requests that now have all their answers, in order.
+        """
         pieces = self._take(bucket, self.shapes.rows(bucket))
         try:
             self._answer(pieces, bucket)
+        # One bad row, or too little memory, must not cost the others their answers. So each piece
+        # is tried alone, in a pass that is not filled up to its full number of rows.
         except Exception:
-            # One bad row, or too little memory, must not cost the others their answer: each piece by itself, and not filled up to a full forward.
             for piece in pieces:
                 try:
                     self._answer([piece], bucket._replace(small=True))
                 except Exception as error:
                     piece.request.fail(error)
+        # Several pieces may belong to one request, which is reported once.
         requests = dict.fromkeys(piece.request for piece in pieces)
         return [request for request in requests if request.missing <= 0]
 
     def forget(self, request: RowRequest) -> None:
-        """Drop what still waits of a request (its search has ended)."""
+        """Remove the waiting rows of a request whose search has ended."""
         for bucket in list(self._waiting):
             kept = [piece for piece in self._waiting[bucket] if piece.request is not request]
             self._waiting[bucket], self._rows[bucket] = kept, sum(len(piece.at) for piece in kept)
             self._drop_empty(bucket)
 
     def _take(self, bucket: Bucket, room: int) -> list[_Piece]:
+        """Remove up to ``room`` rows from the front of a bucket; the last piece may be cut."""
         queue, taken = self._waiting[bucket], []
         while queue and room > 0:
             piece = queue.pop(0) if len(queue[0].at) <= room else queue[0].cut(room)
@@ -322,6 +283,7 @@ class Pool:
             del self._rows[bucket], self._waiting[bucket]
 
     def _answer(self, pieces: list[_Piece], bucket: Bucket) -> None:
+        """Run one forward pass on ``pieces`` and pass the answers to their requests."""
         ids = np.concatenate([piece.ids for piece in pieces])
         lengths = np.concatenate([piece.lengths for piece in pieces])
         types = np.concatenate([piece.types for piece in pieces])
@@ -339,12 +301,15 @@ class Pool:
         types: NDArray[np.int8],
         bucket: Bucket,
     ) -> NDArray[np.float32]:
-        """Make one forward pass of the shape that ``bucket`` has; returns ``(rows, classes)``.
+        """Run one forward pass of the shape of ``bucket``.
 
         Args:
             ids: ``(rows, bucket.length)``, at most as many rows as a full forward pass has.
             lengths: ``(rows,)`` tokens of each row without padding.
             types: ``(rows, bucket.length)`` token types.
+
+        Returns:
+            Logits ``(rows, classes)``.
 
         Raises:
             ValueError: the victim's answer has another number of rows, or is not finite.
@@ -356,12 +321,9 @@ class Pool:
                 np.concatenate([array, np.repeat(array[:1], copies, axis=0)])
                 for array in (ids, lengths, types)
             )
-        logits = np.asarray(
-            self.victim.logits(
-                ids, lengths, types if self.victim.segments else None, bucket.precision
-            ),
-            dtype=np.float32,
-        )[:rows]
+        shown_types = types if self.victim.segments else None
+        answer = self.victim.logits(ids, lengths, shown_types, bucket.precision)
+        logits = np.asarray(answer, dtype=np.float32)[:rows]
         if logits.shape[0] != rows or not np.isfinite(logits).all():
             raise ValueError(
                 f"the victim answered {rows} rows with {logits.shape[0]}, or with numbers that "
@@ -372,7 +334,7 @@ class Pool:
     def _give(
         self, piece: _Piece, answers: NDArray[np.float32], seconds: float, bucket: Bucket
     ) -> None:
-        """Hand out the answers that stand; the others are queued once more."""
+        """Pass on the reliable answers, and queue the doubtful rows again for fp32."""
         if bucket.precision == "fp32":
             piece.request.fill(piece.at, answers, seconds)
             return
@@ -385,7 +347,13 @@ class Pool:
 def logits_of_rows(
     victim: SearchVictim, rows: Iterable[tuple[TokenTypes, NDArray[np.int32], NDArray[np.int32]]]
 ) -> NDArray[np.float32]:
-    """Logits of single rows (token types, ids ``(1, tokens)``, lengths ``(1,)``) -> ``(rows, classes)``, in fp32, in the shapes that a search would use.
+    """Compute the logits of single rows in fp32, in the shapes that a search uses.
+
+    Args:
+        rows: token types, ids ``(1, tokens)`` and lengths ``(1,)`` of each row.
+
+    Returns:
+        ``(rows, classes)``.
 
     Raises:
         Exception: whatever the victim raised.
@@ -403,11 +371,11 @@ def logits_of_rows(
 
 
 def _types(types: TokenTypes, lengths: NDArray[np.int32], padded: int) -> NDArray[np.int8]:
-    """Token types of rows of those lengths, ``(rows, padded)``; zeros on the padding."""
+    """Return the token types of rows of those lengths, ``(rows, padded)``, 0 on the padding."""
     rows = np.zeros((len(lengths), padded), dtype=np.int8)
     distinct = set(lengths.tolist())
     for length in distinct:
-        rows[slice(None) if len(distinct) == 1 else lengths == length, :length] = types.types(
-            length
-        )
+        # Rows of one length are the common case, and a slice is faster than a mask.
+        chosen = slice(None) if len(distinct) == 1 else lengths == length
+        rows[chosen, :length] = types.types(length)
     return rows

@@ -1,8 +1,9 @@
-"""The engine: many examples at once, their requests pooled into full forwards.
+"""The engine: it attacks many examples at once and pools their rows into full forward passes.
 
-Each example's way from clean prediction to verdict is blocking code in a greenlet of its own. A request parks it; the engine runs on with the others, and
-only when a length has rows for a full forward, or nobody can go on without one, does the victim work. New examples are let in only while no forward is full,
-so memory does not grow with their number.
+Each example runs as blocking code in its own greenlet, from the clean prediction to the verdict.
+A query pauses the greenlet, and the engine continues with the others. The victim computes only when
+some row length has rows for a full forward pass, or when no example can continue without one. New
+examples start only while no forward pass is full, so memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ from numpy.typing import NDArray
 
 from robench._base.arithmetic import one_thread
 from robench.search.attack import Attack, Trial
-from robench.search.batching import Bucket, Pool, Purpose, RowRequest, Shapes
+from robench.search.batching import Pool, Purpose, RowRequest
 from robench.search.example_run import ExampleRun, Search, example_rng
 from robench.search.settings import SearchSettings
+from robench.search.shapes import Bucket, Shapes
 from robench.search.victim_protocol import Job, SearchVictim, TokenTypes
 from robench.search.whitebox import check_access
 
 __all__ = ["Engine", "Job", "example_rng", "run"]
 
-DEFAULTS = SearchSettings()
+DEFAULT_SETTINGS = SearchSettings()
 BATCH = 64
-"""Jobs taken at once, and examples at most that wait for their clean prediction."""
+"""Number of jobs taken at once, and maximum number of examples awaiting a clean prediction."""
 
 
 def run(
@@ -37,7 +39,7 @@ def run(
     attack: Attack,
     attack_name: str,
     jobs: Iterable[Job],
-    settings: SearchSettings = DEFAULTS,
+    settings: SearchSettings = DEFAULT_SETTINGS,
     *,
     shapes: Shapes | None = None,
     max_running: int = 256,
@@ -48,11 +50,11 @@ def run(
 
     Args:
         attack_name: part of every example's random stream.
-        settings: seed, budget and precision of the search; ``device`` and ``workers`` are the
-            caller's business.
+        settings: seed, budget and precision of the search. The caller has to handle ``device``
+            and ``workers``.
         shapes: of the forward passes. None takes the usual ones of the victim's device;
             ``robench.search.packing.choose_shapes`` finds out whether these are safe here.
-        max_running: examples at most that are under attack at the same time.
+        max_running: maximum number of examples that are under attack at the same time.
     """
     engine = Engine(victim, attack, attack_name, settings, shapes=shapes, max_running=max_running)
     with one_thread():
@@ -60,17 +62,24 @@ def run(
 
 
 @dataclass(eq=False)
-class _Flight:
-    """One example in flight. ``order``: how many were let in with it and before it; ``course``: the greenlet that it runs in."""
+class _RunningExample:
+    """One example under attack.
+
+    Attributes:
+        order: how many examples had started when it did, itself included.
+        label: its true class.
+        own_greenlet: where its ``ExampleRun`` runs; None once it has ended.
+        seconds: its share of the run so far.
+    """
 
     order: int
     label: int
-    course: greenlet | None = None
+    own_greenlet: greenlet | None = None
     seconds: float = 0.0
 
 
 class Engine:
-    """One run over one victim; ``run`` is the short way to it."""
+    """One run over one victim; ``run`` is the short way to use it."""
 
     def __init__(
         self,
@@ -85,35 +94,39 @@ class Engine:
         check_access(attack, attack_name, victim)
         self._search = Search(victim, attack, attack_name, settings)
         self._pool = Pool(victim, shapes or Shapes.of(victim), settings.precision)
-        self._most_live = max_running
-        self._arrivals: deque[Job] = deque()
-        self._ready: deque[_Flight] = deque()
-        self._live: set[_Flight] = set()
-        self._entering: dict[_Flight, RowRequest] = {}
-        self._most_entering = BATCH
+        self._max_running = max_running
+        self._waiting_jobs: deque[Job] = deque()
+        self._ready: deque[_RunningExample] = deque()
+        self._running: set[_RunningExample] = set()
+        self._awaiting_clean: dict[_RunningExample, RowRequest] = {}
+        self._max_awaiting_clean = BATCH
         self._failure: Exception | None = None
-        self._turns = 0
+        self._started = 0
 
     def trials(self, batches: Iterator[Sequence[Job]]) -> Iterator[Trial]:
-        """Attack what ``batches`` hands out; the next batch is asked for only when there is room for it.
+        """Attack the jobs of ``batches``; a batch is requested only when there is room for it.
 
-        Ctrl-C and SystemExit (a signal's handler may raise it) come through at once; the trials that were certain by then have been yielded. An error in
-        ``batches`` comes through when those in flight have ended.
+        Ctrl-C and SystemExit, which a signal handler may raise, propagate at once. The trials
+        that were finished by then have been yielded. An error in ``batches`` is raised after the
+        running examples have ended.
         """
         try:
-            while (flight := self._next(batches)) is not None:
-                trial = self._resume(flight)
+            while (example := self._next(batches)) is not None:
+                trial = self._resume(example)
                 if trial is not None:
                     yield trial
         finally:
             self._close()
 
-    def _next(self, batches: Iterator[Sequence[Job]]) -> _Flight | None:
-        """An example that can go on, or a new one; the victim works until there is one. None when nothing is left to do."""
+    def _next(self, batches: Iterator[Sequence[Job]]) -> _RunningExample | None:
+        """Return an example that can continue, or a new one; None when all work is done.
+
+        The victim computes until there is one.
+        """
         while not self._ready:
             bucket = self._due()
             if bucket is None and self._has_room() and (job := self._next_job(batches)) is not None:
-                return self._admitted(job)
+                return self._start(job)
             bucket = bucket or self._next_best()
             if bucket is not None:
                 self._forward(bucket)
@@ -124,17 +137,27 @@ class Engine:
         return self._ready.popleft()
 
     def _due(self) -> Bucket | None:
-        """What is to be forwarded at once: a verdict that has waited for long, or a full forward."""
+        """Return what to forward at once: a verdict that has waited too long, or a full pass."""
         return self._pool.overdue() or self._pool.full()
 
     def _has_room(self) -> bool:
-        """Whether one more may come in. Where jobs are handed out in smaller numbers there are few left, and others who want them."""
-        return len(self._live) < self._most_live and len(self._entering) < self._most_entering
+        """Return whether another example may start.
+
+        Small batches mean that few jobs are left, and other workers want them.
+        """
+        return (
+            len(self._running) < self._max_running
+            and len(self._awaiting_clean) < self._max_awaiting_clean
+        )
 
     def _next_best(self) -> Bucket | None:
-        """What to forward where nobody can go on without: clean texts first, since a search that begins fills forwards, then whatever is fullest."""
-        if self._entering and len(self._live) < self._most_live:
-            return next(iter(self._entering.values())).bucket
+        """Return what to forward when no example can continue without a forward pass.
+
+        Clean texts go first, because a search that starts fills forward passes. Otherwise it is
+        the fullest bucket.
+        """
+        if self._awaiting_clean and len(self._running) < self._max_running:
+            return next(iter(self._awaiting_clean.values())).bucket
         return self._pool.fullest()
 
     def _forward(self, bucket: Bucket) -> None:
@@ -144,70 +167,74 @@ class Engine:
             self._ready.append(request.owner)
 
     def _next_job(self, batches: Iterator[Sequence[Job]]) -> Job | None:
-        if not self._arrivals and self._failure is None:
+        if not self._waiting_jobs and self._failure is None:
             try:
-                self._arrivals.extend(next(batches, ()))
+                self._waiting_jobs.extend(next(batches, ()))
             except Exception as error:
                 self._failure = error
-            self._most_entering = min(BATCH, len(self._arrivals)) or self._most_entering
-        return self._arrivals.popleft() if self._arrivals else None
+            self._max_awaiting_clean = (
+                min(BATCH, len(self._waiting_jobs)) or self._max_awaiting_clean
+            )
+        return self._waiting_jobs.popleft() if self._waiting_jobs else None
 
-    def _admitted(self, job: Job) -> _Flight:
-        """One more example in flight."""
-        self._turns += 1
-        flight = _Flight(self._turns, job.example.label)
-        flight.course = greenlet(ExampleRun(self._search, job, partial(self._ask, flight)).trial)
-        self._live.add(flight)
-        return flight
+    def _start(self, job: Job) -> _RunningExample:
+        """Create the greenlet of one more example."""
+        self._started += 1
+        example = _RunningExample(self._started, job.example.label)
+        example_run = ExampleRun(self._search, job, partial(self._ask, example))
+        example.own_greenlet = greenlet(example_run.trial)
+        self._running.add(example)
+        return example
 
-    def _resume(self, flight: _Flight) -> Trial | None:
-        """Let an example go on until it asks or ends; its trial where it ends."""
-        course = flight.course
-        assert course is not None
+    def _resume(self, example: _RunningExample) -> Trial | None:
+        """Continue an example until it asks or ends; return its trial if it ends."""
+        running = example.own_greenlet
+        assert running is not None
         started = perf_counter()
-        result: Trial | None = course.switch()
-        flight.seconds += perf_counter() - started
-        if not course.dead:
+        result: Trial | None = running.switch()
+        example.seconds += perf_counter() - started
+        if not running.dead:
             return None
         assert result is not None
-        self._live.discard(flight)
-        flight.course = None  # a greenlet that knows its flight would keep all of it until the garbage collector comes
-        return result.model_copy(update={"seconds": round(flight.seconds, 6)})
+        self._running.discard(example)
+        # The greenlet and the example refer to each other. Breaking this cycle frees their
+        # memory now instead of at the next garbage collection.
+        example.own_greenlet = None
+        return result.model_copy(update={"seconds": round(example.seconds, 6)})
 
     def _ask(
         self,
-        flight: _Flight,
+        example: _RunningExample,
         purpose: Purpose,
         types: TokenTypes,
         ids: NDArray[np.int32],
         lengths: NDArray[np.int32],
     ) -> NDArray[np.float32]:
-        """Called in an example's greenlet: park it until the pool has its answers."""
-        request = RowRequest(
-            flight, len(ids), flight.order, flight.label if purpose == "search" else None, purpose
-        )
+        """Pause the example's greenlet, which calls this, until the pool has its answers."""
+        label = example.label if purpose == "search" else None
+        request = RowRequest(example, len(ids), example.order, label, purpose)
         self._pool.put(request, types, ids, lengths)
         if purpose == "clean":
-            self._entering[flight] = request
+            self._awaiting_clean[example] = request
         try:
             getcurrent().parent.switch()
         finally:
-            self._entering.pop(flight, None)
-        flight.seconds += request.seconds
+            self._awaiting_clean.pop(example, None)
+        example.seconds += request.seconds
         if request.failure is not None:
             raise request.failure
         return request.answers
 
     def _close(self) -> None:
-        """End what is still in flight, so that no greenlet outlives the run."""
-        for flight in list(self._live):
-            if flight.course is not None and not flight.course.dead:
-                flight.course.throw(GreenletExit)
-        self._live.clear()
+        """End all running examples, so that no greenlet outlives the run."""
+        for example in list(self._running):
+            if example.own_greenlet is not None and not example.own_greenlet.dead:
+                example.own_greenlet.throw(GreenletExit)
+        self._running.clear()
 
 
 def _batches(jobs: Iterable[Job]) -> Iterator[Sequence[Job]]:
-    """Some at a time; those before one that cannot be had are handed out first."""
+    """Yield jobs in batches; if ``jobs`` raises an error, the jobs before it come first."""
     remaining, batch = iter(jobs), []
     try:
         for job in remaining:

@@ -1,4 +1,7 @@
-"""One example, from its clean prediction over the search to the verdict, as blocking code: what runs in a greenlet of the engine."""
+"""Run one example from its clean prediction through the search to the verdict.
+
+This is blocking code, which the engine runs in a greenlet.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +30,18 @@ from robench.text.encoding import EncodedText
 
 logger = logging.getLogger(__name__)
 
-
 AskEngine = Callable[
     [Purpose, TokenTypes, NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]
 ]
-"""Puts rows (ids, lengths) to the victim and comes back with their logits ``(rows, classes)``; raises what the victim raised."""
+"""Passes rows (ids, lengths) to the victim and returns their logits ``(rows, classes)``.
+
+It raises whatever the victim raised.
+"""
 
 
 @dataclass(frozen=True)
 class Search:
-    """One attack on one victim: what all its examples have in common."""
+    """One attack on one victim; all its examples share this."""
 
     victim: SearchVictim
     attack: Attack
@@ -45,7 +50,7 @@ class Search:
 
 
 def example_rng(seed: int, attack_name: str, example_id: str) -> np.random.Generator:
-    """The random stream of one example."""
+    """Return the random stream of one example."""
     digest = hashlib.sha256("\x1f".join((str(seed), attack_name, example_id)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest, "big"))
 
@@ -62,18 +67,21 @@ class ExampleRun:
         self._note: str | None = None
 
     def trial(self) -> Trial:
-        """All the way, but for its time; nothing that a plugin or the victim raises gets out, only what shall end the process."""
+        """Run the example to its verdict; only the trial's time is missing.
+
+        Errors of the plugin and the victim become ERROR trials. Only exceptions that end the
+        process propagate.
+        """
         example = self._job.example
         try:
             self._clean = self._read_and_ask("clean", example.fields)
         except Exception as error:
-            problem = f"the victim failed on the clean text: {describe_error(error)}"
             return Trial(
                 id=example.id,
                 verdict=Verdict.ERROR,
                 label=example.label,
                 prediction=None,
-                problem=problem,
+                problem=f"the victim failed on the clean text: {describe_error(error)}",
             )
         prediction = int(self._clean[1].argmax())
         if prediction != example.label:
@@ -82,10 +90,9 @@ class ExampleRun:
             )
         self._run_search()
         judgement = self._judgement()
-        oracle, self._oracle = (
-            self._oracle,
-            None,
-        )  # each knows the other: without this both would stay until the garbage collector comes
+        # This object and the oracle refer to each other. Breaking this cycle frees their memory
+        # now instead of at the next garbage collection.
+        oracle, self._oracle = self._oracle, None
         if oracle is not None:
             oracle.close()
         return Trial(
@@ -103,12 +110,15 @@ class ExampleRun:
 
     @property
     def _exact(self) -> bool:
-        """Whether the search is answered in fp32."""
+        """Whether the search gets its answers in fp32."""
         return self._search.settings.precision == "fp32"
 
     @property
     def _proved(self) -> bool:
-        """Whether no text of the space fools the victim: all were answered in fp32, or the clean text is the only one."""
+        """Whether it is certain that no text of the space fools the victim.
+
+        It is if all texts were answered in fp32, or if the clean text is the only one.
+        """
         if isinstance(self._search.attack, FreeAttack):
             return False
         return self._job.space.cardinality == 1 or (
@@ -116,77 +126,76 @@ class ExampleRun:
         )
 
     def _run_search(self) -> None:
-        """Let the attack search, and note how it ended."""
+        """Run the attack, and note how it ended."""
         search = self._search
+        rng = example_rng(search.settings.seed, search.attack_name, self._job.example.id)
         try:
-            self._returned = self._found(
-                example_rng(search.settings.seed, search.attack_name, self._job.example.id)
-            )
+            self._returned = self._found(rng)
         except (KeyboardInterrupt, SystemExit, GreenletExit):
             raise
         except BaseException as error:
             self._ended(error.reason if isinstance(error, StopIgnored) else error)
 
     def _ended(self, reason: BaseException) -> None:
-        """The search ended otherwise than by returning."""
+        """Note why the search raised an exception instead of returning."""
         if isinstance(reason, SpaceExhausted):
-            self._note = (
-                None
-                if self._exact
-                else "the whole space was answered without a success, but in bf16, which proves nothing"
-            )
+            if not self._exact:
+                self._note = (
+                    "the whole space was answered without a success, "
+                    "but in bf16, which proves nothing"
+                )
         elif isinstance(reason, BudgetSpent):
             self._note = f"the budget of {self._search.settings.budget} rows was spent"
         else:
-            logger.debug("the search of %s broke", self._job.example.id, exc_info=True)
+            logger.debug("the search of %s failed", self._job.example.id, exc_info=True)
             self._problem = describe_error(reason)
 
     def _found(self, rng: np.random.Generator) -> object:
-        """What the attack returns, asking an oracle of its kind."""
+        """Return what the attack returns, with an oracle of the kind that it needs."""
         search, job = self._search, self._job
+        label = job.example.label
         if isinstance(search.attack, FreeAttack):
             texts = self._oracle = PooledTextOracle(
-                search.victim, job, self._ask_for_the_search, search.settings.budget
+                search.victim, job, self._ask_for_search, search.settings.budget
             )
-            return search.attack.rewrite(
-                job.example.fields[search.victim.attackable], texts, job.example.label, rng
-            )
+            text = job.example.fields[search.victim.attackable]
+            return search.attack.rewrite(text, texts, label, rng)
         oracle = self._oracle = self._pooled_oracle()
-        return search.attack.search(
-            job.space, restrict(oracle, search.attack.access), job.example.label, rng
-        )
+        shown = restrict(oracle, search.attack.access)
+        return search.attack.search(job.space, shown, label, rng)
 
     def _pooled_oracle(self) -> PooledOracle:
         victim, job = self._search.victim, self._job
-        aligned, longest = victim.table.mode == "word", victim.encoder_fields.max_tokens
         candidates = victim.encoder_fields.candidates(job.words, job.space)
-        kind: Any = (
-            partial(PooledWhiteBoxOracle, victim)
-            if self._search.attack.access == "gradients"
-            else PooledOracle
-        )
-        known = {"aligned": aligned, "longest": longest, "clean": self._clean_logits(candidates)}
+        kind: Any = PooledOracle
+        if self._search.attack.access == "gradients":
+            kind = partial(PooledWhiteBoxOracle, victim)
         oracle: PooledOracle = kind(
             job.space,
             candidates,
             job.example.label,
-            self._ask_for_the_search,
+            self._ask_for_search,
             self._search.settings.budget,
-            **known,
+            aligned=victim.table.mode == "word",
+            longest=victim.encoder_fields.max_tokens,
+            clean=self._clean_logits(candidates),
         )
         return oracle
 
     def _clean_logits(self, candidates: Candidates) -> NDArray[np.float32] | None:
-        """The clean text's, where the search asks in fp32 and its row for the unchanged words is the one that the string made."""
+        """Return the clean text's logits if they answer the search's query for it, else None.
+
+        They do if the search is in fp32 and the unchanged words give the same row as the string.
+        """
         assert self._clean is not None
-        reading, logits = self._clean
+        encoded, logits = self._clean
         (ids,), (length,) = candidates.encode(self._job.space.original()[None])
-        same = np.array_equal(ids[:length], reading.ids) and np.array_equal(
-            candidates.types(int(length)), reading.token_types
+        same = np.array_equal(ids[:length], encoded.ids) and np.array_equal(
+            candidates.types(int(length)), encoded.token_types
         )
         return logits if self._exact and same else None
 
-    def _ask_for_the_search(
+    def _ask_for_search(
         self, types: TokenTypes, ids: NDArray[np.int32], lengths: NDArray[np.int32]
     ) -> NDArray[np.float32]:
         try:
@@ -195,7 +204,7 @@ class ExampleRun:
             raise RuntimeError(f"the victim failed: {describe_error(error)}") from error
 
     def _judgement(self) -> Judgement:
-        """What the core believes: what the search returned, and where that is not believed, what it had seen, one after the other."""
+        """Judge what the search returned; if it is rejected, judge the successes that it saw."""
         if self._problem is not None:
             return Judgement(Verdict.ERROR, problem=self._problem)
         if self._proved:
@@ -203,11 +212,13 @@ class ExampleRun:
         first: Judgement | None = None
         seen = self._oracle.successes if self._oracle is not None else []
         for claim in (self._returned, *seen):
-            if claim is not None:
-                judgement = self._judged(claim)
-                if judgement.verdict != Verdict.HELD:
-                    return judgement
-                first = first or judgement  # of several that are not believed the first is told
+            if claim is None:
+                continue
+            judgement = self._judged(claim)
+            if judgement.verdict != Verdict.HELD:
+                return judgement
+            # If all claims are rejected, the trial reports the first.
+            first = first or judgement
         return first or Judgement(Verdict.HELD, problem=self._note)
 
     def _judged(self, claim: object) -> Judgement:
@@ -223,20 +234,16 @@ class ExampleRun:
     def _read_and_ask(
         self, purpose: Purpose, fields: Mapping[str, str]
     ) -> tuple[EncodedText, NDArray[np.float32]]:
-        """A text as the victim reads it, and its logits ``(classes,)``."""
-        reading = self._search.victim.read(fields)
-        return reading, self._ask(
-            purpose, reading, reading.ids[None], np.array([len(reading.ids)], dtype=np.int32)
-        )[0]
+        """Return a text as the victim reads it, and its logits ``(classes,)``."""
+        encoded = self._search.victim.read(fields)
+        lengths = np.array([len(encoded.ids)], dtype=np.int32)
+        return encoded, self._ask(purpose, encoded, encoded.ids[None], lengths)[0]
 
     def _class_of_words(self, choice: Choice) -> int:
-        """As the search itself was told, where it asked in fp32; otherwise asked now."""
-        known = (
-            self._oracle.prediction(choice)
-            if self._exact and isinstance(self._oracle, PooledOracle)
-            else None
-        )
-        if known is not None:
-            return known
+        """Return the class of a choice in fp32, from the search's own answers if they are fp32."""
+        if self._exact and isinstance(self._oracle, PooledOracle):
+            known = self._oracle.prediction(choice)
+            if known is not None:
+                return known
         candidates = self._search.victim.encoder_fields.candidates(self._job.words, self._job.space)
         return int(self._ask("verdict", candidates, *candidates.encode(choice[None]))[0].argmax())

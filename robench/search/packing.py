@@ -1,17 +1,18 @@
-"""Choose the shapes of forward passes in which a row's answer does not depend on its company.
+"""Choose shapes of forward passes in which a row's answer does not depend on the other rows.
 
 The engine promises the same trials for any packing: any number of workers, any order of the
-examples, an interrupted and resumed run. Whether the machine keeps this promise for forward passes
+examples, an interrupted and resumed run. Whether a machine can keep this promise for forward passes
 of any number of rows depends on its matrix library, the precision and the model's widths
-(``robench._base.arithmetic``). So the model is tried before the search:
+(``robench._base.arithmetic``). So the model is tested before the search, in these shapes:
 
-1. The usual shapes: any number of rows from ``Shapes.floor`` up. Fast, and enough on most CPUs.
-2. Fixed shapes: all forward passes of one length have the same number of rows, so the library takes
-   one kernel for all. This is the way on a GPU, and it was enough wherever the first was not.
-3. One row in each forward pass. Slow, but a row without company cannot depend on it.
+1. The usual shapes have any number of rows from ``Shapes.floor`` up. They are fast, and they are
+   enough on most CPUs.
+2. In fixed shapes all forward passes of one length have the same number of rows, so the library
+   uses one kernel for all. GPUs need them. They were enough wherever the usual shapes were not.
+3. With one row in each forward pass there are no other rows to depend on. This is slow.
 
-The first shapes without a difference are taken. The trial is the same for any run of one victim:
-the rows that are tried are fixed.
+The first shapes without a difference are used. The test is the same in every run of one victim,
+because its rows are fixed.
 """
 
 from __future__ import annotations
@@ -25,28 +26,31 @@ from numpy.typing import NDArray
 
 from robench._base.arithmetic import one_thread
 from robench._base.environment import Precision
-from robench.search.batching import Bucket, Pool, Shapes
+from robench.search.batching import Pool
+from robench.search.shapes import Bucket, Shapes
 from robench.search.victim_protocol import SearchVictim
 
 LENGTHS = (9, 23, 61)
-"""Row lengths that are tried, in tokens; the victim's longest row is tried as well. They are odd,
-so that the numbers of rows and of tokens are no multiples of the blocks of a kernel."""
+"""Row lengths of the test, in tokens; the victim's longest row is tested as well.
+
+They are odd, so that the numbers of rows and tokens are not multiples of a kernel's blocks.
+"""
 _chosen: dict[tuple[Any, ...], Shapes] = {}
-"""Shapes found in this process. Kernels depend on a model's widths, not on its weights."""
+"""Shapes chosen in this process. Kernels depend on a model's widths, not on its weights."""
 
 
 def choose_shapes(
     victim: SearchVictim, precision: Precision, vocabulary: int
 ) -> tuple[Shapes, str | None]:
-    """Return the shapes that a search over ``victim`` shall have, and a sentence about slow ones.
+    """Choose the shapes of a search over ``victim``.
 
     Args:
-        precision: of the search; fp32 is tried as well, since verdicts are taken in it.
+        precision: of the search; fp32 is tested as well, because verdicts are in fp32.
         vocabulary: number of token ids that the victim knows (>= 2).
 
     Returns:
-        The shapes; a sentence for the user where they are not the usual ones, the first time that
-        this process finds it out, else None.
+        The shapes, and a sentence for the user if they are slower than the usual ones. Each
+        process gives this sentence once; otherwise it is None.
     """
     usual = Shapes.of(victim)
     key = (*_signature(victim), victim.device, precision, usual)
@@ -62,7 +66,7 @@ def choose_shapes(
 
 
 def _candidates(usual: Shapes) -> Iterator[Shapes]:
-    """From the fastest shapes to the safest. The last one is taken without a trial."""
+    """Yield shapes from the fastest to the safest; the last one needs no test."""
     yield usual
     if not usual.fixed:
         yield replace(usual, fixed=True)
@@ -80,7 +84,7 @@ def _remark(usual: Shapes, chosen: Shapes) -> str | None:
 
 
 def _signature(victim: SearchVictim) -> tuple[Any, ...]:
-    """What decides the kernels of a victim: its parameters' shapes, or the victim itself."""
+    """Return what determines a victim's kernels: its parameters' shapes, or its identity."""
     model = getattr(victim, "model", None)
     if model is None or not hasattr(model, "named_parameters"):
         return (id(victim),)
@@ -89,14 +93,14 @@ def _signature(victim: SearchVictim) -> tuple[Any, ...]:
 
 
 def _independent(pool: Pool, vocabulary: int) -> bool:
-    """Whether every row's answer is the same, bit for bit, in whatever company it is asked."""
+    """Return whether every row's answer is the same, bit for bit, beside any other rows."""
     if pool.shapes.most == 1:
         return True
-    return all(_same_in_any_company(pool, bucket, vocabulary) for bucket in _buckets(pool))
+    return all(_same_beside_any_rows(pool, bucket, vocabulary) for bucket in _buckets(pool))
 
 
 def _buckets(pool: Pool) -> Iterator[Bucket]:
-    """The kinds of forward passes that are tried, the cheap ones first."""
+    """Yield the kinds of forward passes to test, the cheap ones first."""
     longest = pool.victim.encoder_fields.max_tokens
     tried = {pool.shapes.padded(min(length, longest), longest) for length in (*LENGTHS, longest)}
     for length in sorted(tried):
@@ -107,7 +111,7 @@ def _buckets(pool: Pool) -> Iterator[Bucket]:
             yield Bucket(length, small=True)
 
 
-def _same_in_any_company(pool: Pool, bucket: Bucket, vocabulary: int) -> bool:
+def _same_beside_any_rows(pool: Pool, bucket: Bucket, vocabulary: int) -> bool:
     count = pool.shapes.rows(bucket)
     random = np.random.default_rng(bucket.length)
     ids = random.integers(0, vocabulary, size=(count, bucket.length)).astype(np.int32)
@@ -116,8 +120,8 @@ def _same_in_any_company(pool: Pool, bucket: Bucket, vocabulary: int) -> bool:
         return False
     if pool.shapes.exact or bucket.length < 2:
         return True
-    # Encoders compute attention in another way where a row of the forward pass is padded. Under
-    # fixed shapes padded rows go apart from whole ones; elsewhere they may share a forward pass.
+    # Encoders compute attention in another way if a row of the forward pass is padded. Fixed
+    # shapes keep padded rows and whole rows apart; otherwise they may share a forward pass.
     if pool.shapes.fixed:
         return _same_in_any_part(pool, bucket._replace(padded=True), ids, whole - 1, random)
     mixed = whole - (np.arange(count) >= count // 2)
@@ -135,13 +139,13 @@ def _same_in_any_part(
     lengths: NDArray[np.int32],
     random: np.random.Generator,
 ) -> bool:
-    """Whether a full forward pass, the same in another order, and parts of it agree."""
+    """Return whether a full forward pass agrees with a reordered one and with parts of it."""
     count = len(ids)
     whole = _logits(pool, bucket, ids, lengths)
     order = random.permutation(count)
     if not np.array_equal(_logits(pool, bucket, ids[order], lengths[order]), whole[order]):
         return False
-    # Few rows, from the end, so that number, place and company change together.
+    # A few rows from the end: their number, their places and the other rows all change.
     for few in sorted({1, pool.shapes.floor + 1, count // 2, count - 1}):
         if not 0 < few < count:
             continue
@@ -153,5 +157,5 @@ def _same_in_any_part(
 def _logits(
     pool: Pool, bucket: Bucket, ids: NDArray[np.int32], lengths: NDArray[np.int32]
 ) -> NDArray[np.float32]:
-    """Ask in the shape that the bucket's forward passes have, ``(rows, classes)``."""
+    """Return the logits ``(rows, classes)`` of a forward pass of the bucket's shape."""
     return pool.logits(ids, lengths, np.zeros(ids.shape, dtype=np.int8), bucket)

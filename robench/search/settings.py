@@ -14,12 +14,12 @@ class SearchSettings:
     Attributes:
         seed: an example's random stream is a function of this seed, the attack's name and the
             example's id, and of nothing else.
-        budget: queries (rows of token ids) that one search may make, repeated ones included;
-            None sets no bound. When a question exceeds the budget, its first rows are still
-            asked, and a text among them that fools the victim counts.
+        budget: queries (rows of token ids) that one search may make, repeats included;
+            None sets no bound. If a query exceeds the budget, its first rows are still
+            computed, and a text among them that fools the victim counts.
         precision: of the searches' forward passes. In bf16 nothing is proved, and doubtful
-            answers are asked again in fp32 (``robench.search.precision``). The verdict is
-            always taken in fp32.
+            answers are computed again in fp32 (``robench.search.precision``). Verdicts are
+            always in fp32.
         device: a torch device string, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
         workers: processes that search at the same time; None takes as many as suit the device,
             the amount of work and the free memory.

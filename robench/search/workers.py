@@ -1,8 +1,12 @@
-"""The engine over several processes of one machine, each with its own victim and one torch thread: the same trials as one process.
+"""The engine in several processes of one machine; the trials are those of one process.
 
-Workers pull: a worker asks for jobs when its engine has room, so nobody sits idle while another has a queue. Whatever process an example lands in, its
-random stream and the length to which its rows are padded are the same. A worker that dies (killed, out of memory) costs nothing that it had finished; what it
-had in hand is run once more, one example at a time in a fresh process, so that only the example that kills workers becomes an ERROR.
+Each worker process has its own victim and one torch thread. It requests jobs when its engine has
+room, so no worker is idle while another has a queue. An example's random stream and the padded
+length of its rows do not depend on the process that attacks it.
+
+A worker may die (killed, out of memory). Trials that it finished are kept. The examples assigned to
+it are tried again, one at a time in a fresh process, so that only the example that kills workers
+becomes an ERROR.
 """
 
 from __future__ import annotations
@@ -24,23 +28,29 @@ from robench._base.environment import available_cores, available_memory
 from robench._base.errors import RobenchError
 from robench.plugins.options import build_options
 from robench.search.attack import Trial, Verdict
-from robench.search.batching import Shapes
 from robench.search.engine import BATCH, Engine
 from robench.search.registry import ATTACKS
 from robench.search.settings import SearchSettings
+from robench.search.shapes import Shapes
 from robench.search.victim_protocol import Job, SearchVictim
 from robench.search.whitebox import check_access
 
 GRACE_SECONDS = 5.0
-"""How long a worker may take to end before it is killed."""
-START = 1.1e9
-"""Work (parameters x tokens, summed over examples) that makes one more process worth its start of some seconds: 100 texts of 25 words on ``tiny``."""
-FOOTPRINT = 0.6e9
-"""Bytes of a worker beside its victim's weights, of which it has a second copy while it loads."""
+"""Seconds that a worker may take to end before it is killed."""
+WORK_PER_WORKER = 1.1e9
+"""Work (parameters x tokens, summed over examples) that is worth the start of one more process.
+
+A start takes some seconds. The figure is that of 100 texts of 25 words on ``tiny``.
+"""
+WORKER_BYTES = 0.6e9
+"""Memory of a worker in bytes, without its victim's weights.
+
+While a worker loads the weights, it has two copies of them.
+"""
 
 
 def load_victim(folder: Path, device: str) -> SearchVictim:
-    """The victim saved in ``folder``."""
+    """Load the victim saved in ``folder``."""
     from robench.models.victim import Victim
 
     return Victim.load(folder, device)
@@ -48,7 +58,9 @@ def load_victim(folder: Path, device: str) -> SearchVictim:
 
 @dataclass(frozen=True)
 class WorkerPlan:
-    """What every worker has to know; travels by pickle, so plugins and the loader go by name.
+    """Everything that a worker needs to know.
+
+    It is pickled, so plugins and the loader are given by name.
 
     Attributes:
         victim: folder of the victim.
@@ -57,7 +69,7 @@ class WorkerPlan:
         settings: of the search.
         shapes: of the forward passes, see ``engine.run``. The parent chooses them, so that all
             workers have the same.
-        load: makes a worker's victim from folder and device; an importable function.
+        load: an importable function that loads a worker's victim, given folder and device.
     """
 
     victim: Path
@@ -69,50 +81,60 @@ class WorkerPlan:
 
 
 def default_workers(device: str, examples: int, work: float, weights: int) -> int:
-    """One a core that this process may use, as far as the work is worth it and memory allows; one on a GPU, which a single process keeps busy.
+    """Choose the number of workers.
+
+    On a CPU it is one for each core that this process may use, bounded by the amount of work and
+    by the free memory. On a GPU it is one, because a single process keeps it busy.
 
     Args:
-        work: an example's, parameters x tokens (``Victim.row_cost``).
-        weights: the victim's, in bytes.
+        work: parameters x tokens of one example (``Victim.row_cost``).
+        weights: size of the victim's parameters in bytes.
     """
     if not device.startswith("cpu"):
         return 1
-    worth = examples // max(1, round(START / work))
-    room = int(available_memory() * 0.8 / (FOOTPRINT + 2 * weights))
+    worth = examples // max(1, round(WORK_PER_WORKER / work))
+    room = int(available_memory() * 0.8 / (WORKER_BYTES + 2 * weights))
     return max(1, min(available_cores(), worth, room))
 
 
 def run_workers(plan: WorkerPlan, jobs: Iterable[Job], workers: int) -> Iterator[Trial]:
-    """Attack every job in ``workers`` processes and yield the trials as they come, in any order.
+    """Attack every job in ``workers`` processes and yield the trials as they end, in any order.
 
     Ctrl-C, closing the iterator and errors end all workers at once.
 
     Raises:
-        RobenchError: a worker cannot load the victim or the attack; the sentence is the worker's own.
+        RobenchError: a worker cannot load the victim or the attack; the message is the worker's.
     """
-    crew = _Crew(plan, list(jobs), workers)
+    pool = _WorkerPool(plan, list(jobs), workers)
     try:
-        yield from crew.trials()
+        yield from pool.trials()
     except KeyboardInterrupt:
-        yield from crew.received()
+        yield from pool.received()
         raise
     finally:
-        crew.dismiss()
+        pool.stop()
 
 
 @dataclass(eq=False)
 class _Worker:
-    """The parent's view of one process. ``hand``: what it has been given and has not answered."""
+    """One worker process, as its parent sees it.
+
+    Attributes:
+        connection: to the process.
+        assigned: jobs that it has and whose trials have not arrived, by example id.
+        ready: whether it has loaded the victim.
+        leaving: whether it has been told that there are no more jobs.
+    """
 
     process: BaseProcess
-    line: Connection
-    hand: dict[str, Job] = field(default_factory=dict)
+    connection: Connection
+    assigned: dict[str, Job] = field(default_factory=dict)
     ready: bool = False
     leaving: bool = False
 
 
-class _Crew:
-    """Hands out jobs, collects trials, replaces the dead."""
+class _WorkerPool:
+    """Assigns jobs, collects trials, and replaces workers that die."""
 
     def __init__(self, plan: WorkerPlan, jobs: Sequence[Job], workers: int) -> None:
         self._plan = plan
@@ -123,25 +145,26 @@ class _Crew:
         self._workers: list[_Worker] = []
 
     def trials(self) -> Iterator[Trial]:
-        """All trials."""
+        """Yield all trials."""
         while self._jobs or self._again or self._workers:
-            self._staff()
-            lines = {worker.line: worker for worker in self._workers}
-            for line in wait(list(lines)):
-                yield from self._hear(lines[line])  # type: ignore[index]
+            self._start_workers()
+            by_connection = {worker.connection: worker for worker in self._workers}
+            for connection in wait(list(by_connection)):
+                yield from self._receive(by_connection[connection])  # type: ignore[index]
 
     def received(self) -> Iterator[Trial]:
-        """Trials that have come in and were not yet looked at; never waits."""
+        """Yield trials that have arrived and were not read, without waiting."""
         for worker in self._workers:
+            # The connection may be closed, or Ctrl-C may have interrupted a message.
             try:
-                while worker.line.poll():
-                    kind, content = worker.line.recv()
+                while worker.connection.poll():
+                    kind, content = worker.connection.recv()
                     if kind == "trial":
                         yield content
-            except Exception:  # the line is closed, or Ctrl-C came in the middle of a message
+            except Exception:
                 continue
 
-    def dismiss(self) -> None:
+    def stop(self) -> None:
         """End every worker."""
         for worker in self._workers:
             worker.process.terminate()
@@ -150,68 +173,76 @@ class _Crew:
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
-            worker.line.close()
+            worker.connection.close()
         self._workers.clear()
 
-    def _staff(self) -> None:
+    def _start_workers(self) -> None:
         """Start as many workers as there is work for."""
         staying = [worker for worker in self._workers if not worker.leaving]
-        wanted = min(
-            self._size,
-            len(self._jobs) + len(self._again) + sum(bool(worker.hand) for worker in staying),
-        )
+        busy = sum(bool(worker.assigned) for worker in staying)
+        wanted = min(self._size, len(self._jobs) + len(self._again) + busy)
         context = get_context("spawn")
         for _ in range(wanted - len(staying)):
             here, there = context.Pipe()
-            process = context.Process(target=_work, args=(self._plan, there), daemon=True)
+            process = context.Process(target=_run_worker, args=(self._plan, there), daemon=True)
             with _without_interrupts():
                 process.start()
             there.close()
             self._workers.append(_Worker(process, here))
 
-    def _hear(self, worker: _Worker) -> Iterator[Trial]:
+    def _receive(self, worker: _Worker) -> Iterator[Trial]:
+        """Read one message of a worker and react to it."""
         try:
-            kind, content = worker.line.recv()
+            kind, content = worker.connection.recv()
         except (EOFError, OSError):
-            yield from self._bury(worker)
+            yield from self._handle_dead_worker(worker)
             return
         if kind == "failed":
             raise RobenchError(content)
         if kind == "trial":
-            worker.hand.pop(content.id, None)
+            worker.assigned.pop(content.id, None)
             yield content
         if kind == "more":
             worker.ready = True
-            self._answer(worker)
+            self._assign(worker)
 
-    def _answer(self, worker: _Worker) -> None:
-        """A worker asks for jobs: an example to be tried again goes alone, and nothing is added to one."""
-        alone = any(example in self._tried_twice for example in worker.hand)
+    def _assign(self, worker: _Worker) -> None:
+        """Send jobs to a worker that requests them.
+
+        An example that is tried again is sent alone, and no job is added to it.
+        """
+        alone = any(example in self._tried_twice for example in worker.assigned)
         if alone:
             jobs: list[Job] = []
-        elif self._again and not worker.hand:
+        elif self._again and not worker.assigned:
             jobs = [self._again.popleft()]
         else:
+            # Batches shrink towards the end, so that all workers end at about the same time.
             share = max(1, min(BATCH, len(self._jobs) // (2 * self._size)))
             jobs = [self._jobs.popleft() for _ in range(min(share, len(self._jobs)))]
-        worker.hand.update((job.example.id, job) for job in jobs)
-        worker.leaving = not worker.hand
+        worker.assigned.update((job.example.id, job) for job in jobs)
+        worker.leaving = not worker.assigned
+        # A worker that has just died is noticed at the next read from its connection.
         try:
-            worker.line.send(None if worker.leaving else jobs)
-        except OSError:  # it died just now; the next look at its line says so
+            worker.connection.send(None if worker.leaving else jobs)
+        except OSError:
             return
 
-    def _bury(self, worker: _Worker) -> Iterator[Trial]:
-        """A worker is gone: for good if it was told so, otherwise its examples need another."""
+    def _handle_dead_worker(self, worker: _Worker) -> Iterator[Trial]:
+        """Remove a worker that has ended, and try the examples assigned to it again.
+
+        An example that was tried twice becomes an ERROR trial.
+        """
         worker.process.join(GRACE_SECONDS)
-        worker.line.close()
+        worker.connection.close()
         self._workers.remove(worker)
         code = worker.process.exitcode
         if not worker.ready:
             raise RobenchError(
-                f"A worker process ended ({_cause(code)}) before it had loaded the victim. Try fewer --workers: each needs memory for a victim."
+                f"A worker process ended ({_cause(code)}) before it had loaded the victim. "
+                "Try fewer --workers: each needs memory for a victim."
             )
-        for example, job in worker.hand.items():
+        for example, job in worker.assigned.items():
             if example in self._tried_twice:
                 problem = f"the worker process died on it twice ({_cause(code)})"
                 yield Trial(
@@ -234,8 +265,12 @@ def _cause(code: int | None) -> str:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Processes started here never see Ctrl-C (they inherit the mask): it is for the parent, which ends its workers."""
-    resource_tracker.ensure_running()  # it starts with the first process otherwise, and lifts the mask
+    """Block Ctrl-C in processes that are started here, which inherit the signal mask.
+
+    Only the parent handles it; it ends its workers.
+    """
+    # Otherwise the resource tracker would start with the first process, and it unblocks Ctrl-C.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -243,27 +278,28 @@ def _without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(plan: WorkerPlan, line: Connection) -> None:
-    """A worker's life: load, then attack what the parent hands out until it hands out nothing."""
+def _run_worker(plan: WorkerPlan, connection: Connection) -> None:
+    """Load the victim, then attack the jobs that the parent sends until it sends none."""
     try:
         new_engine = _prepare(plan)
-    except Exception as error:
-        said = (
-            str(error)
-            if isinstance(error, RobenchError)
-            else f"A worker process failed to start ({type(error).__name__}: {error})."
-        )
-        line.send(("failed", said))
+    except RobenchError as error:
+        connection.send(("failed", str(error)))
         return
+    except Exception as error:
+        problem = f"A worker process failed to start ({type(error).__name__}: {error})."
+        connection.send(("failed", problem))
+        return
+    # These errors mean that the parent has ended.
     try:
-        while (jobs := _more(line)) is not None:
-            for trial in new_engine().trials(_pull(line, jobs)):
-                line.send(("trial", trial))
-    except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
+        while (jobs := _next_jobs(connection)) is not None:
+            for trial in new_engine().trials(_batches(connection, jobs)):
+                connection.send(("trial", trial))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
 
 def _prepare(plan: WorkerPlan) -> Callable[[], Engine]:
+    """Load the attack and the victim; return a function that makes engines."""
     attack = ATTACKS.get(plan.attack)
     options = build_options(attack.Options, plan.options, f"attack '{plan.attack}'")
     victim = plan.load(plan.victim, plan.settings.device)
@@ -274,14 +310,15 @@ def _prepare(plan: WorkerPlan) -> Callable[[], Engine]:
     return partial(Engine, victim, search, plan.attack, plan.settings, shapes=plan.shapes)
 
 
-def _more(line: Connection) -> list[Job] | None:
-    line.send(("more", None))
-    jobs: list[Job] | None = line.recv()
+def _next_jobs(connection: Connection) -> list[Job] | None:
+    """Request jobs from the parent; None means that there are no more."""
+    connection.send(("more", None))
+    jobs: list[Job] | None = connection.recv()
     return jobs
 
 
-def _pull(line: Connection, jobs: list[Job] | None) -> Iterator[Sequence[Job]]:
-    """Batches for the engine, until the parent has nothing to add for now."""
+def _batches(connection: Connection, jobs: list[Job] | None) -> Iterator[Sequence[Job]]:
+    """Yield batches for the engine until the parent has no job to add for now."""
     while jobs:
         yield jobs
-        jobs = _more(line)
+        jobs = _next_jobs(connection)

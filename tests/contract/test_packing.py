@@ -16,10 +16,11 @@ from fake_victims import FakeFields, FakeTable, make_job
 from robench import ATTACKS, Trial
 from robench._base.environment import Precision
 from robench.models.classifier import TextClassifier
-from robench.search.batching import Bucket, Pool, Shapes
+from robench.search.batching import Pool
 from robench.search.engine import Job, run
 from robench.search.packing import choose_shapes
 from robench.search.settings import SearchSettings
+from robench.search.shapes import Bucket, Shapes
 from robench.text.encoding import EncodedText
 
 torch = pytest.importorskip("torch")

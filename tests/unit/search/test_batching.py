@@ -10,7 +10,8 @@ from fake_victims import PAD, FakeVictim, make_job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robench.search.batching import LONGEST_WAIT_SECONDS, Bucket, Pool, Purpose, RowRequest, Shapes
+from robench.search.batching import LONGEST_WAIT_SECONDS, Pool, Purpose, RowRequest
+from robench.search.shapes import Bucket, Shapes
 
 LETTERS = "abcdefghij"
 

@@ -13,9 +13,9 @@ import pytest
 from fake_victims import FakeVictim, linear_jobs, load_linear, load_rough, make_job
 
 from robench import Attack, BudgetSpent, Choice, Oracle, SearchSpace, Trial, Verdict
-from robench.search.batching import Shapes
 from robench.search.engine import BATCH, Job, example_rng, run
 from robench.search.settings import SearchSettings
+from robench.search.shapes import Shapes
 from robench.search.victim_protocol import SearchVictim
 from robench.text.encoding import EncodedText
 

@@ -10,8 +10,8 @@ from fake_victims import FakeVictim
 
 from robench._base.environment import Precision
 from robench.search import packing
-from robench.search.batching import Shapes
 from robench.search.packing import choose_shapes
+from robench.search.shapes import Shapes
 
 WORDS = {"a": [0.0, 1.0], "b": [1.0, 0.0]}
 
