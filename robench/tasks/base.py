@@ -1,4 +1,4 @@
-"""Examples and tasks: the interface; the frozen 1000 are picked in ``frozen.py``."""
+"""The interface of tasks; ``frozen.py`` picks the frozen 1000."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from robench.tasks.frozen import digest
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """Where a task may look for its files: ``folder`` (``--data`` or ``ROBENCH_DATA``) first, then the hub."""
+    """Where a task may look for its files: the folder first, then the hub.
+
+    Attributes:
+        folder: the data folder (``--data`` or ``ROBENCH_DATA``), or None.
+        hub: whether the Hugging Face hub may be used.
+    """
 
     folder: Path | None = None
     hub: bool = True
@@ -23,14 +28,18 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Splits:
-    """What a task hands out. ``test`` is sorted by id; the three never share an id.
+    """The training, dev and test examples of a task; no two splits share an id.
 
     Attributes:
-        train_pool: which pool the training examples come from (``"train"`` unless the user named another), for the record.
+        train: the training examples.
+        dev: the examples that select an epoch.
+        test: the examples that are judged, sorted by id.
+        train_pool: the pool of the training examples, for the record: ``"train"`` unless the user
+            named another.
         test_name: ``"frozen-1000"``, or ``"list-"`` and the stem of the file given with ``--ids``.
         digest: SHA-256 over the ids, texts and labels of ``test``.
-        origin: in words, where the data were found (folder, archive, hub revision).
-        remarks: sentences on the data that whoever runs them should read.
+        origin: where the data were found, in words (folder, archive or hub dataset).
+        remarks: sentences about the data that the user should read.
     """
 
     train: Sequence[Example]
@@ -44,7 +53,10 @@ class Splits:
 
     @cached_property
     def training_digests(self) -> Mapping[str, str]:
-        """SHA-256 over the ids, texts and labels of ``train`` and of ``dev``, under those names; kept, because half a million examples take seconds."""
+        """SHA-256 over the ids, texts and labels of ``train`` and of ``dev``, under those names.
+
+        The result is cached, because half a million examples take seconds.
+        """
         return {"train": digest(self.train), "dev": digest(self.dev)}
 
 
@@ -54,13 +66,17 @@ class Task(ABC):
     Class attributes:
         labels: names of the classes, in order.
         attackable: the field whose words may be replaced.
-        max_tokens: special tokens included (RIFT appendix A.1: 300 for IMDB, 80 for SNLI).
+        max_tokens: size of the window, special tokens included (RIFT, appendix A.1: 300 for IMDB,
+            80 for SNLI).
         substitutions: name of the substitution set (``robench.text.substitutions``).
-        licence, paper: of the data.
-        train_pools: names that ``--train-pool`` takes, the first is the default.
-        training: settings of the training loop (names of ``robench.TrainingOptions``) that the field uses on this task, for every defense that does not
-            say otherwise: rows of one table shall differ by the defense alone.
-        synthetic: whether the texts were composed rather than written by people; every table says so.
+        licence: licence of the data.
+        paper: paper that describes the data.
+        train_pools: names that ``--train-pool`` accepts; the first is the default.
+        training: settings of the training loop (names of ``robench.TrainingOptions``) that papers
+            use on this task. They hold for every defense without settings of its own, so that the
+            rows of one table differ by the defense alone.
+        synthetic: whether the texts were composed instead of written by people; every table says
+            so.
     """
 
     labels: ClassVar[tuple[str, ...]]
@@ -80,5 +96,6 @@ class Task(ABC):
         """Read, freeze and check the splits.
 
         Raises:
-            UsageError: the data cannot be found or are not what they should be; the sentence says what was looked for where.
+            UsageError: the data cannot be found, or are not the expected ones. The sentence says
+                what was looked for, and where.
         """

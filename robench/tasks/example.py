@@ -1,4 +1,4 @@
-"""Example: one labelled text, as every room of robench passes it on."""
+"""Example: one labelled text, the unit that all parts of robench exchange."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ class Example:
     """One labelled text (or pair).
 
     Attributes:
-        id: ``"<task>/<first 16 hex digits of the SHA-256 of task and raw fields>"``, plus ``"-<n>"`` for the n-th repetition of the same fields.
-        fields: name -> cleaned text, in the order in which the encoder reads them, e.g. ``{"premise": …, "hypothesis": …}``.
+        id: ``"<task>/<hash>"``, where the hash is the first 16 hex digits of the SHA-256 of task
+            and raw fields; plus ``"-<n>"`` for the n-th repetition of the same fields.
+        fields: name -> cleaned text, in the order in which the encoder reads them, such as
+            ``{"premise": …, "hypothesis": …}``.
         label: index into the task's ``labels``.
     """
 

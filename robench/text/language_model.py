@@ -1,7 +1,8 @@
-"""Language models that say how well a substitute fits where the original word stood.
+"""Build language-model scorers by name.
 
-Deviation: Jia et al. score with L2W (Holtzman et al. 2018), whose scores and weights are no longer to be had; ``masked:`` and ``causal:`` are other models at
-the same radius and threshold, ``file:`` reads scores in the published format.
+Deviation: Jia et al. score with L2W (Holtzman et al. 2018), whose scores and weights are no longer
+available. ``masked:`` and ``causal:`` use other models at the same radius and threshold, and
+``file:`` reads scores in the published format.
 """
 
 from __future__ import annotations
@@ -19,19 +20,20 @@ from robench.text.scorer import Scorer
 def build_scorer(
     spec: str, device: str = "cpu", radius: int = 6, precision: Precision = "fp32"
 ) -> Scorer | None:
-    """The scorer that ``spec`` names.
+    """Build the scorer that ``spec`` names.
 
     Args:
-        spec: ``"masked:ID_OR_PATH"``, ``"causal:ID_OR_PATH"``, ``"file:PATH"`` (published scores), ``"tiny"`` (= masked: the embedded encoder) or ``"none"``.
-        device: for torch.
+        spec: ``"masked:ID_OR_PATH"``, ``"causal:ID_OR_PATH"``, ``"file:PATH"`` (published scores),
+            ``"tiny"`` (the embedded encoder as a masked model) or ``"none"``.
+        device: torch device.
         radius: words of context on each side (Jia et al. 2019: 6).
-        precision: of the model's forward pass.
+        precision: precision of the model's forward pass.
 
     Returns:
-        The scorer, None for ``"none"``.
+        The scorer, or None for ``"none"``.
 
     Raises:
-        UsageError: an unknown kind, or a model or file that cannot be loaded.
+        UsageError: the kind is unknown, or the model or the file cannot be loaded.
     """
     kind, _, place = spec.partition(":")
     if spec == "none":
@@ -50,7 +52,8 @@ def build_scorer(
             model, tokenizer, device, radius, precision
         )
     raise UsageError(
-        f"There is no language model '{spec}'. Use masked:ID_OR_PATH, causal:ID_OR_PATH, file:PATH, tiny or none."
+        f"There is no language model '{spec}'. "
+        "Use masked:ID_OR_PATH, causal:ID_OR_PATH, file:PATH, tiny or none."
     )
 
 
@@ -64,5 +67,6 @@ def _load(kind: str, place: str) -> tuple[Any, Any]:
     except (OSError, ValueError, ImportError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(
-            f"The {kind} language model '{place}' cannot be loaded: {reason} Give a hub id or a folder that from_pretrained takes."
+            f"The {kind} language model '{place}' cannot be loaded: {reason} "
+            "Give a hub id or a folder that from_pretrained takes."
         ) from error

@@ -1,12 +1,17 @@
-"""Language-model scores in the format of Jia et al. 2019 (``precompute_lm_scores.py``), tab-separated.
+"""Language-model scores in the tab-separated format of Jia et al. 2019.
 
-A header ``sent_idx  sentence`` (the space-joined words in their original case) begins each text; lines ``sent_idx  word_idx  candidate  logprob`` follow for
-each position whose word has neighbours, the original word among the candidates. Reading follows the published consumer: the sentence is found by its
-lower-cased text, a position without lines has no swaps.
+Their ``precompute_lm_scores.py`` writes such a file. Each text begins with a header
+``sent_idx  sentence``, where the sentence is the words in their original case, joined by blanks.
+Lines ``sent_idx  word_idx  candidate  logprob`` follow for each position whose word has neighbours;
+the original word is one of the candidates.
 
-Candidates are taken as they are written, else lower-cased, which serves a lower-cased lookup (protocol ``subword``) where the file's maker looked lower-cased
-words up. One who looked words up as they are written scored no capitalised word at all; such a file would leave those words without swaps in silence, so it is
-refused.
+The file is read as in the published code: a sentence is found by its lower-cased text, and a
+position without lines has no substitutes.
+
+A candidate is looked up as it is written, then lower-cased. The second serves a lower-cased lookup
+(protocol ``subword``), if the file's maker looked up lower-cased words. If the maker looked up
+words as they are written, capitalised words have no scores. Such a file would silently leave those
+words without substitutes, so it is refused.
 """
 
 from __future__ import annotations
@@ -27,10 +32,13 @@ Positions = dict[int, dict[str, float]]
 
 
 class PublishedScorer(Scorer):
-    """Reads a score file: one pass notes where each sentence begins, its lines are parsed when they are asked for.
+    """A scorer that reads a file of scores.
+
+    One pass records where each sentence begins. The lines of a sentence are parsed when they are
+    needed.
 
     Raises:
-        UsageError: the file cannot be read or a line is not of the format (the sentence names the line).
+        UsageError: the file cannot be read, or a line has another format (the sentence names it).
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,22 +57,25 @@ class PublishedScorer(Scorer):
         missing = [text for text in map(join_words, texts) if text.lower() not in self._begins]
         if missing:
             raise UsageError(
-                f"{self.path} has no scores for {len(missing)} of {len(texts)} texts, the first is '{missing[0][:60]}…': "
-                f"score them, or name another language model."
+                f"{self.path} has no scores for {len(missing)} of {len(texts)} texts, "
+                f"the first is '{missing[0][:60]}…'. Score them, or name another language model."
             )
 
     def log_ratios(self, requests: Sequence[Request]) -> list[Ratios]:
-        """See ``Scorer``; the file's own window stands, whatever the protocol's radius.
+        """Return the file's ratios; see ``Scorer``.
+
+        The file's scores were made with its own window, whatever the protocol's radius is.
 
         Raises:
-            UsageError: a text is not in the file, or the file has nothing on a capitalised word that is asked about.
+            UsageError: a text is not in the file, or a requested capitalised word has no score.
         """
         found = []
         for request in requests:
             key = join_words(request.words).lower()
             if key not in self._begins:
                 self.check([request.words])
-            found.append(self._answer(request, self._block(key).get(request.position, {})))
+            scores = self._block(key).get(request.position, {})
+            found.append(self._answer(request, scores))
         return found
 
     def _answer(self, request: Request, scores: Mapping[str, float]) -> Ratios:
@@ -72,8 +83,10 @@ class PublishedScorer(Scorer):
         original = scores.get(word, scores.get(word.lower()))
         if original is None and word != word.lower():
             raise UsageError(
-                f"{self.path} has no score for the capitalised word '{word}' in '{join_words(request.words)[:60]}…': its words were looked up as they are "
-                f"written. Use it with a protocol that does the same, such as rift2021, or name another language model."
+                f"{self.path} has no score for the capitalised word '{word}' in "
+                f"'{join_words(request.words)[:60]}…': its words were looked up as they are "
+                "written. Use it with a protocol that does the same, such as rift2021, "
+                "or name another language model."
             )
         if original is None:
             return np.full(len(request.substitutes), -np.inf, np.float32)
@@ -84,17 +97,21 @@ class PublishedScorer(Scorer):
         return ratios(original, np.array(logs, dtype=np.float64))
 
     def _read_block(self, key: str) -> Positions:
+        """Parse the lines of one sentence: position -> candidate -> log-probability."""
         positions: Positions = {}
         begin, number = self._begins[key]
         with self.path.open("rb") as file:
             file.seek(begin)
             for offset, line in enumerate(file):
                 parts = line.decode("utf-8").rstrip("\r\n").split("\t")
-                if offset and len(parts) == 2:
+                if offset == 0:
+                    # The header of this sentence.
+                    continue
+                if len(parts) == 2:
+                    # The header of the next sentence.
                     break
-                if offset:
-                    _, position, word, score = _fields(parts, number + offset, self.path)
-                    positions.setdefault(position, {})[word] = score
+                _, position, word, score = _fields(parts, number + offset, self.path)
+                positions.setdefault(position, {})[word] = score
         return positions
 
 
@@ -107,7 +124,8 @@ def _fields(parts: list[str], number: int, path: Path) -> tuple[int, int, str, f
         return int(sentence), int(position), word, value
     except ValueError as error:
         raise UsageError(
-            f"Line {number} of {path} must be 'sent_idx, word_idx, candidate, logprob' between tabs, got {parts[:4]}."
+            f"Line {number} of {path} must be 'sent_idx, word_idx, candidate, logprob' "
+            f"separated by tabs, got {parts[:4]}."
         ) from error
 
 
@@ -117,19 +135,23 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _index(path: Path) -> tuple[dict[str, tuple[int, int]], str]:
-    """Lower-cased sentence -> (byte offset of its header, line number); and the file's SHA-256. The first of equal sentences stands."""
+    """Return where each sentence begins, and the file's SHA-256.
+
+    The first value maps a lower-cased sentence to the byte offset and the line number of its
+    header. Of equal sentences, the first one counts.
+    """
     begins: dict[str, tuple[int, int]] = {}
     digest, offset = hashlib.sha256(), 0
     for number, line in enumerate(_lines(path), start=1):
         digest.update(line)
         tabs = line.count(b"\t")
         if tabs == 1:
-            begins.setdefault(
-                line.decode("utf-8").rstrip("\r\n").split("\t")[1].lower(), (offset, number)
-            )
+            sentence = line.decode("utf-8").rstrip("\r\n").split("\t")[1]
+            begins.setdefault(sentence.lower(), (offset, number))
         elif tabs != 3 or not begins:
             raise UsageError(
-                f"Line {number} of {path} is neither 'sent_idx, sentence' nor 'sent_idx, word_idx, candidate, logprob' between tabs."
+                f"Line {number} of {path} is neither 'sent_idx, sentence' nor "
+                "'sent_idx, word_idx, candidate, logprob' separated by tabs."
             )
         offset += len(line)
     return begins, digest.hexdigest()

@@ -1,9 +1,14 @@
-"""The interface of language-model scorers: how well a substitute fits where a word stood.
+"""The interface of language-model scorers: how well a substitute fits in the place of a word.
 
-Each scorer answers ``log p(substitute in context) - log p(original in context)`` in nats, the context being the ORIGINAL words around the position. A word
-that the model cannot express has probability 0; what follows is the consumer of the published scores (Jia et al. 2019, ``attacks.py``): an impossible
-original makes every possible substitute allowed (``+inf``), an impossible substitute never is (``-inf``), and where both are impossible the substitute is
-rejected (``-inf``; NaN there).
+A scorer returns ``log p(substitute in context) - log p(original in context)`` in nats. The context
+is made of the ORIGINAL words around the position.
+
+A word that the model cannot express has probability 0. The consequences are those in the code that
+reads the published scores (Jia et al. 2019, ``attacks.py``):
+
+* if the original is impossible, every possible substitute is allowed (``+inf``);
+* an impossible substitute is never allowed (``-inf``);
+* if both are impossible, the substitute is rejected (``-inf``; that code has NaN).
 """
 
 from __future__ import annotations
@@ -23,7 +28,13 @@ Ratios = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One position of one text: ``words`` are the whole original text, ``substitutes`` stand for ``words[position]``."""
+    """One position of one text, whose substitutes are to be scored.
+
+    Attributes:
+        words: all words of the original text.
+        position: index of the word to replace.
+        substitutes: the words that may replace ``words[position]``.
+    """
 
     words: tuple[str, ...]
     position: int
@@ -31,31 +42,43 @@ class Request:
 
 
 class Scorer(ABC):
-    """A language model with all that its answers depend on.
+    """A language model, with everything that its scores depend on.
 
     Attributes:
-        identity: kind, hash of weights or file, precision; part of a surface's key.
+        identity: kind, hash of the weights or of the file, and precision; part of a surface's key.
     """
 
     identity: str
 
     def check(self, texts: Sequence[Sequence[str]]) -> None:
-        """Refuse early what ``log_ratios`` could not answer for these texts (their words); nothing to refuse unless overridden."""
+        """Raise UsageError early if ``log_ratios`` cannot score these texts, given as words.
+
+        The default accepts every text.
+        """
 
     @abstractmethod
     def log_ratios(self, requests: Sequence[Request]) -> list[Ratios]:
-        """For each request ``(substitutes,)`` log-ratios in nats, ``-inf`` to ``+inf``, never NaN."""
+        """Return ``(substitutes,)`` log-ratios for each request.
+
+        They are in nats, from ``-inf`` to ``+inf``, and never NaN.
+        """
 
 
 def ratios(original: float, substitutes: NDArray[np.float64]) -> Ratios:
-    """``substitutes - original`` (log-probabilities, ``-inf`` allowed) with the published semantics of the infinite; see the module."""
+    """Return ``substitutes - original``, where all are log-probabilities and may be ``-inf``.
+
+    Infinite values are treated as in the published code; see the module's docstring.
+    """
     if original == -np.inf:
         return np.where(np.isneginf(substitutes), -np.inf, np.inf).astype(np.float32)
     return (substitutes - original).astype(np.float32)
 
 
 def fingerprint(model: Any, tokenizer: Any) -> str:
-    """SHA-256 over the weights and the vocabulary: the same from a folder, the hub, whatever the file layout."""
+    """Return the SHA-256 over the weights and the vocabulary.
+
+    It does not depend on where the files come from (a folder or the hub) or on their layout.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         array = tensor.detach().float().cpu().contiguous().numpy()

@@ -1,11 +1,12 @@
-"""Surfaces are built once, hashed and stored; ``surface.py`` says what one is.
+"""Build surfaces once, hash them and store them; ``surface.py`` says what a surface is.
 
-An example's part of a surface is a function of that example alone, so that a limited run and a whole one, which share their trials, attack the same
-space. Two things see to it:
+An example's part of a surface depends on that example alone, so that a run with ``--limit`` and a
+full run, which share their trials, attack the same space. Two rules ensure this:
 
-* Each example is scored by itself. A forward's last bits depend on the shape of its batch, so no batch holds rows of two examples.
-* Ratios are rounded to 1e-4 nats, far below anything that a threshold means, so that what is left of such differences (another number of threads,
-  another processor) seldom shows.
+* Each example is scored by itself. The last bits of a forward pass depend on the shape of the
+  batch, so no batch holds rows of two examples.
+* Ratios are rounded to 1e-4 nats, far below any meaningful threshold. Differences that remain
+  (another number of threads, another processor) therefore rarely show.
 """
 
 from __future__ import annotations
@@ -46,12 +47,16 @@ class SurfaceRequest:
     """Everything that decides a surface.
 
     Attributes:
-        examples: whose words may be replaced.
+        examples: the examples whose words may be replaced.
         attackable: the field of those words.
-        task, digest: name and digest of the examples' split, for the key.
-        protocol: its ``lookup`` and ``lm_radius`` count.
-        scorer: None leaves the constraint without effect, which ``Surface.meta`` says.
-        max_words: words from this index on get no substitutes (they lie outside every victim's window).
+        task: name of the task, for the key.
+        digest: digest of the examples' split, for the key.
+        substitutions: the substitution set.
+        protocol: its ``lookup`` and its ``lm_radius`` are used.
+        scorer: the language model. None leaves the constraint without effect, and
+            ``Surface.meta`` says so.
+        max_words: words from this index on get no substitutes, because they lie outside every
+            victim's window.
     """
 
     examples: Sequence[Example]
@@ -65,8 +70,9 @@ class SurfaceRequest:
 
     @cached_property
     def ingredients(self) -> Mapping[str, Any]:
-        """All that goes into the key, as plain JSON."""
-        # The split's digest names the whole split; a limited run holds fewer examples, so their own texts count as well.
+        """Everything that the key depends on, as plain JSON."""
+        # The split's digest names the whole split. A run with --limit has fewer examples, so their
+        # own texts belong to the key as well.
         texts = json.dumps(
             [(example.id, example.fields[self.attackable]) for example in self.examples]
         )
@@ -90,18 +96,19 @@ class SurfaceRequest:
         return hashlib.sha256(json.dumps(self.ingredients, sort_keys=True).encode()).hexdigest()
 
     def path(self, folder: Path) -> Path:
-        """Where the surface stands in ``folder``."""
+        """Return the path of the surface in ``folder``."""
         return folder / f"{self.key}.parquet"
 
 
 def load_or_build(
     folder: Path, request: SurfaceRequest, progress: ProgressCallback | None = None
 ) -> Surface:
-    """The surface that ``request`` describes, from ``folder`` if it is there, else built and written there.
+    """Return the surface that ``request`` describes: read from ``folder``, or built and written.
 
     Args:
-        folder: made if need be.
-        progress: called with (examples done, examples in all).
+        folder: folder of surfaces; created if it does not exist.
+        request: what decides the surface.
+        progress: called with (examples done, all examples).
 
     Raises:
         UsageError: the scorer cannot answer for these examples.
@@ -113,7 +120,7 @@ def load_or_build(
             return read(path, request.key)
         except (OSError, ValueError, KeyError, AttributeError) as error:
             logger.warning(
-                "The surface %s is not usable (%s: %s) and is built again.",
+                "The surface %s cannot be used (%s: %s) and is built again.",
                 path,
                 type(error).__name__,
                 str(error)[:200],
@@ -139,17 +146,13 @@ def _build(request: SurfaceRequest, progress: ProgressCallback | None) -> pa.Tab
         request.scorer.check(texts)
     columns = _Columns()
     for number, words in enumerate(texts):
-        found = {
-            i: listed
-            for i, word in enumerate(words[: request.max_words])
-            if (listed := request.substitutions.of(word, request.protocol.lookup))
-        }
-        columns.add(
-            number,
-            words,
-            found,
-            {} if request.scorer is None else _scored(request.scorer, words, found),
-        )
+        substitutes: dict[int, tuple[str, ...]] = {}
+        for position, word in enumerate(words[: request.max_words]):
+            found = request.substitutions.of(word, request.protocol.lookup)
+            if found:
+                substitutes[position] = found
+        ratios = {} if request.scorer is None else _scored(request.scorer, words, substitutes)
+        columns.add(number, words, substitutes, ratios)
         if progress is not None:
             progress(number + 1, len(texts))
     return columns.table([example.id for example in request.examples])
@@ -158,7 +161,7 @@ def _build(request: SurfaceRequest, progress: ProgressCallback | None) -> pa.Tab
 def _scored(
     scorer: Scorer, words: tuple[str, ...], found: Mapping[int, tuple[str, ...]]
 ) -> dict[int, Ratios]:
-    """Position -> rounded ratios of its substitutes, for one text."""
+    """Return position -> rounded ratios of its substitutes, for one text."""
     answers = scorer.log_ratios(
         [Request(words, position, substitutes) for position, substitutes in found.items()]
     )
@@ -169,7 +172,7 @@ def _scored(
 
 
 class _Columns:
-    """Rows as they are found; words by their number in one growing vocabulary."""
+    """The columns of a surface while it is built; a word is a number in a growing vocabulary."""
 
     def __init__(self) -> None:
         self._example: list[int] = []
@@ -186,7 +189,7 @@ class _Columns:
         substitutes: Mapping[int, Sequence[str]],
         ratios: Mapping[int, Ratios],
     ) -> None:
-        """One example: its words, each followed by its substitutes."""
+        """Add one example: its words, each followed by its substitutes."""
         for position, word in enumerate(words):
             options = (word, *substitutes.get(position, ()))
             self._example += [example] * len(options)
@@ -201,7 +204,7 @@ class _Columns:
             self._ratio += [None, *scores]
 
     def table(self, ids: Sequence[str]) -> pa.Table:
-        """The rows as an Arrow table."""
+        """Return the columns as an Arrow table."""
         import pyarrow as pa
 
         def named(codes: list[int], names: Sequence[str]) -> Any:
@@ -231,7 +234,7 @@ def _counts(table: pa.Table, examples: int) -> dict[str, int]:
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    """Write whole or not at all."""
+    """Write the whole file or nothing."""
     import pyarrow.parquet as pq
 
     temporary = path.with_name(f".{path.stem[:16]}.{os.getpid()}.tmp")
@@ -241,7 +244,8 @@ def _write(table: pa.Table, path: Path) -> None:
         temporary.replace(path)
     except OSError as error:
         raise RobenchError(
-            f"The surface cannot be written to {path}: {error.strerror or error}. Free some space there or name another folder with --out."
+            f"The surface cannot be written to {path}: {error.strerror or error}. "
+            "Free some space there or name another folder with --out."
         ) from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,4 +1,8 @@
-"""Masked and causal language models of ``transformers`` as scorers: windows in batches of like length, distributions only where they are read."""
+"""Masked and causal language models of ``transformers`` as scorers.
+
+Windows are scored in batches of similar length, and the distribution over the vocabulary is
+computed only at the places that are read.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,24 +26,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
-    """One row for the model: ``ids``, and for each piece wanted the place whose distribution is read, the column in the vocabulary, and where the sum goes."""
+class _ModelRow:
+    """One row for the model.
+
+    Attributes:
+        ids: token ids of the row.
+        places: indices of the tokens whose distributions are read.
+        wanted: (number of a candidate word, its pieces at ``places``), for each word that this row
+            scores.
+    """
 
     ids: tuple[int, ...]
     places: tuple[int, ...]
-    wanted: tuple[
-        tuple[int, tuple[int, ...]], ...
-    ]  # (number of the word, its pieces at the places)
+    wanted: tuple[tuple[int, tuple[int, ...]], ...]
 
 
 class TorchScorer(Scorer):
-    """What masked and causal models share: windows, batches by length, distributions only where they are read.
+    """Base of the masked and the causal scorer: windows, batches by length, and the forward pass.
 
     Args:
         model: a ``transformers`` model with a language-model head.
         tokenizer: its tokenizer.
-        device, radius, precision: see ``build_scorer``.
-        batch_size: rows of one forward.
+        device: see ``build_scorer``.
+        radius: see ``build_scorer``.
+        precision: see ``build_scorer``.
+
+    Attributes:
+        kind: the part of ``identity`` that names the kind of model.
+        batch_size: number of rows in one forward pass.
     """
 
     kind: str
@@ -62,63 +77,69 @@ class TorchScorer(Scorer):
         self.identity = f"{self.kind}:{fingerprint(model, tokenizer)}:{precision}"
         self.model = model.eval().to(device)
         self._gather: tuple[Tensor, Tensor] | None = None
-        # The head (a projection to the whole vocabulary) is most of a small model's work, so it sees only the places that are read.
+        # The head projects to the whole vocabulary, which is most of a small model's work. The hook
+        # therefore passes on only the places that are read.
         self.model.base_model.register_forward_hook(self._select)
 
     def log_ratios(self, requests: Sequence[Request]) -> list[Ratios]:
-        """See ``Scorer``; rows of all requests are pooled into batches of like length."""
+        """See ``Scorer``; the rows of all requests are batched with rows of similar length."""
         self.table.prepare(
             word
             for request in requests
             for word in (*_window(request, self.radius), *request.substitutes)
         )
+        # Candidate 0 of each request is the original word. A word without a row keeps -inf.
         candidates = [
             (request.words[request.position], *request.substitutes) for request in requests
         ]
         scores = [np.full(len(words), -np.inf) for words in candidates]
-        cells: list[tuple[int, _Cell]] = []
+        model_rows: list[tuple[int, _ModelRow]] = []
         for number, request in enumerate(requests):
-            cells += [(number, cell) for cell in self._cells(request, candidates[number])]
-        cells.sort(key=lambda item: (len(item[1].ids), len(item[1].places)))
-        for start in range(0, len(cells), self.batch_size):
-            self._score(cells[start : start + self.batch_size], scores)
+            model_rows += [
+                (number, model_row) for model_row in self._model_rows(request, candidates[number])
+            ]
+        model_rows.sort(key=lambda item: (len(item[1].ids), len(item[1].places)))
+        for start in range(0, len(model_rows), self.batch_size):
+            self._score(model_rows[start : start + self.batch_size], scores)
         return [ratios(float(found[0]), found[1:]) for found in scores]
 
     @abstractmethod
-    def _cells(self, request: Request, candidates: Sequence[str]) -> list[_Cell]:
-        """The rows that answer one request."""
+    def _model_rows(self, request: Request, candidates: Sequence[str]) -> list[_ModelRow]:
+        """Return the rows that score one request."""
 
     def _context(self, request: Request) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Pieces of the context words before and after the position."""
+        """Return the pieces of the context words before and after the position."""
         words, position, radius = request.words, request.position, self.radius
         before = [
             self.table.ids(words[i], first=i == 0)
             for i in range(max(0, position - radius), position)
         ]
         after = [self.table.ids(word) for word in words[position + 1 : position + 1 + radius]]
-        return tuple(i for ids in before for i in ids), tuple(i for ids in after for i in ids)
+        return tuple(chain.from_iterable(before)), tuple(chain.from_iterable(after))
 
     def _pieces(self, request: Request, candidates: Sequence[str]) -> list[tuple[int, ...]]:
-        """Pieces of each candidate; ``()`` for one that the model cannot express."""
+        """Return the pieces of each candidate, ``()`` for one that the model cannot express."""
         found = [self.table.ids(word, first=request.position == 0) for word in candidates]
         return [() if self.table.unknown_id in pieces else pieces for pieces in found]
 
     def _select(self, _module: Any, _inputs: Any, output: Any) -> Any:
+        """Keep only the hidden states that are read; a forward hook of the base model."""
         if self._gather is not None:
             output["last_hidden_state"] = output["last_hidden_state"][self._gather][None]
         return output
 
-    def _score(self, batch: list[tuple[int, _Cell]], scores: list[NDArray[np.float64]]) -> None:
+    def _score(self, batch: list[tuple[int, _ModelRow]], scores: list[NDArray[np.float64]]) -> None:
+        """Run one forward pass and write the batch's log-probabilities into ``scores``."""
         import torch
 
-        width = max(len(cell.ids) for _, cell in batch)
+        width = max(len(model_row.ids) for _, model_row in batch)
         ids = torch.full((len(batch), width), self.table.pad_id)
         mask = torch.zeros((len(batch), width), dtype=torch.long)
-        for row, (_, cell) in enumerate(batch):
-            ids[row, : len(cell.ids)] = torch.tensor(cell.ids)
-            mask[row, : len(cell.ids)] = 1
-        rows = [row for row, (_, cell) in enumerate(batch) for _ in cell.places]
-        columns = [place for _, cell in batch for place in cell.places]
+        for row, (_, model_row) in enumerate(batch):
+            ids[row, : len(model_row.ids)] = torch.tensor(model_row.ids)
+            mask[row, : len(model_row.ids)] = 1
+        rows = [row for row, (_, model_row) in enumerate(batch) for _ in model_row.places]
+        columns = [place for _, model_row in batch for place in model_row.places]
         self._gather = (
             torch.tensor(rows, device=self.device),
             torch.tensor(columns, device=self.device),
@@ -140,37 +161,38 @@ class TorchScorer(Scorer):
         self._collect(batch, logits, scores)
 
     def _collect(
-        self, batch: list[tuple[int, _Cell]], logits: Tensor, scores: list[NDArray[np.float64]]
+        self, batch: list[tuple[int, _ModelRow]], logits: Tensor, scores: list[NDArray[np.float64]]
     ) -> None:
-        """Sum the log-probabilities of each word's pieces: one gather for the whole batch."""
+        """Sum the log-probabilities of each word's pieces, with one gather for the whole batch."""
         import torch
 
+        # For every wanted piece: its line in ``logits`` and its column. For every word: the request
+        # and the candidate that its sum belongs to, and the number of its pieces.
         lines: list[int] = []
         pieces: list[int] = []
         owners: list[tuple[int, int, int]] = []
         line = 0
-        for number, cell in batch:
-            for word, wanted in cell.wanted:
+        for number, model_row in batch:
+            for word, wanted in model_row.wanted:
                 lines += range(line, line + len(wanted))
                 pieces += wanted
                 owners.append((number, word, len(wanted)))
-            line += len(cell.places)
+            line += len(model_row.places)
         index = torch.tensor(lines, device=logits.device)
-        found = (
-            logits[index, torch.tensor(pieces, device=logits.device)].double()
-            - torch.logsumexp(logits, dim=-1).double()[index]
-        )
-        sums = np.add.reduceat(
-            found.cpu().numpy(), np.cumsum([0, *(count for *_, count in owners)])[:-1]
-        )
+        columns = torch.tensor(pieces, device=logits.device)
+        normalisers = torch.logsumexp(logits, dim=-1).double()[index]
+        found = logits[index, columns].double() - normalisers
+        starts = np.cumsum([0, *(count for *_, count in owners)])[:-1]
+        sums = np.add.reduceat(found.cpu().numpy(), starts)
         for (number, word, _), value in zip(owners, sums, strict=True):
             scores[number][word] = value
 
 
 class MaskedScorer(TorchScorer):
-    """Masked language model: the position is masked, its neighbours within the radius are read.
+    """A masked language model: it reads the words within the radius, with the position masked.
 
-    A word of n pieces is scored with n masks by the sum of its pieces' log-probabilities, so one forward answers for all words of one length.
+    A word of n pieces is scored with n masks, by the sum of its pieces' log-probabilities. One row
+    scores all words of one length.
     """
 
     kind = "masked"
@@ -185,59 +207,65 @@ class MaskedScorer(TorchScorer):
     ) -> None:
         if getattr(tokenizer, "mask_token_id", None) is None:
             raise UsageError(
-                f"{type(tokenizer).__name__} has no mask token, so its model cannot score as masked: use causal:ID_OR_PATH."
+                f"{type(tokenizer).__name__} has no mask token, "
+                "so its model cannot score as masked: use causal:ID_OR_PATH."
             )
         super().__init__(model, tokenizer, device, radius, precision)
         encoded = tokenizer("a", return_special_tokens_mask=True)
         special = [bool(mark) for mark in encoded["special_tokens_mask"]]
         first, last = special.index(False), len(special) - special[::-1].index(False)
-        self._begin, self._end = (
-            tuple(encoded["input_ids"][:first]),
-            tuple(encoded["input_ids"][last:]),
-        )
+        # The special tokens before and after a text.
+        self._begin = tuple(encoded["input_ids"][:first])
+        self._end = tuple(encoded["input_ids"][last:])
 
-    def _cells(self, request: Request, candidates: Sequence[str]) -> list[_Cell]:
+    def _model_rows(self, request: Request, candidates: Sequence[str]) -> list[_ModelRow]:
         before, after = self._context(request)
         by_count: dict[int, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
         for number, pieces in enumerate(self._pieces(request, candidates)):
             if pieces:
                 by_count[len(pieces)].append((number, pieces))
         left = (*self._begin, *before)
-        return [
-            _Cell(
-                (*left, *[self.tokenizer.mask_token_id] * count, *after, *self._end),
-                tuple(range(len(left), len(left) + count)),
-                tuple(wanted),
+        rows = []
+        for count, wanted in sorted(by_count.items()):
+            masks = [self.tokenizer.mask_token_id] * count
+            rows.append(
+                _ModelRow(
+                    ids=(*left, *masks, *after, *self._end),
+                    places=tuple(range(len(left), len(left) + count)),
+                    wanted=tuple(wanted),
+                )
             )
-            for count, wanted in sorted(by_count.items())
-        ]
+        return rows
 
 
 class CausalScorer(TorchScorer):
-    """Causal language model: total log-likelihood of the window with the word in place (Jia et al. 2019 score with such a model).
+    """A causal language model: the log-likelihood of the window with the word in its place.
 
-    Pieces before the word are the same for every candidate and cancel, so only the word's and the following ones are summed. The model's beginning-of-text
-    token, where it has one, stands before the window.
+    Jia et al. 2019 score with such a model. The pieces before the word are the same for every
+    candidate and cancel out, so only those of the word and after it are summed. If the model has a
+    beginning-of-text token, it stands before the window.
     """
 
     kind = "causal"
     batch_size = 64
 
-    def _cells(self, request: Request, candidates: Sequence[str]) -> list[_Cell]:
+    def _model_rows(self, request: Request, candidates: Sequence[str]) -> list[_ModelRow]:
         before, after = self._context(request)
         start = getattr(self.tokenizer, "bos_token_id", None)
         left = before if start is None else (int(start), *before)
-        cells = []
+        rows = []
         for number, pieces in enumerate(self._pieces(request, candidates)):
             if pieces:
                 wanted = (*pieces, *after)
-                # Without a beginning token the very first piece of a text has no distribution of its own and is left out for every candidate.
+                # Without a beginning token, the first piece of a text has no distribution of its
+                # own. It is left out for every candidate.
                 skip = 0 if left else 1
                 places = tuple(range(len(left) + skip - 1, len(left) + len(wanted) - 1))
                 if places:
-                    cells.append(_Cell((*left, *wanted), places, ((number, wanted[skip:]),)))
-        return cells
+                    rows.append(_ModelRow((*left, *wanted), places, ((number, wanted[skip:]),)))
+        return rows
 
 
 def _window(request: Request, radius: int) -> tuple[str, ...]:
+    """Return the words within ``radius`` of the position, the position included."""
     return request.words[max(0, request.position - radius) : request.position + radius + 1]
