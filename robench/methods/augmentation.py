@@ -1,8 +1,11 @@
-"""Adversarial texts to be trained on: the model under training is attacked, and the texts that fool it are added with the labels of their originals.
+"""Adversarial training texts, made by attacking the model while it is trained.
 
-The searches are those of an evaluation: the same engine, the same ``Attack.access``, the same verdict from the text up. Only training examples are
-attacked. Their spaces are the task's substitution set without the language model, which would have to read every one of them; an attack outside the
-surface writes texts of its own, and these are added as they stand.
+A text that fools the model is added to the training examples with the label of its original.
+
+The searches work as in an evaluation: the same engine, the same ``Attack.access``, and the same
+final check of the whole text. Only training examples are attacked. Their search spaces are the
+task's substitution set without the language model, because the model would have to read every
+training text. An attack outside the surface writes texts of its own; they are added unchanged.
 """
 
 from __future__ import annotations
@@ -26,12 +29,13 @@ if TYPE_CHECKING:
     from robench.search.attack import Trial
 
 AUGMENTATION_DEVIATIONS = (
-    "Texts are attacked within the task's substitution set, unless the attack writes texts of its own; no language model judges the substitutes, "
-    "not even where it binds the attack in an evaluation.",
-    "A share of the training examples is attacked before each epoch but the first; MixADA's release attacks a number (500; in its scripts 300 or 1,500).",
-    "A text that is misclassified as it is is not attacked.",
+    "Texts are attacked within the task's substitution set, unless the attack writes texts of its "
+    "own. No language model judges the substitutes, even where one does in an evaluation.",
+    "Before each epoch but the first, a share of the training examples is attacked. MixADA's "
+    "release attacks a number of them: 500, and 300 or 1,500 in its scripts.",
+    "A text that is already misclassified is not attacked.",
 )
-"""How texts are made here, for the ``deviations`` of the methods that are trained on them."""
+"""How texts are made here; for the ``deviations`` of methods that train on them."""
 
 
 class AugmentationOptions(TrainingOptions):
@@ -39,49 +43,61 @@ class AugmentationOptions(TrainingOptions):
 
     attack: str = Field(
         "pwws",
-        description="The attack, with its own defaults, that makes the texts; any of 'robench list attacks'.",
+        description="The attack that makes the texts, with its default options; "
+        "see 'robench list attacks'.",
     )
     share: float = Field(
         0.05,
         ge=0,
         le=1,
-        description="Share of the training examples attacked each time, drawn anew.",
+        description="Share of the training examples to attack each time, drawn anew.",
     )
     every: int = Field(
         1,
         ge=1,
-        description="Epochs from one time to the next; the first is after the first epoch.",
+        description="Epochs between two attacks; the first comes after the first epoch.",
         json_schema_extra={"unit": "epochs"},
     )
     budget: int | None = Field(
         None,
         ge=1,
-        description="Questions that a search may put per example; unbounded unless given.",
+        description="Query budget of each example's search; unlimited by default.",
     )
 
 
 class AugmentedDefense(Defense):
-    """Base of every defense that trains on adversarial texts; its ``Options`` derive from ``AugmentationOptions``."""
+    """Base of every defense that trains on adversarial texts.
+
+    A subclass's ``Options`` derive from ``AugmentationOptions``.
+    """
 
     options: AugmentationOptions
 
     @property
     def attacks(self) -> Sequence[str]:
-        """The one that makes the texts."""
+        """The attack that makes the texts."""
         return (self.options.attack,)
 
     def augment(self, trainee: Trainee, epoch: int) -> Sequence[Example] | None:
-        """The texts so far and those that fool the model now."""
+        """Return the texts added so far and those that fool the model now."""
         return with_adversarial_texts(trainee, self.options, epoch)
 
 
 def with_adversarial_texts(
     trainee: Trainee, options: AugmentationOptions, epoch: int
 ) -> Sequence[Example] | None:
-    """What was added so far and the texts that fool the model now; None in an epoch in which nothing is attacked.
+    """Return the texts added so far and those that fool the model now.
+
+    Args:
+        trainee: the model under training.
+        options: which attack, on how many examples and how often.
+        epoch: counted from 0.
+
+    Returns:
+        None in an epoch in which nothing is attacked.
 
     Raises:
-        RobenchError: the attack broke on every text.
+        RobenchError: the attack failed on every text.
     """
     count = round(options.share * len(trainee.examples))
     if epoch == 0 or (epoch - 1) % options.every or not count:
@@ -96,22 +112,28 @@ def with_adversarial_texts(
         for example, trial in zip(chosen, trials, strict=True)
         if trial.verdict == "fooled"
     ]
-    broken = [trial.problem for trial in trials if trial.verdict == "error"]
-    if broken and len(broken) == sum(trial.verdict != "wrong" for trial in trials):
+    failures = [trial.problem for trial in trials if trial.verdict == "error"]
+    if failures and len(failures) == sum(trial.verdict != "wrong" for trial in trials):
         raise RobenchError(
-            f"Attack '{options.attack}' broke on every training text that it was given ({broken[0]}). Mend it, or choose another with 'attack'."
+            f"Attack '{options.attack}' failed on every training text ({failures[0]}). "
+            "Fix it, or choose another with the option 'attack'."
         )
-    trouble = f", {len(broken)} searches broke ({broken[0]})" if broken else ""
+    failed = f", {len(failures)} searches failed ({failures[0]})" if failures else ""
     asked, seconds = sum(trial.asked for trial in trials), time.perf_counter() - started
     trainee.say(
-        f"{options.attack} fooled {len(fooled)} of {count} training texts with {asked} questions in {seconds:.1f} s{trouble}"
+        f"{options.attack} fooled {len(fooled)} of {count} training texts "
+        f"with {asked} queries in {seconds:.1f} s{failed}"
     )
     return [*trainee.added, *fooled]
 
 
 def _changed(example: Example, trial: Trial, attackable: str, epoch: int) -> Example:
-    """The text that fooled, with its original's label; the judge has read this very string."""
-    text = trial.text  # of an attack outside the surface
+    """Return the text that fooled the model, with the label of its original.
+
+    It is exactly the string that the trial's final check classified.
+    """
+    # Only an attack outside the surface stores its text; others store the changed words.
+    text = trial.text
     if text is None:
         text = replace_words(
             example.fields[attackable],

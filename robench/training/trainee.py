@@ -1,8 +1,7 @@
 """The model under training, as a defense sees it between two epochs.
 
-``Trainee`` in ``robench.training.defense`` is what a defense may use of it. The searches are those
-of an evaluation: the same engine, the same access, the same verdict from the text up. They are
-imported when a model is attacked, so that a training without attacks stays free of them.
+``Trainee`` in ``robench.training.defense`` declares the part of it that a defense may use. Search
+modules are imported only when the model is attacked, so that other trainings do not load them.
 """
 
 from __future__ import annotations
@@ -14,24 +13,25 @@ from typing import TYPE_CHECKING
 
 from robench.models.victim import Victim
 from robench.search.registry import ATTACKS
-from robench.tasks.example import Example
 from robench.text.words import split_words
 
 if TYPE_CHECKING:
     from robench.search.attack import Trial
     from robench.search.victim_protocol import Job
+    from robench.tasks.example import Example
     from robench.training.request import FitRequest
     from robench.training.setup import TrainingSetup
 
 
 @dataclass(frozen=True)
 class ModelBetweenEpochs:
-    """A model between two epochs, for a defense that wants to attack it.
+    """The model under training, between two epochs, for a defense that attacks it.
 
     Attributes:
-        request, setup: of the run.
-        added: what is trained on beside the task's examples so far.
-        say: hears sentences worth showing.
+        request: what is trained.
+        setup: the model and data of the run.
+        added: the examples that were added to the task's own so far.
+        say: shows a sentence to the user.
     """
 
     request: FitRequest
@@ -46,12 +46,15 @@ class ModelBetweenEpochs:
 
     @property
     def examples(self) -> Sequence[Example]:
-        """The training examples, as they came; never one of dev or test."""
+        """The task's training examples; never examples of dev or test."""
         return self.setup.texts
 
     @cached_property
     def victim(self) -> Victim:
-        """The model as it is now, in eval mode, asked as any victim is; its weights change with the next step."""
+        """The current model as a victim, in eval mode.
+
+        Its weights change with the next training step.
+        """
         task, request = self.request.task_class, self.request
         card = {
             "name": request.defense,
@@ -65,30 +68,37 @@ class ModelBetweenEpochs:
         return Victim(self.setup.model, self.setup.tokenizer, card, str(self.setup.device))
 
     def job(self, example: Example) -> Job:
-        """The words of ``example`` and what may stand in the place of each that the model sees."""
+        """Return the words of ``example`` and the substitutes of each word that the model sees."""
         from robench.search.space import SearchSpace
         from robench.search.victim_protocol import Job
 
         substitutions, attackable = self.request.substitutions, self.victim.attackable
         assert substitutions is not None
         fields = {name: split_words(text) for name, text in example.fields.items()}
-        words, visible = fields[attackable], self.victim.encoder_fields.encode(fields).visible
-        options = [
-            (word, *(substitutions.of(word, self.request.protocol.lookup) if at < visible else ()))
-            for at, word in enumerate(words)
-        ]
-        return Job(
-            example,
-            fields | {attackable: tuple(words)},
-            SearchSpace(tuple(words), tuple(options), visible),
-        )
+        words = fields[attackable]
+        visible = self.victim.encoder_fields.encode(fields).visible
+        lookup = self.request.protocol.lookup
+        options = []
+        for position, word in enumerate(words):
+            # A word beyond the model's window keeps its place but cannot be substituted.
+            substitutes = substitutions.of(word, lookup) if position < visible else ()
+            options.append((word, *substitutes))
+        space = SearchSpace(tuple(words), tuple(options), visible)
+        return Job(example, fields | {attackable: tuple(words)}, space)
 
     def attacked(
         self, name: str, examples: Sequence[Example], seed: int, budget: int | None = None
     ) -> list[Trial]:
-        """What the attack called ``name`` does to each of ``examples``, in their order. An example's stream is a function of seed, attack and id.
+        """Attack ``examples`` with the attack ``name``, and return the trials in their order.
 
-        Where several processes train, each attacks its share of the examples and all of them learn of every trial.
+        An example's random stream follows from the seed, the attack and the example's id. If
+        several processes train, each attacks a share of the examples and receives every trial.
+
+        Args:
+            name: a registered attack; it runs with its default options.
+            examples: training examples.
+            seed: of the searches.
+            budget: queries for each example; None is unlimited.
         """
         from accelerate.utils import gather_object
 
@@ -100,17 +110,12 @@ class ModelBetweenEpochs:
         shapes, remark = choose_shapes(self.victim, settings.precision, self.victim.vocabulary)
         if remark is not None:
             self.say(remark)
-        rank, processes = self.setup.accelerator.process_index, self.setup.accelerator.num_processes
-        mine = map(self.job, examples[rank::processes])
-        trials = list(
-            run(
-                self.victim,
-                ATTACKS.get(name)(),
-                name,
-                mine,
-                settings,
-                shapes=shapes,
-            )
-        )
-        by_id = {trial.id: trial for trial in (gather_object(trials) if processes > 1 else trials)}
+        accelerator = self.setup.accelerator
+        rank, processes = accelerator.process_index, accelerator.num_processes
+        jobs = map(self.job, examples[rank::processes])
+        attack = ATTACKS.get(name)()
+        trials = list(run(self.victim, attack, name, jobs, settings, shapes=shapes))
+        if processes > 1:
+            trials = gather_object(trials)
+        by_id = {trial.id: trial for trial in trials}
         return [by_id[example.id] for example in examples]
