@@ -21,7 +21,7 @@ from robench.commands.running import carry_out, carry_through, name_damaged, ref
 from robench.commands.shell import Session, global_flags, session_of, terminal_width
 
 if TYPE_CHECKING:
-    from robench.evaluation.plan import EvaluationRequest
+    from robench.evaluation.request import EvaluationRequest
     from robench.results.record import Record
 
 

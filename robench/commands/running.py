@@ -16,7 +16,8 @@ from robench.commands.shell import Session, show, stderr
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
-    from robench.evaluation.plan import EvaluationRequest, PlannedCell
+    from robench.evaluation.plan import PlannedCell
+    from robench.evaluation.request import EvaluationRequest
     from robench.results.record import Record
 
 Done = TypeVar("Done", bound=Sequence[Any])
@@ -41,7 +42,7 @@ def carry_out(
 
 def make_request(values: dict[str, Any]) -> EvaluationRequest:
     """The frozen request; raises UsageError where a value does not fit."""
-    from robench.evaluation.plan import build_request
+    from robench.evaluation.request import build_request
 
     given = {name: value for name, value in values.items() if value is not None}
     return build_request(**given | {"options": parse_options(given.pop("options", ()))})

@@ -29,7 +29,7 @@ from robench.commands.running import (
 from robench.commands.shell import Session, global_flags, session_of
 
 if TYPE_CHECKING:
-    from robench.evaluation.plan import EvaluationRequest
+    from robench.evaluation.request import EvaluationRequest
     from robench.evaluation.sweep import SweepPoint, SweepRow
     from robench.results.record import Record
 

@@ -20,7 +20,7 @@ from robench.commands.running import carry_out, carry_through
 from robench.commands.shell import Session, global_flags, session_of
 
 if TYPE_CHECKING:
-    from robench.evaluation.plan import EvaluationRequest
+    from robench.evaluation.request import EvaluationRequest
 
 
 @click.command("train", short_help="Fine-tune victims without attacking them.")

@@ -1,30 +1,28 @@
-"""One cell of the grid: its key, its trials file, its search, its record."""
+"""One cell of the grid: its key, its trials file and its search."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import robench
 from robench._base import arithmetic
 from robench._base.code_hash import source_sha256
-from robench._base.environment import describe_device, peak_memory, reset_peak_memory, versions
+from robench._base.environment import reset_peak_memory, versions
 from robench._base.errors import RobenchError
 from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
-from robench.results.record import LETTERS, Record, count, digest_of_ids
-from robench.results.record_files import read_record, write_record
+from robench.results.record import LETTERS
 from robench.results.run_folder import cell_name
 from robench.search.attack import Trial, Verdict
 from robench.search.trials import TrialFile
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
-    from robench.evaluation.plan import EvaluationRequest
+    from robench.evaluation.request import EvaluationRequest
     from robench.evaluation.resolve import ResolvedAttack, ResolvedTask, ResolvedVictim
     from robench.models.victim import Victim
     from robench.tasks.example import Example
@@ -113,8 +111,12 @@ class CellRun:
             self.surface.meta["made_from"],
         )
 
-    def run(self, report: Reporter) -> Record:
-        """Attack what has no trial yet and return the record, which stands in the records folder afterwards."""
+    def run(self, report: Reporter) -> tuple[list[Trial], bool]:
+        """Attack every example that has no trial yet.
+
+        Returns:
+            The trials of all examples, in the order of the examples, and whether any was made now.
+        """
         fit = self.chosen.fit
         file = TrialFile(
             trials_path(
@@ -150,7 +152,7 @@ class CellRun:
             report.message(
                 f"{len(broken)} of {len(judged)} examples ended in an error, the first ({broken[0].id}) in: {broken[0].problem}"
             )
-        return self._record(judged, bool(todo), report)
+        return judged, bool(todo)
 
     def _attack(
         self, file: TrialFile, todo: Sequence[Example], done: Mapping[str, Trial], report: Reporter
@@ -201,135 +203,6 @@ class CellRun:
             self.trained.folder, self.attack.name, self.attack.options, settings, shapes
         )
         return run_workers(plan, jobs, workers)
-
-    def _record(self, trials: Sequence[Trial], fresh: bool, report: Reporter) -> Record:
-        """Write the record, unless nothing was attacked and the one that is there says the same: its date and its cost are the true ones."""
-        record = self._made(trials, fresh)
-        path = self.request.out / "records" / record.file_name
-        known = _readable(path, report) if path.exists() else None
-        if known is not None and not fresh and _same(known, record):
-            return known
-        write_record(path, record)
-        return record
-
-    def _made(self, trials: Sequence[Trial], fresh: bool) -> Record:
-        fit, attack = self.chosen.fit, self.attack
-        outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
-        return Record.model_validate(
-            {
-                "cell": self.key,
-                "task": self._task(),
-                **self._trained(),
-                "attack": {
-                    "name": attack.name,
-                    "label": attack.label,
-                    "options": attack.options,
-                    "code_sha256": attack.code_sha256,
-                },
-                "protocol": asdict(fit.protocol),
-                **self._searched(),
-                "limit": self.inputs.limit,
-                "outcomes": outcomes,
-                "ids_digest": digest_of_ids(trial.id for trial in trials),
-                "counts": count(outcomes),
-                "disbelieved": sum(trial.disbelieved for trial in trials),
-                "cost": self._cost(trials, fresh),
-                "software": {
-                    "robench": robench.__version__,
-                    "versions": versions(),
-                    "device": describe_device(fit.device),
-                },
-                "created": datetime.now(UTC).replace(microsecond=0),
-            }
-        )
-
-    def _task(self) -> dict[str, Any]:
-        splits = self.inputs.splits
-        return {
-            "name": self.inputs.name,
-            "test_name": splits.test_name,
-            "digest": splits.digest,
-            "examples": len(splits.test),
-            "train_pool": splits.train_pool,
-            "synthetic": self.inputs.task.synthetic,
-        }
-
-    def _trained(self) -> dict[str, dict[str, Any]]:
-        """The record's parts on the victim."""
-        fit, victim = self.chosen.fit, self.trained.victim
-        made_from = victim.card["ingredients"]
-        return {
-            "encoder": {"name": fit.encoder_label, "sha256": made_from["encoder_sha256"]},
-            "defense": {
-                "name": fit.defense,
-                "label": self.chosen.label,
-                "options": fit.resolved.model_dump(mode="json"),
-                "code_sha256": self.chosen.code_sha256,
-            },
-            "victim": {
-                "sha256": victim.sha256,
-                "configuration": fit.key,
-                "training_code_sha256": made_from["code"]["training"],
-                "precision": fit.precision,
-                "findings": self.trained.findings,
-            },
-        }
-
-    def _searched(self) -> dict[str, dict[str, Any]]:
-        """The record's parts on where and how it was searched."""
-        return {
-            "surface": {
-                "key": self.surface.key,
-                "language_model": self.language_model,
-                "constrained": self.attack.constrained and self.language_model != "none",
-                "outside": self.attack.attack.outside,
-            },
-            "search": {
-                "code_sha256": source_sha256(*TRIAL_CODE),
-                "seed": self.chosen.fit.seed,
-                "budget": self.request.budget,
-                "precision": self.request.search_precision,
-            },
-        }
-
-    def _cost(self, trials: Sequence[Trial], fresh: bool) -> dict[str, Any]:
-        memory, no_memory = (
-            peak_memory(self.chosen.fit.device)
-            if fresh
-            else (None, "every trial was there from an earlier run")
-        )
-        missing = {"training_seconds": self.trained.unknown, "peak_memory_bytes": no_memory}
-        return {
-            "training_seconds": self.trained.seconds,
-            "attack_seconds": round(sum(trial.seconds for trial in trials), 3),
-            "asked": sum(trial.asked for trial in trials),
-            "forwarded": sum(trial.forwarded for trial in trials),
-            "peak_memory_bytes": memory,
-            "missing": {name: reason for name, reason in missing.items() if reason},
-        }
-
-
-def _same(known: Record, record: Record) -> bool:
-    """Whether they differ in what was measured and when at most."""
-    return (
-        known.model_copy(
-            update={"cost": record.cost, "software": record.software, "created": record.created}
-        )
-        == record
-    )
-
-
-def _readable(path: Path, report: Reporter) -> Record | None:
-    """The record in ``path``; one that cannot be read is put aside, for somebody may want to see what became of it."""
-    try:
-        return read_record(path)
-    except RobenchError:
-        aside = path.with_name(f"{path.name}.unreadable")
-        path.replace(aside)
-        report.message(
-            f"The record {path} could not be read: it is made anew from its trials, and the old one is kept as {aside.name}."
-        )
-        return None
 
 
 def running(letters: Sequence[str]) -> str:

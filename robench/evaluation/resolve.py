@@ -21,7 +21,7 @@ from robench.training.registry import DEFENSES
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
-    from robench.evaluation.plan import EvaluationRequest
+    from robench.evaluation.request import EvaluationRequest
     from robench.search.attack import Attack
     from robench.text.scorer import Scorer
     from robench.text.substitutions import SubstitutionSet

@@ -11,7 +11,9 @@ from robench._base.hub import no_pointless_retries
 from robench._base.reporting import Reporter, Silent
 from robench.evaluation.cell import CellRun, TrainedVictim
 from robench.evaluation.failures import Failures
-from robench.evaluation.plan import EvaluationRequest, PlannedCell, build_request, plan
+from robench.evaluation.plan import PlannedCell, plan
+from robench.evaluation.record_assembly import save_record
+from robench.evaluation.request import EvaluationRequest, build_request
 from robench.evaluation.resolve import (
     ResolvedRequest,
     ResolvedTask,
@@ -79,7 +81,8 @@ def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
                             surface,
                             "none" if inputs.scorer is None else inputs.scorer.identity,
                         )
-                        records.append(cell.run(report))
+                        trials, fresh = cell.run(report)
+                        records.append(save_record(cell, trials, fresh, report))
                         write_text(
                             request.out / "leaderboard.md",
                             render_run(find_records(request.out / "records")),

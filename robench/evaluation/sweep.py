@@ -16,7 +16,7 @@ from statistics import fmean, stdev
 from robench._base.errors import RobenchError, UsageError
 from robench._base.reporting import Reporter
 from robench.evaluation.failures import Failures
-from robench.evaluation.plan import EvaluationRequest
+from robench.evaluation.request import EvaluationRequest
 from robench.results.notes import MEANINGS, conditions, synthetic_notice
 from robench.results.record import Record
 from robench.results.render import ABSENT, bullets, score_text, tabulated

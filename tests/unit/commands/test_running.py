@@ -16,7 +16,7 @@ from robench._base.quiet import QUIET_SETTINGS
 from robench._base.reporting import Reporter
 from robench.cli import main
 from robench.commands.choices import parse_options
-from robench.evaluation.plan import EvaluationRequest
+from robench.evaluation.request import EvaluationRequest
 from robench.results.record import Record
 from robench.results.record_files import write_record
 

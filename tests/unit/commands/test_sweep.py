@@ -14,7 +14,7 @@ from robench._base.quiet import QUIET_SETTINGS
 from robench._base.reporting import Silent
 from robench.cli import main
 from robench.evaluation import sweep as module
-from robench.evaluation.plan import EvaluationRequest
+from robench.evaluation.request import EvaluationRequest
 from robench.evaluation.sweep import (
     sweep_points,
 )

@@ -8,7 +8,7 @@ import pytest
 
 from robench._base.environment import versions
 from robench.evaluation.cell import cell_key, running, trials_path
-from robench.evaluation.plan import EvaluationRequest, build_request
+from robench.evaluation.request import EvaluationRequest, build_request
 from robench.evaluation.resolve import ResolvedAttack
 from robench.search.registry import ATTACKS
 from robench.training.request import FitRequest

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from robench._base.errors import UsageError
 from robench._base.reporting import Reporter, Silent
-from robench.evaluation.plan import EvaluationRequest, build_request
+from robench.evaluation.request import EvaluationRequest, build_request
 
 
 def test_the_defaults_are_the_default_path() -> None:

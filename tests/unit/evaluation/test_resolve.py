@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from robench import Example
 from robench._base.errors import UsageError
-from robench.evaluation.plan import EvaluationRequest
+from robench.evaluation.request import EvaluationRequest
 from robench.evaluation.resolve import balanced_prefix, check_names
 
 
@@ -98,7 +98,7 @@ def test_a_name_that_is_none_is_refused_without_an_import(
 import json, sys
 from robench._base.errors import UsageError
 from robench.evaluation.resolve import check_names
-from robench.evaluation.plan import EvaluationRequest
+from robench.evaluation.request import EvaluationRequest
 try:
     check_names(EvaluationRequest(**{"defenses": ("rift",), **json.loads(sys.argv[1])}))
 except UsageError as error:

@@ -11,7 +11,7 @@ import pytest
 
 from robench._base.errors import RobenchError, UsageError
 from robench.evaluation import sweep as module
-from robench.evaluation.plan import EvaluationRequest
+from robench.evaluation.request import EvaluationRequest
 from robench.evaluation.sweep import (
     SweepPoint,
     file_stem,

@@ -24,7 +24,7 @@ from robench._base.key_code import (
 )
 from robench._base.reporting import Silent
 from robench.evaluation.cell import cell_key
-from robench.evaluation.plan import build_request
+from robench.evaluation.request import build_request
 from robench.evaluation.resolve import resolve_request
 from robench.search.registry import ATTACKS
 from robench.training.registry import DEFENSES
