@@ -41,6 +41,7 @@ def test_importing_robench_loads_no_torch() -> None:
     assert said("import sys, robench; print('torch' in sys.modules)") == ["False"]
 
 
+@pytest.mark.slow
 def test_the_setting_has_an_effect_after_torch_is_imported_but_not_after_it_has_computed() -> None:
     late = "import torch; torch.ones(99, 99) @ torch.ones(99, 99);"
     asks = "from robench._base import arithmetic as a; print(a.independent_rows(), a.products())"

@@ -272,6 +272,7 @@ def test_a_name_and_its_text_are_told_apart() -> None:
     assert len({meaning(source) for source in sources}) == len(sources)
 
 
+@pytest.mark.slow
 def test_no_file_of_robench_depends_on_its_formatting() -> None:
     files = list(Path(robench.__file__).parent.rglob("*.py"))
     assert files

@@ -16,6 +16,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+# Each test trains or attacks in earnest.
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 

@@ -112,6 +112,7 @@ print(*sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
     assert done.stdout == f"{sentence}\n\n"
 
 
+@pytest.mark.slow
 def test_a_misspelt_option_is_refused_before_what_trains_is_imported() -> None:
     """Its plugin has to be imported; a misspelt name in a sweep needs none."""
     code = """

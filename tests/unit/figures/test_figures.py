@@ -231,6 +231,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return encoder, folder / "victim"
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_same_figure_twice(
     trained: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from robench.cli import main
 from robench.inspection.scaffold import write_plugin
 
 
+@pytest.mark.slow
 def test_new_packages_pass_their_own_tests_and_the_linter(tmp_path: Path) -> None:
     for kind, name in (("defense", "my-method"), ("attack", "my-search2")):
         result = CliRunner().invoke(main, ["new", kind, name, "--out", str(tmp_path)])

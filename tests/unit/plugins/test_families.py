@@ -172,6 +172,7 @@ class Guests(Family):
 '''
 
 
+@pytest.mark.slow
 def test_a_guest_brings_a_family_by_an_entry_point(tmp_path: Path) -> None:
     install_guest(
         tmp_path / "site",

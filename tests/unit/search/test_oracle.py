@@ -122,6 +122,7 @@ def counts_after_each_question(
     return history
 
 
+@pytest.mark.slow
 @settings(max_examples=2000, deadline=None)
 @example([[(0, 1), (2, 0)], [(1, 0), (1, 1), (2, 1)], [(0, 0)]], None, False)
 @given(

@@ -134,6 +134,7 @@ def test_only_who_declares_it_gets_gradients() -> None:
         white_box(make_oracle(victim, PooledOracle))
 
 
+@pytest.mark.slow
 def test_a_victim_that_gives_none_is_refused_in_one_sentence() -> None:
     sentence = "^Attack 'convex-hull' needs the victim's gradients, which Closed does not give: choose another attack.$"
     attack = ATTACKS.get("convex-hull")()

@@ -23,6 +23,9 @@ from robench.search.trials import TrialFile
 from robench.search.victim_protocol import Job
 from robench.search.workers import WorkerPlan, default_workers, run_workers
 
+# Each test starts processes.
+pytestmark = pytest.mark.slow
+
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 LETHAL = {f"w{number}": [f"w{number}{variant}" for variant in "abc"] for number in range(40)}
 TESTS = Path(__file__).parents[2]

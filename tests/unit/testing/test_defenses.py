@@ -640,6 +640,7 @@ class Single(Augmenting):
 # -- what the kit says of them -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kit-sound", "kit-sound-augmenting"])
 def test_a_sound_defense_passes(name: str) -> None:
     check_defense(name)

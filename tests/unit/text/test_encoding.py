@@ -227,6 +227,7 @@ def test_own_truncation(tokenizer: Any, words: list[str], max_tokens: int) -> No
 # Candidates
 
 
+@pytest.mark.slow
 @given(
     words=SOME_WORDS,
     substitutes=st.lists(st.sampled_from((*ODD_WORDS, "bad")), max_size=5),

@@ -45,6 +45,7 @@ def one_a_word(tokenizer: Any) -> WordTable:
 # The encoder's own pieces
 
 
+@pytest.mark.slow
 @given(TEXTS)
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

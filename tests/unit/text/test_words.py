@@ -35,6 +35,7 @@ def test_sentences_are_found_by_the_shipped_parameters() -> None:
     assert split_words("I met Mr. Smith.") == ["I", "met", "Mr.", "Smith", "."]
 
 
+@pytest.mark.slow
 def test_splitting_reads_no_nltk_data() -> None:
     code = (
         "import nltk.data, robench.text.words as w\n"

@@ -29,6 +29,9 @@ from robench.evaluation.resolve import resolve_request
 from robench.search.registry import ATTACKS
 from robench.training.registry import DEFENSES
 
+# Each test starts a process that imports torch.
+pytestmark = pytest.mark.slow
+
 DECIDES_NOTHING = {
     "robench._base.errors": "sentences",
     "robench._base.hints": "sentences",

@@ -36,6 +36,7 @@ def test_freed_memory_between_used_blocks_returns_to_the_system() -> None:
     assert len(kept) == 2000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"])
 @pytest.mark.parametrize(("given", "found"), [(None, "64"), ("500", "500")])
 def test_kernel_caches_are_bounded_unless_the_user_sets_a_size(
