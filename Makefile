@@ -42,9 +42,10 @@ test: install lint ## Lint, check the types, run every test (ARGS="-k registry" 
 test-fast: install ## Run the unit tests that are quick: under a minute (ARGS="-k registry" picks some)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -m "not slow" -n $(WORKERS) --dist loadgroup $(ARGS)
 
-lint: install ## Ruff and mypy
+lint: install ## Ruff, import-linter and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 
 # The same tests as an older processor of this machine's kind would run them, and with MKL's own choice
