@@ -21,9 +21,11 @@ import contextlib
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+
+from robench._base.environment import Precision
 
 VARIABLE = "MKL_CBWR"
 """The environment variable that MKL reads at its first product."""
@@ -31,11 +33,10 @@ STRICT = "AUTO,STRICT"
 """The best instruction set of the processor, with sums in one order for any number of rows."""
 DEFAULT = "default"
 """What ``products`` returns where MKL is left as it is."""
-_SHAPES = ((128, 512), (512, 128), (384, 1536))
-"""Inner and outer widths of the products that are tried: those of small encoders."""
-_ROWS = (8, 9, 11, 14, 37)
-"""Numbers of rows that are compared with a product of ``_MOST_ROWS`` rows."""
-_MOST_ROWS = 64
+_WIDTHS = ((128, 512), (512, 128), (384, 1536))
+"""Inner and outer widths of the products that ``independent_rows`` tries: those of small encoders."""
+COUNTS = (8, 9, 11, 14, 16, 23, 32, 37, 52, 64, 79, 96, 127, 128, 250, 600)
+"""Numbers of rows that are compared with a larger product; kernels change between them."""
 
 
 def request_strict_products() -> None:
@@ -89,24 +90,62 @@ def one_thread() -> Iterator[None]:
 
 @cache
 def independent_rows() -> bool:
-    """Try some fp32 products: whether each row's result is the same in any company.
+    """Try some fp32 products on the CPU: whether each row's result is the same in any company.
 
     It takes some milliseconds, with one torch thread.
     """
+    return all(rows_agree(inner, outer, 640, COUNTS) for inner, outer in _WIDTHS)
+
+
+def rows_agree(
+    inner: int,
+    outer: int,
+    whole: int,
+    counts: Iterable[int] = (),
+    *,
+    precision: Precision = "fp32",
+    device: str = "cpu",
+) -> bool:
+    """Whether a product's rows are the same, bit for bit, in another order and in fewer rows.
+
+    The numbers are chosen so that every exact sum is zero. What is computed is then nothing but
+    rounding errors, and these change with the order of the sum. So one product shows what random
+    numbers would show in one row of thousands.
+
+    Args:
+        inner, outer: widths of the product, rows of ``inner`` to rows of ``outer`` numbers.
+        whole: rows of the product that the others are compared with.
+        counts: numbers of rows that are tried, at the beginning and at the end of the rows. Those
+            of ``whole`` and more are left out.
+        precision: of the numbers.
+        device: a torch device string.
+    """
     import torch
 
-    generator = torch.Generator().manual_seed(0)
-    with one_thread():
-        for inner, outer in _SHAPES:
-            weights = torch.randn(outer, inner, generator=generator)
-            rows = torch.randn(_MOST_ROWS, inner, generator=generator)
-            whole = torch.nn.functional.linear(rows, weights)
-            for count in _ROWS:
-                # The last rows, so that their place among the rows changes too.
-                part = torch.nn.functional.linear(rows[-count:].clone(), weights)
-                if not torch.equal(part, whole[-count:]):
-                    return False
-    return True
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    random = torch.Generator().manual_seed(inner + outer + whole)
+    half = torch.randn(outer, (inner + 1) // 2, generator=random)
+    numbers = torch.randn(whole, (inner + 1) // 2, generator=random)
+    mixed = torch.randperm(inner, generator=random)
+    weights = torch.cat([half, half], dim=1)[:, :inner][:, mixed].to(device, dtype)
+    rows = torch.cat([numbers, -numbers], dim=1)[:, :inner][:, mixed].to(device, dtype)
+    # As small as the rounding errors, so that it matters when the bias is added.
+    bias = (1e-6 * torch.randn(outer, generator=random)).to(device, dtype)
+    order = torch.randperm(whole, generator=random).to(device)
+
+    def product(some: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.linear(some.contiguous(), weights, bias)
+
+    with one_thread(), torch.inference_mode():
+        reference = product(rows)
+        if not torch.equal(product(rows[order]), reference[order]):
+            return False
+        return all(
+            torch.equal(product(rows[:count].clone()), reference[:count])
+            and torch.equal(product(rows[-count:].clone()), reference[-count:])
+            for count in counts
+            if count < whole
+        )
 
 
 def _made_by_intel() -> bool:

@@ -17,14 +17,16 @@ because its rows are fixed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robench._base.arithmetic import one_thread
+from robench._base import arithmetic
+from robench._base.arithmetic import one_thread, rows_agree
 from robench._base.environment import Precision
 from robench.search.batching import Pool
 from robench.search.shapes import Bucket, Shapes
@@ -96,7 +98,38 @@ def _independent(pool: Pool, vocabulary: int) -> bool:
     """Return whether every row's answer is the same, bit for bit, beside any other rows."""
     if pool.shapes.most == 1:
         return True
-    return all(_same_beside_any_rows(pool, bucket, vocabulary) for bucket in _buckets(pool))
+    buckets = list(_buckets(pool))
+    return _products_agree(pool, buckets) and all(
+        _same_beside_any_rows(pool, bucket, vocabulary) for bucket in buckets
+    )
+
+
+def _products_agree(pool: Pool, buckets: Sequence[Bucket]) -> bool:
+    """Try a product of the widths of each linear layer, in the numbers of rows that it will have.
+
+    A layer sees one row for each token, and the last layer one for each text. In bf16 a difference
+    shows in few texts, since results are rounded. ``rows_agree`` makes it show in one product.
+    """
+    modules = getattr(getattr(pool.victim, "model", None), "modules", None)
+    if modules is None:
+        return True
+    named = ((getattr(one, "in_features", 0), getattr(one, "out_features", 0)) for one in modules())
+    widths = sorted({width for width in named if all(width)})
+    for precision in sorted({bucket.precision for bucket in buckets}):
+        rows = {pool.shapes.rows(bucket) for bucket in buckets if bucket.precision == precision}
+        tokens = {
+            pool.shapes.rows(bucket) * bucket.length
+            for bucket in buckets
+            if bucket.precision == precision
+        }
+        # Under fixed shapes each of these is a product of its own; otherwise the largest one is
+        # compared with all smaller ones.
+        wholes = sorted(rows | tokens) if pool.shapes.fixed else [max(tokens)]
+        counts = () if pool.shapes.fixed else arithmetic.COUNTS
+        trial = partial(rows_agree, precision=precision, device=pool.victim.device)
+        if not all(trial(*width, whole, counts) for width in widths for whole in wholes):
+            return False
+    return True
 
 
 def _buckets(pool: Pool) -> Iterator[Bucket]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -103,3 +104,41 @@ def test_one_thread_ends_with_the_block_even_when_it_fails() -> None:
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def in_two_parts(rows: Any, weights: Any, bias: Any) -> Any:
+    """A product that adds its inner width in two parts where there are fewer than 64 rows."""
+    if len(rows) >= 64:
+        return rows @ weights.T + bias
+    part = rows.shape[1] // 3
+    return (rows[:, :part] @ weights[:, :part].T + rows[:, part:] @ weights[:, part:].T) + bias
+
+
+def with_a_tail(rows: Any, weights: Any, bias: Any) -> Any:
+    """A product whose last row is added in another order than the others."""
+    whole = in_two_parts(rows[:0].new_zeros(64, rows.shape[1]), weights, bias)
+    last = in_two_parts(rows[-1:], weights, bias)
+    return torch.cat([rows[:-1] @ weights.T + bias, last]) if len(rows) else whole
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_kernel_for_few_rows_that_adds_in_another_order_is_found_out(
+    monkeypatch: pytest.MonkeyPatch, precision: Any
+) -> None:
+    monkeypatch.setattr(torch.nn.functional, "linear", in_two_parts)
+    assert not arithmetic.rows_agree(512, 16, 80, (9,), precision=precision)
+
+
+def test_a_kernel_for_the_last_row_is_found_out_without_any_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.nn.functional, "linear", with_a_tail)
+    assert not arithmetic.rows_agree(512, 16, 80)
+
+
+def test_a_product_that_adds_each_row_alike_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_by_one(rows: Any, weights: Any, bias: Any) -> Any:
+        return torch.stack([(row * weights).sum(dim=1) + bias for row in rows])
+
+    monkeypatch.setattr(torch.nn.functional, "linear", one_by_one)
+    assert arithmetic.rows_agree(33, 8, 20, (3, 9))

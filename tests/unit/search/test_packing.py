@@ -98,3 +98,36 @@ def test_the_remark_is_made_once_for_a_victim() -> None:
     first, second = choose_shapes(victim, "fp32", 50), choose_shapes(victim, "fp32", 50)
     assert first[0] == second[0]
     assert (first[1] is None, second[1] is None) == (False, True)
+
+
+class Layered(Told):
+    """A victim with linear layers and no fault that a few texts would show."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing")
+        torch = pytest.importorskip("torch")
+        self.model = torch.nn.Sequential(torch.nn.Linear(6, 10), torch.nn.Linear(10, 2))
+
+
+def test_a_fault_of_products_that_no_text_shows_leads_to_fixed_shapes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = []
+
+    def agree(inner: int, outer: int, whole: int, counts: Any, **settings: Any) -> bool:
+        tried.append((inner, outer, settings["precision"], bool(counts)))
+        return not (settings["precision"] == "bf16" and counts)
+
+    monkeypatch.setattr(packing, "rows_agree", agree)
+    victim = Layered()
+    assert choose_shapes(victim, "fp32", 50) == (Shapes.of(victim), None)
+    assert set(tried) == {(6, 10, "fp32", True), (10, 2, "fp32", True)}
+    shapes, remark = choose_shapes(victim, "bf16", 50)
+    assert (shapes.fixed, shapes.most, remark is None) == (True, Shapes().most, False)
+
+
+def test_a_fault_of_products_in_fixed_shapes_too_leads_to_single_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(packing, "rows_agree", lambda *_, **__: False)
+    assert choose_shapes(Layered(), "fp32", 50)[0].most == 1
