@@ -1,4 +1,4 @@
-"""HullQuery: what a search asks a victim for when it needs gradients."""
+"""HullQuery: the query of a search that needs the victim's gradients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What several searches need: the neighbours of a text, margins, and asking in blocks until something fools."""
+"""Functions that several searches share.
+
+They list the neighbours of a text, compute margins, and query texts in blocks until one fools the
+victim.
+"""
 
 from __future__ import annotations
 
@@ -10,38 +14,67 @@ from numpy.typing import NDArray
 from robench.search.space import Choice, Oracle, SearchSpace
 
 Choices = NDArray[np.int16]
-"""``(batch, words)``."""
+"""Several choices, ``(batch, words)``."""
 
 
 def single_substitutions(space: SearchSpace) -> tuple[NDArray[np.intp], Choices]:
-    """Every single substitution of the space, position after position, option after option (never the original): positions and options, ``(n,)`` each."""
+    """List every single substitution of the space, position by position, option by option.
+
+    The original word is not among the options.
+
+    Returns:
+        Positions ``(n,)`` and options ``(n,)``.
+    """
     counts = space.sizes[space.positions].astype(np.intp) - 1
     return np.repeat(space.positions, counts), (rank_within_owner(counts) + 1).astype(np.int16)
 
 
 def rank_within_owner(counts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The number from 0 of each thing among those of its owner, ``(sum of counts,)``: owners with 2 and 3 things give 0 1 0 1 2."""
+    """Number the things of each owner from 0.
+
+    Owners with 2 and 3 things give 0 1 0 1 2.
+
+    Returns:
+        ``(sum of counts,)``.
+    """
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def with_each_change(
     choice: Choice, positions: NDArray[np.intp], options: NDArray[np.int16]
 ) -> Choices:
-    """One copy of ``choice`` for each of the pairs ``(n,)``, that position set to that option: ``(n, words)``."""
+    """Return one copy of ``choice`` per pair, with that position set to that option.
+
+    Args:
+        positions, options: the pairs, ``(n,)`` each.
+
+    Returns:
+        ``(n, words)``.
+    """
     choices = np.repeat(choice[None], len(positions), axis=0)
     choices[np.arange(len(positions)), positions] = options
     return choices
 
 
 def genes_to_choices(genes: NDArray[np.int16], space: SearchSpace) -> Choices:
-    """Options at the substitutable positions, ``(batch, positions)``, as choices over all words."""
+    """Turn options at the substitutable positions ``(batch, positions)`` into choices."""
     choices = np.zeros((len(genes), len(space.words)), dtype=np.int16)
     choices[:, space.positions] = genes
     return choices
 
 
 def margins_of(logits: NDArray[np.float32], label: int | NDArray[np.intp]) -> NDArray[np.float32]:
-    """``(batch, classes)`` -> ``(batch,)``: the logit of the label (one for all, or one a row) less the best other one; negative where the victim is wrong."""
+    """Return the margin of each row: the label's logit minus the best other logit.
+
+    It is negative where the victim is wrong.
+
+    Args:
+        logits: ``(batch, classes)``.
+        label: one for all rows, or one per row ``(batch,)``.
+
+    Returns:
+        ``(batch,)``.
+    """
     rows = np.arange(len(logits))
     others = np.array(logits)
     others[rows, label] = -np.inf
@@ -49,13 +82,20 @@ def margins_of(logits: NDArray[np.float32], label: int | NDArray[np.intp]) -> ND
 
 
 def find_misclassified(choices: Choices, answers: NDArray[np.float32], label: int) -> Choice | None:
-    """The first of ``choices`` that its answer (logits or probabilities, ``(batch, classes)``) shows misclassified; None where there is none."""
+    """Return the first misclassified choice; None if there is none.
+
+    Args:
+        answers: logits or probabilities of the choices, ``(batch, classes)``.
+    """
     wrong = np.flatnonzero(answers.argmax(axis=1) != label)
     return np.array(choices[wrong[0]]) if len(wrong) else None
 
 
 def ask_until_misclassified(oracle: Oracle, blocks: Iterable[Choices], label: int) -> Choice | None:
-    """Ask block after block, and take no further one when a text of it is misclassified. Needs nothing but labels."""
+    """Query block after block until a text is misclassified, and return it; None if none is.
+
+    Hard labels are enough for this.
+    """
     for block in blocks:
         found = find_misclassified(block, oracle.probs(block), label)
         if found is not None:

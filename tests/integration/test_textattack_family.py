@@ -24,7 +24,7 @@ from robench._base.errors import UsageError
 from robench.evaluation.run import Silent, build_request, evaluate, plan
 from robench.methods.textattack import installed
 from robench.methods.textattack.streams import global_seeds
-from robench.search.engine import run, stream
+from robench.search.engine import example_rng, run
 from robench.search.settings import SearchSettings
 
 COUNT = 24
@@ -57,7 +57,7 @@ def plain(name: str, budget: int | None = None) -> list[tuple[str, Any]]:
         attack.goal_function.query_budget = budget
     results = []
     for example in embedded_examples(COUNT):
-        first, second = global_seeds(stream(5, name, example.id))
+        first, second = global_seeds(example_rng(5, name, example.id))
         random.seed(first)
         np.random.seed(second)
         results.append((example.id, attack.attack(example.fields["text"], example.label)))

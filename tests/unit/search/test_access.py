@@ -1,4 +1,4 @@
-"""An attack is shown what it declared, no more."""
+"""Tests that an attack sees what it declares and no more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOGITS = np.array([[4, 0, 0], [1, 1, 0.5], [0, 3, 9]], dtype=np.float32)
 
 
 class Open:
-    """Tells everything: the logits above for ``ROWS``."""
+    """Answers with the logits above for ``ROWS``."""
 
     def logits(self, choices: np.ndarray) -> np.ndarray:
         return np.asarray(LOGITS[choices[:, 0]])
@@ -28,19 +28,20 @@ class Open:
         return softmax(LOGITS[positions])
 
 
-def test_labels_are_one_hot_whatever_is_asked() -> None:
+def test_with_access_labels_every_answer_is_one_hot() -> None:
     oracle = restrict(Open(), "labels")
     for answers in (
         oracle.logits(ROWS),
         oracle.probs(ROWS),
         oracle.probs_without(ROWS[0], np.arange(3)),
     ):
-        assert answers.tolist() == [[1, 0, 0], [1, 0, 0], [0, 0, 1]]  # the first of equals
+        # The first of equal scores wins.
+        assert answers.tolist() == [[1, 0, 0], [1, 0, 0], [0, 0, 1]]
         assert answers.dtype == np.float32
 
 
 @pytest.mark.parametrize("access", ["probabilities", "gradients"])
-def test_the_others_see_everything(access: Access) -> None:
+def test_other_accesses_see_all_logits(access: Access) -> None:
     assert (restrict(Open(), access).logits(ROWS) == LOGITS).all()
 
 
@@ -54,31 +55,31 @@ WEIGHTS = {
 
 
 class Curious(Attack):
-    """Writes down what it is told about every text."""
+    """Records the answers about every text."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[np.ndarray] = []
+        self.answers_seen: list[np.ndarray] = []
 
     def search(
         self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
     ) -> Choice | None:
         for option in (1, 2):
             choice = np.array([option, 0], dtype=np.int16)
-            self.told += [oracle.probs(choice[None])[0], oracle.logits(choice[None])[0]]
-            if self.told[-1].argmax() != label:
+            self.answers_seen += [oracle.probs(choice[None])[0], oracle.logits(choice[None])[0]]
+            if self.answers_seen[-1].argmax() != label:
                 return choice
         return None
 
 
 class OnlyLabels(Curious):
-    """The same, by its own word content with labels."""
+    """Like Curious, but declares that labels are enough."""
 
     access = "labels"
 
 
 @pytest.mark.parametrize(("attack", "hidden"), [(OnlyLabels(), True), (Curious(), False)])
-def test_the_engine_shows_an_attack_what_it_declared(attack: Curious, hidden: bool) -> None:
+def test_the_engine_restricts_an_attack_to_its_access(attack: Curious, hidden: bool) -> None:
     (trial,) = run(FakeVictim(WEIGHTS, bias=(4, 0, 0)), attack, "curious", [JOB])
     assert trial.verdict == Verdict.FOOLED
-    assert (set(np.concatenate(attack.told).tolist()) == {0.0, 1.0}) == hidden
+    assert (set(np.concatenate(attack.answers_seen).tolist()) == {0.0, 1.0}) == hidden

@@ -1,4 +1,7 @@
-"""Rows become forwards: shapes that depend on the row alone, nothing lost, one bad row harms one request."""
+"""Tests of pooling rows into forward passes.
+
+Padded lengths depend on the row alone, no row is lost, and a bad row harms its own request only.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ def test_a_full_forward_holds_about_2400_tokens(length: int, rows: int) -> None:
     assert Shapes().rows(Bucket(length)) == rows
 
 
-def test_forwards_have_the_least_number_of_rows_or_the_fixed_one() -> None:
+def test_forwards_have_at_least_the_minimum_or_exactly_the_fixed_rows() -> None:
     assert Shapes(floor=8).filled(3, Bucket(20)) == 8
     assert Shapes(floor=8).filled(11, Bucket(20)) == 11
     assert Shapes(tokens=200, fixed=True, floor=2).filled(3, Bucket(20)) == 10
@@ -97,7 +100,7 @@ def test_shapes_suit_the_victim() -> None:
     st.integers(1, 40),
     st.integers(1, 12),
 )
-def test_every_question_gets_its_own_answers_in_order(
+def test_every_request_gets_its_own_answers_in_order(
     requests: list[list[str]], most: int, floor: int
 ) -> None:
     victim = make_victim()
@@ -112,7 +115,7 @@ def test_every_question_gets_its_own_answers_in_order(
     assert all(rows <= max(most, floor) for rows, _ in victim.forwards)
 
 
-def test_full_is_told_only_of_a_full_length() -> None:
+def test_only_a_bucket_with_enough_rows_is_full() -> None:
     victim = make_victim()
     pool = Pool(victim, Shapes(tokens=1000, most=4, floor=1))
     put(pool, victim, ["a b", "b c", "a"])
@@ -124,7 +127,7 @@ def test_full_is_told_only_of_a_full_length() -> None:
     assert pool.full() is None
 
 
-def test_the_older_search_goes_first() -> None:
+def test_rows_of_the_older_search_go_first() -> None:
     victim = make_victim()
     pool = Pool(victim, Shapes(tokens=1000, most=2, floor=1))
     younger = put(pool, victim, ["a", "b"], order=2)
@@ -133,7 +136,7 @@ def test_the_older_search_goes_first() -> None:
     assert pool.forward(Bucket(3)) == [younger]
 
 
-def test_a_row_that_breaks_the_victim_harms_its_own_question_only() -> None:
+def test_a_row_that_the_victim_fails_on_harms_its_own_request_only() -> None:
     def twist(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:
         if (ids == victim.table.numbers["j"]).any():
             raise RuntimeError("no j here")
@@ -160,7 +163,7 @@ def test_numbers_that_are_not_finite_are_a_failure(broken: float) -> None:
     assert "not finite" in str(request.failure)
 
 
-def test_forgotten_questions_cost_no_forward() -> None:
+def test_forgotten_requests_cost_no_forward() -> None:
     victim = make_victim()
     pool = Pool(victim, Shapes(floor=1))
     gone, stays = put(pool, victim, ["a b", "a"]), put(pool, victim, ["c d"])
@@ -170,30 +173,32 @@ def test_forgotten_questions_cost_no_forward() -> None:
 
 
 def overstate(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """bf16 that makes a fooled victim of every text: logit 1 is too large by 0.3."""
+    """Raise logit 1 by 0.3, as an inexact bf16 might."""
     return logits + np.array([0, 0.3], dtype=np.float32)
 
 
 def rough_victim() -> FakeVictim:
-    """Margins for class 0: a 0.1, b 1.1, c -0.9."""
+    """Make a victim whose margins for class 0 are 0.1 (a), 1.1 (b) and -0.9 (c)."""
     return FakeVictim({"a": [0.1, 0], "b": [1.1, 0], "c": [0, 0.9]}, rough=overstate)
 
 
-def test_bf16_answers_that_are_not_clear_are_asked_again_in_fp32() -> None:
+def test_doubtful_bf16_answers_are_computed_again_in_fp32() -> None:
     victim = rough_victim()
     pool = Pool(victim, Shapes(floor=1), "bf16")
     request = put(pool, victim, ["a", "b", "c"], label=0)
-    assert pool.forward(Bucket(3, "bf16")) == []  # a and c are open
+    # Texts a and c are doubtful.
+    assert pool.forward(Bucket(3, "bf16")) == []
     assert pool.fullest() == Bucket(3, "fp32")
     assert pool.forward(Bucket(3)) == [request]
     margins = request.answers[:, 0] - request.answers[:, 1]
-    assert margins == pytest.approx([0.1, 1.1 - 0.3, -0.9])  # b stays as bf16 has it
+    # Text b keeps its bf16 answer.
+    assert margins == pytest.approx([0.1, 1.1 - 0.3, -0.9])
     assert victim.forwards == [(3, 3), (2, 3)]
     assert victim.precisions == ["bf16", "fp32"]
     assert drain(pool) == []
 
 
-def test_without_a_label_only_small_margins_are_asked_again() -> None:
+def test_without_a_label_only_small_margins_are_doubtful() -> None:
     victim = rough_victim()
     pool = Pool(victim, Shapes(floor=1), "bf16")
     request = put(pool, victim, ["a", "b", "c"])
@@ -219,7 +224,7 @@ def test_which_answers_are_confirmed_does_not_depend_on_packing(
         assert margins == pytest.approx([{"a": 0.1, "b": 0.8, "c": -0.9}[text] for text in texts])
 
 
-def test_a_victim_that_breaks_while_confirming_harms_the_doubtful_question_only() -> None:
+def test_a_victim_that_fails_in_fp32_harms_doubtful_requests_only() -> None:
     def twist(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:
         if victim.precisions[-1] == "fp32":
             raise RuntimeError("no fp32 here")
@@ -243,7 +248,7 @@ def put_single(
     return request
 
 
-def test_of_full_forwards_that_of_the_oldest_search_goes_first() -> None:
+def test_of_several_full_buckets_that_of_the_oldest_search_goes_first() -> None:
     victim = make_victim()
     pool = Pool(victim, Shapes(tokens=1000, most=2, floor=1))
     put(pool, victim, ["a", "b"], order=5)
@@ -253,7 +258,7 @@ def test_of_full_forwards_that_of_the_oldest_search_goes_first() -> None:
 
 
 @pytest.mark.parametrize("purpose", ["clean", "verdict"])
-def test_single_rows_ride_with_the_searches_of_their_length(purpose: Purpose) -> None:
+def test_single_rows_share_forwards_with_searches_of_their_length(purpose: Purpose) -> None:
     victim = make_victim()
     pool = Pool(victim, Shapes(floor=1))
     search, single = put(pool, victim, ["a b", "c d"]), put_single(pool, victim, "e f", purpose)
@@ -263,7 +268,7 @@ def test_single_rows_ride_with_the_searches_of_their_length(purpose: Purpose) ->
 
 
 @pytest.mark.parametrize("purpose", ["clean", "verdict"])
-def test_single_rows_are_fp32_in_a_pool_that_searches_in_bf16(purpose: Purpose) -> None:
+def test_single_rows_are_fp32_in_a_bf16_pool(purpose: Purpose) -> None:
     victim = rough_victim()
     pool = Pool(victim, Shapes(floor=1), "bf16")
     single = put_single(pool, victim, "a", purpose)
@@ -272,7 +277,7 @@ def test_single_rows_are_fp32_in_a_pool_that_searches_in_bf16(purpose: Purpose) 
     assert single.answers[0, 0] - single.answers[0, 1] == pytest.approx(0.1)
 
 
-def test_single_rows_do_not_fill_up_the_large_forwards_of_a_fixed_shape() -> None:
+def test_single_rows_have_small_forwards_under_fixed_shapes() -> None:
     victim = make_victim()
     pool = Pool(victim, Shapes(tokens=128, floor=4, fixed=True))
     put_single(pool, victim, "a b", "clean")
@@ -281,7 +286,9 @@ def test_single_rows_do_not_fill_up_the_large_forwards_of_a_fixed_shape() -> Non
     assert sorted(victim.forwards) == [(4, 4), (32, 4)]
 
 
-def test_a_verdict_waits_for_company_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verdict_waits_for_a_fuller_batch_for_a_bounded_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = 100.0
     monkeypatch.setattr("robench.search.batching.monotonic", lambda: now)
     victim = make_victim()
@@ -289,12 +296,11 @@ def test_a_verdict_waits_for_company_but_not_for_ever(monkeypatch: pytest.Monkey
     put_single(pool, victim, "a", "clean")
     put(pool, victim, ["a b c d"] * 5)
     now += LONGEST_WAIT_SECONDS / 2
-    first, second = (
-        put_single(pool, victim, "a b", "verdict"),
-        put_single(pool, victim, "a b c", "verdict"),
-    )
+    first = put_single(pool, victim, "a b", "verdict")
+    second = put_single(pool, victim, "a b c", "verdict")
     assert pool.overdue() is None
-    now += LONGEST_WAIT_SECONDS / 2 + 1  # clean texts and searches may wait longer
+    # Clean texts and searches may wait longer than verdicts.
+    now += LONGEST_WAIT_SECONDS / 2 + 1
     assert pool.overdue() is None
     now += LONGEST_WAIT_SECONDS / 2
     assert pool.overdue() == first.bucket == Bucket(4)
@@ -315,8 +321,8 @@ def test_a_verdict_goes_before_the_rows_of_older_searches() -> None:
     assert pool.forward(Bucket(4)) == [older, clean]
 
 
-def test_what_is_tried_again_alone_is_not_filled_up() -> None:
-    """Too little memory for 32 rows is often enough for four."""
+def test_a_piece_that_is_tried_again_alone_is_not_filled_up() -> None:
+    """Memory that is too small for 32 rows is often enough for four."""
 
     def twist(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:
         if len(ids) > 8:
@@ -331,7 +337,7 @@ def test_what_is_tried_again_alone_is_not_filled_up() -> None:
     assert victim.forwards == [(32, 4), (4, 4), (5, 4)]
 
 
-def test_a_verdict_that_was_answered_in_company_is_not_overdue(
+def test_an_answered_verdict_is_not_overdue(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 100.0

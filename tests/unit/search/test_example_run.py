@@ -1,4 +1,7 @@
-"""One example's way, asked directly: which questions are put for what, in which order, and what they make of it."""
+"""Tests of one example's run without the engine.
+
+They check which queries are made for which purpose, in which order, and the resulting trial.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def choice_of(*row: int) -> Choice:
 
 
 class Searching(Attack):
-    """Searches with a function given."""
+    """An attack that searches with a given function."""
 
     def __init__(self, search: Callable[[Oracle], object]) -> None:
         super().__init__()
@@ -38,7 +41,7 @@ class Searching(Attack):
 
 
 class Writing(FreeAttack):
-    """Asks about some texts and returns another."""
+    """Queries some texts and returns another one."""
 
     def __init__(self, answer: str | None, questions: Sequence[str] = ()) -> None:
         super().__init__()
@@ -53,7 +56,10 @@ class Writing(FreeAttack):
 
 
 class Court:
-    """A victim that dislikes some words, and all that it was asked, purpose and words; it breaks on the words of ``breaks``, for the purpose given."""
+    """A victim that dislikes some words and records the purpose and words of every query.
+
+    It fails on the words of ``breaks`` for the given purpose.
+    """
 
     def __init__(self, *disliked: str, breaks: Mapping[Purpose, str] | None = None) -> None:
         self.victim = FakeVictim(
@@ -83,14 +89,14 @@ class Court:
         return ExampleRun(Search(self.victim, attack, "some", settings), job, self.ask).trial()
 
 
-def test_a_text_that_is_wrong_already_is_asked_about_once() -> None:
+def test_a_misclassified_clean_text_is_queried_once() -> None:
     court = Court("good")
     trial = court.trial(Searching(lambda oracle: pytest.fail("attacked")))
     assert (trial.verdict, trial.prediction, trial.asked) == (Verdict.WRONG, 1, 0)
     assert court.asked == [("clean", ["the film good film"])]
 
 
-def test_a_success_is_asked_about_again_as_a_string() -> None:
+def test_a_success_is_queried_again_as_a_string() -> None:
     court = Court("nice")
 
     def search(oracle: Oracle) -> Choice:
@@ -106,12 +112,14 @@ def test_a_success_is_asked_about_again_as_a_string() -> None:
     )
     assert court.asked == [
         ("clean", ["the film good film"]),
-        ("search", ["the film nice film"]),  # the clean text's answer is known, though it counts
-        ("verdict", ["the film nice film"]),  # the words' answer is known
+        # The clean text's answer is known, but it counts.
+        ("search", ["the film nice film"]),
+        # The words' answer is known.
+        ("verdict", ["the film nice film"]),
     ]
 
 
-def test_words_that_the_search_did_not_ask_about_are_asked_for_the_verdict() -> None:
+def test_the_verdict_queries_words_that_the_search_did_not() -> None:
     court = Court("nice")
     assert court.trial(Searching(lambda oracle: choice_of(1, 0))).verdict == Verdict.FOOLED
     assert court.asked[1:] == [
@@ -120,7 +128,7 @@ def test_words_that_the_search_did_not_ask_about_are_asked_for_the_verdict() -> 
     ]
 
 
-def test_what_was_asked_in_bf16_is_asked_again_for_the_verdict() -> None:
+def test_the_verdict_queries_again_what_the_search_queried_in_bf16() -> None:
     court = Court("nice")
 
     def search(oracle: Oracle) -> Choice:
@@ -131,7 +139,7 @@ def test_what_was_asked_in_bf16_is_asked_again_for_the_verdict() -> None:
     assert [purpose for purpose, _ in court.asked] == ["clean", "search", "verdict", "verdict"]
 
 
-def test_a_search_in_bf16_does_not_take_the_clean_text_for_known() -> None:
+def test_a_bf16_search_does_not_reuse_the_clean_answer() -> None:
     court = Court()
 
     def search(oracle: Oracle) -> None:
@@ -141,7 +149,7 @@ def test_a_search_in_bf16_does_not_take_the_clean_text_for_known() -> None:
     assert [purpose for purpose, _ in court.asked] == ["clean", "search"]
 
 
-def test_where_string_and_words_are_different_rows_the_clean_text_is_asked_by_its_words(
+def test_the_clean_text_is_queried_by_its_words_if_its_string_gives_another_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     court = Court()
@@ -160,7 +168,7 @@ def test_where_string_and_words_are_different_rows_the_clean_text_is_asked_by_it
     ]
 
 
-def test_where_nothing_is_claimed_nothing_more_is_asked() -> None:
+def test_without_a_claim_there_is_no_further_query() -> None:
     court = Court()
     trial = court.trial(Searching(lambda oracle: None))
     assert (trial.verdict, trial.problem, len(court.asked)) == (Verdict.HELD, None, 1)
@@ -180,7 +188,7 @@ def test_a_space_of_one_text_is_proved_by_its_clean_prediction() -> None:
         ("verdict", "the victim failed on the returned text: MemoryError: too long", 0),
     ],
 )
-def test_a_victim_that_breaks_is_an_error_that_says_where(
+def test_a_victim_that_fails_is_an_error_that_names_the_stage(
     purpose: Purpose, problem: str, prediction: int | None
 ) -> None:
     court = Court("nice", breaks={purpose: "film"})
@@ -209,7 +217,7 @@ def test_a_victim_that_cannot_read_the_clean_text_is_an_error(
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
-def test_what_ends_the_process_comes_through(end: type[BaseException]) -> None:
+def test_exceptions_that_end_the_process_propagate(end: type[BaseException]) -> None:
     def search(oracle: Oracle) -> None:
         raise end
 
@@ -228,7 +236,7 @@ def test_an_attack_outside_the_surface_is_judged_by_the_text_that_it_returns() -
     ]
 
 
-def test_outside_the_surface_nothing_is_proved_and_nothing_seen_is_believed() -> None:
+def test_outside_the_surface_nothing_is_proved_and_queried_texts_do_not_count() -> None:
     assert Court().trial(Writing(None), job=make_job("good film", {})).verdict == Verdict.HELD
     assert Court("nice").trial(Writing(None, ["nice film"])).verdict == Verdict.HELD
 
@@ -242,7 +250,7 @@ def test_the_budget_counts_neither_the_clean_text_nor_the_verdict() -> None:
     assert (trial.verdict, trial.asked, trial.problem) == (Verdict.FOOLED, 1, None)
 
 
-def test_each_example_draws_from_a_stream_of_its_own() -> None:
+def test_each_example_has_its_own_random_stream() -> None:
     class Drawing(Attack):
         def search(
             self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator

@@ -1,4 +1,7 @@
-"""Attacks that write texts of their own: what they may ask, what the core believes, and where their numbers stand."""
+"""Tests of attacks that write texts of their own.
+
+They check what such attacks may query, what the core accepts, and where their results appear.
+"""
 
 from __future__ import annotations
 
@@ -30,17 +33,17 @@ WEIGHTS = {"bad": [0.0, 9.0], "worse": [0.0, 20.0], "film": [0.0, 0.0], "good": 
 
 
 class Scripted(FreeAttack):
-    """Asks about ``questions``, one after the other, and returns ``answer``."""
+    """Queries ``queries``, one after the other, and returns ``answer``."""
 
-    def __init__(self, answer: object, *questions: Sequence[str]) -> None:
+    def __init__(self, answer: object, *queries: Sequence[str]) -> None:
         super().__init__()
-        self.answer, self.questions = answer, questions
+        self.answer, self.queries = answer, queries
         self.seen: list[np.ndarray] = []
         self.budgets: list[int | None] = []
 
     def rewrite(self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator) -> Any:
         self.budgets.append(oracle.budget)
-        self.seen += [oracle.probs(texts) for texts in self.questions]
+        self.seen += [oracle.probs(texts) for texts in self.queries]
         return self.answer
 
 
@@ -55,7 +58,7 @@ def attacked(attack: FreeAttack, job: Job | None = None, **settings: Any) -> Tri
     return trial
 
 
-def test_a_text_far_from_the_surface_counts_where_the_victim_is_wrong_on_it() -> None:
+def test_a_text_outside_the_surface_counts_if_the_victim_is_wrong_on_it() -> None:
     trial = attacked(Scripted("a bad bad film", ["bad film"]))
     assert (trial.verdict, trial.text, trial.changes, trial.adversarial_prediction) == (
         Verdict.FOOLED,
@@ -75,12 +78,12 @@ def test_the_other_fields_stay_as_they_are() -> None:
     assert attack.seen[0][0] == pytest.approx(powers / powers.sum())
 
 
-def test_what_was_only_asked_about_does_not_count() -> None:
+def test_texts_that_are_only_queried_do_not_count() -> None:
     trial = attacked(Scripted(None, ["bad film", "worse"]))
     assert (trial.verdict, trial.adversarial_prediction, trial.text) == (Verdict.HELD, None, None)
 
 
-def test_nothing_is_proved_not_even_where_the_surface_has_one_text() -> None:
+def test_nothing_is_proved_even_if_the_surface_has_one_text() -> None:
     job = make_job("good film", {})
     assert job.space.cardinality == 1
     assert attacked(Scripted(None), job).verdict == Verdict.HELD
@@ -98,13 +101,13 @@ def test_nothing_is_proved_not_even_where_the_surface_has_one_text() -> None:
         (7, Verdict.ERROR, "the attack returned int instead of a text"),
     ],
 )
-def test_what_is_not_believed(answer: object, verdict: Verdict, problem: str) -> None:
+def test_rejected_claims_name_the_problem(answer: object, verdict: Verdict, problem: str) -> None:
     trial = attacked(Scripted(answer))
     assert (trial.verdict, trial.problem) == (verdict, problem)
     assert trial.disbelieved == (verdict == Verdict.HELD)
 
 
-def test_a_victim_that_breaks_on_the_returned_text_is_an_error() -> None:
+def test_a_victim_that_fails_on_the_returned_text_is_an_error() -> None:
     class Fragile(FakeVictim):
         def read(self, fields: Mapping[str, str]) -> EncodedText:
             if "boom" in fields["text"]:
@@ -128,7 +131,7 @@ def test_repeats_are_counted_and_answered_from_memory() -> None:
     assert attack.seen[1][0].tolist() == attack.seen[0][1].tolist()
 
 
-def test_the_budget_is_told_and_kept() -> None:
+def test_the_budget_is_visible_and_enforced() -> None:
     attack = Scripted("bad", ["film"], ["film", "good", "bad"])
     trial = attacked(attack, budget=3)
     assert attack.budgets == [3]
@@ -139,7 +142,7 @@ def test_the_budget_is_told_and_kept() -> None:
     )
 
 
-def test_many_texts_of_many_lengths_are_pooled_and_answered_each_for_itself() -> None:
+def test_pooled_texts_of_many_lengths_get_their_own_answers() -> None:
     victim = FakeVictim(WEIGHTS, bias=(4, 0))
 
     class Asking(FreeAttack):
@@ -164,7 +167,7 @@ def test_many_texts_of_many_lengths_are_pooled_and_answered_each_for_itself() ->
     assert max(pooled) > 8
 
 
-def test_the_unknown_token_can_be_asked_about() -> None:
+def test_the_unknown_token_can_be_queried() -> None:
     victim = FakeVictim(WEIGHTS, bias=(4, 0))
     row = encode_text(victim, {"text": "good [UNK] film"})
     assert (
@@ -175,14 +178,16 @@ def test_the_unknown_token_can_be_asked_about() -> None:
         .encode(np.zeros((1, 3), dtype=np.int16))[0]
         .tolist()
     )
-    twice = encode_text(
-        victim, {"text": "[UNK] [UNK]"}
-    )  # the second one is read as it stands: three words
+    # The second "[UNK]" is read as ordinary text, which is three words.
+    twice = encode_text(victim, {"text": "[UNK] [UNK]"})
     assert twice.lengths.tolist() == [2 + 1 + 3]
 
 
 def test_each_text_of_a_pair_that_fills_the_window_has_its_own_token_types(tmp_path: Path) -> None:
-    """The longer the second text, the more is cut off the first: the same length, and another token at which the types change."""
+    """A longer second text cuts more off the first one.
+
+    The rows have the same length, but the token types change at another token.
+    """
     table = WordTable(whole_word_tokenizer(tmp_path, tuple("abcdefgh")), "subword")
     fields = FieldEncoder(table, ["premise", "text"], "text", 11, segments=True)
     victim = SimpleNamespace(encoder_fields=fields, table=table, attackable="text")
@@ -195,9 +200,8 @@ def test_each_text_of_a_pair_that_fills_the_window_has_its_own_token_types(tmp_p
         )
 
     oracle = PooledTextOracle(victim, make_job("h", {}, premise="a b c d e f g h"), ask, None)
-    powers = np.exp(
-        [words + 1 for words in (1, 3, 4, 2, 3)]
-    )  # the second text's words and the separator behind them are of type 1
+    # The words of the second text and the separator after them are of type 1.
+    powers = np.exp([words + 1 for words in (1, 3, 4, 2, 3)])
     assert oracle.probs(["h", "h h h", "h h h g", "h h", "h g h"])[:, 0] == pytest.approx(
         powers / (powers + 1)
     )
@@ -205,7 +209,7 @@ def test_each_text_of_a_pair_that_fills_the_window_has_its_own_token_types(tmp_p
     assert oracle.probs(["h h h h"]).shape == (1, 2)
 
 
-def test_they_are_shown_probabilities_only() -> None:
+def test_gradients_are_refused_outside_the_surface() -> None:
     class Greedy(Scripted):
         access = "gradients"
 
@@ -213,13 +217,13 @@ def test_they_are_shown_probabilities_only() -> None:
         attacked(Greedy(None))
 
 
-def test_search_is_not_theirs() -> None:
+def test_search_of_a_free_attack_raises() -> None:
     job = make_job("good film", {})
     with pytest.raises(NotImplementedError, match="searches no space"):
         Scripted(None).search(job.space, None, 0, np.random.default_rng(0))  # type: ignore[arg-type]
 
 
-def test_their_records_have_a_table_of_their_own(make_record: Callable[..., Record]) -> None:
+def test_records_of_free_attacks_have_their_own_table(make_record: Callable[..., Record]) -> None:
     inside, outside = (
         make_record("HF"),
         make_record("FF", attack="toolkit:one", surface={"outside": True, "constrained": False}),
@@ -234,7 +238,7 @@ def test_their_records_have_a_table_of_their_own(make_record: Callable[..., Reco
     assert OUTSIDE not in conditions([inside])
 
 
-def test_a_board_does_not_mix_them(make_record: Callable[..., Record]) -> None:
+def test_a_board_does_not_mix_free_attacks_with_others(make_record: Callable[..., Record]) -> None:
     board = Board(
         title="t",
         task="toy",

@@ -17,7 +17,10 @@ PAIR = Example("t/1", {"premise": "A dog runs", "hypothesis": "a dog"}, 0)
 
 
 class Stored:
-    """A surface of one example, whose words differ from those of its text so that it shows whose are taken."""
+    """A surface of one example.
+
+    Its words differ from those of the text, so that a test can tell which ones are used.
+    """
 
     def __init__(self) -> None:
         self.asked: list[tuple[object, ...]] = []
@@ -31,9 +34,9 @@ class Stored:
 
 
 class Window:
-    """Reads rows whose visible words are those that the premise leaves room for: four in all."""
+    """Encodes rows of four visible words, which premise and hypothesis share."""
 
-    def row(self, fields: dict[str, Any]) -> SimpleNamespace:
+    def encode(self, fields: dict[str, Any]) -> SimpleNamespace:
         return SimpleNamespace(visible=4 - len(fields["premise"]))
 
 
@@ -54,7 +57,7 @@ def test_a_job_has_the_words_of_the_surface_and_the_window_of_the_victim() -> No
     assert job.space.options[1] == ("hound", "cat")
 
 
-def test_jobs_are_made_one_by_one() -> None:
+def test_jobs_are_made_when_they_are_requested() -> None:
     surface = Stored()
     made = jobs(surface, PAIR, Example("t/2", {"premise": "x", "hypothesis": "y"}, 0))
     assert surface.asked == []

@@ -1,4 +1,4 @@
-"""The verdict rests on the text, from the string up, and on the words; other fields stay as they are."""
+"""Tests of the verdict, which asks about the string of a text and about its words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ JOB = make_job("good film", {"good": ["nice", "fine"]}, premise="It  was a GOOD 
 
 
 class Spy:
-    """Remembers what it was asked about; wrong (class 1) on "nice", and the other way round on texts from the string up that hold ``accident``."""
+    """A victim that records what it is asked.
+
+    It is wrong (class 1) on "nice". On strings that hold ``accident`` it is the other way round.
+    """
 
     def __init__(self, accident: str = "") -> None:
         self.accident = accident
@@ -45,7 +48,7 @@ def choice(*row: int) -> np.ndarray:
     return np.array(row, dtype=np.int16)
 
 
-def test_the_victim_is_asked_about_the_changed_text_and_the_other_field_untouched() -> None:
+def test_the_victim_gets_the_changed_text_and_the_unchanged_other_field() -> None:
     victim = Spy()
     judgement = victim.judge_choice(JOB, choice(1, 0))
     assert victim.texts == [{"premise": "It  was a GOOD  one .", "text": "nice film"}]
@@ -53,7 +56,7 @@ def test_the_victim_is_asked_about_the_changed_text_and_the_other_field_untouche
     assert (judgement.verdict, judgement.adversarial_prediction) == (Verdict.FOOLED, 1)
 
 
-def test_every_character_but_the_changed_words_stays() -> None:
+def test_all_characters_except_the_changed_words_stay() -> None:
     text = 'He said:  "a good film", didn\'t he?'
     words = tuple(split_words(text))
     space = SearchSpace(
@@ -87,23 +90,27 @@ def test_wrong_on_the_text_only_is_held() -> None:
     assert "right on the substituted words" in str(judgement.problem)
 
 
-QUOTED = make_job(
-    "film ''", {"film": ["nice", "fine"]}
-)  # NLTK makes `` of a quotation mark after a blank
+# NLTK turns a quotation mark after a blank into ``.
+QUOTED = make_job("film ''", {"film": ["nice", "fine"]})
 
 
 @pytest.mark.parametrize(
     ("job", "cause"), [(JOB, "rounding decides"), (QUOTED, "splits into other words")]
 )
 @pytest.mark.parametrize(("accident", "option"), [("nice", 1), ("fine", 2)])
-def test_the_reason_is_the_true_one(job: Job, cause: str, accident: str, option: int) -> None:
-    """The text and its words give different answers: only where the text splits into other words is splitting to blame."""
+def test_the_reason_for_a_rejection_is_correct(
+    job: Job, cause: str, accident: str, option: int
+) -> None:
+    """If the text and its words give different answers, the reason is named correctly.
+
+    Splitting is the reason only if the text splits into other words.
+    """
     judgement = Spy(accident).judge_choice(job, choice(option, 0))
     assert judgement.verdict == Verdict.HELD
     assert cause in str(judgement.problem)
 
 
-def test_the_unchanged_text_is_a_claim_that_is_not_believed() -> None:
+def test_the_unchanged_text_is_rejected_as_a_success() -> None:
     victim = Spy()
     judgement = victim.judge_choice(JOB, choice(0, 0))
     assert (judgement.verdict, judgement.adversarial_prediction, victim.texts) == (
@@ -114,7 +121,7 @@ def test_the_unchanged_text_is_a_claim_that_is_not_believed() -> None:
     assert "unchanged" in str(judgement.problem)
 
 
-def test_a_choice_that_fools_nobody_is_held() -> None:
+def test_a_choice_that_does_not_fool_the_victim_is_held() -> None:
     assert Spy().judge_choice(JOB, choice(2, 0)) == Judgement(
         Verdict.HELD, 0, (Change(position=0, original="good", substitute="fine"),), MISTAKEN
     )
@@ -123,7 +130,7 @@ def test_a_choice_that_fools_nobody_is_held() -> None:
 @pytest.mark.parametrize(
     "returned", [choice(5, 0), choice(1), [0.0, 1.0], "nice film", [[0], [0, 1]]]
 )
-def test_what_is_no_choice_of_the_space_is_an_error_and_nobody_is_asked(returned: object) -> None:
+def test_an_invalid_choice_is_an_error_without_any_query(returned: object) -> None:
     victim = Spy()
     judgement = victim.judge_choice(JOB, returned)
     assert (judgement.verdict, victim.texts, victim.words) == (Verdict.ERROR, [], [])
@@ -145,7 +152,7 @@ def breaks(_: object) -> int:
         judge_choice(JOB, "text", choice(1, 0), lambda _: 1, breaks),
     ],
 )
-def test_a_victim_that_breaks_on_string_or_words_is_an_error(judgement: Judgement) -> None:
+def test_a_victim_that_fails_on_string_or_words_is_an_error(judgement: Judgement) -> None:
     assert judgement == Judgement(
         Verdict.ERROR, problem="the victim failed on the returned text: MemoryError: too long"
     )
@@ -168,7 +175,7 @@ def test_a_victim_that_breaks_on_string_or_words_is_an_error(judgement: Judgemen
         ),
     ],
 )
-def test_a_text_from_outside_the_surface(returned: object, judgement: Judgement) -> None:
+def test_texts_from_outside_the_surface_are_judged(returned: object, judgement: Judgement) -> None:
     asked: list[Mapping[str, str]] = []
 
     def of_text(fields: Mapping[str, str]) -> int:
@@ -181,13 +188,13 @@ def test_a_text_from_outside_the_surface(returned: object, judgement: Judgement)
     )
 
 
-def test_a_victim_that_breaks_on_such_a_text_is_an_error_that_tells_the_text() -> None:
+def test_a_victim_that_fails_on_such_a_text_is_an_error_with_the_text() -> None:
     judgement = judge_text(JOB, "text", "nice", breaks)
     assert (judgement.verdict, judgement.text) == (Verdict.ERROR, "nice")
     assert "MemoryError: too long" in str(judgement.problem)
 
 
-def test_an_error_that_cannot_be_told_is_named() -> None:
+def test_an_error_without_a_message_is_named_by_its_type() -> None:
     class Mute(Exception):
         def __str__(self) -> str:
             raise ValueError("mute")

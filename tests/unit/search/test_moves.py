@@ -1,4 +1,4 @@
-"""What searches share, by hand."""
+"""Hand-computed tests of the functions that searches share."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_the_first_misclassified_text_is_taken_and_is_a_copy() -> None:
 
 
 class Recording:
-    """Wrong on texts whose options add up to 5; remembers how many rows each question had."""
+    """Is wrong on texts whose options add up to 5, and records the rows of each query."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []

@@ -1,4 +1,4 @@
-"""The oracle: what it refuses, remembers, counts, and when it says that a space is exhausted."""
+"""Tests of the oracle: what it refuses, remembers and counts, and when a space is exhausted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from fake_victims import FakeTable, FakeVictim, PieceTable, make_job
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from robench.search.option_classes import option_classes
 from robench.search.oracle import (
     MAX_REFUSALS,
     MAX_SUCCESSES,
     PooledOracle,
     SpaceExhausted,
     StopIgnored,
-    option_classes,
 )
 from robench.search.space import BudgetSpent
 from robench.search.victim_protocol import Job
@@ -28,7 +28,14 @@ WEIGHTS = {"a": [1, 0], "a1": [0, 2], "a2": [0, 1], "b": [1, 0], "c": [0, 0], "c
 def make_oracle(
     victim: FakeVictim, job: Job = JOB, budget: int | None = None, clean: list[float] | None = None
 ) -> tuple[PooledOracle, list[int]]:
-    """An oracle that asks the victim at once; the list takes the size of every forward. ``clean``: the original text's logits, where they are known."""
+    """Make an oracle that asks the victim at once.
+
+    Args:
+        clean: the original text's logits, if they are known.
+
+    Returns:
+        The oracle, and a list that receives the size of every forward pass.
+    """
     sizes: list[int] = []
     candidates = victim.encoder_fields.candidates(job.words, job.space)
 
@@ -67,7 +74,7 @@ def test_logits_and_probabilities_of_choices() -> None:
     assert oracle.probs(choices([0, 0, 0]))[0, 0] == pytest.approx(1 / (1 + np.exp(-2)))
 
 
-def test_repeats_are_asked_but_not_forwarded() -> None:
+def test_repeats_count_as_asked_but_not_as_forwarded() -> None:
     oracle, sizes = make_oracle(FakeVictim(WEIGHTS))
     first = oracle.logits(choices([1, 0, 0], [0, 0, 1], [1, 0, 0]))
     again = oracle.logits(choices([0, 0, 1], [2, 0, 0], [1, 0, 0]))
@@ -76,10 +83,11 @@ def test_repeats_are_asked_but_not_forwarded() -> None:
     assert (again[[0, 2]] == first[[1, 0]]).all()
 
 
-def test_a_clean_text_that_is_known_is_not_asked_again_and_counts_once_where_it_is_wanted() -> None:
+def test_a_known_clean_text_is_not_asked_again_and_counts_once_if_queried() -> None:
     oracle, sizes = make_oracle(FakeVictim(WEIGHTS), clean=[7, 5])
     oracle.logits(choices([1, 0, 0]))
-    assert (oracle.asked, oracle.forwarded, sizes) == (1, 1, [1])  # nobody wanted it yet
+    # The search has not queried the clean text yet.
+    assert (oracle.asked, oracle.forwarded, sizes) == (1, 1, [1])
     assert oracle.logits(choices([0, 0, 0], [2, 0, 0])).tolist()[0] == [7, 5]
     assert (oracle.asked, oracle.forwarded, sizes) == (3, 3, [1, 1])
     oracle.logits(choices([0, 0, 0]))
@@ -98,21 +106,21 @@ def test_the_counts_are_the_same_whether_or_not_the_clean_text_is_known(
     assert [choice.tolist() for choice in oracle.successes] == [[1, 0, 1], [2, 0, 1]]
 
 
-Questions = list[list[tuple[int, int]]]
-"""For each question its rows; each row is an option of the first and of the last word."""
+Queries = list[list[tuple[int, int]]]
+"""The rows of each query; each row is an option of the first and of the last word."""
 
 
-def counts_after_each_question(
-    clean: list[float] | None, questions: Questions, budget: int | None, left_out: bool
+def counts_after_each_query(
+    clean: list[float] | None, queries: Queries, budget: int | None, left_out: bool
 ) -> list[tuple[int, int, bool]]:
-    """(asked, forwarded, exhausted) after each question, up to the end of the search."""
+    """Return (asked, forwarded, exhausted) after each query, up to the end of the search."""
     oracle, _ = make_oracle(FakeVictim({**WEIGHTS, "b": [8, 0]}), budget=budget, clean=clean)
     history = []
-    for question in questions:
+    for query in queries:
         try:
             if left_out:
                 oracle.probs_without(choices([0, 0, 0])[0], np.array([1]))
-            oracle.logits(choices(*[[first, 0, last] for first, last in question]))
+            oracle.logits(choices(*[[first, 0, last] for first, last in query]))
         except BudgetSpent:
             pass
         except SpaceExhausted:
@@ -134,13 +142,15 @@ def counts_after_each_question(
     st.none() | st.integers(1, 8),
     st.booleans(),
 )
-def test_knowing_the_clean_text_changes_no_count_up_to_the_question_that_ends_the_search(
-    questions: Questions, budget: int | None, left_out: bool
+def test_a_known_clean_text_changes_no_count_before_the_search_ends(
+    queries: Queries, budget: int | None, left_out: bool
 ) -> None:
-    """A known clean text may complete the space earlier, so the search may end at an earlier
-    question. Until then, and at that question if both searches end there, all counts are equal."""
-    unknown = counts_after_each_question(None, questions, budget, left_out)
-    known = counts_after_each_question([9.0, 0.0], questions, budget, left_out)
+    """All counts are equal until one search ends, and then too if both end at that query.
+
+    A known clean text may complete the space earlier, so its search may end earlier.
+    """
+    unknown = counts_after_each_query(None, queries, budget, left_out)
+    known = counts_after_each_query([9.0, 0.0], queries, budget, left_out)
     assert all(forwarded <= asked for asked, forwarded, _ in known)
     assert len(known) <= len(unknown)
     last = len(known) - 1
@@ -149,14 +159,14 @@ def test_knowing_the_clean_text_changes_no_count_up_to_the_question_that_ends_th
         assert (known[last][2], unknown[last][2]) == (True, False)
 
 
-def test_a_clean_text_that_is_known_belongs_to_the_whole_space() -> None:
+def test_a_known_clean_text_counts_towards_the_space() -> None:
     oracle, sizes = make_oracle(FakeVictim({**WEIGHTS, "b": [9, 0]}), clean=[10, 0])
     with pytest.raises(SpaceExhausted):
         oracle.logits(every_choice(JOB)[1:])
     assert (oracle.exhausted, sizes) == (True, [5])
 
 
-def test_where_the_clean_text_is_all_that_the_victim_can_see_nothing_is_left_to_ask() -> None:
+def test_a_space_of_indistinguishable_texts_is_exhausted_by_the_clean_text() -> None:
     job = make_job("a b", {"b": ["unheard-of", "unheard-of-too"]})
     oracle, sizes = make_oracle(FakeVictim({"a": [1, 0]}), job, clean=[1, 0])
     with pytest.raises(SpaceExhausted):
@@ -170,7 +180,7 @@ def test_answers_are_copies() -> None:
     assert oracle.logits(choices([1, 0, 0])).tolist() == [[1, 2]]
 
 
-def test_words_left_out_are_asked_once_and_do_not_count_towards_the_space() -> None:
+def test_probes_without_a_word_are_asked_once_and_do_not_count_towards_the_space() -> None:
     oracle, sizes = make_oracle(FakeVictim(WEIGHTS))
     original = JOB.space.original()
     probs = oracle.probs_without(original, np.array([0, 1, 2, 0]))
@@ -182,7 +192,7 @@ def test_words_left_out_are_asked_once_and_do_not_count_towards_the_space() -> N
 
 
 @pytest.mark.parametrize(
-    ("question", "sentence"),
+    ("query", "sentence"),
     [
         ([[0, 0, 2]], "outside the space"),
         ([[-1, 0, 0]], "outside the space"),
@@ -193,15 +203,15 @@ def test_words_left_out_are_asked_once_and_do_not_count_towards_the_space() -> N
         (np.empty((0, 3), dtype=np.int16), "without rows"),
     ],
 )
-def test_what_it_refuses(question: object, sentence: str) -> None:
+def test_invalid_queries_are_refused(query: object, sentence: str) -> None:
     oracle, sizes = make_oracle(FakeVictim(WEIGHTS))
     with pytest.raises(ValueError, match=sentence):
-        oracle.logits(np.array(question))
+        oracle.logits(np.array(query))
     assert (oracle.asked, sizes) == (0, [])
 
 
 @pytest.mark.parametrize("position", [-1, 3])
-def test_it_refuses_to_leave_out_what_is_not_visible(position: int) -> None:
+def test_leaving_out_an_invisible_word_is_refused(position: int) -> None:
     oracle, _ = make_oracle(FakeVictim(WEIGHTS))
     with pytest.raises(ValueError, match="visible"):
         oracle.probs_without(JOB.space.original(), np.array([position]))
@@ -218,10 +228,9 @@ def test_the_budget_counts_repeats_and_ends_the_search_for_good() -> None:
     assert (oracle.asked, sizes) == (3, [1])
 
 
-def test_a_question_beyond_the_budget_is_asked_as_far_as_it_goes() -> None:
-    victim = FakeVictim(
-        {"c1": [0, 3]}, words=["a", "a1", "a2", "b", "c"], bias=(2, 0)
-    )  # every text with c1 fools
+def test_a_query_beyond_the_budget_is_computed_up_to_the_budget() -> None:
+    # Every text with c1 fools the victim.
+    victim = FakeVictim({"c1": [0, 3]}, words=["a", "a1", "a2", "b", "c"], bias=(2, 0))
     for budget, found in ((2, []), (3, [[1, 0, 1]]), (4, [[1, 0, 1], [2, 0, 1]])):
         oracle, sizes = make_oracle(victim, budget=budget)
         with pytest.raises(BudgetSpent):
@@ -230,35 +239,36 @@ def test_a_question_beyond_the_budget_is_asked_as_far_as_it_goes() -> None:
         assert [choice.tolist() for choice in oracle.successes] == found
 
 
-def test_probes_outside_the_space_are_no_success() -> None:
+def test_probes_outside_the_space_are_not_successes() -> None:
+    # The victim is wrong on every text without "a".
     oracle, _ = make_oracle(
         FakeVictim({"a": [3, 0]}, words=["a1", "b", "c"], bias=(0, 1)), budget=2
-    )  # wrong as soon as "a" is gone
+    )
     with pytest.raises(BudgetSpent):
         oracle.probs_without(JOB.space.original(), np.array([0, 1, 2]))
     assert (oracle.asked, oracle.successes) == (2, [])
 
 
-def test_successes_are_kept_in_their_order_and_the_unchanged_text_is_none() -> None:
+def test_successes_are_kept_in_order_without_the_unchanged_text() -> None:
     found = []
-    oracle, _ = make_oracle(
-        FakeVictim({}, words=["a", "a1", "a2", "b", "c", "c1"], bias=(0, 1))
-    )  # wrong on everything
-    for question in (
+    # The victim is wrong on every text.
+    oracle, _ = make_oracle(FakeVictim({}, words=["a", "a1", "a2", "b", "c", "c1"], bias=(0, 1)))
+    for query in (
         choices([0, 0, 0]),
         choices([0, 0, 0], [2, 0, 0], [1, 0, 1]),
         choices([1, 0, 0]),
     ):
-        oracle.logits(question)
+        oracle.logits(query)
         found.append([choice.tolist() for choice in oracle.successes])
     assert found == [[], [[2, 0, 0], [1, 0, 1]], [[2, 0, 0], [1, 0, 1], [1, 0, 0]]]
 
 
-def test_no_more_than_some_successes_are_kept_and_none_twice() -> None:
+def test_a_bounded_number_of_distinct_successes_is_kept() -> None:
     names = [f"a{number}" for number in range(20)]
+    # The last five options are all unknown words.
     oracle, _ = make_oracle(
         FakeVictim({}, words=["a", *names[:15]], bias=(0, 1)), make_job("a", {"a": names})
-    )  # the last five are all unknown
+    )
     oracle.logits(np.array([[20], [19], [18], [3], [3]], dtype=np.int16))
     assert [int(choice[0]) for choice in oracle.successes] == [20, 3]
     oracle.logits(np.arange(20, dtype=np.int16)[:, None])
@@ -267,7 +277,7 @@ def test_no_more_than_some_successes_are_kept_and_none_twice() -> None:
 
 
 @pytest.mark.parametrize("charged", [False, True])
-def test_a_search_that_will_not_hear_of_the_end_is_ended(charged: bool) -> None:
+def test_a_search_that_ignores_its_end_is_stopped(charged: bool) -> None:
     oracle, sizes = make_oracle(FakeVictim(WEIGHTS), budget=1)
     oracle.logits(choices([1, 0, 0]))
     heard = 0
@@ -317,10 +327,9 @@ def test_a_space_with_a_wrong_answer_is_never_exhausted() -> None:
     assert not oracle.exhausted
 
 
-def test_options_that_look_the_same_to_the_victim_share_one_answer_and_count_once() -> None:
-    victim = FakeVictim(
-        {"a": [0, 0], "b": [0, 0], "c": [0, 0], "a1": [0, 1]}, bias=(9, 0)
-    )  # a2 and c1 are unknown words
+def test_indistinguishable_options_share_one_answer_and_count_once() -> None:
+    # The words a2 and c1 are unknown.
+    victim = FakeVictim({"a": [0, 0], "b": [0, 0], "c": [0, 0], "a1": [0, 1]}, bias=(9, 0))
     job = make_job("a b c", {"a": ["a1", "a2", "a3"], "c": ["c1"]})
     oracle, sizes = make_oracle(victim, job)
     assert oracle.classes.distinct == 3 * 2
@@ -331,11 +340,10 @@ def test_options_that_look_the_same_to_the_victim_share_one_answer_and_count_onc
     assert oracle.forwarded == 6
 
 
-def test_pieces_are_merged_only_where_no_word_can_move() -> None:
+def test_pieces_are_merged_only_if_no_word_can_move() -> None:
     victim = FakeVictim({}, table=PieceTable(), max_tokens=20)
-    same_length = make_job(
-        "ab cd", {"ab": ["xy", "??", "!!"]}
-    )  # "??" and "!!" are two unknown pieces each
+    # "??" and "!!" are two unknown pieces each.
+    same_length = make_job("ab cd", {"ab": ["xy", "??", "!!"]})
     other_length = make_job("ab cd", {"ab": ["xy", "??", "!!"], "cd": ["e"]})
     cut = make_job("ab " + "k " * 30, {"ab": ["xy", "??", "!!"]})
     for job, distinct in ((same_length, 3), (other_length, 8), (cut, 4)):
@@ -350,7 +358,7 @@ def test_in_word_mode_options_merge_in_a_cut_text_as_well() -> None:
     assert option_classes(job.space, candidates, aligned=True, longest=8).distinct == 2
 
 
-def test_more_than_256_options_keep_apart() -> None:
+def test_more_than_256_options_stay_distinct() -> None:
     names = [f"a{number}" for number in range(300)]
     victim = FakeVictim(
         {name: [0, number] for number, name in enumerate(["a", *names])}, bias=(1000, 0)
@@ -361,7 +369,7 @@ def test_more_than_256_options_keep_apart() -> None:
     assert oracle.logits(rows)[:, 1].tolist() == list(range(300))
 
 
-def test_a_closed_oracle_answers_no_more() -> None:
+def test_a_closed_oracle_gives_no_answers() -> None:
     oracle, _ = make_oracle(FakeVictim(WEIGHTS))
     oracle.logits(choices([1, 0, 0]))
     oracle.close()
@@ -370,7 +378,7 @@ def test_a_closed_oracle_answers_no_more() -> None:
     assert (oracle.asked, oracle.forwarded) == (1, 1)
 
 
-def test_after_a_failure_the_search_cannot_go_on_with_half_an_answer() -> None:
+def test_after_a_failure_the_search_cannot_continue() -> None:
     victim = FakeVictim(WEIGHTS)
     candidates = victim.encoder_fields.candidates(JOB.words, JOB.space)
 
@@ -401,7 +409,7 @@ def test_asking_in_any_portions_gives_the_same_answers(data: st.DataObject) -> N
     assert oracle.forwarded <= oracle.classes.distinct
 
 
-def test_the_prediction_of_what_was_asked_is_remembered() -> None:
+def test_the_prediction_of_a_queried_choice_is_remembered() -> None:
     oracle, sizes = make_oracle(FakeVictim(WEIGHTS))
     assert oracle.prediction(choices([1, 0, 0])[0]) is None
     oracle.logits(choices([0, 0, 0], [1, 0, 0]))
@@ -415,7 +423,7 @@ def test_the_prediction_of_what_was_asked_is_remembered() -> None:
     assert (oracle.asked, sizes) == asked
 
 
-def test_what_the_victim_broke_on_has_no_prediction() -> None:
+def test_a_choice_that_the_victim_failed_on_has_no_prediction() -> None:
     oracle, _ = make_oracle(FakeVictim(WEIGHTS))
     oracle.logits(choices([0, 0, 0]))
 

@@ -1,4 +1,4 @@
-"""Which bf16 answers are asked again."""
+"""Tests of the rule that decides which bf16 answers are computed again."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ ROWS = np.array(
 @pytest.mark.parametrize(
     ("label", "expected"),
     [
-        (
-            0,
-            [False, True, True, True],
-        ),  # margins 1, -0.4, -0.4, -9: whatever is not right by a clear margin
+        # The margins are 1, -0.4, -0.4 and -9. All answers without a clear margin are doubtful.
+        (0, [False, True, True, True]),
         (1, [True, True, True, False]),
-        (None, [False, True, True, False]),  # margins 1, 0.4, 0.4, 9
+        # The margins are 1, 0.4, 0.4 and 9.
+        (None, [False, True, True, False]),
     ],
 )
-def test_by_hand(label: int | None, expected: list[bool]) -> None:
+def test_answers_without_a_clear_margin_are_doubtful(
+    label: int | None, expected: list[bool]
+) -> None:
     assert CLEAR_MARGIN == 0.5
     assert doubtful(ROWS, label).tolist() == expected
 
 
-def test_the_bound_itself_is_clear() -> None:
+def test_a_margin_equal_to_the_bound_is_clear() -> None:
     assert doubtful(np.array([[0.5, 0.0], [0.49, 0.0]], dtype=np.float32), 0).tolist() == [
         False,
         True,
     ]
 
 
-def test_the_logits_stay_as_they_are() -> None:
+def test_the_logits_are_not_changed() -> None:
     before = ROWS.copy()
     doubtful(ROWS, 2)
     np.testing.assert_array_equal(ROWS, before)

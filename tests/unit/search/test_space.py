@@ -1,4 +1,4 @@
-"""Spaces: what they hold, count and refuse."""
+"""Tests of spaces: what they hold, count and refuse."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ def test_cardinality_is_exact_beyond_machine_integers() -> None:
         ([0, 0], False),
     ],
 )
-def test_contains(row: list[int], inside: bool) -> None:
+def test_contains_accepts_choices_of_the_space_only(row: list[int], inside: bool) -> None:
     assert SPACE.contains(np.array(row, dtype=np.int16)) is inside
 
 
-def test_a_search_cannot_write_into_it() -> None:
+def test_a_space_is_read_only() -> None:
     with pytest.raises(ValueError, match="read-only"):
         SPACE.sizes[0] = 9
     with pytest.raises(ValueError, match="read-only"):
         SPACE.positions[0] = 9
 
 
-def test_it_travels_to_another_process() -> None:
+def test_a_space_can_be_pickled() -> None:
     copy = pickle.loads(pickle.dumps(SPACE))
     assert copy == SPACE
     assert copy.sizes.tolist() == [3, 1, 2]
 
 
-def test_an_empty_text() -> None:
+def test_an_empty_text_has_a_space_of_one_text() -> None:
     space = SearchSpace((), (), 0)
     assert (space.cardinality, space.sizes.shape, space.positions.shape) == (1, (0,), (0,))
     assert space.contains(space.original())
@@ -69,7 +69,7 @@ def test_an_empty_text() -> None:
         (("a", "b"), (("a",), ("b", "c")), 1, "beyond the victim's window"),
     ],
 )
-def test_what_it_refuses(
+def test_invalid_spaces_are_refused(
     words: tuple[str, ...], options: tuple[tuple[str, ...], ...], visible: int, sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=sentence):

@@ -1,4 +1,4 @@
-"""Trials on disk: appended line by line, whole or not at all."""
+"""Tests of the trials on disk, which are appended as whole lines or not at all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write(path: Path, *trials: Trial) -> None:
             file.append(one)
 
 
-def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
+def test_appended_trials_are_read_back(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "trials.jsonl"
     write(path, trial(1), trial(2))
     write(path, trial(3))
@@ -39,13 +39,13 @@ def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 3
 
 
-def test_no_file_is_no_trials(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_trials(tmp_path: Path) -> None:
     assert TrialFile(tmp_path / "none.jsonl").read() == []
     TrialFile(tmp_path / "none.jsonl").close()
     assert not (tmp_path / "none.jsonl").exists()
 
 
-def test_nobody_else_writes_between_reading_and_the_first_trial(tmp_path: Path) -> None:
+def test_the_context_manager_locks_the_file_before_the_first_trial(tmp_path: Path) -> None:
     with TrialFile(tmp_path / "trials.jsonl") as mine:
         assert mine.read() == []
         with pytest.raises(RobenchError, match="Another run is writing"), TrialFile(mine.path):
@@ -55,7 +55,7 @@ def test_nobody_else_writes_between_reading_and_the_first_trial(tmp_path: Path) 
         assert other.read() == [trial(1)]
 
 
-def test_every_finished_line_is_there_before_the_file_is_closed(tmp_path: Path) -> None:
+def test_every_line_is_written_before_the_file_is_closed(tmp_path: Path) -> None:
     file = TrialFile(tmp_path / "trials.jsonl")
     for number in range(3):
         file.append(trial(number))
@@ -64,7 +64,7 @@ def test_every_finished_line_is_there_before_the_file_is_closed(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
-def test_a_torn_last_line_is_dropped_and_written_over(tmp_path: Path, cut: int) -> None:
+def test_a_torn_last_line_is_ignored_and_removed(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "trials.jsonl"
     write(path, trial(1), trial(2))
     whole = path.read_bytes()
@@ -74,7 +74,7 @@ def test_a_torn_last_line_is_dropped_and_written_over(tmp_path: Path, cut: int) 
     assert TrialFile(path).read() == [trial(1), trial(2), trial(3)]
 
 
-def test_a_file_of_one_torn_line_is_begun_again(tmp_path: Path) -> None:
+def test_a_file_of_one_torn_line_starts_empty(tmp_path: Path) -> None:
     path = tmp_path / "trials.jsonl"
     path.write_bytes(b'{"id": "imdb' + b"x" * 200_000)
     write(path, trial(1))
@@ -87,24 +87,21 @@ LINES = [f"{trial(number).model_dump_json()}\n".encode() for number in range(1, 
 @pytest.mark.parametrize(
     ("content", "kept"),
     [
-        ([LINES[0], LINES[1][:40], b"\n", LINES[2]], [1, 3]),  # half a line
+        # Half a line.
+        ([LINES[0], LINES[1][:40], b"\n", LINES[2]], [1, 3]),
         ([LINES[0], b"\n", LINES[2]], [1, 3]),
-        (
-            [LINES[0], b"\0" * 4096, LINES[2]],
-            [1, 3],
-        ),  # a block that never reached the disk, from line end to line end
+        # A block of whole lines that never reached the disk.
+        ([LINES[0], b"\0" * 4096, LINES[2]], [1, 3]),
         ([LINES[0], b"\0" * 4096, b"\n", LINES[2]], [1, 3]),
-        (
-            [LINES[0], LINES[1][:40], b"\0" * 4096, LINES[2][40:], LINES[3]],
-            [1, 4],
-        ),  # from the middle of one line into another
+        # A missing block from the middle of one line into another.
+        ([LINES[0], LINES[1][:40], b"\0" * 4096, LINES[2][40:], LINES[3]], [1, 4]),
         ([LINES[0], LINES[1][:-1], b"\0" * 4096, LINES[2]], [1, 2, 3]),
         ([b"\0" * 70_000, LINES[3]], [4]),
         ([b"{}\n", LINES[3]], [4]),
         ([b"\xff\xfe\n", LINES[3]], [4]),
     ],
 )
-def test_what_a_power_cut_leaves_in_the_middle_costs_nothing_else(
+def test_damage_in_the_middle_costs_no_other_trial(
     tmp_path: Path, content: list[bytes], kept: list[int]
 ) -> None:
     path = tmp_path / "trials.jsonl"
@@ -116,7 +113,7 @@ def test_what_a_power_cut_leaves_in_the_middle_costs_nothing_else(
     assert TrialFile(path).read() == [trial(number) for number in [*kept, 9]]
 
 
-def test_a_sound_file_has_no_damaged_lines(tmp_path: Path) -> None:
+def test_an_undamaged_file_has_no_damaged_lines(tmp_path: Path) -> None:
     write(tmp_path / "trials.jsonl", trial(1), trial(2))
     file = TrialFile(tmp_path / "trials.jsonl")
     file.read()
@@ -131,7 +128,7 @@ def test_an_error_can_be_tried_again_and_the_later_line_counts(tmp_path: Path) -
     assert TrialFile(path).read() == [trial(1), trial(2)]
 
 
-def test_a_full_disk_is_one_sentence_and_keeps_what_was_finished(
+def test_a_full_disk_is_reported_and_keeps_finished_trials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = TrialFile(tmp_path / "trials.jsonl")
@@ -159,7 +156,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_was_finished(
     assert TrialFile(file.path).read() == [trial(1), trial(3)]
 
 
-def test_a_disk_that_fills_up_on_sync_is_told(
+def test_a_disk_that_fills_up_on_sync_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = TrialFile(tmp_path / "trials.jsonl")
@@ -189,7 +186,7 @@ def test_two_runs_cannot_write_one_file(tmp_path: Path) -> None:
     assert len(first.read()) == 2
 
 
-def test_a_path_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RobenchError, match="cannot be opened"):
         TrialFile(tmp_path / "file" / "trials.jsonl").append(trial(1))
@@ -197,7 +194,7 @@ def test_a_path_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
         TrialFile(tmp_path).read()
 
 
-def test_numbers_without_a_value_never_reach_the_file(tmp_path: Path) -> None:
+def test_nan_and_infinity_are_never_written(tmp_path: Path) -> None:
     write(tmp_path / "trials.jsonl", trial(1))
     assert "NaN" not in (tmp_path / "trials.jsonl").read_text()
     with pytest.raises(ValueError, match="finite"):

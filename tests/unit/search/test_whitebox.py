@@ -1,4 +1,7 @@
-"""The door for gradients: what is asked of the victim, what comes back, what it costs, and who is turned away."""
+"""Tests of the query that needs gradients.
+
+They check what the victim gets, what the attack gets back, what it costs, and who is refused.
+"""
 
 from __future__ import annotations
 
@@ -74,14 +77,15 @@ def test_every_option_is_a_slot_of_its_token() -> None:
         [True, False, False],
     ]
     assert slots.columns.tolist() == [1, -1, 3]
+    # "of" and "unheard" are both the unknown token, so "of" has no own slot.
     assert slots.numbers.tolist() == [
         [0, 1, 2, -1],
         [-1] * 4,
         [0, 1, 2, -1],
-    ]  # "of" is the unknown token like "unheard": no slot of its own
+    ]
 
 
-def test_weights_come_back_by_option() -> None:
+def test_weights_are_returned_by_option() -> None:
     victim = FakeVictim({}, words=WORDS)
     slots = hull_slots(JOB.space, victim.encoder_fields.candidates(JOB.words, JOB.space))
     weights = np.array(
@@ -98,7 +102,8 @@ def test_options_of_several_tokens_cannot_be_mixed_unless_one_token_differs() ->
     victim = FakeVictim({}, table=PieceTable())
     job = make_job("cat x", {"cat": ["cut", "dog", "cats", "car"], "x": ["y"]})
     slots = hull_slots(job.space, victim.encoder_fields.candidates(job.words, job.space))
-    # "cut" differs in the second letter, which becomes the word's column; "car" differs in another one, "dog" in all, "cats" is longer.
+    # "cut" differs in the second letter, which becomes the word's column. "car" differs in another
+    # one, "dog" in all of them, and "cats" is longer.
     assert slots.columns.tolist() == [2, 4]
     assert slots.numbers.tolist() == [[0, 1, -1, -1, -1], [0, 1, -1, -1, -1]]
 
@@ -124,7 +129,7 @@ def test_a_hull_is_charged_with_its_steps() -> None:
     assert oracle.asked == 20
 
 
-def test_only_who_declares_it_gets_gradients() -> None:
+def test_only_attacks_that_declare_it_get_gradients() -> None:
     victim = FakeVictim({}, words=WORDS)
     assert white_box(oracle := make_oracle(victim)) is oracle
     with pytest.raises(
@@ -135,8 +140,11 @@ def test_only_who_declares_it_gets_gradients() -> None:
 
 
 @pytest.mark.slow
-def test_a_victim_that_gives_none_is_refused_in_one_sentence() -> None:
-    sentence = "^Attack 'convex-hull' needs the victim's gradients, which Closed does not give: choose another attack.$"
+def test_a_victim_without_gradients_is_refused() -> None:
+    sentence = (
+        "^Attack 'convex-hull' needs the victim's gradients, "
+        "which Closed does not give: choose another attack.$"
+    )
     attack = ATTACKS.get("convex-hull")()
     with pytest.raises(UsageError, match=sentence):
         check_access(attack, "convex-hull", Closed({}))
@@ -148,8 +156,6 @@ def test_a_victim_that_gives_none_is_refused_in_one_sentence() -> None:
         )
     check_access(ATTACKS.get("greedy")(), "greedy", Closed({}))
 
-
-# -- the real victim -------------------------------------------------------------------------------------------------------------------------
 
 CARD = {
     "name": "standard",
@@ -186,7 +192,10 @@ def real() -> Victim:
 
 
 def losses(victim: Victim, label: int, weights: np.ndarray) -> float:
-    """Cross-entropy of a mixture, the plain way: every slot of every token through the embedding layer."""
+    """Compute the cross-entropy of a mixture without packing.
+
+    Every slot of every token goes through the embedding layer.
+    """
     asked = question()
     with torch.no_grad():
         slots = [
@@ -203,7 +212,7 @@ def losses(victim: Victim, label: int, weights: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("label", [0, 1])
-def test_the_mixture_found_is_worse_than_the_text_and_than_an_even_one(label: int) -> None:
+def test_the_mixture_found_has_a_higher_loss_than_the_text_and_an_even_one(label: int) -> None:
     victim, asked = real(), question(label)
     weights = victim.hull(asked)
     assert weights.dtype == np.float32
@@ -217,7 +226,7 @@ def test_the_mixture_found_is_worse_than_the_text_and_than_an_even_one(label: in
     )
 
 
-def test_a_hull_is_a_function_of_its_question() -> None:
+def test_a_hull_answer_depends_on_its_query_only() -> None:
     victim = real()
     once = victim.hull(question())
     torch.manual_seed(99)
@@ -229,15 +238,15 @@ def test_a_hull_is_a_function_of_its_question() -> None:
 
 
 def border(victim: Victim, texts: list[str]) -> None:
-    """Shift the head so that half of the texts are of each class."""
+    """Shift the head so that each class is predicted for half of the texts."""
     probs = victim.probs_of_texts([{"text": text} for text in texts])
     head: Any = victim.model.head
     with torch.no_grad():
         head[-1].bias[1] -= float(np.median(np.log(probs[:, 1] / probs[:, 0])))
 
 
-def test_it_fools_a_real_victim_where_a_text_of_its_space_does() -> None:
-    """Over both labels and many texts: what it finds is true, and it finds most of what there is."""
+def test_the_attack_fools_a_real_victim_if_its_space_can() -> None:
+    """Over both labels and many texts, its successes are real, and it finds most of them."""
     victim, words = real(), ["good", "bad", "film", "noun1", "noun2", "noun3", "fine", "poor"]
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(words, 6)) for _ in range(24)]
@@ -259,7 +268,7 @@ def test_it_fools_a_real_victim_where_a_text_of_its_space_does() -> None:
     assert all(trial.problem is None for trial in hull.values())
 
 
-def test_it_asks_for_a_hull_and_one_text_in_each_ascent() -> None:
+def test_each_ascent_makes_one_hull_query_and_one_text_query() -> None:
     jobs = [job for job in linear_jobs(10) if len(job.space.positions)]
     robust = load_linear()
     robust.bias = np.array([100, 0], dtype=np.float32)
@@ -270,7 +279,7 @@ def test_it_asks_for_a_hull_and_one_text_in_each_ascent() -> None:
         assert {trial.asked for trial in trials.values()} == {8 * restarts}
 
 
-def test_a_space_is_needed() -> None:
+def test_the_attack_needs_a_space() -> None:
     space = SearchSpace(("a",), (("a",),), 1)
     attack: Any = ATTACKS.get("convex-hull")()
     assert attack.search(space, None, 0, np.random.default_rng(0)) is None

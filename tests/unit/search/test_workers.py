@@ -1,4 +1,7 @@
-"""Several processes: the same trials, dead workers replaced, an end at once."""
+"""Tests of several worker processes.
+
+The trials are those of one process, dead workers are replaced, and all workers end at once.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ def plan(folder: Path, name: str = "pwws", **settings: Any) -> WorkerPlan:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_the_same_trials_from_any_number_of_workers(tmp_path: Path, workers: int) -> None:
+def test_any_number_of_workers_gives_the_same_trials(tmp_path: Path, workers: int) -> None:
     jobs = linear_jobs(60, words=6)
     trials = list(run_workers(plan(tmp_path, "genetic"), jobs, workers))
     assert len(trials) == 60
@@ -99,11 +102,11 @@ def test_the_precision_reaches_the_workers(tmp_path: Path) -> None:
         )
 
 
-def test_no_jobs_no_workers(tmp_path: Path) -> None:
+def test_without_jobs_no_worker_starts(tmp_path: Path) -> None:
     assert list(run_workers(plan(tmp_path), [], 4)) == []
 
 
-def test_an_example_that_kills_workers_is_an_error_and_no_other_is(tmp_path: Path) -> None:
+def test_only_an_example_that_kills_workers_is_an_error(tmp_path: Path) -> None:
     jobs = [
         *linear_jobs(30, words=4),
         make_job("w1 w39 w2", LETHAL, number=100),
@@ -120,7 +123,7 @@ def test_an_example_that_kills_workers_is_an_error_and_no_other_is(tmp_path: Pat
     assert {example: trials[example] for example in sound} == sound
 
 
-def test_a_worker_killed_once_costs_nothing(tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_once_costs_no_trial(tmp_path: Path) -> None:
     (tmp_path / "once").touch()
     harmless = {word: substitutes[:2] for word, substitutes in LETHAL.items()}
     jobs = [*linear_jobs(20, words=4), make_job("w1 w39 w2", harmless, number=100)]
@@ -138,7 +141,7 @@ def test_a_worker_killed_once_costs_nothing(tmp_path: Path) -> None:
         ({"options": {"speed": "9"}}, "no option 'speed'"),
     ],
 )
-def test_a_worker_that_cannot_start_ends_the_run_with_its_sentence(
+def test_a_worker_that_cannot_start_ends_the_run_with_its_message(
     tmp_path: Path, settings: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(RobenchError, match=sentence):
@@ -146,7 +149,7 @@ def test_a_worker_that_cannot_start_ends_the_run_with_its_sentence(
     assert not multiprocessing.active_children()
 
 
-def test_leaving_early_ends_the_workers(tmp_path: Path) -> None:
+def test_closing_the_iterator_ends_the_workers(tmp_path: Path) -> None:
     trials = run_workers(plan(tmp_path, "genetic"), linear_jobs(60), 2)
     next(trials)
     trials.close()  # type: ignore[attr-defined]
@@ -164,18 +167,14 @@ TINY, BASE = (450_000 * 25, 20 * 2**20), (85_000_000 * 25, 440 * 2**20)
         ("cpu", 200, TINY, 2),
         ("cpu", 1000, TINY, 4),
         ("cpu", 1, BASE, 1),
-        (
-            "cpu",
-            3,
-            BASE,
-            3,
-        ),  # a single text takes a large encoder longer than a process takes to start
+        # A large encoder needs longer for a single text than a process needs to start.
+        ("cpu", 3, BASE, 3),
         ("cpu", 1000, BASE, 4),
         ("cuda:0", 1000, TINY, 1),
         ("mps", 1000, TINY, 1),
     ],
 )
-def test_as_many_workers_as_are_worth_their_start(
+def test_the_number_of_workers_follows_the_amount_of_work(
     monkeypatch: pytest.MonkeyPatch,
     device: str,
     examples: int,
@@ -188,7 +187,7 @@ def test_as_many_workers_as_are_worth_their_start(
 
 
 @pytest.mark.parametrize(("gigabytes", "workers"), [(1, 1), (4, 2), (16, 9), (64, 16)])
-def test_no_more_workers_than_memory_holds(
+def test_the_number_of_workers_is_bounded_by_memory(
     monkeypatch: pytest.MonkeyPatch, gigabytes: int, workers: int
 ) -> None:
     monkeypatch.setattr("robench.search.workers.available_cores", lambda: 16)
@@ -228,7 +227,10 @@ if __name__ == "__main__":
     done = TrialFile(path).ids_done()
     jobs = [job for job in linear_jobs(40, words=7) if job.example.id not in done]
     plan = WorkerPlan(Path(), "genetic", load=load_linear)
-    trials = run_workers(plan, jobs, workers) if workers else run(load_linear(), ATTACKS.get("genetic")(), "genetic", jobs)
+    if workers:
+        trials = run_workers(plan, jobs, workers)
+    else:
+        trials = run(load_linear(), ATTACKS.get("genetic")(), "genetic", jobs)
     with TrialFile(path) as file:
         for trial in trials:
             file.append(trial)
@@ -247,7 +249,10 @@ def start(folder: Path, workers: int, pause: float) -> subprocess.Popen[bytes]:
 
 
 def wait_for_lines(process: subprocess.Popen[bytes], path: Path, count: int) -> None:
-    """Until so many trials are there. The bound is for a hang only: on a busy machine the imports alone can take a minute."""
+    """Wait until the file holds ``count`` trials.
+
+    The generous bound only catches a hang. On a busy machine the imports can take a minute.
+    """
     for _ in range(6000):
         if path.exists() and path.read_bytes().count(b"\n") >= count:
             return
@@ -257,7 +262,9 @@ def wait_for_lines(process: subprocess.Popen[bytes], path: Path, count: int) -> 
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_killed_and_resumed_is_the_same_as_unbroken(tmp_path: Path, workers: int) -> None:
+def test_a_killed_and_resumed_run_has_the_trials_of_an_unbroken_one(
+    tmp_path: Path, workers: int
+) -> None:
     path = tmp_path / "trials.jsonl"
     for lines in (5, 15):
         process = start(tmp_path, workers, pause=0.05)
@@ -266,26 +273,29 @@ def test_killed_and_resumed_is_the_same_as_unbroken(tmp_path: Path, workers: int
         process.communicate()
     assert 15 <= len(TrialFile(path).read()) < 40
     with path.open("ab") as file:
-        file.write(b'{"id":"fake/0039","verd')  # what a kill in the middle of a write leaves
+        # A kill in the middle of a write leaves such a line.
+        file.write(b'{"id":"fake/0039","verd')
     assert start(tmp_path, workers, pause=0).wait(300) == 0
     trials = TrialFile(path).read()
     assert path.read_bytes().count(b"\n") == len(trials) == 40
     assert comparable(trials) == in_one_process("genetic", linear_jobs(40, words=7))
 
 
-def test_ctrl_c_ends_all_workers_at_once_and_keeps_what_was_finished(tmp_path: Path) -> None:
+def test_ctrl_c_ends_all_workers_at_once_and_keeps_finished_trials(tmp_path: Path) -> None:
     process = start(tmp_path, workers=2, pause=0.05)
     wait_for_lines(process, tmp_path / "trials.jsonl", 5)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the whole group
+    # A terminal also sends it to the whole group.
+    os.killpg(process.pid, signal.SIGINT)
     _, complaints = process.communicate(timeout=30)
-    assert complaints.count(b"Traceback") == 1  # the parent's; workers stay silent
+    # It is the parent's; workers print nothing.
+    assert complaints.count(b"Traceback") == 1
     assert b"KeyboardInterrupt" in complaints
     assert len(TrialFile(tmp_path / "trials.jsonl").read()) >= 5
     assert await_none_of(process.pid)
 
 
 def await_none_of(group: int) -> bool:
-    """Whether soon no process of the group runs (one that has ended and waits for its parent may be there)."""
+    """Return whether all processes of the group end soon; zombies do not count."""
     for _ in range(100):
         states = [
             text.rpartition(")")[2].split() for text in map(_stat, Path("/proc").glob("[0-9]*"))
