@@ -52,12 +52,13 @@ def run(request: EvaluationRequest, session: Session) -> None:
     """Evaluate and print what came out and where it lies, also where a part of it failed."""
     from robench.evaluation.run import evaluate
     from robench.results.leaderboard import results_table
+    from robench.results.run_folder import RunFolder
 
     def tell(records: Sequence[Record]) -> None:
         if records:
             click.echo(f"\n{results_table(records, terminal_width())}\n")
-            click.echo(f"Markdown: {request.out / 'leaderboard.md'}")
-            click.echo(f"Records:  {request.out / 'records'}")
+            click.echo(f"Markdown: {RunFolder(request.out).leaderboard}")
+            click.echo(f"Records:  {RunFolder(request.out).records}")
         name_damaged(request.out)
 
     refuse_errors(carry_through(session, partial(evaluate, request), tell), request.out)

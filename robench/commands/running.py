@@ -94,30 +94,22 @@ def carry_through(
 def name_damaged(out: Path) -> None:
     """Name on stderr, also with ``--quiet``, the records in ``out`` that cannot be read: the table of the folder is made without them."""
     from robench.results.record_files import find_records
+    from robench.results.run_folder import RunFolder
 
-    for sentence in find_records(out / "records").damaged.values():
-        click.echo(f"Left out of {out / 'leaderboard.md'}: {sentence}", err=True)
+    folder = RunFolder(out)
+    for sentence in find_records(folder.records).damaged.values():
+        click.echo(f"Left out of {folder.leaderboard}: {sentence}", err=True)
 
 
 def refuse_errors(records: Sequence[Record], out: Path) -> None:
     """Raise RobenchError where examples ended in an error: what was asked for is not all there, and a script must not take it for that."""
-    from robench.evaluation.cell import trials_path
-    from robench.results.run_folder import cell_name
+    from robench.results.run_folder import RunFolder
 
     broken = [record for record in records if record.counts.error]
     if broken:
         first = broken[0]
         count = sum(record.counts.error for record in broken)
-        path = trials_path(
-            out,
-            cell_name(
-                first.task.name,
-                first.defense.name,
-                first.attack.name,
-                first.search.seed,
-                first.cell,
-            ),
-        )
+        path = RunFolder(out).trials_file(first.cell_name)
         raise RobenchError(
             f"Examples that ended in an error: {count}, in {len(broken)} of {len(records)} cells, which have no number. The 'problem' in {path} says why; "
             "the same command tries them again."

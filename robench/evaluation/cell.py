@@ -1,4 +1,4 @@
-"""One cell of the grid: its key, its trials file and its search."""
+"""Evaluate one cell of the grid: attack the examples that have no trial yet, write the record."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import robench
@@ -15,35 +15,20 @@ from robench._base.code_hash import source_sha256
 from robench._base.environment import reset_peak_memory, versions
 from robench._base.errors import RobenchError
 from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
-from robench.results.record import LETTERS
-from robench.results.run_folder import cell_name
+from robench.evaluation.record_assembly import assemble_record, measure_cost, save_record
+from robench.results.record import LETTERS, Record
+from robench.results.run_folder import RunFolder, cell_name
 from robench.search.attack import Trial, Verdict
 from robench.search.trials import TrialFile
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
-    from robench.evaluation.resolve import ResolvedAttack, ResolvedTask, ResolvedVictim
-    from robench.models.victim import Victim
+    from robench.evaluation.resolve import ResolvedAttack, ResolvedTask
+    from robench.evaluation.victims import TrainedVictim
     from robench.tasks.example import Example
     from robench.text.surface import Surface
     from robench.training.request import FitRequest
-
-
-@dataclass(frozen=True)
-class TrainedVictim:
-    """A victim that is ready to be attacked.
-
-    Attributes:
-        seconds: its training took, None with the reason in ``unknown``.
-        findings: of the checks.
-    """
-
-    victim: Victim
-    folder: Path
-    seconds: float | None
-    unknown: str
-    findings: tuple[str, ...]
 
 
 def cell_key(
@@ -53,15 +38,21 @@ def cell_key(
     attack: ResolvedAttack,
     made_from: Mapping[str, Any],
 ) -> str:
-    """SHA-256 (hex) of everything that decides a trial of this cell, but for the example itself.
+    """Return the SHA-256 (hex) of everything that decides a trial, apart from the example.
 
-    The number of examples is no part of it, so a run with a higher ``--limit`` or none goes on with the trials of a lower one. Another kind of device
-    or other versions of ``TRIAL_SOFTWARE`` are: their last bits differ, so trials are not gone on with there.
+    ``--limit`` is not part of the key, so a longer run reuses the trials of a shorter one. The
+    kind of device and the versions of ``TRIAL_SOFTWARE`` are part of it, because they change
+    low-order bits.
 
     Args:
+        request: the evaluation.
         fit: the training configuration, with the seed and the device of the search.
-        made_from: what made the surface (``Surface.meta["made_from"]``); its digest of the texts attacked counts no more than the limit.
+        victim_sha256: hash of the victim's weights.
+        attack: the attack with its options.
+        made_from: everything that decides the surface (``Surface.meta["made_from"]``). Its
+            digest of the attacked texts is left out, because it depends on the limit.
     """
+    all_versions = versions()
     parts = {
         "robench": robench.__version__,
         "victim": victim_sha256,
@@ -77,138 +68,173 @@ def cell_key(
         "device": fit.device.partition(":")[0],
         "arithmetic": arithmetic.products(),
         "software": {
-            name: version for name, version in versions().items() if name in TRIAL_SOFTWARE
+            name: version for name, version in all_versions.items() if name in TRIAL_SOFTWARE
         },
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
-def trials_path(out: Path, name: str) -> Path:
-    """Where the trials of the cell called ``name`` are kept."""
-    return out / "trials" / f"{name}.jsonl"
-
-
 @dataclass(frozen=True)
-class CellRun:
-    """One victim under one attack: everything that the search, the trials and the record need."""
+class Cell:
+    """One trained victim under one attack, with everything that the search and record need.
+
+    Attributes:
+        request: the evaluation.
+        task: the task with its examples.
+        victim: the victim that is attacked.
+        attack: the attack with its options.
+        surface: the surface of the task.
+        language_model: identity of the scorer, or ``"none"``.
+    """
 
     request: EvaluationRequest
-    inputs: ResolvedTask
-    chosen: ResolvedVictim
-    trained: TrainedVictim
+    task: ResolvedTask
+    victim: TrainedVictim
     attack: ResolvedAttack
     surface: Surface
     language_model: str
 
     @property
+    def fit(self) -> FitRequest:
+        """The training configuration of the victim."""
+        return self.victim.resolved.fit
+
+    @cached_property
     def key(self) -> str:
-        """See ``cell_key``."""
+        """Key of the cell (``cell_key``)."""
         return cell_key(
             self.request,
-            self.chosen.fit,
-            self.trained.victim.sha256,
+            self.fit,
+            self.victim.victim.sha256,
             self.attack,
             self.surface.meta["made_from"],
         )
 
-    def run(self, report: Reporter) -> tuple[list[Trial], bool]:
-        """Attack every example that has no trial yet.
-
-        Returns:
-            The trials of all examples, in the order of the examples, and whether any was made now.
-        """
-        fit = self.chosen.fit
-        file = TrialFile(
-            trials_path(
-                self.request.out,
-                cell_name(self.inputs.name, fit.defense, self.attack.name, fit.seed, self.key),
-            )
+    @property
+    def name(self) -> str:
+        """Name of the cell in file names."""
+        return cell_name(
+            self.task.name, self.fit.defense, self.attack.name, self.fit.seed, self.key
         )
-        examples = self.inputs.examples
-        with file:  # read only once nobody else can add to it
-            known = {trial.id: trial for trial in file.read()}
-            # An error may have had a passing cause (memory), so it is tried again; the later line counts.
-            done = {
-                example.id: known[example.id]
-                for example in examples
-                if example.id in known and known[example.id].verdict != Verdict.ERROR
-            }
-            todo = [example for example in examples if example.id not in done]
-            if todo and file.damaged:
-                report.message(
-                    f"'{file.path}' has damaged lines ({file.damaged}), as a power cut leaves them; the examples they lost are attacked again."
-                )
-            if todo:
-                self._attack(file, todo, done, report)
-            trials = {trial.id: trial for trial in file.read()}
-        missing = [example.id for example in examples if example.id not in trials]
-        if missing:
-            raise RobenchError(
-                f"{len(missing)} trials are missing in {file.path}, the first for {missing[0]}. Run the same command again."
-            )
-        judged = [trials[example.id] for example in examples]
-        broken = [trial for trial in judged if trial.verdict == Verdict.ERROR]
-        if broken:
+
+    @property
+    def title(self) -> str:
+        """Name of the cell for people."""
+        return (
+            f"{self.victim.resolved.label} with {self.attack.label} on {self.task.name}, "
+            f"seed {self.fit.seed}"
+        )
+
+
+def evaluate_cell(cell: Cell, report: Reporter) -> Record:
+    """Attack the examples that have no trial yet, and write and return the record.
+
+    Raises:
+        RobenchError: the disk is full, or trials are missing afterwards.
+    """
+    folder = RunFolder(cell.request.out)
+    trials, new = _complete_trials(cell, TrialFile(folder.trials_file(cell.name)), report)
+    errors = [trial for trial in trials if trial.verdict == Verdict.ERROR]
+    if errors:
+        report.message(
+            f"{len(errors)} of {len(trials)} examples ended in an error. The first is "
+            f"{errors[0].id}: {errors[0].problem}"
+        )
+    record = assemble_record(cell, trials, measure_cost(cell, trials, new_trials=new))
+    return save_record(folder.records / record.file_name, record, new_trials=new, report=report)
+
+
+def _complete_trials(cell: Cell, file: TrialFile, report: Reporter) -> tuple[list[Trial], bool]:
+    """Attack the examples that have no trial in ``file``.
+
+    Returns:
+        The trials of all examples in the order of the examples, and whether any of them is new.
+    """
+    examples = cell.task.examples
+    # The file is locked first, so that no other run adds trials after it was read.
+    with file:
+        known = {trial.id: trial for trial in file.read()}
+        # The cause of an error may have passed (for example, too little memory), so the example
+        # is tried again. The later line of the file counts.
+        done = [
+            known[example.id]
+            for example in examples
+            if example.id in known and known[example.id].verdict != Verdict.ERROR
+        ]
+        done_ids = {trial.id for trial in done}
+        todo = [example for example in examples if example.id not in done_ids]
+        if todo and file.damaged:
             report.message(
-                f"{len(broken)} of {len(judged)} examples ended in an error, the first ({broken[0].id}) in: {broken[0].problem}"
+                f"'{file.path}' has damaged lines ({file.damaged}), perhaps from a power cut. "
+                "Examples whose trials are lost are attacked again."
             )
-        return judged, bool(todo)
-
-    def _attack(
-        self, file: TrialFile, todo: Sequence[Example], done: Mapping[str, Trial], report: Reporter
-    ) -> None:
-        total = len(done) + len(todo)
-        report.started(
-            "attack",
-            f"{self.chosen.label} with {self.attack.label} on {self.inputs.name}, seed {self.chosen.fit.seed}",
-            total,
+        if todo:
+            _attack(cell, file, todo, done, report)
+        trials = {trial.id: trial for trial in file.read()}
+    missing = [example.id for example in examples if example.id not in trials]
+    if missing:
+        raise RobenchError(
+            f"{len(missing)} trials are missing in {file.path}, the first for {missing[0]}. Run "
+            "the same command again."
         )
-        if done:
-            report.message(
-                f"{len(done)} of {total} trials are there from an earlier run; going on with the other {len(todo)}."
-            )
-        letters = [LETTERS[trial.verdict] for trial in done.values()]
-        reset_peak_memory(self.chosen.fit.device)
-        for trial in self._trials(todo, report):
-            file.append(trial)
-            letters.append(LETTERS[trial.verdict])
-            report.advanced(len(letters), total, running(letters))
-        report.finished(running(letters))
+    return [trials[example.id] for example in examples], bool(todo)
 
-    def _trials(self, todo: Sequence[Example], report: Reporter) -> Iterator[Trial]:
-        from robench.search.engine import run
-        from robench.search.jobs import make_jobs
-        from robench.search.packing import choose_shapes
-        from robench.search.workers import WorkerPlan, default_workers, run_workers
 
-        threshold = self.chosen.fit.protocol.lm_threshold
-        victim = self.trained.victim
-        jobs = make_jobs(
-            todo, self.surface, victim, constrained=self.attack.constrained, threshold=threshold
+def _attack(
+    cell: Cell,
+    file: TrialFile,
+    todo: Sequence[Example],
+    done: Sequence[Trial],
+    report: Reporter,
+) -> None:
+    """Attack the examples ``todo`` and append their trials to ``file``."""
+    total = len(done) + len(todo)
+    report.started("attack", cell.title, total)
+    if done:
+        report.message(
+            f"{len(done)} of {total} trials exist from an earlier run. The other {len(todo)} "
+            "examples are attacked now."
         )
-        settings = self.request.search_settings(self.chosen.fit.seed, self.chosen.fit.device)
-        shapes, remark = choose_shapes(victim, settings.precision, victim.vocabulary)
-        for sentence in filter(None, (arithmetic.warning(), remark)):
-            report.message(sentence)
-        workers = settings.workers or default_workers(
-            settings.device,
-            len(todo),
-            victim.row_cost([example.fields for example in todo]),
-            victim.parameter_bytes,
-        )
-        if workers == 1:
-            name, attack = self.attack.name, self.attack.attack
-            return run(victim, attack, name, jobs, settings, shapes=shapes)
-        plan = WorkerPlan(
-            self.trained.folder, self.attack.name, self.attack.options, settings, shapes
-        )
-        return run_workers(plan, jobs, workers)
+    letters = [LETTERS[trial.verdict] for trial in done]
+    reset_peak_memory(cell.fit.device)
+    for trial in _search(cell, todo, report):
+        file.append(trial)
+        letters.append(LETTERS[trial.verdict])
+        report.advanced(len(letters), total, progress_note(letters))
+    report.finished(progress_note(letters))
 
 
-def running(letters: Sequence[str]) -> str:
-    """The figure so far, in words."""
-    robust = sum(letter in "HP" for letter in letters)
-    errors = letters.count("E")
-    return f"accuracy under attack {100 * robust / len(letters):.1f} %" + (
-        f", {errors} errors" if errors else ""
+def _search(cell: Cell, todo: Sequence[Example], report: Reporter) -> Iterator[Trial]:
+    """Return the trials of ``todo`` as they finish, from this process or from workers."""
+    from robench.search.engine import run
+    from robench.search.jobs import make_jobs
+    from robench.search.packing import choose_shapes
+    from robench.search.workers import WorkerPlan, default_workers, run_workers
+
+    victim, attack = cell.victim.victim, cell.attack
+    threshold = cell.fit.protocol.lm_threshold
+    jobs = make_jobs(
+        todo, cell.surface, victim, constrained=attack.constrained, threshold=threshold
     )
+    settings = cell.request.search_settings(cell.fit.seed, cell.fit.device)
+    shapes, remark = choose_shapes(victim, settings.precision, victim.vocabulary)
+    for sentence in filter(None, (arithmetic.warning(), remark)):
+        report.message(sentence)
+    workers = settings.workers or default_workers(
+        settings.device,
+        len(todo),
+        victim.row_cost([example.fields for example in todo]),
+        victim.parameter_bytes,
+    )
+    if workers == 1:
+        return run(victim, attack.attack, attack.name, jobs, settings, shapes=shapes)
+    plan = WorkerPlan(cell.victim.folder, attack.name, attack.options, settings, shapes)
+    return run_workers(plan, jobs, workers)
+
+
+def progress_note(letters: Sequence[str]) -> str:
+    """Return the accuracy under attack of the trials so far, as text."""
+    robust = sum(letter in "HP" for letter in letters)
+    note = f"accuracy under attack {100 * robust / len(letters):.1f} %"
+    errors = letters.count("E")
+    return f"{note}, {errors} errors" if errors else note

@@ -1,4 +1,4 @@
-"""Everything that an evaluation needs, found and checked before anything is trained."""
+"""Resolve a request: find and check everything that it names before anything is trained."""
 
 from __future__ import annotations
 
@@ -29,15 +29,21 @@ if TYPE_CHECKING:
     from robench.training.request import FitRequest
 
 Plugin = TypeVar("Plugin")
+
 ALL = "all"
+"""Stands for every registered name."""
 
 
 @dataclass(frozen=True)
 class ResolvedAttack:
-    """One attack with its options.
+    """An attack with its options.
 
     Attributes:
-        constrained: whether the protocol and the attack ask for the language-model constraint.
+        name: registered name.
+        label: the name, followed by the options that differ from the defaults.
+        attack: the attack.
+        constrained: whether the language model constrains it, by the protocol or by its own
+            choice.
     """
 
     name: str
@@ -52,31 +58,40 @@ class ResolvedAttack:
 
     @property
     def code_sha256(self) -> str | None:
-        """SHA-256 of the plugin's source file."""
+        """Hash of the plugin's source file."""
         return code_sha256(type(self.attack))
 
 
 @dataclass(frozen=True)
 class ResolvedVictim:
-    """One defense with one seed on one task."""
+    """A victim to be trained: one defense with one seed on one task.
+
+    Attributes:
+        label: name of the defense, followed by the options that differ from the defaults.
+        fit: the training configuration.
+    """
 
     label: str
     fit: FitRequest
 
     @property
     def code_sha256(self) -> str | None:
-        """SHA-256 of the source of the plugin, or of all members of a joint one."""
+        """Hash of the source file of the plugin, or of all members of a joint defense."""
         return code_sha256(DEFENSES.get(self.fit.defense))
 
 
 @dataclass(frozen=True)
 class ResolvedTask:
-    """One task with its data.
+    """A task with its data.
 
     Attributes:
-        examples: those that will be attacked, sorted by id.
-        limit: their number if they are fewer than the whole test split, else None.
-        victims: defense by defense, seed by seed.
+        name: registered name.
+        task: its class.
+        splits: train, dev and test.
+        examples: the examples that are attacked, sorted by id.
+        limit: number of these examples if it is below the size of the test split, else None.
+        substitutions: which words may replace which.
+        victims: the victims, defense by defense and seed by seed.
     """
 
     name: str
@@ -90,7 +105,15 @@ class ResolvedTask:
 
 @dataclass(frozen=True)
 class ResolvedRequest:
-    """A request with every name resolved. ``scorer`` is None for ``--lm none`` and where nothing is attacked."""
+    """A request with every name resolved.
+
+    Attributes:
+        protocol: the evaluation choices.
+        device: a torch device string.
+        scorer: the language model. None for ``--lm none`` and if nothing is attacked.
+        attacks: the attacks.
+        tasks: the tasks.
+    """
 
     protocol: Protocol
     device: str
@@ -99,7 +122,7 @@ class ResolvedRequest:
     tasks: Sequence[ResolvedTask]
 
     def surface_request(self, task: ResolvedTask) -> SurfaceRequest:
-        """What decides the surface of ``task``."""
+        """Return everything that decides the surface of ``task``."""
         from robench.text.surface_building import SurfaceRequest
 
         return SurfaceRequest(
@@ -115,18 +138,19 @@ class ResolvedRequest:
 
 
 def check_names(request: EvaluationRequest) -> None:
-    """Refuse what names nothing, long before ``resolve_request`` can: names of plugins and of the protocol without importing anything, then options, for which the
-    chosen plugins are imported but not what trains, searches or makes tables.
+    """Check the names and options of a request before anything heavy is imported.
+
+    Names of the protocol and of plugins are checked without importing a plugin. If there are
+    options, the chosen plugins are imported, but not the code for training, search and tables.
 
     Raises:
-        UsageError: such a name. BrokenPlugin: a plugin that options are given beside cannot be imported.
+        UsageError: a name or an option does not exist.
+        BrokenPlugin: there are options, and a chosen plugin cannot be imported.
     """
     get_protocol(request.protocol)
-    defenses, attacks, tasks = (
-        _wanted(DEFENSES, request.defenses),
-        _wanted(ATTACKS, request.attacks),
-        _wanted(TASKS, request.tasks),
-    )
+    defenses = _expand(DEFENSES, request.defenses)
+    attacks = _expand(ATTACKS, request.attacks)
+    tasks = _expand(TASKS, request.tasks)
     for registry, names in ((DEFENSES, defenses), (ATTACKS, attacks), (TASKS, tasks)):
         for name in names:
             registry.check(name)
@@ -142,43 +166,50 @@ def check_names(request: EvaluationRequest) -> None:
 def resolve_request(
     request: EvaluationRequest, report: Reporter, *, searching: bool = True
 ) -> ResolvedRequest:
-    """Resolve names and options, read the data, load the language model (unless nothing will be ``searching``).
+    """Resolve names and options, read the data, and load the language model.
+
+    Args:
+        request: the request.
+        report: receives the progress.
+        searching: whether anything will be attacked. Otherwise no language model is loaded.
 
     Raises:
-        UsageError: a name, option, file or device is wrong or missing. BrokenPlugin: a chosen plugin cannot be imported.
+        UsageError: a name, an option, a file or the device is wrong or missing.
+        BrokenPlugin: a chosen plugin cannot be imported.
     """
     protocol, device = get_protocol(request.protocol), choose_device(request.device)
-    defenses, attacks = _chosen(DEFENSES, request.defenses), _chosen(ATTACKS, request.attacks)
-    tasks = _chosen(TASKS, request.tasks)
+    defenses, attacks = _classes(DEFENSES, request.defenses), _classes(ATTACKS, request.attacks)
+    tasks = _classes(TASKS, request.tasks)
     of_defense, of_attack = route_options(
         request.options,
         {name: cls.Options for name, cls in defenses.items()},
         {name: cls.Options for name, cls in attacks.items()},
     )
-    chosen = [_attack(name, cls, of_attack[name], protocol) for name, cls in attacks.items()]
-    scorer = _scorer(request, protocol, device) if chosen and searching else None
-    prepared = [
-        _Task(request, protocol, device, of_defense).inputs(name, cls, report)
-        for name, cls in tasks.items()
+    resolved_attacks = [
+        _resolve_attack(name, cls, of_attack[name], protocol) for name, cls in attacks.items()
     ]
-    return ResolvedRequest(protocol, device, scorer, chosen, prepared)
+    scorer = None
+    if resolved_attacks and searching:
+        scorer = _load_scorer(request, protocol, device)
+    resolver = _TaskResolver(request, protocol, device, of_defense)
+    resolved_tasks = [resolver.resolve(name, cls, report) for name, cls in tasks.items()]
+    return ResolvedRequest(protocol, device, scorer, resolved_attacks, resolved_tasks)
 
 
-def _chosen(registry: Registry[Plugin], names: Sequence[str]) -> dict[str, type[Plugin]]:
-    """Name -> class, in the order asked for."""
-    return {name: registry.get(name) for name in _wanted(registry, names)}
+def _classes(registry: Registry[Plugin], names: Sequence[str]) -> dict[str, type[Plugin]]:
+    """Return name -> class, in the order of ``names``."""
+    return {name: registry.get(name) for name in _expand(registry, names)}
 
 
-def _wanted(registry: Registry[Any], names: Sequence[str]) -> list[str]:
-    """Each name once; ``all`` stands for every one that is known."""
-    return list(
-        dict.fromkeys(
-            name for asked in names for name in (registry.names() if asked == ALL else [asked])
-        )
-    )
+def _expand(registry: Registry[Any], names: Sequence[str]) -> list[str]:
+    """Return ``names`` without duplicates, with ``all`` replaced by every registered name."""
+    expanded: list[str] = []
+    for name in names:
+        expanded += registry.names() if name == ALL else [name]
+    return list(dict.fromkeys(expanded))
 
 
-def _attack(
+def _resolve_attack(
     name: str, cls: type[Attack], values: Mapping[str, Any], protocol: Protocol
 ) -> ResolvedAttack:
     options = build_options(cls.Options, values, f"attack '{name}'")
@@ -188,57 +219,69 @@ def _attack(
     return ResolvedAttack(name, label(name, options, cls.Options()), attack, constrained)
 
 
-def _scorer(request: EvaluationRequest, protocol: Protocol, device: str) -> Scorer | None:
+def _load_scorer(request: EvaluationRequest, protocol: Protocol, device: str) -> Scorer | None:
     from robench.text.language_model import build_scorer
 
     return build_scorer(request.lm, device, protocol.lm_radius)
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What the tasks of one request share while they are prepared."""
+class _TaskResolver:
+    """Resolve the tasks of one request.
+
+    Attributes:
+        request: the request.
+        protocol: the evaluation choices.
+        device: a torch device string.
+        options: name of a defense -> its options.
+    """
 
     request: EvaluationRequest
     protocol: Protocol
     device: str
     options: Mapping[str, Mapping[str, Any]]
 
-    def inputs(self, name: str, cls: type[Task], report: Reporter) -> ResolvedTask:
+    def resolve(self, name: str, cls: type[Task], report: Reporter) -> ResolvedTask:
+        """Read the data of a task and check its victims' configurations."""
         from robench.models.encoders import find_encoder
         from robench.text.substitutions import load_substitutions
         from robench.training.request import build_defense
 
+        # A wrong value should be reported before the data are downloaded and read.
         for defense, values in self.options.items():
-            build_defense(
-                defense, name, find_encoder(self.request.encoder), values
-            )  # a wrong value is better said before data are fetched and read
+            build_defense(defense, name, find_encoder(self.request.encoder), values)
         report.started("data", name, None)
         source = DataSource(self.request.data, self.request.hub)
         splits = cls().load(source, train_pool=self.request.train_pool, ids=self.request.ids)
         substitutions = load_substitutions(cls.substitutions, self.request.data)
-        examples, limit = self._limited(name, splits.test, report)
+        examples, limit = self._select(name, splits.test, report)
         victims = list(self._victims(name, splits, substitutions))
         report.finished(
-            f"{len(splits.train):,} train, {len(splits.dev):,} dev and {len(splits.test):,} test examples from {splits.origin}"
+            f"{len(splits.train):,} train, {len(splits.dev):,} dev and {len(splits.test):,} test "
+            f"examples from {splits.origin}"
         )
         for remark in splits.remarks:
             report.message(remark)
         return ResolvedTask(name, cls, splits, examples, limit, substitutions, victims)
 
-    def _limited(
+    def _select(
         self, name: str, test: Sequence[Example], report: Reporter
     ) -> tuple[Sequence[Example], int | None]:
+        """Return the examples to attack, and their number if the limit has an effect."""
         limit = self.request.limit
-        if limit is not None and limit >= len(test):
+        if limit is None:
+            return test, None
+        if limit >= len(test):
             report.message(
-                f"{name} has {len(test)} test examples, so --limit {limit} leaves nothing out."
+                f"{name} has {len(test)} test examples, so --limit {limit} has no effect."
             )
-            limit = None
-        return (test, None) if limit is None else (balanced_prefix(test, limit), limit)
+            return test, None
+        return balanced_prefix(test, limit), limit
 
     def _victims(
         self, task: str, splits: Splits, substitutions: SubstitutionSet
     ) -> Iterator[ResolvedVictim]:
+        """Return the victims of a task, defense by defense and seed by seed."""
         from robench.training.request import FitRequest
 
         for defense, values in self.options.items():
@@ -256,18 +299,21 @@ class _Task:
                     device=self.device,
                     tracker=self.request.tracker,
                 )
-                _ = fit.key  # finds and hashes the encoder: better now than after another victim's hours of training
+                # The key finds and hashes the encoder. A missing file should be reported now and
+                # not after hours of training of another victim.
+                _ = fit.key
                 if seed == self.request.seeds[0]:
                     fit.check()
-                yield ResolvedVictim(
-                    label(defense, fit.resolved, replace(fit, options={}).resolved), fit
-                )
+                defaults = replace(fit, options={}).resolved
+                yield ResolvedVictim(label(defense, fit.resolved, defaults), fit)
 
 
 def balanced_prefix(examples: Sequence[Example], size: int) -> list[Example]:
-    """The first ``size`` examples when the labels take turns, each in id order; sorted by id.
+    """Return the first ``size`` examples, with the labels in turn.
 
-    A smaller prefix is always part of a larger one, so a later run with a higher limit goes on where this one ended.
+    Within a label the examples are taken in the order of their ids. The result is sorted by id.
+    A smaller prefix is always part of a larger one, so a run with a higher limit reuses the
+    trials of one with a lower limit.
 
     Raises:
         UsageError: ``size`` is not positive.
@@ -277,7 +323,8 @@ def balanced_prefix(examples: Sequence[Example], size: int) -> list[Example]:
     turns: list[tuple[int, int, Example]] = []
     seen: dict[int, int] = {}
     for example in sorted(examples, key=lambda example: example.id):
-        turns.append((seen.get(example.label, 0), example.label, example))
-        seen[example.label] = seen.get(example.label, 0) + 1
+        turn = seen.get(example.label, 0)
+        turns.append((turn, example.label, example))
+        seen[example.label] = turn + 1
     first = sorted(turns, key=lambda turn: turn[:2])[:size]
     return sorted((example for _, _, example in first), key=lambda example: example.id)

@@ -114,7 +114,5 @@ def _draw_tradeoff(panel: Axes, option: str, line: Sequence[SweepRow], name: str
             worst.append(100 * scores.worst.mean)
             values.append(row.values[option])
     panel.plot(clean, worst, "o-", label=name)
-    for value, *point in zip(values, clean, worst, strict=True):
-        panel.annotate(
-            value, tuple(point), xytext=(4, 4), textcoords="offset points", fontsize="small"
-        )
+    for value, x, y in zip(values, clean, worst, strict=True):
+        panel.annotate(value, (x, y), xytext=(4, 4), textcoords="offset points", fontsize="small")

@@ -120,4 +120,4 @@ def test_findings_reach_the_record(
     again = request.model_copy(update={"out": tmp_path, "limit": 2, "defenses": ("standard",)})
     for record in evaluate(again, report):
         assert record.victim.findings == ("odd: asked on 200",)
-    assert "Take care: asked on 200" in report.messages
+    assert "Warning: asked on 200" in report.messages

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from robench._base.environment import versions
-from robench.evaluation.cell import cell_key, running, trials_path
+from robench.evaluation.cell import cell_key, progress_note
 from robench.evaluation.request import EvaluationRequest, build_request
 from robench.evaluation.resolve import ResolvedAttack
 from robench.search.registry import ATTACKS
@@ -118,12 +118,6 @@ def test_the_version_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None
     assert key() != before
 
 
-def test_the_running_figure_counts_over_all_examples() -> None:
-    assert running(list("WFHP")) == "accuracy under attack 50.0 %"
-    assert running(list("EH")) == "accuracy under attack 50.0 %, 1 errors"
-
-
-def test_where_trials_lie() -> None:
-    assert trials_path(Path("runs"), "toy-rift-pwws-s0-01234567") == Path(
-        "runs/trials/toy-rift-pwws-s0-01234567.jsonl"
-    )
+def test_the_progress_note_counts_all_examples() -> None:
+    assert progress_note(list("WFHP")) == "accuracy under attack 50.0 %"
+    assert progress_note(list("EH")) == "accuracy under attack 50.0 %, 1 errors"
