@@ -1,4 +1,4 @@
-"""Tokenizers of several families, tiny language models and odd words for the tests of ``robench.text``."""
+"""Tokenizers of several families, tiny language models and odd words for tests."""
 
 from __future__ import annotations
 
@@ -86,14 +86,17 @@ FAMILIES = (
 
 
 def data_folder() -> Path | None:
-    """The folder that ``ROBENCH_DATA`` names, None when it is unset."""
+    """Return the folder that ``ROBENCH_DATA`` names, or None."""
     named = os.environ.get("ROBENCH_DATA")
     return Path(named) if named else None
 
 
 @cache
 def published_file(name: str) -> bytes | None:
-    """Content of a file of the vocabularies under ``ROBENCH_DATA`` (plain or in ``vocab.tar.xz``), None where there is none."""
+    """Return the content of a published vocabulary file, or None.
+
+    The file is looked for under ``ROBENCH_DATA``, plain or in ``vocab.tar.xz``.
+    """
     folder = data_folder()
     if folder is None:
         return None
@@ -110,7 +113,7 @@ def published_file(name: str) -> bytes | None:
 
 
 def wordpiece_vocabulary(folder: Path) -> None:
-    """Write ``vocab.txt`` of bert-base-uncased where it is at hand, else of a small WordPiece trained here."""
+    """Write ``vocab.txt``: of bert-base-uncased if available, else of a small trained WordPiece."""
     content = published_file("vocab.txt")
     if content is None:
         tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -128,7 +131,7 @@ def wordpiece_vocabulary(folder: Path) -> None:
 
 
 def bytelevel(folder: Path, add_prefix_space: bool) -> Any:
-    """A RoBERTa tokenizer with GPT-2's pieces where they are at hand, else with a few trained here."""
+    """Make a RoBERTa tokenizer, with GPT-2's pieces if available, else with a few trained ones."""
     vocabulary, merges = published_file("encoder.json"), published_file("vocab.bpe")
     if vocabulary is None or merges is None:
         trained = ByteLevelBPETokenizer()
@@ -145,7 +148,10 @@ def bytelevel(folder: Path, add_prefix_space: bool) -> Any:
 
 
 def unigram() -> Any:
-    """An ALBERT-like tokenizer (SentencePiece Unigram, lower-cased, ``[CLS] A [SEP] B [SEP]``) trained here."""
+    """Train an ALBERT-like tokenizer.
+
+    It is a lower-cased SentencePiece Unigram model with the template ``[CLS] A [SEP] B [SEP]``.
+    """
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.Sequence(
         [
@@ -177,7 +183,7 @@ def unigram() -> Any:
 
 
 def make_tokenizer(family: str, folder: Path) -> Any:
-    """A tokenizer of one of ``FAMILIES``, its files in ``folder``."""
+    """Make a tokenizer of one of ``FAMILIES``, with its files in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     if family == "unigram":
         return unigram()
@@ -189,13 +195,16 @@ def make_tokenizer(family: str, folder: Path) -> Any:
 
 
 def whole_word_tokenizer(folder: Path, words: Iterable[str]) -> Any:
-    """A WordPiece tokenizer that knows exactly these pieces besides its special tokens."""
+    """Make a WordPiece tokenizer that knows only these pieces and its special tokens."""
     (folder / "vocab.txt").write_text("\n".join([*WORDPIECE_SPECIALS, *words]), encoding="utf-8")
     return BertTokenizerFast.from_pretrained(folder)
 
 
 def tiny_model(kind: str, vocabulary: int, tokenizer: Any, seed: int = 0) -> Any:
-    """A language model of 2 small layers with random weights (larger than the usual ones, so that scores differ)."""
+    """Make a language model of 2 small layers with random weights.
+
+    The weights are larger than usual, so that scores differ.
+    """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
     sizes: dict[str, Any] = {"vocab_size": vocabulary, "pad_token_id": tokenizer.pad_token_id}
@@ -218,7 +227,8 @@ def tiny_model(kind: str, vocabulary: int, tokenizer: Any, seed: int = 0) -> Any
             "max_position_embeddings": 64,
         }
         sizes |= {"embedding_size": 32} if kind in ("albert", "electra") else {}
-    if kind == "roberta":  # its positions begin after the padding id
+    if kind == "roberta":
+        # Its positions begin after the padding id.
         sizes["max_position_embeddings"] = tokenizer.pad_token_id + 65
     config = AutoConfig.for_model(kind, initializer_range=0.3, **sizes)
     torch.manual_seed(seed)

@@ -1,4 +1,7 @@
-"""Log-ratios computed by hand: models whose output bias alone decides, so that every probability is known."""
+"""Log-ratios computed by hand.
+
+Only the output bias of the models is not zero, so that every probability is known.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from robench.text.substitutions import SubstitutionSet
 from robench.text.surface_building import SurfaceRequest, load_or_build
 from robench.text.torch_scorers import CausalScorer, MaskedScorer
 
-# Log-weights of the pieces; probability = exp(weight) / sum. [PAD] [UNK] [CLS] [SEP] [MASK] weigh 0.
+# Log-weights of the pieces: probability = exp(weight) / sum. The five special tokens have 0.
 WEIGHTS = {
     "the": 3.0,
     "film": 2.0,
@@ -39,21 +42,23 @@ def tokenizer(tmp_path: Path) -> Any:
 
 
 def with_bias(model: Any, tokenizer: Any) -> Any:
-    """``model`` with every weight zero and the output bias ``WEIGHTS``: the same distribution everywhere."""
+    """Set every weight of ``model`` to zero and its output bias to ``WEIGHTS``.
+
+    The model then gives the same distribution everywhere.
+    """
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-        bias = torch.tensor(
-            [
-                WEIGHTS.get(piece, 0.0)
-                for piece in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-            ]
-        )
-        model.get_output_embeddings().bias.copy_(bias)
+        model.get_output_embeddings().bias.copy_(bias_of(tokenizer))
     return model
 
 
-def test_one_piece_against_one_piece(tokenizer: Any) -> None:
+def bias_of(tokenizer: Any) -> torch.Tensor:
+    pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    return torch.tensor([WEIGHTS.get(piece, 0.0) for piece in pieces])
+
+
+def test_one_piece_replaces_one_piece(tokenizer: Any) -> None:
     scorer = MaskedScorer(
         with_bias(tiny_model("bert", len(tokenizer), tokenizer), tokenizer), tokenizer
     )
@@ -62,7 +67,7 @@ def test_one_piece_against_one_piece(tokenizer: Any) -> None:
     assert found[3] == -math.inf
 
 
-def test_several_pieces_are_several_masks(tokenizer: Any) -> None:
+def test_a_word_of_several_pieces_has_several_masks(tokenizer: Any) -> None:
     scorer = MaskedScorer(
         with_bias(tiny_model("bert", len(tokenizer), tokenizer), tokenizer), tokenizer
     )
@@ -72,7 +77,7 @@ def test_several_pieces_are_several_masks(tokenizer: Any) -> None:
             Request(("the", "decent", "film"), 1, ("good", "decenter")),
         ]
     )
-    # One more piece costs one more normaliser.
+    # Each further piece subtracts one more normaliser.
     assert up.tolist() == pytest.approx(
         [2.5 + 0.5 - 4 - LOG_SUM, 2.5 + 0.5 - 0.5 - 4 - 2 * LOG_SUM], abs=1e-5
     )
@@ -81,19 +86,12 @@ def test_several_pieces_are_several_masks(tokenizer: Any) -> None:
 
 def test_a_causal_model_sums_the_word_and_what_follows(tokenizer: Any) -> None:
     class Biased(torch.nn.Module):
-        """The bias as the answer after any piece, but after ``nice``, where ``film`` weighs 6 instead of 2."""
+        """A model that answers with the bias, but after ``nice`` gives ``film`` 6 instead of 2."""
 
         def __init__(self) -> None:
             super().__init__()
             self.base_model = torch.nn.Identity()
-            self.bias = torch.nn.Parameter(
-                torch.tensor(
-                    [
-                        WEIGHTS.get(piece, 0.0)
-                        for piece in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-                    ]
-                )
-            )
+            self.bias = torch.nn.Parameter(bias_of(tokenizer))
 
         def forward(self, input_ids: Any, attention_mask: Any) -> Any:
             logits = self.bias.expand(*input_ids.shape, -1).clone()
@@ -116,8 +114,11 @@ def test_a_causal_model_sums_the_word_and_what_follows(tokenizer: Any) -> None:
     )
 
 
-def test_the_constraint_on_the_surface(tokenizer: Any, tmp_path: Path) -> None:
-    """Jia et al. 2019: kept if log p(substitute) - log p(original) >= -5; ``poor`` lies exactly there."""
+def test_a_substitute_exactly_at_the_threshold_is_kept(tokenizer: Any, tmp_path: Path) -> None:
+    """Jia et al. 2019 keep a substitute if log p(substitute) - log p(original) >= -5.
+
+    The ratio of ``poor`` is exactly -5.
+    """
     scorer = MaskedScorer(
         with_bias(tiny_model("bert", len(tokenizer), tokenizer), tokenizer), tokenizer
     )
@@ -141,4 +142,5 @@ def test_the_constraint_on_the_surface(tokenizer: Any, tmp_path: Path) -> None:
         "decent",
         "unheard",
     )
-    assert 2.5 + 0.5 - 4 - LOG_SUM < -5  # why ``decent`` is not kept
+    # The ratio of ``decent``, which is therefore not kept.
+    assert 2.5 + 0.5 - 4 - LOG_SUM < -5

@@ -1,4 +1,7 @@
-"""A limited run and a whole one share their trials, so they must share the space of each example, bit for bit."""
+"""A run with ``--limit`` and a full run have the same search space for each example, bit for bit.
+
+They share their trials, so their spaces must not differ.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def scorer() -> Scorer:
 
 
 def rows(folder: Path, examples: list[Example], scorer: Scorer, task: str) -> Any:
-    """The stored rows, in the file's order."""
+    """Build a surface and return its rows, in the file's order."""
     cls = TASKS.get(task)
     request = SurfaceRequest(
         examples,
@@ -43,7 +46,9 @@ def rows(folder: Path, examples: list[Example], scorer: Scorer, task: str) -> An
     return pd.read_parquet(request.path(folder)).astype({"id": str, "word": str})
 
 
-def test_rows_are_the_same_whatever_else_is_in_the_run(tmp_path: Path, scorer: Scorer) -> None:
+def test_rows_do_not_depend_on_the_other_examples_of_the_run(
+    tmp_path: Path, scorer: Scorer
+) -> None:
     test = TASKS.get("mini-reviews")().load(DataSource()).test
     few, many = balanced_prefix(test, 5), balanced_prefix(test, 50)
     small, large = (rows(tmp_path, examples, scorer, "mini-reviews") for examples in (few, many))
@@ -52,9 +57,9 @@ def test_rows_are_the_same_whatever_else_is_in_the_run(tmp_path: Path, scorer: S
     pd.testing.assert_frame_equal(small, shared, check_exact=True)
 
 
-def test_without_rounding_they_are_the_same_as_well(
+def test_rows_are_the_same_without_rounding_too(
     tmp_path: Path, scorer: Scorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rounding alone would not do: a value beside a rounding step falls to either side."""
+    """Rounding alone is not enough: a value next to a rounding step may fall to either side."""
     monkeypatch.setattr("robench.text.surface_building._DECIMALS", 12)
-    test_rows_are_the_same_whatever_else_is_in_the_run(tmp_path, scorer)
+    test_rows_do_not_depend_on_the_other_examples_of_the_run(tmp_path, scorer)

@@ -1,4 +1,4 @@
-"""Words, tokens and surfaces on a few real IMDB reviews and SNLI pairs."""
+"""Words, tokens and surfaces on some real IMDB reviews and SNLI pairs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(DATA is None, reason="ROBENCH_DATA is not set")
 
 
 def members(archive: str, suffix: str) -> Iterator[str]:
-    """Texts of the first files with that ending, from the unpacked folder or the archive."""
+    """Yield the texts of files with that ending, from the unpacked folder or the archive."""
     assert DATA is not None
     plain = islice((path for path in DATA.glob("**/*") if str(path).endswith(suffix)), 1)
     if not (DATA / archive).is_file():
@@ -47,11 +47,8 @@ def members(archive: str, suffix: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def reviews() -> list[str]:
     found = list(islice(members("imdb_labelled_aclImdb.tar.xz", ".txt"), 40))
-    texts = [
-        text.replace("<br />", " ")
-        for text in found
-        if len(text.split()) > 20 and "http" not in text
-    ]
+    usable = [text for text in found if len(text.split()) > 20 and "http" not in text]
+    texts = [text.replace("<br />", " ") for text in usable]
     if len(texts) < 5:
         pytest.skip("no IMDB reviews under ROBENCH_DATA")
     return texts
@@ -65,14 +62,14 @@ def pairs() -> list[tuple[str, str]]:
     return [(pair["sentence1"], pair["sentence2"]) for pair in map(json.loads, lines)]
 
 
-def test_reviews_split_into_as_many_words_as_the_literature_says(reviews: list[str]) -> None:
+def test_reviews_have_a_plausible_number_of_words(reviews: list[str]) -> None:
     lengths = [len(split_words(text)) for text in reviews]
     assert 100 < np.mean(lengths) < 500
     assert all(word.split() == [word] for text in reviews for word in split_words(text))
 
 
 @pytest.mark.parametrize("family", ["wordpiece", "wordpiece-slow", "bytelevel", "unigram"])
-def test_reviews_from_words_are_reviews_from_the_string(
+def test_encoded_words_of_reviews_equal_the_tokenised_string(
     family: str, reviews: list[str], tmp_path: Path
 ) -> None:
     tokenizer = make_tokenizer(family, tmp_path)
@@ -84,7 +81,7 @@ def test_reviews_from_words_are_reviews_from_the_string(
 
 
 @pytest.mark.parametrize("family", ["wordpiece", "bytelevel", "unigram"])
-def test_pairs_from_words_are_pairs_from_the_string(
+def test_encoded_words_of_pairs_equal_the_tokenised_strings(
     family: str, pairs: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     tokenizer = make_tokenizer(family, tmp_path)
@@ -94,7 +91,8 @@ def test_pairs_from_words_are_pairs_from_the_string(
     for premise, hypothesis in pairs:
         fields = {"premise": split_words(premise), "hypothesis": split_words(hypothesis)}
         if len(tokenizer(join_words(fields["hypothesis"]))["input_ids"]) > 30:
-            continue  # then the hypothesis is cut as well
+            # The hypothesis would be cut as well.
+            continue
         expected = tokenizer(
             join_words(fields["premise"]),
             join_words(fields["hypothesis"]),
@@ -106,7 +104,7 @@ def test_pairs_from_words_are_pairs_from_the_string(
         assert row.visible == len(fields["hypothesis"])
 
 
-def test_a_surface_of_real_reviews(reviews: list[str], tmp_path: Path) -> None:
+def test_a_surface_of_real_reviews_has_plausible_counts(reviews: list[str], tmp_path: Path) -> None:
     tokenizer = make_tokenizer("wordpiece", tmp_path)
     scorer = MaskedScorer(tiny_model("bert", len(tokenizer), tokenizer), tokenizer)
     examples = [
@@ -117,18 +115,16 @@ def test_a_surface_of_real_reviews(reviews: list[str], tmp_path: Path) -> None:
     request = SurfaceRequest(
         examples, "text", "imdb", "d", substitutions, PROTOCOLS["rift2021"], scorer, 298
     )
-    cased, lower = (
-        load_or_build(tmp_path, each)
-        for each in (request, replace(request, protocol=PROTOCOLS["subword"]))
-    )
-    # 43 % of the words of the thousand have substitutes with the cased lookup, 49 % with the other (reference figures, whole texts).
+    cased = load_or_build(tmp_path, request)
+    lower = load_or_build(tmp_path, replace(request, protocol=PROTOCOLS["subword"]))
+    # On the whole texts of the frozen 1000, 43 % of the words have substitutes with the cased
+    # lookup and 49 % with the lower-cased one.
     assert 0.3 < cased.meta["positions"] / min(cased.meta["words"], 4 * 298) < 0.65
     assert cased.meta["positions"] < lower.meta["positions"]
     for example in examples:
         assert list(cased.words(example.id)) == split_words(example.fields["text"])
-        free, bound = (
-            cased.space(example.id, 298, constrained, 5.0) for constrained in (False, True)
-        )
+        free = cased.space(example.id, 298, False, 5.0)
+        bound = cased.space(example.id, 298, True, 5.0)
         assert bound.sizes.sum() < free.sizes.sum()
         assert all(
             set(few) <= set(many) for few, many in zip(bound.options, free.options, strict=True)
@@ -137,7 +133,9 @@ def test_a_surface_of_real_reviews(reviews: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["word", "subword"])
-def test_candidates_of_real_reviews(reviews: list[str], tmp_path: Path, mode: Any) -> None:
+def test_candidates_of_real_reviews_equal_their_encoded_texts(
+    reviews: list[str], tmp_path: Path, mode: Any
+) -> None:
     tokenizer = make_tokenizer("wordpiece", tmp_path)
     encoder = FieldEncoder(
         WordTable(tokenizer, mode), ["text"], "text", 300, segments=mode == "subword"
@@ -168,21 +166,21 @@ def test_candidates_of_real_reviews(reviews: list[str], tmp_path: Path, mode: An
             )
 
 
-def test_a_review_with_words_exchanged_splits_into_the_words_that_were_meant(
+def test_a_review_with_replaced_words_splits_into_the_expected_words(
     reviews: list[str],
 ) -> None:
     substitutions = load_substitutions("counterfitted", DATA)
     rng = np.random.default_rng(0)
-    exchanged = 0
+    replaced_words = 0
     for text in reviews:
         words = split_words(text)
-        chosen = {
-            index: str(rng.choice(found))
-            for index, word in enumerate(words)
-            if (found := substitutions.of(word, "cased"))
-        }
+        chosen = {}
+        for index, word in enumerate(words):
+            found = substitutions.of(word, "cased")
+            if found:
+                chosen[index] = str(rng.choice(found))
         assert split_words(replace_words(text, chosen)) == [
             chosen.get(index, word) for index, word in enumerate(words)
         ]
-        exchanged += len(chosen)
-    assert exchanged > 100
+        replaced_words += len(chosen)
+    assert replaced_words > 100

@@ -1,4 +1,7 @@
-"""The embedded ``tiny`` encoder as it is shipped: loads, is small, knows film language, says what it is."""
+"""The embedded ``tiny`` encoder as it is shipped.
+
+It loads, it is small, it knows the language of film reviews, and its card describes it.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def training() -> Any:
 
 
 def predictions(model: Any, ids: list[int], mask: int) -> list[int]:
-    """The model's first choice for every token of ``ids`` but the first and last, each hidden in turn."""
+    """Return the model's best guess for every token but the first and last, each masked in turn."""
     rows = torch.tensor(ids).repeat(len(ids) - 2, 1)
     at = torch.arange(len(ids) - 2)
     rows[at, at + 1] = mask
@@ -59,7 +62,7 @@ def predictions(model: Any, ids: list[int], mask: int) -> list[int]:
     return found
 
 
-def test_files_are_few_and_small() -> None:
+def test_only_the_expected_files_are_shipped_and_they_are_small() -> None:
     names = {file.name for file in TINY.iterdir()}
     assert names == {
         "LICENSE",
@@ -74,7 +77,7 @@ def test_files_are_few_and_small() -> None:
     assert (TINY / "model.safetensors").stat().st_size <= 10e6
 
 
-def test_loads_as_encoder_with_its_trained_pooler() -> None:
+def test_the_encoder_loads_with_its_trained_pooler() -> None:
     model, info = AutoModel.from_pretrained(TINY, output_loading_info=True)
     assert not info["missing_keys"]
     assert model.dtype == torch.float32
@@ -84,14 +87,14 @@ def test_loads_as_encoder_with_its_trained_pooler() -> None:
     assert model(input_ids=torch.full((1, 512), 100)).last_hidden_state.isfinite().all()
 
 
-def test_loads_as_masked_language_model_with_tied_output(language_model: Any) -> None:
+def test_the_masked_language_model_loads_with_tied_output(language_model: Any) -> None:
     _, info = AutoModelForMaskedLM.from_pretrained(TINY, output_loading_info=True)
     assert not info["missing_keys"]
     output = language_model.get_output_embeddings().weight
     assert output.data_ptr() == language_model.get_input_embeddings().weight.data_ptr()
 
 
-def test_vocabulary_is_the_tokenizers_and_holds_contractions(
+def test_the_vocabulary_is_the_tokenizers_and_holds_contractions(
     tokenizer: Any, language_model: Any
 ) -> None:
     entries = (TINY / "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]
@@ -102,19 +105,17 @@ def test_vocabulary_is_the_tokenizers_and_holds_contractions(
     assert tokenizer("a film", "a book")["token_type_ids"][-1] == 1
 
 
-def test_hidden_words_of_film_sentences_are_found(tokenizer: Any, language_model: Any) -> None:
+def test_masked_pieces_of_film_sentences_are_found(tokenizer: Any, language_model: Any) -> None:
     ids = [tokenizer(sentence)["input_ids"] for sentence in SENTENCES]
     check(ids, language_model, tokenizer)
 
 
-def test_hidden_words_are_found_in_one_token_a_word_form(
-    tokenizer: Any, language_model: Any
-) -> None:
+def test_masked_words_are_found_with_one_token_a_word(tokenizer: Any, language_model: Any) -> None:
     entries = tokenizer.get_vocab()
-    words = [
-        [entries.get(word, tokenizer.unk_token_id) for word in treebank_words(sentence)]
-        for sentence in SENTENCES
-    ]
+    words = []
+    for sentence in SENTENCES:
+        row = [entries.get(word, tokenizer.unk_token_id) for word in treebank_words(sentence)]
+        words.append(row)
     assert all(tokenizer.unk_token_id not in row for row in words)
     check(
         [[tokenizer.cls_token_id, *row, tokenizer.sep_token_id] for row in words],
@@ -124,18 +125,22 @@ def test_hidden_words_are_found_in_one_token_a_word_form(
 
 
 def check(ids: list[list[int]], language_model: Any, tokenizer: Any) -> None:
-    """Accuracy over all words of all sentences (set phrases: far easier than the held-out reviews), against the best single answer."""
-    wanted = [token for row in ids for token in row[1:-1]]
-    found = [
-        token for row in ids for token in predictions(language_model, row, tokenizer.mask_token_id)
-    ]
+    """Check the accuracy over all words of all sentences against the best constant answer.
+
+    The sentences are common phrases, so they are far easier than the held-out reviews.
+    """
+    wanted: list[int] = []
+    found: list[int] = []
+    for row in ids:
+        wanted += row[1:-1]
+        found += predictions(language_model, row, tokenizer.mask_token_id)
     accuracy = sum(a == b for a, b in zip(wanted, found, strict=True)) / len(wanted)
     best_constant = max(wanted.count(token) for token in set(wanted)) / len(wanted)
     assert accuracy >= 2 * best_constant
     assert accuracy >= 0.4
 
 
-def test_model_card_says_what_training_json_says(training: Any, tokenizer: Any) -> None:
+def test_the_model_card_agrees_with_training_json(training: Any, tokenizer: Any) -> None:
     card = (TINY / "README.md").read_text(encoding="utf-8")
     assert card == model_card(training)
     assert f"{training['run']['steps']:,} steps" in card
@@ -153,7 +158,7 @@ def test_model_card_says_what_training_json_says(training: Any, tokenizer: Any) 
     assert "/tmp" not in card
 
 
-def test_losses_fell(training: Any) -> None:
+def test_the_training_loss_fell(training: Any) -> None:
     history = training["history"]
     assert history[-1]["loss"] < history[0]["loss"] - 1
     assert history[-1]["accuracy_pieces"] > 2 * history[0]["accuracy_pieces"]

@@ -29,9 +29,9 @@ CLOSED_CLASS = set(
         "[a-z]+",
         """
         a an the and or but nor yet so if than as of in on at by for from to with without into over
-        under not no never neither none nothing nobody hardly i me my you your he she it its we us our
-        they them their this that these those who which what when where why how is are was were be
-        been being has have had do does did will would can could may might must should
+        under not no never neither none nothing nobody hardly i me my you your he she it its we us
+        our they them their this that these those who which what when where why how is are was were
+        be been being has have had do does did will would can could may might must should
         """,
     )
 )

@@ -1,4 +1,4 @@
-"""Rows and candidates: the layouts, the window, and that gathering ids equals reading the text."""
+"""Encoded texts and candidates: layouts, the window, and equality with tokenising the string."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def letters(tmp_path: Path) -> Any:
-    """One id a letter: ``a`` is 5, ``b`` is 6, …; [CLS] is 2, [SEP] 3, [UNK] 1, [PAD] 0."""
+    """A tokenizer with one id a letter.
+
+    ``a`` is 5, ``b`` is 6, …; [CLS] is 2, [SEP] 3, [UNK] 1, [PAD] 0.
+    """
     return whole_word_tokenizer(tmp_path, LETTERS)
 
 
@@ -58,12 +61,10 @@ def pair(
 
 
 def make_space(words: Sequence[str], substitutes: Sequence[str], visible: int) -> SearchSpace:
-    options = [
-        (word, *(other for other in dict.fromkeys(substitutes) if other != word))
-        if i < visible
-        else (word,)
-        for i, word in enumerate(words)
-    ]
+    options = []
+    for position, word in enumerate(words):
+        others = [other for other in dict.fromkeys(substitutes) if other != word]
+        options.append((word, *others) if position < visible else (word,))
     return SearchSpace(tuple(words), tuple(options), visible)
 
 
@@ -127,7 +128,9 @@ def test_roberta_pair_has_one_separator_without_segments_and_two_with(tmp_path: 
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_own_pair_template(tokenizer: Any, premise: list[str], hypothesis: list[str]) -> None:
+def test_a_pair_with_segments_equals_the_tokenizers_own_template(
+    tokenizer: Any, premise: list[str], hypothesis: list[str]
+) -> None:
     row = pair(tokenizer, "subword", 2000, segments=True).encode(
         {"premise": premise, "hypothesis": hypothesis}
     )
@@ -146,7 +149,7 @@ def test_more_fields_than_a_pair_need_a_layout_without_segments(letters: Any) ->
         FieldEncoder(table, ["x", "y", "z"], "y", 20, segments=True)
 
 
-def test_a_field_that_is_not_there_is_a_mistake_of_the_caller(letters: Any) -> None:
+def test_an_unknown_attackable_field_raises_value_error(letters: Any) -> None:
     with pytest.raises(ValueError, match="'body' is not one of"):
         FieldEncoder(WordTable(letters, "word"), ["text"], "body", 20, segments=False)
 
@@ -157,7 +160,8 @@ def test_a_field_that_is_not_there_is_a_mistake_of_the_caller(letters: Any) -> N
 def test_the_window_counts_special_tokens(letters: Any) -> None:
     row = single(letters, "word", 300).encode({"text": ["a"] * 400})
     assert len(row.ids) == 300
-    assert row.visible == 298  # what RIFT's release sees of an IMDB review
+    # RIFT's release sees as much of an IMDB review.
+    assert row.visible == 298
     assert row.ids[-1] == 3
 
 
@@ -167,19 +171,21 @@ def test_a_window_without_room_is_refused(letters: Any) -> None:
 
 
 def test_the_context_is_cut_first_and_only_as_far_as_needed(letters: Any) -> None:
-    encoder = pair(letters, "word", 13, segments=False)  # 10 tokens for words
+    # 10 of the 13 tokens are left for words.
+    encoder = pair(letters, "word", 13, segments=False)
     row = encoder.encode({"premise": list("abcdefgh"), "hypothesis": list("ijkl")})
     assert row.ids.tolist() == [2, 5, 6, 7, 8, 9, 10, 3, 13, 14, 15, 16, 3]
     assert row.visible == 4
-    assert (
-        len(encoder.encode({"premise": list("abcdef"), "hypothesis": list("ijkl")}).ids) == 13
-    )  # nothing to cut
+    # These fields fit exactly.
+    whole = encoder.encode({"premise": list("abcdef"), "hypothesis": list("ijkl")})
+    assert len(whole.ids) == 13
 
 
 def test_the_context_keeps_a_quarter_of_the_window(letters: Any) -> None:
+    # 12 of the 15 tokens are left for words.
     row = pair(letters, "word", 15, segments=False).encode(
         {"premise": list("abcdefgh"), "hypothesis": list("ijklmnopijklmnop")}
-    )  # 12 for words
+    )
     assert row.ids.tolist()[:5] == [2, 5, 6, 7, 3]
     assert row.visible == 9
     short = pair(letters, "word", 15, segments=False).encode(
@@ -189,7 +195,8 @@ def test_the_context_keeps_a_quarter_of_the_window(letters: Any) -> None:
 
 
 def test_the_attackable_field_may_come_first(letters: Any) -> None:
-    encoder = pair(letters, "subword", 9, segments=True, attackable="premise")  # 6 for words
+    # 6 of the 9 tokens are left for words.
+    encoder = pair(letters, "subword", 9, segments=True, attackable="premise")
     fields = {"premise": list("abcd"), "hypothesis": list("efgh")}
     row = encoder.encode(fields)
     assert row.ids.tolist() == [2, 5, 6, 7, 8, 3, 9, 10, 3]
@@ -203,9 +210,8 @@ def test_the_attackable_field_may_come_first(letters: Any) -> None:
 
 def test_a_word_cut_by_the_window_is_not_visible(tmp_path: Path) -> None:
     tokenizer = whole_word_tokenizer(tmp_path, ["a", "b", "##c", "##d"])
-    row = single(tokenizer, "subword", 6).encode(
-        {"text": ["a", "bc", "bcd"]}
-    )  # 1 + 2 + 3 pieces, room for 4
+    # The words have 1 + 2 + 3 pieces, and there is room for 4.
+    row = single(tokenizer, "subword", 6).encode({"text": ["a", "bc", "bcd"]})
     assert row.ids.tolist() == [2, 5, 6, 7, 6, 3]
     assert (row.visible, row.word_starts.tolist()) == (2, [1, 2])
 
@@ -214,7 +220,9 @@ def test_a_word_cut_by_the_window_is_not_visible(tmp_path: Path) -> None:
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_own_truncation(tokenizer: Any, words: list[str], max_tokens: int) -> None:
+def test_the_window_cuts_as_the_tokenizer_truncates(
+    tokenizer: Any, words: list[str], max_tokens: int
+) -> None:
     row = single(tokenizer, "subword", max_tokens).encode({"text": words})
     assert (
         row.ids.tolist()
@@ -237,7 +245,7 @@ def test_own_truncation(tokenizer: Any, words: list[str], max_tokens: int) -> No
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_a_candidate_is_its_text_read_from_the_string(
+def test_a_candidate_equals_its_tokenised_string(
     tokenizer: Any, words: list[str], substitutes: list[str], max_tokens: int, seed: int
 ) -> None:
     encoder = single(tokenizer, "subword", max_tokens)
@@ -246,12 +254,9 @@ def test_a_candidate_is_its_text_read_from_the_string(
     ids, lengths = encoder.candidates({"text": words}, space).encode(choices)
     assert ids.shape == (6, lengths.max())
     for choice, row, length in zip(choices, ids, lengths, strict=True):
-        assert (
-            row[:length].tolist()
-            == tokenizer(join_words(space.text(choice)), truncation=True, max_length=max_tokens)[
-                "input_ids"
-            ]
-        )
+        text = join_words(space.text(choice))
+        expected = tokenizer(text, truncation=True, max_length=max_tokens)["input_ids"]
+        assert row[:length].tolist() == expected
         assert np.all(row[length:] == encoder.table.pad_id)
 
 
@@ -259,7 +264,7 @@ def test_a_candidate_is_its_text_read_from_the_string(
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_a_candidate_in_word_mode_is_the_row_of_its_words(
+def test_a_candidate_in_word_mode_equals_its_encoded_words(
     tokenizer: Any, words: list[str], max_tokens: int, seed: int
 ) -> None:
     encoder = pair(tokenizer, "word", max_tokens, segments=False)
@@ -278,13 +283,14 @@ def test_a_candidate_in_word_mode_is_the_row_of_its_words(
 
 def test_all_candidates_share_the_context_of_the_original(tmp_path: Path) -> None:
     tokenizer = whole_word_tokenizer(tmp_path, ["a", "b", "##c", "##d"])
-    encoder = pair(tokenizer, "subword", 11, segments=True)  # 8 for words
+    # 8 of the 11 tokens are left for words.
+    encoder = pair(tokenizer, "subword", 11, segments=True)
     fields = {"premise": ["b"] * 6, "hypothesis": ["a", "a", "a"]}
     space = make_space(fields["hypothesis"], ["bcd"], 3)
     ids, lengths = encoder.candidates(fields, space).encode(
         np.array([[0, 0, 0], [1, 0, 0], [1, 1, 1]], dtype=np.int16)
     )
-    # Five words of context stay whatever is substituted; longer pieces push the end of the hypothesis out.
+    # Every candidate has five words of context; with longer pieces the hypothesis loses its end.
     assert ids.tolist() == [
         [2, 6, 6, 6, 6, 6, 3, 5, 5, 5, 3],
         [2, 6, 6, 6, 6, 6, 3, 6, 7, 8, 3],
@@ -293,9 +299,10 @@ def test_all_candidates_share_the_context_of_the_original(tmp_path: Path) -> Non
     assert lengths.tolist() == [11, 11, 11]
 
 
-def test_shorter_pieces_let_the_next_words_in(tmp_path: Path) -> None:
+def test_shorter_pieces_make_room_for_the_next_words(tmp_path: Path) -> None:
     tokenizer = whole_word_tokenizer(tmp_path, ["a", "b", "##c", "##d"])
-    encoder = single(tokenizer, "subword", 5)  # 3 for words
+    # 3 of the 5 tokens are left for words.
+    encoder = single(tokenizer, "subword", 5)
     words = ["bcd", "a", "b", "a"]
     space = make_space(words, ["a"], encoder.encode({"text": words}).visible)
     assert space.visible == 1
@@ -307,7 +314,7 @@ def test_shorter_pieces_let_the_next_words_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["word", "subword"])
-def test_without_puts_the_unknown_token_where_the_word_was(tokenizer: Any, mode: Any) -> None:
+def test_encode_without_replaces_the_word_by_the_unknown_token(tokenizer: Any, mode: Any) -> None:
     encoder = single(tokenizer, mode, 30)
     words = ["good", "well-known", "film", "sleep"]
     space = make_space(words, ["bad"], 4)
@@ -315,20 +322,16 @@ def test_without_puts_the_unknown_token_where_the_word_was(tokenizer: Any, mode:
     ids, lengths = encoder.candidates({"text": words}, space).encode_without(
         choice, np.array([1, 3])
     )
-    table, chosen = (
-        encoder.table,
-        [encoder.table.ids(word, first=i == 0) for i, word in enumerate(space.text(choice))],
-    )
+    table = encoder.table
+    chosen = [table.ids(word, first=i == 0) for i, word in enumerate(space.text(choice))]
     for row, length, position in zip(ids, lengths, (1, 3), strict=True):
-        expected = [
-            i
-            for place, pieces in enumerate(chosen)
-            for i in ((table.unknown_id,) if place == position else pieces)
-        ]
+        expected: list[int] = []
+        for place, pieces in enumerate(chosen):
+            expected += (table.unknown_id,) if place == position else pieces
         assert row[1 : length - 1].tolist() == expected
 
 
-def test_without_a_word_beyond_the_window_changes_nothing(letters: Any) -> None:
+def test_encode_without_a_word_beyond_the_window_changes_nothing(letters: Any) -> None:
     encoder = single(letters, "word", 4)
     words = list("abcd")
     candidates = encoder.candidates({"text": words}, make_space(words, ["p"], 2))
@@ -337,14 +340,14 @@ def test_without_a_word_beyond_the_window_changes_nothing(letters: Any) -> None:
     assert candidates.encode(np.zeros((0, 4), dtype=np.int16))[0].shape[0] == 0
 
 
-def test_the_space_must_be_of_these_words(letters: Any) -> None:
+def test_a_space_of_other_words_is_refused(letters: Any) -> None:
     encoder = single(letters, "word", 10)
     with pytest.raises(ValueError, match="not those of field 'text'"):
         encoder.candidates({"text": ["a"]}, make_space(["b"], [], 1))
 
 
 @pytest.mark.parametrize("mode", ["word", "subword"])
-def test_a_text_without_words(letters: Any, mode: Any) -> None:
+def test_a_text_without_words_is_encoded(letters: Any, mode: Any) -> None:
     encoder = single(letters, mode, 10)
     assert encoder.encode({"text": []}).ids.tolist() == [2, 3]
     ids, lengths = encoder.candidates({"text": []}, SearchSpace((), (), 0)).encode(

@@ -36,7 +36,7 @@ def bytelevel(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return make_tokenizer("bytelevel", tmp_path_factory.mktemp("bytelevel"))
 
 
-# Reference: one word, one forward, the whole vocabulary, no batches
+# Reference: one forward pass for each word, over the whole vocabulary, without batches
 
 
 def naive_masked(model: Any, tokenizer: Any, request: Request, word: str, radius: int = 6) -> float:
@@ -74,7 +74,7 @@ def expected(naive: Any, model: Any, tokenizer: Any, request: Request) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert", "albert", "electra"])
-def test_masked_scores_are_those_of_one_forward_a_word(kind: str, wordpiece: Any) -> None:
+def test_masked_scores_equal_one_forward_a_word(kind: str, wordpiece: Any) -> None:
     model = tiny_model(kind, len(wordpiece), wordpiece)
     found = MaskedScorer(model, wordpiece).log_ratios(REQUESTS)
     for request, got in zip(REQUESTS, found, strict=True):
@@ -85,13 +85,11 @@ def test_masked_scores_are_those_of_one_forward_a_word(kind: str, wordpiece: Any
 
 
 @pytest.mark.parametrize("kind", ["roberta", "deberta"])
-def test_masked_scores_with_byte_pieces(kind: str, bytelevel: Any) -> None:
+def test_masked_scores_with_byte_pieces_equal_one_forward_a_word(kind: str, bytelevel: Any) -> None:
     model = tiny_model(kind, len(bytelevel), bytelevel)
     scorer = MaskedScorer(model, bytelevel)
-    left, right = (
-        bytelevel(" ".join(WORDS[:3]))["input_ids"][:-1],
-        bytelevel(" " + " ".join(WORDS[4:10]), add_special_tokens=False)["input_ids"],
-    )
+    left = bytelevel(" ".join(WORDS[:3]))["input_ids"][:-1]
+    right = bytelevel(" " + " ".join(WORDS[4:10]), add_special_tokens=False)["input_ids"]
     found = scorer.log_ratios([Request(WORDS, 3, ("bad", "thin"))])[0]
 
     def score(word: str) -> float:
@@ -108,7 +106,7 @@ def test_masked_scores_with_byte_pieces(kind: str, bytelevel: Any) -> None:
     )
 
 
-def test_causal_scores_are_those_of_the_whole_window(bytelevel: Any) -> None:
+def test_causal_scores_equal_those_of_the_whole_window(bytelevel: Any) -> None:
     model = tiny_model("gpt2", len(bytelevel), bytelevel)
     found = CausalScorer(model, bytelevel).log_ratios(REQUESTS)
     for request, got in zip(REQUESTS, found, strict=True):
@@ -117,7 +115,7 @@ def test_causal_scores_are_those_of_the_whole_window(bytelevel: Any) -> None:
         )
 
 
-def test_batches_change_nothing(wordpiece: Any) -> None:
+def test_batches_do_not_change_the_scores(wordpiece: Any) -> None:
     scorer = MaskedScorer(tiny_model("bert", len(wordpiece), wordpiece), wordpiece)
     together = scorer.log_ratios(REQUESTS * 5)
     scorer.batch_size = 1
@@ -137,13 +135,13 @@ def test_words_beyond_the_radius_do_not_count(wordpiece: Any) -> None:
     assert scores[0] != pytest.approx(scores[2], abs=1e-6)
 
 
-def test_no_requests_and_no_substitutes(wordpiece: Any) -> None:
+def test_empty_requests_give_empty_answers(wordpiece: Any) -> None:
     scorer = MaskedScorer(tiny_model("bert", len(wordpiece), wordpiece), wordpiece)
     assert scorer.log_ratios([]) == []
     assert [len(found) for found in scorer.log_ratios([Request(WORDS, 1, ())])] == [0]
 
 
-def test_the_model_is_left_as_it_was(wordpiece: Any) -> None:
+def test_the_model_still_gives_all_logits_afterwards(wordpiece: Any) -> None:
     model = tiny_model("bert", len(wordpiece), wordpiece)
     scorer = MaskedScorer(model, wordpiece)
     scorer.log_ratios(REQUESTS)
@@ -157,14 +155,11 @@ def test_the_model_is_left_as_it_was(wordpiece: Any) -> None:
     ("original", "substitutes", "allowed"),
     [
         (-3.0, [-8.0, -8.001, -1.0, -np.inf], [True, False, True, False]),
-        (
-            -np.inf,
-            [-8.0, -np.inf],
-            [True, False],
-        ),  # both impossible: NaN and rejected in the release
+        # If both are impossible, the release has NaN and rejects the substitute.
+        (-np.inf, [-8.0, -np.inf], [True, False]),
     ],
 )
-def test_the_consumer_of_the_published_scores(
+def test_infinite_log_probabilities_are_treated_as_in_the_release(
     original: float, substitutes: list[float], allowed: list[bool]
 ) -> None:
     found = ratios(original, np.array(substitutes))
@@ -189,7 +184,7 @@ def test_unknown_words_are_impossible(tmp_path: Path) -> None:
 # Identity and loading
 
 
-def test_the_identity_holds_the_weights(wordpiece: Any) -> None:
+def test_the_identity_depends_on_weights_and_precision(wordpiece: Any) -> None:
     model = tiny_model("bert", len(wordpiece), wordpiece)
     before = MaskedScorer(model, wordpiece).identity
     assert before == MaskedScorer(model, wordpiece).identity
@@ -208,8 +203,8 @@ def test_the_identity_is_the_same_from_disk(wordpiece: Any, tmp_path: Path) -> N
     assert scorer.identity == f"masked:{fingerprint(model, wordpiece)}:fp32"
 
 
-def test_a_causal_model_without_a_padding_token_comes_from_disk(tmp_path: Path) -> None:
-    """GPT-2 has none; the end of the text fills its rows up."""
+def test_a_causal_model_without_a_padding_token_is_loaded_from_disk(tmp_path: Path) -> None:
+    """GPT-2 has no padding token; its end-of-text token pads the rows."""
     tokenizer = make_tokenizer("bytelevel", tmp_path / "files")
     model = tiny_model("gpt2", len(tokenizer), tokenizer)
     usual = CausalScorer(model, tokenizer).log_ratios(REQUESTS)
@@ -231,19 +226,19 @@ def test_bf16_is_near_fp32(wordpiece: Any) -> None:
     np.testing.assert_allclose(exact, rough, atol=0.1)
 
 
-def test_none_is_no_scorer() -> None:
+def test_the_spec_none_gives_no_scorer() -> None:
     assert build_scorer("none") is None
 
 
 @pytest.mark.parametrize("spec", ["", "gpt2", "masked:", "file:", "n-gram:x"])
-def test_an_unknown_spec_says_what_there_is(spec: str) -> None:
+def test_an_unknown_spec_lists_the_known_kinds(spec: str) -> None:
     with pytest.raises(
         UsageError, match=r"Use masked:ID_OR_PATH, causal:ID_OR_PATH, file:PATH, tiny or none\."
     ):
         build_scorer(spec)
 
 
-def test_a_model_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(UsageError, match=r"The masked language model '.*nothing' cannot be loaded"):
         build_scorer(f"masked:{tmp_path / 'nothing'}")
@@ -257,7 +252,7 @@ def test_a_tokenizer_without_mask_cannot_score_as_masked(bytelevel: Any, tmp_pat
         MaskedScorer(model, tokenizer)
 
 
-def test_a_scorer_refuses_nothing_unless_it_says_so() -> None:
+def test_a_scorer_accepts_every_text_by_default() -> None:
     class Constant(Scorer):
         identity = "constant"
 

@@ -41,30 +41,26 @@ def path(tmp_path: Path) -> Path:
 
 
 def ask(path: Path, text: str, position: int, *substitutes: str) -> list[float]:
-    return [
-        float(ratio)
-        for ratio in PublishedScorer(path).log_ratios(
-            [Request(tuple(text.split()), position, substitutes)]
-        )[0]
-    ]
+    request = Request(tuple(text.split()), position, substitutes)
+    return [float(ratio) for ratio in PublishedScorer(path).log_ratios([request])[0]]
 
 
 def test_ratios_are_relative_to_the_original(path: Path) -> None:
     assert ask(path, "A good Film .", 1, "nice", "great") == [-5.0, 8.5]
 
 
-def test_the_threshold_itself_is_allowed(path: Path) -> None:
+def test_a_ratio_of_exactly_the_threshold_is_allowed(path: Path) -> None:
     scores = np.array(ask(path, "A good Film .", 1, "nice", "decent"), dtype=np.float32)
     assert (scores >= -5.0).tolist() == [True, False]
 
 
-def test_the_sentence_is_found_lower_cased(path: Path) -> None:
+def test_a_sentence_is_found_by_its_lower_cased_text(path: Path) -> None:
     assert ask(path, "a good film .", 1, "nice") == [-5.0]
     with pytest.raises(UsageError, match="no scores for 1 of 1 texts"):
         ask(path, "a good", 1, "nice")
 
 
-def test_a_candidate_is_found_lower_cased_where_it_is_not_as_it_is_written(path: Path) -> None:
+def test_a_candidate_missing_as_written_is_found_lower_cased(path: Path) -> None:
     assert ask(path, "a Good film .", 1, "Nice", "nice", "GREAT", "Swell") == [
         -5.0,
         -5.0,
@@ -73,7 +69,7 @@ def test_a_candidate_is_found_lower_cased_where_it_is_not_as_it_is_written(path:
     ]
 
 
-def test_as_it_is_written_comes_first(tmp_path: Path) -> None:
+def test_a_candidate_as_written_has_precedence(tmp_path: Path) -> None:
     path = tmp_path / "scores.txt"
     path.write_text(
         "0\tGood\n0\t0\tGood\t-1\n0\t0\tgood\t-9\n0\t0\tNice\t-2\n0\t0\tnice\t-8\n",
@@ -82,19 +78,22 @@ def test_as_it_is_written_comes_first(tmp_path: Path) -> None:
     assert ask(path, "Good", 0, "Nice", "nice") == [-1.0, -7.0]
 
 
-def test_a_capitalised_word_without_any_score_is_refused_with_the_way_out(path: Path) -> None:
-    sentence = r"no score for the capitalised word 'Film' in 'A good Film \.…': its words were looked up as they are written\. Use .* rift2021"
+def test_a_capitalised_word_without_a_score_is_refused(path: Path) -> None:
+    sentence = (
+        r"no score for the capitalised word 'Film' in 'A good Film \.…': "
+        r"its words were looked up as they are written\. Use .* rift2021"
+    )
     with pytest.raises(UsageError, match=sentence):
         ask(path, "A good Film .", 2, "Movie")
 
 
-def test_a_position_or_candidate_that_is_absent_gets_no_swap(path: Path) -> None:
+def test_a_missing_position_or_candidate_is_rejected(path: Path) -> None:
     assert ask(path, "A good film .", 2, "movie") == [-np.inf]
     assert ask(path, "A good Film .", 1, "swell") == [-np.inf]
     assert ask(path, "nothing scored", 0, "anything") == [-np.inf]
 
 
-def test_impossible_words(path: Path) -> None:
+def test_impossible_words_give_infinite_ratios(path: Path) -> None:
     assert ask(path, "OOV here", 0, "word", "other") == [np.inf, -np.inf]
 
 
@@ -117,12 +116,12 @@ def test_the_identity_is_the_hash_of_the_file(path: Path) -> None:
     assert PublishedScorer(path).identity == f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
-def test_windows_line_ends(path: Path) -> None:
+def test_windows_line_ends_are_read(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert ask(path, "a good film .", 1, "nice") == [-5.0]
 
 
-def test_built_by_its_spec(path: Path) -> None:
+def test_build_scorer_reads_a_score_file(path: Path) -> None:
     assert isinstance(build_scorer(f"file:{path}"), PublishedScorer)
 
 
@@ -144,7 +143,7 @@ def test_a_file_of_another_format_is_refused_at_once(
 
 
 @pytest.mark.parametrize("line", ["0\tone\tgood\t-1", "0\t0\tgood\tlow", "0\t0\tgood\tnan"])
-def test_a_line_that_is_no_score_is_named_when_it_is_read(tmp_path: Path, line: str) -> None:
+def test_a_malformed_score_is_named_when_it_is_read(tmp_path: Path, line: str) -> None:
     path = tmp_path / "scores.txt"
     path.write_text(f"5\tother text\n5\t0\tother\t-1\n0\tgood\n{line}\n", encoding="utf-8")
     assert ask(path, "other text", 0, "other") == [0.0]
@@ -152,7 +151,7 @@ def test_a_line_that_is_no_score_is_named_when_it_is_read(tmp_path: Path, line: 
         ask(path, "good", 0, "fine")
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         PublishedScorer(tmp_path / "absent.txt")
 
@@ -173,7 +172,7 @@ AS_WRITTEN = ("0\tGood film", "0\t1\tfilm\t-3", "0\t1\tmovie\t-4")
 def attackable(
     tmp_path: Path, lines: tuple[str, ...], protocol: str
 ) -> tuple[tuple[str, ...], ...]:
-    """The options that the constraint leaves in "Good film"."""
+    """Return the options that the constraint leaves in "Good film"."""
     path = tmp_path / "scores.txt"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     substitutions = SubstitutionSet(
@@ -190,9 +189,7 @@ def test_a_file_with_lower_cased_candidates_serves_capitalised_words(tmp_path: P
     assert attackable(tmp_path, LOWER_KEYED, "subword") == (("Good", "Fine"), ("film", "movie"))
 
 
-def test_a_file_scored_as_written_is_refused_there_and_serves_where_the_lookup_is_the_same(
-    tmp_path: Path,
-) -> None:
+def test_a_file_scored_as_written_needs_a_protocol_with_the_same_lookup(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="capitalised word 'Good'"):
         attackable(tmp_path, AS_WRITTEN, "subword")
     assert attackable(tmp_path, AS_WRITTEN, "rift2021") == (("Good",), ("film", "movie"))

@@ -1,4 +1,4 @@
-"""Substitution sets: lookup, case, and files that are not what they should be."""
+"""Substitution sets: lookup, case, and malformed files."""
 
 from __future__ import annotations
 
@@ -21,29 +21,25 @@ def written(folder: Path, content: Any) -> Path:
 
 @pytest.fixture
 def substitutions(tmp_path: Path) -> SubstitutionSet:
-    return load_substitutions(
-        str(
-            written(
-                tmp_path,
-                {
-                    "good": ["fine", "nice", "good", "fine"],
-                    "i": ["me"],
-                    "the": [],
-                    "bbc": ["auntie"],
-                    "mcdonald": ["burger"],
-                },
-            )
-        )
-    )
+    content = {
+        "good": ["fine", "nice", "good", "fine"],
+        "i": ["me"],
+        "the": [],
+        "bbc": ["auntie"],
+        "mcdonald": ["burger"],
+    }
+    return load_substitutions(str(written(tmp_path, content)))
 
 
-def test_order_is_kept_and_self_and_repetitions_are_dropped(substitutions: SubstitutionSet) -> None:
+def test_the_order_is_kept_and_the_word_and_repetitions_are_dropped(
+    substitutions: SubstitutionSet,
+) -> None:
     assert substitutions.of("good", "cased") == ("fine", "nice")
     assert substitutions.of("good", "lower") == ("fine", "nice")
 
 
 @pytest.mark.parametrize("word", ["the", "absent", "Good", "GOOD", ""])
-def test_the_cased_lookup_takes_the_word_as_it_is(
+def test_the_cased_lookup_takes_the_word_as_it_is_written(
     substitutions: SubstitutionSet, word: str
 ) -> None:
     assert substitutions.of(word, "cased") == ()
@@ -55,20 +51,21 @@ def test_the_cased_lookup_takes_the_word_as_it_is(
         ("Good", ("Fine", "Nice")),
         ("GOOD", ("FINE", "NICE")),
         ("gOOD", ("fine", "nice")),
-        ("I", ("Me",)),  # one capital is a capitalised word, not a shouted one
+        # A single capital counts as a capitalised word, not as a word in capitals.
+        ("I", ("Me",)),
         ("BBC", ("AUNTIE",)),
         ("McDonald", ("burger",)),
         ("The", ()),
         ("Absent", ()),
     ],
 )
-def test_the_lower_lookup_gives_the_case_back(
+def test_the_lower_lookup_restores_the_case(
     substitutions: SubstitutionSet, word: str, expected: tuple[str, ...]
 ) -> None:
     assert substitutions.of(word, "lower") == expected
 
 
-def test_no_substitute_is_the_word_itself_once_its_case_is_back(tmp_path: Path) -> None:
+def test_no_substitute_equals_the_word_after_its_case_is_restored(tmp_path: Path) -> None:
     found = load_substitutions(str(written(tmp_path, {"uk": ["UK", "britain", "Uk"]})))
     assert found.of("UK", "lower") == ("BRITAIN",)
     assert found.of("Uk", "lower") == ("Britain",)
@@ -111,7 +108,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         load_substitutions("alzantod")
 
 
-def test_the_published_set_comes_through_the_assets(
+def test_the_published_set_is_found_as_an_asset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import robench.tasks.assets
@@ -135,7 +132,7 @@ def test_the_embedded_set_can_be_used() -> None:
     assert len(mini) >= 400
 
 
-def test_what_the_splitter_takes_apart_is_no_substitute(tmp_path: Path) -> None:
+def test_a_word_that_the_splitter_takes_apart_is_no_substitute(tmp_path: Path) -> None:
     path = tmp_path / "set.json"
     path.write_text(json.dumps({"must": ["should", "gotta", "ought", "cannot"]}))
     assert load_substitutions(str(path)).of("must", "cased") == ("should", "ought")

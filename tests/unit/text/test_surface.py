@@ -1,4 +1,4 @@
-"""The frozen surface: views, storage, and what its key depends on."""
+"""The frozen surface: search spaces, storage, and what its key depends on."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ EXAMPLES = [
 SUBWORD, RIFT = PROTOCOLS["subword"], PROTOCOLS["rift2021"]
 
 
-class Listed(Scorer):
-    """Answers from ``RATIOS`` and remembers what it was asked."""
+class ListedScorer(Scorer):
+    """A scorer that answers from ``RATIOS`` and records its requests."""
 
     identity = "listed"
 
@@ -79,10 +79,10 @@ def options(
     return {int(position): space.options[position][1:] for position in space.positions}
 
 
-# Views
+# Search spaces
 
 
-def test_the_cased_lookup_leaves_capitalised_words_alone(tmp_path: Path) -> None:
+def test_with_the_cased_lookup_capitalised_words_have_no_substitutes(tmp_path: Path) -> None:
     surface = build(tmp_path)
     assert surface.words("t/1") == ("Good", "film", ",", "good", "film", ".")
     assert options(surface, "t/1") == {
@@ -92,14 +92,14 @@ def test_the_cased_lookup_leaves_capitalised_words_alone(tmp_path: Path) -> None
     }
 
 
-def test_the_lower_lookup_does_not(tmp_path: Path) -> None:
+def test_with_the_lower_lookup_capitalised_words_have_substitutes(tmp_path: Path) -> None:
     surface = build(tmp_path, protocol=SUBWORD)
     assert options(surface, "t/1")[0] == ("Fine", "Nice", "Poor")
     assert options(surface, "t/4")[0] == ("One",)
 
 
-def test_the_constraint_keeps_what_is_exactly_at_the_threshold(tmp_path: Path) -> None:
-    surface = build(tmp_path, Listed())
+def test_a_ratio_exactly_at_the_threshold_is_allowed(tmp_path: Path) -> None:
+    surface = build(tmp_path, ListedScorer())
     assert options(surface, "t/1", constrained=True) == {
         1: ("movie",),
         3: ("fine", "nice"),
@@ -113,18 +113,18 @@ def test_the_constraint_keeps_what_is_exactly_at_the_threshold(tmp_path: Path) -
     ("ratio", "allowed"),
     [(-5.00004, True), (-5.00006, False), (-4.99996, True), (-np.inf, False), (np.inf, True)],
 )
-def test_the_threshold_meets_the_rounded_ratio_when_built_and_when_read(
+def test_the_threshold_applies_to_the_rounded_ratio(
     tmp_path: Path, ratio: float, allowed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(RATIOS, "nice", ratio)
-    for surface in (build(tmp_path, Listed()), build(tmp_path, Listed())):
+    for surface in (build(tmp_path, ListedScorer()), build(tmp_path, ListedScorer())):
         assert ("nice" in options(surface, "t/1", constrained=True)[3]) is allowed
 
 
 def test_each_text_is_scored_by_itself_and_rounded(tmp_path: Path) -> None:
     calls: list[set[tuple[str, ...]]] = []
 
-    class Counting(Listed):
+    class Counting(ListedScorer):
         def log_ratios(self, requests: Sequence[Request]) -> list[Ratios]:
             calls.append({request.words for request in requests})
             return [answer + np.float32(1.23e-5) for answer in super().log_ratios(requests)]
@@ -150,8 +150,8 @@ def test_words_beyond_the_window_have_no_substitutes(tmp_path: Path) -> None:
     assert options(surface, "t/1", visible=0) == {}
 
 
-def test_max_words_bounds_what_is_scored(tmp_path: Path) -> None:
-    scorer = Listed()
+def test_words_beyond_max_words_are_not_scored(tmp_path: Path) -> None:
+    scorer = ListedScorer()
     surface = build(tmp_path, scorer, max_words=2)
     assert sorted(options(surface, "t/1")) == [1]
     assert {request.position for request in scorer.requests} == {1}
@@ -159,21 +159,21 @@ def test_max_words_bounds_what_is_scored(tmp_path: Path) -> None:
 
 
 def test_the_scorer_sees_the_original_words(tmp_path: Path) -> None:
-    scorer = Listed()
+    scorer = ListedScorer()
     build(tmp_path, scorer)
     assert scorer.requests[1] == Request(
         ("Good", "film", ",", "good", "film", "."), 3, ("fine", "nice", "poor")
     )
 
 
-def test_an_example_without_words_and_one_without_substitutes(tmp_path: Path) -> None:
+def test_examples_without_words_or_substitutes_have_trivial_spaces(tmp_path: Path) -> None:
     surface = build(tmp_path)
     assert surface.space("t/2", 10, True, 5.0).words == ()
     assert surface.space("t/3", 10, True, 5.0).cardinality == 1
     assert surface.words("t/2") == ()
 
 
-def test_an_example_that_is_not_in_it(tmp_path: Path) -> None:
+def test_an_example_that_is_not_in_the_surface_raises_key_error(tmp_path: Path) -> None:
     surface = build(tmp_path)
     assert "t/1" in surface
     assert "t/9" not in surface
@@ -189,7 +189,7 @@ def test_without_a_scorer_the_constraint_has_no_effect_and_the_surface_says_so(
     assert surface.meta["made_from"]["scorer"] == "none"
 
 
-def test_counts(tmp_path: Path) -> None:
+def test_the_metadata_counts_words_and_substitutes(tmp_path: Path) -> None:
     meta = build(tmp_path).meta
     assert {name: meta[name] for name in ("examples", "words", "positions", "substitutes")} == {
         "examples": 4,
@@ -199,7 +199,7 @@ def test_counts(tmp_path: Path) -> None:
     }
 
 
-def test_no_examples_at_all(tmp_path: Path) -> None:
+def test_a_surface_may_have_no_examples(tmp_path: Path) -> None:
     assert build(tmp_path, examples=[]).meta["words"] == 0
     assert "t/1" not in build(tmp_path, examples=[])
 
@@ -207,8 +207,8 @@ def test_no_examples_at_all(tmp_path: Path) -> None:
 # Storage
 
 
-def test_a_stored_surface_is_read_and_equal(tmp_path: Path) -> None:
-    first, scorer = build(tmp_path, Listed()), Listed()
+def test_a_stored_surface_is_read_back_unchanged(tmp_path: Path) -> None:
+    first, scorer = build(tmp_path, ListedScorer()), ListedScorer()
     second = build(tmp_path, scorer)
     assert scorer.requests == []
     assert second.key == first.key
@@ -221,25 +221,25 @@ def test_a_stored_surface_is_read_and_equal(tmp_path: Path) -> None:
 
 
 def test_the_file_is_named_by_the_key_and_nothing_else_is_left(tmp_path: Path) -> None:
-    surface = build(tmp_path / "new" / "surfaces", Listed())
+    surface = build(tmp_path / "new" / "surfaces", ListedScorer())
     assert [path.name for path in (tmp_path / "new" / "surfaces").iterdir()] == [
         f"{surface.key}.parquet"
     ]
-    assert surface.key == wanted(Listed()).key
-    assert wanted(Listed()).path(tmp_path) == tmp_path / f"{surface.key}.parquet"
+    assert surface.key == wanted(ListedScorer()).key
+    assert wanted(ListedScorer()).path(tmp_path) == tmp_path / f"{surface.key}.parquet"
 
 
-def test_the_same_bytes_again(tmp_path: Path) -> None:
-    one, two = (build(tmp_path / name, Listed()) for name in ("one", "two"))
+def test_building_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    one, two = (build(tmp_path / name, ListedScorer()) for name in ("one", "two"))
     assert (tmp_path / "one" / f"{one.key}.parquet").read_bytes() == (
         tmp_path / "two" / f"{two.key}.parquet"
     ).read_bytes()
 
 
-def test_anyone_can_read_it_with_pandas(tmp_path: Path) -> None:
+def test_pandas_can_read_the_file(tmp_path: Path) -> None:
     import pandas as pd
 
-    surface = build(tmp_path, Listed())
+    surface = build(tmp_path, ListedScorer())
     frame = pd.read_parquet(tmp_path / f"{surface.key}.parquet")
     assert list(frame.columns) == ["id", "position", "option", "word", "log_ratio"]
     row = frame[(frame.id == "t/1") & (frame.position == 3) & (frame.option == 2)].iloc[0]
@@ -251,22 +251,23 @@ def test_anyone_can_read_it_with_pandas(tmp_path: Path) -> None:
 def test_a_damaged_file_is_built_again_with_a_warning(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    surface = build(tmp_path, Listed())
+    surface = build(tmp_path, ListedScorer())
     path = tmp_path / f"{surface.key}.parquet"
     whole = path.read_bytes()
     if damage == "torn":
         path.write_bytes(whole[: len(whole) // 2])
     elif damage == "empty":
         path.write_bytes(b"")
-    elif damage == "other":  # a sound surface under another's name
-        other = build(tmp_path, Listed(), task="u")
+    elif damage == "other":
+        # An intact surface under the name of another one.
+        other = build(tmp_path, ListedScorer(), task="u")
         path.write_bytes((tmp_path / f"{other.key}.parquet").read_bytes())
     else:
         import pandas as pd
 
         pd.DataFrame({"x": [1]}).to_parquet(path)
     with caplog.at_level(logging.WARNING):
-        again = build(tmp_path, Listed())
+        again = build(tmp_path, ListedScorer())
     assert "cannot be used" in caplog.text
     assert again.space("t/1", 99, True, 5.0) == surface.space("t/1", 99, True, 5.0)
     assert path.read_bytes() == whole
@@ -283,7 +284,7 @@ def test_a_failed_write_leaves_nothing_and_says_what_to_do(
 
     monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(RobenchError, match=r"No space left on device\. Free some space"):
-        build(tmp_path, Listed())
+        build(tmp_path, ListedScorer())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -291,13 +292,15 @@ def test_progress_counts_examples(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     many = [dataclasses.replace(EXAMPLES[0], id=f"t/{number}") for number in range(40)]
     load_or_build(
-        tmp_path, wanted(Listed(), examples=many), lambda done, total: seen.append((done, total))
+        tmp_path,
+        wanted(ListedScorer(), examples=many),
+        lambda done, total: seen.append((done, total)),
     )
     assert seen == [(number, 40) for number in range(1, 41)]
 
 
 def test_a_scorer_may_refuse_before_anything_is_scored(tmp_path: Path) -> None:
-    class Refusing(Listed):
+    class Refusing(ListedScorer):
         def check(self, texts: Sequence[Sequence[str]]) -> None:
             raise UsageError(f"{len(texts)} texts are missing")
 
@@ -310,7 +313,7 @@ def test_a_scorer_may_refuse_before_anything_is_scored(tmp_path: Path) -> None:
 
 
 def test_every_ingredient_is_in_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Other(Listed):
+    class Other(ListedScorer):
         identity = "other"
 
     changed = [
@@ -330,12 +333,14 @@ def test_every_ingredient_is_in_the_key(tmp_path: Path, monkeypatch: pytest.Monk
         {"protocol": dataclasses.replace(RIFT, lookup="lower")},
         {"protocol": dataclasses.replace(RIFT, lm_radius=3)},
     ]
-    keys = [build(tmp_path, **({"scorer": Listed()} | variant)).key for variant in variants]
+    keys = [build(tmp_path, **({"scorer": ListedScorer()} | variant)).key for variant in variants]
     monkeypatch.setattr("robench.text.surface_building.splitter_version", lambda: "nltk-99")
-    keys.append(build(tmp_path, Listed()).key)
+    keys.append(build(tmp_path, ListedScorer()).key)
     assert len(set(keys)) == len(variants) + 1
 
 
-def test_names_and_thresholds_are_not_in_the_key(tmp_path: Path) -> None:
+def test_the_protocols_name_and_threshold_are_not_in_the_key(tmp_path: Path) -> None:
     renamed = dataclasses.replace(RIFT, name="mine", lm_threshold=1.0, summary="", tokens="subword")
-    assert build(tmp_path, Listed(), protocol=renamed).key == build(tmp_path, Listed()).key
+    assert (
+        build(tmp_path, ListedScorer(), protocol=renamed).key == build(tmp_path, ListedScorer()).key
+    )

@@ -21,7 +21,7 @@ WORDS = st.one_of(
     st.sampled_from(" ".join(TEXT).split()),
     st.text(LETTERS, min_size=1, max_size=12),
 )
-# U+2581 is how SentencePiece itself writes a blank: a text that holds it is ambiguous to that family.
+# SentencePiece itself writes a blank as U+2581, so a text with U+2581 is ambiguous to it.
 TEXTS = st.lists(
     WORDS.filter(lambda word: word.split() == [word] and "▁" not in word), min_size=1, max_size=12
 )
@@ -38,7 +38,7 @@ def subwords(tokenizer: Any) -> WordTable:
 
 
 @pytest.fixture(scope="module")
-def one_a_word(tokenizer: Any) -> WordTable:
+def one_id_a_word(tokenizer: Any) -> WordTable:
     return WordTable(tokenizer, "word")
 
 
@@ -57,8 +57,10 @@ def test_the_pieces_of_the_words_are_the_pieces_of_the_text(
     assert together == subwords.tokenizer(join_words(words), add_special_tokens=False)["input_ids"]
 
 
-def test_all_odd_words_in_one_text(subwords: WordTable) -> None:
-    words = [word for word in ODD_WORDS for word in (word, "film")]
+def test_odd_words_in_one_text_keep_their_pieces(subwords: WordTable) -> None:
+    words: list[str] = []
+    for odd in ODD_WORDS:
+        words += [odd, "film"]
     together = [index for ids in subwords.text_ids(words) for index in ids]
     assert together == subwords.tokenizer(join_words(words), add_special_tokens=False)["input_ids"]
 
@@ -82,10 +84,10 @@ def test_a_word_of_characters_that_the_tokenizer_drops_has_no_piece(tmp_path: Pa
 
 
 @pytest.mark.parametrize("mode", ["word", "subword"])
-def test_words_without_end_are_not_all_remembered(
+def test_the_memory_for_words_is_limited(
     tokenizer: Any, mode: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor do the answers hang on what has been forgotten."""
+    """The answers do not depend on the words that were dropped from memory."""
     monkeypatch.setattr(word_table, "MEMORY_LIMIT", 40)
     table = WordTable(tokenizer, mode)
     texts = [[f"film{number}{letter}" for letter in "abcdefghij"] for number in range(12)]
@@ -97,7 +99,7 @@ def test_words_without_end_are_not_all_remembered(
     assert [WordTable(tokenizer, mode).text_ids(text) for text in texts] == found
 
 
-def test_preparing_in_a_batch_gives_what_single_questions_give(tokenizer: Any) -> None:
+def test_a_batch_gives_the_same_ids_as_single_words(tokenizer: Any) -> None:
     batch, single = WordTable(tokenizer, "subword"), WordTable(tokenizer, "subword")
     batch.prepare(ODD_WORDS)
     batch.prepare(ODD_WORDS, first=True)
@@ -113,7 +115,8 @@ def test_a_word_is_tokenised_once(tokenizer: Any) -> None:
     table._encode = lambda texts: calls.append(texts) or encode(texts)  # type: ignore[method-assign,func-returns-value]
     for _ in range(3):
         table.text_ids(["zebra", "crossing", "zebra", "crossing"])
-    assert sum(len(texts) for texts in calls) == 3  # zebra first, crossing, zebra
+    # Three tokenised words: zebra as the first word, crossing, and zebra inside the text.
+    assert sum(len(texts) for texts in calls) == 3
 
 
 # One token a word
@@ -123,21 +126,25 @@ def test_a_word_is_tokenised_once(tokenizer: Any) -> None:
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_one_id_for_every_word(one_a_word: WordTable, words: list[str]) -> None:
+def test_word_mode_gives_every_word_one_id(one_id_a_word: WordTable, words: list[str]) -> None:
     for position, word in enumerate(words):
-        ids = one_a_word.ids(word, first=position == 0)
+        ids = one_id_a_word.ids(word, first=position == 0)
         assert len(ids) == 1
-        assert ids == one_a_word.ids(word)
+        assert ids == one_id_a_word.ids(word)
 
 
-def test_wordpiece_knows_a_word_or_does_not(tmp_path: Path) -> None:
+def test_a_word_is_one_vocabulary_entry_or_unknown(tmp_path: Path) -> None:
     tokenizer = whole_word_tokenizer(tmp_path, ["good", "n't", "do", "##n", "a"])
     table = WordTable(tokenizer, "word")
     assert table.ids("good") == (5,)
-    assert table.ids("GOOD") == (5,)  # the tokenizer lower-cases
-    assert table.ids("n't") == (6,)  # an entry of its own, though the tokenizer would split it
-    assert table.ids("don") == (table.unknown_id,)  # do + ##n: not one entry
-    assert table.ids("[MASK]") == (table.unknown_id,)  # a text cannot write a special token
+    # The tokenizer lower-cases.
+    assert table.ids("GOOD") == (5,)
+    # This entry counts, although the tokenizer would split the word.
+    assert table.ids("n't") == (6,)
+    # "do" and "##n" are two entries.
+    assert table.ids("don") == (table.unknown_id,)
+    # A text cannot contain a special token.
+    assert table.ids("[MASK]") == (table.unknown_id,)
     assert WordTable(tokenizer, "subword").ids("don") == (7, 8)
 
 
@@ -148,9 +155,7 @@ def test_a_cased_wordpiece_keeps_case(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("family", ["bytelevel", "bytelevel-prefix", "unigram"])
-def test_marked_pieces_give_the_first_that_says_more_than_the_mark(
-    family: str, tmp_path: Path
-) -> None:
+def test_the_first_piece_that_is_more_than_the_mark_is_taken(family: str, tmp_path: Path) -> None:
     tokenizer = make_tokenizer(family, tmp_path)
     table = WordTable(tokenizer, "word")
     for word in ("film", "n't", "10/10", "well-known"):
@@ -186,17 +191,9 @@ def test_a_tokenizer_that_joins_words_is_refused() -> None:
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
-    pieces = {
-        "<unk>": 0,
-        "<pad>": 1,
-        **{
-            letter: number
-            for number, letter in enumerate(
-                "abcdefghijklmnopqrstuvwxyz'T-`/0123456789!Zï ", start=2
-            )
-        },
-    }
-    # No pre-tokenizer: the merge "a f" crosses the blank.
+    letters = "abcdefghijklmnopqrstuvwxyz'T-`/0123456789!Zï "
+    pieces = {piece: number for number, piece in enumerate(["<unk>", "<pad>", *letters])}
+    # There is no pre-tokenizer, so the merge "a f" crosses the blank.
     pieces |= {" f": len(pieces), "a f": len(pieces) + 1}
     merges = [(" ", "f"), ("a", " f")]
     tokenizer = PreTrainedTokenizerFast(

@@ -1,4 +1,4 @@
-"""Words of a text, and a text with words exchanged."""
+"""Splitting a text into words, and replacing words in a text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from robench.text.words import join_words, replace_words, split_words, splitter_
 
 @given(st.text(max_size=200))
 @settings(max_examples=100, deadline=None)
-def test_words_are_never_empty_and_hold_no_white_space(text: str) -> None:
+def test_words_are_never_empty_and_contain_no_white_space(text: str) -> None:
     for word in split_words(text):
         assert word.split() == [word]
 
@@ -30,7 +30,7 @@ def test_joining_puts_one_blank_between_words() -> None:
 
 
 def test_sentences_are_found_by_the_shipped_parameters() -> None:
-    # Only a sentence's last period stands alone; inside a sentence NLTK leaves it on the word.
+    # Only the last period of a sentence is a word; inside a sentence NLTK leaves it at the word.
     assert split_words("It ended. Then I left.") == ["It", "ended", ".", "Then", "I", "left", "."]
     assert split_words("I met Mr. Smith.") == ["I", "met", "Mr.", "Smith", "."]
 
@@ -69,7 +69,7 @@ def test_the_version_names_nltk_and_the_parameters() -> None:
         ("untouched", {}, "untouched"),
     ],
 )
-def test_replaced_words_leave_the_rest_of_the_text_alone(
+def test_replacing_words_leaves_the_other_characters_unchanged(
     text: str, replacements: dict[int, str], changed: str
 ) -> None:
     assert replace_words(text, replacements) == changed
@@ -100,7 +100,7 @@ def test_replaced_words_leave_the_rest_of_the_text_alone(
         max_size=25,
     )
 )
-def test_a_text_with_one_other_plain_word_splits_into_the_words_that_were_meant(
+def test_a_text_with_one_replaced_word_splits_into_the_expected_words(
     parts: list[str],
 ) -> None:
     text = " ".join(parts)
@@ -114,14 +114,18 @@ def test_a_text_with_one_other_plain_word_splits_into_the_words_that_were_meant(
             ]
 
 
-def test_what_is_made_of_the_words_of_a_text_does_not_stick_to_it() -> None:
+def test_changing_the_list_of_words_does_not_change_later_splits() -> None:
     words = split_words("A good film.")
     words.append("changed")
     assert split_words("A good film.") == ["A", "good", "film", "."]
 
 
 def by_nltk(text: str) -> list[tuple[int, int]]:
-    """Where NLTK itself finds the words; ValueError where it cannot."""
+    """Return where NLTK itself finds the words.
+
+    Raises:
+        ValueError: NLTK cannot align its words with the text.
+    """
     sentences, words = words_module._sentence_tokenizer(), words_module._word_tokenizer()
     return [
         (begin + start, begin + end)
@@ -160,16 +164,17 @@ PIECES = [
 @pytest.mark.parametrize("between", [" ", "", "  \n"])
 @given(st.lists(st.sampled_from(PIECES), max_size=12))
 @settings(max_examples=150, deadline=None)
-def test_words_stand_where_nltk_finds_them(between: str, pieces: list[str]) -> None:
+def test_word_positions_equal_those_of_nltk(between: str, pieces: list[str]) -> None:
     text = between.join(pieces)
     try:
         expected = by_nltk(text)
-    except ValueError:  # NLTK cannot align its own words with some heaps of quotation marks
+    except ValueError:
+        # NLTK cannot align its own words with some sequences of quotation marks.
         return
     assert words_module._word_spans(text) == expected
 
 
-def test_words_are_laid_out_without_splitting_the_text_again(
+def test_word_positions_are_found_without_splitting_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text = "  A film, (not) good --\tit can't be.  The end. "
