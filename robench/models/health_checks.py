@@ -93,6 +93,7 @@ def _red_flags(
 ) -> list[RedFlag]:
     """Look for figures that would mislead a reader of the victim's results."""
     flags, count = [], len(labels)
+    # ``lucky`` lies two standard errors above ``chance``, so a guess does not pass by luck.
     predictions = probabilities.argmax(-1)
     accuracy = float((predictions == labels).mean())
     chance, lucky = guessing_accuracy(labels)
@@ -106,6 +107,7 @@ def _red_flags(
         only = victim.labels[int(predictions[0])]
         message = f"'{victim.name}' predicts '{only}' for every one of {count} dev examples."
         flags.append(RedFlag("one-class", message))
+    # Saturated probabilities hide from an attack which words matter, and look like robustness.
     saturated = float((probabilities.max(-1) > SATURATED).mean())
     if saturated > 0.5:
         message = (

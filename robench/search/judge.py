@@ -59,6 +59,7 @@ def judge_choice(
     changes, label = _changes(job.space, choice), job.example.label
     if not changes:
         return Judgement(Verdict.HELD, label, problem=UNCHANGED)
+    # The victim may raise any error, and one example's error must not end the run.
     try:
         fields = fields_with_choice(job, attackable, choice)
         text, words = of_text(fields), of_words(choice)
@@ -66,6 +67,7 @@ def judge_choice(
         return Judgement(Verdict.ERROR, problem=_victim_failed(error))
     if text != label and words != label:
         return Judgement(Verdict.FOOLED, text, changes)
+    # Splitting is a possible reason only if the string gives other words than the choice.
     intended = tuple(split_words(fields[attackable])) == job.space.text(choice)
     return Judgement(Verdict.HELD, text, changes, _why_rejected(label, text, words, intended))
 
@@ -127,6 +129,7 @@ def _as_choice(space: SearchSpace, returned: object) -> tuple[Choice | None, str
 def _changes(space: SearchSpace, choice: Choice) -> tuple[Change, ...]:
     changes = []
     for position in np.flatnonzero(choice).tolist():
+        # If a space lists the original word as a substitute, choosing it is not a change.
         word, substitute = space.words[position], space.options[position][choice[position]]
         if word != substitute:
             changes.append(Change(position=position, original=word, substitute=substitute))

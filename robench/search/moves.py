@@ -76,6 +76,7 @@ def margins_of(logits: NDArray[np.float32], label: int | NDArray[np.intp]) -> ND
         ``(batch,)``.
     """
     rows = np.arange(len(logits))
+    # Without the label's own logit, the maximum is that of the best other class.
     others = np.array(logits)
     others[rows, label] = -np.inf
     return np.asarray(logits[rows, label] - others.max(axis=1))

@@ -105,10 +105,10 @@ def _independent(pool: Pool, vocabulary: int) -> bool:
 
 
 def _products_agree(pool: Pool, buckets: Sequence[Bucket]) -> bool:
-    """Try a product of the widths of each linear layer, in the numbers of rows that it will have.
+    """Return whether matrix products of each linear layer's widths agree for all numbers of rows.
 
-    A layer sees one row for each token, and the last layer one for each text. In bf16 a difference
-    shows in few texts, since results are rounded. ``rows_agree`` makes it show in one product.
+    A layer has one row for each token, and the last layer one for each text. In bf16 a difference
+    shows in few texts, because results are rounded. ``rows_agree`` makes it show in one product.
     """
     modules = getattr(getattr(pool.victim, "model", None), "modules", None)
     if modules is None:

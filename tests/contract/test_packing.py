@@ -33,7 +33,7 @@ SUBSTITUTES = {word: [f"{word}a", f"{word}b", f"{word}c"] for word in WORDS}
 
 
 class RandomVictim:
-    """An encoder of random weights behind the fake table."""
+    """An encoder with random weights that uses the fake word table."""
 
     device, attackable, segments = "cpu", "text", False
 
@@ -81,7 +81,7 @@ class RandomVictim:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """As searches have it everywhere on a CPU."""
+    """Compute in one thread, as searches do on a CPU."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -108,7 +108,7 @@ def jobs(victim: RandomVictim) -> list[Job]:
 
 
 def random_packings(count: int, random: np.random.Generator) -> Iterator[list[np.ndarray]]:
-    """Ways to share ``count`` rows out among questions, in random order."""
+    """Yield ways to divide ``count`` rows into parts, in random order."""
     yield [np.arange(count)]
     yield [np.array([row]) for row in random.permutation(count)]
     for _ in range(4):
@@ -120,7 +120,7 @@ def random_packings(count: int, random: np.random.Generator) -> Iterator[list[np
 def answers_in(
     victim: Any, shapes: Shapes, bucket: Bucket, ids: np.ndarray, lengths: np.ndarray, parts: Any
 ) -> np.ndarray:
-    """Logits of all rows, asked part by part; a part is cut where it exceeds a forward pass."""
+    """Return the logits of all rows, computed part by part; a part may need several passes."""
     pool, found = Pool(victim, shapes, bucket.precision), np.full((len(ids), 2), np.nan, np.float32)
     types = np.zeros(ids.shape, dtype=np.int8)
     for part in parts:
@@ -131,7 +131,7 @@ def answers_in(
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("length", [3, 8, 17, 22, 33, 64, 102, 250])
-def test_a_row_has_the_same_logits_in_any_company(
+def test_a_row_has_the_same_logits_beside_any_rows(
     victim: RandomVictim, length: int, precision: Precision
 ) -> None:
     shapes, _ = choose_shapes(victim, precision, victim.vocabulary)
@@ -201,7 +201,7 @@ def test_a_real_encoder_gives_the_same_trials_for_any_packing(
 )
 @pytest.mark.parametrize("length", [17, 102])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_larger_encoders_and_other_families_give_the_same_logits_in_any_company(
+def test_larger_encoders_and_other_families_give_the_same_logits_beside_any_rows(
     family: str, layers: int, width: int, length: int, precision: Precision
 ) -> None:
     victim = RandomVictim(layers, width, family)

@@ -28,7 +28,7 @@ def choices(*rows: list[int]) -> np.ndarray:
     return np.array(rows, dtype=np.int16)
 
 
-def test_every_single_substitution_once() -> None:
+def test_every_single_substitution_is_listed_once() -> None:
     positions, options = single_substitutions(SPACE)
     assert positions.tolist() == [0, 0, 2, 3, 3, 3]
     assert options.tolist() == [1, 2, 1, 1, 2, 3]
@@ -43,13 +43,13 @@ def test_every_single_substitution_once() -> None:
 
 
 @pytest.mark.parametrize("space", [BARE, SearchSpace((), (), 0)])
-def test_no_substitution_where_there_is_none(space: SearchSpace) -> None:
+def test_a_space_without_substitutes_has_no_substitutions(space: SearchSpace) -> None:
     positions, options = single_substitutions(space)
     assert (len(positions), len(options)) == (0, 0)
     assert with_each_change(space.original(), positions, options).shape == (0, len(space.words))
 
 
-def test_changing_leaves_the_given_text_alone() -> None:
+def test_the_given_choice_is_not_changed() -> None:
     current = np.array([0, 0, 1, 0], dtype=np.int16)
     assert with_each_change(
         current, np.array([0, 2]), np.array([2, 0], dtype=np.int16)
@@ -67,7 +67,7 @@ def test_genes_become_choices() -> None:
     ]
 
 
-def test_margins() -> None:
+def test_margins_equal_hand_computed_values() -> None:
     logits = np.array([[1.0, 3.0, 2.0], [5.0, 4.0, 4.5]], dtype=np.float32)
     assert margins_of(logits, 1).tolist() == [1.0, -1.0]
     assert margins_of(logits, 0).tolist() == [-2.0, 0.5]
@@ -103,7 +103,7 @@ class Recording:
     logits = probs_without = None
 
 
-def test_no_block_is_taken_after_the_one_that_fools() -> None:
+def test_no_block_is_queried_after_the_one_that_fools() -> None:
     taken = []
 
     def blocks() -> Iterator[np.ndarray]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 import pytest
-from fake_victims import FakeTable, FakeVictim, PieceTable, make_job
+from fake_victims import FakeTable, FakeVictim, make_job
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from oracle_cases import JOB, WEIGHTS, choices, every_choice, make_oracle
 
-from robench.search.option_classes import option_classes
 from robench.search.oracle import (
     MAX_REFUSALS,
     MAX_SUCCESSES,
@@ -19,53 +17,6 @@ from robench.search.oracle import (
     StopIgnored,
 )
 from robench.search.space import BudgetSpent
-from robench.search.victim_protocol import Job
-
-JOB = make_job("a b c", {"a": ["a1", "a2"], "c": ["c1"]})
-WEIGHTS = {"a": [1, 0], "a1": [0, 2], "a2": [0, 1], "b": [1, 0], "c": [0, 0], "c1": [0, 3]}
-
-
-def make_oracle(
-    victim: FakeVictim, job: Job = JOB, budget: int | None = None, clean: list[float] | None = None
-) -> tuple[PooledOracle, list[int]]:
-    """Make an oracle that asks the victim at once.
-
-    Args:
-        clean: the original text's logits, if they are known.
-
-    Returns:
-        The oracle, and a list that receives the size of every forward pass.
-    """
-    sizes: list[int] = []
-    candidates = victim.encoder_fields.candidates(job.words, job.space)
-
-    def ask(candidates: object, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        sizes.append(len(ids))
-        return victim.logits(ids, lengths)
-
-    aligned = victim.table.mode == "word"
-    known = None if clean is None else np.array(clean, dtype=np.float32)
-    longest = victim.encoder_fields.max_tokens
-    return PooledOracle(
-        job.space,
-        candidates,
-        job.example.label,
-        ask,
-        budget,
-        aligned=aligned,
-        longest=longest,
-        clean=known,
-    ), sizes
-
-
-def choices(*rows: list[int]) -> np.ndarray:
-    return np.array(rows, dtype=np.int16)
-
-
-def every_choice(job: Job) -> np.ndarray:
-    return np.array(
-        list(product(*(range(size) for size in job.space.sizes.tolist()))), dtype=np.int16
-    )
 
 
 def test_logits_and_probabilities_of_choices() -> None:
@@ -325,48 +276,6 @@ def test_a_space_with_a_wrong_answer_is_never_exhausted() -> None:
     oracle, _ = make_oracle(FakeVictim(WEIGHTS))
     assert len(oracle.logits(every_choice(JOB))) == 6
     assert not oracle.exhausted
-
-
-def test_indistinguishable_options_share_one_answer_and_count_once() -> None:
-    # The words a2 and c1 are unknown.
-    victim = FakeVictim({"a": [0, 0], "b": [0, 0], "c": [0, 0], "a1": [0, 1]}, bias=(9, 0))
-    job = make_job("a b c", {"a": ["a1", "a2", "a3"], "c": ["c1"]})
-    oracle, sizes = make_oracle(victim, job)
-    assert oracle.classes.distinct == 3 * 2
-    oracle.logits(choices([2, 0, 0], [3, 0, 0]))
-    assert (oracle.asked, oracle.forwarded, sizes) == (2, 1, [1])
-    with pytest.raises(SpaceExhausted):
-        oracle.logits(every_choice(job)[::-1])
-    assert oracle.forwarded == 6
-
-
-def test_pieces_are_merged_only_if_no_word_can_move() -> None:
-    victim = FakeVictim({}, table=PieceTable(), max_tokens=20)
-    # "??" and "!!" are two unknown pieces each.
-    same_length = make_job("ab cd", {"ab": ["xy", "??", "!!"]})
-    other_length = make_job("ab cd", {"ab": ["xy", "??", "!!"], "cd": ["e"]})
-    cut = make_job("ab " + "k " * 30, {"ab": ["xy", "??", "!!"]})
-    for job, distinct in ((same_length, 3), (other_length, 8), (cut, 4)):
-        candidates = victim.encoder_fields.candidates(job.words, job.space)
-        assert option_classes(job.space, candidates, aligned=False, longest=20).distinct == distinct
-
-
-def test_in_word_mode_options_merge_in_a_cut_text_as_well() -> None:
-    victim = FakeVictim({"ab": [0, 0]}, max_tokens=8)
-    job = make_job("ab " + "k " * 30, {"ab": ["x", "y"]}, visible=6)
-    candidates = victim.encoder_fields.candidates(job.words, job.space)
-    assert option_classes(job.space, candidates, aligned=True, longest=8).distinct == 2
-
-
-def test_more_than_256_options_stay_distinct() -> None:
-    names = [f"a{number}" for number in range(300)]
-    victim = FakeVictim(
-        {name: [0, number] for number, name in enumerate(["a", *names])}, bias=(1000, 0)
-    )
-    job = make_job("a", {"a": names})
-    oracle, _ = make_oracle(victim, job)
-    rows = np.arange(300, dtype=np.int16)[:, None]
-    assert oracle.logits(rows)[:, 1].tolist() == list(range(300))
 
 
 def test_a_closed_oracle_gives_no_answers() -> None:

@@ -1,4 +1,4 @@
-"""The shapes that a search takes follow from what the victim does, not from the machine's name."""
+"""Tests that shapes are chosen by how the victim computes, not by the machine's name."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from robench.search.shapes import Shapes
 WORDS = {"a": [0.0, 1.0], "b": [1.0, 0.0]}
 
 
-class Told(FakeVictim):
-    """A victim whose last bits depend on something that they should not depend on.
+class FaultyVictim(FakeVictim):
+    """A victim whose last bits depend on something that must not matter.
 
     Args:
-        on: "nothing", "number" of rows in the forward pass, "place" in it, "company" (the row
-            before), or "padding" of any row beside it.
+        on: "nothing", the "number" of rows in the forward pass, the "place" in it, the
+            "neighbour" (the row before), or the "padding" of any other row.
         only: the precision that has the fault; None for both.
     """
 
@@ -44,7 +44,7 @@ class Told(FakeVictim):
             "nothing": 0,
             "number": rows % 7,
             "place": np.arange(rows) % 5,
-            "company": np.roll(ids[:, 0], 1),
+            "neighbour": np.roll(ids[:, 0], 1),
             "padding": int((lengths < tokens).any()) * 3,
         }[self._on]
 
@@ -54,54 +54,54 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "_chosen", {})
 
 
-def test_a_victim_that_answers_alike_in_any_company_keeps_the_usual_shapes() -> None:
-    victim = Told("nothing")
+def test_a_victim_without_faults_keeps_the_usual_shapes() -> None:
+    victim = FaultyVictim("nothing")
     assert choose_shapes(victim, "fp32", 50) == (Shapes.of(victim), None)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_dependence_on_the_number_of_rows_leads_to_fixed_shapes(precision: Precision) -> None:
-    shapes, remark = choose_shapes(Told("number"), precision, 50)
+    shapes, remark = choose_shapes(FaultyVictim("number"), precision, 50)
     assert (shapes.fixed, shapes.most) == (True, Shapes().most)
     assert remark is not None
     assert "a fixed number of texts each" in remark
 
 
-@pytest.mark.parametrize("fault", ["place", "company"])
-def test_a_dependence_on_place_or_company_leads_to_one_row_a_forward_pass(fault: str) -> None:
-    shapes, remark = choose_shapes(Told(fault), "fp32", 50)
+@pytest.mark.parametrize("fault", ["place", "neighbour"])
+def test_a_dependence_on_place_or_neighbour_leads_to_single_rows(fault: str) -> None:
+    shapes, remark = choose_shapes(FaultyVictim(fault), "fp32", 50)
     assert (shapes.most, shapes.floor) == (1, 1)
     assert remark is not None
     assert "one text each" in remark
 
 
-def test_a_dependence_on_padded_company_matters_only_where_rows_are_padded() -> None:
-    exact, padded = Told("padding"), Told("padding")
+def test_a_dependence_on_padding_matters_only_if_rows_are_padded() -> None:
+    exact, padded = FaultyVictim("padding"), FaultyVictim("padding")
     assert Shapes.of(exact).exact
     assert choose_shapes(exact, "fp32", 50) == (Shapes.of(exact), None)
     padded.table.mode = "subword"
     assert choose_shapes(padded, "fp32", 50)[0].fixed
 
 
-def test_a_fault_of_bf16_alone_leaves_fp32_searches_as_fast_as_they_are() -> None:
-    victim = Told("number", only="bf16")
+def test_a_fault_of_bf16_alone_does_not_slow_fp32_searches() -> None:
+    victim = FaultyVictim("number", only="bf16")
     assert not choose_shapes(victim, "fp32", 50)[0].fixed
     assert choose_shapes(victim, "bf16", 50)[0].fixed
 
 
-def test_a_fault_of_fp32_counts_in_a_bf16_search_too_because_verdicts_are_fp32() -> None:
-    assert choose_shapes(Told("number", only="fp32"), "bf16", 50)[0].fixed
+def test_a_fault_of_fp32_counts_in_a_bf16_search_too() -> None:
+    assert choose_shapes(FaultyVictim("number", only="fp32"), "bf16", 50)[0].fixed
 
 
-def test_the_remark_is_made_once_for_a_victim() -> None:
-    victim = Told("number")
+def test_the_remark_is_returned_once_for_a_victim() -> None:
+    victim = FaultyVictim("number")
     first, second = choose_shapes(victim, "fp32", 50), choose_shapes(victim, "fp32", 50)
     assert first[0] == second[0]
     assert (first[1] is None, second[1] is None) == (False, True)
 
 
-class Layered(Told):
-    """A victim with linear layers and no fault that a few texts would show."""
+class Layered(FaultyVictim):
+    """A victim with linear layers and no fault that shows in a few texts."""
 
     def __init__(self) -> None:
         super().__init__("nothing")
