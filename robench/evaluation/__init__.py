@@ -1,1 +1,1 @@
-"""The grid: every defense against every attack on every task, seed by seed."""
+"""Evaluate defenses against attacks: plan a grid, run it, and sweep options."""

@@ -1,4 +1,4 @@
-"""EvaluationRequest: what an evaluation is asked to do, as one frozen value."""
+"""The request of an evaluation, as one frozen value."""
 
 from __future__ import annotations
 
@@ -17,29 +17,39 @@ from robench.search.settings import SearchSettings
 
 
 class EvaluationRequest(BaseModel):
-    """A run as a frozen value. Names are checked by ``plan``, everything else here.
+    """A run as a frozen value.
+
+    The values are checked here, except for names of plugins, which ``plan`` and ``evaluate``
+    check.
 
     Attributes:
-        defenses, attacks, tasks: registered names in the order wanted; ``("all",)`` stands for every one. ``attacks`` may be empty to train only.
-            Defenses can be joined, ``"ascc+mixout"``; the order of the members makes no difference.
-        seeds: of training and search, one victim each.
+        defenses: registered names, in the wanted order. ``("all",)`` stands for every one. Joint
+            defenses are written ``"ascc+mixout"``. The order of the members does not matter.
+        attacks: registered names, or ``("all",)``. May be empty to train only.
+        tasks: registered names, or ``("all",)``.
+        seeds: seeds of training and search. There is one victim per seed.
         encoder: a name that ``robench list encoders`` shows, a hub id or a folder.
         protocol: name of a protocol.
-        limit: judge only this many of the examples, balanced over labels; None judges all. A limited run never reaches a board.
-        budget: questions that a search may put per example; None leaves it to the attack.
-        options: ``{"defense.alpha": "0.3", "attack.population": "20", "rift.alpha": "0.5"}``; a plugin's own name wins over its kind.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
-        workers: processes that search at the same time; None takes as many as suit the device and the number of examples.
-        data: folder with the publishers' files; None leaves it to ``ROBENCH_DATA``, then the hub.
-        hub: whether the hub may be asked.
+        limit: judge only this many examples, balanced over the labels. None judges all. A
+            limited run never reaches a board.
+        budget: queries that a search may make per example. None sets no limit.
+        options: options of the plugins, such as ``{"defense.alpha": "0.3",
+            "attack.population": "20", "rift.alpha": "0.5"}``. A plugin's own name takes
+            precedence over its kind.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        workers: processes that search at the same time. None chooses a number that suits the
+            device and the number of examples.
+        data: folder with the publishers' files. None uses ``ROBENCH_DATA``, then the hub.
+        hub: whether data may be downloaded from the hub.
         ids: file with another published list of test examples.
-        train_pool: pool of training examples; None takes the task's first.
-        lm: scorer of the language-model constraint, ``"tiny"``, ``"masked:ID"``, ``"causal:ID"``, ``"file:PATH"`` or ``"none"``.
-        precision: of training.
-        search_precision: of the searches' questions; the verdict is always taken in fp32.
-        retrain: train anew although a victim with the same configuration is there.
-        tracker: where training logs its curves beside the progress, or None.
-        out: folder of victims, surfaces, trials and records.
+        train_pool: pool of training examples. None uses the first pool of the task.
+        lm: language model of the constraint: ``"tiny"``, ``"masked:ID"``, ``"causal:ID"``,
+            ``"file:PATH"`` or ``"none"``.
+        precision: precision of the training.
+        search_precision: precision of the queries of a search. The verdict always uses fp32.
+        retrain: train again even if a victim with the same configuration exists.
+        tracker: where training logs its curves in addition to the progress, or None.
+        out: folder of the run (``robench.results.run_folder``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -67,52 +77,58 @@ class EvaluationRequest(BaseModel):
     out: Path = defaults.OUT
 
     def search_settings(self, seed: int, device: str) -> SearchSettings:
-        """The settings of one victim's searches.
+        """Return the settings of the searches against one victim.
 
         Args:
             seed: one of ``seeds``.
-            device: the torch device that ``self.device`` stands for on this machine.
+            device: the torch device that ``self.device`` means on this machine.
         """
         return SearchSettings(seed, self.budget, self.search_precision, device, self.workers)
 
     @field_validator("limit", "budget", "workers")
     @classmethod
-    def _positive(cls, value: int | None, info: Any) -> int | None:
+    def _check_positive(cls, value: int | None, info: Any) -> int | None:
         if value is not None and value < 1:
             raise UsageError(f"--{info.field_name} must be at least 1, got {value}.")
         return value
 
     @field_validator("seeds")
     @classmethod
-    def _seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+    def _check_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if not value or min(value) < 0:
             raise UsageError("--seed takes whole numbers from 0; give at least one.")
         return tuple(dict.fromkeys(value))
 
     @field_validator("defenses", "tasks")
     @classmethod
-    def _some(cls, value: tuple[str, ...], info: Any) -> tuple[str, ...]:
+    def _check_not_empty(cls, value: tuple[str, ...], info: Any) -> tuple[str, ...]:
         if not value:
             raise UsageError(f"Name at least one of the {info.field_name}, or 'all'.")
         return tuple(dict.fromkeys(map(canonical, value)))
 
     @field_validator("encoder")
     @classmethod
-    def _named(cls, value: str) -> str:
-        if not value.strip():  # as a path it would be the current folder
+    def _check_encoder(cls, value: str) -> str:
+        # An empty text (for example from an unset shell variable) would mean the current folder.
+        if not value.strip():
             raise UsageError(
-                "--encoder is empty. Give a name of 'robench list encoders', a hub id or a local folder."
+                "--encoder is empty. Give a name of 'robench list encoders', a hub id or a local "
+                "folder."
             )
         return value
 
     @field_validator("attacks")
     @classmethod
-    def _unique(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _remove_duplicates(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(value))
 
 
 def build_request(**values: Any) -> EvaluationRequest:
-    """An EvaluationRequest from loose values; raises UsageError with one sentence where one does not fit."""
+    """Return an EvaluationRequest from separate values.
+
+    Raises:
+        UsageError: a value is missing or does not fit.
+    """
     try:
         return EvaluationRequest.model_validate(values)
     except ValidationError as error:

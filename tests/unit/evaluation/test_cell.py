@@ -1,3 +1,5 @@
+"""The key of a cell, and the note about its progress."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -23,7 +25,7 @@ def chosen(**options: Any) -> ResolvedAttack:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a key needs of a ``FitRequest``."""
+    """The fields of a ``FitRequest`` that a key needs."""
 
     key: str = "f"
     seed: int = 0
@@ -47,7 +49,7 @@ def key(
     )
 
 
-def test_everything_that_decides_a_trial_changes_the_key() -> None:
+def test_values_that_decide_a_trial_change_the_key() -> None:
     keys = [
         key(),
         key(fit=Fit(key="g")),
@@ -65,7 +67,7 @@ def test_everything_that_decides_a_trial_changes_the_key() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_what_does_not_decide_a_trial_does_not_change_the_key() -> None:
+def test_values_that_do_not_decide_a_trial_leave_the_key_unchanged() -> None:
     for request in (
         {"limit": 5},
         {"workers": 2},
@@ -74,9 +76,8 @@ def test_what_does_not_decide_a_trial_does_not_change_the_key() -> None:
         {"tasks": ("a", "b")},
         {"precision": "bf16"},
     ):
-        assert (
-            key(build_request(defenses=("x",), **request)) == key()
-        )  # training's precision is in the key of the fit
+        # The precision of training is in the key of the fit.
+        assert key(build_request(defenses=("x",), **request)) == key()
     assert key(fit=Fit(device="cuda:1")) == key(fit=Fit(device="cuda"))
     assert key(texts="1" * 64) == key()
     assert key(attack=replace(chosen(), label="genetic(x=1)")) == key()
@@ -95,7 +96,7 @@ def test_the_code_of_the_search_is_part_of_the_key(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("package", ["torch", "transformers", "tokenizers", "numpy"])
-def test_versions_that_move_a_trial_are_part_of_the_key(
+def test_versions_of_packages_that_change_a_trial_are_part_of_the_key(
     monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     before, here = key(), versions()
@@ -103,7 +104,9 @@ def test_versions_that_move_a_trial_are_part_of_the_key(
     assert key() != before
 
 
-def test_versions_that_move_no_trial_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_of_other_packages_are_not_part_of_the_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before, here = key(), versions()
     monkeypatch.setattr(
         "robench.evaluation.cell.versions",
@@ -112,7 +115,7 @@ def test_versions_that_move_no_trial_are_not(monkeypatch: pytest.MonkeyPatch) ->
     assert key() == before
 
 
-def test_the_version_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_of_robench_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = key()
     monkeypatch.setattr("robench.__version__", "99")
     assert key() != before

@@ -1,4 +1,7 @@
-"""What an evaluation needs: which examples are picked, and names that are refused at once. The rest is tested on the toy."""
+"""Resolving a request: the choice of examples, and wrong names.
+
+The rest is tested in ``tests/integration/test_evaluate_toy.py``.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def examples(labels: list[int]) -> list[Example]:
     ]
 
 
-def test_labels_take_turns() -> None:
+def test_a_prefix_takes_the_labels_in_turn() -> None:
     picked = balanced_prefix(examples([0, 0, 0, 0, 1, 1]), 4)
     assert [(each.id, each.label) for each in picked] == [
         ("t/000", 0),
@@ -37,12 +40,12 @@ def test_an_odd_number_gives_the_first_label_one_more() -> None:
     assert [each.label for each in balanced_prefix(examples([1, 0, 1, 0]), 3)] == [1, 0, 0]
 
 
-def test_a_label_that_runs_out_leaves_its_turns_to_the_others() -> None:
+def test_a_label_without_more_examples_is_skipped() -> None:
     assert len(balanced_prefix(examples([0, 1, 1, 1, 1]), 4)) == 4
 
 
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=30), st.data())
-def test_prefixes_are_nested_sorted_and_independent_of_the_order(
+def test_prefixes_are_nested_and_sorted_and_do_not_depend_on_the_order(
     labels: list[int], data: st.DataObject
 ) -> None:
     every = examples(labels)
@@ -56,7 +59,7 @@ def test_prefixes_are_nested_sorted_and_independent_of_the_order(
 
 
 @pytest.mark.parametrize("size", [0, -1])
-def test_no_examples_is_no_run(size: int) -> None:
+def test_a_prefix_of_no_examples_is_refused(size: int) -> None:
     with pytest.raises(UsageError, match="--limit must be at least 1"):
         balanced_prefix(examples([0, 1]), size)
 
@@ -86,14 +89,15 @@ def test_no_examples_is_no_run(size: int) -> None:
         ),
         (
             {"options": {"attack.population": "1"}},
-            "Option 'attack.population': 'attack' is none of the chosen defenses (rift) or attacks (none).",
+            "Option 'attack.population': 'attack' is none of the chosen defenses (rift) or attacks "
+            "(none).",
         ),
     ],
 )
-def test_a_name_that_is_none_is_refused_without_an_import(
+def test_an_unknown_name_is_refused_without_heavy_imports(
     values: dict[str, Any], sentence: str
 ) -> None:
-    """In a process of its own, where nothing has been imported yet."""
+    """Check it in a new process, where nothing has been imported yet."""
     code = """
 import json, sys
 from robench._base.errors import UsageError
@@ -113,15 +117,16 @@ print(*sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
 
 
 @pytest.mark.slow
-def test_a_misspelt_option_is_refused_before_what_trains_is_imported() -> None:
-    """Its plugin has to be imported; a misspelt name in a sweep needs none."""
+def test_a_misspelt_option_is_refused_before_training_code_is_imported() -> None:
+    """Check the options, for which the plugin is imported, and a name, for which it is not."""
     code = """
 import sys
 from click.testing import CliRunner
 from robench.cli import main
 done = CliRunner().invoke(main, sys.argv[1:])
 heavy = {"transformers", "datasets", "pandas", "scipy"}
-print(done.exit_code, done.stderr.partition(". ")[0], *sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
+imported = {name.partition(".")[0] for name in sys.modules}
+print(done.exit_code, done.stderr.partition(". ")[0], *sorted(heavy & imported))
 """
     pair = ["--defense", "rift", "--attack", "genetic"]
     for arguments, wanted in (
@@ -144,7 +149,7 @@ print(done.exit_code, done.stderr.partition(". ")[0], *sorted(heavy & {name.part
         assert done.stdout == f"2 {wanted}\n"
 
 
-def test_names_that_are_known_pass() -> None:
+def test_known_names_and_options_are_accepted() -> None:
     for values in (
         {"defenses": ("all",), "attacks": ("all",), "tasks": ("all",)},
         {

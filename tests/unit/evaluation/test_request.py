@@ -1,4 +1,4 @@
-"""Requests and what they are refused for without any data; ``plan`` itself is tested on the toy."""
+"""Requests: their defaults, and the values they refuse."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from robench._base.reporting import Reporter, Silent
 from robench.evaluation.request import EvaluationRequest, build_request
 
 
-def test_the_defaults_are_the_default_path() -> None:
+def test_the_defaults_of_a_request() -> None:
     request = build_request(defenses=("rift",))
     assert (request.tasks, request.encoder, request.protocol, request.seeds, request.lm) == (
         ("mini-reviews",),
@@ -37,7 +37,7 @@ def test_a_request_is_frozen() -> None:
         request.limit = 3  # type: ignore[misc]
 
 
-def test_names_and_seeds_are_taken_once_in_the_order_given() -> None:
+def test_duplicate_names_and_seeds_are_removed_and_the_order_is_kept() -> None:
     request = build_request(
         defenses=["b", "a", "b"], attacks=["y", "x", "y"], tasks=["t", "t"], seeds=[2, 0, 2]
     )
@@ -78,19 +78,19 @@ def test_numbers_must_be_positive(name: str, value: int) -> None:
         ({"defenses": ("a",), "limit": 2.5}, "'limit' of the evaluation"),
     ],
 )
-def test_what_does_not_fit_is_one_sentence(values: dict[str, Any], sentence: str) -> None:
+def test_a_wrong_value_gives_a_one_line_usage_error(values: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
         build_request(**values)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_copy_keeps_the_rest() -> None:
+def test_a_copy_keeps_the_other_values() -> None:
     request = EvaluationRequest(defenses=("a",), limit=3)
     assert request.model_copy(update={"limit": 5}) == EvaluationRequest(defenses=("a",), limit=5)
 
 
-def test_silence_is_a_reporter() -> None:
+def test_silent_is_a_reporter() -> None:
     listener: Reporter = Silent()
     listener.started("data", "x", None)
     listener.advanced(1, None, "")
