@@ -1,4 +1,4 @@
-"""Adversarial data augmentation: fine-tuning on the texts that fool the model, too."""
+"""Adversarial data augmentation: fine-tuning also on the texts that fool the model."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from robench.methods import (
 
 @DEFENSES.register("augmentation")
 class Augmentation(AugmentedDefense):
-    """Attacks a share of the training texts after each epoch and adds those that fool the model, with their right labels, to all later epochs.
+    """Attack a share of the training texts after each epoch and train on those that fool the model.
 
-    This is the iterative adversarial data augmentation (ADA) that MixADA is built on and compared with. It brings no loss, so it goes with any:
-    ``augmentation+ascc``. Who attacks the victim with the attack that it was trained on sees the best of it.
+    These texts keep their right labels and are used in all later epochs. This is the iterative
+    adversarial data augmentation (ADA) that MixADA builds on and is compared with. It has no loss
+    of its own, so it can join any defense: ``augmentation+ascc``. An evaluation with the attack
+    that the victim was trained on shows its best side.
     """
 
     paper = (
-        "Si et al., Better Robustness by More Coverage: Adversarial and Mixup Data Augmentation for Robust Finetuning, Findings of ACL 2021; "
-        "once and not again and again in Ren et al., ACL 2019, and Jin et al., AAAI 2020"
+        "Si et al., Better Robustness by More Coverage: Adversarial and Mixup Data Augmentation"
+        " for Robust Finetuning, Findings of ACL 2021; done once and not repeatedly in"
+        " Ren et al., ACL 2019, and Jin et al., AAAI 2020"
     )
     deviations = (
-        "What is said of MixADA is said of its release; its paper's text was not at hand.",
+        "What is said of MixADA is said of its release; the text of its paper was not at hand.",
         *AUGMENTATION_DEVIATIONS,
         *SUITE_DEVIATIONS,
     )
@@ -32,6 +35,6 @@ class Augmentation(AugmentedDefense):
     parallel = True
 
     class Options(AugmentationOptions):
-        """Those of every defense, and how texts are made."""
+        """Options of every defense, and how adversarial texts are made."""
 
     options: Options

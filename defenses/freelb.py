@@ -1,4 +1,7 @@
-"""FreeLB++: adversarial fine-tuning on perturbed word embeddings, without a bound on the perturbation."""
+"""FreeLB++: adversarial fine-tuning on perturbed word embeddings.
+
+The size of the perturbation has no bound.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +16,27 @@ from robench.methods import SUITE_DEVIATIONS, perturbed_logits, text_norms, zero
 
 @DEFENSES.register("freelb")
 class FreeLb(Defense):
-    """Minimises the mean cross-entropy over the steps of a gradient ascent on the word embeddings.
+    """Minimise the mean cross-entropy along a gradient ascent on the word embeddings.
 
-    The perturbation begins small and random and grows by ``step`` in the direction of the loss's gradient. FreeLB (Zhu et al., ICLR 2020)
-    holds it inside a ball; FreeLB++ leaves the ball out, which is the default here (``radius`` none). Every step of the ascent also gives a
-    gradient for the parameters, for free.
+    The perturbation begins small and random. Each step moves it by ``step`` along the gradient of
+    the loss. FreeLB (Zhu et al., ICLR 2020) keeps it inside a ball; FreeLB++ has no ball, which is
+    the default here (``radius`` none). Each step of the ascent gives the gradient for the
+    parameters at no extra cost.
     """
 
-    paper = "Li et al., Searching for an Effective Defender: Benchmarking Defense against Adversarial Word Substitution, EMNLP 2021"
+    paper = (
+        "Li et al., Searching for an Effective Defender: Benchmarking Defense against Adversarial"
+        " Word Substitution, EMNLP 2021"
+    )
     deviations = (
-        "The release clips the global gradient norm; here it is an option, off by default as for every defense.",
+        "The release clips the global gradient norm; here this is an option, off by default as"
+        " for every defense.",
         "The number of steps is the release's default; the paper takes more.",
         *SUITE_DEVIATIONS,
     )
 
     class Options(Defense.Options):
-        """Those of every defense, and the ascent; the defaults are the release's."""
+        """Options of every defense and of the ascent, whose defaults are the release's."""
 
         steps: int = Field(
             5,
@@ -40,28 +48,28 @@ class FreeLb(Defense):
         start: float = Field(
             0.05,
             ge=0,
-            description="Size of the random start: uniform noise of this over the root of a text's entries.",
+            description="Size of the random start: its uniform noise lies within this size divided"
+            " by the square root of the number of entries of a text's embeddings.",
         )
         radius: float | None = Field(
             None,
             gt=0,
-            description="Longest perturbation of a text (FreeLB); none has no bound (FreeLB++).",
+            description="Longest perturbation of a text (FreeLB); none sets no bound (FreeLB++).",
         )
 
     options: Options
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
-        """The mean cross-entropy along the ascent.
+        """Return the mean cross-entropy along the ascent.
 
-        Each step's graph is freed before the next one begins: its parameter gradients are taken at once, and the scalar that is returned has
-        the mean loss for its value and their mean for its gradient.
+        The gradients for the parameters are taken at each step, so that the graph of a step is
+        freed before the next one begins. The value of the scalar returned is the mean loss, and
+        its gradient is the mean of these gradients.
         """
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        total, gathered = (
-            torch.zeros((), device=batch.labels.device),
-            [torch.zeros_like(parameter) for parameter in trained],
-        )
-        noise = self.first(model, batch)
+        total = torch.zeros((), device=batch.labels.device)
+        gathered = [torch.zeros_like(parameter) for parameter in trained]
+        noise = self.random_start(model, batch)
         for _ in range(self.options.steps):
             noise.requires_grad_()
             loss = cross_entropy(perturbed_logits(model, batch, noise), batch.labels)
@@ -71,25 +79,24 @@ class FreeLb(Defense):
                 if gradient is not None:
                     kept += gradient
             noise = self.climb(noise.detach(), uphill)
-        carrier = torch.stack(
-            [
-                (parameter * gradient).sum()
-                for parameter, gradient in zip(trained, gathered, strict=True)
-            ]
-        ).sum()
+        # The gradient of this sum for each parameter is the gathered gradient. Its value is
+        # subtracted again, so that only the gradient remains.
+        products = [
+            (parameter * gradient).sum()
+            for parameter, gradient in zip(trained, gathered, strict=True)
+        ]
+        carrier = torch.stack(products).sum()
         return (total + carrier - carrier.detach()) / self.options.steps
 
-    def first(self, model: TextClassifier, batch: Batch) -> Tensor:
-        """The random start, ``(batch, tokens, word_size)``."""
+    def random_start(self, model: TextClassifier, batch: Batch) -> Tensor:
+        """Return the random noise at which the ascent begins, ``(batch, tokens, word_size)``."""
         entries = batch.attention_mask.sum(1)[:, None, None] * model.word_size
         unit = torch.rand_like(zero_noise(model, batch)) * 2 - 1
         return unit * batch.attention_mask[:, :, None] * self.options.start / entries.sqrt()
 
     def climb(self, noise: Tensor, gradient: Tensor) -> Tensor:
-        """One ascent step, and back into the ball where there is one."""
+        """Return the noise after one ascent step, moved back into the ball where there is one."""
         moved = noise + self.options.step * gradient / text_norms(gradient)
-        return (
-            moved
-            if self.options.radius is None
-            else moved * (self.options.radius / text_norms(moved)).clamp(max=1.0)
-        )
+        if self.options.radius is None:
+            return moved
+        return moved * (self.options.radius / text_norms(moved)).clamp(max=1.0)

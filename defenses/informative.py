@@ -1,4 +1,7 @@
-"""Informative fine-tuning: keep the pre-trained encoder's information about each class, without adversarial examples."""
+"""Informative fine-tuning: keep the pre-trained encoder's information about each class.
+
+It trains on no adversarial examples.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,24 @@ if TYPE_CHECKING:
 
 @DEFENSES.register("informative")
 class Informative(Defense):
-    """Minimises ``CE + alpha L_info`` on the texts as they are (RIFT paper, Sections 2.3 and 3.5): RIFT without its adversary.
+    """Minimise ``CE + alpha L_info`` on clean texts: RIFT without its adversary.
 
-    ``L_info`` (Lemma 1) makes the feature of a text tell which of the pre-trained encoder's features, of the same class, belongs to it.
+    See the RIFT paper, Sections 2.3 and 3.5. ``L_info`` (Lemma 1) compares the feature of a text
+    with the pre-trained encoder's features of texts of the same class. It is low if the feature
+    shows which of them belongs to the same text.
     """
 
-    paper = "Dong et al., How Should Pre-Trained Language Models Be Fine-Tuned Towards Adversarial Robustness?, NeurIPS 2021, Sections 2.3 and 3.5"
+    paper = (
+        "Dong et al., How Should Pre-Trained Language Models Be Fine-Tuned Towards Adversarial"
+        " Robustness?, NeurIPS 2021, Sections 2.3 and 3.5"
+    )
     deviations = (
-        "The paper does not say which alpha it used without adversarial examples: RIFT's are taken.",
-        "The contrastive softmax runs over teachers, as Lemma 1 says; the release's runs over students (option negatives=students).",
-        "Batches hold texts of like length (sorted within windows of 32 batches), so a text's negatives have about its length; Algorithm 1 and Lemma 1 draw "
-        "them independently.",
+        "The paper does not say which alpha it used without adversarial examples: RIFT's values"
+        " are taken.",
+        "The contrastive softmax runs over teachers, as Lemma 1 says; the release's runs over"
+        " students (option negatives=students).",
+        "Batches hold texts of similar length (sorted within windows of 32 batches), so a text's"
+        " negatives have about its length; Algorithm 1 and Lemma 1 draw them independently.",
         *LOOP_DEVIATIONS,
     )
     parallel = True
@@ -38,7 +48,7 @@ class Informative(Defense):
     }
 
     class Options(InformationOptions):
-        """Those of the contrastive term."""
+        """Options of the contrastive term."""
 
         alpha: float = Field(0.1, gt=0, description="Weight of the contrastive term.")
 
@@ -49,7 +59,7 @@ class Informative(Defense):
         self.information = InformationTerm(model, self.options)
 
     def modules(self) -> Iterable[nn.Module]:
-        """The projection heads."""
+        """Return the projection heads."""
         return self.information.modules()
 
     def batches(
@@ -59,12 +69,12 @@ class Informative(Defense):
         batch_size: int,
         rng: np.random.Generator,
     ) -> Iterator[Sequence[int]]:
-        """Class-balanced, class-contiguous batches."""
+        """Return class-balanced, class-contiguous batches."""
         self.information.clear_memory()
         return balanced_batches(labels, lengths, batch_size, rng)
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
-        """Cross-entropy and the contrastive term of the same features."""
+        """Return the cross-entropy and the contrastive term of the same features."""
         features = model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         task = cross_entropy(model.classify(features), batch.labels)
         information = self.information(features, batch)

@@ -1,4 +1,4 @@
-"""MixADA: adversarial data augmentation, and mixtures of texts and labels between what is there."""
+"""MixADA: adversarial data augmentation with mixtures of texts and of their labels."""
 
 from __future__ import annotations
 
@@ -20,31 +20,40 @@ from robench.methods import (
 )
 
 PUBLISHED_DEPTH = 12
-"""Layers of the encoders that ``layers`` counts in."""
+"""Number of layers of the published encoders, which the option ``layers`` refers to."""
 
 
 @DEFENSES.register("mixada")
 class MixAda(AugmentedDefense):
-    """Minimises ``CE + weight CE(mixed)`` on the task's texts and the adversarial ones that ``augmentation`` would add.
+    """Minimise ``CE + weight CE(mixed)`` on the task's texts and on adversarial ones.
 
-    Each text of a batch is mixed with another one of it, ``l`` of the one and ``1 - l`` of the other, where ``l`` is drawn from Beta(alpha, alpha) for the
-    whole batch: the states of all tokens that leave one layer (``mix=tmix``) or those of the first token alone (``mix=smix``), and the labels.
-    With weight 0 it is ``augmentation``.
+    The adversarial texts are those of ``augmentation``. Each text of a batch is mixed with another
+    text of the batch, in the shares ``l`` and ``1 - l``. ``l`` is drawn from Beta(alpha, alpha),
+    once for the whole batch. The labels are mixed, and so are the states that leave one layer: of
+    all tokens (``mix=tmix``) or of the first token alone (``mix=smix``). With weight 0 it is
+    ``augmentation``.
     """
 
-    paper = "Si et al., Better Robustness by More Coverage: Adversarial and Mixup Data Augmentation for Robust Finetuning, Findings of ACL 2021"
+    paper = (
+        "Si et al., Better Robustness by More Coverage: Adversarial and Mixup Data Augmentation"
+        " for Robust Finetuning, Findings of ACL 2021"
+    )
     deviations = (
-        "Losses and defaults are read from the release; they are not checked against the paper, whose text was not at hand.",
-        "alpha is that of the release's script for PWWS (2.0); its script for TextFooler has 0.4, its command line 0.2.",
-        "Layers are counted in twelfths of the encoder's depth, rounded up, so that 7, 9 and 12 name layers of every encoder.",
-        "Both texts of a mixture come from one forward pass; the release makes a second one for the other text, and lets it see the mask of the first.",
+        "Losses and defaults are read from the release; they are not checked against the paper,"
+        " whose text was not at hand.",
+        "alpha is that of the release's script for PWWS (2.0); its script for TextFooler has 0.4,"
+        " its command line 0.2.",
+        "Layers are counted in twelfths of the encoder's depth, rounded up, so that 7, 9 and 12"
+        " name layers of every encoder.",
+        "Both texts of a mixture come from one forward pass; the release makes a second one for"
+        " the other text, and lets it see the mask of the first.",
         "A mixture's loss is its cross-entropy; the release's KL divergence differs by a constant.",
         *AUGMENTATION_DEVIATIONS,
         *SUITE_DEVIATIONS,
     )
 
     class Options(AugmentationOptions):
-        """Those of every defense, how texts are made, and how they are mixed."""
+        """Options of every defense, how adversarial texts are made, and how texts are mixed."""
 
         mix: Literal["tmix", "smix"] = Field(
             "tmix",
@@ -56,28 +65,28 @@ class MixAda(AugmentedDefense):
         layers: str = Field(
             "7 9 12",
             pattern=r"^([1-9]|1[0-2])( ([1-9]|1[0-2]))*$",
-            description="Layers, of twelve, one of which is drawn for each batch to be mixed behind.",
+            description="Layers, out of twelve; the states are mixed after one of them, which is"
+            " drawn for each batch.",
         )
         weight: float = Field(1.0, ge=0, description="Weight of the mixtures' loss.")
 
     options: Options
 
     def prepare(self, model: TextClassifier) -> None:
-        """Find the layers to mix behind, counted from 1."""
+        """Find the layers after which states are mixed, counted from 1."""
         depth = len(model.layers)
         self.layers = [
             ceil(int(layer) * depth / PUBLISHED_DEPTH) for layer in self.options.layers.split(" ")
         ]
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
-        """Cross-entropy of the texts and of their mixtures."""
-        task = cross_entropy(
-            model(batch.input_ids, batch.attention_mask, batch.token_type_ids), batch.labels
-        )
+        """Return the cross-entropy of the texts and of their mixtures."""
+        logits = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        task = cross_entropy(logits, batch.labels)
         if not self.options.weight:
             self.figures = {"task": task.detach()}
             return task
-        # All of this is drawn on the CPU, so that no device's generator decides who is mixed with whom.
+        # All draws are made on the CPU, so that they do not depend on the device's generator.
         share = float(torch.distributions.Beta(self.options.alpha, self.options.alpha).sample())
         layer = self.layers[int(torch.randint(len(self.layers), ()))]
         others = torch.randperm(len(batch.labels)).to(batch.labels.device)
@@ -97,7 +106,14 @@ def mixed_loss(
     *,
     first_only: bool,
 ) -> Tensor:
-    """Cross-entropy of each text mixed with the ``others``-th of the batch ``(batch,)``, whose share is ``1 - share``, towards the mixed labels."""
+    """Return the cross-entropy of mixed texts towards their mixed labels.
+
+    Args:
+        layer: the layer, counted from 1, after which the states are mixed.
+        others: ``(batch,)``: the number in the batch of each text's partner.
+        share: the share of the text itself; its partner has ``1 - share``.
+        first_only: whether the states of the first token alone are mixed.
+    """
     change = partial(mixed_states, others=others, share=share, first_only=first_only)
     features = model.features_changed(
         layer, change, batch.input_ids, batch.attention_mask, batch.token_type_ids
@@ -107,7 +123,10 @@ def mixed_loss(
 
 
 def mixed_states(states: Tensor, others: Tensor, share: float, *, first_only: bool) -> Tensor:
-    """``(batch, tokens, size)`` mixed with those of the ``others``; above, each mixture keeps the attention mask of its first text."""
+    """Return states ``(batch, tokens, size)`` mixed with those of the ``others``.
+
+    In the layers that follow, each mixture keeps the attention mask of its first text.
+    """
     if not first_only:
         return share * states + (1 - share) * states[others]
     first = share * states[:, :1] + (1 - share) * states[others, :1]

@@ -14,19 +14,21 @@ from robench.methods import SUITE_DEVIATIONS, perturbed_logits, symmetric_diverg
 
 @DEFENSES.register("r3f")
 class R3f(Defense):
-    """Adds ``weight * (KL(p || q) + KL(q || p))`` between the predictions with and without noise to whatever the loss is.
+    """Add ``weight * (KL(p || q) + KL(q || p))`` to the loss of any defense.
 
-    Noise is drawn anew for each step. It goes with any loss: ``r3f+rift``.
+    p and q are the predictions without and with noise. The noise is drawn anew for each step. The
+    term can join any loss: ``r3f+rift``.
     """
 
     paper = "Aghajanyan et al., Better Fine-Tuning by Reducing Representational Collapse, ICLR 2021"
     deviations = (
-        "The prediction without noise is a forward pass of its own, with its own dropout, so that the term goes with any loss; the release has one for both.",
+        "The prediction without noise is a forward pass of its own, with its own dropout, so that"
+        " the term can join any loss; the release makes one pass for both.",
         *SUITE_DEVIATIONS,
     )
 
     class Options(Defense.Options):
-        """Those of every defense, and the noise; the defaults are the release's."""
+        """Options of every defense and of the noise, whose defaults are the release's."""
 
         weight: float = Field(
             1.0, ge=0, description="Weight (the paper's lambda) of the divergence."
@@ -43,16 +45,14 @@ class R3f(Defense):
     options: Options
 
     def penalty(self, model: TextClassifier, batch: Batch) -> Tensor:
-        """The weighted divergence."""
-        none = zero_noise(model, batch)
-        unit = (
-            torch.randn_like(none)
-            if self.options.noise == "normal"
-            else torch.rand_like(none) * 2 - 1
-        )
-        plain, noisy = (
-            perturbed_logits(model, batch, noise) for noise in (none, unit * self.options.scale)
-        )
-        rough = symmetric_divergence(plain, noisy)
-        self.figures["roughness"] = rough.detach()
-        return self.options.weight * rough
+        """Return the weighted divergence."""
+        zeros = zero_noise(model, batch)
+        if self.options.noise == "normal":
+            unit = torch.randn_like(zeros)
+        else:
+            unit = torch.rand_like(zeros) * 2 - 1
+        plain = perturbed_logits(model, batch, zeros)
+        noisy = perturbed_logits(model, batch, unit * self.options.scale)
+        roughness = symmetric_divergence(plain, noisy)
+        self.figures["roughness"] = roughness.detach()
+        return self.options.weight * roughness

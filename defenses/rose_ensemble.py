@@ -17,39 +17,47 @@ from robench.methods import (
 
 @DEFENSES.register("rose-ensemble")
 class RoseEnsemble(Selective):
-    """Updates each of the layers' weight tensors by ``gamma`` of the first-order mask and ``1 - gamma`` of the second-order one.
+    """Update each tensor by ``gamma`` of the first-order mask and ``1 - gamma`` of the second.
 
-    Both masks are those of ``rose-first`` and ``rose-second`` with the same quantiles. A tensor that only one of them keeps gets part of its
+    The tensors are the weights of the encoder's layers. Both masks are those of ``rose-first`` and
+    ``rose-second``, with the same quantiles. A tensor that only one mask keeps gets part of its
     update.
     """
 
-    paper = "Jiang et al., ROSE: Robust Selective Fine-tuning for Pre-trained Language Models, EMNLP 2022"
+    paper = (
+        "Jiang et al., ROSE: Robust Selective Fine-tuning for Pre-trained Language Models,"
+        " EMNLP 2022"
+    )
     deviations = (
-        "The loss is cross-entropy of one forward pass, or that of the defense it goes with; the release averages that of the two passes it measures.",
-        "A tensor whose momentum is zero is kept by the second mask; the release freezes it, or all tensors.",
-        "The paper's tasks are those of GLUE: the default of upper is the median of its eight published settings (0.3 to 0.9).",
+        "The loss is the cross-entropy of one forward pass, or that of the defense it is joined"
+        " with; the release averages it over the two passes that it measures.",
+        "A tensor whose momentum is zero is kept by the second mask; the release freezes it, or"
+        " all tensors.",
+        "The paper's tasks are those of GLUE: the default of upper is the median of its eight"
+        " published settings (0.3 to 0.9).",
         *ROSE_DEVIATIONS,
     )
 
     class Options(Selective.Options):
-        """Quantiles, optimiser, and those of both masks."""
+        """Quantiles, optimiser, and the settings of both masks."""
 
         upper: float = Field(
             0.775,
             gt=0,
             le=1,
-            description="Tensors whose saliency lies above this quantile are not kept by the mask that measured it.",
+            description="A mask does not keep tensors whose saliency lies above this quantile.",
         )
         gamma: float = Field(0.5, ge=0, le=1, description="Weight of the first-order mask.")
         dropout: float = Field(
             0.1,
             gt=0,
             lt=1,
-            description="Of the encoder in the two passes whose divergence is measured.",
+            description="Dropout of the encoder in the two passes whose divergence is measured.",
         )
         rule: SaliencyRule = Field(
             "released",
-            description="The second-order saliency: as released, or the relative change of the momentum.",
+            description="The second-order saliency: as released, or the relative change of the"
+            " momentum.",
         )
 
     options: Options
@@ -59,6 +67,7 @@ class RoseEnsemble(Selective):
         self.saliency = divergence_saliency(model, batch, self.tensors, self.options.dropout)
 
     def shares(self, optimizer: SelectiveAdamW) -> Tensor:
-        """The weighted mean of the two masks."""
-        first, second = self.mask(self.saliency), self.mask(optimizer.saliency(self.options.rule))
+        """Return the weighted mean of the two masks."""
+        first = self.mask(self.saliency)
+        second = self.mask(optimizer.saliency(self.options.rule))
         return self.options.gamma * first + (1 - self.options.gamma) * second

@@ -1,4 +1,4 @@
-"""ROSE, first order: at each step only those tensors are updated on which two dropout passes agree most."""
+"""ROSE, first order: each step updates only the tensors on which two dropout passes agree most."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ from robench.methods import ROSE_DEVIATIONS, Selective, SelectiveAdamW, divergen
 
 @DEFENSES.register("rose-first")
 class RoseFirst(Selective):
-    """Freezes, for each step, the layers' weight tensors whose gradient of the dropout divergence is largest.
+    """Freeze the tensors with the largest gradient of the dropout divergence, at each step.
 
-    Two forward passes with different dropout should agree; a tensor on which their divergence leans hard is taken for one that learns
-    something spurious. It changes the optimiser and not the loss, so it goes with any loss: ``rift+rose-first``.
+    The tensors are the weights of the encoder's layers. Two forward passes with different dropout
+    should agree. A tensor with a large influence on their divergence is taken to learn something
+    spurious. The method changes the optimiser and not the loss, so it can join any loss:
+    ``rift+rose-first``.
     """
 
-    paper = "Jiang et al., ROSE: Robust Selective Fine-tuning for Pre-trained Language Models, EMNLP 2022"
+    paper = (
+        "Jiang et al., ROSE: Robust Selective Fine-tuning for Pre-trained Language Models,"
+        " EMNLP 2022"
+    )
     deviations = (
-        "The loss is cross-entropy of one forward pass, or that of the defense it goes with; the release averages that of the two passes it measures.",
-        "The paper's tasks are those of GLUE: the default of upper is the median of its eight published settings (0.5 to 0.8).",
+        "The loss is the cross-entropy of one forward pass, or that of the defense it is joined"
+        " with; the release averages it over the two passes that it measures.",
+        "The paper's tasks are those of GLUE: the default of upper is the median of its eight"
+        " published settings (0.5 to 0.8).",
         *ROSE_DEVIATIONS,
     )
 
@@ -31,7 +38,7 @@ class RoseFirst(Selective):
             0.1,
             gt=0,
             lt=1,
-            description="Of the encoder in the two passes whose divergence is measured.",
+            description="Dropout of the encoder in the two passes whose divergence is measured.",
         )
 
     options: Options
@@ -41,5 +48,5 @@ class RoseFirst(Selective):
         self.saliency = divergence_saliency(model, batch, self.tensors, self.options.dropout)
 
     def shares(self, optimizer: SelectiveAdamW) -> Tensor:
-        """0 or 1 by the saliencies just measured."""
+        """Return 0 or 1 for each tensor, from the saliencies just measured."""
         return self.mask(self.saliency)

@@ -1,4 +1,4 @@
-"""ROSE, second order: at each step only those tensors are updated whose gradient fits their momentum."""
+"""ROSE, second order: each step updates only the tensors whose gradient fits their momentum."""
 
 from __future__ import annotations
 
@@ -11,17 +11,26 @@ from robench.methods import ROSE_DEVIATIONS, SaliencyRule, Selective, SelectiveA
 
 @DEFENSES.register("rose-second")
 class RoseSecond(Selective):
-    """Freezes, for each step, the layers' weight tensors whose gradient departs most from Adam's momentum.
+    """Freeze the tensors whose gradient departs most from Adam's momentum, at each step.
 
-    The release measures ``|0.1 ||g|| / ||m|| - 1|`` and keeps what is smallest. Since ``0.1 ||g|| / ||m||`` is about 0.1 for a steady gradient
-    and 0.44 for pure noise, that freezes the steadiest tensors, the contrary of what is meant; ``rule=change`` measures the relative change of
-    the momentum and freezes the noisiest. It changes the optimiser and not the loss, so it goes with any loss: ``rift+rose-second``.
+    The tensors are the weights of the encoder's layers. The release measures
+    ``|0.1 ||g|| / ||m|| - 1|`` and keeps the tensors with the smallest value. Now
+    ``0.1 ||g|| / ||m||`` is about 0.1 for a steady gradient and 0.44 for pure noise. So the release
+    freezes the steadiest tensors, the opposite of what is meant. ``rule=change`` measures the
+    relative change of the momentum and freezes the noisiest tensors.
+
+    The method changes the optimiser and not the loss, so it can join any loss:
+    ``rift+rose-second``.
     """
 
-    paper = "Jiang et al., ROSE: Robust Selective Fine-tuning for Pre-trained Language Models, EMNLP 2022"
+    paper = (
+        "Jiang et al., ROSE: Robust Selective Fine-tuning for Pre-trained Language Models,"
+        " EMNLP 2022"
+    )
     deviations = (
         "A tensor whose momentum is zero is updated; the release freezes it, or all tensors.",
-        "The paper's tasks are those of GLUE: the default of upper is the median of its eight published settings (0.3 to 0.6).",
+        "The paper's tasks are those of GLUE: the default of upper is the median of its eight"
+        " published settings (0.3 to 0.6).",
         *ROSE_DEVIATIONS,
     )
 
@@ -42,5 +51,5 @@ class RoseSecond(Selective):
     options: Options
 
     def shares(self, optimizer: SelectiveAdamW) -> Tensor:
-        """0 or 1 by the saliencies of this step's gradients."""
+        """Return 0 or 1 for each tensor, from the saliencies of this step's gradients."""
         return self.mask(optimizer.saliency(self.options.rule))

@@ -19,26 +19,38 @@ from robench.methods import (
 
 @DEFENSES.register("smart")
 class Smart(Defense):
-    """Adds ``weight`` times the symmetric divergence between the prediction and one under bad noise to whatever the loss is.
+    """Add ``weight`` times the symmetric divergence under bad noise to the loss of any defense.
 
-    The noise of each token is ``size`` times the direction in which the prediction departs fastest, seen from a random start. It goes with any
-    loss: ``ascc+smart``.
+    The divergence is that between the predictions with and without noise. The noise of each token
+    has the size ``size``. It points in the direction in which the prediction changes fastest, seen
+    from a random start. The term can join any loss: ``ascc+smart``.
     """
 
-    paper = "Jiang et al., SMART: Robust and Efficient Fine-tuning for Pre-trained Natural Language Models, ACL 2020"
+    paper = (
+        "Jiang et al., SMART: Robust and Efficient Fine-tuning for Pre-trained Natural Language"
+        " Models, ACL 2020"
+    )
     deviations = (
-        "Only the smoothness-inducing regulariser is there; the paper's Bregman proximal point (a pull towards an average of past weights) is not.",
-        "Noise is the release's: each token's gradient, its largest entry scaled to size, whatever the start. The paper adds the step to the start and "
-        "projects onto a ball of 1e-5, a hundredth of this size.",
-        "Beyond one step, where the release ends, each further one looks from the noise that the last one found.",
-        "Both sides of the divergence have gradients; the release takes none through the side that each half measures from.",
+        "Only the smoothness-inducing regulariser is there; the paper's Bregman proximal point (a"
+        " pull towards an average of past weights) is not.",
+        "Noise is the release's: each token's gradient, its largest entry scaled to size, whatever"
+        " the start. The paper adds the step to the start and projects onto a ball of 1e-5, a"
+        " hundredth of this size.",
+        "The release takes one step; here each further step begins at the noise that the last one"
+        " found.",
+        "Both sides of the divergence have gradients; in each half of it the release takes none"
+        " through the side that the half measures from.",
         "The pass under noise trains the word embeddings too; the release detaches them there.",
-        "The prediction without noise is a forward pass of its own, with its own dropout, so that the term goes with any loss; the release has one for both.",
+        "The prediction without noise is a forward pass of its own, with its own dropout, so that"
+        " the term can join any loss; the release makes one pass for both.",
         *SUITE_DEVIATIONS,
     )
 
     class Options(Defense.Options):
-        """Those of every defense, and the noise; the defaults are those of the release's class (its command line has 1e-5 for the size)."""
+        """Options of every defense and of the noise.
+
+        The defaults are those of the release's class; its command line has 1e-5 for the size.
+        """
 
         weight: float = Field(
             1.0, ge=0, description="Weight (the paper's lambda) of the divergence."
@@ -63,21 +75,23 @@ class Smart(Defense):
     options: Options
 
     def penalty(self, model: TextClassifier, batch: Batch) -> Tensor:
-        """The weighted divergence."""
+        """Return the weighted divergence."""
         plain = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
-        rough = symmetric_divergence(
-            plain, perturbed_logits(model, batch, self.worst(model, batch, plain.detach()))
-        )
-        self.figures["roughness"] = rough.detach()
-        return self.options.weight * rough
+        noise = self.worst_noise(model, batch, plain.detach())
+        roughness = symmetric_divergence(plain, perturbed_logits(model, batch, noise))
+        self.figures["roughness"] = roughness.detach()
+        return self.options.weight * roughness
 
-    def worst(self, model: TextClassifier, batch: Batch, plain: Tensor) -> Tensor:
-        """Noise ``(batch, tokens, word_size)`` that drives the prediction away from the logits ``plain``."""
+    def worst_noise(self, model: TextClassifier, batch: Batch, plain: Tensor) -> Tensor:
+        """Return noise that moves the prediction away from the logits ``plain``.
+
+        Returns:
+            ``(batch, tokens, word_size)``.
+        """
         noise = torch.randn_like(zero_noise(model, batch)) * self.options.start
         for _ in range(self.options.steps):
             noise.requires_grad_()
-            (gradient,) = torch.autograd.grad(
-                divergence(plain, perturbed_logits(model, batch, noise)), [noise]
-            )
+            moved = divergence(plain, perturbed_logits(model, batch, noise))
+            (gradient,) = torch.autograd.grad(moved, [noise])
             noise = self.options.size * gradient / token_max_norms(gradient)
         return noise

@@ -1,4 +1,4 @@
-"""Standard fine-tuning: mean cross-entropy on the texts as they are, every parameter trained."""
+"""Standard fine-tuning: mean cross-entropy on the clean texts, every parameter trained."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from robench.methods import LOOP_DEVIATIONS
 
 @DEFENSES.register("standard")
 class Standard(Defense):
-    """The paper's first row (RIFT paper, section 3.2): start from the pre-trained weights and fine-tune the whole model.
+    """Fine-tune the whole model from the pre-trained weights (RIFT paper, Section 3.2).
 
-    Overrides no hook. Like every row it is selected by dev accuracy under the convex-hull attack (appendix A.1).
+    This is the first row of the paper's tables. It overrides no hook. Like every row, it is
+    selected by dev accuracy under the convex-hull attack (appendix A.1).
     """
 
-    paper = "Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding, NAACL 2019"
+    paper = (
+        "Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers for Language"
+        " Understanding, NAACL 2019"
+    )
     deviations = LOOP_DEVIATIONS
     parallel = True

@@ -1,4 +1,7 @@
-"""Pre-trained weight decay: fine-tuning that pays for the distance to the pre-trained weights."""
+"""Pre-trained weight decay: fine-tuning with a penalty on the distance to the pre-trained weights.
+
+The penalty is the unsquared Euclidean norm.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,20 @@ SMALLEST = 1e-10
 
 @DEFENSES.register("weight-decay")
 class WeightDecay(Defense):
-    """Adds ``strength * ||theta - theta_pre||_2`` over all parameters of the encoder to whatever the loss is (RIFT paper, Section 3.2).
+    """Add ``strength * ||theta - theta_pre||_2`` to the loss of any defense.
 
-    The norm is not squared: the pull has the same strength at any distance. The RIFT paper's Adv-PTWD is ``ascc+weight-decay``.
+    The norm runs over all parameters of the encoder (RIFT paper, Section 3.2). It is not squared,
+    so the pull has the same strength at any distance. The RIFT paper's Adv-PTWD is
+    ``ascc+weight-decay``.
     """
 
-    paper = "Chelba and Acero, Adaptation of Maximum Entropy Capitalizer: Little Data Can Help a Lot, 2006; as in Dong et al., NeurIPS 2021, Section 3.2"
+    paper = (
+        "Chelba and Acero, Adaptation of Maximum Entropy Capitalizer: Little Data Can Help a Lot,"
+        " 2006; as in Dong et al., NeurIPS 2021, Section 3.2"
+    )
     deviations = (
-        "The distance is not squared, as in the RIFT paper; Chelba and Acero's Gaussian prior is a squared one.",
+        "The distance is not squared, as in the RIFT paper; Chelba and Acero's Gaussian prior is a"
+        " squared one.",
         *LOOP_DEVIATIONS,
     )
     parallel = True
@@ -32,7 +41,7 @@ class WeightDecay(Defense):
     }
 
     class Options(Defense.Options):
-        """Those of every defense, and the price of the distance."""
+        """Options of every defense, and the weight of the distance."""
 
         strength: float = Field(
             0.01,
@@ -43,7 +52,7 @@ class WeightDecay(Defense):
     options: Options
 
     def prepare(self, model: TextClassifier) -> None:
-        """Remember the pre-trained weights."""
+        """Keep a copy of the pre-trained weights."""
         self.pairs = [
             (parameter, parameter.detach().clone())
             for parameter in model.encoder.parameters()
@@ -51,7 +60,7 @@ class WeightDecay(Defense):
         ]
 
     def penalty(self, model: TextClassifier, batch: Batch) -> Tensor:
-        """The weighted distance."""
+        """Return the weighted distance."""
         squares = [(parameter - start).square().sum() for parameter, start in self.pairs]
         distance = torch.sqrt(SMALLEST + torch.stack(squares).sum())
         self.figures["distance"] = distance.detach()

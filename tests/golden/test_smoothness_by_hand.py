@@ -123,7 +123,7 @@ def test_smart_finds_worse_noise_than_chance_of_its_size() -> None:
         model, texts = classifier(seed=seed), batch(seed=seed)
         defense = made("smart", size=0.1, start=0.01, steps=3)
         plain = model(texts.input_ids, texts.attention_mask).detach()
-        noise = defense.worst(model, texts, plain)
+        noise = defense.worst_noise(model, texts, plain)
         torch.testing.assert_close(noise.abs().amax(-1), 0.1 * texts.attention_mask)
         assert not noise.requires_grad
         found.append(symmetric_divergence(plain, perturbed_logits(model, texts, noise)).item())
@@ -140,7 +140,7 @@ def test_smart_looks_along_the_one_sided_divergence_and_forgets_where_it_stood()
     model, texts = classifier(), batch()
     plain = model(texts.input_ids, texts.attention_mask).detach()
     torch.manual_seed(5)
-    found = made("smart", size=0.2, start=0.3).worst(model, texts, plain)
+    found = made("smart", size=0.2, start=0.3).worst_noise(model, texts, plain)
     torch.manual_seed(5)
     start = (torch.randn_like(zero_noise(model, texts)) * 0.3).requires_grad_()
     (gradient,) = torch.autograd.grad(
@@ -191,7 +191,7 @@ def test_value_and_gradient_are_the_means_along_the_ascent() -> None:
     torch.manual_seed(4)
     ours = defense.loss(model, texts)
     torch.manual_seed(4)
-    noise, losses = defense.first(model, texts), []
+    noise, losses = defense.random_start(model, texts), []
     for _ in range(3):
         noise = noise.detach().requires_grad_()
         losses.append(cross_entropy(perturbed_logits(model, texts, noise), texts.labels))
@@ -209,7 +209,7 @@ def test_value_and_gradient_are_the_means_along_the_ascent() -> None:
 
 def test_the_start_is_small_and_leaves_padding_alone() -> None:
     model, texts = classifier(), batch()
-    noise = made("freelb", start=0.05).first(model, texts)
+    noise = made("freelb", start=0.05).random_start(model, texts)
     bound = 0.05 / (texts.attention_mask.sum(1) * noise.shape[-1]).sqrt()
     assert (noise.abs().amax((1, 2)) <= bound).all()
     assert (noise.abs().amax((1, 2)) > 0.8 * bound).all()
