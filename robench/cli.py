@@ -22,7 +22,7 @@ def main(ctx: click.Context) -> None:
     """How robust is this way of fine-tuning a text classifier, and how sure are we?
 
     \b
-    robench list                                          what there is
+    robench list                                          list all names
     robench evaluate --defense rift --attack genetic      train, attack, print the table
     """
     if ctx.invoked_subcommand is None:

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""The options that several commands share."""
 
 from __future__ import annotations
 
@@ -18,22 +18,27 @@ Decorator = Callable[[Any], Any]
 
 
 class Folder(click.Path):
-    """A folder to write into, which may have to be made. An empty name, such as an unset variable leaves, would be the one where one stands."""
+    """A folder to write into; it need not exist.
+
+    An empty path, for example from an unset shell variable, is refused: it would mean the current
+    directory.
+    """
 
     def __init__(self) -> None:
         super().__init__(file_okay=False, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """As click does."""
+        """Return the path, and refuse one that cannot be written to."""
         if not str(value):
             self.fail("is empty: name a folder, '.' for this one.", param, ctx)
         folder = Path(str(super().convert(value, param, ctx)))
-        there = next(
-            path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
-        )
-        if not os.access(there, os.W_OK | os.X_OK):
+        # The folder may have to be made, so its nearest existing parent decides.
+        path = folder.absolute()
+        existing = next(place for place in (path, *path.parents) if place.exists())
+        if not os.access(existing, os.W_OK | os.X_OK):
             self.fail(
-                f"'{folder}' cannot be written to: you may not write in '{there}'. Name another folder.",
+                f"'{folder}' cannot be written to: you may not write in '{existing}'. "
+                "Name another folder.",
                 param,
                 ctx,
             )
@@ -45,14 +50,14 @@ EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 class _Workers(click.IntRange):
-    """A number of processes, or ``auto``, which is None."""
+    """A number of processes, or ``auto``, which becomes None."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return None if value == "auto" else super().convert(value, param, ctx)
 
 
 def apply(options: Iterable[Decorator]) -> Callable[[Function], Function]:
-    """One decorator out of many; help lists them in the order given."""
+    """Join several option decorators into one; the help lists them in the order given."""
 
     def decorate(function: Function) -> Function:
         for option in reversed(list(options)):
@@ -88,12 +93,12 @@ task_option = click.option(
     help="A task, or 'all'. Repeatable.",
 )
 dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Check everything and say what would be done."
+    "--dry-run", is_flag=True, help="Check everything and print the plan without running it."
 )
 
 
 def seed_option(purpose: str) -> Decorator:
-    """``--seed``; ``purpose`` says what is seeded."""
+    """Make the option ``--seed``; ``purpose`` is what the seed is for."""
     kind = click.IntRange(min=0)
     return click.option(
         "--seed",
@@ -103,7 +108,7 @@ def seed_option(purpose: str) -> Decorator:
         metavar="N",
         default=(0,),
         show_default=True,
-        help=f"Of {purpose}. Repeatable.",
+        help=f"Seed of {purpose}. Repeatable.",
     )
 
 
@@ -121,14 +126,15 @@ training_options = apply(
             metavar="NAME",
             default=DEFAULT_PROTOCOL,
             show_default=True,
-            help="Evaluation choices that go together; see 'robench list protocols'.",
+            help="A fixed set of evaluation choices; see 'robench list protocols'.",
         ),
         click.option(
             "--option",
             "options",
             multiple=True,
             metavar="KIND.NAME=VALUE",
-            help="An option of a plugin: defense.alpha=0.3, attack.population=20, or rift.alpha=0.3 for one of several or of a joint one. Repeatable.",
+            help="An option of a plugin: defense.alpha=0.3, attack.population=20, or "
+            "rift.alpha=0.3 for one of several plugins. Repeatable.",
         ),
         click.option(
             "--data",
@@ -141,12 +147,13 @@ training_options = apply(
             "--hub/--no-hub",
             default=True,
             show_default=True,
-            help="Whether data that the folder lacks may come from the Hugging Face hub.",
+            help="Whether to fetch missing data from the Hugging Face hub.",
         ),
         click.option(
             "--train-pool",
             metavar="NAME",
-            help="Train on another pool of the task, such as snli's 'small'; see 'robench show task snli'.",
+            help="Train on another pool of the task, such as 'small' of snli; "
+            "see 'robench show task snli'.",
         ),
         click.option(
             "--device",
@@ -160,24 +167,24 @@ training_options = apply(
             type=click.Choice(["fp32", "bf16"]),
             default="fp32",
             show_default=True,
-            help="Arithmetic of training.",
+            help="Precision of training.",
         ),
         click.option(
             "--tracker",
             type=click.Choice(["tensorboard"]),
-            help="Also log a training's curves, into curves/ of the victim's folder.",
+            help="Also log the curves of training, into curves/ of the victim's folder.",
         ),
         click.option(
             "--retrain",
             is_flag=True,
-            help="Train anew although a victim with the same configuration is there.",
+            help="Train again, even where a victim with the same configuration exists.",
         ),
         click.option(
             "--out",
             type=Folder(),
             default=defaults.OUT,
             show_default=True,
-            help="Folder for everything made.",
+            help="Folder for all results.",
         ),
     ]
 )
@@ -188,13 +195,13 @@ evaluation_options = apply(
             "--limit",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Attack only so many of the test examples. Such a run never reaches a board.",
+            help="Attack only this many test examples. Such a run never enters a board.",
         ),
         click.option(
             "--budget",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Questions that an attack may ask about one example; unlimited unless given.",
+            help="Query budget of an attack for one example. Default: unlimited.",
         ),
         click.option(
             "--ids",
@@ -213,7 +220,8 @@ evaluation_options = apply(
             type=click.Choice(["fp32", "bf16"]),
             default="fp32",
             show_default=True,
-            help="Arithmetic of the searches. In bf16 doubtful answers are asked again in fp32 and nothing is proved; verdicts are always fp32.",
+            help="Precision of the searches. In bf16, doubtful answers are computed again in fp32 "
+            "and nothing is certified; verdicts are always fp32.",
         ),
         click.option(
             "--workers",
@@ -221,17 +229,18 @@ evaluation_options = apply(
             metavar="N",
             default="auto",
             show_default=True,
-            help="Processes that attack side by side, one thread each; auto: one a core where there is enough work, one on a GPU.",
+            help="Processes that attack in parallel, with one thread each. auto: one per core "
+            "where there is enough work, one on a GPU.",
         ),
     ]
 )
 
 
 def parse_options(pairs: Iterable[str]) -> Mapping[str, str]:
-    """``("defense.alpha=0.3",)`` -> ``{"defense.alpha": "0.3"}``.
+    """Split ``("defense.alpha=0.3",)`` into ``{"defense.alpha": "0.3"}``.
 
     Raises:
-        UsageError: one that is not KIND.NAME=VALUE, or one given twice with different values.
+        UsageError: a pair is not of the form KIND.NAME=VALUE, or an option has two values.
     """
     parsed: dict[str, str] = {}
     for pair in pairs:
@@ -239,10 +248,12 @@ def parse_options(pairs: Iterable[str]) -> Mapping[str, str]:
         owner, dot, name = key.strip().partition(".")
         if not (equals and dot and owner and name):
             raise UsageError(
-                f"--option {pair!r} is not of the form KIND.NAME=VALUE, such as defense.alpha=0.3 or attack.population=20."
+                f"--option {pair!r} is not of the form KIND.NAME=VALUE, "
+                "such as defense.alpha=0.3 or attack.population=20."
             )
-        if parsed.setdefault(key.strip(), value.strip()) != value.strip():
+        key, value = key.strip(), value.strip()
+        if parsed.setdefault(key, value) != value:
             raise UsageError(
-                f"--option {key.strip()} is given twice, as {parsed[key.strip()]!r} and as {value.strip()!r}. Give it once."
+                f"--option {key} is given twice, as {parsed[key]!r} and as {value!r}. Give it once."
             )
     return parsed

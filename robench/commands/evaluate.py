@@ -1,4 +1,4 @@
-"""``robench evaluate``: train what is missing, attack, print the table."""
+"""``robench evaluate``: train missing victims, attack them and print the table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from robench.commands.choices import (
     task_option,
     training_options,
 )
-from robench.commands.running import carry_out, carry_through, name_damaged, refuse_errors
+from robench.commands.running import (
+    fail_on_error_trials,
+    run_or_plan,
+    run_with_progress,
+    warn_of_damaged_records,
+)
 from robench.commands.shell import Session, global_flags, session_of, terminal_width
 
 if TYPE_CHECKING:
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
     from robench.results.record import Record
 
 
-@click.command("evaluate", short_help="Train what is missing, attack, print the table.")
+@click.command("evaluate", short_help="Train missing victims, attack them, print the table.")
 @defense_option
 @attack_option
 @task_option
@@ -36,29 +41,31 @@ if TYPE_CHECKING:
 @global_flags
 @click.pass_context
 def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
-    """Put every named defense under every named attack, on the same examples.
+    """Attack every named defense with every named attack, on the same examples.
 
-    Victims that are there with the same configuration are reused, finished trials are never done again: after an interruption run the same
-    command once more.
+    Victims that were trained with the same configuration are reused, and finished trials are not
+    repeated. After an interruption, run the same command again.
 
     \b
     robench evaluate --defense rift --attack genetic
     robench evaluate --defense all --attack genetic --attack pwws --seed 0 --seed 1 --seed 2
     """
-    carry_out(session_of(ctx), values, dry_run, run)
+    run_or_plan(session_of(ctx), values, dry_run, run)
 
 
 def run(request: EvaluationRequest, session: Session) -> None:
-    """Evaluate and print what came out and where it lies, also where a part of it failed."""
+    """Evaluate, and print the table and the folders, even where parts of the run failed."""
     from robench.evaluation.run import evaluate
     from robench.results.leaderboard import results_table
     from robench.results.run_folder import RunFolder
 
-    def tell(records: Sequence[Record]) -> None:
+    def print_results(records: Sequence[Record]) -> None:
         if records:
             click.echo(f"\n{results_table(records, terminal_width())}\n")
-            click.echo(f"Markdown: {RunFolder(request.out).leaderboard}")
-            click.echo(f"Records:  {RunFolder(request.out).records}")
-        name_damaged(request.out)
+            folder = RunFolder(request.out)
+            click.echo(f"Markdown: {folder.leaderboard}")
+            click.echo(f"Records:  {folder.records}")
+        warn_of_damaged_records(request.out)
 
-    refuse_errors(carry_through(session, partial(evaluate, request), tell), request.out)
+    records = run_with_progress(session, partial(evaluate, request), print_results)
+    fail_on_error_trials(records, request.out)

@@ -1,4 +1,4 @@
-"""``robench leaderboard``: make the tables from the records, or check that they agree."""
+"""``robench leaderboard``: make boards from their records, or check that they agree."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ BOARDS = Path("leaderboards")
     "boards",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A board's .toml file; every one in leaderboards/ unless given. Repeatable.",
+    help="A board's .toml file. Default: every one in leaderboards/. Repeatable.",
 )
 @click.option(
     "--check", is_flag=True, help="Write nothing; fail when a table differs from its records."
 )
 @global_flags
 def command(boards: tuple[Path, ...], check: bool) -> None:
-    """Generate each board's Markdown from its records, or check that the committed one is what they give."""
+    """Write each board's Markdown from its records, or check that the existing file agrees."""
     found = list(boards) or sorted(BOARDS.glob("*.toml"))
     if not found:
         raise UsageError(
@@ -41,7 +41,11 @@ def command(boards: tuple[Path, ...], check: bool) -> None:
 
 
 def check_boards(boards: list[Path]) -> None:
-    """Print how each table differs from its records; raises RobenchError if any does."""
+    """Print how each table differs from its records.
+
+    Raises:
+        RobenchError: a table differs from its records.
+    """
     from robench.results.leaderboard import check, markdown_path
 
     stale = []
@@ -49,12 +53,11 @@ def check_boards(boards: list[Path]) -> None:
         differences = check(board)
         if differences:
             stale.append(str(markdown_path(board)))
-        click.echo(
-            "\n".join(differences)
-            if differences
-            else f"{markdown_path(board)} agrees with its records"
-        )
+            click.echo("\n".join(differences))
+        else:
+            click.echo(f"{markdown_path(board)} agrees with its records")
     if stale:
         raise RobenchError(
-            f"{', '.join(stale)}: not what the records give. Run 'robench leaderboard' and commit the result."
+            f"{', '.join(stale)}: not what the records give. "
+            "Run 'robench leaderboard' and commit the result."
         )

@@ -1,4 +1,4 @@
-"""``robench plot``: figures of victims."""
+"""``robench plot``: draw figures of victims."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ victims_option = click.option(
 
 
 def target_option(name: str) -> Callable[[Function], Function]:
-    """``--to``, with the file that it is unless given."""
+    """Make the option ``--to``, with ``name`` as the default file."""
     kind = click.Path(dir_okay=False, path_type=Path)
     return click.option(
         "--to",
@@ -36,27 +36,35 @@ def target_option(name: str) -> Callable[[Function], Function]:
         type=kind,
         default=Path(name),
         show_default=True,
-        help="File to write; its ending decides the format.",
+        help="File to write; its extension decides the format.",
     )
 
 
 def check_victims(folders: tuple[Path, ...], file: str) -> None:
-    """Refuse a folder without ``file``, and two of one name, which a figure could not tell apart; raises UsageError."""
+    """Refuse folders that a figure cannot be drawn from.
+
+    Raises:
+        UsageError: a folder lacks ``file``, or two folders have the same name.
+    """
     for folder in folders:
         if not (folder / file).is_file():
             raise UsageError(
-                f"'{folder}' holds no victim: there is no '{file}'. Name a victim's folder, such as one in runs/victims."
+                f"'{folder}' holds no victim: there is no '{file}'. "
+                "Name a victim's folder, such as one in runs/victims."
             )
     names = [folder.resolve().name for folder in dict.fromkeys(folders)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(
-            f"Two of the folders are called '{twice}', and the figure could not tell them apart. Copy one under another name."
+            f"Two of the folders are called '{twice}', and the figure could not tell them apart. "
+            "Copy one under another name."
         )
 
 
 @click.group(
-    "plot", short_help="Draw what the RIFT paper draws, from victims.", invoke_without_command=True
+    "plot",
+    short_help="Draw the figures of the RIFT paper from victims.",
+    invoke_without_command=True,
 )
 @global_flags
 @click.pass_context
@@ -71,7 +79,10 @@ def command(ctx: click.Context) -> None:
 @target_option("training.png")
 @global_flags
 def training(folders: tuple[Path, ...], target: Path) -> None:
-    """Distance to the pre-trained weights, information and dev accuracies by epoch (Figure 2a of the RIFT paper)."""
+    """Draw each epoch's distance to the pre-trained weights, information and dev accuracies.
+
+    This is Figure 2a of the RIFT paper.
+    """
     from robench.figures.drawing import check_path, save
     from robench.figures.training import draw
 
@@ -86,14 +97,14 @@ def training(folders: tuple[Path, ...], target: Path) -> None:
 @click.option(
     "--encoder",
     metavar="NAME",
-    help="The encoder that the victims were fine-tuned from, where their card's name does not lead to it.",
+    help="The encoder before fine-tuning, where the name in the victims' cards does not find it.",
 )
 @click.option(
     "--split",
     type=click.Choice(["test", "dev"]),
     default="test",
     show_default=True,
-    help="Whose texts are drawn.",
+    help="The split whose texts are drawn.",
 )
 @click.option(
     "--examples",
@@ -101,7 +112,7 @@ def training(folders: tuple[Path, ...], target: Path) -> None:
     default=500,
     show_default=True,
     metavar="N",
-    help="Texts, the labels in turn.",
+    help="Number of texts; the labels take turns.",
 )
 @click.option(
     "--seed",
@@ -109,7 +120,7 @@ def training(folders: tuple[Path, ...], target: Path) -> None:
     default=0,
     show_default=True,
     metavar="N",
-    help="Of t-SNE.",
+    help="Seed of t-SNE.",
 )
 @click.option(
     "--data",
@@ -122,7 +133,7 @@ def training(folders: tuple[Path, ...], target: Path) -> None:
     "--hub/--no-hub",
     default=True,
     show_default=True,
-    help="Whether data that the folder lacks may come from the Hugging Face hub.",
+    help="Whether to fetch missing data from the Hugging Face hub.",
 )
 @click.option(
     "--device",
@@ -144,7 +155,10 @@ def geometry(
     device: str,
     target: Path,
 ) -> None:
-    """Features of the same texts before and after fine-tuning, by t-SNE (Figure 3 of the RIFT paper)."""
+    """Draw the features of the same texts before and after fine-tuning, by t-SNE.
+
+    This is Figure 3 of the RIFT paper.
+    """
     from robench.figures.drawing import check_path, require, save
 
     require("sklearn")
@@ -165,7 +179,7 @@ def geometry(
 
 
 def texts(victim: Victim, split: str, number: int, data: Path | None, hub: bool) -> list[Example]:
-    """The first examples of a split of the victim's task, the labels in turn."""
+    """Return the first examples of a split of the victim's task; the labels take turns."""
     from robench.evaluation.resolve import balanced_prefix
     from robench.tasks.base import DataSource
     from robench.tasks.registry import TASKS

@@ -1,4 +1,4 @@
-"""Progress for people: bars on a terminal, now and then a plain line in a log."""
+"""Reporters of a run's progress: bars on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ VERBS = {
     "data": "reading",
     "surface": "building the surface of",
     "training": "training",
-    "checks": "questioning",
+    "checks": "checking",
     "attack": "attacking",
 }
-LINE_EVERY_SECONDS = 20.0  # between two lines of one phase in a log
+LINE_EVERY_SECONDS = 20.0
+"""Least seconds between two progress lines of one phase in a log."""
 
 
 class TerminalReporter:
-    """Fulfils ``robench._base.reporting.Reporter``: each phase has a line that says what it is, under it rich's bar while it lasts, then its result."""
+    """A ``robench._base.reporting.Reporter`` that draws bars on a terminal.
+
+    Each phase prints a line that names it, shows a bar while it runs, and ends with a line about
+    its result.
+    """
 
     def __init__(self) -> None:
         from rich.progress import (
@@ -61,11 +66,11 @@ class TerminalReporter:
         self._progress.stop()
 
     def message(self, text: str) -> None:
-        """One line that stays."""
+        """Print one line that stays."""
         self._progress.console.print(f"  {text}" if self._task is not None else text)
 
     def started(self, phase: str, what: str, total: int | None) -> None:
-        """A line that stays, and a new bar."""
+        """Print the phase and start a new bar."""
         self.message(f"{VERBS.get(phase, phase)} {what}")
         self._since = time.monotonic()
         self._task = self._progress.add_task("", total=total)
@@ -76,7 +81,7 @@ class TerminalReporter:
             self._progress.update(self._task, completed=done, total=total, description=note)
 
     def finished(self, note: str) -> None:
-        """The bar gives way to one line."""
+        """Replace the bar by one line about the result."""
         if self._task is not None:
             self.message(finished_line(note, time.monotonic() - self._since))
             self._progress.remove_task(self._task)
@@ -84,7 +89,10 @@ class TerminalReporter:
 
 
 class LogReporter:
-    """The same as plain lines for a file or a pipe: at the start and the end of each phase, and every twenty seconds between."""
+    """A ``robench._base.reporting.Reporter`` that prints plain lines, for a file or a pipe.
+
+    It prints a line at the start and at the end of each phase, and one every twenty seconds.
+    """
 
     def __init__(self) -> None:
         self._console = stderr()
@@ -92,39 +100,39 @@ class LogReporter:
         self._since = self._last = 0.0
 
     def message(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         self._console.print(f"  {text}" if self._inside else text, soft_wrap=True)
 
     def started(self, phase: str, what: str, total: int | None) -> None:
-        """One line."""
+        """Print one line that names the phase."""
         self.message(f"{VERBS.get(phase, phase)} {what}")
         self._inside = True
         self._since = self._last = time.monotonic()
 
     def advanced(self, done: int, total: int | None, note: str) -> None:
-        """One line, if the last one is old enough."""
+        """Print one line if the last one is old enough."""
         now = time.monotonic()
         if now - self._last >= LINE_EVERY_SECONDS:
             self._last = now
-            of_total = f"{done}/{total}" if total is not None else str(done)
-            self.message(
-                f"{of_total} after {duration(now - self._since)}{': ' + note if note else ''}"
-            )
+            steps = f"{done}/{total}" if total is not None else str(done)
+            end = f": {note}" if note else ""
+            self.message(f"{steps} after {duration(now - self._since)}{end}")
 
     def finished(self, note: str) -> None:
-        """One line."""
+        """Print one line about the result."""
         if self._inside:
             self.message(finished_line(note, time.monotonic() - self._since))
             self._inside = False
 
 
 def finished_line(note: str, seconds: float) -> str:
-    """``"done in 1 min 5 s; dev 0.81"``."""
-    return f"done in {duration(seconds)}{'; ' + note if note else ''}"
+    """Return the last line of a phase: ``"done in 1 min 5 s; dev 0.81"``."""
+    end = f"; {note}" if note else ""
+    return f"done in {duration(seconds)}{end}"
 
 
 def duration(seconds: float) -> str:
-    """In the two units that matter: ``"0.4 s"``, ``"12 s"``, ``"3 min 5 s"``, ``"2 h 10 min"``."""
+    """Write a duration in two units at most: ``"0.4 s"``, ``"3 min 5 s"``, ``"2 h 10 min"``."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -1,4 +1,4 @@
-"""What ``train`` and ``evaluate`` share: from click's values to a request, and who listens to the run."""
+"""What ``train``, ``evaluate`` and ``sweep`` share: making the request and running it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,23 @@ if TYPE_CHECKING:
     from robench.evaluation.request import EvaluationRequest
     from robench.results.record import Record
 
-Done = TypeVar("Done", bound=Sequence[Any])
+Results = TypeVar("Results", bound=Sequence[Any])
 
 
-def carry_out(
+def run_or_plan(
     session: Session,
     values: dict[str, Any],
     dry_run: bool,
     work: Callable[[EvaluationRequest, Session], None],
 ) -> None:
-    """Make the request and have ``work`` do it, or print what that would mean."""
+    """Make the request and run it, or print the plan of a dry run.
+
+    Args:
+        session: the session of the command.
+        values: the values of click's options.
+        dry_run: whether to print only the plan.
+        work: what runs the request.
+    """
     request = make_request(values)
     prepare(session, request)
     if dry_run:
@@ -41,7 +48,7 @@ def carry_out(
 
 
 def make_request(values: dict[str, Any]) -> EvaluationRequest:
-    """The frozen request; raises UsageError where a value does not fit."""
+    """Make the frozen request; raises UsageError where a value is not valid."""
     from robench.evaluation.request import build_request
 
     given = {name: value for name, value in values.items() if value is not None}
@@ -49,17 +56,24 @@ def make_request(values: dict[str, Any]) -> EvaluationRequest:
 
 
 def prepare(session: Session, request: EvaluationRequest) -> None:
-    """Before the first heavy import: refuse names that are none, keep libraries from talking between the bars, and know what to say on Ctrl-C."""
+    """Prepare a run, before the first heavy import.
+
+    This refuses unknown names, keeps other libraries from printing between the progress bars, and
+    sets the message for Ctrl-C.
+    """
     from robench.evaluation.resolve import check_names
 
     quiet_environment()
     check_names(request)
-    session.kept = f"What was finished under {request.out} is kept; run the same command again to go on from there."
+    session.kept = (
+        f"What was finished under {request.out} is kept; "
+        "run the same command again to continue from there."
+    )
 
 
 @contextmanager
-def reporter(session: Session) -> Iterator[Reporter]:
-    """Bars on a terminal, lines in a log, nothing with ``--quiet``."""
+def make_reporter(session: Session) -> Iterator[Reporter]:
+    """Yield a reporter: bars on a terminal, lines in a log, nothing with ``--quiet``."""
     from robench._base.reporting import Silent
     from robench.commands.progress import LogReporter, TerminalReporter
     from robench.training.runtime import is_main_process
@@ -73,26 +87,38 @@ def reporter(session: Session) -> Iterator[Reporter]:
         yield LogReporter()
 
 
-def carry_through(
-    session: Session, work: Callable[[Reporter], Done], tell: Callable[[Done], None]
-) -> Done:
-    """Have ``work`` done while the session's reporter listens, and ``tell`` what it brought, also where a part of it failed: that is raised afterwards."""
+def run_with_progress(
+    session: Session,
+    work: Callable[[Reporter], Results],
+    print_results: Callable[[Results], None],
+) -> Results:
+    """Run ``work`` while its progress is shown, and print its results.
+
+    Where parts of the work fail, the results of the other parts are still printed.
+
+    Raises:
+        Incomplete: parts of the work failed; it is raised after printing.
+    """
     failure = None
     try:
-        with reporter(session) as listener:
-            done = work(listener)
+        with make_reporter(session) as reporter:
+            results = work(reporter)
     except Incomplete as error:
-        done, failure = cast(Done, error.done), error
+        results, failure = cast(Results, error.done), error
     try:
-        tell(done)
+        print_results(results)
     finally:
+        # The failure matters more than an error while printing.
         if failure is not None:
             raise failure
-    return done
+    return results
 
 
-def name_damaged(out: Path) -> None:
-    """Name on stderr, also with ``--quiet``, the records in ``out`` that cannot be read: the table of the folder is made without them."""
+def warn_of_damaged_records(out: Path) -> None:
+    """Name on stderr the records in ``out`` that cannot be read, also with ``--quiet``.
+
+    The table of the folder is made without them.
+    """
     from robench.results.record_files import find_records
     from robench.results.run_folder import RunFolder
 
@@ -101,23 +127,29 @@ def name_damaged(out: Path) -> None:
         click.echo(f"Left out of {folder.leaderboard}: {sentence}", err=True)
 
 
-def refuse_errors(records: Sequence[Record], out: Path) -> None:
-    """Raise RobenchError where examples ended in an error: what was asked for is not all there, and a script must not take it for that."""
+def fail_on_error_trials(records: Sequence[Record], out: Path) -> None:
+    """Fail where examples ended in an error, so that a script does not take the run for complete.
+
+    Raises:
+        RobenchError: at least one record has error trials.
+    """
     from robench.results.run_folder import RunFolder
 
     broken = [record for record in records if record.counts.error]
-    if broken:
-        first = broken[0]
-        count = sum(record.counts.error for record in broken)
-        path = RunFolder(out).trials_file(first.cell_name)
-        raise RobenchError(
-            f"Examples that ended in an error: {count}, in {len(broken)} of {len(records)} cells, which have no number. The 'problem' in {path} says why; "
-            "the same command tries them again."
-        )
+    if not broken:
+        return
+    first = broken[0]
+    count = sum(record.counts.error for record in broken)
+    path = RunFolder(out).trials_file(first.cell_name)
+    raise RobenchError(
+        f"Examples that ended in an error: {count}, in {len(broken)} of {len(records)} cells, "
+        f"which have no number. The 'problem' in {path} says why; "
+        "the same command tries them again."
+    )
 
 
 def print_plan(cells: list[PlannedCell]) -> None:
-    """What a dry run prints: one line a cell."""
+    """Print the plan of a dry run, one line per cell."""
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")

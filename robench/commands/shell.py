@@ -1,4 +1,4 @@
-"""What surrounds every command: errors as one sentence, exit codes, the global flags, and where output goes."""
+"""What all commands share: errors as one sentence, exit codes, global flags and output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from robench._base.errors import RobenchError
+from robench._base.errors import RobenchError, one_line
 from robench._base.files import causes, is_disk_full
 from robench._base.hints import did_you_mean
 
@@ -21,16 +21,20 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells count it
-PIPED_WIDTH = 160  # columns of a table that is not written to a terminal
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 + SIGINT, as in shells."""
+PIPED_WIDTH = 160
+"""Columns of a table that is not written to a terminal."""
 
 
 @dataclass
 class Session:
-    """What the global flags said, and what a command wants said if it is stopped.
+    """The global flags, and the message after an interruption.
 
     Attributes:
-        kept: the sentence for Ctrl-C: what is kept and how to go on.
+        debug: whether ``--debug`` was given.
+        quiet: whether ``--quiet`` was given.
+        kept: the sentence after Ctrl-C: what is kept and how to continue.
     """
 
     debug: bool = False
@@ -39,16 +43,19 @@ class Session:
 
 
 class Commands(click.Group):
-    """A click group whose every failure is one sentence on stderr and the right exit code (2 usage, 1 failed run, 130 interrupted)."""
+    """A click group that prints every failure as one sentence on stderr.
+
+    The exit code is 2 for wrong usage, 1 for a failed run and 130 for an interruption.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which they were added: the order of use."""
+        """Return the names in the order in which the commands were added: the order of use."""
         return list(self.commands)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the nearest name when there is none such."""
+        """Find the command as click does; for an unknown one, suggest the nearest name."""
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             ctx.fail(f"There is no command '{args[0]}'.{did_you_mean(args[0], self.commands)}")
         return super().resolve_command(ctx, args)
@@ -56,7 +63,7 @@ class Commands(click.Group):
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
-        """Run and exit; see the class."""
+        """Run the command, report a failure, and exit."""
         session = Session()
         extra["standalone_mode"] = False
         try:
@@ -67,7 +74,7 @@ class Commands(click.Group):
 
 
 def report(error: BaseException, session: Session) -> int:
-    """Say on stderr what went wrong and return the exit code; ``--debug`` adds the traceback."""
+    """Print on stderr what went wrong and return the exit code; ``--debug`` adds the traceback."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
@@ -81,67 +88,63 @@ def report(error: BaseException, session: Session) -> int:
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """The sentence and the exit code for ``error``."""
+    """Return the sentence and the exit code for an error."""
     if isinstance(error, RobenchError):
         return one_line(error), error.exit_code
     if isinstance(error, click.ClickException):
         return usage_sentence(error), error.exit_code
+    # Libraries raise errors of their own from the system's error, so the causes count too.
     chain = list(causes(error))
     if any(is_disk_full(cause) for cause in chain):
-        named = next(
-            (cause.filename for cause in chain if isinstance(cause, OSError) and cause.filename),
-            None,
-        )
-        where = f" while writing {named}" if named else ""
+        return _disk_full_sentence(chain), 1
+    if any(_is_out_of_memory(cause) for cause in chain):
         return (
-            f"The disk is full{where}. What was finished before is kept; free some space, or choose another disk with --out, and run the same command again.",
-            1,
-        )
-    if any(
-        type(cause).__name__ == "OutOfMemoryError" or isinstance(cause, MemoryError)
-        for cause in chain
-    ):
-        return (
-            "The memory is used up. Try a smaller --option defense.batch_size, fewer --workers, or another --device; finished work is kept.",
-            1,
-        )
+            "The memory is used up. Try a smaller --option defense.batch_size, fewer --workers, "
+            "or another --device; finished work is kept."
+        ), 1
     if isinstance(error, PermissionError):
         return (
-            f"No permission for {error.filename}. Choose another place with --out or mend its access rights.",
-            1,
-        )
+            f"No permission for {error.filename}. "
+            "Choose another place with --out or change its access rights."
+        ), 1
     return (
-        f"robench stopped on an unexpected {type(error).__name__}: {one_line(error)} (run the same command with --debug for the traceback, and report it).",
-        1,
+        f"robench stopped on an unexpected {type(error).__name__}: {one_line(error)} "
+        "(run the same command with --debug for the traceback, and report it)."
+    ), 1
+
+
+def _disk_full_sentence(chain: Sequence[BaseException]) -> str:
+    files = [cause.filename for cause in chain if isinstance(cause, OSError) and cause.filename]
+    where = f" while writing {files[0]}" if files else ""
+    return (
+        f"The disk is full{where}. What was finished before is kept; free some space, "
+        "or choose another disk with --out, and run the same command again."
     )
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # torch's class goes by its name, so that torch need not be imported.
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def usage_sentence(error: click.ClickException) -> str:
-    """Click's message as one sentence that ends by naming the help page."""
-    message = (
-        one_line(error.format_message())
-        .rstrip(".")
-        .replace("is not a valid integer range", "is not a whole number")
-    )
+    """Return click's message as one sentence, followed by the command for its help page."""
     if isinstance(error, click.NoSuchOption):
-        near = f" Did you mean '{error.possibilities[0]}'?" if error.possibilities else ""
-        message = f"There is no option '{error.option_name}'.{near}"
-    message = message if message.endswith(("?", ".")) else message + "."
-    command = (
-        error.ctx.command_path
-        if isinstance(error, click.UsageError) and error.ctx is not None
-        else ""
-    )
-    return f"{message} See '{command} --help'." if command else message
-
-
-def one_line(error: object) -> str:
-    """Its text without line breaks."""
-    return " ".join(str(error).split()) or "no message"
+        near = [name for name in error.possibilities or () if name != error.option_name]
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        message = f"There is no option '{error.option_name}'.{hint}"
+    else:
+        message = one_line(error.format_message()).rstrip(".")
+        message = message.replace("is not a valid integer range", "is not a whole number")
+        if not message.endswith("?"):
+            message += "."
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f"{message} See '{error.ctx.command_path} --help'."
+    return message
 
 
 def global_flags(function: Function) -> Function:
-    """``--debug`` and ``--quiet``, accepted before and after the command's name."""
+    """Add ``--debug`` and ``--quiet``, which may stand before and after the command's name."""
 
     def remember(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
         if value and parameter.name is not None:
@@ -158,13 +161,16 @@ def global_flags(function: Function) -> Function:
 
 
 def session_of(ctx: click.Context) -> Session:
-    """What the global flags said."""
+    """Return the session of a command, which holds the global flags."""
     session = ctx.find_object(Session)
     return session if session is not None else Session()
 
 
 def show(*renderables: RenderableType) -> None:
-    """Print results: as wide as the terminal, never cut short in a pipe, no blanks at the ends of lines."""
+    """Print results on stdout.
+
+    They are as wide as the terminal. In a pipe nothing is cut off. No line ends in blanks.
+    """
     from rich.console import Console
 
     console = _console(Console(highlight=False, markup=False))
@@ -174,12 +180,12 @@ def show(*renderables: RenderableType) -> None:
 
 
 def terminal_width() -> int | None:
-    """Columns of the terminal that results go to; None where they go elsewhere."""
+    """Return the columns of the terminal on stdout; None where stdout is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def stderr() -> Console:
-    """Where progress and news go."""
+    """Return the console for progress and messages."""
     from rich.console import Console
 
     return _console(Console(stderr=True, highlight=False, markup=False))

@@ -1,4 +1,4 @@
-"""``robench sweep``: the same evaluation at several values of an option, as one table and one figure."""
+"""``robench sweep``: evaluate at several values of an option, for one table and one figure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from robench.commands.choices import (
     training_options,
 )
 from robench.commands.running import (
-    carry_through,
+    fail_on_error_trials,
     make_request,
-    name_damaged,
     prepare,
     print_plan,
-    refuse_errors,
+    run_with_progress,
+    warn_of_damaged_records,
 )
 from robench.commands.shell import Session, global_flags, session_of
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from robench.results.record import Record
 
 
-@click.command("sweep", short_help="Evaluate at several values of an option, draw the curve.")
+@click.command("sweep", short_help="Evaluate at several values of an option and draw the curve.")
 @defense_option
 @attack_option
 @task_option
@@ -45,15 +45,16 @@ if TYPE_CHECKING:
     "--figure/--no-figure",
     default=True,
     show_default=True,
-    help="Whether to draw one; needs the extra 'plots'.",
+    help="Whether to draw the figure; needs the extra 'plots'.",
 )
 @dry_run_option
 @global_flags
 @click.pass_context
 def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -> None:
-    """Evaluate at every combination of the values of those options that have several, separated by commas.
+    """Evaluate at every combination of option values; commas separate the values of an option.
 
-    Each point is an evaluation like 'robench evaluate', in the same folder: what is there is reused, and an interrupted sweep goes on.
+    Each point is an evaluation like that of 'robench evaluate', in the same folder. What exists is
+    reused, so the same command continues an interrupted sweep.
 
     \b
     robench sweep --defense rift --attack genetic --option defense.alpha=0,0.05,0.1,0.3
@@ -66,11 +67,10 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
     options = parse_options(values.pop("options"))
 
     def request(chosen: Mapping[str, str]) -> EvaluationRequest:
-        return make_request(
-            {**values, "options": [f"{name}={value}" for name, value in chosen.items()]}
-        )
+        pairs = [f"{name}={value}" for name, value in chosen.items()]
+        return make_request({**values, "options": pairs})
 
-    found = sweep_points(options, request)
+    points = sweep_points(options, request)
     if figure:
         from robench.figures.drawing import require
 
@@ -78,20 +78,23 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
     if dry_run:
         from robench.evaluation.run import plan
 
-        print_plan([cell for point in found for cell in plan(point.request)])
+        cells = []
+        for point in points:
+            cells += plan(point.request)
+        print_plan(cells)
     else:
-        run(found, figure, session)
+        run(points, figure, session)
 
 
-def run(found: list[SweepPoint], figure: bool, session: Session) -> None:
-    """Sweep, write table and figure, print the table and where both lie, also where some points failed."""
+def run(points: list[SweepPoint], figure: bool, session: Session) -> None:
+    """Sweep, write table and figure, and print them, even where some points failed."""
     from robench.evaluation.sweep import file_stem, render_sweep, sweep, sweep_table
     from robench.results.atomic import write_text
 
-    out = found[0].request.out
-    drawn, table = out / f"{file_stem(found)}.png", out / f"{file_stem(found)}.md"
+    out = points[0].request.out
+    drawn, table = out / f"{file_stem(points)}.png", out / f"{file_stem(points)}.md"
 
-    def tell(swept: tuple[list[SweepRow], list[Record]]) -> None:
+    def print_results(swept: tuple[list[SweepRow], list[Record]]) -> None:
         rows, records = swept
         if not records:
             return
@@ -100,12 +103,12 @@ def run(found: list[SweepPoint], figure: bool, session: Session) -> None:
             from robench.figures.drawing import save
 
             save(draw(rows), drawn)
-        write_text(table, render_sweep(found, rows, records, drawn.name if figure else None))
+        write_text(table, render_sweep(points, rows, records, drawn.name if figure else None))
         click.echo("\n".join(["", *sweep_table(rows, "rounded_outline"), ""]))
         click.echo(f"Markdown: {table}")
         if figure:
             click.echo(f"Figure:   {drawn}")
-        name_damaged(out)
+        warn_of_damaged_records(out)
 
-    _, records = carry_through(session, partial(sweep, found), tell)
-    refuse_errors(records, out)
+    _, records = run_with_progress(session, partial(sweep, points), print_results)
+    fail_on_error_trials(records, out)

@@ -16,7 +16,7 @@ from robench.commands.choices import (
     task_option,
     training_options,
 )
-from robench.commands.running import carry_out, carry_through
+from robench.commands.running import run_or_plan, run_with_progress
 from robench.commands.shell import Session, global_flags, session_of
 
 if TYPE_CHECKING:
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
 @global_flags
 @click.pass_context
 def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
-    """Fine-tune with every named defense and keep the victims, for 'robench evaluate' to reuse.
+    """Fine-tune with every named defense and keep the victims for 'robench evaluate'.
 
     \b
     robench train --defense standard --defense rift
     """
-    carry_out(session_of(ctx), values, dry_run, run)
+    run_or_plan(session_of(ctx), values, dry_run, run)
 
 
 def run(request: EvaluationRequest, session: Session) -> None:
-    """Train and print where the victims lie, also where some failed."""
+    """Train, and print the folders of the victims, even where some failed."""
     from robench.evaluation.run import train_only
     from robench.training.runtime import is_main_process
 
-    def tell(folders: Sequence[Path]) -> None:
+    def print_results(folders: Sequence[Path]) -> None:
         for folder in folders if is_main_process() else ():
             click.echo(str(folder))
 
-    carry_through(session, partial(train_only, request), tell)
+    run_with_progress(session, partial(train_only, request), print_results)

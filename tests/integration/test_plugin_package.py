@@ -208,8 +208,8 @@ def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(
     _, rest = running.communicate(timeout=120)
     assert running.returncode == 130, "".join(seen) + rest
     assert (
-        rest.strip().splitlines()[-1]
-        == "Interrupted. What was finished under broken-off is kept; run the same command again to go on from there."
+        rest.strip().splitlines()[-1] == "Interrupted. What was finished under broken-off is kept; "
+        "run the same command again to continue from there."
     )
     assert "Traceback" not in rest
 

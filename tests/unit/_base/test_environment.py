@@ -19,7 +19,7 @@ from robench._base.environment import (
 from robench._base.errors import UsageError
 
 
-def test_auto_takes_what_is_there() -> None:
+def test_auto_takes_a_gpu_where_there_is_one() -> None:
     assert choose_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
     assert choose_device("cpu") == "cpu"
 
@@ -33,16 +33,16 @@ def test_auto_takes_what_is_there() -> None:
         ("meta", "There is no device"),
     ],
 )
-def test_a_device_that_is_not_there(spec: str, sentence: str) -> None:
+def test_an_unavailable_device_is_refused(spec: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         choose_device(spec)
 
 
-def test_the_device_in_words_says_how_many_cores() -> None:
+def test_the_description_of_a_processor_has_its_number_of_cores() -> None:
     assert "cores)" in describe_device("cpu")
 
 
-def test_versions_name_what_decides_numbers() -> None:
+def test_versions_include_the_packages_that_can_change_a_result() -> None:
     found = versions()
     assert found["torch"] == torch.__version__
     assert {"python", "transformers", "numpy"} <= set(found)
@@ -56,7 +56,7 @@ def test_peak_memory_is_measured_in_bytes() -> None:
     assert 10 * 2**20 < memory < 2**40
 
 
-def test_a_childs_peak_counts_only_where_it_is_asked_for() -> None:
+def test_the_peak_of_a_child_process_counts_only_on_request() -> None:
     subprocess.run(
         [sys.executable, "-c", f"b'x' * {2**20 * 64 + (peak_memory('cpu')[0] or 0)}"], check=True
     )
@@ -76,7 +76,7 @@ def test_a_childs_peak_counts_only_where_it_is_asked_for() -> None:
         ({}, None),
     ],
 )
-def test_a_container_bounds_the_memory_at_hand(
+def test_the_limit_of_a_container_bounds_the_available_memory(
     files: dict[str, str], left: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import psutil

@@ -11,7 +11,7 @@ from robench._base.hub import no_pointless_retries
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy would look names up itself."""
+    """Remove proxies: a proxy would resolve host names itself."""
     for name in (
         "HTTPS_PROXY",
         "https_proxy",
@@ -25,38 +25,40 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def unreachable(*_: Any, **__: Any) -> Any:
-    """What a machine without a network answers."""
+    """Answer as a machine without a network does."""
     raise socket.gaierror("no such name")
 
 
-def test_offline_inside_and_as_before_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_offline_inside_the_block_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", unreachable)
     with no_pointless_retries():
         assert constants.HF_HUB_OFFLINE is True
     assert constants.HF_HUB_OFFLINE is False
 
 
-def test_restored_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_setting_is_restored_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", unreachable)
     with pytest.raises(ZeroDivisionError), no_pointless_retries():
         raise ZeroDivisionError
     assert constants.HF_HUB_OFFLINE is False
 
 
-def test_untouched_where_the_hub_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_changes_where_the_hub_can_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
     with no_pointless_retries():
         assert constants.HF_HUB_OFFLINE is False
 
 
-def test_untouched_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_changes_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", unreachable)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     with no_pointless_retries():
         assert constants.HF_HUB_OFFLINE is False
 
 
-def test_as_a_decorator_it_can_be_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_decorator_works_at_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", unreachable)
 
     @no_pointless_retries()

@@ -1,4 +1,4 @@
-"""``list`` and ``show``: what there is, without importing it; and one of them in full."""
+"""``robench list`` names everything that can be chosen; ``robench show`` describes one name."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def run(*arguments: str) -> str:
         ("protocols", "protocol"),
     ],
 )
-def test_kinds_may_stand_in_either_number(word: str, kind: str) -> None:
+def test_a_kind_may_be_singular_or_plural(word: str, kind: str) -> None:
     assert find_kind(word) == kind
 
 
-def test_an_unknown_kind_lists_the_known() -> None:
+def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
     with pytest.raises(
         UsageError,
         match=r"^There is no kind 'xyz'\. Kinds: attacks, defenses, tasks, encoders, protocols\.$",
@@ -57,19 +57,19 @@ def test_list_shows_every_name_of_every_kind() -> None:
             assert f"\n  {row.name} " in shown
 
 
-def test_no_line_ends_in_blanks() -> None:
+def test_no_line_of_the_list_ends_in_blanks() -> None:
     for line in run("list").splitlines():
         assert line == line.rstrip()
 
 
-def test_list_of_one_kind_has_only_that() -> None:
+def test_the_list_of_one_kind_has_no_other_kind() -> None:
     shown = run("list", "encoders")
     assert "tiny" in shown
     assert "genetic" not in shown
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_json_holds_the_same_rows(kind: str) -> None:
+def test_the_json_list_has_the_same_rows(kind: str) -> None:
     listed = json.loads(run("list", f"{kind}s", "--json"))
     assert [(row["kind"], row["name"], row["summary"], row["problem"]) for row in listed] == [
         (kind, r.name, r.summary, r.problem) for r in list_kind(kind)
@@ -77,8 +77,8 @@ def test_json_holds_the_same_rows(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_name_has_a_line_about_it(kind: str) -> None:
-    # Other tests register plugins of their own in this process, which have no file to read a line from.
+def test_every_name_has_a_summary(kind: str) -> None:
+    # Plugins that other tests register in this process have no file to read a summary from.
     assert [
         row.name
         for row in list_kind(kind)
@@ -86,7 +86,7 @@ def test_every_name_has_a_line_about_it(kind: str) -> None:
     ] == []
 
 
-def test_a_summary_is_read_and_not_imported(
+def test_a_summary_is_read_without_importing_the_module(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wing = tmp_path / "summarised_wing"
@@ -106,8 +106,11 @@ import sys
 from click.testing import CliRunner
 from robench.cli import main
 result = CliRunner().invoke(main, sys.argv[1:])
-heavy = [name for name in ("torch", "transformers", "datasets", "scipy", "pandas") if name in sys.modules]
-plugins = [name for name in sys.modules if name.startswith(("robench.attacks.", "robench.defenses.")) and name != "robench.attacks.families"]
+slow = ("torch", "transformers", "datasets", "scipy", "pandas")
+heavy = [name for name in slow if name in sys.modules]
+folders = ("robench.attacks.", "robench.defenses.")
+plugins = [name for name in sys.modules if name.startswith(folders)]
+plugins = [name for name in plugins if name != "robench.attacks.families"]
 print(result.exit_code, heavy, plugins)
 """
 
@@ -133,7 +136,7 @@ def test_light_commands_import_nothing_heavy_and_no_plugin(arguments: list[str])
     assert done.stdout.strip() == f"{2 if '--no-such' in arguments else 0} [] []"
 
 
-def test_guests_stand_in_the_list_with_their_origin_or_their_reason(tmp_path: Path) -> None:
+def test_guests_are_listed_with_their_package_or_their_problem(tmp_path: Path) -> None:
     points = {
         "robench.attacks": {
             "working": "good_guest:Guest",
@@ -151,12 +154,12 @@ def test_guests_stand_in_the_list_with_their_origin_or_their_reason(tmp_path: Pa
     shown = robench("list", "attacks", env=env).stdout
     assert "Tries nothing.  (package 'pkg')" in shown
     assert (
-        "UNAVAILABLE: attack 'broken' from package 'pkg' cannot be imported (ModuleNotFoundError: No module named 'no_such_dependency')."
-        in shown
+        "UNAVAILABLE: attack 'broken' from package 'pkg' cannot be imported "
+        "(ModuleNotFoundError: No module named 'no_such_dependency')." in shown
     )
     assert (
-        "UNAVAILABLE: package 'pkg' wants to register attack 'pwws', but that is a built-in name."
-        in shown
+        "UNAVAILABLE: package 'pkg' wants to register attack 'pwws', "
+        "but that is a built-in name." in shown
     )
     assert "genetic" in shown
     used = robench("show", "attack", "broken", env=env)
@@ -167,7 +170,7 @@ def test_guests_stand_in_the_list_with_their_origin_or_their_reason(tmp_path: Pa
 @pytest.mark.parametrize(
     ("kind", "registry"), [("attack", ATTACKS), ("defense", DEFENSES), ("task", TASKS)]
 )
-def test_show_says_what_a_plugin_is(kind: str, registry: Registry[Any]) -> None:
+def test_show_describes_every_built_in_plugin(kind: str, registry: Registry[Any]) -> None:
     for name in (entry.name for entry in registry.entries() if entry.origin == "built-in"):
         facts = describe(kind, name)
         assert facts == json.loads(run("show", kind, name, "--json"))
@@ -181,7 +184,7 @@ def test_show_says_what_a_plugin_is(kind: str, registry: Registry[Any]) -> None:
             )
 
 
-def test_show_a_joint_defense() -> None:
+def test_show_describes_a_joint_defense() -> None:
     facts = describe("defense", "rose-first+rift")
     assert facts["name"] == "rift+rose-first"
     assert "EMNLP 2022" in facts["paper"]
@@ -193,7 +196,7 @@ def test_show_a_joint_defense() -> None:
     assert "\n  rose-first.upper " in run("show", "defense", "rift+rose-first")
 
 
-def test_show_an_encoder_and_a_protocol() -> None:
+def test_show_describes_an_encoder_and_a_protocol() -> None:
     assert "google-bert/bert-base-uncased" in run("show", "encoder", "bert-base-uncased")
     assert "lm_threshold=5.0" in run("show", "protocol", "rift2021")
 
@@ -209,12 +212,13 @@ def test_show_an_encoder_and_a_protocol() -> None:
         (
             "encoder",
             "tinny",
-            "No encoder is called 'tinny' here. Did you mean 'tiny'? See 'robench list encoders'; --encoder also takes any hub id or local",
+            "No encoder is called 'tinny' here. Did you mean 'tiny'? "
+            "See 'robench list encoders'; --encoder also takes any hub id or local",
         ),
         ("protocol", "rift2020", "There is no protocol 'rift2020'. Did you mean 'rift2021'?"),
     ],
 )
-def test_show_helps_with_a_miss(kind: str, name: str, sentence: str) -> None:
+def test_show_suggests_the_nearest_name(kind: str, name: str, sentence: str) -> None:
     result = CliRunner().invoke(main, ["show", kind, name])
     assert result.exit_code == 2
     assert result.stderr.startswith(f"Error: {sentence}")
@@ -230,7 +234,7 @@ class Sample(Options):
     plain: bool = Field(True, description="Whether.")
 
 
-def test_options_say_default_unit_type_bounds_and_papers_settings() -> None:
+def test_an_option_is_described_with_default_unit_type_bounds_and_task_values() -> None:
     rate, steps, plain = describe_options(Sample, {"imdb": {"rate": 0.1}, "snli": {"steps": 3}})
     assert rate == {
         "name": "rate",
@@ -289,7 +293,7 @@ def test_show_without_a_kind_names_the_kinds_of_an_ambiguous_name() -> None:
         (["attack", "pwws", "imdb"], "Got unexpected extra argument (imdb)."),
     ],
 )
-def test_show_without_a_kind_helps_with_a_miss(words: list[str], sentence: str) -> None:
+def test_show_without_a_kind_suggests_what_to_type(words: list[str], sentence: str) -> None:
     result = CliRunner().invoke(main, ["show", *words])
     assert result.exit_code == 2
     assert result.stderr.startswith(f"Error: {sentence}")

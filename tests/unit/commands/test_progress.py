@@ -1,4 +1,4 @@
-"""Progress: lines in a log, bars on a terminal."""
+"""The reporters of progress: lines in a log, bars on a terminal."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from robench.commands.progress import LogReporter, TerminalReporter, duration, f
         (7805, "2 h 10 min"),
     ],
 )
-def test_durations(seconds: float, words: str) -> None:
+def test_a_duration_has_at_most_two_units(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
 
-def test_a_finished_line() -> None:
+def test_the_last_line_of_a_phase_has_its_duration_and_its_note() -> None:
     assert finished_line("dev 0.81", 65) == "done in 1 min 5 s; dev 0.81"
     assert finished_line("", 2) == "done in 2.0 s"
 
 
-def test_a_log_has_a_line_at_the_ends_and_now_and_then(
+def test_a_log_has_lines_at_both_ends_of_a_phase_and_every_twenty_seconds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter([100.0, 101.0, 121.0, 122.0, 142.0, 160.0])
@@ -53,14 +53,14 @@ def test_a_log_has_a_line_at_the_ends_and_now_and_then(
     ]
 
 
-def test_a_log_line_is_never_broken(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_line_is_never_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
     LogReporter().message("word " * 100)
     assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> Console:
-    """A terminal 100 columns wide."""
+    """A terminal with 100 columns."""
     console = Console(
         file=io.StringIO(),
         force_terminal=True,
@@ -79,7 +79,7 @@ def text(console: Console) -> str:
     return console.file.getvalue()
 
 
-def test_a_terminal_has_one_bar_at_a_time_and_a_line_for_each_finished_phase(
+def test_a_terminal_shows_one_bar_at_a_time_and_a_line_for_each_finished_phase(
     screen: Console,
 ) -> None:
     with TerminalReporter() as reporter:
@@ -88,7 +88,8 @@ def test_a_terminal_has_one_bar_at_a_time_and_a_line_for_each_finished_phase(
         reporter._progress.refresh()
         assert text(screen).count("training rift on imdb, seed 0") == 1
         assert "3/20" in text(screen)
-        assert "loss [0.5]" in text(screen)  # no markup
+        # Brackets are printed and not read as markup.
+        assert "loss [0.5]" in text(screen)
         reporter.finished("dev 0.8")
         assert reporter._progress.tasks == []
         reporter.started("attack", "pwws", 10)

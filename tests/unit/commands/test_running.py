@@ -1,4 +1,7 @@
-"""``train``, ``evaluate`` and ``leaderboard``: what they pass on, what they print, how they end. The evaluator is a stand-in here."""
+"""``train``, ``evaluate`` and ``leaderboard``: requests, output and exit codes.
+
+A stand-in takes the place of the evaluator.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def evaluator(
     monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record]
 ) -> SimpleNamespace:
-    """Stands in for ``robench.evaluation.run``: keeps the request, tells of one phase, returns one record, or raises ``error``."""
+    """A stand-in for ``robench.evaluation.run``.
+
+    It keeps the request, reports one phase, and returns one record or raises ``error``.
+    """
     import robench.evaluation.run
 
     seen = SimpleNamespace(request=None, error=None, trained=[], cells=[])
@@ -70,8 +76,8 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
-def test_without_further_flags_the_request_has_its_own_defaults(evaluator: SimpleNamespace) -> None:
-    """Two lists of defaults would drift: click's must be the request's."""
+def test_click_and_the_request_have_the_same_defaults(evaluator: SimpleNamespace) -> None:
+    """Two lists of defaults could drift apart."""
     assert run("evaluate", *PAIR).exit_code == 0
     assert evaluator.request == EvaluationRequest(defenses=("rift",), attacks=("genetic",))
 
@@ -170,14 +176,14 @@ def test_workers_are_a_number_or_auto(
 
 
 @pytest.mark.parametrize("given", ["0", "many", "Auto"])
-def test_other_workers_are_refused(evaluator: SimpleNamespace, given: str) -> None:
+def test_other_values_of_workers_are_refused(evaluator: SimpleNamespace, given: str) -> None:
     result = run("evaluate", *PAIR, "--workers", given)
     assert (result.exit_code, evaluator.request) == (2, None)
     assert f"'--workers': {given}" in result.stderr.replace("'" + given + "'", given)
     assert result.stderr.count("\n") == 1
 
 
-def test_the_data_folder_may_come_from_the_environment(
+def test_the_environment_can_name_the_data_folder(
     evaluator: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROBENCH_DATA", str(tmp_path))
@@ -201,7 +207,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(
     assert "\x1b" not in result.stderr
 
 
-def test_quiet_leaves_only_results(evaluator: SimpleNamespace) -> None:
+def test_quiet_prints_only_results(evaluator: SimpleNamespace) -> None:
     for arguments in (("--quiet", "evaluate", *PAIR), ("evaluate", *PAIR, "--quiet")):
         result = run(*arguments)
         assert result.stderr == ""
@@ -220,11 +226,12 @@ def test_quiet_leaves_only_results(evaluator: SimpleNamespace) -> None:
         (
             KeyboardInterrupt(),
             130,
-            "Interrupted. What was finished under kept is kept; run the same command again to go on from there.",
+            "Interrupted. What was finished under kept is kept; "
+            "run the same command again to continue from there.",
         ),
     ],
 )
-def test_how_a_run_ends_badly(
+def test_a_failed_run_prints_one_sentence_and_sets_the_exit_code(
     evaluator: SimpleNamespace, error: BaseException, code: int, sentence: str
 ) -> None:
     evaluator.error = error
@@ -265,13 +272,13 @@ def test_a_dry_run_prints_the_plan_and_evaluates_nothing(evaluator: SimpleNamesp
     ]
 
 
-def test_train_prints_the_folders(evaluator: SimpleNamespace) -> None:
+def test_train_prints_the_folders_of_the_victims(evaluator: SimpleNamespace) -> None:
     result = run("train", "--defense", "rift", "--seed", "3")
     assert result.stdout.split() == ["runs/victims/rift-a", "runs/victims/rift-b"]
     assert evaluator.request == EvaluationRequest(defenses=("rift",), seeds=(3,))
 
 
-def test_libraries_are_quiet_unless_someone_said_otherwise(
+def test_libraries_are_quiet_unless_the_user_has_set_their_variables(
     evaluator: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "info")
@@ -286,12 +293,12 @@ def test_libraries_are_quiet_unless_someone_said_otherwise(
 @pytest.mark.parametrize(
     "pair", ["alpha", "defense.alpha", "alpha=1", "defense.=1", ".alpha=1", "=1", ""]
 )
-def test_a_misshapen_option_is_refused(pair: str) -> None:
+def test_a_malformed_option_is_refused(pair: str) -> None:
     result = run("evaluate", *PAIR, "--option", pair)
     assert result.exit_code == 2
     assert (
-        result.stderr.strip()
-        == f"Error: --option {pair!r} is not of the form KIND.NAME=VALUE, such as defense.alpha=0.3 or attack.population=20."
+        result.stderr.strip() == f"Error: --option {pair!r} is not of the form KIND.NAME=VALUE, "
+        "such as defense.alpha=0.3 or attack.population=20."
     )
 
 
@@ -304,7 +311,7 @@ def test_an_option_given_twice_must_agree() -> None:
         parse_options(["defense.alpha=1", "defense.alpha=2"])
 
 
-def test_an_options_value_may_hold_an_equals_sign() -> None:
+def test_the_value_of_an_option_may_contain_an_equals_sign() -> None:
     assert parse_options(["attack.rule=a=b", " defense.x = 1 "]) == {
         "attack.rule": "a=b",
         "defense.x": "1",
@@ -325,13 +332,14 @@ def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "leaderboards"
     (folder / "records").mkdir(parents=True)
     (folder / "small.toml").write_text(
-        'title = "Small"\ntask = "mini-reviews"\nencoder = "tiny"\nprotocol = "rift2021"\nattacks = ["pwws"]\nrecords = "records"\n'
+        'title = "Small"\ntask = "mini-reviews"\nencoder = "tiny"\nprotocol = "rift2021"\n'
+        'attacks = ["pwws"]\nrecords = "records"\n'
     )
     monkeypatch.chdir(tmp_path)
     return folder
 
 
-def test_leaderboard_writes_and_then_agrees(boards: Path) -> None:
+def test_a_written_board_agrees_with_its_records(boards: Path) -> None:
     assert run("leaderboard").stdout.strip() == "wrote leaderboards/small.md"
     result = run("leaderboard", "--check")
     assert (result.exit_code, result.stdout.strip()) == (
@@ -340,7 +348,7 @@ def test_leaderboard_writes_and_then_agrees(boards: Path) -> None:
     )
 
 
-def test_leaderboard_check_fails_with_the_difference(boards: Path) -> None:
+def test_check_prints_the_difference_and_fails(boards: Path) -> None:
     run("leaderboard")
     table = boards / "small.md"
     table.write_text(table.read_text() + "A line by hand.\n")
@@ -354,7 +362,7 @@ def test_leaderboard_check_fails_with_the_difference(boards: Path) -> None:
 
 
 @pytest.mark.parametrize("flags", [(), ("--check",)])
-def test_a_board_is_not_made_without_all_of_its_records(
+def test_a_board_with_a_damaged_record_is_not_made(
     boards: Path, make_record: Callable[..., Record], flags: tuple[str, ...]
 ) -> None:
     run("leaderboard")
@@ -364,13 +372,13 @@ def test_a_board_is_not_made_without_all_of_its_records(
     result = run("leaderboard", *flags)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        "Error: The board leaderboards/small.toml cannot be made without all of its records. Cannot read the record leaderboards/records/torn.json "
-        "(it is not JSON). Restore it, or delete it and evaluate that cell again.\n"
+        "Error: The board leaderboards/small.toml cannot be made without all of its records. "
+        "Cannot read the record leaderboards/records/torn.json (it is not JSON). Restore it, or delete it and evaluate that cell again.\n"
     )
     assert (boards / "small.md").read_bytes() == before
 
 
-def test_a_damaged_record_is_named_also_where_nothing_else_is_said(
+def test_a_damaged_record_is_named_even_with_quiet(
     evaluator: SimpleNamespace, tmp_path: Path
 ) -> None:
     (tmp_path / "records").mkdir()
@@ -379,24 +387,25 @@ def test_a_damaged_record_is_named_also_where_nothing_else_is_said(
     assert result.exit_code == 0
     assert "Records:" in result.stdout
     assert result.stderr == (
-        f"Left out of {tmp_path}/leaderboard.md: Cannot read the record {tmp_path}/records/torn.json (it is not JSON). "
+        f"Left out of {tmp_path}/leaderboard.md: "
+        f"Cannot read the record {tmp_path}/records/torn.json (it is not JSON). "
         "Restore it, or delete it and evaluate that cell again.\n"
     )
 
 
-def test_leaderboard_without_a_board_says_where_it_looked(
+def test_leaderboard_without_a_board_says_where_it_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     result = run("leaderboard", "--check")
     assert result.exit_code == 2
     assert (
-        result.stderr.strip()
-        == "Error: There is no board: leaderboards/ has no .toml file here. Name one with --board FILE."
+        result.stderr.strip() == "Error: There is no board: leaderboards/ has no .toml file here. "
+        "Name one with --board FILE."
     )
 
 
-def test_a_run_of_which_a_part_failed_shows_the_rest_and_fails(
+def test_a_partly_failed_run_prints_the_rest_and_fails(
     evaluator: SimpleNamespace, make_record: Callable[..., Record]
 ) -> None:
     evaluator.error = Incomplete({"no.": ["rift on toy"]}, [make_record("WFHHH")])
@@ -411,7 +420,7 @@ def test_a_run_of_which_a_part_failed_shows_the_rest_and_fails(
     assert run("--quiet", "evaluate", *PAIR).stdout == ""
 
 
-def test_examples_that_ended_in_an_error_fail_the_run(
+def test_error_trials_fail_the_run(
     monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record]
 ) -> None:
     records = [make_record("WFHHH"), make_record("WFEEH", attack="pwws")]
@@ -421,11 +430,12 @@ def test_examples_that_ended_in_an_error_fail_the_run(
     assert "Records:" in result.stdout
     assert result.stderr == (
         "Error: Examples that ended in an error: 2, in 1 of 2 cells, which have no number. "
-        f"The 'problem' in kept/trials/toy-standard-pwws-s0-{records[1].cell[:8]}.jsonl says why; the same command tries them again.\n"
+        f"The 'problem' in kept/trials/toy-standard-pwws-s0-{records[1].cell[:8]}.jsonl says why; "
+        "the same command tries them again.\n"
     )
 
 
-def test_a_training_of_which_a_part_failed_names_the_rest_and_fails(
+def test_a_partly_failed_training_prints_the_rest_and_fails(
     evaluator: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:

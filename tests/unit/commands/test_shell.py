@@ -1,4 +1,4 @@
-"""Every failure is one sentence on stderr and the right exit code."""
+"""Every failure prints one sentence on stderr and sets the right exit code."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from robench._base.errors import RobenchError, UsageError
+from robench._base.errors import RobenchError, UsageError, one_line
 from robench.cli import main
 from robench.commands import shell
-from robench.commands.shell import Session, explain, one_line
+from robench.commands.shell import Session, explain
 
 Failing = Callable[[BaseException], Result]
 
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs ``robench fail``, which raises the given error."""
+    """Run ``robench fail``, which raises the given error."""
 
     def run(
         error: BaseException, *before: str, after: tuple[str, ...] = (), kept: str | None = None
@@ -58,7 +58,8 @@ def wrapped(error: BaseException) -> RuntimeError:
         (
             disk_full(),
             1,
-            "Error: The disk is full while writing runs/victims/model.safetensors. What was finished before is kept; free some space, ",
+            "Error: The disk is full while writing runs/victims/model.safetensors. "
+            "What was finished before is kept; free some space, ",
         ),
         (
             wrapped(disk_full()),
@@ -84,7 +85,8 @@ def wrapped(error: BaseException) -> RuntimeError:
         (
             ValueError("a\nb"),
             1,
-            "Error: robench stopped on an unexpected ValueError: a b (run the same command with --debug for the traceback, and report it).",
+            "Error: robench stopped on an unexpected ValueError: a b "
+            "(run the same command with --debug for the traceback, and report it).",
         ),
         (
             AssertionError(),
@@ -93,7 +95,7 @@ def wrapped(error: BaseException) -> RuntimeError:
         ),
     ],
 )
-def test_an_error_is_one_line_and_has_its_exit_code(
+def test_an_error_prints_one_line_and_sets_its_exit_code(
     failing: Callable[..., Result], error: BaseException, code: int, sentence: str
 ) -> None:
     result = failing(error)
@@ -103,7 +105,9 @@ def test_an_error_is_one_line_and_has_its_exit_code(
     assert result.stdout == ""
 
 
-def test_an_interruption_is_130_and_says_what_is_kept(failing: Callable[..., Result]) -> None:
+def test_an_interruption_exits_with_130_and_says_what_is_kept(
+    failing: Callable[..., Result],
+) -> None:
     result = failing(KeyboardInterrupt(), kept="The trials are kept; run it again.")
     assert result.exit_code == 130
     assert result.stderr.strip() == "Interrupted. The trials are kept; run it again."
@@ -116,7 +120,7 @@ def test_an_interruption_of_a_command_that_changes_nothing_says_so(
 
 
 @pytest.mark.parametrize(("before", "after"), [(("--debug",), ()), ((), ("--debug",))])
-def test_debug_adds_the_traceback_wherever_it_stands(
+def test_debug_before_or_after_the_command_adds_the_traceback(
     failing: Callable[..., Result], before: tuple[str, ...], after: tuple[str, ...]
 ) -> None:
     result = failing(ValueError("deep"), *before, after=after)
@@ -140,7 +144,8 @@ def test_a_system_exit_keeps_its_code(failing: Callable[..., Result]) -> None:
         (["xyzzy"], "Error: There is no command 'xyzzy'. See 'robench --help'."),
         (
             ["evaluate", "--defence", "rift"],
-            "Error: There is no option '--defence'. Did you mean '--defense'? See 'robench evaluate --help'.",
+            "Error: There is no option '--defence'. Did you mean '--defense'? "
+            "See 'robench evaluate --help'.",
         ),
         (
             ["evaluate", "--defense", "rift"],
@@ -148,17 +153,19 @@ def test_a_system_exit_keeps_its_code(failing: Callable[..., Result]) -> None:
         ),
         (
             ["list", "attaks"],
-            "Error: There is no kind 'attaks'. Did you mean 'attacks'? Kinds: attacks, defenses, tasks, encoders, protocols.",
+            "Error: There is no kind 'attaks'. Did you mean 'attacks'? "
+            "Kinds: attacks, defenses, tasks, encoders, protocols.",
         ),
-        (["show", "attack"], "Error: Missing argument 'NAME'. See 'robench show --help'."),
+        (["show"], "Error: Missing argument 'NAME'. See 'robench show --help'."),
         (
             ["evaluate", "--limit", "5x"],
-            "Error: Invalid value for '--limit': '5x' is not a whole number. See 'robench evaluate --help'.",
+            "Error: Invalid value for '--limit': '5x' is not a whole number. "
+            "See 'robench evaluate --help'.",
         ),
         (["--nonsense"], "Error: There is no option '--nonsense'. See 'robench --help'."),
     ],
 )
-def test_a_wrong_call_is_one_sentence_with_the_nearest_name(
+def test_a_wrong_command_line_prints_one_sentence_with_the_nearest_name(
     arguments: list[str], sentence: str
 ) -> None:
     result = CliRunner().invoke(main, arguments, prog_name="robench")
@@ -177,7 +184,7 @@ def test_numbers_out_of_range_are_refused(option: str, value: str) -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_alone_it_shows_its_help_and_succeeds() -> None:
+def test_robench_alone_prints_its_help_and_succeeds() -> None:
     result = CliRunner().invoke(main, [])
     assert result.exit_code == 0
     assert "robench evaluate --defense rift --attack genetic" in result.stdout
@@ -186,31 +193,31 @@ def test_alone_it_shows_its_help_and_succeeds() -> None:
     ] == list(main.commands)
 
 
-def test_every_command_has_help_without_failing() -> None:
+def test_every_command_has_a_help_page() -> None:
     for name in main.commands:
         result = CliRunner().invoke(main, [name, "--help"])
         assert result.exit_code == 0, name
         assert "--debug" in result.stdout
 
 
-def test_the_version_is_the_packages() -> None:
+def test_the_version_is_that_of_the_package() -> None:
     from robench import __version__
 
     assert CliRunner().invoke(main, ["--version"]).stdout.strip() == f"robench {__version__}"
 
 
-def test_explaining_goes_through_the_context_too() -> None:
+def test_the_context_of_an_error_is_searched_for_a_full_disk() -> None:
     cleaning = ValueError("while cleaning up")
     cleaning.__context__ = disk_full()
     assert explain(cleaning)[0].startswith("The disk is full while writing")
 
 
 @pytest.mark.parametrize(("text", "line"), [("", "no message"), (" a \n b\t c ", "a b c")])
-def test_one_line(text: str, line: str) -> None:
+def test_a_message_is_put_on_one_line(text: str, line: str) -> None:
     assert one_line(ValueError(text)) == line
 
 
-def test_a_session_starts_quiet_about_nothing() -> None:
+def test_a_session_starts_without_flags() -> None:
     assert (Session().debug, Session().quiet) == (False, False)
 
 
@@ -224,14 +231,15 @@ def test_an_empty_folder_name_is_refused(command: str) -> None:
     )
 
 
-def test_a_folder_where_one_may_not_write_is_refused_before_any_work(
+def test_a_folder_without_write_permission_is_refused_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed, allowed = tmp_path / "closed", os.access
     closed.mkdir()
+    # The permissions of the folder would not do: root may write everywhere.
     monkeypatch.setattr(
         os, "access", lambda path, mode: Path(path) != closed and allowed(path, mode)
-    )  # root may write everywhere
+    )
     result = CliRunner().invoke(
         main,
         [

@@ -1,4 +1,4 @@
-"""Families: many plugins under one prefix, known without an import, made one by one."""
+"""Families: many plugins under one prefix, each made when it is asked for."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Trees(Family):
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry[object]]:
-    """Plugins ``plain`` and the family ``tree``."""
+    """A registry with the plugin ``plain`` and the family ``tree``."""
     for folder in ("grove", "grove/families"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "__init__.py").write_text("")
@@ -65,17 +65,17 @@ def test_a_member_is_made_once_by_its_family(registry: Registry[object]) -> None
     assert registry.origin("tree:oak") == "built-in"
 
 
-def test_members_are_no_part_of_all_names(registry: Registry[object]) -> None:
+def test_the_names_of_a_registry_do_not_include_members(registry: Registry[object]) -> None:
     registry.get("tree:oak")
     assert registry.names() == ["plain"]
 
 
-def test_a_miss_names_the_nearest_member_and_all(registry: Registry[object]) -> None:
+def test_an_unknown_member_is_answered_with_the_nearest_and_all(registry: Registry[object]) -> None:
     with pytest.raises(UnknownPlugin) as caught:
         registry.get("tree:birk")
     assert (
-        str(caught.value)
-        == "There is no plant 'tree:birk'. Did you mean 'tree:birch'? After 'tree:' can stand: birch, oak."
+        str(caught.value) == "There is no plant 'tree:birk'. Did you mean 'tree:birch'? "
+        "After 'tree:' can stand: birch, oak."
     )
     with pytest.raises(
         UnknownPlugin, match=r"^There is no plant 'tree:'\. After 'tree:' can stand: birch, oak\.$"
@@ -83,14 +83,14 @@ def test_a_miss_names_the_nearest_member_and_all(registry: Registry[object]) -> 
         registry.get("tree:")
 
 
-def test_a_prefix_that_nobody_has(registry: Registry[object]) -> None:
+def test_an_unknown_prefix_is_answered_with_the_nearest(registry: Registry[object]) -> None:
     with pytest.raises(
         UnknownPlugin, match=r"^There is no plant family 'tre'\. Did you mean 'tree'\?"
     ):
         registry.get("tre:oak")
 
 
-def test_a_check_looks_at_the_prefix_and_imports_no_family(registry: Registry[object]) -> None:
+def test_a_check_of_a_member_looks_only_at_the_prefix(registry: Registry[object]) -> None:
     registry.check("tree:whatever")
     assert "grove.families.tree" not in sys.modules
     with pytest.raises(
@@ -101,10 +101,13 @@ def test_a_check_looks_at_the_prefix_and_imports_no_family(registry: Registry[ob
         registry.check("tree")
 
 
-def test_a_prefix_alone_says_what_it_is(registry: Registry[object]) -> None:
+def test_a_prefix_alone_is_answered_with_its_form(registry: Registry[object]) -> None:
     with pytest.raises(
         UnknownPlugin,
-        match=r"^'tree' is a family of plants: name one of it as tree:NAME; 'robench show plant tree:' lists them\.$",
+        match=(
+            r"^'tree' is a family of plants: name one of it as tree:NAME; "
+            r"'robench show plant tree:' lists them\.$"
+        ),
     ):
         registry.get("tree")
 
@@ -114,14 +117,16 @@ def test_a_member_that_cannot_be_used_says_why(registry: Registry[object]) -> No
         registry.get("tree:elm")
 
 
-def test_what_goes_wrong_inside_a_family_is_no_unknown_member(registry: Registry[object]) -> None:
-    """A bug in a family, or a file of it that lacks an entry, is not a misspelt name."""
+def test_a_bug_inside_a_family_is_not_taken_for_an_unknown_member(
+    registry: Registry[object],
+) -> None:
+    """A KeyError, for example of a file that lacks an entry, is not a misspelt name."""
     with pytest.raises(KeyError) as caught:
         registry.get("tree:ash")
     assert caught.value.args == ("bark",)
 
 
-def test_no_plugin_takes_a_name_with_the_sign_of_families(registry: Registry[object]) -> None:
+def test_a_plugin_name_with_a_colon_is_refused(registry: Registry[object]) -> None:
     with pytest.raises(
         UsageError,
         match=r"^The plant 'tree:oak' cannot be registered: ':' ends a family's prefix\.",
@@ -129,7 +134,7 @@ def test_no_plugin_takes_a_name_with_the_sign_of_families(registry: Registry[obj
         registry.register("tree:oak")
 
 
-def test_kinds_without_families_know_no_prefix() -> None:
+def test_a_kind_without_families_has_no_prefixes() -> None:
     plain: Registry[object] = Registry("attack", "robench.attacks", skip=frozenset({"families"}))
     with pytest.raises(UnknownPlugin, match=r"^There is no attack 'textattack:pwws'\."):
         plain.get("textattack:pwws")
@@ -144,7 +149,11 @@ def test_the_list_has_one_row_for_a_family_and_imports_nothing() -> None:
     assert families[0].summary.startswith(
         "TextAttack's own recipes as they ship, outside the surface"
     )
-    code = "import sys; from robench.inspection.catalogue import list_kind; list_kind('attack'); sys.exit(bool({'textattack', 'torch', 'robench.textattack'} & sys.modules.keys()))"
+    code = (
+        "import sys; from robench.inspection.catalogue import list_kind; list_kind('attack'); "
+        "heavy = {'textattack', 'torch', 'robench.textattack'}; "
+        "sys.exit(bool(heavy & sys.modules.keys()))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert "textattack:NAME" not in ATTACKS.names()
 
@@ -173,7 +182,7 @@ class Guests(Family):
 
 
 @pytest.mark.slow
-def test_a_guest_brings_a_family_by_an_entry_point(tmp_path: Path) -> None:
+def test_a_guest_adds_a_family_by_an_entry_point(tmp_path: Path) -> None:
     install_guest(
         tmp_path / "site",
         "guest-attacks",
@@ -181,9 +190,8 @@ def test_a_guest_brings_a_family_by_an_entry_point(tmp_path: Path) -> None:
         {"guest_family": GUEST},
     )
     env = environment(tmp_path / "site", tmp_path / "cache")
-    env["PYTHONPATH"] += (
-        f"{os.pathsep}{ROOT}"  # the child that examines guests does not look into the working directory
-    )
+    # The child process that checks guests does not search the working directory.
+    env["PYTHONPATH"] += f"{os.pathsep}{ROOT}"
     listed = robench("list", "attacks", env=env)
     assert "guests:NAME" in listed.stdout
     assert "Attacks that try nothing." in listed.stdout
@@ -196,6 +204,6 @@ def test_a_guest_brings_a_family_by_an_entry_point(tmp_path: Path) -> None:
     )
 
 
-def test_attack_is_what_families_make() -> None:
+def test_families_of_attacks_make_attacks() -> None:
     assert ATTACKS.families is not None
     assert issubclass(ATTACKS.get("genetic"), Attack)
