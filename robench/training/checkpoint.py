@@ -1,9 +1,10 @@
-"""The checkpoint from which a killed training run goes on: one file, written whole or not at all."""
+"""The checkpoint from which a killed training run resumes: one file, never half-written."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,15 @@ from robench._base.files import causes, sync_folder, system_error
 
 FILE = "resume.pt"
 SOFTWARE = ("torch", "transformers", "tokenizers", "numpy", "accelerate")
-"""Packages whose version can move a step of training."""
-_REMEDY = "Delete it, or use --retrain, to start this victim again."
+"""Packages whose version can change the result of a training step."""
+_REMEDY = "Delete it, or use --retrain, to train this victim from the start."
 
 
 def training_environment(device: str) -> dict[str, str]:
-    """Where training happens, as far as it moves the last bits: the kind of ``device`` and the versions of ``SOFTWARE``, by name."""
+    """Return what can change low-order bits: the kind of ``device`` and software versions.
+
+    The keys are ``"device"`` and the names in ``SOFTWARE``.
+    """
     return {
         "device": device.partition(":")[0],
         **{name: version for name, version in versions().items() if name in SOFTWARE},
@@ -30,16 +34,21 @@ def training_environment(device: str) -> dict[str, str]:
 
 @dataclass
 class TrainingState:
-    """Where a run stands at the end of an epoch.
+    """The state of a training run at the end of an epoch.
 
     Attributes:
-        key: of the request it belongs to.
-        made_with: kind of device and versions of the software, see ``training_environment``.
-        epoch: epochs done.
-        model, modules, optimizer: state dicts.
-        best: state dict of the best epoch's model; ``best_rank`` its ``DevScores.rank``, ``best_epoch`` its number from 1.
-        added: the texts that were trained on beside the task's own in the last epoch, each as a dict of ``id``, ``fields`` and ``label``.
-        history: one dict an epoch, as ``training.json`` holds them.
+        key: of the request that the run trains.
+        made_with: kind of device and software versions; see ``training_environment``.
+        epoch: number of epochs done.
+        model: the model's state dict.
+        modules: state dicts of the defense's modules.
+        optimizer: the optimizer's state dict.
+        best: state dict of the best epoch's model.
+        best_rank: the best epoch's ``DevScores.rank``.
+        best_epoch: the best epoch's number, from 1.
+        added: the texts added to the task's own in the last epoch, each as a dict of ``id``,
+            ``fields`` and ``label``.
+        history: one dict for each epoch, as in ``training.json``.
     """
 
     key: str
@@ -55,52 +64,59 @@ class TrainingState:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def save(self, folder: Path) -> None:
-        """Write to ``folder`` (made if need be), replacing the last checkpoint in one step; raises RobenchError when it cannot be written."""
+        """Write the checkpoint into ``folder``, replacing the last one in one step.
+
+        The folder is made where it is missing.
+
+        Raises:
+            RobenchError: the checkpoint cannot be written.
+        """
         part = folder / f"{FILE}.part"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with (
-                part.open("wb") as stream
-            ):  # of a file that torch opens itself, its writer does not tell why it could not be written
+            # Open the file here: where torch opens it, its error does not say why writing failed.
+            with part.open("wb") as stream:
                 torch.save({item.name: getattr(self, item.name) for item in fields(self)}, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
             part.replace(folder / FILE)
             sync_folder(folder)
-        except (
-            OSError,
-            RuntimeError,
-        ) as error:  # torch's writer may raise RuntimeError over the system's error, and over Ctrl-C
+        except (OSError, RuntimeError) as error:
             with contextlib.suppress(OSError):
                 part.unlink()
-            ending = next(
-                (cause for cause in causes(error) if not isinstance(cause, Exception)), None
-            )
-            if ending is not None:
-                raise ending from None
+            # torch's writer may hide the system's error, or Ctrl-C, behind a RuntimeError.
+            for cause in causes(error):
+                if not isinstance(cause, Exception):
+                    raise cause from None
             system = system_error(error)
             if system is None:
                 raise
             raise RobenchError(
-                f"The training checkpoint could not be written to '{folder}' ({system.strerror or system}). Free some space or choose another --out."
+                f"The training checkpoint could not be written to '{folder}' "
+                f"({system.strerror or system}). Free some space or choose another --out."
             ) from system
 
     @classmethod
     def load(cls, folder: Path, key: str, made_with: dict[str, str]) -> TrainingState | None:
-        """The checkpoint in ``folder``, None when there is none.
+        """Return the checkpoint in ``folder``, or None where there is none.
+
+        Args:
+            folder: where ``save`` wrote it.
+            key: the key that the checkpoint must have.
+            made_with: the environment that it must have been made in.
 
         Raises:
-            RobenchError: it is damaged, another request's, or made with other software or on another kind of device: no victim is half of the one and
-                half of the other, and hours of work are not thrown away unasked.
+            RobenchError: the checkpoint is damaged, belongs to another request, or was made with
+                other software or on another kind of device. A victim is never a mixture of two
+                environments, and hours of work are not deleted without asking.
         """
         path = folder / FILE
         if not path.is_file():
             return None
         try:
             state = cls(**torch.load(path, map_location="cpu", weights_only=True))
-        except (
-            Exception
-        ) as error:  # a torn file makes torch, zipfile or pickle raise what they like
+        # A torn file makes torch, zipfile or pickle raise errors of many kinds.
+        except Exception as error:
             raise RobenchError(
                 f"The training checkpoint '{path}' is damaged ({first_line(error)}). {_REMEDY}"
             ) from error
@@ -114,11 +130,14 @@ class TrainingState:
                 for name in sorted({*state.made_with, *made_with})
                 if state.made_with.get(name) != made_with.get(name)
             ]
-            there, here = (
-                ", ".join(f"{name} {found.get(name, 'unknown')}" for name in differ)
-                for found in (state.made_with, made_with)
-            )
+            there = _describe(state.made_with, differ)
+            here = _describe(made_with, differ)
             raise RobenchError(
-                f"The training checkpoint '{path}' was made with {there}; here it is {here}. Go on where it was made. {_REMEDY}"
+                f"The training checkpoint '{path}' was made with {there}; here it is {here}. "
+                f"Resume it where it was made. {_REMEDY}"
             )
         return state
+
+
+def _describe(environment: dict[str, str], names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {environment.get(name, 'unknown')}" for name in names)

@@ -1,4 +1,4 @@
-"""The contrastive bound of mutual information, for defenses and for the log of a training."""
+"""The contrastive bound on mutual information, for defenses and for the training log."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ def contrastive_term(
     negatives: Negatives = "teachers",
     own: Tensor | None = None,
 ) -> Tensor:
-    """Eq. 10 for one class: minus a lower bound of I(S; T | Y = y), in nats; never below -log N.
+    """Return Eq. 10 of the RIFT paper for one class, in nats; it is never below -log N.
 
-    That holds for pairs drawn independently within the class. Where batches hold texts of like length, pairs are rather drawn given the length:
-    what is bounded is then about I(S; T | Y = y, length), and features win nothing by telling lengths apart.
+    It is minus a lower bound of I(S; T | Y = y), if pairs are drawn independently within the
+    class. Batches hold texts of similar length, so pairs are drawn given the length. The bounded
+    quantity is then close to I(S; T | Y = y, length), and features that only tell lengths apart
+    gain nothing.
 
     Args:
         students: unit vectors ``(n, d)``.
-        teachers: unit vectors ``(N, d)``, N >= n, of which one belongs to each student; the rest are further negatives.
+        teachers: unit vectors ``(N, d)``, N >= n. One belongs to each student; the others are
+            further negatives.
         temperature: tau.
-        negatives: what the softmax runs over: the teachers t_j for each student s_i, as Eq. 10 says, or the students for each teacher, as
-            the release does (N = n).
-        own: ``(n,)`` which teacher belongs to each student; the first n unless given.
+        negatives: what the softmax runs over: the teachers t_j for each student s_i, as in Eq. 10,
+            or the students for each teacher, as in the release (where N = n).
+        own: ``(n,)``, which teacher belongs to each student; by default the first n.
 
     Returns:
         ``mean_i -log softmax_j(<s_i, t_j> / tau)_own(i) - log N``; 0 without students.
@@ -40,7 +43,7 @@ def contrastive_term(
     if own is None:
         own = torch.arange(len(scores), device=scores.device)
     if not len(own):
-        return scores.sum()  # with a gradient, of 0: whoever waits for one gets it
-    return cross_entropy(scores, own) - torch.log(
-        torch.tensor(float(scores.shape[1]), device=scores.device)
-    )
+        # The sum of nothing is 0, but it has a gradient, which the optimizer needs.
+        return scores.sum()
+    count = torch.tensor(float(scores.shape[1]), device=scores.device)
+    return cross_entropy(scores, own) - torch.log(count)

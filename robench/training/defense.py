@@ -1,4 +1,4 @@
-"""Defense: the hooks that a way of fine-tuning may override. The loop that calls them is ``training.py``."""
+"""``Defense``: the hooks that a way of fine-tuning may override; ``loop.py`` calls them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,23 @@ if TYPE_CHECKING:
     from robench.tasks.example import Example
 
 LOOP_DEVIATIONS = (
-    "The learning rate rises over the first steps and falls linearly to zero; RIFT's release raises it epoch by epoch (x0.1, x0.55, x1) and keeps it.",
-    "The epoch is chosen on a dev split carved from train; RIFT's release reports maxima over epochs on the test set.",
-    "An epoch's dev accuracy under attack counts texts that are right as they are and as attacked; the release counts the attacked text alone.",
+    "The learning rate rises over the first steps and then falls linearly to zero. RIFT's release "
+    "raises it epoch by epoch (x0.1, x0.55, x1) and then keeps it.",
+    "The epoch is selected on a dev split carved from train. RIFT's release reports maxima over "
+    "epochs on the test set.",
+    "An epoch's dev accuracy under attack counts texts that are right both unchanged and attacked. "
+    "The release counts the attacked text alone.",
 )
-"""Where the one training loop departs from the release whose settings it has: for the ``deviations`` of the methods compared there."""
+"""Where the training loop departs from RIFT's release, which has the same settings.
+
+For the ``deviations`` of the methods that are compared in the RIFT paper.
+"""
 
 SUITE_DEVIATIONS = (
-    "Learning rate (a rise over the first steps, then linearly to zero), batch size and epochs are those of every defense here, not the paper's own.",
-    "The epoch is chosen on a dev split carved from train, by accuracy under the convex-hull attack where there are substitutes; that is not the paper's rule.",
+    "Learning rate (a rise over the first steps, then linearly to zero), batch size and epochs are "
+    "those of every defense here, not the paper's own.",
+    "The epoch is selected on a dev split carved from train, by accuracy under the convex-hull "
+    "attack where there are substitutes. That is not the paper's rule.",
 )
 """The same for methods that were published elsewhere."""
 
@@ -42,7 +50,7 @@ class Trainee(Protocol):
 
     @property
     def examples(self) -> Sequence[Example]:
-        """The training examples, as they came; never one of dev or test."""
+        """The task's training examples; never examples of dev or test."""
 
     @property
     def added(self) -> Sequence[Example]:
@@ -50,37 +58,47 @@ class Trainee(Protocol):
 
     @property
     def victim(self) -> Victim:
-        """The model in eval mode, asked as any victim is; its weights change with the next step."""
+        """The current model as a victim, in eval mode; its weights change with the next step."""
 
     @property
     def say(self) -> Callable[[str], None]:
-        """Show a sentence to whoever runs the training."""
+        """Show a sentence to the user."""
 
     def attacked(
         self, name: str, examples: Sequence[Example], seed: int, budget: int | None = None
     ) -> list[Trial]:
-        """Attack each of ``examples`` with the attack called ``name``; trials in their order."""
+        """Attack ``examples`` with the attack ``name``, and return the trials in their order."""
 
 
 class Defense(ABC):
     """Base of every defense. Standard fine-tuning overrides nothing.
 
-    One object lives for one training run, so it may keep state. Order of the calls: ``prepare``; ``modules``; ``optimizer``; for each epoch
-    ``augment`` and ``batches``, and for each step ``before_loss``, ``loss``, ``penalty``; last ``finish``. Every epoch begins with torch's generators
-    re-seeded from (seed, epoch), so a run that was killed goes on as if it had not been: state that must outlive an epoch belongs into
-    ``modules`` (as parameters or buffers) or into the optimiser.
+    One object serves one training run, so it may keep state. The hooks are called in this order:
 
-    The hooks are cut so that methods stack: ``penalty``, ``prepare``, ``before_loss``, ``modules`` and ``finish`` of several defenses can be
-    called one after another; of ``loss``, ``augment``, ``batches`` and ``optimizer`` a stack can take one each.
+    1. ``prepare``, ``modules``, ``optimizer``;
+    2. in each epoch ``augment`` and ``batches``, and in each step ``before_loss``, ``loss`` and
+       ``penalty``;
+    3. ``finish``.
+
+    Every epoch begins with torch's generators seeded from (seed, epoch), so a killed run can be
+    resumed. State that must outlive an epoch belongs in ``modules``, as parameters or buffers, or
+    in the optimizer.
+
+    Several defenses can be joined in one training run. ``prepare``, ``modules``, ``before_loss``,
+    ``penalty`` and ``finish`` are then called for each of them. At most one of them may override
+    ``loss``, and likewise ``augment``, ``batches`` and ``optimizer``.
 
     Class attributes:
-        paper: citation of what it implements.
-        deviations: where it departs from the paper or the released code, one sentence each.
-        substitutes: whether its batches carry the substitution sets.
-        parallel: whether several processes may share its batches: its loss is a mean over the examples of a batch (what an example needs of the others
-            it takes from ``batch.whole``), and ``before_loss`` looks at none of them. The loop refuses several processes otherwise.
-        task_defaults: the paper's settings per task, ``{"imdb": {"beta": 10.0}}``; they stand over the class's
-            defaults and the task's own ``training``, and under the user's options.
+        paper: citation of the method it implements.
+        deviations: where it departs from the paper or the released code, one sentence for each.
+        substitutes: whether its batches need the substitution sets.
+        parallel: whether several processes may share its batches; otherwise the loop refuses
+            them. Its loss must be a mean over the examples of a batch, it must take what it
+            needs of the other examples from ``batch.whole``, and its ``before_loss`` must not
+            look at the examples.
+        task_defaults: the paper's settings per task, ``{"imdb": {"beta": 10.0}}``. They override
+            the class's defaults and the task's own ``training``; the user's options override
+            them.
     """
 
     paper: ClassVar[str] = ""
@@ -90,33 +108,45 @@ class Defense(ABC):
     task_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     class Options(TrainingOptions):
-        """This defense's options; override with a subclass of ``robench.TrainingOptions``."""
+        """Options of this defense; override with a subclass of ``robench.TrainingOptions``."""
 
     def __init__(self, options: TrainingOptions | None = None) -> None:
         self.options = options if options is not None else type(self).Options()
         self.figures: dict[str, Tensor] = {}
-        """Named parts of the last step's loss, detached scalars; the loop averages them over an epoch into ``training.json``."""
+        """Named parts of the last step's loss, as detached scalars.
+
+        The loop writes their means over an epoch into ``training.json``.
+        """
 
     def prepare(self, model: TextClassifier) -> None:
-        """Called once before the first step, with the freshly initialised model on its device: copy a teacher, swap layers, and so on."""
+        """Prepare the model, for example copy a teacher or swap layers.
+
+        It is called once before the first step, with the new model on its device.
+        """
 
     def modules(self) -> Iterable[nn.Module]:
-        """Parts of the defense's own (projection heads, memories) with their buffers.
+        """Return the defense's own modules, such as projection heads or memories.
 
-        They join the optimiser (those parameters that ask for gradients) and the resume checkpoint, not the victim.
+        Their parameters that require gradients are trained. Parameters and buffers are stored in
+        the checkpoint, but they are not part of the victim.
         """
         return ()
 
     @property
     def attacks(self) -> Sequence[str]:
-        """Registered names of the attacks that it trains against: they are looked up before anything is trained, and their code makes the victim's key."""
+        """Registered names of the attacks that it trains against.
+
+        They are looked up before training starts, and their code is part of the victim's key.
+        """
         return ()
 
     def augment(self, trainee: Trainee, epoch: int) -> Sequence[Example] | None:
-        """Texts to be trained on beside the task's own, asked for before every epoch (counted from 0); None leaves them as they were.
+        """Return texts to train on beside the task's own; None leaves the added texts unchanged.
 
-        What is returned replaces what was added before (``trainee.added``) and is kept in the checkpoint. It must follow from the trainee, its seed and the
-        epoch alone, so that a run that was killed adds the same texts. ``trainee.victim`` is the model in eval mode; the loop puts it back into train mode.
+        It is called before every epoch, counted from 0. The result replaces the texts added before
+        (``trainee.added``) and is stored in the checkpoint. It must follow only from the trainee,
+        its seed and the epoch, so that a resumed run adds the same texts. ``trainee.victim`` is
+        the model in eval mode; the loop puts it back into train mode.
         """
         return None
 
@@ -127,20 +157,28 @@ class Defense(ABC):
         batch_size: int,
         rng: np.random.Generator,
     ) -> Iterator[Sequence[int]] | None:
-        """One epoch's batches as lists of indices into the training examples, after which stand those that ``augment`` added.
+        """Return one epoch's batches, each a list of indices into the training examples.
 
-        None takes the loop's own (shuffled, bucketed by length).
+        The texts that ``augment`` added come after the task's own. None uses the loop's batches,
+        which are shuffled and grouped by length.
+
+        Args:
+            labels: class index of each training example.
+            lengths: number of tokens of each training example.
+            batch_size: examples in a batch.
+            rng: the only source of randomness to use.
         """
         return None
 
     def before_loss(self, model: TextClassifier, batch: Batch) -> None:
-        """Called at the beginning of each step, before ``loss``: measure what the optimiser is to know, such as ROSE's saliency of each tensor.
+        """Measure what the optimizer needs to know, such as ROSE's saliency of each tensor.
 
-        Use ``torch.autograd.grad`` rather than ``backward``: the parameters' ``.grad`` must stay empty.
+        It is called at the start of each step, before ``loss``. Use ``torch.autograd.grad`` and
+        not ``backward``, because the parameters' ``.grad`` must stay empty.
         """
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
-        """Scalar loss of one step: mean cross-entropy unless overridden."""
+        """Return the scalar loss of one step: by default the mean cross-entropy."""
         from torch.nn.functional import cross_entropy
 
         return cross_entropy(
@@ -148,15 +186,20 @@ class Defense(ABC):
         )
 
     def penalty(self, model: TextClassifier, batch: Batch) -> Tensor | None:
-        """A scalar to be added to whatever the loss is (a pull towards the pre-trained weights, a smoothness term); None adds nothing."""
+        """Return a scalar to add to the loss, such as a smoothness term; None adds nothing."""
         return None
 
     def optimizer(self, groups: Sequence[Mapping[str, Any]]) -> Optimizer | None:
-        """Build the optimiser from parameter groups (each with its ``params``, ``lr`` and ``weight_decay``); None takes AdamW."""
+        """Return an optimizer for the parameter groups; None uses AdamW.
+
+        Args:
+            groups: each has its ``params``, ``lr`` and ``weight_decay``.
+        """
         return None
 
     def finish(self, model: TextClassifier) -> None:
-        """Called once with the selected weights loaded, before the victim is saved: put back the layers that ``prepare`` swapped.
+        """Put back the layers that ``prepare`` swapped.
 
-        Afterwards the encoder must be a plain one of its family again.
+        It is called once, with the selected weights loaded, before the victim is saved. Afterwards
+        the encoder must be a plain encoder of its family again.
         """

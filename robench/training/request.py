@@ -1,4 +1,4 @@
-"""FitRequest: everything that decides what a victim becomes, as one frozen value with a key."""
+"""``FitRequest``: everything that decides what is trained, as one frozen value with a key."""
 
 from __future__ import annotations
 
@@ -32,10 +32,13 @@ if TYPE_CHECKING:
 def build_defense(
     name: str, task: str, encoder: EncoderInfo, options: Mapping[str, Any]
 ) -> Defense:
-    """Make a defense with its options resolved: class defaults < the task's ``training`` < ``task_defaults[task]`` < ``encoder.recommended`` < ``options``.
+    """Make a defense with its options resolved.
+
+    An option's value comes from the last of these that sets it: the class's defaults, the task's
+    ``training``, the defense's ``task_defaults[task]``, ``encoder.recommended``, ``options``.
 
     Raises:
-        UsageError: an unknown defense, an unknown option or a value that it does not take.
+        UsageError: the defense or an option is unknown, or an option does not take its value.
     """
     cls = DEFENSES.get(name)
     values = {
@@ -52,14 +55,17 @@ class FitRequest:
     """One training run.
 
     Attributes:
-        defense, task: registered names; a joint defense's members are put in alphabetical order.
+        defense: a registered name; a joint defense's members are put in alphabetical order.
+        task: a registered name.
         splits: the task's examples; ``test`` is never read.
         encoder: short name, hub id or folder.
         protocol: decides words, tokens and lookup.
-        substitutions: the task's set; None trains without the convex-hull metric (and refuses defenses that need substitutes).
-        seed: of everything random.
-        options: the user's, over all defaults.
-        precision: of the forward passes in training, ``"bf16"`` by autocast; weights and optimiser are fp32 in any case.
+        substitutions: the task's substitution set. With None there is no accuracy under the
+            convex-hull attack, and defenses that need substitutes are refused.
+        seed: decides everything random.
+        options: the user's options, which override all defaults.
+        precision: of the forward passes in training; ``"bf16"`` uses autocast. Weights and
+            optimizer are always fp32.
         device: a torch device string.
         tracker: an Accelerate tracker's name (``"tensorboard"``), or None.
     """
@@ -81,36 +87,43 @@ class FitRequest:
 
     @cached_property
     def info(self) -> EncoderInfo:
-        """The encoder, looked up."""
+        """What is known of the encoder."""
         return find_encoder(self.encoder)
 
     @cached_property
     def task_class(self) -> type[Task]:
-        """The task, looked up."""
+        """The class that is registered for the task."""
         return TASKS.get(self.task)
 
     @cached_property
     def resolved(self) -> TrainingOptions:
-        """The options that the run will have."""
+        """The options of the run, with all defaults filled in."""
         return self.build().options
 
     def build(self) -> Defense:
-        """A fresh defense for one run; raises UsageError when the request does not fit together, or names an attack that cannot be had."""
+        """Return a new defense object for one run.
+
+        Raises:
+            UsageError: parts of the request do not fit together, or the defense names an attack
+                that is not available.
+        """
         defense = build_defense(self.defense, self.task, self.info, self.options)
         for attack in defense.attacks:
             ATTACKS.get(attack)
         if (defense.substitutes or defense.attacks) and self.substitutions is None:
             raise UsageError(
-                f"Defense '{self.defense}' trains on substitutions, and none were given for task '{self.task}'. Name a substitution set."
+                f"Defense '{self.defense}' trains on substitutions, and none were given for task "
+                f"'{self.task}'. Name a substitution set."
             )
         return defense
 
     def check(self) -> None:
-        """Refuse now what training would refuse after it has begun; whatever the seed, the outcome is the same.
+        """Refuse before training what would fail after its start. The seed makes no difference.
 
         Raises:
-            UsageError: the encoder's window is too short for the task, or it is of a kind that cannot be trained here; a label has too few examples; an
-                attack that makes training texts lacks something here.
+            UsageError: the encoder's window is too short for the task; encoders of this kind
+                cannot be trained here; a label has too few examples; or an attack that makes
+                training texts cannot run on this machine.
         """
         import torch
 
@@ -120,7 +133,8 @@ class FitRequest:
         for attack in self.build().attacks:
             ATTACKS.get(attack)().check()
         classes = len(self.task_class.labels)
-        with torch.device("meta"):  # no weights, and nothing drawn for them
+        # A model on the "meta" device has no weights, so this is quick and draws no random numbers.
+        with torch.device("meta"):
             model = TextClassifier(skeleton(self.info), classes)
         check_window(model, self.task_class.max_tokens, self.encoder, self.task)
         for examples, limit in (
@@ -130,7 +144,10 @@ class FitRequest:
             pick(examples, limit, classes)
 
     def ingredients(self) -> dict[str, Any]:
-        """All that decides the result, as plain JSON; the device and the test examples do not."""
+        """Return everything that decides the result, as plain JSON.
+
+        The device and the test examples are not part of it.
+        """
         from robench.text.words import splitter_version
 
         splits, task = self.splits, self.task_class
@@ -162,16 +179,14 @@ class FitRequest:
 
     @property
     def _attacking_code(self) -> dict[str, Any]:
-        """What else decides the result where training texts are attacked; nothing elsewhere."""
+        """The code hashes that matter only if training texts are attacked; otherwise empty."""
         attacks = self.build().attacks
-        return (
-            {
-                "attacks": {name: code_sha256(ATTACKS.get(name)) for name in attacks},
-                "search": source_sha256(*ATTACKED_TRAINING_CODE),
-            }
-            if attacks
-            else {}
-        )
+        if not attacks:
+            return {}
+        return {
+            "attacks": {name: code_sha256(ATTACKS.get(name)) for name in attacks},
+            "search": source_sha256(*ATTACKED_TRAINING_CODE),
+        }
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -179,12 +194,12 @@ class FitRequest:
 
     @property
     def encoder_label(self) -> str:
-        """The encoder's name without folders, fit for a file name."""
+        """The encoder's name without folders, usable in a file name."""
         return self.encoder.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 (hex) of ``ingredients``: equal keys, equal victims."""
+        """SHA-256 of ``ingredients`` as hex digits; equal keys mean equal victims."""
         text = json.dumps(
             self.ingredients(),
             sort_keys=True,
@@ -196,5 +211,5 @@ class FitRequest:
 
     @property
     def folder_name(self) -> str:
-        """``<defense>-<task>-<encoder>-s<seed>-<first 8 of the key>``."""
+        """``<defense>-<task>-<encoder>-s<seed>-<first 8 digits of the key>``."""
         return f"{self.defense}-{self.task}-{self.encoder_label}-s{self.seed}-{self.key[:8]}"

@@ -1,4 +1,4 @@
-"""Where a victim is made, and how it is handed over: into its folder whole, or not at all."""
+"""Save a trained victim into its folder, completely or not at all."""
 
 from __future__ import annotations
 
@@ -24,23 +24,28 @@ if TYPE_CHECKING:
 
 
 def work_folder(out: Path) -> Path:
-    """Where the victim of the folder ``out`` is made; holds the checkpoint."""
+    """Return the folder that holds the checkpoint while the victim in ``out`` is trained."""
     return out.with_name(out.name + ".training")
 
 
 def curves_folder(out: Path) -> Path:
-    """Where a tracker writes while a victim is trained; outside the work folder, whose checkpoint is replaced whole."""
+    """Return the folder where a tracker writes while the victim in ``out`` is trained.
+
+    It is outside the work folder, whose draft of a victim is replaced as a whole.
+    """
     return out.with_name(out.name + ".curves")
 
 
 def remove_victim(out: Path) -> None:
-    """Remove the victim in ``out`` and what an unfinished training left beside it."""
+    """Remove the victim in ``out`` and the folders of an unfinished training."""
     for folder in (out, work_folder(out), curves_folder(out)):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def training_lock(out: Path) -> AbstractContextManager[None]:
-    """Keep other runs from training the victim of ``out`` while a block lasts; the processes of one run are let in by the first of them.
+    """Keep other runs from training the victim in ``out`` while the block runs.
+
+    Only the main process of a run takes the lock, so its other processes are not shut out.
 
     Raises:
         RobenchError: another run is training it.
@@ -49,14 +54,18 @@ def training_lock(out: Path) -> AbstractContextManager[None]:
         return nullcontext()
     return alone(
         out.with_name(out.name + ".lock"),
-        f"Another run is training the victim '{out}'. Wait until it has ended, or choose another --out.",
+        f"Another run is training the victim '{out}'. "
+        "Wait until it has ended, or choose another --out.",
     )
 
 
 def save_victim(
     request: FitRequest, setup: TrainingSetup, state: TrainingState, out: Path
 ) -> Victim:
-    """Save the selected epoch's victim to ``out`` and clear the work folder, which a power cut may leave behind but never take away too early."""
+    """Save the selected epoch's victim to ``out``, then remove the work folder.
+
+    The checkpoint goes only after the victim is on the disk, so a power cut loses neither.
+    """
     setup.model.load_state_dict(state.best)
     setup.defense.finish(setup.model)
     if request.tracker is not None:
@@ -76,12 +85,14 @@ def save_victim(
             _write(victim, log, out)
         except RobenchError:
             raise
-        except Exception as error:  # of a full disk safetensors tells in an error of its own
+        except Exception as error:
+            # On a full disk safetensors raises an error of its own, which is no OSError.
             if not isinstance(error, OSError) and not is_disk_full(error):
                 raise
             why = os.strerror(errno.ENOSPC) if is_disk_full(error) else error
             raise RobenchError(
-                f"The victim could not be written to '{out}' ({why}). Free some space or choose another --out."
+                f"The victim could not be written to '{out}' ({why}). "
+                "Free some space or choose another --out."
             ) from error
         shutil.rmtree(work_folder(out), ignore_errors=True)
     setup.accelerator.wait_for_everyone()
@@ -89,16 +100,15 @@ def save_victim(
 
 
 def _write(victim: Victim, log: dict[str, Any], out: Path) -> None:
-    """Return only when the folder ``out`` is on the disk with all that is in it."""
+    """Write the folder ``out``; return when all of it is on the disk."""
     draft = work_folder(out) / "victim"
     shutil.rmtree(draft, ignore_errors=True)
     victim.save(draft)
     (draft / LOG).write_text(json.dumps(log, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     curves = curves_folder(out)
     if curves.is_dir():
-        shutil.copytree(
-            curves, draft / "curves"
-        )  # moved, they would be lost by a kill before the draft is the victim
+        # Copy, do not move: a kill before the draft becomes the victim would lose the curves.
+        shutil.copytree(curves, draft / "curves")
     sync_tree(draft)
     draft.replace(out)
     sync_folder(out.parent)
@@ -108,6 +118,7 @@ def _write(victim: Victim, log: dict[str, Any], out: Path) -> None:
 def _card(
     request: FitRequest, setup: TrainingSetup, state: TrainingState, software: dict[str, str]
 ) -> dict[str, Any]:
+    """Return the victim's card, which says how it was made."""
     task = request.task_class
     chosen = state.history[state.best_epoch - 1]
     return {

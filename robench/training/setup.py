@@ -1,4 +1,4 @@
-"""What a training run begins with: the machine, the encoded examples, the model, its defense and its optimiser."""
+"""Set up a training run: device, encoded examples, model, defense and optimizer."""
 
 from __future__ import annotations
 
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from robench.training.request import FitRequest
 
 ADAM_EPSILON = 1e-6
-"""Of AdamW, as in RIFT's release (transformers' default of its time; torch's is 1e-8)."""
+"""AdamW's epsilon in RIFT's release: transformers' default at that time. torch's is 1e-8."""
 
 
 class StepLoss(nn.Module):
-    """One step's loss as a module, so that Accelerate can wrap everything that is trained (autocast, several processes) at once."""
+    """The loss of one step, as a module that holds everything that is trained.
+
+    Accelerate wraps one module, for autocast and for several processes.
+    """
 
     def __init__(self, model: TextClassifier, defense: Defense) -> None:
         super().__init__()
@@ -38,7 +41,7 @@ class StepLoss(nn.Module):
         self._defense = defense
 
     def forward(self, batch: Batch) -> Tensor:
-        """The scalar to descend on, from the defense's hooks in their order."""
+        """Return the scalar loss, from the defense's hooks in their order."""
         self._defense.before_loss(self.model, batch)
         loss = self._defense.loss(self.model, batch)
         penalty = self._defense.penalty(self.model, batch)
@@ -47,16 +50,22 @@ class StepLoss(nn.Module):
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """All that one run works with.
+    """Everything that one training run works with.
 
     Attributes:
-        accelerator, device: where it runs.
-        tokenizer, model, defense: the model is the plain one, on ``device``, as ``defense.prepare`` left it.
+        accelerator: Accelerate's object for this run.
+        device: where the model is.
+        tokenizer: of the encoder.
+        model: not wrapped, on ``device``, as ``defense.prepare`` left it.
+        defense: the defense, with its options.
         fields: names of the task's fields, in the order in which the encoder reads them.
-        texts: the chosen training examples as they came.
-        train, dev: the chosen examples, encoded.
-        encode: makes of further texts what ``train`` holds.
-        step_loss, optimizer: as Accelerate wrapped them; each of the optimiser's groups holds its highest learning rate as ``"peak"``.
+        texts: the chosen training examples, not encoded.
+        train: the chosen training examples, encoded.
+        dev: the chosen dev examples, encoded.
+        encode: encodes further examples, which can then be joined to ``train``.
+        step_loss: the loss module, as Accelerate wrapped it.
+        optimizer: as Accelerate wrapped it. Each of its groups holds its highest learning rate
+            as ``"peak"``.
     """
 
     accelerator: Any
@@ -74,25 +83,27 @@ class TrainingSetup:
 
     @property
     def extras(self) -> Sequence[nn.Module]:
-        """The defense's own modules that are trained or kept in checkpoints."""
+        """The defense's own modules, which are trained or stored in checkpoints."""
         return list(self.accelerator.unwrap_model(self.step_loss).extras)
 
 
 def set_up_training(request: FitRequest, curves: Path, say: Callable[[str], None]) -> TrainingSetup:
-    """Make ready to train ``request``; what is random in it follows from the request's seed.
+    """Prepare to train ``request``; random numbers follow from the request's seed.
 
     Args:
-        curves: where a tracker writes.
-        say: hears sentences worth showing.
+        request: what to train.
+        curves: the folder where a tracker writes.
+        say: shows a sentence to the user.
 
     Raises:
-        UsageError: the request does not fit together, or not this machine.
+        UsageError: parts of the request do not fit together, or do not fit this machine.
     """
     defense = request.build()
     accelerator = make_accelerator(request.device, request.precision, request.tracker, curves)
     if accelerator.num_processes > 1 and not defense.parallel:
         raise UsageError(
-            f"Defense '{request.defense}' trains in one process only: its steps cannot be shared. Start robench without a launcher."
+            f"Defense '{request.defense}' trains in one process only: its steps cannot be "
+            "shared. Start robench without a launcher."
         )
     seed_everything(request.seed, "weights")
     tokenizer = load_tokenizer(request.info)
@@ -111,29 +122,33 @@ def set_up_training(request: FitRequest, curves: Path, say: Callable[[str], None
         step_loss, defense.options.learning_rate, defense.options.head_weight_decay
     )
     optimizer = defense.optimizer(groups) or adamw(groups)
-    for group in optimizer.param_groups:  # a defense may give its groups rates of their own
+    # The schedule scales each group's own rate, because a defense may set different rates.
+    for group in optimizer.param_groups:
         group["peak"] = group["lr"]
     wrapped_loss, wrapped_optimizer = accelerator.prepare(step_loss, optimizer)
     return TrainingSetup(
-        accelerator,
-        accelerator.device,
-        tokenizer,
-        model,
-        defense,
-        fields,
-        texts,
-        train,
-        dev,
-        encode,
-        wrapped_loss,
-        wrapped_optimizer,
+        accelerator=accelerator,
+        device=accelerator.device,
+        tokenizer=tokenizer,
+        model=model,
+        defense=defense,
+        fields=fields,
+        texts=texts,
+        train=train,
+        dev=dev,
+        encode=encode,
+        step_loss=wrapped_loss,
+        optimizer=wrapped_optimizer,
     )
 
 
 def _encoding(
     request: FitRequest, tokenizer: Any, fields: Sequence[str]
 ) -> Callable[[Sequence[Example]], EncodedExamples]:
-    """Encodes texts as the victim will read them; all that it has encoded can be joined."""
+    """Return a function that encodes examples as the victim will read them.
+
+    All its results share one ``SubstituteTable``, so they can be joined.
+    """
     table, reader = build_reader(
         tokenizer,
         request.protocol,
@@ -159,6 +174,7 @@ def _read(
     encode: Callable[[Sequence[Example]], EncodedExamples],
     say: Callable[[str], None],
 ) -> tuple[Sequence[Example], EncodedExamples]:
+    """Choose at most ``limit`` examples, and return them as they are and encoded."""
     chosen = pick(examples, limit, len(request.task_class.labels))
     say(f"reading {len(chosen)} {name} examples")
     return chosen, encode(chosen)
@@ -167,7 +183,10 @@ def _read(
 def parameter_groups(
     step: nn.Module, learning_rate: float, head_weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Two groups for the optimiser: the encoder without weight decay, everything else (head, the defense's modules) with it (appendix A.1)."""
+    """Return the optimizer's two parameter groups (RIFT paper, appendix A.1).
+
+    The encoder has no weight decay. Everything else has: the head and the defense's modules.
+    """
     trained = [
         (name, parameter) for name, parameter in step.named_parameters() if parameter.requires_grad
     ]
@@ -180,5 +199,9 @@ def parameter_groups(
 
 
 def adamw(groups: list[dict[str, Any]]) -> torch.optim.AdamW:
-    """The loop's own optimiser, in one pass over the weights: on a CPU several times as fast as torch's default, on a GPU a little."""
+    """Return the loop's own optimizer.
+
+    The fused version passes over the weights once. It is several times as fast as torch's default
+    on a CPU, and slightly faster on a GPU.
+    """
     return torch.optim.AdamW(groups, eps=ADAM_EPSILON, fused=True)

@@ -1,3 +1,5 @@
+"""Batches: every example once, equal classes, similar lengths."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -29,7 +31,7 @@ def test_every_example_is_seen_once(lengths: list[int], size: int, seed: int) ->
     size=st.integers(1, 40),
     seed=st.integers(0, 99),
 )
-def test_every_batch_is_balanced_and_class_after_class(
+def test_every_batch_is_balanced_and_ordered_by_class(
     labels: list[int], size: int, seed: int
 ) -> None:
     counts = Counter(labels)
@@ -44,8 +46,8 @@ def test_every_batch_is_balanced_and_class_after_class(
     assert len(seen) == len(set(seen))
 
 
-def test_the_releases_unequal_last_batch_does_not_happen() -> None:
-    """182,764 neutral examples at 40 a batch leave 4: the release's last slice mixes classes there."""
+def test_the_last_batch_is_balanced_too() -> None:
+    """182,764 neutral examples in batches of 40 leave 4. The release mixes classes there."""
     labels = [0] * 44 + [1] * 50 + [2] * 47
     batches = list(balanced_batches(labels, [1] * len(labels), 120, np.random.default_rng(0)))
     assert [[labels[index] for index in batch] for batch in batches] == [
@@ -53,7 +55,7 @@ def test_the_releases_unequal_last_batch_does_not_happen() -> None:
     ]
 
 
-def test_a_class_is_not_lost_to_the_smallest_one_for_ever() -> None:
+def test_over_the_epochs_every_example_of_a_large_class_is_seen() -> None:
     labels = [0] * 8 + [1] * 40
     seen = {
         index
@@ -78,7 +80,7 @@ def test_little_is_padded(balanced: bool) -> None:
     assert padded < 1.06 * sum(lengths[index] for batch in batches for index in batch)
 
 
-def test_order_depends_on_the_generator_alone() -> None:
+def test_the_order_depends_only_on_the_generator() -> None:
     labels, lengths = [0, 1] * 40, list(range(80))
     orders: list[Callable[[np.random.Generator], Iterator[list[int]]]] = [
         lambda rng: bucketed_batches(lengths, 8, rng),

@@ -1,4 +1,4 @@
-"""Which checkpoints are gone on with; that going on changes nothing is tested in test_training.py."""
+"""Which checkpoints can be resumed; test_loop.py tests that resuming changes nothing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from full_device import full_device
 from robench._base.environment import versions
 from robench._base.errors import RobenchError
 from robench._base.files import causes, is_disk_full
-from robench.training import checkpoint as resume
-from robench.training.checkpoint import SOFTWARE, TrainingState, training_environment
+from robench.training.checkpoint import FILE, SOFTWARE, TrainingState, training_environment
 
 HERE = {"device": "cpu", "torch": "2.9", "numpy": "2.3"}
 
 
-def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
+def test_a_saved_checkpoint_can_be_loaded(tmp_path: Path) -> None:
     assert TrainingState.load(tmp_path, "k", HERE) is None
     added = [{"id": "t/1+2", "fields": {"text": "a fine film"}, "label": 1}]
     TrainingState(
@@ -36,7 +35,8 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     [
         (
             {**HERE, "device": "cuda"},
-            "was made with device cpu; here it is device cuda. Go on where it was made. Delete it, or use --retrain",
+            "was made with device cpu; here it is device cuda. Resume it where it was made. "
+            "Delete it, or use --retrain",
         ),
         (
             {**HERE, "torch": "2.10", "numpy": "2.4"},
@@ -48,32 +48,32 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_victim_is_never_half_of_the_one_and_half_of_the_other(
+def test_a_checkpoint_of_another_environment_is_refused(
     tmp_path: Path, here: dict[str, str], sentence: str
 ) -> None:
     TrainingState("k", HERE).save(tmp_path)
     with pytest.raises(RobenchError, match=sentence):
         TrainingState.load(tmp_path, "k", here)
-    assert (tmp_path / resume.FILE).exists()
+    assert (tmp_path / FILE).exists()
 
 
-def test_another_configuration_is_refused_first(tmp_path: Path) -> None:
+def test_another_configuration_is_refused_before_another_environment(tmp_path: Path) -> None:
     TrainingState("k", HERE).save(tmp_path)
     with pytest.raises(RobenchError, match="another configuration"):
         TrainingState.load(tmp_path, "other", {"device": "cuda"})
 
 
-def test_a_checkpoint_of_a_former_robench_has_an_unknown_setting(tmp_path: Path) -> None:
-    torch.save({"key": "k", "epoch": 1}, tmp_path / resume.FILE)
+def test_a_checkpoint_without_an_environment_is_refused(tmp_path: Path) -> None:
+    torch.save({"key": "k", "epoch": 1}, tmp_path / FILE)
     with pytest.raises(RobenchError, match="device unknown"):
         TrainingState.load(tmp_path, "k", HERE)
 
 
 @full_device
 @pytest.mark.parametrize("numbers", [2, 100_000], ids=["a little", "much"])
-def test_a_full_disk_is_known_for_one(tmp_path: Path, numbers: int) -> None:
-    """Little is written when the file is closed, much in the middle; either way other parts of the run learn that they would meet it as well."""
-    part = tmp_path / f"{resume.FILE}.part"
+def test_a_full_disk_is_recognised(tmp_path: Path, numbers: int) -> None:
+    """A small checkpoint fails when the file is closed, a large one while it is written."""
+    part = tmp_path / f"{FILE}.part"
     part.symlink_to("/dev/full")
     with pytest.raises(
         RobenchError,
@@ -84,7 +84,7 @@ def test_a_full_disk_is_known_for_one(tmp_path: Path, numbers: int) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_named_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
         RobenchError, match=r"could not be written to '.*/file/v' \(Not a directory\)\."
@@ -92,7 +92,7 @@ def test_a_folder_that_cannot_be_made_says_why(tmp_path: Path) -> None:
         TrainingState("k", HERE).save(tmp_path / "file" / "v")
 
 
-def test_an_error_that_is_not_the_systems_is_not_laid_on_the_disk(
+def test_an_error_that_is_not_the_systems_is_not_blamed_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def out_of_memory(_state: object, stream: BinaryIO) -> None:
@@ -107,13 +107,13 @@ def test_an_error_that_is_not_the_systems_is_not_laid_on_the_disk(
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit(143)])
 @pytest.mark.parametrize("at", [1, 2, 5, 8])
-def test_what_ends_the_process_comes_through_a_half_written_checkpoint(
+def test_ctrl_c_in_a_half_written_checkpoint_still_ends_the_process(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     end: type[BaseException] | BaseException,
     at: int,
 ) -> None:
-    """Torch's writer calls back into Python and makes a RuntimeError of what it meets there."""
+    """torch's writer calls back into Python and turns what is raised there into RuntimeError."""
     real, writes = torch.save, []
 
     class Interrupted:
@@ -135,10 +135,10 @@ def test_what_ends_the_process_comes_through_a_half_written_checkpoint(
     with pytest.raises(KeyboardInterrupt if end is KeyboardInterrupt else SystemExit):
         TrainingState("k", HERE, model={"w": torch.ones(100_000)}).save(tmp_path)
     assert len(writes) >= at
-    assert not (tmp_path / resume.FILE).exists()
+    assert not (tmp_path / FILE).exists()
 
 
-def test_the_setting_names_the_kind_of_device_and_the_versions() -> None:
+def test_the_environment_has_the_kind_of_device_and_the_versions() -> None:
     assert training_environment("cuda:1") == training_environment("cuda")
     assert training_environment("cpu") == {
         "device": "cpu",

@@ -1,3 +1,5 @@
+"""Training requests: options, keys, what is refused early, and how encoders are found."""
+
 from __future__ import annotations
 
 import json
@@ -32,7 +34,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return encoder_folder(tmp_path_factory.mktemp("encoder") / "small")
 
 
-def test_precedence() -> None:
+def test_options_are_resolved_in_order_of_precedence() -> None:
     """Class defaults < the task's < the defense's for the task < the encoder's < the user's."""
     plain, recommending = (
         EncoderInfo("x", "x"),
@@ -62,12 +64,12 @@ def test_precedence() -> None:
         ({"negatives": "both"}, "negatives"),
     ],
 )
-def test_bad_options_are_one_sentence(options: dict[str, str], sentence: str) -> None:
+def test_a_bad_option_is_refused_in_one_sentence(options: dict[str, str], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         build_defense("rift", "imdb", EncoderInfo("x", "x"), options)
 
 
-def test_a_defense_that_needs_substitutes_says_so(encoder: Path) -> None:
+def test_a_defense_that_needs_substitutes_is_refused_without(encoder: Path) -> None:
     with pytest.raises(UsageError, match="trains on substitutions"):
         request(encoder, "rift", substitutions=None).build()
 
@@ -128,7 +130,7 @@ def test_every_ingredient_changes_the_key(
     assert len(set(keys.values())) == len(keys), keys
 
 
-def test_what_decides_nothing_leaves_the_key(encoder: Path) -> None:
+def test_what_does_not_change_the_result_does_not_change_the_key(encoder: Path) -> None:
     plain = request(encoder, "rift")
     assert request(encoder, "rift", device="cuda").key == plain.key
     assert request(encoder, "rift", tracker="tensorboard").key == plain.key
@@ -147,7 +149,7 @@ def test_what_decides_nothing_leaves_the_key(encoder: Path) -> None:
     )  # said or not, it is the default
 
 
-def test_a_joint_defense_is_one_whatever_the_order(encoder: Path) -> None:
+def test_the_order_of_a_joint_defenses_members_does_not_matter(encoder: Path) -> None:
     joint = request(encoder, "mixout+ascc", options={"ascc.beta": "3"})
     assert joint.defense == "ascc+mixout"
     assert joint.key == request(encoder, "ascc+mixout", options={"ascc.beta": 3.0}).key
@@ -186,15 +188,15 @@ def test_folder_names_hold_no_folders(name: str, label: str) -> None:
     assert request(name).encoder_label == label
 
 
-# -- encoders --------------------------------------------------------------------------------------------------------------------------------
+# -- encoders
 
 
-def test_names_and_paths() -> None:
+def test_encoders_are_found_by_name_and_by_path() -> None:
     assert find_encoder("tiny") is ENCODERS["tiny"]
     assert find_encoder("some/id") == EncoderInfo("some/id", "some/id")
 
 
-def test_what_is_missing_is_named(encoder: Path, tmp_path: Path) -> None:
+def test_a_missing_file_of_an_encoder_is_named(encoder: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(UsageError, match=r"no 'config\.json'"):
@@ -210,7 +212,7 @@ def test_what_is_missing_is_named(encoder: Path, tmp_path: Path) -> None:
         load_tokenizer(find_encoder(str(empty)))
 
 
-def test_an_unknown_name_offline_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_encoder_offline_gives_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers.utils import hub
 
     monkeypatch.setattr(hub, "_is_offline_mode", True, raising=False)
@@ -230,7 +232,7 @@ def test_an_unknown_name_offline_is_one_sentence(monkeypatch: pytest.MonkeyPatch
         ({}, {"dev_examples": 20}, "10 examples of label 0 are needed"),
     ],
 )
-def test_what_training_would_refuse_is_known_before(
+def test_check_refuses_what_training_would_refuse(
     encoder: Path, tmp_path: Path, change: dict[str, str], options: dict[str, int], sentence: str
 ) -> None:
     folder = shutil.copytree(encoder, tmp_path / "encoder")
@@ -251,7 +253,7 @@ def test_what_training_would_refuse_is_known_before(
     assert "\n" not in str(caught.value)
 
 
-def test_what_can_be_trained_passes_and_loads_no_weights(encoder: Path) -> None:
+def test_check_accepts_a_trainable_request_and_loads_no_weights(encoder: Path) -> None:
     state = torch.random.get_rng_state()
     request(encoder).check()
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -260,13 +262,13 @@ def test_what_can_be_trained_passes_and_loads_no_weights(encoder: Path) -> None:
     } == {"meta"}
 
 
-def test_attention_rule() -> None:
+def test_which_attention_is_used_on_which_device() -> None:
     assert attention_for("cpu", "bf16") == "eager"
     assert attention_for("cpu", "fp32") is None
     assert attention_for("cuda:1", "bf16") is None
     assert load_encoder.__doc__
 
 
-def test_loaded_in_fp32_without_this_machines_folders(encoder: Path) -> None:
+def test_an_encoder_is_loaded_in_fp32_without_folder_names(encoder: Path) -> None:
     loaded = load_encoder(find_encoder(str(encoder)))
     assert {parameter.dtype.itemsize for parameter in loaded.parameters()} == {4}

@@ -1,4 +1,4 @@
-"""A victim is made by one run at a time, and its checkpoint goes only when the victim is safe."""
+"""One run at a time trains a victim, and its checkpoint goes only after the victim is saved."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_second_run_of_the_same_victim_is_refused(encoder: Path, tmp_path: Path) -> None:
-    """It touches nothing, not even with --retrain; the first one ends as if nothing had been."""
+    """It changes nothing, not even with --retrain, and the first run ends undisturbed."""
     asked = request(encoder, options={"epochs": 2})
     refusals: list[str] = []
 
@@ -37,18 +37,16 @@ def test_a_second_run_of_the_same_victim_is_refused(encoder: Path, tmp_path: Pat
     victim, trained = train_or_load(asked, tmp_path, another)
     assert trained
     out = tmp_path / asked.folder_name
-    assert (
-        refusals
-        == [
-            f"Another run is training the victim '{out}'. Wait until it has ended, or choose another --out."
-        ]
-        * 2
+    sentence = (
+        f"Another run is training the victim '{out}'. "
+        "Wait until it has ended, or choose another --out."
     )
+    assert refusals == [sentence] * 2
     assert victim.sha256 == fit(asked, tmp_path / "undisturbed").sha256
     assert {path.name for path in tmp_path.iterdir()} == {out.name, "undisturbed"}
 
 
-def test_a_victim_that_is_there_is_loaded_whoever_trains_it_anew(
+def test_an_existing_victim_is_loaded_even_while_another_run_has_the_lock(
     encoder: Path, tmp_path: Path
 ) -> None:
     asked = request(encoder, options={"epochs": 1})
@@ -57,7 +55,7 @@ def test_a_victim_that_is_there_is_loaded_whoever_trains_it_anew(
         assert train_or_load(asked, tmp_path)[0].sha256 == first.sha256
 
 
-def test_what_another_run_has_just_finished_is_not_trained_again(
+def test_a_victim_that_another_run_has_just_finished_is_not_trained_again(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = request(encoder, options={"epochs": 1})
@@ -71,7 +69,7 @@ def test_what_another_run_has_just_finished_is_not_trained_again(
     assert not train_or_load(asked, tmp_path / "victims")[1]
 
 
-def test_the_processes_of_one_run_do_not_lock_each_other_out(
+def test_processes_of_one_run_do_not_lock_each_other_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "v"
@@ -83,21 +81,24 @@ def test_the_processes_of_one_run_do_not_lock_each_other_out(
             pass
         monkeypatch.setenv("RANK", "0")
         with pytest.raises(RobenchError, match="Another run"), training_lock(out):
-            pytest.fail("the main processes of two runs were let in")
+            pytest.fail("two runs have the lock")
     monkeypatch.setenv("WORLD_SIZE", "1")
-    monkeypatch.setenv("RANK", "1")  # left over from a launcher; there is no other process
+    monkeypatch.setenv("RANK", "1")  # left over from a launcher
     with (
         alone(tmp_path / "v.lock", "held"),
         pytest.raises(RobenchError, match="Another run"),
         training_lock(out),
     ):
-        pytest.fail("a lone process took no lock")
+        pytest.fail("a single process took no lock")
 
 
-def test_the_checkpoint_goes_after_the_victim_is_on_the_disk(
+def test_the_checkpoint_is_removed_after_the_victim_is_on_the_disk(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A power cut at any moment leaves the one or the other: files, then their folder, then the renaming are forced out, then the checkpoint goes."""
+    """A power cut at any moment leaves one or the other.
+
+    Files, folders and the renaming are forced to the disk before the checkpoint is removed.
+    """
     events: list[tuple[str, int | str]] = []
     sync, replace, remove = os.fsync, Path.replace, shutil.rmtree
     out = tmp_path / "v"
@@ -128,7 +129,7 @@ def test_the_checkpoint_goes_after_the_victim_is_on_the_disk(
     assert ("sync", tmp_path.stat().st_ino) in events[renamed:cleared]
 
 
-def test_a_disk_that_fails_on_delivery_keeps_the_checkpoint(
+def test_a_disk_error_while_saving_keeps_the_checkpoint(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = request(encoder, options={"epochs": 1})
@@ -143,12 +144,12 @@ def test_a_disk_that_fails_on_delivery_keeps_the_checkpoint(
         ):
             fit(asked, tmp_path / "v")
     assert not (tmp_path / "v").exists()
-    told: list[str] = []
-    fit(asked, tmp_path / "v", lambda progress: told.append(progress.message))
-    assert "resuming after epoch 1" in told
+    messages: list[str] = []
+    fit(asked, tmp_path / "v", lambda progress: messages.append(progress.message))
+    assert "resuming after epoch 1" in messages
 
 
-def test_curves_are_not_lost_by_a_kill_before_the_victim_is_there(
+def test_a_kill_before_the_victim_is_complete_keeps_the_curves(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, out, replace = request(encoder, options={"epochs": 1}), tmp_path / "v", Path.replace
@@ -170,7 +171,7 @@ def test_curves_are_not_lost_by_a_kill_before_the_victim_is_there(
     assert [path.name for path in tmp_path.iterdir()] == ["v"]
 
 
-def test_forgetting_takes_everything(tmp_path: Path) -> None:
+def test_removing_a_victim_removes_all_its_folders(tmp_path: Path) -> None:
     out = tmp_path / "v"
     for folder in (out, work_folder(out), curves_folder(out), tmp_path / "v2"):
         folder.mkdir()
@@ -179,10 +180,10 @@ def test_forgetting_takes_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_a_disk_that_is_full_on_delivery_is_one_sentence_and_no_other_error_is_taken_for_it(
+def test_only_a_full_disk_while_saving_gives_the_sentence_on_free_space(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool
 ) -> None:
-    """safetensors' own error, in its own words."""
+    """safetensors raises an error of its own, in its own words."""
     from safetensors import SafetensorError
 
     words = (
@@ -197,7 +198,10 @@ def test_a_disk_that_is_full_on_delivery_is_one_sentence_and_no_other_error_is_t
     monkeypatch.setattr("safetensors.torch.save_file", fail)
     with pytest.raises(RobenchError if full else SafetensorError) as caught:
         fit(request(encoder, options={"epochs": 1}), tmp_path / "v")
-    sentence = f"The victim could not be written to '{tmp_path / 'v'}' (No space left on device). Free some space or choose another --out."
+    sentence = (
+        f"The victim could not be written to '{tmp_path / 'v'}' (No space left on device). "
+        "Free some space or choose another --out."
+    )
     assert str(caught.value) == (sentence if full else words)
     assert any(map(is_disk_full, causes(caught.value))) == full
     assert not (tmp_path / "v").exists()

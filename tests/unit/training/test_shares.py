@@ -1,4 +1,7 @@
-"""Processes that share a batch: their weighted losses and gradients make those of the whole batch. No process is started here."""
+"""Shares of a batch: weighted losses and gradients add up to those of the whole batch.
+
+No process is started here; test_several_processes.py starts some.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def prepared(name: str, **options: object) -> tuple[Defense, nn.ModuleList]:
 def loss_and_gradients(
     defense: Defense, trained: nn.ModuleList, texts: Batch
 ) -> tuple[Tensor, list[Tensor]]:
-    torch.manual_seed(7)  # the inner search begins alike in every process
+    torch.manual_seed(7)  # the inner search starts at the same point in every process
     loss = defense.loss(trained[0], texts)  # type: ignore[arg-type]
     penalty = defense.penalty(trained[0], texts)  # type: ignore[arg-type]
     loss = loss if penalty is None else loss + penalty
@@ -39,17 +42,21 @@ def weight(rank: int, rows: int, processes: int) -> float:
     return len(range(rank, rows, processes)) / rows
 
 
-def test_there_are_some() -> None:
+def test_defenses_with_a_mean_loss_are_parallel_and_rose_is_not() -> None:
     assert {"standard", "rift", "ascc"} <= set(PARALLEL)
-    assert not DEFENSES.get(
-        "rose-first"
-    ).parallel  # its saliency is measured before the processes meet
+    # ROSE measures its saliency before the processes exchange gradients.
+    assert not DEFENSES.get("rose-first").parallel
 
 
 @pytest.mark.parametrize("name", PARALLEL)
 @pytest.mark.parametrize(("rows", "processes"), [(6, 2), (7, 2), (6, 4), (2, 3)])
-def test_shares_make_the_whole(name: str, rows: int, processes: int) -> None:
-    """Seven rows on two processes are no equal shares, six on four leave a process without one of the classes, two on three one without a row."""
+def test_losses_and_gradients_of_shares_add_up_to_the_whole(
+    name: str, rows: int, processes: int
+) -> None:
+    """Seven rows on two processes give unequal shares.
+
+    Six rows on four leave a process without one of the classes, two on three one without a row.
+    """
     texts = batch(rows=rows, seed=3)
     expected, gradients = loss_and_gradients(*prepared(name), texts)
     total, sums = torch.zeros(()), [torch.zeros_like(gradient) for gradient in gradients]
@@ -65,7 +72,7 @@ def test_shares_make_the_whole(name: str, rows: int, processes: int) -> None:
         )
 
 
-def test_the_memory_is_the_whole_batchs_in_every_process() -> None:
+def test_every_process_remembers_the_whole_batch() -> None:
     texts = batch(rows=6)
     memories = []
     for asked in (texts, texts.share(0, 2), texts.share(1, 2)):
@@ -76,14 +83,14 @@ def test_the_memory_is_the_whole_batchs_in_every_process() -> None:
         assert all(torch.equal(memory[label], memories[0][label]) for label in memories[0])
 
 
-def test_students_as_negatives_are_refused() -> None:
+def test_students_as_negatives_are_refused_on_a_share() -> None:
     defense, trained = prepared("rift", negatives="students")
     loss_and_gradients(defense, trained, batch(rows=6))
     with pytest.raises(UsageError, match="negatives=students trains in one process"):
         loss_and_gradients(defense, trained, batch(rows=6).share(0, 2))
 
 
-def test_a_share_is_every_nth_row_and_knows_its_whole() -> None:
+def test_a_share_is_every_nth_row_and_refers_to_the_whole() -> None:
     texts = batch(rows=5)
     mine = texts.share(1, 2)
     assert mine.rows is not None
@@ -98,6 +105,6 @@ def test_a_share_is_every_nth_row_and_knows_its_whole() -> None:
     assert left_over.rows.tolist() == [0]
 
 
-def test_a_joint_defense_is_shared_only_if_each_member_is() -> None:
+def test_a_joint_defense_is_parallel_only_if_each_member_is() -> None:
     assert DEFENSES.get("ascc+weight-decay").parallel
     assert not DEFENSES.get("ascc+mixout").parallel
