@@ -1,12 +1,13 @@
-"""The default path on the embedded task with the embedded encoder, cut short: both defenses, both attacks, board and all."""
+"""A short evaluation of the embedded task with the embedded encoder, up to the board."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from evaluation_cases import Listening
 
-from robench.evaluation.run import EvaluationRequest, Silent, build_request, evaluate
+from robench.evaluation.run import EvaluationRequest, build_request, evaluate
 from robench.models.health_checks import RedFlag
 from robench.results.leaderboard import check, render_board, results_table, write_board
 from robench.results.record import Record
@@ -22,27 +23,14 @@ SHORT = {
 }
 
 
-class Listening(Silent):
-    """Remembers the phases and the messages."""
-
-    def __init__(self) -> None:
-        self.phases: list[str] = []
-        self.messages: list[str] = []
-
-    def started(self, phase: str, what: str, total: int | None) -> None:
-        """Remember."""
-        self.phases.append(phase)
-
-    def message(self, text: str) -> None:
-        """Remember."""
-        self.messages.append(text)
+ReportedRun = tuple[EvaluationRequest, list[Record], Listening]
 
 
 @pytest.fixture(scope="module")
 def run(
     tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[EvaluationRequest, list[Record], Listening]:
-    """Both defenses and attacks on 12 examples."""
+) -> ReportedRun:
+    """Two defenses and two attacks on 12 examples."""
     report = Listening()
     request = build_request(
         defenses=("standard", "rift"),
@@ -55,7 +43,7 @@ def run(
     return request, evaluate(request, report), report
 
 
-def test_every_cell_has_a_record(run: tuple[EvaluationRequest, list[Record], Listening]) -> None:
+def test_every_cell_has_a_record(run: ReportedRun) -> None:
     request, records, report = run
     assert [(record.defense.name, record.attack.name) for record in records] == [
         (d, a) for d in ("standard", "rift") for a in ("genetic", "pwws")
@@ -76,8 +64,8 @@ def test_every_cell_has_a_record(run: tuple[EvaluationRequest, list[Record], Lis
     assert report.phases == ["data", "surface"] + 2 * ["training", "checks", "attack", "attack"]
 
 
-def test_what_fooled_was_fooled_with_allowed_words(
-    run: tuple[EvaluationRequest, list[Record], Listening],
+def test_changes_of_the_attacks_are_in_the_substitution_set(
+    run: ReportedRun,
 ) -> None:
     request, _, _ = run
     from robench.text.substitutions import load_substitutions
@@ -89,24 +77,23 @@ def test_what_fooled_was_fooled_with_allowed_words(
                 assert change.substitute in allowed.of(change.original, "cased")
 
 
-def test_the_run_shows_its_limit_and_a_board_refuses_it(
-    run: tuple[EvaluationRequest, list[Record], Listening], tmp_path: Path
-) -> None:
+def test_a_limited_run_says_so_and_a_board_refuses_it(run: ReportedRun, tmp_path: Path) -> None:
     request, records, _ = run
     for text in (results_table(records), (request.out / "leaderboard.md").read_text()):
         assert "only 12 of 1000 examples" in text
         assert "Synthetic task" in text
     toml = tmp_path / "board.toml"
     toml.write_text(
-        f'title = "T"\ntask = "mini-reviews"\nencoder = "tiny"\nprotocol = "rift2021"\nattacks = ["genetic", "pwws"]\nrecords = "{request.out / "records"}"\n'
+        'title = "T"\ntask = "mini-reviews"\nencoder = "tiny"\nprotocol = "rift2021"\n'
+        f'attacks = ["genetic", "pwws"]\nrecords = "{request.out / "records"}"\n'
     )
     assert render_board(toml).count("only 12 of 1000 examples were judged (--limit)") == 4
     write_board(toml)
     assert check(toml) == []
 
 
-def test_findings_reach_the_record(
-    run: tuple[EvaluationRequest, list[Record], Listening],
+def test_findings_of_the_health_checks_are_in_the_record(
+    run: ReportedRun,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The whole chain on the publishers' own data, cut very short; skipped where they are not at hand."""
+"""A very short evaluation on the publishers' data. It is skipped where the data are missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHORT = {
 
 
 @pytest.mark.parametrize(("task", "pool"), [("imdb", None), ("snli", "sick")])
-def test_real_data(task: str, pool: str | None, tmp_path: Path) -> None:
+def test_an_evaluation_on_real_data(task: str, pool: str | None, tmp_path: Path) -> None:
     assert DATA is not None
     request = build_request(
         defenses=("standard",),

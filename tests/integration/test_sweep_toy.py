@@ -1,4 +1,4 @@
-"""A sweep from training to table on a toy: its points are evaluations like any other, and a second run does nothing again."""
+"""A sweep of the toy task from training to table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def toy_name(tmp_path: Path) -> Iterator[str]:
         yield name
 
 
-def test_a_sweep(tmp_path: Path, toy_name: str) -> None:
+def test_a_sweep_gives_a_row_per_value_and_a_second_run_changes_no_file(
+    tmp_path: Path, toy_name: str
+) -> None:
     common = {
         "tasks": (toy_name,),
         "encoder": make_toy_encoder(tmp_path / "encoder"),

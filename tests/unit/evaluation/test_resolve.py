@@ -1,6 +1,6 @@
 """Resolving a request: the choice of examples, and wrong names.
 
-The rest is tested in ``tests/integration/test_evaluate_toy.py``.
+The rest is tested in ``tests/integration/test_evaluate_*.py``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,34 @@
+"""Fixtures for tests that evaluate the toy task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from evaluation_cases import FinishedRun
+from toy import TOY_OPTIONS, make_toy_encoder, toy_task
+
+from robench.evaluation.run import Silent, build_request, evaluate
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Values that every request of the toy task shares."""
+    folder = tmp_path_factory.mktemp("toy")
+    with toy_task(folder) as task:
+        yield {
+            "tasks": (task,),
+            "encoder": make_toy_encoder(folder / "encoder"),
+            "options": TOY_OPTIONS,
+            "device": "cpu",
+        }
+
+
+@pytest.fixture(scope="module")
+def finished(toy: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """One finished evaluation: one defense, two attacks, all 30 examples."""
+    request = build_request(
+        defenses=("rift",), attacks=("genetic", "pwws"), out=tmp_path_factory.mktemp("out"), **toy
+    )
+    return request, evaluate(request, Silent())
