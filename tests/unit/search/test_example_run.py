@@ -43,15 +43,15 @@ class Searching(Attack):
 class Writing(FreeAttack):
     """Queries some texts and returns another one."""
 
-    def __init__(self, answer: str | None, questions: Sequence[str] = ()) -> None:
+    def __init__(self, answer: str | None, queries: Sequence[str] = ()) -> None:
         super().__init__()
-        self.answer, self.questions = answer, questions
+        self.answer, self.queries = answer, queries
 
     def rewrite(
         self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator
     ) -> str | None:
-        if self.questions:
-            oracle.probs(self.questions)
+        if self.queries:
+            oracle.probs(self.queries)
         return self.answer
 
 

@@ -172,7 +172,7 @@ TEXT = make_job(
 )
 
 
-def question(label: int = 0, **others: Any) -> HullQuery:
+def hull_query(label: int = 0, **others: Any) -> HullQuery:
     slots = hull_slots(TEXT.space, real().encoder_fields.candidates(TEXT.words, TEXT.space))
     asked = HullQuery(
         slots.ids,
@@ -196,7 +196,7 @@ def losses(victim: Victim, label: int, weights: np.ndarray) -> float:
 
     Every slot of every token goes through the embedding layer.
     """
-    asked = question()
+    asked = hull_query()
     with torch.no_grad():
         slots = [
             victim.model.embed(torch.tensor(asked.slots[None, :, slot], dtype=torch.long))
@@ -213,7 +213,7 @@ def losses(victim: Victim, label: int, weights: np.ndarray) -> float:
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_the_mixture_found_has_a_higher_loss_than_the_text_and_an_even_one(label: int) -> None:
-    victim, asked = real(), question(label)
+    victim, asked = real(), hull_query(label)
     weights = victim.hull(asked)
     assert weights.dtype == np.float32
     assert weights.shape == asked.slots.shape
@@ -228,10 +228,10 @@ def test_the_mixture_found_has_a_higher_loss_than_the_text_and_an_even_one(label
 
 def test_a_hull_answer_depends_on_its_query_only() -> None:
     victim = real()
-    once = victim.hull(question())
+    once = victim.hull(hull_query())
     torch.manual_seed(99)
-    assert victim.hull(question()).tolist() == once.tolist()
-    assert victim.hull(question(seed=6)).tolist() != once.tolist()
+    assert victim.hull(hull_query()).tolist() == once.tolist()
+    assert victim.hull(hull_query(seed=6)).tolist() != once.tolist()
     assert not any(parameter.grad is not None for parameter in victim.model.parameters())
     assert all(parameter.requires_grad for parameter in victim.model.parameters())
     assert not victim.model.training
