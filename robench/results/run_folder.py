@@ -4,6 +4,7 @@
 
     runs/
       victims/<defense>-<task>-<encoder>-s<seed>-<key>/   one trained victim
+      victims/<the same>.training/, .curves/, .lock       a training that is not finished
       surfaces/<key>.parquet                              one surface
       trials/<cell>.jsonl                                 the trials of one cell, one line each
       records/<cell>.json                                 the record of one cell
@@ -11,7 +12,8 @@
       leaderboard.md                                      the table made from the records
 
 ``<cell>`` is the name that ``cell_name`` returns. A cell is one defense under one attack on one
-task with one seed.
+task with one seed. The files of an unfinished training belong to ``robench.training.saving``, and
+``robench sweep`` adds its table and figure to the folder.
 """
 
 from __future__ import annotations

@@ -167,8 +167,8 @@ def test_a_folder_without_a_victim_is_refused(tmp_path: Path, kind: str, file: s
     done = run(kind, "--victim", tmp_path, "--to", tmp_path / "t.png")
     assert done.exit_code == 2
     assert done.stderr == (
-        f"Error: '{tmp_path}' holds no victim: there is no '{file}'. Name a victim's folder, such as "
-        "one in runs/victims.\n"
+        f"Error: '{tmp_path}' holds no victim: there is no '{file}'. Name a victim's folder, such "
+        "as one in runs/victims.\n"
     )
 
 
