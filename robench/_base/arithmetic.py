@@ -123,15 +123,19 @@ def rows_agree(
     import torch
 
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    random = torch.Generator().manual_seed(inner + outer + whole)
-    half = torch.randn(outer, (inner + 1) // 2, generator=random)
-    numbers = torch.randn(whole, (inner + 1) // 2, generator=random)
-    mixed = torch.randperm(inner, generator=random)
-    weights = torch.cat([half, half], dim=1)[:, :inner][:, mixed].to(device, dtype)
-    rows = torch.cat([numbers, -numbers], dim=1)[:, :inner][:, mixed].to(device, dtype)
+    # On the device itself: large products take seconds to draw on a CPU.
+    random = torch.Generator(device).manual_seed(inner + outer + whole)
+
+    def draw(*size: int) -> torch.Tensor:
+        return torch.randn(*size, generator=random, device=device)
+
+    half, numbers = draw(outer, (inner + 1) // 2), draw(whole, (inner + 1) // 2)
+    mixed = torch.randperm(inner, generator=random, device=device)
+    weights = torch.cat([half, half], dim=1)[:, :inner][:, mixed].to(dtype)
+    rows = torch.cat([numbers, -numbers], dim=1)[:, :inner][:, mixed].to(dtype)
     # As small as the rounding errors, so that it matters when the bias is added.
-    bias = (1e-6 * torch.randn(outer, generator=random)).to(device, dtype)
-    order = torch.randperm(whole, generator=random).to(device)
+    bias = (1e-6 * draw(outer)).to(dtype)
+    order = torch.randperm(whole, generator=random, device=device)
 
     def product(some: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.linear(some.contiguous(), weights, bias)
