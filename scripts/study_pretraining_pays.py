@@ -287,11 +287,17 @@ def as_markdown(report: dict[str, Any]) -> str:
     lines = [
         "# Does pre-training the embedded encoder pay?",
         "",
-        "IMDB sentiment, fine-tuned from the `tiny` weights and from random weights of the same architecture",
-        f"(`scripts/study_pretraining_pays.py`, weights {report['weights_sha256']}): pooled [CLS] and a head of 256 ReLU units, "
-        f"at most {MAX_LENGTH} pieces a review, batch {BATCH}, AdamW, 10 % warm-up and linear decay, bf16 autocast.",
-        f"Rates chosen on {sizes['dev']:,} development reviews cut from the training part, with the first seed; the epoch by the same reviews. "
-        f"n = {sizes['test']:,} test reviews, half of them positive; no test review was in the pre-training text.",
+        "This study compares two starting points for IMDB sentiment: the weights of `tiny`",
+        f"({report['weights_sha256']}), and random weights of the same architecture.",
+        "`scripts/study_pretraining_pays.py` runs it.",
+        "",
+        f"- **Model**: pooled [CLS] and a head of 256 ReLU units, at most {MAX_LENGTH} pieces for each",
+        "  review.",
+        f"- **Training**: batch {BATCH}, AdamW, 10 % warm-up and linear decay, bf16 autocast.",
+        f"- **Selection**: learning rates were chosen on {sizes['dev']:,} development reviews cut from",
+        "  the training part, with the first seed. The same reviews chose the epoch.",
+        f"- **Test**: n = {sizes['test']:,} test reviews, half of them positive. No test review was in",
+        "  the pre-training text.",
         "",
         "| training reviews | tiny, test | random, test | gain, points | standard error (test sample) |",
         "|---:|---:|---:|---:|---:|",
@@ -303,8 +309,10 @@ def as_markdown(report: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        f"Means of {len(SEEDS)} seeds. The standard error is that of two independent samples; both arms share theirs, so it is",
-        "an upper bound for the test sample's part. All fits (the search used the first seed only):",
+        f"The values are means of {len(SEEDS)} seeds. The standard error is that of two independent",
+        "samples. Both arms share their samples, so it is an upper bound for the test sample's part.",
+        "",
+        "All fits follow. The search over rates used the first seed only:",
         "",
     ]
     lines += [

@@ -104,6 +104,34 @@ def test_lines_have_at_most_100_columns(page: Path) -> None:
     assert long == []
 
 
+def shown_calls() -> list[tuple[str, str, str]]:
+    """Page, command and output of each ``$ robench ...`` that a page shows."""
+    calls = []
+    for page in WRITTEN:
+        for block in re.findall(r"^```\n(\$ .*?)^```$", page.read_text("utf-8"), re.M | re.S):
+            for call in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+                command, _, output = call.partition("\n")
+                calls.append((name_of(page), command, output.strip()))
+    return calls
+
+
+@pytest.mark.parametrize(("page", "command", "output"), shown_calls())
+def test_a_page_shows_what_the_program_prints(
+    page: str, command: str, output: str, tmp_path: Path
+) -> None:
+    program, *arguments = command.split()
+    assert program == "robench"
+    printed = subprocess.run(
+        [sys.executable, "-m", "robench", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert printed.stdout.strip() == output
+
+
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     needed = ("mkdocs", "material", "mkdocstrings", "mkdocs_click")
     absent = [name for name in needed if importlib.util.find_spec(name) is None]
