@@ -25,9 +25,6 @@ from robench.training.loop import fit
 from robench.training.setup import set_up_training
 from robench.training.trainee import ModelBetweenEpochs
 
-# Each test trains a defense.
-pytestmark = pytest.mark.slow
-
 # -- which texts, and how they are changed
 
 

@@ -36,6 +36,9 @@ from robench.training.defense import Trainee
 from robench.training.loop import TrainingProgress, fit
 from robench.training.trainee import ModelBetweenEpochs
 
+# Most of these tests train a defense.
+pytestmark = pytest.mark.slow
+
 # -- when, and how many
 
 

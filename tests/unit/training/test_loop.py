@@ -48,6 +48,7 @@ def weights(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes() + (folder / "head.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("defense", ["standard", "rift"])
 def test_a_killed_run_ends_as_an_unbroken_one(encoder: Path, tmp_path: Path, defense: str) -> None:
     """It is killed in the middle of the second epoch, and again in the third.
