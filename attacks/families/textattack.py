@@ -1,4 +1,7 @@
-"""TextAttack's own recipes as they ship, outside the surface (textattack:pwws, textattack:textfooler, ...); see docs/textattack.md."""
+"""TextAttack's own recipes as they ship, outside the surface; see docs/textattack.md.
+
+Examples are ``textattack:pwws`` and ``textattack:textfooler``.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +38,12 @@ from robench.methods import (
 )
 
 PROBE = "The film was a good one, and nobody left before the end."
-"""What a recipe changes once before anything is trained, so that what it lacks comes to light then."""
+"""Text that a recipe changes once before any training, so that what it lacks is found early."""
 
-_GRADIENTS = "The recipe '{}' needs the victim's gradients, which attacks outside the surface are not shown: choose another one."
+_GRADIENTS = (
+    "The recipe '{}' needs the victim's gradients, which attacks outside the surface are not shown:"
+    " choose another one."
+)
 
 
 @ATTACK_FAMILIES.register("textattack")
@@ -67,20 +73,28 @@ class TextAttackRecipes(Family[Attack]):
 
 
 def _paths() -> dict[str, str]:
-    """Name -> dotted path of its class, as ``textattack attack --recipe`` knows them."""
+    """Return name -> dotted path of each recipe, as ``textattack attack --recipe`` knows them."""
     require_tested_textattack("textattack:NAME")
     names: dict[str, str] = importlib.import_module("textattack.attack_args").ATTACK_RECIPE_NAMES
     return names
 
 
 class Recipe(FreeAttack):
-    """One recipe of TextAttack. It is built once; every example gets its own goal function and search, which are what changes while it runs."""
+    """One recipe of TextAttack.
+
+    The recipe is built once. Each example gets its own goal function and search, because these
+    change while they run.
+    """
 
     deviations = (
-        "Only the attackable field is given to the recipe; of a pair, TextAttack attacks both texts unless a recipe says otherwise.",
-        "Each example has random numbers of its own; TextAttack draws one stream for the whole run, so there an example's result depends on those before it.",
-        "Texts that TextAttack answers from its cache are not counted as questions, and a budget counts them, as TextAttack's does.",
-        "What is returned must fool the victim on the text as it stands, where '[UNK]' is no longer the unknown token.",
+        "Only the attackable field is given to the recipe; of a pair, TextAttack attacks both"
+        " texts unless a recipe says otherwise.",
+        "Each example has random numbers of its own; TextAttack draws one stream for the whole"
+        " run, so there an example's result depends on those before it.",
+        "Texts that TextAttack answers from its cache are not counted as queries, but they count"
+        " towards a budget, as in TextAttack.",
+        "What is returned must fool the victim on the text as it stands, where '[UNK]' is no"
+        " longer the unknown token.",
     )
     further_code = ("robench.methods.textattack",)
     member: ClassVar[str] = ""
@@ -91,7 +105,10 @@ class Recipe(FreeAttack):
         self._shared: Any = None
 
     def check(self) -> None:
-        """Build it, and change one sentence with it: some load their models and word lists only then."""
+        """Build the recipe and change one sentence with it.
+
+        Some recipes load their models and word lists only when they change a text.
+        """
         self._built()
 
     def rewrite(
@@ -99,22 +116,22 @@ class Recipe(FreeAttack):
     ) -> str | None:
         """See ``FreeAttack.rewrite``."""
         streams = GlobalStreams(*global_seeds(rng))
-        attack = self._fresh(_Model(oracle, streams), oracle.budget)
+        attack = self._attack_with(_Model(oracle, streams), oracle.budget)
         try:
             with streams.swapped():
                 result = attack.attack(text, label)
         except Exception as error:
-            if (
-                attack.goal_function.num_queries >= attack.goal_function.query_budget
-            ):  # most searches do not expect an answer without rows
-                raise BudgetSpent(
-                    "TextAttack's own count of questions reached the budget"
-                ) from error
+            # When the budget is spent TextAttack answers with no rows, which most searches do not
+            # expect. The error then only says that the budget is spent.
+            goal = attack.goal_function
+            if goal.num_queries >= goal.query_budget:
+                raise BudgetSpent("TextAttack's own count of queries reached the budget") from error
             raise
         fooled = type(result).__name__ == "SuccessfulAttackResult"
         return str(result.perturbed_result.attacked_text.text) if fooled else None
 
-    def _fresh(self, model: _Model, budget: int | None) -> Any:
+    def _attack_with(self, model: _Model, budget: int | None) -> Any:
+        """Make TextAttack's ``Attack`` for one example from copies of the parts that change."""
         from textattack import Attack as TextAttack
 
         shared = self._built()
@@ -134,34 +151,38 @@ class Recipe(FreeAttack):
         return self._shared
 
     def _build(self) -> Any:
+        """Build the recipe, or raise UsageError if it cannot be used here."""
         name = f"textattack:{self.member}"
-        if lacking := _lacking(self.recipe):
+        if missing := _missing_arguments(self.recipe):
             raise UsageError(
-                f"The recipe '{name}' cannot be built without arguments that robench does not give it ({', '.join(lacking)}): choose another one."
+                f"The recipe '{name}' cannot be built without arguments that robench does not give"
+                f" it ({', '.join(missing)}): choose another one."
             )
         try:
             with no_pointless_retries(), _quiet():
                 built = self.recipe.build(_Model(None, None))
-                _try_out(built)
+                _change_probe(built)
         except Exception as error:
-            if _wants_gradients(error):
+            if _asks_for_gradients(error):
                 raise UsageError(_GRADIENTS.format(name)) from error
             why = f"{type(error).__name__}: {first_line(error)}"
             raise UsageError(
-                f"The recipe '{name}' cannot be used here ({why}). docs/textattack.md says what recipes need."
+                f"The recipe '{name}' cannot be used here ({why})."
+                " docs/textattack.md says what recipes need."
             ) from error
         goal = type(built.goal_function).__name__
         if goal != "UntargetedClassification":
             raise UsageError(
-                f"The recipe '{name}' does not look for a wrong class (its goal is {goal}): choose another one."
+                f"The recipe '{name}' does not look for a wrong class (its goal is {goal}):"
+                " choose another one."
             )
         if not built.is_black_box:
             raise UsageError(_GRADIENTS.format(name))
         return built
 
 
-def _lacking(recipe: Any) -> list[str]:
-    """The arguments, beside the model, that a recipe must be given."""
+def _missing_arguments(recipe: Any) -> list[str]:
+    """Return the arguments without default that a recipe takes beside the model."""
     _, *others = inspect.signature(recipe.build).parameters.values()
     return [
         each.name
@@ -171,12 +192,16 @@ def _lacking(recipe: Any) -> list[str]:
     ]
 
 
-def _wants_gradients(error: Exception) -> bool:
-    """Whether it is how TextAttack's gradient-based word swap refuses a model of which it can only ask for probabilities."""
+def _asks_for_gradients(error: Exception) -> bool:
+    """Return whether TextAttack's gradient-based word swap refused the model.
+
+    It refuses a model that gives probabilities only.
+    """
     return isinstance(error, TypeError) and "invalid model wrapper" in str(error)
 
 
-def _try_out(built: Any) -> None:
+def _change_probe(built: Any) -> None:
+    """Make the built recipe change one sentence."""
     from textattack.shared import AttackedText
 
     streams, text = GlobalStreams(0, 0), AttackedText(PROBE)
@@ -187,7 +212,10 @@ def _try_out(built: Any) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """NLTK's downloader prints, and TextAttack warns of every model that is not of its own."""
+    """Suppress the output of NLTK's downloader and TextAttack's warnings.
+
+    TextAttack warns of every model that is not one of its own.
+    """
     loggers = [
         logging.getLogger(name) for name in ("textattack.shared.utils.install", "textattack")
     ]
@@ -203,7 +231,7 @@ def _quiet() -> Iterator[None]:
 
 
 class _Model:
-    """What a recipe takes for a model: it parks the search until its texts are answered."""
+    """The oracle as a recipe's model; the search waits in it until its texts are answered."""
 
     model = None
 
@@ -212,6 +240,6 @@ class _Model:
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if self._oracle is None or self._streams is None:
-            raise RuntimeError("a recipe asked its model before it was given a text")
+            raise RuntimeError("a recipe queried its model before it was given a text")
         with self._streams.swapped():
             return self._oracle.probs(texts)

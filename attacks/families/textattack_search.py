@@ -1,4 +1,7 @@
-"""TextAttack's search methods over robench's surface (textattack-search:particle-swarm-optimization, ...); see docs/textattack.md."""
+"""TextAttack's search methods over robench's surface; see docs/textattack.md.
+
+An example is ``textattack-search:particle-swarm-optimization``.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from robench import (
 from robench.methods import GlobalStreams, first_line, global_seeds, require_tested_textattack
 
 PLAIN = (bool, int, float, str)
-"""Types of arguments that become options."""
+"""Types of the arguments that become options."""
 
 
 @ATTACK_FAMILIES.register("textattack-search")
@@ -51,32 +54,27 @@ class TextAttackSearches(Family[Attack]):
 
 
 def _classes() -> dict[str, Any]:
-    """Name -> class: ``GreedySearch`` is called ``greedy-search``."""
+    """Return name -> class of each search method; ``GreedySearch`` is called ``greedy-search``."""
     require_tested_textattack("textattack-search:NAME")
     from textattack import search_methods
 
-    found = [
-        cls
-        for cls in vars(search_methods).values()
-        if inspect.isclass(cls) and issubclass(cls, search_methods.SearchMethod)
-    ]
-    return {
-        re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower(): cls
-        for cls in found
-        if not inspect.isabstract(cls)
-    }
+    classes = {}
+    for cls in vars(search_methods).values():
+        is_method = inspect.isclass(cls) and issubclass(cls, search_methods.SearchMethod)
+        if is_method and not inspect.isabstract(cls):
+            name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
+            classes[name] = cls
+    return classes
 
 
 def _options(method: Any) -> type[Options]:
-    """Its arguments that have a plain default, with TextAttack's names and defaults."""
-    fields: dict[str, Any] = {
-        name: (
-            type(argument.default),
-            Field(argument.default, description="TextAttack's own argument of this name."),
-        )
-        for name, argument in inspect.signature(method.__init__).parameters.items()
-        if isinstance(argument.default, PLAIN)
-    }
+    """Make options of the method's arguments with a plain default; names and defaults are kept."""
+    fields: dict[str, Any] = {}
+    for name, argument in inspect.signature(method.__init__).parameters.items():
+        default = argument.default
+        if isinstance(default, PLAIN):
+            field = Field(default, description="TextAttack's own argument of this name.")
+            fields[name] = (type(default), field)
     return create_model(
         "Options", __base__=Options, __doc__="The arguments of TextAttack's class.", **fields
     )
@@ -85,29 +83,35 @@ def _options(method: Any) -> type[Options]:
 class SearchMethodAttack(Attack):
     """One search method of TextAttack.
 
-    It is given a text of symbols, one for each word and option, so that nothing depends on how TextAttack splits words; what it asks about such texts is
-    put to the oracle as choices.
+    The method searches over a text of symbols, one for each word and option, so that nothing
+    depends on how TextAttack splits words. Its queries about such texts become queries about
+    choices, which the oracle answers.
     """
 
     deviations = (
-        "What may be substituted is the surface's; of TextAttack's constraints only RepeatModification stays (no position is changed twice on one way).",
-        "Each example has random numbers of its own; TextAttack draws one stream for the whole run.",
-        "Any text that was asked about and fools counts, though the search did not look at it.",
+        "The surface says what may be substituted; of TextAttack's constraints only"
+        " RepeatModification stays (no position is changed twice on the way to a text).",
+        "Each example has random numbers of its own; TextAttack draws one stream for the whole"
+        " run.",
+        "Any text that was queried and fools the victim counts, even if the search did not look"
+        " at it.",
     )
     further_code = ("robench.methods.textattack",)
     method: ClassVar[Any] = None
 
     def check(self) -> None:
-        """Refuse a method that wants more than probabilities, or that its arguments do not suit."""
+        """Refuse a method that needs gradients or does not take its arguments."""
         try:
             black_box = self._searcher().is_black_box
         except Exception as error:
             raise UsageError(
-                f"TextAttack's {self.method.__name__} cannot be made with these options ({type(error).__name__}: {first_line(error)})."
+                f"TextAttack's {self.method.__name__} cannot be made with these options"
+                f" ({type(error).__name__}: {first_line(error)})."
             ) from error
         if not black_box:
             raise UsageError(
-                f"TextAttack's {self.method.__name__} wants the victim's gradients with these options, which it is not shown: choose others."
+                f"TextAttack's {self.method.__name__} needs the victim's gradients with these"
+                " options, which it is not shown: choose other options."
             )
 
     def search(

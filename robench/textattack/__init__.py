@@ -1,6 +1,7 @@
-"""robench's surface, language-model constraint and searches as parts of TextAttack (``docs/textattack.md``).
+"""robench's surface, language-model constraint and searches as parts of TextAttack.
 
-Nothing here is imported before it is asked for: TextAttack takes seconds, and robench does without it.
+See ``docs/textattack.md``. Each name is imported on first use: TextAttack's import takes seconds,
+and robench works without TextAttack.
 """
 
 from __future__ import annotations
@@ -25,21 +26,24 @@ __all__ = [
     "VictimWrapper",
 ]
 
-_HOMES = {
-    "GeneticJia2019": "recipes",
-    "PWWSRen2019": "recipes",
-    "SurfaceConstraint": "parts",
-    "SurfaceSearch": "search",
-    "SurfaceSwap": "parts",
-    "TextSurface": "texts",
-    "VictimWrapper": "wrapper",
+_MODULE_OF = {
+    "GeneticJia2019": "robench.textattack.recipes",
+    "PWWSRen2019": "robench.textattack.recipes",
+    "SurfaceConstraint": "robench.textattack.parts",
+    "SurfaceSearch": "robench.textattack.search",
+    "SurfaceSwap": "robench.textattack.parts",
+    "TextSurface": "robench.textattack.texts",
+    "VictimWrapper": "robench.textattack.wrapper",
 }
+"""Public name -> the module that defines it."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    """Import TextAttack and then a public name on its first use (PEP 562)."""
+    module = _MODULE_OF.get(name)
+    if module is None:
         raise AttributeError(f"module 'robench.textattack' has no attribute {name!r}")
     from robench.methods.textattack.installed import require_textattack
 
     require_textattack()
-    return getattr(importlib.import_module(f"robench.textattack.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(module), name)

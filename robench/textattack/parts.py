@@ -1,4 +1,7 @@
-"""The surface as a transformation, and its language-model bound as a constraint, for any search method of TextAttack."""
+"""The surface as a transformation of TextAttack, and its language-model constraint as a constraint.
+
+They work with any search method of TextAttack.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,13 @@ from robench.textattack.texts import TextSurface, original_of
 
 
 class SurfaceSwap(WordSwap):
-    """One word of the text in exchange for another one of its place's options, the original word included; the surface is that of the original text.
+    """Exchange one word of the text for another option of its position.
+
+    The original word is one of the options. The surface is that of the original text.
 
     Args:
-        constrained: whether to offer only what the language model allows; ``SurfaceConstraint`` does the same one step later.
+        constrained: whether to offer only what the language model allows; ``SurfaceConstraint``
+            does the same one step later.
     """
 
     def __init__(self, surface: TextSurface, *, constrained: bool = False) -> None:
@@ -26,19 +32,24 @@ class SurfaceSwap(WordSwap):
         self, current_text: AttackedText, indices_to_modify: Iterable[int]
     ) -> list[AttackedText]:
         options = self.surface.options(original_of(current_text), self.constrained)
+        # The options are numbered by the words of the original text. Earlier changes can have
+        # moved these words.
         now = current_text.convert_from_original_idxs(list(options)) if options else []
         chosen, words = set(indices_to_modify), current_text.words
-        return [
-            current_text.replace_word_at_index(index, option)
-            for index, listed in zip(map(int, now), options.values(), strict=True)
-            if index in chosen
-            for option in listed
-            if option != words[index]
-        ]
+        swapped = []
+        for index, listed in zip(map(int, now), options.values(), strict=True):
+            if index in chosen:
+                for option in listed:
+                    if option != words[index]:
+                        swapped.append(current_text.replace_word_at_index(index, option))
+        return swapped
 
 
 class SurfaceConstraint(Constraint):
-    """Only words that the language model allows in the ORIGINAL context, whatever stands around them by now (Jia et al. 2019)."""
+    """Allow only words that the language model allows in the ORIGINAL context (Jia et al. 2019).
+
+    The words that stand around them by now make no difference.
+    """
 
     def __init__(self, surface: TextSurface) -> None:
         super().__init__(compare_against_original=True)
@@ -47,13 +58,13 @@ class SurfaceConstraint(Constraint):
     def _check_constraint(
         self, transformed_text: AttackedText, reference_text: AttackedText
     ) -> bool:
-        free, bound = (
-            self.surface.options(reference_text, constrained) for constrained in (False, True)
-        )
+        free = self.surface.options(reference_text, constrained=False)
+        bound = self.surface.options(reference_text, constrained=True)
         places = list(free)
         now = transformed_text.convert_from_original_idxs(places) if places else []
         words = transformed_text.words
-        return all(
-            words[index] in bound.get(place, free[place][:1])
-            for place, index in zip(places, now, strict=True)
-        )
+        for place, index in zip(places, now, strict=True):
+            # Where the language model allows no substitute, only the original word may stand.
+            if words[index] not in bound.get(place, free[place][:1]):
+                return False
+        return True

@@ -1,4 +1,7 @@
-"""The searches of RIFT's evaluation as attack recipes: robench's own code, run by TextAttack's ``Attacker``."""
+"""The searches of RIFT's evaluation as attack recipes for TextAttack's ``Attacker``.
+
+The search code is robench's own.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,28 @@ from robench.textattack.texts import TextSurface
 
 
 class GeneticJia2019(AttackRecipe):
-    """``genetic``: Jia et al. (EMNLP 2019) as RIFT runs it, 60 texts and 40 iterations. TextAttack's own recipe of that name differs in a dozen points."""
+    """The attack ``genetic``: Jia et al. (EMNLP 2019) as RIFT runs it, 60 texts and 40 iterations.
+
+    TextAttack's own recipe of that name differs from it in a dozen points.
+    """
 
     @staticmethod
     def build(
         model_wrapper: ModelWrapper, surface: TextSurface, seed: int = 0, **options: Any
     ) -> Attack:
-        """See ``robench show attack genetic`` for the options."""
+        """Build the attack; ``robench show attack genetic`` lists the options."""
         return _build("genetic", model_wrapper, surface, seed, options)
 
 
 class PWWSRen2019(AttackRecipe):
-    """``pwws``: Ren et al. (ACL 2019) over the substitution set of RIFT's evaluation instead of WordNet."""
+    """The attack ``pwws``: Ren et al. (ACL 2019) over the substitution set of RIFT's evaluation.
+
+    The substitution set takes the place of WordNet.
+    """
 
     @staticmethod
     def build(model_wrapper: ModelWrapper, surface: TextSurface, seed: int = 0) -> Attack:
-        """It draws nothing, so the seed makes no difference."""
+        """Build the attack; it draws nothing, so the seed makes no difference."""
         return _build("pwws", model_wrapper, surface, seed, {})
 
 

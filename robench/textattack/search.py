@@ -1,4 +1,7 @@
-"""An attack of robench as a search method of TextAttack: the same search code, its questions answered by TextAttack's goal function."""
+"""An attack of robench as a search method of TextAttack.
+
+The search code is the same. TextAttack's goal function answers its queries.
+"""
 
 from __future__ import annotations
 
@@ -26,20 +29,21 @@ from robench.search.victim_protocol import Candidates, Job
 from robench.textattack.texts import TextSurface, variant
 
 LEFT_OUT = -1
-"""Stands in a row of choices for the unknown token."""
+"""Stands for the unknown token in a row of choices."""
 
 
 class SurfaceSearch(SearchMethod):
-    """Runs a registered attack over the surface, with the random stream that the engine would give it.
+    """Run a registered attack over the surface, with the random stream that the engine gives it.
 
     Args:
         attack: its name in the registry.
-        constrained: whether the language-model constraint binds; as the protocol and the attack say, unless given.
+        constrained: whether the language-model constraint binds; unless given, the protocol and
+            the attack decide.
         seed: of the run.
         options: of the attack.
 
     Raises:
-        UsageError: no such attack or option, or an attack that wants gradients.
+        UsageError: no such attack or option, or an attack that needs gradients.
     """
 
     def __init__(
@@ -56,7 +60,8 @@ class SurfaceSearch(SearchMethod):
             raise UsageError(f"Attack '{attack}' searches no surface: choose another attack.")
         if cls.access == "gradients":
             raise UsageError(
-                f"Attack '{attack}' needs the victim's gradients, which a search of TextAttack is not given: choose another attack."
+                f"Attack '{attack}' needs the victim's gradients, which a search of TextAttack is"
+                " not given: choose another attack."
             )
         self.attack = cls(build_options(cls.Options, options or {}, f"attack '{attack}'"))
         self.name, self.surface, self.seed = attack, surface, seed
@@ -66,18 +71,19 @@ class SurfaceSearch(SearchMethod):
 
     @property
     def is_black_box(self) -> bool:
-        """It asks for probabilities only."""
+        """True: the search asks for probabilities only."""
         return True
 
     def perform_search(self, initial_result: GoalFunctionResult) -> GoalFunctionResult:
-        """The text that fools, judged by the goal function; where there is none, the one that came nearest."""
+        """Return a text that the goal function judges to fool the victim, else the nearest text."""
         if not isinstance(self.goal_function, UntargetedClassification):
             raise UsageError(
-                f"robench's searches look for any wrong class; {type(self.goal_function).__name__} asks for something else."
+                "robench's searches look for any wrong class;"
+                f" {type(self.goal_function).__name__} asks for something else."
             )
         original = initial_result.attacked_text
         job = self.surface.job(original, self.constrained)
-        questions = _Questions(
+        queries = _Queries(
             self.get_goal_results, original, job, self.surface.attackable, initial_result
         )
         label = int(self.goal_function.ground_truth_output)
@@ -87,29 +93,30 @@ class SurfaceSearch(SearchMethod):
             job.space,
             Rows(job.space),
             label,
-            questions.ask,
+            queries.ask,
             budget,
             aligned=False,
             longest=len(job.space.words) + 1,
         )
         returned: Choice | None = None
-        with suppress(BudgetSpent, SpaceExhausted), _heeded():
+        with suppress(BudgetSpent, SpaceExhausted), _stop_reasons():
             returned = self.attack.search(
                 job.space,
                 restrict(oracle, self.attack.access),
                 label,
                 example_rng(self.seed, self.name, job.example.id),
             )
-        return questions.verdict([*([] if returned is None else [returned]), *oracle.successes])
+        claims = [] if returned is None else [returned]
+        return queries.verdict([*claims, *oracle.successes])
 
     def extra_repr_keys(self) -> list[str]:
-        """What TextAttack prints of it."""
+        """Return the attributes that TextAttack prints."""
         return ["name", "seed", "constrained"]
 
 
 @contextmanager
-def _heeded() -> Iterator[None]:
-    """A search that went on asking after it was told that it was over ends with what it had been told."""
+def _stop_reasons() -> Iterator[None]:
+    """Turn ``StopIgnored`` into the reason for which the search should have stopped."""
     try:
         yield
     except StopIgnored as ignored:
@@ -117,7 +124,7 @@ def _heeded() -> Iterator[None]:
 
 
 class Rows(Candidates):
-    """Choices in the place of token ids: TextAttack asks about texts."""
+    """Choices in place of token ids, because TextAttack asks about texts."""
 
     def __init__(self, space: SearchSpace) -> None:
         self._words = len(space.words)
@@ -135,12 +142,20 @@ class Rows(Candidates):
         return rows, lengths
 
     def types(self, length: int) -> NDArray[np.int8]:
-        """See ``Candidates``; nobody asks."""
+        """See ``Candidates``; the token types are not used."""
         return np.zeros(length, dtype=np.int8)
 
 
-class _Questions:
-    """Puts rows to the goal function as texts, and keeps what fooled and what came nearest."""
+class _Queries:
+    """Queries of the goal function, with the texts that fooled the victim and the nearest one.
+
+    Args:
+        put: TextAttack's function that asks the goal function about texts.
+        original: the original text.
+        job: its job.
+        attackable: the field whose words may be replaced.
+        initial: the goal function's result for the original text.
+    """
 
     def __init__(
         self,
@@ -157,7 +172,10 @@ class _Questions:
     def ask(
         self, candidates: Candidates, rows: NDArray[np.int32], lengths: NDArray[np.int32]
     ) -> NDArray[np.float32]:
-        """See ``robench.search.oracle.ForwardRows``: logits up to a constant, from the goal function's probabilities."""
+        """See ``robench.search.oracle.ForwardRows``.
+
+        The logits are those of the goal function's probabilities, up to a constant.
+        """
         results, _ = self._put([self._text(row) for row in rows])
         for row, result in zip(rows, results, strict=True):
             if (row != LEFT_OUT).all():
@@ -166,7 +184,7 @@ class _Questions:
         return np.asarray(np.log(np.maximum(probs, np.finfo(np.float32).tiny)), dtype=np.float32)
 
     def verdict(self, claims: Sequence[Choice]) -> GoalFunctionResult:
-        """The goal function's word on the first claim that it confirms, else on the text that came nearest."""
+        """Return the result of the first claim that is confirmed, else of the nearest text."""
         for choice in claims:
             if not self._job.space.contains(np.asarray(choice)):
                 raise ValueError("the attack returned a choice outside the space")
@@ -182,10 +200,8 @@ class _Questions:
     def _keep(self, row: NDArray[Any], result: GoalFunctionResult) -> None:
         if result.goal_status == GoalFunctionResultStatus.SUCCEEDED and row.any():
             self._fooling[row.astype(np.int32).tobytes()] = result
-        if (
-            result.score > self._nearest.score
-            and result.goal_status == GoalFunctionResultStatus.SEARCHING
-        ):
+        still_searching = result.goal_status == GoalFunctionResultStatus.SEARCHING
+        if still_searching and result.score > self._nearest.score:
             self._nearest = result
 
     def _text(self, row: NDArray[Any]) -> AttackedText:
@@ -193,9 +209,6 @@ class _Questions:
         choice = np.where(row == LEFT_OUT, 0, row).astype(np.int16)
         if not choice.any() and not left_out:
             return self._original
-        return variant(
-            self._original,
-            fields_with_choice(
-                self._job, self._attackable, choice, dict.fromkeys(left_out, UNKNOWN_WORD)
-            ),
-        )
+        unknown = dict.fromkeys(left_out, UNKNOWN_WORD)
+        fields = fields_with_choice(self._job, self._attackable, choice, unknown)
+        return variant(self._original, fields)

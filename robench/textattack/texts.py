@@ -1,4 +1,7 @@
-"""The surface as TextAttack can use it: found by an example's text, addressed by TextAttack's own word numbers."""
+"""The surface as TextAttack can use it.
+
+An example is found by its text. Its words have TextAttack's own numbers.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from robench.text.surface import Surface
 from robench.text.words import split_words
 
 Options = Mapping[int, tuple[str, ...]]
-"""TextAttack's number of a word of the original text -> what may stand there, the original word first."""
+"""TextAttack's number of a word of the original text -> its options, the original word first."""
 
 
 class TextSurface:
@@ -25,10 +28,12 @@ class TextSurface:
 
     Attributes:
         attackable: the field whose words may be replaced.
-        always_constrained: whether the protocol puts every attack under the language-model constraint.
+        always_constrained: whether the protocol puts every attack under the language-model
+            constraint.
 
     Args:
-        free, bound: the jobs without and with the language-model constraint, over the same examples.
+        free: the jobs without the language-model constraint.
+        bound: the jobs with it, over the same examples.
     """
 
     def __init__(
@@ -40,15 +45,16 @@ class TextSurface:
         always_constrained: bool = False,
     ) -> None:
         self.attackable, self.always_constrained = attackable, always_constrained
-        self._jobs = {
-            constrained: {_key(job.example.fields): job for job in jobs}
-            for constrained, jobs in ((False, free), (True, bound))
-        }
+        self._jobs = {False: _by_text(free), True: _by_text(bound)}
         self._options: dict[tuple[tuple[str, ...], bool], Options] = {}
 
     @classmethod
     def of(cls, victim: Victim, surface: Surface, examples: Iterable[Example]) -> TextSurface:
-        """What ``victim``'s protocol and window leave of ``surface``; raises KeyError for an example that is not in it."""
+        """Make the part of ``surface`` that ``victim``'s protocol and window allow.
+
+        Raises:
+            KeyError: an example is not in the surface.
+        """
         examples = list(examples)
         threshold = victim.protocol.lm_threshold
         free, bound = (
@@ -63,60 +69,68 @@ class TextSurface:
         )
 
     def job(self, original: AttackedText, constrained: bool) -> Job:
-        """The job of an example, by its text; raises UsageError for a text that is none of them."""
+        """Return the job of an example, found by its text.
+
+        Raises:
+            UsageError: the text belongs to no example.
+        """
         found = self._jobs[constrained].get(_key(original._text_input))
         if found is None:
             raise UsageError(
-                f"The text '{original.text[:40]}…' is not in the surface. Give TextAttack the examples that the surface was made of."
+                f"The text '{original.text[:40]}…' is not in the surface."
+                " Give TextAttack the examples that the surface was made of."
             )
         return found
 
     def options(self, original: AttackedText, constrained: bool) -> Options:
-        """What may stand for each word that is one word to TextAttack as well.
+        """Return the options of each word that robench and TextAttack both see as one word.
 
-        Both split a text in their own way: of "don't" robench makes two words and TextAttack one, which then has no substitutes here.
+        Each of them splits a text in its own way. For example, "don't" is two words for robench
+        and one for TextAttack; such a word has no substitutes here.
         """
         key = (_key(original._text_input), constrained)
         if key not in self._options:
-            job = self.job(original, constrained)
-            columns = list(job.example.fields)
-            before = columns.index(self.attackable)
-            first = sum(map(len, original.words_per_input[:before]))
-            text = job.example.fields[self.attackable]
-            theirs = {
-                span: first + number
-                for number, span in enumerate(_spans(text, original.words_per_input[before]))
-                if span
-            }
-            ours = _spans(text, split_words(text))
-            listed = (
-                zip(ours, job.space.options, strict=True)
-                if len(ours) == len(job.space.words)
-                else ()
-            )
-            self._options[key] = {
-                theirs[span]: options
-                for span, options in listed
-                if span in theirs and len(options) > 1
-            }
+            self._options[key] = self._find_options(original, constrained)
         return self._options[key]
+
+    def _find_options(self, original: AttackedText, constrained: bool) -> Options:
+        job = self.job(original, constrained)
+        column = list(job.example.fields).index(self.attackable)
+        text = job.example.fields[self.attackable]
+        ours = _spans(text, split_words(text))
+        # The words of the space can come from another splitter; then no place is known.
+        if len(ours) != len(job.space.words):
+            return {}
+        # TextAttack counts the words of all columns in one go.
+        first = sum(map(len, original.words_per_input[:column]))
+        theirs = {}
+        for number, span in enumerate(_spans(text, original.words_per_input[column])):
+            if span:
+                theirs[span] = first + number
+        found = {}
+        for span, options in zip(ours, job.space.options, strict=True):
+            if span in theirs and len(options) > 1:
+                found[theirs[span]] = options
+        return found
 
 
 def original_of(text: AttackedText) -> AttackedText:
-    """The text that ``text`` was made from, step by step."""
+    """Return the text from which ``text`` was made, over all steps."""
     while "previous_attacked_text" in text.attack_attrs:
         text = text.attack_attrs["previous_attacked_text"]
     return text
 
 
 def variant(original: AttackedText, fields: Mapping[str, str]) -> AttackedText:
-    """``original`` with other words, as TextAttack would have made it (its logs want to know which)."""
+    """Return ``original`` with other words, as TextAttack would have made it.
+
+    TextAttack's logs need the numbers of the changed words.
+    """
     new = AttackedText(OrderedDict(zip(original._text_input, fields.values(), strict=True)))
-    changed = {
-        number
-        for number, pair in enumerate(zip(original.words, new.words, strict=False))
-        if pair[0] != pair[1]
-    }
+    changed = set()
+    for number, (before, after) in enumerate(zip(original.words, new.words, strict=False)):
+        if before != after:
+            changed.add(number)
     attributes: dict[str, Any] = {
         "newly_modified_indices": changed,
         "modified_indices": set(changed),
@@ -128,12 +142,16 @@ def variant(original: AttackedText, fields: Mapping[str, str]) -> AttackedText:
     return new
 
 
+def _by_text(jobs: Iterable[Job]) -> dict[tuple[str, ...], Job]:
+    return {_key(job.example.fields): job for job in jobs}
+
+
 def _key(fields: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(fields.values())
 
 
 def _spans(text: str, words: Iterable[str]) -> list[tuple[int, int] | None]:
-    """Where each word stands; None for one that the splitter wrote otherwise (quotation marks)."""
+    """Return where each word stands; None for quotation marks, which the splitter rewrites."""
     spans: list[tuple[int, int] | None] = []
     end = 0
     for word in words:

@@ -1,4 +1,4 @@
-"""A victim as TextAttack sees a model: texts in, probabilities out."""
+"""A victim in the form in which TextAttack expects a model: texts in, probabilities out."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from robench.search.victim_protocol import SearchVictim
 
 
 class VictimWrapper(ModelWrapper):
-    """Asks a victim from the string up, as a verdict does; ``[UNK]`` in a text is its unknown token.
+    """Query a victim on raw texts, as the core does for a verdict.
+
+    ``[UNK]`` in a text is the victim's unknown token.
 
     Args:
-        victim: what ``Victim.load`` returns.
-        fields: names of its fields in the order of the data set's columns.
+        victim: the victim, as ``Victim.load`` returns it.
+        fields: names of its fields, in the order of the data set's columns.
     """
 
     def __init__(self, victim: SearchVictim, fields: Sequence[str]) -> None:
@@ -27,10 +29,9 @@ class VictimWrapper(ModelWrapper):
         self._victim = victim
 
     def __call__(self, text_input_list: Sequence[str | Sequence[str]]) -> NDArray[np.float32]:
-        """``(texts, classes)`` probabilities: TextAttack takes what sums to 1 as it is."""
+        """Return probabilities ``(texts, classes)``; TextAttack keeps rows that sum to 1."""
         return pooled_probs(self._victim, [self._named(columns) for columns in text_input_list])
 
     def _named(self, columns: str | Sequence[str]) -> Mapping[str, str]:
-        return dict(
-            zip(self._fields, [columns] if isinstance(columns, str) else columns, strict=True)
-        )
+        texts = [columns] if isinstance(columns, str) else columns
+        return dict(zip(self._fields, texts, strict=True))

@@ -175,7 +175,7 @@ def test_a_search_method_that_is_none() -> None:
 def test_gradients_are_refused_before_anything_is_trained() -> None:
     with pytest.raises(
         UsageError,
-        match=r"^TextAttack's GreedyWordSwapWIR wants the victim's gradients with these options",
+        match=r"^TextAttack's GreedyWordSwapWIR needs the victim's gradients with these options",
     ):
         made("greedy-word-swap-wir", wir_method="gradient").check()
 
