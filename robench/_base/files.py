@@ -13,6 +13,57 @@ from filelock import lock_descriptor
 from robench._base.errors import RobenchError
 
 
+@contextlib.contextmanager
+def atomic_file(path: Path, temporary: Path | None = None) -> Iterator[Path]:
+    """Write a file whole or not at all.
+
+    A reader sees either the old file or the new one, also when the writer is killed.
+
+    Args:
+        path: the file; its folder is made where it is missing.
+        temporary: a fixed name beside ``path`` for the unfinished file. A large file needs one, so
+            that the next run overwrites what a killed run left. Only the holder of a lock may use
+            it. The default differs between processes.
+
+    Yields:
+        The path to write to. It takes the name ``path`` when the block ends without an error.
+
+    Raises:
+        OSError: the file cannot be written. The old file is untouched.
+    """
+    temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        # The content must be on the disk before the file gets its name. Otherwise a power cut
+        # could leave an empty file under that name.
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the content of ``path`` by ``text`` (UTF-8) in one step; see ``atomic_file``.
+
+    Raises:
+        RobenchError: the file cannot be written, for example because the disk is full. The old
+            file is untouched.
+    """
+    try:
+        with atomic_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise RobenchError(
+            f"Cannot write {path}: {error.strerror or error}. Free some space or name another "
+            "--out. Everything that was finished before is kept."
+        ) from error
+
+
 def lock(descriptor: int) -> bool:
     """Take the lock of an open file, and return False where another process or thread has it.
 

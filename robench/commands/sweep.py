@@ -88,8 +88,8 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
 
 def run(points: list[SweepPoint], figure: bool, session: Session) -> None:
     """Sweep, write table and figure, and print them, even where some points failed."""
+    from robench._base.files import write_text
     from robench.evaluation.sweep import file_stem, render_sweep, sweep, sweep_table
-    from robench.results.atomic import write_text
 
     out = points[0].request.out
     drawn, table = out / f"{file_stem(points)}.png", out / f"{file_stem(points)}.md"

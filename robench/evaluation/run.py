@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench._base.errors import UsageError
+from robench._base.files import write_text
 from robench._base.hub import no_pointless_retries
 from robench._base.reporting import Reporter, Silent
 from robench.evaluation.cell import Cell, evaluate_cell
@@ -14,7 +15,6 @@ from robench.evaluation.plan import PlannedCell, plan
 from robench.evaluation.request import EvaluationRequest, build_request
 from robench.evaluation.resolve import ResolvedRequest, ResolvedTask, resolve_request
 from robench.evaluation.victims import TrainedVictim, train_and_check, victim_title
-from robench.results.atomic import write_text
 from robench.results.leaderboard import render_run
 from robench.results.record import Record
 from robench.results.record_files import find_records

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench._base.errors import RobenchError, UsageError
+from robench._base.files import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,14 +70,11 @@ def save(figure: Figure, path: Path) -> None:
         RobenchError: the file cannot be written.
     """
     check_path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    ending = path.suffix.removeprefix(".").lower()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(temporary, dpi=150)
-        temporary.replace(path)
+        with atomic_file(path) as temporary:
+            figure.savefig(temporary, format=ending, dpi=150)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise RobenchError(
             f"The figure could not be written to '{path}' ({error.strerror or error}). Free some "
             "space or name another file."

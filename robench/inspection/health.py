@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from robench._base.errors import RobenchError, one_line
+from robench._base.files import atomic_file
 from robench.plugins.registry import Registry
 from robench.search.registry import ATTACK_FAMILIES, ATTACKS
 from robench.tasks.registry import TASKS
@@ -143,10 +144,8 @@ def _recall(file: Path) -> Health | None:
 def _remember(file: Path, health: Health) -> None:
     # Where the result cannot be written (a read-only home), the next command checks again.
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        scratch = file.with_suffix(".tmp")
-        scratch.write_text(json.dumps(asdict(health)), "utf-8")
-        scratch.replace(file)
+        with atomic_file(file) as temporary:
+            temporary.write_text(json.dumps(asdict(health)), "utf-8")
     except OSError:
         return
 

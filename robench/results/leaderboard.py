@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import fill
 
 from robench._base.errors import RobenchError
-from robench.results.atomic import write_text
+from robench._base.files import write_text
 from robench.results.board import board_records, load_board
 from robench.results.comparable import attack_labels, comparable_groups, newest_that_agree
 from robench.results.notes import MEANINGS

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from robench._base.errors import RobenchError
-from robench.results.atomic import write_text
+from robench._base.files import write_text
 from robench.results.record import SCHEMA, Record
 
 RawRecord = dict[str, Any]

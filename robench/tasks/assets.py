@@ -6,14 +6,13 @@ They are looked for in the data folder first, then in robench's cache, then on t
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from robench._base.errors import UsageError
+from robench._base.files import atomic_file
 from robench.tasks.archives import BrokenArchive, archives_in, members, report_damage
 from robench.tasks.publisher_files import check_data_folder, walk_files
 
@@ -150,15 +149,8 @@ def _archived(asset: Asset, folder: Path) -> bytes | None:
 def _write(path: Path, content: bytes) -> None:
     """Write the whole file or nothing: another process may be reading it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
         raise UsageError(
             f"robench's cache {path.parent} cannot be written ({error.strerror}). "

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +24,7 @@ import numpy as np
 
 from robench._base.code_hash import source_sha256
 from robench._base.errors import RobenchError
+from robench._base.files import atomic_file
 from robench._base.key_code import SURFACE_CODE
 from robench.protocol import Protocol
 from robench.tasks.example import Example
@@ -237,15 +237,11 @@ def _write(table: pa.Table, path: Path) -> None:
     """Write the whole file or nothing."""
     import pyarrow.parquet as pq
 
-    temporary = path.with_name(f".{path.stem[:16]}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, temporary, compression="zstd")
-        temporary.replace(path)
+        with atomic_file(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
     except OSError as error:
         raise RobenchError(
             f"The surface cannot be written to {path}: {error.strerror or error}. "
             "Free some space there or name another folder with --out."
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,7 +11,7 @@ import torch
 
 from robench._base.environment import versions
 from robench._base.errors import RobenchError, first_line
-from robench._base.files import causes, sync_folder, system_error
+from robench._base.files import atomic_file, causes, system_error
 
 FILE = "resume.pt"
 SOFTWARE = ("torch", "transformers", "tokenizers", "numpy", "accelerate")
@@ -71,19 +69,15 @@ class TrainingState:
         Raises:
             RobenchError: the checkpoint cannot be written.
         """
-        part = folder / f"{FILE}.part"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # Open the file here: where torch opens it, its error does not say why writing failed.
-            with part.open("wb") as stream:
+            with (
+                # A fixed name: the next run overwrites what a killed one left.
+                atomic_file(folder / FILE, folder / f"{FILE}.part") as part,
+                # Open it here: where torch opens it, its error does not say why writing failed.
+                part.open("wb") as stream,
+            ):
                 torch.save({item.name: getattr(self, item.name) for item in fields(self)}, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(folder / FILE)
-            sync_folder(folder)
         except (OSError, RuntimeError) as error:
-            with contextlib.suppress(OSError):
-                part.unlink()
             # torch's writer may hide the system's error, or Ctrl-C, behind a RuntimeError.
             for cause in causes(error):
                 if not isinstance(cause, Exception):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from transformers import BertConfig
 
+from robench._base.files import atomic_file
 from scripts.pretraining.batches import Batch, Int, Settings, batches, continuation_table
 from scripts.pretraining.model import (
     Pretraining,
@@ -138,9 +139,8 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "progress": asdict(self.progress),
         }
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        with atomic_file(self.checkpoint) as temporary:
+            torch.save(state, temporary)
 
     def scores(self, reviews: Int) -> dict[str, dict[str, float]]:
         """Held-out masked accuracy and loss for both forms over the first windows of ``reviews``."""

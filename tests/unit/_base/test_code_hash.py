@@ -77,8 +77,8 @@ def test_a_built_in_is_its_own_file() -> None:
 
 def test_a_guest_is_its_whole_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    home = package(tmp_path, "guest_of_two_files", plugin="class Mine: ...\n", helper="X = 1\n")
-    mine = loaded("guest_of_two_files.plugin").Mine
+    home = package(tmp_path, "two_files_of_a_guest", plugin="class Mine: ...\n", helper="X = 1\n")
+    mine = loaded("two_files_of_a_guest.plugin").Mine
     before = code_sha256(mine)
     (home / "helper.py").write_text("X = 2\n")
     source_sha256.cache_clear()
@@ -109,8 +109,8 @@ def test_a_guest_in_another_language_counts_byte_by_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    home = package(tmp_path, "guest_of_the_future", plugin="class Mine: ...\n", odd="no python\n")
-    mine = loaded("guest_of_the_future.plugin").Mine
+    home = package(tmp_path, "future_guest", plugin="class Mine: ...\n", odd="no python\n")
+    mine = loaded("future_guest.plugin").Mine
     before = code_sha256(mine)
     (home / "odd.py").write_text("no python  # still\n")
     source_sha256.cache_clear()
@@ -119,9 +119,9 @@ def test_a_guest_in_another_language_counts_byte_by_byte(
 
 def test_a_guest_may_move_its_own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    plugin = "from guest_that_moves.{} import x\nclass Mine:\n    y = x\n"
-    home = package(tmp_path, "guest_that_moves", plugin=plugin.format("helper"), helper="x = 1\n")
-    mine = loaded("guest_that_moves.plugin").Mine
+    plugin = "from moving_guest.{} import x\nclass Mine:\n    y = x\n"
+    home = package(tmp_path, "moving_guest", plugin=plugin.format("helper"), helper="x = 1\n")
+    mine = loaded("moving_guest.plugin").Mine
     before = code_sha256(mine)
     (home / "helper.py").rename(home / "tools.py")
     (home / "plugin.py").write_text(plugin.format("tools"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from robench._base.errors import RobenchError
-from robench.results.atomic import write_text
+from robench._base.files import write_text
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
