@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from robench._base.environment import Precision
 from robench._base.errors import UsageError
 from robench.evaluation import defaults
-from robench.plugins.registry import canonical
+from robench.plugins.names import canonical
 from robench.protocol import DEFAULT_PROTOCOL
 from robench.search.settings import SearchSettings
 

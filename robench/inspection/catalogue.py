@@ -13,7 +13,8 @@ from typing import Any
 
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
-from robench.plugins.registry import FAMILY, Entry, Registry, UnknownPlugin
+from robench.plugins.names import FAMILY
+from robench.plugins.registry import Entry, Registry, UnknownPlugin
 from robench.search.registry import ATTACKS
 from robench.tasks.registry import TASKS
 from robench.training.registry import DEFENSES

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
 from robench.inspection.catalogue import REGISTRY_OF_KIND
-from robench.plugins.registry import canonical
+from robench.plugins.names import canonical
 from robench.tasks.registry import TASKS
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from robench._base.errors import UsageError
+from robench.plugins.names import canonical, members_of
 from robench.plugins.options import Options
-from robench.plugins.registry import canonical, members_of
 
 KINDS = ("defense", "attack")
 """The kinds of plugins that take options."""

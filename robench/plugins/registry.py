@@ -1,7 +1,9 @@
-"""Where attacks, defenses and tasks are found by name.
+"""Find attacks, defenses and tasks by name.
 
-Built-ins and guests come in by the same door: a module whose decorator registers one class. A name is known before its module is imported
-(built-ins by file name, guests by entry point), so listing costs nothing and one broken plugin harms nobody else.
+Built-ins and guests (plugins of other packages) are registered in the same way: a decorator in
+their module registers one class. A name is known before its module is imported: a built-in's from
+its file name, a guest's from its entry point. So listing names imports nothing, and one broken
+plugin does not affect the others.
 """
 
 from __future__ import annotations
@@ -16,62 +18,56 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from robench._base.errors import UsageError
+from robench._base.errors import UsageError, one_line
 from robench._base.hints import did_you_mean
+from robench.plugins.names import FAMILY, JOINT, canonical, members_of
 
 Plugin = TypeVar("Plugin")
 
-JOINT = "+"
-"""Joins the names of what is used together, where a kind allows it."""
-
-FAMILY = ":"
-"""Stands between the prefix of a family and the name of a member, where a kind has families."""
-
-
-def members_of(name: str) -> tuple[str, ...]:
-    """The names that a joint name is made of; a plain name is its own only member."""
-    return tuple(name.split(JOINT))
-
-
-def canonical(name: str) -> str:
-    """A joint name with its members in alphabetical order, so that one combination has one name; a malformed or plain one as it is."""
-    return JOINT.join(sorted(members_of(name))) if all(members_of(name)) else name
-
 
 class UnknownMember(LookupError):
-    """A family has no member of that name; the registry makes the sentence. Not a KeyError: what goes wrong inside a family must not pass for a miss."""
+    """A family has no member of that name; the registry writes the sentence for the user.
+
+    It is not a KeyError, because a KeyError inside a family is a bug and not an unknown name.
+    """
 
 
 class Family(ABC, Generic[Plugin]):
-    """Base of what brings many plugins under one prefix, ``PREFIX:NAME``: the methods of another toolkit, say. ``all`` does not stand for them.
+    """Base class of families, which provide many plugins under one prefix, ``PREFIX:NAME``.
 
-    Registered as a plugin is, in the registry's ``families``; its module is imported when one of its members is asked for.
+    An example is the attacks of another toolkit. ``all`` does not include them. A family is
+    registered like a plugin, in the registry's ``families``. Its module is imported when one of
+    its members is asked for.
     """
 
     @abstractmethod
     def names(self) -> list[str]:
-        """What can stand after the prefix, for the sentence that helps with a miss; raises UsageError where that cannot be found out."""
+        """Return the names of the members, to help after an unknown one.
+
+        Raises:
+            UsageError: the names cannot be found out.
+        """
 
     @abstractmethod
     def make(self, name: str) -> type[Plugin]:
-        """The class called ``PREFIX:name``.
+        """Return the class called ``PREFIX:name``.
 
         Raises:
-            UnknownMember: no such member.
-            UsageError: there is one, and it cannot be used here.
+            UnknownMember: there is no such member.
+            UsageError: the member exists and cannot be used here.
         """
 
 
 class UnknownPlugin(UsageError):
-    """No plugin of that name; the sentence holds the nearest one."""
+    """No plugin has that name; the sentence suggests the nearest one."""
 
 
 class DuplicatePlugin(UsageError):
-    """Two plugins claim one name."""
+    """Two plugins have the same name."""
 
 
 class BrokenPlugin(UsageError):
-    """A plugin that is installed and cannot be imported, with its reason."""
+    """A plugin is installed and cannot be imported; the sentence says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +75,11 @@ class Entry:
     """One known name.
 
     Attributes:
-        name: what the command line takes.
-        module: dotted path that holds it; imported only when the plugin is asked for.
-        origin: ``"built-in"`` or the distribution that brought it.
-        problem: why the name cannot be used, where that is known without importing anything (two packages claim it); None otherwise.
+        name: the name on the command line.
+        module: dotted name of the plugin's module, which is imported only on first use.
+        origin: ``"built-in"`` or the package that adds it.
+        problem: why the name cannot be used, as far as this is known without an import (two
+            packages claim it); None otherwise.
     """
 
     name: str
@@ -92,15 +89,16 @@ class Entry:
 
 
 class Registry(Generic[Plugin]):
-    """Names -> plugin classes of one kind.
+    """The plugins of one kind, by name.
 
     Args:
-        kind: singular, for sentences: ``"attack"``.
-        package: package whose modules are the built-ins; also the entry-point group of guests.
-        skip: module stems of ``package`` that are not plugins.
-        joining: ``"module:function"`` that makes one class of several (name -> class, sorted by name), for a kind whose plugins can be used
-            together as ``one+other``; imported when it is needed. None: they cannot.
-        families: where the kind's families are registered, each a ``Family``; None where it has none.
+        kind: the kind in the singular, for sentences: ``"attack"``.
+        package: the package whose modules are the built-ins; also the entry-point group of guests.
+        skip: names of modules in ``package`` that are not plugins.
+        joining: ``"module:function"`` that makes one class of several (name -> class, sorted by
+            name). It is imported on first use. None: plugins of this kind cannot be joined as
+            ``one+other``.
+        families: the registry of the kind's families; None where it has none.
     """
 
     def __init__(
@@ -116,78 +114,80 @@ class Registry(Generic[Plugin]):
         self._skip = skip
         self._joining = joining
         self.families = families
+        # Name -> class: registered plugins, joint classes and members of families.
         self._classes: dict[str, type[Plugin]] = {}
         self._joint: dict[str, type[Plugin]] = {}
         self._members: dict[str, type[Plugin]] = {}
 
     @cached_property
     def _builtin(self) -> dict[str, Entry]:
-        path = importlib.import_module(self.package).__path__
-        stems = sorted(
-            info.name
-            for info in pkgutil.iter_modules(path)
-            if not info.name.startswith("_") and info.name not in self._skip
-        )
-        return {
-            stem.replace("_", "-"): Entry(
-                stem.replace("_", "-"), f"{self.package}.{stem}", "built-in"
-            )
-            for stem in stems
-        }
+        builtin = {}
+        folders = importlib.import_module(self.package).__path__
+        for stem in sorted(info.name for info in pkgutil.iter_modules(folders)):
+            if not stem.startswith("_") and stem not in self._skip:
+                name = stem.replace("_", "-")
+                builtin[name] = Entry(name, f"{self.package}.{stem}", "built-in")
+        return builtin
 
     @cached_property
     def _guests(self) -> dict[str, EntryPoint]:
         guests: dict[str, EntryPoint] = {}
-        for point in sorted(
-            entry_points(group=self.package), key=lambda point: (point.name, point.value)
-        ):
+        points = entry_points(group=self.package)
+        for point in sorted(points, key=lambda point: (point.name, point.value)):
             guests.setdefault(point.name, point)
         return guests
 
     @cached_property
     def _clashes(self) -> dict[str, str]:
-        """Name -> the sentence that refuses it. Only that name is refused: a clash in one package must not take the others from its user."""
+        """Name -> the sentence that refuses it. Other names of the same package still work."""
         clashes: dict[str, str] = {}
         for point in entry_points(group=self.package):
             first = self._guests[point.name]
             if point.name in self._builtin:
                 clashes[point.name] = (
-                    f"{_origin(point)} wants to register {self.kind} '{point.name}', but that is a built-in name. Rename it in that package."
+                    f"{_origin(point)} wants to register {self.kind} '{point.name}', "
+                    "but that is a built-in name. Rename it in that package."
                 )
-            # The same entry point can be seen twice when a package is on the path twice (a checkout and its installation).
+            # The same entry point is seen twice where a package is on the path twice, for example
+            # a checkout and its installation.
             elif first.value != point.value:
                 claimants = " and by ".join(sorted((_origin(first), _origin(point))))
                 clashes[point.name] = (
-                    f"{self.kind} '{point.name}' is claimed by {claimants}. Uninstall or rename one."
+                    f"{self.kind} '{point.name}' is claimed by {claimants}. "
+                    "Uninstall or rename one."
                 )
         return clashes
 
     def entries(self) -> list[Entry]:
-        """Every known name, sorted; imports no plugin. A name that two packages claim is there once, with its problem."""
-        guests = {
-            name: Entry(name, point.module, _origin(point)) for name, point in self._guests.items()
-        }
-        local = {
-            name: Entry(name, cls.__module__, "registered in this process")
-            for name, cls in self._classes.items()
-        }
-        known = local | guests | self._builtin
+        """Return every known name, sorted, without importing a plugin.
+
+        A name that two packages claim appears once, with its problem.
+        """
+        known = {}
+        for name, cls in self._classes.items():
+            known[name] = Entry(name, cls.__module__, "registered in this process")
+        for name, point in self._guests.items():
+            known[name] = Entry(name, point.module, _origin(point))
+        known |= self._builtin
         return [replace(known[name], problem=self._clashes.get(name)) for name in sorted(known)]
 
     def guests(self) -> list[EntryPoint]:
-        """The entry points of other packages whose names nobody else claims, sorted by name; imports no plugin."""
+        """Return the entry points of guests without a clash, sorted by name, importing nothing."""
         return [point for name, point in sorted(self._guests.items()) if name not in self._clashes]
 
     def names(self) -> list[str]:
-        """Every known name, sorted; imports no plugin."""
+        """Return every known name, sorted, without importing a plugin."""
         return [entry.name for entry in self.entries()]
 
     def register(self, name: str) -> Callable[[type[Plugin]], type[Plugin]]:
-        """Class decorator that makes a plugin known as ``name`` (lower case, words joined by ``-``).
+        """Return a class decorator that registers a plugin as ``name``.
+
+        Args:
+            name: lower case, words joined by ``-``.
 
         Raises:
-            DuplicatePlugin: another class has the name, or it belongs to a built-in.
-            UsageError: the name holds what joins names.
+            DuplicatePlugin: another class or a built-in has the name.
+            UsageError: the name contains a sign that joins names.
         """
         self._refuse_signs(name)
 
@@ -195,15 +195,15 @@ class Registry(Generic[Plugin]):
             builtin = self._builtin.get(name)
             if builtin is not None and cls.__module__ != builtin.module:
                 raise DuplicatePlugin(
-                    f"{cls.__module__} wants to register {self.kind} '{name}', but that is a built-in name."
+                    f"{cls.__module__} wants to register {self.kind} '{name}', "
+                    "but that is a built-in name."
                 )
             known = self._classes.get(name)
-            if known is not None and (known.__module__, known.__qualname__) != (
-                cls.__module__,
-                cls.__qualname__,
-            ):
+            # The same class comes again where its module is reloaded.
+            if known is not None and not _same_definition(known, cls):
                 raise DuplicatePlugin(
-                    f"{self.kind} '{name}' is registered by {known.__module__} and again by {cls.__module__}."
+                    f"{self.kind} '{name}' is registered by {known.__module__} "
+                    f"and again by {cls.__module__}."
                 )
             self._classes[name] = cls
             return cls
@@ -252,12 +252,14 @@ class Registry(Generic[Plugin]):
                 )
 
     def check(self, name: str) -> None:
-        """Refuse a name that nothing is known by, at once: no plugin is imported. Of ``PREFIX:NAME`` only the prefix is looked at.
+        """Refuse an unknown name, without importing a plugin.
+
+        Of ``PREFIX:NAME`` only the prefix is checked.
 
         Raises:
-            UnknownPlugin: nothing of that name.
+            UnknownPlugin: no plugin has the name.
             DuplicatePlugin: two packages claim the name.
-            UsageError: a joint name that is malformed.
+            UsageError: the name is a malformed joint name.
         """
         if name in self._clashes:
             raise DuplicatePlugin(self._clashes[name])
@@ -268,13 +270,14 @@ class Registry(Generic[Plugin]):
         elif self.families is not None and FAMILY in name:
             self.families.check(name.partition(FAMILY)[0])
         elif name not in self._builtin and name not in self._guests:
-            raise UnknownPlugin(self._miss(name))
+            raise UnknownPlugin(self._unknown_name(name))
 
     def _check_joint(self, name: str) -> None:
         members = members_of(name)
         if not all(members):
             raise UsageError(
-                f"'{name}' does not name a {self.kind} on each side of '{JOINT}'. Join whole names, such as one{JOINT}other."
+                f"'{name}' does not name a {self.kind} on each side of '{JOINT}'. "
+                f"Join whole names, such as one{JOINT}other."
             )
         twice = next((member for member in members if members.count(member) > 1), None)
         if twice is not None:
@@ -283,13 +286,15 @@ class Registry(Generic[Plugin]):
             self.check(member)
 
     def get(self, name: str) -> type[Plugin]:
-        """The class called ``name``; imports its module and no other plugin's. A joint name has one class, in whatever order its members stand.
+        """Return the class called ``name``, importing its module and no other plugin's.
+
+        A joint name has one class, whatever the order of its members.
 
         Raises:
-            UnknownPlugin: nothing of that name.
+            UnknownPlugin: no plugin has the name.
             DuplicatePlugin: two packages claim the name.
-            UsageError: a joint name whose members do not go together.
-            BrokenPlugin: its module cannot be imported or does not register it.
+            UsageError: the members of a joint name cannot be used together.
+            BrokenPlugin: the module cannot be imported or does not register the name.
         """
         self.check(name)
         if name in self._classes:
@@ -299,22 +304,23 @@ class Registry(Generic[Plugin]):
         if self.families is not None and FAMILY in name:
             return self._member(self.families, name)
         if name in self._builtin:
-            importlib.import_module(self._builtin[name].module)
+            module = self._builtin[name].module
+            importlib.import_module(module)
         else:
+            module = self._guests[name].module
             self._import_guest(self._guests[name])
         if name not in self._classes:
-            module = (self._builtin.get(name) or Entry(name, self._guests[name].module, "")).module
             raise BrokenPlugin(
-                f"{module} was imported for {self.kind} '{name}' but registers no such name. Check the name in its decorator."
+                f"{module} was imported for {self.kind} '{name}' but registers no such name. "
+                "Check the name in its decorator."
             )
         return self._classes[name]
 
     def _join(self, name: str) -> type[Plugin]:
         if name not in self._joint:
             module, _, function = str(self._joining).partition(":")
-            self._joint[name] = getattr(importlib.import_module(module), function)(
-                {member: self.get(member) for member in members_of(name)}
-            )
+            join = getattr(importlib.import_module(module), function)
+            self._joint[name] = join({member: self.get(member) for member in members_of(name)})
         return self._joint[name]
 
     def _member(self, families: Registry[Family[Plugin]], name: str) -> type[Plugin]:
@@ -327,7 +333,8 @@ class Registry(Generic[Plugin]):
                 known = family.names()
                 hint = did_you_mean(member, known, f"{prefix}{FAMILY}{{}}")
                 raise UnknownPlugin(
-                    f"There is no {self.kind} '{name}'.{hint} After '{prefix}{FAMILY}' can stand: {', '.join(known)}."
+                    f"There is no {self.kind} '{name}'.{hint} "
+                    f"After '{prefix}{FAMILY}' can stand: {', '.join(known)}."
                 ) from None
         return self._members[name]
 
@@ -336,30 +343,38 @@ class Registry(Generic[Plugin]):
             point.load()
         except (KeyboardInterrupt, UsageError):
             raise
-        except BaseException as error:  # a guest may raise anything, SystemExit included
-            reason = " ".join(str(error).split())
+        # A guest may raise anything, SystemExit included.
+        except BaseException as error:
             raise BrokenPlugin(
-                f"{self.kind} '{point.name}' from {_origin(point)} cannot be imported ({type(error).__name__}: {reason}). Mend or uninstall that package."
+                f"{self.kind} '{point.name}' from {_origin(point)} cannot be imported "
+                f"({type(error).__name__}: {one_line(error)}). Mend or uninstall that package."
             ) from error
 
     def origin(self, name: str) -> str:
-        """Where ``name`` comes from, as ``Entry.origin`` has it; of a joint name, all its members' origins."""
-        known = {entry.name: entry.origin for entry in self.entries()}
+        """Return where ``name`` comes from, as in ``Entry.origin``.
+
+        A joint name has the origins of all its members.
+        """
         if self.families is not None and FAMILY in name:
             return self.families.origin(name.partition(FAMILY)[0])
-        return (
-            known[name]
-            if name in known
-            else " and ".join(dict.fromkeys(known[member] for member in members_of(name)))
-        )
+        known = {entry.name: entry.origin for entry in self.entries()}
+        if name in known:
+            return known[name]
+        return " and ".join(dict.fromkeys(known[member] for member in members_of(name)))
 
-    def _miss(self, name: str) -> str:
+    def _unknown_name(self, name: str) -> str:
         if self.families is not None and name in self.families.names():
-            return f"'{name}' is a family of {self.kind}s: name one of it as {name}{FAMILY}NAME; 'robench show {self.kind} {name}{FAMILY}' lists them."
-        return f"There is no {self.kind} '{name}'.{did_you_mean(name, self.names())} See 'robench list {self.kind.partition(' ')[0]}s'."
+            return (
+                f"'{name}' is a family of {self.kind}s: name one of it as {name}{FAMILY}NAME; "
+                f"'robench show {self.kind} {name}{FAMILY}' lists them."
+            )
+        # 'robench list attacks' lists the families of attacks as well.
+        kinds = f"{self.kind.partition(' ')[0]}s"
+        hint = did_you_mean(name, self.names())
+        return f"There is no {self.kind} '{name}'.{hint} See 'robench list {kinds}'."
 
     def name_of(self, cls: type[Plugin]) -> str:
-        """The name under which ``cls`` was registered."""
+        """Return the name of a registered class; raises KeyError where it has none."""
         for name, known in self._classes.items():
             if known is cls:
                 return name
@@ -370,6 +385,10 @@ class Registry(Generic[Plugin]):
 
 
 def _origin(point: EntryPoint) -> str:
-    return (
-        f"package '{point.dist.name}'" if point.dist is not None else f"entry point '{point.value}'"
-    )
+    if point.dist is not None:
+        return f"package '{point.dist.name}'"
+    return f"entry point '{point.value}'"
+
+
+def _same_definition(one: type, other: type) -> bool:
+    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)

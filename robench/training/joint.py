@@ -19,8 +19,8 @@ from pydantic import create_model
 
 from robench._base.errors import UsageError
 from robench.models.batch import Batch
+from robench.plugins.names import JOINT
 from robench.plugins.options import TrainingOptions, build_options
-from robench.plugins.registry import JOINT
 from robench.training.defense import Defense, Trainee
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from robench._base.environment import Precision
 from robench._base.errors import UsageError
 from robench._base.key_code import ATTACKED_TRAINING_CODE, TRAINING_CODE
 from robench.models.encoders import EncoderInfo, find_encoder, fingerprint
+from robench.plugins.names import canonical
 from robench.plugins.options import TrainingOptions, build_options
-from robench.plugins.registry import canonical
 from robench.search.registry import ATTACKS
 from robench.tasks.registry import TASKS
 from robench.training.defense import Defense

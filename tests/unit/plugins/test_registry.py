@@ -1,4 +1,4 @@
-"""Names: the nearest one on a miss, no name twice, and one broken package harms nobody else."""
+"""The registry: names without imports, clashes, broken guests, joint and temporary names."""
 
 from __future__ import annotations
 
@@ -11,15 +11,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from robench._base.errors import UsageError
-from robench.plugins.registry import (
-    BrokenPlugin,
-    DuplicatePlugin,
-    Entry,
-    Registry,
-    UnknownPlugin,
-    canonical,
-    members_of,
-)
+from robench.plugins.names import canonical, members_of
+from robench.plugins.registry import BrokenPlugin, DuplicatePlugin, Entry, Registry, UnknownPlugin
 from robench.search.registry import ATTACKS
 from robench.tasks.registry import TASKS
 from robench.training.registry import DEFENSES
@@ -35,7 +28,10 @@ def point(name: str, value: str, package: str | None = None) -> EntryPoint:
 
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch) -> Make:
-    """A registry whose built-ins are ``alpha``, ``base`` and ``two-words`` and whose guests are the given entry points."""
+    """Make a registry whose guests are the given entry points.
+
+    Its built-ins are ``alpha``, ``base`` and ``two-words``.
+    """
 
     def build(*points: EntryPoint) -> Registry[object]:
         monkeypatch.setattr("robench.plugins.registry.entry_points", lambda group: list(points))
@@ -61,7 +57,7 @@ def wing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
-def test_names_are_file_stems_sorted_and_without_importing_them(make: Make) -> None:
+def test_names_come_from_files_and_entry_points_without_an_import(make: Make) -> None:
     registry = make(point("guest", "no_such_module:Guest", "pkg"))
     assert registry.names() == ["alpha", "base", "guest", "two-words"]
     assert list(registry) == registry.names()
@@ -69,7 +65,7 @@ def test_names_are_file_stems_sorted_and_without_importing_them(make: Make) -> N
     assert registry.entries()[2] == Entry("guest", "no_such_module", "package 'pkg'")
 
 
-def test_modules_that_are_no_plugins_are_skipped() -> None:
+def test_modules_in_skip_are_not_plugins() -> None:
     assert Registry("attack", "wing", skip=frozenset({"base"})).names() == ["alpha", "two-words"]
 
 
@@ -85,22 +81,25 @@ def test_get_imports_one_module_and_returns_its_class(make: Make, wing: Path) ->
     assert "wing.alpha" not in sys.modules
 
 
-def test_a_miss_names_the_nearest(make: Make) -> None:
+def test_an_unknown_name_is_answered_with_the_nearest(make: Make) -> None:
     with pytest.raises(
         UnknownPlugin,
-        match=r"^There is no attack 'two_word'\. Did you mean 'two-words'\? See 'robench list attacks'\.$",
+        match=(
+            r"^There is no attack 'two_word'\. Did you mean 'two-words'\? "
+            r"See 'robench list attacks'\.$"
+        ),
     ):
         make().get("two_word")
 
 
-def test_capital_letters_do_not_hide_the_nearest(make: Make) -> None:
+def test_capital_letters_do_not_hide_the_nearest_name(make: Make) -> None:
     with pytest.raises(
         UnknownPlugin, match=r"^There is no attack 'ALPHA'\. Did you mean 'alpha'\? "
     ):
         make().get("ALPHA")
 
 
-def test_a_miss_without_a_near_name_has_no_hint(make: Make) -> None:
+def test_an_unknown_name_without_a_near_one_has_no_hint(make: Make) -> None:
     with pytest.raises(
         UnknownPlugin, match=r"^There is no attack 'xyzzy'\. See 'robench list attacks'\.$"
     ):
@@ -131,7 +130,10 @@ def test_a_check_refuses_what_get_refuses_in_the_same_words(
 
 def test_a_guest_may_not_take_a_builtin_name(make: Make) -> None:
     registry = make(point("alpha", "mine:Alpha", "greedy"), point("other", "mine:Other", "greedy"))
-    sentence = "package 'greedy' wants to register attack 'alpha', but that is a built-in name. Rename it in that package."
+    sentence = (
+        "package 'greedy' wants to register attack 'alpha', but that is a built-in name. "
+        "Rename it in that package."
+    )
     with pytest.raises(DuplicatePlugin) as refused:
         registry.get("alpha")
     assert str(refused.value) == sentence
@@ -148,8 +150,8 @@ def test_two_guests_may_not_share_a_name(make: Make) -> None:
     with pytest.raises(DuplicatePlugin) as refused:
         registry.get("new")
     assert (
-        str(refused.value)
-        == "attack 'new' is claimed by package 'first' and by package 'second'. Uninstall or rename one."
+        str(refused.value) == "attack 'new' is claimed by package 'first' and by package 'second'. "
+        "Uninstall or rename one."
     )
     assert registry.guests() == []
     assert registry.names().count("new") == 1
@@ -202,16 +204,21 @@ def test_a_guest_that_cannot_be_imported_says_why(
     assert "\n" not in str(broken.value)
 
 
-def test_a_guest_that_registers_another_name_is_told_so(make: Make, tmp_path: Path) -> None:
+def test_a_guest_that_registers_another_name_is_refused(make: Make, tmp_path: Path) -> None:
     (tmp_path / "absent_minded.py").write_text("class New: ...\n")
     with pytest.raises(
         BrokenPlugin,
-        match=r"^absent_minded was imported for attack 'new' but registers no such name\. Check the name in its decorator\.$",
+        match=(
+            r"^absent_minded was imported for attack 'new' but registers no such name\. "
+            r"Check the name in its decorator\.$"
+        ),
     ):
         make(point("new", "absent_minded:New", "pkg")).get("new")
 
 
-def test_a_key_interrupt_during_an_import_is_one(make: Make, tmp_path: Path) -> None:
+def test_an_interruption_during_an_import_is_not_a_broken_plugin(
+    make: Make, tmp_path: Path
+) -> None:
     (tmp_path / "slow_guest.py").write_text("raise KeyboardInterrupt\n")
     with pytest.raises(KeyboardInterrupt):
         make(point("new", "slow_guest:New", "pkg")).get("new")
@@ -225,7 +232,7 @@ def test_a_key_interrupt_during_an_import_is_one(make: Make, tmp_path: Path) -> 
         (TASKS, {"imdb", "snli", "mini-reviews"}),
     ],
 )
-def test_the_builtin_plugins_are_there(registry: Registry[object], names: set[str]) -> None:
+def test_the_built_in_plugins_are_known(registry: Registry[object], names: set[str]) -> None:
     assert names <= set(registry.names())
     assert all(
         entry.module.startswith("robench.")
@@ -234,17 +241,17 @@ def test_the_builtin_plugins_are_there(registry: Registry[object], names: set[st
     )
 
 
-def test_every_known_task_name_is_a_task() -> None:
-    """Helper modules of robench/tasks begin with an underscore or are named in ``skip``."""
+def test_every_built_in_task_name_is_a_task() -> None:
+    """Helper modules of robench/tasks begin with an underscore or are listed in ``skip``."""
     for entry in TASKS.entries():
         if entry.origin == "built-in":
             assert TASKS.get(entry.name).__module__ == entry.module
 
 
-# -- names that are joined ------------------------------------------------------------------------------------------------------------------
+# -- joint names ------------------------------------------------------------------------------
 
 
-def test_a_joint_name_is_put_in_order_and_a_malformed_one_left_alone() -> None:
+def test_a_joint_name_is_sorted_and_a_malformed_one_is_unchanged() -> None:
     assert canonical("rift+ascc") == canonical("ascc+rift") == "ascc+rift"
     assert canonical("rift") == "rift"
     assert canonical("rift+") == "rift+"
@@ -265,12 +272,14 @@ def test_a_joint_name_has_one_class_in_either_order() -> None:
         ("rift+rose-frist", r"There is no defense 'rose-frist'\. Did you mean 'rose-first'\?"),
         (
             "rift+",
-            r"'rift\+' does not name a defense on each side of '\+'\. Join whole names, such as one\+other\.",
+            r"'rift\+' does not name a defense on each side of '\+'\. "
+            r"Join whole names, such as one\+other\.",
         ),
         ("rift+rift", r"'rift\+rift' names 'rift' twice\. Name each defense once\."),
         (
             "rift+ascc",
-            r"'ascc' and 'rift' cannot be joined: both define a loss, and a training run uses only one\.",
+            r"'ascc' and 'rift' cannot be joined: both define a loss, "
+            r"and a training run uses only one\.",
         ),
         (
             "rose-second+rose-first",
@@ -278,11 +287,12 @@ def test_a_joint_name_has_one_class_in_either_order() -> None:
         ),
         (
             "rift+standard",
-            r"'standard' changes nothing in 'rift\+standard': it is the plain training loop\. Use 'rift'\.",
+            r"'standard' changes nothing in 'rift\+standard': "
+            r"it is the plain training loop\. Use 'rift'\.",
         ),
     ],
 )
-def test_what_cannot_be_joined_is_one_sentence(name: str, sentence: str) -> None:
+def test_plugins_that_cannot_be_joined_are_refused(name: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence) as caught:
         DEFENSES.get(name)
     assert "\n" not in str(caught.value)
@@ -296,20 +306,20 @@ def test_what_cannot_be_joined_is_one_sentence(name: str, sentence: str) -> None
         ("rift+ascc+rift", "names 'rift' twice"),
     ],
 )
-def test_a_joint_name_is_checked_by_its_members(name: str, sentence: str) -> None:
+def test_a_joint_name_is_checked_member_by_member(name: str, sentence: str) -> None:
     DEFENSES.check("rift+ascc")  # whether they go together needs their classes
     with pytest.raises(UsageError, match=sentence):
         DEFENSES.check(name)
 
 
-def test_a_kind_that_does_not_join_knows_no_joint_names() -> None:
+def test_a_kind_without_joining_has_no_joint_names() -> None:
     with pytest.raises(
         UnknownPlugin, match=r"There is no attack 'genetic\+pwws'\. Did you mean 'genetic'\?"
     ):
         ATTACKS.get("genetic+pwws")
 
 
-def test_a_name_with_the_joint_in_it_cannot_be_registered(make: Make) -> None:
+def test_a_name_with_a_plus_sign_cannot_be_registered(make: Make) -> None:
     with pytest.raises(UsageError, match=r"The attack 'a\+b' cannot be registered"):
         make().register("a+b")
 
