@@ -1,6 +1,8 @@
-"""Trains on the planted task under a launcher: started by ``tests/integration/test_several_processes.py``, once in every process.
+"""Train on the planted task under a launcher, which starts this program in every process.
 
-train_in_processes.py ENCODER OUT DEFENSE…
+``tests/integration/test_several_processes.py`` uses it. Usage:
+
+    train_in_processes.py ENCODER OUT DEFENSE...
 """
 
 from __future__ import annotations
@@ -18,15 +20,8 @@ SETTINGS = {"epochs": 2, "batch_size": 10, "dev_examples": 8, "learning_rate": 1
 
 def main(encoder: Path, out: Path, defenses: list[str]) -> None:
     for defense in defenses:
-        fit(
-            request(
-                encoder,
-                defense,
-                planted_splits(46, 8),
-                options={**SETTINGS, **OWN.get(defense, {})},
-            ),
-            out / defense,
-        )
+        options = {**SETTINGS, **OWN.get(defense, {})}
+        fit(request(encoder, defense, planted_splits(46, 8), options=options), out / defense)
 
 
 if __name__ == "__main__":

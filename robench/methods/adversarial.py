@@ -1,4 +1,4 @@
-"""What defenses that train on word mixtures share: their options and the task's loss made robust (RIFT paper, Eqs. 8 and 9)."""
+"""Options and loss of defenses that train on word mixtures (RIFT paper, Eqs. 8 and 9)."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class AdversarialOptions(TrainingOptions):
 
 
 class RobustTaskLoss(NamedTuple):
-    """``L_r-task`` of a batch.
+    """The robust task loss ``L_r-task`` of a batch.
 
     Attributes:
         loss: Eq. 9, a scalar.
         features: of the worst mixtures, ``(batch, size)``, with gradients.
-        figures: its two parts, detached.
+        figures: the two parts of the loss, detached.
     """
 
     loss: Tensor
@@ -48,7 +48,7 @@ class RobustTaskLoss(NamedTuple):
 def robust_task_loss(
     model: TextClassifier, batch: Batch, options: AdversarialOptions
 ) -> RobustTaskLoss:
-    """Eq. 9: ``CE(clean) + beta KL(clean || adversarial)``."""
+    """Return Eq. 9: ``CE(clean) + beta KL(clean || adversarial)``."""
     clean, adversarial = clean_and_adversarial_features(model, batch, options)
     logits = model.classify(clean)
     task = cross_entropy(logits, batch.labels)
@@ -63,9 +63,10 @@ def robust_task_loss(
 def clean_and_adversarial_features(
     model: TextClassifier, batch: Batch, options: AdversarialOptions
 ) -> tuple[Tensor, Tensor]:
-    """Features ``(batch, size)`` of the texts as they are and of the worst mixtures of their words (Eq. 8), both with gradients.
+    """Return the features of the clean texts and of their worst word mixtures (Eq. 8).
 
-    The mixture weights are found in eval mode and detached; the two forward passes are in the model's own mode, with independent dropout.
+    Both are ``(batch, size)`` and have gradients. The mixture weights are found in eval mode and
+    detached. The two forward passes use the model's own mode, with independent dropout.
     """
     packed = pack_substitutes(batch)
     weights = maximise(
@@ -76,15 +77,17 @@ def clean_and_adversarial_features(
         packed=packed,
     )
     clean, adversarial = embed_and_mix(model, batch, weights, packed)
-    return model.features_from_embeddings(
-        clean, batch.attention_mask
-    ), model.features_from_embeddings(adversarial, batch.attention_mask)
+    return (
+        model.features_from_embeddings(clean, batch.attention_mask),
+        model.features_from_embeddings(adversarial, batch.attention_mask),
+    )
 
 
 def invariance(clean: Tensor, adversarial: Tensor) -> Tensor:
-    """KL(clean || adversarial) of logits ``(batch, classes)``, mean over the batch, in nats.
+    """Return KL(clean || adversarial) of logits ``(batch, classes)``: the batch mean, in nats.
 
-    The clean side is not detached, as in TRADES and in the release: both predictions are drawn together.
+    The clean side is not detached, as in TRADES and in the release, so each prediction is pulled
+    towards the other.
     """
     return kl_div(
         log_softmax(adversarial, -1), log_softmax(clean, -1), reduction="batchmean", log_target=True

@@ -1,4 +1,7 @@
-"""What defenses that keep the pre-trained encoder's information share: its options, the contrast and the term (RIFT paper, Sections 2.3 to 2.5)."""
+"""The information term of defenses that keep the pre-trained encoder's information.
+
+It is that of the RIFT paper, Sections 2.3 to 2.5.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,17 @@ if TYPE_CHECKING:
 
 
 class InformationOptions(TrainingOptions):
-    """Options of every defense that keeps the pre-trained encoder's information; the defaults are the paper's for IMDB (appendix A.1)."""
+    """Options of every defense that keeps the pre-trained encoder's information.
+
+    The defaults are the RIFT paper's for IMDB (appendix A.1).
+    """
 
     alpha: float = Field(0.1, ge=0, description="Weight of the contrastive term; 0 leaves it out.")
     tau: float = Field(0.2, gt=0, description="Temperature of the contrastive term.")
     conditional: bool = Field(
         True,
-        description="Contrast inside each class, I(S; T | Y); false over all classes, I(S; T) of Table 3.",
+        description="Contrast inside each class, I(S; T | Y); "
+        "false contrasts over all classes, I(S; T) of Table 3.",
     )
     negatives: Negatives = Field(
         "teachers", description="What the contrastive softmax runs over: Eq. 10 or the release."
@@ -35,7 +42,8 @@ class InformationOptions(TrainingOptions):
     memory: int = Field(
         0,
         ge=0,
-        description="Teacher features kept from earlier steps of the epoch, as further negatives of each class.",
+        description="Teacher features kept from earlier steps of the epoch, "
+        "as further negatives of each class.",
         json_schema_extra={"unit": "examples"},
     )
     projection_hidden: int = Field(512, ge=1, description="Hidden width of the projection heads.")
@@ -46,16 +54,22 @@ class InformationOptions(TrainingOptions):
     def _teachers_only(cls, value: int, info: ValidationInfo) -> int:
         if value and info.data.get("negatives") == "students":
             raise ValueError(
-                "holds teachers, which are no negatives under negatives=students; leave it at 0 there"
+                "holds teachers, which are not used as negatives with negatives=students; "
+                "set it to 0 there"
             )
         return value
 
 
 class ProjectionHeads(nn.Module):
-    """One MLP a class into the unit sphere (the ``g_y`` of Section 2.3): Linear-ReLU-Linear, L2-normalised, as released.
+    """One projection to unit vectors for each class, the ``g_y`` of Section 2.3.
+
+    Each is Linear-ReLU-Linear with an L2-normalised result, as in the release.
 
     Args:
-        size: of the features. ``classes``: number of MLPs. ``hidden``, ``out``: widths.
+        size: width of the features.
+        classes: number of projections.
+        hidden: hidden width.
+        out: width of the projected vectors.
     """
 
     def __init__(self, size: int, classes: int, hidden: int, out: int) -> None:
@@ -71,12 +85,14 @@ class ProjectionHeads(nn.Module):
 
 
 class InformationTerm:
-    """``L_info`` (Lemma 1) or, with adversarial features, ``L_r-info`` (Eq. 10).
+    """The term ``L_info`` (Lemma 1) or, with adversarial features, ``L_r-info`` (Eq. 10).
 
-    The teacher is a copy of the model before the first step, frozen, in eval mode, and sees only the texts as they are.
+    The teacher is a frozen copy of the model before the first step, in eval mode. It reads only
+    clean texts.
 
-    The memory is what Section 3.5 leaves for the future: larger N without larger batches. It holds the teacher's features before their
-    projection, so none is ever stale, and it begins empty with every epoch, so no text is its own negative.
+    The memory allows a larger N without larger batches, which Section 3.5 leaves for future work.
+    It holds the teacher's features before projection, so they never become stale. It starts empty
+    in every epoch, so no text is its own negative.
     """
 
     def __init__(self, model: TextClassifier, options: InformationOptions) -> None:
@@ -89,38 +105,42 @@ class InformationTerm:
             options.projection_size,
         )
         device = next(model.parameters()).device
-        self.student_heads, self.teacher_heads = (
-            ProjectionHeads(*shape).to(device),
-            ProjectionHeads(*shape).to(device),
-        )
+        self.student_heads = ProjectionHeads(*shape).to(device)
+        self.teacher_heads = ProjectionHeads(*shape).to(device)
         self._memory: dict[int, Tensor] = {}
 
     def modules(self) -> tuple[nn.Module, nn.Module]:
-        """The projection heads of student and teacher: both are trained (the phi of Eq. 11)."""
+        """Return the projection heads of student and teacher; both are trained (phi in Eq. 11)."""
         return self.student_heads, self.teacher_heads
 
     def clear_memory(self) -> None:
-        """Empty the memory: at the beginning of each epoch."""
+        """Empty the memory; to be called at the start of each epoch."""
         self._memory.clear()
 
     def __call__(self, features: Tensor, batch: Batch) -> Tensor:
-        """The contrast of the student's ``features`` ``(batch, size)`` with the teacher's, mean over the classes of the batch.
+        """Return the contrast of student and teacher features: the mean over the batch's classes.
 
-        A process that has a share of a batch contrasts its students with the teacher's features of the whole, which it computes itself: one forward
-        beside the thirty of a step, and nothing to be sent. The mean of the processes' terms, by their rows, is the term of the whole batch.
+        A process with a share of a batch contrasts its students with the teacher's features of
+        the whole batch. It computes these itself: that is one forward pass beside about thirty in
+        a step, and nothing has to be sent. The mean of the processes' terms, weighted by their
+        rows, is the term of the whole batch.
+
+        Args:
+            features: the student's features, ``(batch, size)``.
+            batch: the batch, or a share of one.
 
         Raises:
-            UsageError: ``negatives=students`` on a share, whose students are not all here.
+            UsageError: ``negatives=students`` on a share, which lacks the other students.
         """
         whole = batch.whole or batch
-        here = (
-            torch.arange(len(features), device=features.device)
-            if batch.rows is None
-            else batch.rows
-        )
+        if batch.rows is None:
+            here = torch.arange(len(features), device=features.device)
+        else:
+            here = batch.rows
         if batch.whole is not None and self.options.negatives == "students":
             raise UsageError(
-                "negatives=students trains in one process only: the negatives of a text are in the others. Start robench without a launcher."
+                "negatives=students trains in one process only: a text's negatives are spread over "
+                "all processes. Start robench without a launcher."
             )
         with torch.no_grad():
             teacher = self.teacher.features(
@@ -130,23 +150,21 @@ class InformationTerm:
         for group, rows in self._groups(whole.labels):
             known = torch.cat([teacher[rows], self._memory.get(group, teacher[:0])])
             mine, own = (here[:, None] == rows).nonzero(as_tuple=True)
-            students, teachers = (
-                self.student_heads(features[mine], group),
-                self.teacher_heads(known, group),
-            )
-            part = (
-                len(own) * len(whole.labels) / (len(here) * len(rows))
-            )  # 1 where the batch is not shared
+            students = self.student_heads(features[mine], group)
+            teachers = self.teacher_heads(known, group)
+            # The weight of this share of the group; it is 1 where the batch is not shared.
+            part = len(own) * len(whole.labels) / (len(here) * len(rows))
             terms.append(
                 part
                 * contrastive_term(
                     students, teachers, self.options.tau, self.options.negatives, own
                 )
             )
-            self._memory[group] = known[: self.options.memory]  # the newest stand first
+            self._memory[group] = known[: self.options.memory]  # the newest come first
         return torch.stack(terms).mean()
 
     def _groups(self, labels: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Yield the number and the rows of each group in which features are contrasted."""
         if not self.options.conditional:
             yield 0, torch.arange(len(labels), device=labels.device)
             return

@@ -1,6 +1,8 @@
-"""What defenses that update only some tensors at each step share: the saliencies, the quantile rule and AdamW under a mask (ROSE, EMNLP 2022).
+"""Defenses that update only some tensors in each step (ROSE, EMNLP 2022).
 
-A mask is one number a tensor, not one an element: 0 freezes it for this step, 1 updates it, what lies between scales its update.
+This module has the saliencies, the quantile rule and AdamW under a mask. A mask has one number for
+each tensor, not for each element: 0 freezes the tensor in this step, 1 updates it, and a number
+between scales its update.
 """
 
 from __future__ import annotations
@@ -29,22 +31,29 @@ BETA1 = 0.9
 SaliencyRule = Literal["released", "change"]
 
 ROSE_DEVIATIONS = (
-    "Weight decay is that of every defense here (none on the encoder); the release has 0.01 on all but biases and LayerNorms.",
-    "The update is torch's AdamW: epsilon is added after the bias correction, and the decay comes before the update.",
-    "Beside another defense its clipping and its beta2 come along: the control for what the selection does is the same stack with upper at 1.",
-    "The release writes all gradients to disk every five steps, a leftover that is left out.",
-    "The learning rate rises over the first steps (warmup_fraction) and tensors are selected from the first step on; the release has no warm-up, and would "
-    "select nothing during one.",
-    "Batch size, epochs and learning rate are those of every defense here; the release has 32, 10 and one of 1e-5 to 1e-4 for each task.",
-    "The epoch is chosen on a dev split, by accuracy under the convex-hull attack where there are substitutes; the release keeps the last one.",
+    "Weight decay is that of every defense here (none on the encoder). The release has 0.01 on all "
+    "but biases and LayerNorms.",
+    "The update is torch's AdamW: epsilon is added after the bias correction, and the decay comes "
+    "before the update.",
+    "In a joint defense its gradient clipping and its beta2 apply too. To measure the selection "
+    "alone, compare with the same joint defense with upper at 1.",
+    "The release writes all gradients to disk every five steps. This leftover is not reproduced.",
+    "The learning rate rises over the first steps (warmup_fraction), and tensors are selected from "
+    "the first step on. The release has no warm-up, and would select nothing during one.",
+    "Batch size, epochs and learning rate are those of every defense here. The release has 32, 10 "
+    "and a rate of 1e-5 to 1e-4 for each task.",
+    "The epoch is selected on a dev split, by accuracy under the convex-hull attack where there "
+    "are substitutes. The release keeps the last epoch.",
 )
-"""Of every defense that selects tensors, from ROSE's release."""
+"""Where every defense that selects tensors departs from ROSE's release."""
 
 
 def selectable(model: TextClassifier) -> dict[str, nn.Parameter]:
-    """Tensors that may be frozen for a step: the weights of the encoder's layers, LayerNorm gains included (the release's rule, on names).
+    """Return the tensors that may be frozen for a step, by name.
 
-    Embeddings, biases, pooler and head are none of them: they are updated at every step. For BERT-base and RoBERTa-base these are 96.
+    They are the weights of the encoder's layers, LayerNorm gains included; the release selects
+    them by name in the same way. BERT-base and RoBERTa-base have 96. Embeddings, biases, pooler
+    and head are not among them, so they are updated in every step.
     """
     return {
         name: parameter
@@ -54,9 +63,18 @@ def selectable(model: TextClassifier) -> dict[str, nn.Parameter]:
 
 
 def quantile_mask(saliency: Tensor, lower: float, upper: float) -> Tensor:
-    """1.0 for every tensor whose saliency lies between the two quantiles, both included, else 0.0: ``(tensors,) -> (tensors,)``.
+    """Return 1.0 for every tensor whose saliency is between two quantiles, and 0.0 for others.
 
-    Quantiles are interpolated linearly over all tensors. One without a saliency (NaN) is kept and does not count.
+    Both quantiles are included. They are interpolated linearly over all tensors. A tensor without
+    a saliency (NaN) gets 1.0 and is not counted.
+
+    Args:
+        saliency: ``(tensors,)``.
+        lower: in [0, 1], the lower quantile.
+        upper: in [0, 1], the upper quantile.
+
+    Returns:
+        ``(tensors,)``.
     """
     known = saliency[~saliency.isnan()]
     if not len(known):
@@ -68,12 +86,17 @@ def quantile_mask(saliency: Tensor, lower: float, upper: float) -> Tensor:
 def divergence_saliency(
     model: TextClassifier, batch: Batch, tensors: Sequence[Tensor], dropout: float
 ) -> Tensor:
-    """First order: the norm of each tensor's gradient of the divergence between two forward passes with different dropout, ``(tensors,)``.
+    """Return ROSE's first-order saliency of each tensor, ``(tensors,)``.
 
-    The divergence is symmetric, ``(KL(p || q) + KL(q || p)) / 4`` summed over the batch as in the release; only its order matters.
+    It is the norm of the gradient of the divergence between two forward passes with different
+    dropout. The divergence is ``(KL(p || q) + KL(q || p)) / 4``, summed over the batch as in the
+    release. Only the order of the saliencies matters.
 
     Args:
-        dropout: of the encoder's layers in the two passes.
+        model: the model under training.
+        batch: the texts to measure on.
+        tensors: the tensors whose saliency is measured.
+        dropout: probability in the encoder's layers during the two passes.
     """
     with _dropout(model.encoder, dropout):
         first, second = (
@@ -84,12 +107,10 @@ def divergence_saliency(
         second, first, reduction="sum", log_target=True
     )
     gradients = torch.autograd.grad(apart / 4, tensors, allow_unused=True)
-    return torch.stack(
-        [
-            tensor.new_tensor(0.0) if found is None else found.norm()
-            for tensor, found in zip(tensors, gradients, strict=True)
-        ]
-    ).cpu()
+    norms = []
+    for tensor, gradient in zip(tensors, gradients, strict=True):
+        norms.append(tensor.new_tensor(0.0) if gradient is None else gradient.norm())
+    return torch.stack(norms).cpu()
 
 
 def momentum_saliency(
@@ -98,47 +119,44 @@ def momentum_saliency(
     beta1: float,
     rule: SaliencyRule,
 ) -> Tensor:
-    """Second order: how a tensor's gradient compares with its momentum (Adam's first moment before this step, not bias-corrected), ``(tensors,)``.
+    """Return ROSE's second-order saliency of each tensor, ``(tensors,)``.
+
+    It compares a tensor's gradient with its momentum.
 
     Args:
-        rule: ``"released"``, ``|(1 - beta1) ||g|| / ||m|| - 1|``; or ``"change"``, ``(1 - beta1) ||g - m|| / ||m||``, the relative change of
-            the momentum that this step would bring.
+        gradients: of the tensors.
+        momenta: Adam's first moments before this step, without bias correction.
+        beta1: Adam's decay of the first moment.
+        rule: ``"released"`` is ``|(1 - beta1) ||g|| / ||m|| - 1|``. ``"change"`` is
+            ``(1 - beta1) ||g - m|| / ||m||``, the relative change of the momentum in this step.
 
     Returns:
-        NaN where there is no momentum yet.
+        Saliencies; NaN where there is no momentum yet.
     """
-    known = [
-        (gradient, momentum)
-        for gradient, momentum in zip(gradients, momenta, strict=True)
-        if gradient is not None and momentum is not None
-    ]
-    there = torch.tensor(
-        [
-            gradient is not None and momentum is not None
-            for gradient, momentum in zip(gradients, momenta, strict=True)
-        ]
-    )
     saliency = torch.full((len(gradients),), torch.nan)
-    if known:
-        sizes = torch.stack([momentum.norm() for _, momentum in known])
-        moved = torch.stack(
-            [
-                (gradient if rule == "released" else gradient - momentum).norm()
-                for gradient, momentum in known
-            ]
-        )
-        ratios = (1 - beta1) * moved / sizes
-        saliency[there] = (
-            torch.where(sizes > 0, (ratios - 1).abs() if rule == "released" else ratios, torch.nan)
-            .float()
-            .cpu()
-        )
+    where, sizes, moved = [], [], []
+    for index, (gradient, momentum) in enumerate(zip(gradients, momenta, strict=True)):
+        if gradient is None or momentum is None:
+            continue
+        where.append(index)
+        sizes.append(momentum.norm())
+        moved.append((gradient if rule == "released" else gradient - momentum).norm())
+    if where:
+        # Stacked, so that a GPU is waited for only once.
+        norms = torch.stack(sizes)
+        ratios = (1 - beta1) * torch.stack(moved) / norms
+        found = (ratios - 1).abs() if rule == "released" else ratios
+        saliency[where] = torch.where(norms > 0, found, torch.nan).float().cpu()
     return saliency
 
 
 @contextmanager
 def _dropout(module: nn.Module, probability: float) -> Iterator[None]:
-    """Dropout of all layers, and of attention where it is a plain number (transformers' fused attention reads ``dropout_prob``)."""
+    """Set the dropout probability of all layers while the block runs.
+
+    It includes attention where its probability is a number: transformers' fused attention reads
+    ``dropout_prob``.
+    """
     places: list[tuple[nn.Module, str]] = [
         (layer, "p") for layer in module.modules() if isinstance(layer, nn.Dropout)
     ]
@@ -158,17 +176,18 @@ def _dropout(module: nn.Module, probability: float) -> Iterator[None]:
 
 
 class SelectiveAdamW(torch.optim.AdamW):
-    """AdamW that updates each tensor by its share of the mask.
+    """AdamW that scales each tensor's update by a share.
 
-    With share M the gradient is ``M g + (1 - M) m`` and the update is M times what AdamW would do, weight decay included: a frozen tensor
-    (M = 0) keeps its value and its first moment, while its second moment and the step counter go on, as in the release. With every share 1
-    this is AdamW itself.
+    With share M, the gradient is ``M g + (1 - M) m`` and the update is M times AdamW's update,
+    weight decay included. A frozen tensor (M = 0) keeps its value and its first moment. Its second
+    moment and step counter still change, as in the release. With all shares 1 this is AdamW.
 
     Args:
         groups: parameter groups.
-        tensors: those that have a share; all others are updated whole.
-        shares: asked at the beginning of each step, gradients being there and clipped: ``(tensors,)`` in [0, 1].
-        settings: AdamW's own.
+        tensors: the tensors that have a share; all others get their full update.
+        shares: called at the start of each step, after gradients were computed and clipped; it
+            returns ``(tensors,)`` in [0, 1].
+        settings: AdamW's own settings.
     """
 
     def __init__(
@@ -183,11 +202,11 @@ class SelectiveAdamW(torch.optim.AdamW):
         self._shares = shares
 
     def momentum(self, tensor: nn.Parameter) -> Tensor | None:
-        """Adam's first moment of ``tensor``; None before its first step."""
+        """Return Adam's first moment of ``tensor``; None before its first step."""
         return self.state[tensor].get("exp_avg") if tensor in self.state else None
 
     def saliency(self, rule: SaliencyRule) -> Tensor:
-        """The second-order saliency of each tensor, as things stand before this step."""
+        """Return the second-order saliency of each tensor before this step."""
         beta1 = self.param_groups[0]["betas"][0]
         return momentum_saliency(
             [tensor.grad for tensor in self.tensors],
@@ -198,7 +217,7 @@ class SelectiveAdamW(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """One step; a ``closure`` is not taken."""
+        """Make one step; ``closure`` is ignored."""
         held: list[tuple[nn.Parameter, Tensor, float]] = []
         for tensor, share in zip(self.tensors, self._shares(self).tolist(), strict=True):
             if share < 1 and tensor.grad is not None:
@@ -215,22 +234,25 @@ class SelectiveAdamW(torch.optim.AdamW):
 
 
 class Selective(Defense):
-    """Base of the defenses that select tensors: a subclass says which share of its update each tensor gets."""
+    """Base of the defenses that select tensors.
+
+    A subclass says which share of its update each tensor gets.
+    """
 
     class Options(TrainingOptions):
-        """Quantiles and optimiser; the defaults are ROSE's (its released scripts)."""
+        """Quantiles and optimizer settings; the defaults are those of ROSE's released scripts."""
 
         lower: float = Field(
             0.0,
             ge=0,
             lt=1,
-            description="Tensors whose saliency lies below this quantile are not updated.",
+            description="Tensors whose saliency is below this quantile are not updated.",
         )
         upper: float = Field(
             0.7,
             gt=0,
             le=1,
-            description="Tensors whose saliency lies above this quantile are not updated.",
+            description="Tensors whose saliency is above this quantile are not updated.",
         )
         beta2: float = Field(0.98, ge=0, lt=1, description="AdamW's decay of the second moment.")
         max_gradient_norm: float | None = Field(
@@ -251,11 +273,12 @@ class Selective(Defense):
         if not self.tensors:
             kind = type(model.encoder).__name__
             raise UsageError(
-                f"Encoder '{kind}' has no parameter with 'layer' and 'weight' in its name, so there is nothing to select. Choose another encoder."
+                f"Encoder '{kind}' has no parameter with 'layer' and 'weight' in its name, so "
+                "there is nothing to select. Choose another encoder."
             )
 
     def optimizer(self, groups: Sequence[Mapping[str, Any]]) -> SelectiveAdamW:
-        """AdamW under the mask."""
+        """Return AdamW under the mask."""
         return SelectiveAdamW(
             groups,
             self.tensors,
@@ -267,8 +290,12 @@ class Selective(Defense):
 
     @abstractmethod
     def shares(self, optimizer: SelectiveAdamW) -> Tensor:
-        """Share of its update that each of ``self.tensors`` gets in this step, ``(tensors,)`` in [0, 1]."""
+        """Return the share of its update that each of ``self.tensors`` gets in this step.
+
+        Returns:
+            ``(tensors,)`` in [0, 1].
+        """
 
     def mask(self, saliency: Tensor) -> Tensor:
-        """The mask that the options' quantiles make of saliencies."""
+        """Return the mask of saliencies by the quantiles in the options."""
         return quantile_mask(saliency, self.options.lower, self.options.upper)

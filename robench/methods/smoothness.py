@@ -1,4 +1,4 @@
-"""What defenses that work on perturbed word embeddings share: the perturbation's place, its scale and the divergences."""
+"""Noise on word embeddings, its size, and divergences; for defenses that smooth the model."""
 
 from __future__ import annotations
 
@@ -14,21 +14,30 @@ if TYPE_CHECKING:
 
 
 def divergence(one: Tensor, other: Tensor) -> Tensor:
-    """``KL(one || other)`` of logits ``(batch, classes)``, mean over the batch, in nats; both sides have gradients."""
+    """Return ``KL(one || other)`` of logits ``(batch, classes)``: the batch mean, in nats.
+
+    Both sides have gradients.
+    """
     return kl_div(
         log_softmax(other, -1), log_softmax(one, -1), reduction="batchmean", log_target=True
     )
 
 
 def symmetric_divergence(one: Tensor, other: Tensor) -> Tensor:
-    """``KL(one || other) + KL(other || one)`` of logits ``(batch, classes)``, as ``divergence``."""
+    """Return ``KL(one || other) + KL(other || one)``, computed as in ``divergence``."""
     return divergence(one, other) + divergence(other, one)
 
 
 def perturbed_logits(model: TextClassifier, batch: Batch, noise: Tensor) -> Tensor:
-    """Logits ``(batch, classes)`` under noise ``(batch, tokens, word_size)`` on the word embeddings, before LayerNorm; padding gets none.
+    """Return the logits ``(batch, classes)`` with noise on the word embeddings.
 
-    After the LayerNorm the same noise would be weaker: it enlarges word embeddings, and noise with them.
+    The noise is added before the LayerNorm, and not to padding. After the LayerNorm the same noise
+    would be weaker, because the LayerNorm enlarges word embeddings together with their noise.
+
+    Args:
+        model: the model, in its current mode.
+        batch: the texts.
+        noise: ``(batch, tokens, word_size)``.
     """
     shift = noise * batch.attention_mask[:, :, None]
     return model.classify(
@@ -39,16 +48,19 @@ def perturbed_logits(model: TextClassifier, batch: Batch, noise: Tensor) -> Tens
 
 
 def zero_noise(model: TextClassifier, batch: Batch) -> Tensor:
-    """No noise: zeros of the shape that ``perturbed`` takes."""
+    """Return zeros of the shape of ``perturbed_logits``' noise, ``(batch, tokens, word_size)``."""
     return torch.zeros((*batch.input_ids.shape, model.word_size), device=batch.input_ids.device)
 
 
 def token_max_norms(noise: Tensor) -> Tensor:
-    """Each token's largest entry by magnitude, ``(batch, tokens, d) -> (batch, tokens, 1)``, never 0."""
+    """Return each token's largest magnitude, ``(batch, tokens, d) -> (batch, tokens, 1)``.
+
+    It is never 0, so that one can divide by it.
+    """
     return noise.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(noise.dtype).tiny)
 
 
 def text_norms(noise: Tensor) -> Tensor:
-    """Each text's Euclidean norm, ``(batch, tokens, d) -> (batch, 1, 1)``, never 0."""
+    """Return each text's Euclidean norm, ``(batch, tokens, d) -> (batch, 1, 1)``; never 0."""
     norms: Tensor = torch.linalg.vector_norm(noise, dim=(1, 2), keepdim=True)
     return norms.clamp(min=torch.finfo(noise.dtype).tiny)

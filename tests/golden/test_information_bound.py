@@ -1,4 +1,7 @@
-"""The contrastive bound where the mutual information is known: two Gaussians, I = -log(1 - rho^2) / 2 nats a dimension."""
+"""The contrastive bound where the mutual information is known.
+
+Two Gaussians with correlation rho have I = -log(1 - rho^2) / 2 nats in each dimension.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ TRUTH = -DIMENSIONS * log(1 - RHO**2) / 2
 def best_scores(
     students: torch.Tensor, teachers: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Vectors whose inner product is log p(t | s) / p(t), the best score there is, up to a constant.
+    """Return vectors whose inner product is log p(t | s) / p(t), the best score, plus a constant.
 
     For one dimension that is ``(2 rho s t - rho^2 s^2 - rho^2 t^2) / (2 (1 - rho^2))``.
     """
@@ -37,7 +40,7 @@ def best_scores(
 
 
 def bound(count: int, own: int | None = None, repeats: int = 200) -> float:
-    """Mean of minus the contrast of ``own`` students (all unless given) with ``count`` teachers."""
+    """Return the mean bound of ``own`` students, by default all, with ``count`` teachers."""
     generator = torch.Generator().manual_seed(count)
     total = 0.0
     for _ in range(repeats):
@@ -51,21 +54,24 @@ def bound(count: int, own: int | None = None, repeats: int = 200) -> float:
     return total / repeats
 
 
-def test_it_rises_with_n_towards_the_truth() -> None:
+def test_the_bound_rises_with_n_towards_the_true_value() -> None:
     found = [bound(count) for count in (2, 4, 16, 64, 256)]
     assert found == sorted(found)
     assert found[0] < log(2)
     assert found[-1] == pytest.approx(TRUTH, rel=0.05)
 
 
-def test_further_teachers_tighten_it_as_a_larger_batch_would() -> None:
-    """What the memory is for: eight students among 64 teachers see what 64 among 64 do, and more than eight among eight."""
+def test_further_teachers_tighten_the_bound_as_a_larger_batch_does() -> None:
+    """Eight students with 64 teachers reach the bound of 64 with 64: that is the memory's use."""
     assert bound(64, own=8) == pytest.approx(bound(64), rel=0.05)
     assert bound(64, own=8) > bound(8) + 0.05
 
 
-def test_further_teachers_by_hand() -> None:
-    """One student equal to its own teacher, one foreign teacher at right angles: log 2 - log(1 + exp(-1 / tau))."""
+def test_a_further_teacher_gives_the_bound_computed_by_hand() -> None:
+    """One student equals its teacher, another teacher is at right angles.
+
+    The bound is log 2 - log(1 + exp(-1 / tau)).
+    """
     student, teachers = torch.tensor([[1.0, 0.0]]), torch.eye(2)
     assert -contrastive_term(student, teachers, 0.5).item() == pytest.approx(
         log(2) - log(1 + exp(-2)), abs=1e-6
@@ -78,7 +84,7 @@ def information(**options: object) -> InformationTerm:
     return InformationTerm(classifier(), InformationOptions.model_validate(options))
 
 
-def test_the_memory_holds_the_newest_of_each_class_up_to_its_size() -> None:
+def test_the_memory_holds_the_newest_features_of_each_class() -> None:
     held = information(memory=4)
     seen: dict[int, list[torch.Tensor]] = {0: [], 1: []}
     for seed in range(3):
@@ -100,7 +106,7 @@ def test_the_memory_holds_the_newest_of_each_class_up_to_its_size() -> None:
     torch.testing.assert_close(held(features, texts), information()(features, texts))
 
 
-def test_without_memory_nothing_is_kept() -> None:
+def test_without_memory_no_features_are_kept() -> None:
     held, texts = information(), batch()
     features = held.teacher.features(texts.input_ids, texts.attention_mask)
     assert held(features, texts).item() == held(features, texts).item()

@@ -1,4 +1,4 @@
-"""MixADA's mixtures of states and labels, against numbers worked out otherwise."""
+"""MixADA's mixtures of states and labels, against independent computations."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from robench._base.errors import UsageError
 from robench.models.classifier import TextClassifier
 from robench.search.registry import ATTACKS
 
-LISTED = [
-    family for family in FAMILIES if family != "albert"
-]  # ALBERT uses one layer again and again
+# ALBERT uses one layer again and again, so it has no list of layers.
+LISTED = [family for family in FAMILIES if family != "albert"]
 
 
 def made(**options: object) -> Any:
@@ -33,7 +32,7 @@ def module() -> Any:
 
 
 class Plain(nn.Module):
-    """Answers with fixed logits, whatever is mixed: what is left is the labels' part of the loss."""
+    """Answers with fixed logits, so that only the mixture of labels matters."""
 
     classes = 2
 
@@ -54,10 +53,10 @@ def labels_only(labels: list[int]) -> Batch:
     )
 
 
-def test_the_mixed_loss_by_hand() -> None:
-    """p = (3/4, 1/4) and q = (1/2, 1/2), labels 0 and 1, each mixed with the other, share 0.7.
+def test_the_mixed_loss_matches_a_hand_computed_value() -> None:
+    """p = (3/4, 1/4), q = (1/2, 1/2), labels 0 and 1, mixed with each other with share 0.7.
 
-    First: 0.7 ln(4/3) + 0.3 ln 4; second: 0.7 ln 2 + 0.3 ln 2 = ln 2; their mean.
+    The loss is the mean of 0.7 ln(4/3) + 0.3 ln 4 and 0.7 ln 2 + 0.3 ln 2 = ln 2.
     """
     model, texts, others = (
         Plain([[log(3.0), 0.0], [0.0, 0.0]]),
@@ -70,7 +69,7 @@ def test_the_mixed_loss_by_hand() -> None:
     ).item() == pytest.approx(expected)
 
 
-def test_texts_of_one_label_mix_to_it() -> None:
+def test_texts_of_one_label_keep_that_label() -> None:
     model, texts, others = (
         Plain([[log(3.0), 0.0], [0.0, 0.0]]),
         labels_only([0, 0]),
@@ -83,8 +82,8 @@ def test_texts_of_one_label_mix_to_it() -> None:
     assert found == pytest.approx([(log(4 / 3) + log(2)) / 2] * 3)
 
 
-def test_it_differs_from_the_releases_divergence_by_what_has_no_gradient() -> None:
-    """KL(mixed || p) = cross-entropy - entropy of the mixed labels, here that of (0.7, 0.3) and (0.3, 0.7)."""
+def test_it_differs_from_the_releases_divergence_by_a_constant() -> None:
+    """KL(mixed || p) is the cross-entropy minus the entropy of the mixed labels."""
     logits = torch.tensor([[0.4, -1.0], [0.2, 0.1]])
     ours = module().mixed_loss(
         Plain(logits.tolist()), labels_only([0, 1]), 1, torch.tensor([1, 0]), 0.7, first_only=False
@@ -95,7 +94,7 @@ def test_it_differs_from_the_releases_divergence_by_what_has_no_gradient() -> No
     assert (ours - theirs).item() == pytest.approx(entropy, abs=1e-6)
 
 
-def test_mixed_states_by_hand() -> None:
+def test_mixed_states_match_hand_computed_values() -> None:
     states = torch.tensor([[[1.0], [2.0]], [[5.0], [10.0]]])
     others = torch.tensor([1, 0])
     mix = module().mixed_states
@@ -105,7 +104,7 @@ def test_mixed_states_by_hand() -> None:
 
 @pytest.mark.parametrize("family", LISTED)
 @pytest.mark.parametrize("first_only", [False, True])
-def test_a_whole_share_is_the_plain_loss(family: str, first_only: bool) -> None:
+def test_a_share_of_1_gives_the_plain_loss(family: str, first_only: bool) -> None:
     model, texts = classifier(family).eval(), batch(rows=6)
     plain = cross_entropy(model(texts.input_ids, texts.attention_mask), texts.labels)
     for layer in (1, 2):
@@ -125,8 +124,8 @@ def test_a_text_mixed_with_itself_is_itself(family: str) -> None:
 
 
 @pytest.mark.parametrize("layer", [1, 2])
-def test_mixing_behind_a_layer_worked_out_from_bert_itself(layer: int) -> None:
-    """States that leave the layer, mixed, put through the layers above by hand, under the first text's mask."""
+def test_mixing_after_a_layer_matches_a_computation_with_bert_itself(layer: int) -> None:
+    """Here mixed states go through the upper layers one by one, with the first text's mask."""
     model, texts, others, share = (
         classifier().eval(),
         batch(rows=4),
@@ -157,8 +156,8 @@ def test_mixing_behind_a_layer_worked_out_from_bert_itself(layer: int) -> None:
     )
 
 
-def test_behind_the_last_layer_the_first_token_is_all_that_counts() -> None:
-    """There the feature reads nothing else, so both mixtures agree; one layer earlier they do not."""
+def test_after_the_last_layer_only_the_first_token_matters() -> None:
+    """The feature reads only that token there, so both mixtures agree; a layer earlier not."""
     model, texts, others = classifier().eval(), batch(rows=4), torch.tensor([2, 3, 0, 1])
     found = {
         (layer, first): module()
@@ -175,7 +174,7 @@ def test_behind_the_last_layer_the_first_token_is_all_that_counts() -> None:
     ("depth", "expected"),
     [(12, [7, 9, 12]), (24, [14, 18, 24]), (6, [4, 5, 6]), (2, [2, 2, 2]), (1, [1, 1, 1])],
 )
-def test_layers_are_twelfths_of_the_depth(depth: int, expected: list[int]) -> None:
+def test_layers_are_scaled_to_the_encoders_depth(depth: int, expected: list[int]) -> None:
     class Deep:
         layers = range(depth)
 
@@ -184,14 +183,14 @@ def test_layers_are_twelfths_of_the_depth(depth: int, expected: list[int]) -> No
     assert defense.layers == expected
 
 
-def test_one_layer_can_be_asked_for() -> None:
+def test_a_single_layer_can_be_chosen() -> None:
     defense = made(layers="1")
     defense.prepare(classifier())
     assert defense.layers == [1]
 
 
 @pytest.mark.parametrize("layers", ["0", "13", "", "7 ", "7,9", "seven"])
-def test_layers_that_are_none_are_refused(layers: str) -> None:
+def test_malformed_layers_are_refused(layers: str) -> None:
     with pytest.raises(ValueError, match="layers"):
         made(layers=layers)
 
@@ -218,7 +217,7 @@ def test_the_loss_is_the_sum_of_its_parts() -> None:
     assert loss_of(defense, model, texts, seed=1) != total
 
 
-def test_without_weight_nothing_is_drawn() -> None:
+def test_with_a_weight_of_zero_no_random_number_is_drawn() -> None:
     model, texts = classifier().eval(), batch(rows=6)
     defense = made(weight=0.0)
     defense.prepare(model)
@@ -235,14 +234,14 @@ def test_shares_are_beta_distributed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Mean 1/2 and variance 1 / (4 (2 alpha + 1)): 0.05 for alpha 2, 0.139 for 0.4."""
     drawn: list[float] = []
 
-    def noted(
+    def record(
         model: Any, batch: Any, layer: int, others: Tensor, share: float, *, first_only: bool
     ) -> Tensor:
         drawn.append(share)
         assert sorted(others.tolist()) == list(range(4))
         return torch.zeros(())
 
-    monkeypatch.setattr(module(), "mixed_loss", noted)
+    monkeypatch.setattr(module(), "mixed_loss", record)
     model, texts = classifier().eval(), batch(rows=4)
     torch.manual_seed(0)
     for alpha, variance in ((2.0, 0.05), (0.4, 1 / 7.2)):
@@ -256,6 +255,6 @@ def test_shares_are_beta_distributed(monkeypatch: pytest.MonkeyPatch) -> None:
         assert found.var().item() == pytest.approx(variance, rel=0.1)
 
 
-def test_the_default_attack_is_there() -> None:
+def test_the_default_attack_is_pwws() -> None:
     assert made().attacks == ("pwws",)
     assert ATTACKS.get("pwws").access == "probabilities"

@@ -1,4 +1,4 @@
-"""RIFT's losses against numbers worked out by hand."""
+"""RIFT's losses against numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ STUDENTS = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
 TEACHERS = torch.eye(2)
 
 
-def test_the_softmax_runs_over_teachers() -> None:
-    """Eq. 10: for each student s_i the alternatives are the teachers t_j."""
+def test_by_default_the_softmax_runs_over_teachers() -> None:
+    """In Eq. 10 the alternatives of each student s_i are the teachers t_j."""
     tau = 0.5
     first = -log(exp(1 / tau) / (exp(1 / tau) + exp(0 / tau)))
     second = -log(exp(0.8 / tau) / (exp(0.6 / tau) + exp(0.8 / tau)))
@@ -35,7 +35,7 @@ def test_the_softmax_runs_over_teachers() -> None:
     )
 
 
-def test_the_release_runs_over_students() -> None:
+def test_as_in_the_release_the_softmax_can_run_over_students() -> None:
     tau = 0.5
     first = -log(exp(1 / tau) / (exp(1 / tau) + exp(0.6 / tau)))
     second = -log(exp(0.8 / tau) / (exp(0 / tau) + exp(0.8 / tau)))
@@ -69,7 +69,10 @@ def test_the_invariance_term_is_the_mean_of_kl_clean_to_adversarial() -> None:
 
 
 def test_both_sides_of_the_invariance_term_get_gradients() -> None:
-    """d KL(p||q) / d z_q = q - p; d KL(p||q) / d z_p = p (log p/q - KL). TRADES style: the clean side is not detached."""
+    """d KL(p||q) / d z_q = q - p and d KL(p||q) / d z_p = p (log p/q - KL).
+
+    As in TRADES, the clean side is not detached.
+    """
     clean = torch.tensor([[log(3.0), 0.0]], requires_grad=True)
     adversarial = torch.zeros(1, 2, requires_grad=True)
     invariance(clean, adversarial).backward()
@@ -116,7 +119,7 @@ def test_the_loss_is_the_sum_of_its_parts() -> None:
     assert parts["invariance"] > 0
 
 
-def test_alpha_zero_leaves_the_contrast_out_and_beta_zero_the_invariance() -> None:
+def test_alpha_and_beta_of_zero_leave_the_cross_entropy() -> None:
     defense, model = prepared(alpha=0, beta=0)
     loss = defense.loss(model, batch())
     torch.testing.assert_close(
@@ -144,7 +147,7 @@ def test_information_is_the_mean_of_the_classes_contrasts() -> None:
     torch.testing.assert_close(defense.information(features, texts), torch.stack(expected).mean())
 
 
-def test_the_teacher_is_the_initial_encoder_frozen_and_both_heads_learn() -> None:
+def test_the_teacher_stays_frozen_and_both_heads_learn() -> None:
     defense, model = prepared()
     before = {
         name: tensor.clone() for name, tensor in defense.information.teacher.state_dict().items()
@@ -171,7 +174,7 @@ def test_the_teacher_is_the_initial_encoder_frozen_and_both_heads_learn() -> Non
     )
 
 
-def test_the_papers_settings() -> None:
+def test_defaults_are_the_papers_settings() -> None:
     options: Any = Rift.Options()
     assert (options.tau, options.hull_steps, options.hull_learning_rate, options.negatives) == (
         0.2,
@@ -192,7 +195,7 @@ def test_the_papers_settings() -> None:
     ]
 
 
-def test_batches_are_class_after_class() -> None:
+def test_batches_are_ordered_by_class() -> None:
     labels = [0, 1, 2] * 10
     for chosen in prepared()[0].batches(labels, [3] * 30, 9, np.random.default_rng(0)):
         assert [labels[index] for index in chosen] == [0, 0, 0, 1, 1, 1, 2, 2, 2]

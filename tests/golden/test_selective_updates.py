@@ -1,4 +1,4 @@
-"""Masks, saliencies and masked AdamW against numbers worked out by hand (ROSE)."""
+"""ROSE's masks, saliencies and masked AdamW against numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from robench.methods.selective import (
         (0.25, 0.75, [1, 1, 0, 1, 0]),  # 2 to 4
     ],
 )
-def test_a_mask_keeps_what_lies_between_the_quantiles(
+def test_a_mask_keeps_what_is_between_the_quantiles(
     lower: float, upper: float, kept: list[int]
 ) -> None:
     assert quantile_mask(torch.tensor([3.0, 4.0, 1.0, 2.0, 5.0]), lower, upper).tolist() == kept
 
 
-def test_sixty_seven_of_ninety_six_at_seventy_percent() -> None:
-    """0.7 x 95 = 66.5: ranks 0 to 66 lie below the interpolated quantile."""
+def test_a_quantile_of_70_percent_keeps_67_of_96_tensors() -> None:
+    """0.7 x 95 = 66.5, so ranks 0 to 66 are below the interpolated quantile."""
     assert quantile_mask(torch.arange(96.0), 0.0, 0.7).sum() == 67
 
 
-def test_a_tensor_without_saliency_is_kept_and_does_not_count() -> None:
+def test_a_tensor_without_saliency_is_kept_and_not_counted() -> None:
     nan = torch.nan
     assert quantile_mask(torch.tensor([1.0, nan, 2.0, 9.0]), 0.0, 0.5).tolist() == [1, 1, 1, 0]
     assert quantile_mask(torch.tensor([nan, nan]), 0.0, 0.5).tolist() == [1, 1]
@@ -48,7 +48,7 @@ def test_a_tensor_without_saliency_is_kept_and_does_not_count() -> None:
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "albert"])
 def test_dropout_reaches_fused_attention(family: str) -> None:
-    """With every dropout layer switched off again, attention alone makes two passes differ; afterwards all is as it was."""
+    """With all dropout layers off, attention alone makes two passes differ."""
     model, texts = classifier(family), batch()
     assert model.encoder.config._attn_implementation == "sdpa"
 
@@ -70,8 +70,11 @@ def test_dropout_reaches_fused_attention(family: str) -> None:
     assert torch.equal(*passes())
 
 
-def test_momentum_saliency_by_hand() -> None:
-    """g = (3, 4), m = (0, 1), beta1 = 0.9: |0.1 x 5 / 1 - 1| = 0.5 as released; 0.1 x |(3, 3)| / 1 = 0.4243 as a change."""
+def test_both_rules_of_momentum_saliency_match_hand_computed_values() -> None:
+    """g = (3, 4), m = (0, 1), beta1 = 0.9.
+
+    The released rule gives |0.1 x 5 / 1 - 1| = 0.5, "change" gives 0.1 x |(3, 3)| / 1 = 0.4243.
+    """
     gradients = [torch.tensor([3.0, 4.0]), torch.ones(2), torch.ones(2), None]
     momenta = [torch.tensor([0.0, 1.0]), None, torch.zeros(2), torch.ones(2)]
     released, change = (
@@ -83,7 +86,7 @@ def test_momentum_saliency_by_hand() -> None:
     assert change[1:].isnan().all()
 
 
-def test_the_released_rule_prefers_noise_and_the_other_one_steadiness() -> None:
+def test_the_released_rule_freezes_steady_tensors_and_change_noisy_ones() -> None:
     """A steady gradient equals its momentum; a noisy one is larger and points elsewhere."""
     steady, noisy = (
         (torch.ones(4), torch.ones(4)),
@@ -106,9 +109,8 @@ def test_divergence_saliency_is_the_norm_of_the_gradient() -> None:
     tensors = list(selectable(model).values())
     torch.manual_seed(5)
     first, second = (model(texts.input_ids, texts.attention_mask).softmax(-1) for _ in range(2))
-    apart = (
-        (first - second) * (first.log() - second.log())
-    ).sum() / 4  # KL(p || q) + KL(q || p), over four
+    # (KL(p || q) + KL(q || p)) / 4
+    apart = ((first - second) * (first.log() - second.log())).sum() / 4
     expected = [gradient.norm().item() for gradient in torch.autograd.grad(apart, tensors)]
     assert found.tolist() == pytest.approx(expected, rel=1e-4)
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -116,7 +118,7 @@ def test_divergence_saliency_is_the_norm_of_the_gradient() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_may_be_selected(family: str) -> None:
+def test_only_weights_of_layers_can_be_selected(family: str) -> None:
     names = selectable(classifier(family))
     assert names
     assert all(
@@ -125,12 +127,12 @@ def test_what_may_be_selected(family: str) -> None:
     )
 
 
-def test_bert_has_eight_tensors_a_layer() -> None:
+def test_bert_has_eight_selectable_tensors_in_each_layer() -> None:
     assert len(selectable(classifier("bert"))) == 8 * 2
     assert sum("LayerNorm" in name for name in selectable(classifier("bert"))) == 2 * 2
 
 
-def optimiser(
+def make_optimizer(
     start: Sequence[float], shares: Sequence[float], **settings: float
 ) -> tuple[list[nn.Parameter], SelectiveAdamW]:
     parameters = [nn.Parameter(torch.tensor([value])) for value in start]
@@ -148,9 +150,12 @@ def step(
     optimizer.step()
 
 
-def test_the_first_step_by_hand() -> None:
-    """m = 0.1 M g, v = 0.02 (M g)^2; bias-corrected both are M g and its square, so a step is M x lr; a frozen tensor does not move."""
-    parameters, optimizer = optimiser([1.0, 1.0, 1.0], [1.0, 0.5, 0.0])
+def test_the_first_step_matches_hand_computed_values() -> None:
+    """m = 0.1 M g and v = 0.02 (M g)^2; with bias correction they are M g and its square.
+
+    So a step is M x lr, and a frozen tensor does not move.
+    """
+    parameters, optimizer = make_optimizer([1.0, 1.0, 1.0], [1.0, 0.5, 0.0])
     step(parameters, optimizer, [2.0, 2.0, 2.0])
     assert [parameter.item() for parameter in parameters] == pytest.approx(
         [0.9, 0.95, 1.0], abs=1e-5
@@ -161,8 +166,8 @@ def test_the_first_step_by_hand() -> None:
     assert [int(state["step"]) for state in moments] == [1, 1, 1]
 
 
-def test_freezing_keeps_value_and_first_moment_while_the_second_goes_on() -> None:
-    parameters, optimizer = optimiser([1.0], [1.0], weight_decay=0.5)
+def test_freezing_keeps_value_and_first_moment_but_not_the_second() -> None:
+    parameters, optimizer = make_optimizer([1.0], [1.0], weight_decay=0.5)
     step(parameters, optimizer, [2.0])
     value, first = parameters[0].item(), optimizer.state[parameters[0]]["exp_avg"].item()
     assert value == pytest.approx(1 - 0.1 * 0.5 - 0.1, abs=1e-5)  # the decay, then the update
@@ -175,9 +180,9 @@ def test_freezing_keeps_value_and_first_moment_while_the_second_goes_on() -> Non
     assert int(state["step"]) == 2
 
 
-def test_a_part_of_an_update_is_interpolated() -> None:
-    """M = 0.25 at the second step: g~ = 0.25 x 4 + 0.75 x 0.2 = 1.15, and a quarter of AdamW's step on it."""
-    parameters, optimizer = optimiser([1.0], [1.0])
+def test_a_partial_update_is_interpolated() -> None:
+    """M = 0.25 at step two: g~ = 0.25 x 4 + 0.75 x 0.2 = 1.15, and a quarter of the step."""
+    parameters, optimizer = make_optimizer([1.0], [1.0])
     step(parameters, optimizer, [2.0])
     value = parameters[0].item()
     optimizer._shares = lambda _: torch.tensor([0.25])
@@ -187,7 +192,7 @@ def test_a_part_of_an_update_is_interpolated() -> None:
     assert parameters[0].item() == pytest.approx(value - 0.25 * whole, abs=1e-5)
 
 
-def test_with_everything_kept_it_is_adamw_bit_by_bit() -> None:
+def test_with_all_shares_1_it_is_adamw_bit_for_bit() -> None:
     torch.manual_seed(0)
     start = [torch.randn(4, 3), torch.randn(3)]
     ours, theirs = ([nn.Parameter(tensor.clone()) for tensor in start] for _ in range(2))
@@ -210,15 +215,15 @@ def test_with_everything_kept_it_is_adamw_bit_by_bit() -> None:
     assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
 
 
-def test_a_tensor_without_gradient_is_left_alone() -> None:
-    parameters, optimizer = optimiser([1.0, 1.0], [0.5, 0.5])
+def test_a_tensor_without_gradient_does_not_change() -> None:
+    parameters, optimizer = make_optimizer([1.0, 1.0], [0.5, 0.5])
     parameters[0].grad = torch.tensor([1.0])
     optimizer.step()
     assert parameters[1].item() == 1.0
     assert parameters[0].item() < 1.0
 
 
-def test_shares_are_asked_with_the_gradients_there() -> None:
+def test_shares_are_computed_when_gradients_are_known() -> None:
     seen: list[Tensor | None] = []
     parameter = nn.Parameter(torch.ones(1))
 

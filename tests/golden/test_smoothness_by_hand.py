@@ -1,4 +1,4 @@
-"""The defenses on perturbed embeddings and softened labels, against numbers and gradients worked out otherwise."""
+"""Defenses with noise on embeddings or smooth labels, against independent computations."""
 
 from __future__ import annotations
 
@@ -28,14 +28,17 @@ def made(name: str, **options: object) -> Any:
     return cls(cls.Options.model_validate(options))
 
 
-def test_the_symmetric_divergence_by_hand() -> None:
-    """p = (3/4, 1/4), q = (1/2, 1/2): sum (p - q) log(p / q) = 0.25 ln 1.5 - 0.25 ln 0.5 = 0.25 ln 3; the mean over two texts, one of them unmoved."""
+def test_the_symmetric_divergence_matches_a_hand_computed_value() -> None:
+    """p = (3/4, 1/4), q = (1/2, 1/2): sum (p - q) log(p / q) = 0.25 ln 3.
+
+    The result is the mean over two texts, of which only one is moved.
+    """
     one, other = torch.tensor([[log(3.0), 0.0], [1.0, 2.0]]), torch.tensor([[0.0, 0.0], [1.0, 2.0]])
     assert symmetric_divergence(one, other).item() == pytest.approx(0.25 * log(3) / 2)
     assert symmetric_divergence(other, one).item() == pytest.approx(0.25 * log(3) / 2)
 
 
-def test_both_sides_of_it_have_gradients() -> None:
+def test_both_sides_of_the_divergence_have_gradients() -> None:
     one, other = (
         torch.tensor([[1.0, 0.0]], requires_grad=True),
         torch.zeros(1, 2, requires_grad=True),
@@ -44,7 +47,7 @@ def test_both_sides_of_it_have_gradients() -> None:
     assert all((gradient != 0).any() for gradient in gradients)
 
 
-def test_sizes_of_noise() -> None:
+def test_norms_of_noise_are_never_zero() -> None:
     noise = torch.tensor([[[3.0, 0.0], [0.0, -4.0]], [[0.0, 0.0], [0.0, 0.0]]])
     assert text_norms(noise).flatten().tolist() == [5.0, pytest.approx(0, abs=1e-30)]
     assert token_max_norms(noise).flatten().tolist() == [
@@ -58,7 +61,7 @@ def test_sizes_of_noise() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_no_noise_is_the_plain_prediction_and_padding_gets_none(family: str) -> None:
+def test_without_noise_or_with_noise_on_padding_the_prediction_is_the_same(family: str) -> None:
     model, texts = classifier(family).eval(), batch()
     plain, none = model(texts.input_ids, texts.attention_mask), zero_noise(model, texts)
     torch.testing.assert_close(perturbed_logits(model, texts, none), plain)
@@ -67,8 +70,11 @@ def test_no_noise_is_the_plain_prediction_and_padding_gets_none(family: str) -> 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_noise_stands_on_the_word_embeddings(family: str) -> None:
-    """What turns one word's embedding into another's gives the text with the other word: position, type and LayerNorm come after it."""
+def test_noise_is_added_to_the_word_embeddings(family: str) -> None:
+    """Noise that turns one word's embedding into another's gives the other text's prediction.
+
+    Position, token type and LayerNorm are applied after the noise.
+    """
     model, texts = classifier(family).eval(), batch(types=family != "roberta")
     words = model.encoder.get_input_embeddings().weight
     other = texts.input_ids.clone()
@@ -87,8 +93,8 @@ def test_noise_stands_on_the_word_embeddings(family: str) -> None:
     assert not model.encoder.get_input_embeddings()._forward_hooks
 
 
-def test_label_smoothing_by_hand() -> None:
-    """Two classes, a tenth shared: 0.95 of the weight on the label, 0.05 on the other."""
+def test_label_smoothing_matches_a_hand_computed_loss() -> None:
+    """Two classes share a tenth: the label has a weight of 0.95, the other class 0.05."""
     model, texts = classifier().eval(), batch()
     logs = model(texts.input_ids, texts.attention_mask).log_softmax(-1)
     own, other = logs.gather(1, texts.labels[:, None]), logs.gather(1, 1 - texts.labels[:, None])
@@ -117,7 +123,7 @@ def test_r3f_is_the_weighted_divergence_under_its_noise() -> None:
         assert penalty > 0
 
 
-def test_smart_finds_worse_noise_than_chance_of_its_size() -> None:
+def test_smart_finds_worse_noise_than_random_noise_of_its_size() -> None:
     found, random = [], []
     for seed in range(5):
         model, texts = classifier(seed=seed), batch(seed=seed)
@@ -136,7 +142,7 @@ def test_smart_finds_worse_noise_than_chance_of_its_size() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_smart_looks_along_the_one_sided_divergence_and_forgets_where_it_stood() -> None:
+def test_smart_uses_the_gradient_of_the_one_sided_divergence_only() -> None:
     model, texts = classifier(), batch()
     plain = model(texts.input_ids, texts.attention_mask).detach()
     torch.manual_seed(5)
@@ -151,8 +157,8 @@ def test_smart_looks_along_the_one_sided_divergence_and_forgets_where_it_stood()
     )
 
 
-def test_smart_says_something_at_its_usual_size_in_fp32() -> None:
-    """Without dropout all that is left is the noise: more than what fp32 makes of the same prediction twice, and it has a gradient."""
+def test_smarts_default_penalty_is_above_fp32_rounding() -> None:
+    """Without dropout only the noise is left. It exceeds rounding errors and has a gradient."""
     model, texts = classifier(), batch()
     plain = model(texts.input_ids, texts.attention_mask)
     rounding = symmetric_divergence(
@@ -166,14 +172,14 @@ def test_smart_says_something_at_its_usual_size_in_fp32() -> None:
     )
 
 
-# -- FreeLB++ --------------------------------------------------------------------------------------------------------------------------------
+# -- FreeLB++
 
 
 def gradients(loss: Tensor, model: TextClassifier) -> list[Tensor | None]:
     return list(torch.autograd.grad(loss, list(model.parameters()), allow_unused=True))
 
 
-def test_one_step_from_nowhere_is_cross_entropy() -> None:
+def test_freelb_with_one_step_from_zero_is_cross_entropy() -> None:
     model, texts = classifier(), batch()
     ours = made("freelb", steps=1, start=0).loss(model, texts)
     theirs = cross_entropy(model(texts.input_ids, texts.attention_mask), texts.labels)
@@ -184,8 +190,8 @@ def test_one_step_from_nowhere_is_cross_entropy() -> None:
         torch.testing.assert_close(one, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_value_and_gradient_are_the_means_along_the_ascent() -> None:
-    """The same by the book: keep every step's graph and differentiate the mean."""
+def test_freelbs_loss_and_gradient_are_the_means_of_all_steps() -> None:
+    """The direct computation keeps every step's graph and differentiates the mean."""
     model, texts = classifier(), batch()
     defense = made("freelb", steps=3, step=0.2, start=0.1)
     torch.manual_seed(4)
@@ -207,7 +213,7 @@ def test_value_and_gradient_are_the_means_along_the_ascent() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_the_start_is_small_and_leaves_padding_alone() -> None:
+def test_freelbs_start_is_small_and_zero_on_padding() -> None:
     model, texts = classifier(), batch()
     noise = made("freelb", start=0.05).random_start(model, texts)
     bound = 0.05 / (texts.attention_mask.sum(1) * noise.shape[-1]).sqrt()
@@ -216,7 +222,7 @@ def test_the_start_is_small_and_leaves_padding_alone() -> None:
     assert (noise[texts.attention_mask == 0] == 0).all()
 
 
-def test_without_a_radius_it_walks_on_and_with_one_it_stays_inside() -> None:
+def test_freelbs_noise_stays_inside_a_radius_if_there_is_one() -> None:
     direction = torch.ones(1, 2, 2)
     free, held = made("freelb", step=0.5), made("freelb", step=0.5, radius=0.7)
     walked, kept = torch.zeros(1, 2, 2), torch.zeros(1, 2, 2)

@@ -1,4 +1,4 @@
-"""Defenses whose settings make them the same method end with the same weights, byte by byte."""
+"""Defenses whose options make them the same method train the same weights, byte for byte."""
 
 from __future__ import annotations
 
@@ -32,18 +32,14 @@ def encoders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[float, Path]:
         ("augmentation", {"share": 0.0, "epochs": 3}, "standard", 0.1),
         ("mixada", {"share": 0.5, "weight": 0.0, "epochs": 3}, "augmentation", 0.1),
         ("rose-second", WHOLE, "standard", 0.1),
-        (
-            "rose-first",
-            WHOLE,
-            "standard",
-            0.0,
-        ),  # its two passes draw from the generator that dropout draws from
+        # Without dropout, because ROSE's two passes draw from the same generator.
+        ("rose-first", WHOLE, "standard", 0.0),
         ("rose-ensemble", WHOLE, "standard", 0.0),
         ("rose-ensemble", {"gamma": 1.0}, "rose-first", 0.1),
         ("rose-ensemble", {"gamma": 0.0}, "rose-second", 0.0),
     ],
 )
-def test_the_same_method_under_two_names(
+def test_the_same_method_under_two_names_trains_the_same_weights(
     encoders: Mapping[float, Path],
     tmp_path: Path,
     one: str,

@@ -1,4 +1,4 @@
-"""Planted synonyms: half of each group's words are never seen in training except as substitutes."""
+"""Planted synonyms: half of each group's words occur in training only as substitutes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from robench.training.loop import fit
 
 
 def accuracies(victim: Victim) -> tuple[float, float]:
-    """Accuracy on texts as they are (seen words only), and under exact search: right whatever word of the group stands there."""
+    """Return clean accuracy, on seen words only, and accuracy under an exact search.
+
+    The search tries every word of each group.
+    """
     examples = planted_splits(test=40).test
     clean, robust = [], []
     for example in examples:
@@ -44,7 +47,7 @@ DEFENDED: dict[str, dict[str, Any]] = {
 }
 
 
-def test_standard_learns_the_words_it_sees_and_others_their_synonyms(
+def test_standard_learns_seen_words_and_defenses_their_synonyms_too(
     encoder: Path, tmp_path: Path
 ) -> None:
     found = {}
@@ -67,7 +70,7 @@ def test_standard_learns_the_words_it_sees_and_others_their_synonyms(
 
 
 def victim_on_seen(victim: Victim) -> float:
-    """Accuracy on fresh texts that use the words of training only."""
+    """Return the accuracy on new texts that use only words of training."""
     examples = planted_splits(dev=80).dev
     return float(
         np.mean(

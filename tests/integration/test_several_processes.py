@@ -1,4 +1,4 @@
-"""Training under a launcher: two processes of one machine share every batch and end where one does."""
+"""Training under a launcher: two processes share every batch and train what one trains."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ DEFENSES = ["standard", "rift", "augmentation"]
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Without dropout, which no two processes draw as one does; its weights are spread, so that its features tell texts apart."""
+    """An encoder without dropout, whose features tell texts apart.
+
+    Two processes draw other dropout masks than one. Large weights spread the features.
+    """
     folder = encoder_folder(tmp_path_factory.mktemp("encoder") / "small", dropout=0.0)
     model = BertModel.from_pretrained(folder)
     with torch.no_grad():
@@ -35,7 +38,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """What ``accelerate launch`` calls for GPUs; for CPUs it would want MPI."""
+    """Start two processes as ``accelerate launch`` does for GPUs; for CPUs it needs MPI."""
     command = [
         sys.executable,
         "-m",
@@ -62,7 +65,7 @@ def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The folders of the victims by "one" and "two" processes."""
+    """The folders of the victims that "one" and "two" processes trained."""
     folder = tmp_path_factory.mktemp("victims")
     train_in_processes.main(encoder, folder / "one", DEFENSES)
     done = launch(SCRIPT, encoder, folder / "two", *DEFENSES)
@@ -72,7 +75,10 @@ def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 @pytest.mark.parametrize("defense", DEFENSES)
 def test_two_processes_have_the_losses_of_one(trained: dict[str, Path], defense: str) -> None:
-    """46 texts in batches of 10: ``standard`` ends its epoch with 6, ``rift`` has 5 of each class, which two processes cannot share evenly."""
+    """Two processes cannot share these batches evenly.
+
+    46 texts in batches of 10 leave ``standard`` a last batch of 6; ``rift`` has 5 of each class.
+    """
     one, two = (
         read_json(trained[name] / defense / "training.json")["epochs"] for name in ("one", "two")
     )
@@ -89,7 +95,7 @@ def test_two_processes_have_the_losses_of_one(trained: dict[str, Path], defense:
         assert second["dev_accuracy"] == first["dev_accuracy"]
 
 
-def test_the_victim_is_whole_and_says_how_many_made_it(trained: dict[str, Path]) -> None:
+def test_the_victim_is_complete_and_its_card_counts_processes(trained: dict[str, Path]) -> None:
     cards = {name: Victim.load(trained[name] / "rift").card for name in ("one", "two")}
     assert (cards["one"]["processes"], cards["two"]["processes"]) == (1, 2)
     assert cards["one"]["key"] == cards["two"]["key"]
@@ -106,7 +112,7 @@ def test_a_defense_whose_steps_cannot_be_shared_is_refused(encoder: Path, tmp_pa
     assert not (tmp_path / "v" / "rose-first").exists()
 
 
-def test_attacks_are_not_shared_out(tmp_path: Path) -> None:
+def test_evaluate_under_a_launcher_is_refused(tmp_path: Path) -> None:
     done = launch(
         "-m", "robench", "evaluate", "--defense", "standard", "--attack", "pwws", "--out", tmp_path
     )
