@@ -117,5 +117,6 @@ def test_evaluate_under_a_launcher_is_refused(tmp_path: Path) -> None:
         "-m", "robench", "evaluate", "--defense", "standard", "--attack", "pwws", "--out", tmp_path
     )
     assert done.returncode != 0
-    assert "run 'robench train' with it, then 'robench evaluate' without it" in done.stderr
+    sentence = "Run 'robench train' with the launcher, then 'robench evaluate' without it."
+    assert sentence in done.stderr
     assert not list(tmp_path.iterdir())
