@@ -175,8 +175,9 @@ def relinked(text: str, origin: str, name: str) -> str:
 def gather_sources() -> None:
     """Make ``build/docs-source/robench``: the package as an installed wheel has it.
 
-    In a checkout, attacks/ and defenses/ lie beside robench/. mkdocstrings reads source files without
-    importing them, so it needs a folder in which they lie inside. It does not follow links to folders.
+    In a checkout, attacks/ and defenses/ lie beside robench/. mkdocstrings reads source files
+    without importing them, so it needs a folder in which they lie inside. It does not follow links
+    to folders.
     """
     shutil.rmtree(SOURCES, ignore_errors=True)
     only_code = shutil.ignore_patterns(*WITHOUT_API)
@@ -239,8 +240,8 @@ def public_page() -> str:
     lines = [
         "# Public API",
         "",
-        "A plugin imports from `robench`, `robench.methods` and `robench.testing`. The other packages",
-        "are described for readers of the code, and may change from version to version.",
+        "A plugin imports from `robench`, `robench.methods` and `robench.testing`. The other",
+        "packages are described for readers of the code, and may change from version to version.",
     ]
     for package in ("robench", "robench.methods", "robench.testing"):
         lines += ["", f"## {package}", "", "| name | what it is |", "|---|---|"]

@@ -1,22 +1,25 @@
 """Pre-train robench's embedded ``tiny`` encoder from random weights on IMDB text, on a CPU.
 
-Reads the unlabelled and training reviews (``--data`` or ROBENCH_DATA: the unpacked ``aclImdb`` folder or
-its two archives), trains a lower-case WordPiece vocabulary and a small BERT, and writes a Hugging Face
-folder: weights in fp16, config, tokenizer, model card and ``training.json``.
+The script reads the unlabelled and the training reviews (``--data`` or ROBENCH_DATA: the unpacked
+``aclImdb`` folder or its two archives). It trains a lower-case WordPiece vocabulary and a small
+BERT, and writes a Hugging Face folder: weights in fp16, config, tokenizer, model card and
+``training.json``.
 
-Where the choices come from:
+Sources of the choices:
 
 * masked language modelling with 80/10/10, WordPiece, pooler: BERT (Devlin et al. 2019); whole-word
   masking: its later release; AdamW with betas (.9, .98), eps 1e-6: RoBERTa (Liu et al. 2019);
 * word embeddings from an SVD of positive PMI: Levy, Goldberg and Dagan 2015 (context counts^.75,
-  S^.5); at this budget they are worth minutes of training;
+  S^.5); with this budget they save minutes of training;
 * bag-of-words loss on the pooled [CLS], peak rate 3e-3, 18 % masking, plain attention with bf16
-  autocast: trials by this project on two CPU cores (what it brings: docs/studies/pretraining-pays.md);
-* attention that starts near averaging the neighbours: Trockman and Kolter 2023;
-* half of the reviews in one-token-a-word form: the evaluation protocol of Jia et al. 2019.
+  autocast: trials by this project on two CPU cores (their effect:
+  docs/studies/pretraining-pays.md);
+* attention that begins close to an average of the neighbours: Trockman and Kolter 2023;
+* half of the reviews in the form with one token a word: the evaluation protocol of Jia et al. 2019.
 
-The schedule follows the share of ``--minutes`` (or tokens, or steps) used, so a run ends on time on a busy machine.
-A killed run goes on from its last checkpoint when started again with ``--resume``.
+The schedule follows the used share of ``--minutes`` (or tokens, or steps), so a run ends on time
+even on a busy machine. A run that was killed continues from its last checkpoint if it is started
+again with ``--resume``.
 """
 
 from __future__ import annotations
@@ -40,20 +43,24 @@ logger = logging.getLogger("pretrain_encoder")
 
 
 def command_line(options: Options) -> str:
-    """The command that repeats the run; the data come by ROBENCH_DATA, so it names no path."""
+    """Return the command that repeats the run; it names no path, because of ROBENCH_DATA."""
     flags = {name: value for name, value in asdict(options).items() if value or name == "seed"}
-    shown = (
-        f"--{name.replace('_', '-')} {format(value, 'g') if isinstance(value, float) else value}"
-        for name, value in flags.items()
-    )
+    shown = []
+    for name, value in flags.items():
+        written = format(value, "g") if isinstance(value, float) else value
+        shown.append(f"--{name.replace('_', '-')} {written}")
     return f"python -m scripts.pretrain_encoder --out robench/embedded/tiny {' '.join(shown)}"
 
 
 def keep_memory() -> None:
-    """Let glibc keep freed blocks: the megabytes of logits are page-faulted once, not in every step."""
+    """Make glibc keep freed blocks.
+
+    The memory of the logits (megabytes) is then mapped once, and not again in every step.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        for parameter in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+        # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD.
+        for parameter in (-1, -3):
             mallopt(parameter, 1 << 30)
 
 
@@ -95,7 +102,7 @@ def keep_memory() -> None:
 @click.option("--threads", default=2, show_default=True)
 @click.option("--limit", default=0, help="Use a sample of this many reviews (trials).")
 @click.option("--nice", default=0, help="Lower the process's priority by this much.")
-@click.option("--resume/--fresh", default=False, help="Go on from the last checkpoint.")
+@click.option("--resume/--fresh", default=False, help="Continue from the last checkpoint.")
 @click.option("--log-seconds", default=60.0, show_default=True)
 @click.option("--save-seconds", default=120.0, show_default=True)
 def main(

@@ -1,9 +1,12 @@
-"""What does TextAttack's inverted parent selection cost an attacker? ``genetic-alzantot`` with the paper's sign and with TextAttack's, on the same examples.
+"""Measure what TextAttack's inverted parent selection costs an attacker.
 
-    python -m scripts.study_parent_selection --out runs/study [--task imdb --option defense.train_examples=4000] [--limit 200]
+    python -m scripts.study_parent_selection --out runs/study [--limit 200]
+        [--task imdb --option defense.train_examples=4000]
 
-Both search the same victims, spaces and random streams; only the sign differs. Elitism keeps the fittest text of a generation whatever the sign, so what
-differs is who the parents of the others are: the smaller the population and the shorter the search, the more that matters. Hence several sizes.
+``genetic-alzantot`` runs with the paper's sign and with TextAttack's sign on the same examples,
+victims, spaces and random streams; only the sign differs. With either sign, elitism keeps the
+fittest text of a generation, so the sign only decides which texts become the parents of the others.
+This matters more for a smaller population and a shorter search, so several sizes are measured.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ HEADS = (
 
 
 def measured(defense: str, population: int, sign: str, chosen: dict[str, Any]) -> Record:
-    """The record of one victim under one sign."""
+    """Return the record of one victim under one sign."""
     options = {"attack.population": str(population), "attack.sign": sign, **chosen.pop("options")}
     (record,) = evaluate(
         build_request(
@@ -47,10 +50,9 @@ def measured(defense: str, population: int, sign: str, chosen: dict[str, Any]) -
 
 
 def line(defense: str, population: int, paper: Record, textattack: Record) -> dict[str, Any]:
-    """Both records as one row."""
-    paired = compare(
-        textattack.outcomes, paper.outcomes
-    )  # robust under TextAttack's sign only: fooled by the paper's only
+    """Return both records as one row."""
+    # An example that is robust only under TextAttack's sign is fooled only by the paper's sign.
+    paired = compare(textattack.outcomes, paper.outcomes)
     return {
         "victim": defense,
         "population": population,
@@ -70,13 +72,13 @@ def line(defense: str, population: int, paper: Record, textattack: Record) -> di
 @click.option(
     "--defense", "defenses", multiple=True, default=("standard", "rift"), show_default=True
 )
-@click.option("--limit", type=click.IntRange(1), help="Examples; all unless given.")
+@click.option("--limit", type=click.IntRange(1), help="Number of examples (default: all).")
 @click.option(
     "--option",
     "pairs",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Of the defenses, as for robench evaluate.",
+    help="An option of the defenses, as in robench evaluate.",
 )
 @click.option(
     "--population",
@@ -91,7 +93,7 @@ def line(defense: str, population: int, paper: Record, textattack: Record) -> di
     type=click.Choice(["fp32", "bf16"]),
     default="fp32",
     show_default=True,
-    help="Of training.",
+    help="Precision of training.",
 )
 @click.option(
     "--data",
@@ -117,15 +119,9 @@ def main(
             found = []
             for sign in ("corrected", "as-shipped"):
                 click.echo(f"{defense}, population {population}, {sign}", err=True)
+                settings = {"tasks": (task,), "options": dict(options), **chosen}
                 try:
-                    found.append(
-                        measured(
-                            defense,
-                            population,
-                            sign,
-                            {"tasks": (task,), "options": dict(options), **chosen},
-                        )
-                    )
+                    found.append(measured(defense, population, sign, settings))
                 except RobenchError as error:
                     raise click.ClickException(str(error)) from error
             rows.append(line(defense, population, *found))

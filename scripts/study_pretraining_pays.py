@@ -1,9 +1,13 @@
-"""Does the pre-training of the embedded ``tiny`` encoder pay? IMDB sentiment from its weights and from random ones.
+"""Measure whether the pre-training of the embedded ``tiny`` encoder pays.
 
-Both arms share everything else: architecture, tokenizer, data, head (pooled [CLS], then 256 ReLU units), epochs, and the way
-the learning rate is chosen: the best accuracy on 1,000 development reviews with the first seed, from a grid that grows until
-its best value is at neither end. The weights tested are those of the epoch best on the development reviews.
-Every finished fit is appended to ``--log`` at once, and a restart skips it. Fits run side by side in single-threaded processes.
+IMDB sentiment is fine-tuned from its weights and from random weights. Both arms share everything
+else: architecture, tokenizer, data, head (pooled [CLS], then 256 ReLU units), epochs, and the
+choice of the learning rate. The chosen rate has the best accuracy on 1,000 dev reviews with the
+first seed, in a grid that grows until its best value is at neither end. The tested weights are
+those of the epoch that is best on the dev reviews.
+
+Every finished fit is appended to ``--log`` at once, and a restart skips it. Fits run in parallel in
+single-threaded processes.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +37,7 @@ from scripts.pretraining.text import clean, fingerprint, iter_reviews
 logger = logging.getLogger("study_pretraining_pays")
 
 ARMS = ("tiny", "random")
-# Epochs by number of training reviews; the best one by development accuracy counts.
+# Number of training reviews -> epochs. The epoch with the best dev accuracy counts.
 EPOCHS = {1000: 10, 4000: 4}
 START_GRID = (3e-4, 1e-3, 3e-3)
 STEP = 10**0.5
@@ -41,7 +46,7 @@ DEV, TEST, BATCH, MAX_LENGTH = 1000, 2000, 32, 200
 
 
 class Split(NamedTuple):
-    """Token ids of reviews (each at most ``MAX_LENGTH`` long) and their labels, 1 positive."""
+    """Token ids of reviews, at most ``MAX_LENGTH`` each, and their labels (1: positive)."""
 
     ids: list[list[int]]
     labels: list[int]
@@ -49,19 +54,21 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class Fit:
-    """One fine-tuning run."""
+    """One fine-tuning run.
+
+    ``weights`` is the beginning of the hash of the pre-trained weights, so that fits of other
+    weights in an old log do not count.
+    """
 
     arm: str
     reviews: int
     rate: float
     seed: int
-    weights: (
-        str  # the first characters of the hash of the pre-trained weights: old logs do not count
-    )
+    weights: str
 
     @property
     def key(self) -> str:
-        """Name of the fit, equal for equal fits."""
+        """The name of the fit, equal for equal fits."""
         return f"{self.arm}-{self.reviews}-{self.rate:.1e}-{self.seed}-{self.weights}"
 
 
@@ -79,16 +86,17 @@ class Classifier(nn.Module):
         self.head = nn.Sequential(nn.Linear(config.hidden_size, 256), nn.ReLU(), nn.Linear(256, 2))
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Logits [reviews, 2] of padded token ids [reviews, length] (0 pads)."""
+        """Return logits [reviews, 2] of token ids [reviews, length], where 0 is padding."""
         pooled = self.encoder(input_ids=ids, attention_mask=(ids != 0).long()).pooler_output
         logits: Tensor = self.head(pooled)
         return logits
 
 
 def load_splits(data: Path, model: Path) -> dict[str, Split]:
-    """``train`` (4,000, balanced; the first 1,000 too), ``dev`` and ``test``, drawn with seed 0.
+    """Draw ``train``, ``dev`` and ``test`` with seed 0.
 
-    Training reviews equal to a test review are left out, as they were in pre-training.
+    ``train`` has 4,000 reviews; all of them are balanced, and so are the first 1,000. Training
+    reviews that equal a test review are left out, as in pre-training.
     """
     texts: dict[str, list[str]] = defaultdict(list)
     for folder, text in iter_reviews(data):
@@ -103,26 +111,25 @@ def load_splits(data: Path, model: Path) -> dict[str, Split]:
         drawn = [kept[i] for i in rng.permutation(len(kept))]
         parts["dev"] += [(text, label) for text in drawn[: DEV // 2]]
         parts["train"] += [(text, label) for text in drawn[DEV // 2 : (DEV + max(EPOCHS)) // 2]]
-        parts["test"] += [
-            (texts[f"test/{name}"][i], label)
-            for i in rng.permutation(len(texts[f"test/{name}"]))[: TEST // 2]
-        ]
-    # Negative and positive in turn: every even number of first training reviews is balanced.
+        test_texts = texts[f"test/{name}"]
+        chosen = rng.permutation(len(test_texts))[: TEST // 2]
+        parts["test"] += [(test_texts[i], label) for i in chosen]
+    # Negative and positive reviews alternate, so that the first 1,000 are balanced too.
     half = len(parts["train"]) // 2
-    parts["train"] = [parts["train"][i + half * label] for i in range(half) for label in (0, 1)]
-    return {
-        name: Split(
-            tokenizer([text for text, _ in rows], truncation=True, max_length=MAX_LENGTH)[
-                "input_ids"
-            ],
-            [label for _, label in rows],
-        )
-        for name, rows in parts.items()
-    }
+    negative, positive = parts["train"][:half], parts["train"][half:]
+    parts["train"] = list(chain.from_iterable(zip(negative, positive, strict=True)))
+    splits = {}
+    for name, rows in parts.items():
+        encoded = tokenizer([text for text, _ in rows], truncation=True, max_length=MAX_LENGTH)
+        splits[name] = Split(encoded["input_ids"], [label for _, label in rows])
+    return splits
 
 
 def buckets(split: Split, rng: np.random.Generator | None) -> Iterable[tuple[Tensor, Tensor]]:
-    """Batches (ids padded with 0, labels) of reviews of about equal length; in random order if ``rng``."""
+    """Yield batches (ids padded with 0, labels) of reviews of similar length.
+
+    With ``rng``, the batches come in random order.
+    """
     lengths = np.asarray([len(row) for row in split.ids], dtype=float)
     noise = rng.uniform(0, 40, len(lengths)) if rng is not None else 0.0
     order = np.argsort(lengths + noise, kind="stable")
@@ -136,7 +143,7 @@ def buckets(split: Split, rng: np.random.Generator | None) -> Iterable[tuple[Ten
 
 
 def accuracy(model: Classifier, split: Split) -> float:
-    """Share of reviews classified rightly, 0..1."""
+    """Return the share of reviews that are classified correctly, 0..1."""
     model.eval()
     right = 0
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
@@ -147,7 +154,11 @@ def accuracy(model: Classifier, split: Split) -> float:
 
 
 def run_fit(fit: Fit, model_folder: Path, splits: dict[str, Split]) -> dict[str, Any]:
-    """Fine-tune once; the record of the fit with ``dev`` and ``test`` accuracy (0..1) of its best epoch."""
+    """Fine-tune once.
+
+    Returns:
+        The record of the fit, with the ``dev`` and ``test`` accuracy (0..1) of its best epoch.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(fit.seed)
     rng = np.random.default_rng(fit.seed)
@@ -180,7 +191,7 @@ def run_fit(fit: Fit, model_folder: Path, splits: dict[str, Split]) -> dict[str,
 
 
 class Study:
-    """The fits done so far and how to do more."""
+    """The finished fits, and the means to run more."""
 
     def __init__(self, model: Path, log: Path, splits: dict[str, Split], processes: int) -> None:
         self.model, self.log, self.splits, self.processes = model, log, splits, processes
@@ -191,11 +202,11 @@ class Study:
         }
 
     def fit(self, arm: str, reviews: int, rate: float, seed: int) -> Fit:
-        """A fit of this study's weights."""
+        """Return a fit with this study's weights."""
         return Fit(arm, reviews, rate, seed, self.weights)
 
     def run(self, fits: Iterable[Fit]) -> None:
-        """Do those of ``fits`` that are not done; each is written down as it ends."""
+        """Run the fits that are not finished yet, and log each one as soon as it ends."""
         todo = [fit for fit in fits if fit.key not in self.done]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor(self.processes, mp_context=get_context("spawn")) as pool:
@@ -215,26 +226,20 @@ class Study:
                 )
 
     def search(self) -> dict[tuple[str, int], float]:
-        """The best rate of each arm and number of reviews, first seed; grids grow while the best is at an end."""
+        """Return the best rate for each arm and number of reviews, with the first seed.
+
+        A grid grows while its best rate is at one of its ends.
+        """
         grids = {(arm, reviews): sorted(START_GRID) for reviews in EPOCHS for arm in ARMS}
         while True:
-            self.run(
-                self.fit(arm, reviews, rate, SEEDS[0])
-                for (arm, reviews), grid in grids.items()
-                for rate in grid
-            )
+            fits: list[Fit] = []
+            for (arm, reviews), grid in grids.items():
+                fits += [self.fit(arm, reviews, rate, SEEDS[0]) for rate in grid]
+            self.run(fits)
             best = {}
             grown = False
             for (arm, reviews), grid in grids.items():
-                # A tie goes to the rate nearer to the middle, so that it does not stretch the grid.
-                centre = len(grid) // 2
-                at = max(
-                    range(len(grid)),
-                    key=lambda i: (
-                        self.done[self.fit(arm, reviews, grid[i], SEEDS[0]).key]["dev"],
-                        -abs(i - centre),
-                    ),
-                )
+                at = self._best_index(arm, reviews, grid)
                 best[arm, reviews] = grid[at]
                 if at in (0, len(grid) - 1):
                     grown = True
@@ -242,23 +247,38 @@ class Study:
             if not grown:
                 return best
 
+    def _best_index(self, arm: str, reviews: int, grid: list[float]) -> int:
+        """Return the index of the rate with the best dev accuracy.
+
+        Of equally good rates, the one nearer to the middle is taken, so that the grid does not grow
+        without need.
+        """
+        centre = len(grid) // 2
+
+        def merit(index: int) -> tuple[float, int]:
+            fit = self.fit(arm, reviews, grid[index], SEEDS[0])
+            return self.done[fit.key]["dev"], -abs(index - centre)
+
+        return max(range(len(grid)), key=merit)
+
+    def _chosen(self, best: dict[tuple[str, int], float], arm: str, reviews: int) -> list[Any]:
+        """Return the fits of all seeds at the chosen rate."""
+        rate = best[arm, reviews]
+        return [self.done[self.fit(arm, reviews, rate, seed).key] for seed in SEEDS]
+
     def report(self, best: dict[tuple[str, int], float]) -> dict[str, Any]:
-        """All fits, the chosen rates and the gains (mean over seeds of test accuracy, tiny less random)."""
+        """Return all fits, the chosen rates and the gains.
+
+        A gain is the mean over the seeds of the test accuracy of ``tiny`` minus that of ``random``.
+        """
         summary = []
         for reviews in EPOCHS:
-            chosen = {
-                arm: [
-                    self.done[self.fit(arm, reviews, best[arm, reviews], seed).key]
-                    for seed in SEEDS
-                ]
-                for arm in ARMS
-            }
-            means = {
-                arm: float(np.mean([row["test"] for row in rows])) for arm, rows in chosen.items()
-            }
-            error = math.sqrt(
-                sum(mean * (1 - mean) for mean in means.values()) / len(self.splits["test"].labels)
-            )
+            chosen = {arm: self._chosen(best, arm, reviews) for arm in ARMS}
+            means = {}
+            for arm, rows in chosen.items():
+                means[arm] = float(np.mean([row["test"] for row in rows]))
+            variance = sum(mean * (1 - mean) for mean in means.values())
+            error = math.sqrt(variance / len(self.splits["test"].labels))
             gains = [
                 a["test"] - b["test"] for a, b in zip(chosen["tiny"], chosen["random"], strict=True)
             ]
@@ -282,7 +302,7 @@ class Study:
 
 
 def as_markdown(report: dict[str, Any]) -> str:
-    """The study as a page; every figure from ``report``."""
+    """Return the study as a page; every figure comes from ``report``."""
     sizes = report["sizes"]
     lines = [
         "# Does pre-training the embedded encoder pay?",
@@ -299,13 +319,15 @@ def as_markdown(report: dict[str, Any]) -> str:
         f"- **Test**: n = {sizes['test']:,} test reviews, half of them positive. No test review was in",
         "  the pre-training text.",
         "",
-        "| training reviews | tiny, test | random, test | gain, points | standard error (test sample) |",
+        "| training reviews | tiny, test | random, test | gain, points "
+        "| standard error (test sample) |",
         "|---:|---:|---:|---:|---:|",
     ]
     for row in report["summary"]:
         means = row["mean_test"]
         lines.append(
-            f"| {row['reviews']:,} | {100 * means['tiny']:.1f} % | {100 * means['random']:.1f} % | {100 * row['gain']:+.1f} | {100 * row['gain_se']:.1f} |"
+            f"| {row['reviews']:,} | {100 * means['tiny']:.1f} % | {100 * means['random']:.1f} % "
+            f"| {100 * row['gain']:+.1f} | {100 * row['gain_se']:.1f} |"
         )
     lines += [
         "",
@@ -319,15 +341,18 @@ def as_markdown(report: dict[str, Any]) -> str:
         "| arm | training reviews | rate | seed | best epoch | dev | test | chosen rate |",
         "|---|---:|---:|---:|---:|---:|---:|---|",
     ]
-    chosen = {
-        fit["key"] for row in report["summary"] for fits in row["chosen"].values() for fit in fits
-    }
-    for fit in sorted(
+    chosen: set[str] = set()
+    for row in report["summary"]:
+        for fits in row["chosen"].values():
+            chosen.update(fit["key"] for fit in fits)
+    ordered = sorted(
         report["fits"], key=lambda row: (row["reviews"], row["arm"], row["rate"], row["seed"])
-    ):
+    )
+    for fit in ordered:
         mark = "yes" if fit["key"] in chosen else ""
         lines.append(
-            f"| {fit['arm']} | {fit['reviews']:,} | {fit['rate']:.1e} | {fit['seed']} | {fit['epoch']} of {report['epochs'][fit['reviews']]} "
+            f"| {fit['arm']} | {fit['reviews']:,} | {fit['rate']:.1e} | {fit['seed']} "
+            f"| {fit['epoch']} of {report['epochs'][fit['reviews']]} "
             f"| {100 * fit['dev']:.1f} % | {100 * fit['test']:.1f} % | {mark} |"
         )
     return "\n".join(lines) + "\n"
@@ -364,11 +389,10 @@ def main(data: Path, model: Path, out: Path, log: Path, processes: int, nice: in
     os.nice(nice)
     study = Study(model, log, load_splits(data, model), processes)
     best = study.search()
-    study.run(
-        study.fit(arm, reviews, rate, seed)
-        for (arm, reviews), rate in best.items()
-        for seed in SEEDS
-    )
+    fits: list[Fit] = []
+    for (arm, reviews), rate in best.items():
+        fits += [study.fit(arm, reviews, rate, seed) for seed in SEEDS]
+    study.run(fits)
     report = study.report(best)
     out.mkdir(parents=True, exist_ok=True)
     (out / "pretraining-pays.json").write_text(

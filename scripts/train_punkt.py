@@ -1,8 +1,11 @@
-"""Train the Punkt parameters that robench ships: ``python -m scripts.train_punkt --data DIR`` (default: ``ROBENCH_DATA``).
+"""Train the Punkt parameters that robench ships.
 
-Text: unlabelled IMDB reviews (Maas et al. 2011), without those that equal a test review. The reviews with the smallest SHA-256 are taken, so the
-result depends neither on the listing order nor on whether a folder or the archives were read. Method: NLTK's ``PunktTrainer`` (Kiss and Strunk 2006) with
-its defaults, plus abbreviations that the trainer cannot find by itself (see ``KNOWN``).
+    python -m scripts.train_punkt --data DIR        (default: ``ROBENCH_DATA``)
+
+Text: unlabelled IMDB reviews (Maas et al. 2011), without those that equal a test review. The
+reviews with the smallest SHA-256 are taken, so the result depends neither on the order of the files
+nor on whether a folder or archives are read. Method: NLTK's ``PunktTrainer`` (Kiss and Strunk 2006)
+with its defaults, plus abbreviations that the trainer cannot find by itself (see ``KNOWN``).
 """
 
 from __future__ import annotations
@@ -23,8 +26,9 @@ from scripts.pretraining.text import iter_reviews, select_reviews
 
 logger = logging.getLogger(__name__)
 
-# Reviewers write these with and without their period. One occurrence without it all but rules a type out as an abbreviation in Punkt's likelihood, so no
-# amount of this text teaches them; they are what an English reader would add.
+# Reviewers write these abbreviations with and without their period. In Punkt's likelihood, a single
+# occurrence without it almost excludes a type as an abbreviation, so it cannot learn them from any
+# amount of this text. An English reader would add these.
 KNOWN = (
     *("a.m", "p.m", "e.g", "i.e", "etc", "vs", "u.s", "st", "jr", "sr"),
     *("mr", "mrs", "ms", "dr", "prof", "rev", "gen", "col", "capt", "lt", "sgt", "gov", "sen"),
@@ -35,12 +39,15 @@ DEFAULT_OUT = (
 
 
 def pick(texts: Iterable[str], count: int) -> list[str]:
-    """The ``count`` texts with the smallest SHA-256, in that order."""
+    """Return the ``count`` texts with the smallest SHA-256, in that order."""
     return sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())[:count]
 
 
 def train(texts: Iterable[str], rare: int) -> dict[str, Any]:
-    """Punkt parameters as plain, sorted data; orthographic contexts of words seen fewer than ``rare`` times are dropped."""
+    """Return Punkt parameters as plain, sorted data.
+
+    Orthographic contexts of words that occur fewer than ``rare`` times are dropped.
+    """
     trainer = PunktTrainer()
     for text in texts:
         trainer.train(text, finalize=False)

@@ -1,1 +1,4 @@
-"""Composer of the embedded task ``mini-reviews``: hand-written patterns, slot lists and synonyms in, three splits and a dictionary out."""
+"""Compose the embedded task ``mini-reviews``.
+
+Three splits and a dictionary are made from hand-written patterns, slot lists and synonyms.
+"""

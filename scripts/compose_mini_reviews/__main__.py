@@ -1,4 +1,7 @@
-"""Write the files of ``mini-reviews``: ``python -m scripts.compose_mini_reviews`` from the repository root."""
+"""Write the files of ``mini-reviews``.
+
+Run ``python -m scripts.compose_mini_reviews`` from the repository root.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,11 @@ TARGET = Path(__file__).parents[2] / "robench" / "embedded" / "mini_reviews"
 
 
 def data_files(splits: Mapping[str, Sequence[Review]]) -> dict[str, str]:
-    """File name -> content of everything that must come out byte for byte."""
-    files = {
-        f"{name}.jsonl": "".join(
-            json.dumps({"text": review.text, "label": review.label}) + "\n" for review in reviews
-        )
-        for name, reviews in splits.items()
-    }
+    """Return file name -> content of all files that must be reproduced byte for byte."""
+    files = {}
+    for name, reviews in splits.items():
+        lines = [json.dumps({"text": review.text, "label": review.label}) for review in reviews]
+        files[f"{name}.jsonl"] = "".join(f"{line}\n" for line in lines)
     synonyms = {head: list(substitutes) for head, substitutes in sorted(read_synonyms().items())}
     rows = ",\n".join(
         f"{json.dumps(head)}: {json.dumps(substitutes)}" for head, substitutes in synonyms.items()

@@ -1,4 +1,4 @@
-"""Composing the splits: which patterns go where, how a review is put together, what is turned down."""
+"""Compose the splits: assign patterns to splits, build reviews, and reject unsuitable drafts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from .render import Draft, pick, sentences_of, words_of
 SEED = 20240229
 SIZES = {"train": 2400, "dev": 400, "test": 1000}
 SHORTEST, LONGEST = 8, 20
-# Words with substitutes: fewer leave an attack nothing to search, more make the space needlessly large. The least is drawn for each review.
+# Number of words with substitutes. With fewer, an attack has nothing to search; with more, the
+# space is needlessly large. The lower bound is drawn for each review.
 FEWEST_HEADS, MOST_HEADS = (3, 4, 5), 9
-# Of each section's patterns this share is kept from train: for the test split, and for the development split.
+# The shares of each section's patterns that only the test split, or only the dev split, uses.
 TEST_ONLY, DEV_ONLY = 0.36, 0.08
-# How often a sentence of the test or development split is drawn from the patterns kept for it.
+# How often a sentence of the test or dev split is drawn from the patterns kept for that split.
 FRESH = 0.5
-# Shares of the sections in the reviews; "plain", "short" and "sided" can be done word by word, the others turn on word order.
+# Shares of the sections in the reviews. In "plain", "short" and "sided", single words decide the
+# label; in the others, word order decides it.
 WEIGHTS = {
     "plain": 44,
     "denial": 9,
@@ -29,13 +31,13 @@ WEIGHTS = {
     "short": 9,
     "sided": 13,
 }
-# A neutral first sentence, or a second short one, where the length allows.
+# How often a review has a neutral first sentence, or a short second one, if the length allows it.
 WITH_CONTEXT, WITH_SHORT = 0.2, 0.4
 
 
 @dataclass(frozen=True)
 class Review:
-    """One composed review; ``patterns`` are the lines it was made from."""
+    """One composed review; ``patterns`` are the lines that it was made from."""
 
     text: str
     label: int
@@ -44,14 +46,14 @@ class Review:
 
 @dataclass(frozen=True)
 class Pools:
-    """The patterns one split draws from: those of every split and those kept for this one."""
+    """The patterns of one split: those common to all splits, and those kept for this one."""
 
     common: Sequence[Pattern]
     fresh: Sequence[Pattern]
 
 
 def divide(patterns: Sequence[Pattern], rng: random.Random) -> dict[str, Pools]:
-    """Give each section's patterns to train (and all), test alone, or dev alone."""
+    """Divide each section's patterns: for all splits, for test only, or for dev only."""
     common: list[Pattern] = []
     kept: dict[str, list[Pattern]] = {"train": [], "dev": [], "test": []}
     for section in dict.fromkeys((pattern.section, pattern.labels) for pattern in patterns):
@@ -67,7 +69,7 @@ def divide(patterns: Sequence[Pattern], rng: random.Random) -> dict[str, Pools]:
 
 
 class Composer:
-    """Draws reviews for one split after the other and keeps their sentences apart."""
+    """Composer of one split after the other; no sentence occurs in two splits."""
 
     def __init__(self, seed: int = SEED) -> None:
         self.rng = random.Random(seed)
@@ -78,45 +80,53 @@ class Composer:
         self.texts: set[str] = set()
 
     def _section(self) -> str:
-        return pick(self.rng, [name for name, weight in WEIGHTS.items() for _ in range(weight)])
+        sections: list[str] = []
+        for name, weight in WEIGHTS.items():
+            sections += [name] * weight
+        return pick(self.rng, sections)
 
     def _pattern(self, split: str, section: str, label: int) -> Pattern:
         pools = self.pools[split]
         pool = pools.fresh if pools.fresh and self.rng.random() < FRESH else pools.common
-        return pick(
-            self.rng,
-            [
-                pattern
-                for pattern in pool
-                if pattern.section == section and (label in pattern.labels or not pattern.labels)
-            ],
-        )
+        suitable = [
+            pattern
+            for pattern in pool
+            if pattern.section == section and (label in pattern.labels or not pattern.labels)
+        ]
+        return pick(self.rng, suitable)
 
     def _plan(self, split: str, section: str, label: int) -> tuple[Pattern, ...]:
+        """Choose the one or two patterns of a review."""
         main = self._pattern(split, section, label)
         chance = self.rng.random()
         if main.section == "short" and chance < 0.5:
             return (main, self._pattern(split, "short", label))
-        # A pattern that says itself what the work is about would contradict a first sentence about something else.
-        told = "{topic}" in main.text or "{place}" in main.text
-        if not told and (main.section == "short" or chance < WITH_CONTEXT):
+        # A pattern that says what the work is about could contradict a first sentence about
+        # something else.
+        has_topic = "{topic}" in main.text or "{place}" in main.text
+        if not has_topic and (main.section == "short" or chance < WITH_CONTEXT):
             return (self._pattern(split, "context", label), main)
         if chance < WITH_CONTEXT + WITH_SHORT and main.section != "two":
             return (main, self._pattern(split, "short", label))
         return (main,)
 
     def review(self, split: str, label: int) -> Review:
-        """One acceptable review: drawn again until length, soundness and novelty are right, within one section so that its share holds."""
+        """Compose one review.
+
+        Drafts are drawn until length, soundness and novelty are acceptable. All drafts come from
+        one section, so that the shares of the sections are kept.
+        """
         section, fewest = self._section(), pick(self.rng, FEWEST_HEADS)
         while True:
             patterns = self._plan(split, section, label)
             draft = Draft(self.rng, self.slots, label)
             text = " ".join(draft.fill(pattern) for pattern in patterns)
-            if self._measured(text, fewest) and draft.sound(text) and self._new(text):
+            if self._fits(text, fewest) and draft.sound(text) and self._new(text):
                 self.texts.add(text.lower())
                 return Review(text, label, patterns)
 
-    def _measured(self, text: str, fewest: int) -> bool:
+    def _fits(self, text: str, fewest: int) -> bool:
+        """Return whether the numbers of words and of words with substitutes are in range."""
         words = words_of(text)
         return (
             SHORTEST <= len(words) <= LONGEST
@@ -124,20 +134,22 @@ class Composer:
         )
 
     def _new(self, text: str) -> bool:
-        return text.lower() not in self.texts and self.elsewhere.isdisjoint(
-            sentences_of(text.lower())
-        )
+        """Return whether neither the text nor, in another split, one of its sentences exists."""
+        sentences = sentences_of(text.lower())
+        return text.lower() not in self.texts and self.elsewhere.isdisjoint(sentences)
 
     def split(self, name: str) -> list[Review]:
-        """All reviews of one split, half of each label, mixed; their sentences are closed to the splits that follow."""
+        """Compose all reviews of one split, half of each label, in random order.
+
+        Later splits cannot use their sentences.
+        """
         reviews = [self.review(name, number % 2) for number in range(SIZES[name])]
-        self.elsewhere.update(
-            sentence for review in reviews for sentence in sentences_of(review.text.lower())
-        )
+        for review in reviews:
+            self.elsewhere.update(sentences_of(review.text.lower()))
         return sorted(reviews, key=lambda _: self.rng.random())
 
 
 def compose(seed: int = SEED) -> dict[str, list[Review]]:
-    """The three splits; a function of the seed and the material."""
+    """Return the three splits, which depend only on the seed and the material."""
     composer = Composer(seed)
     return {name: composer.split(name) for name in SIZES}

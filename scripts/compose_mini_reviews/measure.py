@@ -1,4 +1,4 @@
-"""Measuring what was composed: how far words without their order go, how long the reviews are, how much can be attacked."""
+"""Measure how well words without their order predict the labels of the composed reviews."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ PENALTY = 1.0
 
 @dataclass(frozen=True)
 class Bag:
-    """Presence of the training vocabulary's words, ``(reviews, words)``, and labels in {0, 1}, of one split."""
+    """A split as bags of words.
+
+    Attributes:
+        presence: ``(reviews, words)``, whether a review contains a word of the training vocabulary.
+        labels: ``(reviews,)`` in {0, 1}.
+    """
 
     presence: sparse.csr_array
     labels: Floats
 
 
 def bags(splits: Mapping[str, Sequence[Review]]) -> tuple[list[str], dict[str, Bag]]:
-    """The words of train, sorted, and every split over them."""
+    """Return the sorted words of train, and every split as a bag over them."""
     vocabulary = sorted({word for review in splits["train"] for word in words_of(review.text)})
     index = {word: column for column, word in enumerate(vocabulary)}
     found: dict[str, Bag] = {}
     for name, reviews in splits.items():
-        cells = [
-            (row, index[word])
-            for row, review in enumerate(reviews)
-            for word in set(words_of(review.text))
-            if word in index
-        ]
+        cells = []
+        for row, review in enumerate(reviews):
+            known = [word for word in set(words_of(review.text)) if word in index]
+            cells += [(row, index[word]) for word in known]
         rows, columns = zip(*cells, strict=True)
         presence = sparse.csr_array(
             (np.ones(len(cells)), (rows, columns)), shape=(len(reviews), len(vocabulary))
@@ -49,43 +52,38 @@ def bags(splits: Mapping[str, Sequence[Review]]) -> tuple[list[str], dict[str, B
 
 
 def fit(bag: Bag) -> Floats:
-    """Weights of an L2-penalised logistic regression, the intercept (not penalised) last."""
+    """Fit an L2-penalised logistic regression; the intercept, not penalised, is the last weight."""
     signs = 2 * bag.labels - 1
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         margins = signs * (bag.presence @ weights[:-1] + weights[-1])
         pull = -signs / (1 + np.exp(margins))
         gradient = np.append(bag.presence.T @ pull + PENALTY * weights[:-1], pull.sum())
-        return float(
-            np.logaddexp(0, -margins).sum() + PENALTY / 2 * weights[:-1] @ weights[:-1]
-        ), gradient
+        penalty = PENALTY / 2 * weights[:-1] @ weights[:-1]
+        return float(np.logaddexp(0, -margins).sum() + penalty), gradient
 
     start = np.zeros(bag.presence.shape[1] + 1)
-    return np.asarray(
-        minimize(
-            loss,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": 2000, "ftol": 1e-12, "gtol": 1e-6},
-        ).x
-    )
+    options = {"maxiter": 2000, "ftol": 1e-12, "gtol": 1e-6}
+    return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x)
 
 
 def accuracy(bag: Bag, weights: Floats) -> float:
-    """Share of reviews on the right side."""
+    """Return the share of reviews that are classified correctly."""
     return float(np.mean((bag.presence @ weights[:-1] + weights[-1] > 0) == (bag.labels > 0.5)))
 
 
 def few_words(train: Bag, test: Bag, count: int) -> float:
-    """Test accuracy of the same regression on nothing but the ``count`` most telling words of train (largest mutual information with the label)."""
+    """Return the test accuracy of the regression on only ``count`` words.
+
+    These are the words of train that have the largest mutual information with the label.
+    """
     best = np.argsort(-information(train), kind="stable")[:count]
     narrow = Bag(train.presence[:, best], train.labels)
     return accuracy(Bag(test.presence[:, best], test.labels), fit(narrow))
 
 
 def information(bag: Bag) -> Floats:
-    """Mutual information of each word's presence with the label, in nats, ``(words,)``."""
+    """Return ``(words,)`` mutual information of each word's presence and the label, in nats."""
     total = len(bag.labels)
     result = np.zeros(bag.presence.shape[1])
     with_word = np.asarray(bag.presence.sum(axis=0)).ravel()

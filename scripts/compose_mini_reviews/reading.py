@@ -1,4 +1,4 @@
-"""Reading the hand-written material: sentence patterns, slot lists and synonyms."""
+"""Read the hand-written material: sentence patterns, slot lists and synonyms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 MATERIAL = Path(__file__).parent / "material"
 SLOT = re.compile(r"\{([+-]?)([a-z]+)\}")
 EITHER = ("plain", "denial", "expectation", "concession", "comparison", "two", "short")
-"""Sections of patterns that serve both labels: what they mean depends on what fills their slots."""
+"""Sections of patterns for both labels: the words in their slots decide the label."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Pattern:
     """One hand-written line.
 
     Attributes:
-        section: the file it stands in, e.g. ``"denial"``.
+        section: the part of its file's name, such as ``"denial"``.
         text: words, ``{slots}``, ``[choices|between]`` and ``a(n)``.
-        labels: the labels it may serve; empty for the neutral first sentences.
+        labels: the labels that it can have; empty for the neutral first sentences.
     """
 
     section: str
@@ -34,8 +34,9 @@ class Slots:
     """The word lists.
 
     Attributes:
-        values: ``"part" -> ("acting", …)``; lists with two faces stand under ``"adj+"`` and ``"adj-"``.
-        clashes: ``"series" -> {"hours", …}``: words that must not stand in one review.
+        values: ``"part" -> ("acting", …)``; a list with a good and a bad side has two entries, such
+            as ``"adj+"`` and ``"adj-"``.
+        clashes: ``"series" -> {"hours", …}``: words that must not occur in one review.
     """
 
     values: Mapping[str, tuple[str, ...]]
@@ -50,12 +51,10 @@ def _lines(name: str) -> Iterator[str]:
 
 @cache
 def read_patterns() -> tuple[Pattern, ...]:
-    """All patterns, in the order in which they were written down."""
-    found = [
-        Pattern(section, line, (0, 1))
-        for section in EITHER
-        for line in _lines(f"either_{section}.txt")
-    ]
+    """Return all patterns, in the order of the files and their lines."""
+    found: list[Pattern] = []
+    for section in EITHER:
+        found += [Pattern(section, line, (0, 1)) for line in _lines(f"either_{section}.txt")]
     found += [Pattern("sided", line, (1,)) for line in _lines("praise.txt")]
     found += [Pattern("sided", line, (0,)) for line in _lines("blame.txt")]
     found += [Pattern("context", line, ()) for line in _lines("context.txt")]
@@ -64,7 +63,11 @@ def read_patterns() -> tuple[Pattern, ...]:
 
 @cache
 def read_slots() -> Slots:
-    """The word lists and clashes; ValueError names the first slot that a pattern uses and no list fills."""
+    """Return the word lists and clashes.
+
+    Raises:
+        ValueError: a pattern has a slot without a list; the message names the slot.
+    """
     values: dict[str, tuple[str, ...]] = {}
     clashes: dict[str, frozenset[str]] = {}
     for line in _lines("slots.txt"):
@@ -85,7 +88,11 @@ def read_slots() -> Slots:
 
 @cache
 def read_synonyms() -> Mapping[str, tuple[str, ...]]:
-    """Head -> substitutes in the order written; ValueError when a head stands twice."""
+    """Return head -> substitutes, in the order of the files.
+
+    Raises:
+        ValueError: a head has two entries.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for file in sorted(MATERIAL.glob("synonyms_*.txt")):
         for line in _lines(file.name):

@@ -1,4 +1,4 @@
-"""Filling patterns: from a pattern and a label to sentences."""
+"""Fill patterns: turn a pattern and a label into sentences."""
 
 from __future__ import annotations
 
@@ -13,27 +13,34 @@ T = TypeVar("T")
 _CHOICE = re.compile(r"\[([^\]]*)\]")
 _ARTICLE = re.compile(r"\ba\(n\) (\w+)")
 _WORD = re.compile(r"[A-Za-z]+")
-# Written with a vowel, spoken with a consonant, and the other way round.
+# Beginnings written with a vowel and spoken with a consonant, and the other way round.
 _CONSONANT_SOUND = ("one", "uni", "use", "eu")
 _VOWEL_SOUND = ("hour", "honest")
 
 
 def pick(rng: random.Random, items: Sequence[T]) -> T:
-    """One item, evenly; through ``random()`` alone, the one method whose stream Python promises to keep between versions."""
+    """Return one item, all with equal probability.
+
+    It uses only ``random()``, the one method whose stream Python keeps the same between versions.
+    """
     return items[int(rng.random() * len(items))]
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words, punctuation left out."""
+    """Return the lower-case words, without punctuation."""
     return [word.lower() for word in _WORD.findall(text)]
 
 
 def sentences_of(text: str) -> list[str]:
-    """The sentences of a composed review (they end in a full stop, ``?`` or ``!`` and nothing else does)."""
+    """Return the sentences of a composed review.
+
+    Sentences end in a full stop, ``?`` or ``!``, and these marks occur nowhere else.
+    """
     return re.split(r"(?<=[.?!]) ", text)
 
 
 def _article(match: re.Match[str]) -> str:
+    """Return the word with "a" or "an"."""
     word = match.group(1)
     vowel = word.startswith(_VOWEL_SOUND) or (
         word[0].lower() in "aeiou" and not word.startswith(_CONSONANT_SOUND)
@@ -42,6 +49,7 @@ def _article(match: re.Match[str]) -> str:
 
 
 def _finish(text: str) -> str:
+    """Set articles, spaces, the end mark and capital letters."""
     text = _ARTICLE.sub(_article, text)
     text = re.sub(r"\s+([,.?!])", r"\1", re.sub(r"\s+", " ", text)).strip()
     text = text if text[-1] in ".?!" else f"{text}."
@@ -49,7 +57,7 @@ def _finish(text: str) -> str:
 
 
 class Draft:
-    """One review in the making: remembers what was drawn, so that nothing is said twice."""
+    """A review while it is composed; it records the drawn words, so that none is used twice."""
 
     def __init__(self, rng: random.Random, slots: Slots, label: int) -> None:
         self.rng = rng
@@ -60,6 +68,7 @@ class Draft:
         self.polar: list[str] = []
 
     def _value(self, match: re.Match[str]) -> str:
+        """Draw a word for one slot."""
         sign, name = match.groups()
         if name in ("work", "works"):
             return self.slots.values[name][self.kind]
@@ -73,16 +82,20 @@ class Draft:
         return value
 
     def fill(self, pattern: Pattern) -> str:
-        """The pattern with its choices made and its slots filled, as finished sentences."""
+        """Return the pattern as finished sentences, with choices made and slots filled."""
         text = _CHOICE.sub(lambda match: pick(self.rng, match.group(1).split("|")), pattern.text)
         return _finish(SLOT.sub(self._value, text))
 
     def sound(self, text: str) -> bool:
-        """Whether nothing drawn is repeated or clashes: no value twice, no two polar words of one stem, no "hours" of a series."""
+        """Return whether no drawn words repeat or clash.
+
+        No value may occur twice, no two polar words may share a stem, and no two words may clash,
+        such as "hours" and a series.
+        """
         words = words_of(text)
-        if len(set(self.drawn)) < len(self.drawn) or any(
-            " " not in value and words.count(value) > 1 for value in self.drawn
-        ):
+        if len(set(self.drawn)) < len(self.drawn):
+            return False
+        if any(" " not in value and words.count(value) > 1 for value in self.drawn):
             return False
         stems = [value[:3] for value in self.polar]
         if len(set(stems)) < len(stems):

@@ -1,1 +1,1 @@
-"""Parts of ``scripts/pretrain_encoder.py``: text, batches, model and export."""
+"""Parts of ``scripts/pretrain_encoder.py``: text, batches, model, training and export."""

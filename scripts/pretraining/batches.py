@@ -1,8 +1,8 @@
-"""Windows, whole-word masking and bag-of-words targets: plain NumPy, no model.
+"""Windows, whole-word masking and bag-of-words targets, in plain NumPy without a model.
 
 Sources: masked language modelling with 80/10/10 (Devlin et al. 2019), whole-word masking (the
-later BERT release). The bag of words of *another* window of the same review, predicted from
-[CLS], is this project's own addition.
+later BERT release). This project adds the prediction, from [CLS], of the bag of words of
+*another* window of the same review.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ IGNORE = -100
 
 @dataclass(frozen=True)
 class Settings:
-    """Shape of windows and rates of masking (shares in 0..1)."""
+    """The size of windows and the rates of masking (shares in 0..1)."""
 
     body: int = 126
     mask_rate: float = 0.18
@@ -38,7 +38,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Window:
-    """Tokens ``start:end`` of review ``review`` in form ``form`` (0 pieces, 1 words)."""
+    """Tokens ``start:end`` of review ``review`` in form ``form`` (0: pieces, 1: words)."""
 
     form: int
     review: int
@@ -50,8 +50,12 @@ class Window:
 class Batch:
     """One training batch.
 
-    ``inputs``, ``positions``, ``labels`` [windows, length]; ``labels`` is ``IGNORE`` but where masked;
-    ``attention`` [windows, length] 1 where not padding; ``bags`` the other-window ids per window.
+    Attributes:
+        inputs: [windows, length] token ids, with masks.
+        positions: [windows, length] positions of the tokens.
+        attention: [windows, length] 1 for tokens and 0 for padding.
+        labels: [windows, length] the original ids of masked tokens, ``IGNORE`` elsewhere.
+        bags: for each window, ids from another window of the same review.
     """
 
     inputs: Int
@@ -62,17 +66,18 @@ class Batch:
 
 
 def continuation_table(vocabulary: list[str]) -> Bool:
-    """True at the ids of word-continuing pieces (``##…``), [vocabulary]."""
+    """Return [vocabulary] booleans: True for pieces that continue a word (``##…``)."""
     return np.asarray([entry.startswith("##") and len(entry) > 2 for entry in vocabulary])
 
 
 def cut_windows(
     ids: npt.NDArray[np.uint16], continues: Bool, body: int, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
-    """Windows (start, end) of at most ``body`` tokens covering one review, never cutting a word.
+    """Return windows (start, end) of at most ``body`` tokens that cover one review.
 
-    A long review gets evenly spread, slightly jittered and overlapping full windows: no short
-    tail to pad. Words longer than a window do not occur (WordPiece gives up at 100 characters).
+    No window cuts a word. A long review gets full windows that are evenly spread, slightly
+    jittered, and overlap, so that no short rest has to be padded. No word is longer than a window
+    (WordPiece gives up at 100 characters).
     """
     length = len(ids)
     if length <= body:
@@ -100,7 +105,7 @@ def epoch_windows(
     body: int,
     rng: np.random.Generator,
 ) -> list[Window]:
-    """All windows of ``reviews``, each review in one form by the toss of a coin, shuffled."""
+    """Return all windows of ``reviews``, shuffled; each review is in one form, chosen at random."""
     windows: list[Window] = []
     for review, form in zip(
         reviews.tolist(), rng.integers(0, 2, len(reviews)).tolist(), strict=True
@@ -113,10 +118,11 @@ def epoch_windows(
 def select_words(
     inputs: Int, continues: Bool, rate: float, rng: np.random.Generator
 ) -> tuple[Bool, Float]:
-    """Choose whole words with probability ``rate``; special tokens and [UNK] never.
+    """Choose whole words with probability ``rate``, but never special tokens or [UNK].
 
-    Returns the chosen positions and one uniform number per *word* (equal on all its pieces), which
-    is below ``rate`` exactly at chosen words; both [windows, length].
+    Returns:
+        The chosen positions, and one uniform number for each *word* (equal on all its pieces). The
+        number is below ``rate`` exactly for the chosen words. Both are [windows, length].
     """
     word = np.cumsum(~continues[inputs], axis=1) - 1
     draws = rng.random(inputs.shape, dtype=np.float32)
@@ -127,15 +133,15 @@ def select_words(
 def mask_words(
     inputs: Int, continues: Bool, settings: Settings, rng: np.random.Generator
 ) -> tuple[Int, Int]:
-    """Masked copy of ``inputs`` and labels (``IGNORE`` where nothing is to be predicted).
+    """Return a masked copy of ``inputs``, and labels (``IGNORE`` where nothing is predicted).
 
-    Of the chosen words 80 % become [MASK], ``random_rate`` random entries, ``keep_rate`` stay.
+    Of the chosen words, 80 % become [MASK], ``random_rate`` become random entries, and
+    ``keep_rate`` stay unchanged.
     """
     chosen, draw = select_words(inputs, continues, settings.mask_rate, rng)
     labels = np.where(chosen, inputs, IGNORE)
-    share = (
-        draw / settings.mask_rate
-    )  # uniform in [0, 1) on chosen words: decides a word as a whole
+    # Uniform in [0, 1) on chosen words, and equal on all pieces of a word.
+    share = draw / settings.mask_rate
     masked = inputs.copy()
     hide = 1.0 - settings.keep_rate - settings.random_rate
     masked[chosen & (share < hide)] = MASK
@@ -147,7 +153,10 @@ def mask_words(
 def other_window(
     ids: npt.NDArray[np.uint16], window: Window, body: int, rng: np.random.Generator
 ) -> Int:
-    """Up to ``body`` ids of the same review from outside ``window`` (empty: review fits the window)."""
+    """Return up to ``body`` ids of the same review from outside ``window``.
+
+    The result is empty if the review fits into the window.
+    """
     before, after = window.start, len(ids) - window.end
     if not before + after:
         return np.empty(0, dtype=np.int64)
@@ -162,7 +171,7 @@ def other_window(
 
 
 def pad_windows(stores: tuple[TokenStore, TokenStore], windows: list[Window]) -> Int:
-    """[CLS] tokens [SEP] of each window, padded to the longest: [windows, length]."""
+    """Return [CLS] tokens [SEP] of each window, padded to the longest: [windows, length]."""
     length = max(window.end - window.start for window in windows) + 2
     inputs = np.full((len(windows), length), PAD, dtype=np.int64)
     inputs[:, 0] = CLS
@@ -187,7 +196,8 @@ def make_batch(
     room = settings.max_positions - length
     shifts = rng.integers(0, room + 1, count) * (rng.random(count) < settings.shift_rate)
     positions = np.arange(length)[None, :] + shifts[:, None]
-    positions[:, 0] = 0  # [CLS] stands at position 0 in every use
+    # [CLS] is at position 0 in every use.
+    positions[:, 0] = 0
     bags = [other_window(stores[w.form].review(w.review), w, settings.body, rng) for w in windows]
     return Batch(inputs, positions, (clear != PAD).astype(np.int64), labels, bags)
 
@@ -201,9 +211,10 @@ def batches(
     seed: int,
     skip: int = 0,
 ) -> Iterator[Batch]:
-    """Endless batches of ``size`` windows, epoch after epoch; a resumed run passes ``skip`` batches done.
+    """Yield batches of ``size`` windows without end, epoch after epoch.
 
-    Batch ``n`` depends on (seed, n) only, whatever was skipped.
+    A resumed run passes the number of batches already done as ``skip``. Batch ``n`` depends on
+    (seed, n) only, whatever was skipped.
     """
     epoch = done = 0
     while True:

@@ -1,4 +1,4 @@
-"""Hugging Face files of the embedded encoder."""
+"""Write the Hugging Face files of the embedded encoder."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _TIED = ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
 
 
 def export_state(model: Pretraining) -> dict[str, torch.Tensor]:
-    """Half-precision weights under their BERT names: bert.*, bert.pooler.*, cls.predictions.*."""
+    """Return half-precision weights by BERT name: bert.*, bert.pooler.*, cls.predictions.*."""
     state = model.bert.state_dict()
-    # Only segment 0 was trained: the second sentence of a pair starts from the same place.
+    # Only segment 0 was trained. The second sentence of a pair starts with the same embedding.
     name = "bert.embeddings.token_type_embeddings.weight"
     state[name] = state[name][:1].repeat(2, 1)
     return {
@@ -33,7 +33,10 @@ def export_state(model: Pretraining) -> dict[str, torch.Tensor]:
 
 
 def write_config(model: Pretraining, out: Path) -> None:
-    """``config.json`` of a BertForMaskedLM; dtype float32, so that loaders do not compute in fp16."""
+    """Write ``config.json`` of a BertForMaskedLM.
+
+    Its dtype is float32, so that loaders do not compute in fp16.
+    """
     config: dict[str, Any] = json.loads(model.bert.config.to_json_string(use_diff=True))
     config |= {"architectures": ["BertForMaskedLM"], "model_type": "bert", "dtype": "float32"}
     config.pop("torch_dtype", None)
@@ -43,16 +46,13 @@ def write_config(model: Pretraining, out: Path) -> None:
 
 
 def write_tokenizer(corpus: Corpus, out: Path) -> None:
-    """``tokenizer.json``, ``vocab.txt`` and ``tokenizer_config.json`` of a fast BertTokenizer."""
+    """Write tokenizer.json, vocab.txt and tokenizer_config.json of a fast BertTokenizer."""
     (out / "tokenizer.json").write_text(
         corpus.tokenizer_file.read_text(encoding="utf-8"), encoding="utf-8"
     )
     (out / "vocab.txt").write_text("\n".join(corpus.vocabulary) + "\n", encoding="utf-8")
-    roles = dict(
-        zip(
-            ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True
-        )
-    )
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    roles = dict(zip(names, SPECIAL, strict=True))
     config = {
         "tokenizer_class": "BertTokenizer",
         "do_lower_case": True,
@@ -65,10 +65,13 @@ def write_tokenizer(corpus: Corpus, out: Path) -> None:
 
 
 def export(model: Pretraining, corpus: Corpus, training: dict[str, Any], out: Path) -> None:
-    """Write the model folder ``out``: weights, config, tokenizer, licence, model card and training.json."""
+    """Write the model folder ``out``.
+
+    It holds the weights, the config, the tokenizer, the licence, the model card and training.json.
+    """
     out.mkdir(parents=True, exist_ok=True)
     state = export_state(model)
-    # Via a temporary name: colleagues may be loading the previous file.
+    # Write under a temporary name first: another process may be loading the previous file.
     partial = out / "model.safetensors.partial"
     save_file(state, str(partial), metadata={"format": "pt"})
     training["model"]["bytes"] = partial.stat().st_size

@@ -1,4 +1,4 @@
-"""Initial embeddings, losses, schedule and held-out score of the embedded encoder."""
+"""The embedded encoder's initial weights, losses, schedule and held-out score."""
 
 from __future__ import annotations
 
@@ -25,23 +25,26 @@ from scripts.pretraining.batches import (
 )
 from scripts.pretraining.text import CLS, MASK, PAD, SPECIAL, TokenStore
 
-CHUNK = 64  # rows of logits at a time: 64 x 24,000 fp32 stay in the last-level cache
+# Rows of logits at a time: 64 x 24,000 fp32 values stay in the last-level cache.
+CHUNK = 64
 SVD_EXTRA = 12
 
 
 class ProjectedCrossEntropy(torch.autograd.Function):
-    """Mean cross-entropy of ``hidden @ weight.T + bias``, its gradient computed in the forward pass.
+    """Mean cross-entropy of ``hidden @ weight.T + bias``, with its gradient in the forward pass.
 
-    The fp32 logits (masked positions x 24,000) exist for ``CHUNK`` rows at a time only: on a CPU
-    this is memory-bound work, and reading all of them again for the backward pass would double it.
+    The fp32 logits (masked positions x 24,000) exist for ``CHUNK`` rows at a time only. On a CPU
+    this work is limited by memory, and reading all logits again in the backward pass would double
+    it.
     """
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor) -> Tensor:
-        """``hidden`` [n, h], ``weight`` [v, h], ``bias`` [v], ``target`` [n] ids -> scalar."""
+        """Map ``hidden`` [n, h], ``weight`` [v, h], ``bias`` [v], ``target`` [n] to a scalar."""
         low = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
         weight_low, hidden_low = weight.to(low), hidden.to(low)
-        slope = torch.empty(len(hidden), len(weight), dtype=low)  # d loss / d logits, times n
+        # The derivative of the loss with respect to the logits, times n.
+        slope = torch.empty(len(hidden), len(weight), dtype=low)
         total = torch.zeros(())
         for start in range(0, len(hidden), CHUNK):
             part = slice(start, start + CHUNK)
@@ -66,13 +69,13 @@ class ProjectedCrossEntropy(torch.autograd.Function):
 
 
 class Pretraining(nn.Module):
-    """A BERT with pooler and masked-LM head, and the bag-of-words head used in training only."""
+    """A BERT with pooler and masked-LM head, and a bag-of-words head for training only."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.bert = BertForPreTraining(config)
-        # Between the pooled [CLS] (all of tanh's range) and the word embeddings: a rotation, so
-        # that the pooled vector need not live in the embeddings' own axes. Not exported.
+        # A linear map from the pooled [CLS] to the word embeddings, so that the pooled vector does
+        # not have to use the embeddings' own axes. It is not exported.
         self.bag = nn.Linear(config.hidden_size, config.hidden_size)
         self.bag_bias = nn.Parameter(torch.zeros(config.vocab_size))
 
@@ -83,7 +86,7 @@ class Pretraining(nn.Module):
         return weight
 
     def forward(self, batch: Batch, bag_weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Masked-word and bag-of-words losses (scalars, nats) of one batch.
+        """Return the masked-word and the bag-of-words loss (scalars, nats) of one batch.
 
         ``bag_weight`` [vocabulary] in 0..1 is the weight of each id in a bag.
         """
@@ -108,7 +111,7 @@ class Pretraining(nn.Module):
 def encode(
     bert: BertForPreTraining, inputs: Int, positions: Int, attention: Int
 ) -> tuple[Tensor, Tensor]:
-    """Last hidden states [windows, length, hidden] and pooled [CLS] [windows, hidden]."""
+    """Return last hidden states [windows, length, hidden] and pooled [CLS] [windows, hidden]."""
     full = bool(attention.all())
     output = bert.bert(
         input_ids=torch.from_numpy(inputs),
@@ -119,7 +122,7 @@ def encode(
 
 
 def bag_targets(bags: Sequence[Int], weight: Tensor) -> Tensor:
-    """Distributions over the vocabulary [bags, vocabulary]: weighted counts, rows summing to 1."""
+    """Return distributions [bags, vocabulary]: weighted counts, scaled so that rows sum to 1."""
     target = torch.zeros(len(bags), len(weight))
     for row, bag in zip(target, bags, strict=True):
         ids = torch.from_numpy(bag)
@@ -128,14 +131,17 @@ def bag_targets(bags: Sequence[Int], weight: Tensor) -> Tensor:
 
 
 def rate_factor(progress: float, warmup: float = 0.06) -> float:
-    """Learning-rate factor in 0..1 at ``progress`` in 0..1: linear up, then linear down to 0."""
+    """Return the rate factor in 0..1 at ``progress`` in 0..1: linear up, then linear down to 0."""
     if progress < warmup:
         return progress / warmup
     return max(0.0, (1.0 - progress) / (1.0 - warmup))
 
 
 def unigram(stores: Sequence[TokenStore], reviews: Int, size: int) -> Float:
-    """Relative frequency of each id in ``reviews`` over both forms, add-one smoothed; special tokens too."""
+    """Return the relative frequency of each id in ``reviews``, over both forms.
+
+    Counts are add-one smoothed, special tokens included.
+    """
     counts = np.ones(size)
     for store in stores:
         keep = np.zeros(len(store), dtype=bool)
@@ -147,10 +153,13 @@ def unigram(stores: Sequence[TokenStore], reviews: Int, size: int) -> Float:
 
 
 def _cooccurrence(stores: Sequence[TokenStore], reviews: Int, size: int, window: int) -> Tensor:
-    """Dense [vocabulary, vocabulary] counts within ``window`` tokens, weighted 1/distance, one side."""
+    """Count pairs of ids at most ``window`` tokens apart, weighted 1/distance.
+
+    Only following tokens are counted. The result is dense: [vocabulary, vocabulary].
+    """
     counts = torch.zeros(size * size)
     for form, store in enumerate(stores):
-        # Each review in one form: as in the windows, and half the work.
+        # Each review counts in one form only, as in the windows. This also halves the work.
         for index in np.array_split(reviews[form::2], 32):
             parts = [store.review(i).astype(np.int64) for i in index]
             owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
@@ -165,10 +174,11 @@ def _cooccurrence(stores: Sequence[TokenStore], reviews: Int, size: int, window:
 def svd_embeddings(
     stores: Sequence[TokenStore], reviews: Int, size: int, width: int, rms: float = 0.05
 ) -> Tensor:
-    """Word embeddings [vocabulary, width] by truncated SVD of positive PMI (Levy et al. 2015).
+    """Return word embeddings [vocabulary, width] by truncated SVD of positive PMI.
 
-    ±8 tokens weighted 1/distance, context counts to the power .75; components 2..width+1 (the
-    first is frequency) times the root of the singular values; every row scaled to ``rms``.
+    The method is that of Levy et al. 2015: ±8 tokens weighted 1/distance, and context counts to the
+    power .75. The embeddings are components 2..width+1 (the first is frequency) times the square
+    root of the singular values. Every row is scaled to the root mean square ``rms``.
     """
     counts = _cooccurrence(stores, reviews, size, window=8)
     counts += counts.T.clone()
@@ -190,21 +200,21 @@ def svd_embeddings(
 
 
 def sinusoids(count: int, width: int, base: float = 1000.0, rms: float = 0.04) -> Tensor:
-    """Sinusoidal position embeddings [count, width] of the given root mean square."""
-    angle = (
-        torch.arange(count)[:, None]
-        * torch.exp(-math.log(base) * torch.arange(0, width, 2) / width)[None, :]
-    )
+    """Return sinusoidal position embeddings [count, width] of the given root mean square."""
+    frequencies = torch.exp(-math.log(base) * torch.arange(0, width, 2) / width)
+    angle = torch.arange(count)[:, None] * frequencies[None, :]
     table = torch.stack((angle.sin(), angle.cos()), dim=-1).reshape(count, width)
     return table * (rms * math.sqrt(2.0))
 
 
 def initialise(model: Pretraining, vectors: Tensor, frequency: Float, bag_weight: Tensor) -> None:
-    """Set all weights: embeddings, positions, matrices, output biases (log unigram, log weighted unigram).
+    """Set all weights: embeddings, positions, matrices and output biases.
 
-    Attention starts as in Trockman and Kolter (2023): queries equal keys, values and outputs near the
-    identity. A [MASK], whose own embedding is 0, so begins as the mean of its neighbours' word vectors.
-    From BERT's random .02, meant for width 768, attention finds nothing to hold on to for minutes.
+    The biases are the log of the unigram and of the weighted unigram frequencies. Attention starts
+    as in Trockman and Kolter (2023): queries equal keys, and values and outputs are close to the
+    identity. A [MASK], whose own embedding is 0, therefore begins as the mean of its neighbours'
+    word vectors. With BERT's random weights of .02, meant for width 768, attention learns nothing
+    useful for minutes.
     """
     log_unigram = torch.from_numpy(frequency).log()
     width = vectors.shape[1]
@@ -235,7 +245,10 @@ def initialise(model: Pretraining, vectors: Tensor, frequency: Float, bag_weight
 
 
 def bag_weights(frequency: Float, threshold: float = 1e-4) -> Tensor:
-    """Weight of each id in a bag, min(1, sqrt(threshold / frequency)): function words count little."""
+    """Return the weight of each id in a bag: min(1, sqrt(threshold / frequency)).
+
+    Function words therefore count little.
+    """
     return torch.from_numpy(np.minimum(1.0, np.sqrt(threshold / frequency)).astype(np.float32))
 
 
@@ -247,9 +260,10 @@ def held_out_score(
     settings: Settings,
     batch: int = 64,
 ) -> dict[str, float]:
-    """Masked-LM ``accuracy`` and ``loss`` (nats) over ``windows``: all chosen words hidden by [MASK].
+    """Return the masked-LM ``accuracy`` and ``loss`` (nats) over ``windows``.
 
-    The choice is fixed by the seed 0 so that all evaluations mask the same words.
+    All chosen words are replaced by [MASK]. The choice has the fixed seed 0, so that all
+    evaluations mask the same words.
     """
     rng = np.random.default_rng(0)
     head = model.bert.cls.predictions
@@ -276,7 +290,7 @@ def held_out_score(
 def first_windows(
     store: TokenStore, form: int, reviews: npt.NDArray[np.int64], continues: Bool, body: int
 ) -> list[Window]:
-    """The first window of each of ``reviews`` in ``form``: a fixed set to score."""
+    """Return the first window of each review in ``form``: a fixed set for scoring."""
     found = []
     for review in reviews.tolist():
         ids = store.review(review)

@@ -1,6 +1,6 @@
-"""Text of the embedded encoder: reading, cleaning, vocabulary and the two tokenised forms.
+"""The embedded encoder's text: reading, cleaning, vocabulary and the two tokenised forms.
 
-Sources of the choices made here:
+Sources of the choices:
 
 * the text is the unlabelled and the training part of the Large Movie Review Dataset
   (Maas et al. 2011), read from the publisher's folder layout or from its two archives;
@@ -43,10 +43,10 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(5)
 ARCHIVES = ("imdb_labelled_aclImdb.tar.xz", "imdb_unsup_aclImdb.tar.xz")
 FOLDERS = ("train/pos", "train/neg", "train/unsup", "test/pos", "test/neg")
-# What NLTK makes of contractions and quotation marks: single words of the word form which
-# WordPiece, splitting at every apostrophe, would never learn.
+# NLTK makes these single words of contractions and quotation marks. WordPiece splits at every
+# apostrophe, so it would never learn them.
 CONTRACTIONS = ("n't", "'s", "'re", "'ve", "'ll", "'m", "'d", "``", "''", "...", "--")
-# Share of the vocabulary given to the most frequent NLTK words WordPiece lacks (sci-fi, 10/10).
+# Share of the vocabulary for the most frequent NLTK words that WordPiece lacks (sci-fi, 10/10).
 EXTRA_WORDS = 0.025
 
 Ids = npt.NDArray[np.uint16]
@@ -62,7 +62,7 @@ _ABBREVIATION = re.compile(
 
 @dataclass(frozen=True)
 class TokenStore:
-    """Reviews of one form: flat ``ids`` [tokens] and ``offsets`` [reviews + 1] into it."""
+    """The reviews in one form: flat ``ids`` [tokens], and ``offsets`` [reviews + 1] into them."""
 
     ids: Ids
     offsets: Offsets
@@ -71,7 +71,7 @@ class TokenStore:
         return len(self.offsets) - 1
 
     def review(self, index: int) -> Ids:
-        """Token ids of review ``index`` (0 <= index < len(self)), without special tokens."""
+        """Return the ids of review ``index`` (0 <= index < len(self)), without special tokens."""
         return self.ids[self.offsets[index] : self.offsets[index + 1]]
 
     def save(self, stem: Path) -> None:
@@ -81,13 +81,13 @@ class TokenStore:
 
     @classmethod
     def load(cls, stem: Path) -> TokenStore:
-        """Open what ``save`` wrote; the ids stay on disk (memory-mapped)."""
+        """Open the files that ``save`` wrote; the ids stay on disk (memory-mapped)."""
         return cls(np.load(f"{stem}.ids.npy", mmap_mode="r"), np.load(f"{stem}.offsets.npy"))
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Both forms of the same reviews, the tokenizer file's path and the counts of what was read."""
+    """Both forms of the same reviews, the vocabulary, the tokenizer's file and counts."""
 
     pieces: TokenStore
     words: TokenStore
@@ -106,9 +106,10 @@ def _from_archive(archive: Path) -> Iterator[tuple[str, str]]:
 
 
 def iter_reviews(data: Path) -> Iterator[tuple[str, str]]:
-    """Yield (``"train/pos"`` and the like, raw text) of all reviews under ``data``.
+    """Yield (folder, raw text) of all reviews under ``data``.
 
-    ``data`` holds either the unpacked ``aclImdb`` folder (or is it) or the archives ``ARCHIVES``.
+    A folder is ``"train/pos"`` or similar. ``data`` is the unpacked ``aclImdb`` folder, or
+    holds it, or holds the archives ``ARCHIVES``.
     """
     root = data / "aclImdb" if (data / "aclImdb").is_dir() else data
     if (root / "train" / "unsup").is_dir():
@@ -126,21 +127,21 @@ def iter_reviews(data: Path) -> Iterator[tuple[str, str]]:
 
 
 def clean(text: str) -> str:
-    """Text without HTML line breaks, every run of white space one blank."""
+    """Return the text without HTML line breaks, with every run of white space as one blank."""
     return _SPACE.sub(" ", _BREAK.sub(" ", text)).strip()
 
 
 def fingerprint(text: str) -> bytes:
-    """16-byte key of a review: equal for reviews equal up to case, punctuation and spacing."""
-    return hashlib.blake2b(
-        " ".join(re.findall(r"\w+", clean(text).lower())).encode(), digest_size=16
-    ).digest()
+    """Return a 16-byte key of a review that ignores case, punctuation and spacing."""
+    words = " ".join(re.findall(r"\w+", clean(text).lower()))
+    return hashlib.blake2b(words.encode(), digest_size=16).digest()
 
 
 def select_reviews(reviews: Iterable[tuple[str, str]]) -> tuple[list[str], dict[str, int]]:
-    """Clean training and unlabelled reviews, without test reviews and without duplicates.
+    """Return the cleaned training and unlabelled reviews, without test reviews and duplicates.
 
-    Returns the reviews in the given order and the counts of what was kept and dropped.
+    Returns:
+        The reviews in the given order, and the numbers of kept and dropped reviews.
     """
     everything = list(reviews)
     test = {fingerprint(text) for folder, text in everything if folder.startswith("test/")}
@@ -166,7 +167,10 @@ def select_reviews(reviews: Iterable[tuple[str, str]]) -> tuple[list[str], dict[
 
 
 def sentences(text: str) -> list[str]:
-    """Sentences by a simple rule: an end mark before white space, unless an abbreviation or initial."""
+    """Split a text into sentences by a simple rule.
+
+    A sentence ends at an end mark before white space, except after an abbreviation or an initial.
+    """
     found: list[str] = []
     start = 0
     for match in _SENTENCE_END.finditer(text):
@@ -178,16 +182,19 @@ def sentences(text: str) -> list[str]:
 
 @cache
 def _treebank() -> Any:
-    # Imported here: the two worker processes need it, the readers of a finished cache do not.
+    # The worker processes need this import; a process that reads a finished cache does not.
     from nltk.tokenize import NLTKWordTokenizer
 
     return NLTKWordTokenizer()
 
 
 def treebank_words(text: str) -> list[str]:
-    """Lower-case Penn Treebank words of a cleaned review."""
+    """Return the lower-case Penn Treebank words of a cleaned review."""
     tokenizer = _treebank()
-    return [word for sentence in sentences(text) for word in tokenizer.tokenize(sentence.lower())]
+    words: list[str] = []
+    for sentence in sentences(text):
+        words += tokenizer.tokenize(sentence.lower())
+    return words
 
 
 def _joined_words(text: str) -> str:
@@ -197,7 +204,11 @@ def _joined_words(text: str) -> str:
 def split_words(
     reviews: list[str], processes: int = 2
 ) -> tuple[npt.NDArray[np.int32], Offsets, list[str]]:
-    """Word form before there is a vocabulary: word-type ids [words], offsets [reviews + 1], types."""
+    """Split reviews into words, before there is a vocabulary.
+
+    Returns:
+        Word-type ids [words], offsets [reviews + 1], and the word types.
+    """
     types: dict[str, int] = {}
     lengths: list[int] = []
     parts: list[npt.NDArray[np.int32]] = []
@@ -210,7 +221,10 @@ def split_words(
 
 
 def build_tokenizer(vocabulary: list[str]) -> Tokenizer:
-    """Lower-case BERT tokenizer over ``vocabulary`` (index = id; the first five are ``SPECIAL``)."""
+    """Make a lower-case BERT tokenizer.
+
+    The index of an entry of ``vocabulary`` is its id; the first five entries are ``SPECIAL``.
+    """
     model = models.WordPiece({entry: i for i, entry in enumerate(vocabulary)}, unk_token="[UNK]")
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -226,10 +240,11 @@ def build_tokenizer(vocabulary: list[str]) -> Tokenizer:
 
 
 def train_vocabulary(reviews: list[str], words_by_count: list[str], size: int) -> list[str]:
-    """``size`` entries: special tokens, WordPiece entries, contractions, frequent other NLTK words.
+    """Return ``size`` entries: special tokens, WordPiece entries, contractions, other NLTK words.
 
-    ``words_by_count``: word types of the word form, most frequent first. The entries of the last
-    two groups hold punctuation inside, so WordPiece never produces them: plain entries are safe.
+    ``words_by_count`` lists the word types of the word form, the most frequent first. The entries
+    of the last two groups contain punctuation, so WordPiece never produces them, and they can be
+    plain entries.
     """
     room = len(CONTRACTIONS) + int(size * EXTRA_WORDS)
     tokenizer = build_tokenizer(list(SPECIAL))
@@ -258,31 +273,36 @@ def _encode_pieces(reviews: list[str], tokenizer: Tokenizer) -> TokenStore:
     return TokenStore(np.concatenate(parts), np.cumsum([0, *map(len, parts)], dtype=np.int64))
 
 
+def _build_corpus(data: Path, folder: Path, vocab_size: int, limit: int) -> None:
+    """Read, clean and tokenise the reviews, and write all files of a corpus into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    reviews, counts = select_reviews(iter_reviews(data))
+    random.Random(0).shuffle(reviews)
+    reviews = reviews[:limit] if limit else reviews
+    logger.info("text: %s", counts)
+    types_of, offsets, types = split_words(reviews)
+    order = np.argsort(-np.bincount(types_of, minlength=len(types)), kind="stable")
+    vocabulary = train_vocabulary(reviews, [types[i] for i in order], vocab_size)
+    logger.info("vocabulary of %d entries from %d word types", len(vocabulary), len(types))
+    tokenizer = build_tokenizer(vocabulary)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    ids = {entry: i for i, entry in enumerate(vocabulary) if i >= len(SPECIAL)}
+    mapping = np.asarray([ids.get(word, UNK) for word in types], dtype=np.uint16)
+    TokenStore(mapping[types_of], offsets).save(folder / "words")
+    _encode_pieces(reviews, tokenizer).save(folder / "pieces")
+    # This file is written last: where it exists, the cache is complete.
+    (folder / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
+
+
 def prepare_corpus(data: Path, work: Path, vocab_size: int, limit: int = 0) -> Corpus:
-    """Both tokenised forms and the tokenizer, cached under ``work`` so that a restart is quick.
+    """Return both tokenised forms and the tokenizer, cached in ``work`` so that a restart is quick.
 
     ``limit`` > 0 takes a random sample of that many reviews (seed 0), for trials.
     """
     folder = work / f"corpus-{vocab_size}-{limit or 'all'}"
     if not (folder / "counts.json").is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        reviews, counts = select_reviews(iter_reviews(data))
-        random.Random(0).shuffle(reviews)
-        reviews = reviews[:limit] if limit else reviews
-        logger.info("text: %s", counts)
-        types_of, offsets, types = split_words(reviews)
-        order = np.argsort(-np.bincount(types_of, minlength=len(types)), kind="stable")
-        vocabulary = train_vocabulary(reviews, [types[i] for i in order], vocab_size)
-        logger.info("vocabulary of %d entries from %d word types", len(vocabulary), len(types))
-        tokenizer = build_tokenizer(vocabulary)
-        tokenizer.save(str(folder / "tokenizer.json"))
-        (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
-        ids = {entry: i for i, entry in enumerate(vocabulary) if i >= len(SPECIAL)}
-        mapping = np.asarray([ids.get(word, UNK) for word in types], dtype=np.uint16)
-        TokenStore(mapping[types_of], offsets).save(folder / "words")
-        _encode_pieces(reviews, tokenizer).save(folder / "pieces")
-        # Written last: its presence says that the cache is whole.
-        (folder / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
+        _build_corpus(data, folder, vocab_size, limit)
     pieces, words = TokenStore.load(folder / "pieces"), TokenStore.load(folder / "words")
     counts = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
     counts |= {

@@ -29,14 +29,14 @@ from scripts.pretraining.text import SPECIAL, Corpus
 
 logger = logging.getLogger(__name__)
 
-# Parts of a batch, worked on by whichever thread is free. PyTorch's own threads meet after every
-# operation, so that one core lent to somebody else stops them all (seen: 15k -> 6k tokens/s).
+# Parts of a batch; each thread takes the next part as soon as it is free. PyTorch's own threads
+# wait for each other after every operation, so one busy core stops them all (15k -> 6k tokens/s).
 PARTS = 4
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line sets; ``minutes`` / ``tokens`` / ``steps``: exactly one is above 0."""
+    """The options of the command line; exactly one of minutes, tokens and steps is above 0."""
 
     layers: int
     hidden: int
@@ -55,8 +55,8 @@ class Options:
 
 
 @dataclass
-class Progress:
-    """State of the run beside weights: what a checkpoint must hold to go on."""
+class RunState:
+    """The state of the run, apart from weights, that a checkpoint must hold."""
 
     steps: int = 0
     tokens: int = 0
@@ -64,7 +64,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
     def share(self, options: Options) -> float:
-        """Part of the budget used, 0..1."""
+        """Return the used share of the budget, 0..1."""
         if options.minutes:
             return min(1.0, self.seconds / (60 * options.minutes))
         if options.tokens:
@@ -85,7 +85,7 @@ class Trainer:
         self.held, self.train = np.sort(order[:held]), np.sort(order[held:])
         self.frequency = unigram(self.stores, self.train, len(corpus.vocabulary))
         self.bag_weight = bag_weights(self.frequency)
-        self.progress = Progress()
+        self.progress = RunState()
         self.work = work
         names = (
             options.layers,
@@ -115,7 +115,7 @@ class Trainer:
             stored = torch.load(self.checkpoint, weights_only=True)
             self.model.load_state_dict(stored["model"])
             self.optimiser.load_state_dict(stored["optimiser"])
-            self.progress = Progress(**stored["progress"])
+            self.progress = RunState(**stored["progress"])
             logger.info(
                 "resumed at step %d, %.1f minutes", self.progress.steps, self.progress.seconds / 60
             )
@@ -133,7 +133,7 @@ class Trainer:
         return vectors
 
     def save(self) -> None:
-        """Write the checkpoint; whole or not at all."""
+        """Write the whole checkpoint or nothing."""
         state = {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -143,7 +143,7 @@ class Trainer:
             torch.save(state, temporary)
 
     def scores(self, reviews: Int) -> dict[str, dict[str, float]]:
-        """Held-out masked accuracy and loss for both forms over the first windows of ``reviews``."""
+        """Return masked accuracy and loss for both forms, over the first windows of ``reviews``."""
         found = {}
         for form, name in enumerate(("pieces", "words")):
             windows = first_windows(
@@ -156,7 +156,10 @@ class Trainer:
         return found
 
     def guess(self) -> dict[str, float]:
-        """Accuracy on the held-out reviews of always naming the most frequent token of each form."""
+        """Return the accuracy of always predicting the most frequent token of each form.
+
+        It is measured on the held-out reviews.
+        """
         found = {}
         for store, name in zip(self.stores, ("pieces", "words"), strict=True):
             counts = np.bincount(np.concatenate([store.review(i) for i in self.held.tolist()]))
@@ -165,7 +168,10 @@ class Trainer:
         return found
 
     def record(self, losses: list[tuple[float, float]]) -> None:
-        """Add a line to the history: mean losses since the last one and scores on 200 held-out reviews."""
+        """Add a line to the history.
+
+        It holds the mean losses since the last line, and the scores on 200 held-out reviews.
+        """
         scores = self.scores(self.held[:200])
         loss, bag = np.mean(losses, axis=0).tolist()
         done = self.progress
@@ -182,7 +188,7 @@ class Trainer:
         logger.info("%s, %.0f tokens/s", done.history[-1], rate)
 
     def part_gradient(self, batch: Batch) -> tuple[list[torch.Tensor], tuple[float, float]]:
-        """Gradients and the two losses of one part of a batch; runs in a worker thread."""
+        """Return gradients and the two losses of one part of a batch; runs in a worker thread."""
         with autocast(self.options.precision):
             masked, bag = self.model(batch, self.bag_weight)
         total = (masked + self.options.bag_loss * bag) / PARTS
@@ -192,7 +198,7 @@ class Trainer:
         return list(grads), (masked.item(), bag.item())
 
     def step(self, parts: list[Batch]) -> tuple[float, float]:
-        """One update with the mean of the parts' losses; returns the mean masked and bag loss."""
+        """Update once with the mean of the parts' losses; return the mean masked and bag loss."""
         losses = []
         for parameter in self.parameters:
             parameter.grad = None
@@ -206,7 +212,7 @@ class Trainer:
         return masked, bag
 
     def run(self, log_seconds: float, save_seconds: float) -> None:
-        """Train until the budget is used; a line of history and a checkpoint every so often."""
+        """Train until the budget is used; record the history and save checkpoints regularly."""
         options, done = self.options, self.progress
         part = options.batch // PARTS
         source = batches(
@@ -240,7 +246,7 @@ class Trainer:
         self.save()
 
     def summary(self, command: str) -> dict[str, Any]:
-        """Everything that training.json and the model card say."""
+        """Return everything that training.json and the model card state."""
         options, done = self.options, self.progress
         epoch = sum(float(np.diff(store.offsets)[self.train].sum()) for store in self.stores) / 2
         return {
@@ -286,7 +292,7 @@ class Trainer:
 
 
 def bert_config(options: Options, settings: Settings) -> BertConfig:
-    """A BERT without dropout: passes over the text are few, so there is nothing to over-fit."""
+    """Return a BERT config without dropout: with few passes over the text, it cannot overfit."""
     return BertConfig(
         vocab_size=options.vocab,
         hidden_size=options.hidden,
@@ -296,11 +302,11 @@ def bert_config(options: Options, settings: Settings) -> BertConfig:
         max_position_embeddings=settings.max_positions,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-        # In bf16 on a CPU plain attention takes a third of the time of the fused one.
+        # In bf16 on a CPU, plain attention takes a third of the time of fused attention.
         attn_implementation="eager",
     )
 
 
 def autocast(precision: str) -> torch.autocast:
-    """bf16 autocast, or none for ``fp32``."""
+    """Return a context with bf16 autocast, or without autocast for ``fp32``."""
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16")

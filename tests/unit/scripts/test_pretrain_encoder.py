@@ -1,4 +1,4 @@
-"""Pre-training of the embedded encoder: text, windows, masking, loss and schedule, on made-up text."""
+"""Pre-training of the embedded encoder on made-up text: windows, masking, loss, schedule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONTINUES = batches.continuation_table(VOCABULARY)
 
 
 def random_review(rng: np.random.Generator, length: int) -> np.ndarray:
-    """Ids of a review: a word start first, [UNK] now and then."""
+    """Return ids of a review: the first begins a word, and some are [UNK]."""
     ids = rng.integers(5, len(VOCABULARY), length).astype(np.uint16)
     ids[rng.random(length) < 0.05] = text.UNK
     ids[0] = 5
@@ -39,7 +39,7 @@ def stores() -> tuple[text.TokenStore, text.TokenStore]:
     return store(lengths), store(lengths, seed=1)
 
 
-def test_words_equal_to_a_test_review_and_duplicates_are_dropped() -> None:
+def test_reviews_equal_to_a_test_review_and_duplicates_are_dropped() -> None:
     found, counts = text.select_reviews(
         [
             ("train/unsup", "A <br /><br />GREAT film!"),
@@ -144,14 +144,14 @@ def _inputs(rows: int = 400, length: int = 128) -> np.ndarray:
     return inputs
 
 
-def test_masking_rates_are_those_asked_for() -> None:
+def test_masking_rates_are_those_of_the_settings() -> None:
     inputs, settings = _inputs(), batches.Settings()
     masked, labels = batches.mask_words(inputs, CONTINUES, settings, np.random.default_rng(0))
     chosen = labels != batches.IGNORE
     assert chosen[inputs >= 5].mean() == pytest.approx(settings.mask_rate, abs=0.01)
     hidden = masked[chosen] == text.MASK
     assert hidden.mean() == pytest.approx(0.8, abs=0.02)
-    # A random entry is the right one by chance now and then: one in 95 here.
+    # A random entry is the original one by chance in one of 95 cases.
     assert (masked[chosen] == inputs[chosen]).mean() == pytest.approx(0.1, abs=0.02)
     assert (labels[chosen] == inputs[chosen]).all()
     assert (masked[~chosen] == inputs[~chosen]).all()
@@ -168,18 +168,20 @@ def test_special_tokens_and_unknown_words_are_never_masked() -> None:
     assert (masked[labels != batches.IGNORE] != text.UNK).all()
 
 
-def test_masking_takes_words_whole() -> None:
+def test_whole_words_are_masked() -> None:
     inputs = _inputs()
     masked, labels = batches.mask_words(
         inputs, CONTINUES, batches.Settings(), np.random.default_rng(1)
     )
-    # Neighbours of one word: the second continues the first. ([UNK] cannot be continued by WordPiece.)
+    # Pairs of neighbours where the second piece continues the first. ([UNK] has no continuation.)
     same = CONTINUES[inputs[:, 1:]] & (inputs[:, :-1] >= 5)
     assert ((labels[:, 1:] != batches.IGNORE) == (labels[:, :-1] != batches.IGNORE))[same].all()
     assert ((masked[:, 1:] == text.MASK) == (masked[:, :-1] == text.MASK))[same].all()
 
 
-def test_bag_is_from_outside_the_window(stores: tuple[text.TokenStore, text.TokenStore]) -> None:
+def test_a_bag_comes_from_outside_the_window(
+    stores: tuple[text.TokenStore, text.TokenStore],
+) -> None:
     rng = np.random.default_rng(0)
     ids = np.arange(5, 305, dtype=np.uint16)
     for start in (0, 50, 174):
@@ -192,7 +194,7 @@ def test_bag_is_from_outside_the_window(stores: tuple[text.TokenStore, text.Toke
     assert target.sum() == pytest.approx(1.0)
 
 
-def test_a_resumed_run_sees_the_batches_it_would_have_seen(
+def test_a_resumed_run_gets_the_batches_that_follow(
     stores: tuple[text.TokenStore, text.TokenStore],
 ) -> None:
     def take(skip: int, count: int) -> list[batches.Batch]:
@@ -209,7 +211,7 @@ def test_a_resumed_run_sees_the_batches_it_would_have_seen(
         assert first.positions.max() < 512
 
 
-def test_rate_rises_then_falls_to_zero() -> None:
+def test_the_rate_rises_then_falls_to_zero() -> None:
     values = [model.rate_factor(progress) for progress in np.linspace(0, 1, 101)]
     assert values[0] == 0.0
     assert values[-1] == 0.0
@@ -219,11 +221,11 @@ def test_rate_rises_then_falls_to_zero() -> None:
     assert np.all(np.diff(values[6:]) < 0)
 
 
-def test_share_follows_the_budget_that_is_set() -> None:
+def test_the_used_share_follows_the_given_budget() -> None:
     def options(minutes: float = 0.0, tokens: int = 0, steps: int = 0) -> trainer.Options:
         return trainer.Options(1, 8, 1, 100, minutes, tokens, steps, 0, "fp32", 1, 4, 1e-3, 0.5)
 
-    progress = trainer.Progress(steps=5, tokens=100, seconds=30.0)
+    progress = trainer.RunState(steps=5, tokens=100, seconds=30.0)
     assert progress.share(options(minutes=1)) == 0.5
     assert progress.share(options(tokens=400)) == 0.25
     assert progress.share(options(steps=4)) == 1.0
@@ -243,9 +245,9 @@ def test_projected_cross_entropy_equals_the_plain_one() -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_svd_embeddings_put_words_of_equal_company_together() -> None:
+def test_svd_embeddings_of_words_with_equal_contexts_are_similar() -> None:
     rng = np.random.default_rng(0)
-    # Ids 5..14 keep company with 25..34, ids 15..24 with 35..44.
+    # Ids 5..14 occur with 25..34, and ids 15..24 with 35..44.
     reviews = []
     for i in range(400):
         group = i % 2

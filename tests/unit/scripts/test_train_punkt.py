@@ -1,4 +1,4 @@
-"""The script that makes the shipped Punkt parameters."""
+"""The script that trains the shipped Punkt parameters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-SENTENCES = "The film by Mr. Smith was shown at 8 p.m. on Friday. It was good. Prof. Jones liked it too. They left early. "
+SENTENCES = (
+    "The film by Mr. Smith was shown at 8 p.m. on Friday. "
+    "It was good. Prof. Jones liked it too. They left early. "
+)
 
 
 @pytest.fixture
@@ -41,14 +44,13 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return run
 
 
-def test_it_writes_sorted_parameters(
+def test_the_script_writes_sorted_parameters(
     data: Path, run: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
         run("--data", data, "--reviews", 20, "--rare", 2, "--out", data / "one.json")
-    assert (
-        "29 unlabelled reviews kept" in caplog.text
-    )  # the one that equals a test review is dropped
+    # The review that equals a test review is dropped.
+    assert "29 unlabelled reviews kept" in caplog.text
     assert "training on 20" in caplog.text
     found = json.loads((data / "one.json").read_text(encoding="utf-8"))
     assert sorted(found) == ["abbreviations", "collocations", "orthography", "sentence_starters"]
@@ -66,7 +68,7 @@ def test_the_data_folder_can_come_from_the_environment(
     assert (data / "two.json").is_file()
 
 
-def test_without_data_it_says_what_to_name(
+def test_without_data_the_error_says_what_to_name(
     tmp_path: Path, run: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -75,7 +77,7 @@ def test_without_data_it_says_what_to_name(
     assert "name the data folder with --data or ROBENCH_DATA" in capsys.readouterr().err
 
 
-def test_the_shipped_file_is_what_the_script_writes() -> None:
+def test_the_shipped_file_has_the_form_that_the_script_writes() -> None:
     text = (ROOT / "robench" / "embedded" / "punkt" / "english.json").read_text(encoding="utf-8")
     data = json.loads(text)
     assert text == json.dumps(data, ensure_ascii=False, indent=0, sort_keys=True) + "\n"
