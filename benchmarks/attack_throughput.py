@@ -1,22 +1,29 @@
-"""How fast searches go: the engine against TextAttack and against bare forwards on pre-tokenised input, in one run.
+"""Measure the throughput of searches: the engine against TextAttack and against bare forwards.
 
-    python benchmarks/attack_throughput.py [--words 100] [--attack pwws] [--victim tiny] [--skip textattack] [--quick]
+    python benchmarks/attack_throughput.py [--words 100] [--attack pwws] [--victim tiny]
+        [--skip textattack] [--quick]
 
-A query is a row that a search needed of the victim, the clean text included, as TextAttack counts it; repeats answered from memory and the rows of the
-engine's verdicts are not counted. Rates are rows per second of CPU time, one thread. For each victim, attack and length there are three repetitions, in
-each of which all contestants take their turn:
+A query is a row that a search needs from the victim, the clean text included, as TextAttack counts
+it. Repeated rows that are answered from memory, and the rows of the engine's verdicts, are not
+counted. Rates are rows per second of CPU time in one thread. For each victim, attack and length
+there are three repetitions. In each of them, all contestants run in turn:
 
-* *engine*: a run over whole texts, clean predictions and verdicts included.
-* *limit*: the same model asked about the very rows that the engine asks about, in full batches of one length (the engine's batch size, half or twice it,
-  whichever is fastest), token ids at hand as tensors. It runs alongside the engine, so a machine that speeds up or slows down does so for both. Like the
-  engine it works the last layer out for the first token only; *whole* is the same with every token, as the model does when it is called.
-* *TextAttack* 0.3.11 as shipped: its wrapper, which pads every row to 512 tokens, and its search (that of PWWSRen2019; AlzantotGeneticAlgorithm) over the same
-  texts and substitutes, in a process of its own.
-* *fixed*: TextAttack with ``padding=True``, to the longest row of a batch.
+* *engine*: a run over whole texts, with clean predictions and verdicts.
+* *limit*: the same model on the same rows as the engine, in full batches of one length, with token
+  ids that are tensors already. The batch size is that of the engine, half of it or twice it,
+  whichever is fastest. The limit runs alongside the engine, so that changes of the machine's speed
+  affect both. Like the engine, it computes the last layer for the first token only. *whole*
+  computes it for every token, as the model does when it is called.
+* *TextAttack* 0.3.11 as shipped: its wrapper, which pads every row to 512 tokens, and its search
+  (that of PWWSRen2019; AlzantotGeneticAlgorithm) on the same texts and substitutes, in a process of
+  its own.
+* *fixed*: TextAttack with ``padding=True``, which pads to the longest row of a batch.
 
-Also: two workers over one; a search in bf16 over the fp32 limit, and its verdicts beside those in fp32; memory after 100 and after 1000 texts; where there is a
-GPU, the engine over bare forwards on it. Texts are synthetic (mini-reviews, strung together), and so is what victims know: ``tiny`` is trained for seconds,
-``wide`` has 4 layers x 256 of random weights. What the project wants of a figure stands beside it; nothing is asserted. The last line is JSON.
+The benchmark also measures two workers against one; a search in bf16 against the fp32 limit, and
+its verdicts against those in fp32; memory after 100 and after 1000 texts; and on a GPU, the engine
+against bare forwards. Texts are synthetic (mini-reviews joined together). The victim ``tiny`` is
+trained for seconds, and ``wide`` has 4 layers x 256 of random weights. The table shows the
+project's targets beside the figures; nothing is asserted. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -36,7 +43,7 @@ import click
 import torch
 from throughput.limit import Limit
 from throughput.peer import Peer
-from throughput.report import Row, figures, other_table, throughput_table
+from throughput.report import ThroughputRow, figures, other_table, throughput_table
 from throughput.searches import make_load, measure
 from throughput.steady import steady
 from throughput.subjects import MAX_TOKENS, density, load_victim, make_jobs, make_victim
@@ -48,7 +55,20 @@ FEW = 100
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured. ``seconds``: of CPU time, about, for each contestant in each repetition; ``many``: texts for memory and verdicts."""
+    """What is measured.
+
+    Attributes:
+        words: lengths of the texts.
+        attacks: names of the attacks.
+        victims: names of the victims.
+        examples: number of texts in a run; None for as many as fill its time.
+        skip: parts that are left out.
+        seconds: approximate CPU time of each contestant in each repetition.
+        repeats: number of repetitions.
+        many: number of texts for memory and verdicts.
+        shifts: number of texts for the workers.
+        folder: where victims are written.
+    """
 
     words: Sequence[int]
     attacks: Sequence[str]
@@ -62,21 +82,21 @@ class Plan:
     folder: Path
 
     def victim(self, name: str) -> Path:
-        """Folder of a victim, made if need be."""
+        """Return the folder of a victim, which is made if it does not exist."""
         folder = self.folder / name
         if not folder.exists():
-            tell(f"making the victim '{name}'")
+            show_progress(f"making the victim '{name}'")
             make_victim(name, folder)
         return folder
 
 
-def tell(what: str) -> None:
-    """Progress."""
+def show_progress(what: str) -> None:
+    """Print one line on stderr."""
     click.echo(what, err=True)
 
 
-def rates(plan: Plan) -> Iterator[Row]:
-    """Engine, limit and TextAttack: every victim, length and attack."""
+def rates(plan: Plan) -> Iterator[ThroughputRow]:
+    """Measure engine, limit and TextAttack for every victim, length and attack."""
     for name in plan.victims:
         plan.victim(name)
     with nullcontext() if "textattack" in plan.skip else Peer(plan.folder) as peer:
@@ -85,30 +105,31 @@ def rates(plan: Plan) -> Iterator[Row]:
             for words in plan.words:
                 limit, whole = Limit(victim, words), Limit(victim, words, whole=True)
                 for attack in plan.attacks:
-                    tell(f"{name}, {attack}, {words} words")
+                    show_progress(f"{name}, {attack}, {words} words")
                     load = make_load(
                         victim, attack, words, limit.expected * plan.seconds, plan.examples
                     )
-                    row = Row(name, attack, words)
+                    row = ThroughputRow(name, attack, words)
                     for _ in range(plan.repeats):
                         row.runs.append(measure(victim, limit, whole, attack, load))
-                        if peer is not None:
-                            row.shipped += peer.measure(
-                                name, attack, words, fixed=False, seconds=plan.seconds
-                            )
-                            row.fixed += peer.measure(
-                                name, attack, words, fixed=True, seconds=plan.seconds
-                            )
+                        if peer is None:
+                            continue
+                        asked = (name, attack, words)
+                        row.shipped += peer.measure(*asked, fixed=False, seconds=plan.seconds)
+                        row.fixed += peer.measure(*asked, fixed=True, seconds=plan.seconds)
                     yield row
 
 
 def reduced(plan: Plan) -> dict[str, Any]:
-    """PWWS searching in bf16 over bare forwards in fp32; and bare forwards in bf16 over these, which is all that a change of precision can bring."""
+    """Measure PWWS in bf16 against bare forwards in fp32.
+
+    Bare forwards in bf16 against those in fp32 show the most that a change of precision can gain.
+    """
     found: dict[str, Any] = {}
     for name in plan.victims:
         victim, prefix = load_victim(plan.victim(name)), "" if name == "tiny" else f"{name}_"
         for words in plan.words:
-            tell(f"{name} in bf16, {words} words")
+            show_progress(f"{name} in bf16, {words} words")
             limit, whole, bare = (
                 Limit(victim, words),
                 Limit(victim, words, whole=True),
@@ -133,8 +154,8 @@ def reduced(plan: Plan) -> dict[str, Any]:
 
 
 def memory(plan: Plan) -> dict[str, Any]:
-    """Resident memory along a run over short texts, and the same texts' verdicts in bf16."""
-    tell(f"{plan.many} texts of 20 words, memory and verdicts")
+    """Measure resident memory along a run over short texts, and compare verdicts in bf16."""
+    show_progress(f"{plan.many} texts of 20 words, memory and verdicts")
     few = min(FEW, plan.many // 2)
     seen = steady(plan.victim("tiny"), 20, plan.many, few)
     return {
@@ -151,12 +172,12 @@ def memory(plan: Plan) -> dict[str, Any]:
 
 
 def two_workers(plan: Plan) -> dict[str, Any]:
-    """Rows a second of two workers over those of one, in turns, and the same of bare forwards."""
+    """Measure two workers against one, in turns, and the same for bare forwards."""
     folder = plan.victim("tiny")
     jobs = list(make_jobs(load_victim(folder), 100, plan.shifts))
     ratios, bare, starts = [], [], []
     for turn in range(min(plan.repeats, 2)):
-        tell(f"one worker, then two, turn {turn + 1}")
+        show_progress(f"one worker, then two, turn {turn + 1}")
         one, two = shift(folder, "pwws", jobs, 1), shift(folder, "pwws", jobs, 2)
         ratios.append(two.rate / one.rate)
         bare.append(
@@ -171,12 +192,15 @@ def two_workers(plan: Plan) -> dict[str, Any]:
 
 
 def on_gpu(plan: Plan) -> dict[str, Any]:
-    """PWWS in bf16 over bare forwards in bf16: BERT-base's shape at the longest rows, and ``tiny``."""
+    """Measure PWWS against bare forwards, both in bf16, on a GPU.
+
+    The victims are one of BERT-base's shape at the longest rows, and ``tiny``.
+    """
     found: dict[str, Any] = {}
     for name, lengths in (("base", [MAX_TOKENS - 2]), ("tiny", list(plan.words))):
         victim = load_victim(plan.victim(name), "cuda")
         for words in lengths:
-            tell(f"{name} on the GPU, {words} words")
+            show_progress(f"{name} on the GPU, {words} words")
             limit, whole = Limit(victim, words, "bf16"), Limit(victim, words, "bf16", whole=True)
             load = make_load(victim, "pwws", words, limit.expected * plan.seconds, plan.examples)
             runs = [
@@ -191,7 +215,7 @@ def on_gpu(plan: Plan) -> dict[str, Any]:
 
 
 def others(plan: Plan) -> dict[str, Any]:
-    """All figures but those of ``rates``."""
+    """Measure all figures except those of ``rates``."""
     found: dict[str, Any] = {}
     for name, part in (
         ("reduced", reduced),
@@ -205,13 +229,16 @@ def others(plan: Plan) -> dict[str, Any]:
 
 
 def head(plan: Plan) -> str:
-    """What the tables rest on."""
+    """Return the text that explains the tables."""
     folder = plan.victim(plan.victims[0])
     share, each = density(list(islice(make_jobs(load_victim(folder), max(plan.words), 4), 4)))
     return (
-        f"Synthetic texts (mini-reviews strung together), {share:.0%} of the words with {each:.1f} substitutes on the mean; one thread; fp32.\n"
-        f"Rows through the victim per CPU second; engine/limit: median (lowest–highest) of {plan.repeats}. 'fixed' is TextAttack with padding=True.\n"
-        "Two workers are timed by the clock from the moment both are ready: their start (worker_start_seconds) is left out. That needs two idle cores."
+        f"Synthetic texts (mini-reviews joined together); {share:.0%} of the words have {each:.1f} "
+        "substitutes on average; one thread; fp32.\n"
+        "Rows through the victim per CPU second; engine/limit: median (lowest–highest) of "
+        f"{plan.repeats}. 'fixed' is TextAttack with padding=True.\n"
+        "Two workers are timed by the clock from the moment when both are ready: their start "
+        "(worker_start_seconds) is left out. That needs two idle cores."
     )
 
 
@@ -243,20 +270,20 @@ def head(plan: Plan) -> str:
 @click.option(
     "--examples",
     type=click.IntRange(1),
-    help="Texts of a run, instead of as many as fill its time.",
+    help="Number of texts in a run (default: as many as fill its time).",
 )
 @click.option("--skip", type=click.Choice(PARTS), multiple=True, help="Leave a part out.")
 @click.option(
     "--seconds",
     default=4.0,
     show_default=True,
-    help="CPU time of each contestant in each repetition, about.",
+    help="Approximate CPU time of each contestant in each repetition.",
 )
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
 @click.option(
     "--quick",
     is_flag=True,
-    help="Everything once, in a few seconds each: says that it works, and no more.",
+    help="Run everything once, briefly. The figures then mean nothing.",
 )
 def main(quick: bool, seconds: float, repeats: int, **chosen: Any) -> None:
     """Measure and report."""

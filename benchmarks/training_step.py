@@ -1,18 +1,22 @@
-"""A RIFT step against the passes it cannot avoid, and against a straightforward step that does what the release does, in one run.
+"""Compare a RIFT step with its unavoidable passes, and with a plain step like the release's.
 
-    python benchmarks/training_step.py [--shape base --device cuda --precision bf16] [--tokens 300] [--batch 32] [--repeats 3]
+    python benchmarks/training_step.py [--shape base --device cuda --precision bf16]
+        [--tokens 300] [--batch 32] [--repeats 3]
 
-*Bare*: the forward and backward passes of Eqs. 8 to 11 and nothing else, on ready-made inputs: a clean forward without gradients, ten forwards and
-backwards from the encoder's last layer to its input, two forwards and backwards with the parameters' gradients, the teacher's forward. The step has all
-that surrounds them as well: substitutes, mixtures, losses, projection heads, AdamW.
+*Bare*: only the forward and backward passes of Eqs. 8 to 11, on prepared inputs. These are a clean
+forward without gradients, ten forwards and backwards from the encoder's last layer to its input,
+two forwards and backwards with the parameters' gradients, and the teacher's forward. The step also
+does everything around them: substitutes, mixtures, losses, projection heads, AdamW.
 
-*Like the release*: S whole sequences through the embedding layer, the parameters' gradients in the inner loop too, every batch padded to the maximum. It
-begins from the same mixtures, and its loss must be the same (dropout is off in all contestants). What the release does beyond that (a third student
-forward, always ten slots) is not counted against it.
+*Like the release*: S whole sequences through the embedding layer, the parameters' gradients in the
+inner loop too, and every batch padded to the maximum. It begins with the same mixtures, and its
+loss must be the same (dropout is off in all contestants). The release also does other work (a third
+student forward, always ten slots), which is not counted here.
 
-Texts are made-up tokens with lengths as film reviews have them (a quarter at the maximum), batched as in training; 45 % of the positions have one to eight
-substitutes. All three work on the same batches in turns, timed by the CPU time of one thread (a GPU: by the clock), so a machine that speeds up or slows
-down does so for all. The last line is JSON.
+Texts are made-up tokens with the lengths of film reviews (a quarter at the maximum), batched as in
+training; 45 % of the positions have one to eight substitutes. All three contestants work on the
+same batches in turn, so that changes of the machine's speed affect all. They are timed by the CPU
+time of one thread (on a GPU, by the clock). The last line is JSON.
 """
 
 from __future__ import annotations
@@ -46,12 +50,12 @@ VOCABULARY = 24_000
 SHAPES = {"tiny": (2, 128), "mini": (4, 256), "base": (12, 768)}
 SUBSTITUTABLE, SUBSTITUTES = 0.45, 8
 TOLERANCES = {"fp32": 1e-3, "bf16": 5e-2}
-"""Between the losses, relative: ten steps of Adam magnify rounding."""
+"""Relative tolerances between the losses; ten steps of Adam magnify rounding errors."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all contestants share."""
+    """What all contestants have in common."""
 
     step: Any
     optimizer: torch.optim.Optimizer
@@ -62,17 +66,20 @@ class Setting:
 
     @property
     def model(self) -> TextClassifier:
-        """The student."""
+        """The student model."""
         model: TextClassifier = self.step.model
         return model
 
     def precise(self) -> torch.autocast:
-        """The arithmetic of the passes."""
+        """Return the autocast context of the passes."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
 def make_setting(shape: str, tokens: int, device: str, precision: str) -> Setting:
-    """RIFT with the paper's settings on an encoder of random weights, which costs what a trained one costs."""
+    """Set RIFT up with the paper's settings.
+
+    The encoder has random weights, which cost as much as trained ones.
+    """
     layers, width = SHAPES[shape]
     torch.manual_seed(0)
     off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -91,14 +98,16 @@ def make_setting(shape: str, tokens: int, device: str, precision: str) -> Settin
     defense: Defense = DEFENSES.get("rift")()
     defense.prepare(model)
     step = StepLoss(model, defense).train()
-    optimizer = adamw(
-        parameter_groups(step, 0.0, 0.0)
-    )  # a rate of 0: all begin every batch with the same weights
+    # The rate is 0, so that all contestants begin every batch with the same weights.
+    optimizer = adamw(parameter_groups(step, 0.0, 0.0))
     return Setting(step, optimizer, defense, tokens, torch.device(device), precision)
 
 
 def make_batches(setting: Setting, size: int, number: int) -> list[Batch]:
-    """Batches as the training loop has them, classes in equal numbers and bucketed by length; of all those of a pool, from short to long."""
+    """Make batches as the training loop does: classes in equal numbers, bucketed by length.
+
+    They are evenly spread over the batches of a pool, from short to long.
+    """
     rng = np.random.default_rng(0)
     lengths = np.clip(
         setting.tokens * rng.lognormal(np.log(0.66), 0.6, POOL * size), 4, setting.tokens
@@ -112,7 +121,7 @@ def make_batches(setting: Setting, size: int, number: int) -> list[Batch]:
 
 
 def make_batch(lengths: Any, device: torch.device, rng: np.random.Generator) -> Batch:
-    """Texts of made-up tokens; the first half of the rows has one label, the second the other."""
+    """Make texts of made-up tokens; each half of the rows has one label."""
     rows, tokens = len(lengths), int(lengths.max())
     mask = np.arange(tokens) < lengths[:, None]
     ids = rng.integers(5, VOCABULARY, (rows, tokens)) * mask
@@ -140,11 +149,11 @@ def make_batch(lengths: Any, device: torch.device, rng: np.random.Generator) -> 
     )
 
 
-# -- the contestants: each takes a batch as training makes it and returns the loss, or None ------------------------------------------------------
+# The contestants: each takes a batch as training makes it and returns the loss, or None.
 
 
 def our_step(setting: Setting, batch: Batch) -> float:
-    """What the training loop does in one step."""
+    """Do one step of the training loop and return its loss."""
     with setting.precise():
         loss = setting.step(batch)
     loss.backward()
@@ -154,10 +163,11 @@ def our_step(setting: Setting, batch: Batch) -> float:
 
 
 def bare_passes(setting: Setting, batch: Batch) -> None:
-    """Forwards and backwards only; the inputs of the encoder are at hand."""
+    """Run only the forwards and backwards, on prepared inputs of the encoder."""
     model, teacher, mask = setting.model, setting.defense.information.teacher, batch.attention_mask
     with setting.precise():
-        model.eval()  # as the search does: the last layer is worked out for the first token only
+        # As in the search, eval mode computes the last layer for the first token only.
+        model.eval()
         with torch.no_grad():
             model(batch.input_ids, mask, batch.token_type_ids)
             teacher.features(batch.input_ids, mask, batch.token_type_ids)
@@ -177,22 +187,20 @@ def bare_passes(setting: Setting, batch: Batch) -> None:
 
 
 def frozen(model: nn.Module, yes: bool) -> None:
-    """Whether the parameters ask for gradients."""
+    """Switch the gradients of all parameters off (``yes``) or on."""
     for parameter in model.parameters():
         parameter.requires_grad_(not yes)
 
 
 def release_like(setting: Setting, batch: Batch) -> float:
-    """The step as one writes it down from the release: see the head of this file."""
-    options, model, started = (
-        setting.defense.options,
-        setting.model,
-        starting_mixtures(batch, setting.tokens),
-    )
+    """Do a step as in the release and return its loss; see the module's docstring."""
+    options, model = setting.defense.options, setting.model
+    started = starting_mixtures(batch, setting.tokens)
     batch = padded(batch, setting.tokens)
     with setting.precise(), every_token(model), every_token(setting.defense.information.teacher):
         weights = released_search(setting, batch, started)
-        setting.optimizer.zero_grad()  # the search has filled the parameters' gradients
+        # The search has filled the parameters' gradients.
+        setting.optimizer.zero_grad()
         mixed = blended(whole_sequences(model, batch), weights)
         adversarial = model.features_from_embeddings(mixed, batch.attention_mask)
         logits = model.classify(
@@ -211,7 +219,7 @@ def release_like(setting: Setting, batch: Batch) -> float:
 
 @contextmanager
 def every_token(model: TextClassifier) -> Iterator[None]:
-    """Have the last layer worked out for all tokens in eval mode too, as everybody else does."""
+    """Compute the last layer for all tokens in eval mode too, as other code does."""
     shortcut = model._shortcut
     kept, shortcut._trusted = shortcut._trusted, False
     try:
@@ -221,7 +229,7 @@ def every_token(model: TextClassifier) -> Iterator[None]:
 
 
 def released_search(setting: Setting, batch: Batch, hat: Tensor) -> Tensor:
-    """Mixture weights ``(batch, tokens, slots)``: ten times forward, backward to everything, Adam."""
+    """Return mixture weights ``(batch, tokens, slots)`` after ten full forwards and backwards."""
     model, options = setting.model, setting.defense.options
     assert batch.substitute_mask is not None
     model.eval()
@@ -245,7 +253,7 @@ def released_search(setting: Setting, batch: Batch, hat: Tensor) -> Tensor:
 
 
 def whole_sequences(model: TextClassifier, batch: Batch) -> Tensor:
-    """One sequence a slot through the embedding layer, ``(batch, tokens, slots, size)``."""
+    """Embed one sequence for each slot: ``(batch, tokens, slots, size)``."""
     assert batch.substitute_ids is not None
     return torch.stack(
         [
@@ -257,13 +265,13 @@ def whole_sequences(model: TextClassifier, batch: Batch) -> Tensor:
 
 
 def blended(vectors: Tensor, weights: Tensor) -> Tensor:
-    """The weighted sum over the slots."""
+    """Return the weighted sum over the slots."""
     with torch.autocast(vectors.device.type, enabled=False):
         return (vectors.float() * weights[..., None]).sum(2)
 
 
 def padded(batch: Batch, tokens: int) -> Batch:
-    """The batch filled up to ``tokens`` columns."""
+    """Return the batch, padded to ``tokens`` columns."""
     missing = tokens - batch.input_ids.shape[1]
 
     def fill(tensor: Tensor) -> Tensor:
@@ -279,18 +287,18 @@ def padded(batch: Batch, tokens: int) -> Batch:
 
 
 def starting_mixtures(batch: Batch, tokens: int) -> Tensor:
-    """The logits that our step draws for the same batch from a generator just as fresh, in the padded shape."""
+    """Return the starting logits of our step for the same batch and seed, padded to ``tokens``."""
     assert batch.substitute_mask is not None
     rows, width, slots = batch.substitute_mask.shape
     drawn = torch.randn(rows, width, slots, device=batch.labels.device) * sqrt(2 / (width * slots))
     return torch.cat([drawn, drawn.new_zeros(rows, tokens - width, slots)], 1)
 
 
-# -- measuring -----------------------------------------------------------------------------------------------------------------------------------
+# Measuring
 
 
 def measure(setting: Setting, batches: Sequence[Batch], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each contestant over all batches, one figure a repetition."""
+    """Return the seconds of each contestant over all batches, for each repetition."""
     contestants: dict[str, Callable[[Setting, Batch], float | None]] = {
         "step": our_step,
         "bare": bare_passes,
@@ -307,19 +315,20 @@ def measure(setting: Setting, batches: Sequence[Batch], repeats: int) -> dict[st
                 losses[name] = contestants[name](setting, batch)
                 totals[name] += now(setting.device) - began
             check(losses["step"], losses["release_like"], setting.precision)
-        if repeat:  # the first one warms up
+        # The first repetition warms up.
+        if repeat:
             for name, total in totals.items():
                 seconds[name].append(total)
     return seconds
 
 
 def turned(names: list[str], by: int) -> list[str]:
-    """The names in turn, another one first each time."""
+    """Return the names, rotated by ``by`` places."""
     return names[by % len(names) :] + names[: by % len(names)]
 
 
 def now(device: torch.device) -> float:
-    """Seconds: of the processor's time on a CPU, of the clock when a GPU has done its work."""
+    """Return seconds: CPU time, or clock time after a GPU has finished."""
     if device.type == "cpu":
         return process_time()
     torch.cuda.synchronize(device)
@@ -327,7 +336,7 @@ def now(device: torch.device) -> float:
 
 
 def check(ours: float | None, theirs: float | None, precision: str) -> None:
-    """End the program where the two steps do not compute the same loss."""
+    """End the program if the two steps do not compute the same loss."""
     assert ours is not None
     assert theirs is not None
     if not abs(ours - theirs) <= TOLERANCES[precision] * abs(theirs):
@@ -335,7 +344,7 @@ def check(ours: float | None, theirs: float | None, precision: str) -> None:
 
 
 def ratio(seconds: dict[str, list[float]], above: str, below: str) -> float:
-    """Median over the repetitions."""
+    """Return the median ratio of two contestants over the repetitions."""
     return median(one / other for one, other in zip(seconds[above], seconds[below], strict=True))
 
 
@@ -346,8 +355,10 @@ def main() -> None:
     parser.add_argument(
         "--tokens", type=int, default=300, help="the maximum; a quarter of the texts reaches it"
     )
-    parser.add_argument("--batch", type=int, default=32, help="examples a step")
-    parser.add_argument("--batches", type=int, default=3, help="different ones in a repetition")
+    parser.add_argument("--batch", type=int, default=32, help="number of examples in a step")
+    parser.add_argument(
+        "--batches", type=int, default=3, help="number of different batches in a repetition"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=sorted(TOLERANCES), default="fp32")
@@ -356,7 +367,8 @@ def main() -> None:
     setting = make_setting(chosen.shape, chosen.tokens, chosen.device, chosen.precision)
     seconds = measure(setting, make_batches(setting, chosen.batch, chosen.batches), chosen.repeats)
     lines = [
-        f"{chosen.shape}, {chosen.batch} x {chosen.tokens} tokens at most, {chosen.precision} on {chosen.device}; seconds a step, by repetition"
+        f"{chosen.shape}, {chosen.batch} x {chosen.tokens} tokens at most, {chosen.precision} on "
+        f"{chosen.device}; seconds for each step, by repetition"
     ]
     lines += [
         f"{name:>13}  {' '.join(f'{total / chosen.batches:8.3f}' for total in totals)}"

@@ -17,39 +17,34 @@ import json
 import logging
 import math
 import os
-from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel
 
-from scripts.pretraining.text import clean, fingerprint, iter_reviews
+from scripts.pretraining.study_data import (
+    BATCH,
+    EPOCHS,
+    MAX_LENGTH,
+    Split,
+    buckets,
+    load_splits,
+)
 
 logger = logging.getLogger("study_pretraining_pays")
 
 ARMS = ("tiny", "random")
-# Number of training reviews -> epochs. The epoch with the best dev accuracy counts.
-EPOCHS = {1000: 10, 4000: 4}
 START_GRID = (3e-4, 1e-3, 3e-3)
 STEP = 10**0.5
 SEEDS = (0, 1, 2)
-DEV, TEST, BATCH, MAX_LENGTH = 1000, 2000, 32, 200
-
-
-class Split(NamedTuple):
-    """Token ids of reviews, at most ``MAX_LENGTH`` each, and their labels (1: positive)."""
-
-    ids: list[list[int]]
-    labels: list[int]
 
 
 @dataclass(frozen=True)
@@ -90,56 +85,6 @@ class Classifier(nn.Module):
         pooled = self.encoder(input_ids=ids, attention_mask=(ids != 0).long()).pooler_output
         logits: Tensor = self.head(pooled)
         return logits
-
-
-def load_splits(data: Path, model: Path) -> dict[str, Split]:
-    """Draw ``train``, ``dev`` and ``test`` with seed 0.
-
-    ``train`` has 4,000 reviews; all of them are balanced, and so are the first 1,000. Training
-    reviews that equal a test review are left out, as in pre-training.
-    """
-    texts: dict[str, list[str]] = defaultdict(list)
-    for folder, text in iter_reviews(data):
-        if not folder.endswith("unsup"):
-            texts[folder].append(clean(text))
-    test = {fingerprint(text) for folder in ("test/pos", "test/neg") for text in texts[folder]}
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    rng = np.random.default_rng(0)
-    parts: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for label, name in enumerate(("neg", "pos")):
-        kept = [text for text in texts[f"train/{name}"] if fingerprint(text) not in test]
-        drawn = [kept[i] for i in rng.permutation(len(kept))]
-        parts["dev"] += [(text, label) for text in drawn[: DEV // 2]]
-        parts["train"] += [(text, label) for text in drawn[DEV // 2 : (DEV + max(EPOCHS)) // 2]]
-        test_texts = texts[f"test/{name}"]
-        chosen = rng.permutation(len(test_texts))[: TEST // 2]
-        parts["test"] += [(test_texts[i], label) for i in chosen]
-    # Negative and positive reviews alternate, so that the first 1,000 are balanced too.
-    half = len(parts["train"]) // 2
-    negative, positive = parts["train"][:half], parts["train"][half:]
-    parts["train"] = list(chain.from_iterable(zip(negative, positive, strict=True)))
-    splits = {}
-    for name, rows in parts.items():
-        encoded = tokenizer([text for text, _ in rows], truncation=True, max_length=MAX_LENGTH)
-        splits[name] = Split(encoded["input_ids"], [label for _, label in rows])
-    return splits
-
-
-def buckets(split: Split, rng: np.random.Generator | None) -> Iterable[tuple[Tensor, Tensor]]:
-    """Yield batches (ids padded with 0, labels) of reviews of similar length.
-
-    With ``rng``, the batches come in random order.
-    """
-    lengths = np.asarray([len(row) for row in split.ids], dtype=float)
-    noise = rng.uniform(0, 40, len(lengths)) if rng is not None else 0.0
-    order = np.argsort(lengths + noise, kind="stable")
-    groups = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
-    for at in rng.permutation(len(groups)) if rng is not None else range(len(groups)):
-        rows = [torch.tensor(split.ids[i]) for i in groups[at]]
-        yield (
-            nn.utils.rnn.pad_sequence(rows, batch_first=True),
-            torch.tensor([split.labels[i] for i in groups[at]]),
-        )
 
 
 def accuracy(model: Classifier, split: Split) -> float:
@@ -311,12 +256,15 @@ def as_markdown(report: dict[str, Any]) -> str:
         f"({report['weights_sha256']}), and random weights of the same architecture.",
         "`scripts/study_pretraining_pays.py` runs it.",
         "",
-        f"- **Model**: pooled [CLS] and a head of 256 ReLU units, at most {MAX_LENGTH} pieces for each",
+        "- **Model**: pooled [CLS] and a head of 256 ReLU units, "
+        f"at most {MAX_LENGTH} pieces for each",
         "  review.",
         f"- **Training**: batch {BATCH}, AdamW, 10 % warm-up and linear decay, bf16 autocast.",
-        f"- **Selection**: learning rates were chosen on {sizes['dev']:,} development reviews cut from",
+        "- **Selection**: learning rates were chosen on "
+        f"{sizes['dev']:,} development reviews cut from",
         "  the training part, with the first seed. The same reviews chose the epoch.",
-        f"- **Test**: n = {sizes['test']:,} test reviews, half of them positive. No test review was in",
+        f"- **Test**: n = {sizes['test']:,} test reviews, half of them positive. "
+        "No test review was in",
         "  the pre-training text.",
         "",
         "| training reviews | tiny, test | random, test | gain, points "
@@ -331,8 +279,10 @@ def as_markdown(report: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        f"The values are means of {len(SEEDS)} seeds. The standard error is that of two independent",
-        "samples. Both arms share their samples, so it is an upper bound for the test sample's part.",
+        f"The values are means of {len(SEEDS)} seeds. "
+        "The standard error is that of two independent",
+        "samples. Both arms share their samples, "
+        "so it is an upper bound for the test sample's part.",
         "",
         "All fits follow. The search over rates used the first seed only:",
         "",

@@ -1,1 +1,1 @@
-"""The parts of ``attack_throughput.py``: what is attacked, who attacks it, and what the figures mean."""
+"""The parts of ``attack_throughput.py``: victims and texts, the contestants, and the report."""

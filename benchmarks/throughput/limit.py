@@ -1,7 +1,8 @@
-"""The limit: the model itself, asked about the rows that the engine asked about, in full batches of one length, token ids at hand as tensors.
+"""The limit: the model itself on the rows of the engine, in full batches of one length.
 
-There are two. The limit proper asks for what a classifier needs, the last layer for the first token only, as the engine does; the whole forward is what
-anybody gets who calls the model.
+The token ids are tensors already. There are two limits. The proper limit computes what a classifier
+needs: the last layer for the first token only, as the engine does. The whole forward computes the
+last layer for every token, as a plain call of the model does.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from robench.models.victim import Victim
 from robench.search.shapes import Bucket, Shapes
 
 TRIALS = 3
-"""Timings of each size of a batch, in turns, before the best is chosen."""
+"""Number of timings of each batch size, in turns, before the best size is chosen."""
 
 
 @dataclass
 class Clock:
-    """Seconds and rows of one contestant."""
+    """The seconds and rows of one contestant."""
 
     seconds: float = 0.0
     rows: int = 0
 
     @property
     def rate(self) -> float:
-        """Rows a second."""
+        """Rows per second."""
         return self.rows / self.seconds
 
     def __add__(self, other: Clock) -> Clock:
@@ -43,7 +44,7 @@ class Clock:
 
 
 def now(device: str) -> float:
-    """Seconds: of this process's CPU time, or of the clock when a GPU has done its work."""
+    """Return seconds: CPU time of this process, or clock time after a GPU has finished."""
     if device.startswith("cpu"):
         return process_time()
     torch.cuda.synchronize(device)
@@ -51,15 +52,21 @@ def now(device: str) -> float:
 
 
 class Limit:
-    """Listens to the engine's forwards and catches up with their rows, so that both see the same machine. Two may listen, one inside the other.
+    """Bare forwards that follow the engine's forwards, so that both see the same machine.
+
+    Two limits may listen at the same time, one inside the other.
 
     Args:
+        victim: the victim of the engine.
+        words: length of the texts.
+        precision: precision of the bare forwards.
         whole: whether the encoder computes every token of its last layer.
 
     Attributes:
-        batch, expected: rows of a bare forward, and how many a second to reckon with.
-        clock: of the bare forwards.
-        away: seconds since ``listening`` began that were not the engine's.
+        batch: number of rows in a bare forward.
+        expected: rows per second that can be expected.
+        clock: seconds and rows of the bare forwards.
+        away: seconds since ``listening`` began that the engine did not use.
     """
 
     def __init__(
@@ -72,7 +79,7 @@ class Limit:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """While this lasts the victim's answers are followed by bare forwards."""
+        """Run bare forwards after the victim's answers while the context lasts."""
         self.clock, self.away = Clock(), 0.0
         self._waiting.clear()
         self._answer = self._victim.logits
@@ -97,6 +104,7 @@ class Limit:
         return answers
 
     def _catch_up(self, length: int) -> None:
+        """Run bare forwards over the waiting rows of one length, in full batches."""
         waiting = self._waiting[length]
         if sum(map(len, waiting)) < self.batch:
             return
@@ -112,7 +120,7 @@ class Limit:
         return ids, (ids != self._victim.table.pad_id).long()
 
     def _forward(self, ids: Tensor, mask: Tensor) -> float:
-        """Seconds of one bare forward, its answers back in the processor's memory."""
+        """Return the seconds of one bare forward, until its answers are in the CPU's memory."""
         device = self._victim.device
         began = now(device)
         with (
@@ -134,7 +142,10 @@ class Limit:
         return logits
 
     def _best_batch(self, length: int) -> tuple[int, float]:
-        """The size at which bare forwards are fastest: the engine's own, half of it, or twice as much."""
+        """Return the batch size of the fastest bare forwards, and their rows per second.
+
+        The candidates are the engine's own size, half of it and twice it.
+        """
         own = Shapes.of(self._victim).rows(Bucket(length))
         sizes = sorted({max(1, own // 2), own, own * 2})
         rng = np.random.default_rng(0)
@@ -143,7 +154,8 @@ class Limit:
             for size in sizes:
                 rows = self._tensors(rng.integers(1000, 9000, (size, length)))
                 took = sum(self._forward(*rows) for _ in range(sizes[-1] // size))
-                if turn:  # the first one warms up
+                # The first turn warms up.
+                if turn:
                     seconds[size].append(took / (sizes[-1] // size * size))
         best = min(sizes, key=lambda size: median(seconds[size]))
         return best, 1 / median(seconds[best])

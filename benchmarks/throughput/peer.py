@@ -1,8 +1,11 @@
-"""TextAttack, in a process of its own: importing it silences loggers and sets seeds, which must not touch the engine's measure.
+"""TextAttack in a process of its own.
 
-``python -m throughput.peer FOLDER`` reads questions from stdin, a JSON object a line, and answers each with rows and CPU seconds. A search is set aside when
-its share of time is over and goes on at the next question, so that all its phases are measured however little time there is at once. Nothing is
-downloaded: the attacks are put together from TextAttack's parts over robench's substitutes.
+Importing TextAttack silences loggers and sets seeds, which must not affect the engine's figures.
+
+``python -m throughput.peer FOLDER`` reads requests from stdin, one JSON object a line, and answers
+each with rows and CPU seconds. A search is suspended when its time is over, and continues with the
+next request. So all its phases are measured, however short the single times are. Nothing is
+downloaded: the attacks are built from TextAttack's parts, with robench's substitutes.
 """
 
 from __future__ import annotations
@@ -22,24 +25,23 @@ from throughput.limit import Clock
 from throughput.subjects import load_victim, make_jobs, substitutions, write_line
 
 TEXTS = 50
-"""Different texts of each length."""
+"""Number of different texts of each length."""
 TOKENS = 512
-"""What BERT's tokenizers call their maximum, up to which TextAttack pads."""
+"""The maximum length of BERT's tokenizers, to which TextAttack pads."""
 
 
 class Peer:
-    """The parent's end of the line.
+    """The TextAttack process, seen from the parent process.
 
     Args:
-        folder: holds one folder a victim, and is given TextAttack's caches.
+        folder: holds one folder for each victim, and TextAttack's caches.
     """
 
     def __init__(self, folder: Path) -> None:
         words = folder / "nltk_data" / "corpora" / "stopwords"
         words.mkdir(parents=True, exist_ok=True)
-        (words / "english").write_text(
-            "the\n", encoding="utf-8"
-        )  # TextAttack cannot be imported without such a list, and no attack here looks at it
+        # TextAttack cannot be imported without such a list, although no attack here uses it.
+        (words / "english").write_text("the\n", encoding="utf-8")
         paths = [str(Path(__file__).parents[1]), *(path for path in sys.path if path)]
         where = {
             "NLTK_DATA": str(folder / "nltk_data"),
@@ -61,10 +63,10 @@ class Peer:
     def measure(
         self, victim: str, attack: str, words: int, *, fixed: bool, seconds: float
     ) -> Clock:
-        """Go on for about ``seconds`` of CPU time.
+        """Continue the search for about ``seconds`` of CPU time.
 
         Raises:
-            RuntimeError: TextAttack ended; the message holds its last words.
+            RuntimeError: the process ended; the message holds its last output.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -80,9 +82,8 @@ class Peer:
         )
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(
-                f"TextAttack ended: {self._log.read_text(encoding='utf-8', errors='replace')[-2000:]}"
-            )
+            output = self._log.read_text(encoding="utf-8", errors="replace")
+            raise RuntimeError(f"TextAttack ended: {output[-2000:]}")
         return Clock(**json.loads(line))
 
     def __enter__(self) -> Peer:
@@ -98,18 +99,18 @@ class Peer:
         self._process.communicate()
 
 
-# -- the other end: only there is TextAttack imported ------------------------------------------------------------------------------------------
+# The TextAttack process. TextAttack is imported only here.
 
 
 def serve(folder: Path) -> None:
-    """Answer questions until there are no more."""
+    """Answer requests until there are no more."""
     import nltk
 
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever TextAttack prints
-    nltk.download = lambda *args, **options: (
-        True
-    )  # it asks for corpora that no attack here looks at
+    # What TextAttack prints goes to stderr.
+    os.dup2(2, 1)
+    # TextAttack asks for corpora that no attack here uses.
+    nltk.download = lambda *args, **options: True
     import torch
 
     torch.set_num_threads(1)
@@ -120,19 +121,20 @@ def serve(folder: Path) -> None:
         key = tuple(asked.values())
         if key not in attackers:
             attackers[key] = _attacker(folder, **asked)
-            attackers[key](0.0)  # warms up
+            # The first call warms up.
+            attackers[key](0.0)
         write_line(answers, attackers[key](seconds))
 
 
 def _attacker(folder: Path, victim: str, attack: str, words: int, fixed: bool) -> Any:
-    """A function that attacks for so many seconds and returns ``Clock``'s fields."""
+    """Return a function that attacks for some seconds and returns the fields of ``Clock``."""
     from greenlet import getcurrent, greenlet
     from textattack.models.wrappers import HuggingFaceModelWrapper
 
     asked = load_victim(folder / victim)
 
     class Metered(HuggingFaceModelWrapper):
-        """TextAttack's own wrapper, which counts rows and stops when its time is over."""
+        """TextAttack's own wrapper, which also counts rows and stops when its time is over."""
 
         rows, deadline = 0, 0.0
 
@@ -163,7 +165,10 @@ def _attacker(folder: Path, victim: str, attack: str, words: int, fixed: bool) -
 
 
 def _attack(name: str, wrapper: Any) -> Any:
-    """The recipe's parts over robench's substitutes: PWWSRen2019's search; AlzantotGeneticAlgorithm's."""
+    """Build an attack from a recipe's parts, with robench's substitutes.
+
+    The searches are those of PWWSRen2019 and AlzantotGeneticAlgorithm.
+    """
     from textattack import Attack
     from textattack.constraints.pre_transformation import RepeatModification
     from textattack.goal_functions import UntargetedClassification
@@ -171,7 +176,7 @@ def _attack(name: str, wrapper: Any) -> Any:
     from textattack.transformations import WordSwap
 
     class Swap(WordSwap):
-        """Substitutes of the embedded set."""
+        """A transformation that takes substitutes from the embedded set."""
 
         def _get_replacement_words(self, word: str) -> list[str]:
             return list(substitutions().of(word, "cased"))
@@ -185,7 +190,10 @@ def _attack(name: str, wrapper: Any) -> Any:
 
 
 def _tokenizer(tokenizer: Any, fixed: bool) -> Any:
-    """The victim's; ``fixed`` overrules the padding to the maximum that TextAttack asks for by padding to the longest row."""
+    """Return the victim's tokenizer.
+
+    TextAttack asks for padding to the maximum; ``fixed`` pads to the longest row instead.
+    """
     from transformers import BertTokenizerFast
 
     class Padded(BertTokenizerFast):
@@ -199,12 +207,13 @@ def _tokenizer(tokenizer: Any, fixed: bool) -> Any:
 
 
 def _hosted(model: Any) -> Any:
-    """The very classifier that the engine asks, in the dress that TextAttack's wrapper insists on."""
+    """Return the engine's own classifier in the form that TextAttack's wrapper needs."""
     from transformers import PreTrainedModel
     from transformers.modeling_outputs import SequenceClassifierOutput
 
     class Hosted(PreTrainedModel):
-        _supports_sdpa = True  # as the encoder inside, which has its attention already
+        # The encoder inside has its attention already.
+        _supports_sdpa = True
 
         def __init__(self) -> None:
             super().__init__(model.encoder.config)

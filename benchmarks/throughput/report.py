@@ -1,4 +1,4 @@
-"""What the figures are called, what the project wants them to be, and how they are shown. Nothing is asserted."""
+"""Names, targets and tables of the figures. Nothing is asserted."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from throughput.searches import Run
 LIMIT: Final = {20: 0.85, 100: 0.95, 250: 0.95}
 SHIPPED: Final = {100: 7.0}
 FIXED: Final = {20: 3.0, 100: 1.7}
-"""Wanted of PWWS on ``tiny``, by words."""
+"""Targets of PWWS on ``tiny``, by number of words."""
 
 
 @dataclass
-class Row:
-    """One victim under one attack at one length. ``shipped`` and ``fixed`` are TextAttack; without rows where it was not asked."""
+class ThroughputRow:
+    """One victim under one attack at one length.
+
+    ``shipped`` and ``fixed`` are TextAttack's clocks. They have no rows if it was not measured.
+    """
 
     victim: str
     attack: str
@@ -31,32 +34,32 @@ class Row:
 
     @property
     def prefix(self) -> str:
-        """Of its figures' names; PWWS and ``tiny`` go without saying."""
+        """Prefix of the figures' names; PWWS and ``tiny`` are not named."""
         return ("" if self.victim == "tiny" else f"{self.victim}_") + (
             "" if self.attack == "pwws" else f"{self.attack}_"
         )
 
     @property
     def rate(self) -> float:
-        """Of the engine, rows per CPU second, the median over the repetitions."""
+        """The engine's rows per CPU second, the median over the repetitions."""
         return median(run.engine.rate for run in self.runs)
 
     @property
     def over_limit(self) -> list[float]:
-        """Each repetition's."""
+        """The engine's rate over that of the limit, for each repetition."""
         return [run.engine.rate / run.limit.rate for run in self.runs]
 
     @property
     def over_whole(self) -> float:
-        """Over whole forwards, the median over the repetitions."""
+        """The engine's rate over that of whole forwards, the median over the repetitions."""
         return median(run.engine.rate / run.whole.rate for run in self.runs)
 
     def over(self, peer: Clock) -> float | None:
-        """The engine's rate over all that TextAttack did; None where it was not asked."""
+        """Return the engine's rate over TextAttack's, or None if that was not measured."""
         return self.rate / peer.rate if peer.rows else None
 
     def cells(self) -> list[str]:
-        """A line of the table."""
+        """Return one line of the table."""
         wanted = self.prefix == ""
         low, high = min(self.over_limit), max(self.over_limit)
         return [
@@ -95,8 +98,8 @@ HEADS = [
 ]
 
 
-def throughput_table(rows: Sequence[Row]) -> str:
-    """Rows of the victim per CPU second."""
+def throughput_table(rows: Sequence[ThroughputRow]) -> str:
+    """Return the table of rows per CPU second."""
     return tabulate(
         [row.cells() for row in rows],
         HEADS,
@@ -106,8 +109,8 @@ def throughput_table(rows: Sequence[Row]) -> str:
     )
 
 
-def figures(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
-    """Name -> words -> figure."""
+def figures(rows: Sequence[ThroughputRow]) -> dict[str, dict[str, float]]:
+    """Return name -> number of words -> figure."""
     found: dict[str, dict[str, float]] = {}
 
     def note(name: str, words: int, value: float | None) -> None:
@@ -143,7 +146,7 @@ WANTED: Final = {
 
 
 def other_table(found: Mapping[str, Any]) -> str:
-    """Figures that belong to no row of the first table."""
+    """Return a table of the figures that belong to no row of the first table."""
     lines = []
     for name, value in found.items():
         for words, figure in value.items() if isinstance(value, Mapping) else [("", value)]:

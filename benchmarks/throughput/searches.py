@@ -1,4 +1,4 @@
-"""The engine, measured against its limit; each repetition a run of its own over the same texts."""
+"""Measure the engine against its limit; each repetition is a run over the same texts."""
 
 from __future__ import annotations
 
@@ -20,16 +20,23 @@ from throughput.limit import Clock, Limit, now
 from throughput.subjects import make_jobs
 
 ITERATIONS = 5
-"""Generations of the genetic search: its rate does not depend on how long it goes on, and 40 of them at 250 words take minutes a text."""
-ASKS_THE_CLEAN_TEXT = frozenset({"pwws"})
-"""Searches whose rows hold the clean text already: the engine asks about it once more before them, TextAttack does not, so it counts once for both."""
+"""Generations of the genetic search.
+
+Its rate does not depend on their number, and 40 of them at 250 words take minutes for each text.
+"""
+QUERIES_THE_CLEAN_TEXT = frozenset({"pwws"})
+"""Searches whose own rows include the clean text.
+
+The engine queries the clean text once more before such a search and TextAttack does not, so it
+counts once for both.
+"""
 LEAST = 4
-"""Texts of a run at least; a budget cuts their searches short where that is too much work."""
+"""The least number of texts in a run; a query budget shortens their searches if necessary."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What one run works on."""
+    """The texts of one run, and the query budget of their searches."""
 
     jobs: Sequence[Job]
     budget: int | None
@@ -37,7 +44,11 @@ class Load:
 
 @dataclass(frozen=True)
 class Run:
-    """One repetition. ``engine`` counts the rows that its searches needed and the clean texts; ``limit`` and ``whole`` the bare forwards that ran alongside."""
+    """One repetition.
+
+    ``engine`` counts the rows of the searches and the clean texts; ``limit`` and ``whole`` count
+    the bare forwards that ran alongside.
+    """
 
     engine: Clock
     limit: Clock
@@ -46,7 +57,7 @@ class Run:
 
 
 def build_attack(name: str) -> Attack:
-    """The attack with the options of this benchmark."""
+    """Build the attack with the options of this benchmark."""
     attack = ATTACKS.get(name)
     values: dict[str, Any] = (
         {"iterations": ITERATIONS} if "iterations" in attack.Options.model_fields else {}
@@ -55,7 +66,7 @@ def build_attack(name: str) -> Attack:
 
 
 def make_load(victim: Victim, attack: str, words: int, rows: float, examples: int | None) -> Load:
-    """Texts whose searches need about ``rows`` rows together (or so many ``examples``)."""
+    """Return texts whose searches need about ``rows`` rows in all, or ``examples`` texts."""
     first = list(make_jobs(victim, words, LEAST))
     substitutes = sum(int(job.space.sizes.sum()) - words for job in first) / LEAST
     positions = sum(len(job.space.positions) for job in first) / LEAST
@@ -78,11 +89,11 @@ def measure(
     load: Load,
     precision: Precision = "fp32",
 ) -> Run:
-    """One run of the engine with both limits alongside.
+    """Run the engine once, with both limits alongside.
 
     Raises:
         RuntimeError: a trial failed.
-        UsageError: there are too few rows to compare them with anything.
+        UsageError: there are too few rows for a comparison.
     """
     built = build_attack(attack)
     with limit.listening(), whole.listening():
@@ -96,9 +107,10 @@ def measure(
     if not (limit.clock.rows and whole.clock.rows):
         batch = max(limit.batch, whole.batch)
         raise click.UsageError(
-            f"These searches do not fill one bare forward of {batch} rows. Give them more with --examples or --seconds."
+            f"These searches do not fill one bare forward of {batch} rows. "
+            "Give them more with --examples or --seconds."
         )
-    clean = 0 if attack in ASKS_THE_CLEAN_TEXT else len(trials)
+    clean = 0 if attack in QUERIES_THE_CLEAN_TEXT else len(trials)
     return Run(
         Clock(seconds, clean + sum(trial.forwarded for trial in trials)),
         limit.clock,

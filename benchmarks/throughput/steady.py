@@ -1,6 +1,9 @@
-"""Memory after few and after many examples, and verdicts in bf16 beside those in fp32: ``python -m throughput.steady VICTIM WORDS EXAMPLES FEW``.
+"""Measure memory after few and after many examples, and compare verdicts in bf16 and fp32.
 
-A process of its own, so that nothing but the engine, its victim and its texts is in it. Texts are made when the engine asks for them, as an evaluation does.
+    python -m throughput.steady VICTIM WORDS EXAMPLES FEW
+
+This is a process of its own, so that it holds nothing but the engine, its victim and its texts.
+Texts are made when the engine needs them, as in an evaluation.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from throughput.subjects import load_victim, make_jobs, write_line
 
 
 def steady(folder: Path, words: int, examples: int, few: int) -> dict[str, Any]:
-    """Run it; see ``main`` for what comes back."""
+    """Run the process; see ``main`` for the result."""
     paths = [str(Path(__file__).parents[1]), *(path for path in sys.path if path)]
     command = [
         sys.executable,
@@ -42,14 +45,14 @@ def steady(folder: Path, words: int, examples: int, few: int) -> dict[str, Any]:
 
 
 def resident_megabytes() -> float:
-    """Of this process, now."""
-    import psutil  # accelerate needs it
+    """Return the resident memory of this process."""
+    import psutil
 
     return float(psutil.Process().memory_info().rss) / 2**20
 
 
 def main(folder: Path, words: int, examples: int, few: int) -> dict[str, Any]:
-    """Megabytes after ``few`` and after all trials; verdicts in both precisions."""
+    """Return megabytes after ``few`` and after all trials, and compare verdicts."""
     torch.set_num_threads(1)
     victim = load_victim(folder)
     exact, megabytes = [], {}

@@ -1,7 +1,9 @@
-"""What is attacked: victims and texts, the same for everyone who is measured.
+"""Victims and texts, the same for all contestants.
 
-Texts are synthetic: reviews of one class from mini-reviews strung together and cut at the wanted number of words, without punctuation and without words
-that the tokenizer takes apart, so that the engine and TextAttack split them alike and rows are equally long for both. Substitutes are that task's own.
+Texts are synthetic: mini-reviews of one class, joined together and cut at the wanted number of
+words. Punctuation and words that the tokenizer takes apart are left out, so that the engine and
+TextAttack split the texts in the same way and their rows are equally long. The substitutes are
+those of that task.
 """
 
 from __future__ import annotations
@@ -26,15 +28,18 @@ from robench.text.substitutions import SubstitutionSet, load_substitutions
 from robench.text.words import join_words, split_words
 
 SHAPES: Final = {"wide": (4, 256), "base": (12, 768)}
-"""Layers and width of the victims of random weights, which cost what trained ones cost."""
+"""Layers and width of the victims with random weights, which cost as much as trained ones."""
 MARGIN = 5.0
-"""Mean margin (logits) that a random victim's head is scaled to: a search in bf16 asks doubtful answers twice, and a trained victim has few of them."""
+"""Mean margin (logits) to which a random victim's head is scaled.
+
+A search in bf16 repeats doubtful queries, and a trained victim has few of them.
+"""
 MAX_TOKENS = 300
 STEPS, ROWS = 150, 32
 
 
 class Reviews:
-    """Words of one split's reviews, by class."""
+    """The words of one split's reviews, by class."""
 
     def __init__(self, split: str) -> None:
         whole = set(load_tokenizer(find_encoder("tiny")).get_vocab())
@@ -48,7 +53,7 @@ class Reviews:
             self._reviews[example.label].append(words)
 
     def text(self, words: int, label: int, rng: np.random.Generator) -> tuple[str, ...]:
-        """A text of exactly so many words."""
+        """Return a text of exactly ``words`` words."""
         while True:
             strung: list[str] = []
             while len(strung) < words:
@@ -64,12 +69,15 @@ def _splits() -> Any:
 
 @cache
 def substitutions() -> SubstitutionSet:
-    """The embedded set."""
+    """Return the embedded substitution set."""
     return load_substitutions("mini")
 
 
 def make_jobs(victim: Victim, words: int, number: int, seed: int = 0) -> Iterator[Job]:
-    """Texts that the victim has right, since their label is what it says; made when asked for, 16 at a time."""
+    """Yield texts whose label is the victim's prediction, so that it is right on all of them.
+
+    The texts are made when they are needed, 16 at a time.
+    """
     reviews, rng = Reviews("test"), np.random.default_rng(seed)
     for start in range(0, number, 16):
         texts = [
@@ -88,13 +96,16 @@ def make_jobs(victim: Victim, words: int, number: int, seed: int = 0) -> Iterato
 
 
 def density(jobs: Sequence[Job]) -> tuple[float, float]:
-    """Share of the words that have substitutes, and how many these have on the mean."""
+    """Return the share of words with substitutes, and their mean number of substitutes."""
     sizes = np.concatenate([job.space.sizes for job in jobs])
     return float((sizes > 1).mean()), float((sizes[sizes > 1] - 1).mean())
 
 
 def make_victim(name: str, folder: Path) -> None:
-    """Write the victim called ``name`` into ``folder``: ``tiny`` is trained for seconds on strung texts, the others have random weights."""
+    """Write the victim called ``name`` into ``folder``.
+
+    ``tiny`` is trained for seconds on joined texts; the others have random weights.
+    """
     torch.manual_seed(0)
     tokenizer = load_tokenizer(find_encoder("tiny"))
     card: dict[str, Any] = {
@@ -123,14 +134,17 @@ def make_victim(name: str, folder: Path) -> None:
 
 
 def load_victim(folder: Path, device: str = "cpu") -> Victim:
-    """The victim in ``folder``, asked once so that nothing is left to be imported."""
+    """Load a victim and query it once, so that later queries import nothing."""
     victim = Victim.load(folder, device)
     victim.predict([{"text": "warm up"}])
     return victim
 
 
 def _train(victim: Victim) -> None:
-    """Some seconds of fine-tuning: margins as a trained victim has them, and searches that succeed and fail."""
+    """Fine-tune for some seconds.
+
+    The victim then has the margins of a trained one, and some searches succeed while others fail.
+    """
     reviews, rng = Reviews("train"), np.random.default_rng(0)
     model = victim.model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4)
@@ -149,7 +163,7 @@ def _train(victim: Victim) -> None:
 
 
 def _decide(victim: Victim) -> None:
-    """Scale a random head so that its answers are clear."""
+    """Scale a random head so that its answers have clear margins."""
     rng, reviews = np.random.default_rng(0), Reviews("train")
     ids = np.stack(
         [
@@ -166,6 +180,6 @@ def _decide(victim: Victim) -> None:
 
 
 def write_line(stream: Any, content: Any) -> None:
-    """One line of JSON, at once: how the measured processes talk."""
+    """Write one line of JSON and flush; the measured processes communicate in this way."""
     stream.write(json.dumps(content, allow_nan=False) + "\n")
     stream.flush()

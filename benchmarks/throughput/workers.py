@@ -1,9 +1,13 @@
-"""Two workers over one, by the clock.
+"""Compare two workers with one, by the clock.
 
-A worker's start (a process, torch, the victim: seconds, once a run) is not in it: workers load, warm up and wait at a gate, and the clock starts when the last
-one has come. It stops with the last trial, so that the end of the run, where a worker may have nothing left to do, counts. What the gate leaves out is
-reported as ``worker_start_seconds``. Beside it stand bare forwards in one process and in two: two processors that share a core, its caches or the way to
-memory do less than twice the work of one, whatever they run. Needs two idle cores.
+The start of a worker (a process, torch, the victim; seconds in each run) is not counted: workers
+load, warm up and wait for each other, and the clock starts when the last one is ready. The clock
+stops with the last trial, so the end of the run, where a worker may be idle, is counted. The start
+is reported as ``worker_start_seconds``.
+
+Bare forwards in one and in two processes are measured as well: two processors that share a core,
+caches or the bus to memory do less than twice the work of one, whatever they run. The comparison
+needs two idle cores.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ from throughput.subjects import load_victim
 
 @dataclass(frozen=True)
 class Shift:
-    """One run. ``start_seconds`` until the last worker was ready, ``seconds`` from then on."""
+    """One run: ``start_seconds`` until the last worker is ready, and ``seconds`` from then on."""
 
     rows: int
     seconds: float
@@ -37,12 +41,12 @@ class Shift:
 
     @property
     def rate(self) -> float:
-        """Rows a second, by the clock."""
+        """Rows per second, by the clock."""
         return self.rows / self.seconds
 
 
 def load_at_gate(gate: Path, workers: int, folder: Path, device: str) -> Victim:
-    """Load the victim, then wait for the other workers."""
+    """Load the victim, then wait until all other workers have done the same."""
     victim = load_victim(folder, device)
     (gate / str(os.getpid())).touch()
     while len(list(gate.iterdir())) < workers:
@@ -51,7 +55,7 @@ def load_at_gate(gate: Path, workers: int, folder: Path, device: str) -> Victim:
 
 
 def shift(folder: Path, attack: str, jobs: Sequence[Job], workers: int) -> Shift:
-    """Attack all texts with so many workers."""
+    """Attack all texts with ``workers`` workers."""
     with tempfile.TemporaryDirectory() as gate:
         began = time()
         plan = WorkerPlan(folder, attack, load=partial(load_at_gate, Path(gate), workers))
@@ -62,7 +66,10 @@ def shift(folder: Path, attack: str, jobs: Sequence[Job], workers: int) -> Shift
 
 
 def bare_rate(folder: Path, words: int, processes: int, seconds: float) -> float:
-    """Rows a second, by the clock, of full forwards over made-up texts in so many processes of one thread each."""
+    """Return the rows per second, by the clock, of full forwards over made-up texts.
+
+    They run in ``processes`` processes of one thread each.
+    """
     with tempfile.TemporaryDirectory() as gate, get_context("spawn").Pool(processes) as pool:
         asked = [(folder, Path(gate), processes, words, seconds)] * processes
         return sum(pool.starmap(_bare, asked, chunksize=1))

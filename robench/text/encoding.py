@@ -218,11 +218,10 @@ class CandidateEncoder:
         self.pad_id = table.pad_id
         self._frame = frame
         self._word_mode = table.mode == "word"
-        table.prepare(option for options in space.options for option in options)
-        pieces = [
-            [table.ids(option, first=position == 0) for option in options]
-            for position, options in enumerate(space.options)
-        ]
+        table.prepare(chain.from_iterable(space.options))
+        pieces = []
+        for position, options in enumerate(space.options):
+            pieces.append([table.ids(option, first=position == 0) for option in options])
         # Keep the words that can lie inside the window. A word can be inside if the shortest
         # options of all words before it leave room for a token.
         if self._word_mode:

@@ -83,11 +83,10 @@ class TorchScorer(Scorer):
 
     def log_ratios(self, requests: Sequence[Request]) -> list[Ratios]:
         """See ``Scorer``; the rows of all requests are batched with rows of similar length."""
-        self.table.prepare(
-            word
-            for request in requests
-            for word in (*_window(request, self.radius), *request.substitutes)
-        )
+        words: set[str] = set()
+        for request in requests:
+            words.update(_window(request, self.radius), request.substitutes)
+        self.table.prepare(words)
         # Candidate 0 of each request is the original word. A word without a row keeps -inf.
         candidates = [
             (request.words[request.position], *request.substitutes) for request in requests
@@ -135,11 +134,14 @@ class TorchScorer(Scorer):
         width = max(len(model_row.ids) for _, model_row in batch)
         ids = torch.full((len(batch), width), self.table.pad_id)
         mask = torch.zeros((len(batch), width), dtype=torch.long)
+        # The row and the column of every place that is read.
+        rows: list[int] = []
+        columns: list[int] = []
         for row, (_, model_row) in enumerate(batch):
             ids[row, : len(model_row.ids)] = torch.tensor(model_row.ids)
             mask[row, : len(model_row.ids)] = 1
-        rows = [row for row, (_, model_row) in enumerate(batch) for _ in model_row.places]
-        columns = [place for _, model_row in batch for place in model_row.places]
+            rows += [row] * len(model_row.places)
+            columns += model_row.places
         self._gather = (
             torch.tensor(rows, device=self.device),
             torch.tensor(columns, device=self.device),

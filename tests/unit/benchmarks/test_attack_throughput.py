@@ -1,4 +1,4 @@
-"""The benchmark runs from end to end, and its limit answers the rows that the engine asked about."""
+"""The throughput benchmark runs from end to end, and its limit uses the engine's rows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def victim(benchmark: ModuleType, tmp_path: Path) -> Any:
     return subjects.load_victim(tmp_path / "tiny")
 
 
-def test_texts_have_the_length_asked_for_and_substitutes(victim: Any) -> None:
+def test_texts_have_the_given_length_and_substitutes(victim: Any) -> None:
     subjects = import_module("throughput.subjects")
     jobs = list(subjects.make_jobs(victim, 12, 18))
     assert len({job.example.id for job in jobs}) == 18
@@ -56,12 +56,12 @@ def test_texts_have_the_length_asked_for_and_substitutes(victim: Any) -> None:
 
 
 def limits(victim: Any, words: int) -> tuple[Any, Any]:
-    """The limit proper and whole forwards."""
+    """Return the proper limit and the whole forwards."""
     limit = import_module("throughput.limit").Limit
     return limit(victim, words), limit(victim, words, whole=True)
 
 
-def test_the_limit_catches_up_with_the_engines_rows_and_leaves_the_answers_alone(
+def test_the_limit_repeats_the_engines_rows_and_keeps_its_answers(
     victim: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit = import_module("throughput.limit").Limit(victim, 10)
@@ -131,20 +131,21 @@ def test_too_few_rows_for_the_limit_are_one_sentence(victim: Any) -> None:
     limit.batch = 10**6
     with pytest.raises(
         click.UsageError,
-        match=r"do not fill one bare forward of 1000000 rows\. Give them more with --examples or --seconds\.",
+        match=(
+            r"do not fill one bare forward of 1000000 rows\. "
+            r"Give them more with --examples or --seconds\."
+        ),
     ):
         searches.measure(
             victim, limit, whole, "pwws", searches.make_load(victim, "pwws", 8, 1.0, 1)
         )
 
 
-def test_its_last_line_is_json(benchmark: ModuleType) -> None:
-    skipped = [
-        part
-        for name in benchmark.PARTS
-        if name in ("textattack", "workers", "memory", "gpu")
-        for part in ("--skip", name)
-    ]
+def test_the_last_line_of_the_output_is_json(benchmark: ModuleType) -> None:
+    skipped: list[str] = []
+    for name in ("textattack", "workers", "memory", "gpu"):
+        assert name in benchmark.PARTS
+        skipped += ["--skip", name]
     result = CliRunner().invoke(
         benchmark.main,
         ["--quick", "--victim", "tiny", "--words", "8", "--attack", "pwws", *skipped],
@@ -165,12 +166,13 @@ def test_its_last_line_is_json(benchmark: ModuleType) -> None:
 
 
 @pytest.mark.slow
-def test_textattack_asks_rows_in_both_forms(
+def test_textattack_queries_rows_with_both_paddings(
     benchmark: ModuleType, victim: Any, tmp_path: Path
 ) -> None:
     if find_spec("textattack") is None:
         pytest.skip("the extra 'textattack' is not installed")
-    loaded = "textattack" in sys.modules  # by another test
+    # Another test may have imported it.
+    loaded = "textattack" in sys.modules
     with import_module("throughput.peer").Peer(tmp_path) as peer:
         for fixed in (False, True):
             assert peer.measure("tiny", "pwws", 8, fixed=fixed, seconds=0.1).rate > 0

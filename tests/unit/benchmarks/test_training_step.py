@@ -1,4 +1,4 @@
-"""The benchmark compares what is comparable: a step and its straightforward twin have one loss, and the program notices where they have not."""
+"""The training benchmark compares equal work: both steps must have the same loss."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_both_steps_have_one_loss_and_change_no_weight(benchmark: ModuleType) -> None:
+def test_both_steps_have_the_same_loss_and_change_no_weight(benchmark: ModuleType) -> None:
     setting = benchmark.make_setting("tiny", 14, "cpu", "fp32")
     before = [parameter.clone() for parameter in setting.model.parameters()]
     batches = benchmark.make_batches(setting, 6, 2)
@@ -42,7 +42,7 @@ def test_both_steps_have_one_loss_and_change_no_weight(benchmark: ModuleType) ->
     )
 
 
-def test_its_last_line_is_json(
+def test_the_last_line_of_the_output_is_json(
     benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
@@ -56,7 +56,7 @@ def test_its_last_line_is_json(
     assert all(value > 0 for value in report.values())
 
 
-def test_another_loss_ends_it(benchmark: ModuleType) -> None:
+def test_a_different_loss_ends_the_program(benchmark: ModuleType) -> None:
     benchmark.check(1.0, 1.0005, "fp32")
     with pytest.raises(SystemExit, match="the losses differ"):
         benchmark.check(1.0, 1.01, "fp32")
