@@ -103,6 +103,7 @@ def test_trials_are_in_the_order_of_their_examples(trainee: ModelBetweenEpochs) 
     ]
 
 
+@pytest.mark.slow
 def test_added_texts_fool_the_model_and_have_the_original_label(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +132,7 @@ def test_added_texts_fool_the_model_and_have_the_original_label(
         assert all({one, other} <= set(GOOD) or {one, other} <= set(BAD) for one, other in differ)
 
 
+@pytest.mark.slow
 def test_texts_of_an_attack_outside_the_surface_are_added_unchanged(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
