@@ -1,4 +1,4 @@
-"""Evaluate one cell of the grid: attack the examples that have no trial yet, write the record."""
+"""One cell of the grid: its key, and the attack on the examples that have no trial yet."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from robench._base.code_hash import source_sha256
 from robench._base.environment import reset_peak_memory, versions
 from robench._base.errors import RobenchError
 from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
-from robench.evaluation.record_assembly import assemble_record, measure_cost, save_record
-from robench.results.record import LETTERS, Record
+from robench.results.record import LETTERS
 from robench.results.run_folder import RunFolder, cell_name
 from robench.search.attack import Trial, Verdict
 from robench.search.trials import TrialFile
@@ -126,30 +125,16 @@ class Cell:
         )
 
 
-def evaluate_cell(cell: Cell, report: Reporter) -> Record:
-    """Attack the examples that have no trial yet, and write and return the record.
+def complete_trials(cell: Cell, report: Reporter) -> tuple[list[Trial], bool]:
+    """Attack the examples that have no trial in the cell's file.
+
+    Returns:
+        The trials of all examples in the order of the examples, and whether any of them is new.
 
     Raises:
         RobenchError: the disk is full, or trials are missing afterwards.
     """
-    folder = RunFolder(cell.request.out)
-    trials, new = _complete_trials(cell, TrialFile(folder.trials_file(cell.name)), report)
-    errors = [trial for trial in trials if trial.verdict == Verdict.ERROR]
-    if errors:
-        report.message(
-            f"{len(errors)} of {len(trials)} examples ended in an error. The first is "
-            f"{errors[0].id}: {errors[0].problem}"
-        )
-    record = assemble_record(cell, trials, measure_cost(cell, trials, new_trials=new))
-    return save_record(folder.records / record.file_name, record, new_trials=new, report=report)
-
-
-def _complete_trials(cell: Cell, file: TrialFile, report: Reporter) -> tuple[list[Trial], bool]:
-    """Attack the examples that have no trial in ``file``.
-
-    Returns:
-        The trials of all examples in the order of the examples, and whether any of them is new.
-    """
+    file = TrialFile(RunFolder(cell.request.out).trials_file(cell.name))
     examples = cell.task.examples
     # The file is locked first, so that no other run adds trials after it was read.
     with file:

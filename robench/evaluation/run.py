@@ -9,9 +9,10 @@ from robench._base.errors import UsageError
 from robench._base.files import write_text
 from robench._base.hub import no_pointless_retries
 from robench._base.reporting import Reporter, Silent
-from robench.evaluation.cell import Cell, evaluate_cell
+from robench.evaluation.cell import Cell, complete_trials
 from robench.evaluation.failures import Failures
 from robench.evaluation.plan import PlannedCell, plan
+from robench.evaluation.record_assembly import assemble_record, measure_cost, save_record
 from robench.evaluation.request import EvaluationRequest, build_request
 from robench.evaluation.resolve import ResolvedRequest, ResolvedTask, resolve_request
 from robench.evaluation.victims import TrainedVictim, train_and_check, victim_title
@@ -19,6 +20,7 @@ from robench.results.leaderboard import render_run
 from robench.results.record import Record
 from robench.results.record_files import find_records
 from robench.results.run_folder import RunFolder
+from robench.search.attack import Verdict
 
 if TYPE_CHECKING:
     from robench.text.surface import Surface
@@ -66,7 +68,7 @@ def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
                 for cell in cells:
                     part = f"{title}, under {cell.attack.label}"
                     with failures.catch(part, only=single and len(cells) == 1):
-                        records.append(evaluate_cell(cell, report))
+                        records.append(_evaluate_cell(cell, report))
                         _write_leaderboard(request)
     failures.raise_if_any(records)
     return records
@@ -84,6 +86,24 @@ def _cells(
     return [
         Cell(request, task, victim, attack, surface, language_model) for attack in resolved.attacks
     ]
+
+
+def _evaluate_cell(cell: Cell, report: Reporter) -> Record:
+    """Attack the examples that have no trial yet, and write and return the record.
+
+    Raises:
+        RobenchError: the disk is full, or trials are missing afterwards.
+    """
+    trials, new = complete_trials(cell, report)
+    errors = [trial for trial in trials if trial.verdict == Verdict.ERROR]
+    if errors:
+        report.message(
+            f"{len(errors)} of {len(trials)} examples ended in an error. The first is "
+            f"{errors[0].id}: {errors[0].problem}"
+        )
+    record = assemble_record(cell, trials, measure_cost(cell, trials, new_trials=new))
+    path = RunFolder(cell.request.out).records / record.file_name
+    return save_record(path, record, new_trials=new, report=report)
 
 
 def _write_leaderboard(request: EvaluationRequest) -> None:
