@@ -63,7 +63,7 @@ def _only_errors() -> Iterator[None]:
 @contextmanager
 def _no_bars() -> Iterator[None]:
     from huggingface_hub import constants
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars
     from transformers.utils import logging
 
     # Older releases of transformers cannot say whether they draw bars. They keep their bars.

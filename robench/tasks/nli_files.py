@@ -92,8 +92,10 @@ def _parse_table(
     lines: Iterable[str], premise: str, hypothesis: str, judgement: str, *, quoted: bool
 ) -> Iterator[Pair]:
     """Yield the pairs of a tab-separated file; the strings name its columns."""
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    reader = csv.DictReader(lines, delimiter="\t", quoting=quoting)
+    if quoted:
+        reader = csv.DictReader(lines, delimiter="\t")
+    else:
+        reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     for row in reader:
         try:
             yield Pair(row[premise], row[hypothesis], LABELS[row[judgement].strip().lower()])
