@@ -39,7 +39,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from transformers import BertConfig, BertModel
 
 from robench import DEFENSES, Batch, Defense
-from robench.methods.adversarial import invariance
+from robench.methods.smoothness import divergence
 from robench.models.classifier import TextClassifier
 from robench.models.convex_hull import ENTROPY_WEIGHT, WEIGHT_DECAY
 from robench.models.encoders import attention_for
@@ -206,7 +206,7 @@ def release_like(setting: Setting, batch: Batch) -> float:
         logits = model.classify(
             model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         )
-        kept = invariance(logits, model.classify(adversarial))
+        kept = divergence(logits, model.classify(adversarial))
         information = setting.defense.information(adversarial, batch)
         loss = (
             cross_entropy(logits, batch.labels) + options.beta * kept + options.alpha * information

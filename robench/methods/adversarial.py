@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import cross_entropy, kl_div, log_softmax
+from torch.nn.functional import cross_entropy
 
+from robench.methods.smoothness import divergence
 from robench.models.convex_hull import embed_and_mix, maximise, pack_substitutes
 from robench.plugins.options import TrainingOptions
 
@@ -52,7 +53,9 @@ def robust_task_loss(
     clean, adversarial = clean_and_adversarial_features(model, batch, options)
     logits = model.classify(clean)
     task = cross_entropy(logits, batch.labels)
-    kept = invariance(logits, model.classify(adversarial))
+    # As in TRADES and in the release, the clean side is not detached: each prediction is pulled
+    # towards the other.
+    kept = divergence(logits, model.classify(adversarial))
     return RobustTaskLoss(
         task + options.beta * kept,
         adversarial,
@@ -80,15 +83,4 @@ def clean_and_adversarial_features(
     return (
         model.features_from_embeddings(clean, batch.attention_mask),
         model.features_from_embeddings(adversarial, batch.attention_mask),
-    )
-
-
-def invariance(clean: Tensor, adversarial: Tensor) -> Tensor:
-    """Return KL(clean || adversarial) of logits ``(batch, classes)``: the batch mean, in nats.
-
-    The clean side is not detached, as in TRADES and in the release, so each prediction is pulled
-    towards the other.
-    """
-    return kl_div(
-        log_softmax(adversarial, -1), log_softmax(clean, -1), reduction="batchmean", log_target=True
     )

@@ -103,6 +103,8 @@ def divergence_saliency(
             log_softmax(model(batch.input_ids, batch.attention_mask, batch.token_type_ids), -1)
             for _ in range(2)
         )
+    # Not ``divergence``: the sum over the batch divided by four, as in the release, differs from a
+    # multiple of the mean in the last bits.
     apart = kl_div(first, second, reduction="sum", log_target=True) + kl_div(
         second, first, reduction="sum", log_target=True
     )

@@ -59,6 +59,7 @@ def divergence_from(clean: Tensor) -> Objective:
     Args:
         clean: logits ``(batch, classes)``.
     """
+    # Not the ``divergence`` of robench.methods: this is a sum, in fp32, with a constant clean side.
     target = log_softmax(clean.float(), -1).detach()
     return lambda logits: kl_div(
         log_softmax(logits.float(), -1), target, reduction="sum", log_target=True

@@ -11,8 +11,8 @@ import torch
 from victim_cases import batch, classifier
 
 from robench import DEFENSES
-from robench.methods.adversarial import invariance
 from robench.methods.information import ProjectionHeads
+from robench.methods.smoothness import divergence
 from robench.models.classifier import TextClassifier
 from robench.models.encoders import EncoderInfo
 from robench.training.contrast import contrastive_term
@@ -63,7 +63,7 @@ def test_the_bound_never_exceeds_log_n(count: int) -> None:
 
 def test_the_invariance_term_is_the_mean_of_kl_clean_to_adversarial() -> None:
     clean, adversarial = torch.tensor([[log(3.0), 0.0], [0.0, 0.0]]), torch.zeros(2, 2)
-    assert invariance(clean, adversarial).item() == pytest.approx(
+    assert divergence(clean, adversarial).item() == pytest.approx(
         (0.75 * log(1.5) + 0.25 * log(0.5)) / 2, abs=1e-6
     )
 
@@ -75,13 +75,13 @@ def test_both_sides_of_the_invariance_term_get_gradients() -> None:
     """
     clean = torch.tensor([[log(3.0), 0.0]], requires_grad=True)
     adversarial = torch.zeros(1, 2, requires_grad=True)
-    invariance(clean, adversarial).backward()
+    divergence(clean, adversarial).backward()
     assert adversarial.grad is not None
     assert clean.grad is not None
-    divergence = 0.75 * log(1.5) + 0.25 * log(0.5)
+    expected = 0.75 * log(1.5) + 0.25 * log(0.5)
     np.testing.assert_allclose(adversarial.grad, [[0.5 - 0.75, 0.5 - 0.25]], atol=1e-6)
     np.testing.assert_allclose(
-        clean.grad, [[0.75 * (log(1.5) - divergence), 0.25 * (log(0.5) - divergence)]], atol=1e-6
+        clean.grad, [[0.75 * (log(1.5) - expected), 0.25 * (log(0.5) - expected)]], atol=1e-6
     )
 
 
