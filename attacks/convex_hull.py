@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
+from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
 from robench.methods import find_misclassified, white_box
 
 
@@ -34,7 +34,7 @@ class ConvexHull(Attack):
     access = "gradients"
     language_model = False
 
-    class Options(Options):
+    class Options(Attack.Options):
         """Length, rate and number of the ascents."""
 
         steps: int = Field(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
+from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
 from robench.methods import (
     ask_until_misclassified,
     find_misclassified,
@@ -44,7 +44,7 @@ class Exhaustive(Attack):
     )
     language_model = True
 
-    class Options(Options):
+    class Options(Attack.Options):
         """The size up to which a space is small."""
 
         max_size: int = Field(

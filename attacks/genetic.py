@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
+from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
 from robench.methods import genes_to_choices, margins_of, rank_within_owner
 
 Genes = NDArray[np.int16]
@@ -69,7 +69,7 @@ class Genetic(Attack):
     )
     language_model = True
 
-    class Options(Options):
+    class Options(Attack.Options):
         """Size of the population and number of iterations."""
 
         population: int = Field(
@@ -98,7 +98,8 @@ class Genetic(Attack):
             generation = next_generation(generation, space, oracle, label, rng)
         fittest = int(generation.margins.argmin())
         if generation.margins[fittest] < 0:
-            return genes_to_choices(generation.genes[fittest : fittest + 1], space)[0]
+            found: Choice = genes_to_choices(generation.genes[fittest : fittest + 1], space)[0]
+            return found
         return None
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import expit
 
-from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
+from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
 from robench.methods import find_misclassified, genes_to_choices, rank_within_owner
 
 
@@ -82,7 +82,7 @@ class GeneticAlzantot(Attack):
     )
     language_model = True
 
-    class Options(Options):
+    class Options(Attack.Options):
         """Size of the population, number of iterations, and the draw of parents."""
 
         population: int = Field(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from robench import ATTACKS, Attack, BudgetSpent, Choice, Options, Oracle, SearchSpace
+from robench import ATTACKS, Attack, BudgetSpent, Choice, Oracle, SearchSpace
 from robench.methods import ask_until_misclassified
 
 BLOCK = 16
@@ -47,7 +47,7 @@ class HardLabel(Attack):
     access = "labels"
     language_model = True
 
-    class Options(Options):
+    class Options(Attack.Options):
         """Length of the random search."""
 
         draws: int = Field(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from robench import ATTACKS, Attack, Choice, Options, Oracle, SearchSpace
+from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
 from robench.methods import ask_until_misclassified, genes_to_choices
 
 BLOCK = 64
@@ -30,7 +30,7 @@ class Random(Attack):
     access = "labels"
     language_model = True
 
-    class Options(Options):
+    class Options(Attack.Options):
         """Length of the search."""
 
         draws: int = Field(

@@ -1,1 +1,4 @@
-"""Plugins for robench: a defense, an attack and a task, each in a module of its own so that listing and choosing import only what is asked for."""
+"""Plugins for robench: a defense, an attack and a task.
+
+Each has a module of its own, so that robench imports only the plugin that is used.
+"""

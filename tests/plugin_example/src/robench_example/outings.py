@@ -1,4 +1,4 @@
-"""Was the outing good or bad? A toy task of composed sentences, which needs no files."""
+"""A toy task of composed sentences, which needs no files: was the outing good or bad?"""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ UNHAPPY = (
 
 @TASKS.register("outings")
 class Outings(Task):
-    """Was the outing good or bad? 240 composed sentences: a toy that shows how a task is written, and no evidence about anything."""
+    """Was the outing good or bad? A toy of 240 composed sentences.
+
+    It shows how a task is written. Results on it are no evidence about real text.
+    """
 
     labels = ("bad", "good")
     attackable = "text"
@@ -51,10 +54,14 @@ class Outings(Task):
     def load(
         self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
     ) -> Splits:
-        """Compose the sentences and split them by the rule of the core: the smallest content hashes are judged."""
+        """Compose the sentences and split them by the rule of the core.
+
+        By this rule the examples with the smallest content hashes are the test examples.
+        """
         if train_pool not in (None, *self.train_pools):
             raise UsageError(
-                f"Task 'outings' has no training pool '{train_pool}'. It takes: {', '.join(self.train_pools)}."
+                f"Task 'outings' has no training pool '{train_pool}'."
+                f" It takes: {', '.join(self.train_pools)}."
             )
         if ids is not None:
             raise UsageError("Task 'outings' has one list of test examples; leave --ids out.")
@@ -73,10 +80,10 @@ class Outings(Task):
 
 
 def compose() -> list[tuple[str, int]]:
-    """Every sentence with its label."""
+    """Return every sentence with its label."""
     sides = ((BAD, UNHAPPY, 0), (GOOD, HAPPY, 1))
-    return [
-        (f"The {outing} was {word} and {ending}.", label)
-        for words, endings, label in sides
-        for outing, word, ending in product(OUTINGS, words, endings)
-    ]
+    sentences = []
+    for words, endings, label in sides:
+        for outing, word, ending in product(OUTINGS, words, endings):
+            sentences.append((f"The {outing} was {word} and {ending}.", label))
+    return sentences

@@ -1,4 +1,4 @@
-"""Random texts of the space, drawn until one fools the victim."""
+"""Random search: texts of the space are drawn until one fools the victim."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
 
 @ATTACKS.register("random-search")
 class RandomSearch(Attack):
-    """Random texts of the space, drawn until one fools the victim: the floor that every attack should be above."""
+    """Draw random texts of the space until one fools the victim.
+
+    This is the floor that every attack should be above.
+    """
 
     paper = "none: a baseline"
     deviations: ClassVar[tuple[str, ...]] = ()
     language_model = True
 
     class Options(Attack.Options):
-        """How long it tries."""
+        """Length of the search."""
 
         draws: int = Field(
             64,
             ge=1,
-            description="Texts that are drawn at most.",
+            description="Texts drawn at most.",
             json_schema_extra={"unit": "texts"},
         )
         together: int = Field(
             16,
             ge=1,
-            description="Texts asked about in one question, so that a draw that fools ends the search.",
+            description="Texts in one query; the search ends after the query that finds a text.",
             json_schema_extra={"unit": "texts"},
         )
 
@@ -40,7 +43,7 @@ class RandomSearch(Attack):
     def search(
         self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
     ) -> Choice | None:
-        """Draw, ask, and return the first text that is not classified as ``label``."""
+        """Draw texts, query them and return the first one not classified as ``label``."""
         if len(space.positions) == 0:
             return None
         for start in range(0, self.options.draws, self.options.together):
@@ -52,5 +55,5 @@ class RandomSearch(Attack):
 
 
 def draw(space: SearchSpace, count: int, rng: np.random.Generator) -> NDArray[np.int16]:
-    """``(count, words)``: texts drawn evenly from the space."""
+    """Draw ``count`` texts of the space, each option equally likely; ``(count, words)``."""
     return rng.integers(0, space.sizes, size=(count, len(space.words)), dtype=np.int16)
