@@ -1,4 +1,4 @@
-"""Fixtures that several kinds of tests share."""
+"""Fixtures for tests of several rooms."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))  # helper modules of the tests themselves
+# The helper modules of the tests are in this folder.
+sys.path.append(str(Path(__file__).parent))
 
 from robench.results.record import Record
 
-# A shell starts background jobs with Ctrl-C ignored, and children inherit that: the tests that interrupt one would wait for nothing.
+# A shell starts background jobs with Ctrl-C ignored, and child processes inherit that. The tests
+# that interrupt a child would then wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
 def make_record() -> Callable[..., Record]:
-    """Makes records with given outcomes, see ``tests/records.py``."""
+    """Return the function that makes records with given outcomes; see ``tests/records.py``."""
     from records import make_record as make
 
     return make

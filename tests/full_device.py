@@ -1,4 +1,7 @@
-"""The device that is always full: Linux has it, others do not, and where somebody has put a file in its place it proves nothing."""
+"""The mark for tests that need ``/dev/full``, the device of Linux that is always full.
+
+They are skipped where it is missing, or where an ordinary file has its name.
+"""
 
 from __future__ import annotations
 

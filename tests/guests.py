@@ -25,10 +25,13 @@ class Guest(Attack):
 def install_guest(
     folder: Path, package: str, points: Mapping[str, Mapping[str, str]], modules: Mapping[str, str]
 ) -> Path:
-    """Write ``modules`` (name -> source) and the metadata of ``package`` into ``folder``.
+    """Write a package into ``folder``, as an installer would.
 
     Args:
+        folder: what stands for site-packages.
+        package: the name of the package.
         points: entry-point group -> name -> value.
+        modules: name -> source.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, source in modules.items():
@@ -38,17 +41,16 @@ def install_guest(
     (info / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n", "utf-8"
     )
-    lines = [
-        line
-        for group, entries in points.items()
-        for line in (f"[{group}]", *(f"{name} = {value}" for name, value in entries.items()))
-    ]
+    lines = []
+    for group, entries in points.items():
+        lines.append(f"[{group}]")
+        lines += [f"{name} = {value}" for name, value in entries.items()]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n", "utf-8")
     return folder
 
 
 def environment(folder: Path, cache: Path) -> dict[str, str]:
-    """Environment of a process that sees the guests in ``folder`` and keeps what it remembers in ``cache``."""
+    """Return the environment of a process with ``folder`` on its path that caches in ``cache``."""
     return {
         **os.environ,
         "PYTHONPATH": str(folder),
@@ -73,7 +75,7 @@ print(json.dumps(results))
 
 @dataclass(frozen=True)
 class Done:
-    """How one of several commands ended."""
+    """The exit code and the output of one of several commands."""
 
     returncode: int
     stdout: str
@@ -81,7 +83,10 @@ class Done:
 
 
 def several(*commands: Sequence[str], env: Mapping[str, str], cwd: Path) -> list[Done]:
-    """Run commands one after another in one new process: torch takes its seconds to import only once."""
+    """Run commands one after another in one new process.
+
+    So torch, which takes seconds to import, is imported only once.
+    """
     done = subprocess.run(
         [sys.executable, "-c", SEVERAL],
         input=json.dumps(commands),
@@ -98,7 +103,7 @@ def several(*commands: Sequence[str], env: Mapping[str, str], cwd: Path) -> list
 def robench(
     *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """The real command in a process of its own."""
+    """Run the real command in a process of its own."""
     command = [
         sys.executable,
         "-c",

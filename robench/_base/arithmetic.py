@@ -34,7 +34,7 @@ STRICT = "AUTO,STRICT"
 DEFAULT = "default"
 """What ``products`` returns where MKL is left as it is."""
 _WIDTHS = ((128, 512), (512, 128), (384, 1536))
-"""Inner and outer widths of the products that ``independent_rows`` tries: those of small encoders."""
+"""Inner and outer widths of the products that ``independent_rows`` tries, as in small encoders."""
 COUNTS = (8, 9, 11, 14, 16, 23, 32, 37, 52, 64, 79, 96, 127, 128, 250, 600)
 """Numbers of rows that are compared with a larger product; kernels change between them."""
 

@@ -1,4 +1,7 @@
-"""Files that several processes and power cuts meet: locks, what is forced to the disk, and how a full one is known."""
+"""Safe files: written whole or not at all, locked, forced to the disk; and disk errors.
+
+Several processes may use the same files, and a power cut may come at any time.
+"""
 
 from __future__ import annotations
 
@@ -130,7 +133,11 @@ def _is_still(path: Path, descriptor: int) -> bool:
 
 
 def sync_tree(folder: Path) -> None:
-    """Force every file in ``folder``, and the names in it and in every folder below, to the disk; raises OSError where a file cannot be."""
+    """Force everything below ``folder`` to the disk: the files and their names.
+
+    Raises:
+        OSError: a file cannot be forced to the disk.
+    """
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             with path.open("rb") as stream:
@@ -141,7 +148,10 @@ def sync_tree(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names given in ``folder`` (a new file, a renaming) durable where the system lets a folder be synced."""
+    """Force the names in ``folder`` (of new and renamed files) to the disk.
+
+    Nothing happens where the system cannot do this for a folder.
+    """
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -151,7 +161,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """``error``, what caused it, what caused that."""
+    """Yield ``error``, its cause, the cause of that, and so on."""
     current: BaseException | None = error
     while current is not None:
         yield current
@@ -159,15 +169,20 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def system_error(error: BaseException) -> OSError | None:
-    """The system's own error, where it is ``error`` or one of its causes: libraries say less than it does."""
-    return next((cause for cause in causes(error) if isinstance(cause, OSError)), None)
+    """Return the operating system's error among ``error`` and its causes; None where there is none.
+
+    It says more than the error of a library that wraps it.
+    """
+    for cause in causes(error):
+        if isinstance(cause, OSError):
+            return cause
+    return None
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether the disk or the quota is used up: torch and safetensors wrap the system's error in their own."""
+    """Return whether the error says that the disk or the quota is used up."""
     full = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-    return (
-        (isinstance(error, OSError) and error.errno in full)
-        or "No space left on device" in str(error)
-        or "os error 28" in str(error)
-    )
+    if isinstance(error, OSError) and error.errno in full:
+        return True
+    # torch and safetensors put the system's error into the text of their own.
+    return any(text in str(error) for text in ("No space left on device", "os error 28"))

@@ -1,4 +1,4 @@
-"""What is installed is what is in the repository; and the make targets and the CI script say what is wrong."""
+"""The wheel holds what the repository holds; make and the CI script say what is wrong."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ pytestmark = pytest.mark.xdist_group("packaging")  # one wheel serves them all
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-WINGS = ("robench", "attacks", "defenses")
+FOLDERS = ("robench", "attacks", "defenses")
 
 
 def tracked(*folders: str) -> list[str]:
-    """Files under version control that exist, relative to the checkout."""
+    """Return the existing files under version control, relative to the checkout."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: nothing says which files belong to the project")
     listed = subprocess.run(
@@ -35,9 +35,12 @@ def tracked(*folders: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy of the tracked files, so that leftovers of this checkout cannot hide a gap."""
+    """A wheel from a copy of the tracked files.
+
+    Files of this checkout that are not tracked could hide a missing one.
+    """
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in tracked(*WINGS, "pyproject.toml", "README.md", "LICENSE"):
+    for name in tracked(*FOLDERS, "pyproject.toml", "README.md", "LICENSE"):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, source / name)
     command = [
@@ -60,7 +63,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_every_tracked_file_and_nothing_else(wheel: Path) -> None:
     expected = {
-        name if name.startswith("robench/") else f"robench/{name}" for name in tracked(*WINGS)
+        name if name.startswith("robench/") else f"robench/{name}" for name in tracked(*FOLDERS)
     }
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -73,7 +76,7 @@ def test_the_wheel_holds_every_tracked_file_and_nothing_else(wheel: Path) -> Non
     } <= found
 
 
-def test_its_metadata(wheel: Path) -> None:
+def test_the_metadata_of_the_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         info = next(name.partition("/")[0] for name in archive.namelist() if ".dist-info/" in name)
         metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
@@ -84,14 +87,14 @@ def test_its_metadata(wheel: Path) -> None:
         }
     assert (metadata["Name"], metadata["Requires-Python"]) == ("robench", ">=3.11")
     assert points.split() == ["[console_scripts]", "robench", "=", "robench.cli:main"]
-    # Who reads the metadata alone is not to take the embedded weights for MIT's.
+    # A reader of the metadata alone must not think that the embedded weights are under MIT.
     assert metadata["License-Expression"] == "MIT AND LicenseRef-imdb-research-use"
     assert set(licences) == {"LICENSE", "robench/embedded/tiny/LICENSE"}
     assert "MIT License" in licences["LICENSE"]
     assert "non-commercial" in licences["robench/embedded/tiny/LICENSE"]
 
 
-def test_the_installed_wheel_works_far_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
+def test_the_installed_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     env = {
@@ -121,7 +124,9 @@ def test_the_installed_wheel_works_far_from_the_checkout(wheel: Path, tmp_path: 
 
 def test_every_package_is_listed_by_hand() -> None:
     folders = {
-        Path(name).parent.as_posix() for name in tracked(*WINGS) if Path(name).name == "__init__.py"
+        Path(name).parent.as_posix()
+        for name in tracked(*FOLDERS)
+        if Path(name).name == "__init__.py"
     }
     expected = {
         (folder if folder.startswith("robench") else f"robench/{folder}").replace("/", ".")
@@ -130,7 +135,7 @@ def test_every_package_is_listed_by_hand() -> None:
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == expected
 
 
-def test_a_bare_import_of_a_wing_is_refused() -> None:
+def test_attacks_cannot_be_imported_under_another_name() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import attacks"],
         cwd=ROOT,
@@ -170,12 +175,12 @@ def test_constraints_pin_every_direct_dependency_inside_its_range() -> None:
             )
 
 
-def test_constraints_are_plain_pins() -> None:
+def test_every_constraint_is_an_exact_version() -> None:
     assert pins()["torch"] == "2.13.0"
     assert all(version and "+" not in version and " " not in version for version in pins().values())
 
 
-def test_no_tracked_file_names_a_place_on_a_machine() -> None:
+def test_no_tracked_file_names_a_folder_of_one_machine() -> None:
     places = ["/" + "root/", "/" + "home/", "/" + "work/", "/opt" + "/", "../" + "shared"]
     found = []
     for name in tracked():
@@ -199,7 +204,7 @@ def make(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
-    """A folder with what ``make install`` needs, and an interpreter that is too old."""
+    """A folder with the files that ``make install`` needs, and an old interpreter."""
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copyfile(ROOT / name, tmp_path / name)
     old = tmp_path / "oldpython"
@@ -212,8 +217,8 @@ def test_make_says_that_python_is_too_old(bare: Path) -> None:
     done = make("PYTHON=./oldpython", "install", cwd=bare)
     assert done.returncode != 0
     assert (
-        "robench needs Python 3.11 or newer and './oldpython' is Python 3.8.1: name another one: make PYTHON=python3.12 install"
-        in done.stderr
+        "robench needs Python 3.11 or newer and './oldpython' is Python 3.8.1: "
+        "name another one: make PYTHON=python3.12 install" in done.stderr
     )
     assert not (bare / ".venv").exists()
 
@@ -225,7 +230,7 @@ def test_make_says_that_python_is_missing(bare: Path) -> None:
     )
 
 
-def test_a_second_install_is_instant(bare: Path) -> None:
+def test_a_second_install_does_nothing(bare: Path) -> None:
     (bare / ".venv").mkdir()
     (bare / ".venv" / ".installed").touch()
     assert (

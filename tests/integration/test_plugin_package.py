@@ -1,4 +1,7 @@
-"""tests/plugin_example as a user meets it: installed by pip, found through entry points, evaluated, put on a board, broken, mended."""
+"""The package in tests/plugin_example from a user's point of view.
+
+It is installed by pip, found through its entry points, evaluated, put on a board, and broken.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,8 @@ from pathlib import Path
 import pytest
 from guests import Done, environment, several
 
-pytestmark = pytest.mark.xdist_group(
-    "plugin-package"
-)  # one installation and one evaluation serve them all
+# One installation and one evaluation serve all tests.
+pytestmark = pytest.mark.xdist_group("plugin-package")
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "plugin_example"
 QUICK = (
@@ -43,7 +45,7 @@ GRID = (
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory beside which the package is installed (``home/site``)."""
+    """A working directory; the package is installed in its folder ``site``."""
     home = tmp_path_factory.mktemp("home")
     source = shutil.copytree(
         EXAMPLE,
@@ -73,7 +75,7 @@ def env(home: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def done(home: Path, env: Mapping[str, str]) -> dict[str, Done]:
-    """Everything that a user of the package might do, by a name."""
+    """The results of everything that a user of the package might do, by name."""
     board = home / "leaderboards" / "outings.toml"
     board.parent.mkdir()
     fields = {
@@ -102,7 +104,7 @@ def done(home: Path, env: Mapping[str, str]) -> dict[str, Done]:
     return dict(zip(commands, several(*commands.values(), env=env, cwd=home), strict=True))
 
 
-def test_list_shows_the_three_with_their_package(done: dict[str, Done]) -> None:
+def test_list_shows_the_three_plugins_with_their_package(done: dict[str, Done]) -> None:
     rows = {(row["kind"], row["name"]): row for row in json.loads(done["list"].stdout)}
     for kind, name in (("defense", "focal-loss"), ("attack", "random-search"), ("task", "outings")):
         assert rows[(kind, name)]["origin"] == "package 'robench-example'"
@@ -111,7 +113,7 @@ def test_list_shows_the_three_with_their_package(done: dict[str, Done]) -> None:
     assert ("attack", "pwws") in rows
 
 
-def test_show_reads_a_guest_as_a_builtin(done: dict[str, Done]) -> None:
+def test_show_describes_a_guest_like_a_built_in(done: dict[str, Done]) -> None:
     facts = json.loads(done["show"].stdout)
     assert facts["paper"].startswith("Lin et al. 2017")
     options = {option["name"]: option for option in facts["options"]}
@@ -126,7 +128,7 @@ def test_an_option_of_the_guest_is_checked(done: dict[str, Done]) -> None:
     assert "greater than or equal to 0" in wrong.stderr
 
 
-def test_a_plan_says_what_is_missing_and_then_what_is_there(done: dict[str, Done]) -> None:
+def test_a_plan_shows_what_is_missing_and_later_what_is_reused(done: dict[str, Done]) -> None:
     ends = [
         [line.split()[-5:] for line in done[name].stdout.splitlines()[1:]]
         for name in ("plan", "second plan")
@@ -156,8 +158,10 @@ def test_evaluate_trains_attacks_and_prints_the_table(home: Path, done: dict[str
     assert "focal-loss" in (home / "runs" / "leaderboard.md").read_text()
 
 
-def test_the_toy_is_learnt_and_then_broken(home: Path, done: dict[str, Done]) -> None:
-    """Otherwise the example would show nothing: a victim that learnt nothing, or an attack that asks nothing."""
+def test_the_victim_learns_the_task_and_the_attacks_fool_it(
+    home: Path, done: dict[str, Done]
+) -> None:
+    """An example with a victim that learns nothing, or an idle attack, would show nothing."""
     counts = [
         json.loads(path.read_text())["counts"]
         for path in (home / "runs" / "records").glob("*.json")
@@ -172,7 +176,7 @@ def test_a_second_run_prints_the_same_and_trains_nothing(done: dict[str, Done]) 
     assert "training" not in done["again"].stderr
 
 
-def test_its_records_make_a_board(home: Path, done: dict[str, Done]) -> None:
+def test_the_records_make_a_board(home: Path, done: dict[str, Done]) -> None:
     assert done["leaderboard"].stdout.strip() == "wrote leaderboards/outings.md"
     table = (home / "leaderboards" / "outings.md").read_text()
     assert any(line.startswith("| focal-loss") for line in table.splitlines())
@@ -182,9 +186,7 @@ def test_its_records_make_a_board(home: Path, done: dict[str, Done]) -> None:
     )
 
 
-def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(
-    home: Path, env: Mapping[str, str]
-) -> None:
+def test_an_interrupted_run_says_what_is_kept(home: Path, env: Mapping[str, str]) -> None:
     command = [
         sys.executable,
         "-c",
@@ -214,7 +216,7 @@ def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(
     assert "Traceback" not in rest
 
 
-def test_a_broken_module_is_listed_with_its_reason_and_the_others_work(
+def test_a_broken_module_is_listed_with_its_problem_and_the_others_work(
     home: Path, tmp_path: Path
 ) -> None:
     site = shutil.copytree(home / "site", tmp_path / "site")
@@ -228,5 +230,6 @@ def test_a_broken_module_is_listed_with_its_reason_and_the_others_work(
     assert rows["focal-loss"]["problem"] is None
     assert used.returncode == 2
     assert used.stderr.startswith(
-        "Error: attack 'random-search' from package 'robench-example' cannot be imported (ModuleNotFoundError"
+        "Error: attack 'random-search' from package 'robench-example' cannot be imported "
+        "(ModuleNotFoundError"
     )

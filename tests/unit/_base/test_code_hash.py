@@ -65,17 +65,19 @@ def test_neither_order_nor_overlap_of_the_modules_counts(
     assert source_sha256("listed_twice", "listed_twice.one") == whole
 
 
-def test_a_module_that_is_not_there() -> None:
+def test_an_unknown_module_is_an_error() -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
         source_sha256("no_such_module")
 
 
-def test_a_built_in_is_its_own_file() -> None:
+def test_a_built_in_counts_with_its_own_file() -> None:
     assert code_sha256(DEFENSES.get("rift")) == source_sha256("robench.defenses.rift")
     assert len({code_sha256(ATTACKS.get(name)) for name in ("genetic", "pwws")}) == 2
 
 
-def test_a_guest_is_its_whole_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guest_counts_with_its_whole_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     home = package(tmp_path, "two_files_of_a_guest", plugin="class Mine: ...\n", helper="X = 1\n")
     mine = loaded("two_files_of_a_guest.plugin").Mine
@@ -89,7 +91,7 @@ def test_a_class_made_at_run_time_has_no_code() -> None:
     assert code_sha256(type("Made", (), {"__module__": "nowhere"})) is None
 
 
-def test_what_lies_in_further_modules_counts_too(
+def test_the_modules_in_further_code_count_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)

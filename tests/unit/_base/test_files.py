@@ -1,4 +1,4 @@
-"""Locks between processes, and what is forced to the disk."""
+"""Locks between processes, files that are forced to the disk, and disk errors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def another_process_holding(path: Path) -> Iterator[subprocess.Popen[str]]:
         holder.wait()
 
 
-def test_what_another_process_holds_is_refused_until_it_is_killed(tmp_path: Path) -> None:
+def test_a_lock_of_another_process_is_refused_until_that_process_ends(tmp_path: Path) -> None:
     path = tmp_path / "new" / "x.lock"
     with another_process_holding(path) as holder:
         with (
@@ -58,17 +58,20 @@ def test_what_another_process_holds_is_refused_until_it_is_killed(tmp_path: Path
     assert list(path.parent.iterdir()) == []
 
 
-def test_it_is_let_go_after_an_error(tmp_path: Path) -> None:
+def test_a_lock_is_released_after_an_error(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(KeyError), disk.alone(tmp_path / "x.lock", "held"):
             raise KeyError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_removed_between_opening_and_locking_is_not_the_lock(
+def test_a_lock_file_that_is_removed_before_it_is_locked_is_opened_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The holder before us removes it in just that moment, and a third one has made it anew: without another look both would go ahead."""
+    """Its last holder removes it at that moment, and a third process may make it anew.
+
+    Without a second check, two processes would hold the lock.
+    """
     path = tmp_path / "x.lock"
     take, taken = disk.lock, []
 
@@ -85,7 +88,7 @@ def test_a_file_removed_between_opening_and_locking_is_not_the_lock(
             pytest.fail("the lock was taken twice")
 
 
-def test_a_file_system_without_locks_holds_nobody_up(
+def test_a_file_system_without_locks_stops_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none(_descriptor: int, *, blocking: bool) -> bool:
@@ -96,7 +99,7 @@ def test_a_file_system_without_locks_holds_nobody_up(
         pass
 
 
-def test_a_lock_file_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+def test_a_lock_file_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(RobenchError, match=r"lock file '.*x\.lock' cannot be made"),
@@ -117,7 +120,7 @@ def test_a_tree_is_synced_file_by_file_and_folder_by_folder(
     assert sorted(synced) == sorted(path.stat().st_ino for path in (tmp_path, *tmp_path.rglob("*")))
 
 
-def test_a_file_that_cannot_be_synced_is_not_passed_over(
+def test_a_file_that_cannot_be_synced_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").write_text("a")
@@ -131,7 +134,7 @@ def test_a_file_that_cannot_be_synced_is_not_passed_over(
     disk.sync_folder(tmp_path)
 
 
-def test_the_systems_error_is_found_under_a_librarys() -> None:
+def test_the_error_of_the_system_is_found_among_the_causes() -> None:
     system = OSError(28, "No space left on device")
     library = RuntimeError("unexpected pos 896 vs 790")
     library.__context__ = system

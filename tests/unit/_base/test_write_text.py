@@ -10,7 +10,7 @@ from robench._base.errors import RobenchError
 from robench._base.files import write_text
 
 
-def test_writes_and_replaces(tmp_path: Path) -> None:
+def test_a_file_is_written_and_then_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b.txt"
     write_text(path, "ä\n")
     write_text(path, "second\n")
@@ -18,7 +18,7 @@ def test_writes_and_replaces(tmp_path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == ["b.txt"]
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_rubbish(
+def test_a_failed_write_leaves_only_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "b.txt"
@@ -35,7 +35,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(
     assert [each.name for each in tmp_path.iterdir()] == ["b.txt"]
 
 
-def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RobenchError, match="Cannot write"):
         write_text(tmp_path / "file" / "b.txt", "x")

@@ -373,7 +373,8 @@ def test_a_board_with_a_damaged_record_is_not_made(
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
         "Error: The board leaderboards/small.toml cannot be made without all of its records. "
-        "Cannot read the record leaderboards/records/torn.json (it is not JSON). Restore it, or delete it and evaluate that cell again.\n"
+        "Cannot read the record leaderboards/records/torn.json (it is not JSON). "
+        "Restore it, or delete it and evaluate that cell again.\n"
     )
     assert (boards / "small.md").read_bytes() == before
 
