@@ -1,4 +1,6 @@
-"""The kits with which a plugin is tried before anyone believes it: ``check_attack`` and ``check_defense``.
+"""Public kits that check a plugin before its results are believed.
+
+These are ``check_attack`` and ``check_defense``.
 
 ``check_attack`` needs Hypothesis: ``pip install 'robench[testing]'``.
 """
@@ -23,18 +25,23 @@ __all__ = [
     "check_defense",
 ]
 
-_HOMES = {
-    "ATTACK_CHECKS": "attacks",
-    "check_attack": "attacks",
-    "Subject": "subject",
-    "DEFENSE_CHECKS": "defenses",
-    "check_defense": "defenses",
-    "DefenseSubject": "defense_subject",
+_MODULE_OF = {
+    "ATTACK_CHECKS": "robench.testing.attacks",
+    "check_attack": "robench.testing.attacks",
+    "Subject": "robench.testing.subject",
+    "DEFENSE_CHECKS": "robench.testing.defenses",
+    "check_defense": "robench.testing.defenses",
+    "DefenseSubject": "robench.testing.defense_subject",
 }
+"""Public name -> the module that defines it."""
 
 
 def __getattr__(name: str) -> Any:
-    # On first use only: worker processes import the victims of this package and need neither Hypothesis nor torch.
-    if name not in __all__:
+    """Import a public name on its first use (PEP 562).
+
+    Worker processes import the victims of this package. They need neither Hypothesis nor torch.
+    """
+    module = _MODULE_OF.get(name)
+    if module is None:
         raise AttributeError(f"module 'robench.testing' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"robench.testing.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(module), name)

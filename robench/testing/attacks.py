@@ -1,4 +1,4 @@
-"""What every attack owes, whatever its method, asked against victims whose weakness is known."""
+"""Checks that every attack must pass, against victims whose weakness is known."""
 
 from __future__ import annotations
 
@@ -31,17 +31,18 @@ VOCABULARY = [
 ]
 HELD = {Verdict.HELD, Verdict.HELD_PROVED}
 BUDGET = 600
-"""Questions an example in checks that compare runs, to keep them short."""
+"""Queries an example in the checks that compare runs; it keeps them short."""
 
 
 def check_attack(
     attack: str | type[Attack], *, options: Mapping[str, Any] | None = None, **claims: Any
 ) -> None:
-    """Put every check to an attack, a registered name or class; takes seconds to a minute.
+    """Run every check on an attack, which takes seconds to a minute.
 
     Args:
-        options: of the attack, by name, for one whose defaults look too long for a test.
-        claims: ``least_found``, ``scale_free``, ``evolves``, see ``Subject``.
+        attack: its registered name, or the registered class.
+        options: options of the attack, by name, if its defaults take too long for a test.
+        claims: ``least_found``, ``scale_free``, ``evolves``; see ``Subject``.
 
     Raises:
         AssertionError: a check failed; the sentence says what the attack did.
@@ -54,12 +55,12 @@ def check_attack(
 def scaled(
     factor: float,
 ) -> Callable[[NDArray[np.int32], NDArray[np.float32]], NDArray[np.float32]]:
-    """A ``FakeVictim.twist`` that multiplies logits."""
+    """Make a ``FakeVictim.twist`` that multiplies the logits."""
     return lambda ids, logits: logits * np.float32(factor)
 
 
 def check_description(subject: Subject) -> None:
-    """It says what it is, where it comes from and what it needs."""
+    """Check that the attack says what it is, where it comes from and what it needs."""
     cls = subject.cls
     subject.require(len(cls.paper) > 20, "'paper' is no citation; a baseline says 'none: …'")
     subject.require(bool(cls.__doc__), "it has no docstring")
@@ -78,19 +79,21 @@ def check_description(subject: Subject) -> None:
 
 
 def trigger_jobs(count: int, words: int = 20, **others: Any) -> list[Job]:
-    """Texts in which exactly one word, at any place, can become the trigger."""
+    """Make texts in which exactly one word, at any place, can become the trigger."""
     rng = random.Random(1)
     texts = [rng.sample(WORDS, words) for _ in range(count)]
-    return [
-        make_job(
-            " ".join(text), SUBSTITUTES | {rng.choice(text): ["trigger"]}, number=number, **others
-        )
-        for number, text in enumerate(texts)
-    ]
+    jobs = []
+    for number, text in enumerate(texts):
+        substitutes = SUBSTITUTES | {rng.choice(text): ["trigger"]}
+        jobs.append(make_job(" ".join(text), substitutes, number=number, **others))
+    return jobs
 
 
 def check_planted_triggers(subject: Subject) -> None:
-    """A single word that fools is found wherever it stands, among two and three classes, whatever the scale of the logits."""
+    """Check that a single word that fools is found wherever it stands.
+
+    The victims have two or three classes and logits of different scale.
+    """
     for bias, weights, factor in (
         ((4, 0), [0, 9], 1),
         ((4, 0, 0), [0, 0, 9], 1),
@@ -101,10 +104,11 @@ def check_planted_triggers(subject: Subject) -> None:
         victim = FakeVictim({"trigger": weights}, words=VOCABULARY, bias=bias, twist=scaled(factor))
         trials = subject.trials(victim, trigger_jobs(12, label=int(np.argmax(bias))))
         found = len(fooled(trials))
-        said = f"{found} of {len(trials)} planted trigger words were found ({len(bias)} classes, logits times {factor})"
         subject.require(
             found >= subject.least_found * len(trials),
-            f"{said}, at least {subject.least_found:.0%} must be",
+            f"{found} of {len(trials)} planted trigger words were found"
+            f" ({len(bias)} classes, logits times {factor}),"
+            f" at least {subject.least_found:.0%} must be",
         )
         for trial in trials.values():
             changed = {change.substitute for change in trial.changes}
@@ -114,25 +118,28 @@ def check_planted_triggers(subject: Subject) -> None:
             )
 
 
-def check_a_deaf_victim(subject: Subject) -> None:
-    """A victim that ignores the attackable words is never fooled, and nothing is claimed about it."""
+def check_unfoolable_victim(subject: Subject) -> None:
+    """Check that no success is claimed on a victim that ignores the attackable words."""
     victim = FakeVictim({"yes": [9, 0], "no": [0, 9]}, words=VOCABULARY)
-    texts = [" ".join(random.Random(number).choices(WORDS, k=number)) for number in range(8)]
-    jobs = [
-        make_job(
-            text, SUBSTITUTES, label=number % 2, number=number, premise=("yes", "no")[number % 2]
-        )
-        for number, text in enumerate(texts)
-    ]
+    jobs = []
+    for number in range(8):
+        text = " ".join(random.Random(number).choices(WORDS, k=number))
+        label = number % 2
+        premise = ("yes", "no")[label]
+        jobs.append(make_job(text, SUBSTITUTES, label=label, number=number, premise=premise))
     for trial in subject.trials(victim, jobs, budget=BUDGET * 4).values():
         subject.require(
             trial.verdict in HELD and not trial.changes,
-            f"it claims to have fooled a victim that reads nothing of the attackable words: {trial}",
+            "it claims to have fooled a victim that reads nothing of the attackable words:"
+            f" {trial}",
         )
 
 
 def check_surface(subject: Subject) -> None:
-    """Only words of the attackable field change, inside the window, into their substitutes, and what is returned fools."""
+    """Check that the attack stays inside the surface and returns texts that fool.
+
+    Only visible words of the attackable field may change, each into one of its substitutes.
+    """
     victim = FakeVictim(
         {f"{word}b": [0, 2] for word in WORDS},
         words=[*VOCABULARY, "premise"],
@@ -152,7 +159,8 @@ def check_surface(subject: Subject) -> None:
     trials = subject.trials(victim, jobs)
     if subject.least_found == 1:
         subject.require(
-            bool(fooled(trials)), "it fooled nobody although three substitutes of ten are enough"
+            bool(fooled(trials)),
+            "it fooled no victim although three substitutes of ten are enough",
         )
     for job in jobs:
         trial = trials[job.example.id]
@@ -170,41 +178,45 @@ def check_surface(subject: Subject) -> None:
             answer = victim.probs_of_texts([{**job.example.fields, "text": " ".join(words)}])
             subject.require(
                 int(answer.argmax()) != job.example.label,
-                "the victim is right on the text that the trial tells of",
+                "the victim is right on the text that the trial describes",
             )
 
 
 def check_budget(subject: Subject) -> None:
-    """No more is asked than the budget, and more budget never fools fewer."""
+    """Check that the budget is kept, and that a larger budget never fools fewer."""
     results = []
     for budget in (1, 40, BUDGET, 4 * BUDGET):
         trials = subject.trials(load_linear(), linear_jobs(20), budget=budget)
         subject.require(
             all(trial.asked <= budget for trial in trials.values()),
-            f"more was asked than the budget of {budget}",
+            f"it made more queries than the budget of {budget}",
         )
         results.append((budget, fooled(trials)))
     for (less, few), (more, many) in pairwise(results):
         subject.require(
             few <= many,
-            f"with {more} questions it fails on {sorted(few - many)}, where {less} were enough",
+            f"with {more} queries it fails on {sorted(few - many)}, where {less} were enough",
         )
 
 
 def check_small_budgets(subject: Subject) -> None:
-    """A budget below a whole question is spent nevertheless, and what it hits counts."""
+    """Check that a budget smaller than one query is spent too, and that its finds count."""
     victim = FakeVictim({f"{word}b": [0, 9] for word in WORDS}, words=VOCABULARY, bias=(4, 0))
     jobs = [make_job(" ".join(WORDS), SUBSTITUTES, number=number) for number in range(5)]
     for budget in (45, 90):
         found = len(fooled(subject.trials(victim, jobs, budget=budget)))
         subject.require(
             found >= subject.least_found * len(jobs),
-            f"{found} of {len(jobs)} found with {budget} questions, where every second substitution fools",
+            f"{found} of {len(jobs)} found with {budget} queries, where every second substitution"
+            " fools",
         )
 
 
-def check_the_last_question(subject: Subject) -> None:
-    """A success in the last question counts: the answers to it are looked at like all others."""
+def check_last_query(subject: Subject) -> None:
+    """Check that a success in the last query counts.
+
+    The search must look at the answers to its last query like at all others.
+    """
     for job in linear_jobs(6, words=5):
         if len(job.space.positions) < 2:
             continue
@@ -213,14 +225,16 @@ def check_the_last_question(subject: Subject) -> None:
         robust.bias = np.array((100, 0), dtype=np.float32)
         subject.alone(robust, job, log)
         last = log[-1] if log else np.full((1, 1), UNKNOWN)
-        if (last == UNKNOWN).any():  # it ended with a question outside the space
+        # Such a search ended with a query outside the space, which cannot be a success.
+        if (last == UNKNOWN).any():
             continue
         weak = {row.tobytes() for row in last}
         robust.twist = partial(_wrong_on, weak)
         found = subject.alone(robust, job, [])
         subject.require(
             found is not None,
-            f"text {job.space.words}: all rows of its last question ({len(last)}) fool the victim, and it returned none of them",
+            f"text {job.space.words}: all rows of its last query ({len(last)}) fool the victim,"
+            " and it returned none of them",
         )
         ids, _ = robust.encoder_fields.candidates(job.words, job.space).encode(
             np.asarray(found)[None]
@@ -236,7 +250,11 @@ def _wrong_on(
 
 
 def check_odd_texts(subject: Subject) -> None:
-    """Empty and one-word texts, no substitutes, one word over and over, 10,000 words, and equal texts that are separate examples."""
+    """Check texts at the edges of real data.
+
+    These are empty texts, single words, texts without substitutes, one repeated word, 10,000
+    words, and equal texts that are separate examples.
+    """
     victim = FakeVictim({}, words=[*VOCABULARY, "nothing", "here"], bias=(4, 0))
     texts: list[tuple[str, int | None]] = [
         ("", None),
@@ -255,7 +273,7 @@ def check_odd_texts(subject: Subject) -> None:
         )
         if job.space.cardinality == 1:
             proved = trial.verdict == Verdict.HELD_PROVED and trial.asked == 0
-            subject.require(proved, "it asks about a text in which nothing can be changed")
+            subject.require(proved, "it queries a text in which nothing can be changed")
     equal = [make_job("w1 w2 w3 w4", SUBSTITUTES, number=number) for number in range(4)]
     trials = subject.trials(FakeVictim({"w2b": [0, 9]}, words=VOCABULARY, bias=(4, 0)), equal)
     subject.require(
@@ -265,7 +283,11 @@ def check_odd_texts(subject: Subject) -> None:
 
 
 def check_packing(subject: Subject) -> None:
-    """The same trials whatever the order of the examples, however forwards are filled, one example at a time, and whatever happens to global randomness."""
+    """Check that the trials do not depend on how the run is organised.
+
+    The order of the examples, the filling of the forward passes, the number of searches at a time
+    and the state of the global generators must make no difference.
+    """
     jobs = linear_jobs(12)
     usual = subject.trials(load_linear(), jobs, budget=BUDGET)
     for shapes, max_running, order in (
@@ -283,7 +305,8 @@ def check_packing(subject: Subject) -> None:
         )
         subject.require(
             other == usual,
-            f"other trials with order {order}, {shapes}, {max_running} searches at once: it keeps state, or draws from elsewhere than rng",
+            f"other trials with order {order}, {shapes}, {max_running} searches at once:"
+            " it keeps state, or draws from elsewhere than rng",
         )
         subject.require(
             np.random.random() == np.random.RandomState(order).random(),
@@ -292,7 +315,10 @@ def check_packing(subject: Subject) -> None:
 
 
 def check_workers(subject: Subject) -> None:
-    """The same trials from two worker processes; skipped for an attack that only this process knows."""
+    """Check that two worker processes give the same trials.
+
+    An attack that only this process knows is skipped.
+    """
     origin = ATTACKS.origin(subject.name)
     if origin == "registered in this process":
         return
@@ -312,7 +338,7 @@ def check_workers(subject: Subject) -> None:
 
 
 def check_scale(subject: Subject) -> None:
-    """Where it claims so: logits multiplied by a tenth or by ten change no trial."""
+    """Check a claim of ``scale_free``: logits times 0.1 or 10 change no trial."""
     if not subject.scale_free:
         return
     usual = subject.trials(load_linear(), linear_jobs(12), budget=BUDGET)
@@ -327,10 +353,11 @@ def check_scale(subject: Subject) -> None:
 
 
 def check_selection(subject: Subject) -> None:
-    """Where it breeds texts: the fittest are the most frequent parents, so that at the end most texts have what makes them fit.
+    """Check a claim of ``evolves``: the fittest texts are the most frequent parents.
 
-    One substitute brings the victim near to its border; every other one helps a little, none fools. A search that prefers the worst as parents (as
-    TextAttack 0.3.11 does) ends with that substitute in few texts.
+    At the end most texts must have what makes them fit. Here one substitute brings the victim near
+    to its border. Every other substitute helps a little, and none fools. A search that prefers the
+    worst as parents, as TextAttack 0.3.11 does, ends with that substitute in few texts.
     """
     if not subject.evolves:
         return
@@ -343,7 +370,8 @@ def check_selection(subject: Subject) -> None:
     share = float((asked == victim.table.numbers["trigger"]).any(axis=1).mean())
     subject.require(
         share > 0.5,
-        f"only {share:.0%} of the last texts have the substitute that is by far the fittest: are the worst the parents?",
+        f"only {share:.0%} of the last texts have the substitute that is by far the fittest:"
+        " are the worst the parents?",
     )
 
 
@@ -352,11 +380,11 @@ ATTACK_CHECKS: dict[str, Callable[[Subject], None]] = {
     for check in (
         check_description,
         check_planted_triggers,
-        check_a_deaf_victim,
+        check_unfoolable_victim,
         check_surface,
         check_budget,
         check_small_budgets,
-        check_the_last_question,
+        check_last_query,
         check_odd_texts,
         check_against_the_truth,
         check_packing,

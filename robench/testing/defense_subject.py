@@ -1,4 +1,8 @@
-"""The defense under test, and how the checks train it: step by step on batches of their own, and whole in the one training loop."""
+"""The defense under test and the ways in which the checks train it.
+
+Some checks run single steps on batches of their own. Others run whole trainings in the training
+loop.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +45,13 @@ class Complaint(AssertionError):
 
 @dataclass(eq=False)
 class DefenseSubject:
-    """A defense with what its checks share; trainings are made once.
+    """A defense with what its checks share. Each training is run once.
 
     Attributes:
-        options: of the defense or of the loop, by name, over the kit's own settings (``trainings.QUICK``).
+        name: the registered name.
+        cls: the registered class.
+        options: options of the defense or of the loop, by name; they override the kit's own
+            settings (``trainings.QUICK``).
     """
 
     name: str
@@ -56,18 +63,23 @@ class DefenseSubject:
     def of(
         cls, defense: str | type[Defense], *, options: Mapping[str, Any] | None = None
     ) -> DefenseSubject:
-        """The defense of a registered name (or of a joint one), or a registered class; raises UsageError for one that is not registered."""
+        """Make the subject of a registered name, a joint name or a registered class.
+
+        Raises:
+            UsageError: the class is not registered.
+        """
         if isinstance(defense, str):
             return cls(defense, DEFENSES.get(defense), dict(options or {}))
         try:
             return cls(DEFENSES.name_of(defense), defense, dict(options or {}))
         except KeyError:
             raise UsageError(
-                f"{defense.__qualname__} is no registered defense. Put @DEFENSES.register('its-name') over it."
+                f"{defense.__qualname__} is no registered defense."
+                " Put @DEFENSES.register('its-name') over it."
             ) from None
 
-    def brings(self, hook: str) -> bool:
-        """Whether it, or a member of a joint defense, overrides ``hook``."""
+    def overrides(self, hook: str) -> bool:
+        """Return whether the defense, or a member of a joint defense, overrides ``hook``."""
         members: Mapping[str, type[Defense]] = getattr(self.cls, "members", {"": self.cls})
         return any(
             getattr(member, hook) is not getattr(Defense, hook) for member in members.values()
@@ -80,7 +92,10 @@ class DefenseSubject:
 
     @contextmanager
     def on(self, occasion: str) -> Iterator[None]:
-        """Let whatever is complained of inside say on which occasion, and make a complaint of whatever it raises."""
+        """Add the occasion to every complaint made inside.
+
+        Any other exception raised inside becomes a complaint too.
+        """
         self._occasions.append(occasion)
         try:
             yield
@@ -91,42 +106,43 @@ class DefenseSubject:
         finally:
             self._occasions.pop()
 
-    # -- step by step ----------------------------------------------------------------------------------------------------------------------
+    # -- single steps ------------------------------------------------------------------------------
 
     def make(self, model: TextClassifier) -> Defense:
-        """A new object of it, made ready for ``model``, which is put in train mode."""
+        """Make a new object, prepared for ``model``, which is put into train mode."""
         with self.on("prepare()"):
-            defense = self.attempt(model)
-        return defense  # noqa: RET504 - to mypy, a context manager may swallow what is raised
+            defense = self.make_or_refuse(model)
+        # mypy assumes that a context manager may swallow an exception.
+        return defense  # noqa: RET504
 
-    def attempt(self, model: TextClassifier) -> Defense:
-        """As ``make``, where it may refuse: what it raises passes as it is."""
+    def make_or_refuse(self, model: TextClassifier) -> Defense:
+        """Do the same as ``make``, but let exceptions pass: the defense may refuse the model."""
         defense = self.cls(build_options(self.cls.Options, self.options, f"defense '{self.name}'"))
         defense.prepare(model.train())
         return defense
 
     def random_batch(self, **shape: Any) -> Batch:
-        """As ``random_models.batch``, with substitution sets only where it asks for them, as in training."""
+        """Make a ``random_models.batch``.
+
+        As in training, it has substitution sets only if the defense asks for them.
+        """
         made = random_batch(**shape)
-        return (
-            made
-            if self.cls.substitutes
-            else replace(made, substitute_ids=None, substitute_mask=None)
-        )
+        if self.cls.substitutes:
+            return made
+        return replace(made, substitute_ids=None, substitute_mask=None)
 
     def loss(self, defense: Defense, model: TextClassifier, texts: Batch) -> Tensor:
-        """What one step would descend on, from the hooks in their order; on the way they are watched."""
-        before, training = (
-            {part: value.clone() for part, value in _tensors(texts)},
-            [module for module in model.modules() if module.training],
-        )
+        """Return the loss of one step, from the hooks in their order, and check the hooks."""
+        before = {part: value.clone() for part, value in _tensors(texts)}
+        training = [module for module in model.modules() if module.training]
         defense.before_loss(model, texts)
         filled = [
             name for name, parameter in model.named_parameters() if parameter.grad is not None
         ]
         self.require(
             not filled,
-            f"before_loss leaves a gradient in {', '.join(filled[:3])}: use torch.autograd.grad, not backward",
+            f"before_loss leaves a gradient in {', '.join(filled[:3])}:"
+            " use torch.autograd.grad, not backward",
         )
         total = self._scalar("loss", defense.loss(model, texts))
         penalty = defense.penalty(model, texts)
@@ -139,7 +155,8 @@ class DefenseSubject:
         )
         self.require(
             all(module.training for module in training),
-            "its hooks leave the model in eval mode: the next step would be trained without dropout",
+            "its hooks leave the model in eval mode:"
+            " the next step would be trained without dropout",
         )
         for name, value in defense.figures.items():
             self.require(
@@ -162,7 +179,7 @@ class DefenseSubject:
     def encoded(
         self, texts: Sequence[Example], protocol: str = "rift2021", task: type[Task] = Opinions
     ) -> Batch:
-        """One batch of texts of a toy task, read as training reads them."""
+        """Encode texts of a toy task as one batch, as training does."""
         chosen = get_protocol(protocol)
         table, reader = build_reader(
             tokenizer(), chosen, list(texts[0].fields), task.attackable, task.max_tokens
@@ -174,15 +191,15 @@ class DefenseSubject:
         return known.batch(range(len(texts)), substitutes=self.cls.substitutes)
 
     def small_model(self, classes: int = 2) -> TextClassifier:
-        """The classifier that a training on a toy task begins with, its head drawn from a fixed seed."""
+        """Make the classifier that a toy training begins with; its head has a fixed seed."""
         torch.manual_seed(0)
         return TextClassifier(load_encoder(find_encoder(str(self.encoder))), classes)
 
-    # -- whole -----------------------------------------------------------------------------------------------------------------------------
+    # -- whole trainings ---------------------------------------------------------------------------
 
     @cached_property
     def folder(self) -> Path:
-        """A folder of its own, removed with the object."""
+        """A temporary folder, removed with this object."""
         folder = Path(tempfile.mkdtemp(prefix="robench-kit-"))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return folder
@@ -193,7 +210,7 @@ class DefenseSubject:
         return write_encoder(self.folder / "toy-encoder")
 
     def request(self, chosen: Splits, task: str = "toy-opinions", **values: Any) -> FitRequest:
-        """A training on a toy task that takes a fraction of a second."""
+        """Make a request for a toy training, which takes a fraction of a second."""
         options = {**QUICK, **self.options, **values.pop("options", {})}
         made = {
             "protocol": get_protocol("rift2021"),
@@ -211,32 +228,36 @@ class DefenseSubject:
         )
 
     def train(self, out: str, request: Callable[[], FitRequest], **settings: Any) -> Training:
-        """Train into the folder called ``out``; what is refused or breaks becomes a sentence."""
+        """Train into the folder called ``out``; any exception becomes a complaint."""
         with self.on("its training"):
             made = train(request(), self.folder / out, **settings)
-        return made  # noqa: RET504 - as in make
+        # See ``make``.
+        return made  # noqa: RET504
 
     @cached_property
-    def unbroken(self) -> Training:
-        """A training on ``toy-opinions``, whose test examples note who looks at them."""
-        return self.train("unbroken", lambda: self.request(self.splits))
+    def uninterrupted(self) -> Training:
+        """A training on ``toy-opinions``; its test examples remember whether they were read."""
+        return self.train("uninterrupted", lambda: self.request(self.splits))
 
     @cached_property
     def killed(self) -> Training:
-        """The same, killed in its second epoch; the global generators stood elsewhere when it began."""
+        """The same training, killed in its second epoch.
+
+        The global generators are in another state when it begins.
+        """
         for seed in (random.seed, np.random.seed, torch.manual_seed):
             seed(99)
         return self.train("killed", lambda: self.request(self.splits), kill=True)
 
     @cached_property
     def splits(self) -> Splits:
-        """Of ``toy-opinions``, the same in every training of this object."""
+        """The splits of ``toy-opinions``, the same in every training of this object."""
         made = splits(Opinions)
         return replace(made, test=Watched(made.test))
 
 
 class Watched(Sequence[Example]):
-    """Examples that remember whether anybody looked at them."""
+    """Examples that remember whether they were read."""
 
     def __init__(self, hidden: Sequence[Example]) -> None:
         self._hidden = hidden

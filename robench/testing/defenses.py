@@ -1,4 +1,7 @@
-"""What every defense owes, whatever its method: ``check_defense``. Encoders and texts are synthetic and tiny; no figure made here means anything."""
+"""``check_defense``: the checks that every defense must pass, whatever its method.
+
+Encoders and texts are synthetic and tiny, so no figure made here means anything.
+"""
 
 from __future__ import annotations
 
@@ -34,20 +37,22 @@ from robench.testing.training_checks import (
 )
 from robench.training.defense import Defense
 
-UNKNOWN_OPTION = "no_option_of_anybody"
+UNKNOWN_OPTION = "no_option_of_any_defense"
 
 
 def check_defense(
     defense: str | type[Defense], *, options: Mapping[str, Any] | None = None
 ) -> None:
-    """Put every check to a defense, a registered name or class; takes seconds.
+    """Run every check on a defense, which takes seconds.
 
     Args:
-        options: of the defense or of the training loop, by name, over the kit's own settings: for one that is off by default, or learns slowly.
+        defense: its registered name, or the registered class.
+        options: options of the defense or of the training loop, by name. They override the kit's
+            own settings, for a defense that is off by default or learns slowly.
 
     Raises:
         AssertionError: a check failed; the sentence says what the defense did.
-        UsageError: it is not registered.
+        UsageError: the defense is not registered.
     """
     subject = DefenseSubject.of(defense, options=options)
     with _one_thread():
@@ -57,7 +62,11 @@ def check_defense(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Models as small as these are slower on several threads, and many times so where other programs want the cores as well."""
+    """Let torch use one thread.
+
+    Models as small as these are slower on several threads, and many times slower if other programs
+    use the cores as well.
+    """
     usual = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -67,7 +76,10 @@ def _one_thread() -> Iterator[None]:
 
 
 def check_description(subject: DefenseSubject) -> None:
-    """It says what it is and where it comes from, and its settings are of known tasks and its own options."""
+    """Check that the defense says what it is and where it comes from.
+
+    Its ``task_defaults`` must name known tasks and options of its own.
+    """
     cls = subject.cls
     subject.require(len(cls.paper) > 20, "'paper' is no citation; a baseline says 'none: …'")
     subject.require(bool(cls.__doc__), "it has no docstring")
@@ -87,7 +99,11 @@ def check_description(subject: DefenseSubject) -> None:
 
 
 def check_options(subject: DefenseSubject) -> None:
-    """Every option has a description and every number a range; the defaults hold; what is wrong is refused in one sentence that names the option."""
+    """Check the options.
+
+    Each option has a description and each number a range. The defaults are valid. A wrong value is
+    refused in one sentence that names the option.
+    """
     declared = subject.cls.Options
     subject.require(
         issubclass(declared, TrainingOptions),
@@ -112,31 +128,32 @@ def check_options(subject: DefenseSubject) -> None:
             subject.require(
                 bool(bounds), f"option '{name}' is a number without a range: Field(…, ge=0), say"
             )
-            for value in _wrong(bounds):
-                _refused(subject, name, value)
-    _refused(subject, UNKNOWN_OPTION, 1)
+            for value in _wrong_values(bounds):
+                _check_refused(subject, name, value)
+    _check_refused(subject, UNKNOWN_OPTION, 1)
 
 
-def _wrong(bounds: list[tuple[str, float]]) -> Iterator[Any]:
-    """Values outside ``bounds``, and some that are no numbers."""
+def _wrong_values(bounds: list[tuple[str, float]]) -> Iterator[Any]:
+    """Yield values outside ``bounds``, and some that are no numbers."""
     for side, bound in bounds:
         yield {"ge": bound - 1, "gt": bound, "le": bound + 1, "lt": bound}[side]
     yield from ("many", float("nan"))
 
 
-def _refused(subject: DefenseSubject, option: str, value: Any) -> None:
+def _check_refused(subject: DefenseSubject, option: str, value: Any) -> None:
     try:
         build_options(subject.cls.Options, {option: value}, f"defense '{subject.name}'")
     except UsageError as error:
         said = str(error)
         subject.require(
             f"'{option}'" in said and "\n" not in said,
-            f"option '{option}' refuses {value!r} otherwise than by one sentence on it: {said!r}",
+            f"option '{option}' does not refuse {value!r} in one sentence that names it: {said!r}",
         )
     except Exception as error:
         subject.require(
             False,
-            f"option '{option}' breaks at {value!r} ({type(error).__name__}: {error}): let it raise ValueError",
+            f"option '{option}' breaks at {value!r} ({type(error).__name__}: {error}):"
+            " let it raise ValueError",
         )
     else:
         subject.require(False, f"option '{option}' takes {value!r}")

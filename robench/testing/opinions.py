@@ -1,7 +1,9 @@
-"""Two tasks that are learnt in a dozen steps, and an encoder that knows half of what they ask: synthetic, so no figure made with them means anything.
+"""Two tasks that are learnt in a dozen steps, and an encoder for them.
 
-A text's label is that of the opinions in it. The words of a group stand for each other, and the last of each group is met as a substitute only: the encoder
-does not know it, so that a search finds something to fool the model with.
+They are synthetic, so no figure made with them means anything. The label of a text is that of the
+opinion words in it. The words of a group are substitutes of each other. The last word of each group
+occurs as a substitute only, and the encoder does not know it. So a search finds something to fool
+the model with.
 """
 
 from __future__ import annotations
@@ -24,35 +26,27 @@ GOOD = ("good", "fine", "great", "superb")
 BAD = ("bad", "poor", "awful", "dreadful")
 NEUTRAL = tuple(f"noun{index}" for index in range(12))
 MAX_TOKENS = 310
-"""Room for a text of 300 words."""
+"""Enough for a text of 300 words."""
 
 
 class Synonyms:
-    """A substitution set: words of one group stand for each other."""
+    """A substitution set: the words of one group are substitutes of each other."""
 
     name = "planted"
     sha256 = "0" * 64
 
     def of(self, word: str, lookup: str) -> tuple[str, ...]:
-        """The other words of the group of ``word``; none for a neutral one."""
-        return next(
-            (
-                tuple(other for other in group if other != word)
-                for group in (GOOD, BAD)
-                if word in group
-            ),
-            (),
-        )
+        """Return the other words of the group of ``word``; none for a neutral word."""
+        for group in (GOOD, BAD):
+            if word in group:
+                return tuple(other for other in group if other != word)
+        return ()
 
 
 def tokenizer(words: Sequence[str] = (*NEUTRAL, *GOOD, *BAD)) -> PreTrainedTokenizerFast:
-    """A WordPiece tokenizer of whole words."""
-    vocabulary = {
-        token: index
-        for index, token in enumerate(
-            ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "film", *words)
-        )
-    }
+    """Make a WordPiece tokenizer of whole words."""
+    tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "film", *words)
+    vocabulary = {token: index for index, token in enumerate(tokens)}
     made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     made.normalizer = normalizers.BertNormalizer(lowercase=True)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -72,7 +66,10 @@ def tokenizer(words: Sequence[str] = (*NEUTRAL, *GOOD, *BAD)) -> PreTrainedToken
 
 
 def write_encoder(folder: Path, width: int = 32) -> Path:
-    """A BERT of one layer in the Hugging Face layout, random but for its word embeddings, in which good and bad words lie on two sides."""
+    """Write a BERT of one layer in the Hugging Face layout and return its folder.
+
+    It is random, except that the word embeddings of good and of bad words lie on two sides.
+    """
     made = tokenizer()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -99,7 +96,10 @@ def write_encoder(folder: Path, width: int = 32) -> Path:
 
 
 def opinionated(label: int, draw: np.random.Generator) -> str:
-    """Three opinions of the known words of a class, and a neutral word in half of the texts."""
+    """Draw a text of three known opinion words of a class.
+
+    Half of the texts have a neutral word too.
+    """
     words = (
         draw.choice((BAD, GOOD)[label][:-1], 3).tolist()
         + draw.choice(NEUTRAL, draw.integers(0, 2)).tolist()
@@ -114,13 +114,13 @@ class _Toy(Task):
     def load(
         self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
     ) -> Splits:
-        """The small splits; the arguments change nothing."""
+        """Return the small splits; the arguments change nothing."""
         return splits(type(self))
 
 
 @TASKS.register("toy-opinions")
 class Opinions(_Toy):
-    """Texts of opinions of one kind."""
+    """A toy task of texts with opinion words of one kind."""
 
     labels = ("negative", "positive")
     attackable = "text"
@@ -128,14 +128,17 @@ class Opinions(_Toy):
 
 @TASKS.register("toy-pairs")
 class Pairs(_Toy):
-    """A neutral premise, and a hypothesis that is bad, good or neither."""
+    """A toy task of a neutral premise and a hypothesis that is bad, good or neither."""
 
     labels = ("negative", "positive", "neither")
     attackable = "hypothesis"
 
 
 def examples(task: type[Task], split: str, size: int) -> list[Example]:
-    """``size`` examples of a toy task, balanced; each text ends with a word that nobody knows, so that none is in two splits."""
+    """Make ``size`` balanced examples of a toy task.
+
+    Each text ends with an unknown word of its own, so that no text is in two splits.
+    """
     draw, count = np.random.default_rng(len(split)), len(task.labels)
     rows = []
     for index in range(size):
@@ -152,7 +155,7 @@ def examples(task: type[Task], split: str, size: int) -> list[Example]:
 
 
 def splits(task: type[Task], train: int = 40, dev: int = 16, test: int = 8) -> Splits:
-    """Small splits of a toy task."""
+    """Make small splits of a toy task."""
     judged = examples(task, "test", test)
     return Splits(
         train=examples(task, "train", train),

@@ -1,4 +1,7 @@
-"""Random encoders of every family, classifiers and batches on them: synthetic, made in milliseconds, without a file of weights."""
+"""Random encoders of every family, and classifiers and batches for them.
+
+They are synthetic, need no file of weights and are made in milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,8 @@ from robench.models.batch import Batch
 from robench.models.classifier import TextClassifier
 
 VOCABULARY = 60
-PAD = 1  # RoBERTa's; the others are given it too
+PAD = 1
+"""RoBERTa's padding token; the other families use it here too."""
 
 _SHAPE = {
     "vocab_size": VOCABULARY,
@@ -41,7 +45,7 @@ FAMILIES = ("bert", "roberta", "distilbert", "electra", "albert", "deberta", "de
 
 
 def encoder(family: str, dropout: float = 0.0) -> Any:
-    """A random encoder of a family, 2 layers x 16, drawn from torch's global generator."""
+    """Make a random encoder of 2 layers of width 16, drawn from torch's global generator."""
     shape = {
         **_SHAPE,
         "hidden_size": 16,
@@ -84,7 +88,10 @@ def encoder(family: str, dropout: float = 0.0) -> Any:
 def classifier(
     family: str = "bert", classes: int = 2, dropout: float = 0.0, seed: int = 0
 ) -> TextClassifier:
-    """A random classifier in train mode, spread enough that predictions differ from text to text."""
+    """Make a random classifier in train mode.
+
+    Its weights are so large that the predictions differ from text to text.
+    """
     torch.manual_seed(seed)
     model = TextClassifier(encoder(family, dropout), classes, hidden=8)
     with torch.no_grad():
@@ -102,7 +109,10 @@ def batch(
     seed: int = 0,
     types: bool = False,
 ) -> Batch:
-    """Random texts of unequal length with substitutes at about half of their inner positions; labels in class order."""
+    """Make a batch of random texts of different lengths, with labels in class order.
+
+    About half of the inner positions have substitutes.
+    """
     draw = np.random.default_rng(seed)
     lengths = np.r_[tokens, draw.integers(4, tokens, rows - 1)]
     ids = draw.integers(5, VOCABULARY, (rows, tokens))
@@ -121,12 +131,14 @@ def batch(
         allowed, draw.integers(5, VOCABULARY, (rows, tokens, slots)), ids[:, :, None]
     )
     substitutes[:, :, 0] = ids
+    token_types = None
+    if types:
+        second_field = np.broadcast_to(np.arange(tokens) > 3, ids.shape) * mask
+        token_types = torch.tensor(second_field, dtype=torch.long)
     return Batch(
         torch.tensor(ids),
         torch.tensor(mask, dtype=torch.long),
-        torch.tensor(np.broadcast_to(np.arange(tokens) > 3, ids.shape) * mask, dtype=torch.long)
-        if types
-        else None,
+        token_types,
         torch.arange(rows) * classes // rows,
         torch.tensor(substitutes),
         torch.tensor(allowed),

@@ -1,4 +1,4 @@
-"""Small spaces that Hypothesis makes up, searched whole, and what an attack may say of them."""
+"""A check on small spaces that Hypothesis makes up and that are searched whole."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ EVERY = [*WORDS, *(f"{word}a" for word in WORDS)]
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[FakeVictim, Job]:
-    """A victim and a text of up to five words with up to three substitutes each; now and then the victim is no sum of its words."""
+def victims_and_jobs(draw: st.DrawFn) -> tuple[FakeVictim, Job]:
+    """Draw a victim and a text of up to five words with up to three substitutes each.
+
+    The logits of most victims are sums over the words; those of some are not.
+    """
     text = draw(st.lists(st.sampled_from(WORDS), max_size=5))
-    options = {
-        word: draw(
-            st.lists(st.sampled_from([f"{other}a" for other in WORDS]), max_size=3, unique=True)
-        )
-        for word in WORDS
-    }
+    substitutes = st.sampled_from([f"{word}a" for word in WORDS])
+    options = {word: draw(st.lists(substitutes, max_size=3, unique=True)) for word in WORDS}
     weights = {word: [0.0, float(draw(st.integers(-2, 3)))] for word in EVERY}
     noise = draw(st.sampled_from([0, 0, 3]))
 
@@ -42,22 +41,27 @@ def cases(draw: st.DrawFn) -> tuple[FakeVictim, Job]:
         )
         return logits + extra
 
-    return FakeVictim(weights, bias=(4.5, 0), twist=twist if noise else None), make_job(
-        " ".join(text), options
-    )
+    victim = FakeVictim(weights, bias=(4.5, 0), twist=twist if noise else None)
+    return victim, make_job(" ".join(text), options)
 
 
 def some_text_fools(victim: FakeVictim, job: Job) -> bool:
-    """The truth: whether any text of the space is misclassified."""
-    choices = np.array(
-        list(product(*map(range, job.space.sizes.tolist()))), dtype=np.int16
-    ).reshape(job.space.cardinality, len(job.space.words))
-    answers = victim.logits(*victim.encoder_fields.candidates(job.words, job.space).encode(choices))
+    """Return the truth: whether any text of the space is misclassified."""
+    every = list(product(*map(range, job.space.sizes.tolist())))
+    # An empty text has one choice of no words, for which the shape must be given.
+    shape = (job.space.cardinality, len(job.space.words))
+    choices = np.array(every, dtype=np.int16).reshape(shape)
+    candidates = victim.encoder_fields.candidates(job.words, job.space)
+    answers = victim.logits(*candidates.encode(choices))
     return bool((answers.argmax(axis=1) != job.example.label).any())
 
 
 def check_against_the_truth(subject: Subject) -> None:
-    """No verdict contradicts the whole space: fooled only where some text fools (nobody beats an exhaustive search), proved only where none does."""
+    """Check that no verdict contradicts the whole space.
+
+    A victim is fooled only if some text of the space fools it. An example is proved to hold only
+    if no text does.
+    """
 
     @settings(
         max_examples=30,
@@ -66,9 +70,9 @@ def check_against_the_truth(subject: Subject) -> None:
         derandomize=True,
         phases=[Phase.generate, Phase.shrink],
     )
-    @given(cases())
-    def every_case(case: tuple[FakeVictim, Job]) -> None:
-        victim, job = case
+    @given(victims_and_jobs())
+    def check_one(drawn: tuple[FakeVictim, Job]) -> None:
+        victim, job = drawn
         (trial,) = subject.trials(victim, [job], budget=2000).values()
         possible = some_text_fools(victim, job)
         allowed = (
@@ -78,7 +82,8 @@ def check_against_the_truth(subject: Subject) -> None:
         )
         subject.require(
             trial.verdict in allowed,
-            f"{trial.verdict} although {'some' if possible else 'no'} text of {job.space.options} fools the victim",
+            f"{trial.verdict} although {'some' if possible else 'no'} text of"
+            f" {job.space.options} fools the victim",
         )
 
-    every_case()
+    check_one()

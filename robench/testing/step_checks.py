@@ -1,4 +1,4 @@
-"""Checks that call a defense's hooks themselves, one or some steps on small models."""
+"""Checks that call a defense's hooks themselves, for a few steps on small models."""
 
 from __future__ import annotations
 
@@ -25,15 +25,20 @@ STEPS = 12
 
 
 def trained_parts(model: TextClassifier, defense: Defense) -> list[nn.Parameter]:
-    """Parameters of the model and of the defense's own modules."""
-    return [
-        *model.parameters(),
-        *(found for module in defense.modules() for found in module.parameters()),
-    ]
+    """Return the parameters of the model and of the defense's own modules."""
+    parts = list(model.parameters())
+    for module in defense.modules():
+        parts += module.parameters()
+    return parts
+
+
+def trainable_parts(model: TextClassifier, defense: Defense) -> list[nn.Parameter]:
+    """Return those of ``trained_parts`` that ask for gradients."""
+    return [part for part in trained_parts(model, defense) if part.requires_grad]
 
 
 def check_loss(subject: DefenseSubject) -> None:
-    """Steps on one batch lower its loss, with two and with three classes."""
+    """Check that steps on one batch lower its loss, with two and with three classes."""
     for classes in (2, 3):
         with subject.on(f"steps with {classes} classes"):
             model = classifier(classes=classes)
@@ -41,7 +46,8 @@ def check_loss(subject: DefenseSubject) -> None:
             texts, losses = subject.random_batch(rows=6, classes=classes), []
             optimizer = torch.optim.AdamW(trained_parts(model, defense), lr=1e-3)
             for _ in range(STEPS):
-                torch.manual_seed(1)  # the same dropout and the same start of an inner search
+                # Every step has the same dropout and the same start of an inner search.
+                torch.manual_seed(1)
                 loss = subject.loss(defense, model, texts)
                 loss.backward()
                 optimizer.step()
@@ -49,12 +55,13 @@ def check_loss(subject: DefenseSubject) -> None:
                 losses.append(loss.item())
         subject.require(
             losses[-1] < losses[0],
-            f"{STEPS} steps on one batch of {classes} classes take its loss from {losses[0]:.4f} to {losses[-1]:.4f}",
+            f"{STEPS} steps on one batch of {classes} classes take its loss"
+            f" from {losses[0]:.4f} to {losses[-1]:.4f}",
         )
 
 
 def check_gradients(subject: DefenseSubject) -> None:
-    """The loss reaches every parameter that asks for gradients."""
+    """Check that the loss gives a gradient to every parameter that asks for one."""
     model = classifier()
     defense = subject.make(model)
     with subject.on("one step"):
@@ -66,12 +73,16 @@ def check_gradients(subject: DefenseSubject) -> None:
     ]
     subject.require(
         not missed,
-        f"its loss does not reach {_some(missed)}: freeze in prepare() (requires_grad_(False)) what is not to be trained",
+        f"its loss does not reach {_some(missed)}:"
+        " freeze in prepare() (requires_grad_(False)) what is not to be trained",
     )
 
 
 def check_reduced_precision(subject: DefenseSubject) -> None:
-    """A step under bf16 autocast, which rounds to three digits and remembers copies of parameters: neither may spoil loss or gradients."""
+    """Check a step under bf16 autocast: the loss and the gradients must be finite.
+
+    Autocast rounds to about three digits and keeps copies of parameters.
+    """
     model = classifier()
     defense = subject.make(model)
     with subject.on("a step in bf16"):
@@ -102,7 +113,7 @@ def _texts(*rows: tuple[str, int]) -> list[Example]:
 
 
 def odd_batches(subject: DefenseSubject) -> Iterable[tuple[str, Batch]]:
-    """Batches as they come at the edges of real data, each with its name."""
+    """Yield batches as they occur at the edges of real data, each with its name."""
     usual = examples(Opinions, "train", 8)
     yield "a usual batch", subject.encoded(usual)
     yield "a batch of one text", subject.encoded(usual[:1])
@@ -126,7 +137,11 @@ def odd_batches(subject: DefenseSubject) -> Iterable[tuple[str, Batch]]:
 
 
 def check_odd_texts(subject: DefenseSubject) -> None:
-    """Single texts, a missing class, no or one word, nothing to substitute, 300 words, token types, pairs: a finite loss with finite gradients."""
+    """Check that the loss and its gradients are finite at the edges of real data.
+
+    These are single texts, a missing class, texts of no or one word, texts without substitutes,
+    300 words, token types and pairs of texts.
+    """
     model = subject.small_model()
     defense = subject.make(model)
     for what, texts in odd_batches(subject):
@@ -143,12 +158,15 @@ def check_odd_texts(subject: DefenseSubject) -> None:
 
 
 def check_families(subject: DefenseSubject) -> None:
-    """A step on random encoders of four families; one that it cannot do with it refuses by UsageError."""
+    """Check a step on random encoders of four families.
+
+    A defense may refuse a family with a UsageError.
+    """
     for family in FAMILIES:
         model = classifier(family)
         with subject.on(f"a random encoder of the family '{family}'"):
             try:
-                defense = subject.attempt(model)
+                defense = subject.make_or_refuse(model)
             except UsageError:
                 continue
             subject.loss(defense, model, subject.random_batch(rows=4)).backward()
@@ -156,12 +174,13 @@ def check_families(subject: DefenseSubject) -> None:
 
 
 def check_batches(subject: DefenseSubject) -> None:
-    """Batches of its own are indices of training examples, never none, and follow from ``rng`` alone."""
+    """Check the defense's own batches.
+
+    They hold indices of training examples, are never empty and follow from ``rng`` alone.
+    """
     defense = subject.make(classifier())
-    balanced, lengths = (
-        [number % 2 for number in range(20)],
-        [5 + number % 7 for number in range(20)],
-    )
+    balanced = [number % 2 for number in range(20)]
+    lengths = [5 + number % 7 for number in range(20)]
     for what, labels in (
         ("20 examples", balanced),
         ("20 examples of one class", [1] * 20),
@@ -188,12 +207,12 @@ def check_batches(subject: DefenseSubject) -> None:
         )
         subject.require(
             drawn[0] == drawn[1],
-            f"batches() of {what} differ with the same rng: it draws from elsewhere",
+            f"batches() of {what} differ with the same rng: it draws from another generator",
         )
 
 
 def check_optimizer(subject: DefenseSubject) -> None:
-    """An optimiser of its own holds every parameter that it is given."""
+    """Check that the defense's own optimiser holds every parameter that it is given."""
     model = classifier()
     defense = subject.make(model)
     groups = parameter_groups(StepLoss(model, defense), 1e-3, 1e-4)
@@ -212,7 +231,11 @@ def check_optimizer(subject: DefenseSubject) -> None:
 
 
 def check_shares(subject: DefenseSubject) -> None:
-    """Where it says ``parallel``: the losses of processes that share a batch, weighted by their rows, are that of the whole batch, and so are the gradients."""
+    """Check a claim of ``parallel``: processes that share a batch make the loss of the whole batch.
+
+    The losses of the shares, weighted by their rows, and their gradients must add up to those of
+    the whole batch.
+    """
     if not subject.cls.parallel:
         return
     for rows, processes in ((7, 2), (2, 3)):
@@ -221,47 +244,43 @@ def check_shares(subject: DefenseSubject) -> None:
         shares = [whole.share(rank, processes) for rank in range(processes)]
         weights = [len(range(rank, rows, processes)) / rows for rank in range(processes)]
         found = [_loss_and_gradients(subject, share) for share in shares]
-        total = [
-            torch.stack([weight * part for weight, part in zip(weights, parts, strict=True)]).sum(0)
-            for parts in zip(*found, strict=True)
-        ]
+        total = []
+        for parts in zip(*found, strict=True):
+            weighted = [weight * part for weight, part in zip(weights, parts, strict=True)]
+            total.append(torch.stack(weighted).sum(0))
         for one, other in zip(total, expected, strict=True):
             same = torch.allclose(
                 one, other, atol=2e-3 * float(other.abs().max()) + 1e-6, rtol=1e-2
             )
             subject.require(
                 same,
-                f"{processes} processes that share {rows} texts do not make the loss of one process: it must not say parallel = True",
+                f"{processes} processes that share {rows} texts do not make the loss of one"
+                " process: it must not say parallel = True",
             )
 
 
 def _loss_and_gradients(subject: DefenseSubject, texts: Batch) -> list[Tensor]:
     model = classifier()
     defense = subject.make(model)
-    torch.manual_seed(7)  # an inner search begins alike in every process
+    # An inner search begins with the same numbers in every process.
+    torch.manual_seed(7)
     with subject.on("a shared batch"):
         loss = subject.loss(defense, model, texts)
-        gradients = torch.autograd.grad(
-            loss,
-            [part for part in trained_parts(model, defense) if part.requires_grad],
-            allow_unused=True,
-        )
+        parts = trainable_parts(model, defense)
+        gradients = torch.autograd.grad(loss, parts, allow_unused=True)
     return [loss.detach(), *(gradient for gradient in gradients if gradient is not None)]
 
 
 def check_saved(subject: DefenseSubject) -> None:
-    """After ``finish`` the model is a plain one, and what is loaded from its folder, in the Hugging Face layout, gives the very same logits."""
+    """Check that the model is a plain one after ``finish`` and can be saved and loaded.
+
+    The victim that is loaded from its folder, in the Hugging Face layout, must give exactly the
+    same probabilities.
+    """
     model, plain = subject.small_model(), subject.small_model()
     defense = subject.make(model)
     texts = examples(Opinions, "train", 16)
-    optimizer = adamw(
-        [
-            {
-                "params": [part for part in trained_parts(model, defense) if part.requires_grad],
-                "lr": 5e-3,
-            }
-        ]
-    )
+    optimizer = adamw([{"params": trainable_parts(model, defense), "lr": 5e-3}])
     with subject.on("two steps and finish()"):
         for start in (0, 8):
             subject.loss(defense, model, subject.encoded(texts[start : start + 8])).backward()
@@ -269,19 +288,14 @@ def check_saved(subject: DefenseSubject) -> None:
             optimizer.zero_grad()
         defense.finish(model)
     for what, one, other in (
-        (
-            "layers",
-            *(
-                [f"{name} ({type(module).__name__})" for name, module in each.named_modules()]
-                for each in (model, plain)
-            ),
-        ),
-        ("tensors", *(sorted(each.state_dict()) for each in (model, plain))),
+        ("layers", _layer_names(model), _layer_names(plain)),
+        ("tensors", set(model.state_dict()), set(plain.state_dict())),
     ):
-        odd = sorted(set(one) ^ set(other))
+        odd = sorted(one ^ other)
         subject.require(
             not odd,
-            f"after finish() the model's {what} are not those of a plain one: {_some(odd)}. Put back there what prepare() swapped",
+            f"after finish() the model's {what} are not those of a plain one: {_some(odd)}."
+            " Put back there what prepare() swapped",
         )
     card = {
         "name": subject.name,
@@ -300,5 +314,10 @@ def check_saved(subject: DefenseSubject) -> None:
     same = np.array_equal(trained.probs_of_texts(read), loaded.probs_of_texts(read))
     subject.require(
         same,
-        "the victim that is loaded anew answers otherwise than the one that was saved: something of it is outside its weights",
+        "the loaded victim gives other answers than the one that was saved:"
+        " something of it is outside its weights",
     )
+
+
+def _layer_names(model: TextClassifier) -> set[str]:
+    return {f"{name} ({type(module).__name__})" for name, module in model.named_modules()}

@@ -1,4 +1,4 @@
-"""The attack under test, and how the checks run it."""
+"""The attack under test and the ways in which the checks run it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ from robench.search.whitebox import PooledWhiteBoxOracle
 
 @dataclass(frozen=True)
 class Subject:
-    """An attack with what it claims of itself.
+    """An attack and its claims.
 
     Attributes:
-        options: of the attack, by name; its defaults otherwise.
-        least_found: share of planted trigger words that it must find. 1 for every search that looks; less only for one that draws a few texts at random.
-        scale_free: whether it must not matter by which factor the victim's logits are multiplied: it compares margins or labels only.
-        evolves: whether it breeds texts from those that do best.
+        name: the registered name.
+        cls: the registered class.
+        options: options of the attack, by name; the others have their defaults.
+        least_found: share of the planted trigger words that it must find. It is 1 for every
+            systematic search, and less only for one that draws a few texts at random.
+        scale_free: whether multiplied logits must give the same trials. This holds for an attack
+            that compares margins or labels only.
+        evolves: whether it makes new texts from those that do best.
     """
 
     name: str
@@ -43,15 +47,13 @@ class Subject:
 
     @classmethod
     def of(cls, attack: str | type[Attack], **claims: Any) -> Subject:
-        """The attack of a registered name, or a registered class."""
-        return (
-            cls(attack, ATTACKS.get(attack), **claims)
-            if isinstance(attack, str)
-            else cls(ATTACKS.name_of(attack), attack, **claims)
-        )
+        """Make the subject of a registered name or class."""
+        if isinstance(attack, str):
+            return cls(attack, ATTACKS.get(attack), **claims)
+        return cls(ATTACKS.name_of(attack), attack, **claims)
 
     def make(self) -> Attack:
-        """A new object of it."""
+        """Make a new object of the attack."""
         return self.cls(build_options(self.cls.Options, self.options, f"attack '{self.name}'"))
 
     def trials(
@@ -63,7 +65,7 @@ class Subject:
         precision: Precision = "fp32",
         **engine: Any,
     ) -> dict[str, Trial]:
-        """Attack ``jobs`` through the core: example id -> trial, without its time."""
+        """Attack ``jobs`` through the core; return example id -> trial without its time."""
         settings = SearchSettings(budget=budget, precision=precision)
         trials = run(victim, self.make(), self.name, jobs, settings, **engine)
         found = {trial.id: trial.model_copy(update={"seconds": 0.0}) for trial in trials}
@@ -76,7 +78,13 @@ class Subject:
         return found
 
     def alone(self, victim: SearchVictim, job: Job, log: list[NDArray[np.int32]]) -> Choice | None:
-        """What one search returns, without the core, which would rescue a success that the search overlooks; ``log`` gets the rows of each new question."""
+        """Return what one search returns when it runs without the core.
+
+        The core would find a success that the search overlooks.
+
+        Args:
+            log: the rows of each query that were not queried before are appended to it.
+        """
 
         def ask(
             candidates: Candidates, ids: NDArray[np.int32], lengths: NDArray[np.int32]
@@ -89,10 +97,8 @@ class Subject:
             if self.cls.access == "gradients"
             else PooledOracle
         )
-        candidates, longest = (
-            victim.encoder_fields.candidates(job.words, job.space),
-            victim.encoder_fields.max_tokens,
-        )
+        candidates = victim.encoder_fields.candidates(job.words, job.space)
+        longest = victim.encoder_fields.max_tokens
         oracle = kind(
             job.space, candidates, job.example.label, ask, None, aligned=True, longest=longest
         )
@@ -111,5 +117,5 @@ class Subject:
 
 
 def fooled(trials: dict[str, Trial]) -> set[str]:
-    """Ids of the examples on which the victim was fooled."""
+    """Return the ids of the examples on which the victim was fooled."""
     return {trial.id for trial in trials.values() if trial.verdict == Verdict.FOOLED}

@@ -1,4 +1,7 @@
-"""Whole trainings of a toy task, as the kit wants them: watched after every epoch, and killed where it says."""
+"""Whole trainings of a toy task.
+
+The kit keeps the checkpoint of every epoch and can kill a training at a given step.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,12 @@ QUICK: Mapping[str, Any] = {"learning_rate": 5e-3, "epochs": 2, "batch_size": 8,
 
 @dataclass(frozen=True)
 class Training:
-    """What a training left.
+    """The result of a training.
 
     Attributes:
-        victim: loaded anew from its folder; None after a kill.
-        folder: where it is.
-        checkpoints: the file written after each epoch.
+        victim: the victim, loaded from its folder; None after a kill.
+        folder: the folder of the victim.
+        checkpoints: content of the checkpoint file after each epoch.
     """
 
     victim: Victim | None
@@ -38,36 +41,37 @@ class Training:
 
     @cached_property
     def epochs(self) -> list[dict[str, Any]]:
-        """What ``TrainingState`` has written after each epoch."""
+        """The states that ``TrainingState`` has written after each epoch."""
         return [
             torch.load(BytesIO(content), map_location="cpu", weights_only=True)
             for content in self.checkpoints
         ]
 
     def weights(self, epoch: int) -> dict[str, Tensor]:
-        """The model after an epoch, counted from 0."""
+        """Return the weights of the model after an epoch, counted from 0."""
         found: dict[str, Tensor] = self.epochs[epoch]["model"]
         return found
 
 
 class Killed(BaseException):
-    """Stands for ``kill -9``: no handler sees it."""
+    """Takes the place of ``kill -9``: it is a BaseException, so no handler catches it."""
 
 
 def train(request: FitRequest, out: Path, kill: bool = False) -> Training:
-    """Train ``request`` into ``out``, or go on with what a killed call left there.
+    """Train ``request`` into ``out``, or resume what a killed call left there.
 
     Args:
-        kill: after the first step of the second epoch.
+        request: the training.
+        out: the folder of the victim.
+        kill: whether to stop after the first step of the second epoch.
     """
     checkpoints: list[bytes] = []
 
     def listen(progress: TrainingProgress) -> None:
         if kill and (progress.epoch, progress.step) == (2, 1):
             raise Killed
-        if (
-            progress.epoch and not progress.step and progress.loss is not None
-        ):  # the end of an epoch
+        epoch_ended = progress.epoch and not progress.step and progress.loss is not None
+        if epoch_ended:
             checkpoints.append((work_folder(out) / FILE).read_bytes())
 
     try:
@@ -78,5 +82,5 @@ def train(request: FitRequest, out: Path, kill: bool = False) -> Training:
 
 
 def differing(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
-    """Names of the tensors that are not the same, bit by bit."""
+    """Return the names of the tensors that are not the same, bit by bit."""
     return [name for name in one if name not in other or not torch.equal(one[name], other[name])]

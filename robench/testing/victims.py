@@ -1,4 +1,7 @@
-"""Small victims whose weakness is known: numpy only, exact arithmetic, importable by worker processes."""
+"""Small victims whose weakness is known.
+
+They use numpy only and exact arithmetic, and worker processes can import them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ Ids = NDArray[np.int32]
 
 
 class FakeTable:
-    """One token a word; words it does not know are the unknown token."""
+    """A word table with one token a word; an unknown word is the unknown token."""
 
     mode = "word"
     pad_id = PAD
@@ -30,12 +33,12 @@ class FakeTable:
         self.numbers = {word: 4 + number for number, word in enumerate(sorted(set(words)))}
 
     def ids(self, word: str) -> tuple[int, ...]:
-        """The tokens of a word."""
+        """Return the tokens of a word."""
         return (self.numbers.get(word, UNKNOWN),)
 
 
 class PieceTable(FakeTable):
-    """A word is as many tokens as it has letters."""
+    """A word table with one token for each letter of a word."""
 
     mode = "subword"
 
@@ -43,12 +46,15 @@ class PieceTable(FakeTable):
         super().__init__("abcdefghijklmnopqrstuvwxyz0123456789-")
 
     def ids(self, word: str) -> tuple[int, ...]:
-        """The tokens of a word."""
+        """Return the tokens of a word."""
         return tuple(self.numbers.get(letter, UNKNOWN) for letter in word)
 
 
 class FakeFields:
-    """``first`` words ``last``, field after field, cut at ``max_tokens``."""
+    """Encodes the words of all fields, between a first and a last token.
+
+    The words stand field after field. The row is cut at ``max_tokens``.
+    """
 
     def __init__(self, table: FakeTable, attackable: str, max_tokens: int) -> None:
         self.table, self.attackable, self.max_tokens = table, attackable, max_tokens
@@ -60,15 +66,16 @@ class FakeFields:
         )
 
     def ids(self, fields: Mapping[str, Sequence[str]]) -> list[int]:
-        """The row of one text."""
-        body = [
-            number for words in fields.values() for word in words for number in self.table.ids(word)
-        ]
+        """Return the row of one text."""
+        body: list[int] = []
+        for words in fields.values():
+            for word in words:
+                body += self.table.ids(word)
         return [FIRST, *body[: self.max_tokens - 2], LAST]
 
 
 class FakeCandidates:
-    """Encodes row by row: slow and plain."""
+    """Encodes choices row by row, which is slow and simple."""
 
     def __init__(
         self, fields: FakeFields, words: Mapping[str, Sequence[str]], space: SearchSpace
@@ -101,7 +108,10 @@ class FakeCandidates:
 
 
 class GatheredCandidates(FakeCandidates):
-    """The same with one token a word, gathered from a table: for long texts and many rows."""
+    """Encodes choices with one token a word, gathered from a table.
+
+    This is for long texts and many rows.
+    """
 
     def __init__(
         self, fields: FakeFields, words: Mapping[str, Sequence[str]], space: SearchSpace
@@ -137,13 +147,16 @@ class GatheredCandidates(FakeCandidates):
 
 
 class FakeVictim:
-    """Logits are sums of each token's weights (whole numbers, so exact in any order) plus a bias.
+    """A victim whose logits are the sum of each token's weights plus a bias.
+
+    The weights are whole numbers, so the sum is exact in any order.
 
     Args:
         weights: word -> logits it adds.
         words: further words of the vocabulary, of weight zero.
-        twist: changes the logits ``(batch, classes)`` given ids: for victims that are no sums.
-        rough: the same for logits asked for in bf16, which are exact without it.
+        twist: changes the logits ``(batch, classes)``, given the ids; it makes a victim that is
+            no sum.
+        rough: does the same to logits in bf16, which are exact without it.
     """
 
     def __init__(
@@ -195,17 +208,19 @@ class FakeVictim:
         return EncodedText(np.array(ids, dtype=np.int32), np.zeros(len(ids), dtype=np.int8))
 
     def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
-        """As a victim does, ``(texts, classes)``."""
+        """Return probabilities ``(texts, classes)``, as a victim does."""
         ids, lengths = pad([self.read(fields).ids.tolist() for fields in texts])
         powers = np.exp(self.logits(ids, lengths).astype(np.float64))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
     def hull(self, query: HullQuery) -> NDArray[np.float32]:
-        """See ``robench.search.whitebox.WhiteBoxVictim``: one long step along the gradient at the even mixture, which is all that a sum needs."""
+        """See ``robench.search.whitebox.WhiteBoxVictim``.
+
+        It takes one long step along the gradient at the even mixture, which is enough for a sum.
+        """
         vectors, allowed = self.weights[query.slots].astype(np.float64), query.allowed
-        logits = (vectors * (allowed / allowed.sum(axis=1, keepdims=True))[:, :, None]).sum(
-            axis=(0, 1)
-        ) + self.bias
+        even = allowed / allowed.sum(axis=1, keepdims=True)
+        logits = (vectors * even[:, :, None]).sum(axis=(0, 1)) + self.bias
         probs = np.exp(logits - logits.max())
         gradient = vectors @ (probs / probs.sum() - np.eye(len(self.bias))[query.label])
         steepest = np.abs(gradient).max() or 1.0
@@ -216,7 +231,7 @@ class FakeVictim:
 
 
 def pad(rows: Sequence[Sequence[int]]) -> tuple[Ids, Ids]:
-    """Rows of different lengths as one array and their lengths."""
+    """Return rows of different lengths as one padded array, and their lengths."""
     lengths = np.array([len(row) for row in rows], dtype=np.int32)
     ids = np.full((len(rows), int(lengths.max(initial=1))), PAD, dtype=np.int32)
     for row, numbers in zip(ids, rows, strict=True):
@@ -232,7 +247,16 @@ def make_job(
     visible: int | None = None,
     **context: str,
 ) -> Job:
-    """A job whose words are those between blanks; ``context`` are fields before the attackable one, ``text``."""
+    """Make a job of a text whose words are separated by blanks.
+
+    Args:
+        text: the attackable field, called ``text``.
+        substitutes: word -> its substitutes.
+        label: the true class.
+        number: the number in the example's id.
+        visible: number of words that the victim sees; all of them unless given.
+        context: further fields, which stand before the attackable one.
+    """
     words = tuple(text.split())
     seen = len(words) if visible is None else min(visible, len(words))
     options = tuple(
@@ -249,7 +273,7 @@ def make_job(
 
 
 def load_linear(folder: Path = Path(), device: str = "cpu") -> FakeVictim:
-    """The victim of ``linear_jobs``, as workers load it."""
+    """Make the victim of ``linear_jobs``; worker processes call this to load it."""
     words = [f"w{number}{variant}" for number in range(40) for variant in ("", "a", "b", "c")]
     rng = np.random.default_rng(7)
     weights = {word: [0.0, float(rng.integers(-3, 3))] for word in words}
@@ -257,15 +281,17 @@ def load_linear(folder: Path = Path(), device: str = "cpu") -> FakeVictim:
 
 
 def linear_jobs(count: int, words: int = 12, seed: int = 3) -> list[Job]:
-    """Texts of the words of ``load_linear``'s victim (never w39), each word with three substitutes."""
+    """Make texts for the victim of ``load_linear``; each word has three substitutes.
+
+    The word w39 is never used.
+    """
     rng = np.random.default_rng(seed)
     substitutes = {
         f"w{number}": [f"w{number}{variant}" for variant in "abc"] for number in range(39)
     }
-    texts = [
-        " ".join(
-            f"w{number}" for number in rng.integers(0, 39, size=int(rng.integers(1, words + 1)))
-        )
-        for _ in range(count)
-    ]
-    return [make_job(text, substitutes, number=number) for number, text in enumerate(texts)]
+    jobs = []
+    for number in range(count):
+        length = int(rng.integers(1, words + 1))
+        text = " ".join(f"w{drawn}" for drawn in rng.integers(0, 39, size=length))
+        jobs.append(make_job(text, substitutes, number=number))
+    return jobs

@@ -61,7 +61,7 @@ def test_it_says_where_it_departs_from_its_paper(name: str) -> None:
 
 @pytest.mark.parametrize("name", map(together, EVERY))
 def test_its_victim_has_its_name(name: str) -> None:
-    victim = subject(name).unbroken.victim
+    victim = subject(name).uninterrupted.victim
     assert victim is not None
     assert victim.name == name
 
@@ -69,7 +69,7 @@ def test_its_victim_has_its_name(name: str) -> None:
 @pytest.mark.parametrize("name", map(together, ["augmentation", "augmentation+mixout", "mixada"]))
 def test_the_toy_task_leaves_something_to_be_added(name: str) -> None:
     """Else nothing would be known of how added texts survive a kill."""
-    assert len(subject(name).unbroken.epochs[-1]["added"]) >= 3
+    assert len(subject(name).uninterrupted.epochs[-1]["added"]) >= 3
 
 
 @pytest.mark.parametrize("task", TASKS.names())

@@ -55,7 +55,7 @@ def made(name: str, **options: Any) -> Any:
     [
         "description",
         "planted_triggers",
-        "a_deaf_victim",
+        "unfoolable_victim",
         "surface",
         "budget",
         "against_the_truth",

@@ -139,8 +139,8 @@ def test_a_sound_attack_passes_every_check() -> None:
     [
         (
             Overlooking,
-            "the_last_question",
-            r"all rows of its last question \(16\) fool the victim, and it returned none of them",
+            "last_query",
+            r"all rows of its last query \(16\) fool the victim, and it returned none of them",
         ),
         (
             Blind,
@@ -149,7 +149,7 @@ def test_a_sound_attack_passes_every_check() -> None:
         ),
         (
             Boasting,
-            "a_deaf_victim",
+            "unfoolable_victim",
             "it claims to have fooled a victim that reads nothing of the attackable words",
         ),
         (

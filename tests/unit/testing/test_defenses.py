@@ -146,7 +146,7 @@ class Crashing(Sound):
 
 @breaks(
     "options",
-    "option 'strength' refuses 'many' otherwise than by one sentence on it: .*no number.nthat is all",
+    "option 'strength' does not refuse 'many' in one sentence that names it: .*no number.nthat is all",
 )
 class Rambling(Sound):
     """Explains itself at length."""
@@ -162,7 +162,7 @@ class Rambling(Sound):
             return value
 
 
-@breaks("options", "option 'no_option_of_anybody' takes 1")
+@breaks("options", "option 'no_option_of_any_defense' takes 1")
 class Careless(Sound):
     """Takes options that it does not have."""
 
@@ -415,7 +415,10 @@ class Ordering(Sound):
         return rng.permutation(len(labels))
 
 
-@breaks("batches", r"batches\(\) of 20 examples differ with the same rng: it draws from elsewhere")
+@breaks(
+    "batches",
+    r"batches\(\) of 20 examples differ with the same rng: it draws from another generator",
+)
 class Shuffling(Ordering):
     """Shuffles with numpy's global generator."""
 
@@ -482,7 +485,7 @@ class Adding(Sound):
         model.head.register_buffer("shift", torch.zeros(1))
 
 
-@breaks("saved", "the victim that is loaded anew answers otherwise than the one that was saved")
+@breaks("saved", "the loaded victim gives other answers than the one that was saved")
 class Hooking(Sound):
     """Leaves a hook that nobody saves."""
 
@@ -553,7 +556,7 @@ class SoundAugmenting(Augmenting):
         )
 
 
-@breaks("test", "it looks at the test examples while it trains")
+@breaks("test", "it reads the test examples while it trains")
 class Peeking(Augmenting):
     """Trains on test examples."""
 
@@ -563,7 +566,7 @@ class Peeking(Augmenting):
 
 @breaks(
     "dev",
-    "with other dev labels it trains other weights: dev selects the epoch and is for nothing else",
+    "with other dev labels it trains other weights: dev selects the epoch and has no other use",
 )
 class Grasping(Augmenting):
     """Trains on dev examples."""
@@ -574,7 +577,7 @@ class Grasping(Augmenting):
 
 @breaks(
     "repeated",
-    "it draws from a generator that nobody seeds, or keeps something from one training to the next",
+    "it draws from a generator that is not seeded, or keeps something from one training to the next",
 )
 class Noisy(Sound):
     """Weighs its loss by a generator of its own."""
@@ -585,7 +588,7 @@ class Noisy(Sound):
 
 @breaks(
     "repeated",
-    "it draws from a generator that nobody seeds, or keeps something from one training to the next",
+    "it draws from a generator that is not seeded, or keeps something from one training to the next",
 )
 class Remembering(Sound):
     """Counts steps in its class."""
@@ -599,7 +602,7 @@ class Remembering(Sound):
 
 @breaks(
     "resumed",
-    r"killed and resumed it ends with other weights than unbroken: what must outlive an epoch belongs into modules\(\)",
+    r"killed and resumed, it ends with other weights than without a kill: what must outlive an epoch belongs into modules\(\)",
 )
 class Running(Sound):
     """Keeps a running mean of its loss where no checkpoint finds it."""
@@ -614,7 +617,7 @@ class Running(Sound):
 
 @breaks(
     "resumed",
-    r"killed and resumed it adds other texts than unbroken: augment\(\) must follow from the seed and the epoch alone",
+    r"killed and resumed, it adds other texts than without a kill: augment\(\) must follow from the seed and the epoch alone",
 )
 class Tallying(Augmenting):
     """Counts its own calls."""
