@@ -1,4 +1,7 @@
-"""TextAttack without the network, and a victim of the embedded task for it. Tests call ``textattack_or_skip`` before they import anything of it."""
+"""TextAttack without the network, and a victim of the embedded task for it.
+
+Tests call ``textattack_or_skip`` before they import anything of TextAttack.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,12 @@ WORDNET = "nltk_stopwords_wordnet.tar.xz"
 
 @cache
 def textattack_or_skip() -> Path:
-    """Import TextAttack with a few stop words of ours, or skip; its import would otherwise look for data on the network for minutes.
+    """Import TextAttack with a few stop words written here, or skip the test.
+
+    Otherwise its import would look for data on the network for minutes.
 
     Returns:
-        The home folder and NLTK folder that another process must be told of.
+        The folder that another process needs as its home and NLTK folder.
     """
     import nltk
 
@@ -38,9 +43,8 @@ def textattack_or_skip() -> Path:
     stop_words.mkdir(parents=True)
     (stop_words / "english").write_text("\n".join(STOP_WORDS) + "\n")
     nltk.data.path.append(str(home))
-    marker = (
-        home / ".cache" / "textattack" / "post_install_check_3"
-    )  # says that its downloads were made
+    # This file tells TextAttack that it has made its downloads.
+    marker = home / ".cache" / "textattack" / "post_install_check_3"
     marker.parent.mkdir(parents=True)
     marker.touch()
     with _environment("HOME", str(home)):
@@ -65,7 +69,8 @@ def wordnet_or_skip() -> None:
     with _no_downloads():
         from textattack.transformations import WordSwapWordNet
 
-        WordSwapWordNet()  # loads it
+        # Making a swap loads WordNet.
+        WordSwapWordNet()
 
 
 @contextmanager
@@ -86,7 +91,10 @@ def _no_downloads() -> Iterator[None]:
 
 @cache
 def embedded_victim(protocol: str = "rift2021") -> Any:
-    """``tiny`` with a random head over the task ``mini-reviews``: nothing is trained, and it changes its mind easily."""
+    """Make a victim of ``tiny`` with a random head for the task ``mini-reviews``.
+
+    Nothing is trained, so it is easy to fool.
+    """
     import torch
     from transformers import AutoModel, AutoTokenizer
 
@@ -110,7 +118,10 @@ def embedded_victim(protocol: str = "rift2021") -> Any:
 
 @cache
 def embedded_examples(count: int, protocol: str = "rift2021") -> tuple[Example, ...]:
-    """The first test examples, three of four labelled as ``embedded_victim`` has them, so that these are attacked."""
+    """Return the first test examples with labels that make most of them attackable.
+
+    Three of four have the label that ``embedded_victim`` predicts, so that they are attacked.
+    """
     examples = TASKS.get("mini-reviews")().load(DataSource()).test[:count]
     predicted = embedded_victim(protocol).predict([dict(example.fields) for example in examples])
     labels = np.where(np.arange(count) % 4 == 3, 1 - predicted, predicted)
@@ -122,7 +133,7 @@ def embedded_examples(count: int, protocol: str = "rift2021") -> tuple[Example, 
 
 @cache
 def embedded_surface(count: int, protocol: str = "rift2021") -> Any:
-    """Their surface, under the language model ``tiny``."""
+    """Build the surface of these examples, under the language model ``tiny``."""
     from robench.protocol import get_protocol
     from robench.text.language_model import build_scorer
     from robench.text.substitutions import load_substitutions
@@ -143,7 +154,7 @@ def embedded_surface(count: int, protocol: str = "rift2021") -> Any:
 
 
 def embedded_jobs(count: int, *, constrained: bool) -> list[Any]:
-    """What the engine is given of them."""
+    """Return the jobs of these examples, as the engine gets them."""
     from robench.search.jobs import make_jobs
 
     victim = embedded_victim()

@@ -1,4 +1,4 @@
-"""The kit over every built-in attack: what each claims of itself, and every check by its name."""
+"""Every check of ``robench.testing`` on every built-in attack, with the attack's own claims."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ CLAIMS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("check", ATTACK_CHECKS)
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_it_passes(name: str, check: str) -> None:
+def test_a_built_in_attack_passes_every_check(name: str, check: str) -> None:
     ATTACK_CHECKS[check](Subject.of(name, **CLAIMS.get(name, {})))

@@ -1,4 +1,7 @@
-"""The kit over every built-in defense, some joint ones and the example plugin: a new file in ``defenses/`` is under it at once."""
+"""Every check of ``robench.testing`` on every built-in defense, some joint ones and the example.
+
+A new file in ``defenses/`` is checked without any other edit.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ EXAMPLE = "focal-loss"
 EVERY = [*BUILT_IN, *JOINT, EXAMPLE]
 OF_MEMBERS = {"loss", "gradients", "odd_texts", "families", "shares", "pairs"}
 OPTIONS: dict[str, dict[str, Any]] = {
-    "rift": {"memory": 6},  # off by default, and to be resumed as well
+    # The memory is off by default. It must be resumed as well.
+    "rift": {"memory": 6},
     "augmentation": {"share": 1.0},
     "augmentation+mixout": {"augmentation.share": 1.0},
     "mixada": {"share": 1.0},
@@ -29,52 +33,57 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @cache
 def subject(name: str) -> DefenseSubject:
-    """One for all checks: they share its trainings."""
+    """Return the subject of a defense, one for all checks, which share its trainings."""
     if name == EXAMPLE:
         sys.path.append(str(Path(__file__).resolve().parents[1] / "plugin_example" / "src"))
         importlib.import_module("robench_example.focal_loss")
     return DefenseSubject.of(name, options=OPTIONS.get(name))
 
 
-def together(*values: str) -> Any:
-    """A case of the defense that stands first, in the process in which it is trained."""
+def in_one_process(*values: str) -> Any:
+    """Make a test case that runs in the process in which the first-named defense is trained."""
     return pytest.param(*values, marks=pytest.mark.xdist_group(f"defense {values[0]}"))
 
 
 def cases() -> Iterator[Any]:
-    """Every check of every defense; what a joint one cannot lose if its members keep it is asked of these alone."""
+    """Yield every check of every defense.
+
+    A joint defense keeps some promises if its members do. These are checked on the members alone.
+    """
     for name in EVERY:
         for check in DEFENSE_CHECKS:
             if name not in JOINT or check not in OF_MEMBERS:
-                yield together(name, check)
+                yield in_one_process(name, check)
 
 
 @pytest.mark.parametrize(("name", "check"), cases())
-def test_it_passes(name: str, check: str) -> None:
+def test_a_defense_passes_every_check(name: str, check: str) -> None:
     DEFENSE_CHECKS[check](subject(name))
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_it_says_where_it_departs_from_its_paper(name: str) -> None:
+def test_a_built_in_defense_says_where_it_departs_from_its_paper(name: str) -> None:
     assert DEFENSES.get(name).deviations
 
 
-@pytest.mark.parametrize("name", map(together, EVERY))
-def test_its_victim_has_its_name(name: str) -> None:
+@pytest.mark.parametrize("name", map(in_one_process, EVERY))
+def test_the_victim_has_the_name_of_the_defense(name: str) -> None:
     victim = subject(name).uninterrupted.victim
     assert victim is not None
     assert victim.name == name
 
 
-@pytest.mark.parametrize("name", map(together, ["augmentation", "augmentation+mixout", "mixada"]))
-def test_the_toy_task_leaves_something_to_be_added(name: str) -> None:
-    """Else nothing would be known of how added texts survive a kill."""
+@pytest.mark.parametrize(
+    "name", map(in_one_process, ["augmentation", "augmentation+mixout", "mixada"])
+)
+def test_the_toy_task_leaves_texts_to_be_added(name: str) -> None:
+    """Otherwise no check would test how added texts survive a kill."""
     assert len(subject(name).uninterrupted.epochs[-1]["added"]) >= 3
 
 
 @pytest.mark.parametrize("task", TASKS.names())
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_it_is_trained_with_the_batches_and_epochs_of_the_task(name: str, task: str) -> None:
+def test_a_defense_is_trained_with_the_batches_and_epochs_of_the_task(name: str, task: str) -> None:
     """Rows of one table differ by the defense alone, unless its own paper says otherwise."""
     usual, own = TASKS.get(task).training, DEFENSES.get(name).task_defaults.get(task, {})
     assert usual.keys() <= TrainingOptions.model_fields.keys()

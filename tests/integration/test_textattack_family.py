@@ -1,4 +1,7 @@
-"""TextAttack's own recipes as attacks here: many at once give what each gives alone in plain TextAttack with the same seeds."""
+"""TextAttack's own recipes as attacks of robench.
+
+Many searches at once give what each gives alone in plain TextAttack with the same seeds.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ def pooled(name: str, budget: int | None = None, **settings: Any) -> dict[str, A
 
 
 def plain(name: str, budget: int | None = None) -> list[tuple[str, Any]]:
-    """One example after the other in TextAttack itself, its global generators seeded for each."""
+    """Attack one example after another in TextAttack itself, with seeds for each."""
     from textattack.attack_args import ATTACK_RECIPE_NAMES
 
     from robench.textattack import VictimWrapper
@@ -80,23 +83,23 @@ def agree(trials: dict[str, Any], results: list[tuple[str, Any]]) -> None:
     assert {trial.verdict for trial in trials.values()} >= {Verdict.WRONG, Verdict.FOOLED}
 
 
-def test_deepwordbug_is_plain_textattack() -> None:
+def test_deepwordbug_gives_the_results_of_plain_textattack() -> None:
     agree(pooled("textattack:deepwordbug"), plain("textattack:deepwordbug"))
 
 
-def test_a_budget_is_textattacks_own() -> None:
+def test_a_budget_has_the_same_effect_as_in_textattack() -> None:
     trials, results = pooled("textattack:deepwordbug", 25), plain("textattack:deepwordbug", 25)
     agree(trials, results)
     assert max(trial.asked for trial in trials.values()) <= 25
     assert Verdict.HELD in {trial.verdict for trial in trials.values()}
 
 
-def test_pwws_is_plain_textattack() -> None:
+def test_pwws_gives_the_results_of_plain_textattack() -> None:
     wordnet_or_skip()
     agree(pooled("textattack:pwws"), plain("textattack:pwws"))
 
 
-def test_how_many_are_in_flight_changes_nothing_and_no_generator_is_left_disturbed() -> None:
+def test_the_number_of_searches_at_once_changes_nothing_and_generators_are_restored() -> None:
     random.seed(1)
     np.random.seed(2)
     before = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
@@ -113,26 +116,29 @@ def test_how_many_are_in_flight_changes_nothing_and_no_generator_is_left_disturb
     [
         (
             "hotflip",
-            r"^The recipe 'textattack:hotflip' needs the victim's gradients, which attacks outside the surface are not shown: choose another one\.$",
+            r"^The recipe 'textattack:hotflip' needs the victim's gradients, which attacks outside"
+            r" the surface are not shown: choose another one\.$",
         ),
         (
             "input-reduction",
-            r"^The recipe 'textattack:input-reduction' does not look for a wrong class \(its goal is InputReduction\)",
+            r"^The recipe 'textattack:input-reduction' does not look for a wrong class"
+            r" \(its goal is InputReduction\)",
         ),
         (
             "bad-characters",
-            r"^The recipe 'textattack:bad-characters' cannot be built without arguments that robench does not give it \(goal_function_type\): ",
+            r"^The recipe 'textattack:bad-characters' cannot be built without arguments that"
+            r" robench does not give it \(goal_function_type\): ",
         ),
     ],
 )
-def test_what_a_recipe_lacks_is_one_sentence(name: str, sentence: str) -> None:
+def test_a_recipe_that_cannot_be_used_is_refused_in_one_sentence(name: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence) as caught:
         ATTACKS.get(f"textattack:{name}")().check()
     assert "\n" not in str(caught.value)
 
 
-def test_every_other_error_of_a_recipe_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one of the type that a recipe that wants gradients raises."""
+def test_any_other_error_of_a_recipe_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TypeError is named too, although it is what a recipe that needs gradients raises."""
     recipe = ATTACKS.get("textattack:deepwordbug")
 
     def build(model_wrapper: object, **_: object) -> None:
@@ -141,12 +147,13 @@ def test_every_other_error_of_a_recipe_says_what_it_is(monkeypatch: pytest.Monke
     monkeypatch.setattr(recipe.recipe, "build", staticmethod(build))  # type: ignore[attr-defined]
     with pytest.raises(
         UsageError,
-        match=r"^The recipe 'textattack:deepwordbug' cannot be used here \(TypeError: unsupported operand\)\. docs/",
+        match=r"^The recipe 'textattack:deepwordbug' cannot be used here"
+        r" \(TypeError: unsupported operand\)\. docs/",
     ):
         recipe().check()
 
 
-def test_a_download_that_fails_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_is_reported_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     from textattack.shared.word_embeddings import WordEmbedding
 
     def unreachable() -> None:
@@ -155,15 +162,17 @@ def test_a_download_that_fails_is_one_sentence(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(WordEmbedding, "counterfitted_GLOVE_embedding", staticmethod(unreachable))
     with pytest.raises(
         UsageError,
-        match=r"^The recipe 'textattack:kuleshov' cannot be used here \(ConnectionError: no way to the server\)\. docs/",
+        match=r"^The recipe 'textattack:kuleshov' cannot be used here"
+        r" \(ConnectionError: no way to the server\)\. docs/",
     ):
         ATTACKS.get("textattack:kuleshov")().check()
 
 
-def test_a_recipe_that_is_none() -> None:
+def test_an_unknown_recipe_is_refused_with_a_suggestion() -> None:
     with pytest.raises(
         UsageError,
-        match=r"^There is no attack 'textattack:deepwordbuk'\. Did you mean 'textattack:deepwordbug'\? After .*: a2t, alzantot, ",
+        match=r"^There is no attack 'textattack:deepwordbuk'\."
+        r" Did you mean 'textattack:deepwordbug'\? After .*: a2t, alzantot, ",
     ):
         ATTACKS.get("textattack:deepwordbuk")
 
@@ -178,12 +187,12 @@ def test_another_version_of_textattack_is_refused(monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def toy_name(tmp_path: Path) -> Iterator[str]:
-    """The name of the toy task while a test runs."""
+    """Register the toy task while a test runs and return its name."""
     with toy_task(tmp_path) as name:
         yield name
 
 
-def test_the_whole_way_to_a_table_of_its_own(tmp_path: Path, toy_name: str) -> None:
+def test_a_recipe_gets_a_table_of_its_own_on_the_board(tmp_path: Path, toy_name: str) -> None:
     toy = {
         "tasks": (toy_name,),
         "encoder": make_toy_encoder(tmp_path / "encoder"),

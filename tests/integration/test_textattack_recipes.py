@@ -1,4 +1,4 @@
-"""One search code behind two doors: TextAttack's ``Attacker`` over our parts gives the trials of the engine."""
+"""TextAttack's ``Attacker`` with robench's parts gives the same trials as robench's engine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _installed() -> None:
 
 
 def attacked(recipe: Any) -> list[Any]:
-    """What ``Attacker`` makes of the examples."""
+    """Return the results of ``Attacker`` on the examples."""
     from textattack import AttackArgs, Attacker
     from textattack.datasets import Dataset
 
@@ -65,7 +65,7 @@ def engine_trials(
         ("PWWSRen2019", "pwws", {}, 60),
     ],
 )
-def test_the_same_verdicts_and_the_same_words(
+def test_textattack_finds_the_same_verdicts_and_the_same_words(
     recipe: str, name: str, options: dict[str, Any], budget: int | None
 ) -> None:
     import robench.textattack as parts
@@ -77,7 +77,8 @@ def test_the_same_verdicts_and_the_same_words(
         parts.VictimWrapper(embedded_victim(), ["text"]), surface, seed=3, **options
     )
     if budget is not None:
-        attack.goal_function.query_budget = budget + 1  # TextAttack counts the clean text
+        # TextAttack counts the query of the clean text too.
+        attack.goal_function.query_budget = budget + 1
     trials = engine_trials(name, options, 3, budget)
     for example, result in zip(embedded_examples(COUNT), attacked(attack), strict=True):
         trial = trials[example.id]

@@ -1,4 +1,7 @@
-"""TextAttack's search methods over the surface: fit for the kit, and what they find is what they find in plain TextAttack."""
+"""TextAttack's search methods over the surface.
+
+They pass the checks of attacks, and they find what they find in plain TextAttack.
+"""
 
 from __future__ import annotations
 
@@ -63,18 +66,18 @@ def made(name: str, **options: Any) -> Any:
     ],
 )
 @pytest.mark.parametrize("name", sorted(METHODS))
-def test_it_passes_the_kit(name: str, check: str) -> None:
+def test_a_search_method_passes_the_checks_of_attacks(name: str, check: str) -> None:
     ATTACK_CHECKS[check](Subject.of(PREFIX + name, options=METHODS[name]))
 
 
-def test_the_kit_sees_the_wrong_sign_of_its_genetic_search() -> None:
+def test_the_checks_detect_the_wrong_sign_of_the_genetic_search() -> None:
     name = "alzantot-genetic-algorithm"
     with pytest.raises(AssertionError, match="fittest"):
         ATTACK_CHECKS["selection"](Subject.of(PREFIX + name, options=METHODS[name], evolves=True))
 
 
 def plain(method: Any) -> list[tuple[Any, Any]]:
-    """The same examples in TextAttack itself, over the surface as its transformation."""
+    """Attack the same examples in TextAttack itself, with the surface as its transformation."""
     from textattack import Attack
     from textattack.constraints.pre_transformation import RepeatModification
     from textattack.goal_functions import UntargetedClassification
@@ -95,7 +98,7 @@ def plain(method: Any) -> list[tuple[Any, Any]]:
 @pytest.mark.parametrize(
     ("name", "options"), [("greedy-search", {}), ("beam-search", {"beam_width": 3})]
 )
-def test_searches_without_chance_find_what_they_find_in_textattack(
+def test_deterministic_searches_find_what_they_find_in_textattack(
     name: str, options: dict[str, Any]
 ) -> None:
     attack = made(name, **options)
@@ -110,8 +113,9 @@ def test_searches_without_chance_find_what_they_find_in_textattack(
     }
     fooled = 0
     for example, result in plain(attack.method(**options)):
+        # Contractions are two words in robench, and have no substitutes in TextAttack.
         if "'" in example.fields["text"]:
-            continue  # contractions are two words here, and have no substitutes in TextAttack
+            continue
         trial, kind = trials[example.id], type(result).__name__
         wanted = {
             "SkippedAttackResult": {Verdict.WRONG},
@@ -128,7 +132,7 @@ def test_searches_without_chance_find_what_they_find_in_textattack(
     assert fooled > 3
 
 
-def test_the_weakness_that_needs_two_words_is_found() -> None:
+def test_a_weakness_that_needs_two_words_is_found() -> None:
     victim = FakeVictim({"bad": [0.0, 3.0], "film": [0.0, 0.0]}, bias=(5, 0))
     job = make_job("good film good", {"good": ["bad", "fine"]})
     (trial,) = run(victim, made("greedy-search"), "greedy-search", [job])
@@ -139,14 +143,14 @@ def test_the_weakness_that_needs_two_words_is_found() -> None:
 
 
 @pytest.mark.parametrize("ranked", ["unk", "delete", "weighted-saliency", "random"])
-def test_words_that_are_left_out_rank_the_others(ranked: str) -> None:
+def test_queries_with_a_word_left_out_can_rank_the_words(ranked: str) -> None:
     victim = FakeVictim({"bad": [0.0, 3.0], "film": [0.0, 0.0]}, bias=(5, 0))
     job = make_job("good film good", {"good": ["bad", "fine"]})
     (trial,) = run(victim, made("greedy-word-swap-wir", wir_method=ranked), "wir", [job])
     assert (trial.verdict, trial.problem) == (Verdict.FOOLED, None)
 
 
-def test_words_beyond_the_window_are_not_asked_about() -> None:
+def test_words_beyond_the_window_are_not_queried() -> None:
     job = make_job("good film good", {"good": ["bad"]}, visible=2)
     (trial,) = run(
         FakeVictim({"bad": [0.0, 3.0]}, bias=(5, 0)), made("greedy-word-swap-wir"), "wir", [job]
@@ -154,7 +158,7 @@ def test_words_beyond_the_window_are_not_asked_about() -> None:
     assert (trial.verdict, trial.problem) == (Verdict.HELD_PROVED, None)
 
 
-def test_options_are_textattacks_arguments() -> None:
+def test_the_options_are_textattacks_arguments() -> None:
     assert made("greedy-word-swap-wir").options.model_dump() == {
         "wir_method": "unk",
         "unk_token": "[UNK]",
@@ -164,15 +168,16 @@ def test_options_are_textattacks_arguments() -> None:
         build_options(made("beam-search").Options, {"beam_width": "wide"}, "x")
 
 
-def test_a_search_method_that_is_none() -> None:
+def test_an_unknown_search_method_is_refused_with_a_suggestion() -> None:
     with pytest.raises(
         UnknownPlugin,
-        match=r"^There is no attack 'textattack-search:gredy-search'\. Did you mean 'textattack-search:greedy-search'\? After .*: alzantot-",
+        match=r"^There is no attack 'textattack-search:gredy-search'\."
+        r" Did you mean 'textattack-search:greedy-search'\? After .*: alzantot-",
     ):
         ATTACKS.get("textattack-search:gredy-search")
 
 
-def test_gradients_are_refused_before_anything_is_trained() -> None:
+def test_a_method_that_needs_gradients_is_refused_before_training() -> None:
     with pytest.raises(
         UsageError,
         match=r"^TextAttack's GreedyWordSwapWIR needs the victim's gradients with these options",
@@ -180,7 +185,7 @@ def test_gradients_are_refused_before_anything_is_trained() -> None:
         made("greedy-word-swap-wir", wir_method="gradient").check()
 
 
-def test_a_choice_written_as_symbols_is_read_again() -> None:
+def test_a_choice_written_as_symbols_can_be_read_back() -> None:
     from robench.methods.textattack.symbols import Symbols
 
     symbols = Symbols(SearchSpace(("a", "b", "c"), (("a", "x"), ("b",), ("c", "y", "z")), 3))
@@ -199,7 +204,7 @@ def test_a_choice_written_as_symbols_is_read_again() -> None:
         symbols.read("1x0 0x1 2x2")
 
 
-def test_several_workers_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_workers_find_the_same_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HOME", "NLTK_DATA"):
         monkeypatch.setenv(name, str(textattack_or_skip()))
     ATTACK_CHECKS["workers"](Subject.of(PREFIX + "greedy-search"))

@@ -1,4 +1,4 @@
-"""Mixout: what is mixed, with what, how often, and that the encoder is a plain one again."""
+"""Mixout: what is mixed, with what and how often; the encoder is a plain one at the end."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ def prepared(family: str = "bert", **options: object) -> tuple[Any, TextClassifi
     return defense, model
 
 
-def test_a_mixture_by_hand() -> None:
-    """w = 3, w0 = 1, p = 0.6: kept, (3 - 0.6) / 0.4 = 6; replaced, (1 - 0.6) / 0.4 = 1. Their mean, 0.4 x 6 + 0.6 x 1, is w."""
+def test_a_mixture_is_as_computed_by_hand() -> None:
+    """Take w = 3, w0 = 1 and p = 0.6.
+
+    A kept element is (3 - 0.6) / 0.4 = 6, a replaced one (1 - 0.6) / 0.4 = 1. Their mean,
+    0.4 x 6 + 0.6 x 1, is w.
+    """
     mixture = Mixture(torch.ones(1000), 0.6, "elements")
     torch.manual_seed(0)
     mixed = mixture(torch.full((1000,), 3.0))
@@ -35,19 +39,19 @@ def test_a_mixture_by_hand() -> None:
     assert (mixed < 2).float().mean().item() == pytest.approx(0.6, abs=0.05)
 
 
-def test_the_gradient_is_the_mixtures() -> None:
+def test_the_gradient_is_that_of_the_mixture() -> None:
     weight = torch.full((50,), 3.0, requires_grad=True)
     mixed = Mixture(torch.ones(50), 0.6, "elements")(weight)
     (gradient,) = torch.autograd.grad(mixed.sum(), weight)
     torch.testing.assert_close(gradient, (mixed > 2).float() / 0.4)
 
 
-def test_in_eval_mode_it_is_the_parameter() -> None:
+def test_in_eval_mode_the_mixture_is_the_parameter() -> None:
     weight = torch.randn(5)
     assert Mixture(torch.ones(5), 0.6, "elements").eval()(weight) is weight
 
 
-def test_units_share_a_toss_along_the_outputs() -> None:
+def test_units_share_one_draw_along_the_outputs() -> None:
     torch.manual_seed(0)
     mixed = Mixture(torch.zeros(4, 30), 0.5, "units")(torch.ones(4, 30))
     assert (mixed == mixed[:1]).all()
@@ -57,14 +61,13 @@ def test_units_share_a_toss_along_the_outputs() -> None:
     assert len(set(Mixture(torch.zeros(30), 0.5, "units")(torch.ones(30)).tolist())) == 2
 
 
-def test_every_forward_pass_draws_anew_and_eval_draws_nothing() -> None:
+def test_every_forward_pass_draws_again_and_eval_draws_nothing() -> None:
     _, model = prepared()
     texts = batch()
     torch.manual_seed(0)
     first, second = (model(texts.input_ids, texts.attention_mask) for _ in range(2))
-    assert torch.equal(
-        first[0], second[0]
-    )  # nothing has been learnt yet: both are the pre-trained encoder
+    # Before any training the parameters and their targets are the same.
+    assert torch.equal(first[0], second[0])
     with torch.no_grad():
         for parameter in model.encoder.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -75,7 +78,7 @@ def test_every_forward_pass_draws_anew_and_eval_draws_nothing() -> None:
     assert torch.equal(first, second)
 
 
-def test_all_parameters_of_the_encoder_or_the_linear_weights() -> None:
+def test_all_parameters_of_the_encoder_are_mixed_or_its_linear_weights() -> None:
     everything, model = prepared()
     names = [name for name, _ in model.encoder.named_parameters()]
     assert len(everything.mixed) == len(names)
@@ -85,12 +88,13 @@ def test_all_parameters_of_the_encoder_or_the_linear_weights() -> None:
     assert {(type(module).__bases__[0], name) for module, name in linear.mixed} == {
         (nn.Linear, "weight")
     }
-    assert len(linear.mixed) == 2 * 6 + 1  # six matrices a layer and the pooler's
+    # Each of the 2 layers has six matrices, and the pooler has one.
+    assert len(linear.mixed) == 2 * 6 + 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("layers", ["all", "linear"])
-def test_the_encoder_is_a_plain_one_again(family: str, layers: str) -> None:
+def test_finish_makes_the_encoder_a_plain_one_again(family: str, layers: str) -> None:
     plain = classifier(family)
     defense, model = prepared(family, layers=layers)
     parameters = {id(parameter) for parameter in model.parameters()}
@@ -103,13 +107,14 @@ def test_the_encoder_is_a_plain_one_again(family: str, layers: str) -> None:
         type(module) for module in plain.modules()
     ]
     assert sorted(model.state_dict()) == sorted(plain.state_dict())
-    assert {id(parameter) for parameter in model.parameters()} == parameters  # the optimiser's
+    # The parameters are the same objects, which the optimiser holds.
+    assert {id(parameter) for parameter in model.parameters()} == parameters
     for name, tensor in plain.named_parameters():
         torch.testing.assert_close(model.get_parameter(name), tensor + 1)
 
 
-def test_what_others_hold_is_the_same_before_and_after() -> None:
-    """Other members of a stack may have looked at the model already: they hold parameters that mixout must not replace."""
+def test_mixout_does_not_replace_parameters_that_others_hold() -> None:
+    """The other members of a joint defense may hold parameters of the model already."""
     model = classifier()
     held = {id(parameter) for parameter in model.parameters()}
     selected = {id(parameter) for parameter in selectable(model).values()}
@@ -126,7 +131,7 @@ def test_preparing_draws_no_random_numbers() -> None:
     assert all(module.training for module in model.modules())
 
 
-def test_never_replacing_is_none() -> None:
+def test_with_probability_0_nothing_is_mixed() -> None:
     defense, model = prepared(probability=0)
     assert defense.mixed == []
     assert list(model.state_dict()) == list(classifier().state_dict())

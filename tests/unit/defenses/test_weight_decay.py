@@ -1,4 +1,4 @@
-"""Pre-trained weight decay: the norm of what was learnt, not its square."""
+"""Pre-trained weight decay: the penalty is the norm of the change, not its square."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ def prepared(strength: float) -> tuple[Any, TextClassifier]:
     return defense, model
 
 
-def test_the_penalty_by_hand() -> None:
-    """Two parameters moved by 3 and by 4: a distance of 5, and a pull of strength x (3, 4) / 5 on them whatever the distance."""
+def test_the_penalty_is_as_computed_by_hand() -> None:
+    """Two parameters are moved by 3 and by 4, so the distance is 5.
+
+    The gradient is strength x (3, 4) / 5, which does not depend on the distance.
+    """
     defense, model = prepared(0.01)
     first, second = model.encoder.pooler.dense.bias, model.encoder.embeddings.LayerNorm.bias
     with torch.no_grad():
@@ -37,7 +40,7 @@ def test_the_penalty_by_hand() -> None:
     )
 
 
-def test_at_the_start_it_pulls_nowhere() -> None:
+def test_at_the_pre_trained_weights_the_gradient_is_zero() -> None:
     defense, model = prepared(1.0)
     penalty = defense.penalty(model, batch())
     assert penalty.item() == pytest.approx(1e-5)
@@ -45,7 +48,7 @@ def test_at_the_start_it_pulls_nowhere() -> None:
     assert all((gradient == 0).all() for gradient in gradients)
 
 
-def test_the_head_is_free() -> None:
+def test_the_head_is_not_penalised() -> None:
     defense, model = prepared(1.0)
     with torch.no_grad():
         for parameter in model.head.parameters():
@@ -53,7 +56,7 @@ def test_the_head_is_free() -> None:
     assert defense.penalty(model, batch()).item() == pytest.approx(1e-5)
 
 
-def test_the_papers_settings() -> None:
+def test_the_task_defaults_are_those_of_the_paper() -> None:
     assert {task: values["strength"] for task, values in WeightDecay.task_defaults.items()} == {
         "imdb": 0.01,
         "snli": 0.005,

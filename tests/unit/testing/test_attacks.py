@@ -1,4 +1,7 @@
-"""The kit against attacks that are broken on purpose: each fails at its own check, with a sentence that says what it did."""
+"""``check_attack`` against attacks that are broken on purpose.
+
+Each must fail the check of its fault, with a sentence that says what it did.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from robench.testing import ATTACK_CHECKS, Subject, check_attack
 
 
 class Guest(Attack):
-    """Tries all single substitutions, then random texts."""
+    """A sound attack: it tries all single substitutions, then random texts."""
 
     paper = "none: an attack for the tests of the kit"
     access = "labels"
@@ -48,21 +51,21 @@ class Guest(Attack):
 
 
 class Overlooking(Guest):
-    """Never looks at the answers to its last question."""
+    """Ignores the answers to its last query."""
 
     def overlooks(self, block: int) -> bool:
         return block == 15
 
 
 class Blind(Guest):
-    """Asks nothing, so there is nothing that the core could rescue."""
+    """Makes no query, so the core cannot find a success either."""
 
     def look(self, choices: np.ndarray, oracle: Oracle, label: int) -> Choice | None:
         return None
 
 
 class Boasting(Guest):
-    """Calls everything a success."""
+    """Claims a success for every text."""
 
     def look(self, choices: np.ndarray, oracle: Oracle, label: int) -> Choice | None:
         return super().look(choices, oracle, label) if len(choices) < 16 else choices[0]
@@ -100,7 +103,7 @@ class Trespassing(Guest):
 
 
 class Stumbling(Guest):
-    """Cannot do with a text in which nothing can be changed."""
+    """Fails on a text in which nothing can be changed."""
 
     def search(
         self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
@@ -113,16 +116,17 @@ class Stumbling(Guest):
 
 
 class Nameless(Guest):
-    """Says nothing of where it comes from."""
+    """Names no source."""
 
     paper = ""
 
 
 def fails(cls: type[Attack], **claims: Any) -> dict[str, str]:
-    """Name of every check that fails -> its sentence."""
+    """Return name -> sentence of every check that fails."""
     failures = {}
     for name, check in ATTACK_CHECKS.items():
-        if name != "workers":  # they know installed attacks only
+        # Worker processes know installed attacks only.
+        if name != "workers":
             try:
                 check(Subject("guest", cls, **claims))
             except AssertionError as error:
@@ -145,7 +149,8 @@ def test_a_sound_attack_passes_every_check() -> None:
         (
             Blind,
             "planted_triggers",
-            r"attack 'guest': 0 of 12 planted trigger words were found \(2 classes, logits times 1\), at least 100% must be",
+            r"attack 'guest': 0 of 12 planted trigger words were found"
+            r" \(2 classes, logits times 1\), at least 100% must be",
         ),
         (
             Boasting,
@@ -155,7 +160,8 @@ def test_a_sound_attack_passes_every_check() -> None:
         (
             Wandering,
             "packing",
-            "it keeps state, or draws from elsewhere than rng|it draws from numpy's global generator",
+            "it keeps state, or draws from elsewhere than rng|"
+            "it draws from numpy's global generator",
         ),
         (Remembering, "packing", "it keeps state, or draws from elsewhere than rng"),
         (Trespassing, "surface", "it broke: the attack returned a choice outside the space"),
@@ -163,31 +169,32 @@ def test_a_sound_attack_passes_every_check() -> None:
         (Nameless, "description", "'paper' is no citation"),
     ],
 )
-def test_a_broken_attack_fails_at_the_check_of_its_fault(
+def test_a_broken_attack_fails_the_check_of_its_fault(
     cls: type[Attack], check: str, sentence: str
 ) -> None:
     with pytest.raises(AssertionError, match=sentence):
         ATTACK_CHECKS[check](Subject("guest", cls))
 
 
-def test_a_search_that_breeds_from_the_worst_is_found_out() -> None:
-    """TextAttack's inverted sign, which its own tests let pass."""
+def test_a_search_that_prefers_the_worst_as_parents_is_detected() -> None:
+    """TextAttack's sign is inverted, and its own tests do not notice."""
     right = Subject.of("genetic-alzantot", evolves=True)
     ATTACK_CHECKS["selection"](right)
     shipped = Subject.of("genetic-alzantot", options={"sign": "as-shipped"}, evolves=True)
     with pytest.raises(
         AssertionError,
-        match=r"only \d+% of the last texts have the substitute that is by far the fittest: are the worst the parents\?",
+        match=r"only \d+% of the last texts have the substitute that is by far the fittest:"
+        r" are the worst the parents\?",
     ):
         ATTACK_CHECKS["selection"](shipped)
 
 
-def test_a_claim_of_scale_that_is_none_is_found_out() -> None:
+def test_a_wrong_claim_of_scale_free_is_detected() -> None:
     with pytest.raises(AssertionError, match=r"logits times (0.1|10) change the trials of fake/"):
         ATTACK_CHECKS["scale"](Subject.of("genetic", scale_free=True))
 
 
-def test_one_that_draws_a_few_texts_may_say_so() -> None:
+def test_an_attack_that_draws_a_few_texts_may_claim_a_smaller_share() -> None:
     few = Subject.of("random", options={"draws": 1}, least_found=0.2)
     ATTACK_CHECKS["planted_triggers"](few)
     with pytest.raises(AssertionError, match="planted trigger words were found"):

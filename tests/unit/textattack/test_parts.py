@@ -1,4 +1,4 @@
-"""The surface as parts of TextAttack: what may stand where, in both toolkits' words."""
+"""The surface as parts of TextAttack: which words may stand at which position."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def attacked_text(**columns: str) -> Any:
     return AttackedText(OrderedDict(columns))
 
 
-def test_options_stand_at_textattacks_own_word_numbers(parts: Any) -> None:
+def test_options_have_textattacks_own_word_numbers(parts: Any) -> None:
     text = attacked_text(text=TEXT)
     assert text.words == ["It", "isn't", "bad", "the", "film", "a", "good", "film"]
     assert surface(parts).options(text, False) == {
@@ -81,7 +81,7 @@ def test_words_of_another_field_are_never_offered(parts: Any) -> None:
     assert sorted(pair.options(text, False)) == [5, 7, 9, 10]
 
 
-def test_a_text_that_is_no_example(parts: Any) -> None:
+def test_a_text_outside_the_examples_is_refused(parts: Any) -> None:
     with pytest.raises(UsageError, match=r"^The text 'A good film…' is not in the surface\."):
         surface(parts).options(attacked_text(text="A good film"), True)
 
@@ -102,7 +102,7 @@ def test_the_swap_offers_each_other_option_once(parts: Any) -> None:
     ] == ["movie"]
 
 
-def test_the_constraint_is_that_of_the_original_context(parts: Any) -> None:
+def test_the_constraint_uses_the_original_context(parts: Any) -> None:
     original, constraint = attacked_text(text=TEXT), parts.SurfaceConstraint(surface(parts))
     verdicts = {}
     for words in (["movie"], ["picture"], ["movie", "fine"], ["bliss"]):
@@ -120,7 +120,7 @@ def victim() -> FakeVictim:
     )
 
 
-def test_a_stock_search_stays_inside_our_surface(parts: Any) -> None:
+def test_a_search_of_textattack_stays_inside_the_surface(parts: Any) -> None:
     from textattack import Attack
     from textattack.goal_functions import UntargetedClassification
     from textattack.search_methods import GreedySearch
@@ -147,7 +147,7 @@ def test_the_wrapper_reads_unk_as_the_unknown_token(parts: Any) -> None:
     assert np.abs(wrapper(["a", "b"]).sum(axis=1) - 1).max() < 1e-6
 
 
-def test_what_is_no_search_over_the_surface_is_refused(parts: Any) -> None:
+def test_an_attack_that_does_not_search_the_surface_is_refused(parts: Any) -> None:
     with pytest.raises(UsageError, match=r"^Attack 'convex-hull' needs the victim's gradients"):
         parts.SurfaceSearch("convex-hull", surface(parts))
     with pytest.raises(UsageError, match=r"^Attack 'textattack:deepwordbug' searches no surface"):
@@ -158,9 +158,9 @@ def test_what_is_no_search_over_the_surface_is_refused(parts: Any) -> None:
         )
 
 
-@ATTACKS.register("test-deaf")
-class Deaf(Attack):
-    """Goes on asking, whatever it is told."""
+@ATTACKS.register("test-endless")
+class Endless(Attack):
+    """Makes queries even after its budget is spent."""
 
     def search(
         self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
@@ -170,7 +170,7 @@ class Deaf(Attack):
                 oracle.probs(space.original()[None])
 
 
-def test_a_search_that_goes_on_beyond_its_budget_is_ended(parts: Any) -> None:
+def test_a_search_that_ignores_its_spent_budget_is_ended(parts: Any) -> None:
     from textattack import Attack as TheirAttack
     from textattack.goal_functions import UntargetedClassification
 
@@ -179,7 +179,7 @@ def test_a_search_that_goes_on_beyond_its_budget_is_ended(parts: Any) -> None:
         goal,
         [],
         parts.SurfaceSwap(surface(parts)),
-        parts.SurfaceSearch("test-deaf", surface(parts)),
+        parts.SurfaceSearch("test-endless", surface(parts)),
     )
     assert type(attack.attack(TEXT, 0)).__name__ == "FailedAttackResult"
 
@@ -198,7 +198,7 @@ def test_a_goal_that_is_not_a_wrong_class_is_refused(parts: Any) -> None:
         attack.attack(TEXT, 0)
 
 
-def test_textattack_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_textattack_is_reported_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installed, "find_spec", lambda name: None)
     with pytest.raises(
         UsageError,
@@ -207,17 +207,18 @@ def test_textattack_that_is_not_there_is_one_sentence(monkeypatch: pytest.Monkey
         installed.require_textattack()
 
 
-def test_stop_words_that_are_not_there_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_stop_words_are_reported_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installed, "find_spec", lambda name: object())
     monkeypatch.setattr(installed, "has_nltk_data", lambda name: False)
     with pytest.raises(
         UsageError,
-        match=r"^TextAttack needs NLTK's stop words, which are not here\. Run: python -m nltk\.downloader stopwords\.$",
+        match=r"^TextAttack needs NLTK's stop words, which are not here\."
+        r" Run: python -m nltk\.downloader stopwords\.$",
     ):
         installed.require_textattack()
 
 
-def test_an_import_that_breaks_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_import_is_reported_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(name: str) -> None:
         raise ImportError("\n*** cannot import name 'x' ***\nmore")
 
@@ -242,12 +243,13 @@ def test_nltk_data_are_found_as_folder_or_archive(
     assert installed.has_nltk_data("corpora/stopwords")
 
 
-def test_importing_it_silences_no_logger(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_importing_textattack_disables_no_logger(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installed, "find_spec", lambda _: True)
     monkeypatch.setattr(installed, "has_nltk_data", lambda _: True)
+    # TextAttack's import configures logging like this.
     monkeypatch.setattr(
         installed, "import_module", lambda _: logging.config.dictConfig({"version": 1})
-    )  # what its import does
+    )
     ours, silenced = logging.getLogger("robench.anything"), logging.getLogger("robench.silenced")
     monkeypatch.setattr(ours, "disabled", False)
     monkeypatch.setattr(silenced, "disabled", True)
