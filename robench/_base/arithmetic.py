@@ -31,6 +31,8 @@ VARIABLE = "MKL_CBWR"
 """The environment variable that MKL reads at its first product."""
 STRICT = "AUTO,STRICT"
 """The best instruction set of the processor, with sums in one order for any number of rows."""
+OFF = "OFF"
+"""The value that leaves MKL as it is."""
 DEFAULT = "default"
 """What ``products`` returns where MKL is left as it is."""
 _WIDTHS = ((128, 512), (512, 128), (384, 1536))
@@ -55,13 +57,13 @@ def products() -> str:
         The value of ``MKL_CBWR``, such as ``"AUTO,STRICT"``; ``"default"`` where the variable is
         not set, or where it was set too late to have an effect.
     """
-    value = os.environ.get(VARIABLE, DEFAULT)
-    return DEFAULT if value == STRICT and not independent_rows() else value
+    value = os.environ.get(VARIABLE, OFF)
+    return DEFAULT if _too_late() or value == OFF else value
 
 
 def warning() -> str | None:
     """Return one sentence where the strict setting was wanted and came too late, else None."""
-    if os.environ.get(VARIABLE) != STRICT or independent_rows():
+    if not _too_late():
         return None
     return (
         f"Torch had computed before robench was imported, so {VARIABLE}={STRICT} has no effect "
@@ -70,22 +72,47 @@ def warning() -> str | None:
     )
 
 
+@cache
+def _too_late() -> bool:
+    """Whether MKL had read its setting before a strict one was made.
+
+    The variable is then set to ``OFF``, which stands for MKL as it is. Worker processes inherit the
+    environment, and they must compute as this process does.
+    """
+    if not os.environ.get(VARIABLE, "").upper().endswith(",STRICT"):
+        return False
+    import torch
+
+    if not torch.backends.mkl.is_available() or independent_rows():
+        return False
+    os.environ[VARIABLE] = OFF
+    return True
+
+
+_blocks: list[int] = []
+"""Numbers of threads to give back, one for each block of ``one_thread`` that is open."""
+
+
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
     """Let torch compute in one thread for the length of the block.
 
     With several threads torch divides a product's rows among them, so a row's last bits depend on
-    how many rows go with it. A program that never loaded torch does not load it here.
+    how many rows go with it. A program that never loaded torch does not load it here. Blocks may
+    overlap, as those of two generators do: the last one that ends gives the threads back.
     """
     torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else 1
+    if torch is None:
+        yield
+        return
+    _blocks.append(torch.get_num_threads())
     try:
-        if torch:
-            torch.set_num_threads(1)
+        torch.set_num_threads(1)
         yield
     finally:
-        if torch:
-            torch.set_num_threads(before)
+        before = max(_blocks)
+        _blocks.pop()
+        torch.set_num_threads(1 if _blocks else before)
 
 
 @cache
@@ -163,4 +190,5 @@ def _made_by_intel() -> bool:
                     break
     except OSError:
         pass
-    return "GenuineIntel" in platform.processor()
+    # On Linux ``platform.processor`` would start a program, at every import.
+    return sys.platform != "linux" and "GenuineIntel" in platform.processor()

@@ -203,8 +203,8 @@ def _search(cell: Cell, todo: Sequence[Example], report: Reporter) -> Iterator[T
     )
     settings = cell.request.search_settings(cell.fit.seed, cell.fit.device)
     shapes, remark = choose_shapes(victim, settings.precision, victim.vocabulary)
-    for sentence in filter(None, (arithmetic.warning(), remark)):
-        report.message(sentence)
+    if remark is not None:
+        report.message(remark)
     workers = settings.workers or default_workers(
         settings.device,
         len(todo),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench._base import arithmetic
 from robench._base.errors import UsageError
 from robench._base.files import write_text
 from robench._base.hub import no_pointless_retries
@@ -56,6 +57,8 @@ def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
     """
     _refuse_several_processes()
     resolved = resolve_request(request, report)
+    if (late := arithmetic.warning()) is not None:
+        report.message(late)
     failures, single = Failures(report), _number_of_victims(resolved) == 1
     records: list[Record] = []
     for task in resolved.tasks:
@@ -121,6 +124,8 @@ def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
         RobenchError: see ``evaluate``.
     """
     resolved = resolve_request(request, report, searching=False)
+    if (late := arithmetic.warning()) is not None:
+        report.message(late)
     failures, single = Failures(report), _number_of_victims(resolved) == 1
     folders: list[Path] = []
     for task in resolved.tasks:

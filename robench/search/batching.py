@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from robench._base.arithmetic import one_thread
 from robench._base.environment import Precision
 from robench.search.precision import doubtful
 from robench.search.shapes import Bucket, Shapes
@@ -248,12 +249,14 @@ class Pool:
         pieces = self._take(bucket, self.shapes.rows(bucket))
         try:
             self._answer(pieces, bucket)
-        # One bad row, or too little memory, must not cost the others their answers. So each piece
-        # is tried alone, in a pass that is not filled up to its full number of rows.
-        except Exception:
+        # One bad row must not cost the others their answers, so each piece is tried alone. The
+        # forward pass keeps its shape, because under fixed shapes another shape could change the
+        # last bits. Only where the memory was too small it has fewer rows.
+        except Exception as first:
+            shape = bucket._replace(small=True) if _out_of_memory(first) else bucket
             for piece in pieces:
                 try:
-                    self._answer([piece], bucket._replace(small=True))
+                    self._answer([piece], shape)
                 except Exception as error:
                     piece.request.fail(error)
         # Several pieces may belong to one request, which is reported once.
@@ -344,10 +347,15 @@ class Pool:
             self._queue(piece.rows(again), Bucket(bucket.length, padded=bucket.padded))
 
 
+def _out_of_memory(error: Exception) -> bool:
+    """Whether Python's or torch's memory ran out."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
 def logits_of_rows(
     victim: SearchVictim, rows: Iterable[tuple[TokenTypes, NDArray[np.int32], NDArray[np.int32]]]
 ) -> NDArray[np.float32]:
-    """Compute the logits of single rows in fp32, in the shapes that a search uses.
+    """Compute the logits of single rows in fp32, in the usual shapes of the victim's device.
 
     Args:
         rows: token types, ids ``(1, tokens)`` and lengths ``(1,)`` of each row.
@@ -362,8 +370,9 @@ def logits_of_rows(
     for types, ids, lengths in rows:
         requests.append(RowRequest(None, 1))
         pool.put(requests[-1], types, ids, lengths)
-    while (bucket := pool.fullest()) is not None:
-        pool.forward(bucket)
+    with one_thread():
+        while (bucket := pool.fullest()) is not None:
+            pool.forward(bucket)
     for request in requests:
         if request.failure is not None:
             raise request.failure

@@ -37,6 +37,8 @@ LENGTHS = (9, 23, 61)
 
 They are odd, so that the numbers of rows and tokens are not multiples of a kernel's blocks.
 """
+MOST_ROWS = 20
+"""Rows at most of a forward pass in which a model is tried, where shapes are not fixed."""
 _chosen: dict[tuple[Any, ...], Shapes] = {}
 """Shapes chosen in this process. Kernels depend on a model's widths, not on its weights."""
 
@@ -55,15 +57,21 @@ def choose_shapes(
         process gives this sentence once; otherwise it is None.
     """
     usual = Shapes.of(victim)
-    key = (*_signature(victim), victim.device, precision, usual)
+    longest = victim.encoder_fields.max_tokens
+    key = (*_signature(victim), victim.device, precision, usual, longest, vocabulary)
     if key in _chosen:
         return _chosen[key], None
-    with one_thread():
-        _chosen[key] = next(
-            shapes
-            for shapes in _candidates(usual)
-            if _independent(Pool(victim, shapes, precision), vocabulary)
-        )
+    try:
+        with one_thread():
+            _chosen[key] = next(
+                shapes
+                for shapes in _candidates(usual)
+                if _independent(Pool(victim, shapes, precision), vocabulary)
+            )
+    # A victim that cannot answer, or not in this memory, is for the search to judge: there each
+    # example ends in an ERROR of its own.
+    except Exception:
+        return usual, None
     return _chosen[key], _remark(usual, _chosen[key])
 
 
@@ -89,7 +97,7 @@ def _signature(victim: SearchVictim) -> tuple[Any, ...]:
     """Return what determines a victim's kernels: its parameters' shapes, or its identity."""
     model = getattr(victim, "model", None)
     if model is None or not hasattr(model, "named_parameters"):
-        return (id(victim),)
+        return (victim,)
     shapes = tuple((name, tuple(one.shape)) for name, one in model.named_parameters())
     return (type(model), shapes)
 
@@ -145,7 +153,10 @@ def _buckets(pool: Pool) -> Iterator[Bucket]:
 
 
 def _same_beside_any_rows(pool: Pool, bucket: Bucket, vocabulary: int) -> bool:
-    count = pool.shapes.rows(bucket)
+    # Fixed shapes are tried as they are. Of the others a few rows show what many would show, and a
+    # large model answers them in seconds.
+    rows = pool.shapes.rows(bucket)
+    count = rows if pool.shapes.fixed else min(rows, MOST_ROWS)
     random = np.random.default_rng(bucket.length)
     ids = random.integers(0, vocabulary, size=(count, bucket.length)).astype(np.int32)
     whole = np.full(count, bucket.length, dtype=np.int32)
@@ -179,7 +190,9 @@ def _same_in_any_part(
     if not np.array_equal(_logits(pool, bucket, ids[order], lengths[order]), whole[order]):
         return False
     # A few rows from the end: their number, their places and the other rows all change.
-    for few in sorted({1, pool.shapes.floor + 1, count // 2, count - 1}):
+    floor = pool.shapes.floor
+    few_rows = {1} if pool.shapes.fixed or count == floor else {1, floor + 1, count - 1}
+    for few in sorted(few_rows):
         if not 0 < few < count:
             continue
         if not np.array_equal(_logits(pool, bucket, ids[-few:], lengths[-few:]), whole[-few:]):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,10 +77,15 @@ def test_products_and_warning(
     if value is not None:
         monkeypatch.setenv(arithmetic.VARIABLE, value)
     monkeypatch.setattr(arithmetic, "independent_rows", lambda: independent)
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    arithmetic._too_late.cache_clear()
     assert arithmetic.products() == products
     assert (arithmetic.warning() is not None) == warned
     if warned:
         assert "import robench first" in str(arithmetic.warning())
+        # Worker processes inherit the environment and must compute as this process does.
+        assert os.environ[arithmetic.VARIABLE] == "OFF"
+    arithmetic._too_late.cache_clear()
 
 
 def test_the_trial_of_products_keeps_the_number_of_threads() -> None:
@@ -142,3 +149,67 @@ def test_a_product_that_adds_each_row_alike_agrees(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(torch.nn.functional, "linear", one_by_one)
     assert arithmetic.rows_agree(33, 8, 20, (3, 9))
+
+
+BITS = """
+import hashlib, sys
+def bits():
+    import torch
+    from robench._base.arithmetic import one_thread
+    generator = torch.Generator().manual_seed(0)
+    weights, rows = (torch.randn(n, 512, generator=generator) for n in (128, 64))
+    with one_thread():
+        parts = [torch.nn.functional.linear(rows[:n].clone(), weights) for n in (1, 8, 9, 15, 64)]
+    return hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()
+"""
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_worker_process_computes_as_its_parent_does(tmp_path: Path, late: bool) -> None:
+    """Also where torch had computed before robench was imported."""
+    (tmp_path / "bits.py").write_text(BITS)
+    (tmp_path / "parent.py").write_text(
+        """
+import multiprocessing
+import torch
+if __name__ == "__main__":
+    LATE
+    import robench
+    from bits import bits
+    from robench._base import arithmetic
+    arithmetic.products()
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        print(bits(), pool.apply(bits))
+""".replace("LATE", "torch.ones(99, 99) @ torch.ones(99, 99)" if late else "")
+    )
+    parent, child = said(
+        f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r});"
+        f"runpy.run_path({str(tmp_path / 'parent.py')!r}, run_name='__main__')",
+        PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]),
+    )
+    assert parent == child
+
+
+def test_blocks_of_one_thread_may_overlap() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        first, second = contextlib.ExitStack(), contextlib.ExitStack()
+        first.enter_context(arithmetic.one_thread())
+        second.enter_context(arithmetic.one_thread())
+        first.close()
+        assert torch.get_num_threads() == 1
+        second.close()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_unknown_processor_needs_no_other_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError("no such file")
+
+    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(platform, "processor", refused)
+    assert not arithmetic._made_by_intel()

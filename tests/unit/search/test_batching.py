@@ -321,7 +321,21 @@ def test_a_verdict_goes_before_the_rows_of_older_searches() -> None:
     assert pool.forward(Bucket(4)) == [older, clean]
 
 
-def test_a_piece_that_is_tried_again_alone_is_not_filled_up() -> None:
+def test_a_piece_that_is_tried_alone_beside_a_bad_row_keeps_the_fixed_shape() -> None:
+    """Another shape could change the last bits, and which rows meet a bad one is chance."""
+
+    def twist(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        return np.where(ids[:, 1:2] == victim.table.numbers["f"], np.nan, logits)
+
+    victim = make_victim(twist=twist)
+    pool = Pool(victim, Shapes(tokens=128, floor=4, fixed=True))
+    good, bad = put(pool, victim, ["a b"] * 5), put(pool, victim, ["f b"])
+    assert drain(pool) == [good, bad]
+    assert (good.failure is None, bad.failure is None) == (True, False)
+    assert victim.forwards == [(32, 4), (32, 4), (32, 4)]
+
+
+def test_a_piece_that_is_tried_alone_for_want_of_memory_is_not_filled_up() -> None:
     """Memory that is too small for 32 rows is often enough for four."""
 
     def twist(ids: np.ndarray, logits: np.ndarray) -> np.ndarray:

@@ -131,3 +131,23 @@ def test_a_fault_of_products_in_fixed_shapes_too_leads_to_single_rows(
 ) -> None:
     monkeypatch.setattr(packing, "rows_agree", lambda *_, **__: False)
     assert choose_shapes(Layered(), "fp32", 50)[0].most == 1
+
+
+def test_another_window_is_another_test_of_the_same_encoder() -> None:
+    """Two tasks may share an encoder, and a fault may show in long rows only."""
+    victim = FaultyVictim("number")
+    victim.encoder_fields.max_tokens = 61
+    choose_shapes(victim, "fp32", 50)
+    victim.encoder_fields.max_tokens = 250
+    choose_shapes(victim, "fp32", 50)
+    assert len(packing._chosen) == 2
+
+
+def test_a_victim_that_cannot_answer_is_left_to_the_search() -> None:
+    class Broken(FaultyVictim):
+        def _error(self, ids: Any, lengths: Any) -> Any:
+            return np.nan
+
+    victim = Broken("nothing")
+    assert choose_shapes(victim, "fp32", 50) == (Shapes.of(victim), None)
+    assert not packing._chosen
