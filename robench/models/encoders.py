@@ -217,6 +217,12 @@ def load_tokenizer(info: EncoderInfo) -> Any:
     from transformers import AutoTokenizer
 
     _resolve(info, "config.json")
+    # Without files transformers 5 returns a tokenizer with an empty vocabulary.
+    if all(_resolve(info, name, required=False) is None for name in TOKENIZER_FILES):
+        raise UsageError(
+            f"The tokenizer of encoder '{info.name}' cannot be loaded: '{info.location}' holds "
+            f"none of {', '.join(TOKENIZER_FILES)}."
+        )
     try:
         return AutoTokenizer.from_pretrained(info.location)
     except Exception as error:
