@@ -13,7 +13,7 @@ from robench.methods import find_misclassified, white_box
 class ConvexHull(Attack):
     """White-box attack on mixtures of words; each position then takes its heaviest word.
 
-    A convex mixture of its options stands at each position. The attack maximises the cross-entropy
+    Each position holds a convex mixture of its options. The attack maximises the cross-entropy
     of the true label over the weights of the mixtures. It uses Adam on the logits of the weights,
     as the inner search of the training does (RIFT, Eq. 8). The release's entropy term draws each
     mixture towards a single word. Each restart begins with other initial weights.

@@ -46,7 +46,7 @@ class Genetic(Attack):
 
     To perturb a text, one position is drawn uniformly among those with more than one option. The
     victim is queried on every option there, with the other words unchanged. The option with the
-    least margin is taken, also if it is the one that stands there already.
+    least margin is taken, even if it is the current one.
 
     The first population is the original text, perturbed 60 times. Each iteration keeps the fittest
     member and adds 59 perturbed children. The two parents of a child are drawn with replacement in

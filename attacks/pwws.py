@@ -31,7 +31,7 @@ class Pwws(Attack):
     most in the original text; this drop is drop_i.
 
     The positions are changed one after another in descending order of softmax(saliency)_i x drop_i,
-    until the prediction changes. A position is changed also if its drop is not positive.
+    until the prediction changes. A position is changed even if its drop is not positive.
     """
 
     paper = (

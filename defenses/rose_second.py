@@ -14,10 +14,10 @@ class RoseSecond(Selective):
     """Freeze the tensors whose gradient departs most from Adam's momentum, at each step.
 
     The tensors are the weights of the encoder's layers. The release measures
-    ``|0.1 ||g|| / ||m|| - 1|`` and keeps the tensors with the smallest value. Now
-    ``0.1 ||g|| / ||m||`` is about 0.1 for a steady gradient and 0.44 for pure noise. So the release
-    freezes the steadiest tensors, the opposite of what is meant. ``rule=change`` measures the
-    relative change of the momentum and freezes the noisiest tensors.
+    ``|0.1 ||g|| / ||m|| - 1|`` and keeps the tensors with the smallest value. That ratio is about
+    0.1 for a steady gradient and 0.44 for pure noise. So the release freezes the steadiest tensors,
+    the opposite of what is meant. ``rule=change`` measures the relative change of the momentum and
+    freezes the noisiest tensors.
 
     The method changes the optimiser and not the loss, so it can join any loss:
     ``rift+rose-second``.

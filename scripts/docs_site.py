@@ -147,8 +147,8 @@ def relinked(text: str, origin: str, name: str) -> str:
 
     Args:
         text: Markdown without code blocks.
-        origin: where the text stands in the repository, such as ``leaderboards/README.md``.
-        name: where its page stands in the site, such as ``leaderboards/README.md``.
+        origin: where the text is in the repository, such as ``leaderboards/README.md``.
+        name: where its page is in the site, such as ``leaderboards/README.md``.
     """
 
     def replace(match: re.Match[str]) -> str:

@@ -111,7 +111,7 @@ class SearchMethodAttack(Attack):
         if not black_box:
             raise UsageError(
                 f"TextAttack's {self.method.__name__} needs the victim's gradients with these"
-                " options, which it is not shown: choose other options."
+                " options. robench does not provide gradients. Choose other options."
             )
 
     def search(

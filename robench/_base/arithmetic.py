@@ -117,7 +117,7 @@ def one_thread() -> Iterator[None]:
 
 @cache
 def independent_rows() -> bool:
-    """Try some fp32 products on the CPU: whether each row's result is the same in any company.
+    """Return whether fp32 rows on the CPU are the same beside any other rows.
 
     It takes some milliseconds, with one torch thread.
     """

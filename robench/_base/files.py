@@ -20,7 +20,7 @@ from robench._base.errors import RobenchError
 def atomic_file(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     """Write a file whole or not at all.
 
-    A reader sees either the old file or the new one, also when the writer is killed.
+    A reader sees either the old file or the new one, even when the writer is killed.
 
     Args:
         path: the file; its folder is made where it is missing.

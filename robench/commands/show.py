@@ -11,7 +11,7 @@ from robench.commands.shell import global_flags, show
 from robench.inspection.catalogue import find_kind, find_kind_of
 
 SHORT_CHARACTERS = 24
-"""A list of words that are no longer than this stands on one line."""
+"""A list of words that are no longer than this is on one line."""
 
 
 @click.command("show", short_help="Everything about one name: paper, deviations, options.")

@@ -31,7 +31,7 @@ class Failures:
 
         Args:
             part: name of the part, for the messages.
-            only: the run has no other part. Its error is not caught, because it says everything.
+            only: the run has no other part. Its error is not caught, because no other part remains.
         """
         try:
             yield
@@ -47,7 +47,7 @@ class Failures:
         """Call ``run``, which has parts of its own, and remember which of them failed.
 
         Args:
-            name: name of the whole, for the case that it fails as a whole.
+            name: name used if ``run`` itself fails.
             run: does the work and returns the results.
 
         Returns:

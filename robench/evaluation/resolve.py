@@ -58,7 +58,7 @@ class ResolvedAttack:
 
     @property
     def code_sha256(self) -> str | None:
-        """Hash of the plugin's source file."""
+        """Hash of what the plugin's code does; for a guest, of its whole package."""
         return code_sha256(type(self.attack))
 
 
@@ -76,7 +76,7 @@ class ResolvedVictim:
 
     @property
     def code_sha256(self) -> str | None:
-        """Hash of the source file of the plugin, or of all members of a joint defense."""
+        """Hash of the code of the plugin, or of all members of a joint defense."""
         return code_sha256(DEFENSES.get(self.fit.defense))
 
 

@@ -133,7 +133,7 @@ def sweep(points: Sequence[SweepPoint], report: Reporter) -> tuple[list[SweepRow
     for point in points:
         results.append(failures.run_parts(point.label, partial(evaluate, point.request, report)))
     records = [record for of_point in results for record in of_point]
-    # Every point has the same rows and columns, also if a part of it failed.
+    # Every point has the same rows and columns, even if a part of it failed.
     defenses = list(dict.fromkeys(record.defense.name for record in records))
     attacks = list(dict.fromkeys(record.attack.name for record in records))
     rows: list[SweepRow] = []

@@ -347,7 +347,7 @@ class Registry(Generic[Plugin]):
         except BaseException as error:
             raise BrokenPlugin(
                 f"{self.kind} '{point.name}' from {_origin(point)} cannot be imported "
-                f"({type(error).__name__}: {one_line(error)}). Mend or uninstall that package."
+                f"({type(error).__name__}: {one_line(error)}). Fix or uninstall that package."
             ) from error
 
     def origin(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Decide which records may stand in one table, and split a mixed folder into such groups."""
+"""Decide which records may share a table, and split a mixed folder into such groups."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def separate_failed(records: Mapping[str, Record], reasons: Mapping[str, str]) -
     """Separate records with errors from those without.
 
     Args:
-        records: records that may stand in one table.
+        records: records that may share a table.
         reasons: why other records were refused before.
     """
     counted: dict[str, Record] = {}
@@ -113,7 +113,7 @@ _RULES = (
 
 
 def find_disagreement(records: Mapping[str, Record]) -> str | None:
-    """Return what keeps records from standing in one table, or None if nothing does.
+    """Return what keeps records from sharing a table, or None if nothing does.
 
     All records must share the test examples, the surface and whether the attack stays inside
     it, the language model, the encoder's files, the version of robench, the precision of the
@@ -134,7 +134,7 @@ def find_disagreement(records: Mapping[str, Record]) -> str | None:
 
 
 def comparable_groups(records: Mapping[str, Record]) -> dict[str, dict[str, Record]]:
-    """Split records into groups that may stand in one table.
+    """Split records into groups that may share a table.
 
     Args:
         records: file name -> record.
@@ -162,7 +162,7 @@ def comparable_groups(records: Mapping[str, Record]) -> dict[str, dict[str, Reco
 
 
 def _setting(record: Record) -> tuple[object, ...]:
-    """Return what two records must share to stand in one table."""
+    """Return what two records must have in common to share a table."""
     task, surface, search = record.task, record.surface, record.search
     return (
         task.name,
@@ -203,7 +203,7 @@ def _title(record: Record) -> str:
 
 
 def newest_that_agree(records: Mapping[str, Record]) -> Admitted:
-    """Keep the newest records that may stand in one table.
+    """Keep the newest records that may share a table.
 
     Records are taken from the newest to the oldest. A record is left out if its cell has a
     newer record, or if it disagrees with the records taken before it.

@@ -46,7 +46,7 @@ example as robust, the upper end takes none."""
 OUTSIDE = (
     "**Outside the surface**: these attacks write texts of their own. Neither the substitution "
     "set nor the language model limits their changes, and they prove nothing. Their numbers do "
-    "not compare with those of attacks inside the surface, which stand in separate tables."
+    "not compare with those of attacks inside the surface, which are in separate tables."
 )
 
 

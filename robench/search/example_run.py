@@ -151,7 +151,7 @@ class ExampleRun:
             self._problem = describe_error(reason)
 
     def _found(self, rng: np.random.Generator) -> object:
-        """Return what the attack returns, with an oracle of the kind that it needs."""
+        """Run the attack with the oracle its access allows and return its result."""
         search, job = self._search, self._job
         label = job.example.label
         if isinstance(search.attack, FreeAttack):

@@ -39,7 +39,7 @@ _HUB_SPLITS = {official("train"): "train", official("dev"): "validation", offici
 class Snli(Task):
     """Sentence pairs; the hypothesis may be attacked, the premise never.
 
-    Labels stand in the hub's order. (ASCC and RIFT: contradiction 1, neutral 2.)
+    Labels are in the hub's order. (ASCC and RIFT: contradiction 1, neutral 2.)
 
     Test: the frozen 1000 (334 / 333 / 333) of the 9,824 labelled official test pairs.
     Dev: 1,000 of the 9,842 official dev pairs, picked by the same rule, so that dev is the same for

@@ -126,7 +126,10 @@ class JointDefense(Defense):
             defense.finish(model)
 
     def _defining(self, hook: str) -> Defense:
-        """Return the member that overrides ``hook``, else any: it answers as the base class."""
+        """Return the member that overrides ``hook``.
+
+        It is any member if none does, since all inherit the default.
+        """
         for defense in self.defenses.values():
             if _overrides(type(defense), hook):
                 return defense

@@ -144,9 +144,9 @@ class FitRequest:
             pick(examples, limit, classes)
 
     def ingredients(self) -> dict[str, Any]:
-        """Return everything that decides the result, as plain JSON.
+        """Return the configuration and the code that decide the result, as plain JSON.
 
-        The device and the test examples are not part of it.
+        The device, the versions of libraries and the test examples are not part of it.
         """
         from robench.text.words import splitter_version
 
@@ -199,7 +199,11 @@ class FitRequest:
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 of ``ingredients`` as hex digits; equal keys mean equal victims."""
+        """SHA-256 of ``ingredients`` as hex digits.
+
+        Equal keys mean the same configuration and code. Device and library versions can still
+        change low-order bits.
+        """
         text = json.dumps(
             self.ingredients(),
             sort_keys=True,

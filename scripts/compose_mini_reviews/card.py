@@ -50,7 +50,7 @@ Every section of the patterns is divided by chance: {test_only:.0%} are kept for
 {dev_only:.0%} for dev, and train never sees them.
 A pattern of a test or dev review is drawn from those kept with probability {fresh}, otherwise \
 from the rest.
-No sentence stands in two splits.
+No sentence is in two splits.
 
 ## Figures
 

@@ -71,7 +71,7 @@ def test_every_path_in_code_font_exists(page: Path) -> None:
 
 
 def is_defined(dotted: str) -> bool:
-    """Whether ``robench.a.b.Name`` is a module, or the text of the deepest module names the rest."""
+    """Return whether ``robench.a.b.Name`` is a module or the deepest module names the rest."""
     parts = dotted.split(".")
     for depth in range(len(parts), 1, -1):
         inside = parts[1:depth]

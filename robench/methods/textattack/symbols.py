@@ -51,7 +51,7 @@ class Symbols:
         """Return the choice of a text and the positions that are left out (0 in the choice).
 
         Raises:
-            ValueError: a word is no symbol of the space, or stands in another word's place.
+            ValueError: a word is no symbol of the space, or is in another word's place.
         """
         words = text.split()
         choice, seen = self._space.original(), np.zeros(self._space.visible, dtype=bool)
@@ -60,7 +60,7 @@ class Symbols:
                 continue
             position, _, option = word.partition("x")
             is_symbol = position.isdecimal() and option.isdecimal()
-            # In a text of full length every symbol stands in its own place.
+            # In a text of full length every symbol is in its own place.
             if not is_symbol or (len(words) == len(seen) and int(position) != number):
                 raise ValueError(
                     f"the search wrote {word!r} as word {number},"

@@ -1,4 +1,4 @@
-"""The setting of matrix products: who sets it, when it has an effect, and what is said of it."""
+"""The setting of matrix products: when it is set, when it takes effect, how it is reported."""
 
 from __future__ import annotations
 

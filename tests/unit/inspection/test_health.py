@@ -83,7 +83,7 @@ def test_every_guest_is_checked_and_none_is_imported_in_this_process(
     assert health[("attack", "broken")].problem == (
         "attack 'broken' from package 'guests' cannot be imported "
         "(ModuleNotFoundError: No module named 'no_such_dependency'). "
-        "Mend or uninstall that package."
+        "Fix or uninstall that package."
     )
     assert health[("attack", "ending")].problem == "Importing it ended the process (exit code 7)."
     assert not any(name.startswith("guest_") for name in sys.modules)

@@ -200,7 +200,7 @@ def test_a_guest_that_cannot_be_imported_says_why(
         make(point("new", "broken_guest:New", "pkg")).get("new")
     assert reason in str(broken.value)
     assert str(broken.value).startswith("attack 'new' from package 'pkg' cannot be imported (")
-    assert str(broken.value).endswith("Mend or uninstall that package.")
+    assert str(broken.value).endswith("Fix or uninstall that package.")
     assert "\n" not in str(broken.value)
 
 

@@ -1,4 +1,4 @@
-"""Which records may stand in one table, and which of several is the newest."""
+"""Which records may share a table, and which of several is the newest."""
 
 from __future__ import annotations
 
