@@ -54,7 +54,7 @@ FEW = 100
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchmarkPlan:
     """What is measured.
 
     Attributes:
@@ -95,7 +95,7 @@ def show_progress(what: str) -> None:
     click.echo(what, err=True)
 
 
-def rates(plan: Plan) -> Iterator[ThroughputRow]:
+def rates(plan: BenchmarkPlan) -> Iterator[ThroughputRow]:
     """Measure engine, limit and TextAttack for every victim, length and attack."""
     for name in plan.victims:
         plan.victim(name)
@@ -120,7 +120,7 @@ def rates(plan: Plan) -> Iterator[ThroughputRow]:
                     yield row
 
 
-def reduced(plan: Plan) -> dict[str, Any]:
+def reduced(plan: BenchmarkPlan) -> dict[str, Any]:
     """Measure PWWS in bf16 against bare forwards in fp32.
 
     Bare forwards in bf16 against those in fp32 show the most that a change of precision can gain.
@@ -153,7 +153,7 @@ def reduced(plan: Plan) -> dict[str, Any]:
     return found
 
 
-def memory(plan: Plan) -> dict[str, Any]:
+def memory(plan: BenchmarkPlan) -> dict[str, Any]:
     """Measure resident memory along a run over short texts, and compare verdicts in bf16."""
     show_progress(f"{plan.many} texts of 20 words, memory and verdicts")
     few = min(FEW, plan.many // 2)
@@ -171,7 +171,7 @@ def memory(plan: Plan) -> dict[str, Any]:
     }
 
 
-def two_workers(plan: Plan) -> dict[str, Any]:
+def two_workers(plan: BenchmarkPlan) -> dict[str, Any]:
     """Measure two workers against one, in turns, and the same for bare forwards."""
     folder = plan.victim("tiny")
     jobs = list(make_jobs(load_victim(folder), 100, plan.shifts))
@@ -191,7 +191,7 @@ def two_workers(plan: Plan) -> dict[str, Any]:
     }
 
 
-def on_gpu(plan: Plan) -> dict[str, Any]:
+def on_gpu(plan: BenchmarkPlan) -> dict[str, Any]:
     """Measure PWWS against bare forwards, both in bf16, on a GPU.
 
     The victims are one of BERT-base's shape at the longest rows, and ``tiny``.
@@ -214,7 +214,7 @@ def on_gpu(plan: Plan) -> dict[str, Any]:
     return found
 
 
-def others(plan: Plan) -> dict[str, Any]:
+def others(plan: BenchmarkPlan) -> dict[str, Any]:
     """Measure all figures except those of ``rates``."""
     found: dict[str, Any] = {}
     for name, part in (
@@ -228,7 +228,7 @@ def others(plan: Plan) -> dict[str, Any]:
     return found
 
 
-def head(plan: Plan) -> str:
+def head(plan: BenchmarkPlan) -> str:
     """Return the text that explains the tables."""
     folder = plan.victim(plan.victims[0])
     share, each = density(list(islice(make_jobs(load_victim(folder), max(plan.words), 4), 4)))
@@ -292,7 +292,7 @@ def main(quick: bool, seconds: float, repeats: int, **chosen: Any) -> None:
     if quick:
         sizes = {"seconds": 0.3, "repeats": 1, "many": 40, "shifts": 6}
     with tempfile.TemporaryDirectory() as folder:
-        plan = Plan(**chosen, **sizes, folder=Path(folder))
+        plan = BenchmarkPlan(**chosen, **sizes, folder=Path(folder))
         rows, found = list(rates(plan)), others(plan)
         click.echo(f"{head(plan)}\n\n{throughput_table(rows)}")
     if found:

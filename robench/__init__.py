@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from robench.plugins.options import Options, TrainingOptions, build_options
     from robench.plugins.registry import Family, UnknownMember
     from robench.search.attack import Attack, FreeAttack, Trial, Verdict
+    from robench.search.oracle_interface import BudgetSpent, Oracle, TextOracle
     from robench.search.registry import ATTACK_FAMILIES, ATTACKS
-    from robench.search.space import BudgetSpent, Choice, Oracle, SearchSpace, TextOracle
     from robench.tasks.base import DataSource, Splits, Task
     from robench.tasks.example import Example
     from robench.tasks.frozen import digest, make_examples, pick_balanced, without
     from robench.tasks.registry import TASKS
+    from robench.text.space import Choice, SearchSpace
     from robench.training.defense import Defense
     from robench.training.registry import DEFENSES
 
@@ -63,11 +64,11 @@ _MODULE_OF = {
     "FreeAttack": "robench.search.attack",
     "Trial": "robench.search.attack",
     "Verdict": "robench.search.attack",
-    "BudgetSpent": "robench.search.space",
-    "Choice": "robench.search.space",
-    "Oracle": "robench.search.space",
-    "SearchSpace": "robench.search.space",
-    "TextOracle": "robench.search.space",
+    "BudgetSpent": "robench.search.oracle_interface",
+    "Choice": "robench.text.space",
+    "Oracle": "robench.search.oracle_interface",
+    "SearchSpace": "robench.text.space",
+    "TextOracle": "robench.search.oracle_interface",
     "DataSource": "robench.tasks.base",
     "Example": "robench.tasks.example",
     "Splits": "robench.tasks.base",

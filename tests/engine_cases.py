@@ -11,8 +11,9 @@ from fake_victims import FakeVictim, make_job
 
 from robench import Attack, Choice, Oracle, SearchSpace, Trial
 from robench.search.engine import run
+from robench.search.jobs import Job
 from robench.search.settings import SearchSettings
-from robench.search.victim_protocol import Job, SearchVictim
+from robench.search.victim_protocol import SearchVictim
 
 SUBSTITUTES = {"good": ["fine", "nice"], "film": ["movie"]}
 JOB = make_job("a good film", SUBSTITUTES)

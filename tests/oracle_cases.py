@@ -7,10 +7,10 @@ from itertools import product
 import numpy as np
 from fake_victims import FakeVictim, make_job
 
+from robench.search.jobs import Job
 from robench.search.oracle import (
     PooledOracle,
 )
-from robench.search.victim_protocol import Job
 
 JOB = make_job("a b c", {"a": ["a1", "a2"], "c": ["c1"]})
 WEIGHTS = {"a": [1, 0], "a1": [0, 2], "a2": [0, 1], "b": [1, 0], "c": [0, 0], "c1": [0, 3]}

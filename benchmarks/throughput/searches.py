@@ -14,8 +14,8 @@ from robench import ATTACKS, Attack
 from robench._base.environment import Precision
 from robench.models.victim import Victim
 from robench.search.engine import run
+from robench.search.jobs import Job
 from robench.search.settings import SearchSettings
-from robench.search.victim_protocol import Job
 from throughput.limit import Clock, Limit, now
 from throughput.subjects import make_jobs
 

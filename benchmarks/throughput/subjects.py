@@ -23,7 +23,7 @@ from robench import TASKS, DataSource, Example, SearchSpace
 from robench.models.classifier import TextClassifier
 from robench.models.encoders import find_encoder, load_encoder, load_tokenizer
 from robench.models.victim import Victim
-from robench.search.victim_protocol import Job
+from robench.search.jobs import Job
 from robench.text.substitutions import SubstitutionSet, load_substitutions
 from robench.text.words import join_words, split_words
 

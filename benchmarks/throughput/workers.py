@@ -25,8 +25,8 @@ import numpy as np
 import torch
 
 from robench.models.victim import Victim
+from robench.search.jobs import Job
 from robench.search.shapes import Bucket, Shapes
-from robench.search.victim_protocol import Job
 from robench.search.workers import WorkerPlan, run_workers
 from throughput.subjects import load_victim
 

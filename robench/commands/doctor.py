@@ -38,22 +38,22 @@ def command(as_json: bool, online: bool, data: Path | None, out: Path) -> None:
     """
     from robench.inspection.doctor import examine
 
-    findings = examine(data=data, out=out, online=online)
+    diagnoses = examine(data=data, out=out, online=online)
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        click.echo(json.dumps([asdict(diagnosis) for diagnosis in diagnoses], indent=2))
         return
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     section = ""
-    for finding in findings:
-        if finding.section != section:
-            section = finding.section
+    for diagnosis in diagnoses:
+        if diagnosis.section != section:
+            section = diagnosis.section
             table.add_row(Text(section, style="bold"), "", "")
         table.add_row(
-            f"  {finding.what}",
-            Text(finding.state, style=STYLES[finding.state]),
-            Text(finding.detail, overflow="fold"),
+            f"  {diagnosis.what}",
+            Text(diagnosis.state, style=STYLES[diagnosis.state]),
+            Text(diagnosis.detail, overflow="fold"),
         )
     show(table)

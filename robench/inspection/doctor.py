@@ -31,7 +31,7 @@ OPTIONAL = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """The result of one check.
 
     Attributes:
@@ -49,7 +49,7 @@ class Finding:
 
 def examine(
     *, data: Path | None = None, out: Path = Path("runs"), online: bool = False
-) -> list[Finding]:
+) -> list[Diagnosis]:
     """Check everything that a run needs.
 
     This trains nothing, fetches nothing, and writes nothing except to its cache.
@@ -59,7 +59,7 @@ def examine(
         out: the folder of runs, for the free space on its disk.
         online: whether to connect to the hub.
     """
-    findings = [
+    diagnoses = [
         *_software(),
         *_device(),
         *_tasks(data),
@@ -68,12 +68,12 @@ def examine(
         *_disk(out),
         *_plugins(),
     ]
-    return [*findings, *_hub()] if online else findings
+    return [*diagnoses, *_hub()] if online else diagnoses
 
 
-def _software() -> Iterator[Finding]:
+def _software() -> Iterator[Diagnosis]:
     supported = sys.version_info >= (3, 11)
-    yield Finding(
+    yield Diagnosis(
         "software",
         "python",
         "ok" if supported else "problem",
@@ -86,7 +86,7 @@ def _software() -> Iterator[Finding]:
         found = _package(name)
         if found.state != "ok":
             command = f"pip install 'robench[{OPTIONAL[name]}]'"
-            found = Finding("software", name, "missing", f"optional: {command}")
+            found = Diagnosis("software", name, "missing", f"optional: {command}")
         yield found
 
 
@@ -103,35 +103,35 @@ def _requirements(extra: bool) -> set[str]:
     return {requirement.name for requirement in parsed if requirement.name in OPTIONAL}
 
 
-def _package(name: str) -> Finding:
+def _package(name: str) -> Diagnosis:
     try:
-        return Finding("software", name, "ok", version(name))
+        return Diagnosis("software", name, "ok", version(name))
     except PackageNotFoundError:
-        return Finding(
+        return Diagnosis(
             "software", name, "problem", "not installed: run 'pip install robench' again"
         )
 
 
-def _arithmetic() -> Finding:
+def _arithmetic() -> Diagnosis:
     """Say whether an fp32 result of a text depends on the other texts of its batch."""
     if arithmetic.independent_rows():
         setting = f"{arithmetic.VARIABLE} is {arithmetic.products()}"
         detail = f"a text's fp32 result does not depend on the texts beside it ({setting})"
-        return Finding("device", "arithmetic", "ok", detail)
+        return Diagnosis("device", "arithmetic", "ok", detail)
     late = arithmetic.warning()
     if late is not None:
-        return Finding("device", "arithmetic", "problem", late)
+        return Diagnosis("device", "arithmetic", "problem", late)
     detail = (
         "a text's fp32 result depends on the texts beside it here, so searches take slower, fixed "
         "batches; their trials are the same for any number of workers all the same"
     )
-    return Finding("device", "arithmetic", "ok", detail)
+    return Diagnosis("device", "arithmetic", "ok", detail)
 
 
-def _device() -> Iterator[Finding]:
+def _device() -> Iterator[Diagnosis]:
     import torch
 
-    yield Finding(
+    yield Diagnosis(
         "device",
         "threads",
         "ok",
@@ -141,40 +141,42 @@ def _device() -> Iterator[Finding]:
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             facts = torch.cuda.get_device_properties(index)
-            yield Finding(
+            yield Diagnosis(
                 "device",
                 f"cuda:{index}",
                 "ok",
                 f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB",
             )
     elif torch.backends.mps.is_available():
-        yield Finding("device", "mps", "ok", "Apple GPU")
+        yield Diagnosis("device", "mps", "ok", "Apple GPU")
     else:
-        yield Finding("device", "gpu", "missing", "none that torch can use: runs use the processor")
+        yield Diagnosis(
+            "device", "gpu", "missing", "none that torch can use: runs use the processor"
+        )
 
 
-def _tasks(data: Path | None) -> Iterator[Finding]:
+def _tasks(data: Path | None) -> Iterator[Diagnosis]:
     from robench.tasks.registry import TASKS
 
     if data is None:
         missing = "no folder was named with --data or ROBENCH_DATA"
-        yield Finding("data", "folder", "missing", missing)
+        yield Diagnosis("data", "folder", "missing", missing)
     else:
-        yield Finding("data", "folder", "ok", str(data.resolve()))
+        yield Diagnosis("data", "folder", "ok", str(data.resolve()))
     for entry in TASKS.entries():
         try:
             yield _load(entry.name, TASKS.get(entry.name)(), data)
         except UsageError as error:
             detail = f"{one_line(error)} (The hub was not asked.)"
-            yield Finding("data", entry.name, "missing", detail)
+            yield Diagnosis("data", entry.name, "missing", detail)
         except RobenchError as error:
-            yield Finding("data", entry.name, "problem", one_line(error))
+            yield Diagnosis("data", entry.name, "problem", one_line(error))
         # A task of another package may raise anything. The other checks must still run.
         except Exception as error:
-            yield Finding("data", entry.name, "problem", f"{type(error).__name__}: {error}")
+            yield Diagnosis("data", entry.name, "problem", f"{type(error).__name__}: {error}")
 
 
-def _load(name: str, task: Any, data: Path | None) -> Finding:
+def _load(name: str, task: Any, data: Path | None) -> Diagnosis:
     """Load a task with the first training pool that the folder has.
 
     Loading also compares the digest of the test examples, which is the point of this check.
@@ -194,28 +196,28 @@ def _load(name: str, task: Any, data: Path | None) -> Finding:
             continue
         option = "" if pool == usual else f", only with --train-pool {pool}"
         sizes = f"{len(splits.train):,} train, {len(splits.dev):,} dev, {len(splits.test):,} test"
-        return Finding("data", name, "ok", f"{sizes}{option} ({splits.origin})")
+        return Diagnosis("data", name, "ok", f"{sizes}{option} ({splits.origin})")
     assert first_error is not None
     raise first_error
 
 
-def _assets(data: Path | None) -> Iterator[Finding]:
+def _assets(data: Path | None) -> Iterator[Diagnosis]:
     from robench.tasks.assets import ASSETS, locate_asset
 
     for name, asset in sorted(ASSETS.items()):
         try:
             found = locate_asset(name, data)
         except RobenchError as error:
-            yield Finding("data", name, "problem", one_line(error))
+            yield Diagnosis("data", name, "problem", one_line(error))
             continue
         if found is not None:
-            yield Finding("data", name, "ok", str(found))
+            yield Diagnosis("data", name, "ok", str(found))
         else:
             where = "neither in the data folder nor in the cache"
-            yield Finding("data", name, "missing", f"{where}; a run would fetch {asset.url}")
+            yield Diagnosis("data", name, "missing", f"{where}; a run would fetch {asset.url}")
 
 
-def _encoders() -> Iterator[Finding]:
+def _encoders() -> Iterator[Diagnosis]:
     from robench.models.encoders import ENCODERS
 
     cached, lacking = [], []
@@ -228,17 +230,17 @@ def _encoders() -> Iterator[Finding]:
         else:
             lacking.append(info.name)
     if cached:
-        yield Finding("encoders", "in the hub's cache", "ok", ", ".join(cached))
+        yield Diagnosis("encoders", "in the hub's cache", "ok", ", ".join(cached))
     if lacking:
         detail = "a run would ask the hub; --encoder also takes a local folder"
-        yield Finding("encoders", "to be fetched", "missing", f"{', '.join(lacking)}: {detail}")
+        yield Diagnosis("encoders", "to be fetched", "missing", f"{', '.join(lacking)}: {detail}")
 
 
-def _local_encoder(name: str, folder: Path) -> Finding:
+def _local_encoder(name: str, folder: Path) -> Diagnosis:
     if all((folder / file).is_file() for file in ("config.json", "model.safetensors")):
-        return Finding("encoders", name, "ok", str(folder))
+        return Diagnosis("encoders", name, "ok", str(folder))
     detail = f"{folder} lacks config.json or model.safetensors"
-    return Finding("encoders", name, "problem", detail)
+    return Diagnosis("encoders", name, "problem", detail)
 
 
 def _in_hub_cache(location: str) -> bool:
@@ -247,7 +249,7 @@ def _in_hub_cache(location: str) -> bool:
     return isinstance(try_to_load_from_cache(location, "config.json"), str)
 
 
-def _disk(out: Path) -> Iterator[Finding]:
+def _disk(out: Path) -> Iterator[Diagnosis]:
     from huggingface_hub import constants
 
     from robench.inspection.health import cache_folder as plugin_cache
@@ -266,22 +268,22 @@ def _disk(out: Path) -> Iterator[Finding]:
         writable = os.access(existing, os.W_OK)
         detail = f"{path}: {free:.1f} GiB free" + ("" if writable else ", not writable")
         state: State = "ok" if writable and free >= LITTLE_SPACE_GIB else "problem"
-        yield Finding("disk", what, state, detail)
+        yield Diagnosis("disk", what, state, detail)
 
 
-def _plugins() -> Iterator[Finding]:
+def _plugins() -> Iterator[Diagnosis]:
     from robench.inspection.catalogue import REGISTRY_OF_KIND, list_kind
 
     for kind in REGISTRY_OF_KIND:
         rows = list_kind(kind)
         usable = [row.name for row in rows if row.problem is None]
-        yield Finding("plugins", f"{kind}s", "ok", ", ".join(usable) or "none")
+        yield Diagnosis("plugins", f"{kind}s", "ok", ", ".join(usable) or "none")
         for row in rows:
             if row.problem is not None:
-                yield Finding("plugins", row.name, "problem", row.problem)
+                yield Diagnosis("plugins", row.name, "problem", row.problem)
 
 
-def _hub() -> Iterator[Finding]:
+def _hub() -> Iterator[Diagnosis]:
     from huggingface_hub import HfApi, constants
 
     try:
@@ -290,6 +292,6 @@ def _hub() -> Iterator[Finding]:
     except Exception as error:
         reason = f"not reached ({type(error).__name__})"
         detail = f"{reason}: only local data and encoders can be used"
-        yield Finding("hub", constants.ENDPOINT, "missing", detail)
+        yield Diagnosis("hub", constants.ENDPOINT, "missing", detail)
         return
-    yield Finding("hub", constants.ENDPOINT, "ok", "reached")
+    yield Diagnosis("hub", constants.ENDPOINT, "ok", "reached")

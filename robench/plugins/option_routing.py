@@ -11,7 +11,7 @@ from robench._base.errors import UsageError
 from robench.plugins.names import canonical, members_of
 from robench.plugins.options import Options
 
-KINDS = ("defense", "attack")
+KINDS_WITH_OPTIONS = ("defense", "attack")
 """The kinds of plugins that take options."""
 
 
@@ -50,7 +50,7 @@ def check_owners(given: Iterable[str], defenses: Collection[str], attacks: Colle
         UsageError: an option belongs to no chosen plugin, or its name has another form.
     """
     known = set()
-    for kind, chosen in zip(KINDS, (defenses, attacks), strict=True):
+    for kind, chosen in zip(KINDS_WITH_OPTIONS, (defenses, attacks), strict=True):
         for name in chosen:
             known |= {kind, name, *members_of(name)}
     for key in given:
@@ -94,7 +94,7 @@ def route_options(
     check_owners(given, defenses, attacks)
     targets = [
         _Target(kind, name, model)
-        for kind, chosen in zip(KINDS, (defenses, attacks), strict=True)
+        for kind, chosen in zip(KINDS_WITH_OPTIONS, (defenses, attacks), strict=True)
         for name, model in chosen.items()
     ]
     routed: dict[tuple[str, str], dict[str, Any]] = {
@@ -123,7 +123,7 @@ def route_options(
 def _specificity(key: str) -> int:
     """Rank an option's name: 0 for a kind, 1 for a plugin, more for a joint plugin."""
     owner = key.partition(".")[0]
-    return 0 if owner in KINDS else len(members_of(owner))
+    return 0 if owner in KINDS_WITH_OPTIONS else len(members_of(owner))
 
 
 def _find_fields(key: str, targets: Sequence[_Target]) -> list[tuple[_Target, str]]:

@@ -48,11 +48,11 @@ def separate_failed(records: Mapping[str, Record], reasons: Mapping[str, str]) -
     return Admitted(counted, failed, dict(sorted(all_reasons.items())))
 
 
-Cell = tuple[str, str, int]
+CellPlace = tuple[str, str, int]
 """A place in a table: label of the defense, label of the attack, seed."""
 
 
-def cell_of(record: Record) -> Cell:
+def cell_of(record: Record) -> CellPlace:
     """Return the place of ``record`` in a table."""
     return record.defense.label, record.attack.label, record.search.seed
 
@@ -213,7 +213,7 @@ def newest_that_agree(records: Mapping[str, Record]) -> Admitted:
     """
     kept: dict[str, Record] = {}
     reasons: dict[str, str] = {}
-    newest: dict[Cell, str] = {}
+    newest: dict[CellPlace, str] = {}
     for name, record in sorted(
         records.items(), key=lambda item: (item[1].created, item[0]), reverse=True
     ):

@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.search.space import Choice, Oracle
+from robench.search.oracle_interface import Oracle
+from robench.text.space import Choice
 
 Access = Literal["probabilities", "labels", "gradients"]
 

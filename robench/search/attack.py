@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from robench.plugins import options as plain
 from robench.search.access import Access
-from robench.search.space import Choice, Oracle, SearchSpace, TextOracle
+from robench.search.oracle_interface import Oracle, TextOracle
+from robench.text.space import Choice, SearchSpace
 
 
 class Verdict(StrEnum):

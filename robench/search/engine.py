@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from robench._base.arithmetic import one_thread
 from robench.search.attack import Attack, Trial
 from robench.search.batching import Pool, Purpose, RowRequest
-from robench.search.example_run import ExampleRun, Search, example_rng
+from robench.search.example_run import ExampleRun, SearchSetup, example_rng
+from robench.search.jobs import Job
 from robench.search.settings import SearchSettings
 from robench.search.shapes import Bucket, Shapes
-from robench.search.victim_protocol import Job, SearchVictim, TokenTypes
+from robench.search.victim_protocol import SearchVictim, TokenTypes
 from robench.search.whitebox import check_access
 
 __all__ = ["Engine", "Job", "example_rng", "run"]
@@ -92,7 +93,7 @@ class Engine:
         max_running: int = 256,
     ) -> None:
         check_access(attack, attack_name, victim)
-        self._search = Search(victim, attack, attack_name, settings)
+        self._search = SearchSetup(victim, attack, attack_name, settings)
         self._pool = Pool(victim, shapes or Shapes.of(victim), settings.precision)
         self._max_running = max_running
         self._waiting_jobs: deque[Job] = deque()

@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 from robench.search.access import restrict
 from robench.search.attack import Attack, FreeAttack, Trial, Verdict
 from robench.search.batching import Purpose
+from robench.search.jobs import Job
 from robench.search.judge import Judgement, describe_error, judge_choice, judge_text
 from robench.search.oracle import MeteredOracle, PooledOracle, SpaceExhausted, StopIgnored
+from robench.search.oracle_interface import BudgetSpent
 from robench.search.settings import SearchSettings
-from robench.search.space import BudgetSpent, Choice
 from robench.search.texts import PooledTextOracle
-from robench.search.victim_protocol import Candidates, Job, SearchVictim, TokenTypes
+from robench.search.victim_protocol import Candidates, SearchVictim, TokenTypes
 from robench.search.whitebox import PooledWhiteBoxOracle
 from robench.text.encoding import EncodedText
+from robench.text.space import Choice
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ It raises whatever the victim raised.
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchSetup:
     """One attack on one victim; all its examples share this."""
 
     victim: SearchVictim
@@ -58,7 +60,7 @@ def example_rng(seed: int, attack_name: str, example_id: str) -> np.random.Gener
 class ExampleRun:
     """One example under one attack."""
 
-    def __init__(self, search: Search, job: Job, ask: AskEngine) -> None:
+    def __init__(self, search: SearchSetup, job: Job, ask: AskEngine) -> None:
         self._search, self._job, self._ask = search, job, ask
         self._oracle: MeteredOracle | None = None
         self._clean: tuple[EncodedText, NDArray[np.float32]] | None = None

@@ -1,17 +1,33 @@
-"""Make jobs from examples: the words that searches and verdicts use for one victim."""
+"""The job of one example: the words that searches and verdicts use for one victim."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from robench.search.victim_protocol import Job
+from robench.tasks.example import Example
+from robench.text.space import SearchSpace
 from robench.text.words import split_words
 
 if TYPE_CHECKING:
     from robench.models.victim import Victim
-    from robench.tasks.example import Example
     from robench.text.surface import Surface
+
+
+@dataclass(frozen=True)
+class Job:
+    """One example to be attacked.
+
+    Attributes:
+        words: the words of every field, ``{"premise": (…), "hypothesis": (…)}``, as the surface
+            stores them.
+        space: over the words of the attackable field.
+    """
+
+    example: Example
+    words: Mapping[str, Sequence[str]]
+    space: SearchSpace
 
 
 def make_jobs(

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from robench.search.attack import Change, Verdict
-from robench.search.space import Choice, SearchSpace
-from robench.search.victim_protocol import Job
+from robench.search.jobs import Job
+from robench.text.space import Choice, SearchSpace
 from robench.text.words import join_words, replace_words, split_words
 
 ClassOfText = Callable[[Mapping[str, str]], int]

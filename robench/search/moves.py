@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.search.space import Choice, Oracle, SearchSpace
+from robench.search.oracle_interface import Oracle
+from robench.text.space import Choice, SearchSpace
 
 Choices = NDArray[np.int16]
 """Several choices, ``(batch, words)``."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.search.space import SearchSpace
 from robench.search.victim_protocol import Candidates
+from robench.text.space import SearchSpace
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from robench.models.probabilities import softmax
 from robench.search.answer_memory import AnswerMemory
 from robench.search.option_classes import OptionClasses, option_classes
-from robench.search.space import BudgetSpent, Choice, SearchSpace
+from robench.search.oracle_interface import BudgetSpent
 from robench.search.victim_protocol import Candidates
+from robench.text.space import Choice, SearchSpace
 
 ForwardRows = Callable[[Candidates, NDArray[np.int32], NDArray[np.int32]], NDArray[np.float32]]
 """Passes rows (ids, lengths) to the pool and returns their logits.

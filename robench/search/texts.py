@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from robench.models.probabilities import softmax
 from robench.search.batching import logits_of_rows
+from robench.search.jobs import Job
 from robench.search.oracle import ForwardRows, MeteredOracle
-from robench.search.space import SearchSpace
-from robench.search.victim_protocol import Candidates, Job, SearchVictim
+from robench.search.victim_protocol import Candidates, SearchVictim
+from robench.text.space import SearchSpace
 from robench.text.words import split_words
 
 UNKNOWN_WORD = "[UNK]"

@@ -1,4 +1,4 @@
-"""The protocols that a victim must satisfy for searches, and the job of one example.
+"""The protocols that a victim must satisfy for searches.
 
 The real victim is ``robench.models.victim.Victim``. Tests use small ones.
 """
@@ -6,31 +6,14 @@ The real victim is ``robench.models.victim.Victim``. Tests use small ones.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robench._base.environment import Precision
-from robench.search.space import Choice, SearchSpace
-from robench.tasks.example import Example
 from robench.text.encoding import EncodedText
-
-
-@dataclass(frozen=True)
-class Job:
-    """One example to be attacked.
-
-    Attributes:
-        words: the words of every field, ``{"premise": (…), "hypothesis": (…)}``, as the surface
-            stores them.
-        space: over the words of the attackable field.
-    """
-
-    example: Example
-    words: Mapping[str, Sequence[str]]
-    space: SearchSpace
+from robench.text.space import Choice, SearchSpace
 
 
 class TokenTypes(Protocol):

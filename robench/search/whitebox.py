@@ -20,8 +20,9 @@ from robench.models.hull_query import HullQuery
 from robench.search.attack import Attack
 from robench.search.moves import single_substitutions, with_each_change
 from robench.search.oracle import PooledOracle
-from robench.search.space import Oracle, SearchSpace
+from robench.search.oracle_interface import Oracle
 from robench.search.victim_protocol import Candidates, SearchVictim
+from robench.text.space import SearchSpace
 
 
 @runtime_checkable

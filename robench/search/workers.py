@@ -29,10 +29,11 @@ from robench._base.errors import RobenchError
 from robench.plugins.options import build_options
 from robench.search.attack import Trial, Verdict
 from robench.search.engine import BATCH, Engine
+from robench.search.jobs import Job
 from robench.search.registry import ATTACKS
 from robench.search.settings import SearchSettings
 from robench.search.shapes import Shapes
-from robench.search.victim_protocol import Job, SearchVictim
+from robench.search.victim_protocol import SearchVictim
 from robench.search.whitebox import check_access
 
 GRACE_SECONDS = 5.0

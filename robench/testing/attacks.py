@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.search.attack import Attack, Verdict
+from robench.search.jobs import Job
 from robench.search.registry import ATTACKS
 from robench.search.settings import SearchSettings
 from robench.search.shapes import Shapes
-from robench.search.victim_protocol import Job
 from robench.search.workers import WorkerPlan, run_workers
 from robench.testing.spaces import check_against_the_truth
 from robench.testing.subject import Subject, fooled

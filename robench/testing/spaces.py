@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.search.attack import Verdict
-from robench.search.victim_protocol import Job
+from robench.search.jobs import Job
 from robench.testing.subject import Subject
 from robench.testing.victims import FakeVictim, make_job
 

@@ -15,12 +15,13 @@ from robench.plugins.options import build_options
 from robench.search.access import restrict
 from robench.search.attack import Attack, Trial, Verdict
 from robench.search.engine import example_rng, run
+from robench.search.jobs import Job
 from robench.search.oracle import PooledOracle, SpaceExhausted
 from robench.search.registry import ATTACKS
 from robench.search.settings import SearchSettings
-from robench.search.space import Choice
-from robench.search.victim_protocol import Candidates, Job, SearchVictim
+from robench.search.victim_protocol import Candidates, SearchVictim
 from robench.search.whitebox import PooledWhiteBoxOracle
+from robench.text.space import Choice
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from robench._base.environment import Precision
 from robench.models.hull_query import HullQuery
-from robench.search.space import SearchSpace
-from robench.search.victim_protocol import Candidates, Job
+from robench.search.jobs import Job
+from robench.search.victim_protocol import Candidates
 from robench.tasks.example import Example
 from robench.text.encoding import EncodedText
+from robench.text.space import SearchSpace
 
 PAD, UNKNOWN, FIRST, LAST = range(4)
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from robench._base.errors import UsageError
-from robench.text.scorer import Ratios, Request, Scorer, ratios
+from robench.text.scorer import Ratios, Scorer, ScoringRequest, ratios
 from robench.text.words import join_words
 
 Positions = dict[int, dict[str, float]]
@@ -61,7 +61,7 @@ class PublishedScorer(Scorer):
                 f"the first is '{missing[0][:60]}…'. Score them, or name another language model."
             )
 
-    def log_ratios(self, requests: Sequence[Request]) -> list[Ratios]:
+    def log_ratios(self, requests: Sequence[ScoringRequest]) -> list[Ratios]:
         """Return the file's ratios; see ``Scorer``.
 
         The file's scores were made with its own window, whatever the protocol's radius is.
@@ -78,7 +78,7 @@ class PublishedScorer(Scorer):
             found.append(self._answer(request, scores))
         return found
 
-    def _answer(self, request: Request, scores: Mapping[str, float]) -> Ratios:
+    def _answer(self, request: ScoringRequest, scores: Mapping[str, float]) -> Ratios:
         word = request.words[request.position]
         original = scores.get(word, scores.get(word.lower()))
         if original is None and word != word.lower():

@@ -27,7 +27,7 @@ Ratios = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ScoringRequest:
     """One position of one text, whose substitutes are to be scored.
 
     Attributes:
@@ -57,7 +57,7 @@ class Scorer(ABC):
         """
 
     @abstractmethod
-    def log_ratios(self, requests: Sequence[Request]) -> list[Ratios]:
+    def log_ratios(self, requests: Sequence[ScoringRequest]) -> list[Ratios]:
         """Return ``(substitutes,)`` log-ratios for each request.
 
         They are in nats, from ``-inf`` to ``+inf``, and never NaN.

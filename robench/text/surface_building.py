@@ -28,7 +28,7 @@ from robench._base.files import atomic_file
 from robench._base.key_code import SURFACE_CODE
 from robench.protocol import Protocol
 from robench.tasks.example import Example
-from robench.text.scorer import Ratios, Request, Scorer
+from robench.text.scorer import Ratios, Scorer, ScoringRequest
 from robench.text.substitutions import SubstitutionSet
 from robench.text.surface import METADATA, Surface, read
 from robench.text.words import split_words, splitter_version
@@ -163,7 +163,7 @@ def _scored(
 ) -> dict[int, Ratios]:
     """Return position -> rounded ratios of its substitutes, for one text."""
     answers = scorer.log_ratios(
-        [Request(words, position, substitutes) for position, substitutes in found.items()]
+        [ScoringRequest(words, position, substitutes) for position, substitutes in found.items()]
     )
     return {
         position: answer.astype(np.float64).round(_DECIMALS).astype(np.float32)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from robench._base.environment import Precision
 from robench._base.errors import UsageError
-from robench.text.scorer import Ratios, Request, Scorer, fingerprint, ratios
+from robench.text.scorer import Ratios, Scorer, ScoringRequest, fingerprint, ratios
 from robench.text.word_table import WordTable
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class TorchScorer(Scorer):
         # therefore passes on only the places that are read.
         self.model.base_model.register_forward_hook(self._select)
 
-    def log_ratios(self, requests: Sequence[Request]) -> list[Ratios]:
+    def log_ratios(self, requests: Sequence[ScoringRequest]) -> list[Ratios]:
         """See ``Scorer``; the rows of all requests are batched with rows of similar length."""
         words: set[str] = set()
         for request in requests:
@@ -103,10 +103,10 @@ class TorchScorer(Scorer):
         return [ratios(float(found[0]), found[1:]) for found in scores]
 
     @abstractmethod
-    def _model_rows(self, request: Request, candidates: Sequence[str]) -> list[_ModelRow]:
+    def _model_rows(self, request: ScoringRequest, candidates: Sequence[str]) -> list[_ModelRow]:
         """Return the rows that score one request."""
 
-    def _context(self, request: Request) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def _context(self, request: ScoringRequest) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the pieces of the context words before and after the position."""
         words, position, radius = request.words, request.position, self.radius
         before = [
@@ -116,7 +116,7 @@ class TorchScorer(Scorer):
         after = [self.table.ids(word) for word in words[position + 1 : position + 1 + radius]]
         return tuple(chain.from_iterable(before)), tuple(chain.from_iterable(after))
 
-    def _pieces(self, request: Request, candidates: Sequence[str]) -> list[tuple[int, ...]]:
+    def _pieces(self, request: ScoringRequest, candidates: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the pieces of each candidate, ``()`` for one that the model cannot express."""
         found = [self.table.ids(word, first=request.position == 0) for word in candidates]
         return [() if self.table.unknown_id in pieces else pieces for pieces in found]
@@ -220,7 +220,7 @@ class MaskedScorer(TorchScorer):
         self._begin = tuple(encoded["input_ids"][:first])
         self._end = tuple(encoded["input_ids"][last:])
 
-    def _model_rows(self, request: Request, candidates: Sequence[str]) -> list[_ModelRow]:
+    def _model_rows(self, request: ScoringRequest, candidates: Sequence[str]) -> list[_ModelRow]:
         before, after = self._context(request)
         by_count: dict[int, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
         for number, pieces in enumerate(self._pieces(request, candidates)):
@@ -251,7 +251,7 @@ class CausalScorer(TorchScorer):
     kind = "causal"
     batch_size = 64
 
-    def _model_rows(self, request: Request, candidates: Sequence[str]) -> list[_ModelRow]:
+    def _model_rows(self, request: ScoringRequest, candidates: Sequence[str]) -> list[_ModelRow]:
         before, after = self._context(request)
         start = getattr(self.tokenizer, "bos_token_id", None)
         left = before if start is None else (int(start), *before)
@@ -268,6 +268,6 @@ class CausalScorer(TorchScorer):
         return rows
 
 
-def _window(request: Request, radius: int) -> tuple[str, ...]:
+def _window(request: ScoringRequest, radius: int) -> tuple[str, ...]:
     """Return the words within ``radius`` of the position, the position included."""
     return request.words[max(0, request.position - radius) : request.position + radius + 1]

@@ -20,12 +20,14 @@ from robench._base.errors import UsageError
 from robench.plugins.options import build_options
 from robench.search.access import restrict
 from robench.search.engine import example_rng
+from robench.search.jobs import Job
 from robench.search.judge import fields_with_choice
 from robench.search.oracle import PooledOracle, SpaceExhausted, StopIgnored
+from robench.search.oracle_interface import BudgetSpent
 from robench.search.registry import ATTACKS
-from robench.search.space import BudgetSpent, Choice, SearchSpace
 from robench.search.texts import UNKNOWN_WORD
-from robench.search.victim_protocol import Candidates, Job
+from robench.search.victim_protocol import Candidates
+from robench.text.space import Choice, SearchSpace
 from robench.textattack.texts import TextSurface, variant
 
 LEFT_OUT = -1

@@ -13,8 +13,7 @@ from textattack.shared import AttackedText
 
 from robench._base.errors import UsageError
 from robench.models.victim import Victim
-from robench.search.jobs import make_jobs
-from robench.search.victim_protocol import Job
+from robench.search.jobs import Job, make_jobs
 from robench.tasks.example import Example
 from robench.text.surface import Surface
 from robench.text.words import split_words

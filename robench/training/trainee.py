@@ -17,7 +17,7 @@ from robench.text.words import split_words
 
 if TYPE_CHECKING:
     from robench.search.attack import Trial
-    from robench.search.victim_protocol import Job
+    from robench.search.jobs import Job
     from robench.tasks.example import Example
     from robench.training.request import FitRequest
     from robench.training.setup import TrainingSetup
@@ -69,8 +69,8 @@ class ModelBetweenEpochs:
 
     def job(self, example: Example) -> Job:
         """Return the words of ``example`` and the substitutes of each word that the model sees."""
-        from robench.search.space import SearchSpace
-        from robench.search.victim_protocol import Job
+        from robench.search.jobs import Job
+        from robench.text.space import SearchSpace
 
         substitutions, attackable = self.request.substitutions, self.victim.attackable
         assert substitutions is not None

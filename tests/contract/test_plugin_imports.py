@@ -77,7 +77,7 @@ def test_there_are_files_of_every_kind_to_be_read() -> None:
     "source",
     [
         "from robench._base.errors import UsageError",
-        "def search():\n    from robench.search.space import Choice",
+        "def search():\n    from robench.text.space import Choice",
         "import robench.training.loop",
         "from robench import _MODULE_OF",
         "from robench.attacks.pwws import Pwws",

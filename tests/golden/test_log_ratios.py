@@ -15,7 +15,7 @@ from text_cases import tiny_model, whole_word_tokenizer
 
 from robench.protocol import PROTOCOLS
 from robench.tasks.example import Example
-from robench.text.scorer import Request
+from robench.text.scorer import ScoringRequest
 from robench.text.substitutions import SubstitutionSet
 from robench.text.surface_building import SurfaceRequest, load_or_build
 from robench.text.torch_scorers import CausalScorer, MaskedScorer
@@ -62,7 +62,7 @@ def test_one_piece_replaces_one_piece(tokenizer: Any) -> None:
     scorer = MaskedScorer(
         with_bias(tiny_model("bert", len(tokenizer), tokenizer), tokenizer), tokenizer
     )
-    found = scorer.log_ratios([Request(TEXT, 1, ("nice", "poor", "dull", "unheard"))])[0]
+    found = scorer.log_ratios([ScoringRequest(TEXT, 1, ("nice", "poor", "dull", "unheard"))])[0]
     assert found[:3].tolist() == pytest.approx([1.5 - 4, -1 - 4, -1.5 - 4], abs=1e-5)
     assert found[3] == -math.inf
 
@@ -73,8 +73,8 @@ def test_a_word_of_several_pieces_has_several_masks(tokenizer: Any) -> None:
     )
     up, down = scorer.log_ratios(
         [
-            Request(TEXT, 1, ("decent", "decenter")),
-            Request(("the", "decent", "film"), 1, ("good", "decenter")),
+            ScoringRequest(TEXT, 1, ("decent", "decenter")),
+            ScoringRequest(("the", "decent", "film"), 1, ("good", "decenter")),
         ]
     )
     # Each further piece subtracts one more normaliser.
@@ -106,7 +106,7 @@ def test_a_causal_model_sums_the_word_and_what_follows(tokenizer: Any) -> None:
             return SimpleNamespace(logits=hidden["last_hidden_state"])
 
     found = CausalScorer(Biased(), tokenizer).log_ratios(
-        [Request(TEXT, 1, ("nice", "poor", "decent"))]
+        [ScoringRequest(TEXT, 1, ("nice", "poor", "decent"))]
     )[0]
     boosted = math.log(math.exp(LOG_SUM) - math.exp(2) + math.exp(6))
     assert found.tolist() == pytest.approx(

@@ -20,8 +20,9 @@ from textattack.transformations import WordSwap
 
 from robench.methods.textattack.installed import TEXTATTACK_BATCH
 from robench.methods.textattack.streams import GlobalStreams
-from robench.search.space import Choice, Oracle, SearchSpace
+from robench.search.oracle_interface import Oracle
 from robench.search.texts import UNKNOWN_WORD
+from robench.text.space import Choice, SearchSpace
 
 ProbabilitiesOf = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts of symbols -> probabilities, ``(texts, classes)``."""

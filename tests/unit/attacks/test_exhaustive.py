@@ -11,7 +11,7 @@ import pytest
 from fake_victims import FakeVictim, make_job
 
 from robench import Choice, Verdict
-from robench.search.victim_protocol import Job
+from robench.search.jobs import Job
 from robench.testing import Subject
 
 # Weight of class 1; label 0 has logit 4.

@@ -9,7 +9,7 @@ import pytest
 from fake_victims import FakeVictim, make_job
 
 from robench import ATTACKS, BudgetSpent, Choice, SearchSpace
-from robench.search.victim_protocol import Job
+from robench.search.jobs import Job
 from robench.testing import Subject
 
 WEIGHTS = {"a": 0, "a1": 1, "a2": -1, "b": 1, "b1": 0, "c": 0, "c1": 3, "c2": 2}

@@ -1,6 +1,6 @@
 """``train``, ``evaluate`` and ``leaderboard``: requests, output and exit codes.
 
-A stand-in takes the place of the evaluator.
+Fake functions take the place of those of ``robench.evaluation.run``.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def evaluator(
+def fake_run(
     monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record]
 ) -> SimpleNamespace:
-    """A stand-in for ``robench.evaluation.run``.
+    """Replace the functions of ``robench.evaluation.run``, and return what they were given.
 
-    It keeps the request, reports one phase, and returns one record or raises ``error``.
+    ``evaluate`` keeps the request, reports one phase, and returns one record or raises ``error``.
     """
     import robench.evaluation.run
 
@@ -76,13 +76,13 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
-def test_click_and_the_request_have_the_same_defaults(evaluator: SimpleNamespace) -> None:
+def test_click_and_the_request_have_the_same_defaults(fake_run: SimpleNamespace) -> None:
     """Two lists of defaults could drift apart."""
     assert run("evaluate", *PAIR).exit_code == 0
-    assert evaluator.request == EvaluationRequest(defenses=("rift",), attacks=("genetic",))
+    assert fake_run.request == EvaluationRequest(defenses=("rift",), attacks=("genetic",))
 
 
-def test_every_flag_reaches_the_request(evaluator: SimpleNamespace, tmp_path: Path) -> None:
+def test_every_flag_reaches_the_request(fake_run: SimpleNamespace, tmp_path: Path) -> None:
     ids = tmp_path / "ids.txt"
     ids.write_text("x\n")
     grid = (
@@ -142,7 +142,7 @@ def test_every_flag_reaches_the_request(evaluator: SimpleNamespace, tmp_path: Pa
         str(tmp_path / "out"),
     )
     assert run("evaluate", *grid, *model, *data, *search).exit_code == 0
-    assert evaluator.request == EvaluationRequest(
+    assert fake_run.request == EvaluationRequest(
         defenses=("standard", "rift"),
         attacks=("all",),
         tasks=("imdb", "snli"),
@@ -169,30 +169,30 @@ def test_every_flag_reaches_the_request(evaluator: SimpleNamespace, tmp_path: Pa
 
 @pytest.mark.parametrize(("given", "workers"), [("auto", None), ("3", 3)])
 def test_workers_are_a_number_or_auto(
-    evaluator: SimpleNamespace, given: str, workers: int | None
+    fake_run: SimpleNamespace, given: str, workers: int | None
 ) -> None:
     assert run("evaluate", *PAIR, "--workers", given).exit_code == 0
-    assert evaluator.request.workers == workers
+    assert fake_run.request.workers == workers
 
 
 @pytest.mark.parametrize("given", ["0", "many", "Auto"])
-def test_other_values_of_workers_are_refused(evaluator: SimpleNamespace, given: str) -> None:
+def test_other_values_of_workers_are_refused(fake_run: SimpleNamespace, given: str) -> None:
     result = run("evaluate", *PAIR, "--workers", given)
-    assert (result.exit_code, evaluator.request) == (2, None)
+    assert (result.exit_code, fake_run.request) == (2, None)
     assert f"'--workers': {given}" in result.stderr.replace("'" + given + "'", given)
     assert result.stderr.count("\n") == 1
 
 
 def test_the_environment_can_name_the_data_folder(
-    evaluator: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake_run: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROBENCH_DATA", str(tmp_path))
     run("evaluate", *PAIR)
-    assert evaluator.request.data == tmp_path
+    assert fake_run.request.data == tmp_path
 
 
 def test_results_go_to_stdout_and_progress_to_stderr(
-    evaluator: SimpleNamespace, make_record: Callable[..., Record]
+    fake_run: SimpleNamespace, make_record: Callable[..., Record]
 ) -> None:
     from robench.results.leaderboard import results_table
 
@@ -207,7 +207,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(
     assert "\x1b" not in result.stderr
 
 
-def test_quiet_prints_only_results(evaluator: SimpleNamespace) -> None:
+def test_quiet_prints_only_results(fake_run: SimpleNamespace) -> None:
     for arguments in (("--quiet", "evaluate", *PAIR), ("evaluate", *PAIR, "--quiet")):
         result = run(*arguments)
         assert result.stderr == ""
@@ -232,20 +232,20 @@ def test_quiet_prints_only_results(evaluator: SimpleNamespace) -> None:
     ],
 )
 def test_a_failed_run_prints_one_sentence_and_sets_the_exit_code(
-    evaluator: SimpleNamespace, error: BaseException, code: int, sentence: str
+    fake_run: SimpleNamespace, error: BaseException, code: int, sentence: str
 ) -> None:
-    evaluator.error = error
+    fake_run.error = error
     result = run("evaluate", *PAIR, "--out", "kept")
     assert result.exit_code == code
     assert result.stderr.strip().splitlines()[-1] == sentence
     assert "Markdown" not in result.stdout
 
 
-def test_a_dry_run_prints_the_plan_and_evaluates_nothing(evaluator: SimpleNamespace) -> None:
+def test_a_dry_run_prints_the_plan_and_evaluates_nothing(fake_run: SimpleNamespace) -> None:
     from robench.evaluation.plan import PlannedCell
 
-    evaluator.error = AssertionError("evaluated")
-    evaluator.cells = [
+    fake_run.error = AssertionError("evaluated")
+    fake_run.cells = [
         PlannedCell(
             task="imdb",
             defense="rift",
@@ -272,14 +272,14 @@ def test_a_dry_run_prints_the_plan_and_evaluates_nothing(evaluator: SimpleNamesp
     ]
 
 
-def test_train_prints_the_folders_of_the_victims(evaluator: SimpleNamespace) -> None:
+def test_train_prints_the_folders_of_the_victims(fake_run: SimpleNamespace) -> None:
     result = run("train", "--defense", "rift", "--seed", "3")
     assert result.stdout.split() == ["runs/victims/rift-a", "runs/victims/rift-b"]
-    assert evaluator.request == EvaluationRequest(defenses=("rift",), seeds=(3,))
+    assert fake_run.request == EvaluationRequest(defenses=("rift",), seeds=(3,))
 
 
 def test_libraries_are_quiet_unless_the_user_has_set_their_variables(
-    evaluator: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+    fake_run: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "info")
     monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
@@ -380,7 +380,7 @@ def test_a_board_with_a_damaged_record_is_not_made(
 
 
 def test_a_damaged_record_is_named_even_with_quiet(
-    evaluator: SimpleNamespace, tmp_path: Path
+    fake_run: SimpleNamespace, tmp_path: Path
 ) -> None:
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "torn.json").write_text("{")
@@ -407,9 +407,9 @@ def test_leaderboard_without_a_board_says_where_it_searched(
 
 
 def test_a_partly_failed_run_prints_the_rest_and_fails(
-    evaluator: SimpleNamespace, make_record: Callable[..., Record]
+    fake_run: SimpleNamespace, make_record: Callable[..., Record]
 ) -> None:
-    evaluator.error = Incomplete({"no.": ["rift on toy"]}, [make_record("WFHHH")])
+    fake_run.error = Incomplete({"no.": ["rift on toy"]}, [make_record("WFHHH")])
     result = run("--quiet", "evaluate", *PAIR)
     assert result.exit_code == 1
     assert "Records:" in result.stdout
@@ -417,7 +417,7 @@ def test_a_partly_failed_run_prints_the_rest_and_fails(
         result.stderr
         == "Error: Parts of the run that failed: 1; all else is finished. rift on toy: no.\n"
     )
-    evaluator.error = Incomplete({"no.": ["rift on toy", "ascc on toy"]}, [])
+    fake_run.error = Incomplete({"no.": ["rift on toy", "ascc on toy"]}, [])
     assert run("--quiet", "evaluate", *PAIR).stdout == ""
 
 
@@ -437,7 +437,7 @@ def test_error_trials_fail_the_run(
 
 
 def test_a_partly_failed_training_prints_the_rest_and_fails(
-    evaluator: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+    fake_run: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
         raise Incomplete({"no.": ["ascc on toy"]}, [Path("runs/victims/rift-a")])

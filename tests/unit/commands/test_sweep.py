@@ -28,7 +28,7 @@ def request(options: Mapping[str, str], **values: Any) -> EvaluationRequest:
 
 
 @pytest.fixture
-def evaluator(
+def run_calls(
     monkeypatch: pytest.MonkeyPatch, make_record: Callable[..., Record]
 ) -> list[tuple[str, EvaluationRequest]]:
     """Replace ``evaluate`` and ``plan``, and return their calls. ``plan`` refuses alpha = 9."""
@@ -68,22 +68,22 @@ def run(*arguments: str) -> Result:
 
 
 def test_all_points_are_checked_before_the_first_is_evaluated(
-    evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path
+    run_calls: list[tuple[str, EvaluationRequest]], tmp_path: Path
 ) -> None:
     done = run("--option", "defense.alpha=0,0.1", "--no-figure", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
-    assert [call for call, _ in evaluator] == ["plan", "plan", "evaluate", "evaluate"]
+    assert [call for call, _ in run_calls] == ["plan", "plan", "evaluate", "evaluate"]
     assert "defense.alpha" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["sweep-mini-reviews-defense.alpha.md"]
-    evaluator.clear()
+    run_calls.clear()
     assert (
         run("--option", "defense.alpha=0,9", "--no-figure", "--out", str(tmp_path)).exit_code == 2
     )
-    assert [call for call, _ in evaluator] == ["plan", "plan"]
+    assert [call for call, _ in run_calls] == ["plan", "plan"]
 
 
 def test_the_options_of_evaluate_reach_every_point(
-    evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path
+    run_calls: list[tuple[str, EvaluationRequest]], tmp_path: Path
 ) -> None:
     run(
         "--option",
@@ -100,17 +100,17 @@ def test_the_options_of_evaluate_reach_every_point(
     )
     wanted = {"limit": 50, "seeds": (3,), "precision": "bf16", "out": tmp_path}
     assert all(
-        getattr(asked, name) == value for _, asked in evaluator for name, value in wanted.items()
+        getattr(asked, name) == value for _, asked in run_calls for name, value in wanted.items()
     )
-    evaluator.clear()
+    run_calls.clear()
     run("--option", "defense.alpha=0,1", "--no-figure")
-    assert evaluator[0][1] == EvaluationRequest(
+    assert run_calls[0][1] == EvaluationRequest(
         defenses=("rift",), attacks=("genetic",), options={"defense.alpha": "0"}
     )
 
 
 def test_a_dry_run_evaluates_nothing(
-    evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path
+    run_calls: list[tuple[str, EvaluationRequest]], tmp_path: Path
 ) -> None:
     assert (
         run(
@@ -118,21 +118,21 @@ def test_a_dry_run_evaluates_nothing(
         ).exit_code
         == 0
     )
-    assert {call for call, _ in evaluator} == {"plan"}
+    assert {call for call, _ in run_calls} == {"plan"}
     assert not list(tmp_path.iterdir())
 
 
 def test_a_call_without_a_swept_option_is_a_usage_error(
-    evaluator: list[tuple[str, EvaluationRequest]],
+    run_calls: list[tuple[str, EvaluationRequest]],
 ) -> None:
     done = run("--option", "defense.alpha=0.1")
     assert done.exit_code == 2
     assert "nothing to sweep" in done.stderr
-    assert evaluator == []
+    assert run_calls == []
 
 
 def test_missing_matplotlib_is_reported_before_training(
-    evaluator: list[tuple[str, EvaluationRequest]], monkeypatch: pytest.MonkeyPatch
+    run_calls: list[tuple[str, EvaluationRequest]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import importlib.util
 
@@ -148,11 +148,11 @@ def test_missing_matplotlib_is_reported_before_training(
         "Figures need matplotlib, which this Python does not have: pip install 'robench[plots]'."
         in done.stderr
     )
-    assert evaluator == []
+    assert run_calls == []
 
 
 def test_the_command_writes_the_figure(
-    evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path
+    run_calls: list[tuple[str, EvaluationRequest]], tmp_path: Path
 ) -> None:
     pytest.importorskip("matplotlib")
     done = run("--option", "defense.alpha=0,1", "--out", str(tmp_path))
@@ -185,7 +185,7 @@ def failing_at(
 
 
 def test_the_other_points_continue_after_one_failed(
-    evaluator: list[tuple[str, EvaluationRequest]],
+    run_calls: list[tuple[str, EvaluationRequest]],
     monkeypatch: pytest.MonkeyPatch,
     make_record: Callable[..., Record],
     tmp_path: Path,
@@ -218,7 +218,7 @@ def test_the_other_points_continue_after_one_failed(
 
 
 def test_a_sweep_without_any_record_writes_nothing(
-    evaluator: list[tuple[str, EvaluationRequest]],
+    run_calls: list[tuple[str, EvaluationRequest]],
     monkeypatch: pytest.MonkeyPatch,
     make_record: Callable[..., Record],
     tmp_path: Path,
@@ -234,7 +234,7 @@ def test_a_sweep_without_any_record_writes_nothing(
 
 
 def test_a_figure_is_drawn_although_a_point_failed(
-    evaluator: list[tuple[str, EvaluationRequest]],
+    run_calls: list[tuple[str, EvaluationRequest]],
     monkeypatch: pytest.MonkeyPatch,
     make_record: Callable[..., Record],
     tmp_path: Path,
@@ -249,7 +249,7 @@ def test_a_figure_is_drawn_although_a_point_failed(
 
 
 def test_rows_and_records_of_all_points_are_returned(
-    evaluator: list[tuple[str, EvaluationRequest]], tmp_path: Path
+    run_calls: list[tuple[str, EvaluationRequest]], tmp_path: Path
 ) -> None:
     found = sweep_points({"defense.alpha": "0,1"}, lambda options: request(options, out=tmp_path))
     rows, records = module.sweep(found, Silent())

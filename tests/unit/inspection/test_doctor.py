@@ -19,7 +19,7 @@ from robench._base import arithmetic
 from robench._base.errors import RobenchError, UsageError
 from robench.cli import main
 from robench.inspection import doctor
-from robench.inspection.doctor import Finding
+from robench.inspection.doctor import Diagnosis
 from robench.plugins.registry import Entry
 from robench.tasks.base import DataSource, Splits
 from robench.tasks.registry import TASKS
@@ -56,19 +56,21 @@ def task(monkeypatch: pytest.MonkeyPatch) -> type[FakeTask]:
     return FakeTask
 
 
-def data_findings(folder: Path | None) -> dict[str, Finding]:
-    return {finding.what: finding for finding in doctor._tasks(folder)}
+def data_diagnoses(folder: Path | None) -> dict[str, Diagnosis]:
+    return {diagnosis.what: diagnosis for diagnosis in doctor._tasks(folder)}
 
 
 def test_a_task_with_data_is_ok(task: type[FakeTask], tmp_path: Path) -> None:
-    found = data_findings(tmp_path)
-    assert found["fake"] == Finding("data", "fake", "ok", "0 train, 0 dev, 0 test (archive a.zip)")
+    found = data_diagnoses(tmp_path)
+    assert found["fake"] == Diagnosis(
+        "data", "fake", "ok", "0 train, 0 dev, 0 test (archive a.zip)"
+    )
     assert (found["folder"].state, found["folder"].detail) == ("ok", str(tmp_path))
 
 
 def test_a_task_with_only_a_smaller_pool_says_so(task: type[FakeTask]) -> None:
     task.failures["train"] = UsageError("There is no train file.")
-    assert data_findings(None)["fake"] == Finding(
+    assert data_diagnoses(None)["fake"] == Diagnosis(
         "data", "fake", "ok", "0 train, 0 dev, 0 test, only with --train-pool small (archive a.zip)"
     )
 
@@ -89,9 +91,9 @@ def test_a_task_that_does_not_load_says_why(
     task: type[FakeTask], error: Exception, state: str, detail: str
 ) -> None:
     task.failures.update(train=error, small=error)
-    found = data_findings(None)
+    found = data_diagnoses(None)
     assert (found["fake"].state, found["fake"].detail) == (state, detail)
-    assert found["folder"] == Finding(
+    assert found["folder"] == Diagnosis(
         "data", "folder", "missing", "no folder was named with --data or ROBENCH_DATA"
     )
 
@@ -100,7 +102,7 @@ def test_every_required_package_is_listed_with_its_version() -> None:
     import click
     import torch
 
-    found = {finding.what: finding for finding in doctor._software()}
+    found = {diagnosis.what: diagnosis for diagnosis in doctor._software()}
     assert found["torch"].detail == torch.__version__
     assert found["robench"].state == "ok"
     assert {
@@ -128,14 +130,14 @@ def test_a_package_that_is_not_installed_is_a_problem_unless_optional(
         return real(name)
 
     monkeypatch.setattr(doctor, "version", lacking)
-    found = {finding.what: finding for finding in doctor._software()}
-    assert found["pooch"] == Finding(
+    found = {diagnosis.what: diagnosis for diagnosis in doctor._software()}
+    assert found["pooch"] == Diagnosis(
         "software", "pooch", "problem", "not installed: run 'pip install robench' again"
     )
-    assert found["textattack"] == Finding(
+    assert found["textattack"] == Diagnosis(
         "software", "textattack", "missing", "optional: pip install 'robench[textattack]'"
     )
-    assert found["scikit-learn"] == Finding(
+    assert found["scikit-learn"] == Diagnosis(
         "software", "scikit-learn", "missing", "optional: pip install 'robench[plots]'"
     )
 
@@ -143,9 +145,9 @@ def test_a_package_that_is_not_installed_is_a_problem_unless_optional(
 def test_a_nearly_full_disk_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**30))
     runs = next(
-        finding
-        for finding in doctor._disk(tmp_path / "not" / "yet" / "there")
-        if finding.what == "runs"
+        diagnosis
+        for diagnosis in doctor._disk(tmp_path / "not" / "yet" / "there")
+        if diagnosis.what == "runs"
     )
     assert (runs.state, runs.detail) == ("problem", f"{tmp_path}/not/yet/there: 1.0 GiB free")
     assert not (tmp_path / "not").exists()
@@ -184,7 +186,7 @@ def test_the_hub_is_asked_only_where_online_is_set(
         raise ConnectionError("no network")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
-    assert "hub" not in {finding.section for finding in doctor.examine()}
+    assert "hub" not in {diagnosis.section for diagnosis in doctor.examine()}
     assert asked == []
     last = doctor.examine(online=True)[-1]
     assert (last.section, last.state) == ("hub", "missing")
@@ -225,6 +227,6 @@ def test_the_doctor_says_how_fp32_products_are_made_independent(
         monkeypatch.setenv(arithmetic.VARIABLE, value)
     monkeypatch.setattr(arithmetic, "independent_rows", lambda: independent)
     monkeypatch.setattr(arithmetic, "_too_late", lambda: state == "problem")
-    (found,) = (finding for finding in doctor._device() if finding.what == "arithmetic")
+    (found,) = (diagnosis for diagnosis in doctor._device() if diagnosis.what == "arithmetic")
     assert found.state == state
     assert sentence in found.detail

@@ -14,9 +14,10 @@ from fake_victims import FakeVictim, make_job
 
 from robench import Attack, Choice, FreeAttack, Oracle, SearchSpace, TextOracle, Trial, Verdict
 from robench.search.batching import Purpose
-from robench.search.example_run import ExampleRun, Search, example_rng
+from robench.search.example_run import ExampleRun, SearchSetup, example_rng
+from robench.search.jobs import Job
 from robench.search.settings import SearchSettings
-from robench.search.victim_protocol import Job, TokenTypes
+from robench.search.victim_protocol import TokenTypes
 
 WORDS = ["good", "nice", "fine", "film", "the"]
 JOB = make_job("good film", {"good": ["nice", "fine"]}, premise="the film")
@@ -55,7 +56,7 @@ class Writing(FreeAttack):
         return self.answer
 
 
-class Court:
+class FakeEngine:
     """A victim that dislikes some words and records the purpose and words of every query.
 
     It fails on the words of ``breaks`` for the given purpose.
@@ -86,31 +87,31 @@ class Court:
         self, attack: Attack, job: Job = JOB, budget: int | None = None, precision: Any = "fp32"
     ) -> Trial:
         settings = SearchSettings(budget=budget, precision=precision)
-        return ExampleRun(Search(self.victim, attack, "some", settings), job, self.ask).trial()
+        return ExampleRun(SearchSetup(self.victim, attack, "some", settings), job, self.ask).trial()
 
 
 def test_a_misclassified_clean_text_is_queried_once() -> None:
-    court = Court("good")
-    trial = court.trial(Searching(lambda oracle: pytest.fail("attacked")))
+    engine = FakeEngine("good")
+    trial = engine.trial(Searching(lambda oracle: pytest.fail("attacked")))
     assert (trial.verdict, trial.prediction, trial.asked) == (Verdict.WRONG, 1, 0)
-    assert court.asked == [("clean", ["the film good film"])]
+    assert engine.asked == [("clean", ["the film good film"])]
 
 
 def test_a_success_is_queried_again_as_a_string() -> None:
-    court = Court("nice")
+    engine = FakeEngine("nice")
 
     def search(oracle: Oracle) -> Choice:
         oracle.logits(np.array([choice_of(0, 0), choice_of(1, 0)]))
         return choice_of(1, 0)
 
-    trial = court.trial(Searching(search))
+    trial = engine.trial(Searching(search))
     assert (trial.verdict, trial.adversarial_prediction, trial.asked, trial.forwarded) == (
         Verdict.FOOLED,
         1,
         2,
         2,
     )
-    assert court.asked == [
+    assert engine.asked == [
         ("clean", ["the film good film"]),
         # The clean text's answer is known, but it counts.
         ("search", ["the film nice film"]),
@@ -120,64 +121,64 @@ def test_a_success_is_queried_again_as_a_string() -> None:
 
 
 def test_the_verdict_queries_words_that_the_search_did_not() -> None:
-    court = Court("nice")
-    assert court.trial(Searching(lambda oracle: choice_of(1, 0))).verdict == Verdict.FOOLED
-    assert court.asked[1:] == [
+    engine = FakeEngine("nice")
+    assert engine.trial(Searching(lambda oracle: choice_of(1, 0))).verdict == Verdict.FOOLED
+    assert engine.asked[1:] == [
         ("verdict", ["the film nice film"]),
         ("verdict", ["the film nice film"]),
     ]
 
 
 def test_the_verdict_queries_again_what_the_search_queried_in_bf16() -> None:
-    court = Court("nice")
+    engine = FakeEngine("nice")
 
     def search(oracle: Oracle) -> Choice:
         oracle.logits(choice_of(1, 0)[None])
         return choice_of(1, 0)
 
-    assert court.trial(Searching(search), precision="bf16").verdict == Verdict.FOOLED
-    assert [purpose for purpose, _ in court.asked] == ["clean", "search", "verdict", "verdict"]
+    assert engine.trial(Searching(search), precision="bf16").verdict == Verdict.FOOLED
+    assert [purpose for purpose, _ in engine.asked] == ["clean", "search", "verdict", "verdict"]
 
 
 def test_a_bf16_search_does_not_reuse_the_clean_answer() -> None:
-    court = Court()
+    engine = FakeEngine()
 
     def search(oracle: Oracle) -> None:
         oracle.logits(choice_of(0, 0)[None])
 
-    court.trial(Searching(search), precision="bf16")
-    assert [purpose for purpose, _ in court.asked] == ["clean", "search"]
+    engine.trial(Searching(search), precision="bf16")
+    assert [purpose for purpose, _ in engine.asked] == ["clean", "search"]
 
 
 def test_the_clean_text_is_queried_by_its_words_if_its_string_gives_another_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    court = Court()
-    honest = court.victim.read
+    engine = FakeEngine()
+    honest = engine.victim.read
     monkeypatch.setattr(
-        court.victim, "read", lambda fields: honest({**fields, "text": "the " + fields["text"]})
+        engine.victim, "read", lambda fields: honest({**fields, "text": "the " + fields["text"]})
     )
 
     def search(oracle: Oracle) -> None:
         oracle.logits(choice_of(0, 0)[None])
 
-    court.trial(Searching(search))
-    assert court.asked == [
+    engine.trial(Searching(search))
+    assert engine.asked == [
         ("clean", ["the film the good film"]),
         ("search", ["the film good film"]),
     ]
 
 
 def test_without_a_claim_there_is_no_further_query() -> None:
-    court = Court()
-    trial = court.trial(Searching(lambda oracle: None))
-    assert (trial.verdict, trial.problem, len(court.asked)) == (Verdict.HELD, None, 1)
+    engine = FakeEngine()
+    trial = engine.trial(Searching(lambda oracle: None))
+    assert (trial.verdict, trial.problem, len(engine.asked)) == (Verdict.HELD, None, 1)
 
 
 def test_a_space_of_one_text_is_proved_by_its_clean_prediction() -> None:
-    court = Court()
-    trial = court.trial(Searching(lambda oracle: None), job=make_job("good film", {}))
-    assert (trial.verdict, len(court.asked)) == (Verdict.HELD_PROVED, 1)
+    engine = FakeEngine()
+    trial = engine.trial(Searching(lambda oracle: None), job=make_job("good film", {}))
+    assert (trial.verdict, len(engine.asked)) == (Verdict.HELD_PROVED, 1)
 
 
 @pytest.mark.parametrize(
@@ -191,29 +192,29 @@ def test_a_space_of_one_text_is_proved_by_its_clean_prediction() -> None:
 def test_a_victim_that_fails_is_an_error_that_names_the_stage(
     purpose: Purpose, problem: str, prediction: int | None
 ) -> None:
-    court = Court("nice", breaks={purpose: "film"})
+    engine = FakeEngine("nice", breaks={purpose: "film"})
 
     def search(oracle: Oracle) -> Choice:
         oracle.logits(choice_of(1, 0)[None])
         return choice_of(1, 0)
 
-    trial = court.trial(Searching(search))
+    trial = engine.trial(Searching(search))
     assert (trial.verdict, trial.problem, trial.prediction) == (Verdict.ERROR, problem, prediction)
 
 
 def test_a_victim_that_cannot_read_the_clean_text_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    court = Court()
+    engine = FakeEngine()
     monkeypatch.setattr(
-        court.victim, "read", lambda fields: (_ for _ in ()).throw(UnicodeError("no such letters"))
+        engine.victim, "read", lambda fields: (_ for _ in ()).throw(UnicodeError("no such letters"))
     )
-    trial = court.trial(Searching(lambda oracle: None))
+    trial = engine.trial(Searching(lambda oracle: None))
     assert (trial.verdict, trial.problem) == (
         Verdict.ERROR,
         "the victim failed on the clean text: UnicodeError: no such letters",
     )
-    assert court.asked == []
+    assert engine.asked == []
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
@@ -222,14 +223,14 @@ def test_exceptions_that_end_the_process_propagate(end: type[BaseException]) -> 
         raise end
 
     with pytest.raises(end):
-        Court().trial(Searching(search))
+        FakeEngine().trial(Searching(search))
 
 
 def test_an_attack_outside_the_surface_is_judged_by_the_text_that_it_returns() -> None:
-    court = Court("nice")
-    trial = court.trial(Writing("nice nice", ["fine film", "the fine film"]))
+    engine = FakeEngine("nice")
+    trial = engine.trial(Writing("nice nice", ["fine film", "the fine film"]))
     assert (trial.verdict, trial.text, trial.asked) == (Verdict.FOOLED, "nice nice", 2)
-    assert court.asked == [
+    assert engine.asked == [
         ("clean", ["the film good film"]),
         ("search", ["the film fine film", "the film the fine film"]),
         ("verdict", ["the film nice nice"]),
@@ -237,8 +238,8 @@ def test_an_attack_outside_the_surface_is_judged_by_the_text_that_it_returns() -
 
 
 def test_outside_the_surface_nothing_is_proved_and_queried_texts_do_not_count() -> None:
-    assert Court().trial(Writing(None), job=make_job("good film", {})).verdict == Verdict.HELD
-    assert Court("nice").trial(Writing(None, ["nice film"])).verdict == Verdict.HELD
+    assert FakeEngine().trial(Writing(None), job=make_job("good film", {})).verdict == Verdict.HELD
+    assert FakeEngine("nice").trial(Writing(None, ["nice film"])).verdict == Verdict.HELD
 
 
 def test_the_budget_counts_neither_the_clean_text_nor_the_verdict() -> None:
@@ -246,7 +247,7 @@ def test_the_budget_counts_neither_the_clean_text_nor_the_verdict() -> None:
         oracle.logits(choice_of(1, 0)[None])
         return choice_of(1, 0)
 
-    trial = Court("nice").trial(Searching(search), budget=1)
+    trial = FakeEngine("nice").trial(Searching(search), budget=1)
     assert (trial.verdict, trial.asked, trial.problem) == (Verdict.FOOLED, 1, None)
 
 
@@ -260,6 +261,6 @@ def test_each_example_has_its_own_random_stream() -> None:
 
     drawn: list[int] = []
     for number in (1, 2, 1):
-        Court().trial(Drawing(), job=make_job("good film", {"good": ["nice"]}, number=number))
+        FakeEngine().trial(Drawing(), job=make_job("good film", {"good": ["nice"]}, number=number))
     assert drawn[0] == drawn[2] != drawn[1]
     assert drawn[0] == example_rng(0, "some", "fake/0001").integers(1 << 60)

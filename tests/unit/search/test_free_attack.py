@@ -23,9 +23,10 @@ from robench.results.notes import OUTSIDE, conditions
 from robench.results.record import Record
 from robench.search.attack import Trial, Verdict
 from robench.search.engine import run
+from robench.search.jobs import Job
 from robench.search.settings import SearchSettings
 from robench.search.texts import PooledTextOracle, encode_text
-from robench.search.victim_protocol import Candidates, Job
+from robench.search.victim_protocol import Candidates
 from robench.text.encoding import EncodedText, FieldEncoder
 from robench.text.word_table import WordTable
 

@@ -7,7 +7,7 @@ import pytest
 
 from robench import Example
 from robench.search.jobs import make_jobs
-from robench.search.space import SearchSpace
+from robench.text.space import SearchSpace
 
 if TYPE_CHECKING:
     from robench.models.victim import Victim

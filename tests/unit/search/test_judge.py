@@ -9,10 +9,10 @@ import pytest
 from fake_victims import make_job
 
 from robench.search.attack import Change, Verdict
+from robench.search.jobs import Job
 from robench.search.judge import MISTAKEN, Judgement, fields_with_choice, judge_choice, judge_text
-from robench.search.space import Choice, SearchSpace
-from robench.search.victim_protocol import Job
 from robench.tasks.example import Example
+from robench.text.space import Choice, SearchSpace
 from robench.text.words import split_words
 
 JOB = make_job("good film", {"good": ["nice", "fine"]}, premise="It  was a GOOD  one .")

@@ -16,7 +16,7 @@ from robench.search.oracle import (
     SpaceExhausted,
     StopIgnored,
 )
-from robench.search.space import BudgetSpent
+from robench.search.oracle_interface import BudgetSpent
 
 
 def test_logits_and_probabilities_of_choices() -> None:

@@ -29,8 +29,8 @@ from robench._base.errors import RobenchError, UsageError
 from robench.models.hull_query import HullQuery
 from robench.models.victim import Victim
 from robench.search.engine import run
+from robench.search.jobs import Job
 from robench.search.oracle import PooledOracle
-from robench.search.victim_protocol import Job
 from robench.search.whitebox import PooledWhiteBoxOracle, check_access, hull_slots, white_box
 from robench.search.workers import WorkerPlan, run_workers
 from robench.testing import Subject

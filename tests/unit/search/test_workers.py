@@ -21,9 +21,9 @@ from robench import ATTACKS, Trial, Verdict
 from robench._base.environment import Precision
 from robench._base.errors import RobenchError
 from robench.search.engine import run
+from robench.search.jobs import Job
 from robench.search.settings import SearchSettings
 from robench.search.trials import TrialFile
-from robench.search.victim_protocol import Job
 from robench.search.workers import WorkerPlan, default_workers, run_workers
 
 # Each test starts processes.

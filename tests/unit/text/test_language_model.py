@@ -12,17 +12,17 @@ from text_cases import make_tokenizer, tiny_model, whole_word_tokenizer
 
 from robench._base.errors import UsageError
 from robench.text.language_model import build_scorer
-from robench.text.scorer import Request, Scorer, fingerprint, ratios
+from robench.text.scorer import Scorer, ScoringRequest, fingerprint, ratios
 from robench.text.torch_scorers import CausalScorer, MaskedScorer
 
 TEXT = "the film was good but the plot is thin , the acting wonderful and the end bad"
 WORDS = tuple(TEXT.split())
 REQUESTS = [
-    Request(WORDS, 3, ("bad", "wonderful", "zzz中", "thin")),
-    Request(WORDS, 0, ("a", "one")),
-    Request(WORDS, len(WORDS) - 1, ("good", "well-known")),
-    Request(("good",), 0, ("bad",)),
-    Request(WORDS, 8, ()),
+    ScoringRequest(WORDS, 3, ("bad", "wonderful", "zzz中", "thin")),
+    ScoringRequest(WORDS, 0, ("a", "one")),
+    ScoringRequest(WORDS, len(WORDS) - 1, ("good", "well-known")),
+    ScoringRequest(("good",), 0, ("bad",)),
+    ScoringRequest(WORDS, 8, ()),
 ]
 
 
@@ -39,7 +39,9 @@ def bytelevel(tmp_path_factory: pytest.TempPathFactory) -> Any:
 # Reference: one forward pass for each word, over the whole vocabulary, without batches
 
 
-def naive_masked(model: Any, tokenizer: Any, request: Request, word: str, radius: int = 6) -> float:
+def naive_masked(
+    model: Any, tokenizer: Any, request: ScoringRequest, word: str, radius: int = 6
+) -> float:
     before = request.words[max(0, request.position - radius) : request.position]
     after = request.words[request.position + 1 : request.position + 1 + radius]
     pieces = tokenizer(word, add_special_tokens=False)["input_ids"]
@@ -54,7 +56,9 @@ def naive_masked(model: Any, tokenizer: Any, request: Request, word: str, radius
     return float(sum(logs[place, piece] for place, piece in zip(places, pieces, strict=True)))
 
 
-def naive_causal(model: Any, tokenizer: Any, request: Request, word: str, radius: int = 6) -> float:
+def naive_causal(
+    model: Any, tokenizer: Any, request: ScoringRequest, word: str, radius: int = 6
+) -> float:
     words = [*request.words[: request.position], word, *request.words[request.position + 1 :]]
     begin, end = max(0, request.position - radius), request.position + 1 + radius
     text = (" " if begin else "") + " ".join(words[begin:end])
@@ -66,7 +70,7 @@ def naive_causal(model: Any, tokenizer: Any, request: Request, word: str, radius
     return float(sum(logs[place, ids[0, place + 1]] for place in range(ids.shape[1] - 1)))
 
 
-def expected(naive: Any, model: Any, tokenizer: Any, request: Request) -> Any:
+def expected(naive: Any, model: Any, tokenizer: Any, request: ScoringRequest) -> Any:
     original = naive(model, tokenizer, request, request.words[request.position])
     return ratios(
         original, np.array([naive(model, tokenizer, request, word) for word in request.substitutes])
@@ -90,7 +94,7 @@ def test_masked_scores_with_byte_pieces_equal_one_forward_a_word(kind: str, byte
     scorer = MaskedScorer(model, bytelevel)
     left = bytelevel(" ".join(WORDS[:3]))["input_ids"][:-1]
     right = bytelevel(" " + " ".join(WORDS[4:10]), add_special_tokens=False)["input_ids"]
-    found = scorer.log_ratios([Request(WORDS, 3, ("bad", "thin"))])[0]
+    found = scorer.log_ratios([ScoringRequest(WORDS, 3, ("bad", "thin"))])[0]
 
     def score(word: str) -> float:
         pieces = bytelevel(" " + word, add_special_tokens=False)["input_ids"]
@@ -127,9 +131,9 @@ def test_batches_do_not_change_the_scores(wordpiece: Any) -> None:
 
 def test_words_beyond_the_radius_do_not_count(wordpiece: Any) -> None:
     scorer = MaskedScorer(tiny_model("bert", len(wordpiece), wordpiece), wordpiece, radius=2)
-    near = Request(("x", "the", "film", "good", "is", "thin", "y"), 3, ("bad",))
-    far = Request(("acting", "the", "film", "good", "is", "thin", "end"), 3, ("bad",))
-    closer = Request(("x", "the", "plot", "good", "is", "thin", "y"), 3, ("bad",))
+    near = ScoringRequest(("x", "the", "film", "good", "is", "thin", "y"), 3, ("bad",))
+    far = ScoringRequest(("acting", "the", "film", "good", "is", "thin", "end"), 3, ("bad",))
+    closer = ScoringRequest(("x", "the", "plot", "good", "is", "thin", "y"), 3, ("bad",))
     scores = [found[0] for found in scorer.log_ratios([near, far, closer])]
     assert scores[0] == pytest.approx(scores[1], abs=1e-6)
     assert scores[0] != pytest.approx(scores[2], abs=1e-6)
@@ -138,7 +142,7 @@ def test_words_beyond_the_radius_do_not_count(wordpiece: Any) -> None:
 def test_empty_requests_give_empty_answers(wordpiece: Any) -> None:
     scorer = MaskedScorer(tiny_model("bert", len(wordpiece), wordpiece), wordpiece)
     assert scorer.log_ratios([]) == []
-    assert [len(found) for found in scorer.log_ratios([Request(WORDS, 1, ())])] == [0]
+    assert [len(found) for found in scorer.log_ratios([ScoringRequest(WORDS, 1, ())])] == [0]
 
 
 def test_the_model_still_gives_all_logits_afterwards(wordpiece: Any) -> None:
@@ -172,8 +176,8 @@ def test_unknown_words_are_impossible(tmp_path: Path) -> None:
     scorer = MaskedScorer(tiny_model("bert", len(tokenizer), tokenizer), tokenizer)
     known, unknown = scorer.log_ratios(
         [
-            Request(("good", "film"), 0, ("bad", "sublime")),
-            Request(("sublime", "film"), 0, ("bad", "divine")),
+            ScoringRequest(("good", "film"), 0, ("bad", "sublime")),
+            ScoringRequest(("sublime", "film"), 0, ("bad", "divine")),
         ]
     )
     assert np.isfinite(known[0])

@@ -12,7 +12,7 @@ from robench.protocol import PROTOCOLS
 from robench.tasks.example import Example
 from robench.text.language_model import build_scorer
 from robench.text.published_scores import PublishedScorer
-from robench.text.scorer import Request
+from robench.text.scorer import ScoringRequest
 from robench.text.substitutions import SubstitutionSet
 from robench.text.surface_building import SurfaceRequest, load_or_build
 
@@ -41,7 +41,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def ask(path: Path, text: str, position: int, *substitutes: str) -> list[float]:
-    request = Request(tuple(text.split()), position, substitutes)
+    request = ScoringRequest(tuple(text.split()), position, substitutes)
     return [float(ratio) for ratio in PublishedScorer(path).log_ratios([request])[0]]
 
 
@@ -107,7 +107,7 @@ def test_missing_sentences_are_counted(path: Path) -> None:
     with pytest.raises(UsageError, match=r"no scores for 2 of 3 texts, the first is 'not there…'"):
         scorer.check([["not", "there"], ["last", "one"], ["nor", "this"]])
     with pytest.raises(UsageError, match="no scores for 1 of 1"):
-        scorer.log_ratios([Request(("nor", "this"), 0, ("that",))])
+        scorer.log_ratios([ScoringRequest(("nor", "this"), 0, ("that",))])
 
 
 def test_the_identity_is_the_hash_of_the_file(path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from robench._base.errors import RobenchError, UsageError
 from robench.protocol import PROTOCOLS
 from robench.tasks.example import Example
-from robench.text.scorer import Ratios, Request, Scorer
+from robench.text.scorer import Ratios, Scorer, ScoringRequest
 from robench.text.substitutions import SubstitutionSet
 from robench.text.surface import Surface
 from robench.text.surface_building import SurfaceRequest, load_or_build
@@ -40,9 +40,9 @@ class ListedScorer(Scorer):
     identity = "listed"
 
     def __init__(self) -> None:
-        self.requests: list[Request] = []
+        self.requests: list[ScoringRequest] = []
 
-    def log_ratios(self, requests: Sequence[Request]) -> list[Ratios]:
+    def log_ratios(self, requests: Sequence[ScoringRequest]) -> list[Ratios]:
         self.requests += requests
         return [
             np.array([RATIOS.get(word.lower(), -2.0) for word in request.substitutes], np.float32)
@@ -125,7 +125,7 @@ def test_each_text_is_scored_by_itself_and_rounded(tmp_path: Path) -> None:
     calls: list[set[tuple[str, ...]]] = []
 
     class Counting(ListedScorer):
-        def log_ratios(self, requests: Sequence[Request]) -> list[Ratios]:
+        def log_ratios(self, requests: Sequence[ScoringRequest]) -> list[Ratios]:
             calls.append({request.words for request in requests})
             return [answer + np.float32(1.23e-5) for answer in super().log_ratios(requests)]
 
@@ -161,7 +161,7 @@ def test_words_beyond_max_words_are_not_scored(tmp_path: Path) -> None:
 def test_the_scorer_sees_the_original_words(tmp_path: Path) -> None:
     scorer = ListedScorer()
     build(tmp_path, scorer)
-    assert scorer.requests[1] == Request(
+    assert scorer.requests[1] == ScoringRequest(
         ("Good", "film", ",", "good", "film", "."), 3, ("fine", "nice", "poor")
     )
 

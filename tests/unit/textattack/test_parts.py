@@ -16,7 +16,7 @@ from textattack_cases import textattack_or_skip
 from robench import ATTACKS, Attack, BudgetSpent, Choice, Example, Oracle, SearchSpace
 from robench._base.errors import UsageError
 from robench.methods.textattack import installed
-from robench.search.victim_protocol import Job
+from robench.search.jobs import Job
 from robench.text.words import split_words
 
 TEXT = 'It isn\'t "bad", the film: a good film.'

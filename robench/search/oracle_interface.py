@@ -1,8 +1,4 @@
-"""Everything that a search sees.
-
-It sees the space of one example (``robench.text.space``) and an oracle, which answers its queries
-to the victim.
-"""
+"""The oracle interfaces that searches query."""
 
 from __future__ import annotations
 
@@ -12,9 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.text.space import Choice, SearchSpace
-
-__all__ = ["BudgetSpent", "Choice", "Oracle", "SearchSpace", "TextOracle"]
+from robench.text.space import Choice
 
 
 class BudgetSpent(Exception):
