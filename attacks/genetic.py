@@ -73,7 +73,11 @@ class Genetic(Attack):
         """Size of the population and number of iterations."""
 
         population: int = Field(
-            60, ge=2, description="Texts in a generation.", json_schema_extra={"unit": "texts"}
+            60,
+            ge=2,
+            le=10_000,
+            description="Texts in a generation.",
+            json_schema_extra={"unit": "texts"},
         )
         iterations: int = Field(
             40,

@@ -86,7 +86,11 @@ class GeneticAlzantot(Attack):
         """Size of the population, number of iterations, and the draw of parents."""
 
         population: int = Field(
-            60, ge=2, description="Texts in a generation.", json_schema_extra={"unit": "texts"}
+            60,
+            ge=2,
+            le=10_000,
+            description="Texts in a generation.",
+            json_schema_extra={"unit": "texts"},
         )
         iterations: int = Field(
             20,

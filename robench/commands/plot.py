@@ -74,7 +74,7 @@ def command(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-@command.command("training")
+@command.command("training", short_help="Draw distance, information and accuracies by epoch.")
 @victims_option
 @target_option("training.png")
 @global_flags
@@ -92,7 +92,7 @@ def training(folders: tuple[Path, ...], target: Path) -> None:
     click.echo(f"wrote {target}")
 
 
-@command.command("geometry")
+@command.command("geometry", short_help="Draw features before and after fine-tuning.")
 @victims_option
 @click.option(
     "--encoder",

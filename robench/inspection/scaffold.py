@@ -95,14 +95,19 @@ def _fill(template: str, words: dict[str, str], binding: str) -> str:
 
 def _check_kind(kind: str) -> None:
     if kind not in FOLDERS:
-        raise UsageError(
-            f"'robench new' makes an attack or a defense, not '{kind}'."
-            f"{did_you_mean(kind, FOLDERS, closeness=0.7)}"
-        )
+        hint = did_you_mean(kind, FOLDERS, closeness=0.7)
+        if kind == "task":
+            hint = " For a task, start from tests/plugin_example in the repository."
+        raise UsageError(f"'robench new' makes an attack or a defense, not '{kind}'.{hint}")
 
 
 def _check_name(kind: str, name: str, inside: bool) -> None:
-    if NAME.fullmatch(name) is None or keyword.iskeyword(name):
+    if keyword.iskeyword(name):
+        raise UsageError(
+            f"'{name}' cannot be a plugin's name: it is a keyword of Python. "
+            f"Choose another name, such as my-{name}."
+        )
+    if NAME.fullmatch(name) is None:
         raise UsageError(
             f"'{name}' cannot be a plugin's name: use lower-case letters and digits, "
             "words joined by '-', a letter first, such as my-method."

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robench._base.code_hash import source_sha256
-from robench._base.errors import RobenchError
+from robench._base.errors import RobenchError, first_line
 from robench._base.files import atomic_file
 from robench._base.key_code import SURFACE_CODE
 from robench.protocol import Protocol
@@ -123,7 +123,7 @@ def load_or_build(
                 "The surface %s cannot be used (%s: %s) and is built again.",
                 path,
                 type(error).__name__,
-                str(error)[:200],
+                first_line(error),
             )
     table = _build(request, progress)
     ids = [example.id for example in request.examples]

@@ -68,7 +68,7 @@ def test_inside_the_checkout_the_files_go_beside_the_built_ins(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "name",
-    ["Bad", "bad_name", "-bad", "bad-", "2fast", "a--b", "", "päper", "a b", "../escape", "class"],
+    ["Bad", "bad_name", "-bad", "bad-", "2fast", "a--b", "", "päper", "a b", "../escape"],
 )
 def test_a_malformed_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(
@@ -76,6 +76,14 @@ def test_a_malformed_name_is_refused(tmp_path: Path, name: str) -> None:
         match="cannot be a plugin's name: use lower-case letters and digits, words joined by '-'",
     ):
         write_plugin("attack", name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_keyword_of_python_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"^'class' cannot .* a keyword of Python\. .* my-class\.$"
+    ):
+        write_plugin("attack", "class", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -108,7 +116,14 @@ def test_the_name_of_an_installed_module_is_refused(tmp_path: Path) -> None:
         write_plugin("attack", "json", tmp_path)
 
 
-@pytest.mark.parametrize(("kind", "hint"), [("defence", " Did you mean 'defense'?"), ("task", "")])
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("defence", " Did you mean 'defense'?"),
+        ("task", " For a task, start from tests/plugin_example in the repository."),
+        ("board", ""),
+    ],
+)
 def test_a_kind_without_a_template_is_refused(tmp_path: Path, kind: str, hint: str) -> None:
     with pytest.raises(UsageError) as refused:
         write_plugin(kind, "mine", tmp_path)
