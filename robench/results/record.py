@@ -123,7 +123,7 @@ class PluginPart(RecordPart):
         name: registered name.
         label: the name, followed by the options that differ from the defaults.
         options: all options with their final values.
-        code_sha256: hash of the plugin's source file, or None where there is none.
+        code_sha256: hash of the plugin's code, or None where there is none.
     """
 
     name: str
