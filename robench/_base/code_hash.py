@@ -3,22 +3,24 @@
 A key holds a hash of code in place of a version number that somebody must remember to raise.
 After a change of the code, robench trains a victim again and does not reuse the old one.
 
-The hash covers what the code does, and not how it is written. ``_Meaning`` says what counts.
-Where a file lies and what it is called do not count, so a module may move.
+The hash covers the statements of the code. Comments, docstrings, formatting and the annotations of
+functions do not count; ``code_meaning`` says what counts. The name of a local variable and the
+words of an error message do count: they stand in statements, so an edit there makes a new key.
+Where a file lies and what it is called do not count, so a module may move. Data files do not count.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-_UNCOUNTED = frozenset({"ctx", "kind", "returns", "type_comment", "type_ignores"})
-"""Fields of a syntax tree without an effect at run time, or that follow from the place."""
+from robench._base.code_meaning import FileCode, OwnImport, read_code
+from robench._base.errors import UsageError
+from robench._base.key_code import ALL_CODE
 
 
 @cache
@@ -31,8 +33,12 @@ def source_sha256(*modules: str) -> str:
     Raises:
         ModuleNotFoundError: there is no such module.
     """
-    digests = {digest for module in modules for digest in _module_digests(module)}
-    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+    counted = {name: file for module in modules for name, file in _files(module).items()}
+    # The names of robench's own files are known to a plugin too, which imports from them.
+    beside = {name: file for module in ALL_CODE for name, file in _files(module).items()}
+    origins = _Origins({**beside, **counted})
+    digests = {origins.digest(name, file) for name, file in counted.items()}
+    return hashlib.sha256("\n".join(sorted(digests - {""})).encode()).hexdigest()
 
 
 def code_sha256(cls: type) -> str | None:
@@ -45,6 +51,9 @@ def code_sha256(cls: type) -> str | None:
 
     Returns:
         None where the class has no source file (a class made at run time).
+
+    Raises:
+        UsageError: ``further_code`` names a module that is not there.
     """
     members: Mapping[str, type] = getattr(cls, "members", {})
     if members:
@@ -52,36 +61,53 @@ def code_sha256(cls: type) -> str | None:
         if None in parts:
             return None
         return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+    further = tuple(getattr(cls, "further_code", ()))
+    for name in further:
+        _require_further(cls, name)
     module = cls.__module__
     top = module.partition(".")[0]
+    home = module if top == "robench" else top
     try:
-        return source_sha256(module if top == "robench" else top, *getattr(cls, "further_code", ()))
-    except (ImportError, ValueError, OSError):
-        return _loaded_file_sha256(module)
+        _files(home)
+    except (ImportError, ValueError):
+        # A program that is run as a script cannot be found by its name.
+        own = _loaded_file_sha256(module)
+        if own is None or not further:
+            return own
+        return hashlib.sha256(f"{own}\n{source_sha256(*further)}".encode()).hexdigest()
+    return source_sha256(home, *further)
 
 
-def meaning(source: bytes, packages: Sequence[str] = ("robench",)) -> str:
-    """Write down what a Python file does, the same for every way to word and format it.
+def _require_further(cls: type, name: str) -> None:
+    try:
+        _files(name)
+    except (ImportError, ValueError) as error:
+        raise UsageError(
+            f"further_code of {cls.__module__}.{cls.__qualname__} names '{name}', and no source of"
+            f" such a module is found ({error}). Correct the name in the class."
+        ) from error
 
-    Args:
-        packages: top-level packages whose modules may move; see ``_Meaning``.
+
+def _files(module: str) -> dict[str, Path]:
+    """Return the source files of a module or package, by the names of their modules.
 
     Raises:
-        SyntaxError, ValueError: ``source`` is not Python.
+        ModuleNotFoundError: there is no source of this name.
     """
-    return _Meaning(packages).of(ast.parse(source))
-
-
-def _module_digests(module: str) -> Iterator[str]:
     spec = find_spec(module)
-    if spec is None or spec.origin is None:
+    found: dict[str, Path] = {}
+    if spec is not None and spec.submodule_search_locations is not None:
+        # A namespace package has no __init__.py and can have several folders.
+        for folder in map(Path, spec.submodule_search_locations):
+            for file in folder.rglob("*.py"):
+                parts = file.relative_to(folder).with_suffix("").parts
+                if file.is_file():
+                    found[".".join((module, *parts)).removesuffix(".__init__")] = file
+    elif spec is not None and spec.origin is not None and Path(spec.origin).is_file():
+        found[module] = Path(spec.origin)
+    if not found:
         raise ModuleNotFoundError(f"No source of module '{module}' is found")
-    origin = Path(spec.origin)
-    files = origin.parent.rglob("*.py") if spec.submodule_search_locations else [origin]
-    for file in files:
-        digest = _digest(file.read_bytes(), module.partition(".")[0])
-        if digest is not None:
-            yield digest
+    return found
 
 
 def _loaded_file_sha256(module: str) -> str | None:
@@ -90,133 +116,118 @@ def _loaded_file_sha256(module: str) -> str | None:
     if not file or not Path(file).is_file():
         return None
     source = Path(file).read_bytes()
-    return _digest(source, module.partition(".")[0]) or hashlib.sha256(source).hexdigest()
+    code = read_code(source, ("robench", module.partition(".")[0]))
+    return code.sha256 if code.text else hashlib.sha256(source).hexdigest()
 
 
-@cache
-def _digest(source: bytes, package: str) -> str | None:
-    """Return the SHA-256 of a file's meaning; None where the file holds no code."""
-    try:
-        text = meaning(source, ("robench", package))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        # A file in another language version counts byte by byte.
-        return hashlib.sha256(source).hexdigest()
-    return hashlib.sha256(text.encode()).hexdigest() if text else None
+class _Origins:
+    """Finds the files from which names come that are imported from own modules.
 
-
-class _Meaning:
-    """The syntax tree of one file as text, without everything that decides no result.
-
-    These do not count:
-
-    - comments, formatting, line numbers, and how a constant is spelled (``1_000``, ``"a" "b"``);
-    - docstrings and every other statement that is only a constant, and ``pass``;
-    - annotations of arguments, return values and variables;
-    - ``if TYPE_CHECKING:`` and ``__all__``;
-    - imports that nothing uses, and the place and order of imports;
-    - where a name from one of ``packages`` is imported from. The file that defines it stands in
-      the same key, so only ``import name as other`` counts.
-
-    An annotation in the body of a class does count. In a pydantic model, a dataclass or a
-    NamedTuple it makes a field and can decide how a value is parsed (``int`` or ``float``).
-    Whether a class is one of these cannot be told from its file: its base may lie elsewhere.
-
-    The text holds no empty field, because Python 3.12 and 3.13 added some. A future version may
-    parse a construct differently. The hash then differs, and a victim is trained once more.
+    Args:
+        files: the files among which a name can have several definitions, by module.
     """
 
-    def __init__(self, packages: Sequence[str]) -> None:
-        self._packages = packages
-        self._used: set[str] = set()
-        self._imports: list[tuple[str, str]] = []
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = dict(files)
+        self._homes: dict[str, set[str]] = {}
+        self._modules: dict[str, set[str]] = {}
+        for name, file in files.items():
+            code = _read(name, file)
+            self._modules.setdefault(name.rpartition(".")[2], set()).add(name)
+            for defined in code.defined:
+                self._homes.setdefault(defined, set()).add(code.sha256)
 
-    def of(self, module: ast.Module) -> str:
-        """Return the text; it is empty where nothing counts."""
-        body = self._block(module.body, in_class=False)
-        # A name's import counts when the code that is left uses the name.
-        imports = sorted({text for bound, text in self._imports if bound in self._used | {"*"}})
-        return "\n".join([*imports, *body])
+    def digest(self, module: str, file: Path) -> str:
+        """Return the hash of what a file does (hex); it is empty where the file holds no code."""
+        code = _read(module, file)
+        free: set[str] = set()
+        fixed: list[str] = []
+        for imported in code.own:
+            origin = self._origin(module, file, imported)
+            if origin and imported.fixed:
+                fixed.append(origin)
+            elif origin:
+                free.add(origin)
+        text = "\n".join([code.text, *sorted(free), *fixed]) if free or fixed else code.text
+        return hashlib.sha256(text.encode()).hexdigest() if text else ""
 
-    def _block(self, statements: Sequence[ast.stmt], in_class: bool) -> list[str]:
-        return [
-            self._node(statement, in_class) for statement in self._counted(statements, in_class)
-        ]
-
-    def _counted(self, statements: Sequence[ast.stmt], in_class: bool) -> Iterator[ast.stmt]:
-        """Yield the statements that do something; note the imports on the way."""
-        for statement in statements:
-            match statement:
-                case ast.Pass() | ast.Expr(value=ast.Constant()):
-                    continue
-                case ast.Import() | ast.ImportFrom():
-                    self._imports.extend(self._imported(statement))
-                case ast.If(
-                    test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")
-                ):
-                    yield from self._counted(statement.orelse, in_class)
-                case (
-                    ast.Assign(targets=[ast.Name(id="__all__")])
-                    | ast.AugAssign(target=ast.Name(id="__all__"))
-                    | ast.AnnAssign(target=ast.Name(id="__all__"))
-                ):
-                    continue
-                case ast.AnnAssign(target=target, value=value) if not in_class:
-                    if value is not None:
-                        yield ast.Assign(targets=[target], value=value)
-                case _:
-                    yield statement
-
-    def _imported(self, statement: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
-        """Yield the name that each import binds, and the text that stands for the import."""
-        if isinstance(statement, ast.Import):
-            for alias in statement.names:
-                bound = alias.asname or alias.name.partition(".")[0]
-                yield bound, f"import {alias.name} as {alias.asname or bound}"
-            return
-        home = statement.module or ""
-        own = statement.level > 0 or home.partition(".")[0] in self._packages
-        for alias in statement.names:
-            bound = alias.asname or alias.name
-            if not own:
-                yield bound, f"from {home} import {alias.name} as {bound}"
-            elif bound != alias.name or bound == "*":
-                yield bound, f"import {alias.name} as {bound}"
-
-    def _node(self, node: ast.AST, in_class: bool) -> str:
-        match node:
-            case ast.Name(id=name):
-                self._used.add(name)
-                return name
-            case ast.Constant(value=value):
-                # Escaped, because which characters count as printable differs between versions.
-                return f"={value!a}"
-            case ast.arg(arg=name):
-                return name
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                in_class = False
-        # A class's bases and decorators hold no statements, so the flag says its body alone.
-        in_class = in_class or isinstance(node, ast.ClassDef)
-        parts = [type(node).__name__]
-        for field in node._fields:
-            value = getattr(node, field, None)
-            text = "" if field in _UNCOUNTED else self._value(value, in_class)
-            if text:
-                parts.append(f"{field}={text}")
-        return f"({' '.join(parts)})"
-
-    def _value(self, value: object, in_class: bool) -> str:
-        """Return the text of a field's value; it is empty where the field is."""
-        if value is None or value == []:
+    def _origin(self, module: str, file: Path, imported: OwnImport) -> str:
+        """Return the text that tells an import's origin; it is empty where only one is possible."""
+        home = _absolute(module, file, imported)
+        name = f"{imported.name} as {imported.bound}"
+        if imported.name == "*":
+            return f"from {sorted(self._defining(home, '*', set()))} import *"
+        found = self._defining(home, imported.name, set())
+        if found:
+            several = len(found | self._homes.get(imported.name, set())) > 1
+            return f"from {sorted(found)} import {name}" if several else ""
+        inner = f"{home}.{imported.name}"
+        if self._file(inner) is None:
             return ""
-        if isinstance(value, ast.AST):
-            return self._node(value, in_class)
-        if not isinstance(value, list):
-            return ascii(value)
-        if isinstance(value[0], ast.stmt):
-            block = self._block(value, in_class)
-            return f"[{' '.join(block)}]" if block else ""
-        items = (
-            self._node(item, in_class) if isinstance(item, ast.AST) else ascii(item)
-            for item in value
-        )
-        return f"[{' '.join(items)}]"
+        # A module is imported for what it does as well, so it counts even if unused.
+        if self._modules.get(imported.name, set()) <= {inner}:
+            return f"module {name}"
+        return f"module {sorted(self._inside(inner))} {name}"
+
+    def _defining(self, module: str, name: str, seen: set[tuple[str, str]]) -> set[str]:
+        """Return the hashes of the files that define a name which a module offers."""
+        file = self._file(module)
+        if file is None or (module, name) in seen:
+            return set()
+        seen.add((module, name))
+        code = _read(module, file)
+        found = {code.sha256} if name in code.defined or name == "*" else set()
+        for passed in code.passed_on:
+            # A name that is taken from another own module is looked for there.
+            if passed.bound in (name, "*"):
+                wanted = name if passed.name == "*" else passed.name
+                found |= self._defining(_absolute(module, file, passed), wanted, seen)
+        return found
+
+    def _inside(self, module: str) -> set[str]:
+        """Return the hashes of a module's files, those of its inner modules included."""
+        inner = {
+            name: file for name, file in self._files.items() if f"{name}.".startswith(f"{module}.")
+        }
+        file = self._file(module)
+        if file is not None:
+            inner[module] = file
+        return {_read(name, file).sha256 for name, file in inner.items()}
+
+    def _file(self, module: str) -> Path | None:
+        """Find the file of a module without importing it."""
+        if module not in self._files:
+            found = next(_candidates(module), None)
+            if found is None:
+                return None
+            self._files[module] = found
+        return self._files[module]
+
+
+def _candidates(module: str) -> Iterator[Path]:
+    """Yield the files that the import of a module's name would find."""
+    top, *parts = module.split(".")
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError):
+        return
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        path = Path(folder, *parts)
+        for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+            if file.is_file():
+                yield file
+
+
+def _absolute(module: str, file: Path, imported: OwnImport) -> str:
+    """Return the full name of the module that an import names."""
+    if imported.level == 0:
+        return imported.home
+    parts = module.split(".")
+    if file.name == "__init__.py":
+        parts.append("")
+    kept = parts[: max(len(parts) - imported.level, 0)]
+    return ".".join([*kept, imported.home] if imported.home else kept)
+
+
+def _read(module: str, file: Path) -> FileCode:
+    return read_code(file.read_bytes(), ("robench", module.partition(".")[0]))

@@ -8,6 +8,8 @@ or a package with every module inside it. ``code_hash`` makes the hashes, and
 from __future__ import annotations
 
 TRAINING_CODE = (
+    # It chooses the shapes of forward passes, and so the last bits of what they give.
+    "robench._base.arithmetic",
     "robench.training",
     "robench.models",
     "robench.methods.adversarial",
@@ -28,6 +30,7 @@ ATTACKED_TRAINING_CODE = ("robench.search",)
 """Modules that decide it as well where a defense attacks its training texts."""
 
 TRIAL_CODE = (
+    "robench._base.arithmetic",
     "robench.search",
     "robench.text.words",
     "robench.text.word_table",
@@ -58,3 +61,8 @@ SURFACE_CODE = (
     "robench.text.surface_building",
 )
 """Modules that decide what a surface holds and which part of it a search is given."""
+
+ALL_CODE = tuple(
+    dict.fromkeys((*TRAINING_CODE, *ATTACKED_TRAINING_CODE, *TRIAL_CODE, *SURFACE_CODE))
+)
+"""Every module above once."""

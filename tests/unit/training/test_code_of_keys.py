@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from robench._base.code_hash import source_sha256
+from robench._base.code_meaning import meaning
 from robench._base.key_code import (
     ATTACKED_TRAINING_CODE,
     SURFACE_CODE,
@@ -46,32 +47,38 @@ DECIDES_NOTHING = {
     "robench.inspection.health": "finds plugins",
     "robench.tasks.archives": "reads data, whose digest stands in the keys",
     "robench._base.files": "writes files",
-    "robench._base.arithmetic": "asks MKL for a setting, which stands in the keys",
     "robench._base.embedded": "finds files, whose digests stand in the keys",
     "robench._base.quiet": "silences libraries",
     "robench._base.environment": "names versions and devices",
     "robench._base.code_hash": "makes the hashes",
+    "robench._base.code_meaning": "makes the hashes",
     "robench._base.key_code": "lists the modules",
+    # Packages with code of their own.
+    "robench": "finds names, which the hash of a plugin follows; its settings stand in the keys",
+    "robench.methods": "finds names, which the hash of a plugin follows",
+    "robench.attacks": "refuses a second name for the attacks",
+    "robench.defenses": "refuses a second name for the defenses",
     # A search finds the encoder inside the victim.
     "robench.models.encoders": "loads the encoder, whose hash stands in the victim's key",
 }
 
 
 def imported(*modules: str) -> set[str]:
-    """Return robench's modules, without packages, in a process that has imported ``modules``."""
+    """Return robench's modules with code, in a process that has imported ``modules``."""
     program = f"""
 import importlib, sys
 for name in {modules!r}:
     importlib.import_module(name)
 for name, module in sys.modules.items():
-    if name.startswith("robench.") and not hasattr(module, "__path__"):
-        print(name)
+    if name.partition(".")[0] == "robench":
+        print(name, module.__file__, sep="\\t")
 """
-    return set(
-        subprocess.run(
-            [sys.executable, "-c", program], check=True, capture_output=True, text=True
-        ).stdout.split()
-    )
+    lines = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    found = dict(line.split("\t") for line in lines)
+    # Most packages hold only a docstring.
+    return {name for name, file in found.items() if meaning(Path(file).read_bytes())}
 
 
 def not_covered(found: set[str], code: tuple[str, ...]) -> set[str]:
@@ -93,6 +100,10 @@ def test_the_search_imports_nothing_that_is_in_no_key() -> None:
     )
     assert {"robench.search.oracle", "robench.text.encoding"} <= found
     assert not_covered(found - attacks, (*TRIAL_CODE, *SURFACE_CODE)) == set()
+
+
+def test_the_code_of_a_package_itself_is_looked_at() -> None:
+    assert {"robench", "robench.methods"} <= imported("robench.methods")
 
 
 def test_training_imports_nothing_that_is_in_no_key() -> None:
@@ -123,20 +134,37 @@ def test_every_module_listed_is_there(module: str) -> None:
 CHECKOUT = Path(__file__).parents[3]
 PRINT_KEYS = f"""
 import sys
+from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_code_of_keys import keys_of_an_evaluation
+from test_code_of_keys import keys_of_an_evaluation, source_sha256
 print(*keys_of_an_evaluation())
+for file in map(Path, sys.argv[1:]):
+    source = file.read_bytes()
+    file.write_bytes(source + b"\\nCHANGED = True\\n")
+    source_sha256.cache_clear()
+    print(*keys_of_an_evaluation())
+    file.write_bytes(source)
 """
+KEYS = ("victim", "attacking victim", "surface", "trials")
 
 
 def keys_of_an_evaluation() -> list[str]:
-    """The keys of a victim, a surface and the trials of one attack."""
-    request = build_request(defenses=("augmentation",), attacks=("genetic",), device="cpu")
+    """The keys of two victims, their surface and the trials of one attack on the first victim.
+
+    The first defense attacks no texts while it trains; the second attacks with "pwws".
+    """
+    request = build_request(
+        defenses=("standard", "augmentation"), attacks=("genetic",), device="cpu"
+    )
     inputs = resolve_request(request, Silent())
     (task,) = inputs.tasks
-    surface, (victim,), (attack,) = inputs.surface_request(task), task.victims, inputs.attacks
-    trials = cell_key(request, victim.fit, "0" * 64, attack, surface.ingredients)
-    return [victim.fit.key, surface.key, trials]
+    surface, (plain, attacking), (attack,) = (
+        inputs.surface_request(task),
+        task.victims,
+        inputs.attacks,
+    )
+    trials = cell_key(request, plain.fit, "0" * 64, attack, surface.ingredients)
+    return [plain.fit.key, attacking.fit.key, surface.key, trials]
 
 
 class Reworded(ast.NodeTransformer):
@@ -180,35 +208,66 @@ def move(copy: Path) -> None:
         (copy / f"{old.replace('.', '/')}.py").rename(copy / f"{new.replace('.', '/')}.py")
 
 
-def change(copy: Path) -> None:
-    """Change a statement of each kind of code."""
-    for name in ("robench/text/words", "robench/training/setup", "robench/search/judge"):
-        file = copy / f"{name}.py"
-        file.write_text(f"{file.read_text()}\nCHANGED = True\n")
-
-
-@pytest.mark.parametrize(
-    ("edit", "kept"),
-    [(reword, True), (move, True), (change, False)],
-    ids=["reworded", "moved", "changed"],
-)
-def test_a_rewording_and_a_move_keep_victims_surfaces_and_trials(
-    tmp_path: Path, edit: Callable[[Path], None], kept: bool
-) -> None:
+def copy_of_the_code(folder: Path) -> Path:
     for room in ("robench", "attacks", "defenses"):
         shutil.copytree(
-            CHECKOUT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__")
+            CHECKOUT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__")
         )
-    shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
-    edit(tmp_path)
+    shutil.copy(CHECKOUT / "pyproject.toml", folder)
+    return folder
+
+
+def keys_in(copy: Path, *changed: str) -> list[list[str]]:
+    """Return the keys that a copy of the code makes, and those after each file is changed alone."""
     done = subprocess.run(
-        [sys.executable, "-c", PRINT_KEYS],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        cwd=tmp_path,
+        [sys.executable, "-c", PRINT_KEYS, *changed],
+        env={**os.environ, "PYTHONPATH": str(copy)},
+        cwd=copy,
         check=True,
         capture_output=True,
         text=True,
     )
-    after = done.stdout.split()
-    pairs = zip(keys_of_an_evaluation(), after, strict=True)
-    assert [before == now for before, now in pairs] == [kept] * 3
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("edit", [reword, move], ids=["reworded", "moved"])
+def test_a_rewording_and_a_move_keep_victims_surfaces_and_trials(
+    tmp_path: Path, edit: Callable[[Path], None]
+) -> None:
+    copy = copy_of_the_code(tmp_path)
+    edit(copy)
+    assert keys_in(copy) == [keys_of_an_evaluation()]
+
+
+# The key of trials holds the key of their victim and what decides their surface.
+DECIDED_BY = {
+    "robench/text/words.py": {"victim", "attacking victim", "surface", "trials"},
+    "robench/training/setup.py": {"victim", "attacking victim", "trials"},
+    "robench/_base/arithmetic.py": {"victim", "attacking victim", "trials"},
+    "robench/search/judge.py": {"attacking victim", "trials"},
+    "robench/text/scorer.py": {"surface", "trials"},
+    "robench/results/record.py": set(),
+    "defenses/standard.py": {"victim", "trials"},
+    "defenses/augmentation.py": {"attacking victim"},
+    "attacks/genetic.py": {"trials"},
+    "attacks/pwws.py": {"attacking victim"},
+}
+"""File -> the keys that a change of this file alone changes."""
+
+
+@pytest.fixture(scope="module")
+def changed_keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """File -> the names of the keys that did change. One process makes them all."""
+    copy = copy_of_the_code(tmp_path_factory.mktemp("changed"))
+    before, *after = keys_in(copy, *DECIDED_BY)
+    return {
+        file: {name for name, old, new in zip(KEYS, before, keys, strict=True) if old != new}
+        for file, keys in zip(DECIDED_BY, after, strict=True)
+    }
+
+
+@pytest.mark.parametrize("file", DECIDED_BY)
+def test_a_change_of_one_file_changes_the_keys_that_it_decides(
+    changed_keys: dict[str, set[str]], file: str
+) -> None:
+    assert changed_keys[file] == DECIDED_BY[file]
