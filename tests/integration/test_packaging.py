@@ -271,7 +271,9 @@ def test_the_ci_script_names_the_data_and_runs_the_tests(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert (
-        done.stdout.strip()
-        == f"make test in {tmp_path / 'checkout'} with {data if exists else 'no data'}"
-    )
+    where = f"in {tmp_path / 'checkout'} with {data if exists else 'no data'}"
+    packing = "tests/contract/test_packing.py tests/unit/search/test_packing.py"
+    assert done.stdout.splitlines() == [
+        f"make test {where}",
+        f"make test-processors PROCESSOR_TESTS={packing} {where}",
+    ]
