@@ -69,8 +69,14 @@ def test_no_process_starts_where_there_are_no_guests(
 
 
 def test_every_guest_is_checked_and_none_is_imported_in_this_process(
-    install: Install, tmp_path: Path, children: list[list[tuple[str, str]]]
+    install: Install,
+    tmp_path: Path,
+    children: list[list[tuple[str, str]]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Other tests of this process may have imported guests of these names.
+    for name in [name for name in sys.modules if name.startswith("guest_")]:
+        monkeypatch.delitem(sys.modules, name)
     install(
         {
             "working": WORKING,
