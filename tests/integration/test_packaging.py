@@ -275,5 +275,5 @@ def test_the_ci_script_names_the_data_and_runs_the_tests(
     packing = "tests/contract/test_packing.py tests/unit/search/test_packing.py"
     assert done.stdout.splitlines() == [
         f"make test {where}",
-        f"make test-processors PROCESSOR_TESTS={packing} {where}",
+        f"make test-processors INSTRUCTION_SETS=AVX2 PROCESSOR_TESTS={packing} {where}",
     ]
