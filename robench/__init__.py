@@ -8,12 +8,12 @@ so that ``import robench`` does not import torch.
 
 from __future__ import annotations
 
-import importlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench._base.arithmetic import request_strict_products
+from robench._base.lazy import import_public
 
 if TYPE_CHECKING:
     from robench._base.errors import RobenchError, UsageError
@@ -97,10 +97,7 @@ __all__ = [  # noqa: RUF022
 
 def __getattr__(name: str) -> Any:
     """Import a public name on its first use (PEP 562)."""
-    module = _MODULE_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module 'robench' has no attribute {name!r}")
-    return getattr(importlib.import_module(module), name)
+    return import_public(__name__, name, _MODULE_OF)
 
 
 def __dir__() -> list[str]:

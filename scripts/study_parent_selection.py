@@ -20,8 +20,8 @@ from tabulate import tabulate
 
 from robench._base.errors import RobenchError
 from robench.evaluation.run import Silent, build_request, evaluate
-from robench.results.record import Record
-from robench.results.statistics import compare
+from robench.records.record import Record
+from robench.records.statistics import compare
 
 HEADS = (
     "victim",

@@ -12,7 +12,7 @@ import pytest
 # The helper modules of the tests are in this folder.
 sys.path.append(str(Path(__file__).parent))
 
-from robench.results.record import Record
+from robench.records.record import Record
 
 # A shell starts background jobs with Ctrl-C ignored, and child processes inherit that. The tests
 # that interrupt a child would then wait for ever.

@@ -7,7 +7,7 @@ from typing import Any
 
 from robench._base.reporting import Silent
 from robench.evaluation.run import EvaluationRequest
-from robench.results.record import Record
+from robench.records.record import Record
 from robench.search.trials import TrialFile
 
 FinishedRun = tuple[EvaluationRequest, list[Record]]

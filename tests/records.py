@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from robench.protocol import get_protocol
-from robench.results.record import Record, count, digest_of_ids
+from robench.records.record import Record, count, digest_of_ids
 
 COST = {
     "training_seconds": 12.5,

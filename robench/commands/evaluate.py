@@ -27,7 +27,7 @@ from robench.commands.shell import Session, global_flags, session_of, terminal_w
 
 if TYPE_CHECKING:
     from robench.evaluation.request import EvaluationRequest
-    from robench.results.record import Record
+    from robench.records.record import Record
 
 
 @click.command("evaluate", short_help="Train missing victims, attack them, print the table.")
@@ -56,8 +56,8 @@ def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
 def run(request: EvaluationRequest, session: Session) -> None:
     """Evaluate, and print the table and the folders, even where parts of the run failed."""
     from robench.evaluation.run import evaluate
-    from robench.results.leaderboard import results_table
-    from robench.results.run_folder import RunFolder
+    from robench.records.leaderboard import results_table
+    from robench.records.run_folder import RunFolder
 
     def print_results(records: Sequence[Record]) -> None:
         if records:

@@ -34,7 +34,7 @@ def command(boards: tuple[Path, ...], check: bool) -> None:
     if check:
         check_boards(found)
         return
-    from robench.results.leaderboard import write_board
+    from robench.records.leaderboard import write_board
 
     for board in found:
         click.echo(f"wrote {write_board(board)}")
@@ -46,7 +46,7 @@ def check_boards(boards: list[Path]) -> None:
     Raises:
         RobenchError: a table differs from its records.
     """
-    from robench.results.leaderboard import check, markdown_path
+    from robench.records.leaderboard import check, markdown_path
 
     stale = []
     for board in boards:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.plan import PlannedCell
     from robench.evaluation.request import EvaluationRequest
-    from robench.results.record import Record
+    from robench.records.record import Record
 
 Results = TypeVar("Results", bound=Sequence[Any])
 
@@ -119,8 +119,8 @@ def warn_of_damaged_records(out: Path) -> None:
 
     The table of the folder is made without them.
     """
-    from robench.results.record_files import find_records
-    from robench.results.run_folder import RunFolder
+    from robench.records.record_files import find_records
+    from robench.records.run_folder import RunFolder
 
     folder = RunFolder(out)
     for sentence in find_records(folder.records).damaged.values():
@@ -133,7 +133,7 @@ def fail_on_error_trials(records: Sequence[Record], out: Path) -> None:
     Raises:
         RobenchError: at least one record has error trials.
     """
-    from robench.results.run_folder import RunFolder
+    from robench.records.run_folder import RunFolder
 
     broken = [record for record in records if record.counts.error]
     if not broken:

@@ -31,7 +31,7 @@ from robench.commands.shell import Session, global_flags, session_of
 if TYPE_CHECKING:
     from robench.evaluation.request import EvaluationRequest
     from robench.evaluation.sweep import SweepPoint, SweepRow
-    from robench.results.record import Record
+    from robench.records.record import Record
 
 
 @click.command("sweep", short_help="Evaluate at several values of an option and draw the curve.")

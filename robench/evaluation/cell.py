@@ -15,8 +15,8 @@ from robench._base.code_hash import source_sha256
 from robench._base.environment import reset_peak_memory, versions
 from robench._base.errors import RobenchError
 from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
-from robench.results.record import LETTERS
-from robench.results.run_folder import RunFolder, cell_name
+from robench.records.record import LETTERS
+from robench.records.run_folder import RunFolder, cell_name
 from robench.search.attack import Trial, Verdict
 from robench.search.trials import TrialFile
 

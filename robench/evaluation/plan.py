@@ -12,7 +12,7 @@ from robench._base.reporting import Silent
 from robench.evaluation.cell import cell_key
 from robench.evaluation.request import EvaluationRequest
 from robench.evaluation.resolve import ResolvedAttack, ResolvedTask, ResolvedVictim, resolve_request
-from robench.results.run_folder import RunFolder, cell_name
+from robench.records.run_folder import RunFolder, cell_name
 from robench.search.trials import TrialFile
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from robench._base.code_hash import source_sha256
 from robench._base.environment import describe_device, peak_memory, versions
 from robench._base.errors import RobenchError
 from robench._base.key_code import TRIAL_CODE
-from robench.results.record import (
+from robench.records.record import (
     LETTERS,
     CostPart,
     EncoderPart,
@@ -26,7 +26,7 @@ from robench.results.record import (
     count,
     digest_of_ids,
 )
-from robench.results.record_files import read_record, write_record
+from robench.records.record_files import read_record, write_record
 from robench.search.attack import Trial
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ class EvaluationRequest(BaseModel):
         search_precision: precision of the queries of a search. The verdict always uses fp32.
         retrain: train again even if a victim with the same configuration exists.
         tracker: where training logs its curves in addition to the progress, or None.
-        out: folder of the run (``robench.results.run_folder``).
+        out: folder of the run (``robench.records.run_folder``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

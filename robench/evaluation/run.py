@@ -17,10 +17,10 @@ from robench.evaluation.record_assembly import assemble_record, measure_cost, sa
 from robench.evaluation.request import EvaluationRequest, build_request
 from robench.evaluation.resolve import ResolvedRequest, ResolvedTask, resolve_request
 from robench.evaluation.victims import TrainedVictim, train_and_check, victim_title
-from robench.results.leaderboard import render_run
-from robench.results.record import Record
-from robench.results.record_files import find_records
-from robench.results.run_folder import RunFolder
+from robench.records.leaderboard import render_run
+from robench.records.record import Record
+from robench.records.record_files import find_records
+from robench.records.run_folder import RunFolder
 from robench.search.attack import Verdict
 
 if TYPE_CHECKING:

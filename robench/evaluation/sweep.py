@@ -17,11 +17,11 @@ from robench._base.errors import RobenchError, UsageError
 from robench._base.reporting import Reporter
 from robench.evaluation.failures import Failures
 from robench.evaluation.request import EvaluationRequest
-from robench.results.notes import MEANINGS, conditions, synthetic_notice
-from robench.results.record import Record
-from robench.results.render import ABSENT, bullets, score_text, tabulated
-from robench.results.rows import DefenseRow, build_rows
-from robench.results.run_folder import RunFolder
+from robench.records.notes import MEANINGS, conditions, synthetic_notice
+from robench.records.record import Record
+from robench.records.render import ABSENT, bullets, score_text, tabulated
+from robench.records.rows import DefenseRow, build_rows
+from robench.records.run_folder import RunFolder
 
 SEPARATOR = ","
 """Separates the values of an option: ``defense.alpha=0,0.1``."""

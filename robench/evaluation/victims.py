@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench.evaluation.resolve import ResolvedTask, ResolvedVictim, balanced_prefix
-from robench.results.run_folder import TRAINING_LOG, RunFolder
+from robench.records.run_folder import TRAINING_LOG, RunFolder
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter

@@ -11,8 +11,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from robench.figures.drawing import new_figure
-from robench.results.rows import Gap
-from robench.results.statistics import Score
+from robench.records.rows import Gap
+from robench.records.statistics import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,8 +6,9 @@ imports no torch.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from robench._base.lazy import import_public
 
 if TYPE_CHECKING:
     from robench._base.errors import first_line
@@ -159,10 +160,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name on its first use (PEP 562)."""
-    module = _MODULE_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module 'robench.methods' has no attribute {name!r}")
-    return getattr(importlib.import_module(module), name)
+    return import_public(__name__, name, _MODULE_OF)
 
 
 def __dir__() -> list[str]:

@@ -7,8 +7,9 @@ These are ``check_attack`` and ``check_defense``.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from robench._base.lazy import import_public
 
 if TYPE_CHECKING:
     from robench.testing.attacks import ATTACK_CHECKS, check_attack
@@ -41,7 +42,4 @@ def __getattr__(name: str) -> Any:
 
     Worker processes import the victims of this package. They need neither Hypothesis nor torch.
     """
-    module = _MODULE_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module 'robench.testing' has no attribute {name!r}")
-    return getattr(importlib.import_module(module), name)
+    return import_public(__name__, name, _MODULE_OF)

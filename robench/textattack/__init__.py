@@ -6,8 +6,9 @@ and robench works without TextAttack.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from robench._base.lazy import import_public
 
 if TYPE_CHECKING:
     from robench.textattack.parts import SurfaceConstraint, SurfaceSwap
@@ -40,10 +41,8 @@ _MODULE_OF = {
 
 def __getattr__(name: str) -> Any:
     """Import TextAttack and then a public name on its first use (PEP 562)."""
-    module = _MODULE_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module 'robench.textattack' has no attribute {name!r}")
-    from robench.methods.textattack.installed import require_textattack
+    if name in _MODULE_OF:
+        from robench.methods.textattack.installed import require_textattack
 
-    require_textattack()
-    return getattr(importlib.import_module(module), name)
+        require_textattack()
+    return import_public(__name__, name, _MODULE_OF)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from robench.results.leaderboard import (
+from robench.records.leaderboard import (
     check,
     markdown_path,
     render_board,
@@ -19,8 +19,8 @@ from robench.results.leaderboard import (
     results_table,
     write_board,
 )
-from robench.results.record import Record
-from robench.results.record_files import RecordsOnDisk, write_record
+from robench.records.record import Record
+from robench.records.record_files import RecordsOnDisk, write_record
 
 MakeRecord = Callable[..., Record]
 EXPECTED = Path(__file__).parent / "board"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from robench.results.board import board_records, load_board, records_folder
-from robench.results.leaderboard import check
-from robench.results.record_files import read_records
+from robench.records.board import board_records, load_board, records_folder
+from robench.records.leaderboard import check
+from robench.records.record_files import read_records
 
 BOARDS = sorted((Path(__file__).parents[2] / "leaderboards").glob("*.toml"))
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robench.results.record import count
-from robench.results.statistics import (
+from robench.records.record import count
+from robench.records.statistics import (
     BlockedCell,
     PairedTest,
     Score,

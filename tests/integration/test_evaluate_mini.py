@@ -9,9 +9,9 @@ from evaluation_cases import Listening
 
 from robench.evaluation.run import EvaluationRequest, build_request, evaluate
 from robench.models.health_checks import RedFlag
-from robench.results.leaderboard import check, render_board, results_table, write_board
-from robench.results.record import Record
-from robench.results.record_files import read_records
+from robench.records.leaderboard import check, render_board, results_table, write_board
+from robench.records.record import Record
+from robench.records.record_files import read_records
 from robench.search.trials import TrialFile
 
 SHORT = {

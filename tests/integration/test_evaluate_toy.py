@@ -20,7 +20,7 @@ from robench.evaluation.run import (
     plan,
     train_only,
 )
-from robench.results.record_files import read_records
+from robench.records.record_files import read_records
 
 HELPERS = Path(__file__).parent.parent
 

@@ -10,7 +10,7 @@ from toy import TOY_OPTIONS, make_toy_encoder, toy_task
 
 from robench.evaluation.run import Silent, build_request
 from robench.evaluation.sweep import render_sweep, sweep, sweep_points
-from robench.results.record_files import read_records
+from robench.records.record_files import read_records
 
 
 @pytest.fixture

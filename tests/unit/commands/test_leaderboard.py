@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from robench.cli import main
-from robench.results.record import Record
-from robench.results.record_files import write_record
+from robench.records.record import Record
+from robench.records.record_files import write_record
 
 
 def run(*arguments: str) -> Result:

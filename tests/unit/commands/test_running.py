@@ -19,7 +19,7 @@ from robench._base.reporting import Reporter
 from robench.cli import main
 from robench.commands.choices import parse_options
 from robench.evaluation.request import EvaluationRequest
-from robench.results.record import Record
+from robench.records.record import Record
 
 PAIR = ("--defense", "rift", "--attack", "genetic")
 
@@ -181,7 +181,7 @@ def test_the_environment_can_name_the_data_folder(
 def test_results_go_to_stdout_and_progress_to_stderr(
     fake_run: SimpleNamespace, make_record: Callable[..., Record]
 ) -> None:
-    from robench.results.leaderboard import results_table
+    from robench.records.leaderboard import results_table
 
     result = run("evaluate", *PAIR, "--out", "elsewhere")
     assert results_table([make_record("WFHHH")]) in result.stdout

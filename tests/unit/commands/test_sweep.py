@@ -18,7 +18,7 @@ from robench.evaluation.request import EvaluationRequest
 from robench.evaluation.sweep import (
     sweep_points,
 )
-from robench.results.record import Record
+from robench.records.record import Record
 
 BASE: dict[str, Any] = {"defenses": ("rift",), "attacks": ("genetic", "pwws")}
 

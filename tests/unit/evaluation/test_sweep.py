@@ -21,8 +21,8 @@ from robench.evaluation.sweep import (
     sweep_points,
     sweep_table,
 )
-from robench.results.record import Record
-from robench.results.run_folder import RunFolder
+from robench.records.record import Record
+from robench.records.run_folder import RunFolder
 
 BASE: dict[str, Any] = {"defenses": ("rift",), "attacks": ("genetic", "pwws")}
 

@@ -14,8 +14,8 @@ from victim_cases import encoder_folder, read_json, request
 from robench._base.errors import RobenchError, UsageError
 from robench.cli import main
 from robench.evaluation.sweep import SweepRow
-from robench.results.rows import DefenseRow, Gap
-from robench.results.statistics import Score
+from robench.records.rows import DefenseRow, Gap
+from robench.records.statistics import Score
 
 pytest.importorskip("matplotlib")
 

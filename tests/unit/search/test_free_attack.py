@@ -17,10 +17,10 @@ from text_cases import whole_word_tokenizer
 
 from robench import FreeAttack, TextOracle
 from robench._base.errors import RobenchError, UsageError
-from robench.results.board import Board, admit
-from robench.results.comparable import comparable_groups
-from robench.results.notes import OUTSIDE, conditions
-from robench.results.record import Record
+from robench.records.board import Board, admit
+from robench.records.comparable import comparable_groups
+from robench.records.notes import OUTSIDE, conditions
+from robench.records.record import Record
 from robench.search.attack import Trial, Verdict
 from robench.search.engine import run
 from robench.search.jobs import Job

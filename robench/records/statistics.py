@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from robench.results.record import Counts
+from robench.records.record import Counts
 
 ROBUST = frozenset("HP")
 """Letters of the outcomes that count as robust: held, and held and proved."""

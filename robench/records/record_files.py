@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from robench._base.errors import RobenchError
 from robench._base.files import write_text
-from robench.results.record import SCHEMA, Record
+from robench.records.record import SCHEMA, Record
 
 RawRecord = dict[str, Any]
 """A record as parsed from JSON, before it is checked."""

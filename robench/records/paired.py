@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from robench.results.record import Record
-from robench.results.rows import DefenseRow, Gap
-from robench.results.statistics import PairedTest, compare, worst_case
+from robench.records.record import Record
+from robench.records.rows import DefenseRow, Gap
+from robench.records.statistics import PairedTest, compare, worst_case
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from robench.results.record import Record
-from robench.results.statistics import accuracy_under_attack
+from robench.records.record import Record
+from robench.records.statistics import accuracy_under_attack
 
 
 @dataclass(frozen=True)

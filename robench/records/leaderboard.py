@@ -9,12 +9,12 @@ from textwrap import fill
 
 from robench._base.errors import RobenchError
 from robench._base.files import write_text
-from robench.results.board import board_records, load_board
-from robench.results.comparable import attack_labels, comparable_groups, newest_that_agree
-from robench.results.notes import MEANINGS
-from robench.results.record import Record
-from robench.results.record_files import RecordsOnDisk
-from robench.results.render import bullets, section, terminal_table
+from robench.records.board import board_records, load_board
+from robench.records.comparable import attack_labels, comparable_groups, newest_that_agree
+from robench.records.notes import MEANINGS
+from robench.records.record import Record
+from robench.records.record_files import RecordsOnDisk
+from robench.records.render import bullets, section, terminal_table
 
 GENERATED = (
     "<!-- Made by `robench leaderboard` from records. "

@@ -2,7 +2,7 @@
 
 A cell is one defense under one attack on one task with one seed. A record stores one letter per
 example. Counts follow from the letters and rates follow from the counts. Neither rates nor
-percentages are stored. ``robench.results.record_files`` reads and writes records.
+percentages are stored. ``robench.records.record_files`` reads and writes records.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pydantic import (
 
 from robench._base.environment import Precision
 from robench.protocol import Protocol
-from robench.results.run_folder import cell_name, record_file_name
+from robench.records.run_folder import cell_name, record_file_name
 from robench.search.attack import Verdict
 
 SCHEMA: Final = 3

@@ -15,15 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from robench._base.environment import Precision
 from robench._base.errors import RobenchError, UsageError
 from robench.protocol import Protocol, get_protocol
-from robench.results.comparable import (
+from robench.records.comparable import (
     Admitted,
     cell_of,
     find_disagreement,
     group_by,
     separate_failed,
 )
-from robench.results.record import Record, Sha256
-from robench.results.record_files import read_records
+from robench.records.record import Record, Sha256
+from robench.records.record_files import read_records
 
 _HASH = re.compile("([0-9a-f]{12})[0-9a-f]{52}")
 

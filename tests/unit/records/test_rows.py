@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robench._base.errors import RobenchError
-from robench.results.record import Record
-from robench.results.rows import Gap, build_rows
-from robench.results.statistics import Score
+from robench.records.record import Record
+from robench.records.rows import Gap, build_rows
+from robench.records.statistics import Score
 
 MakeRecord = Callable[..., Record]
 COLUMNS = ("genetic", "pwws")

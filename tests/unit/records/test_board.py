@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from robench._base.errors import RobenchError, UsageError
-from robench.results.board import Board, admit, load_board
-from robench.results.record import Record
+from robench.records.board import Board, admit, load_board
+from robench.records.record import Record
 
 MakeRecord = Callable[..., Record]
 A, B = "a" * 64, "b" * 64

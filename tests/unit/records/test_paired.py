@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from robench.results.comparable import Admitted
-from robench.results.paired import Comparison, compare_with_best
-from robench.results.record import Record
-from robench.results.render import section
-from robench.results.rows import build_rows
-from robench.results.statistics import PairedTest
+from robench.records.comparable import Admitted
+from robench.records.paired import Comparison, compare_with_best
+from robench.records.record import Record
+from robench.records.render import section
+from robench.records.rows import build_rows
+from robench.records.statistics import PairedTest
 
 MakeRecord = Callable[..., Record]
 ATTACKS = ("genetic", "pwws")

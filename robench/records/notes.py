@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from robench.protocol import Protocol
-from robench.results.record import Record
+from robench.records.record import Record
 
 MEANINGS = """\
 All accuracies are percentages of all n examples. The brackets hold the 95 % Wilson interval for

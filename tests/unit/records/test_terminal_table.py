@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from robench.results.leaderboard import results_table
-from robench.results.record import Record
+from robench.records.leaderboard import results_table
+from robench.records.record import Record
 
 MakeRecord = Callable[..., Record]
 

@@ -7,13 +7,13 @@ from textwrap import fill
 
 from tabulate import tabulate
 
-from robench.results.comparable import Admitted, cell_of
-from robench.results.exact_robustness import Overestimate, overestimates
-from robench.results.notes import EXACT, PAIRED, conditions, synthetic_notice
-from robench.results.paired import Comparison, compare_with_best
-from robench.results.record import Record
-from robench.results.rows import DefenseRow, Gap, build_rows
-from robench.results.statistics import Score, accuracy_under_attack, attack_success_rate
+from robench.records.comparable import Admitted, cell_of
+from robench.records.exact_robustness import Overestimate, overestimates
+from robench.records.notes import EXACT, PAIRED, conditions, synthetic_notice
+from robench.records.paired import Comparison, compare_with_best
+from robench.records.record import Record
+from robench.records.rows import DefenseRow, Gap, build_rows
+from robench.records.statistics import Score, accuracy_under_attack, attack_success_rate
 
 ABSENT = "—"
 NARROW = 24

@@ -11,9 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from robench._base.errors import RobenchError
-from robench.results import record_files
-from robench.results.record import SCHEMA, Record, count
-from robench.results.record_files import (
+from robench.records import record_files
+from robench.records.record import SCHEMA, Record, count
+from robench.records.record_files import (
     RecordsOnDisk,
     find_records,
     migrate,

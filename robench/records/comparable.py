@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from robench.results.record import Record
+from robench.records.record import Record
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from robench.results.record import LETTERS, Counts, Record, count, digest_of_ids
+from robench.records.record import LETTERS, Counts, Record, count, digest_of_ids
 from robench.search.attack import Verdict
 
 MakeRecord = Callable[..., Record]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robench.models.victim import LOG
-from robench.results.run_folder import (
+from robench.records.run_folder import (
     LONGEST_NAME,
     TRAINING_LOG,
     RunFolder,

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from robench.results.comparable import Admitted
-from robench.results.exact_robustness import Overestimate, is_reference, overestimates
-from robench.results.leaderboard import results_table
-from robench.results.record import Record
-from robench.results.render import section
+from robench.records.comparable import Admitted
+from robench.records.exact_robustness import Overestimate, is_reference, overestimates
+from robench.records.leaderboard import results_table
+from robench.records.record import Record
+from robench.records.render import section
 
 MakeRecord = Callable[..., Record]
 BOUND, FREE = {"constrained": True}, {"constrained": False}

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from robench._base.errors import RobenchError
-from robench.results.record import Counts, Record, count
-from robench.results.statistics import Score, accuracy_under_attack, clean_accuracy, worst_case
+from robench.records.record import Counts, Record, count
+from robench.records.statistics import Score, accuracy_under_attack, clean_accuracy, worst_case
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from robench.results.notes import conditions
-from robench.results.record import Record
+from robench.records.notes import conditions
+from robench.records.record import Record
 
 
 def test_disbelieved_claims_are_shown_only_if_there_are_some(

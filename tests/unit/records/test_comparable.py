@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from robench.results.comparable import (
+from robench.records.comparable import (
     attack_labels,
     comparable_groups,
     find_disagreement,
     newest_that_agree,
 )
-from robench.results.record import Record
+from robench.records.record import Record
 
 MakeRecord = Callable[..., Record]
 LATER = datetime(2026, 3, 1, tzinfo=UTC)
