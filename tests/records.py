@@ -19,6 +19,13 @@ COST = {
     "missing": {},
 }
 
+GIVEN = {
+    "source": "model",
+    "architecture": "BertForSequenceClassification",
+    "max_tokens": 512,
+    "label_map": {},
+}
+
 
 def sha(text: str) -> str:
     """Return the hash of ``text``, for fields that need a hash."""
@@ -29,6 +36,7 @@ def make_record(
     outcomes: str,
     *,
     defense: str = "standard",
+    given: str | None = None,
     label: str | None = None,
     attack: str = "genetic",
     attack_label: str | None = None,
@@ -50,10 +58,13 @@ def make_record(
     version: str = "0.1.0",
     created: datetime = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
 ) -> Record:
-    """Return a record with these outcomes. The mappings override fields of its parts."""
+    """Return a record with these outcomes. The mappings override fields of its parts.
+
+    ``given`` is the name of a victim that robench did not train.
+    """
     label, attack_label = label or defense, attack_label or attack
     return Record(
-        cell=sha(f"{label} {attack_label} {seed}"),
+        cell=sha(f"{given or label} {attack_label} {seed}"),
         task={
             "name": "toy",
             "test_name": "frozen-1000",
@@ -63,8 +74,10 @@ def make_record(
             "synthetic": True,
         }
         | dict(task or {}),
-        encoder={"name": "tiny", "sha256": sha("tiny")} | dict(encoder or {}),
-        defense={
+        encoder=None if given else {"name": "tiny", "sha256": sha("tiny")} | dict(encoder or {}),
+        defense=None
+        if given
+        else {
             "name": defense,
             "label": label,
             "options": dict(options or {}),
@@ -78,11 +91,14 @@ def make_record(
         },
         protocol=get_protocol(protocol),
         victim={
-            "sha256": sha(f"{label} {seed}"),
-            "configuration": sha(f"conf {label} {seed}"),
-            "training_code_sha256": sha("training"),
-            "precision": "fp32",
+            "kind": "given" if given else "trained",
+            "name": given,
+            "sha256": sha(f"{given or label} {'' if given else seed}"),
+            "configuration": sha(f"conf {given or label} {seed}"),
+            "training_code_sha256": None if given else sha("training"),
+            "precision": None if given else "fp32",
             "findings": (),
+            "given": GIVEN if given else None,
         }
         | dict(victim or {}),
         surface={

@@ -111,6 +111,7 @@ def _attack_part(attack: ResolvedAttack) -> PluginPart:
 def _victim_part(trained: TrainedVictim) -> VictimPart:
     fit = trained.resolved.fit
     return VictimPart(
+        kind="trained",
         sha256=trained.victim.sha256,
         configuration=fit.key,
         # From the card, because an earlier run may have trained the victim.

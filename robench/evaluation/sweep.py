@@ -134,7 +134,7 @@ def sweep(points: Sequence[SweepPoint], report: Reporter) -> tuple[list[SweepRow
         results.append(failures.run_parts(point.label, partial(evaluate, point.request, report)))
     records = [record for of_point in results for record in of_point]
     # Every point has the same rows and columns, even if a part of it failed.
-    defenses = list(dict.fromkeys(record.defense.name for record in records))
+    defenses = list(dict.fromkeys(record.row_name for record in records))
     attacks = list(dict.fromkeys(record.attack.name for record in records))
     rows: list[SweepRow] = []
     for point, of_point in zip(points, results, strict=True):
@@ -162,8 +162,8 @@ def rows_at(
     labels = {name: name for name in attacks}
     labels.update({record.attack.name: record.attack.label for record in records})
     rows: list[SweepRow] = []
-    for name in dict.fromkeys([*defenses, *(record.defense.name for record in records)]):
-        own = [record for record in records if record.defense.name == name]
+    for name in dict.fromkeys([*defenses, *(record.row_name for record in records)]):
+        own = [record for record in records if record.row_name == name]
         (scores,) = build_rows(own, list(labels.values()), () if own else (name,))
         # All attacks on one seed share the victim, so one record per seed is enough.
         one_per_seed = {record.search.seed: record for record in own}

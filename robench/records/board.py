@@ -45,8 +45,9 @@ class Board(BaseModel):
         train_pool: pool of the training examples.
         budget: queries per example, or None for no limit.
         attacks: labels of the attacks. They are the columns, in this order.
-        defenses: labels of defenses that have a row even without a record. Other defenses that
-            have records get a row too.
+        defenses: labels of rows that are there even without a record. Other defenses that have
+            records get a row too. A victim that the user gave needs its label here, such as
+            ``"my-model (given)"``.
         records: folder of the board's records, relative to the TOML file.
         about: a paragraph below the heading.
         digest: pin for the digest of the test split.
@@ -166,6 +167,11 @@ def _misfit(board: Board, protocol: Protocol, record: Record) -> str | None:
         return f"only {record.counts.n} of {record.task.examples} examples were judged (--limit)"
     if record.attack.label not in board.attacks:
         return f"its attack '{record.attack.label}' is not a column of the board"
+    if record.victim.name is not None and record.row not in board.defenses:
+        return (
+            f"its victim '{record.row}' was given by name; list that name under 'defenses' in the "
+            "board's TOML file"
+        )
     return None
 
 
@@ -173,9 +179,7 @@ def _requirements(board: Board, record: Record) -> list[tuple[str, object, objec
     """Return what is compared: (what, the board's value, the record's value)."""
     wanted: list[tuple[str, object, object]] = [
         ("task", board.task, record.task.name),
-        ("encoder", board.encoder, record.encoder.name),
         ("list of test examples", board.test_name, record.task.test_name),
-        ("training pool", board.train_pool, record.task.train_pool),
         ("protocol", board.protocol, record.protocol.name),
         ("query budget", board.budget, record.search.budget),
     ]
@@ -183,10 +187,18 @@ def _requirements(board: Board, record: Record) -> list[tuple[str, object, objec
         ("digest of the test examples", board.digest, record.task.digest),
         ("surface", board.surface, record.surface.key),
         ("language model", board.language_model, record.surface.language_model),
-        ("hash of the encoder's files", board.encoder_sha256, record.encoder.sha256),
-        ("precision of training", board.training_precision, record.victim.precision),
         ("precision of the search", board.search_precision, record.search.precision),
     ]
+    # A victim that robench did not train has no encoder, no training pool and no precision.
+    if record.encoder is not None:
+        wanted += [
+            ("encoder", board.encoder, record.encoder.name),
+            ("training pool", board.train_pool, record.task.train_pool),
+        ]
+        pins += [
+            ("hash of the encoder's files", board.encoder_sha256, record.encoder.sha256),
+            ("precision of training", board.training_precision, record.victim.precision),
+        ]
     # A pin that the board leaves out allows every value. ``find_disagreement`` then compares the
     # records with each other.
     return wanted + [pin for pin in pins if pin[1] is not None]

@@ -49,12 +49,12 @@ def separate_failed(records: Mapping[str, Record], reasons: Mapping[str, str]) -
 
 
 CellPlace = tuple[str, str, int]
-"""A place in a table: label of the defense, label of the attack, seed."""
+"""A place in a table: label of the row, label of the attack, seed."""
 
 
 def cell_of(record: Record) -> CellPlace:
     """Return the place of ``record`` in a table."""
-    return record.defense.label, record.attack.label, record.search.seed
+    return record.row, record.attack.label, record.search.seed
 
 
 def group_by(records: Mapping[str, Record], key: Callable[[Record], Key]) -> dict[Key, list[str]]:
@@ -73,23 +73,26 @@ class _Rule:
         what: what must be the same, for the message.
         value: the value of a record.
         group: name of the group of a record. All records are in one group by default.
+        of_training: whether the rule is about training, so that it says nothing of a victim that
+            robench did not train.
     """
 
     what: str
     value: Callable[[Record], object]
     group: Callable[[Record], str] = lambda record: ""
+    of_training: bool = False
 
 
 def _attack(record: Record) -> str:
     return record.attack.label
 
 
-def _defense(record: Record) -> str:
-    return record.defense.label
+def _victim(record: Record) -> str:
+    return record.row
 
 
-def _defense_and_seed(record: Record) -> str:
-    return f"{record.defense.label}, seed {record.search.seed}"
+def _victim_and_seed(record: Record) -> str:
+    return f"{record.row}, seed {record.search.seed}"
 
 
 # A code hash of None (older records) equals only None: it is unknown, not a wildcard.
@@ -98,17 +101,17 @@ _RULES = (
     _Rule("the surface", lambda r: r.surface.key),
     _Rule("whether the attack stays inside the surface", lambda r: r.surface.outside),
     _Rule("the language model", lambda r: r.surface.language_model),
-    _Rule("the encoder's files", lambda r: r.encoder.sha256),
+    _Rule("the encoder's files", lambda r: r.encoder and r.encoder.sha256, of_training=True),
     _Rule("the version of robench", lambda r: r.software.robench),
     _Rule("the precision of the search", lambda r: r.search.precision),
     _Rule("robench's code of the search", lambda r: r.search.code_sha256),
-    _Rule("robench's code of training", lambda r: r.victim.training_code_sha256),
+    _Rule("robench's code of training", lambda r: r.victim.training_code_sha256, of_training=True),
     _Rule("the options of attack", lambda r: (r.attack.options, r.surface.constrained), _attack),
     _Rule("the code of attack", lambda r: r.attack.code_sha256, _attack),
-    _Rule("the options of defense", lambda r: r.defense.options, _defense),
-    _Rule("the code of defense", lambda r: r.defense.code_sha256, _defense),
-    _Rule("the precision of training", lambda r: r.victim.precision, _defense),
-    _Rule("the victim of", lambda r: r.victim.sha256, _defense_and_seed),
+    _Rule("the options of defense", lambda r: r.defense and r.defense.options, _victim),
+    _Rule("the code of defense", lambda r: r.defense and r.defense.code_sha256, _victim),
+    _Rule("the precision of training", lambda r: r.victim.precision, _victim),
+    _Rule("the victim of", lambda r: r.victim.sha256, _victim_and_seed),
 )
 
 
@@ -118,14 +121,17 @@ def find_disagreement(records: Mapping[str, Record]) -> str | None:
     All records must share the test examples, the surface and whether the attack stays inside
     it, the language model, the encoder's files, the version of robench, the precision of the
     search, and robench's code of search and training. Records of one attack must share its
-    options and code. Records of one defense must share its options, code and precision. Records
-    of one defense and seed must share the victim.
+    options and code. Records of one row must share the defense's options, code and precision.
+    Records of one row and seed must share the victim. What is about training is not asked of
+    victims that robench did not train.
 
     Returns:
         Part of a sentence: "a.json and b.json differ in the surface".
     """
+    trained = {name: record for name, record in records.items() if record.encoder is not None}
     for rule in _RULES:
-        for group, (first, *others) in group_by(records, rule.group).items():
+        concerned = trained if rule.of_training else records
+        for group, (first, *others) in group_by(concerned, rule.group).items():
             for other in others:
                 if rule.value(records[other]) != rule.value(records[first]):
                     what = f"{rule.what} {group}".strip()
@@ -136,23 +142,24 @@ def find_disagreement(records: Mapping[str, Record]) -> str | None:
 def comparable_groups(records: Mapping[str, Record]) -> dict[str, dict[str, Record]]:
     """Split records into groups that may share a table.
 
+    A victim that robench did not train has no encoder and no training pool to compare. It joins
+    every group that agrees with it in everything else.
+
     Args:
         records: file name -> record.
 
     Returns:
         Title of the group -> its records by file name. The titles are sorted and distinct.
     """
-    groups: dict[tuple[object, ...], dict[str, Record]] = {}
-    for name, record in sorted(records.items()):
-        groups.setdefault(_setting(record), {})[name] = record
 
     def title_and_name(members: Mapping[str, Record]) -> tuple[str, str]:
-        name, record = next(iter(members.items()))
+        # A trained record names the encoder.
+        name, record = min(members.items(), key=lambda item: (item[1].encoder is None, item[0]))
         return _title(record), name
 
     titled: dict[str, dict[str, Record]] = {}
     numbers: dict[str, int] = {}
-    for members in sorted(groups.values(), key=title_and_name):
+    for members in sorted(_groups(records), key=title_and_name):
         title, _ = title_and_name(members)
         # A title does not name everything that a setting holds, so titles can be equal.
         numbers[title] = numbers.get(title, 0) + 1
@@ -161,14 +168,34 @@ def comparable_groups(records: Mapping[str, Record]) -> dict[str, dict[str, Reco
     return titled
 
 
+def _groups(records: Mapping[str, Record]) -> list[dict[str, Record]]:
+    """Return the groups of ``comparable_groups`` without titles."""
+    settings: dict[tuple[object, ...], dict[str, Record]] = {}
+    for name, record in sorted(records.items()):
+        settings.setdefault(_setting(record), {})[name] = record
+    groups: list[dict[str, Record]] = []
+    for members in settings.values():
+        trained = {name: record for name, record in members.items() if record.encoder is not None}
+        others = {name: record for name, record in members.items() if record.encoder is None}
+        by_training = group_by(trained, _training_setting).values()
+        for names in by_training or [[]]:
+            joined = {name: members[name] for name in names} | others
+            groups.append(dict(sorted(joined.items())))
+    return groups
+
+
+def _training_setting(record: Record) -> tuple[object, ...]:
+    """Return what two trained victims must have in common to share a table."""
+    return record.task.train_pool, record.encoder
+
+
 def _setting(record: Record) -> tuple[object, ...]:
-    """Return what two records must have in common to share a table."""
+    """Return what two records must have in common to share a table, whoever trained the victim."""
     task, surface, search = record.task, record.surface, record.search
     return (
         task.name,
         task.test_name,
         task.digest,
-        task.train_pool,
         record.ids_digest,
         record.limit,
         surface.key,
@@ -176,8 +203,6 @@ def _setting(record: Record) -> tuple[object, ...]:
         surface.language_model,
         search.budget,
         search.precision,
-        record.encoder.name,
-        record.encoder.sha256,
         record.protocol,
         record.software.robench,
     )
@@ -185,7 +210,8 @@ def _setting(record: Record) -> tuple[object, ...]:
 
 def _title(record: Record) -> str:
     """Return a title for the setting of ``record``. It names only what differs from the usual."""
-    words = [record.task.name, f"encoder {record.encoder.name}", f"protocol {record.protocol.name}"]
+    encoder = "given victims" if record.encoder is None else f"encoder {record.encoder.name}"
+    words = [record.task.name, encoder, f"protocol {record.protocol.name}"]
     if record.task.test_name != "frozen-1000":
         words.append(f"test examples {record.task.test_name}")
     if record.search.budget is not None:

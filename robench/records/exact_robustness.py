@@ -22,7 +22,7 @@ class Overestimate:
     All rates are in [0, 1] of all n examples.
 
     Attributes:
-        defense: label of the defense.
+        defense: label of the row.
         attack: label of the attack.
         seed: seed of the victim.
         under: accuracy under the attack.
@@ -52,7 +52,7 @@ def overestimates(records: Iterable[Record]) -> list[Overestimate]:
     groups: dict[tuple[str, int], list[Record]] = {}
     for record in records:
         if not record.counts.error:
-            groups.setdefault((record.defense.label, record.search.seed), []).append(record)
+            groups.setdefault((record.row, record.search.seed), []).append(record)
     found: list[Overestimate] = []
     for group in groups.values():
         for record in group:
@@ -89,7 +89,7 @@ def _overestimate(record: Record, group: Sequence[Record]) -> Overestimate | Non
     proved = _positions("P", provers) - fooled
     n = record.counts.n
     return Overestimate(
-        record.defense.label,
+        record.row,
         record.attack.label,
         record.search.seed,
         under=accuracy_under_attack(record.counts),

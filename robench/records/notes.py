@@ -70,7 +70,8 @@ def conditions(records: Sequence[Record]) -> list[str]:
     return [
         _task_line(records),
         f"Digest of the test examples: {_values(records, lambda r: f'`{r.task.digest}`')}.",
-        f"Encoder: {_values(records, _encoder)}.",
+        *_encoder_lines(records),
+        *_given_lines(records),
         *_protocol_lines(records),
         *_surface_lines(records),
         f"Queries per example: {_values(records, _budget)}.",
@@ -97,14 +98,48 @@ def _task_line(records: Sequence[Record]) -> str:
 def _task(record: Record) -> str:
     size = record.task.examples
     judged = f"all {size}" if record.limit is None else f"{record.counts.n} of {size}"
+    text = f"{record.task.name}, {judged} test examples ({record.task.test_name})"
+    if record.task.other_test is not None:
+        text += f", which come from {record.task.other_test} and not from the task's own test set"
+    if record.encoder is None:
+        return text
+    return f"{text}, trained on pool '{record.task.train_pool}'"
+
+
+def _encoder_lines(records: Iterable[Record]) -> list[str]:
+    encoders = {(each.encoder.name, each.encoder.sha256) for each in records if each.encoder}
+    if not encoders:
+        return []
+    texts = [f"{name}, files `{sha256}`" for name, sha256 in sorted(encoders)]
+    return [f"Encoder: {'; '.join(texts)}."]
+
+
+def _given_lines(records: Iterable[Record]) -> list[str]:
+    """Return one line for each victim that the user gave."""
+    return sorted({_given(record) for record in records if record.victim.name is not None})
+
+
+def _given(record: Record) -> str:
+    victim, given = record.victim, record.victim.given
+    if given is None:
+        defense = (
+            "" if record.defense is None else f", which trained it with {record.defense.label}"
+        )
+        return f"Row {record.row}: a saved victim of robench{defense}; weights `{victim.sha256}`."
+    parts = [] if given.architecture is None else [given.architecture]
+    if given.max_tokens is not None:
+        parts.append(f"reads at most {given.max_tokens} tokens")
+    if given.label_map:
+        pairs = [f"{theirs} is {ours}" for theirs, ours in sorted(given.label_map.items())]
+        parts.append(f"labels: {', '.join(pairs)}")
+    if not given.repeatable:
+        parts.append("it has no version, so that no later run uses its trials")
+    what = "a function" if victim.kind == "function" else f"the model '{given.source}'"
+    details = "".join(f"; {part}" for part in parts)
     return (
-        f"{record.task.name}, {judged} test examples ({record.task.test_name}), "
-        f"trained on pool '{record.task.train_pool}'"
+        f"Row {record.row}: {what}, which robench did not train{details}; "
+        f"identity `{victim.sha256}`. Its seeds are those of the search."
     )
-
-
-def _encoder(record: Record) -> str:
-    return f"{record.encoder.name}, files `{record.encoder.sha256}`"
 
 
 def _protocol_lines(records: Iterable[Record]) -> list[str]:
@@ -129,7 +164,18 @@ def _surface_lines(records: Sequence[Record]) -> list[str]:
         return [line, OUTSIDE]
     attacks = sorted({(record.attack.label, record.surface.constrained) for record in records})
     answers = [f"{label} {'yes' if constrained else 'no'}" for label, constrained in attacks]
-    return [line, f"Constrained by the language model: {', '.join(answers)}."]
+    lines = [line, f"Constrained by the language model: {', '.join(answers)}."]
+    counts = sorted(
+        {
+            (record.attack.label, f"{record.surface.unattackable} of {record.counts.n}")
+            for record in records
+            if record.surface.unattackable is not None
+        }
+    )
+    if counts:
+        texts = [f"{label} {number}" for label, number in counts]
+        lines.append(f"Examples without a word that may be replaced: {', '.join(texts)}.")
+    return lines
 
 
 def _budget(record: Record) -> str:
@@ -138,15 +184,16 @@ def _budget(record: Record) -> str:
 
 
 def _precision_line(records: Sequence[Record]) -> str:
-    training = _values(records, lambda r: r.victim.precision)
     search = _values(records, lambda r: r.search.precision)
-    return f"Precision: training {training}, search {search}, verdict fp32."
+    known = {record.victim.precision for record in records if record.victim.precision}
+    training = f"training {'; '.join(sorted(known))}, " if known else ""
+    return f"Precision: {training}search {search}, verdict fp32."
 
 
 def _disbelieved_lines(records: Sequence[Record]) -> list[str]:
     """Return a line about successes of the search that the verdict did not confirm, if any."""
     cells = [
-        f"{r.defense.label} under {r.attack.label}, seed {r.search.seed}: {r.disbelieved}"
+        f"{r.row} under {r.attack.label}, seed {r.search.seed}: {r.disbelieved}"
         for r in records
         if r.disbelieved
     ]
@@ -161,7 +208,7 @@ def _disbelieved_lines(records: Sequence[Record]) -> list[str]:
 def _finding_lines(records: Iterable[Record]) -> list[str]:
     """Return what the health checks of the victims found, one line each."""
     findings = {
-        (record.defense.label, record.search.seed, finding)
+        (record.row, record.search.seed, finding)
         for record in records
         for finding in record.victim.findings
     }

@@ -43,8 +43,7 @@ def compare_with_best(
     if len(whole) < 2:
         return []
     outcomes = {
-        (record.defense.label, record.search.seed, record.attack.label): record.outcomes
-        for record in records
+        (record.row, record.search.seed, record.attack.label): record.outcomes for record in records
     }
 
     def worst(row: DefenseRow, seed: int) -> str:

@@ -1,6 +1,6 @@
 """Record: the result of one cell of the grid, with everything that produced it.
 
-A cell is one defense under one attack on one task with one seed. A record stores one letter per
+A cell is one victim under one attack on one task with one seed. A record stores one letter per
 example. Counts follow from the letters and rates follow from the counts. Neither rates nor
 percentages are stored. ``robench.records.record_files`` reads and writes records.
 """
@@ -27,7 +27,7 @@ from robench.protocol import Protocol
 from robench.records.run_folder import cell_name, record_file_name
 from robench.search.attack import Verdict
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 """Version of the record's format. ``record_files.MIGRATIONS`` converts older versions."""
 
 LETTERS: Final = {
@@ -83,17 +83,43 @@ def digest_of_ids(ids: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()
 
 
+def row_label(kind: str, name: str | None, defense: str) -> str:
+    """Return the label of a victim's row in tables.
+
+    Args:
+        kind: ``VictimPart.kind``.
+        name: name that the user gave the victim, or None.
+        defense: label of the defense, for a victim without a name.
+    """
+    if kind == "trained":
+        return name or defense
+    return f"{name} ({kind})"
+
+
+def test_label(task: str, other: str | None) -> str:
+    """Return the name of a task with its test set: ``"sst2"``, or ``"sst2-on-imdb"``.
+
+    Args:
+        task: name of the task.
+        other: name of another task or file whose examples are judged, or None.
+    """
+    return task if other is None else f"{task}-on-{other}"
+
+
 class TaskPart(RecordPart):
     """The task and its test examples.
 
     Attributes:
-        name: registered name of the task.
-        test_name: ``"frozen-1000"``, or ``"list-"`` followed by the name of a published list.
+        name: name of the task.
+        test_name: ``"frozen-1000"``, or ``"list-"`` followed by the name of a published list. For
+            a test set that is not the task's own, ``other_test`` and a colon come first:
+            ``"imdb:frozen-1000"``.
         digest: SHA-256 over the whole test split (ids, texts, labels). It does not depend on
             the limit.
         examples: size of the whole test split.
         train_pool: where the training examples come from.
         synthetic: whether the texts were composed for this project.
+        other_test: name of the task or file of the judged examples, if it is not this task.
     """
 
     name: str
@@ -102,6 +128,12 @@ class TaskPart(RecordPart):
     examples: int = Field(ge=1)
     train_pool: str
     synthetic: bool
+    other_test: str | None = None
+
+    @property
+    def file_part(self) -> str:
+        """The task, and the test set where it is not the task's own, for file names."""
+        return test_label(self.name, self.other_test)
 
 
 class EncoderPart(RecordPart):
@@ -132,23 +164,58 @@ class PluginPart(RecordPart):
     code_sha256: Sha256 | None
 
 
-class VictimPart(RecordPart):
-    """The trained classifier.
+class GivenPart(RecordPart):
+    """A victim that robench did not train.
 
     Attributes:
-        sha256: hash of its weights.
-        configuration: key of everything that decides the training.
-        training_code_sha256: hash of robench's own training code. None where it is unknown
-            (records before schema 3).
-        precision: precision of the training.
-        findings: what the health checks found.
+        source: the last part of the folder, or the hub id; the name of a function.
+        architecture: class of the model, or None for a function.
+        max_tokens: tokens of the longest text that it reads, or None where it is unknown.
+        label_map: name of a label in the model -> name of the label in the task, where they
+            differ.
+        repeatable: whether a later run may use the trials. It is False for a function without a
+            version.
     """
 
+    source: str
+    architecture: str | None
+    max_tokens: int | None = Field(ge=1)
+    label_map: dict[str, str]
+    repeatable: bool = True
+
+
+class VictimPart(RecordPart):
+    """The classifier.
+
+    Attributes:
+        kind: ``"trained"`` by robench, ``"given"`` as a folder or a hub model, or a ``"function"``
+            of the user.
+        name: name that the user gave the victim. None means that the defense names it.
+        sha256: hash of its weights; for a given victim, of all files that decide its answers.
+        configuration: key of everything that decides the victim.
+        training_code_sha256: hash of robench's own training code. None where robench did not
+            train the victim, or where it is unknown (records before schema 3).
+        precision: precision of the training, or None where robench did not train the victim.
+        findings: what the health checks found.
+        given: what is known of a victim that robench did not train, otherwise None.
+    """
+
+    kind: Literal["trained", "given", "function"]
+    name: str | None = None
     sha256: Sha256
     configuration: Sha256
     training_code_sha256: Sha256 | None
-    precision: Precision
+    precision: Precision | None
     findings: tuple[str, ...]
+    given: GivenPart | None = None
+
+    @model_validator(mode="after")
+    def _kind_and_parts_agree(self) -> VictimPart:
+        if (self.kind == "trained") != (self.given is None):
+            raise ValueError("'given' must be there for exactly the victims that were not trained")
+        if self.kind != "trained" and self.name is None:
+            raise ValueError("a victim that was not trained needs a name")
+        return self
 
 
 class SurfacePart(RecordPart):
@@ -160,12 +227,15 @@ class SurfacePart(RecordPart):
             is constrained.
         constrained: whether the language model constrained this attack.
         outside: whether this attack wrote texts of its own, outside the surface.
+        unattackable: number of judged examples in which this attack may replace no word. None for
+            an attack outside the surface, and where it was not counted (records before schema 4).
     """
 
     key: Sha256
     language_model: str
     constrained: bool
     outside: bool = False
+    unattackable: NonNegativeInt | None = None
 
 
 class SearchPart(RecordPart):
@@ -245,11 +315,11 @@ class Record(RecordPart):
         schema_version: version of this format, ``"schema"`` in the file.
         cell: key of the cell and its trials (``robench.evaluation.cell.cell_key``).
         task: what was judged.
-        encoder: the pre-trained encoder.
-        defense: how the victim was trained.
+        encoder: the pre-trained encoder, or None for a victim that robench did not train.
+        defense: how the victim was trained, or None for a victim that robench did not train.
         attack: how it was attacked.
         protocol: the evaluation choices.
-        victim: the trained classifier.
+        victim: the classifier.
         surface: which words may replace which.
         search: how the search ran.
         limit: number of judged examples if it is below the size of the test split. None means
@@ -265,11 +335,11 @@ class Record(RecordPart):
         created: time of the last trial, in UTC.
     """
 
-    schema_version: Literal[3] = Field(default=SCHEMA, alias="schema")
+    schema_version: Literal[4] = Field(default=SCHEMA, alias="schema")
     cell: Sha256
     task: TaskPart
-    encoder: EncoderPart
-    defense: PluginPart
+    encoder: EncoderPart | None
+    defense: PluginPart | None
     attack: PluginPart
     protocol: Protocol
     victim: VictimPart
@@ -304,13 +374,33 @@ class Record(RecordPart):
             raise ValueError(f"there are {len(self.outcomes)} outcomes for {wanted} examples")
         if self.created.utcoffset() != timedelta(0):
             raise ValueError("'created' must be in UTC")
+        trained = self.victim.kind == "trained"
+        if (self.defense is not None) != trained or (self.encoder is not None) != trained:
+            raise ValueError("a defense and an encoder belong to exactly the trained victims")
+        if (self.surface.unattackable or 0) > len(self.outcomes):
+            raise ValueError("more examples are without an attackable word than were judged")
         return self
+
+    @property
+    def row(self) -> str:
+        """Label of the victim's row in tables (``row_label``)."""
+        label = "" if self.defense is None else self.defense.label
+        return row_label(self.victim.kind, self.victim.name, label)
+
+    @property
+    def row_name(self) -> str:
+        """Short name of the victim's row, as file names use it."""
+        return self.victim.name or ("" if self.defense is None else self.defense.name)
 
     @property
     def cell_name(self) -> str:
         """Name of the cell in file names."""
         return cell_name(
-            self.task.name, self.defense.name, self.attack.name, self.search.seed, self.cell
+            self.task.file_part,
+            self.row_name,
+            self.attack.name,
+            self.search.seed,
+            self.cell,
         )
 
     @property

@@ -113,9 +113,20 @@ def _add_core_code(old: RawRecord) -> RawRecord:
     }
 
 
+def _add_given_victims(old: RawRecord) -> RawRecord:
+    """Convert schema 3, in which every victim was trained by robench."""
+    return {
+        **old,
+        "task": {**old["task"], "other_test": None},
+        "victim": {**old["victim"], "kind": "trained", "name": None, "given": None},
+        "surface": {**old["surface"], "unattackable": None},
+    }
+
+
 MIGRATIONS: dict[int, Callable[[RawRecord], RawRecord]] = {
     1: _add_disbelieved,
     2: _add_core_code,
+    3: _add_given_victims,
 }
 """Schema version -> the function that converts a raw record to the next version."""
 

@@ -96,7 +96,7 @@ def terminal_table(attacks: Sequence[str], admitted: Admitted, width: int | None
             "examples, not for other trainings]."
         )
     for name, record in admitted.failed.items():
-        cell = f"{record.defense.label} under {record.attack.label}"
+        cell = f"{record.row} under {record.attack.label}"
         notes.append(f"{cell}: {admitted.reasons[name]}.")
     for each in overestimates(admitted.records.values()):
         cell = f"{each.defense} under {each.attack}, seed {each.seed}"

@@ -1,6 +1,6 @@
 """Compute the rows of a table from records.
 
-A row shows one defense: one score per attack, and the worst case over all attacks.
+A row shows one victim: one score per attack, and the worst case over all attacks.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Gap:
 
 @dataclass(frozen=True)
 class DefenseRow:
-    """The scores of one defense.
+    """The scores of one defense, or of one victim that the user gave.
 
     Attributes:
-        defense: label of the defense.
-        seeds: training seeds that have a record, ascending.
+        defense: label of the row (``Record.row``).
+        seeds: seeds that have a record, ascending.
         examples: number of test examples, or None if there is no record.
         clean: clean accuracy.
         under: label of an attack -> accuracy under it.
@@ -51,7 +51,7 @@ class DefenseRow:
 
 
 RecordsOfSeed = Mapping[str, Record]
-"""Label of the attack -> record, for one defense and one seed."""
+"""Label of the attack -> record, for one row and one seed."""
 
 
 def build_rows(
@@ -63,17 +63,17 @@ def build_rows(
     come last.
 
     Args:
-        records: records of one task, encoder and protocol, at most one per defense, attack and
-            seed. Records with errors become gaps.
+        records: records of one task, encoder and protocol, at most one per row, attack and seed.
+            Records with errors become gaps.
         attacks: labels of the attacks, which are the columns.
-        expected: labels of defenses that get a row even without a record.
+        expected: labels of rows that are there even without a record.
 
     Raises:
         RobenchError: the attacks on one defense did not attack the same victim.
     """
     by_defense: dict[str, dict[int, dict[str, Record]]] = {label: {} for label in expected}
     for record in records:
-        by_seed = by_defense.setdefault(record.defense.label, {})
+        by_seed = by_defense.setdefault(record.row, {})
         by_seed.setdefault(record.search.seed, {})[record.attack.label] = record
     rows = [_row(label, by_seed, attacks) for label, by_seed in by_defense.items()]
     return sorted(rows, key=_rank)

@@ -11,7 +11,7 @@
       records/<cell>-limit-<limit>.json                   the same for a run with --limit
       leaderboard.md                                      the table made from the records
 
-``<cell>`` is the name that ``cell_name`` returns. A cell is one defense under one attack on one
+``<cell>`` is the name that ``cell_name`` returns. A cell is one victim under one attack on one
 task with one seed. The files of an unfinished training belong to ``robench.training.saving``, and
 ``robench sweep`` adds its table and figure to the folder.
 """
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LONGEST_NAME = 40
-"""Characters of a task's, a defense's or an attack's name that a file name keeps."""
+"""Characters of a task's, a victim's or an attack's name that a file name keeps."""
 
 TRAINING_LOG = "training.json"
 """Name of the training log in a victim's folder (``robench.models.victim.LOG``)."""
@@ -81,19 +81,20 @@ class RunFolder:
         return sorted(self.victims.glob(f"*-{configuration[:8]}/{TRAINING_LOG}"))
 
 
-def cell_name(task: str, defense: str, attack: str, seed: int, key: str) -> str:
-    """Return the name of a cell's files: ``<task>-<defense>-<attack>-s<seed>-<key>``.
+def cell_name(task: str, row: str, attack: str, seed: int, key: str) -> str:
+    """Return the name of a cell's files: ``<task>-<row>-<attack>-s<seed>-<key>``.
 
     The name holds only letters, digits and ``._+-``, and only the first 8 digits of the key.
 
     Args:
-        task: registered name, as are ``defense`` and ``attack``.
-        defense: registered name.
+        task: name of the task, with the test set where it is not the task's own
+            (``record.test_label``).
+        row: registered name of the defense, or the name of a victim that the user gave.
         attack: registered name.
         seed: seed of training and search.
         key: key of the cell (``robench.evaluation.cell.cell_key``).
     """
-    return "-".join([_safe(task), _safe(defense), _safe(attack), f"s{seed}", key[:8]])
+    return "-".join([_safe(task), _safe(row), _safe(attack), f"s{seed}", key[:8]])
 
 
 def _safe(name: str) -> str:

@@ -278,3 +278,32 @@ def test_a_wrong_board_file_gives_a_usage_error(tmp_path: Path, text: str, sente
 def test_a_missing_board_file_gives_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Cannot read the board"):
         load_board(tmp_path / "none.toml")
+
+
+def test_a_given_victim_needs_its_row_on_the_board(make_record: MakeRecord) -> None:
+    records = {
+        "a.json": make_record("HF"),
+        "b.json": make_record("HH", given="mine"),
+        "c.json": make_record("HH", victim={"name": "saved"}),
+    }
+    found = admit(board(), records)
+    assert list(found.records) == ["a.json"]
+    assert found.reasons["b.json"] == (
+        "its victim 'mine (given)' was given by name; list that name under 'defenses' in the "
+        "board's TOML file"
+    )
+    assert "'saved' was given by name" in found.reasons["c.json"]
+    listed = board(
+        defenses=["mine (given)", "saved"],
+        encoder_sha256=records["a.json"].encoder.sha256,
+        training_precision="fp32",
+    )
+    assert admit(listed, records).records == records
+
+
+def test_a_given_victim_must_fit_the_rest_of_the_board(make_record: MakeRecord) -> None:
+    found = admit(
+        board(defenses=["mine (given)"]),
+        {"a.json": make_record("HF", given="mine", protocol="subword")},
+    )
+    assert found.reasons["a.json"] == "its protocol is 'subword', the board's 'rift2021'"

@@ -18,6 +18,7 @@ from robench.records.record import Record
 
 MakeRecord = Callable[..., Record]
 LATER = datetime(2026, 3, 1, tzinfo=UTC)
+CHANGED = {"sha256": "0" * 64}
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,36 @@ def test_attack_labels_are_sorted_and_distinct(make_record: MakeRecord) -> None:
         "genetic",
         "pwws",
     ]
+
+
+def test_a_given_victim_joins_every_group_that_agrees_otherwise(make_record: MakeRecord) -> None:
+    records = {
+        "a.json": make_record("HF", given="mine"),
+        "b.json": make_record("HF"),
+        "c.json": make_record("HF", encoder={"name": "mini"}),
+        "d.json": make_record("HF", task={"train_pool": "small"}),
+        "e.json": make_record("HF", given="theirs", surface={"key": "0" * 64}),
+    }
+    found = {title: list(members) for title, members in comparable_groups(records).items()}
+    assert found == {
+        "toy, encoder mini, protocol rift2021": ["a.json", "c.json"],
+        "toy, encoder tiny, protocol rift2021": ["a.json", "b.json"],
+        "toy, encoder tiny, protocol rift2021 (2)": ["a.json", "d.json"],
+        "toy, given victims, protocol rift2021": ["e.json"],
+    }
+
+
+def test_what_is_about_training_is_not_asked_of_a_given_victim(make_record: MakeRecord) -> None:
+    records = {"a.json": make_record("HF", given="mine"), "b.json": make_record("HF")}
+    assert find_disagreement(records) is None
+    assert list(newest_that_agree(records).records) == ["a.json", "b.json"]
+    other = {**records, "c.json": make_record("FF", given="mine", attack="pwws", victim=CHANGED)}
+    assert find_disagreement(other) == (
+        "a.json and c.json differ in the victim of mine (given), seed 0"
+    )
+
+
+def test_the_title_names_another_test_set(make_record: MakeRecord) -> None:
+    records = {"a.json": make_record("HF", task={"test_name": "imdb:x", "other_test": "imdb"})}
+    (title,) = comparable_groups(records)
+    assert title == "toy, encoder tiny, protocol rift2021, test examples imdb:x"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from records import GIVEN
+
 from robench.records.notes import conditions
 from robench.records.record import Record
 
@@ -22,3 +24,52 @@ def test_disbelieved_claims_are_shown_only_if_there_are_some(
         "Examples that held although the search saw the victim fooled, because the verdict did "
         "not confirm it: rift under genetic, seed 3: 2."
     ]
+
+
+def test_the_conditions_name_victims_that_robench_did_not_train(
+    make_record: Callable[..., Record],
+) -> None:
+    mapped = {**GIVEN, "label_map": {"POSITIVE": "positive"}}
+    called = {**GIVEN, "architecture": None, "max_tokens": None, "repeatable": False}
+    records = [
+        make_record("HHF"),
+        make_record("HHF", victim={"name": "saved", "sha256": "a" * 64}),
+        make_record("HHF", given="mine", victim={"sha256": "b" * 64, "given": mapped}),
+        make_record(
+            "HHF", given="f", victim={"kind": "function", "sha256": "c" * 64, "given": called}
+        ),
+    ]
+    assert [line for line in conditions(records) if line.startswith("Row ")] == [
+        "Row f (function): a function, which robench did not train; it has no version, so that no "
+        f"later run uses its trials; identity `{'c' * 64}`. Its seeds are those of the search.",
+        "Row mine (given): the model 'model', which robench did not train; "
+        "BertForSequenceClassification; reads at most 512 tokens; labels: POSITIVE is positive; "
+        f"identity `{'b' * 64}`. Its seeds are those of the search.",
+        "Row saved: a saved victim of robench, which trained it with standard; weights "
+        f"`{'a' * 64}`.",
+    ]
+    alone = conditions(records[2:])
+    assert not any(line.startswith("Encoder") or "pool" in line for line in alone)
+    assert "Precision: search fp32, verdict fp32." in alone
+
+
+def test_the_conditions_say_how_many_examples_have_no_attackable_word(
+    make_record: Callable[..., Record],
+) -> None:
+    records = [
+        make_record("HHF", surface={"unattackable": 2}),
+        make_record("HHF", attack="pwws", surface={"unattackable": 1}),
+        make_record("HHF", attack="old"),
+    ]
+    assert "Examples without a word that may be replaced: genetic 2 of 3, pwws 1 of 3." in (
+        conditions(records)
+    )
+    assert not any("without a word" in line for line in conditions(records[2:]))
+
+
+def test_the_conditions_name_another_test_set(make_record: Callable[..., Record]) -> None:
+    other = make_record("HHF", task={"test_name": "imdb:frozen-3", "other_test": "imdb"})
+    assert conditions([other])[0] == (
+        "Task: toy, all 3 test examples (imdb:frozen-3), which come from imdb and not from the "
+        "task's own test set, trained on pool 'train'."
+    )

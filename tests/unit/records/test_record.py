@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from records import GIVEN
 
 from robench.records.record import LETTERS, Counts, Record, count, digest_of_ids
 from robench.search.attack import Verdict
@@ -121,3 +122,45 @@ def test_the_digest_of_ids_depends_on_their_order_and_borders() -> None:
     assert digest_of_ids(["ab"]) != digest_of_ids(["a", "b"])
     # echo -n "" | sha256sum
     assert digest_of_ids([]) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+@pytest.mark.parametrize(
+    ("victim", "reason"),
+    [
+        ({"kind": "given"}, "'given' must be there"),
+        ({"given": GIVEN}, "'given' must be there"),
+        ({"kind": "given", "given": GIVEN}, "needs a name"),
+        ({"kind": "function", "name": "f", "given": GIVEN}, "exactly the trained victims"),
+        ({"kind": "lent"}, "'trained', 'given' or 'function'"),
+    ],
+)
+def test_a_kind_of_victim_that_does_not_fit_is_refused(
+    make_record: Callable[..., Record], victim: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        make_record("WFHP", victim=victim)
+
+
+def test_more_unattackable_examples_than_examples_are_refused(
+    make_record: Callable[..., Record],
+) -> None:
+    assert make_record("WFHP", surface={"unattackable": 4}).surface.unattackable == 4
+    with pytest.raises(ValidationError, match="without an attackable word"):
+        make_record("WFHP", surface={"unattackable": 5})
+
+
+def test_the_label_of_a_row_says_who_trained_the_victim(
+    make_record: Callable[..., Record],
+) -> None:
+    assert make_record("H", defense="rift", label="rift(alpha=1)").row == "rift(alpha=1)"
+    assert make_record("H", victim={"name": "saved"}).row == "saved"
+    given = make_record("H", given="mine")
+    assert (given.row, given.row_name) == ("mine (given)", "mine")
+    called = make_record("H", given="mine", victim={"kind": "function"})
+    assert called.row == "mine (function)"
+
+
+def test_another_test_set_is_in_the_file_name(make_record: Callable[..., Record]) -> None:
+    other = {"test_name": "imdb:frozen-1000", "other_test": "imdb"}
+    assert make_record("H", task=other).file_name.startswith("toy-on-imdb-standard-genetic-s0-")
+    assert make_record("H").file_name.startswith("toy-standard-genetic-s0-")

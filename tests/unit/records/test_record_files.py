@@ -30,8 +30,15 @@ def raw(record: Record) -> dict[str, Any]:
     return data
 
 
+def of_schema_3(record: Record) -> dict[str, Any]:
+    data: dict[str, Any] = {**raw(record), "schema": 3}
+    del data["task"]["other_test"], data["surface"]["unattackable"]
+    del data["victim"]["kind"], data["victim"]["name"], data["victim"]["given"]
+    return data
+
+
 def of_schema_2(record: Record) -> dict[str, Any]:
-    data: dict[str, Any] = {**raw(record), "schema": 2}
+    data: dict[str, Any] = {**of_schema_3(record), "schema": 2}
     del data["victim"]["training_code_sha256"], data["search"]["code_sha256"]
     return data
 
@@ -147,7 +154,7 @@ def test_a_record_of_schema_2_has_no_hashes_of_core_code(make_record: MakeRecord
     record = make_record("WFHP", disbelieved=1)
     new = Record.model_validate_json(json.dumps(migrate(of_schema_2(record))))
     assert (new.schema_version, new.victim.training_code_sha256, new.search.code_sha256) == (
-        3,
+        4,
         None,
         None,
     )
@@ -158,13 +165,30 @@ def test_a_record_of_schema_2_has_no_hashes_of_core_code(make_record: MakeRecord
     assert new == record.model_copy(update=update)
 
 
+def test_a_victim_of_schema_3_was_trained(make_record: MakeRecord) -> None:
+    record = make_record("WFHP", defense="rift")
+    new = Record.model_validate_json(json.dumps(migrate(of_schema_3(record))))
+    assert new == record
+    assert (new.victim.kind, new.victim.name, new.surface.unattackable) == ("trained", None, None)
+
+
+def test_a_record_of_a_given_victim_is_read_as_it_was_written(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    record = make_record("WFHP", given="org/my model", surface={"unattackable": 2})
+    assert (record.defense, record.encoder) == (None, None)
+    write_record(tmp_path / record.file_name, record)
+    assert read_record(tmp_path / record.file_name) == record
+    assert record.file_name.startswith("toy-org-my-model-genetic-s0-")
+
+
 def test_a_record_of_schema_1_has_no_number_of_disbelieved_claims(
     make_record: MakeRecord,
 ) -> None:
     old = {**of_schema_2(make_record("WFHP")), "schema": 1}
     del old["disbelieved"]
     new = Record.model_validate_json(json.dumps(migrate(old)))
-    assert (new.schema_version, new.disbelieved, new.search.code_sha256) == (3, None, None)
+    assert (new.schema_version, new.disbelieved, new.search.code_sha256) == (4, None, None)
 
 
 def test_records_of_a_folder_are_sorted_by_name(tmp_path: Path, make_record: MakeRecord) -> None:
@@ -195,11 +219,12 @@ def test_readable_records_are_those_that_a_board_reads(
     ("content", "reason"),
     [
         (b"", "it is not JSON"),
-        (b'{"schema": 3, "cell', "it is not JSON"),
+        (b'{"schema": 4, "cell', "it is not JSON"),
         (b"\xff\xfe", "it is not JSON"),
         (b"[]", "it has no 'schema' number"),
-        (b'{"schema": 99}', "it has schema 99 and this robench reads up to 3. Update robench."),
-        (b'{"schema": 3}', "is not valid at 'cell'"),
+        (b'{"schema": 99}', "it has schema 99 and this robench reads up to 4. Update robench."),
+        (b'{"schema": 4}', "is not valid at 'cell'"),
+        (b'{"schema": 3}', "it lacks fields of schema 3. Restore it"),
         (b'{"schema": 2}', "it lacks fields of schema 2. Restore it"),
         (b'{"schema": 2, "victim": 5}', "it lacks fields of schema 2. Restore it"),
     ],
