@@ -156,6 +156,12 @@ training_options = apply(
             "see 'robench show task snli'.",
         ),
         click.option(
+            "--settings-of",
+            metavar="TASK",
+            help="Train with the published settings of another task, such as snli. "
+            "Default: those of the task itself.",
+        ),
+        click.option(
             "--device",
             metavar="NAME",
             default="auto",

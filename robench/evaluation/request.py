@@ -43,6 +43,8 @@ class EvaluationRequest(BaseModel):
         hub: whether data may be downloaded from the hub.
         ids: file with another published list of test examples.
         train_pool: pool of training examples. None uses the first pool of the task.
+        settings_of: name of the task whose published settings the defenses use, or empty for those
+            of each task itself.
         lm: language model of the constraint: ``"tiny"``, ``"masked:ID"``, ``"causal:ID"``,
             ``"file:PATH"`` or ``"none"``.
         precision: precision of the training.
@@ -69,6 +71,7 @@ class EvaluationRequest(BaseModel):
     hub: bool = True
     ids: Path | None = None
     train_pool: str | None = None
+    settings_of: str = ""
     lm: str = defaults.LM
     precision: Precision = "fp32"
     search_precision: Precision = "fp32"

@@ -151,6 +151,8 @@ def check_names(request: EvaluationRequest) -> None:
     defenses = _expand(DEFENSES, request.defenses)
     attacks = _expand(ATTACKS, request.attacks)
     tasks = _expand(TASKS, request.tasks)
+    if request.settings_of:
+        TASKS.check(request.settings_of)
     for registry, names in ((DEFENSES, defenses), (ATTACKS, attacks), (TASKS, tasks)):
         for name in names:
             registry.check(name)
@@ -249,13 +251,22 @@ class _TaskResolver:
 
         # A wrong value should be reported before the data are downloaded and read.
         for defense, values in self.options.items():
-            build_defense(defense, name, find_encoder(self.request.encoder), values)
+            encoder = find_encoder(self.request.encoder)
+            build_defense(
+                defense,
+                name,
+                encoder,
+                values,
+                task_class=cls,
+                settings_of=self.request.settings_of,
+            )
+        self._remark_on_settings(name, cls, report)
         report.started("data", name, None)
         source = DataSource(self.request.data, self.request.hub)
         splits = cls().load(source, train_pool=self.request.train_pool, ids=self.request.ids)
         substitutions = load_substitutions(cls.substitutions, self.request.data)
         examples, limit = self._select(name, splits.test, report)
-        victims = list(self._victims(name, splits, substitutions))
+        victims = list(self._victims(name, cls, splits, substitutions))
         report.finished(
             f"{len(splits.train):,} train, {len(splits.dev):,} dev and {len(splits.test):,} test "
             f"examples from {splits.origin}"
@@ -278,8 +289,31 @@ class _TaskResolver:
             return test, None
         return balanced_prefix(test, limit), limit
 
+    def _remark_on_settings(self, name: str, cls: type[Task], report: Reporter) -> None:
+        """Say which defenses have settings for other tasks only."""
+        from robench.training.request import settings_task
+
+        # Nobody published settings for synthetic texts, and their numbers mean nothing.
+        if cls.synthetic:
+            return
+        own: list[str] = []
+        others: set[str] = set()
+        for defense in self.options:
+            known = DEFENSES.get(defense)
+            if known.task_defaults and not settings_task(
+                known, name, cls, self.request.settings_of
+            ):
+                own.append(defense)
+                others |= set(known.task_defaults)
+        if own:
+            report.message(
+                f"For '{name}' there are no published settings of {', '.join(own)}, so the general "
+                f"defaults are used. Take those of another task with --settings-of "
+                f"{' or '.join(sorted(others))}, or set single values with --option."
+            )
+
     def _victims(
-        self, task: str, splits: Splits, substitutions: SubstitutionSet
+        self, task: str, cls: type[Task], splits: Splits, substitutions: SubstitutionSet
     ) -> Iterator[ResolvedVictim]:
         """Return the victims of a task, defense by defense and seed by seed."""
         from robench.training.request import FitRequest
@@ -298,13 +332,15 @@ class _TaskResolver:
                     precision=self.request.precision,
                     device=self.device,
                     tracker=self.request.tracker,
+                    task_class=cls,
+                    settings_of=self.request.settings_of,
                 )
                 # The key finds and hashes the encoder. A missing file should be reported now and
                 # not after hours of training of another victim.
                 _ = fit.key
                 if seed == self.request.seeds[0]:
                     fit.check()
-                defaults = replace(fit, options={}).resolved
+                defaults = replace(fit, options={}, settings_of="").resolved
                 yield ResolvedVictim(label(defense, fit.resolved, defaults), fit)
 
 

@@ -75,6 +75,8 @@ class Task(ABC):
         training: settings of the training loop (names of ``robench.TrainingOptions``) that papers
             use on this task. They hold for every defense without settings of its own, so that the
             rows of one table differ by the defense alone.
+        settings_of: name of a registered task whose settings (``training``, and the defenses'
+            ``task_defaults``) are used where there are none for this task. Empty for none.
         synthetic: whether the texts were composed instead of written by people; every table says
             so.
     """
@@ -87,6 +89,7 @@ class Task(ABC):
     paper: ClassVar[str] = ""
     train_pools: ClassVar[tuple[str, ...]] = ("train",)
     training: ClassVar[Mapping[str, Any]] = {}
+    settings_of: ClassVar[str] = ""
     synthetic: ClassVar[bool] = False
 
     @abstractmethod

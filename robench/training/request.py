@@ -30,24 +30,63 @@ if TYPE_CHECKING:
 
 
 def build_defense(
-    name: str, task: str, encoder: EncoderInfo, options: Mapping[str, Any]
+    name: str,
+    task: str,
+    encoder: EncoderInfo,
+    options: Mapping[str, Any],
+    *,
+    task_class: type[Task] | None = None,
+    settings_of: str = "",
 ) -> Defense:
     """Make a defense with its options resolved.
 
     An option's value comes from the last of these that sets it: the class's defaults, the task's
-    ``training``, the defense's ``task_defaults[task]``, ``encoder.recommended``, ``options``.
+    ``training``, the defense's ``task_defaults``, ``encoder.recommended``, ``options``.
+
+    Args:
+        name: name of the defense.
+        task: name of the task.
+        encoder: the encoder.
+        options: the user's options.
+        task_class: the task's class. None takes the one that is registered under ``task``.
+        settings_of: take ``training`` and ``task_defaults`` of this registered task. Empty takes
+            those of ``task``, or of the class's ``settings_of`` where it names a task.
 
     Raises:
         UsageError: the defense or an option is unknown, or an option does not take its value.
     """
-    cls = DEFENSES.get(name)
+    cls, task_class = DEFENSES.get(name), task_class or TASKS.get(task)
     values = {
-        **TASKS.get(task).training,
-        **cls.task_defaults.get(task, {}),
+        **task_training(task_class, settings_of),
+        **cls.task_defaults.get(settings_task(cls, task, task_class, settings_of), {}),
         **encoder.recommended,
         **options,
     }
     return cls(build_options(cls.Options, values, f"defense '{name}'"))
+
+
+def settings_task(
+    defense: type[Defense], task: str, task_class: type[Task], settings_of: str = ""
+) -> str:
+    """Return the task whose ``task_defaults`` a defense uses on ``task``.
+
+    The result is ``settings_of``, or ``task`` if the defense has settings for it, or else the
+    class's ``settings_of``. It is empty where the defense has settings for none of them.
+    """
+    wanted = (settings_of,) if settings_of else (task, task_class.settings_of)
+    return next((name for name in wanted if name in defense.task_defaults), "")
+
+
+def task_training(task_class: type[Task], settings_of: str = "") -> Mapping[str, Any]:
+    """Return the settings of the training loop for a task, with those of another task below.
+
+    Args:
+        task_class: the task.
+        settings_of: name of another task, or empty for the class's ``settings_of``.
+    """
+    other = settings_of or task_class.settings_of
+    below = TASKS.get(other).training if other else {}
+    return {**below, **task_class.training}
 
 
 @dataclass(frozen=True)
@@ -56,7 +95,7 @@ class FitRequest:
 
     Attributes:
         defense: a registered name; a joint defense's members are put in alphabetical order.
-        task: a registered name.
+        task: name of the task.
         splits: the task's examples; ``test`` is never read.
         encoder: short name, hub id or folder.
         protocol: decides words, tokens and lookup.
@@ -68,6 +107,8 @@ class FitRequest:
             optimizer are always fp32.
         device: a torch device string.
         tracker: an Accelerate tracker's name (``"tensorboard"``), or None.
+        task_class: the task's class. It may be left out for a registered task.
+        settings_of: the registered task whose settings are used; see ``build_defense``.
     """
 
     defense: str
@@ -81,19 +122,19 @@ class FitRequest:
     precision: Precision = "fp32"
     device: str = "cpu"
     tracker: str | None = None
+    # ``__post_init__`` replaces the None, so that the class is always there.
+    task_class: type[Task] = None  # type: ignore[assignment]
+    settings_of: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "defense", canonical(self.defense))
+        if self.task_class is None:
+            object.__setattr__(self, "task_class", TASKS.get(self.task))
 
     @cached_property
     def info(self) -> EncoderInfo:
         """What is known of the encoder."""
         return find_encoder(self.encoder)
-
-    @cached_property
-    def task_class(self) -> type[Task]:
-        """The class that is registered for the task."""
-        return TASKS.get(self.task)
 
     @cached_property
     def resolved(self) -> TrainingOptions:
@@ -107,7 +148,14 @@ class FitRequest:
             UsageError: parts of the request do not fit together, or the defense names an attack
                 that is not available.
         """
-        defense = build_defense(self.defense, self.task, self.info, self.options)
+        defense = build_defense(
+            self.defense,
+            self.task,
+            self.info,
+            self.options,
+            task_class=self.task_class,
+            settings_of=self.settings_of,
+        )
         for attack in defense.attacks:
             ATTACKS.get(attack)
         if (defense.substitutes or defense.attacks) and self.substitutions is None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from victim_cases import Synonyms, encoder_folder, planted, planted_splits, request
+from victim_cases import Planted, Synonyms, encoder_folder, planted, planted_splits, request
 
 from robench import DEFENSES
 from robench._base.code_hash import code_sha256
@@ -26,7 +27,7 @@ from robench.models.encoders import (
 )
 from robench.protocol import get_protocol
 from robench.training import request as recipe
-from robench.training.request import build_defense
+from robench.training.request import build_defense, settings_task
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,40 @@ def test_options_are_resolved_in_order_of_precedence() -> None:
     assert (small.batch_size, small.beta, small.epochs) == (7, 5.0, 4)  # type: ignore[attr-defined]
     user = build_defense("rift", "snli", recommending, {"batch_size": "9", "beta": "2.5"}).options
     assert (user.batch_size, user.beta, user.epochs) == (9, 2.5, 4)  # type: ignore[attr-defined]
+
+
+class LikeSnli(Planted):
+    """A task of one's own, which takes the settings of a known one."""
+
+    settings_of = "snli"
+
+
+def test_a_task_may_take_the_settings_of_another_one() -> None:
+    plain, cls = EncoderInfo("x", "x"), DEFENSES.get("rift")
+    build = partial(build_defense, "rift", "pairs.csv", plain, {})
+    snli = build_defense("rift", "snli", plain, {}).options
+    assert build(task_class=LikeSnli).options == snli
+    assert build(task_class=Planted, settings_of="snli").options == snli
+    assert build(task_class=Planted).options == cls.Options()
+    # What the user names wins over the class, and the task's own settings win over both.
+    imdb = build_defense("rift", "imdb", plain, {}).options
+    assert build(task_class=LikeSnli, settings_of="imdb").options == imdb
+    assert build_defense("rift", "imdb", plain, {}, task_class=LikeSnli).options.model_dump()[
+        "alpha"
+    ] == pytest.approx(0.1)
+    assert settings_task(cls, "pairs.csv", LikeSnli) == "snli"
+    assert settings_task(cls, "pairs.csv", Planted) == ""
+    assert settings_task(cls, "snli", Planted, "weather") == ""
+
+
+def test_a_class_made_at_run_time_needs_no_registered_name(encoder: Path) -> None:
+    fit = replace(request(encoder), task="reviews.csv", task_class=LikeSnli)
+    assert fit.task_class is LikeSnli
+    assert fit.ingredients()["task"] == "reviews.csv"
+    assert fit.key != request(encoder).key
+    assert request(encoder).task_class is Planted
+    with pytest.raises(UsageError, match=r"There is no task 'reviews\.csv'"):
+        replace(request(encoder), task="reviews.csv", task_class=None)
 
 
 @pytest.mark.parametrize(
