@@ -18,6 +18,7 @@ from robench.models.encoders import EncoderInfo, find_encoder, fingerprint
 from robench.plugins.names import canonical
 from robench.plugins.options import TrainingOptions, build_options
 from robench.search.registry import ATTACKS
+from robench.tasks.base import Task
 from robench.tasks.registry import TASKS
 from robench.training.defense import Defense
 from robench.training.limits import check_window, pick
@@ -25,7 +26,7 @@ from robench.training.registry import DEFENSES
 
 if TYPE_CHECKING:
     from robench.protocol import Protocol
-    from robench.tasks.base import Splits, Task
+    from robench.tasks.base import Splits
     from robench.text.substitutions import SubstitutionSet
 
 
@@ -122,13 +123,13 @@ class FitRequest:
     precision: Precision = "fp32"
     device: str = "cpu"
     tracker: str | None = None
-    # ``__post_init__`` replaces the None, so that the class is always there.
-    task_class: type[Task] = None  # type: ignore[assignment]
+    # The abstract class stands for "the registered one" until ``__post_init__`` finds that.
+    task_class: type[Task] = Task  # type: ignore[type-abstract]
     settings_of: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "defense", canonical(self.defense))
-        if self.task_class is None:
+        if self.task_class is Task:
             object.__setattr__(self, "task_class", TASKS.get(self.task))
 
     @cached_property

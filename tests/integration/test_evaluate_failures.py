@@ -98,6 +98,7 @@ def test_a_joint_defense_has_one_name_and_one_record(toy: dict[str, Any], tmp_pa
     )
     assert [cell.defense.partition("(")[0] for cell in plan(request)] == ["mixout+weight-decay"]
     (record,) = evaluate(request, Silent())
+    assert record.defense is not None
     assert record.defense.name == "mixout+weight-decay"
     assert "mixout.probability=0.3" in record.defense.label
     assert record.defense.options["weight-decay.strength"] == 0.01
@@ -196,7 +197,7 @@ def test_the_other_victims_continue_after_one_failed(
         text.partition(":")[2] for text in report.messages if "No result for standard(" in text
     ] == [str(caught.value).rpartition("seed 0:")[2]]
     if searching:
-        assert [(record.defense.name, record.attack.name) for record in caught.value.done] == [
+        assert [(record.row_name, record.attack.name) for record in caught.value.done] == [
             ("weight-decay", "pwws"),
             ("weight-decay", "greedy"),
         ]

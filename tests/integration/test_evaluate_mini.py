@@ -45,7 +45,7 @@ def run(
 
 def test_every_cell_has_a_record(run: ReportedRun) -> None:
     request, records, report = run
-    assert [(record.defense.name, record.attack.name) for record in records] == [
+    assert [(record.row_name, record.attack.name) for record in records] == [
         (d, a) for d in ("standard", "rift") for a in ("genetic", "pwws")
     ]
     assert list(read_records(request.out / "records")) == sorted(
@@ -57,6 +57,7 @@ def test_every_cell_has_a_record(run: ReportedRun) -> None:
         assert record.task.name == "mini-reviews"
         assert record.task.synthetic
         assert record.task.examples == 1000
+        assert record.encoder is not None
         assert record.encoder.name == "tiny"
         assert record.surface.language_model.startswith("masked:")
     assert len({record.surface.key for record in records}) == 1

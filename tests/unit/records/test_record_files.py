@@ -79,6 +79,7 @@ def test_nan_is_neither_accepted_nor_written(make_record: MakeRecord) -> None:
     with pytest.raises(ValidationError):
         make_record("WFHP", cost={"attack_seconds": float("nan")})
     bad = make_record("WFHP", options={"alpha": 0.5})
+    assert bad.defense is not None
     bad.defense.options["alpha"] = float("nan")
     with pytest.raises(ValueError, match="JSON compliant"):
         write_record(Path("never-written.json"), bad)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from victim_cases import Planted, Synonyms, encoder_folder, planted, planted_splits, request
 
-from robench import DEFENSES
+from robench import DEFENSES, Task
 from robench._base.code_hash import code_sha256
 from robench._base.errors import UsageError
 from robench.models.encoders import (
@@ -87,7 +87,7 @@ def test_a_class_made_at_run_time_needs_no_registered_name(encoder: Path) -> Non
     assert fit.key != request(encoder).key
     assert request(encoder).task_class is Planted
     with pytest.raises(UsageError, match=r"There is no task 'reviews\.csv'"):
-        replace(request(encoder), task="reviews.csv", task_class=None)
+        replace(request(encoder), task="reviews.csv", task_class=Task)  # type: ignore[type-abstract]
 
 
 @pytest.mark.parametrize(
