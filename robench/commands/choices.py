@@ -90,7 +90,7 @@ task_option = click.option(
     default=(defaults.TASK,),
     show_default=True,
     metavar="NAME",
-    help="A task, or 'all'. Repeatable.",
+    help="A task, a file (reviews.csv), hf:NAME[/CONFIG], or 'all'. Repeatable.",
 )
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Check everything and print the plan without running it."
@@ -111,6 +111,51 @@ def seed_option(purpose: str) -> Decorator:
         help=f"Seed of {purpose}. Repeatable.",
     )
 
+
+_column = "for --task FILE. Default: guessed, and the run says so."
+own_data_options = apply(
+    [
+        click.option("--text-column", metavar="NAME", help=f"Column of the text, {_column}"),
+        click.option(
+            "--pair-column", metavar="NAME", help="Column of the second text, for --task FILE."
+        ),
+        click.option("--label-column", metavar="NAME", help=f"Column of the label, {_column}"),
+        click.option(
+            "--attack-column",
+            metavar="NAME",
+            help="Column whose words may be replaced, for --task FILE. Default: the text, or the "
+            "second text of a pair.",
+        ),
+        click.option(
+            "--train-file",
+            type=_EXISTING_FILE,
+            help="File of the training examples. FILE is then the test set.",
+        ),
+        click.option(
+            "--dev-file",
+            type=_EXISTING_FILE,
+            help="File of the dev examples. Default: rows of the training file.",
+        ),
+        click.option(
+            "--test-file",
+            type=_EXISTING_FILE,
+            help="File of the test examples. FILE is then the training set.",
+        ),
+        click.option(
+            "--substitutions",
+            metavar="NAME",
+            help="Substitution set of FILE: counterfitted, mini or a JSON file. "
+            "Default: counterfitted.",
+        ),
+        click.option(
+            "--max-tokens",
+            type=click.IntRange(min=8),
+            metavar="N",
+            help="Window of FILE in tokens. Default: chosen from the lengths of the texts.",
+        ),
+    ]
+)
+"""What the options say about a task that is a file."""
 
 training_options = apply(
     [
@@ -192,6 +237,7 @@ training_options = apply(
             show_default=True,
             help="Folder for all results.",
         ),
+        own_data_options,
     ]
 )
 

@@ -14,6 +14,7 @@ from robench.evaluation import defaults
 from robench.plugins.names import canonical
 from robench.protocol import DEFAULT_PROTOCOL
 from robench.search.settings import SearchSettings
+from robench.tasks.columns import DataColumns
 
 
 class EvaluationRequest(BaseModel):
@@ -26,7 +27,8 @@ class EvaluationRequest(BaseModel):
         defenses: registered names, in the wanted order. ``("all",)`` stands for every one. Joint
             defenses are written ``"ascc+mixout"``. The order of the members does not matter.
         attacks: registered names, or ``("all",)``. May be empty to train only.
-        tasks: registered names, or ``("all",)``.
+        tasks: registered names, files (``"reviews.csv"``), hub datasets (``"hf:NAME"``), or
+            ``("all",)``.
         seeds: seeds of training and search. There is one victim per seed.
         encoder: a name that ``robench list encoders`` shows, a hub id or a folder.
         protocol: name of a protocol.
@@ -45,6 +47,16 @@ class EvaluationRequest(BaseModel):
         train_pool: pool of training examples. None uses the first pool of the task.
         settings_of: name of the task whose published settings the defenses use, or empty for those
             of each task itself.
+        text_column: column of the text, for tasks that are files. None guesses it, and the run
+            says so. The same holds for the other columns.
+        pair_column: column of the second text.
+        label_column: column of the label.
+        attack_column: column that may be attacked.
+        train_file: file of the training examples.
+        dev_file: file of the dev examples.
+        test_file: file of the test examples.
+        substitutions: substitution set of the files.
+        max_tokens: window of the files, in tokens.
         lm: language model of the constraint: ``"tiny"``, ``"masked:ID"``, ``"causal:ID"``,
             ``"file:PATH"`` or ``"none"``.
         precision: precision of the training.
@@ -72,12 +84,36 @@ class EvaluationRequest(BaseModel):
     ids: Path | None = None
     train_pool: str | None = None
     settings_of: str = ""
+    text_column: str | None = None
+    pair_column: str | None = None
+    label_column: str | None = None
+    attack_column: str | None = None
+    train_file: Path | None = None
+    dev_file: Path | None = None
+    test_file: Path | None = None
+    substitutions: str | None = None
+    max_tokens: int | None = None
     lm: str = defaults.LM
     precision: Precision = "fp32"
     search_precision: Precision = "fp32"
     retrain: bool = False
     tracker: Literal["tensorboard"] | None = None
     out: Path = defaults.OUT
+
+    @property
+    def columns(self) -> DataColumns:
+        """What the options say about tasks that are files."""
+        return DataColumns(
+            text=self.text_column,
+            pair=self.pair_column,
+            label=self.label_column,
+            attack=self.attack_column,
+            train_file=self.train_file,
+            dev_file=self.dev_file,
+            test_file=self.test_file,
+            substitutions=self.substitutions,
+            max_tokens=self.max_tokens,
+        )
 
     def search_settings(self, seed: int, device: str) -> SearchSettings:
         """Return the settings of the searches against one victim.
@@ -88,11 +124,12 @@ class EvaluationRequest(BaseModel):
         """
         return SearchSettings(seed, self.budget, self.search_precision, device, self.workers)
 
-    @field_validator("limit", "budget", "workers")
+    @field_validator("limit", "budget", "workers", "max_tokens")
     @classmethod
     def _check_positive(cls, value: int | None, info: Any) -> int | None:
         if value is not None and value < 1:
-            raise UsageError(f"--{info.field_name} must be at least 1, got {value}.")
+            option = info.field_name.replace("_", "-")
+            raise UsageError(f"--{option} must be at least 1, got {value}.")
         return value
 
     @field_validator("seeds")
@@ -107,7 +144,9 @@ class EvaluationRequest(BaseModel):
     def _check_not_empty(cls, value: tuple[str, ...], info: Any) -> tuple[str, ...]:
         if not value:
             raise UsageError(f"Name at least one of the {info.field_name}, or 'all'.")
-        return tuple(dict.fromkeys(map(canonical, value)))
+        # A "+" in a task's name is part of a file's name.
+        names = value if info.field_name == "tasks" else map(canonical, value)
+        return tuple(dict.fromkeys(names))
 
     @field_validator("encoder")
     @classmethod

@@ -66,6 +66,8 @@ class Task(ABC):
     Class attributes:
         labels: names of the classes, in order.
         attackable: the field whose words may be replaced.
+        fields: names of the fields, in the order in which the encoder reads them. ``()`` declares
+            none: the fields are those of the first example.
         max_tokens: size of the window, special tokens included (RIFT, appendix A.1: 300 for IMDB,
             80 for SNLI).
         substitutions: name of the substitution set (``robench.text.substitutions``).
@@ -83,6 +85,7 @@ class Task(ABC):
 
     labels: ClassVar[tuple[str, ...]]
     attackable: ClassVar[str]
+    fields: ClassVar[tuple[str, ...]] = ()
     max_tokens: ClassVar[int]
     substitutions: ClassVar[str] = "counterfitted"
     licence: ClassVar[str] = ""

@@ -21,6 +21,7 @@ TASKS: Registry[Task] = Registry(
             "archives",
             "assets",
             "base",
+            "columns",
             "example",
             "frozen",
             "guard",
@@ -28,6 +29,7 @@ TASKS: Registry[Task] = Registry(
             "nli_files",
             "publisher_files",
             "registry",
+            "resolving",
             "splits",
         }
     ),

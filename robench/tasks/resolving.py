@@ -1,0 +1,73 @@
+"""Find a task by what the user typed: a registered name, a file, or a dataset of the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench._base.errors import UsageError
+from robench.tasks.columns import DataColumns
+from robench.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    from robench.tasks.base import Task
+
+HUB_PREFIX = "hf:"
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+def is_own_data(name: str) -> bool:
+    """Return whether ``name`` means a file or a hub dataset, and not a registered task."""
+    return name.startswith(HUB_PREFIX) or name.lower().endswith(SUFFIXES)
+
+
+def task_name(name: str) -> str:
+    """Return the task's name in tables: ``"reviews.csv"`` for ``"data/reviews.csv"``.
+
+    A registered name is its own name. Characters that file names cannot have become ``_``.
+    """
+    if not is_own_data(name):
+        return name
+    last = (
+        name.replace("/", "-").replace(":", "-") if name.startswith(HUB_PREFIX) else Path(name).name
+    )
+    return "".join(sign if sign.isalnum() or sign in "._-" else "_" for sign in last)
+
+
+def check_tasks(names: Sequence[str], columns: DataColumns | None = None) -> None:
+    """Check names of tasks, and the options about files, without reading data or plugins.
+
+    Raises:
+        UsageError: a task does not exist, or an option does not fit the tasks.
+    """
+    own = [name for name in names if is_own_data(name)]
+    for name in names:
+        if name not in own:
+            TASKS.check(name)
+    if columns is not None and columns.given and not own:
+        raise UsageError(
+            f"{', '.join(columns.given)}: this is about --task FILE, and "
+            f"{' and '.join(names)} is no file. Leave it out, or name a file."
+        )
+
+
+def find_task(
+    name: str, columns: DataColumns | None = None, *, training: bool = True, hub: bool = True
+) -> type[Task]:
+    """Return the class of a task.
+
+    Args:
+        name: a registered name, a file (``"reviews.csv"``, also tsv, jsonl and parquet), or
+            ``"hf:NAME"`` or ``"hf:NAME/CONFIG"`` for a dataset of the hub. The class of a file is
+            made here, from the file's content.
+        columns: what the user says about the file; not used for a registered name.
+        training: whether a victim is trained. Otherwise a single file is the test set.
+        hub: whether the hub may be used.
+
+    Raises:
+        UsageError: there is no such task or file, or the file cannot be used as it is.
+    """
+    if not is_own_data(name):
+        return TASKS.get(name)
+    raise UsageError(f"--task {name}: files cannot be read yet.")
