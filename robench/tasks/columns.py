@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+HUB_PREFIX = "hf:"
+"""Begins the name of a task that is a dataset of the hub."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataColumns:

@@ -27,6 +27,7 @@ TASKS: Registry[Task] = Registry(
             "guard",
             "hub",
             "nli_files",
+            "own",
             "publisher_files",
             "registry",
             "resolving",

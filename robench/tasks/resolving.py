@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench._base.errors import UsageError
-from robench.tasks.columns import DataColumns
+from robench.tasks.columns import HUB_PREFIX, DataColumns
+from robench.tasks.own.sources import split_hub_name
 from robench.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from robench.tasks.base import Task
 
-HUB_PREFIX = "hf:"
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
@@ -43,12 +43,52 @@ def check_tasks(names: Sequence[str], columns: DataColumns | None = None) -> Non
     """
     own = [name for name in names if is_own_data(name)]
     for name in names:
-        if name not in own:
-            TASKS.check(name)
+        if name in own:
+            _check_own(name)
+        else:
+            _check_registered(name)
+    _check_apart(own, columns)
     if columns is not None and columns.given and not own:
         raise UsageError(
             f"{', '.join(columns.given)}: this is about --task FILE, and "
             f"{' and '.join(names)} is no file. Leave it out, or name a file."
+        )
+
+
+def _check_own(name: str) -> None:
+    if name.startswith(HUB_PREFIX):
+        split_hub_name(name)
+    elif not Path(name).is_file():
+        raise UsageError(
+            f"--task {name}: there is no such file in {Path.cwd()}. "
+            "Name a csv, tsv, jsonl or parquet file."
+        )
+
+
+def _check_registered(name: str) -> None:
+    path = Path(name)
+    if name not in TASKS.names() and path.suffix and path.is_file():
+        raise UsageError(
+            f"--task {name}: a file must be called .csv, .tsv, .jsonl or .parquet, by what it "
+            "holds. Save a spreadsheet as csv, and unpack a packed file."
+        )
+    TASKS.check(name)
+
+
+def _check_apart(own: Sequence[str], columns: DataColumns | None) -> None:
+    """Refuse files of one name, and files beside which another file has no clear use."""
+    by_name: dict[str, str] = {}
+    for name in own:
+        other = by_name.setdefault(task_name(name), name)
+        if other != name:
+            raise UsageError(
+                f"--task {other} and --task {name} would have the same name in tables. "
+                "Rename one of them."
+            )
+    if columns is not None and len(own) > 1 and (columns.train_file or columns.test_file):
+        raise UsageError(
+            "--train-file and --test-file belong to one task, and there are several: "
+            f"{', '.join(own)}. Run them one by one."
         )
 
 
@@ -70,4 +110,6 @@ def find_task(
     """
     if not is_own_data(name):
         return TASKS.get(name)
-    raise UsageError(f"--task {name}: files cannot be read yet.")
+    from robench.tasks.own.task import make_task
+
+    return make_task(task_name(name), name, columns or DataColumns(), training=training, hub=hub)

@@ -1,0 +1,94 @@
+"""Text files of others: their encoding, their separator, and whether cells have quotes."""
+
+from __future__ import annotations
+
+import csv
+from io import StringIO
+from pathlib import Path
+
+from robench._base.errors import UsageError
+
+_BYTE_ORDER_MARKS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+_SEPARATORS = {".csv": ",;\t", ".tsv": "\t,;"}
+_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file, without a byte order mark.
+
+    Raises:
+        UsageError: the file is empty or has another encoding; the sentence names it.
+        OSError: the file cannot be read.
+    """
+    content = path.read_bytes()
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            raise _other_encoding(path, f"is {encoding}", encoding)
+    # UTF-16 without a mark: in Latin text every second byte is zero.
+    if b"\x00" in content[:2000]:
+        raise _other_encoding(path, "holds zero bytes, so it is UTF-16 or no text", "UTF-16")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"is not UTF-8 (byte 0x{content[error.start]:02x} in line {line:,})"
+        raise _other_encoding(path, f"{found}; cp1252 is likely", "CP1252") from error
+    if not text.strip():
+        raise UsageError(f"The file {path} is empty.")
+    return text
+
+
+def _other_encoding(path: Path, what: str, encoding: str) -> UsageError:
+    return UsageError(
+        f"The file {path} {what}. Save it as UTF-8 (in Excel: 'CSV UTF-8'), or convert it: "
+        f"iconv -f {encoding} -t UTF-8 {path.name} > new{path.suffix}"
+    )
+
+
+def separator_of(text: str, suffix: str) -> tuple[str, tuple[str, ...]]:
+    """Return the separator of a table, and a remark where it is not the usual one.
+
+    The first line decides: the separator that its suffix stands for, or else another one that the
+    line has.
+
+    Args:
+        text: the whole file.
+        suffix: ``".csv"`` or ``".tsv"``.
+    """
+    header = next(line for line in text.splitlines() if line.strip())
+    usual = _SEPARATORS[suffix][0]
+    found = next((sign for sign in _SEPARATORS[suffix] if sign in header), usual)
+    if found == usual:
+        return found, ()
+    return found, (f"The columns of the {suffix[1:]} file are separated by {_NAMES[found]}.",)
+
+
+def uses_quotes(text: str) -> bool:
+    """Return whether the cells of a tab-separated file stand in quotes where they need them.
+
+    GLUE's files use no quotes, so that a quote is a part of the text. pandas and spreadsheets
+    write quotes. A file counts as written with quotes if writing what was read gives the same file.
+    """
+    if '"' not in text:
+        return False
+    lines = _without_blank_lines(text)
+    try:
+        rows = list(csv.reader(StringIO(text, newline=""), delimiter="\t", strict=True))
+    except csv.Error:
+        return False
+    rows = [row for row in rows if row]
+    for style in (csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC):
+        written = StringIO(newline="")
+        csv.writer(written, delimiter="\t", lineterminator="\n", quoting=style).writerows(rows)
+        if _without_blank_lines(written.getvalue()) == lines:
+            return True
+    return False
+
+
+def _without_blank_lines(text: str) -> list[str]:
+    return [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
