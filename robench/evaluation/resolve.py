@@ -15,6 +15,7 @@ from robench.plugins.registry import Registry
 from robench.protocol import Protocol, get_protocol
 from robench.search.registry import ATTACKS
 from robench.tasks.base import DataSource, Splits, Task
+from robench.tasks.checks import check_splits
 from robench.tasks.example import Example
 from robench.tasks.registry import TASKS
 from robench.training.registry import DEFENSES
@@ -264,6 +265,7 @@ class _TaskResolver:
         report.started("data", name, None)
         source = DataSource(self.request.data, self.request.hub)
         splits = cls().load(source, train_pool=self.request.train_pool, ids=self.request.ids)
+        check_splits(name, cls, splits, training=bool(self.options))
         substitutions = load_substitutions(cls.substitutions, self.request.data)
         examples, limit = self._select(name, splits.test, report)
         victims = list(self._victims(name, cls, splits, substitutions))

@@ -21,6 +21,7 @@ TASKS: Registry[Task] = Registry(
             "archives",
             "assets",
             "base",
+            "checks",
             "columns",
             "example",
             "frozen",

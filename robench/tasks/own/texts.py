@@ -68,6 +68,8 @@ def read_rows(
 
 def _text(table: Table, column: str, row: int, cell: Any) -> str:
     if isinstance(cell, str):
+        if not cell.isascii():
+            _check_unicode(table, column, row, cell)
         return clean_own(cell)
     if cell is None or cell != cell:
         return ""
@@ -75,6 +77,16 @@ def _text(table: Table, column: str, row: int, cell: Any) -> str:
         f"Column '{column}' of {table.name} does not hold texts: {table.where(row)} has "
         f"{str(cell)[:40]!r}, a {type(cell).__name__}. Name another one with --text-column."
     )
+
+
+def _check_unicode(table: Table, column: str, row: int, cell: str) -> None:
+    try:
+        cell.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"The text in {table.where(row)} (column '{column}') holds {cell[error.start]!a}, half "
+            "of a character. Write the whole character, or remove it."
+        ) from error
 
 
 def choose_window(rows: Iterable[RawRow]) -> tuple[int, int]:
