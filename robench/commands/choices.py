@@ -75,6 +75,50 @@ defense_option = click.option(
     metavar="NAME",
     help="A defense, several as one+other, or 'all'. Repeatable.",
 )
+optional_defense_option = click.option(
+    "--defense",
+    "defenses",
+    multiple=True,
+    metavar="NAME",
+    help="A defense, several as one+other, or 'all': a victim is trained with it. Repeatable. "
+    "Needed where there is no --victim.",
+)
+given_options = apply(
+    [
+        click.option(
+            "--victim",
+            "victims",
+            multiple=True,
+            metavar="FOLDER_OR_HUB_ID",
+            help="Attack this classifier as it is: a model of transformers with a classification "
+            "head, or a victim that robench saved. Repeatable.",
+        ),
+        click.option(
+            "--name",
+            "names",
+            multiple=True,
+            metavar="NAME",
+            help="Name of a --victim in tables, in their order. Default: the last part of its "
+            "location. Repeatable.",
+        ),
+        click.option(
+            "--label-map",
+            "label_map",
+            multiple=True,
+            metavar="MODEL=TASK",
+            help="The task's name of a label of the model: POSITIVE=positive. Repeatable.",
+        ),
+        click.option(
+            "--test",
+            "tests",
+            multiple=True,
+            metavar="FILE_OR_TASK",
+            help="Judge the victims on the labelled texts of this file or task, and not on the "
+            "task's own test set. Repeatable.",
+        ),
+    ]
+)
+"""Victims that the user gives, and other texts to judge."""
 attack_option = click.option(
     "--attack",
     "attacks",
@@ -169,9 +213,8 @@ training_options = apply(
         click.option(
             "--protocol",
             metavar="NAME",
-            default=DEFAULT_PROTOCOL,
-            show_default=True,
-            help="A fixed set of evaluation choices; see 'robench list protocols'.",
+            help="A fixed set of evaluation choices; see 'robench list protocols'. "
+            f"Default: {DEFAULT_PROTOCOL}; for a --victim the one that fits it.",
         ),
         click.option(
             "--option",
@@ -286,6 +329,27 @@ evaluation_options = apply(
         ),
     ]
 )
+
+
+def parse_label_map(pairs: Iterable[str]) -> Mapping[str, str]:
+    """Split ``("POSITIVE=positive",)`` into ``{"POSITIVE": "positive"}``.
+
+    Raises:
+        UsageError: a pair is not of the form MODEL=TASK, or a label has two meanings.
+    """
+    parsed: dict[str, str] = {}
+    for pair in pairs:
+        theirs, equals, ours = (part.strip() for part in pair.partition("="))
+        if not (equals and theirs and ours):
+            raise UsageError(
+                f"--label-map {pair!r} is not of the form MODEL=TASK, such as POSITIVE=positive."
+            )
+        if parsed.setdefault(theirs, ours) != ours:
+            raise UsageError(
+                f"--label-map gives '{theirs}' two meanings, '{parsed[theirs]}' and '{ours}'. "
+                "Give it once."
+            )
+    return parsed
 
 
 def parse_options(pairs: Iterable[str]) -> Mapping[str, str]:

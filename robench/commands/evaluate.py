@@ -10,9 +10,10 @@ import click
 
 from robench.commands.choices import (
     attack_option,
-    defense_option,
     dry_run_option,
     evaluation_options,
+    given_options,
+    optional_defense_option,
     seed_option,
     task_option,
     training_options,
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from robench.records.record import Record
 
 
-@click.command("evaluate", short_help="Train missing victims, attack them, print the table.")
-@defense_option
+@click.command("evaluate", short_help="Train or load victims, attack them, print the table.")
+@optional_defense_option
+@given_options
 @attack_option
 @task_option
 @seed_option("training and search")
@@ -41,14 +43,16 @@ if TYPE_CHECKING:
 @global_flags
 @click.pass_context
 def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
-    """Attack every named defense with every named attack, on the same examples.
+    """Attack every victim with every named attack, on the same examples.
 
-    Victims that were trained with the same configuration are reused, and finished trials are not
-    repeated. After an interruption, run the same command again.
+    A victim is trained with a defense, or it is a model that you have (--victim). Victims that were
+    trained with the same configuration are reused, and finished trials are not repeated. After an
+    interruption, run the same command again.
 
     \b
     robench evaluate --defense rift --attack genetic
     robench evaluate --defense all --attack genetic --attack pwws --seed 0 --seed 1 --seed 2
+    robench evaluate --victim my-model/ --task imdb --attack pwws
     """
     run_or_plan(session_of(ctx), values, dry_run, run)
 

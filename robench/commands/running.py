@@ -11,7 +11,7 @@ import click
 
 from robench._base.errors import Incomplete, RobenchError
 from robench._base.quiet import quiet_environment
-from robench.commands.choices import parse_options
+from robench.commands.choices import parse_label_map, parse_options
 from robench.commands.shell import Session, show, stderr
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def make_request(values: dict[str, Any]) -> EvaluationRequest:
     from robench.evaluation.request import build_request
 
     given = {name: value for name, value in values.items() if value is not None}
-    return build_request(**given | {"options": parse_options(given.pop("options", ()))})
+    given["options"] = parse_options(given.get("options", ()))
+    given["label_map"] = parse_label_map(given.get("label_map", ()))
+    return build_request(**given)
 
 
 def prepare(session: Session, request: EvaluationRequest) -> None:

@@ -23,6 +23,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 + SIGINT, as in shells."""
+OTHER_WORDS = ("--model", "--model-name", "--model-from-huggingface", "--checkpoint")
+"""What other tools call ``--victim``."""
 PIPED_WIDTH = 160
 """Columns of a table that is not written to a terminal."""
 
@@ -131,7 +133,7 @@ def usage_sentence(error: click.ClickException) -> str:
     """Return click's message as one sentence, followed by the command for its help page."""
     if isinstance(error, click.NoSuchOption):
         near = [name for name in error.possibilities or () if name != error.option_name]
-        hint = f" Did you mean '{near[0]}'?" if near else ""
+        hint = _other_word(error) or (f" Did you mean '{near[0]}'?" if near else "")
         message = f"There is no option '{error.option_name}'.{hint}"
     else:
         message = one_line(error.format_message()).rstrip(".")
@@ -141,6 +143,20 @@ def usage_sentence(error: click.ClickException) -> str:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         return f"{message} See '{error.ctx.command_path} --help'."
     return message
+
+
+def _other_word(error: click.NoSuchOption) -> str:
+    """Return a hint for an option that has another name here, or an empty text."""
+    command = error.ctx.command if error.ctx is not None else None
+    known = {name for each in (command.params if command else ()) for name in each.opts}
+    if error.option_name in OTHER_WORDS and "--victim" in known:
+        return (
+            " Did you mean '--victim' (a model that exists, attacked as it is) or '--encoder' "
+            "(an encoder to train)?"
+        )
+    if error.option_name == "--victim" and "--defense" in known:
+        return " A model that exists is attacked with 'robench evaluate --victim'."
+    return ""
 
 
 def global_flags(function: Function) -> Function:

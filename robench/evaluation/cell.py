@@ -23,16 +23,16 @@ from robench.search.trials import TrialFile
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
-    from robench.evaluation.resolve import ResolvedAttack, ResolvedTask
-    from robench.evaluation.victims import TrainedVictim
+    from robench.evaluation.resolved import ResolvedAttack, ResolvedTest
+    from robench.evaluation.resolved_victims import ResolvedVictim
+    from robench.evaluation.victims import ReadyVictim
     from robench.tasks.example import Example
     from robench.text.surface import Surface
-    from robench.training.request import FitRequest
 
 
 def cell_key(
     request: EvaluationRequest,
-    fit: FitRequest,
+    victim: ResolvedVictim,
     victim_sha256: str,
     attack: ResolvedAttack,
     made_from: Mapping[str, Any],
@@ -45,7 +45,7 @@ def cell_key(
 
     Args:
         request: the evaluation.
-        fit: the training configuration, with the seed and the device of the search.
+        victim: the victim, with the seed and the device of the search.
         victim_sha256: hash of the victim's weights.
         attack: the attack with its options.
         made_from: everything that decides the surface (``Surface.meta["made_from"]``). Its
@@ -55,16 +55,16 @@ def cell_key(
     parts = {
         "robench": robench.__version__,
         "victim": victim_sha256,
-        "configuration": fit.key,
+        "configuration": victim.key,
         "attack": attack.name,
         "options": attack.options,
         "code": {"attack": attack.code_sha256, "search": source_sha256(*TRIAL_CODE)},
         "surface": {name: value for name, value in made_from.items() if name != "texts"},
         "constrained": attack.constrained,
-        "seed": fit.seed,
+        "seed": victim.seed,
         "budget": request.budget,
         "precision": request.search_precision,
-        "device": fit.device.partition(":")[0],
+        "device": victim.device.partition(":")[0],
         "arithmetic": arithmetic.products(),
         "software": {
             name: version for name, version in all_versions.items() if name in TRIAL_SOFTWARE
@@ -75,35 +75,35 @@ def cell_key(
 
 @dataclass(frozen=True)
 class Cell:
-    """One trained victim under one attack, with everything that the search and record need.
+    """One victim under one attack, with everything that the search and record need.
 
     Attributes:
         request: the evaluation.
-        task: the task with its examples.
+        test: the test set with its examples.
         victim: the victim that is attacked.
         attack: the attack with its options.
-        surface: the surface of the task.
+        surface: the surface of the test set.
         language_model: identity of the scorer, or ``"none"``.
     """
 
     request: EvaluationRequest
-    task: ResolvedTask
-    victim: TrainedVictim
+    test: ResolvedTest
+    victim: ReadyVictim
     attack: ResolvedAttack
     surface: Surface
     language_model: str
 
     @property
-    def fit(self) -> FitRequest:
-        """The training configuration of the victim."""
-        return self.victim.resolved.fit
+    def resolved(self) -> ResolvedVictim:
+        """What the request says about the victim."""
+        return self.victim.resolved
 
     @cached_property
     def key(self) -> str:
         """Key of the cell (``cell_key``)."""
         return cell_key(
             self.request,
-            self.fit,
+            self.resolved,
             self.victim.victim.sha256,
             self.attack,
             self.surface.meta["made_from"],
@@ -113,16 +113,18 @@ class Cell:
     def name(self) -> str:
         """Name of the cell in file names."""
         return cell_name(
-            self.task.name, self.fit.defense, self.attack.name, self.fit.seed, self.key
+            self.test.file_part,
+            self.resolved.row_name,
+            self.attack.name,
+            self.resolved.seed,
+            self.key,
         )
 
     @property
     def title(self) -> str:
         """Name of the cell for people."""
-        return (
-            f"{self.victim.resolved.label} with {self.attack.label} on {self.task.name}, "
-            f"seed {self.fit.seed}"
-        )
+        victim, texts = self.resolved, self.test.other or self.test.task
+        return f"{victim.label} with {self.attack.label} on {texts}, seed {victim.seed}"
 
 
 def complete_trials(cell: Cell, report: Reporter) -> tuple[list[Trial], bool]:
@@ -135,7 +137,7 @@ def complete_trials(cell: Cell, report: Reporter) -> tuple[list[Trial], bool]:
         RobenchError: the disk is full, or trials are missing afterwards.
     """
     file = TrialFile(RunFolder(cell.request.out).trials_file(cell.name))
-    examples = cell.task.examples
+    examples = cell.test.examples
     # The file is locked first, so that no other run adds trials after it was read.
     with file:
         known = {trial.id: trial for trial in file.read()}
@@ -181,7 +183,7 @@ def _attack(
             "examples are attacked now."
         )
     letters = [LETTERS[trial.verdict] for trial in done]
-    reset_peak_memory(cell.fit.device)
+    reset_peak_memory(cell.resolved.device)
     for trial in _search(cell, todo, report):
         file.append(trial)
         letters.append(LETTERS[trial.verdict])
@@ -197,11 +199,11 @@ def _search(cell: Cell, todo: Sequence[Example], report: Reporter) -> Iterator[T
     from robench.search.workers import WorkerPlan, default_workers, run_workers
 
     victim, attack = cell.victim.victim, cell.attack
-    threshold = cell.fit.protocol.lm_threshold
+    threshold = cell.resolved.protocol.lm_threshold
     jobs = make_jobs(
         todo, cell.surface, victim, constrained=attack.constrained, threshold=threshold
     )
-    settings = cell.request.search_settings(cell.fit.seed, cell.fit.device)
+    settings = cell.request.search_settings(cell.resolved.seed, cell.resolved.device)
     shapes, remark = choose_shapes(victim, settings.precision, victim.vocabulary)
     if remark is not None:
         report.message(remark)
@@ -211,9 +213,13 @@ def _search(cell: Cell, todo: Sequence[Example], report: Reporter) -> Iterator[T
         victim.row_cost([example.fields for example in todo]),
         victim.parameter_bytes,
     )
-    if workers == 1:
+    load = cell.victim.obtained.load
+    if load is None and (settings.workers or 1) > 1:
+        report.message("A function runs in this process only, so --workers has no effect.")
+    if load is None or workers == 1:
         return run(victim, attack.attack, attack.name, jobs, settings, shapes=shapes)
-    plan = WorkerPlan(cell.victim.folder, attack.name, attack.options, settings, shapes)
+    source = cell.victim.obtained.source
+    plan = WorkerPlan(source, attack.name, attack.options, settings, shapes, load)
     return run_workers(plan, jobs, workers)
 
 

@@ -12,17 +12,16 @@ from robench._base.code_hash import source_sha256
 from robench._base.environment import describe_device, peak_memory, versions
 from robench._base.errors import RobenchError
 from robench._base.key_code import TRIAL_CODE
+from robench.evaluation.unattackable import count_unattackable
 from robench.records.record import (
     LETTERS,
     CostPart,
-    EncoderPart,
     PluginPart,
     Record,
     SearchPart,
     SoftwarePart,
     SurfacePart,
     TaskPart,
-    VictimPart,
     count,
     digest_of_ids,
 )
@@ -32,8 +31,7 @@ from robench.search.attack import Trial
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.cell import Cell
-    from robench.evaluation.resolve import ResolvedAttack, ResolvedTask
-    from robench.evaluation.victims import TrainedVictim
+    from robench.evaluation.resolved import ResolvedAttack
 
 
 def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Record:
@@ -45,17 +43,18 @@ def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Reco
         cost: what the cell cost.
     """
     outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
+    resolved, ready = cell.resolved, cell.victim
     return Record(
         cell=cell.key,
-        task=_task_part(cell.task),
-        encoder=_encoder_part(cell.victim),
-        defense=_defense_part(cell.victim),
+        task=_task_part(cell),
+        encoder=resolved.encoder_part(ready.victim),
+        defense=resolved.defense_part(ready.victim),
         attack=_attack_part(cell.attack),
-        protocol=cell.fit.protocol,
-        victim=_victim_part(cell.victim),
+        protocol=resolved.protocol,
+        victim=resolved.victim_part(ready.victim, ready.findings),
         surface=_surface_part(cell),
         search=_search_part(cell),
-        limit=cell.task.limit,
+        limit=cell.test.limit,
         outcomes=outcomes,
         ids_digest=digest_of_ids(trial.id for trial in trials),
         counts=count(outcomes),
@@ -64,38 +63,22 @@ def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Reco
         software=SoftwarePart(
             robench=robench.__version__,
             versions=versions(),
-            device=describe_device(cell.fit.device),
+            device=describe_device(cell.resolved.device),
         ),
         created=datetime.now(UTC).replace(microsecond=0),
     )
 
 
-def _task_part(task: ResolvedTask) -> TaskPart:
-    splits = task.splits
+def _task_part(cell: Cell) -> TaskPart:
+    test = cell.test
     return TaskPart(
-        name=task.name,
-        test_name=splits.test_name,
-        digest=splits.digest,
-        examples=len(splits.test),
-        train_pool=splits.train_pool,
-        synthetic=task.task.synthetic,
-    )
-
-
-def _encoder_part(trained: TrainedVictim) -> EncoderPart:
-    return EncoderPart(
-        name=trained.resolved.fit.encoder_label,
-        sha256=trained.victim.card["ingredients"]["encoder_sha256"],
-    )
-
-
-def _defense_part(trained: TrainedVictim) -> PluginPart:
-    fit = trained.resolved.fit
-    return PluginPart(
-        name=fit.defense,
-        label=trained.resolved.label,
-        options=fit.resolved.model_dump(mode="json"),
-        code_sha256=trained.resolved.code_sha256,
+        name=test.task,
+        test_name=test.test_name,
+        digest=test.digest,
+        examples=test.total,
+        train_pool=cell.resolved.train_pool or "",
+        synthetic=test.synthetic,
+        other_test=test.other,
     )
 
 
@@ -108,32 +91,27 @@ def _attack_part(attack: ResolvedAttack) -> PluginPart:
     )
 
 
-def _victim_part(trained: TrainedVictim) -> VictimPart:
-    fit = trained.resolved.fit
-    return VictimPart(
-        kind="trained",
-        sha256=trained.victim.sha256,
-        configuration=fit.key,
-        # From the card, because an earlier run may have trained the victim.
-        training_code_sha256=trained.victim.card["ingredients"]["code"]["training"],
-        precision=fit.precision,
-        findings=trained.findings,
-    )
-
-
 def _surface_part(cell: Cell) -> SurfacePart:
     return SurfacePart(
         key=cell.surface.key,
         language_model=cell.language_model,
         constrained=cell.attack.constrained and cell.language_model != "none",
         outside=cell.attack.attack.outside,
+        unattackable=None
+        if cell.attack.attack.outside
+        else count_unattackable(
+            cell.surface,
+            cell.test.examples,
+            constrained=cell.attack.constrained,
+            threshold=cell.resolved.protocol.lm_threshold,
+        ),
     )
 
 
 def _search_part(cell: Cell) -> SearchPart:
     return SearchPart(
         code_sha256=source_sha256(*TRIAL_CODE),
-        seed=cell.fit.seed,
+        seed=cell.resolved.seed,
         budget=cell.request.budget,
         precision=cell.request.search_precision,
     )
@@ -149,16 +127,16 @@ def measure_cost(cell: Cell, trials: Sequence[Trial], *, new_trials: bool) -> Co
             nothing about the search.
     """
     if new_trials:
-        memory, no_memory = peak_memory(cell.fit.device)
+        memory, no_memory = peak_memory(cell.resolved.device)
     else:
         memory, no_memory = None, "every trial was there from an earlier run"
     missing: dict[str, str] = {}
-    if cell.victim.no_seconds:
-        missing["training_seconds"] = cell.victim.no_seconds
+    if cell.victim.obtained.no_seconds:
+        missing["training_seconds"] = cell.victim.obtained.no_seconds
     if no_memory:
         missing["peak_memory_bytes"] = no_memory
     return CostPart(
-        training_seconds=cell.victim.training_seconds,
+        training_seconds=cell.victim.obtained.training_seconds,
         attack_seconds=round(sum(trial.seconds for trial in trials), 3),
         asked=sum(trial.asked for trial in trials),
         forwarded=sum(trial.forwarded for trial in trials),

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from robench._base.environment import Precision
 from robench._base.errors import UsageError
 from robench.evaluation import defaults
 from robench.plugins.names import canonical
-from robench.protocol import DEFAULT_PROTOCOL
 from robench.search.settings import SearchSettings
 from robench.tasks.columns import DataColumns
 
@@ -25,13 +24,22 @@ class EvaluationRequest(BaseModel):
 
     Attributes:
         defenses: registered names, in the wanted order. ``("all",)`` stands for every one. Joint
-            defenses are written ``"ascc+mixout"``. The order of the members does not matter.
+            defenses are written ``"ascc+mixout"``. The order of the members does not matter. May be
+            empty where there are other victims.
+        victims: folders or hub ids of classifiers to attack as they are: models of transformers
+            with a classification head, and victims that robench saved.
+        names: names of the rows of ``victims``, in their order. There may be fewer names than
+            victims; the others get the last part of their location.
+        label_map: name of a label in the given models -> name of the label in the task.
         attacks: registered names, or ``("all",)``. May be empty to train only.
         tasks: registered names, files (``"reviews.csv"``), hub datasets (``"hf:NAME"``), or
             ``("all",)``.
-        seeds: seeds of training and search. There is one victim per seed.
+        tests: registered tasks or files whose labelled texts are judged instead of the test set of
+            each task. Empty judges the task's own. Name the task itself to judge that as well.
+        seeds: seeds of training and search. There is one trained victim per seed.
         encoder: a name that ``robench list encoders`` shows, a hub id or a folder.
-        protocol: name of a protocol.
+        protocol: name of a protocol. None chooses it: ``subword`` with a given model, that of its
+            card with a saved victim, and otherwise ``DEFAULT_PROTOCOL``.
         limit: judge only this many examples, balanced over the labels. None judges all. A
             limited run never reaches a board.
         budget: queries that a search may make per example. None sets no limit.
@@ -68,12 +76,16 @@ class EvaluationRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    defenses: tuple[str, ...]
+    defenses: tuple[str, ...] = ()
+    victims: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    label_map: Mapping[str, str] = {}
     attacks: tuple[str, ...] = ()
     tasks: tuple[str, ...] = (defaults.TASK,)
+    tests: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
     encoder: str = defaults.ENCODER
-    protocol: str = DEFAULT_PROTOCOL
+    protocol: str | None = None
     limit: int | None = None
     budget: int | None = None
     options: Mapping[str, str] = {}
@@ -139,14 +151,29 @@ class EvaluationRequest(BaseModel):
             raise UsageError("--seed takes whole numbers from 0; give at least one.")
         return tuple(dict.fromkeys(value))
 
-    @field_validator("defenses", "tasks")
+    @field_validator("tasks")
     @classmethod
-    def _check_not_empty(cls, value: tuple[str, ...], info: Any) -> tuple[str, ...]:
+    def _check_tasks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
-            raise UsageError(f"Name at least one of the {info.field_name}, or 'all'.")
+            raise UsageError("Name at least one of the tasks, or 'all'.")
         # A "+" in a task's name is part of a file's name.
-        names = value if info.field_name == "tasks" else map(canonical, value)
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys(value))
+
+    @field_validator("defenses")
+    @classmethod
+    def _bring_in_order(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(map(canonical, value)))
+
+    @field_validator("victims", "names")
+    @classmethod
+    def _check_no_blanks(cls, value: tuple[str, ...], info: Any) -> tuple[str, ...]:
+        # An empty text (for example from an unset shell variable) would mean the current folder.
+        if not all(each.strip() for each in value):
+            raise UsageError(
+                f"--{info.field_name.removesuffix('s')} is empty. Give a folder or a hub id with "
+                "--victim, and a name for its row with --name."
+            )
+        return value
 
     @field_validator("encoder")
     @classmethod
@@ -159,10 +186,35 @@ class EvaluationRequest(BaseModel):
             )
         return value
 
-    @field_validator("attacks")
+    @field_validator("attacks", "tests")
     @classmethod
     def _remove_duplicates(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(value))
+
+    @property
+    def rows_of_victims(self) -> tuple[str, ...]:
+        """Names of the rows of ``victims``, in their order."""
+        usual = (
+            victim.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+            for victim in self.victims[len(self.names) :]
+        )
+        return (*self.names, *usual)
+
+    @model_validator(mode="after")
+    def _names_fit_victims(self) -> EvaluationRequest:
+        if len(self.names) > len(self.victims):
+            raise UsageError(
+                f"There are {len(self.names)} --name for {len(self.victims)} --victim. The names "
+                "follow the order of the victims."
+            )
+        rows = self.rows_of_victims
+        twice = next((name for name in rows if rows.count(name) > 1), None)
+        if twice is not None:
+            raise UsageError(
+                f"Two victims are called '{twice}', and a table could not tell them apart. Give "
+                "each a name with --name, in the order of --victim."
+            )
+        return self
 
 
 def build_request(**values: Any) -> EvaluationRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ from robench.evaluation.failures import Failures
 from robench.evaluation.plan import PlannedCell, plan
 from robench.evaluation.record_assembly import assemble_record, measure_cost, save_record
 from robench.evaluation.request import EvaluationRequest, build_request
-from robench.evaluation.resolve import ResolvedRequest, ResolvedTask, resolve_request
-from robench.evaluation.victims import TrainedVictim, train_and_check, victim_title
+from robench.evaluation.resolve import resolve_request
+from robench.evaluation.resolved import ResolvedRequest, ResolvedTask, ResolvedTest
+from robench.evaluation.unattackable import count_unattackable, unattackable_remark
+from robench.evaluation.victims import ReadyVictim, obtain_and_check, victim_title
 from robench.records.leaderboard import render_run
 from robench.records.record import Record
 from robench.records.record_files import find_records
@@ -24,6 +27,7 @@ from robench.records.run_folder import RunFolder
 from robench.search.attack import Verdict
 
 if TYPE_CHECKING:
+    from robench.evaluation.resolved_victims import FunctionVictim
     from robench.text.surface import Surface
 
 __all__ = [
@@ -39,14 +43,22 @@ __all__ = [
 
 
 @no_pointless_retries()
-def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
-    """Carry out ``request`` and return its records, by task, defense, seed and attack.
+def evaluate(
+    request: EvaluationRequest, report: Reporter, *, functions: Sequence[FunctionVictim] = ()
+) -> list[Record]:
+    """Carry out ``request`` and return its records, by task, victim, seed, test set and attack.
 
     Finished work is on disk. If the run is interrupted, the same call continues it.
 
     A record of another cell that cannot be read is named in ``leaderboard.md``, which shows the
     other records. If the record of a cell of this run cannot be read, it is made again from its
     trials.
+
+    Args:
+        request: the evaluation.
+        report: receives the progress.
+        functions: victims that are functions of the user. They are no part of ``request``, because
+            a request is plain data.
 
     Raises:
         UsageError: the request cannot be carried out. Nothing was trained.
@@ -56,21 +68,22 @@ def evaluate(request: EvaluationRequest, report: Reporter) -> list[Record]:
             failed.
     """
     _refuse_several_processes()
-    resolved = resolve_request(request, report)
+    resolved = resolve_request(request, report, functions=functions)
     if (late := arithmetic.warning()) is not None:
         report.message(late)
     failures, single = Failures(report), _number_of_victims(resolved) == 1
     records: list[Record] = []
     for task in resolved.tasks:
-        surface = _load_or_build_surface(request, resolved, task, report)
-        for defense in task.victims:
-            title = victim_title(defense, task)
+        surfaces = [
+            _load_or_build_surface(request, resolved, task, test, report) for test in task.tests
+        ]
+        for each in task.victims:
+            title = victim_title(each, task)
             with failures.catch(title, only=single):
-                victim = train_and_check(request, task, defense, report)
-                cells = _cells(request, resolved, task, victim, surface)
+                victim = obtain_and_check(request, task, each, report)
+                cells = _cells(request, resolved, task, victim, surfaces)
                 for cell in cells:
-                    part = f"{title}, under {cell.attack.label}"
-                    with failures.catch(part, only=single and len(cells) == 1):
+                    with failures.catch(_part(title, cell), only=single and len(cells) == 1):
                         records.append(_evaluate_cell(cell, report))
                         _write_leaderboard(request)
     failures.raise_if_any(records)
@@ -81,14 +94,22 @@ def _cells(
     request: EvaluationRequest,
     resolved: ResolvedRequest,
     task: ResolvedTask,
-    victim: TrainedVictim,
-    surface: Surface,
+    victim: ReadyVictim,
+    surfaces: Sequence[Surface],
 ) -> list[Cell]:
-    """Return the cells of one victim, one per attack."""
+    """Return the cells of one victim, one per test set and attack."""
     language_model = "none" if resolved.scorer is None else resolved.scorer.identity
     return [
-        Cell(request, task, victim, attack, surface, language_model) for attack in resolved.attacks
+        Cell(request, test, victim, attack, surface, language_model)
+        for test, surface in zip(task.tests, surfaces, strict=True)
+        for attack in resolved.attacks
     ]
+
+
+def _part(title: str, cell: Cell) -> str:
+    """Return the name of a cell for the message about its failure."""
+    other = "" if cell.test.other is None else f", judged on {cell.test.other}"
+    return f"{title}{other}, under {cell.attack.label}"
 
 
 def _evaluate_cell(cell: Cell, report: Reporter) -> Record:
@@ -129,9 +150,10 @@ def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
     failures, single = Failures(report), _number_of_victims(resolved) == 1
     folders: list[Path] = []
     for task in resolved.tasks:
-        for defense in task.victims:
-            with failures.catch(victim_title(defense, task), only=single):
-                folders.append(train_and_check(request, task, defense, report).folder)
+        for each in task.victims:
+            with failures.catch(victim_title(each, task), only=single):
+                folder = obtain_and_check(request, task, each, report).obtained.folder
+                folders += [] if folder is None else [folder]
     failures.raise_if_any(folders)
     return folders
 
@@ -152,14 +174,18 @@ def _refuse_several_processes() -> None:
 
 
 def _load_or_build_surface(
-    request: EvaluationRequest, resolved: ResolvedRequest, task: ResolvedTask, report: Reporter
+    request: EvaluationRequest,
+    resolved: ResolvedRequest,
+    task: ResolvedTask,
+    test: ResolvedTest,
+    report: Reporter,
 ) -> Surface:
     from robench.text.surface_building import load_or_build
 
-    report.started("surface", task.name, len(task.examples))
+    report.started("surface", test.title, len(test.examples))
     surface = load_or_build(
         RunFolder(request.out).surfaces,
-        resolved.surface_request(task),
+        resolved.surface_request(task, test),
         lambda done, total: report.advanced(done, total, ""),
     )
     meta = surface.meta
@@ -171,4 +197,27 @@ def _load_or_build_surface(
             "There is no language model (--lm none): no attack is constrained, and every record "
             "says so."
         )
+    _tell_unattackable(resolved, test, surface, report)
     return surface
+
+
+def _tell_unattackable(
+    resolved: ResolvedRequest, test: ResolvedTest, surface: Surface, report: Reporter
+) -> None:
+    """Say how many examples the attacks cannot change."""
+    inside = [attack for attack in resolved.attacks if not attack.attack.outside]
+    if not inside:
+        return
+
+    def number(constrained: bool) -> int:
+        threshold = resolved.protocol.lm_threshold
+        return count_unattackable(
+            surface, test.examples, constrained=constrained, threshold=threshold
+        )
+
+    limited = resolved.scorer is not None and any(attack.constrained for attack in inside)
+    remark = unattackable_remark(
+        number(False), number(True) if limited else None, len(test.examples)
+    )
+    if remark is not None:
+        report.message(remark)

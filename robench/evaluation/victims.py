@@ -2,109 +2,65 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robench.evaluation.resolve import ResolvedTask, ResolvedVictim, balanced_prefix
-from robench.records.run_folder import TRAINING_LOG, RunFolder
+from robench.evaluation.examples import balanced_prefix
+from robench.evaluation.resolved import ResolvedTask
+from robench.evaluation.resolved_victims import Obtained, ResolvedVictim
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
     from robench.models.victim import Victim
-    from robench.training.loop import TrainingProgress
+    from robench.tasks.example import Example
 
 CHECK_EXAMPLES = 200
-"""Number of dev examples that the health checks use."""
+"""Number of examples that the health checks use."""
 
 
 @dataclass(frozen=True)
-class TrainedVictim:
+class ReadyVictim:
     """A victim that is ready to be attacked.
 
     Attributes:
-        resolved: its defense and training configuration.
-        victim: the classifier.
-        folder: where it is stored.
-        training_seconds: wall-clock time of its training, or None if it is unknown.
-        no_seconds: why the time is unknown, or an empty text.
+        resolved: what the request says about it.
+        obtained: the victim in memory, and where it came from.
         findings: what the health checks found.
     """
 
     resolved: ResolvedVictim
-    victim: Victim
-    folder: Path
-    training_seconds: float | None
-    no_seconds: str
+    obtained: Obtained
     findings: tuple[str, ...]
+
+    @property
+    def victim(self) -> Victim:
+        """The classifier."""
+        return self.obtained.victim
 
 
 def victim_title(resolved: ResolvedVictim, task: ResolvedTask) -> str:
     """Return the name of a victim for people."""
-    return f"{resolved.label} on {task.name}, seed {resolved.fit.seed}"
+    return f"{resolved.label} on {task.name}, seed {resolved.seed}"
 
 
-def train_and_check(
+def obtain_and_check(
     request: EvaluationRequest, task: ResolvedTask, resolved: ResolvedVictim, report: Reporter
-) -> TrainedVictim:
-    """Return the victim, trained if necessary, after the health checks.
+) -> ReadyVictim:
+    """Return the victim, trained or loaded, after the health checks.
 
     Raises:
-        RobenchError: the training failed, or the victim cannot be judged.
+        RobenchError: the training failed, or the victim cannot be loaded or judged.
     """
-    from robench.training.loop import train_or_load
-
-    victims = RunFolder(request.out).victims
     title = victim_title(resolved, task)
-    folder = victims / resolved.fit.folder_name
-    if folder.exists() and not request.retrain:
-        report.message(f"The victim {title} exists with the same configuration ({folder.name}).")
-        victim, _ = train_or_load(resolved.fit, victims)
-    else:
-        report.started("training", title, None)
-        listener = _TrainingListener(report)
-        victim, _ = train_or_load(resolved.fit, victims, listener, retrain=request.retrain)
-        report.finished(f"saved in {folder.name}")
-    seconds, no_seconds = _training_seconds(folder)
-    findings = _check(victim, task, title, report)
-    return TrainedVictim(resolved, victim, folder, seconds, no_seconds, findings)
+    obtained = resolved.obtain(request, title, report)
+    findings = _check(obtained, task, title, report)
+    return ReadyVictim(resolved, obtained, findings)
 
 
-class _TrainingListener:
-    """Pass the progress of a training on to a reporter."""
-
-    def __init__(self, report: Reporter) -> None:
-        self._report = report
-
-    def __call__(self, progress: TrainingProgress) -> None:
-        if progress.message:
-            self._report.message(progress.message)
-        if progress.steps:
-            done = (progress.epoch - 1) * progress.steps + progress.step
-            note = f"epoch {progress.epoch} of {progress.epochs}"
-            if progress.loss is not None:
-                note += f", loss {progress.loss:.3f}"
-            self._report.advanced(done, progress.epochs * progress.steps, note)
-
-
-def _training_seconds(folder: Path) -> tuple[float | None, str]:
-    """Return the wall-clock time of a victim's training from its log.
-
-    Returns:
-        The seconds and an empty text, or None and the reason why they are unknown.
-    """
-    try:
-        epochs = json.loads((folder / TRAINING_LOG).read_text(encoding="utf-8"))["epochs"]
-        seconds = sum(epoch["training_seconds"] + epoch["dev_seconds"] for epoch in epochs)
-        return round(seconds, 3), ""
-    except (OSError, ValueError, KeyError, TypeError):
-        return None, "the victim's training.json is missing or cannot be read"
-
-
-def _check(victim: Victim, task: ResolvedTask, title: str, report: Reporter) -> tuple[str, ...]:
-    """Run the health checks on dev examples.
+def _check(obtained: Obtained, task: ResolvedTask, title: str, report: Reporter) -> tuple[str, ...]:
+    """Run the health checks.
 
     Returns:
         The findings, as sentences for the record.
@@ -114,11 +70,21 @@ def _check(victim: Victim, task: ResolvedTask, title: str, report: Reporter) -> 
     """
     from robench.models.health_checks import check_victim
 
-    dev = task.splits.dev
-    examples = balanced_prefix(dev, min(CHECK_EXAMPLES, len(dev)))
+    examples = _examples_to_check(obtained, task)
     report.started("checks", title, None)
-    findings = check_victim(victim, examples)
+    findings = check_victim(obtained.victim, examples)
     report.finished("" if findings else "no findings")
     for finding in findings:
         report.message(f"Warning: {finding.message}")
     return tuple(f"{finding.name}: {finding.message}" for finding in findings)
+
+
+def _examples_to_check(obtained: Obtained, task: ResolvedTask) -> Sequence[Example]:
+    """Return dev examples, or examples that are judged anyway.
+
+    Data without training have no dev split. A victim that exists in this process only is a
+    function, perhaps with a price for each text.
+    """
+    dev = task.splits.dev
+    examples = dev if dev and obtained.load is not None else task.tests[0].examples
+    return balanced_prefix(examples, min(CHECK_EXAMPLES, len(examples)))

@@ -70,15 +70,15 @@ class WorkerPlan:
         settings: of the search.
         shapes: of the forward passes, see ``engine.run``. The parent chooses them, so that all
             workers have the same.
-        load: an importable function that loads a worker's victim, given folder and device.
+        load: an importable function that loads a worker's victim, given ``victim`` and the device.
     """
 
-    victim: Path
+    victim: Any
     attack: str
     options: Mapping[str, Any] = field(default_factory=dict)
     settings: SearchSettings = field(default_factory=SearchSettings)
     shapes: Shapes | None = None
-    load: Callable[[Path, str], SearchVictim] = load_victim
+    load: Callable[[Any, str], SearchVictim] = load_victim
 
 
 def default_workers(device: str, examples: int, work: float, weights: int) -> int:

@@ -32,7 +32,7 @@ from robench.records.record_files import read_records
         ({"workers": 0}, "--workers must be at least 1"),
         ({"seeds": ()}, "--seed takes whole numbers"),
         ({"seeds": (-1,)}, "--seed takes whole numbers"),
-        ({"defenses": ()}, "at least one of the defenses"),
+        ({"defenses": ()}, "There is no victim: --defense NAME trains one"),
         ({"defenses": ("rfit",)}, "Did you mean 'rift'"),
         ({"attacks": ("genetik",)}, "Did you mean 'genetic'"),
         ({"tasks": ("tony",)}, "There is no task 'tony'"),

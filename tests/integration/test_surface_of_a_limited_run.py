@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from robench.evaluation.resolve import balanced_prefix
+from robench.evaluation.examples import balanced_prefix
 from robench.protocol import get_protocol
 from robench.tasks.base import DataSource
 from robench.tasks.example import Example

@@ -11,9 +11,9 @@ import pytest
 from robench._base.environment import versions
 from robench.evaluation.cell import cell_key, progress_note
 from robench.evaluation.request import EvaluationRequest, build_request
-from robench.evaluation.resolve import ResolvedAttack
+from robench.evaluation.resolved import ResolvedAttack
+from robench.evaluation.resolved_victims import ResolvedVictim
 from robench.search.registry import ATTACKS
-from robench.training.request import FitRequest
 
 MADE_FROM = {"task": "toy", "texts": "0" * 64, "scorer": "none"}
 
@@ -25,7 +25,7 @@ def chosen(**options: Any) -> ResolvedAttack:
 
 @dataclass(frozen=True)
 class Fit:
-    """The fields of a ``FitRequest`` that a key needs."""
+    """The fields of a victim that a key needs."""
 
     key: str = "f"
     seed: int = 0
@@ -42,7 +42,7 @@ def key(
 ) -> str:
     return cell_key(
         request or build_request(defenses=("x",)),
-        cast("FitRequest", fit or Fit()),
+        cast("ResolvedVictim", fit or Fit()),
         sha,
         attack or chosen(),
         MADE_FROM | made,
@@ -85,7 +85,7 @@ def test_values_that_do_not_decide_a_trial_leave_the_key_unchanged() -> None:
 
 def test_the_code_of_an_attack_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = key()
-    monkeypatch.setattr("robench.evaluation.resolve.code_sha256", lambda cls: "edited")
+    monkeypatch.setattr("robench.evaluation.resolved.code_sha256", lambda cls: "edited")
     assert key() != before
 
 

@@ -18,7 +18,7 @@ def test_the_defaults_of_a_request() -> None:
     assert (request.tasks, request.encoder, request.protocol, request.seeds, request.lm) == (
         ("mini-reviews",),
         "tiny",
-        "rift2021",
+        None,
         (0,),
         "tiny",
     )
@@ -59,8 +59,11 @@ def test_numbers_must_be_positive(name: str, value: int) -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({}, "'defenses' of the evaluation: field required"),
-        ({"defenses": ()}, "Name at least one of the defenses"),
+        ({"victims": (" ",)}, "--victim is empty"),
+        ({"victims": ("a",), "names": ("",)}, "--name is empty"),
+        ({"victims": ("a",), "names": ("x", "y")}, "There are 2 --name for 1 --victim"),
+        ({"victims": ("a/m", "b/m/")}, "Two victims are called 'm'"),
+        ({"victims": ("a/m", "b/n"), "names": ("n",)}, "Two victims are called 'n'"),
         ({"defenses": ("a",), "tasks": ()}, "Name at least one of the tasks"),
         ({"defenses": ("a",), "seeds": ("x",)}, "'seeds.0' of the evaluation"),
         (
@@ -83,6 +86,12 @@ def test_a_wrong_value_gives_a_one_line_usage_error(values: dict[str, Any], sent
         build_request(**values)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_victims_are_named_by_the_user_or_by_their_location() -> None:
+    request = build_request(victims=("a/m/", "org/n", "C:\\models\\o"), names=("mine",))
+    assert request.rows_of_victims == ("mine", "n", "o")
+    assert build_request(defenses=("a",)).rows_of_victims == ()
 
 
 def test_a_copy_keeps_the_other_values() -> None:

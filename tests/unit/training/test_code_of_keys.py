@@ -160,12 +160,12 @@ def keys_of_an_evaluation() -> list[str]:
     inputs = resolve_request(request, Silent())
     (task,) = inputs.tasks
     surface, (plain, attacking), (attack,) = (
-        inputs.surface_request(task),
+        inputs.surface_request(task, task.tests[0]),
         task.victims,
         inputs.attacks,
     )
-    trials = cell_key(request, plain.fit, "0" * 64, attack, surface.ingredients)
-    return [plain.fit.key, attacking.fit.key, surface.key, trials]
+    trials = cell_key(request, plain, "0" * 64, attack, surface.ingredients)
+    return [plain.key, attacking.key, surface.key, trials]
 
 
 class Reworded(ast.NodeTransformer):

@@ -1,0 +1,216 @@
+"""Find the victims that the user gives, and the protocol that fits them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robench._base.errors import UsageError
+from robench.evaluation.resolved_victims import ResolvedVictim, SavedVictim
+from robench.protocol import DEFAULT_PROTOCOL, Protocol, get_protocol
+
+if TYPE_CHECKING:
+    from robench._base.reporting import Reporter
+    from robench.evaluation.request import EvaluationRequest
+    from robench.evaluation.resolved_victims import FunctionVictim
+    from robench.tasks.base import Splits, Task
+
+CARD = "victim.json"
+"""Name of the card of a victim that robench saved (``robench.models.victim.CARD``)."""
+GIVEN_PROTOCOL = "subword"
+"""Protocol of a run with a given model, which reads its own tokens."""
+
+
+def is_saved_victim(location: str) -> bool:
+    """Return whether ``location`` is the folder of a victim that robench trained."""
+    return (Path(location) / CARD).is_file()
+
+
+def saved_card(location: str) -> dict[str, Any]:
+    """Return the card of a victim that robench trained.
+
+    Raises:
+        UsageError: it was saved by hand, without what made it.
+    """
+    from robench.models.victim import read_card
+
+    card = read_card(Path(location))
+    if "ingredients" not in card:
+        raise UsageError(
+            f"--victim {location}: its '{CARD}' does not say how the victim was trained. Name a "
+            "victim's folder, such as one in runs/victims."
+        )
+    return card
+
+
+def check_locations(request: EvaluationRequest) -> None:
+    """Refuse victims that cannot be there, without a look into their files.
+
+    Raises:
+        UsageError: a folder does not exist, or an option is about given victims and there are none.
+    """
+    for location in request.victims:
+        path = Path(location)
+        looks_like_path = (
+            path.is_absolute()
+            or location.startswith((".", "~"))
+            or (location.count("/") > 1 or "\\" in location)
+        )
+        if looks_like_path and not path.is_dir():
+            raise UsageError(
+                f"--victim {location}: there is no such folder. Give a folder with a model, or the "
+                "id of a model on the Hugging Face hub."
+            )
+    if request.label_map and not request.victims:
+        raise UsageError(
+            "--label-map translates the labels of a --victim, and there is none. Leave it out, or "
+            "name a victim."
+        )
+
+
+def choose_protocol(
+    request: EvaluationRequest, functions: Sequence[FunctionVictim], report: Reporter
+) -> Protocol:
+    """Return the protocol of a run: the one that the user names, or one that fits the victims.
+
+    Args:
+        request: the request.
+        functions: victims that are functions.
+        report: receives a message about a protocol that the victims chose.
+
+    Raises:
+        UsageError: the victims do not fit the protocol, or each other.
+    """
+    saved = {where: saved_card(where)["protocol"] for where in _saved(request)}
+    given = [where for where in request.victims if where not in saved]
+    given += [each.name for each in functions]
+    if request.protocol is not None:
+        return _check_protocol(get_protocol(request.protocol), given, saved)
+    wanted = dict(saved)
+    if given:
+        wanted[given[0]] = GIVEN_PROTOCOL
+    (first, name), *others = wanted.items() or [("", DEFAULT_PROTOCOL)]
+    for other, other_name in others:
+        if other_name != name:
+            raise UsageError(
+                f"The victim '{first}' needs protocol {name}, and '{other}' needs {other_name}. "
+                "They cannot share a run: evaluate them separately."
+            )
+    if given:
+        report.message(
+            f"Protocol {name}: a given model reads its own tokens, so it cannot read one token for "
+            "each word."
+        )
+    elif saved:
+        report.message(f"Protocol {name}, with which the victim was trained.")
+    return get_protocol(name)
+
+
+def _saved(request: EvaluationRequest) -> list[str]:
+    return [where for where in request.victims if is_saved_victim(where)]
+
+
+def _check_protocol(protocol: Protocol, given: Sequence[str], saved: dict[str, str]) -> Protocol:
+    """Return ``protocol``, or refuse it because of a victim."""
+    if given and protocol.tokens == "word":
+        raise UsageError(
+            f"--protocol {protocol.name} reads exactly one token for each word, and '{given[0]}' "
+            f"was not trained that way. Leave --protocol out; the run then uses {GIVEN_PROTOCOL}."
+        )
+    for where, name in saved.items():
+        if name != protocol.name:
+            raise UsageError(
+                f"--protocol {protocol.name}: the victim '{where}' was trained with protocol "
+                f"{name}. Leave --protocol out."
+            )
+    return protocol
+
+
+def warn_of_lost_head(request: EvaluationRequest, report: Reporter) -> None:
+    """Say that ``--encoder`` trains a classifier anew, if it names one that is trained already."""
+    from robench.models.encoders import ENCODERS
+
+    if not request.defenses or request.encoder in ENCODERS:
+        return
+    if is_saved_victim(request.encoder):
+        report.message(
+            f"Warning: '{request.encoder}' is a victim that robench trained. As an encoder it is "
+            f"trained anew, with a new head. To attack it as it is, say --victim {request.encoder}."
+        )
+        return
+    heads = [name for name in _architectures(request.encoder) if "ForSequenceClass" in name]
+    if heads:
+        report.message(
+            f"Warning: '{request.encoder}' is a finished classifier ({heads[0]}). As an encoder it "
+            "loses its classification head and is trained anew. To attack it as it is, say "
+            f"--victim {request.encoder}."
+        )
+
+
+def _architectures(location: str) -> list[str]:
+    """Return the architectures of a model's configuration; nothing if that cannot be read."""
+    from transformers.utils import cached_file
+
+    folder = Path(location)
+    try:
+        path = folder / "config.json" if folder.is_dir() else cached_file(location, "config.json")
+        config = json.loads(Path(str(path)).read_text(encoding="utf-8"))
+        return [str(name) for name in config.get("architectures") or ()]
+    except (OSError, ValueError, AttributeError):
+        # Whoever loads the encoder reports what is wrong with it.
+        return []
+
+
+def given_victims(
+    request: EvaluationRequest,
+    functions: Sequence[FunctionVictim],
+    name: str,
+    cls: type[Task],
+    splits: Splits,
+    protocol: Protocol,
+    device: str,
+) -> Iterator[ResolvedVictim]:
+    """Yield the victims that the user gives, victim by victim and seed by seed.
+
+    Args:
+        request: the request.
+        functions: victims that are functions.
+        name: name of the task.
+        cls: its class.
+        splits: its examples.
+        protocol: the evaluation choices.
+        device: a torch device string.
+
+    Raises:
+        UsageError: a victim does not fit the task.
+    """
+    fields = cls.fields or tuple(splits.test[0].fields)
+    for location, row in zip(request.victims, request.rows_of_victims, strict=True):
+        if is_saved_victim(location):
+            card = saved_card(location)
+            _check_card(location, card, name, cls, fields)
+            for seed in request.seeds:
+                yield SavedVictim(row, Path(location), card, cls, seed, device)
+
+
+def _check_card(
+    location: str, card: dict[str, Any], name: str, cls: type[Task], fields: Sequence[str]
+) -> None:
+    """Refuse a saved victim of another task."""
+    if card["task"] != name:
+        raise UsageError(
+            f"--victim {location}: it was trained on task '{card['task']}', and this run is about "
+            f"'{name}'. Say --task {card['task']}. To judge it on other texts, add --test {name}."
+        )
+    for what, found, wanted in (
+        ("labels", card["labels"], cls.labels),
+        ("fields", card["fields"], fields),
+        ("attackable field", [card["attackable"]], [cls.attackable]),
+    ):
+        if list(found) != list(wanted):
+            raise UsageError(
+                f"--victim {location}: its {what} ({', '.join(found)}) are not those of task "
+                f"'{name}' ({', '.join(wanted)})."
+            )

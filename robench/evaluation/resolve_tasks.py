@@ -1,0 +1,150 @@
+"""Resolve the tasks of a request: their data, their test sets and their victims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from robench.evaluation.given_victims import given_victims
+from robench.evaluation.resolved import ResolvedTask
+from robench.evaluation.resolved_victims import ResolvedVictim, TrainedVictim
+from robench.evaluation.test_sets import resolve_tests
+from robench.plugins.option_routing import label
+from robench.protocol import Protocol
+from robench.tasks.base import DataSource, Splits, Task
+from robench.tasks.checks import check_splits
+from robench.tasks.resolving import find_task, task_name
+from robench.training.registry import DEFENSES
+
+if TYPE_CHECKING:
+    from robench._base.reporting import Reporter
+    from robench.evaluation.request import EvaluationRequest
+    from robench.evaluation.resolved_victims import FunctionVictim
+    from robench.text.substitutions import SubstitutionSet
+
+
+@dataclass(frozen=True)
+class TaskResolver:
+    """Resolve the tasks of one request.
+
+    Attributes:
+        request: the request.
+        protocol: the evaluation choices.
+        device: a torch device string.
+        options: name of a defense -> its options.
+        functions: victims that are functions.
+    """
+
+    request: EvaluationRequest
+    protocol: Protocol
+    device: str
+    options: Mapping[str, Mapping[str, Any]]
+    functions: Sequence[FunctionVictim] = ()
+
+    def resolve(self, given_name: str, report: Reporter) -> ResolvedTask:
+        """Read the data of a task and check its victims' configurations.
+
+        Args:
+            given_name: a registered name, a file or a dataset of the hub.
+            report: receives the progress.
+
+        Raises:
+            UsageError: the data, a test set or a victim does not fit.
+        """
+        from robench.text.substitutions import load_substitutions
+
+        request = self.request
+        cls = find_task(
+            given_name, request.columns, training=bool(request.defenses), hub=request.hub
+        )
+        name = task_name(given_name)
+        self._check_defenses(name, cls, report)
+        report.started("data", name, None)
+        source = DataSource(request.data, request.hub)
+        splits = cls().load(source, train_pool=request.train_pool, ids=request.ids)
+        check_splits(name, cls, splits, training=bool(self.options))
+        substitutions = load_substitutions(cls.substitutions, request.data)
+        report.finished(
+            f"{len(splits.train):,} train, {len(splits.dev):,} dev and {len(splits.test):,} test "
+            f"examples from {splits.origin}"
+        )
+        for remark in splits.remarks:
+            report.message(remark)
+        victims = [
+            *self._victims(name, cls, splits, substitutions),
+            *given_victims(request, self.functions, name, cls, splits, self.protocol, self.device),
+        ]
+        tests = resolve_tests(request, given_name, cls, splits, victims, report)
+        return ResolvedTask(name, cls, splits, tests, victims)
+
+    def _check_defenses(self, name: str, cls: type[Task], report: Reporter) -> None:
+        """Refuse a wrong option before the data are downloaded and read."""
+        from robench.models.encoders import find_encoder
+        from robench.training.request import build_defense
+
+        encoder = find_encoder(self.request.encoder)
+        for defense, values in self.options.items():
+            build_defense(
+                defense,
+                name,
+                encoder,
+                values,
+                task_class=cls,
+                settings_of=self.request.settings_of,
+            )
+        self._remark_on_settings(name, cls, report)
+
+    def _remark_on_settings(self, name: str, cls: type[Task], report: Reporter) -> None:
+        """Say which defenses have settings for other tasks only."""
+        from robench.training.request import settings_task
+
+        # Nobody published settings for synthetic texts, and their numbers mean nothing.
+        if cls.synthetic:
+            return
+        own: list[str] = []
+        others: set[str] = set()
+        for defense in self.options:
+            known = DEFENSES.get(defense)
+            if known.task_defaults and not settings_task(
+                known, name, cls, self.request.settings_of
+            ):
+                own.append(defense)
+                others |= set(known.task_defaults)
+        if own:
+            report.message(
+                f"For '{name}' there are no published settings of {', '.join(own)}, so the general "
+                f"defaults are used. Take those of another task with --settings-of "
+                f"{' or '.join(sorted(others))}, or set single values with --option."
+            )
+
+    def _victims(
+        self, task: str, cls: type[Task], splits: Splits, substitutions: SubstitutionSet
+    ) -> Iterator[ResolvedVictim]:
+        """Yield the victims that are trained, defense by defense and seed by seed."""
+        from robench.training.request import FitRequest
+
+        for defense, values in self.options.items():
+            for seed in self.request.seeds:
+                fit = FitRequest(
+                    defense=defense,
+                    task=task,
+                    splits=splits,
+                    encoder=self.request.encoder,
+                    protocol=self.protocol,
+                    substitutions=substitutions,
+                    seed=seed,
+                    options=values,
+                    precision=self.request.precision,
+                    device=self.device,
+                    tracker=self.request.tracker,
+                    task_class=cls,
+                    settings_of=self.request.settings_of,
+                )
+                # The key finds and hashes the encoder. A missing file should be reported now and
+                # not after hours of training of another victim.
+                _ = fit.key
+                if seed == self.request.seeds[0]:
+                    fit.check()
+                defaults = replace(fit, options={}, settings_of="").resolved
+                yield TrainedVictim(label(defense, fit.resolved, defaults), fit)
