@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
@@ -62,6 +62,10 @@ def choose_columns(table: str, names: Sequence[str], said: DataColumns) -> Chose
         UsageError: a column is missing, or a guess would have more than one answer.
     """
     _check_pair_has_text(said)
+    text, pair = (
+        _said(table, names, getattr(said, part), f"--{part}-column") for part in ("text", "pair")
+    )
+    said = replace(said, text=text, pair=pair)
     label = _said(table, names, said.label, "--label-column") or _guess_label(table, names, said)
     texts = _choose_texts(table, names, said, label)
     if label in texts or len(set(texts)) < len(texts):
@@ -107,10 +111,8 @@ def _guess_label(table: str, names: Sequence[str], said: DataColumns) -> str:
 def _choose_texts(
     table: str, names: Sequence[str], said: DataColumns, label: str
 ) -> tuple[str, ...]:
-    text = _said(table, names, said.text, "--text-column")
-    pair = _said(table, names, said.pair, "--pair-column")
-    if text is not None:
-        return (text,) if pair is None else (text, pair)
+    if said.text is not None:
+        return (said.text,) if said.pair is None else (said.text, said.pair)
     by_plain = {_plain(name): name for name in names if name != label}
     pairs = [pair for pair in PAIR_NAMES if all(part in by_plain for part in pair)]
     taken = {part for pair in pairs for part in pair}

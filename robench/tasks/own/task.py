@@ -180,6 +180,7 @@ def make_task(name: str, typed: str, said: DataColumns, *, training: bool, hub: 
         tuple(dict.fromkeys(remarks)),
     )
     attributes = {
+        "__module__": __name__,
         "__doc__": f"The user's own data {name}.",
         "labels": labels.names,
         "fields": fields,

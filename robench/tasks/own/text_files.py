@@ -73,6 +73,7 @@ def uses_quotes(text: str) -> bool:
 
     GLUE's files use no quotes, so that a quote is a part of the text. pandas and spreadsheets
     write quotes. A file counts as written with quotes if writing what was read gives the same file.
+    It does not if a cell in quotes would have a line break although every line is a complete row.
     """
     if '"' not in text:
         return False
@@ -82,6 +83,9 @@ def uses_quotes(text: str) -> bool:
     except csv.Error:
         return False
     rows = [row for row in rows if row]
+    cells = lines[0].count("\t")
+    if all(line.count("\t") == cells for line in lines) and len(rows) < len(lines):
+        return False
     for style in (csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC):
         written = StringIO(newline="")
         csv.writer(written, delimiter="\t", lineterminator="\n", quoting=style).writerows(rows)
