@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from robench.commands.choices import (
     attack_option,
@@ -54,7 +55,22 @@ def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
     robench evaluate --defense all --attack genetic --attack pwws --seed 0 --seed 1 --seed 2
     robench evaluate --victim my-model/ --task imdb --attack pwws
     """
+    if ctx.get_parameter_source("tasks") == ParameterSource.DEFAULT:
+        values["tasks"] = tasks_of(values["victims"]) or values["tasks"]
     run_or_plan(session_of(ctx), values, dry_run, run)
+
+
+def tasks_of(victims: Sequence[str]) -> tuple[str, ...]:
+    """Return the task of saved victims, if all victims are saved and share it, or nothing.
+
+    The run then needs no --task.
+    """
+    from robench.evaluation.given_victims import is_saved_victim, saved_card
+
+    if not victims or not all(map(is_saved_victim, victims)):
+        return ()
+    tasks = {str(saved_card(victim)["task"]) for victim in victims}
+    return tuple(tasks) if len(tasks) == 1 else ()
 
 
 def run(request: EvaluationRequest, session: Session) -> None:

@@ -190,27 +190,38 @@ def given_victims(
     for location, row in zip(request.victims, request.rows_of_victims, strict=True):
         if is_saved_victim(location):
             card = saved_card(location)
-            _check_card(location, card, name, cls, fields)
+            if list(card["fields"]) != list(fields):
+                raise UsageError(_not_those(location, "fields", card["fields"], name, fields))
             for seed in request.seeds:
                 yield SavedVictim(row, Path(location), card, cls, seed, device)
 
 
-def _check_card(
-    location: str, card: dict[str, Any], name: str, cls: type[Task], fields: Sequence[str]
-) -> None:
-    """Refuse a saved victim of another task."""
-    if card["task"] != name:
-        raise UsageError(
-            f"--victim {location}: it was trained on task '{card['task']}', and this run is about "
-            f"'{name}'. Say --task {card['task']}. To judge it on other texts, add --test {name}."
-        )
-    for what, found, wanted in (
-        ("labels", card["labels"], cls.labels),
-        ("fields", card["fields"], fields),
-        ("attackable field", [card["attackable"]], [cls.attackable]),
-    ):
-        if list(found) != list(wanted):
+def check_saved(request: EvaluationRequest, name: str, cls: type[Task]) -> None:
+    """Refuse saved victims of another task, before the data are read.
+
+    Raises:
+        UsageError: a victim was trained on a task of another name, or with other labels.
+    """
+    for location in _saved(request):
+        card = saved_card(location)
+        if card["task"] != name:
             raise UsageError(
-                f"--victim {location}: its {what} ({', '.join(found)}) are not those of task "
-                f"'{name}' ({', '.join(wanted)})."
+                f"--victim {location}: it was trained on task '{card['task']}', and this run is "
+                f"about '{name}'. Say --task {card['task']}. To judge it on other texts, add "
+                f"--test {name}."
             )
+        for what, found, wanted in (
+            ("labels", card["labels"], cls.labels),
+            ("attackable field", [card["attackable"]], [cls.attackable]),
+        ):
+            if list(found) != list(wanted):
+                raise UsageError(_not_those(location, what, found, name, wanted))
+
+
+def _not_those(
+    location: str, what: str, found: Sequence[str], name: str, wanted: Sequence[str]
+) -> str:
+    return (
+        f"--victim {location}: its {what} ({', '.join(found)}) are not those of task '{name}' "
+        f"({', '.join(wanted)})."
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from robench.evaluation.given_victims import given_victims
+from robench.evaluation.given_victims import check_saved, given_victims
 from robench.evaluation.resolved import ResolvedTask
 from robench.evaluation.resolved_victims import ResolvedVictim, TrainedVictim
 from robench.evaluation.test_sets import resolve_tests
@@ -60,6 +60,7 @@ class TaskResolver:
         )
         name = task_name(given_name)
         self._check_defenses(name, cls, report)
+        check_saved(request, name, cls)
         report.started("data", name, None)
         source = DataSource(request.data, request.hub)
         splits = cls().load(source, train_pool=request.train_pool, ids=request.ids)

@@ -211,9 +211,15 @@ def _setting(record: Record) -> tuple[object, ...]:
 def _title(record: Record) -> str:
     """Return a title for the setting of ``record``. It names only what differs from the usual."""
     encoder = "given victims" if record.encoder is None else f"encoder {record.encoder.name}"
-    words = [record.task.name, encoder, f"protocol {record.protocol.name}"]
-    if record.task.test_name != "frozen-1000":
-        words.append(f"test examples {record.task.test_name}")
+    task, other = record.task.name, record.task.other_test
+    words = [
+        task if other is None else f"{task} judged on {other}",
+        encoder,
+        f"protocol {record.protocol.name}",
+    ]
+    test_name = record.task.test_name if other is None else record.task.test_name[len(other) + 1 :]
+    if test_name != "frozen-1000":
+        words.append(f"test examples {test_name}")
     if record.search.budget is not None:
         words.append(f"at most {record.search.budget} queries per example")
     if record.search.precision != "fp32":

@@ -152,4 +152,4 @@ def test_what_is_about_training_is_not_asked_of_a_given_victim(make_record: Make
 def test_the_title_names_another_test_set(make_record: MakeRecord) -> None:
     records = {"a.json": make_record("HF", task={"test_name": "imdb:x", "other_test": "imdb"})}
     (title,) = comparable_groups(records)
-    assert title == "toy, encoder tiny, protocol rift2021, test examples imdb:x"
+    assert title == "toy judged on imdb, encoder tiny, protocol rift2021, test examples x"
