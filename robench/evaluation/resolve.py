@@ -16,7 +16,7 @@ from robench.plugins.registry import Registry
 from robench.protocol import Protocol, get_protocol
 from robench.search.registry import ATTACKS
 from robench.tasks.registry import TASKS
-from robench.tasks.resolving import check_tasks, is_own_data
+from robench.tasks.resolving import all_tasks, check_tasks, is_own_data
 from robench.training.registry import DEFENSES
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def resolve_request(
     if resolved_attacks and searching:
         scorer = _load_scorer(request, protocol, device)
     resolver = TaskResolver(request, protocol, device, of_defense, functions)
-    tasks = [resolver.resolve(name, report) for name in _expand(TASKS, request.tasks)]
+    tasks = [resolver.resolve(name, report) for name in _expand_tasks(request.tasks)]
     return ResolvedRequest(protocol, device, scorer, resolved_attacks, tasks)
 
 
@@ -124,6 +124,14 @@ def _expand(registry: Registry[Any], names: Sequence[str]) -> list[str]:
     expanded: list[str] = []
     for name in names:
         expanded += registry.names() if name == ALL else [name]
+    return list(dict.fromkeys(expanded))
+
+
+def _expand_tasks(names: Sequence[str]) -> list[str]:
+    """Return ``names`` without duplicates; ``all`` means the tasks with training examples."""
+    expanded: list[str] = []
+    for name in names:
+        expanded += all_tasks() if name == ALL else [name]
     return list(dict.fromkeys(expanded))
 
 

@@ -184,9 +184,11 @@ def _load(name: str, task: Any, data: Path | None) -> Diagnosis:
     from robench.tasks.base import DataSource
 
     source = DataSource(folder=data, hub=False)
-    usual = task.train_pools[0]
+    # A task with a test set only has no pool.
+    pools = task.train_pools or (None,)
+    usual = pools[0]
     # The pool 'small', or else the last pool, needs fewer files than the usual one.
-    smallest = "small" if "small" in task.train_pools else task.train_pools[-1]
+    smallest = "small" if "small" in pools else pools[-1]
     first_error: RobenchError | None = None
     for pool in dict.fromkeys((usual, smallest)):
         try:

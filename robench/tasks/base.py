@@ -73,7 +73,8 @@ class Task(ABC):
         substitutions: name of the substitution set (``robench.text.substitutions``).
         licence: licence of the data.
         paper: paper that describes the data.
-        train_pools: names that ``--train-pool`` accepts; the first is the default.
+        train_pools: names that ``--train-pool`` accepts; the first is the default. ``()``: the task
+            has a test set only, and ``--task all`` leaves it out.
         training: settings of the training loop (names of ``robench.TrainingOptions``) that papers
             use on this task. They hold for every defense without settings of its own, so that the
             rows of one table differ by the defense alone.

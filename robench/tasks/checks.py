@@ -27,6 +27,11 @@ def check_splits(name: str, task: type[Task], splits: Splits, *, training: bool 
         UsageError: something is wrong. There is one sentence for each fault, with the number of
             examples and the first of them.
     """
+    if training and not task.train_pools:
+        raise UsageError(
+            f"Task '{name}' has a test set only, so no victim can be trained on it. Name the task "
+            f"to train on with --task, and this one with --test {name}."
+        )
     faults = list(_faults(task, splits, training))
     if faults:
         raise UsageError(f"The data of task '{name}' cannot be used. {' '.join(faults)}")

@@ -11,6 +11,7 @@ from robench.tasks.example import Example
 from robench.tasks.frozen import RawRow, digest, pick_balanced
 
 _BLOCK = 20
+_OWN_DATA = "For data of your own, name their file: --task FILE."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,10 @@ class Guard:
         Raises:
             UsageError: a label has too few examples, or the picked ones are not as expected.
         """
-        picked = pick_balanced(examples, size, len(self.rows))
+        try:
+            picked = pick_balanced(examples, size, len(self.rows))
+        except UsageError as error:
+            raise UsageError(f"{what} ({origin}): {error} {_OWN_DATA}") from error
         self.check(what, picked, rows, origin)
         return picked
 
@@ -77,7 +81,8 @@ class Guard:
             ]
         raise UsageError(
             f"{what} come from other data than the published ones: {'; '.join(differences)}. "
-            f"What was read ({origin}) is incomplete or another version: fetch it again."
+            f"What was read ({origin}) is incomplete or another version: fetch it again. "
+            f"{_OWN_DATA}"
         )
 
     def _first_difference(self, found: Guard, picked: Sequence[Example]) -> str:

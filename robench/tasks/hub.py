@@ -23,8 +23,16 @@ class HubUnavailable(UsageError):
         )
 
 
-def read_rows(dataset: str, split: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+def read_rows(
+    dataset: str, split: str, columns: Sequence[str], config: str | None = None
+) -> Iterator[tuple[Any, ...]]:
     """Read the named columns of one split of a hub dataset, row by row.
+
+    Args:
+        dataset: the dataset's id.
+        split: name of the split.
+        columns: names of the columns.
+        config: one of several parts of the dataset; None where it has no parts.
 
     Raises:
         HubUnavailable: the package ``datasets`` is not installed, there is no network,
@@ -41,7 +49,8 @@ def read_rows(dataset: str, split: str, columns: Sequence[str]) -> Iterator[tupl
     # The hub's libraries raise whatever their transport raises, so any exception is caught.
     try:
         with no_pointless_retries():
-            table = datasets.load_dataset(dataset, split=split)
+            part = () if config is None else (config,)
+            table = datasets.load_dataset(dataset, *part, split=split)
         values = [list(table[column]) for column in columns]
     except Exception as error:
         first_line = (str(error).strip() or "no reason given").splitlines()[0]

@@ -67,6 +67,7 @@ class Imdb(Task):
     """
 
     labels = ("negative", "positive")
+    fields = ("text",)
     attackable = "text"
     max_tokens = 300
     training = {"epochs": 20, "batch_size": 32}  # noqa: RUF012 (RIFT, appendix A.1)

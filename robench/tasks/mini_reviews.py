@@ -47,6 +47,7 @@ class MiniReviews(Task):
     """
 
     labels = ("negative", "positive")
+    fields = ("text",)
     attackable = "text"
     max_tokens = 64
     substitutions = "mini"

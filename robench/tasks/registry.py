@@ -18,6 +18,7 @@ TASKS: Registry[Task] = Registry(
     "robench.tasks",
     skip=frozenset(
         {
+            "advglue_files",
             "archives",
             "assets",
             "base",

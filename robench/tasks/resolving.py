@@ -35,6 +35,11 @@ def task_name(name: str) -> str:
     return "".join(sign if sign.isalnum() or sign in "._-" else "_" for sign in last)
 
 
+def all_tasks() -> list[str]:
+    """Return what ``--task all`` means: the registered tasks that have training examples."""
+    return [name for name in TASKS.names() if TASKS.get(name).train_pools]
+
+
 def check_tasks(names: Sequence[str], columns: DataColumns | None = None) -> None:
     """Check names of tasks, and the options about files, without reading data or plugins.
 

@@ -62,6 +62,7 @@ class Snli(Task):
     """
 
     labels = ("entailment", "neutral", "contradiction")
+    fields = ("premise", "hypothesis")
     attackable = "hypothesis"
     max_tokens = 80
     training = {"epochs": 20, "batch_size": 120}  # noqa: RUF012 (RIFT, appendix A.1)

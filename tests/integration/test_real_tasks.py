@@ -11,6 +11,7 @@ import pytest
 from robench import TASKS, DataSource, Splits
 from robench.tasks import imdb, snli
 from robench.tasks.assets import ASSETS, find_asset
+from robench.tasks.checks import check_splits
 from robench.tasks.frozen import content_key
 
 DATA = os.environ.get("ROBENCH_DATA", "")
@@ -77,6 +78,32 @@ def test_snli_pools_have_their_published_sizes(pool: str, size: int) -> None:
     )
     assert splits.digest == snli.TEST_GUARD.digest
     assert (len(splits.train), splits.train_pool) == (size, pool)
+
+
+def test_sst2_splits_pass_the_guard() -> None:
+    splits = TASKS.get("sst2")().load(SOURCE)
+    check_splits("sst2", TASKS.get("sst2"), splits)
+    assert Counter(example.label for example in splits.test) == {0: 428, 1: 444}
+    assert Counter(example.label for example in splits.dev) == {0: 500, 1: 500}
+    # 67,349 less the phrases whose texts are test or dev texts.
+    assert len(splits.train) == 66_344
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("advglue-sst2", {0: 72, 1: 76}),
+        ("advglue-qqp", {0: 46, 1: 32}),
+        ("advglue-mnli", {0: 32, 1: 39, 2: 50}),
+        ("advglue-mnli-mm", {0: 60, 1: 45, 2: 57}),
+        ("advglue-qnli", {0: 74, 1: 74}),
+        ("advglue-rte", {0: 35, 1: 46}),
+    ],
+)
+def test_advglue_passes_the_guard(name: str, counts: dict[int, int]) -> None:
+    splits = TASKS.get(name)().load(SOURCE)
+    check_splits(name, TASKS.get(name), splits, training=False)
+    assert Counter(example.label for example in splits.test) == counts
 
 
 @pytest.mark.parametrize("name", sorted(ASSETS))
