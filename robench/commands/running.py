@@ -42,7 +42,9 @@ def run_or_plan(
     if dry_run:
         from robench.evaluation.run import plan
 
-        print_plan(plan(request))
+        with make_reporter(session) as reporter:
+            cells = plan(request, reporter)
+        print_plan(cells)
     else:
         work(request, session)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict
 
 from robench._base.hub import no_pointless_retries
-from robench._base.reporting import Silent
+from robench._base.reporting import Reporter, Silent
 from robench.evaluation.cell import cell_key
 from robench.evaluation.request import EvaluationRequest
 from robench.evaluation.resolve import resolve_request
@@ -51,18 +51,24 @@ class PlannedCell(BaseModel):
 
 
 @no_pointless_retries()
-def plan(request: EvaluationRequest, functions: Sequence[FunctionVictim] = ()) -> list[PlannedCell]:
+def plan(
+    request: EvaluationRequest,
+    report: Reporter | None = None,
+    *,
+    functions: Sequence[FunctionVictim] = (),
+) -> list[PlannedCell]:
     """Return what ``evaluate`` would do. Nothing is trained, built or written.
 
     Args:
         request: the evaluation.
+        report: receives what was chosen or guessed; the phases are not reported.
         functions: victims that are functions; see ``evaluate``.
 
     Raises:
         UsageError: ``evaluate`` would refuse the request: a name, an option, the data, the
             device or the language model is wrong or missing.
     """
-    resolved = resolve_request(request, Silent(), functions=functions)
+    resolved = resolve_request(request, _MessagesOf(report or Silent()), functions=functions)
     cells: list[PlannedCell] = []
     for task in resolved.tasks:
         surfaces = [(test, resolved.surface_request(task, test)) for test in task.tests]
@@ -73,6 +79,16 @@ def plan(request: EvaluationRequest, functions: Sequence[FunctionVictim] = ()) -
                 for attack in resolved.attacks:
                     cells.append(_planned_attack(request, test, victim, attack, surface))
     return cells
+
+
+class _MessagesOf(Silent):
+    """Pass only the messages of a run on to a reporter."""
+
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
+
+    def message(self, text: str) -> None:
+        self._report.message(text)
 
 
 def _planned_training(

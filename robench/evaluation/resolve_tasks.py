@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from robench._base.errors import UsageError
 from robench.evaluation.given_victims import check_saved, given_victims
 from robench.evaluation.resolved import ResolvedTask
 from robench.evaluation.resolved_victims import ResolvedVictim, TrainedVictim
@@ -22,6 +23,23 @@ if TYPE_CHECKING:
     from robench.evaluation.request import EvaluationRequest
     from robench.evaluation.resolved_victims import FunctionVictim
     from robench.text.substitutions import SubstitutionSet
+
+
+def _refuse_equal_rows(victims: Sequence[ResolvedVictim]) -> None:
+    """Refuse two victims that would share a row of a table.
+
+    Raises:
+        UsageError: a name that the user gave is also the label of another victim.
+    """
+    seen: set[tuple[str, int]] = set()
+    for victim in victims:
+        place = victim.label, victim.seed
+        if place in seen:
+            raise UsageError(
+                f"Two victims would have the row '{victim.label}'. Give one of them another name "
+                "with --name."
+            )
+        seen.add(place)
 
 
 @dataclass(frozen=True)
@@ -76,6 +94,7 @@ class TaskResolver:
             *self._victims(name, cls, splits, substitutions),
             *given_victims(request, self.functions, name, cls, splits, self.protocol, self.device),
         ]
+        _refuse_equal_rows(victims)
         tests = resolve_tests(request, given_name, cls, splits, victims, report)
         return ResolvedTask(name, cls, splits, tests, victims)
 

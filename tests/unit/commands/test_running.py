@@ -50,8 +50,9 @@ def fake_run(
         seen.request = request
         return [Path("runs/victims/rift-a"), Path("runs/victims/rift-b")]
 
-    def plan(request: EvaluationRequest) -> list[Any]:
+    def plan(request: EvaluationRequest, report: Reporter) -> list[Any]:
         seen.request = request
+        report.message("Something was guessed.")
         return list(seen.cells)
 
     for function in (evaluate, train_only, plan):
