@@ -9,8 +9,8 @@ import click
 from robench.commands.shell import global_flags
 
 
-@click.command("new", short_help="Write the first file of an attack or a defense, and its test.")
-@click.argument("kind", metavar="defense|attack")
+@click.command("new", short_help="Write the first file of a plugin, and its test.")
+@click.argument("kind", metavar="defense|attack|task")
 @click.argument("name", metavar="NAME")
 @click.option(
     "--out",
@@ -24,6 +24,9 @@ def command(kind: str, name: str, out: Path) -> None:
 
     \b
     robench new defense my-method
+    robench new task my-reviews
+
+    Data in a csv or jsonl file need no plugin: see --task FILE of 'robench evaluate'.
     """
     from robench.inspection.scaffold import write_plugin
 

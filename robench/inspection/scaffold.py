@@ -4,7 +4,8 @@ The templates are in ``robench/embedded/scaffold/``. ``$name``, ``$stem``, ``$cl
 ``$folder`` and ``$kind`` in them are filled in.
 
 Outside robench's checkout the files form a small package that ``pip install -e`` makes known to
-robench. Inside the checkout they are one file in ``attacks/`` or ``defenses/`` and its test.
+robench. Inside the checkout they are one file in ``attacks/``, ``defenses/`` or ``robench/tasks/``
+and its test.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
 from robench.inspection.catalogue import REGISTRY_OF_KIND
 
-FOLDERS = {"attack": "attacks", "defense": "defenses"}
-"""Kind -> the folder of its built-ins in a checkout, and the last part of its entry-point group."""
-ARTICLES = {"attack": "an attack", "defense": "a defense"}
+FOLDERS = {"attack": "attacks", "defense": "defenses", "task": "tasks"}
+"""Kind -> the last part of its entry-point group, and the folder of its tests in a checkout."""
+BUILT_INS = {"attack": "attacks", "defense": "defenses", "task": "robench/tasks"}
+"""Kind -> the folder of its built-ins in a checkout."""
+ARTICLES = {"attack": "an attack", "defense": "a defense", "task": "a task"}
 RESERVED = frozenset({"all", *FOLDERS})
 """Names with another meaning: ``--attack all`` and ``--option attack.population=20``."""
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -33,7 +36,7 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
     """Write the files of a new plugin and return their paths.
 
     Args:
-        kind: ``"attack"`` or ``"defense"``.
+        kind: ``"attack"``, ``"defense"`` or ``"task"``.
         name: the plugin's name on the command line.
         folder: robench's checkout, or the folder for the package's own folder ``<name>/``.
 
@@ -69,7 +72,7 @@ def _checkout_files(words: dict[str, str], checkout: Path) -> dict[Path, str]:
     # Tests inside the checkout get plugins from the registry and do not import them.
     binding = f'\n{words["cls"]} = {folder.upper()}.get("{words["name"]}")\n'
     return {
-        checkout / folder / f"{stem}.py": _fill(words["kind"], words, binding),
+        checkout / BUILT_INS[words["kind"]] / f"{stem}.py": _fill(words["kind"], words, binding),
         checkout / "tests" / "unit" / folder / f"test_{stem}.py": _fill(
             f"{words['kind']}_test", words, binding
         ),
@@ -96,9 +99,7 @@ def _fill(template: str, words: dict[str, str], binding: str) -> str:
 def _check_kind(kind: str) -> None:
     if kind not in FOLDERS:
         hint = did_you_mean(kind, FOLDERS, closeness=0.7)
-        if kind == "task":
-            hint = " For a task, start from tests/plugin_example in the repository."
-        raise UsageError(f"'robench new' makes an attack or a defense, not '{kind}'.{hint}")
+        raise UsageError(f"'robench new' makes an attack, a defense or a task, not '{kind}'.{hint}")
 
 
 def _check_name(kind: str, name: str, inside: bool) -> None:

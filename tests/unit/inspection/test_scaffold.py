@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -18,7 +19,11 @@ from robench.inspection.scaffold import write_plugin
 
 @pytest.mark.slow
 def test_new_packages_pass_their_own_tests_and_the_linter(tmp_path: Path) -> None:
-    for kind, name in (("defense", "my-method"), ("attack", "my-search2")):
+    for kind, name in (
+        ("defense", "my-method"),
+        ("attack", "my-search2"),
+        ("task", "my-reviews"),
+    ):
         result = CliRunner().invoke(main, ["new", kind, name, "--out", str(tmp_path)])
         assert result.exit_code == 0, result.output
         stem = name.replace("-", "_")
@@ -35,7 +40,7 @@ def test_new_packages_pass_their_own_tests_and_the_linter(tmp_path: Path) -> Non
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "9 passed" in done.stdout
+    assert "14 passed" in done.stdout
     rules = ["--isolated", "--select", "E,F,W,UP,B", "--line-length", "100"]
     lint = subprocess.run(
         [sys.executable, "-m", "ruff", "check", *rules, str(tmp_path)],
@@ -66,6 +71,32 @@ def test_inside_the_checkout_the_files_go_beside_the_built_ins(tmp_path: Path) -
     assert "import their_way" not in test.read_text()
 
 
+@pytest.mark.slow
+def test_a_task_inside_the_checkout_passes_its_test(tmp_path: Path) -> None:
+    """Copy what the test needs of the checkout, and run the written test there."""
+    root = Path(__file__).resolve().parents[3]
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "robench"\n[tool.pytest.ini_options]\n'
+        'addopts = "--import-mode=importlib"\n'
+    )
+    for folder in ("robench", "attacks", "defenses"):
+        shutil.copytree(
+            root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    plugin, test = write_plugin("task", "their-data", tmp_path)
+    assert plugin == tmp_path / "robench" / "tasks" / "their_data.py"
+    assert test == tmp_path / "tests" / "unit" / "tasks" / "test_their_data.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     "name",
     ["Bad", "bad_name", "-bad", "bad-", "2fast", "a--b", "", "päper", "a b", "../escape"],
@@ -87,7 +118,7 @@ def test_a_keyword_of_python_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["all", "attack", "defense"])
+@pytest.mark.parametrize("name", ["all", "attack", "defense", "task"])
 def test_a_reserved_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(
         UsageError,
@@ -120,14 +151,17 @@ def test_the_name_of_an_installed_module_is_refused(tmp_path: Path) -> None:
     ("kind", "hint"),
     [
         ("defence", " Did you mean 'defense'?"),
-        ("task", " For a task, start from tests/plugin_example in the repository."),
+        ("taks", " Did you mean 'task'?"),
         ("board", ""),
     ],
 )
 def test_a_kind_without_a_template_is_refused(tmp_path: Path, kind: str, hint: str) -> None:
     with pytest.raises(UsageError) as refused:
         write_plugin(kind, "mine", tmp_path)
-    assert str(refused.value) == f"'robench new' makes an attack or a defense, not '{kind}'.{hint}"
+    assert (
+        str(refused.value)
+        == f"'robench new' makes an attack, a defense or a task, not '{kind}'.{hint}"
+    )
 
 
 @pytest.mark.parametrize("existing", ["mine.py", "test_mine.py", "pyproject.toml"])

@@ -56,6 +56,7 @@ DECIDES_NOTHING = {
     "robench._base.key_code": "lists the modules",
     # Packages with code of their own.
     "robench": "finds names, which the hash of a plugin follows; its settings stand in the keys",
+    "robench.tasks": "finds names",
     "robench.methods": "finds names, which the hash of a plugin follows",
     "robench.attacks": "refuses a second name for the attacks",
     "robench.defenses": "refuses a second name for the defenses",
