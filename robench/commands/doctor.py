@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from robench.commands.shell import global_flags, show
+from robench.commands.shell import emit, global_flags, session_of, show
 
 STYLES = {"ok": "green", "missing": "yellow", "problem": "red"}
 
 
 @click.command("doctor", short_help="Check the installation, the data, the device and the disk.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--online", is_flag=True, help="Also try to reach the hub.")
 @click.option(
     "--data",
@@ -31,7 +28,8 @@ STYLES = {"ok": "green", "missing": "yellow", "problem": "red"}
     help="Folder of runs, for the disk space.",
 )
 @global_flags
-def command(as_json: bool, online: bool, data: Path | None, out: Path) -> None:
+@click.pass_context
+def command(ctx: click.Context, online: bool, data: Path | None, out: Path) -> None:
     """Check what a run needs and report it; nothing is changed.
 
     Missing data and broken plugins are reported and do not fail the command.
@@ -39,8 +37,8 @@ def command(as_json: bool, online: bool, data: Path | None, out: Path) -> None:
     from robench.inspection.doctor import examine
 
     diagnoses = examine(data=data, out=out, online=online)
-    if as_json:
-        click.echo(json.dumps([asdict(diagnosis) for diagnosis in diagnoses], indent=2))
+    if session_of(ctx).json:
+        emit(diagnoses)
         return
     from rich.table import Table
     from rich.text import Text

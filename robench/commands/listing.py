@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-
 import click
 
-from robench.commands.shell import global_flags, show
+from robench.commands.shell import emit, global_flags, session_of, show
 from robench.inspection.catalogue import KINDS, CatalogueRow, find_kind, list_kind
 
 
 @click.command("list", short_help="All attacks, defenses, tasks, encoders and protocols.")
 @click.argument("kind", required=False, metavar="[attacks|defenses|tasks|encoders|protocols]")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--check",
     is_flag=True,
     help="Import every plugin of other packages again to see whether it works.",
 )
 @global_flags
-def command(kind: str | None, as_json: bool, check: bool) -> None:
+@click.pass_context
+def command(ctx: click.Context, kind: str | None, check: bool) -> None:
     """List the names that can be chosen. A plugin that cannot be used is listed with the reason."""
     kinds = [find_kind(kind)] if kind else list(KINDS)
     rows = {each: list_kind(each, check=check) for each in kinds}
-    if as_json:
-        data = [asdict(row) for each in kinds for row in rows[each]]
-        click.echo(json.dumps(data, indent=2))
+    if session_of(ctx).json:
+        emit([row for each in kinds for row in rows[each]])
         return
     for number, each in enumerate(kinds):
         if number:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from robench.commands.shell import global_flags
+from robench.commands.shell import emit, global_flags, session_of
 
 
 @click.command("new", short_help="Write the first file of a plugin, and its test.")
@@ -19,7 +19,8 @@ from robench.commands.shell import global_flags
     help="Folder to write into. Default: this folder.",
 )
 @global_flags
-def command(kind: str, name: str, out: Path) -> None:
+@click.pass_context
+def command(ctx: click.Context, kind: str, name: str, out: Path) -> None:
     """Write the plugin file of NAME and a test that passes; no file is overwritten.
 
     \b
@@ -31,6 +32,9 @@ def command(kind: str, name: str, out: Path) -> None:
     from robench.inspection.scaffold import write_plugin
 
     paths = write_plugin(kind, name, out)
+    if session_of(ctx).json:
+        emit({"files": paths})
+        return
     for path in paths:
         click.echo(f"wrote {path}")
     plugin, test, *package = paths

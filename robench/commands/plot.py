@@ -11,7 +11,7 @@ import click
 from robench._base.errors import UsageError
 from robench._base.quiet import quiet_environment
 from robench.commands.choices import EXISTING_FOLDER, Function
-from robench.commands.shell import global_flags
+from robench.commands.shell import emit, global_flags, session_of
 
 if TYPE_CHECKING:
     from robench.models.victim import Victim
@@ -61,6 +61,13 @@ def check_victims(folders: tuple[Path, ...], file: str) -> None:
         )
 
 
+def _print_written(target: Path) -> None:
+    if session_of(click.get_current_context()).json:
+        emit({"figure": target})
+    else:
+        click.echo(f"wrote {target}")
+
+
 @click.group(
     "plot",
     short_help="Draw the figures of the RIFT paper from victims.",
@@ -89,7 +96,7 @@ def training(folders: tuple[Path, ...], target: Path) -> None:
     check_path(target)
     check_victims(folders, "training.json")
     save(draw(folders), target)
-    click.echo(f"wrote {target}")
+    _print_written(target)
 
 
 @command.command("geometry", short_help="Draw features before and after fine-tuning.")
@@ -175,7 +182,7 @@ def geometry(
         victims, encoder or first.card["encoder"], texts(first, split, examples, data, hub)
     )
     save(draw(measured, first.labels, seed), target)
-    click.echo(f"wrote {target}")
+    _print_written(target)
 
 
 def texts(victim: Victim, split: str, number: int, data: Path | None, hub: bool) -> list[Example]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -15,6 +17,7 @@ import click
 from robench._base.errors import RobenchError, one_line
 from robench._base.files import causes, is_disk_full
 from robench._base.hints import did_you_mean
+from robench.commands.loading import announced_imports
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -36,11 +39,15 @@ class Session:
     Attributes:
         debug: whether ``--debug`` was given.
         quiet: whether ``--quiet`` was given.
+        json: whether ``--json`` was given: stdout is to be one JSON document.
+        emitted: whether that document was printed.
         kept: the sentence after Ctrl-C: what is kept and how to continue.
     """
 
     debug: bool = False
     quiet: bool = False
+    json: bool = False
+    emitted: bool = False
     kept: str = "Nothing was changed."
 
 
@@ -68,24 +75,38 @@ class Commands(click.Group):
         """Run the command, report a failure, and exit."""
         session = Session()
         extra["standalone_mode"] = False
+        # Only the program says what it loads; a caller in Python has imported what it wanted.
+        program = args is None
+        words = sys.argv[1:] if args is None else args
         try:
-            code = super().main(args=args, prog_name=prog_name, obj=session, **extra)
+            with announced_imports(lambda: session.quiet) if program else nullcontext():
+                code = super().main(args=args, prog_name=prog_name, obj=session, **extra)
         except BaseException as error:
+            # A wrong option is found before the flags are set.
+            session.json |= isinstance(error, click.UsageError) and "--json" in words
             code = report(error, session)
         sys.exit(code if isinstance(code, int) else 0)
 
 
 def report(error: BaseException, session: Session) -> int:
-    """Print on stderr what went wrong and return the exit code; ``--debug`` adds the traceback."""
+    """Print on stderr what went wrong and return the exit code.
+
+    ``--debug`` adds the traceback. With ``--json``, stdout gets the sentence and the code as well,
+    unless it has a document already.
+    """
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
-    if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        click.echo(f"Interrupted. {session.kept}", err=True)
-        return INTERRUPTED
-    if session.debug:
+    interrupted = isinstance(error, (click.Abort, KeyboardInterrupt))
+    if session.debug and not interrupted:
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    sentence, code = explain(error)
-    click.echo(f"Error: {sentence}", err=True)
+    if interrupted:
+        sentence, code = f"Interrupted. {session.kept}", INTERRUPTED
+    else:
+        sentence, code = explain(error)
+    click.echo(sentence if interrupted else f"Error: {sentence}", err=True)
+    if session.json and not session.emitted:
+        session.emitted = True
+        click.echo(as_json({"error": sentence, "exit_code": code}))
     return code
 
 
@@ -160,18 +181,27 @@ def _other_word(error: click.NoSuchOption) -> str:
 
 
 def global_flags(function: Function) -> Function:
-    """Add ``--debug`` and ``--quiet``, which may stand before and after the command's name."""
+    """Add ``--json``, ``--quiet`` and ``--debug``.
+
+    They may stand before and after the command's name.
+    """
 
     def remember(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
         if value and parameter.name is not None:
             setattr(ctx.find_object(Session), parameter.name, True)
 
     for flag, help_text in (
-        ("--quiet", "No progress, only results and errors."),
         ("--debug", "Show the traceback of an error."),
+        ("--quiet", "No progress, only results and errors."),
+        ("--json", "Print the results as one JSON document."),
     ):
         function = click.option(
-            flag, is_flag=True, expose_value=False, callback=remember, help=help_text
+            flag,
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=remember,
+            help=help_text,
         )(function)
     return function
 
@@ -180,6 +210,31 @@ def session_of(ctx: click.Context) -> Session:
     """Return the session of a command, which holds the global flags."""
     session = ctx.find_object(Session)
     return session if session is not None else Session()
+
+
+def emit(data: Any) -> None:
+    """Print ``data`` on stdout as the one JSON document of this command.
+
+    Args:
+        data: plain data, pydantic models, dataclasses and paths, also nested. Its keys keep their
+            order, so that documents are the same from run to run.
+
+    Raises:
+        ValueError: a number is infinite or not a number, or the command has printed a document.
+    """
+    session = session_of(click.get_current_context())
+    if session.emitted:
+        raise ValueError("The command has printed its JSON document already.")
+    text = as_json(data)
+    session.emitted = True
+    click.echo(text)
+
+
+def as_json(data: Any) -> str:
+    """Return ``data`` as JSON text; see ``emit``."""
+    from pydantic_core import to_jsonable_python
+
+    return json.dumps(to_jsonable_python(data), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def show(*renderables: RenderableType) -> None:

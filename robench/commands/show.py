@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
-from robench.commands.shell import global_flags, show
+from robench.commands.shell import emit, global_flags, session_of, show
 from robench.inspection.catalogue import find_kind, find_kind_of
 
 SHORT_CHARACTERS = 24
@@ -17,10 +16,9 @@ SHORT_CHARACTERS = 24
 @click.command("show", short_help="Everything about one name: paper, deviations, options.")
 @click.argument("first", metavar="[KIND]", required=False)
 @click.argument("second", metavar="NAME", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @global_flags
 @click.pass_context
-def command(ctx: click.Context, first: str | None, second: str | None, as_json: bool) -> None:
+def command(ctx: click.Context, first: str | None, second: str | None) -> None:
     """Show one attack, defense, task, encoder or protocol.
 
     KIND can be left out where only one kind has the name.
@@ -38,7 +36,7 @@ def command(ctx: click.Context, first: str | None, second: str | None, as_json: 
     else:
         kind, name = find_kind(first), second
     facts = describe(kind, name)
-    click.echo(json.dumps(facts, indent=2)) if as_json else print_facts(facts)
+    emit(facts) if session_of(ctx).json else print_facts(facts)
 
 
 def print_facts(facts: dict[str, Any]) -> None:
