@@ -19,6 +19,7 @@ from robench.commands.choices import (
     task_option,
     training_options,
 )
+from robench.commands.results_data import evaluation_data
 from robench.commands.running import (
     fail_on_error_trials,
     run_or_plan,
@@ -87,5 +88,10 @@ def run(request: EvaluationRequest, session: Session) -> None:
             click.echo(f"Records:  {folder.records}")
         warn_of_damaged_records(request.out)
 
-    records = run_with_progress(session, partial(evaluate, request), print_results)
+    records = run_with_progress(
+        session,
+        partial(evaluate, request),
+        print_results,
+        lambda records: evaluation_data(records, request.out),
+    )
     fail_on_error_trials(records, request.out)

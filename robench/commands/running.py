@@ -12,7 +12,8 @@ import click
 from robench._base.errors import Incomplete, RobenchError
 from robench._base.quiet import quiet_environment
 from robench.commands.choices import parse_label_map, parse_options
-from robench.commands.shell import Session, show, stderr
+from robench.commands.results_data import failed_parts
+from robench.commands.shell import Session, emit, show, stderr
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
@@ -44,7 +45,7 @@ def run_or_plan(
 
         with make_reporter(session) as reporter:
             cells = plan(request, reporter)
-        print_plan(cells)
+        print_plan(session, cells)
     else:
         work(request, session)
 
@@ -95,10 +96,17 @@ def run_with_progress(
     session: Session,
     work: Callable[[Reporter], Results],
     print_results: Callable[[Results], None],
+    as_data: Callable[[Results], dict[str, Any]],
 ) -> Results:
     """Run ``work`` while its progress is shown, and print its results.
 
     Where parts of the work fail, the results of the other parts are still printed.
+
+    Args:
+        session: the session of the command.
+        work: does the work and returns the results.
+        print_results: prints them for people.
+        as_data: returns them as data, for ``--json``.
 
     Raises:
         Incomplete: parts of the work failed; it is raised after printing.
@@ -110,7 +118,10 @@ def run_with_progress(
     except Incomplete as error:
         results, failure = cast(Results, error.done), error
     try:
-        print_results(results)
+        if session.json:
+            emit({**as_data(results), "failed": failed_parts(failure)})
+        else:
+            print_results(results)
     finally:
         # The failure matters more than an error while printing.
         if failure is not None:
@@ -152,8 +163,11 @@ def fail_on_error_trials(records: Sequence[Record], out: Path) -> None:
     )
 
 
-def print_plan(cells: list[PlannedCell]) -> None:
+def print_plan(session: Session, cells: list[PlannedCell]) -> None:
     """Print the plan of a dry run, one line per cell."""
+    if session.json:
+        emit({"cells": cells})
+        return
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")

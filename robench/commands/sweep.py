@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -18,6 +18,7 @@ from robench.commands.choices import (
     task_option,
     training_options,
 )
+from robench.commands.results_data import sweep_data
 from robench.commands.running import (
     fail_on_error_trials,
     make_request,
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from robench.evaluation.request import EvaluationRequest
     from robench.evaluation.sweep import SweepPoint, SweepRow
     from robench.records.record import Record
+
+
+Swept: TypeAlias = "tuple[list[SweepRow], list[Record]]"
 
 
 @click.command("sweep", short_help="Evaluate at several values of an option and draw the curve.")
@@ -81,7 +85,7 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
         cells = []
         for point in points:
             cells += plan(point.request)
-        print_plan(cells)
+        print_plan(session, cells)
     else:
         run(points, figure, session)
 
@@ -94,21 +98,31 @@ def run(points: list[SweepPoint], figure: bool, session: Session) -> None:
     out = points[0].request.out
     drawn, table = out / f"{file_stem(points)}.png", out / f"{file_stem(points)}.md"
 
-    def print_results(swept: tuple[list[SweepRow], list[Record]]) -> None:
+    def write(swept: Swept) -> None:
         rows, records = swept
-        if not records:
-            return
         if figure:
             from robench.figures.ablation import draw
             from robench.figures.drawing import save
 
             save(draw(rows), drawn)
         write_text(table, render_sweep(points, rows, records, drawn.name if figure else None))
+
+    def print_results(swept: Swept) -> None:
+        rows, records = swept
+        if not records:
+            return
+        write(swept)
         click.echo("\n".join(["", *sweep_table(rows, "rounded_outline"), ""]))
         click.echo(f"Markdown: {table}")
         if figure:
             click.echo(f"Figure:   {drawn}")
         warn_of_damaged_records(out)
 
-    _, records = run_with_progress(session, partial(sweep, points), print_results)
+    def as_data(swept: Swept) -> dict[str, Any]:
+        if swept[1]:
+            write(swept)
+        files = {"table": table, "figure": drawn if figure else None} if swept[1] else {}
+        return sweep_data(*swept, out) | files
+
+    _, records = run_with_progress(session, partial(sweep, points), print_results, as_data)
     fail_on_error_trials(records, out)

@@ -49,4 +49,9 @@ def run(request: EvaluationRequest, session: Session) -> None:
         for folder in folders if is_main_process() else ():
             click.echo(str(folder))
 
-    run_with_progress(session, partial(train_only, request), print_results)
+    run_with_progress(
+        session,
+        partial(train_only, request),
+        print_results,
+        lambda folders: {"victims": list(folders)},
+    )
