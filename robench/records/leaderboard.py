@@ -10,11 +10,13 @@ from textwrap import fill
 from robench._base.errors import RobenchError
 from robench._base.files import write_text
 from robench.records.board import board_records, load_board
-from robench.records.comparable import attack_labels, comparable_groups, newest_that_agree
-from robench.records.notes import MEANINGS
+from robench.records.columns import Columns, board_columns, run_columns
+from robench.records.comparable import Admitted, comparable_groups, newest_that_agree
+from robench.records.notes import MEANINGS, WORST_OF_BOARD, WORST_OF_RUN
 from robench.records.record import Record
 from robench.records.record_files import RecordsOnDisk
-from robench.records.render import bullets, section, terminal_table
+from robench.records.render import bullets, section
+from robench.records.terminal import terminal_table
 
 GENERATED = (
     "<!-- Made by `robench leaderboard` from records. "
@@ -31,12 +33,14 @@ def render_board(path: Path) -> str:
     """
     board = load_board(path)
     admitted = board_records(path, board)
-    body = section(board.attacks, admitted, expected=board.defenses, about=board.about)
-    return "\n".join([GENERATED, "", f"# {board.title}", "", *body, *_meanings()])
+    columns = board_columns(board.attacks)
+    body = section(columns, admitted, expected=board.defenses, about=board.about)
+    meanings = _meanings(WORST_OF_BOARD)
+    return "\n".join([GENERATED, "", f"# {board.title}", "", *body, *meanings])
 
 
-def _meanings() -> list[str]:
-    return ["## What the columns mean", "", MEANINGS, ""]
+def _meanings(worst_case: str) -> list[str]:
+    return ["## What the columns mean", "", MEANINGS.format(worst_case=worst_case), ""]
 
 
 def markdown_path(path: Path) -> Path:
@@ -98,9 +102,13 @@ def render_run(found: RecordsOnDisk) -> str:
     if not groups:
         parts += ["There are no records yet.", ""]
     for title, members in groups.items():
-        attacks = attack_labels(members.values())
-        parts += [f"## {title}", "", *section(attacks, newest_that_agree(members), level=3)]
-    return "\n".join([*parts, *_meanings()])
+        admitted = newest_that_agree(members)
+        parts += [f"## {title}", "", *section(_columns_of(admitted), admitted, level=3)]
+    return "\n".join([*parts, *_meanings(WORST_OF_RUN)])
+
+
+def _columns_of(admitted: Admitted) -> Columns:
+    return run_columns([*admitted.records.values(), *admitted.failed.values()])
 
 
 def results_table(records: Sequence[Record], width: int | None = None) -> str:
@@ -114,6 +122,6 @@ def results_table(records: Sequence[Record], width: int | None = None) -> str:
     tables = []
     for title, members in groups.items():
         heading = title if width is None else fill(title, width)
-        attacks = attack_labels(members.values())
-        tables.append(f"{heading}\n{terminal_table(attacks, newest_that_agree(members), width)}")
+        admitted = newest_that_agree(members)
+        tables.append(f"{heading}\n{terminal_table(_columns_of(admitted), admitted, width)}")
     return "\n\n".join(tables)

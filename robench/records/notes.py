@@ -15,8 +15,7 @@ the choice of those examples.
 - **A column named after an attack**: accuracy under that attack. An example counts if it is right
   without the attack and the attack does not fool the victim. An example that is wrong without an
   attack counts as not robust.
-- **Worst case**: an example counts if it is right under every attack of the table. This is decided
-  example by example, and for each seed separately.
+{worst_case}
 - **Seeds**: number of trainings, all judged on the same n examples. With several seeds a cell shows
   their mean ± their sample standard deviation. Its interval is the one at the mean for n examples,
   not for n times the number of seeds. The interval is about other examples for these trainings.
@@ -28,6 +27,15 @@ the choice of those examples.
   those that are right without an attack. **Queries** are those of the search to the victim.
 
 Rows are sorted by worst case. If the intervals of two rows overlap, their order is not reliable."""
+
+WORST_OF_BOARD = """\
+- **Worst case**: an example counts if it is right under every attack of the table. This is decided
+  example by example, and for each seed separately."""
+
+WORST_OF_RUN = """\
+- **Worst case**: an example counts if it is right under every attack that all rows of the table
+  have. This is decided example by example, and for each seed separately. The heading names these
+  attacks if the table has others."""
 
 PAIRED = """\
 The best row is compared with every other row on the same examples, for each seed separately, by the

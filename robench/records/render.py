@@ -1,12 +1,12 @@
-"""Write tables as Markdown and as terminal text. Only this module turns a rate into percent."""
+"""Write tables as Markdown. Only this module turns a rate into percent."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from textwrap import fill
 
 from tabulate import tabulate
 
+from robench.records.columns import Columns
 from robench.records.comparable import Admitted, cell_of
 from robench.records.exact_robustness import Overestimate, overestimates
 from robench.records.notes import EXACT, PAIRED, conditions, synthetic_notice
@@ -16,12 +16,10 @@ from robench.records.rows import DefenseRow, Gap, build_rows
 from robench.records.statistics import Score, accuracy_under_attack, attack_success_rate
 
 ABSENT = "—"
-NARROW = 24
-"""Width of a label, in columns, in a table that would not fit otherwise."""
 
 
 def section(
-    attacks: Sequence[str],
+    columns: Columns,
     admitted: Admitted,
     *,
     expected: Sequence[str] = (),
@@ -34,7 +32,7 @@ def section(
     with the exact robustness, the conditions, and the records that do not count.
 
     Args:
-        attacks: labels of the attacks, which are the columns.
+        columns: the columns of the table.
         admitted: the records.
         expected: labels of defenses that get a row even without a record.
         about: a paragraph above the table.
@@ -46,9 +44,12 @@ def section(
     notice = synthetic_notice(records)
     if notice:
         lines += [f"> {notice}", ""]
-    rows = build_rows(records, attacks, expected)
-    lines += [*_main_table(rows, attacks, "pipe"), ""]
-    comparisons = compare_with_best(rows, records, attacks)
+    rows = build_rows(records, columns.attacks, expected, columns.worst_over)
+    body = [main_cells(row, columns) for row in rows]
+    lines += [*tabulated(body, main_headings(columns), "pipe", names=1), ""]
+    for note in columns.notes:
+        lines += [note, ""]
+    comparisons = compare_with_best(rows, records, columns.worst_over)
     if comparisons:
         table = _comparison_table(comparisons)
         lines += [f"{head} Difference from the best row", "", PAIRED, "", *table, ""]
@@ -73,73 +74,24 @@ def _reason_bullets(reasons: Mapping[str, str]) -> list[str]:
     return bullets(f"`{name}`: {reason}" for name, reason in reasons.items())
 
 
-def terminal_table(attacks: Sequence[str], admitted: Admitted, width: int | None = None) -> str:
-    """Return the main table of ``section`` for a terminal.
-
-    Args:
-        attacks: labels of the attacks, which are the columns.
-        admitted: the records.
-        width: columns of the terminal, or None for any width.
-    """
-    records = [*admitted.records.values(), *admitted.failed.values()]
-    rows = build_rows(records, attacks)
-    table = _main_table(rows, attacks, "rounded_outline")
-    if width is not None and len(table[0]) > width:
-        table = _main_table(rows, attacks, "rounded_outline", narrow=True)
-    notes = [
-        "Accuracy in % of all n examples [95 % Wilson interval]; a column named after an attack: "
-        "accuracy under that attack."
+def main_headings(columns: Columns) -> list[str]:
+    """Return the headings of the table of all rows."""
+    return [
+        "defense",
+        "seeds",
+        "n",
+        "clean accuracy",
+        *columns.headings,
+        columns.worst_heading,
     ]
-    if any(len(row.seeds) > 1 for row in rows):
-        notes.append(
-            "Several seeds: mean ± standard deviation over the seeds [interval at the mean for n "
-            "examples, not for other trainings]."
-        )
-    for name, record in admitted.failed.items():
-        cell = f"{record.row} under {record.attack.label}"
-        notes.append(f"{cell}: {admitted.reasons[name]}.")
-    for each in overestimates(admitted.records.values()):
-        cell = f"{each.defense} under {each.attack}, seed {each.seed}"
-        notes.append(f"{cell}: {_range(*each.bounds)} points above exact robustness.")
-    notice = synthetic_notice(records)
-    if notice:
-        notes.append(notice)
-    # Only the sentences are wrapped. A wrapped table could not be read.
-    if width is not None:
-        notes = [fill(note, width) for note in notes]
-    return "\n".join([*table, *notes])
 
 
-def _main_table(
-    rows: Sequence[DefenseRow], attacks: Sequence[str], style: str, narrow: bool = False
-) -> list[str]:
-    """Return the table of all defenses.
-
-    Args:
-        rows: result of ``build_rows``.
-        attacks: labels of the attacks, which are the columns.
-        style: a table format of tabulate.
-        narrow: break long labels, and put intervals below their rates.
-    """
-    headings = ["defense", "seeds", "n", "clean accuracy", *attacks, "worst case"]
-    body = [_main_cells(row, attacks) for row in rows]
-    if narrow:
-        headings = [heading.replace(" ", "\n") for heading in headings]
-        body = [_narrow_cells(cells) for cells in body]
-    return tabulated(body, headings, style, names=1)
-
-
-def _main_cells(row: DefenseRow, attacks: Sequence[str]) -> list[str]:
+def main_cells(row: DefenseRow, columns: Columns) -> list[str]:
+    """Return the cells of a row, one for each of the ``main_headings``."""
     seeds = str(len(row.seeds)) if row.seeds else ABSENT
     examples = ABSENT if row.examples is None else str(row.examples)
-    scores = [row.clean, *[row.under[attack] for attack in attacks], row.worst]
+    scores = [row.clean, *[row.under[attack] for attack in columns.attacks], row.worst]
     return [row.defense, seeds, examples, *map(score_text, scores)]
-
-
-def _narrow_cells(cells: Sequence[str]) -> list[str]:
-    label, *numbers = cells
-    wrapped = fill(label, NARROW, break_long_words=False)
-    return [wrapped, *[number.replace(" [", "\n[") for number in numbers]]
 
 
 def _cells_table(records: Iterable[Record]) -> list[str]:
@@ -221,15 +173,15 @@ def _overestimate_table(known: Sequence[Overestimate]) -> list[str]:
             each.attack,
             str(each.seed),
             percent(each.under),
-            _range(each.proved, each.unfooled),
-            _range(*each.bounds),
+            percent_range(each.proved, each.unfooled),
+            percent_range(*each.bounds),
         ]
         for each in known
     ]
     return tabulated(body, headings, "pipe", names=2)
 
 
-def _range(low: float, high: float) -> str:
+def percent_range(low: float, high: float) -> str:
     """Return two rates as percent, or one number if both print alike."""
     return percent(low) if percent(low) == percent(high) else f"{percent(low)} to {percent(high)}"
 

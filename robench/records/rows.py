@@ -1,6 +1,6 @@
 """Compute the rows of a table from records.
 
-A row shows one victim: one score per attack, and the worst case over all attacks.
+A row shows one victim: one score per attack, and the worst case over several attacks.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class DefenseRow:
         examples: number of test examples, or None if there is no record.
         clean: clean accuracy.
         under: label of an attack -> accuracy under it.
-        worst: accuracy under all attacks of the table together.
+        worst: accuracy under the attacks of the worst case together.
     """
 
     defense: str
@@ -55,7 +55,10 @@ RecordsOfSeed = Mapping[str, Record]
 
 
 def build_rows(
-    records: Iterable[Record], attacks: Sequence[str], expected: Sequence[str] = ()
+    records: Iterable[Record],
+    attacks: Sequence[str],
+    expected: Sequence[str] = (),
+    worst_over: Sequence[str] | None = None,
 ) -> list[DefenseRow]:
     """Return the rows of a table, the most robust defense first.
 
@@ -67,6 +70,8 @@ def build_rows(
             Records with errors become gaps.
         attacks: labels of the attacks, which are the columns.
         expected: labels of rows that are there even without a record.
+        worst_over: labels of the attacks that the worst case covers, or None for all columns. No
+            row has a worst case if there are none.
 
     Raises:
         RobenchError: the attacks on one defense did not attack the same victim.
@@ -75,7 +80,8 @@ def build_rows(
     for record in records:
         by_seed = by_defense.setdefault(record.row, {})
         by_seed.setdefault(record.search.seed, {})[record.attack.label] = record
-    rows = [_row(label, by_seed, attacks) for label, by_seed in by_defense.items()]
+    covered = attacks if worst_over is None else worst_over
+    rows = [_row(label, by_seed, attacks, covered) for label, by_seed in by_defense.items()]
     return sorted(rows, key=_rank)
 
 
@@ -88,14 +94,19 @@ def _rank(row: DefenseRow) -> tuple[bool, float, float, str]:
     return isinstance(row.worst, Gap), negative(row.worst), negative(row.clean), row.defense
 
 
-def _row(label: str, by_seed: Mapping[int, RecordsOfSeed], attacks: Sequence[str]) -> DefenseRow:
+def _row(
+    label: str,
+    by_seed: Mapping[int, RecordsOfSeed],
+    attacks: Sequence[str],
+    worst_over: Sequence[str],
+) -> DefenseRow:
     seeds = sorted(by_seed)
     under: dict[str, Score | Gap] = {}
     for attack in attacks:
         counts = [_counts_under(attack, by_seed[seed]) for seed in seeds]
         under[attack] = _score(counts, accuracy_under_attack)
     clean = [_counts_of_any(by_seed[seed]) for seed in seeds]
-    worst = [_worst_counts(label, by_seed[seed], attacks) for seed in seeds]
+    worst = [_worst_counts(label, by_seed[seed], worst_over) for seed in seeds]
     sizes = {record.counts.n for of_seed in by_seed.values() for record in of_seed.values()}
     return DefenseRow(
         defense=label,
@@ -133,11 +144,12 @@ def _counts_of_any(of_seed: RecordsOfSeed) -> Counts | None:
 def _worst_counts(label: str, of_seed: RecordsOfSeed, attacks: Sequence[str]) -> Counts | None:
     """Return the counts of the worst case over ``attacks``, or None if a record is missing.
 
-    If another record has errors, its counts are returned nevertheless, so that the table shows
-    "error" and not "absent".
+    Without attacks there are no counts either. If another record has errors, its counts are
+    returned nevertheless, so that the table shows "error" and not "absent".
     """
     present = [of_seed[attack].outcomes for attack in attacks if attack in of_seed]
-    if len(present) < len(attacks) and not any("E" in outcomes for outcomes in present):
+    missing = len(present) < len(attacks) or not attacks
+    if missing and not any("E" in outcomes for outcomes in present):
         return None
     try:
         return count(worst_case(present))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from robench.records.columns import board_columns
 from robench.records.comparable import Admitted
 from robench.records.exact_robustness import Overestimate, is_reference, overestimates
 from robench.records.leaderboard import results_table
@@ -104,7 +105,7 @@ def test_an_example_fooled_under_the_constraint_is_fooled_without_it(
 
 def shown(records: list[Record]) -> list[str]:
     return section(
-        ["genetic", "whole"],
+        board_columns(["genetic", "whole"]),
         Admitted({str(number): record for number, record in enumerate(records)}),
     )
 

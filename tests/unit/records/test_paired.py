@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from robench.records.columns import board_columns
 from robench.records.comparable import Admitted
 from robench.records.paired import Comparison, compare_with_best
 from robench.records.record import Record
@@ -83,7 +84,7 @@ def test_the_table_of_comparisons_on_a_board(make_record: MakeRecord) -> None:
     records = {f"{number}.json": record for number, record in enumerate([*good, *bad, *fair])}
     lines = [
         [cell.strip() for cell in line.split("|")[1:-1]]
-        for line in section(ATTACKS, Admitted(records))
+        for line in section(board_columns(ATTACKS), Admitted(records))
         if line.count("|") == 7
     ]
     assert [line for line in lines if line[0] == "rift"][-2:] == [

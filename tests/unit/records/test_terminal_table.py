@@ -54,3 +54,31 @@ def test_three_seeds_on_a_thousand_examples_by_hand(make_record: MakeRecord) -> 
         "examples, not for other trainings]."
     ) in shown
     assert "Several seeds" not in results_table(records[:1])
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_table_with_many_attacks_is_split_and_never_wider_than_the_terminal(
+    make_record: MakeRecord, width: int
+) -> None:
+    """Check that each part names its rows, and that every column is there once."""
+    label = "rift(alpha=0.5, dev_examples=20, epochs=3, train_examples=128)"
+    attacks = ["exhaustive", "genetic(iterations=3, population=6)", "greedy", "pwws", "random"]
+    records = [
+        make_record("WFHHH", label=row, attack=attack, surface={"constrained": attack != "pwws"})
+        for row in (label, "standard")
+        for attack in attacks
+    ]
+    shown = results_table(records, width)
+    assert max(map(len, shown.splitlines())) <= width
+    parts = shown.count("╭")
+    assert parts > 1
+    assert shown.count("│ standard ") == parts
+    for heading in (" exhaustive ", "population=6) ", " greedy ", " pwws* ", " worst "):
+        headings = [line for line in shown.splitlines() if line.startswith("│")]
+        assert sum(heading in line for line in headings) == 1
+
+
+def test_a_column_that_is_wider_than_the_terminal_stays_whole(make_record: MakeRecord) -> None:
+    shown = results_table(grid(make_record), 20)
+    assert "[37.6, 96.4] │" in shown
+    assert shown.count("╭") == 6

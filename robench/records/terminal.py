@@ -1,0 +1,113 @@
+"""The table that a run prints on a terminal, not wider than the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import fill
+
+from robench.records.columns import Columns
+from robench.records.comparable import Admitted
+from robench.records.exact_robustness import overestimates
+from robench.records.notes import synthetic_notice
+from robench.records.render import main_cells, main_headings, percent_range, tabulated
+from robench.records.rows import DefenseRow, build_rows
+
+NARROW = 24
+"""Width of a label, in columns, in a table that would not fit otherwise."""
+STYLE = "rounded_outline"
+"""Table format of tabulate."""
+
+
+def terminal_table(columns: Columns, admitted: Admitted, width: int | None = None) -> str:
+    """Return the main table of ``render.section`` for a terminal, with the notes below it.
+
+    Args:
+        columns: the columns of the table.
+        admitted: the records.
+        width: columns of the terminal, or None for any width.
+    """
+    records = [*admitted.records.values(), *admitted.failed.values()]
+    rows = build_rows(records, columns.attacks, worst_over=columns.worst_over)
+    body = [main_cells(row, columns) for row in rows]
+    lines = fitted(main_headings(columns), body, width)
+    notes = _notes(columns, admitted, rows)
+    # Only the sentences are wrapped. A wrapped table could not be read.
+    if width is not None:
+        notes = [fill(note, width) for note in notes]
+    return "\n".join([*lines, *notes])
+
+
+def fitted(
+    headings: Sequence[str], body: Sequence[Sequence[str]], width: int | None, names: int = 1
+) -> list[str]:
+    """Return a table that is not wider than ``width``, as lines.
+
+    A table that is too wide gets intervals below their rates and broken labels. If it is still
+    too wide, it is split into several tables, which repeat the leading columns. A column that is
+    wider than the terminal stays whole.
+
+    Args:
+        headings: the headings.
+        body: the cells, row by row.
+        width: columns of the terminal, or None for any width.
+        names: number of leading columns that hold names.
+    """
+    table = tabulated(body, headings, STYLE, names)
+    if width is None or _width(table) <= width:
+        return table
+    headings = [_broken_heading(heading) for heading in headings]
+    body = [_narrow_cells(cells, names) for cells in body]
+
+    def part(numbers: Sequence[int]) -> list[str]:
+        shown = [*range(names), *numbers]
+        cells = [[row[number] for number in shown] for row in body]
+        return tabulated(cells, [headings[number] for number in shown], STYLE, names)
+
+    lines: list[str] = []
+    taken: list[int] = []
+    for number in range(names, len(headings)):
+        if taken and _width(part([*taken, number])) > width:
+            lines += part(taken)
+            taken = []
+        taken.append(number)
+    return [*lines, *part(taken)]
+
+
+def _width(table: Sequence[str]) -> int:
+    return max(map(len, table))
+
+
+def _broken_heading(heading: str) -> str:
+    """Return a heading with a line for each word, or with broken lines if it names options."""
+    if "(" in heading and "=" in heading:
+        return fill(heading, NARROW, break_long_words=False)
+    return heading.replace(" ", "\n")
+
+
+def _narrow_cells(cells: Sequence[str], names: int) -> list[str]:
+    labels = [fill(label, NARROW, break_long_words=False) for label in cells[:names]]
+    return [*labels, *[number.replace(" [", "\n[") for number in cells[names:]]]
+
+
+def _notes(columns: Columns, admitted: Admitted, rows: Sequence[DefenseRow]) -> list[str]:
+    """Return the sentences below the table."""
+    notes = [
+        "Accuracy in % of all n examples [95 % Wilson interval]; a column named after an attack: "
+        "accuracy under that attack.",
+        *columns.notes,
+    ]
+    if any(len(row.seeds) > 1 for row in rows):
+        notes.append(
+            "Several seeds: mean ± standard deviation over the seeds [interval at the mean for n "
+            "examples, not for other trainings]."
+        )
+    for name, record in admitted.failed.items():
+        cell = f"{record.row} under {record.attack.label}"
+        notes.append(f"{cell}: {admitted.reasons[name]}.")
+    for each in overestimates(admitted.records.values()):
+        cell = f"{each.defense} under {each.attack}, seed {each.seed}"
+        notes.append(f"{cell}: {percent_range(*each.bounds)} points above exact robustness.")
+    notice = synthetic_notice([*admitted.records.values(), *admitted.failed.values()])
+    if notice:
+        notes.append(notice)
+    return notes
