@@ -28,7 +28,7 @@ def make_oracle(
         The oracle, and a list that receives the size of every forward pass.
     """
     sizes: list[int] = []
-    candidates = victim.encoder_fields.candidates(job.words, job.space)
+    candidates = victim.encoder_fields.candidates(job.words, job.space, job.example.fields)
 
     def ask(candidates: object, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         sizes.append(len(ids))

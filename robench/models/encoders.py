@@ -25,12 +25,14 @@ class EncoderInfo:
         recommended: training options that suit its size. They override a defense's paper
             defaults; the user's options override them.
         summary: one line for people.
+        noun: what messages call it; ``"Model"`` for a classifier of the user.
     """
 
     name: str
     location: str
     recommended: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+    noun: str = "Encoder"
 
 
 _TINY = EncoderInfo(
@@ -79,6 +81,7 @@ TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
     "spiece.model",
+    "tokenizer.model",
     "spm.model",
     "sentencepiece.bpe.model",
 )
@@ -98,19 +101,21 @@ def fingerprint(info: EncoderInfo) -> str:
     Raises:
         UsageError: there is no such folder or hub id, or it holds no weights.
     """
-    present = (name for name in WEIGHT_FILES if _resolve(info, name, required=False) is not None)
+    present = (
+        name for name in WEIGHT_FILES if resolve_file(info, name, required=False) is not None
+    )
     weights = next(present, None)
-    config = _resolve(info, "config.json")
+    config = resolve_file(info, "config.json")
     if weights is None:
         raise UsageError(
-            f"Encoder '{info.name}' has no weights: "
+            f"{info.noun} '{info.name}' has no weights: "
             f"'{info.location}' holds none of {', '.join(WEIGHT_FILES)}."
         )
-    resolved = (_resolve(info, name, required=False) for name in TOKENIZER_FILES)
+    resolved = (resolve_file(info, name, required=False) for name in TOKENIZER_FILES)
     tokenizer = [path for path in resolved if path is not None]
     # Large encoders split their weights into several files, which an index file lists.
-    index = _resolve(info, weights)
-    shards = [_resolve(info, shard) for shard in sorted(_shards(index))]
+    index = resolve_file(info, weights)
+    shards = [resolve_file(info, shard) for shard in sorted(_shards(index))]
     digest = hashlib.sha256()
     for path in (config, *tokenizer, index, *shards):
         with path.open("rb") as stream:
@@ -124,7 +129,7 @@ def _shards(path: Path) -> set[str]:
     return set(json.loads(path.read_text())["weight_map"].values())
 
 
-def _resolve(info: EncoderInfo, file: str, required: bool = True) -> Any:
+def resolve_file(info: EncoderInfo, file: str, required: bool = True) -> Any:
     """Return the path of one of the encoder's files, downloaded unless the encoder is a folder.
 
     A missing optional file gives None.
@@ -134,16 +139,19 @@ def _resolve(info: EncoderInfo, file: str, required: bool = True) -> Any:
         path = folder / file
         if path.is_file() or not required:
             return path if path.is_file() else None
-        raise UsageError(f"Encoder '{info.name}': there is no '{file}' in the folder '{folder}'.")
+        raise UsageError(
+            f"{info.noun} '{info.name}': there is no '{file}' in the folder '{folder}'."
+        )
     from transformers.utils import cached_file
 
     try:
         found = cached_file(info.location, file, _raise_exceptions_for_missing_entries=required)
     except (OSError, ValueError) as error:
+        hint = did_you_mean(info.name, ENCODERS) if info.noun == "Encoder" else ""
         raise UsageError(
-            f"Encoder '{info.name}' is not a folder, and it cannot be loaded "
+            f"{info.noun} '{info.name}' is not a folder, and it cannot be loaded "
             f"from the Hugging Face hub ({first_line(error)})."
-            f"{did_you_mean(info.name, ENCODERS)} Check the name, or give a local folder."
+            f"{hint} Check the name, or give a local folder."
         ) from error
     return None if found is None else Path(found)
 
@@ -172,7 +180,7 @@ def load_encoder(info: EncoderInfo, attention: str | None = None) -> Any:
     """
     from transformers import AutoModel
 
-    _resolve(info, "config.json")
+    resolve_file(info, "config.json")
     try:
         with quiet_models():
             encoder = AutoModel.from_pretrained(
@@ -181,7 +189,7 @@ def load_encoder(info: EncoderInfo, attention: str | None = None) -> Any:
     # A broken file makes transformers, safetensors and torch raise errors of many types.
     except Exception as error:
         raise UsageError(
-            f"Encoder '{info.name}' cannot be loaded from '{info.location}' "
+            f"{info.noun} '{info.name}' cannot be loaded from '{info.location}' "
             f"({first_line(error)}). Check or replace its files."
         ) from error
     # Saved victims must not name a folder of this machine.
@@ -201,13 +209,13 @@ def skeleton(info: EncoderInfo) -> Any:
     import torch
     from transformers import AutoConfig, AutoModel
 
-    _resolve(info, "config.json")
+    resolve_file(info, "config.json")
     try:
         with torch.device("meta"):
             return AutoModel.from_config(AutoConfig.from_pretrained(info.location))
     except Exception as error:
         raise UsageError(
-            f"Encoder '{info.name}' cannot be made from the configuration in "
+            f"{info.noun} '{info.name}' cannot be made from the configuration in "
             f"'{info.location}' ({first_line(error)})."
         ) from error
 
@@ -216,17 +224,17 @@ def load_tokenizer(info: EncoderInfo) -> Any:
     """Return the encoder's tokenizer; raise UsageError when it cannot be found or read."""
     from transformers import AutoTokenizer
 
-    _resolve(info, "config.json")
+    resolve_file(info, "config.json")
     # Without files transformers 5 returns a tokenizer with an empty vocabulary.
-    if all(_resolve(info, name, required=False) is None for name in TOKENIZER_FILES):
+    if all(resolve_file(info, name, required=False) is None for name in TOKENIZER_FILES):
         raise UsageError(
-            f"The tokenizer of encoder '{info.name}' cannot be loaded: '{info.location}' holds "
-            f"none of {', '.join(TOKENIZER_FILES)}."
+            f"The tokenizer of {info.noun.lower()} '{info.name}' cannot be loaded: "
+            f"'{info.location}' holds none of {', '.join(TOKENIZER_FILES)}."
         )
     try:
-        return AutoTokenizer.from_pretrained(info.location)
+        return AutoTokenizer.from_pretrained(info.location, trust_remote_code=False)
     except Exception as error:
         raise UsageError(
-            f"The tokenizer of encoder '{info.name}' cannot be loaded from "
+            f"The tokenizer of {info.noun.lower()} '{info.name}' cannot be loaded from "
             f"'{info.location}' ({first_line(error)})."
         ) from error

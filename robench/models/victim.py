@@ -17,7 +17,8 @@ from robench._base.errors import RobenchError, first_line
 from robench._base.quiet import quiet_models
 from robench.models.classifier import TextClassifier
 from robench.models.convex_hull import worst_mixture
-from robench.models.probabilities import softmax
+from robench.models.judged import VictimKind
+from robench.models.whole_texts import probs_of_rows
 from robench.protocol import Protocol, get_protocol
 from robench.text.encoding import EncodedText, FieldEncoder
 from robench.text.word_table import WordTable
@@ -30,11 +31,6 @@ SCHEMA = 1
 CARD = "victim.json"
 HEAD = "head.safetensors"
 LOG = "training.json"
-TEXTS_AT_ONCE = 8
-"""Rows of every forward outside searches.
-
-With fewer rows a CPU uses other kernels, which change the last bits (``robench.search.shapes``).
-"""
 _NOT_HASHED = {CARD, LOG}
 _CARD_KEYS = {
     "name",
@@ -67,6 +63,9 @@ class Victim:
         protocol, task, labels, attackable, name, sha256: from the card. ``sha256`` is that of
             the weight files, and empty before ``save``.
     """
+
+    kind: VictimKind = "trained"
+    portable = True
 
     def __init__(
         self, model: TextClassifier, tokenizer: Any, card: Mapping[str, Any], device: str = "cpu"
@@ -133,27 +132,13 @@ class Victim:
     def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
         """Return the probabilities of strings, ``(texts, classes)``, in fp32.
 
-        Every text is unpadded, in a forward of ``TEXTS_AT_ONCE`` rows of its own length. So its
-        probabilities do not depend on the other texts.
+        The probabilities of a text do not depend on the other texts.
 
         Args:
             texts: all fields of each text, by name.
         """
         rows = [self.read(fields) for fields in texts]
-        by_length: dict[int, list[int]] = {}
-        for number, row in enumerate(rows):
-            by_length.setdefault(len(row.ids), []).append(number)
-        logits = np.zeros((len(rows), len(self.labels)), dtype=np.float32)
-        for length, numbers in by_length.items():
-            for start in range(0, len(numbers), TEXTS_AT_ONCE):
-                part = numbers[start : start + TEXTS_AT_ONCE]
-                # Copies of the first row fill the forward up.
-                full = part + part[:1] * (TEXTS_AT_ONCE - len(part))
-                ids = np.asarray([rows[number].ids for number in full])
-                types = np.asarray([rows[number].token_types for number in full])
-                answers = self.logits(ids, np.full(TEXTS_AT_ONCE, length), types)
-                logits[part] = answers[: len(part)]
-        return softmax(logits)
+        return probs_of_rows(self.logits, rows, len(self.labels))
 
     def hull(self, query: HullQuery) -> NDArray[np.float32]:
         """Return mixture weights ``(tokens, slots)`` in fp32; see ``WhiteBoxVictim``."""

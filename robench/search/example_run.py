@@ -168,7 +168,7 @@ class ExampleRun:
 
     def _pooled_oracle(self) -> PooledOracle:
         victim, job = self._search.victim, self._job
-        candidates = victim.encoder_fields.candidates(job.words, job.space)
+        candidates = self._candidates()
         kind: Any = PooledOracle
         if self._search.attack.access == "gradients":
             kind = partial(PooledWhiteBoxOracle, victim)
@@ -183,6 +183,12 @@ class ExampleRun:
             clean=self._clean_logits(candidates),
         )
         return oracle
+
+    def _candidates(self) -> Candidates:
+        job = self._job
+        return self._search.victim.encoder_fields.candidates(
+            job.words, job.space, job.example.fields
+        )
 
     def _clean_logits(self, candidates: Candidates) -> NDArray[np.float32] | None:
         """Return the clean text's logits if they answer the search's query for it, else None.
@@ -247,5 +253,5 @@ class ExampleRun:
             known = self._oracle.prediction(choice)
             if known is not None:
                 return known
-        candidates = self._search.victim.encoder_fields.candidates(self._job.words, self._job.space)
+        candidates = self._candidates()
         return int(self._ask("verdict", candidates, *candidates.encode(choice[None]))[0].argmax())

@@ -11,7 +11,7 @@ from robench.text.space import SearchSpace
 from robench.text.words import split_words
 
 if TYPE_CHECKING:
-    from robench.models.victim import Victim
+    from robench.search.victim_protocol import SearchVictim
     from robench.text.surface import Surface
 
 
@@ -33,7 +33,7 @@ class Job:
 def make_jobs(
     examples: Iterable[Example],
     surface: Surface,
-    victim: Victim,
+    victim: SearchVictim,
     *,
     constrained: bool,
     threshold: float,
@@ -54,5 +54,5 @@ def make_jobs(
             name: surface.words(example.id) if name == victim.attackable else split_words(text)
             for name, text in example.fields.items()
         }
-        visible = victim.encoder_fields.encode(words).visible
+        visible = victim.encoder_fields.visible(words, example.fields)
         yield Job(example, words, surface.space(example.id, visible, constrained, threshold))

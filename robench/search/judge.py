@@ -24,7 +24,7 @@ import numpy as np
 from robench.search.attack import Change, Verdict
 from robench.search.jobs import Job
 from robench.text.space import Choice, SearchSpace
-from robench.text.words import join_words, replace_words, split_words
+from robench.text.words import place_words, replace_spans, split_words
 
 ClassOfText = Callable[[Mapping[str, str]], int]
 """Returns the victim's class of a text (all its fields), from the string and in fp32.
@@ -94,8 +94,8 @@ def fields_with_choice(
 ) -> dict[str, str]:
     """Return the example's fields with the chosen words in the attackable one.
 
-    Each word is exchanged at its place in the text. If the field does not split into the words
-    of the space, because these come from another splitter, the words are joined by blanks.
+    Each word is exchanged at its place in the text. If the words of the space do not stand there
+    one after the other, because they come from another text, the words are joined by blanks.
 
     Args:
         others: further words by position, which need not be in the space.
@@ -105,10 +105,8 @@ def fields_with_choice(
     for index in np.flatnonzero(choice).tolist():
         chosen[index] = space.options[index][choice[index]]
     chosen |= others or {}
-    if tuple(split_words(text)) == space.words:
-        changed = replace_words(text, chosen)
-    else:
-        changed = join_words(chosen.get(index, word) for index, word in enumerate(space.words))
+    placed, spans = place_words(text, space.words)
+    changed = replace_spans(placed, spans, chosen)
     return dict(job.example.fields) | {attackable: changed}
 
 

@@ -59,9 +59,10 @@ class Shapes:
     @classmethod
     def of(cls, victim: SearchVictim) -> Shapes:
         """Return the shapes for a victim and its device; the figures for GPUs are estimates."""
+        table = victim.table
         if victim.device.startswith("cpu"):
-            return cls(exact=victim.table.mode == "word")
-        return cls(tokens=32768, most=512, fixed=True)
+            return cls(exact=table.mode != "subword" or not table.can_pad)
+        return cls(tokens=32768, most=512, fixed=True, exact=not table.can_pad)
 
     def padded(self, length: int, longest: int) -> int:
         """Return the length that a row of ``length`` tokens is padded to.

@@ -51,7 +51,7 @@ def encode_text(victim: SearchVictim, fields: Mapping[str, str]) -> TextRow:
     unknown = _fold_unknown(words[victim.attackable])
     own = tuple(words[victim.attackable])
     space = SearchSpace(own, tuple((word,) for word in own), len(own))
-    candidates = victim.encoder_fields.candidates(words, space)
+    candidates = victim.encoder_fields.candidates(words, space, fields)
     original = np.zeros(len(own), dtype=np.int16)
     if unknown is None:
         return TextRow(candidates, *candidates.encode(original[None]))

@@ -1,11 +1,12 @@
 """The protocols that a victim must satisfy for searches.
 
-The real victim is ``robench.models.victim.Victim``. Tests use small ones.
+The real victims are ``Victim``, ``GivenVictim`` and ``FunctionVictim`` of ``robench.models``. Tests
+use small ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -13,69 +14,21 @@ from numpy.typing import NDArray
 
 from robench._base.environment import Precision
 from robench.text.encoding import EncodedText
-from robench.text.space import Choice, SearchSpace
+from robench.text.field_encoding import Candidates, FieldEncoding, Table, TokenTypes
 
-
-class TokenTypes(Protocol):
-    """Knows which field each token of a row belongs to."""
-
-    def types(self, length: int) -> NDArray[np.int8]:
-        """Return the token types of a row of ``length`` tokens, ``(length,)``."""
-
-
-class Candidates(TokenTypes, Protocol):
-    """Makes the token ids of one example's candidates, without handling strings."""
-
-    def encode(self, choices: NDArray[np.int16]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Encode choices ``(batch, words)``.
-
-        Returns:
-            Ids ``(batch, tokens)``, padded to the longest row, and lengths ``(batch,)``.
-        """
-
-    def encode_without(
-        self, choice: Choice, positions: NDArray[np.intp]
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Encode ``choice`` once per position, with the unknown token in place of that word."""
-
-
-class FieldEncoding(Protocol):
-    """Makes the candidates of an example."""
-
-    @property
-    def max_tokens(self) -> int:
-        """Number of tokens of the longest row, special tokens included."""
-
-    def candidates(self, fields: Mapping[str, Sequence[str]], space: SearchSpace) -> Candidates:
-        """Return an encoder of the choices in ``space``.
-
-        Args:
-            fields: the words of every field.
-        """
-
-
-class Table(Protocol):
-    """A table from words to token ids."""
-
-    @property
-    def mode(self) -> str:
-        """``"word"``: every word is exactly one token; ``"subword"``: it may be several."""
-
-    @property
-    def pad_id(self) -> int:
-        """The id that pads rows."""
+__all__ = ["Candidates", "FieldEncoding", "SearchVictim", "Table", "TokenTypes"]
 
 
 class SearchVictim(Protocol):
-    """A trained classifier, as far as searches and verdicts see it."""
+    """A classifier, as far as searches and verdicts see it."""
 
     @property
     def table(self) -> Table:
-        """Its word table."""
+        """Its table: what rows are and how they are padded."""
 
     @property
     def encoder_fields(self) -> FieldEncoding:
-        """The encoder from words to rows of token ids."""
+        """The encoder from an example to rows of token ids."""
 
     @property
     def attackable(self) -> str:

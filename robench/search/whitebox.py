@@ -78,8 +78,8 @@ def check_access(attack: Attack, name: str, victim: SearchVictim) -> None:
         )
     if attack.access == "gradients" and not isinstance(victim, WhiteBoxVictim):
         raise UsageError(
-            f"Attack '{name}' needs the victim's gradients, "
-            f"which {type(victim).__name__} does not give: choose another attack."
+            f"Attack '{name}' needs the victim's gradients, which robench has only for victims "
+            "that it trained itself: choose another attack."
         )
 
 

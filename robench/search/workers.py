@@ -26,6 +26,7 @@ from typing import Any
 
 from robench._base.environment import available_cores, available_memory
 from robench._base.errors import RobenchError
+from robench.models.given.source import GivenSource
 from robench.plugins.options import build_options
 from robench.search.attack import Trial, Verdict
 from robench.search.engine import BATCH, Engine
@@ -50,11 +51,15 @@ While a worker loads the weights, it has two copies of them.
 """
 
 
-def load_victim(folder: Path, device: str) -> SearchVictim:
-    """Load the victim saved in ``folder``."""
+def load_victim(victim: Path | GivenSource, device: str) -> SearchVictim:
+    """Load the victim that robench saved in a folder, or the given model of a source."""
+    if isinstance(victim, GivenSource):
+        from robench.models.given.loading import load_given
+
+        return load_given(victim, device)
     from robench.models.victim import Victim
 
-    return Victim.load(folder, device)
+    return Victim.load(victim, device)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class WorkerPlan:
     It is pickled, so plugins and the loader are given by name.
 
     Attributes:
-        victim: folder of the victim.
+        victim: folder of a victim that robench saved, or the source of a given model.
         attack: name in the registry.
         options: of the attack.
         settings: of the search.

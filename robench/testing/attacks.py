@@ -236,7 +236,7 @@ def check_last_query(subject: Subject) -> None:
             f"text {job.space.words}: all rows of its last query ({len(last)}) fool the victim,"
             " and it returned none of them",
         )
-        ids, _ = robust.encoder_fields.candidates(job.words, job.space).encode(
+        ids, _ = robust.encoder_fields.candidates(job.words, job.space, job.example.fields).encode(
             np.asarray(found)[None]
         )
         subject.require(ids[0].tobytes() in weak, "it returned another text than those that fool")

@@ -51,7 +51,7 @@ def some_text_fools(victim: FakeVictim, job: Job) -> bool:
     # An empty text has one choice of no words, for which the shape must be given.
     shape = (job.space.cardinality, len(job.space.words))
     choices = np.array(every, dtype=np.int16).reshape(shape)
-    candidates = victim.encoder_fields.candidates(job.words, job.space)
+    candidates = victim.encoder_fields.candidates(job.words, job.space, job.example.fields)
     answers = victim.logits(*candidates.encode(choices))
     return bool((answers.argmax(axis=1) != job.example.label).any())
 

@@ -98,7 +98,7 @@ class Subject:
             if self.cls.access == "gradients"
             else PooledOracle
         )
-        candidates = victim.encoder_fields.candidates(job.words, job.space)
+        candidates = victim.encoder_fields.candidates(job.words, job.space, job.example.fields)
         longest = victim.encoder_fields.max_tokens
         oracle = kind(
             job.space, candidates, job.example.label, ask, None, aligned=True, longest=longest

@@ -29,6 +29,7 @@ class FakeTable:
 
     mode = "word"
     pad_id = PAD
+    can_pad = True
 
     def __init__(self, words: Sequence[str]) -> None:
         self.numbers = {word: 4 + number for number, word in enumerate(sorted(set(words)))}
@@ -60,10 +61,19 @@ class FakeFields:
     def __init__(self, table: FakeTable, attackable: str, max_tokens: int) -> None:
         self.table, self.attackable, self.max_tokens = table, attackable, max_tokens
 
-    def candidates(self, fields: Mapping[str, Sequence[str]], space: SearchSpace) -> Candidates:
-        """See ``robench.search.victim_protocol.FieldEncoding``."""
+    def visible(self, words: Mapping[str, Sequence[str]], texts: Mapping[str, str]) -> int:
+        """See ``robench.text.field_encoding.FieldEncoding``; it sees all words."""
+        return len(words[self.attackable])
+
+    def candidates(
+        self,
+        words: Mapping[str, Sequence[str]],
+        space: SearchSpace,
+        texts: Mapping[str, str] | None = None,
+    ) -> Candidates:
+        """See ``robench.text.field_encoding.FieldEncoding``; it reads no strings."""
         return (GatheredCandidates if self.table.mode == "word" else FakeCandidates)(
-            self, fields, space
+            self, words, space
         )
 
     def ids(self, fields: Mapping[str, Sequence[str]]) -> list[int]:
@@ -84,7 +94,7 @@ class FakeCandidates:
         self._fields, self._words, self._space = fields, words, space
 
     def encode(self, choices: NDArray[np.int16]) -> tuple[Ids, Ids]:
-        """See ``robench.search.victim_protocol.Candidates``."""
+        """See ``robench.text.field_encoding.Candidates``."""
         return pad(
             [
                 self._fields.ids({**self._words, self._fields.attackable: self._space.text(choice)})
@@ -95,7 +105,7 @@ class FakeCandidates:
     def encode_without(
         self, choice: NDArray[np.int16], positions: NDArray[np.intp]
     ) -> tuple[Ids, Ids]:
-        """See ``robench.search.victim_protocol.Candidates``."""
+        """See ``robench.text.field_encoding.Candidates``."""
         rows = []
         for position in positions.tolist():
             words = [*self._space.text(choice)]
@@ -104,7 +114,7 @@ class FakeCandidates:
         return pad(rows)
 
     def types(self, length: int) -> NDArray[np.int8]:
-        """See ``robench.search.victim_protocol.Candidates``."""
+        """See ``robench.text.field_encoding.Candidates``."""
         return np.zeros(length, dtype=np.int8)
 
 
@@ -130,7 +140,7 @@ class GatheredCandidates(FakeCandidates):
             ]
 
     def encode(self, choices: NDArray[np.int16]) -> tuple[Ids, Ids]:
-        """See ``robench.search.victim_protocol.Candidates``."""
+        """See ``robench.text.field_encoding.Candidates``."""
         rows = np.repeat(self._row, len(choices), axis=0)
         rows[:, self._start : self._start + self._used] = self._options[
             np.arange(self._used), choices[:, : self._used]
@@ -140,7 +150,7 @@ class GatheredCandidates(FakeCandidates):
     def encode_without(
         self, choice: NDArray[np.int16], positions: NDArray[np.intp]
     ) -> tuple[Ids, Ids]:
-        """See ``robench.search.victim_protocol.Candidates``."""
+        """See ``robench.text.field_encoding.Candidates``."""
         rows, lengths = self.encode(np.repeat(choice[None], len(positions), axis=0))
         seen = positions < self._used
         rows[np.flatnonzero(seen), self._start + positions[seen]] = UNKNOWN

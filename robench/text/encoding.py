@@ -73,7 +73,7 @@ class EncodedText:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
     """The special tokens around the fields, and every token's type.
 
     ``gaps[i]`` stands before field i, and ``gaps[-1]`` stands after the last field.
@@ -85,6 +85,7 @@ class _Layout:
 
     @property
     def specials(self) -> int:
+        """Number of special tokens."""
         return sum(len(gap) for gap in self.gaps)
 
 
@@ -134,7 +135,7 @@ class FieldEncoder:
         self.attackable = attackable
         self.max_tokens = max_tokens
         self._slot = self.field_names.index(attackable)
-        self._layout = (_template if segments else _plain)(table.tokenizer, len(self.field_names))
+        self._layout = (template if segments else _plain)(table.tokenizer, len(self.field_names))
         if max_tokens <= self._layout.specials:
             raise UsageError(
                 f"A window of {max_tokens} tokens holds no word beside "
@@ -155,6 +156,10 @@ class FieldEncoder:
             (ends[:visible] + len(frame.head)).astype(np.int32),
         )
 
+    def visible(self, words: Mapping[str, Sequence[str]], texts: Mapping[str, str]) -> int:
+        """Return how many attackable words lie inside the window; ``texts`` are not read."""
+        return self.encode(words).visible
+
     def encode_text(self, fields: Mapping[str, Sequence[str]]) -> EncodedText:
         """Encode an example as ``encode`` does, but return only the tokens and their types."""
         return self._read(fields, self.table.text_ids(fields[self.attackable]))[0]
@@ -168,17 +173,20 @@ class FieldEncoder:
         return EncodedText(ids, _types(frame, len(ids))), frame
 
     def candidates(
-        self, fields: Mapping[str, Sequence[str]], space: SearchSpace
+        self,
+        words: Mapping[str, Sequence[str]],
+        space: SearchSpace,
+        texts: Mapping[str, str] | None = None,
     ) -> CandidateEncoder:
-        """Return an encoder for all texts of ``space``.
+        """Return an encoder for all texts of ``space``; ``texts`` are not read.
 
         Raises:
             ValueError: the words of ``space`` are not those of the attackable field.
         """
-        if tuple(fields[self.attackable]) != space.words:
+        if tuple(words[self.attackable]) != space.words:
             raise ValueError(f"the space's words are not those of field '{self.attackable}'")
         original = self.table.text_ids(space.words)
-        return CandidateEncoder(self.table, space, self._frame(fields, sum(map(len, original))))
+        return CandidateEncoder(self.table, space, self._frame(words, sum(map(len, original))))
 
     def _frame(self, fields: Mapping[str, Sequence[str]], wanted: int) -> _Frame:
         """Lay out the window for an attackable field that would like ``wanted`` tokens."""
@@ -337,7 +345,7 @@ def _probe(tokenizer: Tokenizer, *texts: str) -> tuple[list[int], list[int], lis
     return ids, types, [bool(mark) for mark in encoded["special_tokens_mask"]]
 
 
-def _template(tokenizer: Tokenizer, fields: int) -> _Layout:
+def template(tokenizer: Tokenizer, fields: int) -> Layout:
     """Return the tokenizer's own template for one text or a pair.
 
     Raises:
@@ -352,7 +360,7 @@ def _template(tokenizer: Tokenizer, fields: int) -> _Layout:
     first = special.index(False)
     if fields == 1:
         last = len(special) - special[::-1].index(False)
-        return _Layout(
+        return Layout(
             (tuple(ids[:first]), tuple(ids[last:])),
             (tuple(types[:first]), tuple(types[last:])),
             (types[first],),
@@ -360,21 +368,21 @@ def _template(tokenizer: Tokenizer, fields: int) -> _Layout:
     size = len(tokenizer("a", add_special_tokens=False)["input_ids"])
     second = special.index(False, first + size)
     cuts = ((0, first), (first + size, second), (second + size, len(ids)))
-    return _Layout(
+    return Layout(
         tuple(tuple(ids[start:end]) for start, end in cuts),
         tuple(tuple(types[start:end]) for start, end in cuts),
         (types[first], types[second]),
     )
 
 
-def _plain(tokenizer: Tokenizer, fields: int) -> _Layout:
+def _plain(tokenizer: Tokenizer, fields: int) -> Layout:
     """Return a layout of one token type, with the fields joined by the separator.
 
     The first and the last gap are those of the tokenizer's template for a single text.
     """
-    single = _template(tokenizer, 1)
+    single = template(tokenizer, 1)
     separator = getattr(tokenizer, "sep_token_id", None)
     between = single.gaps[1] if separator is None else (int(separator),)
     gaps = (single.gaps[0], *[between] * (fields - 1), single.gaps[1])
     kind = single.field_types[0]
-    return _Layout(gaps, tuple((kind,) * len(gap) for gap in gaps), (kind,) * fields)
+    return Layout(gaps, tuple((kind,) * len(gap) for gap in gaps), (kind,) * fields)

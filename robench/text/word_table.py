@@ -70,6 +70,8 @@ class WordTable:
             blanks between words.
     """
 
+    can_pad = True
+
     def __init__(self, tokenizer: Tokenizer, mode: Mode) -> None:
         self.tokenizer = tokenizer
         self.mode = mode

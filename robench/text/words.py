@@ -11,10 +11,11 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.metadata import version
 from importlib.resources import files
+from itertools import accumulate
 from typing import Any
 
 _NOT_BLANK = re.compile(r"\S")
@@ -76,8 +77,23 @@ def replace_words(text: str, replacements: Mapping[int, str]) -> str:
         text: the original text.
         replacements: index into ``split_words(text)`` -> the word to put there.
     """
-    pieces, end = [], 0
-    spans = _word_spans(text)
+    return replace_spans(text, _word_spans(text), replacements)
+
+
+def replace_spans(
+    text: str,
+    spans: Sequence[tuple[int, int]],
+    replacements: Mapping[int, str],
+    begin: int = 0,
+    end: int | None = None,
+) -> str:
+    """Return ``text[begin:end]`` with the spans that ``replacements`` names replaced.
+
+    Args:
+        spans: (start, stop) of each word in ``text``.
+        replacements: number of a span inside ``[begin, end)`` -> the word to put there.
+    """
+    pieces, last = [], len(text) if end is None else end
     for index in sorted(replacements):
         start, stop = spans[index]
         # NLTK splits "cannot" and "gonna" into two words. A substitute for one half must not run
@@ -88,9 +104,26 @@ def replace_words(text: str, replacements: Mapping[int, str]) -> str:
             if stop < len(text) and text[stop].isalnum() and not text.startswith("n't", stop)
             else ""
         )
-        pieces += [text[end:start], before, replacements[index], after]
-        end = stop
-    return "".join([*pieces, text[end:]])
+        pieces += [text[begin:start], before, replacements[index], after]
+        begin = stop
+    return "".join([*pieces, text[begin:last]])
+
+
+def place_words(text: str, words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+    """Return a text of ``words``, and (start, end) of each word in it.
+
+    It is ``text`` itself where ``words`` are its words: those of ``split_words``, or others
+    between which only white space lies. Otherwise it is the words joined by blanks.
+    """
+    if tuple(words) == _split(text):
+        return text, _word_spans(text)
+    spans = _find_in_order(text, words)
+    if spans is not None:
+        return text, spans
+    ends = list(accumulate(len(word) + 1 for word in words))
+    return join_words(words), [
+        (end - len(word) - 1, end - 1) for word, end in zip(words, ends, strict=True)
+    ]
 
 
 def _word_spans(text: str) -> list[tuple[int, int]]:

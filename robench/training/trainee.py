@@ -76,7 +76,7 @@ class ModelBetweenEpochs:
         assert substitutions is not None
         fields = {name: split_words(text) for name, text in example.fields.items()}
         words = fields[attackable]
-        visible = self.victim.encoder_fields.encode(fields).visible
+        visible = self.victim.encoder_fields.visible(fields, example.fields)
         lookup = self.request.protocol.lookup
         options = []
         for position, word in enumerate(words):

@@ -37,7 +37,9 @@ def put(
     ids = np.full((len(rows), lengths.max()), PAD, dtype=np.int32)
     for row, numbers in zip(ids, rows, strict=True):
         row[: len(numbers)] = numbers
-    pool.put(request, victim.encoder_fields.candidates({}, make_job("a", {}).space), ids, lengths)
+    pool.put(
+        request, victim.encoder_fields.candidates({}, make_job("a", {}).space, {}), ids, lengths
+    )
     return request
 
 

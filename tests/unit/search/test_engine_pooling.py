@@ -191,7 +191,7 @@ def test_proved_and_fooled_agree_with_the_whole_space() -> None:
         rows = np.array(
             list(product(*(range(size) for size in job.space.sizes.tolist()))), dtype=np.int16
         )
-        candidates = victim.encoder_fields.candidates(job.words, job.space)
+        candidates = victim.encoder_fields.candidates(job.words, job.space, job.example.fields)
         wrong = victim.logits(*candidates.encode(rows)).argmax(axis=1) != 0
         assert trial.verdict == (
             Verdict.WRONG if wrong[0] else Verdict.FOOLED if wrong.any() else Verdict.HELD_PROVED

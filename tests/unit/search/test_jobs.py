@@ -10,7 +10,7 @@ from robench.search.jobs import make_jobs
 from robench.text.space import SearchSpace
 
 if TYPE_CHECKING:
-    from robench.models.victim import Victim
+    from robench.search.victim_protocol import SearchVictim
     from robench.text.surface import Surface
 
 PAIR = Example("t/1", {"premise": "A dog runs", "hypothesis": "a dog"}, 0)
@@ -34,14 +34,15 @@ class Stored:
 
 
 class Window:
-    """Encodes rows of four visible words, which premise and hypothesis share."""
+    """Has room for four words, which premise and hypothesis share."""
 
-    def encode(self, fields: dict[str, Any]) -> SimpleNamespace:
-        return SimpleNamespace(visible=4 - len(fields["premise"]))
+    def visible(self, words: dict[str, Any], texts: dict[str, str]) -> int:
+        assert texts == {"premise": "A dog runs", "hypothesis": "a dog"}
+        return 4 - len(words["premise"])
 
 
 def jobs(surface: Stored, *examples: Example) -> Any:
-    victim = cast("Victim", SimpleNamespace(attackable="hypothesis", encoder_fields=Window()))
+    victim = cast("SearchVictim", SimpleNamespace(attackable="hypothesis", encoder_fields=Window()))
     return make_jobs(examples, cast("Surface", surface), victim, constrained=True, threshold=5.0)
 
 

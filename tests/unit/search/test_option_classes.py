@@ -31,14 +31,14 @@ def test_pieces_are_merged_only_if_no_word_can_move() -> None:
     other_length = make_job("ab cd", {"ab": ["xy", "??", "!!"], "cd": ["e"]})
     cut = make_job("ab " + "k " * 30, {"ab": ["xy", "??", "!!"]})
     for job, distinct in ((same_length, 3), (other_length, 8), (cut, 4)):
-        candidates = victim.encoder_fields.candidates(job.words, job.space)
+        candidates = victim.encoder_fields.candidates(job.words, job.space, job.example.fields)
         assert option_classes(job.space, candidates, aligned=False, longest=20).distinct == distinct
 
 
 def test_in_word_mode_options_merge_in_a_cut_text_as_well() -> None:
     victim = FakeVictim({"ab": [0, 0]}, max_tokens=8)
     job = make_job("ab " + "k " * 30, {"ab": ["x", "y"]}, visible=6)
-    candidates = victim.encoder_fields.candidates(job.words, job.space)
+    candidates = victim.encoder_fields.candidates(job.words, job.space, job.example.fields)
     assert option_classes(job.space, candidates, aligned=True, longest=8).distinct == 2
 
 

@@ -289,7 +289,7 @@ def test_a_closed_oracle_gives_no_answers() -> None:
 
 def test_after_a_failure_the_search_cannot_continue() -> None:
     victim = FakeVictim(WEIGHTS)
-    candidates = victim.encoder_fields.candidates(JOB.words, JOB.space)
+    candidates = victim.encoder_fields.candidates(JOB.words, JOB.space, JOB.example.fields)
 
     def ask(*_: object) -> np.ndarray:
         raise RuntimeError("gone")

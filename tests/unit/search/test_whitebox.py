@@ -42,7 +42,7 @@ WORDS = ["a", "a1", "a2", "b", "c", "c1"]
 def make_oracle(
     victim: Any, kind: Any = PooledWhiteBoxOracle, budget: int | None = None, job: Job = JOB
 ) -> Any:
-    candidates = victim.encoder_fields.candidates(job.words, job.space)
+    candidates = victim.encoder_fields.candidates(job.words, job.space, job.example.fields)
     first = (victim,) if kind is PooledWhiteBoxOracle else ()
     return kind(
         *first,
@@ -59,7 +59,9 @@ def make_oracle(
 def test_every_option_is_a_slot_of_its_token() -> None:
     victim = FakeVictim({}, words=WORDS)
     number = victim.table.numbers
-    slots = hull_slots(JOB.space, victim.encoder_fields.candidates(JOB.words, JOB.space))
+    slots = hull_slots(
+        JOB.space, victim.encoder_fields.candidates(JOB.words, JOB.space, JOB.example.fields)
+    )
     first, last, unknown = 2, 3, 1
     assert slots.ids.tolist() == [first, number["a"], number["b"], number["c"], last]
     assert slots.tokens.tolist() == [
@@ -87,7 +89,9 @@ def test_every_option_is_a_slot_of_its_token() -> None:
 
 def test_weights_are_returned_by_option() -> None:
     victim = FakeVictim({}, words=WORDS)
-    slots = hull_slots(JOB.space, victim.encoder_fields.candidates(JOB.words, JOB.space))
+    slots = hull_slots(
+        JOB.space, victim.encoder_fields.candidates(JOB.words, JOB.space, JOB.example.fields)
+    )
     weights = np.array(
         [[1, 0, 0], [0.5, 0.125, 0.375], [1, 0, 0], [0.25, 0.75, 0], [1, 0, 0]], dtype=np.float32
     )
@@ -101,7 +105,9 @@ def test_weights_are_returned_by_option() -> None:
 def test_options_of_several_tokens_cannot_be_mixed_unless_one_token_differs() -> None:
     victim = FakeVictim({}, table=PieceTable())
     job = make_job("cat x", {"cat": ["cut", "dog", "cats", "car"], "x": ["y"]})
-    slots = hull_slots(job.space, victim.encoder_fields.candidates(job.words, job.space))
+    slots = hull_slots(
+        job.space, victim.encoder_fields.candidates(job.words, job.space, job.example.fields)
+    )
     # "cut" differs in the second letter, which becomes the word's column. "car" differs in another
     # one, "dog" in all of them, and "cats" is longer.
     assert slots.columns.tolist() == [2, 4]
@@ -111,7 +117,10 @@ def test_options_of_several_tokens_cannot_be_mixed_unless_one_token_differs() ->
 def test_an_example_without_substitutes_has_one_slot_everywhere() -> None:
     job = make_job("a b", {})
     slots = hull_slots(
-        job.space, FakeVictim({}, words=WORDS).encoder_fields.candidates(job.words, job.space)
+        job.space,
+        FakeVictim({}, words=WORDS).encoder_fields.candidates(
+            job.words, job.space, job.example.fields
+        ),
     )
     assert slots.tokens.shape == slots.allowed.shape == (4, 1)
     assert slots.by_option(np.ones((4, 1), dtype=np.float32)).tolist() == [[1], [1]]
@@ -143,7 +152,7 @@ def test_only_attacks_that_declare_it_get_gradients() -> None:
 def test_a_victim_without_gradients_is_refused() -> None:
     sentence = (
         "^Attack 'convex-hull' needs the victim's gradients, "
-        "which Closed does not give: choose another attack.$"
+        "which robench has only for victims that it trained itself: choose another attack.$"
     )
     attack = ATTACKS.get("convex-hull")()
     with pytest.raises(UsageError, match=sentence):
@@ -173,7 +182,9 @@ TEXT = make_job(
 
 
 def hull_query(label: int = 0, **others: Any) -> HullQuery:
-    slots = hull_slots(TEXT.space, real().encoder_fields.candidates(TEXT.words, TEXT.space))
+    slots = hull_slots(
+        TEXT.space, real().encoder_fields.candidates(TEXT.words, TEXT.space, TEXT.example.fields)
+    )
     asked = HullQuery(
         slots.ids,
         slots.types,

@@ -1,0 +1,1 @@
+"""Victims that robench did not train: given models and Python functions."""
