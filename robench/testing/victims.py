@@ -17,6 +17,7 @@ from robench.search.jobs import Job
 from robench.search.victim_protocol import Candidates
 from robench.tasks.example import Example
 from robench.text.encoding import EncodedText
+from robench.text.field_encoding import RowMode
 from robench.text.space import SearchSpace
 
 PAD, UNKNOWN, FIRST, LAST = range(4)
@@ -27,7 +28,7 @@ Ids = NDArray[np.int32]
 class FakeTable:
     """A word table with one token a word; an unknown word is the unknown token."""
 
-    mode = "word"
+    mode: RowMode = "word"
     pad_id = PAD
     can_pad = True
 

@@ -5,24 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.models.given.chunks import NotByChunk, chunk_ends, stands_alone
+from robench.models.given.chunks import ChunkTable, NotByChunk, chunk_ends, stands_alone
 from robench.models.given.plain_tokens import plain_ids
 from robench.text.space import Choice, SearchSpace
 from robench.text.words import place_words, replace_spans
-
-if TYPE_CHECKING:
-    from robench.models.given.reader import TextReader
 
 Ids = NDArray[np.int32]
 Change = tuple[tuple[int, int], ...]
 """The options other than 0 in one chunk, as pairs of position and option."""
 _Whole = Callable[[Sequence[str]], list[Ids]]
 """Tokenises whole texts of the attackable field."""
+
+
+class Rows(Protocol):
+    """What candidates need of their reader (``robench.models.given.reader.TextReader``)."""
+
+    tokenizer: Any
+    fields: tuple[str, ...]
+    attackable: str
+    unknown: str
+    pad_id: int
+    by_chunk: bool
+    chunks: ChunkTable
+
+    def encode(self, texts: Sequence[Mapping[str, str]]) -> list[Ids]:
+        """Return the row of each text, given as the string of every field."""
+
+    def row(self, attackable: Sequence[int], others: Mapping[str, Sequence[int]]) -> Ids:
+        """Return the row of the whole ids of the attackable field and of the others."""
 
 
 class PlacedText:
@@ -47,7 +62,7 @@ class PlacedText:
 class TextCandidates:
     """The encoder of one example's choices; built by ``TextReader.candidates``."""
 
-    def __init__(self, reader: TextReader, space: SearchSpace, texts: Mapping[str, str]) -> None:
+    def __init__(self, reader: Rows, space: SearchSpace, texts: Mapping[str, str]) -> None:
         self._reader, self._texts = reader, dict(texts)
         self._placed = PlacedText(texts[reader.attackable], space)
 
@@ -97,7 +112,7 @@ class _ChunkedText:
     """One text in chunks, each of which is tokenised once for every combination of its options."""
 
     def __init__(
-        self, reader: TextReader, placed: PlacedText, texts: Mapping[str, str], whole: _Whole
+        self, reader: Rows, placed: PlacedText, texts: Mapping[str, str], whole: _Whole
     ) -> None:
         self._reader, self._placed, self._whole = reader, placed, whole
         ends = chunk_ends(placed.text, placed.spans)

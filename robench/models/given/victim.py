@@ -113,15 +113,16 @@ class GivenVictim:
         Returns:
             Logits ``(batch, classes)`` in the order of the task's labels.
         """
-        numbers, lengths = np.asarray(ids, dtype=np.int64), np.asarray(lengths, dtype=np.int64)
-        if self.padding != "none" or (lengths == numbers.shape[1]).all():
-            return self._forward(numbers, lengths, precision)
+        numbers = np.asarray(ids, dtype=np.int64)
+        tokens = np.asarray(lengths, dtype=np.int64)
+        if self.padding != "none" or (tokens == numbers.shape[1]).all():
+            return self._forward(numbers, tokens, precision)
         # Rows that cannot be padded are asked by length, in forwards that are not too small.
         answers = np.empty((len(numbers), len(self.labels)), dtype=np.float32)
-        for length in np.unique(lengths).tolist():
-            at = np.flatnonzero(lengths == length)
+        for length in np.unique(tokens).tolist():
+            at = np.flatnonzero(tokens == length)
             full = np.concatenate([at, np.repeat(at[:1], max(0, TEXTS_AT_ONCE - len(at)))])
-            found = self._forward(numbers[full, :length], lengths[full], precision)
+            found = self._forward(numbers[full, :length], tokens[full], precision)
             answers[at] = found[: len(at)]
         return answers
 
