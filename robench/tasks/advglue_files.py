@@ -28,7 +28,7 @@ def _key(path: str) -> str | None:
 
 
 def _parse(key: str, stream: IO[bytes]) -> dict[str, list[dict[str, Any]]]:
-    content = json.loads(stream.read().decode("utf-8"))
+    content = json.loads(stream.read().decode("utf-8-sig"))
     if not isinstance(content, dict) or not all(
         isinstance(rows, list) for rows in content.values()
     ):

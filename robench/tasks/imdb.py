@@ -42,7 +42,7 @@ def _key(path: str) -> str | None:
 
 
 def _text(key: str, stream: IO[bytes]) -> str:
-    return stream.read().decode("utf-8")
+    return stream.read().decode("utf-8-sig")
 
 
 def _complete(files: dict[str, str]) -> bool:

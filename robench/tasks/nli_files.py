@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import IO, NamedTuple
 
-from robench.tasks.publisher_files import FileLayout
+from robench.tasks.publisher_files import FileLayout, decoded_lines
 
 LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2}
 
@@ -61,8 +61,7 @@ def layout(wanted: Collection[str]) -> FileLayout[list[Pair]]:
 
 
 def _parse(key: str, stream: IO[bytes]) -> list[Pair]:
-    # TextIOWrapper cannot be used: a member of a tar stream lacks some methods of a file.
-    lines = (line.decode("utf-8") for line in stream)
+    lines = decoded_lines(stream)
     if key.endswith(".jsonl"):
         return list(_parse_snli(lines))
     if key.startswith("SICK"):
@@ -75,6 +74,8 @@ def _parse(key: str, stream: IO[bytes]) -> list[Pair]:
 def _parse_snli(lines: Iterable[str]) -> Iterator[Pair]:
     """Yield the pairs of one official SNLI file, without those that have no gold label."""
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
             if row["gold_label"] != "-":

@@ -134,8 +134,18 @@ def _parse(layout: FileLayout[Parsed], key: str, stream: IO[bytes], where: str) 
         return layout.parse(key, stream)
     except ValueError as error:
         raise UsageError(
-            f"{where} does not hold what its name says ({error}). Fetch it again."
+            f"{where} does not hold what its name says ({error}). Fetch it again. "
+            "For data of your own, name their file: --task FILE."
         ) from error
+
+
+def decoded_lines(stream: IO[bytes]) -> Iterator[str]:
+    """Yield the lines of a UTF-8 file; a byte order mark at its beginning is dropped.
+
+    TextIOWrapper cannot be used: a member of a tar stream lacks some methods of a file.
+    """
+    for number, line in enumerate(stream):
+        yield line.decode("utf-8-sig" if number == 0 else "utf-8")
 
 
 def walk_files(folder: Path | str, depth: int, prefix: str = "") -> Iterator[tuple[str, str]]:

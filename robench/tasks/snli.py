@@ -195,6 +195,7 @@ def _read_official_train(
     if len(pairs) != TRAIN_SIZE:
         raise UsageError(
             f"SNLI's training file ({origin}) has {len(pairs):,} labelled pairs instead of "
-            f"{TRAIN_SIZE:,}: it is incomplete. Fetch it again."
+            f"{TRAIN_SIZE:,}: it is incomplete. Fetch it again. "
+            "For pairs of your own, name their file: --task FILE."
         )
     return pairs, origin

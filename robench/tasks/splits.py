@@ -92,14 +92,17 @@ def pick_listed(
 
 
 def _read_lines(path: Path) -> list[tuple[int, str]]:
-    """Return the lines that are not blank, each with its number."""
+    """Return the lines that are not blank, each with its number.
+
+    A byte order mark is dropped, and a backslash in a path becomes a slash (files from Windows).
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"The list of ids {path} cannot be read: {reason}.") from error
     numbered = enumerate(text.splitlines(), start=1)
-    return [(number, line.strip()) for number, line in numbered if line.strip()]
+    return [(number, line.strip().replace("\\", "/")) for number, line in numbered if line.strip()]
 
 
 def choose_train_pool(task: str, pools: Sequence[str], pool: str | None) -> str:

@@ -13,7 +13,12 @@ from robench.tasks import hub
 from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.frozen import RawRow, make_examples, without
 from robench.tasks.guard import Guard
-from robench.tasks.publisher_files import FileLayout, describe_missing, find_files
+from robench.tasks.publisher_files import (
+    FileLayout,
+    decoded_lines,
+    describe_missing,
+    find_files,
+)
 from robench.tasks.registry import TASKS
 from robench.tasks.splits import choose_train_pool, make_splits, pick_listed
 
@@ -41,8 +46,7 @@ def _key(path: str) -> str | None:
 
 
 def _parse(key: str, stream: IO[bytes]) -> list[RawRow]:
-    # TextIOWrapper cannot be used: a member of a tar stream lacks some methods of a file.
-    return list(_parse_lines(line.decode("utf-8") for line in stream))
+    return list(_parse_lines(decoded_lines(stream)))
 
 
 def _parse_lines(lines: Iterator[str]) -> Iterator[RawRow]:

@@ -73,7 +73,7 @@ def read_labels(tables: Sequence[tuple[Table, str]], wanted: Sequence[str] = ())
 def _named_cells(table: Table, column: str) -> list[str | None]:
     """Return the label of each row as a name; None where a hub dataset has none (-1)."""
     names = table.class_names.get(column)
-    cells = []
+    cells: list[str | None] = []
     for row, cell in enumerate(table.read(column)):
         name = _name(table, column, row, cell)
         if names is None:

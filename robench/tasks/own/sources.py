@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +71,14 @@ def find_parts(name: str, said: DataColumns, *, hub: bool) -> Parts:
         parts = Parts(test=parts.single)
     origin = parts.origin or f"file {Path(name).name}"
     added = "".join(f", {part}: {path.name}" for part, path in files.items() if path is not None)
-    return replace(parts, **given, origin=origin + added)
+    return Parts(
+        single=parts.single,
+        train=given.get("train", parts.train),
+        dev=given.get("dev", parts.dev),
+        test=given.get("test", parts.test),
+        origin=origin + added,
+        remarks=parts.remarks,
+    )
 
 
 def _hub_parts(name: str, *, hub: bool) -> Parts:

@@ -31,9 +31,11 @@ class TestGuard:
         picked = self.pick(self.rows)
         guard, everything = Guard.of(picked, self.rows), make_examples("t", self.rows)
         assert guard.pick("They", everything, len(picked), self.rows, "here") == picked
-        with pytest.raises(UsageError, match="They come from other data"):
+        with pytest.raises(UsageError, match=r"They come from other data.*--task FILE\.$"):
             guard.pick("They", everything, len(picked) - 2, self.rows, "here")
-        with pytest.raises(UsageError, match="balanced ones"):
+        with pytest.raises(
+            UsageError, match=r"^They \(here\): .* balanced ones.*data of your own.*--task FILE\.$"
+        ):
             guard.pick("They", everything, 1000, self.rows, "here")
 
     def test_a_missing_example_is_located(self) -> None:

@@ -57,6 +57,13 @@ def test_a_folder_gives_balanced_disjoint_splits(folder: Path) -> None:
     assert splits.digest == digest(splits.test)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_review(folder: Path) -> None:
+    plain = load(folder)
+    for path in folder.rglob("*_*.txt"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert digests(load(folder)) == digests(plain)
+
+
 def test_texts_are_cleaned(folder: Path) -> None:
     splits = load(folder)
     for example in splits.test:

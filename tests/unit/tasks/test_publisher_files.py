@@ -118,7 +118,7 @@ def test_content_of_another_form_is_one_sentence(
         folder = tmp_path / "e"
     with pytest.raises(
         UsageError,
-        match=r"data/b\.txt.* does not hold what its name says \(.*\)\. Fetch it again\.$",
+        match=r"data/b\.txt.* does not hold what .* \(.*\)\. Fetch it again\. .*--task FILE\.$",
     ):
         find_two(folder)
 

@@ -59,6 +59,15 @@ def test_a_folder_gives_balanced_splits(tmp_path: Path) -> None:
     )
 
 
+def test_a_byte_order_mark_and_blank_lines_make_no_difference(tmp_path: Path) -> None:
+    plain = load(write_snli(tmp_path / "plain", ALL))
+    folder = write_snli(tmp_path / "windows", ALL)
+    for path in folder.rglob("*.jsonl"):
+        text = path.read_bytes().replace(b"\n", b"\r\n")
+        path.write_bytes(b"\xef\xbb\xbf" + text + b"\r\n")
+    assert digests(load(folder)) == digests(plain)
+
+
 def test_pairs_without_a_label_are_dropped(tmp_path: Path) -> None:
     splits = load(write_snli(tmp_path, ALL), "snli-dev")
     everything = [*splits.test, *splits.dev, *splits.train]

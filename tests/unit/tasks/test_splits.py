@@ -49,6 +49,15 @@ def test_the_first_pool_is_the_default_and_an_unknown_one_is_refused() -> None:
         choose_train_pool("t", ("train", "small"), "smal")
 
 
+def test_a_list_from_windows_is_read(tmp_path: Path) -> None:
+    rows = rows_of(4)
+    names = {f"pos/{n}.txt": identity for n, identity in enumerate(identify("t", rows))}
+    path = tmp_path / "windows.txt"
+    path.write_bytes(b"\xef\xbb\xbfpos\\0.txt\r\npos\\2.txt\r\n\r\n")
+    picked = pick_listed(path, make_examples("t", rows), names)
+    assert {example.id for example in picked} == {names["pos/0.txt"], names["pos/2.txt"]}
+
+
 class TestListed:
     rows = rows_of(8)
     examples = make_examples("t", rows)

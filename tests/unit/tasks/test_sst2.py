@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
@@ -68,7 +69,7 @@ def test_an_archive_gives_the_same_splits(tmp_path: Path, suffix: str) -> None:
 
 
 def test_the_hub_gives_the_same_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tables = {
+    tables: dict[tuple[str, str], dict[str, list[Any]]] = {
         (sst2.HUB, split): {
             "sentence": [f"{text} " for text, _ in rows(name, size)],
             "label": [label for _, label in rows(name, size)],
