@@ -15,6 +15,7 @@ VERBS = {
     "data": "reading",
     "surface": "building the surface of",
     "training": "training",
+    "loading": "loading",
     "checks": "checking",
     "attack": "attacking",
 }

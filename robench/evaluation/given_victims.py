@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench._base.errors import UsageError
+from robench.evaluation.given_models import GivenFunction, GivenModel
 from robench.evaluation.resolved_victims import ResolvedVictim, SavedVictim
+from robench.models.given.source import GivenSource
 from robench.protocol import DEFAULT_PROTOCOL, Protocol, get_protocol
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
-    from robench.evaluation.resolved_victims import FunctionVictim
+    from robench.models.given.function import FunctionVictim
     from robench.tasks.base import Splits, Task
 
 CARD = "victim.json"
@@ -186,6 +188,8 @@ def given_victims(
     Raises:
         UsageError: a victim does not fit the task.
     """
+    from robench.models.given.description import describe_given
+
     fields = cls.fields or tuple(splits.test[0].fields)
     for location, row in zip(request.victims, request.rows_of_victims, strict=True):
         if is_saved_victim(location):
@@ -194,6 +198,42 @@ def given_victims(
                 raise UsageError(_not_those(location, "fields", card["fields"], name, fields))
             for seed in request.seeds:
                 yield SavedVictim(row, Path(location), card, cls, seed, device)
+        else:
+            info = describe_given(
+                GivenSource(
+                    location=location,
+                    labels=cls.labels,
+                    fields=fields,
+                    attackable=cls.attackable,
+                    label_map=request.label_map,
+                    name=row,
+                    task=name,
+                )
+            )
+            for seed in request.seeds:
+                yield GivenModel(protocol, seed, device, info)
+    for function in functions:
+        _check_function(function, name, cls)
+        for seed in request.seeds:
+            yield GivenFunction(protocol, seed, device, function)
+
+
+def _check_function(function: FunctionVictim, name: str, cls: type[Task]) -> None:
+    """Refuse a function of another task."""
+    if function.task != name:
+        raise UsageError(
+            f"The function '{function.name}' is about task '{function.task}', and this run is "
+            f"about '{name}'."
+        )
+    for what, found, wanted in (
+        ("labels", function.labels, cls.labels),
+        ("attackable field", (function.attackable,), (cls.attackable,)),
+    ):
+        if tuple(found) != tuple(wanted):
+            raise UsageError(
+                f"The function '{function.name}': its {what} ({', '.join(found)}) are not those of "
+                f"task '{name}' ({', '.join(wanted)})."
+            )
 
 
 def check_saved(request: EvaluationRequest, name: str, cls: type[Task]) -> None:

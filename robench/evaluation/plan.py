@@ -18,7 +18,7 @@ from robench.records.run_folder import RunFolder, cell_name
 from robench.search.trials import TrialFile
 
 if TYPE_CHECKING:
-    from robench.evaluation.resolved_victims import FunctionVictim
+    from robench.models.given.function import FunctionVictim
     from robench.text.surface_building import SurfaceRequest
 
 
@@ -76,7 +76,7 @@ def plan(
             if not resolved.attacks:
                 cells.append(_planned_training(request, task.name, victim))
             for test, surface in surfaces:
-                for attack in resolved.attacks:
+                for attack in resolved.attacks_on(victim):
                     cells.append(_planned_attack(request, test, victim, attack, surface))
     return cells
 

@@ -9,7 +9,7 @@ from robench._base.environment import choose_device
 from robench._base.errors import UsageError
 from robench.evaluation.given_victims import check_locations, choose_protocol, warn_of_lost_head
 from robench.evaluation.resolve_tasks import TaskResolver
-from robench.evaluation.resolved import ResolvedAttack, ResolvedRequest
+from robench.evaluation.resolved import ResolvedAttack, ResolvedRequest, ResolvedTask, can_attack
 from robench.plugins.option_routing import check_owners, label, route_options
 from robench.plugins.options import build_options
 from robench.plugins.registry import Registry
@@ -22,7 +22,7 @@ from robench.training.registry import DEFENSES
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
-    from robench.evaluation.resolved_victims import FunctionVictim
+    from robench.models.given.function import FunctionVictim
     from robench.search.attack import Attack
     from robench.text.scorer import Scorer
 
@@ -103,7 +103,30 @@ def resolve_request(
         scorer = _load_scorer(request, protocol, device)
     resolver = TaskResolver(request, protocol, device, of_defense, functions)
     tasks = [resolver.resolve(name, report) for name in _expand_tasks(request.tasks)]
+    _check_access(request, tasks, resolved_attacks, report)
     return ResolvedRequest(protocol, device, scorer, resolved_attacks, tasks)
+
+
+def _check_access(
+    request: EvaluationRequest,
+    tasks: Sequence[ResolvedTask],
+    attacks: Sequence[ResolvedAttack],
+    report: Reporter,
+) -> None:
+    """Say which attacks some victims cannot have, and refuse an attack that none can have."""
+    victims = [victim for task in tasks for victim in task.victims]
+    for attack in attacks:
+        without = [victim.label for victim in victims if not can_attack(attack, victim)]
+        if not without:
+            continue
+        names = ", ".join(dict.fromkeys(without))
+        why = (
+            f"Attack '{attack.name}' needs gradients, which robench has only for victims that it "
+            "trained"
+        )
+        if len(without) == len(victims) and ALL not in request.attacks:
+            raise UsageError(f"{why}, and not for {names}. Choose another attack.")
+        report.message(f"{why}. It is left out for {names}.")
 
 
 def _refuse_no_victims(request: EvaluationRequest, functions: Sequence[FunctionVictim]) -> None:

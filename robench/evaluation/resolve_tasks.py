@@ -21,7 +21,7 @@ from robench.training.registry import DEFENSES
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
-    from robench.evaluation.resolved_victims import FunctionVictim
+    from robench.models.given.function import FunctionVictim
     from robench.text.substitutions import SubstitutionSet
 
 

@@ -48,6 +48,11 @@ class ResolvedAttack:
         return code_sha256(type(self.attack))
 
 
+def can_attack(attack: ResolvedAttack, victim: ResolvedVictim) -> bool:
+    """Return whether an attack gets what it needs from a victim."""
+    return victim.gradients or attack.attack.access != "gradients"
+
+
 @dataclass(frozen=True)
 class ResolvedTest:
     """A test set on which the victims of a task are judged.
@@ -124,6 +129,10 @@ class ResolvedRequest:
     scorer: Scorer | None
     attacks: Sequence[ResolvedAttack]
     tasks: Sequence[ResolvedTask]
+
+    def attacks_on(self, victim: ResolvedVictim) -> list[ResolvedAttack]:
+        """Return the attacks that ``victim`` can have."""
+        return [attack for attack in self.attacks if can_attack(attack, victim)]
 
     def surface_request(self, task: ResolvedTask, test: ResolvedTest) -> SurfaceRequest:
         """Return everything that decides the surface of a test set."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from robench._base.code_hash import code_sha256
 from robench._base.errors import RobenchError
@@ -21,14 +21,12 @@ from robench.training.registry import DEFENSES
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
-    from robench.models.victim import Victim
+    from robench.models.judged import JudgedVictim
     from robench.search.victim_protocol import SearchVictim
     from robench.tasks.base import Task
     from robench.training.loop import TrainingProgress
     from robench.training.request import FitRequest
 
-FunctionVictim = Any
-"""A victim that is a function of the user."""
 State = Literal["train", "reuse", "load"]
 """What a run does for a victim: train it, use one that it trained earlier, or load a given one."""
 
@@ -45,14 +43,16 @@ class Obtained:
         folder: where it is stored, or None.
         training_seconds: wall-clock time of its training, or None if it is unknown.
         no_seconds: why the time is unknown, or an empty text.
+        card: the card of a victim that robench trained; empty for others.
     """
 
-    victim: Victim
+    victim: JudgedVictim
     load: Callable[[Any, str], SearchVictim] | None
     source: Any
     folder: Path | None
     training_seconds: float | None
     no_seconds: str
+    card: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ResolvedVictim(Protocol):
@@ -73,6 +73,10 @@ class ResolvedVictim(Protocol):
     @property
     def train_pool(self) -> str | None:
         """Pool of the training examples, or None where robench did not train the victim."""
+
+    @property
+    def gradients(self) -> bool:
+        """Whether an attack can have its gradients."""
 
     @property
     def label(self) -> str:
@@ -103,17 +107,17 @@ class ResolvedVictim(Protocol):
             RobenchError: the training failed, or the victim cannot be loaded.
         """
 
-    def encoder_part(self, victim: Victim) -> EncoderPart | None:
+    def encoder_part(self, obtained: Obtained) -> EncoderPart | None:
         """Return the record's part about the encoder, or None if robench did not train it."""
 
-    def defense_part(self, victim: Victim) -> PluginPart | None:
+    def defense_part(self, obtained: Obtained) -> PluginPart | None:
         """Return the record's part about the defense, or None if robench did not train it."""
 
-    def victim_part(self, victim: Victim, findings: tuple[str, ...]) -> VictimPart:
+    def victim_part(self, obtained: Obtained, findings: tuple[str, ...]) -> VictimPart:
         """Return the record's part about the victim.
 
         Args:
-            victim: the classifier.
+            obtained: the victim in memory.
             findings: what the health checks found.
         """
 
@@ -129,6 +133,7 @@ class TrainedVictim:
 
     defense_label: str
     fit: FitRequest
+    gradients: ClassVar[bool] = True
 
     @property
     def seed(self) -> int:
@@ -203,14 +208,15 @@ class TrainedVictim:
             listener = _TrainingListener(report)
             victim, _ = train_or_load(self.fit, victims, listener, retrain=request.retrain)
             report.finished(f"saved in {folder.name}")
-        return Obtained(victim, load_victim, folder, folder, *_training_seconds(folder))
+        seconds = _training_seconds(folder)
+        return Obtained(victim, load_victim, folder, folder, *seconds, card=victim.card)
 
-    def encoder_part(self, victim: Victim) -> EncoderPart:
+    def encoder_part(self, obtained: Obtained) -> EncoderPart:
         """Return the record's part about the encoder."""
-        sha256 = victim.card["ingredients"]["encoder_sha256"]
+        sha256 = obtained.card["ingredients"]["encoder_sha256"]
         return EncoderPart(name=self.fit.encoder_label, sha256=sha256)
 
-    def defense_part(self, victim: Victim) -> PluginPart:
+    def defense_part(self, obtained: Obtained) -> PluginPart:
         """Return the record's part about the defense."""
         return PluginPart(
             name=self.fit.defense,
@@ -220,14 +226,14 @@ class TrainedVictim:
             code_sha256=code_sha256(DEFENSES.get(self.fit.defense)),
         )
 
-    def victim_part(self, victim: Victim, findings: tuple[str, ...]) -> VictimPart:
+    def victim_part(self, obtained: Obtained, findings: tuple[str, ...]) -> VictimPart:
         """Return the record's part about the victim."""
         return VictimPart(
             kind="trained",
-            sha256=victim.sha256,
+            sha256=obtained.victim.sha256,
             configuration=self.fit.key,
             # From the card, because an earlier run may have trained the victim.
-            training_code_sha256=victim.card["ingredients"]["code"]["training"],
+            training_code_sha256=obtained.card["ingredients"]["code"]["training"],
             precision=self.fit.precision,
             findings=findings,
         )
@@ -252,6 +258,7 @@ class SavedVictim:
     task_class: type[Task]
     seed: int
     device: str
+    gradients: ClassVar[bool] = True
 
     @cached_property
     def protocol(self) -> EvaluationProtocol:
@@ -303,13 +310,13 @@ class SavedVictim:
 
         victim = Victim.load(self.folder, self.device)
         seconds = _training_seconds(self.folder)
-        return Obtained(victim, load_victim, self.folder, self.folder, *seconds)
+        return Obtained(victim, load_victim, self.folder, self.folder, *seconds, card=victim.card)
 
-    def encoder_part(self, victim: Victim) -> EncoderPart:
+    def encoder_part(self, obtained: Obtained) -> EncoderPart:
         """Return the record's part about the encoder."""
         return EncoderPart(name=self.card["encoder"], sha256=self._ingredients["encoder_sha256"])
 
-    def defense_part(self, victim: Victim) -> PluginPart:
+    def defense_part(self, obtained: Obtained) -> PluginPart:
         """Return the record's part about the defense."""
         options, name = dict(self._ingredients["options"]), self._ingredients["defense"]
         return PluginPart(
@@ -336,12 +343,12 @@ class SavedVictim:
             return name
         return label(name, chosen, defaults)
 
-    def victim_part(self, victim: Victim, findings: tuple[str, ...]) -> VictimPart:
+    def victim_part(self, obtained: Obtained, findings: tuple[str, ...]) -> VictimPart:
         """Return the record's part about the victim."""
         return VictimPart(
             kind="trained",
             name=self.name,
-            sha256=victim.sha256,
+            sha256=obtained.victim.sha256,
             configuration=self.key,
             training_code_sha256=self._ingredients["code"]["training"],
             precision=self._ingredients["precision"],

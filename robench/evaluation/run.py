@@ -27,7 +27,7 @@ from robench.records.run_folder import RunFolder
 from robench.search.attack import Verdict
 
 if TYPE_CHECKING:
-    from robench.evaluation.resolved_victims import FunctionVictim
+    from robench.models.given.function import FunctionVictim
     from robench.text.surface import Surface
 
 __all__ = [
@@ -102,7 +102,7 @@ def _cells(
     return [
         Cell(request, test, victim, attack, surface, language_model)
         for test, surface in zip(task.tests, surfaces, strict=True)
-        for attack in resolved.attacks
+        for attack in resolved.attacks_on(victim.resolved)
     ]
 
 

@@ -13,7 +13,7 @@ from robench.evaluation.resolved_victims import Obtained, ResolvedVictim
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
-    from robench.models.victim import Victim
+    from robench.models.judged import JudgedVictim
     from robench.tasks.example import Example
 
 CHECK_EXAMPLES = 200
@@ -35,7 +35,7 @@ class ReadyVictim:
     findings: tuple[str, ...]
 
     @property
-    def victim(self) -> Victim:
+    def victim(self) -> JudgedVictim:
         """The classifier."""
         return self.obtained.victim
 
@@ -70,21 +70,23 @@ def _check(obtained: Obtained, task: ResolvedTask, title: str, report: Reporter)
     """
     from robench.models.health_checks import check_victim
 
-    examples = _examples_to_check(obtained, task)
+    examples, split = _examples_to_check(obtained, task)
     report.started("checks", title, None)
-    findings = check_victim(obtained.victim, examples)
+    findings = check_victim(obtained.victim, examples, split)
     report.finished("" if findings else "no findings")
     for finding in findings:
         report.message(f"Warning: {finding.message}")
     return tuple(f"{finding.name}: {finding.message}" for finding in findings)
 
 
-def _examples_to_check(obtained: Obtained, task: ResolvedTask) -> Sequence[Example]:
-    """Return dev examples, or examples that are judged anyway.
+def _examples_to_check(obtained: Obtained, task: ResolvedTask) -> tuple[Sequence[Example], str]:
+    """Return dev examples, or examples that are judged anyway, and the name of their split.
 
     Data without training have no dev split. A victim that exists in this process only is a
     function, perhaps with a price for each text.
     """
     dev = task.splits.dev
-    examples = dev if dev and obtained.load is not None else task.tests[0].examples
-    return balanced_prefix(examples, min(CHECK_EXAMPLES, len(examples)))
+    examples, split = (task.tests[0].examples, "test")
+    if dev and obtained.load is not None:
+        examples, split = dev, "dev"
+    return balanced_prefix(examples, min(CHECK_EXAMPLES, len(examples))), split

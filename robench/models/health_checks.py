@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from robench._base.errors import RobenchError
 
 if TYPE_CHECKING:
-    from robench.models.victim import Victim
+    from robench.models.judged import JudgedVictim
     from robench.tasks.example import Example
 
 SATURATED = 1 - 1e-6
@@ -37,11 +37,16 @@ class RedFlag:
     message: str
 
 
-def check_victim(victim: Victim, examples: Sequence[Example]) -> list[RedFlag]:
+def check_victim(
+    victim: JudgedVictim, examples: Sequence[Example], split: str = "dev"
+) -> list[RedFlag]:
     """Classify ``examples`` twice and return what looks suspicious.
 
     Args:
-        examples: dev examples; a few hundred are plenty.
+        victim: the victim.
+        examples: dev examples, or test examples where there is no dev split; a few hundred are
+            plenty.
+        split: ``"dev"`` or ``"test"``, for the messages.
 
     Returns:
         One red flag for each suspicious fact; an empty list when there is none.
@@ -50,7 +55,10 @@ def check_victim(victim: Victim, examples: Sequence[Example]) -> list[RedFlag]:
         RobenchError: the victim cannot be judged. It is in train mode, its answers differ the
             second time, or its answers are not probabilities.
     """
-    active = [type(module).__name__ for module in victim.model.modules() if module.training]
+    # A function has no model.
+    model = getattr(victim, "model", None)
+    modules = () if model is None else model.modules()
+    active = [type(module).__name__ for module in modules if module.training]
     if active:
         raise RobenchError(
             f"Victim '{victim.name}' is in train mode ({active[0]}), so its answers are random. "
@@ -61,7 +69,7 @@ def check_victim(victim: Victim, examples: Sequence[Example]) -> list[RedFlag]:
     if not np.isfinite(probabilities).all():
         raise RobenchError(
             f"Victim '{victim.name}' answers with numbers that are not finite. "
-            "Train it again with a lower learning_rate."
+            "If robench trained it, train it again with a lower learning_rate."
         )
     if not np.array_equal(probabilities, again):
         raise RobenchError(
@@ -72,7 +80,8 @@ def check_victim(victim: Victim, examples: Sequence[Example]) -> list[RedFlag]:
         raise RobenchError(
             f"Victim '{victim.name}' cannot be judged: its probabilities do not sum to 1."
         )
-    return _red_flags(victim, probabilities, np.asarray([example.label for example in examples]))
+    labels = np.asarray([example.label for example in examples])
+    return _red_flags(victim, probabilities, labels, split)
 
 
 def guessing_accuracy(labels: NDArray[np.int64]) -> tuple[float, float]:
@@ -89,7 +98,10 @@ def guessing_accuracy(labels: NDArray[np.int64]) -> tuple[float, float]:
 
 
 def _red_flags(
-    victim: Victim, probabilities: NDArray[np.float32], labels: NDArray[np.int64]
+    victim: JudgedVictim,
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    split: str,
 ) -> list[RedFlag]:
     """Look for figures that would mislead a reader of the victim's results."""
     flags, count = [], len(labels)
@@ -99,19 +111,19 @@ def _red_flags(
     chance, lucky = guessing_accuracy(labels)
     if accuracy <= lucky:
         message = (
-            f"'{victim.name}' is right on {accuracy:.1%} of {count} dev examples, "
+            f"'{victim.name}' is right on {accuracy:.1%} of {count} {split} examples, "
             f"no better than guessing ({chance:.1%})."
         )
         flags.append(RedFlag("chance", message))
     if len(np.unique(predictions)) == 1:
         only = victim.labels[int(predictions[0])]
-        message = f"'{victim.name}' predicts '{only}' for every one of {count} dev examples."
+        message = f"'{victim.name}' predicts '{only}' for every one of {count} {split} examples."
         flags.append(RedFlag("one-class", message))
     # Saturated probabilities hide from an attack which words matter, and look like robustness.
     saturated = float((probabilities.max(-1) > SATURATED).mean())
     if saturated > 0.5:
         message = (
-            f"'{victim.name}' gives a probability above 1 - 1e-6 on {saturated:.0%} of dev. "
+            f"'{victim.name}' gives a probability above 1 - 1e-6 on {saturated:.0%} of {split}. "
             "Attacks that use probabilities may fail for this reason alone."
         )
         flags.append(RedFlag("saturated", message))

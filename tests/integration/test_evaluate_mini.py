@@ -101,7 +101,7 @@ def test_findings_of_the_health_checks_are_in_the_record(
     request, _, _ = run
     monkeypatch.setattr(
         "robench.models.health_checks.check_victim",
-        lambda victim, examples: [RedFlag("odd", f"asked on {len(examples)}")],
+        lambda victim, examples, split: [RedFlag("odd", f"asked on {len(examples)}")],
     )
     (tmp_path / "victims").symlink_to(request.out / "victims")
     report = Listening()
