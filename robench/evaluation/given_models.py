@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
     from robench.models.given.description import GivenInfo
-    from robench.models.given.function import FunctionVictim
+    from robench.models.judged import JudgedVictim
 
 NO_TRAINING = "robench did not train this victim"
 """Why a record has no time of training."""
@@ -154,7 +154,7 @@ class GivenFunction(_NotTrained):
         function: the function with its task.
     """
 
-    function: FunctionVictim
+    function: JudgedVictim
 
     @property
     def label(self) -> str:

@@ -16,7 +16,7 @@ from robench.protocol import DEFAULT_PROTOCOL, Protocol, get_protocol
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
-    from robench.models.given.function import FunctionVictim
+    from robench.models.judged import JudgedVictim
     from robench.tasks.base import Splits, Task
 
 CARD = "victim.json"
@@ -73,7 +73,7 @@ def check_locations(request: EvaluationRequest) -> None:
 
 
 def choose_protocol(
-    request: EvaluationRequest, functions: Sequence[FunctionVictim], report: Reporter
+    request: EvaluationRequest, functions: Sequence[JudgedVictim], report: Reporter
 ) -> Protocol:
     """Return the protocol of a run: the one that the user names, or one that fits the victims.
 
@@ -167,7 +167,7 @@ def _architectures(location: str) -> list[str]:
 
 def given_victims(
     request: EvaluationRequest,
-    functions: Sequence[FunctionVictim],
+    functions: Sequence[JudgedVictim],
     name: str,
     cls: type[Task],
     splits: Splits,
@@ -218,7 +218,7 @@ def given_victims(
             yield GivenFunction(protocol, seed, device, function)
 
 
-def _check_function(function: FunctionVictim, name: str, cls: type[Task]) -> None:
+def _check_function(function: JudgedVictim, name: str, cls: type[Task]) -> None:
     """Refuse a function of another task."""
     if function.task != name:
         raise UsageError(

@@ -22,7 +22,7 @@ from robench.training.registry import DEFENSES
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
-    from robench.models.given.function import FunctionVictim
+    from robench.models.judged import JudgedVictim
     from robench.search.attack import Attack
     from robench.text.scorer import Scorer
 
@@ -32,7 +32,7 @@ ALL = "all"
 """Stands for every registered name."""
 
 
-def check_names(request: EvaluationRequest, functions: Sequence[FunctionVictim] = ()) -> None:
+def check_names(request: EvaluationRequest, functions: Sequence[JudgedVictim] = ()) -> None:
     """Check the names and options of a request before anything heavy is imported.
 
     Names of the protocol and of plugins are checked without importing a plugin. If there are
@@ -72,7 +72,7 @@ def resolve_request(
     report: Reporter,
     *,
     searching: bool = True,
-    functions: Sequence[FunctionVictim] = (),
+    functions: Sequence[JudgedVictim] = (),
 ) -> ResolvedRequest:
     """Resolve names and options, read the data, and load the language model.
 
@@ -129,7 +129,7 @@ def _check_access(
         report.message(f"{why}. It is left out for {names}.")
 
 
-def _refuse_no_victims(request: EvaluationRequest, functions: Sequence[FunctionVictim]) -> None:
+def _refuse_no_victims(request: EvaluationRequest, functions: Sequence[JudgedVictim]) -> None:
     if not (request.defenses or request.victims or functions):
         raise UsageError(
             "There is no victim: --defense NAME trains one, and --victim FOLDER attacks a model "

@@ -21,7 +21,7 @@ from robench.training.registry import DEFENSES
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
-    from robench.models.given.function import FunctionVictim
+    from robench.models.judged import JudgedVictim
     from robench.text.substitutions import SubstitutionSet
 
 
@@ -58,7 +58,7 @@ class TaskResolver:
     protocol: Protocol
     device: str
     options: Mapping[str, Mapping[str, Any]]
-    functions: Sequence[FunctionVictim] = ()
+    functions: Sequence[JudgedVictim] = ()
 
     def resolve(self, given_name: str, report: Reporter) -> ResolvedTask:
         """Read the data of a task and check its victims' configurations.

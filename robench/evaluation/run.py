@@ -27,7 +27,7 @@ from robench.records.run_folder import RunFolder
 from robench.search.attack import Verdict
 
 if TYPE_CHECKING:
-    from robench.models.given.function import FunctionVictim
+    from robench.models.judged import JudgedVictim
     from robench.text.surface import Surface
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
 
 @no_pointless_retries()
 def evaluate(
-    request: EvaluationRequest, report: Reporter, *, functions: Sequence[FunctionVictim] = ()
+    request: EvaluationRequest, report: Reporter, *, functions: Sequence[JudgedVictim] = ()
 ) -> list[Record]:
     """Carry out ``request`` and return its records, by task, victim, seed, test set and attack.
 
