@@ -19,6 +19,7 @@ from robench.commands.choices import (
     task_option,
     training_options,
 )
+from robench.commands.config import ConfiguredCommand
 from robench.commands.results_data import evaluation_data
 from robench.commands.running import (
     fail_on_error_trials,
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
     from robench.records.record import Record
 
 
-@click.command("evaluate", short_help="Train or load victims, attack them, print the table.")
+@click.command(
+    "evaluate",
+    cls=ConfiguredCommand,
+    short_help="Train or load victims, attack them, print the table.",
+)
 @optional_defense_option
 @given_options
 @attack_option

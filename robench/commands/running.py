@@ -12,6 +12,7 @@ import click
 from robench._base.errors import Incomplete, RobenchError
 from robench._base.quiet import quiet_environment
 from robench.commands.choices import parse_label_map, parse_options
+from robench.commands.config_writing import SETTINGS
 from robench.commands.results_data import failed_parts
 from robench.commands.shell import Session, emit, show, stderr
 
@@ -166,7 +167,8 @@ def fail_on_error_trials(records: Sequence[Record], out: Path) -> None:
 def print_plan(session: Session, cells: list[PlannedCell]) -> None:
     """Print the plan of a dry run, one line per cell."""
     if session.json:
-        emit({"cells": cells})
+        settings = click.get_current_context().meta[SETTINGS]
+        emit({"config": settings, "cells": cells})
         return
     from rich.table import Table
 

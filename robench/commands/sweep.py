@@ -18,6 +18,7 @@ from robench.commands.choices import (
     task_option,
     training_options,
 )
+from robench.commands.config import ConfiguredCommand
 from robench.commands.results_data import sweep_data
 from robench.commands.running import (
     fail_on_error_trials,
@@ -38,7 +39,11 @@ if TYPE_CHECKING:
 Swept: TypeAlias = "tuple[list[SweepRow], list[Record]]"
 
 
-@click.command("sweep", short_help="Evaluate at several values of an option and draw the curve.")
+@click.command(
+    "sweep",
+    cls=ConfiguredCommand,
+    short_help="Evaluate at several values of an option and draw the curve.",
+)
 @defense_option
 @attack_option
 @task_option

@@ -16,6 +16,7 @@ from robench.commands.choices import (
     task_option,
     training_options,
 )
+from robench.commands.config import ConfiguredCommand
 from robench.commands.running import run_or_plan, run_with_progress
 from robench.commands.shell import Session, global_flags, session_of
 
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from robench.evaluation.request import EvaluationRequest
 
 
-@click.command("train", short_help="Fine-tune victims without attacking them.")
+@click.command(
+    "train",
+    cls=ConfiguredCommand,
+    short_help="Fine-tune victims without attacking them.",
+)
 @defense_option
 @task_option
 @seed_option("training")
