@@ -187,7 +187,7 @@ def geometry(
 
 def texts(victim: Victim, split: str, number: int, data: Path | None, hub: bool) -> list[Example]:
     """Return the first examples of a split of the victim's task; the labels take turns."""
-    from robench.evaluation.examples import balanced_prefix
+    from robench.tasks.balanced import balanced_prefix
     from robench.tasks.base import DataSource
     from robench.tasks.registry import TASKS
 

@@ -63,6 +63,7 @@ class ResolvedTest:
         test_name: name of the list of examples (``TaskPart.test_name``).
         digest: SHA-256 over the whole test set (ids, texts, labels in the task's order).
         total: size of the whole test set.
+        whole: the whole test set, sorted by id.
         synthetic: whether its texts were composed instead of written by people.
         examples: the examples that are attacked, sorted by id.
         limit: number of these examples if it is below ``total``, else None.
@@ -75,6 +76,7 @@ class ResolvedTest:
     test_name: str
     digest: str
     total: int
+    whole: Sequence[Example]
     synthetic: bool
     examples: Sequence[Example]
     limit: int | None

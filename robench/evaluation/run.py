@@ -24,6 +24,7 @@ from robench.records.leaderboard import render_run
 from robench.records.record import Record
 from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
+from robench.records.test_set import TestSet, write_test_set
 from robench.search.attack import Verdict
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def evaluate(
     failures, single = Failures(report), _number_of_victims(resolved) == 1
     records: list[Record] = []
     for task in resolved.tasks:
+        for test in task.tests:
+            _keep_texts(request, task, test)
         surfaces = [
             _load_or_build_surface(request, resolved, task, test, report) for test in task.tests
         ]
@@ -88,6 +91,14 @@ def evaluate(
                         _write_leaderboard(request)
     failures.raise_if_any(records)
     return records
+
+
+def _keep_texts(request: EvaluationRequest, task: ResolvedTask, test: ResolvedTest) -> None:
+    """Write the texts of a test set, so that its trials can be shown later."""
+    write_test_set(
+        RunFolder(request.out).examples_file(test.file_part, test.digest),
+        TestSet(test.file_part, test.digest, task.task.labels, task.task.attackable, test.whole),
+    )
 
 
 def _cells(

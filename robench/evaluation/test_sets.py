@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from robench._base.errors import UsageError
-from robench.evaluation.examples import balanced_prefix
 from robench.evaluation.resolved import ResolvedTest
+from robench.tasks.balanced import balanced_prefix
 from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.checks import check_splits
 from robench.tasks.example import Example
@@ -93,6 +93,7 @@ def _make_test(
         test_name=splits.test_name if other is None else f"{other}:{splits.test_name}",
         digest=splits.digest,
         total=len(splits.test),
+        whole=splits.test,
         synthetic=source.synthetic,
         examples=examples,
         limit=limit,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from robench.evaluation.examples import balanced_prefix
 from robench.evaluation.resolved import ResolvedTask
 from robench.evaluation.resolved_victims import Obtained, ResolvedVictim
+from robench.tasks.balanced import balanced_prefix
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter

@@ -7,6 +7,7 @@
       victims/<the same>.training/, .curves/, .lock       a training that is not finished
       surfaces/<key>.parquet                              one surface
       trials/<cell>.jsonl                                 the trials of one cell, one line each
+      examples/<task>-<digest>.jsonl                      the texts of one test set
       records/<cell>.json                                 the record of one cell
       records/<cell>-limit-<limit>.json                   the same for a run with --limit
       leaderboard.md                                      the table made from the records
@@ -55,6 +56,11 @@ class RunFolder:
         return self.root / "trials"
 
     @property
+    def examples(self) -> Path:
+        """Folder of the texts that are judged, one file per test set."""
+        return self.root / "examples"
+
+    @property
     def records(self) -> Path:
         """Folder of the records."""
         return self.root / "records"
@@ -71,6 +77,15 @@ class RunFolder:
     def trials_file(self, cell: str) -> Path:
         """Return the trials file of the cell whose ``cell_name`` is ``cell``."""
         return self.trials / f"{cell}.jsonl"
+
+    def examples_file(self, task: str, digest: str) -> Path:
+        """Return the file with the texts of a test set (``robench.records.test_set``).
+
+        Args:
+            task: name of the task.
+            digest: SHA-256 of the test set (``Splits.digest``); its first 8 digits name the file.
+        """
+        return self.examples / f"{_safe(task)}-{digest[:8]}.jsonl"
 
     def training_logs(self, configuration: str) -> list[Path]:
         """Return the logs of the trainings that may have this configuration key.

@@ -14,6 +14,9 @@ from robench.search.access import Access
 from robench.search.oracle_interface import Oracle, TextOracle
 from robench.text.space import Choice, SearchSpace
 
+DIGITS = 6
+"""Digits after the point of a trial's probabilities."""
+
 
 class Verdict(StrEnum):
     """The result for one example.
@@ -49,8 +52,11 @@ class Trial(BaseModel):
     Attributes:
         id, label: of the example.
         prediction: the victim's class on the clean text; None only if the victim failed on it.
+        probs: the victim's probabilities ``(classes,)`` on the clean text, in fp32 and rounded to
+            ``DIGITS`` digits; None where the victim gave none, and in trials of older versions.
         adversarial_prediction: the victim's class on the text that was claimed to fool it; None
             if there was none.
+        adversarial_probs: the probabilities on that text, like ``probs``.
         changes: the substituted words of that text.
         text: the attackable field as an attack outside the surface returned it; ``changes``
             cannot express it.
@@ -67,7 +73,9 @@ class Trial(BaseModel):
     verdict: Verdict
     label: int
     prediction: int | None
+    probs: tuple[float, ...] | None = None
     adversarial_prediction: int | None = None
+    adversarial_probs: tuple[float, ...] | None = None
     changes: tuple[Change, ...] = ()
     text: str | None = None
     asked: int = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,9 @@ import numpy as np
 from greenlet import GreenletExit
 from numpy.typing import NDArray
 
+from robench.models.probabilities import exact_softmax
 from robench.search.access import restrict
-from robench.search.attack import Attack, FreeAttack, Trial, Verdict
+from robench.search.attack import DIGITS, Attack, FreeAttack, Trial, Verdict
 from robench.search.batching import Purpose
 from robench.search.jobs import Job
 from robench.search.judge import Judgement, describe_error, judge_choice, judge_text
@@ -57,6 +58,15 @@ def example_rng(seed: int, attack_name: str, example_id: str) -> np.random.Gener
     return np.random.default_rng(int.from_bytes(digest, "big"))
 
 
+def _rounded_probs(logits: NDArray[np.float32]) -> tuple[float, ...] | None:
+    """Return the probabilities ``(classes,)`` as a trial holds them; None if any is not a number.
+
+    They are rounded, so that a trial shows no digits that mean nothing.
+    """
+    probs = exact_softmax(logits)
+    return tuple(probs.round(DIGITS).tolist()) if np.isfinite(probs).all() else None
+
+
 class ExampleRun:
     """One example under one attack."""
 
@@ -88,7 +98,11 @@ class ExampleRun:
         prediction = int(self._clean[1].argmax())
         if prediction != example.label:
             return Trial(
-                id=example.id, verdict=Verdict.WRONG, label=example.label, prediction=prediction
+                id=example.id,
+                verdict=Verdict.WRONG,
+                label=example.label,
+                prediction=prediction,
+                probs=_rounded_probs(self._clean[1]),
             )
         self._run_search()
         judgement = self._judgement()
@@ -102,7 +116,9 @@ class ExampleRun:
             verdict=judgement.verdict,
             label=example.label,
             prediction=prediction,
+            probs=_rounded_probs(self._clean[1]),
             adversarial_prediction=judgement.adversarial_prediction,
+            adversarial_probs=judgement.adversarial_probs,
             changes=judgement.changes,
             text=judgement.text,
             asked=oracle.asked if oracle else 0,
@@ -231,13 +247,20 @@ class ExampleRun:
 
     def _judged(self, claim: object) -> Judgement:
         attackable = self._search.victim.attackable
+        answers: list[NDArray[np.float32]] = []
 
         def of_text(fields: Mapping[str, str]) -> int:
-            return int(self._read_and_ask("verdict", fields)[1].argmax())
+            answers.append(self._read_and_ask("verdict", fields)[1])
+            return int(answers[-1].argmax())
 
         if isinstance(self._search.attack, FreeAttack):
-            return judge_text(self._job, attackable, claim, of_text)
-        return judge_choice(self._job, attackable, claim, of_text, self._class_of_words)
+            judgement = judge_text(self._job, attackable, claim, of_text)
+        else:
+            judgement = judge_choice(self._job, attackable, claim, of_text, self._class_of_words)
+        # Without an answer the judge did not ask, or the victim failed.
+        if not answers or judgement.adversarial_prediction is None:
+            return judgement
+        return replace(judgement, adversarial_probs=_rounded_probs(answers[-1]))
 
     def _read_and_ask(
         self, purpose: Purpose, fields: Mapping[str, str]

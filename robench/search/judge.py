@@ -24,7 +24,7 @@ import numpy as np
 from robench.search.attack import Change, Verdict
 from robench.search.jobs import Job
 from robench.text.space import Choice, SearchSpace
-from robench.text.words import place_words, replace_spans, split_words
+from robench.text.words import exchange_words, split_words
 
 ClassOfText = Callable[[Mapping[str, str]], int]
 """Returns the victim's class of a text (all its fields), from the string and in fp32.
@@ -47,6 +47,7 @@ class Judgement:
     changes: tuple[Change, ...] = ()
     problem: str | None = None
     text: str | None = None
+    adversarial_probs: tuple[float, ...] | None = None
 
 
 def judge_choice(
@@ -101,12 +102,8 @@ def fields_with_choice(
         others: further words by position, which need not be in the space.
     """
     text, space = job.example.fields[attackable], job.space
-    chosen = {}
-    for index in np.flatnonzero(choice).tolist():
-        chosen[index] = space.options[index][choice[index]]
-    chosen |= others or {}
-    placed, spans = place_words(text, space.words)
-    changed = replace_spans(placed, spans, chosen)
+    chosen = {change.position: change.substitute for change in _changes(space, choice)}
+    changed = exchange_words(text, space.words, chosen | dict(others or {}))
     return dict(job.example.fields) | {attackable: changed}
 
 

@@ -126,6 +126,20 @@ def place_words(text: str, words: Sequence[str]) -> tuple[str, list[tuple[int, i
     ]
 
 
+def exchange_words(text: str, words: Sequence[str], replacements: Mapping[int, str]) -> str:
+    """Return the text of ``words`` (``place_words``) with single words replaced.
+
+    This is how every verdict reads an attack's choice.
+
+    Args:
+        text: the original text.
+        words: its words.
+        replacements: index into ``words`` -> the word to put there.
+    """
+    placed, spans = place_words(text, words)
+    return replace_spans(placed, spans, replacements)
+
+
 def _word_spans(text: str) -> list[tuple[int, int]]:
     """Return (start, end) in ``text`` for each word of ``split_words(text)``."""
     spans = _find_in_order(text, _split(text))

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from robench.evaluation.examples import balanced_prefix
 from robench.protocol import get_protocol
+from robench.tasks.balanced import balanced_prefix
 from robench.tasks.base import DataSource
 from robench.tasks.example import Example
 from robench.tasks.registry import TASKS

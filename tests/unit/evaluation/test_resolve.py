@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from robench import Example
 from robench._base.errors import UsageError
-from robench.evaluation.examples import balanced_prefix
 from robench.evaluation.request import EvaluationRequest
 from robench.evaluation.resolve import check_names
+from robench.tasks.balanced import balanced_prefix
 
 
 def examples(labels: list[int]) -> list[Example]:

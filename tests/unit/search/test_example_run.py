@@ -264,3 +264,50 @@ def test_each_example_has_its_own_random_stream() -> None:
         FakeEngine().trial(Drawing(), job=make_job("good film", {"good": ["nice"]}, number=number))
     assert drawn[0] == drawn[2] != drawn[1]
     assert drawn[0] == example_rng(0, "some", "fake/0001").integers(1 << 60)
+
+
+def test_the_trial_holds_the_probabilities_of_both_texts() -> None:
+    trial = FakeEngine("nice").trial(Searching(lambda oracle: choice_of(1, 0)))
+    # Logits (4, 0) on the clean text and (4, 9) on the changed one.
+    assert trial.probs == (0.982014, 0.017986)
+    assert trial.adversarial_probs == (0.006693, 0.993307)
+
+
+def test_a_misclassified_clean_text_has_probabilities_too() -> None:
+    trial = FakeEngine("good").trial(Searching(lambda oracle: None))
+    assert (trial.probs, trial.adversarial_probs) == ((0.006693, 0.993307), None)
+
+
+def test_a_rejected_claim_has_the_probabilities_of_its_text() -> None:
+    trial = FakeEngine().trial(Searching(lambda oracle: choice_of(1, 0)))
+    assert (trial.verdict, trial.disbelieved) == (Verdict.HELD, True)
+    assert trial.adversarial_probs == (0.982014, 0.017986)
+
+
+def test_the_unchanged_text_as_a_claim_has_no_probabilities() -> None:
+    trial = FakeEngine().trial(Searching(lambda oracle: choice_of(0, 0)))
+    assert (trial.adversarial_prediction, trial.adversarial_probs) == (0, None)
+
+
+def test_the_probabilities_do_not_depend_on_the_precision_of_the_search() -> None:
+    trials = [
+        FakeEngine("nice").trial(Searching(lambda oracle: choice_of(1, 0)), precision=precision)
+        for precision in ("fp32", "bf16")
+    ]
+    assert trials[0].adversarial_probs == trials[1].adversarial_probs
+    assert trials[0].probs == trials[1].probs
+
+
+def test_answers_that_are_no_numbers_give_no_probabilities(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = FakeEngine()
+    monkeypatch.setattr(
+        engine.victim, "logits", lambda ids, lengths: np.full((len(ids), 2), np.nan, np.float32)
+    )
+    assert engine.trial(Searching(lambda oracle: None)).probs is None
+
+
+def test_the_text_of_a_free_attack_has_probabilities() -> None:
+    trial = FakeEngine("nice").trial(Writing("nice film"))
+    assert trial.adversarial_probs == (0.006693, 0.993307)

@@ -1,4 +1,4 @@
-"""Choose the examples that a limited run attacks."""
+"""The examples of a run with ``--limit``: a prefix with the labels in turn."""
 
 from __future__ import annotations
 

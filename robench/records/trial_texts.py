@@ -1,0 +1,217 @@
+"""The trials of a record joined with their texts: what people see, compare and export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+
+from robench._base.errors import RobenchError
+from robench.records.record import LETTERS, Record, digest_of_ids
+from robench.records.run_folder import RunFolder
+from robench.records.test_set import TestSet, read_test_set
+from robench.search.attack import Change, Trial, Verdict
+from robench.search.trials import TrialFile
+from robench.tasks.balanced import balanced_prefix
+from robench.text.words import exchange_words, split_words
+
+
+@dataclass(frozen=True)
+class TrialText:
+    """One trial with its texts and the names of its labels.
+
+    Attributes:
+        id: of the example.
+        task: name of the task, with the test set where it is not the task's own.
+        row: label of the victim's row in tables (``Record.row``): the defense or a given victim.
+        attack: label of the attack.
+        seed: seed of training and search.
+        labels: names of the classes, in order.
+        label: name of the true label.
+        prediction: name of the victim's class on the original text; None if the victim failed.
+        adversarial_prediction: name of its class on the text that was claimed to fool it; None
+            if there was none.
+        verdict: the verdict.
+        fields: the original text, field by field.
+        attackable: the field that was attacked.
+        adversarial_text: that field as it fooled the victim; None unless the verdict is FOOLED.
+        rejected_text: that field as the attack claimed it, where the core rejected the claim.
+        changes: the changed words of that text; empty for an attack outside the surface.
+        words_changed: number of changed words; None without such a text. An attack outside the
+            surface may also insert and remove words, and these count too.
+        asked, forwarded, seconds, problem, probs, adversarial_probs: see ``Trial``.
+    """
+
+    id: str
+    task: str
+    row: str
+    attack: str
+    seed: int
+    labels: tuple[str, ...]
+    label: str
+    prediction: str | None
+    adversarial_prediction: str | None
+    verdict: Verdict
+    fields: Mapping[str, str]
+    attackable: str
+    adversarial_text: str | None
+    rejected_text: str | None
+    changes: tuple[Change, ...]
+    words_changed: int | None
+    asked: int
+    forwarded: int
+    seconds: float
+    problem: str | None
+    probs: tuple[float, ...] | None
+    adversarial_probs: tuple[float, ...] | None
+
+    @property
+    def original_text(self) -> str:
+        """The attackable field of the original text."""
+        return self.fields[self.attackable]
+
+    @property
+    def confidence(self) -> float | None:
+        """Probability of the predicted label on the original text."""
+        return max(self.probs) if self.probs else None
+
+    @property
+    def adversarial_confidence(self) -> float | None:
+        """Probability of the predicted label on the changed text."""
+        return max(self.adversarial_probs) if self.adversarial_probs else None
+
+
+def join_trials(folder: RunFolder, record: Record) -> list[TrialText]:
+    """Return the trials of a record with their texts, in the order of its outcomes.
+
+    Raises:
+        RobenchError: the trials or the texts are missing or damaged, or do not fit the record.
+            The message says how to get them.
+    """
+    path = folder.trials_file(record.cell_name)
+    examples = folder.examples_file(record.task.file_part, record.task.digest)
+    test_set = read_test_set(examples, record.task.digest)
+    judged = test_set.examples
+    if record.limit is not None:
+        judged = balanced_prefix(judged, record.limit)
+    known = {trial.id: trial for trial in _read_trials(path)}
+    ids = [example.id for example in judged]
+    trials = [known[id_] for id_ in ids if id_ in known]
+    if len(trials) != len(ids):
+        first = next(id_ for id_ in ids if id_ not in known)
+        raise RobenchError(
+            f"{len(ids) - len(trials)} of {len(ids)} trials are missing in {path}, the first for "
+            f"{first}. Run the same command again, which makes them."
+        )
+    outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
+    if outcomes != record.outcomes or digest_of_ids(ids) != record.ids_digest:
+        raise RobenchError(
+            f"The trials in {path} do not fit the record {record.file_name}. "
+            "Run the same command again, which makes the record from the trials."
+        )
+    return [join(trial, test_set, record, path) for trial in trials]
+
+
+def _read_trials(path: Path) -> list[Trial]:
+    if not path.exists():
+        raise RobenchError(
+            f"The trials are missing: there is no {path}. "
+            "Run the same command again, which makes them."
+        )
+    return TrialFile(path).read()
+
+
+def join(trial: Trial, test_set: TestSet, record: Record, path: Path) -> TrialText:
+    """Return one trial with its texts.
+
+    Args:
+        trial: a trial of the record.
+        test_set: the texts that were judged.
+        record: the record.
+        path: the file of the trials, for messages.
+
+    Raises:
+        RobenchError: the trial does not fit its text.
+    """
+    example = test_set.by_id[trial.id]
+    original = example.fields[test_set.attackable]
+    try:
+        text = changed_text(trial, original)
+        names = [
+            None if number is None else test_set.labels[number]
+            for number in (trial.prediction, trial.adversarial_prediction)
+        ]
+    except (ValueError, IndexError) as error:
+        raise RobenchError(
+            f"The trial of {trial.id} in {path} does not fit its text. The file is damaged, or "
+            "another version of NLTK split the words. Delete it and run the same command again."
+        ) from error
+    fooled = trial.verdict == Verdict.FOOLED
+    return TrialText(
+        id=trial.id,
+        task=record.task.file_part,
+        row=record.row,
+        attack=record.attack.label,
+        seed=record.search.seed,
+        labels=test_set.labels,
+        label=test_set.labels[example.label],
+        prediction=names[0],
+        adversarial_prediction=names[1],
+        verdict=trial.verdict,
+        fields=example.fields,
+        attackable=test_set.attackable,
+        adversarial_text=text if fooled else None,
+        rejected_text=None if fooled else text,
+        changes=trial.changes,
+        words_changed=None if text is None else count_changes(trial, original),
+        asked=trial.asked,
+        forwarded=trial.forwarded,
+        seconds=trial.seconds,
+        problem=trial.problem,
+        probs=trial.probs,
+        adversarial_probs=trial.adversarial_probs,
+    )
+
+
+def changed_text(trial: Trial, original: str) -> str | None:
+    """Return the attackable field as the verdict read it; None if the attack returned no text.
+
+    Args:
+        trial: the trial.
+        original: the attackable field of the example.
+
+    Raises:
+        ValueError: a changed word is not in the original text at its position.
+    """
+    if trial.text is not None:
+        return trial.text
+    if not trial.changes:
+        return None
+    words = split_words(original)
+    for change in trial.changes:
+        if not (0 <= change.position < len(words) and words[change.position] == change.original):
+            raise ValueError(f"word {change.position} is not {change.original!r}")
+    replacements = {change.position: change.substitute for change in trial.changes}
+    return exchange_words(original, words, replacements)
+
+
+def count_changes(trial: Trial, original: str) -> int:
+    """Return how many words of the attackable field were changed, inserted or removed."""
+    if trial.text is None:
+        return len(trial.changes)
+    return sum(
+        max(end - start, new_end - new_start)
+        for kind, start, end, new_start, new_end in word_differences(
+            split_words(original), split_words(trial.text)
+        )
+        if kind != "equal"
+    )
+
+
+def word_differences(
+    old: Sequence[str], new: Sequence[str]
+) -> list[tuple[str, int, int, int, int]]:
+    """Return the differences of two texts, as ``difflib.SequenceMatcher.get_opcodes`` does."""
+    matcher = SequenceMatcher(None, list(old), list(new), autojunk=False)
+    return [tuple(code) for code in matcher.get_opcodes()]
