@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
     from robench.models.judged import JudgedVictim
-    from robench.tasks.base import Splits, Task
+    from robench.tasks.base import Task
 
 CARD = "victim.json"
 """Name of the card of a victim that robench saved (``robench.models.victim.CARD``)."""
@@ -170,7 +170,7 @@ def given_victims(
     functions: Sequence[JudgedVictim],
     name: str,
     cls: type[Task],
-    splits: Splits,
+    fields: Sequence[str],
     protocol: Protocol,
     device: str,
 ) -> Iterator[ResolvedVictim]:
@@ -181,7 +181,7 @@ def given_victims(
         functions: victims that are functions.
         name: name of the task.
         cls: its class.
-        splits: its examples.
+        fields: its fields, in reading order.
         protocol: the evaluation choices.
         device: a torch device string.
 
@@ -190,7 +190,6 @@ def given_victims(
     """
     from robench.models.given.description import describe_given
 
-    fields = cls.fields or tuple(splits.test[0].fields)
     for location, row in zip(request.victims, request.rows_of_victims, strict=True):
         if is_saved_victim(location):
             card = saved_card(location)
@@ -203,7 +202,7 @@ def given_victims(
                 GivenSource(
                     location=location,
                     labels=cls.labels,
-                    fields=fields,
+                    fields=tuple(fields),
                     attackable=cls.attackable,
                     label_map=request.label_map,
                     name=row,

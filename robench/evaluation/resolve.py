@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Plugin = TypeVar("Plugin")
 
+OF_TRAINING = ("encoder", "settings_of", "precision", "retrain", "tracker")
+"""Options that are about training only."""
 ALL = "all"
 """Stands for every registered name."""
 
@@ -89,6 +91,7 @@ def resolve_request(
     _refuse_no_victims(request, functions)
     protocol, device = choose_protocol(request, functions, report), choose_device(request.device)
     warn_of_lost_head(request, report)
+    _tell_of_idle_options(request, report)
     defenses, attacks = _classes(DEFENSES, request.defenses), _classes(ATTACKS, request.attacks)
     of_defense, of_attack = route_options(
         request.options,
@@ -105,6 +108,19 @@ def resolve_request(
     tasks = [resolver.resolve(name, report) for name in _expand_tasks(request.tasks)]
     _check_access(request, tasks, resolved_attacks, report)
     return ResolvedRequest(protocol, device, scorer, resolved_attacks, tasks)
+
+
+def _tell_of_idle_options(request: EvaluationRequest, report: Reporter) -> None:
+    """Name the options of training that a run without training does not use."""
+    if request.defenses:
+        return
+    idle = [
+        f"--{name.replace('_', '-')}"
+        for name in OF_TRAINING
+        if getattr(request, name) != type(request).model_fields[name].default
+    ]
+    if idle:
+        report.message(f"Nothing is trained, so these options have no effect: {', '.join(idle)}.")
 
 
 def _check_access(

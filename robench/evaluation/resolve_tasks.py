@@ -79,6 +79,8 @@ class TaskResolver:
         name = task_name(given_name)
         self._check_defenses(name, cls, report)
         check_saved(request, name, cls)
+        # A task that declares its fields can refuse a given victim before its data are read.
+        given = self._given(name, cls, cls.fields) if cls.fields else None
         report.started("data", name, None)
         source = DataSource(request.data, request.hub)
         splits = cls().load(source, train_pool=request.train_pool, ids=request.ids)
@@ -90,13 +92,20 @@ class TaskResolver:
         )
         for remark in splits.remarks:
             report.message(remark)
-        victims = [
-            *self._victims(name, cls, splits, substitutions),
-            *given_victims(request, self.functions, name, cls, splits, self.protocol, self.device),
-        ]
+        if given is None:
+            given = self._given(name, cls, tuple(splits.test[0].fields))
+        victims = [*self._victims(name, cls, splits, substitutions), *given]
         _refuse_equal_rows(victims)
         tests = resolve_tests(request, given_name, cls, splits, victims, report)
         return ResolvedTask(name, cls, splits, tests, victims)
+
+    def _given(self, name: str, cls: type[Task], fields: Sequence[str]) -> list[ResolvedVictim]:
+        """Return the victims that the user gives."""
+        return list(
+            given_victims(
+                self.request, self.functions, name, cls, fields, self.protocol, self.device
+            )
+        )
 
     def _check_defenses(self, name: str, cls: type[Task], report: Reporter) -> None:
         """Refuse a wrong option before the data are downloaded and read."""

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 SATURATED = 1 - 1e-6
 """Above this top probability, fp32 leaves a search by probabilities almost no signal to follow."""
+_REMEDIES = {
+    "trained": "",
+    "given": "",
+    "function": " Take sampling and other chance out of the function.",
+}
 
 
 @dataclass(frozen=True)
@@ -55,26 +60,18 @@ def check_victim(
         RobenchError: the victim cannot be judged. It is in train mode, its answers differ the
             second time, or its answers are not probabilities.
     """
-    # A function has no model.
-    model = getattr(victim, "model", None)
-    modules = () if model is None else model.modules()
-    active = [type(module).__name__ for module in modules if module.training]
-    if active:
-        raise RobenchError(
-            f"Victim '{victim.name}' is in train mode ({active[0]}), so its answers are random. "
-            "Its defense must leave it in eval mode."
-        )
+    _check_mode(victim)
     texts = [example.fields for example in examples]
     probabilities, again = victim.probs_of_texts(texts), victim.probs_of_texts(texts)
     if not np.isfinite(probabilities).all():
+        remedy = " Train it again with a lower learning_rate." if victim.kind == "trained" else ""
         raise RobenchError(
-            f"Victim '{victim.name}' answers with numbers that are not finite. "
-            "If robench trained it, train it again with a lower learning_rate."
+            f"Victim '{victim.name}' answers with numbers that are not finite.{remedy}"
         )
     if not np.array_equal(probabilities, again):
         raise RobenchError(
-            f"Victim '{victim.name}' cannot be judged: "
-            "it gives the same texts different probabilities when asked twice."
+            f"Victim '{victim.name}' cannot be judged: it gives the same texts different "
+            f"probabilities when asked twice.{_REMEDIES[victim.kind]}"
         )
     if not np.allclose(probabilities.sum(-1), 1, atol=1e-5) or (probabilities < 0).any():
         raise RobenchError(
@@ -82,6 +79,19 @@ def check_victim(
         )
     labels = np.asarray([example.label for example in examples])
     return _red_flags(victim, probabilities, labels, split)
+
+
+def _check_mode(victim: JudgedVictim) -> None:
+    """Refuse a model in train mode; a function has no mode."""
+    model = getattr(victim, "model", None)
+    modules = model.modules() if hasattr(model, "modules") else ()
+    active = [type(module).__name__ for module in modules if module.training]
+    if active:
+        whose = " Its defense must leave it in eval mode." if victim.kind == "trained" else ""
+        raise RobenchError(
+            f"Victim '{victim.name}' is in train mode ({active[0]}), so its answers are random."
+            f"{whose}"
+        )
 
 
 def guessing_accuracy(labels: NDArray[np.int64]) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from evaluation_cases import trials_of, without_measurements
-from given_cases import fine_tune, plain_predictions, reviews, turned, with_config
+from plain_models import fine_tune, plain_predictions, reviews, turned, with_config
 
 from robench.cli import main
 from robench.evaluation.examples import balanced_prefix
@@ -154,6 +154,32 @@ def test_an_option_that_does_not_fit_is_refused_or_left_out(model: Path, tmp_pat
     attacks = [(row[1], row[-5]) for row in rows[1:] if row]
     assert ("my-model", "convex-hull") not in attacks
     assert len(attacks) == 3
+
+
+def test_options_of_training_are_said_to_have_no_effect(model: Path, tmp_path: Path) -> None:
+    asked = ("evaluate", "--victim", model, "--attack", "pwws", "--dry-run", "--limit", "4")
+    result = run(*asked, "--out", tmp_path, "--encoder", "bert-base-uncased", "--retrain")
+    assert result.exit_code == 0, result.stderr
+    assert "these options have no effect: --encoder, --retrain." in result.stderr
+    assert "no effect" not in run(*asked, "--out", tmp_path).stderr
+
+
+def test_examples_that_no_attack_can_change_are_told(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "short.csv"
+    path.write_text("text,label\nzzz qqq,positive\na good film,positive\nxyz,negative\n")
+    out = tmp_path / "out"
+    result = run(
+        *("evaluate", "--victim", model, "--test", path, "--attack", "pwws", "--out", out),
+        *("--device", "cpu"),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "2 of 3 examples have no word that can be replaced: an attack leaves" in result.stderr
+    (record,) = read_records(out / "records").values()
+    assert record.surface.unattackable == 2
+    assert (
+        "Examples without a word that may be replaced: pwws 2 of 3."
+        in (out / "leaderboard.md").read_text()
+    )
 
 
 def test_an_encoder_that_is_a_classifier_is_warned_of(model: Path, tmp_path: Path) -> None:
