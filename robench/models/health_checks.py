@@ -84,7 +84,7 @@ def check_victim(
 def _check_mode(victim: JudgedVictim) -> None:
     """Refuse a model in train mode; a function has no mode."""
     model = getattr(victim, "model", None)
-    modules = model.modules() if hasattr(model, "modules") else ()
+    modules = () if model is None else model.modules()
     active = [type(module).__name__ for module in modules if module.training]
     if active:
         whose = " Its defense must leave it in eval mode." if victim.kind == "trained" else ""
