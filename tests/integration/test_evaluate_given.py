@@ -13,11 +13,11 @@ from evaluation_cases import trials_of, without_measurements
 from plain_models import fine_tune, plain_predictions, reviews, turned, with_config
 
 from robench.cli import main
-from robench.evaluation.examples import balanced_prefix
 from robench.evaluation.run import Silent, build_request, evaluate
 from robench.records.leaderboard import check, render_board, write_board
 from robench.records.record import Record
 from robench.records.record_files import read_records
+from robench.tasks.balanced import balanced_prefix
 
 TRAINING = (
     *("--option", "defense.train_examples=160", "--option", "defense.dev_examples=40"),
