@@ -79,59 +79,6 @@ def lock(descriptor: int) -> bool:
         return True
 
 
-@contextlib.contextmanager
-def alone(path: Path, held: str) -> Iterator[None]:
-    """Hold the lock file ``path`` while the block runs, and remove the file afterwards.
-
-    A lock file that a killed process left behind stops nobody: the system released its lock.
-
-    Args:
-        path: the lock file; its folder is made where it is missing.
-        held: the sentence to raise where another run has the lock.
-
-    Raises:
-        RobenchError: another run has the lock, or the file cannot be made.
-    """
-    descriptor = _hold(path, held)
-    try:
-        yield
-    finally:
-        # Remove the file before its lock is released: afterwards it may be another run's lock.
-        # Windows cannot remove an open file; there the file stays, which does no harm.
-        with contextlib.suppress(PermissionError):
-            path.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _hold(path: Path, held: str) -> int:
-    """Open and lock ``path``, and return its descriptor."""
-    while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise RobenchError(
-                f"The lock file '{path}' cannot be made ({error.strerror}). "
-                "Free some space or choose another --out."
-            ) from error
-        if not lock(descriptor):
-            os.close(descriptor)
-            raise RobenchError(held)
-        if _is_still(path, descriptor):
-            return descriptor
-        # The last holder removed the file after this process opened it and before it was locked.
-        # A lock on a removed file keeps nobody out, so try again with a new file.
-        os.close(descriptor)
-
-
-def _is_still(path: Path, descriptor: int) -> bool:
-    """Return whether ``path`` still names the file that is open as ``descriptor``."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
 def sync_tree(folder: Path) -> None:
     """Force everything below ``folder`` to the disk: the files and their names.
 

@@ -274,6 +274,13 @@ training_options = apply(
             help="Train again, even where a victim with the same configuration exists.",
         ),
         click.option(
+            "--wait",
+            type=click.FloatRange(min=0),
+            metavar="SECONDS",
+            help="Most seconds to wait for another run that works on the same part of --out; "
+            "0 fails at once. Default: as long as it takes.",
+        ),
+        click.option(
             "--out",
             type=Folder(),
             default=defaults.OUT,

@@ -136,7 +136,8 @@ def complete_trials(cell: Cell, report: Reporter) -> tuple[list[Trial], bool]:
     Raises:
         RobenchError: the disk is full, or trials are missing afterwards.
     """
-    file = TrialFile(RunFolder(cell.request.out).trials_file(cell.name))
+    request = cell.request
+    file = TrialFile(RunFolder(request.out).trials_file(cell.name), request.patience(report))
     examples = cell.test.examples
     # The file is locked first, so that no other run adds trials after it was read.
     with file:

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 
 from robench._base.environment import Precision
 from robench._base.errors import UsageError
+from robench._base.reporting import Reporter
+from robench._base.waiting import Patience
 from robench.evaluation import defaults
 from robench.plugins.names import canonical
 from robench.search.settings import SearchSettings
@@ -71,6 +73,8 @@ class EvaluationRequest(BaseModel):
         search_precision: precision of the queries of a search. The verdict always uses fp32.
         retrain: train again even if a victim with the same configuration exists.
         tracker: where training logs its curves in addition to the progress, or None.
+        wait: the most seconds to wait for another run that works on the same part of ``out``.
+            None waits as long as it takes, 0 not at all.
         out: folder of the run (``robench.records.run_folder``).
     """
 
@@ -110,7 +114,16 @@ class EvaluationRequest(BaseModel):
     search_precision: Precision = "fp32"
     retrain: bool = False
     tracker: Literal["tensorboard"] | None = None
+    wait: float | None = None
     out: Path = defaults.OUT
+
+    def patience(self, report: Reporter) -> Patience | None:
+        """Return how long this run waits for another one; None where it does not wait.
+
+        Args:
+            report: gets the messages about a wait.
+        """
+        return None if self.wait == 0 else Patience(self.wait, report.message)
 
     @property
     def columns(self) -> DataColumns:

@@ -206,8 +206,15 @@ class TrainedVictim:
         else:
             report.started("training", title, None)
             listener = _TrainingListener(report)
-            victim, _ = train_or_load(self.fit, victims, listener, retrain=request.retrain)
-            report.finished(f"saved in {folder.name}")
+            victim, trained = train_or_load(
+                self.fit,
+                victims,
+                listener,
+                retrain=request.retrain,
+                patience=request.patience(report),
+            )
+            how = "saved in" if trained else "trained by another run,"
+            report.finished(f"{how} {folder.name}")
         seconds = _training_seconds(folder)
         return Obtained(victim, load_victim, folder, folder, *seconds, card=victim.card)
 

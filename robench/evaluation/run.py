@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from robench._base.errors import UsageError
 from robench._base.files import write_text
 from robench._base.hub import no_pointless_retries
 from robench._base.reporting import Reporter, Silent
+from robench._base.waiting import Patience, alone
 from robench.evaluation.cell import Cell, complete_trials
 from robench.evaluation.failures import Failures
 from robench.evaluation.plan import PlannedCell, plan
@@ -194,11 +196,11 @@ def _load_or_build_surface(
     from robench.text.surface_building import load_or_build
 
     report.started("surface", test.title, len(test.examples))
-    surface = load_or_build(
-        RunFolder(request.out).surfaces,
-        resolved.surface_request(task, test),
-        lambda done, total: report.advanced(done, total, ""),
-    )
+    folder, wanted = RunFolder(request.out).surfaces, resolved.surface_request(task, test)
+    with _building_alone(wanted.path(folder), request.patience(report)):
+        surface = load_or_build(
+            folder, wanted, lambda done, total: report.advanced(done, total, "")
+        )
     meta = surface.meta
     report.finished(
         f"{meta['substitutes']:,} substitutes at {meta['positions']:,} of {meta['words']:,} words"
@@ -210,6 +212,18 @@ def _load_or_build_surface(
         )
     _tell_unattackable(resolved, test, surface, report)
     return surface
+
+
+def _building_alone(path: Path, patience: Patience | None) -> AbstractContextManager[bool]:
+    """Let one run build a surface while others wait for it.
+
+    A run that does not wait builds the surface as well: both get the same file.
+    """
+    if patience is None or path.exists():
+        return nullcontext(False)
+    return alone(
+        path.with_suffix(".lock"), f"Another run is building the surface '{path}'.", patience
+    )
 
 
 def _tell_unattackable(

@@ -13,7 +13,7 @@ from types import TracebackType
 from pydantic import ValidationError
 
 from robench._base.errors import RobenchError
-from robench._base.files import lock
+from robench._base.waiting import Patience, Turn
 from robench.search.attack import Trial, Verdict
 
 LINES_PER_SYNC = 16
@@ -33,12 +33,17 @@ class TrialFile:
     The file is locked for this run from the first ``append`` until ``close``. As a context
     manager, the object locks it from the start.
 
+    Args:
+        path: the file.
+        patience: how long to wait for another run that has the lock. None waits not at all.
+
     Attributes:
         damaged: lines that the last ``read`` skipped, wholly or in part.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: Patience | None = None) -> None:
         self.path = path
+        self._patience = patience
         self.damaged = 0
         self._descriptor: int | None = None
         self._end = 0
@@ -124,13 +129,7 @@ class TrialFile:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-                if not lock(self._descriptor):
-                    os.close(self._descriptor)
-                    self._descriptor = None
-                    raise RobenchError(
-                        f"Another run is writing '{self.path}'. "
-                        "Wait until it has ended, or choose another --out."
-                    )
+                self._lock(self._descriptor)
                 self._end = _end_of_last_line(self._descriptor)
                 # Truncating would change the date of an undamaged file.
                 if self._end != os.fstat(self._descriptor).st_size:
@@ -139,6 +138,16 @@ class TrialFile:
                 raise self._failed("opened", error) from error
             self._synced_at = monotonic()
         return self._descriptor
+
+    def _lock(self, descriptor: int) -> None:
+        turn = Turn(f"Another run is writing '{self.path}'.", self._patience)
+        try:
+            turn.take(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            self._descriptor = None
+            raise
+        turn.over()
 
     def _sync(self) -> None:
         assert self._descriptor is not None

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from robench._base.environment import peak_memory
 from robench._base.errors import RobenchError
+from robench._base.waiting import Patience
 from robench.models.victim import Victim
 from robench.tasks.example import Example
 from robench.training.batches import bucketed_batches
@@ -74,6 +75,7 @@ def train_or_load(
     progress: ProgressListener | None = None,
     *,
     retrain: bool = False,
+    patience: Patience | None = None,
 ) -> tuple[Victim, bool]:
     """Return the victim of ``request``, loaded where it exists and trained otherwise.
 
@@ -84,6 +86,8 @@ def train_or_load(
         victims_folder: has one folder for each victim, named ``request.folder_name``.
         progress: called after every step and every message.
         retrain: delete an existing victim first.
+        patience: how long to wait for another run that trains this victim. Then its victim is
+            loaded, even with ``retrain``. None waits not at all.
 
     Returns:
         The victim, and whether it was trained now.
@@ -94,8 +98,9 @@ def train_or_load(
     """
     out = victims_folder / request.folder_name
     if retrain or not out.exists():
-        with training_lock(out):
-            if retrain:
+        with training_lock(out, patience) as waited:
+            # A victim that was trained during the wait is new enough, and may be in use.
+            if retrain and not waited:
                 remove_victim(out)
             # Another run may have finished the victim just before the lock was taken.
             if not out.exists():

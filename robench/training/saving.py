@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import robench
 from robench._base.environment import describe_device, versions
 from robench._base.errors import RobenchError
-from robench._base.files import alone, is_disk_full, sync_folder, sync_tree
+from robench._base.files import is_disk_full, sync_folder, sync_tree
+from robench._base.waiting import Patience, alone
 from robench.models.victim import LOG, Victim
-from robench.training.runtime import is_main_process
+from robench.training.runtime import is_main_process, processes
 
 if TYPE_CHECKING:
     from robench.training.checkpoint import TrainingState
@@ -42,20 +43,28 @@ def remove_victim(out: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def training_lock(out: Path) -> AbstractContextManager[None]:
+def training_lock(out: Path, patience: Patience | None = None) -> AbstractContextManager[bool]:
     """Keep other runs from training the victim in ``out`` while the block runs.
 
-    Only the main process of a run takes the lock, so its other processes are not shut out.
+    Only the main process of a run takes the lock, so its other processes are not shut out. A run
+    of several processes never waits, because the others would start without the first.
+
+    Args:
+        out: the victim's folder.
+        patience: how long to wait for another run. None waits not at all.
+
+    Returns:
+        A context that gives whether this run had to wait.
 
     Raises:
         RobenchError: another run is training it.
     """
     if not is_main_process():
-        return nullcontext()
+        return nullcontext(False)
     return alone(
         out.with_name(out.name + ".lock"),
-        f"Another run is training the victim '{out}'. "
-        "Wait until it has ended, or choose another --out.",
+        f"Another run is training the victim '{out}'.",
+        patience if processes() == 1 else None,
     )
 
 

@@ -47,6 +47,7 @@ DECIDES_NOTHING = {
     "robench.inspection.health": "finds plugins",
     "robench.tasks.archives": "reads data, whose digest stands in the keys",
     "robench._base.files": "writes files",
+    "robench._base.waiting": "locks files",
     "robench._base.embedded": "finds files, whose digests stand in the keys",
     "robench._base.quiet": "silences libraries",
     "robench._base.lazy": "finds names",

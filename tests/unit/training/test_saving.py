@@ -11,7 +11,8 @@ import pytest
 from victim_cases import encoder_folder, request
 
 from robench._base.errors import RobenchError
-from robench._base.files import alone, causes, is_disk_full
+from robench._base.files import causes, is_disk_full
+from robench._base.waiting import alone
 from robench.training import loop as training
 from robench.training.loop import TrainingProgress, fit, train_or_load
 from robench.training.saving import curves_folder, remove_victim, training_lock, work_folder
@@ -61,9 +62,9 @@ def test_a_victim_that_another_run_has_just_finished_is_not_trained_again(
     asked = request(encoder, options={"epochs": 1})
     fit(asked, tmp_path / "elsewhere")
 
-    def finished_meanwhile(out: Path) -> Any:
+    def finished_meanwhile(out: Path, patience: Any) -> Any:
         shutil.copytree(tmp_path / "elsewhere", out)
-        return training_lock(out)
+        return training_lock(out, patience)
 
     monkeypatch.setattr(training, "training_lock", finished_meanwhile)
     assert not train_or_load(asked, tmp_path / "victims")[1]
