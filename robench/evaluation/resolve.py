@@ -154,8 +154,14 @@ def _refuse_no_victims(request: EvaluationRequest, functions: Sequence[JudgedVic
 
 
 def _classes(registry: Registry[Plugin], names: Sequence[str]) -> dict[str, type[Plugin]]:
-    """Return name -> class, in the order of ``names``."""
-    return {name: registry.get(name) for name in _expand(registry, names)}
+    """Return name -> class, in the order of ``names``.
+
+    ``all`` leaves out the attacks that say so (``Attack.in_all``).
+    """
+    classes = {name: registry.get(name) for name in _expand(registry, names)}
+    return {
+        name: cls for name, cls in classes.items() if name in names or getattr(cls, "in_all", True)
+    }
 
 
 def _expand(registry: Registry[Any], names: Sequence[str]) -> list[str]:

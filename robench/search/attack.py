@@ -103,6 +103,7 @@ class Attack(ABC):
         language_model: whether the language-model constraint applies to it under a protocol
             whose surface is ``"as-published"``.
         outside: whether it writes texts of its own; only ``FreeAttack`` does.
+        in_all: whether ``--attack all`` includes it.
         further_code: modules that its trials depend on, other than its own file and
             ``robench.search``. Keys contain a hash of their code.
     """
@@ -112,6 +113,7 @@ class Attack(ABC):
     access: ClassVar[Access] = "probabilities"
     language_model: ClassVar[bool] = True
     outside: ClassVar[bool] = False
+    in_all: ClassVar[bool] = True
     further_code: ClassVar[tuple[str, ...]] = ()
 
     class Options(plain.Options):
