@@ -33,6 +33,7 @@ def _add_commands() -> None:
     from robench.commands import (
         doctor,
         evaluate,
+        examples,
         leaderboard,
         listing,
         new,
@@ -42,7 +43,7 @@ def _add_commands() -> None:
         train,
     )
 
-    for module in (listing, show, train, evaluate, sweep, leaderboard, plot, doctor, new):
+    for module in (listing, show, train, evaluate, examples, sweep, leaderboard, plot, doctor, new):
         main.add_command(module.command)
 
 

@@ -1,0 +1,160 @@
+"""``robench examples``: the texts of a run, with what the attacks changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from robench._base.errors import RobenchError, UsageError
+from robench.commands.shell import global_flags, session_of
+from robench.evaluation import defaults
+
+if TYPE_CHECKING:
+    from robench.records.trial_choice import ChosenTrials
+    from robench.records.trial_texts import TrialText
+
+FORMATS = ("text", "csv", "jsonl", "parquet", "html")
+VERDICTS = ("fooled", "held", "wrong", "held-proved", "error")
+SHOWN = 5
+"""Number of trials on the screen where no --limit is given."""
+
+
+def _repeatable(name: str, key: str, text: str, kind: Any = str) -> Any:
+    metavar = None if isinstance(kind, click.Choice) else "N" if kind is int else "NAME"
+    return click.option(name, key, multiple=True, metavar=metavar, type=kind, help=text)
+
+
+@click.command("examples", short_help="The adversarial texts of a run; export them.")
+@click.argument("run", type=click.Path(path_type=Path), default=defaults.OUT, metavar="[RUN]")
+@click.option(
+    "--row",
+    "--defense",
+    "--victim",
+    "rows",
+    multiple=True,
+    metavar="NAME",
+    help="Row of the table: a defense or a given victim. Repeatable.",
+)
+@_repeatable("--attack", "attacks", "An attack. Repeatable.")
+@_repeatable("--task", "tasks", "A task. Repeatable.")
+@_repeatable("--seed", "seeds", "A seed. Repeatable.", int)
+@_repeatable("--verdict", "verdicts", "Only these verdicts. Repeatable.", click.Choice(VERDICTS))
+@click.option("--label", metavar="NAME", help="Only examples whose true label this is.")
+@_repeatable("--id", "ids", "Only this example; its id or the part after the /. Repeatable.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"At most this many trials. Default: {SHOWN} as text, all in other formats.",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(FORMATS),
+    help="Format. Default: that of the ending of --output, else text.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write into this file, replacing it. Needed for parquet.",
+)
+@global_flags
+@click.pass_context
+def command(ctx: click.Context, /, run: Path, limit: int | None, **values: Any) -> None:
+    """Show what the attacks did to the texts of a run.
+
+    RUN is the folder that 'robench evaluate --out' wrote. The most telling trials come first:
+    fooled examples before all others, and among them those with the fewest changed words. If these
+    are equal, the one with the highest probability of the wrong label comes first.
+
+    A change is printed as [[old->new]], and in colour on a terminal. The number after a label is
+    the victim's probability of it.
+
+    \b
+    robench examples
+    robench examples runs --defense rift --attack pwws --verdict fooled
+    robench examples runs --verdict fooled --output adversarial.csv
+    """
+    kind = _format(values.pop("kind"), values["output"])
+    output: Path | None = values.pop("output")
+    if kind == "parquet" and output is None:
+        raise UsageError("Parquet is not text. Name a file with --output FILE.parquet.")
+    chosen, trials = _trials(run, limit if limit or kind != "text" else SHOWN, values)
+    for problem in chosen.problems:
+        click.echo(f"Left out: {problem}", err=True)
+    if kind == "text" and output is None and not session_of(ctx).quiet:
+        click.echo(_heading(chosen, trials), err=True)
+    _write(trials, kind, output, f"Examples of {run}")
+    if output is not None:
+        click.echo(f"{_count(len(trials), 'trial')} in {output}", err=True)
+    if chosen.problems:
+        raise RobenchError("Some results are left out, as said above.")
+
+
+def _format(kind: str | None, output: Path | None) -> str:
+    """Return the format: the named one, or that of the file's ending."""
+    if kind is not None or output is None:
+        return kind or "text"
+    ending = output.suffix.lower().removeprefix(".")
+    found = {"txt": "text", "htm": "html", **{name: name for name in FORMATS}}.get(ending)
+    if found is None:
+        raise UsageError(
+            f"--output {output}: the ending says no format. Add --format "
+            f"{'|'.join(FORMATS)}, or end the name in one of them."
+        )
+    return found
+
+
+def _trials(
+    run: Path, limit: int | None, values: dict[str, Any]
+) -> tuple[ChosenTrials, list[TrialText]]:
+    from robench.records.trial_choice import CellChoice, TrialFilter, load_trials, pick
+    from robench.search.attack import Verdict
+
+    if not run.is_dir():
+        raise UsageError(
+            f"There is no folder '{run}'. Name the folder that 'robench evaluate' wrote with --out."
+        )
+    cells = {name: tuple(values[name]) for name in ("rows", "attacks", "tasks", "seeds")}
+    chosen = load_trials(run, CellChoice(**cells))
+    verdicts = tuple(Verdict(name) for name in values["verdicts"])
+    wanted = TrialFilter(verdicts, values["label"], tuple(values["ids"]))
+    return chosen, pick(chosen.trials, wanted, limit)
+
+
+def _heading(chosen: ChosenTrials, trials: Sequence[TrialText]) -> str:
+    fooled = sum(str(trial.verdict) == "fooled" for trial in chosen.trials)
+    cells = _count(len(chosen.records), "cell")
+    told = f"{cells} with {_count(len(chosen.trials), 'trial')}, {fooled} of them fooled."
+    shown = "No trial passes the filters." if not trials else f"Shown: {len(trials)}."
+    return f"{told} {shown}\n"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _write(trials: Sequence[TrialText], kind: str, output: Path | None, title: str) -> None:
+    from robench._base.files import write_text
+    from robench.commands.trial_view import plain_view, show_trials
+    from robench.records.trial_export import to_csv, to_jsonl, write_parquet
+    from robench.records.trial_page import to_html
+
+    if kind == "parquet":
+        assert output is not None
+        write_parquet(output, trials)
+        return
+    if kind == "text" and output is None:
+        show_trials(trials)
+        return
+    if kind == "html":
+        content = to_html(trials, title)
+    else:
+        content = {"text": plain_view, "csv": to_csv, "jsonl": to_jsonl}[kind](trials)
+    if output is None:
+        click.echo(content, nl=False)
+    else:
+        write_text(output, content)
