@@ -8,12 +8,12 @@ so that ``import robench`` does not import torch.
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench._base.arithmetic import request_strict_products
 from robench._base.lazy import import_public
+from robench._base.release import __version__
 
 if TYPE_CHECKING:
     from robench._base.errors import RobenchError, UsageError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from robench.search.attack import Attack, FreeAttack, Trial, Verdict
     from robench.search.oracle_interface import BudgetSpent, Oracle, TextOracle
     from robench.search.registry import ATTACK_FAMILIES, ATTACKS
+    from robench.sharing.registration import register_with_transformers
     from robench.tasks.base import DataSource, Splits, Task
     from robench.tasks.example import Example
     from robench.tasks.frozen import digest, make_examples, pick_balanced, without
@@ -31,12 +32,6 @@ if TYPE_CHECKING:
     from robench.text.space import Choice, SearchSpace
     from robench.training.defense import Defense
     from robench.training.registry import DEFENSES
-
-try:
-    __version__ = version("robench")
-except PackageNotFoundError:
-    # A checkout that was never installed.
-    __version__ = "0+unknown"
 
 # Before anything can load torch: its matrix library reads the setting once.
 request_strict_products()
@@ -69,6 +64,7 @@ _MODULE_OF = {
     "Oracle": "robench.search.oracle_interface",
     "SearchSpace": "robench.text.space",
     "TextOracle": "robench.search.oracle_interface",
+    "register_with_transformers": "robench.sharing.registration",
     "DataSource": "robench.tasks.base",
     "Example": "robench.tasks.example",
     "Splits": "robench.tasks.base",
@@ -90,6 +86,7 @@ __all__ = [  # noqa: RUF022
     "Defense", "Batch", "TextClassifier", "TrainingOptions", "Options", "build_options",
     "Task", "Example", "Splits", "DataSource",
     "make_examples", "pick_balanced", "without", "digest",
+    "register_with_transformers",
     "RobenchError", "UsageError",
     "__version__",
 ]  # fmt: skip

@@ -53,6 +53,7 @@ TRIAL_CODE = (
     "robench.models.judged",
     "robench.models.whole_texts",
     "robench.models.given",
+    "robench.models.hub_model",
     "robench.models.batch",
     "robench.models.hull_query",
     "robench.models.classifier",

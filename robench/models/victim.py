@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,20 @@ from robench._base.quiet import quiet_models
 from robench.models.classifier import TextClassifier
 from robench.models.convex_hull import worst_mixture
 from robench.models.judged import VictimKind
+from robench.models.victim_folder import (
+    CARD,
+    CONFIG,
+    HEAD,
+    REMEDY,
+    SCHEMA,
+    TOKENIZER_CONFIG,
+    TOKENIZER_FOLDER,
+    WEIGHTS,
+    check_files,
+    file_hashes,
+    read_card,
+    weights_hash,
+)
 from robench.models.whole_texts import probs_of_rows
 from robench.protocol import Protocol, get_protocol
 from robench.text.encoding import EncodedText, FieldEncoder
@@ -27,24 +40,7 @@ from robench.text.words import split_words
 if TYPE_CHECKING:
     from robench.models.hull_query import HullQuery
 
-SCHEMA = 1
-CARD = "victim.json"
-HEAD = "head.safetensors"
-LOG = "training.json"
-_NOT_HASHED = {CARD, LOG}
-_CARD_KEYS = {
-    "name",
-    "task",
-    "labels",
-    "attackable",
-    "fields",
-    "max_tokens",
-    "protocol",
-    "hidden",
-    "sha256",
-    "files",
-}
-_REMEDY = "Delete that folder, or use --retrain."
+__all__ = ["CARD", "Victim", "build_reader", "read_card"]
 
 
 class Victim:
@@ -187,11 +183,9 @@ class Victim:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with quiet_models():
-                self.model.encoder.save_pretrained(folder)
-                self.tokenizer.save_pretrained(folder)
-            head = self.model.head.state_dict()
-            tensors = {name: tensor.contiguous().cpu() for name, tensor in head.items()}
-            save_file(tensors, folder / HEAD)
+                self.tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
+                self._save_config(folder)
+            save_file(self._tensors(), folder / WEIGHTS, metadata={"format": "pt"})
             self._write_card(folder)
         except OSError as error:
             raise RobenchError(
@@ -199,16 +193,36 @@ class Victim:
                 "Free some space or choose another --out."
             ) from error
 
+    @property
+    def _hidden(self) -> int:
+        """Width of the head's hidden layer."""
+        first: Any = self.model.head[0]
+        return int(first.out_features)
+
+    def _save_config(self, folder: Path) -> None:
+        """Write what makes the folder one that transformers can load."""
+        from robench.models.hub_model import config_for
+
+        config_for(self.model.encoder, self.card, self._hidden).save_pretrained(folder)
+        content = json.dumps(TOKENIZER_CONFIG, indent=2) + "\n"
+        (folder / "tokenizer_config.json").write_text(content, encoding="utf-8")
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """Return the weights under the names that ``RobenchForSequenceClassification`` uses."""
+        tensors = {}
+        for part in ("encoder", "head"):
+            for name, tensor in getattr(self.model, part).state_dict().items():
+                # A copy: safetensors refuses tensors that share their memory.
+                tensors[f"classifier.{part}.{name}"] = tensor.cpu().clone().contiguous()
+        return tensors
+
     def _write_card(self, folder: Path) -> None:
         """Hash the files in ``folder`` and write the card beside them."""
-        files = {}
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and path.name not in _NOT_HASHED:
-                files[path.name] = _file_hash(path)
+        files = file_hashes(folder)
         self.sha256 = weights_hash(files)
         self.card |= {
             "schema": SCHEMA,
-            "hidden": self.model.head[0].out_features,
+            "hidden": self._hidden,
             "sha256": self.sha256,
             "files": files,
         }
@@ -216,32 +230,33 @@ class Victim:
         (folder / CARD).write_text(content + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> Victim:
-        """Read a victim that ``save`` wrote; this never uses the network.
+    def load(cls, folder: Path, device: str = "cpu", remedy: str = REMEDY) -> Victim:
+        """Read a victim that ``save`` wrote.
+
+        This never uses the network, and it never runs code of the folder.
+
+        Args:
+            folder: the victim's folder, also one that an older robench wrote.
+            device: a torch device string.
+            remedy: what to do about a bad folder; the last sentence of an error.
 
         Raises:
             RobenchError: a file is missing, incomplete or not the one on the card; the message
                 names it.
         """
-        card = read_card(folder)
-        for name, expected in card["files"].items():
-            path = folder / name
-            if not path.is_file():
-                raise RobenchError(
-                    f"The victim in '{folder}' has lost its file '{name}'. {_REMEDY}"
-                )
-            if _file_hash(path) != expected:
-                raise RobenchError(
-                    f"'{path}' is damaged: its SHA-256 is not the one in '{CARD}'. {_REMEDY}"
-                )
+        card = read_card(folder, remedy)
+        check_files(folder, card, remedy)
         # transformers and safetensors raise errors of many types.
         try:
-            return cls(_read_model(folder, card), _read_tokenizer(folder), card, device)
+            old = card["schema"] == 1
+            model = _read_old_model(folder, card) if old else _read_model(folder, card)
+            tokenizer = _read_tokenizer(folder if old else folder / TOKENIZER_FOLDER)
+            return cls(model, tokenizer, card, device)
         except RobenchError:
             raise
         except Exception as error:
             raise RobenchError(
-                f"The victim in '{folder}' cannot be loaded ({first_line(error)}). {_REMEDY}"
+                f"The victim in '{folder}' cannot be loaded ({first_line(error)}). {remedy}"
             ) from error
 
 
@@ -259,47 +274,28 @@ def build_reader(
     return table, encoder
 
 
-def weights_hash(files: Mapping[str, str]) -> str:
-    """Combine the hashes of a victim's safetensors files into one SHA-256."""
-    lines = ""
-    for name, digest in sorted(files.items()):
-        if name.endswith(".safetensors"):
-            lines += f"{name} {digest}\n"
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """Return the contents of ``victim.json`` in ``folder``, without loading the victim.
-
-    Raises:
-        RobenchError: the file is missing or damaged.
-    """
-    path = folder / CARD
-    try:
-        card = dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise RobenchError(
-            f"'{folder}' holds no victim: there is no '{CARD}'. {_REMEDY}"
-        ) from error
-    except (OSError, ValueError, TypeError) as error:
-        raise RobenchError(f"'{path}' is damaged ({error}). {_REMEDY}") from error
-    if card.get("schema") != SCHEMA:
-        raise RobenchError(
-            f"'{path}' has schema {card.get('schema')!r}, but this robench reads {SCHEMA}. "
-            f"{_REMEDY}"
-        )
-    missing = _CARD_KEYS - set(card)
-    if missing:
-        raise RobenchError(f"'{path}' lacks {', '.join(sorted(missing))}. {_REMEDY}")
-    return card
-
-
 def _read_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
+    from safetensors.torch import load_file
+
+    from robench.models.hub_model import RobenchConfig, RobenchForSequenceClassification
+
+    config = RobenchConfig.from_json_file(folder / CONFIG)
+    labels = [config.id2label[index] for index in range(config.num_labels)]
+    if labels != list(card["labels"]):
+        raise RobenchError(
+            f"'{folder / CONFIG}' has the labels {labels}, but '{CARD}' has {card['labels']}."
+        )
+    # The weights are given as tensors: from a folder, transformers might read other files too.
+    with quiet_models():
+        model = RobenchForSequenceClassification.from_pretrained(
+            None, config=config, state_dict=load_file(folder / WEIGHTS), dtype="float32"
+        )
+    classifier: TextClassifier = model.classifier
+    return classifier
+
+
+def _read_old_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
+    """Read a model of schema 1: the encoder's own files, and the head in a file of its own."""
     from safetensors.torch import load_file
     from transformers import AutoModel
 

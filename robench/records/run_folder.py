@@ -27,7 +27,7 @@ LONGEST_NAME = 40
 """Characters of a task's, a victim's or an attack's name that a file name keeps."""
 
 TRAINING_LOG = "training.json"
-"""Name of the training log in a victim's folder (``robench.models.victim.LOG``)."""
+"""Name of the training log in a victim's folder (``robench.models.victim_folder.LOG``)."""
 
 
 @dataclass(frozen=True)

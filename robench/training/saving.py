@@ -10,12 +10,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import robench
 from robench._base.environment import describe_device, versions
 from robench._base.errors import RobenchError
 from robench._base.files import is_disk_full, sync_folder, sync_tree
+from robench._base.release import __version__
 from robench._base.waiting import Patience, alone
-from robench.models.victim import LOG, Victim
+from robench.models.victim import Victim
+from robench.models.victim_folder import LOG
 from robench.training.runtime import is_main_process, processes
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def save_victim(
     if request.tracker is not None:
         setup.accelerator.end_training()
     if setup.accelerator.is_main_process:
-        software = {"robench": robench.__version__, **versions()}
+        software = {"robench": __version__, **versions()}
         victim = Victim(
             setup.model, setup.tokenizer, _card(request, setup, state, software), str(setup.device)
         )

@@ -160,9 +160,9 @@ def test_a_damaged_victim_is_refused_with_the_name_of_the_file(
 ) -> None:
     request, _ = finished
     shutil.copytree(request.out / "victims", tmp_path / "victims")
-    weights = next((tmp_path / "victims").rglob("head.safetensors"))
+    weights = next((tmp_path / "victims").rglob("model.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(RobenchError, match=r"head\.safetensors"):
+    with pytest.raises(RobenchError, match=r"model\.safetensors"):
         evaluate(request.model_copy(update={"out": tmp_path}), Silent())
 
 

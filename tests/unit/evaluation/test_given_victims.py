@@ -21,7 +21,7 @@ from robench.evaluation.given_victims import (
     warn_of_lost_head,
 )
 from robench.evaluation.request import build_request
-from robench.models.victim import SCHEMA
+from robench.models.victim_folder import SCHEMA
 from robench.tasks.mini_reviews import MiniReviews
 
 

@@ -131,8 +131,9 @@ def test_a_loaded_victim_equals_the_saved_one_without_network(
     assert {path.name for path in saved.iterdir()} >= {
         "config.json",
         "model.safetensors",
-        "head.safetensors",
-        "tokenizer.json",
+        "modeling_robench.py",
+        "tokenizer",
+        "tokenizer_config.json",
         "victim.json",
     }
 
@@ -146,7 +147,7 @@ def test_the_hash_depends_on_the_weights_only(tmp_path: Path) -> None:
 
 
 def test_saved_files_name_no_folder_of_this_machine(saved: Path) -> None:
-    for name in ("victim.json", "config.json", "tokenizer_config.json"):
+    for name in ("victim.json", "config.json", "tokenizer/tokenizer_config.json"):
         assert str(saved.parent) not in (saved / name).read_text()
 
 
@@ -167,10 +168,9 @@ def rehash(folder: Path, name: str) -> None:
     ("name", "known"),
     [
         ("model.safetensors", False),
-        ("head.safetensors", False),
+        ("tokenizer/tokenizer.json", False),
         ("config.json", False),
-        ("model.safetensors", True),
-        ("head.safetensors", True),
+        ("tokenizer/tokenizer.json", True),
         ("config.json", True),
     ],
 )
@@ -211,8 +211,8 @@ def test_a_bad_card_is_named_in_the_error(saved: Path, content: str, sentence: s
 
 
 def test_a_missing_file_and_an_empty_folder_are_refused(saved: Path, tmp_path: Path) -> None:
-    (saved / "head.safetensors").unlink()
-    with pytest.raises(RobenchError, match=r"lost its file 'head\.safetensors'"):
+    (saved / "tokenizer" / "tokenizer.json").unlink()
+    with pytest.raises(RobenchError, match=r"lost its file 'tokenizer/tokenizer\.json'"):
         Victim.load(saved)
     with pytest.raises(
         RobenchError,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robench.models.victim import LOG
+from robench.models.victim_folder import LOG
 from robench.records.run_folder import (
     LONGEST_NAME,
     TRAINING_LOG,

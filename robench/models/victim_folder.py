@@ -1,0 +1,176 @@
+"""The folder of a saved victim: its files, its card and the hashes on the card.
+
+Schema 2 is a folder that transformers can load too::
+
+    config.json             model type "robench": labels, fields, protocol, the encoder's config
+    model.safetensors       encoder and head
+    tokenizer/              the encoder's tokenizer
+    tokenizer_config.json   names the tokenizer class of modeling_robench.py
+    modeling_robench.py     imports the classes from robench, for ``trust_remote_code=True``
+    victim.json             the card: how the victim was made, and the hash of every file above
+    README.md, training.json, curves/     not hashed: they decide no answer
+
+Schema 1 has the bare encoder in ``config.json`` and ``model.safetensors``, the head in
+``head.safetensors`` and the tokenizer's files beside them. It can still be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from robench._base.errors import RobenchError
+
+SCHEMA = 2
+READABLE_SCHEMAS = (1, 2)
+CARD = "victim.json"
+LOG = "training.json"
+README = "README.md"
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+HEAD = "head.safetensors"
+"""The head of a victim of schema 1."""
+TOKENIZER_FOLDER = "tokenizer"
+CODE_FILE = "modeling_robench.py"
+
+REMEDY = "Delete that folder, or use --retrain."
+_NOT_HASHED = {CARD, LOG, README}
+_CARD_KEYS = {
+    "name",
+    "task",
+    "labels",
+    "attackable",
+    "fields",
+    "max_tokens",
+    "protocol",
+    "hidden",
+    "sha256",
+    "files",
+}
+
+_MODULE = CODE_FILE.removesuffix(".py")
+AUTO_MAP: dict[str, Any] = {
+    "AutoConfig": f"{_MODULE}.RobenchConfig",
+    "AutoModelForSequenceClassification": f"{_MODULE}.RobenchForSequenceClassification",
+}
+"""Where transformers finds the classes, for ``config.json``."""
+TOKENIZER_CONFIG: dict[str, Any] = {
+    "auto_map": {"AutoTokenizer": [f"{_MODULE}.RobenchTokenizer", None]},
+    "tokenizer_class": "RobenchTokenizer",
+}
+"""Contents of ``tokenizer_config.json``."""
+CODE = '''\
+"""Load this robench victim with transformers and trust_remote_code=True.
+
+The classes are robench's own: "pip install robench" first.
+"""
+
+from robench.sharing import RobenchConfig, RobenchForSequenceClassification, RobenchTokenizer
+
+__all__ = ["RobenchConfig", "RobenchForSequenceClassification", "RobenchTokenizer"]
+'''
+"""Contents of ``modeling_robench.py``. Published victims import these names: never rename them."""
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of the files in ``folder`` that decide a victim's answers.
+
+    The names are relative to ``folder``, with ``/`` between their parts.
+    """
+    hashes = {}
+    for path in sorted([*folder.iterdir(), *(folder / TOKENIZER_FOLDER).glob("*")]):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in _NOT_HASHED:
+            hashes[name] = file_hash(path)
+    return hashes
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def weights_hash(files: Mapping[str, str]) -> str:
+    """Combine the hashes of a victim's safetensors files into one SHA-256."""
+    lines = ""
+    for name, digest in sorted(files.items()):
+        if name.endswith(".safetensors"):
+            lines += f"{name} {digest}\n"
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def read_card(folder: Path, remedy: str = REMEDY) -> dict[str, Any]:
+    """Return the contents of ``victim.json`` in ``folder``, without loading the victim.
+
+    Args:
+        folder: the victim's folder.
+        remedy: what to do about a bad folder; the last sentence of an error.
+
+    Raises:
+        RobenchError: the file is missing or damaged, or names files outside the folder.
+    """
+    path = folder / CARD
+    try:
+        card = dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise RobenchError(f"'{folder}' holds no victim: there is no '{CARD}'. {remedy}") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise RobenchError(f"'{path}' is damaged ({error}). {remedy}") from error
+    if card.get("schema") not in READABLE_SCHEMAS:
+        raise RobenchError(
+            f"'{path}' has schema {card.get('schema')!r}, but this robench reads "
+            f"{' and '.join(map(str, READABLE_SCHEMAS))}. {remedy}"
+        )
+    missing = _CARD_KEYS - set(card)
+    if missing:
+        raise RobenchError(f"'{path}' lacks {', '.join(sorted(missing))}. {remedy}")
+    strange = [name for name in card["files"] if not _is_plain(name)]
+    if strange:
+        raise RobenchError(
+            f"'{path}' lists '{strange[0]}', which no victim's folder holds. {remedy}"
+        )
+    return card
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether ``name`` is a file of the folder itself or of its tokenizer."""
+    if "\\" in name or ":" in name:
+        return False
+    parts = PurePosixPath(name).parts
+    inside = len(parts) == 1 or (len(parts) == 2 and parts[0] == TOKENIZER_FOLDER)
+    return inside and parts[-1] not in {"..", ".", "/"}
+
+
+def check_files(folder: Path, card: Mapping[str, Any], remedy: str = REMEDY) -> None:
+    """Compare every file of ``folder`` with its hash on the card.
+
+    Raises:
+        RobenchError: a file is missing or is not the one on the card, or the card leaves out a
+            file that decides answers.
+    """
+    for name, expected in card["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise RobenchError(f"The victim in '{folder}' has lost its file '{name}'. {remedy}")
+        if file_hash(path) != expected:
+            raise RobenchError(
+                f"'{path}' is damaged: its SHA-256 is not the one in '{CARD}'. {remedy}"
+            )
+    if card["schema"] == 1:
+        return
+    for name in (CONFIG, WEIGHTS):
+        if name not in card["files"]:
+            raise RobenchError(f"'{folder / CARD}' has no hash of '{name}'. {remedy}")
+    if weights_hash(card["files"]) != card["sha256"]:
+        raise RobenchError(
+            f"'{folder / CARD}' is damaged: its 'sha256' does not follow from 'files'. {remedy}"
+        )
+    # The tokenizer reads every file that it finds there.
+    for path in sorted((folder / TOKENIZER_FOLDER).glob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name not in card["files"]:
+            raise RobenchError(f"'{path}' does not belong to the victim in '{folder}'. {remedy}")

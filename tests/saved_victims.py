@@ -1,0 +1,55 @@
+"""Victims with random weights, and folders of them in the layouts of every schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from victim_cases import classifier, tokenizer
+
+from robench.models.victim import Victim
+from robench.models.victim_folder import file_hash, weights_hash
+
+LABELS = ("negative", "positive", "odd")
+
+
+def victim(
+    family: str = "bert",
+    protocol: str = "rift2021",
+    fields: Sequence[str] = ("text",),
+    seed: int = 0,
+    **card: Any,
+) -> Victim:
+    """Make a victim with three labels and a window of 12 tokens."""
+    made = {
+        "name": "standard",
+        "task": "planted",
+        "labels": list(LABELS),
+        "attackable": "text",
+        "fields": list(fields),
+        "max_tokens": 12,
+        "protocol": protocol,
+        **card,
+    }
+    return Victim(classifier(family, classes=len(LABELS), seed=seed), tokenizer(), made)
+
+
+def save_as_schema_1(victim: Victim, folder: Path) -> None:
+    """Write the folder as robench did before schema 2: a bare encoder, and the head beside it."""
+    folder.mkdir(parents=True)
+    victim.model.encoder.save_pretrained(folder)
+    victim.tokenizer.save_pretrained(folder)
+    head = victim.model.head.state_dict()
+    save_file({name: each.contiguous() for name, each in head.items()}, folder / "head.safetensors")
+    files = {path.name: file_hash(path) for path in sorted(folder.iterdir())}
+    card = {
+        **victim.card,
+        "schema": 1,
+        "hidden": victim.model.head[0].out_features,
+        "sha256": weights_hash(files),
+        "files": files,
+    }
+    (folder / "victim.json").write_text(json.dumps(card), encoding="utf-8")
