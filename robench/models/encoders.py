@@ -232,7 +232,8 @@ def load_tokenizer(info: EncoderInfo) -> Any:
             f"'{info.location}' holds none of {', '.join(TOKENIZER_FILES)}."
         )
     try:
-        return AutoTokenizer.from_pretrained(info.location, trust_remote_code=False)
+        with quiet_models():
+            return AutoTokenizer.from_pretrained(info.location, trust_remote_code=False)
     except Exception as error:
         raise UsageError(
             f"The tokenizer of {info.noun.lower()} '{info.name}' cannot be loaded from "

@@ -45,21 +45,19 @@ def choose_padding(victim: GivenVictim) -> Padding:
 def _pad_id(victim: GivenVictim) -> int | None:
     """Return the token that pads rows; None if every token may be part of a text.
 
-    A decoder takes the last token that is not this one. So it must be the model's own, or one
-    that no text has: an unused row of the embeddings or a special token outside the template.
+    A decoder takes the last token that is not this one. So it must be the model's own, an unused
+    row of the embeddings, or a token for padding alone.
     """
     own, tokenizer = victim.model.config.pad_token_id, victim.tokenizer
     if own is not None and 0 <= own < victim.vocabulary:
         return int(own)
     if victim.vocabulary > len(tokenizer):
         return len(tokenizer)
-    template = set(tokenizer("a", verbose=False)["input_ids"])
-    unknown = getattr(tokenizer, "unk_token_id", None)
-    for number in (tokenizer.pad_token_id, *tokenizer.all_special_ids):
-        free = number is not None and number not in template and number != unknown
-        if free and number < victim.vocabulary:
-            return int(number)
-    return None
+    kinds = ("bos", "eos", "unk", "sep", "cls", "mask")
+    others = {getattr(tokenizer, f"{kind}_token_id", None) for kind in kinds}
+    number = tokenizer.pad_token_id
+    only = number is not None and number not in others and number < victim.vocabulary
+    return int(number) if only else None
 
 
 def _unchanged(victim: GivenVictim, padding: Padding, pad_id: int) -> bool:

@@ -1,0 +1,108 @@
+"""Call a user's function in batches, check what comes back, and keep the answers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench._base.errors import RobenchError
+from robench.models.given.function_texts import Texts
+
+Predict = Callable[[list[Any]], Any]
+"""Takes texts (or pairs of texts) and returns probabilities ``(texts, classes)``, array-like."""
+SUM_TOLERANCE = 1e-3
+"""How far a row of probabilities may be from the sum 1."""
+MEMORY_LIMIT = 2**17
+"""Number of texts whose answers are kept."""
+
+
+class FunctionAnswers:
+    """The answers of one function.
+
+    Args:
+        predict: the function.
+        labels: the task's labels, in the order of its answers.
+        name: the name for people.
+        batch_size: most texts of one call.
+
+    Attributes:
+        calls, asked: how often the function was called, and with how many texts in all.
+    """
+
+    def __init__(self, predict: Predict, labels: Sequence[str], name: str, batch_size: int) -> None:
+        self._predict, self._labels, self._name = predict, tuple(labels), name
+        self._batch_size = batch_size
+        self._known: OrderedDict[bytes, NDArray[np.float64]] = OrderedDict()
+        self.calls = self.asked = 0
+
+    def remembered(self, texts: Sequence[Texts]) -> NDArray[np.float64]:
+        """Return probabilities ``(texts, classes)``; only texts without an answer are asked."""
+        keys = [_key(text) for text in texts]
+        fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._known}
+        for key in keys:
+            if key in self._known:
+                self._known.move_to_end(key)
+        # Each part is kept before the next one is asked, because a later call may fail.
+        for start in range(0, len(fresh), self._batch_size):
+            part = list(fresh)[start : start + self._batch_size]
+            answers = self.anew([fresh[key] for key in part])
+            self._known.update(zip(part, answers, strict=True))
+        found = np.array([self._known[key] for key in keys])
+        while len(self._known) > MEMORY_LIMIT:
+            self._known.popitem(last=False)
+        return found
+
+    def anew(self, texts: Sequence[Texts]) -> NDArray[np.float64]:
+        """Ask the function about every text; return probabilities ``(texts, classes)``."""
+        parts = [np.empty((0, len(self._labels)))]
+        for start in range(0, len(texts), self._batch_size):
+            part = texts[start : start + self._batch_size]
+            shown = [text[0] if len(text) == 1 else text for text in part]
+            self.calls += 1
+            self.asked += len(part)
+            parts.append(self._checked(self._predict(shown), len(part)))
+        return np.concatenate(parts)
+
+    def _checked(self, answer: Any, texts: int) -> NDArray[np.float64]:
+        """Return the answer as probabilities whose rows sum to 1.
+
+        Raises:
+            RobenchError: it is none.
+        """
+        wanted = f"an array of shape ({texts}, {len(self._labels)})"
+        try:
+            probs = np.asarray(answer, dtype=np.float64)
+        except Exception as error:
+            raise self._wrong(wanted, f"{type(answer).__name__}, which is no array") from error
+        if probs.shape != (texts, len(self._labels)):
+            raise self._wrong(
+                f"{wanted}: a row for each text, a column for each of {', '.join(self._labels)}",
+                f"shape {probs.shape}",
+            )
+        if not np.isfinite(probs).all():
+            raise self._wrong("finite numbers", "NaN or infinite numbers")
+        if (probs < 0).any():
+            raise self._wrong("probabilities", f"the negative number {probs.min():.6g}")
+        sums = probs.sum(axis=1)
+        worst = sums[np.abs(sums - 1).argmax()] if texts else 1.0
+        if abs(worst - 1) > SUM_TOLERANCE:
+            raise self._wrong("probabilities that sum to 1", f"a row with the sum {worst:.6g}")
+        return np.asarray(probs / sums[:, None])
+
+    def _wrong(self, wanted: str, found: str) -> RobenchError:
+        return RobenchError(
+            f"The function '{self._name}' must return {wanted}, but it returned {found}."
+        )
+
+
+def _key(texts: Texts) -> bytes:
+    digest = blake2b(digest_size=16)
+    for text in texts:
+        part = text.encode("utf-8", "surrogatepass")
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.digest()

@@ -1,0 +1,145 @@
+"""FunctionVictim: a Python function under attack, whatever is behind it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench._base.environment import Precision
+from robench._base.errors import UsageError
+from robench.models.given.answers import FunctionAnswers, Predict
+from robench.models.given.function_texts import FunctionTexts, NumberedRow, TextNumbers
+from robench.models.judged import VictimKind
+from robench.models.probabilities import softmax
+from robench.text.field_encoding import RowMode
+
+_LEAST = 1e-30
+"""Stands for the probability 0, whose logarithm is not a number that searches can use."""
+
+
+class FunctionTable:
+    """A row is one number, which stands for a whole text; rows are never padded."""
+
+    mode: RowMode = "text"
+    pad_id = 0
+    can_pad = False
+
+
+class FunctionVictim:
+    """A function that takes texts and returns probabilities.
+
+    It is called in this process only, because worker processes cannot load it. Answers are kept
+    by text, so a text is asked once as long as there are not too many. An exception inside the
+    function costs the examples that it was called for; they become ERROR trials.
+
+    Args:
+        predict: takes a list of strings, or of pairs ``(text_a, text_b)`` for a task of two
+            fields. It returns probabilities ``(texts, classes)``: anything that
+            ``numpy.asarray`` takes.
+        labels: the task's labels, in the order of the columns of the answers.
+        fields: the task's fields in reading order.
+        attackable: the field whose words may be replaced.
+        name: the row in tables.
+        identity: text that changes whenever the function's answers may change, such as a
+            version. Stored trials are used again only for a known identity.
+        task: the task's name.
+        batch_size: most texts of one call (>= 1).
+
+    Raises:
+        UsageError: ``predict`` cannot be called, or the fields or the batch size are wrong.
+    """
+
+    kind: VictimKind = "function"
+    portable = False
+    segments = False
+    device = "cpu"
+    vocabulary = 2
+    parameter_bytes = 0
+
+    def __init__(
+        self,
+        predict: Predict,
+        labels: Sequence[str],
+        fields: Sequence[str],
+        attackable: str,
+        name: str,
+        identity: str | None = None,
+        *,
+        task: str = "",
+        batch_size: int = 64,
+    ) -> None:
+        _check(predict, labels, fields, attackable, name, batch_size)
+        self.name, self.task, self.attackable = name, task, attackable
+        self.labels = tuple(labels)
+        self.table = FunctionTable()
+        self.answers = FunctionAnswers(predict, labels, name, batch_size)
+        self._numbers = TextNumbers()
+        self.encoder_fields = FunctionTexts(self._numbers, fields, attackable)
+        self.sha256 = "" if identity is None else hashlib.sha256(identity.encode()).hexdigest()
+
+    def logits(
+        self,
+        ids: NDArray[np.integer[Any]],
+        lengths: NDArray[np.integer[Any]],
+        types: NDArray[np.integer[Any]] | None = None,
+        precision: Precision = "fp32",
+    ) -> NDArray[np.float32]:
+        """Return the logarithms of the probabilities ``(batch, classes)`` of texts by number.
+
+        Only ``ids`` is read: ``(batch, 1)``.
+        """
+        texts = [self._numbers.texts(number) for number in np.asarray(ids)[:, 0].tolist()]
+        return _logits(self.answers.remembered(texts))
+
+    def read(self, fields: Mapping[str, str]) -> NumberedRow:
+        """Return the row of one text, given as the string of every field."""
+        return self.encoder_fields.read(fields)
+
+    def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
+        """Return the probabilities of strings, ``(texts, classes)``.
+
+        The function is asked anew, so that a second answer can be compared with the first.
+        """
+        shown = [tuple(one[name] for name in self.encoder_fields.fields) for one in texts]
+        return softmax(_logits(self.answers.anew(shown)))
+
+    def predict(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.intp]:
+        """Return the index of each text's likeliest label, ``(texts,)``."""
+        best: NDArray[np.intp] = self.probs_of_texts(texts).argmax(-1)
+        return best
+
+    def row_cost(self, texts: Sequence[Mapping[str, str]]) -> float:
+        """Return 1: what a call costs is not known."""
+        return 1.0
+
+
+def _logits(probs: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.log(np.maximum(probs, _LEAST)).astype(np.float32)
+
+
+def _check(
+    predict: object,
+    labels: Sequence[str],
+    fields: Sequence[str],
+    attackable: str,
+    name: str,
+    batch_size: int,
+) -> None:
+    if not callable(predict):
+        raise UsageError(f"'{name}' is {type(predict).__name__}, which cannot be called.")
+    if isinstance(labels, str) or len(set(labels)) != len(labels) or len(labels) < 2:
+        raise UsageError(
+            f"The labels of function '{name}' must be a list of at least two different names, "
+            f"got {labels!r}."
+        )
+    if attackable not in fields:
+        raise UsageError(
+            f"The function '{name}' gets the fields {', '.join(fields)}, and the attackable field "
+            f"'{attackable}' is not among them."
+        )
+    if batch_size < 1:
+        raise UsageError(f"batch_size must be at least 1, got {batch_size}.")

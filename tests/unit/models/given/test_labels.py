@@ -1,0 +1,103 @@
+"""Labels are matched by name, and nothing is guessed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from robench._base.errors import UsageError
+from robench.models.given.labels import match_labels
+
+SENTIMENT = ("negative", "positive")
+NLI = ("entailment", "neutral", "contradiction")
+
+
+def match(
+    model: Sequence[str],
+    task: Sequence[str] = SENTIMENT,
+    label_map: Mapping[str, str] | None = None,
+) -> tuple[int, ...]:
+    return match_labels("mine", model, task, label_map or {})
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "order"),
+    [
+        (("negative", "positive"), SENTIMENT, (0, 1)),
+        (("POSITIVE", "NEGATIVE"), SENTIMENT, (1, 0)),
+        (("Contradiction", "entailment", "NEUTRAL"), NLI, (1, 2, 0)),
+        (("Very-Good", "very bad"), ("very_bad", "very good"), (1, 0)),
+        ((" not  entailment ", "entailment"), ("entailment", "not_entailment"), (1, 0)),
+    ],
+)
+def test_names_decide_and_not_places(
+    model: Sequence[str], task: Sequence[str], order: tuple[int, ...]
+) -> None:
+    assert match(model, task) == order
+
+
+def test_a_map_names_other_labels() -> None:
+    both = {"LABEL_0": "positive", "label-1": "Negative"}
+    assert match(("LABEL_0", "LABEL_1"), label_map=both) == (1, 0)
+    # One entry is enough where the other name matches.
+    assert match(("positive", "NEG"), label_map={"NEG": "negative"}) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "label_map", "sentence"),
+    [
+        (
+            ("LABEL_0", "LABEL_1"),
+            {},
+            "No label of the task is called 'LABEL_0', 'LABEL_1' as in 'mine', and robench "
+            "does not guess. The model has 'LABEL_0', 'LABEL_1'; the task has 'negative', "
+            "'positive'. Say what each means, for example: --label-map LABEL_0=negative "
+            "--label-map LABEL_1=positive",
+        ),
+        (
+            ("NEG", "positive"),
+            {},
+            "No label of the task is called 'NEG' as in 'mine', and robench does not guess. "
+            "The model has 'NEG', 'positive'; the task has 'negative', 'positive'. "
+            "Say what each means, for example: --label-map NEG=negative",
+        ),
+        (
+            ("negative", "neutral", "positive"),
+            {},
+            "The labels of 'mine' do not match the task: 3 labels against 2. The model has "
+            "'negative', 'neutral', 'positive'; the task has 'negative', 'positive'.",
+        ),
+        (
+            ("Negative", "NEG"),
+            {"NEG": "negative"},
+            "Two labels of 'mine', 'Negative' and 'NEG', mean 'negative'. The model has "
+            "'Negative', 'NEG'; the task has 'negative', 'positive'. Correct --label-map.",
+        ),
+        (
+            ("NEG", "POS"),
+            {"LABEL_0": "negative"},
+            "--label-map LABEL_0=negative: 'mine' has no label 'LABEL_0'. The model has "
+            "'NEG', 'POS'; the task has 'negative', 'positive'.",
+        ),
+        (
+            ("NEG", "POS"),
+            {"NEG": "bad"},
+            "--label-map NEG=bad: the task has no label 'bad'. The model has 'NEG', 'POS'; "
+            "the task has 'negative', 'positive'.",
+        ),
+        (
+            ("not so good", "POS"),
+            {"POS": "positive"},
+            "No label of the task is called 'not so good' as in 'mine', and robench does not "
+            "guess. The model has 'not so good', 'POS'; the task has 'negative', 'positive'. "
+            'Say what each means, for example: --label-map "not so good=negative"',
+        ),
+    ],
+)
+def test_whatever_does_not_match_is_refused_with_both_lists(
+    model: Sequence[str], label_map: Mapping[str, str], sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
+        match(model, label_map=label_map)
