@@ -182,5 +182,6 @@ def _fetched(asset: Asset, cached: Path, folder: Path | None) -> Path:
         tried = f"{looked}; the cache {cached.parent}; {asset.url} ({type(error).__name__})"
         raise UsageError(
             f"{asset.file} was not found. Tried: {tried}. "
-            "Put the file into a folder and name that folder with --data."
+            "Put the file into a folder and name that folder with --data, or name another "
+            "substitution set for data of your own with --substitutions."
         ) from error
