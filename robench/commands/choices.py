@@ -265,8 +265,11 @@ training_options = apply(
         ),
         click.option(
             "--tracker",
-            type=click.Choice(["tensorboard"]),
-            help="Also log the curves of training, into curves/ of the victim's folder.",
+            "trackers",
+            multiple=True,
+            metavar="NAME",
+            help="Also send the curves of training and the results of attacks to a tracker that "
+            "Accelerate knows, such as tensorboard, wandb, mlflow or trackio. Repeatable.",
         ),
         click.option(
             "--retrain",

@@ -208,7 +208,7 @@ class _ConfigFile:
             raise self._fault(key, f"{sentence}.", separator=": ") from error
         return text
 
-    def _placed(self, text: str, kind: click.ParamType) -> str:
+    def _placed(self, text: str, kind: click.ParamType[Any]) -> str:
         """Return a path of the file relative to the folder of the file; other text as it is."""
         folder = self._path.parent
         if isinstance(kind, click.Path):
@@ -259,7 +259,7 @@ class _ConfigFile:
         return ""
 
 
-def _wanted(kind: click.ParamType) -> str:
+def _wanted(kind: click.ParamType[Any]) -> str:
     return "a number" if isinstance(kind, (type(click.INT), type(click.FLOAT))) else "text"
 
 

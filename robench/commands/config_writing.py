@@ -46,7 +46,7 @@ def settings_of(ctx: click.Context, folder: Path | None = None) -> dict[str, Any
     return settings
 
 
-def _plain(value: Any, kind: click.ParamType, folder: Path | None) -> Any:
+def _plain(value: Any, kind: click.ParamType[Any], folder: Path | None) -> Any:
     """Return a value as TOML can hold it."""
     if isinstance(value, (tuple, list)):
         return [_plain(each, kind, folder) for each in value]

@@ -41,6 +41,8 @@ def cell_data(record: Record, records: Path) -> dict[str, Any]:
     Rates lie in [0, 1]. A rate is None where examples ended in an error, and the success rate also
     where no example was attacked.
     """
+    from robench.records.rates import rates
+
     return {
         "task": record.task.name,
         "victim": record.row,
@@ -55,22 +57,6 @@ def cell_data(record: Record, records: Path) -> dict[str, Any]:
         "attack_seconds": record.cost.attack_seconds,
         "training_seconds": record.cost.training_seconds,
         "record": records / record.file_name,
-    }
-
-
-def rates(record: Record) -> dict[str, float | None]:
-    """Return the clean accuracy, the accuracy under attack and the attack success rate."""
-    from robench.records.statistics import (
-        accuracy_under_attack,
-        attack_success_rate,
-        clean_accuracy,
-    )
-
-    counts, broken = record.counts, bool(record.counts.error)
-    return {
-        "clean_accuracy": None if broken else clean_accuracy(counts),
-        "accuracy_under_attack": None if broken else accuracy_under_attack(counts),
-        "attack_success_rate": None if broken else attack_success_rate(counts),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
@@ -72,7 +72,8 @@ class EvaluationRequest(BaseModel):
         precision: precision of the training.
         search_precision: precision of the queries of a search. The verdict always uses fp32.
         retrain: train again even if a victim with the same configuration exists.
-        tracker: where training logs its curves in addition to the progress, or None.
+        trackers: where the curves of training and the results of attacks are sent as well: names of
+            Accelerate's trackers, or ``"module:Class"``.
         wait: the most seconds to wait for another run that works on the same part of ``out``.
             None waits as long as it takes, 0 not at all.
         out: folder of the run (``robench.records.run_folder``).
@@ -113,7 +114,7 @@ class EvaluationRequest(BaseModel):
     precision: Precision = "fp32"
     search_precision: Precision = "fp32"
     retrain: bool = False
-    tracker: Literal["tensorboard"] | None = None
+    trackers: tuple[str, ...] = ()
     wait: float | None = None
     out: Path = defaults.OUT
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Plugin = TypeVar("Plugin")
 
-OF_TRAINING = ("encoder", "settings_of", "precision", "retrain", "tracker")
+OF_TRAINING = ("encoder", "settings_of", "precision", "retrain")
 """Options that are about training only."""
 ALL = "all"
 """Stands for every registered name."""
@@ -91,6 +91,10 @@ def resolve_request(
     _refuse_no_victims(request, functions)
     protocol, device = choose_protocol(request, functions, report), choose_device(request.device)
     warn_of_lost_head(request, report)
+    if request.trackers:
+        from robench.training.tracking import check_trackers
+
+        check_trackers(request.trackers)
     _tell_of_idle_options(request, report)
     defenses, attacks = _classes(DEFENSES, request.defenses), _classes(ATTACKS, request.attacks)
     of_defense, of_attack = route_options(

@@ -166,7 +166,7 @@ class TaskResolver:
                     options=values,
                     precision=self.request.precision,
                     device=self.device,
-                    tracker=self.request.tracker,
+                    trackers=self.request.trackers,
                     task_class=cls,
                     settings_of=self.request.settings_of,
                 )

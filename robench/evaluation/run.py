@@ -20,6 +20,7 @@ from robench.evaluation.record_assembly import assemble_record, measure_cost, sa
 from robench.evaluation.request import EvaluationRequest, build_request
 from robench.evaluation.resolve import resolve_request
 from robench.evaluation.resolved import ResolvedRequest, ResolvedTask, ResolvedTest
+from robench.evaluation.tracking import track_cell
 from robench.evaluation.unattackable import count_unattackable, unattackable_remark
 from robench.evaluation.victims import ReadyVictim, obtain_and_check, victim_title
 from robench.records.leaderboard import render_run
@@ -140,7 +141,11 @@ def _evaluate_cell(cell: Cell, report: Reporter) -> Record:
         )
     record = assemble_record(cell, trials, measure_cost(cell, trials, new_trials=new))
     path = RunFolder(cell.request.out).records / record.file_name
-    return save_record(path, record, new_trials=new, report=report)
+    saved = save_record(path, record, new_trials=new, report=report)
+    # Finished cells were sent when they were finished.
+    if new:
+        track_cell(cell.request, saved, report)
+    return saved
 
 
 def _write_leaderboard(request: EvaluationRequest) -> None:

@@ -10,6 +10,7 @@
       examples/<task>-<digest>.jsonl                      the texts of one test set
       records/<cell>.json                                 the record of one cell
       records/<cell>-limit-<limit>.json                   the same for a run with --limit
+      curves/<cell>/                                      what trackers write (--tracker)
       leaderboard.md                                      the table made from the records
 
 ``<cell>`` is the name that ``cell_name`` returns. A cell is one victim under one attack on one
@@ -69,6 +70,11 @@ class RunFolder:
     def leaderboard(self) -> Path:
         """Markdown table of all records of the run."""
         return self.root / "leaderboard.md"
+
+    @property
+    def curves(self) -> Path:
+        """Folder where trackers of attack results write, one folder for each cell."""
+        return self.root / "curves"
 
     def victim(self, name: str) -> Path:
         """Return the folder of the victim called ``name`` (``FitRequest.folder_name``)."""

@@ -219,9 +219,8 @@ class _TrainingRun:
         }
         self.state.history.append(entry)
         self._write_checkpoint()
-        if self.request.tracker is not None:
-            numbers = {name: value for name, value in entry.items() if isinstance(value, float)}
-            self.accelerator.log(numbers, step=epoch + 1)
+        numbers = {name: value for name, value in entry.items() if isinstance(value, float)}
+        self.setup.tracking.log(numbers, step=epoch + 1)
         self._tell_epoch(epoch + 1, loss, scores)
 
     def _tell_epoch(self, epoch: int, loss: float, scores: DevScores) -> None:

@@ -107,7 +107,7 @@ class FitRequest:
         precision: of the forward passes in training; ``"bf16"`` uses autocast. Weights and
             optimizer are always fp32.
         device: a torch device string.
-        tracker: an Accelerate tracker's name (``"tensorboard"``), or None.
+        trackers: where the curves are sent; see ``robench.training.tracking``.
         task_class: the task's class. It may be left out for a registered task.
         settings_of: the registered task whose settings are used; see ``build_defense``.
     """
@@ -122,7 +122,7 @@ class FitRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     precision: Precision = "fp32"
     device: str = "cpu"
-    tracker: str | None = None
+    trackers: tuple[str, ...] = ()
     # The abstract class stands for "the registered one" until ``__post_init__`` finds that.
     task_class: type[Task] = Task  # type: ignore[type-abstract]
     settings_of: str = ""

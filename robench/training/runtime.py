@@ -7,7 +7,6 @@ import hashlib
 import os
 import random
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
     os.environ.setdefault(cache, "64")
 
 
-def make_accelerator(device: str, precision: str, tracker: str | None, logs: Path) -> Any:
+def make_accelerator(device: str, precision: str) -> Any:
     """Return an ``Accelerator`` for one run on ``device``.
 
     Accelerate's process-wide state is reset first, unless a launcher started several processes.
@@ -30,8 +29,6 @@ def make_accelerator(device: str, precision: str, tracker: str | None, logs: Pat
     Args:
         device: a torch device string.
         precision: of the forward passes, ``"fp32"`` or ``"bf16"``.
-        tracker: an Accelerate tracker's name, or None.
-        logs: the folder where the tracker writes; its last part names the run.
 
     Raises:
         UsageError: there is no such device, or Accelerate refuses the settings.
@@ -52,15 +49,10 @@ def make_accelerator(device: str, precision: str, tracker: str | None, logs: Pat
             accelerator = Accelerator(
                 cpu=device == "cpu",
                 mixed_precision="bf16" if precision == "bf16" else "no",
-                log_with=tracker,
-                project_dir=str(logs.parent) if tracker else None,
             )
-            if tracker is not None:
-                accelerator.init_trackers(logs.name)
     except (ValueError, ImportError) as error:
         raise UsageError(
-            f"Accelerate cannot train on '{device}' in {precision} with tracker {tracker!r} "
-            f"({error})."
+            f"Accelerate cannot train on '{device}' in {precision} ({error})."
         ) from error
     return accelerator
 

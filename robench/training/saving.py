@@ -78,8 +78,7 @@ def save_victim(
     """
     setup.model.load_state_dict(state.best)
     setup.defense.finish(setup.model)
-    if request.tracker is not None:
-        setup.accelerator.end_training()
+    setup.tracking.finish()
     if setup.accelerator.is_main_process:
         software = {"robench": __version__, **versions()}
         victim = Victim(

@@ -17,6 +17,7 @@ from robench.models.victim import build_reader
 from robench.training.data import EncodedExamples, SubstituteTable, encode_examples
 from robench.training.limits import check_window, pick
 from robench.training.runtime import make_accelerator, seed_everything
+from robench.training.tracking import Tracking, Value
 
 if TYPE_CHECKING:
     from robench.models.batch import Batch
@@ -54,6 +55,7 @@ class TrainingSetup:
 
     Attributes:
         accelerator: Accelerate's object for this run.
+        tracking: the trackers of this run.
         device: where the model is.
         tokenizer: of the encoder.
         model: not wrapped, on ``device``, as ``defense.prepare`` left it.
@@ -69,6 +71,7 @@ class TrainingSetup:
     """
 
     accelerator: Any
+    tracking: Tracking
     device: torch.device
     tokenizer: Any
     model: TextClassifier
@@ -99,7 +102,8 @@ def set_up_training(request: FitRequest, curves: Path, say: Callable[[str], None
         UsageError: parts of the request do not fit together, or do not fit this machine.
     """
     defense = request.build()
-    accelerator = make_accelerator(request.device, request.precision, request.tracker, curves)
+    accelerator = make_accelerator(request.device, request.precision)
+    tracking = _start_tracking(request, accelerator, curves, say)
     if accelerator.num_processes > 1 and not defense.parallel:
         raise UsageError(
             f"Defense '{request.defense}' trains in one process only: its steps cannot be "
@@ -128,6 +132,7 @@ def set_up_training(request: FitRequest, curves: Path, say: Callable[[str], None
     wrapped_loss, wrapped_optimizer = accelerator.prepare(step_loss, optimizer)
     return TrainingSetup(
         accelerator=accelerator,
+        tracking=tracking,
         device=accelerator.device,
         tokenizer=tokenizer,
         model=model,
@@ -140,6 +145,21 @@ def set_up_training(request: FitRequest, curves: Path, say: Callable[[str], None
         step_loss=wrapped_loss,
         optimizer=wrapped_optimizer,
     )
+
+
+def _start_tracking(
+    request: FitRequest, accelerator: Any, curves: Path, say: Callable[[str], None]
+) -> Tracking:
+    """Start the trackers; only the first of several processes sends figures."""
+    config: dict[str, Value] = {
+        "task": request.task,
+        "defense": request.defense,
+        "encoder": request.encoder_label,
+        "seed": request.seed,
+        "victim": request.folder_name,
+    }
+    names = request.trackers if accelerator.is_main_process else ()
+    return Tracking(names, curves, config, say)
 
 
 def _encoding(

@@ -76,7 +76,7 @@ def test_a_lock_file_that_is_removed_before_it_is_locked_is_opened_again(
     Without a second check, two processes would hold the lock.
     """
     path = tmp_path / "x.lock"
-    take, taken = waiting.lock, []
+    take, taken = disk.lock, []
 
     def late(descriptor: int) -> bool:
         taken.append(descriptor)

@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 from robench._base.errors import Incomplete, RobenchError
 from robench.cli import main
 from robench.commands import shell
-from robench.commands.results_data import cell_data, failed_parts, rates
+from robench.commands.results_data import cell_data, failed_parts
+from robench.records.rates import rates
 from robench.records.record import Record
 
 PAIR = ("--defense", "rift", "--attack", "genetic")

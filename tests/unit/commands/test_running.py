@@ -150,7 +150,7 @@ def test_every_flag_reaches_the_request(fake_run: SimpleNamespace, tmp_path: Pat
         precision="bf16",
         search_precision="bf16",
         retrain=True,
-        tracker="tensorboard",
+        trackers=("tensorboard",),
         out=tmp_path / "out",
     )
 

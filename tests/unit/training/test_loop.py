@@ -191,7 +191,10 @@ def test_an_epoch_no_better_than_guessing_is_selected_last(
 
 def test_the_trackers_curves_are_stored_with_the_victim(encoder: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    fit(request(encoder, tracker="tensorboard", options={"epochs": 2}), tmp_path / "victims" / "v")
+    fit(
+        request(encoder, trackers=("tensorboard",), options={"epochs": 2}),
+        tmp_path / "victims" / "v",
+    )
     curves = list((tmp_path / "victims" / "v" / "curves").rglob("events.out.tfevents.*"))
     assert curves
     assert sum(file.stat().st_size for file in curves) > 100
@@ -332,8 +335,8 @@ def test_bf16_trains_with_fp32_weights(encoder: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_tracker_is_refused(encoder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="tracker 'nothing'"):
-        fit(request(encoder, tracker="nothing", options={"epochs": 1}), tmp_path / "w")
+    with pytest.raises(UsageError, match="There is no tracker 'nothing'"):
+        fit(request(encoder, trackers=("nothing",), options={"epochs": 1}), tmp_path / "w")
 
 
 def test_a_missing_gpu_gives_one_sentence(encoder: Path, tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_every_ingredient_changes_the_key(
 def test_what_does_not_change_the_result_does_not_change_the_key(encoder: Path) -> None:
     plain = request(encoder, "rift")
     assert request(encoder, "rift", device="cuda").key == plain.key
-    assert request(encoder, "rift", tracker="tensorboard").key == plain.key
+    assert request(encoder, "rift", trackers=("tensorboard",)).key == plain.key
     assert (
         request(
             encoder,
