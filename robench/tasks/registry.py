@@ -21,6 +21,7 @@ TASKS: Registry[Task] = Registry(
             "advglue_files",
             "archives",
             "assets",
+            "balanced",
             "base",
             "checks",
             "columns",
