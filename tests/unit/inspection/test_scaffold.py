@@ -51,6 +51,18 @@ def test_new_packages_pass_their_own_tests_and_the_linter(tmp_path: Path) -> Non
     assert lint.returncode == 0, lint.stdout
 
 
+def test_the_page_on_tasks_shows_what_is_written(tmp_path: Path) -> None:
+    plugin = write_plugin("task", "my-reviews", tmp_path)[0]
+    page = Path(__file__).resolve().parents[3] / "docs" / "adding-a-task.md"
+    shown = page.read_text("utf-8").partition("```python\n")[2].partition("```")[0]
+    written = plugin.read_text("utf-8").splitlines()
+    assert "@TASKS.register" in shown
+    docstrings = [line for line in shown.splitlines() if line.strip().startswith('"""')]
+    assert [
+        line for line in shown.splitlines() if line not in written and line not in docstrings
+    ] == []
+
+
 def test_the_project_file_names_the_entry_point(tmp_path: Path) -> None:
     write_plugin("attack", "one-word", tmp_path)
     project = tomllib.loads((tmp_path / "one-word" / "pyproject.toml").read_text())
