@@ -31,6 +31,7 @@ def main(ctx: click.Context) -> None:
 
 def _add_commands() -> None:
     from robench.commands import (
+        attack,
         doctor,
         evaluate,
         examples,
@@ -43,7 +44,8 @@ def _add_commands() -> None:
         train,
     )
 
-    for module in (listing, show, train, evaluate, examples, sweep, leaderboard, plot, doctor, new):
+    tables = (sweep, leaderboard, plot)
+    for module in (listing, show, train, evaluate, examples, attack, *tables, doctor, new):
         main.add_command(module.command)
 
 

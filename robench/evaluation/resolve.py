@@ -103,7 +103,7 @@ def resolve_request(
         {name: cls.Options for name, cls in attacks.items()},
     )
     resolved_attacks = [
-        _resolve_attack(name, cls, of_attack[name], protocol) for name, cls in attacks.items()
+        resolve_attack(name, cls, of_attack[name], protocol) for name, cls in attacks.items()
     ]
     scorer = None
     if resolved_attacks and searching:
@@ -184,9 +184,10 @@ def _expand_tasks(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(expanded))
 
 
-def _resolve_attack(
+def resolve_attack(
     name: str, cls: type[Attack], values: Mapping[str, Any], protocol: Protocol
 ) -> ResolvedAttack:
+    """Return an attack with its options, checked."""
     options = build_options(cls.Options, values, f"attack '{name}'")
     constrained = not cls.outside and (protocol.surface == "constrained" or cls.language_model)
     attack = cls(options)

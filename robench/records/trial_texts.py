@@ -18,6 +18,16 @@ from robench.text.words import exchange_words, split_words
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The cell that a trial belongs to; the attributes are those of ``TrialText``."""
+
+    task: str
+    row: str
+    attack: str
+    seed: int
+
+
+@dataclass(frozen=True)
 class TrialText:
     """One trial with its texts and the names of its labels.
 
@@ -110,7 +120,8 @@ def join_trials(folder: RunFolder, record: Record) -> list[TrialText]:
             f"The trials in {path} do not fit the record {record.file_name}. "
             "Run the same command again, which makes the record from the trials."
         )
-    return [join(trial, test_set, record, path) for trial in trials]
+    origin = Origin(record.task.file_part, record.row, record.attack.label, record.search.seed)
+    return [join(trial, test_set, origin, str(path)) for trial in trials]
 
 
 def _read_trials(path: Path) -> list[Trial]:
@@ -122,14 +133,14 @@ def _read_trials(path: Path) -> list[Trial]:
     return TrialFile(path).read()
 
 
-def join(trial: Trial, test_set: TestSet, record: Record, path: Path) -> TrialText:
+def join(trial: Trial, test_set: TestSet, origin: Origin, path: str) -> TrialText:
     """Return one trial with its texts.
 
     Args:
         trial: a trial of the record.
         test_set: the texts that were judged.
-        record: the record.
-        path: the file of the trials, for messages.
+        origin: the victim and the attack.
+        path: where the trials come from, for messages.
 
     Raises:
         RobenchError: the trial does not fit its text.
@@ -150,10 +161,10 @@ def join(trial: Trial, test_set: TestSet, record: Record, path: Path) -> TrialTe
     fooled = trial.verdict == Verdict.FOOLED
     return TrialText(
         id=trial.id,
-        task=record.task.file_part,
-        row=record.row,
-        attack=record.attack.label,
-        seed=record.search.seed,
+        task=origin.task,
+        row=origin.row,
+        attack=origin.attack,
+        seed=origin.seed,
         labels=test_set.labels,
         label=test_set.labels[example.label],
         prediction=names[0],

@@ -125,6 +125,22 @@ def load_or_build(
                 type(error).__name__,
                 first_line(error),
             )
+    table = _described(request, progress)
+    _write(table, path)
+    return Surface(table)
+
+
+def build_surface(request: SurfaceRequest) -> Surface:
+    """Return the surface that ``request`` describes, without a file.
+
+    Raises:
+        UsageError: the scorer cannot answer for these examples.
+    """
+    return Surface(_described(request, None))
+
+
+def _described(request: SurfaceRequest, progress: ProgressCallback | None) -> pa.Table:
+    """Return the table of a surface with its description."""
     table = _build(request, progress)
     ids = [example.id for example in request.examples]
     description = {
@@ -133,11 +149,9 @@ def load_or_build(
         "counts": _counts(table, len(ids)),
         "ids": ids,
     }
-    table = table.replace_schema_metadata(
+    return table.replace_schema_metadata(
         {METADATA: json.dumps(description, sort_keys=True).encode()}
     )
-    _write(table, path)
-    return Surface(table)
 
 
 def _build(request: SurfaceRequest, progress: ProgressCallback | None) -> pa.Table:

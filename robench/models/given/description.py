@@ -60,6 +60,19 @@ def files_of(source: GivenSource) -> EncoderInfo:
     return EncoderInfo(source.title, source.location, noun="Model")
 
 
+def labels_of(location: str) -> tuple[str, ...]:
+    """Return a given model's own names of its labels, in its own order.
+
+    Raises:
+        UsageError: it cannot be found or read, or it does not give one label to a text.
+    """
+    source = GivenSource(location, (), (), "")
+    _check_folder(source)
+    config = _read_config(source)
+    _check_head(source.title, config)
+    return tuple(str(config.id2label[index]) for index in range(int(config.num_labels)))
+
+
 def describe_given(source: GivenSource) -> GivenInfo:
     """Read a given model's configuration and tokenizer, not its weights.
 

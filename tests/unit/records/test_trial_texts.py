@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trial_runs import EXAMPLES, TEST_SET, TEXTS, TRIALS, record_of, write_run
+from trial_runs import EXAMPLES, TEST_SET, TEXTS, TRIALS, write_run
 
 from robench._base.errors import RobenchError
 from robench.records.run_folder import RunFolder
 from robench.records.test_set import write_test_set
-from robench.records.trial_texts import changed_text, join, join_trials
+from robench.records.trial_texts import Origin, changed_text, join, join_trials
 from robench.search.attack import Change, Trial, Verdict
 from robench.search.jobs import Job
 from robench.search.judge import fields_with_choice
@@ -92,7 +92,7 @@ def test_the_words_of_a_free_attack_are_counted_by_their_differences() -> None:
         adversarial_prediction=0,
         text=text,
     )
-    joined = join(trial, TEST_SET, record_of([trial], limit=1), Path("trials.jsonl"))
+    joined = join(trial, TEST_SET, Origin("toy", "standard", "free", 0), "trials.jsonl")
     # "A good, good thing": "Really", a comma, "fine" for the rest.
     assert joined.adversarial_text == text
     assert joined.changes == ()

@@ -1,0 +1,152 @@
+"""Attack texts of the user, one by one and without a run's folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from robench._base.errors import UsageError
+from robench._base.reporting import Reporter, Silent
+from robench.evaluation.resolved import ResolvedAttack
+from robench.protocol import Protocol
+from robench.records.test_set import TestSet
+from robench.records.trial_texts import Origin, TrialText, join
+from robench.search.settings import SearchSettings
+from robench.tasks.example import Example
+from robench.tasks.frozen import digest
+
+if TYPE_CHECKING:
+    from robench.models.judged import JudgedVictim
+    from robench.search.attack import Trial
+    from robench.text.scorer import Scorer
+    from robench.text.substitutions import SubstitutionSet
+
+TASK = "text"
+"""Name of the task of texts that belong to none."""
+
+
+@dataclass(frozen=True)
+class TextAttack:
+    """How texts are attacked.
+
+    Attributes:
+        attack: the attack with its options.
+        substitutions: which words may replace which.
+        protocol: the evaluation choices; a robench victim needs its own.
+        scorer: language model of the constraint, or None for no constraint.
+        settings: seed, budget, precision and device of the searches.
+    """
+
+    attack: ResolvedAttack
+    substitutions: SubstitutionSet
+    protocol: Protocol
+    scorer: Scorer | None
+    settings: SearchSettings = field(default_factory=SearchSettings)
+
+
+def attack_texts(
+    victim: JudgedVictim,
+    texts: Sequence[Mapping[str, str]],
+    how: TextAttack,
+    *,
+    labels: Sequence[int | None] | None = None,
+    report: Reporter | None = None,
+) -> list[TrialText]:
+    """Attack texts, and return one result for each, in their order.
+
+    The searches and the verdicts are those of an evaluation. A result depends on its text, its
+    label and ``how``, and not on the other texts.
+
+    Args:
+        victim: the classifier.
+        texts: all fields of each text, by name.
+        how: the attack.
+        labels: true label of each text, an index into ``victim.labels``. None takes the victim's
+            own prediction, for one text or for all of them.
+        report: receives remarks.
+
+    Raises:
+        UsageError: a text is empty, or the attack needs what the victim does not give.
+    """
+    check_texts(texts)
+    examples = _examples(victim, texts, labels)
+    unique = list({example.id: example for example in examples}.values())
+    trials = {trial.id: trial for trial in _search(victim, unique, how, report or Silent())}
+    test_set = TestSet(
+        victim.task or TASK, digest(unique), victim.labels, victim.attackable, unique
+    )
+    origin = Origin(test_set.task, victim.name, how.attack.label, how.settings.seed)
+    return [join(trials[each.id], test_set, origin, "this run") for each in examples]
+
+
+def check_texts(texts: Sequence[Mapping[str, str]]) -> None:
+    """Refuse texts that have nothing to read.
+
+    Raises:
+        UsageError: a field is empty, or cannot be written as UTF-8.
+    """
+    for number, fields in enumerate(texts, start=1):
+        which = f"Text {number}" if len(texts) > 1 else "The text"
+        for name, text in fields.items():
+            part = f", field '{name}'," if len(fields) > 1 else ""
+            if not text.strip():
+                raise UsageError(f"{which}{part} is empty. Give at least one word.")
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise UsageError(
+                    f"{which}{part} holds half of a character (a lone surrogate). Remove it."
+                ) from error
+
+
+def _examples(
+    victim: JudgedVictim,
+    texts: Sequence[Mapping[str, str]],
+    labels: Sequence[int | None] | None,
+) -> list[Example]:
+    wanted = list(labels) if labels is not None else [None] * len(texts)
+    unknown = [fields for fields, label in zip(texts, wanted, strict=True) if label is None]
+    predicted = iter(victim.predict(unknown).tolist() if unknown else ())
+    examples = []
+    for fields, label in zip(texts, wanted, strict=True):
+        true = int(next(predicted)) if label is None else label
+        content = json.dumps([true, dict(fields)], sort_keys=True)
+        name = hashlib.sha256(content.encode()).hexdigest()[:16]
+        examples.append(Example(f"{TASK}/{name}", dict(fields), true))
+    return examples
+
+
+def _search(
+    victim: JudgedVictim, examples: Sequence[Example], how: TextAttack, report: Reporter
+) -> list[Trial]:
+    from robench.search.engine import run
+    from robench.search.jobs import make_jobs
+    from robench.search.packing import choose_shapes
+    from robench.text.surface_building import SurfaceRequest, build_surface
+
+    surface = build_surface(
+        SurfaceRequest(
+            examples=examples,
+            attackable=victim.attackable,
+            task=victim.task or TASK,
+            digest=digest(examples),
+            substitutions=how.substitutions,
+            protocol=how.protocol,
+            scorer=how.scorer if how.attack.constrained else None,
+            max_words=victim.encoder_fields.max_tokens,
+        )
+    )
+    jobs = make_jobs(
+        examples,
+        surface,
+        victim,
+        constrained=how.attack.constrained,
+        threshold=how.protocol.lm_threshold,
+    )
+    shapes, remark = choose_shapes(victim, how.settings.precision, victim.vocabulary)
+    if remark is not None:
+        report.message(remark)
+    return list(run(victim, how.attack.attack, how.attack.name, jobs, how.settings, shapes=shapes))

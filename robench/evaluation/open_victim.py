@@ -1,0 +1,135 @@
+"""Open a victim for single texts: a folder that robench saved, or a given model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench._base.errors import UsageError
+from robench.evaluation.given_victims import GIVEN_PROTOCOL, is_saved_victim
+from robench.protocol import Protocol, get_protocol
+from robench.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    from robench.models.judged import JudgedVictim
+
+PAIR = ("text", "pair")
+"""Fields of a given model that reads pairs; the second is attacked."""
+SINGLE = ("text",)
+"""Fields of a given model that reads single texts."""
+SUBSTITUTIONS = "counterfitted"
+"""Substitution set where the victim's task names none."""
+
+
+@dataclass(frozen=True)
+class OpenedVictim:
+    """A victim with what its folder says about texts.
+
+    Attributes:
+        victim: the classifier.
+        fields: names of its fields, in reading order.
+        protocol: the evaluation choices.
+        substitutions: substitution set of its task.
+        remarks: sentences about what was chosen for the user.
+    """
+
+    victim: JudgedVictim
+    fields: tuple[str, ...]
+    protocol: Protocol
+    substitutions: str
+    remarks: tuple[str, ...]
+
+
+def fields_of(location: str) -> tuple[str, ...] | None:
+    """Return the fields of a saved victim; None for a given model, which may read pairs.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    _check_location(location)
+    if not is_saved_victim(location):
+        return None
+    from robench.models.victim import read_card
+
+    return tuple(read_card(Path(location))["fields"])
+
+
+def open_victim(
+    location: str, device: str, *, pair: bool = False, protocol: str | None = None
+) -> OpenedVictim:
+    """Load a victim.
+
+    Args:
+        location: folder of a victim or of a model, or a hub id.
+        device: a torch device string.
+        pair: whether a given model reads pairs. A saved victim knows this itself.
+        protocol: name of a protocol; None takes the victim's own.
+
+    Raises:
+        UsageError: there is no such victim, or it does not fit.
+        RobenchError: a saved victim is damaged.
+    """
+    _check_location(location)
+    saved = is_saved_victim(location)
+    opened = _saved(location, device) if saved else _given(location, pair, device)
+    if protocol is None or protocol == opened.protocol.name:
+        return opened
+    chosen = get_protocol(protocol)
+    if saved:
+        raise UsageError(
+            f"--protocol {protocol}: the victim '{location}' was trained with protocol "
+            f"{opened.protocol.name}. Leave --protocol out."
+        )
+    if chosen.tokens == "word":
+        raise UsageError(
+            f"--protocol {protocol} reads exactly one token for each word, and '{location}' was "
+            f"not trained that way. Leave --protocol out, which means {GIVEN_PROTOCOL}."
+        )
+    return OpenedVictim(opened.victim, opened.fields, chosen, opened.substitutions, opened.remarks)
+
+
+def _check_location(location: str) -> None:
+    path = Path(location)
+    looks_like_path = path.is_absolute() or location.startswith((".", "~")) or "\\" in location
+    if not path.is_dir() and (looks_like_path or location.count("/") > 1):
+        raise UsageError(
+            f"--victim {location}: there is no such folder. Give the folder of a victim, such as "
+            "one in runs/victims, or of a model, or the id of a model on the Hugging Face hub."
+        )
+
+
+def _saved(location: str, device: str) -> OpenedVictim:
+    from robench.models.victim import Victim
+
+    victim = Victim.load(Path(location), device)
+    fields = tuple(victim.card["fields"])
+    known = victim.task in TASKS.names()
+    substitutions = TASKS.get(victim.task).substitutions if known else SUBSTITUTIONS
+    remarks = [
+        f"The victim of task '{victim.task}' reads {' and '.join(fields)}"
+        + (f"; '{victim.attackable}' is attacked." if len(fields) > 1 else ".")
+    ]
+    if not known:
+        remarks.append(
+            f"There is no task '{victim.task}' here, so the substitutions are {substitutions}. "
+            "Name others with --substitutions."
+        )
+    return OpenedVictim(victim, fields, victim.protocol, substitutions, tuple(remarks))
+
+
+def _given(location: str, pair: bool, device: str) -> OpenedVictim:
+    from robench.models.given.description import labels_of
+    from robench.models.given.loading import load_given
+    from robench.models.given.source import GivenSource
+
+    labels, fields = labels_of(location), PAIR if pair else SINGLE
+    name = Path(location).name or location
+    source = GivenSource(location, labels, fields, fields[-1], name=name)
+    what = "a pair, and its second text is attacked" if pair else "one text"
+    remarks = (
+        f"'{name}' has the labels {', '.join(labels)} and reads {what}. Protocol "
+        f"{GIVEN_PROTOCOL}, because a given model reads its own tokens.",
+    )
+    victim = load_given(source, device)
+    return OpenedVictim(victim, fields, get_protocol(GIVEN_PROTOCOL), SUBSTITUTIONS, remarks)
