@@ -147,9 +147,11 @@ def resolve_file(info: EncoderInfo, file: str, required: bool = True) -> Any:
     try:
         found = cached_file(info.location, file, _raise_exceptions_for_missing_entries=required)
     except (OSError, ValueError) as error:
-        hint = did_you_mean(info.name, ENCODERS) if info.noun == "Encoder" else ""
+        encoder = info.noun == "Encoder"
+        shown = info.name if encoder else info.location
+        hint = did_you_mean(info.name, ENCODERS) if encoder else ""
         raise UsageError(
-            f"{info.noun} '{info.name}' is not a folder, and it cannot be loaded "
+            f"{info.noun} '{shown}' is not a folder, and it cannot be loaded "
             f"from the Hugging Face hub ({first_line(error)})."
             f"{hint} Check the name, or give a local folder."
         ) from error

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from robench.search.batching import LONGEST_WAIT_SECONDS, Pool, Purpose, RowRequest
 from robench.search.shapes import Bucket, Shapes
+from robench.testing.victims import PieceTable
 
 LETTERS = "abcdefghij"
 
@@ -86,6 +87,17 @@ def test_shapes_suit_the_victim() -> None:
     assert Shapes.of(victim) == Shapes()
     victim.device = "cuda:1"
     assert Shapes.of(victim).fixed
+
+
+def test_rows_that_cannot_be_padded_are_pooled_by_length() -> None:
+    victim = FakeVictim({}, table=PieceTable())
+    victim.table.can_pad = False
+    assert Shapes.of(victim) == Shapes(exact=True)
+    victim.device = "cuda"
+    assert (Shapes.of(victim).exact, Shapes.of(victim).fixed) == (True, True)
+    # A row of a function is a whole text.
+    victim.device, victim.table.mode, victim.table.can_pad = "cpu", "text", True
+    assert Shapes.of(victim) == Shapes(exact=True)
 
 
 @settings(max_examples=40, deadline=None)

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robench.text import words as words_module
-from robench.text.words import join_words, replace_words, split_words, splitter_version
+from robench.text.words import (
+    join_words,
+    place_words,
+    replace_spans,
+    replace_words,
+    split_words,
+    splitter_version,
+)
 
 
 @given(st.text(max_size=200))
@@ -182,3 +189,27 @@ def test_word_positions_are_found_without_splitting_again(
     expected = by_nltk(text)
     monkeypatch.setattr(words_module, "_word_tokenizer", lambda: pytest.fail("split again"))
     assert words_module._word_spans(text) == expected
+
+
+def test_words_are_placed_where_they_stand() -> None:
+    text = 'It cannot  be\n"good" .'
+    words = split_words(text)
+    placed, spans = place_words(text, words)
+    assert placed == text
+    assert [text[start:end] for start, end in spans] == [
+        *("It", "can", "not", "be"),
+        *('"', "good", '"', "."),
+    ]
+    # Words of another splitter, between which only white space lies.
+    assert place_words("a-b  c.", ("a-b", "c.")) == ("a-b  c.", [(0, 3), (5, 7)])
+    # Words that the text does not have.
+    assert place_words("a b", ("x", "yz")) == ("x yz", [(0, 1), (2, 4)])
+    assert place_words("", ()) == ("", [])
+
+
+def test_spans_are_replaced_inside_a_part() -> None:
+    text = "It cannot be good"
+    _, spans = place_words(text, split_words(text))
+    assert replace_spans(text, spans, {1: "may", 2: "never"}, 3, 9) == "may  never"
+    assert replace_spans(text, spans, {}, 3, 9) == "cannot"
+    assert replace_spans(text, spans, {4: "bad"}) == "It cannot be bad"

@@ -119,7 +119,8 @@ def test_an_unknown_hub_id_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     refused(
         Path("nobody/nothing-of-this-name"),
-        "Model 'mine' is not a folder, and it cannot be loaded from the Hugging Face hub (",
+        "Model 'nobody/nothing-of-this-name' is not a folder, and it cannot be loaded from "
+        "the Hugging Face hub (",
     )
 
 
