@@ -114,6 +114,11 @@ def training(folders: tuple[Path, ...], target: Path) -> None:
     help="The split whose texts are drawn.",
 )
 @click.option(
+    "--task",
+    metavar="FILE",
+    help="The file of the victims' task, where it is data of your own. Its columns are guessed.",
+)
+@click.option(
     "--examples",
     type=click.IntRange(min=4),
     default=500,
@@ -155,6 +160,7 @@ def geometry(
     folders: tuple[Path, ...],
     encoder: str | None,
     split: str,
+    task: str | None,
     examples: int,
     seed: int,
     data: Path | None,
@@ -179,17 +185,38 @@ def geometry(
     victims = {folder.name: Victim.load(folder, choose_device(device)) for folder in folders}
     first = next(iter(victims.values()))
     measured = measure(
-        victims, encoder or first.card["encoder"], texts(first, split, examples, data, hub)
+        victims, encoder or first.card["encoder"], texts(first, task, split, examples, data, hub)
     )
     save(draw(measured, first.labels, seed), target)
     _print_written(target)
 
 
-def texts(victim: Victim, split: str, number: int, data: Path | None, hub: bool) -> list[Example]:
-    """Return the first examples of a split of the victim's task; the labels take turns."""
+def texts(
+    victim: Victim, task: str | None, split: str, number: int, data: Path | None, hub: bool
+) -> list[Example]:
+    """Return the first examples of a split of the victim's task; the labels take turns.
+
+    Args:
+        victim: the victim.
+        task: the file of its task; None for a registered task.
+        split: name of the split.
+        number: number of examples.
+        data: the data folder.
+        hub: whether the hub may be used.
+
+    Raises:
+        UsageError: the task is a file and is not named, or another one is.
+    """
     from robench.tasks.balanced import balanced_prefix
     from robench.tasks.base import DataSource
-    from robench.tasks.registry import TASKS
+    from robench.tasks.resolving import check_tasks, find_task, is_own_data, task_name
 
-    splits = TASKS.get(victim.task)().load(DataSource(data, hub))
+    if task is None and (is_own_data(victim.task) or victim.task.startswith("hf-")):
+        raise UsageError(
+            f"The victim's task is the user's own data '{victim.task}'. Name the file with --task."
+        )
+    if task is not None and task_name(task) != victim.task:
+        raise UsageError(f"--task {task} is not the victim's task '{victim.task}'.")
+    check_tasks([task or victim.task])
+    splits = find_task(task or victim.task, hub=hub)().load(DataSource(data, hub))
     return balanced_prefix(getattr(splits, split), number)

@@ -26,6 +26,7 @@ def command(ctx: click.Context, first: str | None, second: str | None) -> None:
     \b
     robench show rift
     robench show attack genetic
+    robench show reviews.csv
     """
     from robench.inspection.describe import describe
 

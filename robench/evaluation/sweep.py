@@ -22,6 +22,7 @@ from robench.records.record import Record
 from robench.records.render import ABSENT, bullets, score_text, tabulated
 from robench.records.rows import DefenseRow, build_rows
 from robench.records.run_folder import RunFolder
+from robench.tasks.resolving import task_name
 
 SEPARATOR = ","
 """Separates the values of an option: ``defense.alpha=0,0.1``."""
@@ -233,7 +234,7 @@ def _distance_text(distances: Sequence[float]) -> str:
 
 def file_stem(points: Sequence[SweepPoint]) -> str:
     """Return the name of a sweep's files without the ending: ``sweep-imdb-defense.alpha``."""
-    return "-".join(["sweep", *points[0].request.tasks, *points[0].values])
+    return "-".join(["sweep", task_name(points[0].request.tasks[0]), *points[0].values])
 
 
 def render_sweep(
@@ -258,7 +259,7 @@ def render_sweep(
     lines = [
         "<!-- Made by `robench sweep` from records. -->",
         "",
-        f"# {' and '.join(points[0].values)} on {points[0].request.tasks[0]}",
+        f"# {' and '.join(points[0].values)} on {task_name(points[0].request.tasks[0])}",
         "",
     ]
     notice = synthetic_notice(records)

@@ -17,6 +17,7 @@ from robench.plugins.names import FAMILY
 from robench.plugins.registry import Entry, Registry, UnknownPlugin
 from robench.search.registry import ATTACKS
 from robench.tasks.registry import TASKS
+from robench.tasks.resolving import is_own_data
 from robench.training.registry import DEFENSES
 
 REGISTRY_OF_KIND: dict[str, Registry[Any]] = {"attack": ATTACKS, "defense": DEFENSES, "task": TASKS}
@@ -64,6 +65,8 @@ def find_kind_of(name: str) -> str:
     Raises:
         UsageError: no kind or several kinds have the name, or it is itself the name of a kind.
     """
+    if is_own_data(name):
+        return "task"
     having = [kind for kind in KINDS if _has_name(kind, name)]
     if len(having) == 1:
         return having[0]

@@ -14,6 +14,7 @@ from robench._base.hints import did_you_mean
 from robench.inspection.catalogue import REGISTRY_OF_KIND
 from robench.plugins.names import canonical
 from robench.tasks.registry import TASKS
+from robench.tasks.resolving import check_tasks, find_task, is_own_data, task_name
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -35,6 +36,8 @@ def describe(kind: str, name: str) -> dict[str, Any]:
         return _describe_encoder(name)
     if kind == "protocol":
         return _describe_protocol(name)
+    if kind == "task" and is_own_data(name):
+        return _describe_own_data(name)
     registry, name = REGISTRY_OF_KIND[kind], canonical(name)
     plugin = registry.get(name)
     facts: dict[str, Any] = {
@@ -79,6 +82,26 @@ def _settings_by_task(defense: Any) -> dict[str, dict[str, Any]]:
     for task, values in defense.task_defaults.items():
         settings[task] = settings.get(task, {}) | dict(values)
     return settings
+
+
+def _describe_own_data(name: str) -> dict[str, Any]:
+    """Describe a file or a hub dataset as a task; its columns are guessed."""
+    from robench.tasks.base import DataSource
+
+    check_tasks([name])
+    task = find_task(name)
+    splits = task().load(DataSource())
+    sizes = {part: f"{len(getattr(splits, part)):,}" for part in ("train", "dev", "test")}
+    return {
+        "kind": "task",
+        "name": task_name(name),
+        "origin": splits.origin,
+        "summary": (inspect.getdoc(task) or "").strip(),
+        **_describe_task(task),
+        "fields": list(task.fields),
+        "examples": sizes,
+        "remarks": list(splits.remarks),
+    }
 
 
 def _describe_task(plugin: Any) -> dict[str, Any]:
