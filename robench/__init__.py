@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from robench.models.classifier import TextClassifier
     from robench.plugins.options import Options, TrainingOptions, build_options
     from robench.plugins.registry import Family, UnknownMember
+    from robench.records.comparison import RowComparison, compare
     from robench.search.attack import Attack, FreeAttack, Trial, Verdict
     from robench.search.oracle_interface import BudgetSpent, Oracle, TextOracle
     from robench.search.registry import ATTACK_FAMILIES, ATTACKS
@@ -74,6 +75,8 @@ _MODULE_OF = {
     "pick_balanced": "robench.tasks.frozen",
     "without": "robench.tasks.frozen",
     "Batch": "robench.models.batch",
+    "RowComparison": "robench.records.comparison",
+    "compare": "robench.records.comparison",
     "Defense": "robench.training.defense",
 }
 """Public name -> the module that defines it."""
@@ -87,6 +90,7 @@ __all__ = [  # noqa: RUF022
     "Task", "Example", "Splits", "DataSource",
     "make_examples", "pick_balanced", "without", "digest",
     "register_with_transformers",
+    "compare", "RowComparison",
     "RobenchError", "UsageError",
     "__version__",
 ]  # fmt: skip

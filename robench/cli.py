@@ -32,6 +32,7 @@ def main(ctx: click.Context) -> None:
 def _add_commands() -> None:
     from robench.commands import (
         attack,
+        compare,
         doctor,
         evaluate,
         examples,
@@ -44,7 +45,7 @@ def _add_commands() -> None:
         train,
     )
 
-    tables = (sweep, leaderboard, plot)
+    tables = (compare, sweep, leaderboard, plot)
     for module in (listing, show, train, evaluate, examples, attack, *tables, doctor, new):
         main.add_command(module.command)
 

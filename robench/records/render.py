@@ -147,14 +147,15 @@ def _comparison_table(comparisons: Sequence[Comparison]) -> list[str]:
             str(each.seed),
             str(each.result.only_first),
             str(each.result.only_second),
-            _p_value(each.result.p_value),
+            p_value_text(each.result.p_value),
         ]
         for each in comparisons
     ]
     return tabulated(body, headings, "pipe", names=2)
 
 
-def _p_value(p: float) -> str:
+def p_value_text(p: float) -> str:
+    """Return a p-value with three decimals."""
     return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from math import log
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
 
 from robench.records.record import count
 from robench.records.statistics import (
@@ -17,6 +19,7 @@ from robench.records.statistics import (
     attack_success_rate,
     clean_accuracy,
     compare,
+    tango,
     wilson,
     worst_case,
 )
@@ -143,3 +146,64 @@ def test_mcnemar_refuses_errors_and_different_lengths() -> None:
         compare("HE", "HH")
     with pytest.raises(ValueError, match=r"longer|shorter"):
         compare("HH", "H")
+
+
+@pytest.mark.parametrize(
+    ("only_first", "only_second", "n", "expected"),
+    [
+        # Fagerland, Lydersen and Laake, Statistical Analysis of Contingency Tables, chapter 8:
+        # airway hyper-responsiveness (Bentur et al. 2009) and complete response (Cavo et al. 2012).
+        (1, 7, 21, (-0.517, -0.026)),
+        (6, 16, 161, (-0.1240, -0.0054)),
+    ],
+)
+def test_published_score_intervals_for_paired_proportions(
+    only_first: int, only_second: int, n: int, expected: tuple[float, float]
+) -> None:
+    assert tango(only_first, only_second, n) == pytest.approx(expected, abs=0.0005)
+
+
+def maximum_likelihood_score(b: float, c: float, n: int, difference: float) -> float:
+    """Return the squared score statistic with a numeric maximum of the likelihood.
+
+    It does not use the closed form. The probabilities of the four outcomes are q + difference, q
+    and the rest, and q maximises the trinomial likelihood.
+    """
+    lowest, highest = max(0.0, -difference), (1 - difference) / 2
+
+    def negative(q: float) -> float:
+        both = 1 - 2 * q - difference
+        terms = ((b, q + difference), (c, q), (n - b - c, both))
+        return -sum(count * log(max(p, 1e-300)) for count, p in terms if count)
+
+    q = minimize_scalar(
+        negative, bounds=(lowest, highest), method="bounded", options={"xatol": 1e-13}
+    ).x
+    variance = (2 * q + difference - difference**2) / n
+    return float(((b - c) / n - difference) ** 2 / variance)
+
+
+@pytest.mark.parametrize(
+    ("b", "c", "n"), [(5, 1, 10), (1, 5, 10), (3, 0, 20), (40, 20, 160), (2.5, 1.5, 12)]
+)
+def test_the_bounds_are_where_an_independent_score_test_just_rejects(
+    b: float, c: float, n: int
+) -> None:
+    low, high = tango(b, c, n)
+    assert low < (b - c) / n < high
+    for bound in (low, high):
+        assert maximum_likelihood_score(b, c, n, bound) == pytest.approx(1.959964**2, rel=1e-3)
+
+
+def test_score_intervals_at_the_borders() -> None:
+    """Without discordant examples the bounds are z^2 / (n + z^2) from 0."""
+    z2 = 1.959964**2
+    assert tango(0, 0, 10) == pytest.approx((-z2 / (10 + z2), z2 / (10 + z2)), abs=1e-6)
+    assert tango(10, 0, 10)[1] == 1.0
+    assert tango(0, 10, 10)[0] == -1.0
+    assert tango(3, 8, 40) == pytest.approx(
+        [-bound for bound in reversed(tango(8, 3, 40))], abs=1e-9
+    )
+    for numbers in ((-1, 2, 10), (6, 5, 10), (0, 0, 0)):
+        with pytest.raises(ValueError, match="do not fit"):
+            tango(*numbers)

@@ -1,0 +1,317 @@
+"""Write a comparison of two rows as a sentence, as tables, as HTML and as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from textwrap import fill, shorten
+from typing import Any
+
+from tabulate import tabulate
+
+from robench.records.columns import listed
+from robench.records.compared import ComparedRows, Differing, Substitution
+from robench.records.pairing import Measure, SeedPair
+from robench.records.render import ABSENT, p_value_text, percent, tabulated
+from robench.records.terminal import fitted
+
+SHOWN_CHARACTERS = 100
+"""Characters of a text that are shown."""
+SHOWN_EXAMPLES = 5
+"""Examples that are listed in the text. The JSON has all of them."""
+SHOWN_WORDS = 5
+"""Substitutions that are listed for each row. The JSON has all of them."""
+
+MEANING = (
+    "Difference: {first} minus {second}, in points of all n examples [95 % score interval of Tango "
+    "1998 for paired proportions]. p: exact McNemar test, two-sided. Both are about the choice of "
+    "the examples, not about other trainings."
+)
+SEVERAL_SEEDS = (
+    "Several seeds: mean ± standard deviation over the seeds. Each seed is compared with its "
+    "partner by itself. The seeds judge the same examples, so their counts are not added: the "
+    "interval is the one for the mean counts on n examples, and there is no common p-value."
+)
+
+
+def sentence(result: ComparedRows, measure: Measure) -> str:
+    """Return the sentence about one measure that a person can quote."""
+    under = {
+        "clean": "Without an attack",
+        "attack": f"Under {listed(measure.attacks)}" if measure.attacks else "",
+        "worst": f"Under the worst case of {listed(measure.attacks)}" if measure.attacks else "",
+    }[measure.kind]
+    n = measure.pairs[0].examples
+    count = len(measure.pairs)
+    low, high = measure.interval
+    if count == 1:
+        pair = measure.pairs[0]
+        rates = (
+            f"{result.first} is right on {pair.right_first} of {n} examples and {result.second} "
+            f"on {pair.right_second}"
+        )
+        test = f"exact McNemar {_p(pair.p_value)}"
+    else:
+        rates = (
+            f"{result.first} is right on {percent(measure.first)} % of {n} examples and "
+            f"{result.second} on {percent(measure.second)} % (means of {count} seeds)"
+        )
+        largest = max(pair.p_value for pair in measure.pairs)
+        test = f"exact McNemar for each seed: largest {_p(largest)}"
+    return (
+        f"{under}, {rates}: {_points(measure)}, 95 % interval {_interval(low, high)}, {test}, "
+        f"n = {n}, task {result.task}."
+    )
+
+
+def _points(measure: Measure) -> str:
+    size = percent(abs(measure.difference))
+    spread = "" if measure.spread is None else f" ± {percent(measure.spread)}"
+    if float(size) == 0 and not measure.spread:
+        return "no difference"
+    return f"{size}{spread} points {'less' if measure.difference < 0 else 'more'}"
+
+
+def _interval(low: float, high: float) -> str:
+    return f"[{_signed(low)}, {_signed(high)}]"
+
+
+def _signed(rate: float) -> str:
+    """Return a difference as points with its sign; zero has none."""
+    text = percent(rate)
+    return text.removeprefix("-") if float(text) == 0 else text if rate < 0 else f"+{text}"
+
+
+def _p(value: float) -> str:
+    text = p_value_text(value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def measure_name(measure: Measure) -> str:
+    """Return the name of a measure in the table."""
+    return {
+        "clean": "clean accuracy",
+        "attack": ", ".join(measure.attacks),
+        "worst": "worst case",
+    }[measure.kind]
+
+
+def _table(result: ComparedRows) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and the cells of the table: a line for each measure and seed."""
+    headings = [
+        "accuracy in %",
+        "seed",
+        result.first,
+        result.second,
+        "difference",
+        f"only {result.first}",
+        f"only {result.second}",
+        "p",
+    ]
+    body = []
+    for each in result.measures:
+        name = measure_name(each)
+        body += [[name, *_pair_cells(pair)] for pair in each.pairs]
+        if len(each.pairs) > 1:
+            difference = f"{_signed(each.difference)} ± {percent(each.spread or 0.0)}"
+            body.append(
+                [
+                    name,
+                    "mean",
+                    percent(each.first),
+                    percent(each.second),
+                    f"{difference} {_interval(*each.interval)}",
+                    ABSENT,
+                    ABSENT,
+                    ABSENT,
+                ]
+            )
+    if all(len(each.pairs) == 1 for each in result.measures):
+        headings = [headings[0], *headings[2:]]
+        body = [[cells[0], *cells[2:]] for cells in body]
+    return headings, body
+
+
+def _pair_cells(pair: SeedPair) -> list[str]:
+    ours, theirs = pair.seeds
+    return [
+        str(ours) if ours == theirs else f"{ours} and {theirs}",
+        percent(pair.right_first / pair.examples),
+        percent(pair.right_second / pair.examples),
+        f"{_signed(pair.difference)} {_interval(*pair.interval)}",
+        str(pair.only_first),
+        str(pair.only_second),
+        p_value_text(pair.p_value),
+    ]
+
+
+def table_lines(result: ComparedRows, style: str, width: int | None = None) -> list[str]:
+    """Return the table of all measures.
+
+    Args:
+        result: the comparison.
+        style: ``"pipe"`` for Markdown; otherwise the table is for a terminal.
+        width: columns of the terminal, or None for any width.
+    """
+    headings, body = _table(result)
+    if style == "pipe":
+        return tabulated(body, headings, "pipe", names=1)
+    return fitted(headings, body, width)
+
+
+def paragraphs(result: ComparedRows) -> list[str]:
+    """Return the sentences below the table: meaning, seeds, examples, words and notes."""
+    several = any(len(each.pairs) > 1 for each in result.measures)
+    meaning = MEANING.format(first=result.first, second=result.second)
+    return [
+        meaning,
+        *([SEVERAL_SEEDS] if several else []),
+        *result.notes,
+        *example_sentences(result),
+        *word_sentences(result),
+    ]
+
+
+def example_sentences(result: ComparedRows) -> list[str]:
+    """Return which examples only one of the two rows has right."""
+    where = "" if result.main.kind == "clean" else f" under {_under(result.main)}"
+    sentences = []
+    for name, found in (
+        (result.first, [e for e in result.differing if e.first > e.second]),
+        (result.second, [e for e in result.differing if e.second > e.first]),
+    ):
+        noun = "example" if len(found) == 1 else "examples"
+        colon = ":" if found else "."
+        sentences.append(f"Right only in {name}{where}: {len(found)} {noun}{colon}")
+        sentences += [_example_line(each) for each in found[:SHOWN_EXAMPLES]]
+        if len(found) > SHOWN_EXAMPLES:
+            rest = len(found) - SHOWN_EXAMPLES
+            sentences.append(f"- and {rest} more, which --json lists.")
+    if any(each.id is None for each in result.differing):
+        sentences.append(
+            "The ids are not known, because the trials are missing or do not fit the records."
+        )
+    return sentences
+
+
+def _example_line(each: Differing) -> str:
+    name = each.id or f"number {each.position + 1}"
+    if each.text is None:
+        return f"- {name}"
+    return f"- {name}: {shorten(each.text, SHOWN_CHARACTERS, placeholder=' …')}"
+
+
+def _under(measure: Measure) -> str:
+    return "the worst case" if measure.kind == "worst" else listed(measure.attacks)
+
+
+def word_sentences(result: ComparedRows) -> list[str]:
+    """Return which substitutions made the difference, one sentence for each row."""
+    return [
+        f"Substitutions that fooled {fooled} where {other} held: {_words(words)}."
+        for fooled, other, words in (
+            (result.second, result.first, result.fooled_second),
+            (result.first, result.second, result.fooled_first),
+        )
+        if words
+    ]
+
+
+def _words(words: Sequence[Substitution]) -> str:
+    shown = [f"{w.original} → {w.substitute} ({w.count}×)" for w in words[:SHOWN_WORDS]]
+    rest = len(words) - len(shown)
+    return ", ".join(shown) + (f", and {rest} more" if rest else "")
+
+
+def markdown(result: ComparedRows) -> str:
+    """Return the comparison as Markdown."""
+    lines = [f"**{sentence(result, result.main)}**", "", *table_lines(result, "pipe"), ""]
+    for warning in result.warnings:
+        lines += [f"> Warning: {warning}", ""]
+    for paragraph in paragraphs(result):
+        lines += [paragraph, ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def terminal(result: ComparedRows, width: int | None) -> str:
+    """Return the comparison for a terminal. Warnings are not part of it.
+
+    Args:
+        result: the comparison.
+        width: columns of the terminal, or None for any width.
+    """
+    texts = [sentence(result, result.main), *paragraphs(result)]
+    if width is not None:
+        texts = [fill(text, width) for text in texts]
+    head, *rest = texts
+    return "\n".join([head, "", *table_lines(result, "terminal", width), *rest]) + "\n"
+
+
+def html(result: ComparedRows) -> str:
+    """Return the comparison as HTML: the sentence, the table, the warnings and the sentences."""
+    headings, body = _table(result)
+    table = tabulate(body, headings, tablefmt="html", disable_numparse=True)
+    return f"<p><b>{escape(sentence(result, result.main))}</b></p>{table}" + _html_paragraphs(
+        [*(f"Warning: {each}" for each in result.warnings), *paragraphs(result)]
+    )
+
+
+def _html_paragraphs(texts: Iterable[str]) -> str:
+    return "".join(f"<p>{escape(text)}</p>" for text in texts)
+
+
+def as_data(result: ComparedRows) -> dict[str, Any]:
+    """Return a comparison as plain data. Rates and differences are shares, not percentages."""
+    return {
+        "sentence": sentence(result, result.main),
+        "first": result.first,
+        "second": result.second,
+        "task": result.task,
+        "measures": [_measure_data(result, each) for each in result.measures],
+        "differing": [
+            {
+                "id": e.id,
+                "position": e.position,
+                "first": e.first,
+                "second": e.second,
+                "text": e.text,
+            }
+            for e in result.differing
+        ],
+        "fooled_only_second": [_word_data(word) for word in result.fooled_second],
+        "fooled_only_first": [_word_data(word) for word in result.fooled_first],
+        "warnings": list(result.warnings),
+        "notes": list(result.notes),
+    }
+
+
+def _word_data(word: Substitution) -> dict[str, Any]:
+    return {"original": word.original, "substitute": word.substitute, "count": word.count}
+
+
+def _measure_data(result: ComparedRows, measure: Measure) -> dict[str, Any]:
+    return {
+        "measure": measure_name(measure),
+        "kind": measure.kind,
+        "attacks": list(measure.attacks),
+        "sentence": sentence(result, measure),
+        "n": measure.pairs[0].examples,
+        "first": measure.first,
+        "second": measure.second,
+        "difference": measure.difference,
+        "interval": list(measure.interval),
+        "spread": measure.spread,
+        "seeds": [
+            {
+                "seeds": list(pair.seeds),
+                "right_first": pair.right_first,
+                "right_second": pair.right_second,
+                "only_first": pair.only_first,
+                "only_second": pair.only_second,
+                "difference": pair.difference,
+                "interval": list(pair.interval),
+                "p_value": pair.p_value,
+            }
+            for pair in measure.pairs
+        ],
+    }

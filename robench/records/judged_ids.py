@@ -1,0 +1,68 @@
+"""Trials and texts of a record in the order of its outcomes, as far as its run has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from robench._base.errors import RobenchError
+from robench.records.record import LETTERS, Record, digest_of_ids
+from robench.records.run_folder import RunFolder
+from robench.records.test_set import TestSet, read_test_set
+from robench.search.attack import Trial
+from robench.search.trials import TrialFile
+from robench.tasks.balanced import balanced_prefix
+
+
+def trials_in_order(folder: Path, record: Record) -> list[Trial] | None:
+    """Return one trial for each outcome of ``record``, or None if they cannot be had.
+
+    They cannot be had without the trials file, or if the file does not fit the record.
+
+    Args:
+        folder: folder of the run.
+        record: one of its records.
+    """
+    try:
+        trials = TrialFile(RunFolder(folder).trials_file(record.cell_name)).read()
+    except RobenchError:
+        return None
+    known = {trial.id: trial for trial in trials}
+    # Without the texts, the ids are tried in order: the frozen examples are sorted by id.
+    for ids in (judged_ids(folder, record), sorted(known), list(known)):
+        order = [known[id_] for id_ in ids if id_ in known]
+        if _fits(order, record):
+            return order
+    return None
+
+
+def judged_ids(folder: Path, record: Record) -> list[str]:
+    """Return the ids of the examples of ``record``; [] if the run does not hold its texts."""
+    test_set = _test_set(folder, record)
+    if test_set is None:
+        return []
+    examples = test_set.examples
+    if record.limit is not None:
+        examples = balanced_prefix(examples, record.limit)
+    return [example.id for example in examples]
+
+
+def texts_of(folder: Path, record: Record) -> dict[str, str]:
+    """Return id -> attackable text of the test set; empty if the run does not hold the texts."""
+    test_set = _test_set(folder, record)
+    if test_set is None:
+        return {}
+    return {each.id: each.fields[test_set.attackable] for each in test_set.examples}
+
+
+def _test_set(folder: Path, record: Record) -> TestSet | None:
+    path = RunFolder(folder).examples_file(record.task.file_part, record.task.digest)
+    try:
+        return read_test_set(path, record.task.digest)
+    except RobenchError:
+        return None
+
+
+def _fits(trials: Sequence[Trial], record: Record) -> bool:
+    outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
+    return outcomes == record.outcomes and digest_of_ids(t.id for t in trials) == record.ids_digest
