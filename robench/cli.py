@@ -33,6 +33,7 @@ def _add_commands() -> None:
     from robench.commands import (
         attack,
         compare,
+        completion,
         doctor,
         evaluate,
         examples,
@@ -45,8 +46,8 @@ def _add_commands() -> None:
         train,
     )
 
-    tables = (compare, sweep, leaderboard, plot)
-    for module in (listing, show, train, evaluate, examples, attack, *tables, doctor, new):
+    runs, results = (train, evaluate, sweep, attack), (examples, compare, leaderboard, plot)
+    for module in (listing, show, *runs, *results, doctor, new, completion):
         main.add_command(module.command)
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from robench._base.errors import UsageError
+from robench.commands.completion import complete_kind, complete_option
 from robench.evaluation import defaults
 from robench.protocol import DEFAULT_PROTOCOL
 
@@ -72,6 +73,7 @@ defense_option = click.option(
     "defenses",
     multiple=True,
     required=True,
+    shell_complete=complete_kind("defense", "all"),
     metavar="NAME",
     help="A defense, several as one+other, or 'all'. Repeatable.",
 )
@@ -79,6 +81,7 @@ optional_defense_option = click.option(
     "--defense",
     "defenses",
     multiple=True,
+    shell_complete=complete_kind("defense", "all"),
     metavar="NAME",
     help="A defense, several as one+other, or 'all': a victim is trained with it. Repeatable. "
     "Needed where there is no --victim.",
@@ -124,6 +127,7 @@ attack_option = click.option(
     "attacks",
     multiple=True,
     required=True,
+    shell_complete=complete_kind("attack", "all"),
     metavar="NAME",
     help="An attack, or 'all'. Repeatable.",
 )
@@ -133,6 +137,7 @@ task_option = click.option(
     multiple=True,
     default=(defaults.TASK,),
     show_default=True,
+    shell_complete=complete_kind("task", "all"),
     metavar="NAME",
     help="A task, a file (reviews.csv), hf:NAME[/CONFIG], or 'all'. Repeatable.",
 )
@@ -205,6 +210,7 @@ training_options = apply(
     [
         click.option(
             "--encoder",
+            shell_complete=complete_kind("encoder"),
             metavar="NAME",
             default=defaults.ENCODER,
             show_default=True,
@@ -212,6 +218,7 @@ training_options = apply(
         ),
         click.option(
             "--protocol",
+            shell_complete=complete_kind("protocol"),
             metavar="NAME",
             help="A fixed set of evaluation choices; see 'robench list protocols'. "
             f"Default: {DEFAULT_PROTOCOL}; for a --victim the one that fits it.",
@@ -220,6 +227,7 @@ training_options = apply(
             "--option",
             "options",
             multiple=True,
+            shell_complete=complete_option,
             metavar="KIND.NAME=VALUE",
             help="An option of a plugin: defense.alpha=0.3, attack.population=20, or "
             "rift.alpha=0.3 for one of several plugins. Repeatable.",

@@ -55,6 +55,8 @@ class ConfiguredCommand(click.Command):
         """Parse the command line, on top of the file that it names."""
         if ctx.resilient_parsing:
             return super().parse_args(ctx, args)
+        if not args:
+            ctx.fail(f"Say what to {self.name}, such as: {self._example()}.")
         given, _, _ = self.make_parser(ctx).parse_args(list(args))
         from_file: dict[str, Any] = {}
         help_option = self.get_help_option(ctx)
@@ -71,6 +73,11 @@ class ConfiguredCommand(click.Command):
         if given.get("write_config"):
             write_settings(ctx, Path(given["write_config"]))
         return rest
+
+    def _example(self) -> str:
+        """Return the first call that the help page shows."""
+        lines = (line.strip() for line in (self.help or "").splitlines())
+        return next((line for line in lines if line.startswith("robench ")), f"robench {self.name}")
 
 
 def long_name(parameter: click.Parameter) -> str:

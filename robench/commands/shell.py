@@ -31,6 +31,16 @@ OTHER_WORDS = ("--model", "--model-name", "--model-from-huggingface", "--checkpo
 PIPED_WIDTH = 160
 """Columns of a table that is not written to a terminal."""
 
+COMPLETION_VARIABLE = "_ROBENCH_COMPLETE"
+"""Environment variable through which a shell asks for completions."""
+SECTIONS = {
+    "Run": ("evaluate", "train", "sweep", "attack"),
+    "Look at results": ("examples", "compare", "leaderboard", "plot"),
+    "Find names": ("list", "show"),
+    "Set up": ("doctor", "new", "push", "completion"),
+}
+"""Heading of the help page -> its commands, in the order of use."""
+
 
 @dataclass
 class Session:
@@ -61,6 +71,17 @@ class Commands(click.Group):
         """Return the names in the order in which the commands were added: the order of use."""
         return list(self.commands)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in groups, each under a heading that says what it is for."""
+        grouped = {name for names in SECTIONS.values() for name in names}
+        others = [name for name in self.commands if name not in grouped]
+        for heading, names in {**SECTIONS, "Others": others}.items():
+            found = [self.commands[name] for name in names if name in self.commands]
+            rows = [(each.name or "", each.get_short_help_str(100)) for each in found]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows, col_max=14)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -75,6 +96,8 @@ class Commands(click.Group):
         """Run the command, report a failure, and exit."""
         session = Session()
         extra["standalone_mode"] = False
+        # Also for ``python -m robench``, from whose name click would make another variable.
+        extra.setdefault("complete_var", COMPLETION_VARIABLE)
         # Only the program says what it loads; a caller in Python has imported what it wanted.
         program = args is None
         words = sys.argv[1:] if args is None else args

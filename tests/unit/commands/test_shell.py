@@ -188,9 +188,21 @@ def test_robench_alone_prints_its_help_and_succeeds() -> None:
     result = CliRunner().invoke(main, [])
     assert result.exit_code == 0
     assert "robench evaluate --defense rift --attack genetic" in result.stdout
-    assert [
-        line.split()[0] for line in result.stdout.partition("Commands:")[2].strip().splitlines()
-    ] == list(main.commands)
+    shown = [line.split()[0] for line in result.stdout.splitlines() if line.startswith("  ")]
+    assert set(main.commands) <= set(shown)
+    headings = [line for line in result.stdout.splitlines() if line in HEADINGS]
+    assert headings == list(HEADINGS)
+
+
+HEADINGS = ("Run:", "Look at results:", "Find names:", "Set up:")
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "sweep"])
+def test_a_run_without_arguments_shows_an_example(name: str) -> None:
+    result = CliRunner().invoke(main, [name], prog_name="robench")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: Say what to {name}, such as: robench {name} --defense")
+    assert result.stderr.count("\n") == 1
 
 
 def test_every_command_has_a_help_page() -> None:
