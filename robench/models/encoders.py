@@ -142,6 +142,8 @@ def resolve_file(info: EncoderInfo, file: str, required: bool = True) -> Any:
         raise UsageError(
             f"{info.noun} '{info.name}': there is no '{file}' in the folder '{folder}'."
         )
+    if _looks_like_a_path(info.location):
+        raise UsageError(f"There is no folder '{info.location}'. Check the path in --encoder.")
     from transformers.utils import cached_file
 
     try:
@@ -156,6 +158,11 @@ def resolve_file(info: EncoderInfo, file: str, required: bool = True) -> Any:
             f"{hint} Check the name, or give a local folder."
         ) from error
     return None if found is None else Path(found)
+
+
+def _looks_like_a_path(location: str) -> bool:
+    """Return whether ``location`` can only be a folder: a hub id is ``name`` or ``owner/name``."""
+    return location.startswith(("/", ".", "~")) or "\\" in location or location.count("/") > 1
 
 
 def attention_for(device: str, precision: str) -> str | None:

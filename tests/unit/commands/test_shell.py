@@ -270,3 +270,9 @@ def test_a_folder_without_write_permission_is_refused_before_any_work(
         in result.stderr
     )
     assert list(closed.iterdir()) == []
+
+
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in CliRunner().invoke(main, ["doctor"]).stdout

@@ -307,3 +307,19 @@ def test_which_attention_is_used_on_which_device() -> None:
 def test_an_encoder_is_loaded_in_fp32_without_folder_names(encoder: Path) -> None:
     loaded = load_encoder(find_encoder(str(encoder)))
     assert {parameter.dtype.itemsize for parameter in loaded.parameters()} == {4}
+
+
+@pytest.mark.parametrize("location", ["/nope", "./nope", "~/nope", "a/b/c"])
+def test_a_path_that_does_not_exist_is_called_a_folder(location: str) -> None:
+    with pytest.raises(UsageError, match=rf"^There is no folder '{location}'\. Check the path"):
+        fingerprint(find_encoder(location))
+
+
+def test_a_known_encoder_is_never_corrected(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise OSError("no connection")
+
+    monkeypatch.setattr("transformers.utils.cached_file", offline)
+    with pytest.raises(UsageError, match=r"\(no connection\)\. Check the name") as caught:
+        fingerprint(find_encoder("bert-base-uncased"))
+    assert "Did you mean" not in str(caught.value)
