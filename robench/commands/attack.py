@@ -119,6 +119,7 @@ def _open(
 ) -> tuple[OpenedVictim, list[dict[str, str]]]:
     """Load the victim, and give the texts the names of its fields."""
     from robench._base.environment import choose_device
+    from robench._base.hub import no_pointless_retries
     from robench._base.quiet import quiet_environment
     from robench.commands.text_input import fields_of_texts
     from robench.evaluation.one_text import check_texts
@@ -131,9 +132,10 @@ def _open(
     texts = fields_of_texts(lines, fields)
     check_texts(texts)
     device = choose_device(values["device"])
-    opened = open_victim(
-        values["victim"], device, pair=len(fields) == 2, protocol=values["protocol"]
-    )
+    with no_pointless_retries():
+        opened = open_victim(
+            values["victim"], device, pair=len(fields) == 2, protocol=values["protocol"]
+        )
     return opened, texts
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robench._base.errors import RobenchError, UsageError
-from robench.commands.shell import global_flags, session_of
+from robench.commands.choices import Decorator
+from robench.commands.shell import emit, global_flags, session_of
 from robench.evaluation import defaults
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ SHOWN = 5
 """Number of trials on the screen where no --limit is given."""
 
 
-def _repeatable(name: str, key: str, text: str, kind: Any = str) -> Any:
+def _repeatable(name: str, key: str, text: str, kind: Any = str) -> Decorator:
     metavar = None if isinstance(kind, click.Choice) else "N" if kind is int else "NAME"
     return click.option(name, key, multiple=True, metavar=metavar, type=kind, help=text)
 
@@ -80,14 +81,21 @@ def command(ctx: click.Context, /, run: Path, limit: int | None, **values: Any) 
     """
     kind = _format(values.pop("kind"), values["output"])
     output: Path | None = values.pop("output")
+    as_json = session_of(ctx).json and kind == "text" and output is None
     if kind == "parquet" and output is None:
         raise UsageError("Parquet is not text. Name a file with --output FILE.parquet.")
-    chosen, trials = _trials(run, limit if limit or kind != "text" else SHOWN, values)
+    few = SHOWN if kind == "text" and not as_json else None
+    chosen, trials = _trials(run, limit or few, values)
     for problem in chosen.problems:
         click.echo(f"Left out: {problem}", err=True)
-    if kind == "text" and output is None and not session_of(ctx).quiet:
-        click.echo(_heading(chosen, trials), err=True)
-    _write(trials, kind, output, f"Examples of {run}")
+    if as_json:
+        from robench.records.trial_export import row_of
+
+        emit([row_of(trial) for trial in trials])
+    else:
+        if kind == "text" and output is None and not session_of(ctx).quiet:
+            click.echo(_heading(chosen, trials), err=True)
+        _write(trials, kind, output, f"Examples of {run}")
     if output is not None:
         click.echo(f"{_count(len(trials), 'trial')} in {output}", err=True)
     if chosen.problems:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-import click
-
 from robench._base.errors import UsageError
 
 STDIN = "-"
@@ -52,18 +50,18 @@ def read_texts(text: str | None, pair: str | None) -> list[TextLine]:
 
 
 def _lines() -> list[TextLine]:
-    content = click.get_binary_stream("stdin").read()
+    content: bytes = sys.stdin.buffer.read()
     try:
         decoded = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        at = content.count(b"\n", 0, error.start) + 1
         raise UsageError(
-            f"Line {line} of standard input is not UTF-8 text. Convert it first, for example with "
+            f"Line {at} of standard input is not UTF-8 text. Convert it first, for example with "
             "iconv."
         ) from error
     if "\0" in decoded:
-        line = decoded.count("\n", 0, decoded.index("\0")) + 1
-        raise UsageError(f"Line {line} of standard input holds a NUL, so it is no text.")
+        at = decoded.count("\n", 0, decoded.index("\0")) + 1
+        raise UsageError(f"Line {at} of standard input holds a NUL, so it is no text.")
     found = []
     for number, line in enumerate(decoded.split("\n"), start=1):
         # A line without a word has nothing to attack; most files end with one.

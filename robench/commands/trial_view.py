@@ -65,13 +65,17 @@ def show_trials(trials: Sequence[TrialText], *, cells: bool = True) -> None:
         click.echo(plain_view(trials, cells=cells), nl=False)
         return
     from rich.console import Console
+    from rich.padding import Padding
 
     console = Console(highlight=False, markup=False)
     for number, trial in enumerate(trials):
         if number:
             console.print()
-        for line in coloured_lines(trial, cells=cells):
-            console.print(line)
+        head, *lines = coloured_lines(trial, cells=cells)
+        console.print(head)
+        for line in lines:
+            # Also the further lines of a long text are indented.
+            console.print(Padding(line[2:], (0, 0, 0, 2), expand=False))
 
 
 def coloured_lines(trial: TrialText, *, cells: bool = True) -> list[Text]:

@@ -225,4 +225,4 @@ def word_differences(
 ) -> list[tuple[str, int, int, int, int]]:
     """Return the differences of two texts, as ``difflib.SequenceMatcher.get_opcodes`` does."""
     matcher = SequenceMatcher(None, list(old), list(new), autojunk=False)
-    return [tuple(code) for code in matcher.get_opcodes()]
+    return [(kind, a, b, c, d) for kind, a, b, c, d in matcher.get_opcodes()]

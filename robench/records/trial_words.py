@@ -27,6 +27,8 @@ def cost_words(trial: TrialText) -> str:
     """Return changed words and queries: ``"2 words changed, 34 queries"``."""
     if trial.verdict == Verdict.WRONG:
         return "not attacked, because the victim is wrong on the original text"
+    if trial.verdict == Verdict.HELD_PROVED and trial.asked == 0:
+        return "no word of it may be replaced"
     queries = "1 query" if trial.asked == 1 else f"{trial.asked} queries"
     if trial.words_changed is None:
         return queries

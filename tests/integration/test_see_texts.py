@@ -6,16 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from evaluation_cases import FinishedRun
 from plain_models import fine_tune
 
-from robench import ATTACKS, Verdict
+from robench import ATTACKS, FreeAttack, TextOracle, Verdict
 from robench.cli import main
+from robench.commands.trial_view import plain_view
 from robench.evaluation.one_text import TextAttack, attack_texts
 from robench.evaluation.open_victim import open_victim
 from robench.evaluation.resolve import resolve_attack
+from robench.evaluation.resolved import ResolvedAttack
 from robench.models.victim import Victim
 from robench.records.run_folder import RunFolder
 from robench.records.trial_choice import CellChoice, load_trials
@@ -114,6 +117,33 @@ def test_a_result_does_not_depend_on_the_other_texts(joined: list[TrialText], sa
         (each.id, each.changes, each.asked) for each in [*alone, alone[0]]
     ]
     assert all(each.label == each.prediction for each in together)
+
+
+class Inserting(FreeAttack):
+    """Puts the opinion words that it knows before the text, one after the other."""
+
+    def rewrite(
+        self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator
+    ) -> str | None:
+        changed = [f"{' '.join([word] * 4)} {text}" for word in ("superb", "awful")]
+        wrong = oracle.probs(changed).argmax(axis=1) != label
+        return changed[int(wrong.argmax())] if wrong.any() else None
+
+
+def test_the_text_of_a_free_attack_fools_the_victim_and_is_marked(plain: Path) -> None:
+    opened = open_victim(str(plain), "cpu")
+    attack = ResolvedAttack("inserting", "inserting", Inserting(), constrained=False)
+    how = TextAttack(attack, load_substitutions("mini"), opened.protocol, None)
+    texts = ["It was a bland evening.", "I liked the film.", "It was a dull film."]
+    results = attack_texts(opened.victim, [{"text": text} for text in texts], how)
+    fooled = [each for each in results if each.verdict == Verdict.FOOLED]
+    assert fooled
+    for each in fooled:
+        assert each.adversarial_text is not None
+        (found,) = opened.victim.predict([{"text": each.adversarial_text}])
+        assert opened.victim.labels[found] == each.adversarial_prediction != each.label
+        assert each.words_changed == 4
+        assert plain_view([each]).splitlines()[1].startswith("  [[->")
 
 
 @pytest.fixture

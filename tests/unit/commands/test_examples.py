@@ -44,7 +44,7 @@ held: positive 0.60 -> positive 0.55 (1 word changed, 3 queries)
   note: the attack claimed a success, but the victim is right on the returned text
   standard under genetic on toy, seed 0; toy/5
 
-held-proved: negative 0.90 (0 queries)
+held-proved: negative 0.90 (no word of it may be replaced)
   Nothing here works .
   standard under genetic on toy, seed 0; toy/4
 
@@ -95,6 +95,11 @@ def test_an_empty_choice_is_said(run: Path) -> None:
     result = call(run, "--id", "1", "--verdict", "wrong")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "No trial passes the filters." in result.stderr
+
+
+def test_json_is_one_document_of_all_trials(run: Path) -> None:
+    rows = json.loads(call(run, "--json").stdout)
+    assert [row["id"] for row in rows] == ["toy/1", "toy/2", "toy/5", "toy/4", "toy/3", "toy/6"]
 
 
 def test_exports(run: Path, tmp_path: Path) -> None:
