@@ -143,7 +143,7 @@ def resolve_file(info: EncoderInfo, file: str, required: bool = True) -> Any:
             f"{info.noun} '{info.name}': there is no '{file}' in the folder '{folder}'."
         )
     if _looks_like_a_path(info.location):
-        raise UsageError(f"There is no folder '{info.location}'. Check the path in --encoder.")
+        raise UsageError(f"{info.noun}: there is no folder '{info.location}'. Check the path.")
     from transformers.utils import cached_file
 
     try:
@@ -151,7 +151,9 @@ def resolve_file(info: EncoderInfo, file: str, required: bool = True) -> Any:
     except (OSError, ValueError) as error:
         encoder = info.noun == "Encoder"
         shown = info.name if encoder else info.location
-        hint = did_you_mean(info.name, ENCODERS) if encoder else ""
+        # A known name is spelled right, whatever keeps its files away.
+        guess = encoder and info.name not in ENCODERS
+        hint = did_you_mean(info.name, ENCODERS) if guess else ""
         raise UsageError(
             f"{info.noun} '{shown}' is not a folder, and it cannot be loaded "
             f"from the Hugging Face hub ({first_line(error)})."

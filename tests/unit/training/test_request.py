@@ -311,7 +311,7 @@ def test_an_encoder_is_loaded_in_fp32_without_folder_names(encoder: Path) -> Non
 
 @pytest.mark.parametrize("location", ["/nope", "./nope", "~/nope", "a/b/c"])
 def test_a_path_that_does_not_exist_is_called_a_folder(location: str) -> None:
-    with pytest.raises(UsageError, match=rf"^There is no folder '{location}'\. Check the path"):
+    with pytest.raises(UsageError, match=rf"^Encoder: there is no folder '{location}'"):
         fingerprint(find_encoder(location))
 
 
