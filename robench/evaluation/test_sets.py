@@ -171,8 +171,11 @@ def _read_other(
             max_tokens=cls.max_tokens,
         )
     other = find_task(given_name, columns, training=False, hub=request.hub)
+    # A wrong task is refused before its data are read.
+    _check_labels(task, cls, name, other)
     report.started("data", name, None)
-    loaded = other().load(DataSource(request.data, request.hub))
+    pool = request.train_pool if request.train_pool in other.train_pools else None
+    loaded = other().load(DataSource(request.data, request.hub), train_pool=pool)
     check_splits(name, other, loaded, training=False)
     report.finished(f"{len(loaded.test):,} test examples from {loaded.origin}")
     for remark in loaded.remarks:
@@ -180,15 +183,19 @@ def _read_other(
     return other, _with_labels_of(task, cls, fields, name, other, loaded)
 
 
-def _with_labels_of(
-    task: str, cls: type[Task], fields: Sequence[str], name: str, other: type[Task], loaded: Splits
-) -> Splits:
-    """Return ``loaded`` with labels counted as ``cls`` counts them, matched by name."""
+def _check_labels(task: str, cls: type[Task], name: str, other: type[Task]) -> None:
+    """Refuse a test set with other labels than those of ``task``."""
     if sorted(other.labels) != sorted(cls.labels):
         raise UsageError(
             f"--test {name}: its labels ({', '.join(other.labels)}) are not those of '{task}' "
             f"({', '.join(cls.labels)}). Labels are matched by name, and all of them must be there."
         )
+
+
+def _with_labels_of(
+    task: str, cls: type[Task], fields: Sequence[str], name: str, other: type[Task], loaded: Splits
+) -> Splits:
+    """Return ``loaded`` with labels counted as ``cls`` counts them, matched by name."""
     found = tuple(loaded.test[0].fields)
     if sorted(found) != sorted(fields):
         raise UsageError(

@@ -218,7 +218,8 @@ def _title(record: Record) -> str:
         f"protocol {record.protocol.name}",
     ]
     test_name = record.task.test_name if other is None else record.task.test_name[len(other) + 1 :]
-    if test_name != "frozen-1000":
+    # The frozen examples are the usual ones: 1000, or all of a smaller test set.
+    if test_name not in ("frozen-1000", f"frozen-{record.task.examples}"):
         words.append(f"test examples {test_name}")
     if record.search.budget is not None:
         words.append(f"at most {record.search.budget} queries per example")

@@ -26,6 +26,11 @@ CHANGED = {"sha256": "0" * 64}
     [
         ({"task": {"name": "other"}}, "other, encoder tiny, protocol rift2021"),
         ({"task": {"test_name": "jia"}}, "toy, encoder tiny, protocol rift2021, test examples jia"),
+        ({"task": {"test_name": "frozen-2"}}, "toy, encoder tiny, protocol rift2021 (2)"),
+        (
+            {"task": {"test_name": "frozen-9"}},
+            "toy, encoder tiny, protocol rift2021, test examples frozen-9",
+        ),
         ({"encoder": {"name": "mini"}}, "toy, encoder mini, protocol rift2021"),
         ({"protocol": "subword"}, "toy, encoder tiny, protocol subword"),
         (
