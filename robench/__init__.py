@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from robench.plugins.options import Options, TrainingOptions, build_options
     from robench.plugins.registry import Family, UnknownMember
     from robench.records.comparison import RowComparison, compare
+    from robench.records.frames import Results, results
     from robench.search.attack import Attack, FreeAttack, Trial, Verdict
     from robench.search.oracle_interface import BudgetSpent, Oracle, TextOracle
     from robench.search.registry import ATTACK_FAMILIES, ATTACKS
@@ -77,6 +78,8 @@ _MODULE_OF = {
     "Batch": "robench.models.batch",
     "RowComparison": "robench.records.comparison",
     "compare": "robench.records.comparison",
+    "Results": "robench.records.frames",
+    "results": "robench.records.frames",
     "Defense": "robench.training.defense",
 }
 """Public name -> the module that defines it."""
@@ -90,7 +93,7 @@ __all__ = [  # noqa: RUF022
     "Task", "Example", "Splits", "DataSource",
     "make_examples", "pick_balanced", "without", "digest",
     "register_with_transformers",
-    "compare", "RowComparison",
+    "results", "Results", "compare", "RowComparison",
     "RobenchError", "UsageError",
     "__version__",
 ]  # fmt: skip

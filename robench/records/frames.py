@@ -1,0 +1,236 @@
+"""``robench.results``: the cells and the trials of a run as pandas frames."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robench._base.errors import RobenchError, UsageError
+from robench.records.columns import run_columns
+from robench.records.comparable import comparable_groups, newest_that_agree
+from robench.records.rates import rates
+from robench.records.record import Record, count
+from robench.records.record_files import RecordsOnDisk, find_records
+from robench.records.run_folder import RunFolder
+from robench.records.statistics import accuracy_under_attack, wilson, worst_case
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of ``Results.cells``.
+
+    Attributes:
+        dtype: its pandas type. Every type has a missing value.
+        meaning: what it holds.
+        value: its value for a record; None for a column that depends on other records too.
+    """
+
+    dtype: str
+    meaning: str
+    value: Callable[[Record], Any] | None
+
+
+def _interval(record: Record, name: str, bound: int) -> float | None:
+    rate = rates(record)[name]
+    return None if rate is None else wilson(rate, record.counts.n)[bound]
+
+
+COLUMNS: Mapping[str, Column] = {
+    "task": Column("string", "name of the task", lambda r: r.task.name),
+    "test_set": Column("string", "list of test examples", lambda r: r.task.test_name),
+    "row": Column("string", "label of the row in tables", lambda r: r.row),
+    "defense": Column(
+        "string", "name of the defense", lambda r: None if r.defense is None else r.defense.name
+    ),
+    "defense_options": Column(
+        "string",
+        "all options as JSON",
+        lambda r: None if r.defense is None else json.dumps(r.defense.options, sort_keys=True),
+    ),
+    "victim_kind": Column("string", "trained, given or function", lambda r: r.victim.kind),
+    "attack": Column("string", "label of the attack", lambda r: r.attack.label),
+    "attack_options": Column(
+        "string", "all options as JSON", lambda r: json.dumps(r.attack.options, sort_keys=True)
+    ),
+    "seed": Column("Int64", "seed of training and search", lambda r: r.search.seed),
+    "n": Column("Int64", "number of judged examples", lambda r: r.counts.n),
+    "wrong": Column("Int64", "wrong without an attack", lambda r: r.counts.wrong),
+    "fooled": Column("Int64", "fooled examples", lambda r: r.counts.fooled),
+    "held": Column("Int64", "held and not proved", lambda r: r.counts.held),
+    "held_proved": Column("Int64", "held and proved", lambda r: r.counts.held_proved),
+    "error": Column("Int64", "examples with an error", lambda r: r.counts.error),
+    "clean_accuracy": Column(
+        "Float64", "share right without an attack", lambda r: rates(r)["clean_accuracy"]
+    ),
+    "clean_low": Column(
+        "Float64", "its 95 % Wilson interval", lambda r: _interval(r, "clean_accuracy", 0)
+    ),
+    "clean_high": Column(
+        "Float64", "its 95 % Wilson interval", lambda r: _interval(r, "clean_accuracy", 1)
+    ),
+    "accuracy_under_attack": Column(
+        "Float64", "share that held", lambda r: rates(r)["accuracy_under_attack"]
+    ),
+    "under_low": Column(
+        "Float64", "its 95 % Wilson interval", lambda r: _interval(r, "accuracy_under_attack", 0)
+    ),
+    "under_high": Column(
+        "Float64", "its 95 % Wilson interval", lambda r: _interval(r, "accuracy_under_attack", 1)
+    ),
+    "attack_success_rate": Column(
+        "Float64", "fooled of the attacked examples", lambda r: rates(r)["attack_success_rate"]
+    ),
+    "worst_case": Column("Float64", "worst case of this row and seed", None),
+    "worst_case_attacks": Column("string", "the attacks of the worst case, with commas", None),
+    "queries": Column("Int64", "queries over all examples", lambda r: r.cost.asked),
+    "attack_seconds": Column("Float64", "time of all searches", lambda r: r.cost.attack_seconds),
+    "training_seconds": Column(
+        "Float64", "time of the training", lambda r: r.cost.training_seconds
+    ),
+    "encoder": Column(
+        "string", "label of the encoder", lambda r: None if r.encoder is None else r.encoder.name
+    ),
+    "protocol": Column("string", "name of the protocol", lambda r: r.protocol.name),
+    "budget": Column("Int64", "query budget, or missing", lambda r: r.search.budget),
+    "limit": Column("Int64", "limit of the run, or missing", lambda r: r.limit),
+    "constrained": Column(
+        "boolean", "bound by the language model", lambda r: r.surface.constrained
+    ),
+    "outside": Column("boolean", "outside the surface", lambda r: r.surface.outside),
+    "test_digest": Column("string", "hash of the test examples", lambda r: r.task.digest),
+    "surface": Column("string", "key of the surface", lambda r: r.surface.key),
+    "victim": Column("string", "hash of the victim", lambda r: r.victim.sha256),
+    "cell": Column("string", "key of the cell", lambda r: r.cell),
+    "created": Column("datetime64[ns, UTC]", "time of the last trial", lambda r: r.created),
+    "record": Column("string", "file name of the record", None),
+    "left_out": Column("string", "why the table leaves the record out, or missing", None),
+}
+"""Name -> column of ``Results.cells``. Rates lie in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of a run. ``robench.results`` makes it.
+
+    Attributes:
+        folder: folder of the run.
+        found: the records, and the files that cannot be read.
+    """
+
+    folder: Path
+    found: RecordsOnDisk
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One line for each record, in the order of the file names; see ``COLUMNS``."""
+        import pandas as pd
+
+        known = _of_tables(self.found.records)
+        lines = []
+        for name, record in self.found.records.items():
+            line = {
+                key: column.value(record)
+                for key, column in COLUMNS.items()
+                if column.value is not None
+            }
+            lines.append(line | {"record": name} | known.get(name, {}))
+        frame = pd.DataFrame(lines, columns=list(COLUMNS))
+        return frame.astype({name: column.dtype for name, column in COLUMNS.items()})
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One line for each trial, with its texts and the file name of its record.
+
+        The columns are those of ``robench examples --format parquet``: ``id``, ``verdict``,
+        ``label``, ``original_<field>``, ``adversarial_<field>``, ``changes`` and more. They are
+        read on first use. Trials that are missing, or that do not fit their record, are left out
+        with a warning.
+        """
+        import pandas as pd
+
+        from robench.records.trial_export import to_arrow
+        from robench.records.trial_texts import join_trials
+
+        frames: list[pd.DataFrame] = []
+        for name, record in self.found.records.items():
+            try:
+                trials = join_trials(RunFolder(self.folder), record)
+            except RobenchError as error:
+                warnings.warn(f"The trials of {name} are left out: {error}", stacklevel=2)
+                continue
+            frames.append(to_arrow(trials).to_pandas().assign(record=name))
+        if not frames:
+            # The columns of the texts depend on the task, which nothing names here.
+            return pd.DataFrame(
+                columns=["id", "task", "row", "attack", "seed", "verdict", "record"]
+            )
+        joined: pd.DataFrame = pd.concat(frames, ignore_index=True)
+        return joined
+
+    def __repr__(self) -> str:
+        count_of = len(self.found.records)
+        return f"<results of {self.folder}: {count_of} {'cell' if count_of == 1 else 'cells'}>"
+
+    def _repr_html_(self) -> str:
+        """Return the main columns of ``cells`` as an HTML table, for notebooks."""
+        shown = ["task", "row", "attack", "seed", "n", "clean_accuracy", "accuracy_under_attack"]
+        frame = self.cells[[*shown, "worst_case", "left_out"]].round(4)
+        if frame["left_out"].isna().all():
+            frame = frame.drop(columns="left_out")
+        return str(frame.to_html(index=False, na_rep="—"))
+
+
+def results(folder: str | Path) -> Results:
+    """Return the results of a run as pandas frames: ``.cells`` and ``.trials``.
+
+    A record that cannot be read is left out with a warning.
+
+    Args:
+        folder: folder of the run, which ``--out`` named.
+
+    Raises:
+        UsageError: the folder does not exist or holds no record.
+    """
+    place = Path(folder)
+    found = find_records(RunFolder(place).records)
+    for sentence in found.damaged.values():
+        warnings.warn(f"Left out: {sentence}", stacklevel=2)
+    if not found.records and not found.damaged:
+        reason = "holds no records" if place.is_dir() else "does not exist"
+        raise UsageError(f"The folder {place} {reason}. Name the folder of a run (--out).")
+    return Results(place, found)
+
+
+def _of_tables(records: Mapping[str, Record]) -> dict[str, dict[str, Any]]:
+    """Return what the table of the folder says of each record: its worst case, or a reason."""
+    known: dict[str, dict[str, Any]] = {}
+    for members in comparable_groups(records).values():
+        admitted = newest_that_agree(members)
+        for name, reason in admitted.reasons.items():
+            known.setdefault(name, {"left_out": reason})
+        shown = {**admitted.records, **admitted.failed}
+        attacks = run_columns(shown.values()).worst_over
+        outcomes = {(r.row, r.search.seed, r.attack.label): r.outcomes for r in shown.values()}
+        for name, record in shown.items():
+            own = [outcomes[record.row, record.search.seed, attack] for attack in attacks]
+            rate = _worst_rate(own)
+            if rate is not None:
+                known.setdefault(name, {}).update(
+                    worst_case=rate, worst_case_attacks=",".join(attacks)
+                )
+    return known
+
+
+def _worst_rate(outcomes: list[str]) -> float | None:
+    if not outcomes:
+        return None
+    counts = count(worst_case(outcomes))
+    return None if counts.error else accuracy_under_attack(counts)
