@@ -89,7 +89,7 @@ COLUMNS: Mapping[str, Column] = {
         "Float64", "fooled of the attacked examples", lambda r: rates(r)["attack_success_rate"]
     ),
     "worst_case": Column("Float64", "worst case of this row and seed", None),
-    "worst_case_attacks": Column("string", "the attacks of the worst case, with commas", None),
+    "worst_case_attacks": Column("string", "the attacks of the worst case, with semicolons", None),
     "queries": Column("Int64", "queries over all examples", lambda r: r.cost.asked),
     "attack_seconds": Column("Float64", "time of all searches", lambda r: r.cost.attack_seconds),
     "training_seconds": Column(
@@ -224,7 +224,7 @@ def _of_tables(records: Mapping[str, Record]) -> dict[str, dict[str, Any]]:
             rate = _worst_rate(own)
             if rate is not None:
                 known.setdefault(name, {}).update(
-                    worst_case=rate, worst_case_attacks=",".join(attacks)
+                    worst_case=rate, worst_case_attacks="; ".join(attacks)
                 )
     return known
 
