@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from robench.search.attack import Attack, FreeAttack, Trial, Verdict
     from robench.search.oracle_interface import BudgetSpent, Oracle, TextOracle
     from robench.search.registry import ATTACK_FAMILIES, ATTACKS
+    from robench.sharing.loaded import LoadedVictim, Prediction, load_victim
     from robench.sharing.registration import register_with_transformers
     from robench.tasks.base import DataSource, Splits, Task
     from robench.tasks.example import Example
@@ -66,6 +67,9 @@ _MODULE_OF = {
     "Oracle": "robench.search.oracle_interface",
     "SearchSpace": "robench.text.space",
     "TextOracle": "robench.search.oracle_interface",
+    "LoadedVictim": "robench.sharing.loaded",
+    "Prediction": "robench.sharing.loaded",
+    "load_victim": "robench.sharing.loaded",
     "register_with_transformers": "robench.sharing.registration",
     "DataSource": "robench.tasks.base",
     "Example": "robench.tasks.example",
@@ -92,7 +96,7 @@ __all__ = [  # noqa: RUF022
     "Defense", "Batch", "TextClassifier", "TrainingOptions", "Options", "build_options",
     "Task", "Example", "Splits", "DataSource",
     "make_examples", "pick_balanced", "without", "digest",
-    "register_with_transformers",
+    "load_victim", "LoadedVictim", "Prediction", "register_with_transformers",
     "results", "Results", "compare", "RowComparison",
     "RobenchError", "UsageError",
     "__version__",

@@ -32,6 +32,7 @@ def main(ctx: click.Context) -> None:
 def _add_commands() -> None:
     from robench.commands import (
         attack,
+        card,
         compare,
         completion,
         doctor,
@@ -41,13 +42,14 @@ def _add_commands() -> None:
         listing,
         new,
         plot,
+        push,
         show,
         sweep,
         train,
     )
 
     runs, results = (train, evaluate, sweep, attack), (examples, compare, leaderboard, plot)
-    for module in (listing, show, *runs, *results, doctor, new, completion):
+    for module in (listing, show, *runs, *results, card, push, doctor, new, completion):
         main.add_command(module.command)
 
 

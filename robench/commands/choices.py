@@ -94,7 +94,7 @@ given_options = apply(
             multiple=True,
             metavar="FOLDER_OR_HUB_ID",
             help="Attack this classifier as it is: a model of transformers with a classification "
-            "head, or a victim that robench saved. Repeatable.",
+            "head, or a victim that robench saved (a folder, or hf:USER/NAME). Repeatable.",
         ),
         click.option(
             "--name",

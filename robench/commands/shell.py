@@ -36,8 +36,9 @@ COMPLETION_VARIABLE = "_ROBENCH_COMPLETE"
 SECTIONS = {
     "Run": ("evaluate", "train", "sweep", "attack"),
     "Look at results": ("examples", "compare", "leaderboard", "plot"),
+    "Share victims": ("card", "push"),
     "Find names": ("list", "show"),
-    "Set up": ("doctor", "new", "push", "completion"),
+    "Set up": ("doctor", "new", "completion"),
 }
 """Heading of the help page -> its commands, in the order of use."""
 

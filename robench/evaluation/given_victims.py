@@ -47,6 +47,27 @@ def saved_card(location: str) -> dict[str, Any]:
     return card
 
 
+def with_downloads(request: EvaluationRequest, report: Reporter) -> EvaluationRequest:
+    """Return the request with the victims of ``hf:USER/NAME`` downloaded: as folders.
+
+    Raises:
+        UsageError: a victim is not on the hub, or the hub cannot be reached.
+        RobenchError: a file is not the one on the victim's card.
+    """
+    from robench.sharing.hub import PREFIX, victim_folder_of
+
+    if not any(location.startswith(PREFIX) for location in request.victims):
+        return request
+    folders = []
+    for location in request.victims:
+        if location.startswith(PREFIX):
+            report.message(f"Getting the victim {location} from the hub or its cache.")
+            location = str(victim_folder_of(location))
+        folders.append(location)
+    # The names of the rows are those of the repositories, not of folders in the cache.
+    return request.model_copy(update={"victims": tuple(folders), "names": request.rows_of_victims})
+
+
 def check_locations(request: EvaluationRequest) -> None:
     """Refuse victims that cannot be there, without a look into their files.
 

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from robench._base.environment import choose_device
 from robench._base.errors import UsageError
-from robench.evaluation.given_victims import check_locations, choose_protocol, warn_of_lost_head
+from robench.evaluation.given_victims import (
+    check_locations,
+    choose_protocol,
+    warn_of_lost_head,
+    with_downloads,
+)
 from robench.evaluation.resolve_tasks import TaskResolver
 from robench.evaluation.resolved import ResolvedAttack, ResolvedRequest, ResolvedTask, can_attack
 from robench.plugins.option_routing import check_owners, label, route_options
@@ -89,6 +94,7 @@ def resolve_request(
         BrokenPlugin: a chosen plugin cannot be imported.
     """
     _refuse_no_victims(request, functions)
+    request = with_downloads(request, report)
     protocol, device = choose_protocol(request, functions, report), choose_device(request.device)
     warn_of_lost_head(request, report)
     if request.trackers:

@@ -65,7 +65,7 @@ TOKENIZER_CONFIG: dict[str, Any] = {
 CODE = '''\
 """Load this robench victim with transformers and trust_remote_code=True.
 
-The classes are robench's own: "pip install robench" first.
+The classes are robench's own, so robench must be installed.
 """
 
 from robench.sharing import RobenchConfig, RobenchForSequenceClassification, RobenchTokenizer

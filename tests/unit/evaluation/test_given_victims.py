@@ -170,3 +170,26 @@ def test_the_default_encoder_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr("robench.evaluation.given_victims._architectures", refuse)
     warn_of_lost_head(build_request(defenses=("rift",)), Silent())
+
+
+def test_a_victim_on_the_hub_is_downloaded_and_keeps_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fake_hub import use_fake_hub
+    from saved_victims import victim
+
+    from robench._base.reporting import Silent
+    from robench.evaluation.given_victims import with_downloads
+    from robench.models.victim import Victim
+    from robench.sharing.push import pack, push
+
+    use_fake_hub(monkeypatch, tmp_path / "hub")
+    victim().save(tmp_path / "v")
+    push(pack(tmp_path / "v", "me/rift-toy"))
+    values = {"victims": ("hf:me/rift-toy", "other"), "tasks": ("toy",), "out": tmp_path}
+    request = with_downloads(build_request(**values), Silent())
+    assert request.rows_of_victims == ("rift-toy", "other")
+    assert request.victims[1] == "other"
+    assert Victim.load(Path(request.victims[0])).name == "standard"
+    plain = build_request(**{**values, "victims": ("other",)})
+    assert with_downloads(plain, Silent()) is plain
