@@ -30,6 +30,24 @@ def is_saved_victim(location: str) -> bool:
     return (Path(location) / CARD).is_file()
 
 
+def is_trained_on(locations: Sequence[str], task: str) -> bool:
+    """Return whether one of the ``locations`` is a victim that robench trained on ``task``."""
+    return any(saved_card(each)["task"] == task for each in locations if is_saved_victim(each))
+
+
+def trained_on_other_rows(locations: Sequence[str], task: str, train: str) -> list[str]:
+    """Return the saved victims of ``task`` whose training rows have another digest than ``train``.
+
+    They may have been trained on rows that are test rows now.
+    """
+    cards = {each: saved_card(each) for each in locations if is_saved_victim(each)}
+    return [
+        each
+        for each, card in cards.items()
+        if card["task"] == task and card["ingredients"].get("train") != train
+    ]
+
+
 def saved_card(location: str) -> dict[str, Any]:
     """Return the card of a victim that robench trained.
 

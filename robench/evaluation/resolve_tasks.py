@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from robench._base.errors import UsageError
-from robench.evaluation.given_victims import check_saved, given_victims
+from robench.evaluation.given_victims import (
+    check_saved,
+    given_victims,
+    is_trained_on,
+    trained_on_other_rows,
+)
 from robench.evaluation.resolved import ResolvedTask
 from robench.evaluation.resolved_victims import ResolvedVictim, TrainedVictim
 from robench.evaluation.test_sets import resolve_tests
@@ -15,7 +20,7 @@ from robench.plugins.option_routing import label
 from robench.protocol import Protocol
 from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.checks import check_splits
-from robench.tasks.resolving import find_task, task_name
+from robench.tasks.resolving import find_task, is_own_data, task_name
 from robench.training.registry import DEFENSES
 
 if TYPE_CHECKING:
@@ -73,10 +78,10 @@ class TaskResolver:
         from robench.text.substitutions import load_substitutions
 
         request = self.request
-        cls = find_task(
-            given_name, request.columns, training=bool(request.defenses), hub=request.hub
-        )
         name = task_name(given_name)
+        # A victim that robench trained on this file has seen the rows that are not test rows.
+        split = bool(request.defenses) or is_trained_on(request.victims, name)
+        cls = find_task(given_name, request.columns, training=split, hub=request.hub)
         self._check_defenses(name, cls, report)
         check_saved(request, name, cls)
         # A task that declares its fields can refuse a given victim before its data are read.
@@ -92,12 +97,26 @@ class TaskResolver:
         )
         for remark in splits.remarks:
             report.message(remark)
+        self._warn_of_seen_rows(given_name, splits, report)
         if given is None:
             given = self._given(name, cls, tuple(splits.test[0].fields))
         victims = [*self._victims(name, cls, splits, substitutions), *given]
         _refuse_equal_rows(victims)
         tests = resolve_tests(request, given_name, cls, splits, victims, report)
         return ResolvedTask(name, cls, splits, tests, victims)
+
+    def _warn_of_seen_rows(self, given_name: str, splits: Splits, report: Reporter) -> None:
+        """Say which saved victims may have been trained on test rows of a user's file."""
+        request, name = self.request, task_name(given_name)
+        if not is_own_data(given_name) or (request.tests and given_name not in request.tests):
+            return
+        train = splits.training_digests["train"]
+        for location in trained_on_other_rows(request.victims, name, train):
+            report.message(
+                f"--victim {location} was trained on other rows than the training rows of "
+                f"{name} here, so it may know test rows. Name the same files as in its training, "
+                "or judge it on another file with --test."
+            )
 
     def _given(self, name: str, cls: type[Task], fields: Sequence[str]) -> list[ResolvedVictim]:
         """Return the victims that the user gives."""

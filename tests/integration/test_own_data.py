@@ -84,6 +84,26 @@ def test_pairs_in_jsonl_and_a_list_of_ids(tmp_path: Path) -> None:
     assert (listed.task.test_name, listed.counts.n) == ("list-mine", 2)
 
 
+def test_a_saved_victim_is_judged_on_rows_that_it_has_not_seen(tmp_path: Path) -> None:
+    write_rows(tmp_path / "films.csv", reviews(200))
+    _, (record,) = evaluate(
+        tmp_path, "--attack", "none", "--task", "films.csv", "--limit", "6", *QUICK
+    )
+    (victim,) = (tmp_path / "runs" / "victims").iterdir()
+    shared = ("--attack", "none", "--substitutions", "mini", "--no-hub", "--device", "cpu")
+    given = ("evaluate", "--victim", str(victim), "--task", "films.csv", *shared)
+    done = run(tmp_path, *given, "--out", "given")
+    assert done.returncode == 0, done.stdout
+    assert "may know test rows" not in done.stdout
+    (again,) = read_records(RunFolder(tmp_path / "given").records).values()
+    assert (again.task.digest, again.task.examples) == (record.task.digest, 40)
+    # The rows have another split with a test file, so the victim may know some of them.
+    write_rows(tmp_path / "more.csv", reviews(230)[200:])
+    done = run(tmp_path, *given, "--test-file", "more.csv", "--out", "other")
+    assert done.returncode == 0, done.stdout
+    assert "may know test rows" in " ".join(done.stdout.split())
+
+
 def trials(folder: Path) -> str:
     (path,) = (folder / "runs" / "trials").glob("*.jsonl")
     return path.read_text()

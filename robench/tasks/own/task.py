@@ -229,7 +229,10 @@ def _about_split(parts: Parts, training: bool) -> tuple[str, ...]:
         return ()
     name = parts.single.name
     if not training:
-        return (f"All rows of {name} are test examples; none is for training.",)
+        return (
+            f"All rows of {name} are test examples; none is for training. If a victim was trained "
+            "on some of them, name a file that it has not seen.",
+        )
     return (
         f"{name} is split by a rule over its texts, whatever the order of the rows: 20 % for test "
         f"(at most {TEST_SIZE:,}), 10 % of the rest for dev. --test-file names another test set.",

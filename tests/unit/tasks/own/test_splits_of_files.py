@@ -131,7 +131,7 @@ def test_without_training_the_whole_file_is_judged(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "a.csv", reviews(60))
     task, splits = load(path, training=False)
     assert (len(splits.train), len(splits.dev), len(splits.test)) == (0, 0, 60)
-    assert "All rows of a.csv are test examples; none is for training." in told(splits)
+    assert "All rows of a.csv are test examples; none is for training. If a victim" in told(splits)
     check_splits("a.csv", task, splits, training=False)
 
 
