@@ -111,8 +111,10 @@ def _of_base(module: str, base: ast.expr) -> list[str]:
 def _alias(node: ast.ClassDef, name: str) -> list[str] | None:
     """Return what ``Options = Other`` or ``Options: type[...] = Other`` in a class names."""
     for statement in node.body:
-        target = statement.target if isinstance(statement, ast.AnnAssign) else None
-        if isinstance(statement, ast.Assign):
+        target: ast.expr | None = None
+        if isinstance(statement, ast.AnnAssign):
+            target = statement.target
+        elif isinstance(statement, ast.Assign):
             target = statement.targets[0]
         if isinstance(target, ast.Name) and target.id == name:
             value = getattr(statement, "value", None)
