@@ -20,6 +20,7 @@ from robench.plugins.option_routing import label
 from robench.protocol import Protocol
 from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.checks import check_splits
+from robench.tasks.registry import TASKS
 from robench.tasks.resolving import find_task, is_own_data, task_name
 from robench.training.registry import DEFENSES
 
@@ -158,12 +159,13 @@ class TaskResolver:
                 known, name, cls, self.request.settings_of
             ):
                 own.append(defense)
-                others |= set(known.task_defaults)
-        if own:
+                others |= {each for each in known.task_defaults if each in TASKS.names()}
+        real = [each for each in sorted(others) if not TASKS.get(each).synthetic]
+        if own and real:
             report.message(
                 f"For '{name}' there are no published settings of {', '.join(own)}, so the general "
                 f"defaults are used. Take those of another task with --settings-of "
-                f"{' or '.join(sorted(others))}, or set single values with --option."
+                f"{' or '.join(real)}, or set single values with --option."
             )
 
     def _victims(
