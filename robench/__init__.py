@@ -2,8 +2,8 @@
 
 robench measures how robust a way of fine-tuning a text classifier is, and how sure that figure is.
 
-Everything that a plugin author needs can be imported from here. Each name is imported on first use,
-so that ``import robench`` does not import torch.
+Everything for scripts, notebooks and plugins can be imported from here. Each name is imported on
+first use, so that ``import robench`` does not import torch.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from robench._base.release import __version__
 
 if TYPE_CHECKING:
     from robench._base.errors import RobenchError, UsageError
+    from robench.evaluation.api import evaluate
     from robench.models.batch import Batch
     from robench.models.classifier import TextClassifier
     from robench.plugins.options import Options, TrainingOptions, build_options
@@ -47,6 +48,9 @@ if (_checkout / "attacks" / "__init__.py").is_file() and (_checkout / "pyproject
 
 _MODULE_OF = {
     "RobenchError": "robench._base.errors",
+    "Results": "robench.records.frames",
+    "evaluate": "robench.evaluation.api",
+    "results": "robench.records.frames",
     "UsageError": "robench._base.errors",
     "TextClassifier": "robench.models.classifier",
     "Options": "robench.plugins.options",
@@ -82,22 +86,20 @@ _MODULE_OF = {
     "Batch": "robench.models.batch",
     "RowComparison": "robench.records.comparison",
     "compare": "robench.records.comparison",
-    "Results": "robench.records.frames",
-    "results": "robench.records.frames",
     "Defense": "robench.training.defense",
 }
 """Public name -> the module that defines it."""
 
-# In the order in which a plugin author meets them, not in alphabetical order.
+# What runs an evaluation, then what a plugin needs, in the order in which people meet it.
 __all__ = [  # noqa: RUF022
+    "evaluate", "results", "Results", "compare", "RowComparison",
+    "load_victim", "LoadedVictim", "Prediction", "register_with_transformers",
     "ATTACKS", "DEFENSES", "TASKS",
     "Attack", "SearchSpace", "Oracle", "Choice", "BudgetSpent", "Verdict", "Trial",
     "FreeAttack", "TextOracle", "ATTACK_FAMILIES", "Family", "UnknownMember",
     "Defense", "Batch", "TextClassifier", "TrainingOptions", "Options", "build_options",
     "Task", "Example", "Splits", "DataSource",
     "make_examples", "pick_balanced", "without", "digest",
-    "load_victim", "LoadedVictim", "Prediction", "register_with_transformers",
-    "results", "Results", "compare", "RowComparison",
     "RobenchError", "UsageError",
     "__version__",
 ]  # fmt: skip

@@ -15,9 +15,11 @@ from robench._base.code_hash import source_sha256
 from robench._base.environment import reset_peak_memory, versions
 from robench._base.errors import RobenchError
 from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
+from robench.plugins.registry import IN_PROCESS
 from robench.records.record import LETTERS
 from robench.records.run_folder import RunFolder, cell_name
 from robench.search.attack import Trial, Verdict
+from robench.search.registry import ATTACKS
 from robench.search.trials import TrialFile
 
 if TYPE_CHECKING:
@@ -215,13 +217,23 @@ def _search(cell: Cell, todo: Sequence[Example], report: Reporter) -> Iterator[T
         victim.parameter_bytes,
     )
     load = cell.victim.obtained.load
-    if load is None and (settings.workers or 1) > 1:
-        report.message("A function runs in this process only, so --workers has no effect.")
-    if load is None or workers == 1:
+    alone = _why_one_process(cell)
+    if alone is not None and (settings.workers or 1) > 1:
+        report.message(f"{alone}, so --workers has no effect.")
+    if load is None or alone is not None or workers == 1:
         return run(victim, attack.attack, attack.name, jobs, settings, shapes=shapes)
     source = cell.victim.obtained.source
     plan = WorkerPlan(source, attack.name, attack.options, settings, shapes, load)
     return run_workers(plan, jobs, workers)
+
+
+def _why_one_process(cell: Cell) -> str | None:
+    """Return why worker processes cannot make this search, or None where they can."""
+    if cell.victim.obtained.load is None:
+        return "A function runs in this process only"
+    if ATTACKS.origin(cell.attack.name) == IN_PROCESS:
+        return f"Attack '{cell.attack.name}' was registered in this process only"
+    return None
 
 
 def progress_note(letters: Sequence[str]) -> str:

@@ -24,6 +24,9 @@ from robench.plugins.names import FAMILY, JOINT, canonical, members_of
 
 Plugin = TypeVar("Plugin")
 
+IN_PROCESS = "registered in this process"
+"""Origin of a plugin that no other process finds: a class of a script or a notebook."""
+
 
 class UnknownMember(LookupError):
     """A family has no member of that name; the registry writes the sentence for the user.
@@ -165,7 +168,7 @@ class Registry(Generic[Plugin]):
         """
         known = {}
         for name, cls in self._classes.items():
-            known[name] = Entry(name, cls.__module__, "registered in this process")
+            known[name] = Entry(name, cls.__module__, IN_PROCESS)
         for name, point in self._guests.items():
             known[name] = Entry(name, point.module, _origin(point))
         known |= self._builtin

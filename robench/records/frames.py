@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from robench._base.errors import RobenchError, UsageError
 from robench.records.columns import run_columns
 from robench.records.comparable import comparable_groups, newest_that_agree
+from robench.records.leaderboard import results_table
 from robench.records.rates import rates
 from robench.records.record import Record, count
 from robench.records.record_files import RecordsOnDisk, find_records
@@ -123,10 +124,12 @@ class Results:
     Attributes:
         folder: folder of the run.
         found: the records, and the files that cannot be read.
+        keeps: an object that must live as long as the results, such as a temporary folder.
     """
 
     folder: Path
     found: RecordsOnDisk
+    keeps: Any = field(default=None, repr=False, compare=False)
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -174,6 +177,10 @@ class Results:
             )
         joined: pd.DataFrame = pd.concat(frames, ignore_index=True)
         return joined
+
+    def __str__(self) -> str:
+        """Return the tables that ``robench evaluate`` prints."""
+        return results_table(list(self.found.records.values()))
 
     def __repr__(self) -> str:
         count_of = len(self.found.records)

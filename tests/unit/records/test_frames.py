@@ -123,3 +123,10 @@ def test_it_shows_itself(out: Path) -> None:
     html = found._repr_html_()
     assert "<table" in html
     assert "replaced by the newer" in html
+
+
+def test_the_print_is_the_table_of_the_run(tmp_path: Path) -> None:
+    record = write_run(tmp_path)
+    shown = str(robench.results(tmp_path))
+    assert "clean accuracy" in shown
+    assert record.row in shown

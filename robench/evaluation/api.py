@@ -1,0 +1,161 @@
+"""``robench.evaluate``: an evaluation in one call, for scripts and notebooks."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robench._base.errors import UsageError
+from robench._base.progress_bars import ProgressBars
+from robench._base.reporting import Reporter, Silent
+from robench.evaluation.request import EvaluationRequest, build_request
+
+if TYPE_CHECKING:
+    from robench.models.given.function import FunctionVictim
+    from robench.records.frames import Results
+
+Predict = Callable[[Any], Any]
+"""A function of a list of texts (or of pairs of texts) that gives probabilities.
+
+It returns ``(texts, classes)``, as an array or nested lists.
+"""
+Location = str | Path
+
+
+def evaluate(
+    victim: Predict | Location | Sequence[Location] | None = None,
+    *,
+    task: Location | Sequence[Location] = "mini-reviews",
+    attacks: str | Sequence[str] = "pwws",
+    defenses: str | Sequence[str] = (),
+    labels: Sequence[str] | None = None,
+    name: str | Sequence[str] | None = None,
+    identity: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    out: Location | None = None,
+    progress: bool | Reporter = True,
+    **settings: Any,
+) -> Results:
+    """Attack victims on a task, and return the results as data frames.
+
+    At least one of ``victim`` and ``defenses`` is needed. Every argument without a description
+    here is that of ``robench evaluate``, and has the same meaning.
+
+    Args:
+        victim: what is attacked as it is. A function takes a list of texts, or of pairs of texts,
+            and returns probabilities ``(texts, classes)``. A path or hub id names a model with a
+            classification head, or a victim that robench saved.
+        task: names of tasks, or files such as ``"reviews.csv"``.
+        attacks: names of attacks.
+        defenses: names of defenses. robench trains a victim with each.
+        labels: names of a function's classes, in the order of its probabilities.
+        name: name of the victim in tables; one for each victim.
+        identity: text that changes whenever a function's answers may change, such as a version.
+            Without it, no later run uses the trials of a function.
+        options: options of plugins, such as ``{"defense.epochs": 2, "pwws.score": "logit"}``.
+        out: folder of the results. None keeps them only as long as the returned object.
+        progress: True draws bars on stderr, False is silent. A ``Reporter`` receives the progress.
+        settings: further attributes of ``robench.evaluation.request.EvaluationRequest``, such as
+            ``limit=100``, ``seeds=(0, 1)``, ``encoder="bert-base-uncased"`` or
+            ``text_column="review"``.
+
+    Raises:
+        UsageError: an argument is wrong. Nothing was trained.
+        RobenchError: a part of the run failed; what was finished is in ``out``.
+    """
+    from robench.evaluation.run import evaluate as run
+    from robench.records.frames import results
+
+    function, locations = _split(victim, labels, name, identity)
+    temporary = tempfile.TemporaryDirectory(prefix="robench-") if out is None else None
+    folder = Path(temporary.name if temporary is not None else str(out))
+    request = _request(
+        settings,
+        victims=locations,
+        names=() if function is not None else _texts(name or ()),
+        tasks=_texts(task),
+        attacks=_texts(attacks),
+        defenses=_texts(defenses),
+        options={key: _option(value) for key, value in (options or {}).items()},
+        out=folder,
+    )
+    functions = (
+        [] if function is None else _functions(function, labels or (), name, identity, request)
+    )
+    with _reporter(progress) as report:
+        run(request, report, functions=functions)
+    # The trials are read on first use, so the folder must live as long as the results.
+    return replace(results(folder), keeps=temporary)
+
+
+def _texts(value: Location | Sequence[Location]) -> tuple[str, ...]:
+    """Return one or several names as a tuple of texts."""
+    if isinstance(value, str | Path):
+        return (str(value),)
+    return tuple(map(str, value))
+
+
+def _option(value: Any) -> str:
+    """Return the value of an option as it stands on the command line."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _split(
+    victim: Any,
+    labels: Sequence[str] | None,
+    name: str | Sequence[str] | None,
+    identity: str | None,
+) -> tuple[Predict | None, tuple[str, ...]]:
+    """Return the victim if it is a function, and the locations of victims that are none."""
+    if not callable(victim):
+        if labels is not None or identity is not None:
+            raise UsageError(
+                "'labels' and 'identity' describe a function, and 'victim' is none. Leave them "
+                "out; 'label_map' translates the labels of a model."
+            )
+        return None, () if victim is None else _texts(victim)
+    if labels is None:
+        raise UsageError(
+            "A function needs 'labels': the names of its classes, in the order of its "
+            'probabilities, such as labels=["negative", "positive"].'
+        )
+    if name is not None and not isinstance(name, str):
+        raise UsageError(f"One function has one name, and {len(name)} were given.")
+    return victim, ()
+
+
+def _functions(
+    function: Predict,
+    labels: Sequence[str],
+    name: str | Sequence[str] | None,
+    identity: str | None,
+    request: EvaluationRequest,
+) -> list[FunctionVictim]:
+    """Return the function as victims."""
+    from robench.evaluation.functions import function_victims
+
+    own = str(name or getattr(function, "__name__", type(function).__name__))
+    return function_victims(function, labels, own, identity, request)
+
+
+def _request(settings: Mapping[str, Any], **own: Any) -> EvaluationRequest:
+    """Return the request, and refuse settings that this function has itself."""
+    known = EvaluationRequest.model_fields
+    for key in settings:
+        if key in own or key not in known:
+            from robench._base.hints import did_you_mean
+
+            raise UsageError(f"robench.evaluate has no argument '{key}'.{did_you_mean(key, known)}")
+    return build_request(**own, **settings)
+
+
+def _reporter(progress: bool | Reporter) -> Any:
+    """Return a context manager that gives the reporter."""
+    from contextlib import nullcontext
+
+    if progress is True:
+        return ProgressBars()
+    return nullcontext(Silent() if progress is False else progress)

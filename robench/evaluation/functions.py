@@ -1,0 +1,84 @@
+"""Make victims of a Python function: one for each task that it is judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench._base.errors import UsageError
+from robench.tasks.resolving import find_task, task_name
+
+if TYPE_CHECKING:
+    from robench.evaluation.request import EvaluationRequest
+    from robench.models.given.function import FunctionVictim
+
+Predict = Callable[[list[Any]], Any]
+"""Takes texts, or pairs of texts, and returns probabilities ``(texts, classes)``."""
+
+
+def function_victims(
+    predict: Predict,
+    labels: Sequence[str],
+    name: str,
+    identity: str | None,
+    request: EvaluationRequest,
+) -> list[FunctionVictim]:
+    """Return the function as a victim of each task of ``request``.
+
+    The columns of its answers are matched with the task's labels by their names.
+
+    Args:
+        predict: the function.
+        labels: names of its classes, in the order of its answers.
+        name: the row in tables.
+        identity: text that changes whenever its answers may change, or None.
+        request: the evaluation, with its tasks and ``label_map``.
+
+    Raises:
+        UsageError: a task cannot be found, or the labels do not match.
+    """
+    from robench.models.given.function import FunctionVictim
+    from robench.models.given.labels import match_labels
+
+    victims = []
+    for task in request.tasks:
+        cls = find_task(task, request.columns, training=bool(request.defenses), hub=request.hub)
+        if not cls.fields:
+            raise UsageError(
+                f"Task '{task}' does not declare its fields, so nobody knows what the function "
+                "gets. Add 'fields' to the class of the task."
+            )
+        order = match_labels(name, tuple(labels), cls.labels, request.label_map)
+        victims.append(
+            FunctionVictim(
+                _Reordered(predict, len(labels), order),
+                cls.labels,
+                cls.fields,
+                cls.attackable,
+                name,
+                identity,
+                task=task_name(task),
+            )
+        )
+    return victims
+
+
+class _Reordered:
+    """A function whose columns come in the order of the task's labels."""
+
+    def __init__(self, predict: Predict, classes: int, order: Sequence[int]) -> None:
+        self._predict, self._classes, self._order = predict, classes, list(order)
+
+    def __call__(self, texts: list[Any]) -> Any:
+        answer = self._predict(texts)
+        try:
+            columns: NDArray[np.float64] = np.asarray(answer, dtype=np.float64)
+        except (TypeError, ValueError):
+            # The victim says what is wrong with such an answer.
+            return answer
+        if columns.ndim != 2 or columns.shape[1] != self._classes:
+            return answer
+        return columns[:, self._order]

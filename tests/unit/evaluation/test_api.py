@@ -1,0 +1,140 @@
+"""Tests of ``robench.evaluate``, without a training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import robench
+from robench import UsageError
+from robench.tasks.base import DataSource
+
+
+def words_decide(texts: Sequence[str]) -> np.ndarray:
+    """Return probabilities (positive, negative) by three words."""
+    good = [any(word in text for word in ("thrilled", "loved", "funny")) for text in texts]
+    return np.where(np.array(good)[:, None], [0.9, 0.1], [0.2, 0.8])
+
+
+LABELS = ["Positive", "NEGATIVE"]
+
+
+def run(out: Path | None = None, **settings: Any) -> robench.Results:
+    values = {"labels": LABELS, "attacks": "greedy", "limit": 20, "progress": False} | settings
+    return robench.evaluate(words_decide, out=out, **values)
+
+
+def test_a_function_is_judged_by_the_names_of_its_labels() -> None:
+    trials = run().trials
+    task = robench.TASKS.get("mini-reviews")
+    test = {example.id: example for example in task().load(DataSource()).test}
+    assert len(trials) == 20
+    for trial in trials.to_dict("records"):
+        probabilities = words_decide([trial["original_text"]])[0]
+        assert trial["prediction"] == ("positive" if probabilities[0] > 0.5 else "negative")
+        assert trial["label"] == task.labels[test[trial["id"]].label]
+
+
+def test_a_fooled_text_fools_the_function() -> None:
+    trials = run().trials
+    fooled = trials[trials["verdict"] == "fooled"]
+    assert len(fooled) > 0
+    for text, label in zip(fooled["adversarial_text"], fooled["label"], strict=True):
+        predicted = "positive" if words_decide([text])[0, 0] > 0.5 else "negative"
+        assert predicted != label
+
+
+def test_the_row_has_the_name_of_the_function_or_the_given_one() -> None:
+    assert "words_decide" in run().cells["row"][0]
+    assert "my rules" in run(name="my rules").cells["row"][0]
+
+
+def test_results_stay_in_the_folder_that_out_names(tmp_path: Path) -> None:
+    run(tmp_path / "runs", identity="1")
+    assert len(robench.results(tmp_path / "runs").trials) == 20
+
+
+def test_without_out_the_folder_lives_as_long_as_the_results() -> None:
+    found = run()
+    folder = found.folder
+    assert folder.is_dir()
+    del found
+    assert not folder.exists()
+
+
+def test_a_known_identity_is_not_asked_again(tmp_path: Path) -> None:
+    calls = []
+
+    def counted(texts: Sequence[str]) -> np.ndarray:
+        calls.append(len(texts))
+        return words_decide(texts)
+
+    for identity, asked_again in (("1", True), ("1", False), ("2", True), (None, True)):
+        calls.clear()
+        settings = {"labels": LABELS, "attacks": "greedy", "limit": 10, "progress": False}
+        robench.evaluate(counted, identity=identity, out=tmp_path, **settings)
+        # The health check asks about the examples twice in any case.
+        assert (sum(calls) > 20) == asked_again
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"labels": None}, "A function needs 'labels'"),
+        ({"labels": ["good", "bad"]}, "No label of the task is called 'good', 'bad'"),
+        ({"labels": ["negative"]}, "1 labels against 2"),
+        ({"name": ["a", "b"]}, "One function has one name, and 2 were given"),
+        ({"limt": 3}, r"has no argument 'limt'. Did you mean 'limit'\?"),
+        ({"victims": ("x",)}, "has no argument 'victims'"),
+        ({"attacks": "pwvs"}, r"no attack 'pwvs'. Did you mean 'pwws'\?"),
+        ({"attacks": "convex-hull"}, "gradients"),
+        ({"task": "nothing.csv"}, r"nothing\.csv does not exist"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        run(**settings)
+
+
+def test_labels_without_a_function_are_refused() -> None:
+    with pytest.raises(UsageError, match="describe a function, and 'victim' is none"):
+        robench.evaluate("my-model", labels=LABELS, progress=False)
+
+
+def test_nothing_to_attack_is_refused() -> None:
+    with pytest.raises(UsageError, match="victim"):
+        robench.evaluate(progress=False)
+
+
+def test_an_answer_of_the_wrong_shape_is_told() -> None:
+    with pytest.raises(robench.RobenchError, match="must return an array of shape"):
+        robench.evaluate(
+            lambda texts: [0.5] * len(texts), labels=LABELS, limit=5, progress=False, name="flat"
+        )
+
+
+def test_an_attack_of_this_process_runs_in_this_process(tmp_path: Path) -> None:
+    class Nothing(robench.Attack):
+        """Finds nothing."""
+
+        def search(self, space, oracle, label, rng):  # type: ignore[no-untyped-def]
+            return None
+
+    with robench.ATTACKS.temporarily("nothing", Nothing):
+        # Worker processes would not find the attack, so the run must not need any.
+        settings = {"defense.epochs": 1, "defense.train_examples": 100}
+        cells = robench.evaluate(
+            defenses="standard",
+            attacks="nothing",
+            options=settings,
+            limit=10,
+            workers=2,
+            progress=False,
+            out=tmp_path,
+        ).cells
+    assert (cells["fooled"][0], cells["error"][0]) == (0, 0)
+    assert cells["held"][0] > 0
