@@ -75,8 +75,8 @@ def test_a_known_identity_is_not_asked_again(tmp_path: Path) -> None:
 
     for identity, asked_again in (("1", True), ("1", False), ("2", True), (None, True)):
         calls.clear()
-        settings = {"labels": LABELS, "attacks": "greedy", "limit": 10, "progress": False}
-        robench.evaluate(counted, identity=identity, out=tmp_path, **settings)
+        settings: dict[str, Any] = {"labels": LABELS, "attacks": "greedy", "limit": 10}
+        robench.evaluate(counted, identity=identity, out=tmp_path, progress=False, **settings)
         # The health check asks about the examples twice in any case.
         assert (sum(calls) > 20) == asked_again
 
