@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,7 @@ def run(request: EvaluationRequest, session: Session) -> None:
             folder = RunFolder(request.out)
             click.echo(f"Markdown: {folder.leaderboard}")
             click.echo(f"Records:  {folder.records}")
+            click.echo(f"Texts:    robench examples {shlex.quote(str(request.out))}")
         warn_of_damaged_records(request.out)
 
     records = run_with_progress(
