@@ -6,6 +6,7 @@ folder's model as any user of transformers does.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -302,6 +303,7 @@ def save_model(
     labels: Mapping[int, str] | None = None,
     change: Callable[[Any], None] | None = None,
     seed: int = 0,
+    sharpen: bool = True,
     **settings: Any,
 ) -> Path:
     """Save a random classifier with its tokenizer and return the folder.
@@ -310,6 +312,7 @@ def save_model(
         labels: the model's ``id2label``.
         change: changes the configuration.
         seed: of the random weights.
+        sharpen: whether the head is scaled, so that probabilities are neither even nor certain.
         settings: further entries of the configuration.
     """
     tokenizer, config = FAMILIES[family]()
@@ -321,13 +324,30 @@ def save_model(
         change(config)
     torch.manual_seed(seed)
     model = transformers.AutoModelForSequenceClassification.from_config(config)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.startswith(("classifier.", "score.", "logits_proj.")):
-                parameter *= 5
+    if sharpen:
+        _sharpen(model.eval(), tokenizer)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def _sharpen(model: Any, tokenizer: Any) -> None:
+    """Scale the head so that the model is neither indifferent nor certain."""
+    head = [one for one in model.modules() if isinstance(one, torch.nn.Linear)][-1]
+    accepted = inspect.signature(model.forward).parameters
+    with torch.no_grad():
+        logits = []
+        for text in (*CORPUS, *AWKWARD[:3]):
+            inputs = tokenizer(text, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+            inputs = {name: value for name, value in inputs.items() if name in accepted}
+            logits.append(model(**inputs).logits[0])
+        found = torch.stack(logits)
+        if head.bias is not None:
+            head.bias -= found.mean(dim=0)
+            found = found - found.mean(dim=0)
+        factor = 2 / (found - found.mean(dim=1, keepdim=True)).abs().max().clamp(min=1e-6)
+        for parameter in head.parameters():
+            parameter *= factor
 
 
 def source(

@@ -136,6 +136,7 @@ class TextReader:
     def _tokenized(self, texts: Sequence[Mapping[str, str]], max_tokens: int) -> list[Ids]:
         if not texts:
             return []
+        # In lists an empty second text is a text; alone, transformers would take it for none.
         columns = [[text[name] for text in texts] for name in self.fields]
         encoded = self.tokenizer(
             *columns,

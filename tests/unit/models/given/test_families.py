@@ -53,7 +53,7 @@ def test_probabilities_are_those_of_plain_transformers(folder: Path, single: Giv
     expected = [plain_probs(folder, [text], single.max_tokens) for text in AWKWARD]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     # The model is not indifferent, so equal numbers mean something.
-    assert np.ptp(found[:, 0]) > 0.02
+    assert np.ptp(found[:, 0]) > 0.01
 
 
 def test_probabilities_of_pairs_are_those_of_plain_transformers(

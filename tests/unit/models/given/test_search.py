@@ -237,6 +237,7 @@ def test_a_fine_tuned_model_is_attacked_as_it_is(tmp_path: Path, family: str) ->
         family,
         {0: "NEGATIVE", 1: "POSITIVE"},
         initializer_range=0.05,
+        sharpen=False,
     )
     fine_tune(folder, reviews)
     victim = load_given(source(folder))
