@@ -22,11 +22,24 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of records for the model card. Default: that of the victim's run.",
 )
+@click.option(
+    "--license",
+    "licence",
+    default="unknown",
+    help="The hub's name of the licence, such as mit, for the model card. Default: unknown.",
+)
 @click.option("--dry-run", is_flag=True, help="List what would be sent, and send nothing.")
 @global_flags
 @click.pass_context
 def command(
-    ctx: click.Context, victim: Path, repo: str, public: bool, records: Path | None, dry_run: bool
+    ctx: click.Context,
+    /,
+    victim: Path,
+    repo: str,
+    public: bool,
+    records: Path | None,
+    licence: str,
+    dry_run: bool,
 ) -> None:
     """Send a victim's files and its model card to the repository REPO (USER/NAME).
 
@@ -38,7 +51,7 @@ def command(
     """
     from robench.sharing.push import pack, push
 
-    parcel = pack(victim, repo, records)
+    parcel = pack(victim, repo, records, licence)
     address = None if dry_run else push(parcel, public)
     if session_of(ctx).json:
         emit({"repo": repo, "address": address, "files": parcel.sizes, "records": parcel.records})

@@ -20,15 +20,18 @@ from robench.evaluation.record_assembly import assemble_record, measure_cost, sa
 from robench.evaluation.request import EvaluationRequest, build_request
 from robench.evaluation.resolve import resolve_request
 from robench.evaluation.resolved import ResolvedRequest, ResolvedTask, ResolvedTest
+from robench.evaluation.resolved_victims import ResolvedVictim, TrainedVictim
 from robench.evaluation.tracking import track_cell
 from robench.evaluation.unattackable import count_unattackable, unattackable_remark
 from robench.evaluation.victims import ReadyVictim, obtain_and_check, victim_title
+from robench.models.victim_folder import read_card
 from robench.records.leaderboard import render_run
 from robench.records.record import Record
 from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
 from robench.records.test_set import TestSet, write_test_set
 from robench.search.attack import Verdict
+from robench.sharing.model_card import is_ours, read_records_for, write_model_card
 
 if TYPE_CHECKING:
     from robench.models.judged import JudgedVictim
@@ -92,6 +95,7 @@ def evaluate(
                     with failures.catch(_part(title, cell), only=single and len(cells) == 1):
                         records.append(_evaluate_cell(cell, report))
                         _write_leaderboard(request)
+                _write_model_card(request, each)
     failures.raise_if_any(records)
     return records
 
@@ -146,6 +150,17 @@ def _evaluate_cell(cell: Cell, report: Reporter) -> Record:
     if new:
         track_cell(cell.request, saved, report)
     return saved
+
+
+def _write_model_card(request: EvaluationRequest, resolved: ResolvedVictim) -> None:
+    """Write the model card of a victim of this run; other victims' folders are left alone."""
+    if not isinstance(resolved, TrainedVictim):
+        return
+    folder = resolved.folder(request)
+    card = read_card(folder)
+    if is_ours(folder):
+        records = read_records_for(card, RunFolder(request.out).records).records
+        write_model_card(folder, card, records.values())
 
 
 def _write_leaderboard(request: EvaluationRequest) -> None:

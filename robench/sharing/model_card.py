@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from robench._base.errors import UsageError
 from robench._base.files import write_text
 from robench.models.victim_folder import README
 from robench.records.record import Record
@@ -14,6 +15,8 @@ from robench.records.record_files import RecordsOnDisk, find_records
 from robench.records.run_folder import RunFolder
 from robench.records.statistics import accuracy_under_attack, clean_accuracy, wilson
 
+MARK = "<!-- Made by robench, which replaces this file. Keep your own text elsewhere. -->"
+"""A line of every model card, so that no file of the user is replaced."""
 EXAMPLE = "USER/NAME"
 """Stands for the repository where it is not known."""
 
@@ -21,14 +24,26 @@ EXAMPLE = "USER/NAME"
 def write_model_card(folder: Path, card: Mapping[str, Any], records: Iterable[Record]) -> Path:
     """Write ``README.md`` into a victim's folder and return its path.
 
-    No file that is hashed changes.
+    No file that is hashed changes. A card that would stay the same is not written.
 
     Raises:
+        UsageError: there is a ``README.md`` that robench did not make.
         RobenchError: the file cannot be written.
     """
-    path = folder / README
-    write_text(path, model_card(card, records))
+    if not is_ours(folder):
+        raise UsageError(
+            f"'{folder / README}' was not made by robench, so it is not replaced. Move it away."
+        )
+    path, text = folder / README, model_card(card, records)
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
     return path
+
+
+def is_ours(folder: Path) -> bool:
+    """Return whether robench may write a victim's ``README.md``: it is missing, or robench's."""
+    path = folder / README
+    return not path.exists() or MARK in path.read_text(encoding="utf-8", errors="replace")
 
 
 def records_beside(folder: Path) -> Path | None:
@@ -51,13 +66,19 @@ def read_records_for(card: Mapping[str, Any], folder: Path | None) -> RecordsOnD
     return RecordsOnDisk(mine, found.damaged)
 
 
-def model_card(card: Mapping[str, Any], records: Iterable[Record], repo: str = EXAMPLE) -> str:
+def model_card(
+    card: Mapping[str, Any],
+    records: Iterable[Record],
+    repo: str = EXAMPLE,
+    licence: str = "unknown",
+) -> str:
     """Return the model card as Markdown with YAML front matter.
 
     Args:
         card: the contents of ``victim.json``.
         records: the records of this victim; others must not be given.
         repo: ``USER/NAME`` on the hub, for the examples.
+        licence: the hub's name of a licence, such as ``mit``.
     """
     judged = sorted(
         records, key=lambda each: (each.task.file_part, each.attack.label, each.limit or 0)
@@ -65,7 +86,8 @@ def model_card(card: Mapping[str, Any], records: Iterable[Record], repo: str = E
     synthetic = any(each.task.synthetic for each in judged) or _is_synthetic(card["task"])
     title = f"{card['name']} on {card['task']}"
     parts = [
-        _front_matter(card, synthetic),
+        _front_matter(card, synthetic, licence),
+        MARK,
         f"# {title}",
         "A text classifier that was fine-tuned with robench, an adversarial-robustness benchmark. "
         "In the words of a benchmark it is a *victim*: a model that attacks are tried on.",
@@ -81,14 +103,14 @@ def model_card(card: Mapping[str, Any], records: Iterable[Record], repo: str = E
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(card: Mapping[str, Any], synthetic: bool) -> str:
+def _front_matter(card: Mapping[str, Any], synthetic: bool, licence: str) -> str:
     """Return the YAML block that the hub reads."""
     from huggingface_hub import ModelCardData
 
     # The name of a file is no data set of the hub.
     known = not synthetic and card["task"] in _built_in_tasks()
     data = ModelCardData(
-        license="unknown",
+        license=licence,
         library_name="transformers",
         pipeline_tag="text-classification",
         tags=["robench", "adversarial-robustness", f"defense:{card['name']}"],

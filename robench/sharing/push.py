@@ -38,13 +38,14 @@ class Parcel:
         }
 
 
-def pack(folder: Path, repo: str, records: Path | None = None) -> Parcel:
+def pack(folder: Path, repo: str, records: Path | None = None, licence: str = "unknown") -> Parcel:
     """Collect what is to be sent, without a network: the files on the card, and a model card.
 
     Args:
         folder: the victim's folder.
         repo: ``USER/NAME``.
         records: folder of records; None for that of the victim's own run.
+        licence: the hub's name of a licence, for the model card.
 
     Raises:
         UsageError: the folder holds no victim, a file is not the one on the card, or the victim
@@ -66,7 +67,7 @@ def pack(folder: Path, repo: str, records: Path | None = None) -> Parcel:
     from robench.sharing.model_card import model_card, read_records_for, records_beside
 
     found = read_records_for(card, records or records_beside(folder))
-    readme = model_card(card, found.records.values(), repo)
+    readme = model_card(card, found.records.values(), repo, licence)
     files: dict[str, Path | bytes] = {README: readme.encode(), CARD: folder / CARD}
     files |= {name: folder / name for name in sorted(card["files"])}
     return Parcel(repo, card, files, len(found.records))

@@ -71,6 +71,15 @@ def test_records_and_trials_hold_no_path_of_this_machine(
         assert base not in path.read_text()
 
 
+def test_every_trained_victim_has_a_model_card_with_its_records(finished: FinishedRun) -> None:
+    request, records = finished
+    for folder in (request.out / "victims").iterdir():
+        weights = json.loads((folder / "victim.json").read_text())["sha256"]
+        mine = [record for record in records if record.victim.sha256 == weights]
+        rows = (folder / "README.md").read_text().splitlines()
+        assert sum(row.startswith("| toy |") for row in rows) == len(mine) > 0
+
+
 def test_a_second_run_changes_no_file(finished: FinishedRun) -> None:
     request, records = finished
     before = {

@@ -16,7 +16,12 @@ from robench.cli import main
 from robench.models.victim import Victim
 from robench.models.victim_folder import check_files, read_card
 from robench.records.record_files import write_record
-from robench.sharing.model_card import model_card, read_records_for, records_beside
+from robench.sharing.model_card import (
+    model_card,
+    read_records_for,
+    records_beside,
+    write_model_card,
+)
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "card"
 CARD: dict[str, Any] = {
@@ -75,7 +80,7 @@ def test_the_card_of_a_pair_task_that_nobody_attacked() -> None:
 
 def test_the_front_matter_is_what_the_hub_reads() -> None:
     for card, datasets in (({**CARD, "task": "imdb"}, ["imdb"]), (CARD, None)):
-        data = ModelCard(model_card(card, [])).data.to_dict()
+        data = vars(ModelCard(model_card(card, [])).data)
         assert data["license"] == "unknown"
         assert data["pipeline_tag"] == "text-classification"
         assert data.get("datasets") == datasets
@@ -124,6 +129,23 @@ def test_the_command_writes_the_card_and_no_hashed_file(run: Path) -> None:
     write_record(run / "records" / record.file_name, record)
     CliRunner().invoke(main, ["card", str(folder)])
     assert (folder / "README.md").read_text().count("| toy |") == 2
+
+
+def test_a_text_of_the_user_is_never_replaced(run: Path) -> None:
+    path = run / "victims" / "standard" / "README.md"
+    path.write_text("my own words")
+    result = CliRunner().invoke(main, ["card", str(path.parent)])
+    assert result.exit_code == 2
+    assert "was not made by robench, so it is not replaced" in result.stderr
+    assert path.read_text() == "my own words"
+
+
+def test_a_card_that_stays_the_same_is_not_written(run: Path) -> None:
+    folder = run / "victims" / "standard"
+    path = write_model_card(folder, read_card(folder), [])
+    stamp = path.stat().st_mtime_ns
+    write_model_card(folder, read_card(folder), [])
+    assert path.stat().st_mtime_ns == stamp
 
 
 def test_records_are_found_beside_the_victims_or_where_they_are_named(
@@ -182,6 +204,9 @@ def test_push_lists_sends_and_refuses(
     sent = CliRunner().invoke(main, ["push", folder, "me/x", "--public"])
     assert sent.stdout == f"sent {len(hub.list_repo_files('me/x'))} files to {hub.endpoint}/me/x\n"
     assert hub.private == {"me/x": False}
+    assert "license: unknown" in (hub.folder("me/x") / "README.md").read_text()
+    CliRunner().invoke(main, ["push", folder, "me/x", "--license", "mit"])
+    assert "license: mit" in (hub.folder("me/x") / "README.md").read_text()
     bad = CliRunner().invoke(main, ["push", folder, "x"])
     assert bad.exit_code == 2
     assert "'x' is no repository" in bad.stderr
