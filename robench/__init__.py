@@ -18,6 +18,7 @@ from robench._base.release import __version__
 if TYPE_CHECKING:
     from robench._base.errors import RobenchError, UsageError
     from robench.evaluation.api import evaluate
+    from robench.evaluation.attack_api import AttackedText, attack
     from robench.models.batch import Batch
     from robench.models.classifier import TextClassifier
     from robench.plugins.options import Options, TrainingOptions, build_options
@@ -50,6 +51,8 @@ _MODULE_OF = {
     "RobenchError": "robench._base.errors",
     "Results": "robench.records.frames",
     "evaluate": "robench.evaluation.api",
+    "attack": "robench.evaluation.attack_api",
+    "AttackedText": "robench.evaluation.attack_api",
     "results": "robench.records.frames",
     "UsageError": "robench._base.errors",
     "TextClassifier": "robench.models.classifier",
@@ -92,7 +95,7 @@ _MODULE_OF = {
 
 # What runs an evaluation, then what a plugin needs, in the order in which people meet it.
 __all__ = [  # noqa: RUF022
-    "evaluate", "results", "Results", "compare", "RowComparison",
+    "evaluate", "attack", "AttackedText", "results", "Results", "compare", "RowComparison",
     "load_victim", "LoadedVictim", "Prediction", "register_with_transformers",
     "ATTACKS", "DEFENSES", "TASKS",
     "Attack", "SearchSpace", "Oracle", "Choice", "BudgetSpent", "Verdict", "Trial",

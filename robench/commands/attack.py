@@ -140,23 +140,19 @@ def _open(
 
 
 def _how(values: dict[str, Any], opened: OpenedVictim, options: dict[str, Any]) -> TextAttack:
-    from robench.evaluation.one_text import TextAttack
-    from robench.evaluation.resolve import resolve_attack
-    from robench.search.registry import ATTACKS
-    from robench.search.settings import SearchSettings
-    from robench.text.language_model import build_scorer
-    from robench.text.substitutions import load_substitutions
+    from robench.evaluation.one_text import text_attack
 
-    name, device = values["attack"], opened.victim.device
-    attack = resolve_attack(name, ATTACKS.get(name), options, opened.protocol)
-    substitutions = load_substitutions(
-        values["substitutions"] or opened.substitutions, values["data"]
+    return text_attack(
+        values["attack"],
+        opened.victim,
+        opened.protocol,
+        options=options,
+        substitutions=values["substitutions"] or opened.substitutions,
+        lm=values["lm"],
+        data=values["data"],
+        budget=values["budget"],
+        seed=values["seed"],
     )
-    scorer = None
-    if attack.constrained:
-        scorer = build_scorer(values["lm"], device, opened.protocol.lm_radius)
-    settings = SearchSettings(seed=values["seed"], budget=values["budget"], device=device)
-    return TextAttack(attack, substitutions, opened.protocol, scorer, settings)
 
 
 def _remarks(values: dict[str, Any], opened: OpenedVictim, how: TextAttack) -> list[str]:

@@ -147,9 +147,10 @@ def _count(number: int, what: str) -> str:
 
 def _write(trials: Sequence[TrialText], kind: str, output: Path | None, title: str) -> None:
     from robench._base.files import write_text
-    from robench.commands.trial_view import plain_view, show_trials
+    from robench.commands.trial_view import show_trials
     from robench.records.trial_export import to_csv, to_jsonl, write_parquet
     from robench.records.trial_page import to_html
+    from robench.records.trial_plain import plain_view
 
     if kind == "parquet":
         assert output is not None

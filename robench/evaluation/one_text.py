@@ -6,7 +6,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from robench._base.errors import UsageError
 from robench._base.reporting import Reporter, Silent
@@ -45,6 +46,46 @@ class TextAttack:
     protocol: Protocol
     scorer: Scorer | None
     settings: SearchSettings = field(default_factory=SearchSettings)
+
+
+def text_attack(
+    name: str,
+    victim: JudgedVictim,
+    protocol: Protocol,
+    *,
+    options: Mapping[str, Any],
+    substitutions: str,
+    lm: str,
+    data: Path | None,
+    budget: int | None,
+    seed: int,
+) -> TextAttack:
+    """Return how texts are attacked, from names.
+
+    Args:
+        name: registered name of the attack.
+        victim: the classifier.
+        protocol: the evaluation choices.
+        options: options of the attack.
+        substitutions: name or path of the substitution set.
+        lm: language model of the constraint, as ``--lm`` takes it.
+        data: folder with the published substitution set, or None.
+        budget: queries of a text, or None for no limit.
+        seed: seed of the searches.
+
+    Raises:
+        UsageError: a name, an option or a file is wrong or missing.
+    """
+    from robench.evaluation.resolve import resolve_attack
+    from robench.search.registry import ATTACKS
+    from robench.text.language_model import build_scorer
+    from robench.text.substitutions import load_substitutions
+
+    attack = resolve_attack(name, ATTACKS.get(name), options, protocol)
+    words = load_substitutions(substitutions, data)
+    scorer = build_scorer(lm, victim.device, protocol.lm_radius) if attack.constrained else None
+    settings = SearchSettings(seed=seed, budget=budget, device=victim.device)
+    return TextAttack(attack, words, protocol, scorer, settings)
 
 
 def attack_texts(

@@ -73,6 +73,33 @@ def open_victim(
     _check_location(location)
     saved = is_saved_victim(location)
     opened = _saved(location, device) if saved else _given(location, pair, device)
+    return _with_protocol(opened, protocol, location, saved=saved)
+
+
+def opened_from(
+    victim: JudgedVictim, fields: tuple[str, ...], protocol: str | None
+) -> OpenedVictim:
+    """Return a victim that is loaded already, with what is known of it.
+
+    Args:
+        victim: the classifier.
+        fields: names of its fields, in reading order.
+        protocol: name of a protocol; None takes the victim's own.
+
+    Raises:
+        UsageError: the protocol does not fit.
+    """
+    own = getattr(victim, "protocol", None)
+    known = victim.task in TASKS.names()
+    substitutions = TASKS.get(victim.task).substitutions if known else SUBSTITUTIONS
+    opened = OpenedVictim(victim, fields, own or get_protocol(GIVEN_PROTOCOL), substitutions, ())
+    return _with_protocol(opened, protocol, victim.name, saved=own is not None)
+
+
+def _with_protocol(
+    opened: OpenedVictim, protocol: str | None, location: str, *, saved: bool
+) -> OpenedVictim:
+    """Return the victim under the protocol that the user names, or refuse it."""
     if protocol is None or protocol == opened.protocol.name:
         return opened
     chosen = get_protocol(protocol)

@@ -14,7 +14,6 @@ from plain_models import fine_tune
 
 from robench import ATTACKS, FreeAttack, TextOracle, Verdict
 from robench.cli import main
-from robench.commands.trial_view import plain_view
 from robench.evaluation.one_text import TextAttack, attack_texts
 from robench.evaluation.open_victim import open_victim
 from robench.evaluation.resolve import resolve_attack
@@ -22,6 +21,7 @@ from robench.evaluation.resolved import ResolvedAttack
 from robench.models.victim import Victim
 from robench.records.run_folder import RunFolder
 from robench.records.trial_choice import CellChoice, load_trials
+from robench.records.trial_plain import plain_view
 from robench.records.trial_texts import TrialText, join_trials
 from robench.text.substitutions import load_substitutions
 

@@ -13,8 +13,9 @@ from click.testing import CliRunner, Result
 from trial_runs import TEST_SET, TRIALS, write_run
 
 from robench.cli import main
-from robench.commands.trial_view import coloured_lines, plain_view
+from robench.commands.trial_view import coloured_lines
 from robench.records.run_folder import RunFolder
+from robench.records.trial_plain import plain_view
 from robench.records.trial_texts import join_trials
 from robench.search.attack import Trial
 

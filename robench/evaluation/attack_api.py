@@ -1,0 +1,146 @@
+"""``robench.attack``: attack texts of one's own in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robench._base.errors import UsageError
+from robench.evaluation import defaults
+from robench.evaluation.one_text import attack_texts, check_texts, text_attack
+from robench.evaluation.open_victim import PAIR, SINGLE, OpenedVictim, fields_of, open_victim
+from robench.records.trial_plain import plain_view
+from robench.records.trial_texts import TrialText
+
+if TYPE_CHECKING:
+    from robench.sharing.loaded import LoadedVictim
+
+Text = str | tuple[str, str] | Mapping[str, str]
+"""One text: a string, a pair, or all fields by name."""
+
+
+@dataclass(frozen=True)
+class AttackedText(TrialText):
+    """One attacked text: what the attack changed, and what the victim says before and after.
+
+    Printed, it shows every change as ``[[old->new]]``.
+    """
+
+    def __str__(self) -> str:
+        """Return the verdict and the text with its changes."""
+        return plain_view([self], cells=False).rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        """Return the same for notebooks."""
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+def attack(
+    text: Text | Sequence[Text],
+    victim: str | Path | LoadedVictim,
+    attack: str = "pwws",
+    *,
+    label: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    substitutions: str | None = None,
+    lm: str = defaults.LM,
+    protocol: str | None = None,
+    budget: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    data: str | Path | None = None,
+) -> AttackedText | list[AttackedText]:
+    """Attack one text, or each text of a list.
+
+    Args:
+        text: a string; a pair as a tuple; all fields as a dict; or a list of these.
+        victim: folder of a saved victim, folder or hub id of a model with a classification head,
+            or what ``robench.load_victim`` returned.
+        attack: name of the attack.
+        label: true label of every text. None takes the victim's own prediction.
+        options: options of the attack, such as ``{"population": 20}``.
+        substitutions: name or path of the substitution set. None takes that of the victim's task.
+        lm: language model of the constraint, as ``--lm`` takes it.
+        protocol: name of a protocol. None takes the victim's own.
+        budget: queries of a text, or None for no limit.
+        seed: seed of the searches.
+        device: ``"auto"`` or a torch device string; of a loaded victim, its own is used.
+        data: folder with the published substitution set. None uses ``ROBENCH_DATA``.
+
+    Returns:
+        One result for one text, and a list of results for a list.
+
+    Raises:
+        UsageError: an argument is wrong.
+    """
+    from robench.search.registry import ATTACKS
+
+    ATTACKS.check(attack)
+    texts: list[Any] = [text] if isinstance(text, str | tuple | Mapping) else list(text)
+    opened = _open(victim, texts, device, protocol)
+    named = [_fields_of(each, opened.fields) for each in texts]
+    check_texts(named)
+    names = opened.victim.labels
+    if label is not None and label not in names:
+        raise UsageError(f"There is no label '{label}'. The victim has {', '.join(names)}.")
+    folder = data or os.environ.get("ROBENCH_DATA")
+    how = text_attack(
+        attack,
+        opened.victim,
+        opened.protocol,
+        options=options or {},
+        substitutions=substitutions or opened.substitutions,
+        lm=lm,
+        data=None if folder is None else Path(folder),
+        budget=budget,
+        seed=seed,
+    )
+    true = None if label is None else names.index(label)
+    found = attack_texts(opened.victim, named, how, labels=[true] * len(named))
+    shown = [
+        AttackedText(**{each.name: getattr(trial, each.name) for each in fields(trial)})
+        for trial in found
+    ]
+    return shown[0] if isinstance(text, str | tuple | Mapping) else shown
+
+
+def _open(victim: Any, texts: Sequence[Any], device: str, protocol: str | None) -> OpenedVictim:
+    """Return the victim with its fields, protocol and substitution set."""
+    from robench._base.environment import choose_device
+    from robench.evaluation.open_victim import opened_from
+
+    if not isinstance(victim, str | Path):
+        return opened_from(victim.victim, victim.fields, protocol)
+    location = str(victim)
+    known = fields_of(location)
+    # A given model does not say whether it reads pairs, so the texts decide.
+    wanted = known or (PAIR if texts and all(map(_is_pair, texts)) else SINGLE)
+    return open_victim(location, choose_device(device), pair=len(wanted) == 2, protocol=protocol)
+
+
+def _is_pair(text: Any) -> bool:
+    return isinstance(text, tuple | Mapping) and len(text) == 2
+
+
+def _fields_of(text: Any, names: Sequence[str]) -> dict[str, str]:
+    """Return one text as its fields by name."""
+    if isinstance(text, Mapping):
+        given = dict(text)
+    else:
+        parts = text if isinstance(text, tuple) else (text,)
+        if len(parts) != len(names):
+            raise UsageError(
+                f"A text of this victim has {len(names)} fields ({', '.join(names)}), but "
+                f"{len(parts)} came. Give a string for one field, and a tuple for two."
+            )
+        given = dict(zip(names, parts, strict=True))
+    if set(given) != set(names) or not all(isinstance(value, str) for value in given.values()):
+        raise UsageError(
+            f"A text of this victim has the fields {', '.join(names)}, each a string. These came: "
+            f"{', '.join(map(str, given))}."
+        )
+    return {name: given[name] for name in names}

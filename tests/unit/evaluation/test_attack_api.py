@@ -1,0 +1,106 @@
+"""Tests of ``robench.attack`` on small victims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import robench
+from robench import UsageError
+from robench.search.attack import Verdict
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a victim that was trained briefly."""
+    out = tmp_path_factory.mktemp("runs")
+    robench.evaluate(
+        defenses="standard",
+        attacks="random",
+        limit=2,
+        options={"defense.epochs": 1, "defense.train_examples": 600},
+        out=out,
+        progress=False,
+    )
+    return next((out / "victims").iterdir())
+
+
+TEXTS = [
+    "It was a bland evening, but the actor was superb.",
+    "The plot bored me and the jokes were dreary.",
+    "A charming film, and I loved the music.",
+]
+
+
+def test_one_text_gives_one_result_and_a_list_gives_a_list(victim: Path) -> None:
+    one = robench.attack(TEXTS[0], victim)
+    several = robench.attack(TEXTS, victim)
+    assert isinstance(one, robench.AttackedText)
+    assert isinstance(several, list)
+    assert [each.original_text for each in several] == TEXTS
+    assert (one.verdict, one.adversarial_text) == (several[0].verdict, several[0].adversarial_text)
+
+
+def test_a_fooled_text_fools_the_loaded_victim(victim: Path) -> None:
+    loaded = robench.load_victim(victim)
+    found = robench.attack(TEXTS, loaded, "greedy")
+    assert isinstance(found, list)
+    for each in found:
+        assert each.prediction == loaded.predict(each.original_text).label
+        if each.verdict == Verdict.FOOLED:
+            assert each.adversarial_text is not None
+            assert loaded.predict(each.adversarial_text).label == each.adversarial_prediction
+            assert each.adversarial_prediction != each.label
+    assert any(each.verdict == Verdict.FOOLED for each in found)
+
+
+def test_a_label_makes_a_wrong_prediction_wrong(victim: Path) -> None:
+    loaded = robench.load_victim(victim)
+    other = next(name for name in loaded.labels if name != loaded.predict(TEXTS[0]).label)
+    found = robench.attack(TEXTS[0], loaded, label=other)
+    assert isinstance(found, robench.AttackedText)
+    assert found.verdict == Verdict.WRONG
+
+
+def test_the_print_marks_the_changes(victim: Path) -> None:
+    found = robench.attack(TEXTS, victim, "greedy")
+    assert isinstance(found, list)
+    fooled = next(each for each in found if each.verdict == Verdict.FOOLED)
+    change = fooled.changes[0]
+    assert str(fooled).startswith("fooled: ")
+    assert f"[[{change.original}->{change.substitute}]]" in str(fooled)
+    assert fooled._repr_html_().startswith("<pre>fooled: ")
+    assert "-&gt;" in fooled._repr_html_()
+
+
+def test_fields_can_be_named(victim: Path) -> None:
+    found = robench.attack({"text": TEXTS[0]}, victim)
+    assert isinstance(found, robench.AttackedText)
+    assert found.original_text == TEXTS[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "message"),
+    [
+        ("", {}, "The text is empty"),
+        (("a", "b"), {}, r"has 1 fields \(text\), but 2 came"),
+        ({"body": "a"}, {}, r"has the fields text, each a string. These came: body"),
+        ("good", {"attack": "pwvs"}, r"no attack 'pwvs'. Did you mean 'pwws'\?"),
+        ("good", {"label": "neutral"}, "There is no label 'neutral'. The victim has negative"),
+        ("good", {"protocol": "subword"}, "trained with protocol"),
+        ("good", {"options": {"populaton": 3}, "attack": "genetic"}, "populaton"),
+        ("good", {"substitutions": "nothing"}, "nothing"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(
+    victim: Path, text: Any, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        robench.attack(text, victim, **settings)
+
+
+def test_a_victim_that_does_not_exist_is_told() -> None:
+    with pytest.raises(UsageError, match="there is no such folder"):
+        robench.attack("good", "./nothing")
