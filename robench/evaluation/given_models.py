@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from robench.evaluation.resolved_victims import Obtained, State
 from robench.protocol import Protocol
-from robench.records.record import EncoderPart, GivenPart, PluginPart, VictimPart, row_label
+from robench.records.record import EncoderPart, GivenPart, PluginPart, VictimPart
+from robench.records.row_labels import row_label
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter

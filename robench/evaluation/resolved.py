@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from robench._base.code_hash import code_sha256
 from robench.protocol import Protocol
-from robench.records.record import test_label
+from robench.records.row_labels import test_label
 from robench.tasks.base import Splits, Task
 from robench.tasks.example import Example
 

@@ -14,7 +14,8 @@ from robench._base.errors import RobenchError
 from robench.plugins.option_routing import label
 from robench.protocol import Protocol as EvaluationProtocol
 from robench.protocol import get_protocol
-from robench.records.record import EncoderPart, PluginPart, VictimPart, row_label
+from robench.records.record import EncoderPart, PluginPart, VictimPart
+from robench.records.row_labels import row_label
 from robench.records.run_folder import TRAINING_LOG, RunFolder
 from robench.training.registry import DEFENSES
 

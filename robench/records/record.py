@@ -24,6 +24,7 @@ from pydantic import (
 
 from robench._base.environment import Precision
 from robench.protocol import Protocol
+from robench.records.row_labels import row_label, test_label
 from robench.records.run_folder import cell_name, record_file_name
 from robench.search.attack import Verdict
 
@@ -81,29 +82,6 @@ def digest_of_ids(ids: Iterable[str]) -> str:
     It identifies the examples, and their order, that the outcome letters stand for.
     """
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()
-
-
-def row_label(kind: str, name: str | None, defense: str) -> str:
-    """Return the label of a victim's row in tables.
-
-    Args:
-        kind: ``VictimPart.kind``.
-        name: name that the user gave the victim, or None.
-        defense: label of the defense, for a victim without a name.
-    """
-    if kind == "trained":
-        return name or defense
-    return f"{name} ({kind})"
-
-
-def test_label(task: str, other: str | None) -> str:
-    """Return the name of a task with its test set: ``"sst2"``, or ``"sst2-on-imdb"``.
-
-    Args:
-        task: name of the task.
-        other: name of another task or file whose examples are judged, or None.
-    """
-    return task if other is None else f"{task}-on-{other}"
 
 
 class TaskPart(RecordPart):
