@@ -17,7 +17,7 @@ class ProgressBars:
     """
 
     def __init__(self) -> None:
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm | None = None
 
     def __enter__(self) -> Self:
         return self

@@ -23,7 +23,7 @@ Text = str | tuple[str, str] | Mapping[str, str]
 """One text: a string, a pair, or all fields by name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AttackedText(TrialText):
     """One attacked text: what the attack changed, and what the victim says before and after.
 
@@ -33,6 +33,9 @@ class AttackedText(TrialText):
     def __str__(self) -> str:
         """Return the verdict and the text with its changes."""
         return plain_view([self], cells=False).rstrip("\n")
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         """Return the same for notebooks."""
