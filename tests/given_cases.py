@@ -343,11 +343,11 @@ def _sharpen(model: Any, tokenizer: Any) -> None:
             logits.append(model(**inputs).logits[0])
         found = torch.stack(logits)
         if head.bias is not None:
-            head.bias -= found.mean(dim=0)
+            head.bias.sub_(found.mean(dim=0))
             found = found - found.mean(dim=0)
         factor = 2 / (found - found.mean(dim=1, keepdim=True)).abs().max().clamp(min=1e-6)
         for parameter in head.parameters():
-            parameter *= factor
+            parameter.mul_(factor)
 
 
 def source(

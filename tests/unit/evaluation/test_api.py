@@ -24,7 +24,12 @@ LABELS = ["Positive", "NEGATIVE"]
 
 
 def run(out: Path | None = None, **settings: Any) -> robench.Results:
-    values = {"labels": LABELS, "attacks": "greedy", "limit": 20, "progress": False} | settings
+    values: dict[str, Any] = {
+        "labels": LABELS,
+        "attacks": "greedy",
+        "limit": 20,
+        "progress": False,
+    } | settings
     return robench.evaluate(words_decide, out=out, **values)
 
 
