@@ -10,6 +10,7 @@ from robench._base.errors import UsageError
 from robench.evaluation.given_victims import GIVEN_PROTOCOL, is_saved_victim
 from robench.protocol import Protocol, get_protocol
 from robench.tasks.registry import TASKS
+from robench.text.substitutions import NAMES
 
 if TYPE_CHECKING:
     from robench.models.judged import JudgedVictim
@@ -90,8 +91,7 @@ def opened_from(
         UsageError: the protocol does not fit.
     """
     own = getattr(victim, "protocol", None)
-    known = victim.task in TASKS.names()
-    substitutions = TASKS.get(victim.task).substitutions if known else SUBSTITUTIONS
+    substitutions, _ = _substitutions_of(victim)
     opened = OpenedVictim(victim, fields, own or get_protocol(GIVEN_PROTOCOL), substitutions, ())
     return _with_protocol(opened, protocol, victim.name, saved=own is not None)
 
@@ -131,18 +131,26 @@ def _saved(location: str, device: str) -> OpenedVictim:
 
     victim = Victim.load(Path(location), device)
     fields = tuple(victim.card["fields"])
-    known = victim.task in TASKS.names()
-    substitutions = TASKS.get(victim.task).substitutions if known else SUBSTITUTIONS
+    substitutions, remark = _substitutions_of(victim)
     remarks = [
         f"The victim of task '{victim.task}' reads {' and '.join(fields)}"
         + (f"; '{victim.attackable}' is attacked." if len(fields) > 1 else ".")
     ]
-    if not known:
-        remarks.append(
-            f"There is no task '{victim.task}' here, so the substitutions are {substitutions}. "
-            "Name others with --substitutions."
-        )
+    remarks += [] if remark is None else [remark]
     return OpenedVictim(victim, fields, victim.protocol, substitutions, tuple(remarks))
+
+
+def _substitutions_of(victim: JudgedVictim) -> tuple[str, str | None]:
+    """Return the substitution set that a victim was trained with, and a remark if it is a guess."""
+    card = getattr(victim, "card", {})
+    if card.get("substitutions") in NAMES:
+        return str(card["substitutions"]), None
+    if victim.task in TASKS.names():
+        return TASKS.get(victim.task).substitutions, None
+    return SUBSTITUTIONS, (
+        f"There is no task '{victim.task}' here, so the substitutions are {SUBSTITUTIONS}, unless "
+        "--substitutions names others."
+    )
 
 
 def _given(location: str, pair: bool, device: str) -> OpenedVictim:

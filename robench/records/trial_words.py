@@ -7,7 +7,7 @@ from robench.search.attack import Verdict
 
 
 def outcome_words(trial: TrialText) -> str:
-    """Return label and predictions: ``"negative 0.98 -> positive 0.61"``."""
+    """Return label and predictions: ``"negative (0.98) -> positive (0.61)"``."""
     clean = _prediction(trial.prediction, trial.confidence)
     if trial.verdict == Verdict.ERROR:
         return f"{trial.label} is the label"
@@ -20,7 +20,7 @@ def outcome_words(trial: TrialText) -> str:
 
 
 def _prediction(name: str | None, confidence: float | None) -> str:
-    return f"{name}" if confidence is None else f"{name} {confidence:.2f}"
+    return f"{name}" if confidence is None else f"{name} ({confidence:.2f})"
 
 
 def cost_words(trial: TrialText) -> str:

@@ -22,6 +22,8 @@ from robench.text.words import split_words
 Lookup = Literal["cased", "lower"]
 _PUBLISHED = {"counterfitted": "counterfitted_neighbors.json"}
 _EMBEDDED = {"mini": ("mini_reviews", "substitutions.json")}
+NAMES = (*_PUBLISHED, *_EMBEDDED)
+"""Names of the sets that need no path."""
 
 
 class SubstitutionSet:

@@ -138,6 +138,7 @@ def _card(
         "fields": list(setup.fields),
         "max_tokens": task.max_tokens,
         "protocol": request.protocol.name,
+        "substitutions": None if request.substitutions is None else request.substitutions.name,
         "encoder": request.encoder_label,
         "seed": request.seed,
         "key": request.key,

@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> Path:
 
 
 GOLDEN = """\
-fooled: positive 0.98 -> negative 0.61 (1 word changed, 12 queries)
+fooled: positive (0.98) -> negative (0.61) (1 word changed, 12 queries)
   He said:  "a [[good->fine]] film", didn't he?
   standard under genetic on toy, seed 0; toy/1
 
@@ -40,16 +40,16 @@ fooled: negative -> positive (2 words changed, 40 queries)
   I can[[not-> hardly]] like <b>this</b> [[dull->slow]] film.
   standard under genetic on toy, seed 0; toy/2
 
-held: positive 0.60 -> positive 0.55 (1 word changed, 3 queries)
+held: positive (0.60) -> positive (0.55) (1 word changed, 3 queries)
   A [[good->fair]], good thing
   note: the attack claimed a success, but the victim is right on the returned text
   standard under genetic on toy, seed 0; toy/5
 
-held-proved: negative 0.90 (no word of it may be replaced)
+held-proved: negative (0.90) (no word of it may be replaced)
   Nothing here works .
   standard under genetic on toy, seed 0; toy/4
 
-wrong: positive is the label, negative 0.70 is predicted for the original text \
+wrong: positive is the label, negative (0.70) is predicted for the original text \
 (not attacked, because the victim is wrong on the original text)
   =SUM(A1) is fine & good
   standard under genetic on toy, seed 0; toy/3
@@ -75,7 +75,7 @@ def test_a_terminal_gets_colours_and_marks_without_colours(run: Path) -> None:
     styles = {lines[1].plain[span.start : span.end]: span.style for span in lines[1].spans}
     assert styles["good"] == "red strike"
     assert styles["fine"] == "bold green underline"
-    assert lines[0].plain.startswith("fooled: positive 0.98 -> negative 0.61")
+    assert lines[0].plain.startswith("fooled: positive (0.98) -> negative (0.61)")
 
 
 def test_a_text_that_looks_like_markup_stays_as_it_is(run: Path) -> None:

@@ -104,3 +104,25 @@ def test_wrong_arguments_are_one_sentence(
 def test_a_victim_that_does_not_exist_is_told() -> None:
     with pytest.raises(UsageError, match="there is no such folder"):
         robench.attack("good", "./nothing")
+
+
+def test_a_victim_of_own_data_knows_its_substitutions(tmp_path: Path) -> None:
+    splits = robench.TASKS.get("mini-reviews")().load(robench.DataSource())
+    rows = [f"{example.fields['text']}\t{example.label}" for example in splits.train[:300]]
+    path = tmp_path / "reviews.tsv"
+    path.write_text("text\tlabel\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    robench.evaluate(
+        defenses="standard",
+        task=path,
+        substitutions="mini",
+        attacks="random",
+        limit=2,
+        options={"defense.epochs": 1},
+        out=tmp_path / "runs",
+        progress=False,
+    )
+    folder = next((tmp_path / "runs" / "victims").glob("standard-*"))
+    # Without the card's set, this would look for the published one, which is not here.
+    found = robench.attack(TEXTS[0], folder, data=tmp_path)
+    assert isinstance(found, robench.AttackedText)
+    assert found.asked > 0
