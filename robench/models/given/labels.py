@@ -18,8 +18,9 @@ def match_labels(
 ) -> tuple[int, ...]:
     """Return the number of the model's label for each of the task's labels.
 
-    Names are equal whatever their case is; blanks, underscores and hyphens are the same. Nothing
-    else is guessed: the user maps other names.
+    A name that is written the same way comes first. Other names are equal whatever their case is;
+    blanks, underscores and hyphens are the same. Nothing else is guessed: the user maps other
+    names, and those that would fit several labels.
 
     Args:
         model: the model's name, for the sentences.
@@ -36,9 +37,8 @@ def match_labels(
             f"The labels of '{model}' do not match the task: "
             f"{len(model_labels)} labels against {len(task_labels)}. {lists}"
         )
-    by_name = {_normal(name): number for number, name in enumerate(task_labels)}
-    meant = _mapped(model, model_labels, by_name, label_map, lists)
-    partners = [by_name.get(_normal(meant.get(name, name))) for name in model_labels]
+    meant = _mapped(model, model_labels, task_labels, label_map, lists)
+    partners = _partners([meant.get(name, name) for name in model_labels], task_labels)
     _check_all_named(model, model_labels, task_labels, partners, lists)
     seen: dict[int, str] = {}
     for name, partner in zip(model_labels, partners, strict=True):
@@ -55,25 +55,40 @@ def match_labels(
 def _mapped(
     model: str,
     model_labels: Sequence[str],
-    by_name: Mapping[str, int],
+    task_labels: Sequence[str],
     label_map: Mapping[str, str],
     lists: str,
 ) -> dict[str, str]:
     """Return the map with the model's own spelling of its names."""
-    own = {_normal(name): name for name in model_labels}
     meant: dict[str, str] = {}
     for name, target in label_map.items():
-        spelled = name if name in model_labels else own.get(_normal(name))
-        if spelled is None:
-            raise UsageError(
-                f"--label-map {name}={target}: '{model}' has no label '{name}'. {lists}"
-            )
-        if _normal(target) not in by_name:
-            raise UsageError(
-                f"--label-map {name}={target}: the task has no label '{target}'. {lists}"
-            )
-        meant[spelled] = target
+        spelled, wanted = _called(name, model_labels), _called(target, task_labels)
+        for owner, part, found in ((f"'{model}'", name, spelled), ("the task", target, wanted)):
+            if len(found) != 1:
+                labels = f"several labels like '{part}'" if found else f"no label '{part}'"
+                raise UsageError(f"--label-map {name}={target}: {owner} has {labels}. {lists}")
+        meant[model_labels[spelled[0]]] = task_labels[wanted[0]]
     return meant
+
+
+def _called(name: str, labels: Sequence[str]) -> list[int]:
+    """Return the number of the label ``name``, or else of all labels that are equal to it."""
+    exact = [number for number, label in enumerate(labels) if label == name]
+    return exact or [
+        number for number, label in enumerate(labels) if _normal(label) == _normal(name)
+    ]
+
+
+def _partners(names: Sequence[str], task_labels: Sequence[str]) -> list[int | None]:
+    """Return the number of each name's label in the task, or None without a sure one."""
+    taken = {number for number, label in enumerate(task_labels) if label in names}
+    partners: list[int | None] = []
+    for name in names:
+        found = _called(name, task_labels)
+        # A label whose exact name is there is left to that name, if another one fits as well.
+        free = [number for number in found if number not in taken] or found
+        partners.append(free[0] if len(free) == 1 else None)
+    return partners
 
 
 def _check_all_named(

@@ -30,6 +30,11 @@ def match(
         (("Contradiction", "entailment", "NEUTRAL"), NLI, (1, 2, 0)),
         (("Very-Good", "very bad"), ("very_bad", "very good"), (1, 0)),
         ((" not  entailment ", "entailment"), ("entailment", "not_entailment"), (1, 0)),
+        # Names that differ only in what is otherwise the same.
+        (("a-b", "a_b"), ("a-b", "a_b"), (0, 1)),
+        (("a_b", "a-b"), ("a-b", "a_b"), (1, 0)),
+        (("A B", "a_b"), ("a-b", "a_b"), (0, 1)),
+        (("It", "IT", "it"), ("it", "It", "IT"), (2, 0, 1)),
     ],
 )
 def test_names_decide_and_not_places(
@@ -41,6 +46,8 @@ def test_names_decide_and_not_places(
 def test_a_map_names_other_labels() -> None:
     both = {"LABEL_0": "positive", "label-1": "Negative"}
     assert match(("LABEL_0", "LABEL_1"), label_map=both) == (1, 0)
+    # The map names labels in their exact spelling first.
+    assert match(("x-y", "x_y"), ("a_b", "a-b"), {"x_y": "a_b", "x-y": "a-b"}) == (1, 0)
     # One entry is enough where the other name matches.
     assert match(("positive", "NEG"), label_map={"NEG": "negative"}) == (1, 0)
 
@@ -94,6 +101,12 @@ def test_a_map_names_other_labels() -> None:
             "guess. The model has 'not so good', 'POS'; the task has 'negative', 'positive'. "
             'Say what each means, for example: --label-map "not so good=negative"',
         ),
+        (
+            ("a-b", "a_b"),
+            {"A B": "positive"},
+            "--label-map A B=positive: 'mine' has several labels like 'A B'. The model has "
+            "'a-b', 'a_b'; the task has 'negative', 'positive'.",
+        ),
     ],
 )
 def test_whatever_does_not_match_is_refused_with_both_lists(
@@ -101,3 +114,10 @@ def test_whatever_does_not_match_is_refused_with_both_lists(
 ) -> None:
     with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
         match(model, label_map=label_map)
+
+
+def test_a_name_that_fits_two_labels_is_not_guessed() -> None:
+    with pytest.raises(UsageError, match=r"^No label of the task is called 'A B', 'c d' as in"):
+        match(("A B", "c d"), ("a-b", "a_b"))
+    with pytest.raises(UsageError, match=r"^--label-map x=A B: the task has several labels like"):
+        match(("x", "a_b"), ("a-b", "a_b"), {"x": "A B"})
