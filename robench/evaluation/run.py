@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from robench.evaluation.resolved import ResolvedRequest, ResolvedTask, ResolvedT
 from robench.evaluation.resolved_victims import ResolvedVictim, TrainedVictim
 from robench.evaluation.tracking import track_cell
 from robench.evaluation.unattackable import count_unattackable, unattackable_remark
-from robench.evaluation.victims import ReadyVictim, obtain_and_check, victim_title
+from robench.evaluation.victims import HealthChecks, ReadyVictim, victim_title
 from robench.models.victim_folder import read_card
 from robench.records.leaderboard import render_run
 from robench.records.record import Record
@@ -79,7 +80,7 @@ def evaluate(
     if (late := arithmetic.warning()) is not None:
         report.message(late)
     failures, single = Failures(report), _number_of_victims(resolved) == 1
-    records: list[Record] = []
+    checks, records = HealthChecks(request, report), list[Record]()
     for task in resolved.tasks:
         for test in task.tests:
             _keep_texts(request, task, test)
@@ -89,8 +90,8 @@ def evaluate(
         for each in task.victims:
             title = victim_title(each, task)
             with failures.catch(title, only=single):
-                victim = obtain_and_check(request, task, each, report)
-                cells = _cells(request, resolved, task, victim, surfaces)
+                make_cells = partial(_cells, request, resolved, task, surfaces)
+                cells = make_cells(checks.obtain(task, each, make_cells))
                 for cell in cells:
                     with failures.catch(_part(title, cell), only=single and len(cells) == 1):
                         records.append(_evaluate_cell(cell, report))
@@ -112,8 +113,8 @@ def _cells(
     request: EvaluationRequest,
     resolved: ResolvedRequest,
     task: ResolvedTask,
-    victim: ReadyVictim,
     surfaces: Sequence[Surface],
+    victim: ReadyVictim,
 ) -> list[Cell]:
     """Return the cells of one victim, one per test set and attack."""
     language_model = "none" if resolved.scorer is None else resolved.scorer.identity
@@ -181,11 +182,11 @@ def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
     if (late := arithmetic.warning()) is not None:
         report.message(late)
     failures, single = Failures(report), _number_of_victims(resolved) == 1
-    folders: list[Path] = []
+    checks, folders = HealthChecks(request, report), list[Path]()
     for task in resolved.tasks:
         for each in task.victims:
             with failures.catch(victim_title(each, task), only=single):
-                folder = obtain_and_check(request, task, each, report).obtained.folder
+                folder = checks.obtain(task, each).obtained.folder
                 folders += [] if folder is None else [folder]
     failures.raise_if_any(folders)
     return folders

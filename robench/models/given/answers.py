@@ -47,26 +47,37 @@ class FunctionAnswers:
         for key in keys:
             if key in self._known:
                 self._known.move_to_end(key)
-        # Each part is kept before the next one is asked, because a later call may fail.
-        for start in range(0, len(fresh), self._batch_size):
-            part = list(fresh)[start : start + self._batch_size]
-            answers = self.anew([fresh[key] for key in part])
-            self._known.update(zip(part, answers, strict=True))
+        self._ask(list(fresh.values()))
         found = np.array([self._known[key] for key in keys])
-        while len(self._known) > MEMORY_LIMIT:
-            self._known.popitem(last=False)
+        self._forget_oldest()
         return found
 
     def anew(self, texts: Sequence[Texts]) -> NDArray[np.float64]:
-        """Ask the function about every text; return probabilities ``(texts, classes)``."""
+        """Ask the function about every text; return probabilities ``(texts, classes)``.
+
+        The answers are kept, so nobody has to ask about these texts again.
+        """
+        answers = self._ask(texts)
+        self._forget_oldest()
+        return answers
+
+    def _ask(self, texts: Sequence[Texts]) -> NDArray[np.float64]:
+        """Ask about every text in batches, and keep the answers."""
         parts = [np.empty((0, len(self._labels)))]
         for start in range(0, len(texts), self._batch_size):
             part = texts[start : start + self._batch_size]
             shown = [text[0] if len(text) == 1 else text for text in part]
             self.calls += 1
             self.asked += len(part)
-            parts.append(self._checked(self._predict(shown), len(part)))
+            answers = self._checked(self._predict(shown), len(part))
+            # Each part is kept before the next one is asked, because a later call may fail.
+            self._known.update(zip(map(_key, part), answers, strict=True))
+            parts.append(answers)
         return np.concatenate(parts)
+
+    def _forget_oldest(self) -> None:
+        while len(self._known) > MEMORY_LIMIT:
+            self._known.popitem(last=False)
 
     def _checked(self, answer: Any, texts: int) -> NDArray[np.float64]:
         """Return the answer as probabilities whose rows sum to 1.

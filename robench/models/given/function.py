@@ -102,7 +102,8 @@ class FunctionVictim:
     def probs_of_texts(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
         """Return the probabilities of strings, ``(texts, classes)``.
 
-        The function is asked anew, so that a second answer can be compared with the first.
+        The function is asked anew, so that a second answer can be compared with the first. Its
+        answers are kept for ``logits``.
         """
         shown = [tuple(one[name] for name in self.encoder_fields.fields) for one in texts]
         return softmax(_logits(self.answers.anew(shown)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,19 +72,75 @@ def test_without_out_the_folder_lives_as_long_as_the_results() -> None:
     assert not folder.exists()
 
 
-def test_a_known_identity_is_not_asked_again(tmp_path: Path) -> None:
-    calls = []
+class Counted:
+    """Count how often each text is asked."""
 
-    def counted(texts: Sequence[str]) -> np.ndarray:
-        calls.append(len(texts))
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        self.asked.update(texts)
         return words_decide(texts)
 
+
+def ask(out: Path, **settings: Any) -> Counter[str]:
+    """Return how often a run in ``out`` asks about each text."""
+    counted = Counted()
+    values = {"labels": LABELS, "attacks": "greedy", "limit": 10, "progress": False} | settings
+    robench.evaluate(counted, name="counted", out=out, **values)
+    return counted.asked
+
+
+def test_a_known_identity_is_not_asked_again(tmp_path: Path) -> None:
     for identity, asked_again in (("1", True), ("1", False), ("2", True), (None, True)):
+        assert bool(ask(tmp_path, identity=identity)) == asked_again
+
+
+def test_only_the_check_asks_twice_and_all_seeds_share_it(tmp_path: Path) -> None:
+    asked = ask(tmp_path, seeds=(0, 1, 2))
+    assert sorted(asked.values(), reverse=True)[:11] == [2] * 10 + [1]
+    cells = robench.results(tmp_path).cells
+    assert list(cells["seed"]) == [0, 1, 2]
+
+
+def test_what_the_check_found_is_kept_without_a_call(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"labels": LABELS, "attacks": "greedy", "limit": 10}
+    calls = []
+
+    def flat(texts: Sequence[str]) -> list[list[float]]:
+        calls.extend(texts)
+        return [[0.9, 0.1] for _ in texts]
+
+    for _ in range(2):
         calls.clear()
-        settings: dict[str, Any] = {"labels": LABELS, "attacks": "greedy", "limit": 10}
-        robench.evaluate(counted, identity=identity, out=tmp_path, progress=False, **settings)
-        # The health check asks about the examples twice in any case.
-        assert (sum(calls) > 20) == asked_again
+        found = robench.evaluate(
+            flat, identity="flat", out=tmp_path / "flat", progress=False, **settings
+        )
+        (findings,) = [each.victim.findings for each in found.found.records.values()]
+        assert [each.partition(":")[0] for each in findings] == ["chance", "one-class"]
+    assert calls == []
+
+
+def test_more_examples_or_a_lost_record_bring_the_check_back(tmp_path: Path) -> None:
+    ask(tmp_path, identity="1")
+    assert sum(ask(tmp_path, identity="1", limit=12).values()) >= 24
+    assert not ask(tmp_path, identity="1", limit=12)
+    for path in (tmp_path / "records").iterdir():
+        path.unlink()
+    assert set(ask(tmp_path, identity="1", limit=12).values()) == {2}
+
+
+def test_a_function_that_fails_its_check_is_asked_once_for_all_seeds(tmp_path: Path) -> None:
+    asked: Counter[str] = Counter()
+
+    def drawn(texts: Sequence[str]) -> np.ndarray:
+        asked.update(texts)
+        share = np.random.default_rng(sum(asked.values())).uniform(0.1, 0.9, (len(texts), 1))
+        return np.hstack([share, 1 - share])
+
+    with pytest.raises(robench.RobenchError, match="when asked twice"):
+        robench.evaluate(drawn, labels=LABELS, limit=10, seeds=(0, 1), progress=False, out=tmp_path)
+    assert set(asked.values()) == {2}
 
 
 @pytest.mark.parametrize(

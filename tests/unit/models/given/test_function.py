@@ -144,6 +144,28 @@ def test_two_answers_for_one_text_are_found_in_spite_of_the_memory() -> None:
     assert [flag.name for flag in flags] == ["chance", "one-class"]
 
 
+def test_the_answers_of_the_check_are_kept_for_the_search() -> None:
+    predict = Counting()
+    asked = victim(predict, batch_size=2)
+    texts = [{"text": text} for text in ("good", "bad", "good film")]
+    first = asked.probs_of_texts(texts)
+    assert (asked.probs_of_texts(texts) == first).all()
+    assert len(predict.texts) == 6
+    found = np.concatenate([asked.logits(asked.read(text).ids[None], ONE) for text in texts])
+    np.testing.assert_allclose(np.exp(found), first, rtol=1e-6)
+    assert len(predict.texts) == 6
+
+
+def test_the_memory_is_bounded_after_a_check_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "MEMORY_LIMIT", 2)
+    predict = Counting()
+    asked = victim(predict, batch_size=1)
+    assert asked.probs_of_texts([{"text": text} for text in "abcd"]).shape == (4, 2)
+    for text in "da":
+        asked.logits(asked.read({"text": text}).ids[None], ONE)
+    assert predict.texts == [*"abcd", "a"]
+
+
 def test_an_exception_costs_only_its_examples() -> None:
     predict = Counting()
 
