@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -18,6 +19,10 @@ from robench.records.record import Record
 # that interrupt a child would then wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Processes of pytest-xdist have a width of their own in the environment, which breaks tables.
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture

@@ -195,7 +195,10 @@ def load_encoder(info: EncoderInfo, attention: str | None = None) -> Any:
     try:
         with quiet_models():
             encoder = AutoModel.from_pretrained(
-                info.location, dtype="float32", attn_implementation=attention
+                info.location,
+                dtype="float32",
+                attn_implementation=attention,
+                trust_remote_code=False,
             )
     # A broken file makes transformers, safetensors and torch raise errors of many types.
     except Exception as error:
@@ -223,7 +226,8 @@ def skeleton(info: EncoderInfo) -> Any:
     resolve_file(info, "config.json")
     try:
         with torch.device("meta"):
-            return AutoModel.from_config(AutoConfig.from_pretrained(info.location))
+            config = AutoConfig.from_pretrained(info.location, trust_remote_code=False)
+            return AutoModel.from_config(config, trust_remote_code=False)
     except Exception as error:
         raise UsageError(
             f"{info.noun} '{info.name}' cannot be made from the configuration in "

@@ -300,7 +300,9 @@ def _read_old_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
     from transformers import AutoModel
 
     with quiet_models():
-        encoder = AutoModel.from_pretrained(folder, local_files_only=True, dtype="float32")
+        encoder = AutoModel.from_pretrained(
+            folder, local_files_only=True, dtype="float32", trust_remote_code=False
+        )
     model = TextClassifier(encoder, len(card["labels"]), card["hidden"])
     model.head.load_state_dict(load_file(folder / HEAD))
     return model
@@ -309,4 +311,4 @@ def _read_old_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
 def _read_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

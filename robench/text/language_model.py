@@ -63,7 +63,8 @@ def _load(kind: str, place: str) -> tuple[Any, Any]:
     loader = AutoModelForMaskedLM if kind == "masked" else AutoModelForCausalLM
     try:
         with quiet_models():
-            return loader.from_pretrained(place), AutoTokenizer.from_pretrained(place)
+            model = loader.from_pretrained(place, trust_remote_code=False)
+            return model, AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(
