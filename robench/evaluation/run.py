@@ -15,6 +15,7 @@ from robench._base.hub import no_pointless_retries
 from robench._base.reporting import Reporter, Silent
 from robench._base.waiting import Patience, alone
 from robench.evaluation.cell import Cell, complete_trials
+from robench.evaluation.checked_victims import HealthChecks
 from robench.evaluation.failures import Failures
 from robench.evaluation.plan import PlannedCell, plan
 from robench.evaluation.record_assembly import assemble_record, measure_cost, save_record
@@ -24,7 +25,7 @@ from robench.evaluation.resolved import ResolvedRequest, ResolvedTask, ResolvedT
 from robench.evaluation.resolved_victims import ResolvedVictim, TrainedVictim
 from robench.evaluation.tracking import track_cell
 from robench.evaluation.unattackable import count_unattackable, unattackable_remark
-from robench.evaluation.victims import HealthChecks, ReadyVictim, victim_title
+from robench.evaluation.victims import ReadyVictim, victim_title
 from robench.models.victim_folder import read_card
 from robench.records.leaderboard import render_run
 from robench.records.record import Record

@@ -1,28 +1,15 @@
-"""Get the victims of an evaluation: train or load them, and check them."""
+"""A victim that is ready to be attacked, and its name for people."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from robench._base.errors import RobenchError
 from robench.evaluation.resolved import ResolvedTask
 from robench.evaluation.resolved_victims import Obtained, ResolvedVictim
-from robench.records.record_files import read_record
-from robench.records.run_folder import RunFolder, record_file_name
-from robench.search.trials import TrialFile
-from robench.tasks.balanced import balanced_prefix
 
 if TYPE_CHECKING:
-    from robench._base.reporting import Reporter
-    from robench.evaluation.cell import Cell
-    from robench.evaluation.request import EvaluationRequest
     from robench.models.judged import JudgedVictim
-    from robench.tasks.example import Example
-
-CHECK_EXAMPLES = 200
-"""Number of examples that the health checks use."""
 
 
 @dataclass(frozen=True)
@@ -48,112 +35,3 @@ class ReadyVictim:
 def victim_title(resolved: ResolvedVictim, task: ResolvedTask) -> str:
     """Return the name of a victim for people."""
     return f"{resolved.label} on {task.name}, seed {resolved.seed}"
-
-
-class HealthChecks:
-    """Obtain the victims of one run, and check each of them.
-
-    A call of a function may cost money. So a function is checked once for all its seeds, and not
-    at all where an earlier run left nothing to ask.
-
-    Args:
-        request: the evaluation.
-        report: receives the progress.
-    """
-
-    def __init__(self, request: EvaluationRequest, report: Reporter) -> None:
-        self._request, self._report = request, report
-        self._of_functions: dict[int, tuple[str, ...] | str] = {}
-
-    def obtain(
-        self,
-        task: ResolvedTask,
-        resolved: ResolvedVictim,
-        cells_of: Callable[[ReadyVictim], Sequence[Cell]] = lambda _: (),
-    ) -> ReadyVictim:
-        """Return the victim, trained or loaded, after the health checks.
-
-        Args:
-            task: the task.
-            resolved: what the request says about the victim.
-            cells_of: makes the cells of a victim that is attacked.
-
-        Raises:
-            RobenchError: the training failed, or the victim cannot be loaded or judged.
-        """
-        title = victim_title(resolved, task)
-        obtained = resolved.obtain(self._request, title, self._report)
-        ready = ReadyVictim(resolved, obtained, ())
-        # Other processes can load every victim but a function.
-        if obtained.load is not None:
-            return replace(ready, findings=_check(obtained, task, title, self._report))
-        known = _known_findings(cells_of(ready))
-        if known is None:
-            known = self._check_once(obtained, task, title)
-        return replace(ready, findings=known)
-
-    def _check_once(self, obtained: Obtained, task: ResolvedTask, title: str) -> tuple[str, ...]:
-        """Check a function, or say again what its check said in this run."""
-        # The functions live as long as the run, so no two have the same number.
-        number = id(obtained.victim)
-        if number not in self._of_functions:
-            try:
-                self._of_functions[number] = _check(obtained, task, title, self._report)
-            except RobenchError as error:
-                self._of_functions[number] = str(error)
-                raise
-        found = self._of_functions[number]
-        if isinstance(found, str):
-            raise RobenchError(found)
-        return found
-
-
-def _known_findings(cells: Sequence[Cell]) -> tuple[str, ...] | None:
-    """Return what an earlier run found, if it left nothing to ask; None otherwise."""
-    found: set[tuple[str, ...]] = set()
-    for cell in cells:
-        folder = RunFolder(cell.request.out)
-        done = TrialFile(folder.trials_file(cell.name)).ids_done(errors=False)
-        if not done.issuperset(example.id for example in cell.test.examples):
-            return None
-        try:
-            record = read_record(folder.records / record_file_name(cell.name, cell.test.limit))
-        except RobenchError:
-            return None
-        if record.cell != cell.key:
-            return None
-        found.add(record.victim.findings)
-    return found.pop() if len(found) == 1 else None
-
-
-def _check(obtained: Obtained, task: ResolvedTask, title: str, report: Reporter) -> tuple[str, ...]:
-    """Run the health checks.
-
-    Returns:
-        The findings, as sentences for the record.
-
-    Raises:
-        RobenchError: the victim cannot be judged at all.
-    """
-    from robench.models.health_checks import check_victim
-
-    examples, split = _examples_to_check(obtained, task)
-    report.started("checks", title, None)
-    findings = check_victim(obtained.victim, examples, split)
-    report.finished("" if findings else "no findings")
-    for finding in findings:
-        report.message(f"Warning: {finding.message}")
-    return tuple(f"{finding.name}: {finding.message}" for finding in findings)
-
-
-def _examples_to_check(obtained: Obtained, task: ResolvedTask) -> tuple[Sequence[Example], str]:
-    """Return dev examples, or examples that are judged anyway, and the name of their split.
-
-    Data without training have no dev split. A victim that exists in this process only is a
-    function, perhaps with a price for each text.
-    """
-    dev = task.splits.dev
-    examples, split = (task.tests[0].examples, "test")
-    if dev and obtained.load is not None:
-        examples, split = dev, "dev"
-    return balanced_prefix(examples, min(CHECK_EXAMPLES, len(examples))), split
