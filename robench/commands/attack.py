@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     "--victim",
     required=True,
     metavar="FOLDER_OR_HUB_ID",
-    help="A victim that robench saved (in runs/victims), or a model of transformers with a "
-    "classification head.",
+    help="A victim that robench saved (in runs/victims, or hf:USER/NAME on the hub), or a model "
+    "of transformers with a classification head.",
 )
 @click.option("--attack", default="pwws", show_default=True, metavar="NAME", help="The attack.")
 @click.option(
@@ -92,7 +92,7 @@ def command(
         raise UsageError("--json prints one document and --jsonl one object a line. Choose one.")
     options = _check(values)
     lines = read_texts(text, pair)
-    opened, texts = _open(values, lines)
+    opened, texts = _open(session, values, lines)
     how = _how(values, opened, options)
     _remark(session, [*opened.remarks, *_remarks(values, opened, how)])
     _run(session, opened, texts, lines, how, values["label"], jsonl=jsonl)
@@ -115,7 +115,7 @@ def _check(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _open(
-    values: dict[str, Any], lines: list[TextLine]
+    session: Session, values: dict[str, Any], lines: list[TextLine]
 ) -> tuple[OpenedVictim, list[dict[str, str]]]:
     """Load the victim, and give the texts the names of its fields."""
     from robench._base.environment import choose_device
@@ -123,19 +123,27 @@ def _open(
     from robench._base.quiet import quiet_environment
     from robench.commands.text_input import fields_of_texts
     from robench.evaluation.one_text import check_texts
-    from robench.evaluation.open_victim import PAIR, SINGLE, fields_of, open_victim
+    from robench.evaluation.open_victim import (
+        PAIR,
+        SINGLE,
+        fields_of,
+        local_location,
+        open_victim,
+    )
+    from robench.sharing.hub import PREFIX
 
     quiet_environment()
-    known = fields_of(values["victim"])
+    if values["victim"].startswith(PREFIX):
+        _remark(session, [f"Getting the victim {values['victim']} from the hub or its cache."])
+    location = local_location(values["victim"])
+    known = fields_of(location)
     # A given model does not say whether it reads pairs, so the texts decide.
     fields = known or (PAIR if all(len(line.parts) == 2 for line in lines) else SINGLE)
     texts = fields_of_texts(lines, fields)
     check_texts(texts)
     device = choose_device(values["device"])
     with no_pointless_retries():
-        opened = open_victim(
-            values["victim"], device, pair=len(fields) == 2, protocol=values["protocol"]
-        )
+        opened = open_victim(location, device, pair=len(fields) == 2, protocol=values["protocol"])
     return opened, texts
 
 

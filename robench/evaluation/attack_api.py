@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from robench._base.errors import UsageError
 from robench.evaluation import defaults
 from robench.evaluation.one_text import attack_texts, check_texts, text_attack
-from robench.evaluation.open_victim import PAIR, SINGLE, OpenedVictim, fields_of, open_victim
+from robench.evaluation.open_victim import (
+    PAIR,
+    SINGLE,
+    OpenedVictim,
+    fields_of,
+    local_location,
+    open_victim,
+    opened_from,
+)
 from robench.records.trial_plain import plain_view
 from robench.records.trial_texts import TrialText
 
@@ -61,8 +69,9 @@ def attack(
 
     Args:
         text: a string; a pair as a tuple; all fields as a dict; or a list of these.
-        victim: folder of a saved victim, folder or hub id of a model with a classification head,
-            or what ``robench.load_victim`` returned.
+        victim: folder of a saved victim, ``hf:USER/NAME`` for one on the Hugging Face hub, folder
+            or hub id of a model with a classification head, or what ``robench.load_victim``
+            returned.
         attack: name of the attack.
         label: true label of every text. None takes the victim's own prediction.
         options: options of the attack, such as ``{"population": 20}``.
@@ -114,11 +123,10 @@ def attack(
 def _open(victim: Any, texts: Sequence[Any], device: str, protocol: str | None) -> OpenedVictim:
     """Return the victim with its fields, protocol and substitution set."""
     from robench._base.environment import choose_device
-    from robench.evaluation.open_victim import opened_from
 
     if not isinstance(victim, str | Path):
         return opened_from(victim.victim, victim.fields, protocol)
-    location = str(victim)
+    location = local_location(str(victim))
     known = fields_of(location)
     # A given model does not say whether it reads pairs, so the texts decide.
     wanted = known or (PAIR if texts and all(map(_is_pair, texts)) else SINGLE)

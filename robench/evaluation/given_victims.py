@@ -11,6 +11,7 @@ from robench._base.errors import UsageError
 from robench.evaluation.given_models import GivenFunction, GivenModel
 from robench.evaluation.resolved_victims import ResolvedVictim, SavedVictim
 from robench.models.given.source import GivenSource
+from robench.models.victim_folder import CARD
 from robench.protocol import DEFAULT_PROTOCOL, Protocol, get_protocol
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from robench.models.judged import JudgedVictim
     from robench.tasks.base import Task
 
-CARD = "victim.json"
-"""Name of the card of a victim that robench saved (``robench.models.victim.CARD``)."""
 GIVEN_PROTOCOL = "subword"
 """Protocol of a run with a given model, which reads its own tokens."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from robench._base.errors import UsageError
 from robench.evaluation.given_victims import GIVEN_PROTOCOL, is_saved_victim
 from robench.protocol import Protocol, get_protocol
+from robench.sharing.hub import PREFIX, victim_folder_of
 from robench.tasks.registry import TASKS
 from robench.text.substitutions import NAMES
 
@@ -42,12 +43,27 @@ class OpenedVictim:
     remarks: tuple[str, ...]
 
 
+def local_location(location: str) -> str:
+    """Return where a victim lies here: ``hf:USER/NAME`` is downloaded, and ``~`` is expanded.
+
+    The folder or hub id of a model stays as it is.
+
+    Raises:
+        UsageError: the victim is not on the hub, or the hub cannot be reached.
+        RobenchError: a file is not the one on the victim's card.
+    """
+    if not location.startswith((PREFIX, "~")):
+        return location
+    return str(victim_folder_of(location))
+
+
 def fields_of(location: str) -> tuple[str, ...] | None:
     """Return the fields of a saved victim; None for a given model, which may read pairs.
 
     Raises:
         UsageError: there is no such folder.
     """
+    location = local_location(location)
     _check_location(location)
     if not is_saved_victim(location):
         return None
@@ -62,7 +78,8 @@ def open_victim(
     """Load a victim.
 
     Args:
-        location: folder of a victim or of a model, or a hub id.
+        location: folder of a victim or of a model, ``hf:USER/NAME`` for a victim on the Hugging
+            Face hub, or the hub id of a model.
         device: a torch device string.
         pair: whether a given model reads pairs. A saved victim knows this itself.
         protocol: name of a protocol; None takes the victim's own.
@@ -71,6 +88,7 @@ def open_victim(
         UsageError: there is no such victim, or it does not fit.
         RobenchError: a saved victim is damaged.
     """
+    location = local_location(location)
     _check_location(location)
     saved = is_saved_victim(location)
     opened = _saved(location, device) if saved else _given(location, pair, device)
@@ -122,7 +140,8 @@ def _check_location(location: str) -> None:
     if not path.is_dir() and (looks_like_path or location.count("/") > 1):
         raise UsageError(
             f"--victim {location}: there is no such folder. Give the folder of a victim, such as "
-            "one in runs/victims, or of a model, or the id of a model on the Hugging Face hub."
+            "one in runs/victims, or of a model, the id of a model on the Hugging Face hub, or "
+            "hf:USER/NAME for a victim there."
         )
 
 

@@ -97,7 +97,13 @@ def victim_folder_of(location: str) -> Path:
         UsageError: see ``download_victim``.
     """
     where = hub_location(location)
-    return Path(location).expanduser() if where is None else download_victim(where)
+    if where is not None:
+        return download_victim(where)
+    try:
+        return Path(location).expanduser()
+    except RuntimeError:
+        # There is no such user, so there is no such folder.
+        return Path(location)
 
 
 def upload(repo: str, files: Mapping[str, Path | bytes], message: str, public: bool) -> str:

@@ -14,6 +14,7 @@ from robench._base.quiet import quiet_models
 from robench.models.encoders import EncoderInfo, fingerprint, load_tokenizer, resolve_file
 from robench.models.given.labels import match_labels
 from robench.models.given.source import GivenSource
+from robench.models.victim_folder import CARD
 
 UNBOUNDED_WINDOW = 512
 """Window in tokens of a model that takes texts of any length, such as XLNet."""
@@ -107,7 +108,7 @@ def describe_given(source: GivenSource) -> GivenInfo:
 
 def _check_folder(source: GivenSource) -> None:
     folder = Path(source.location)
-    if (folder / "victim.json").is_file():
+    if (folder / CARD).is_file():
         raise UsageError(
             f"'{folder}' is a victim that robench trained, which needs its own head: "
             "load it as a saved victim, not as a given model."
