@@ -12,7 +12,7 @@ from robench.tasks.balanced import balanced_prefix
 from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.checks import check_splits
 from robench.tasks.example import Example
-from robench.tasks.frozen import digest
+from robench.tasks.frozen import content_key, digest
 from robench.tasks.resolving import find_task, is_own_data, task_name
 from robench.text.words import split_words
 
@@ -56,6 +56,8 @@ def resolve_tests(
             tests.append(_make_test(request, name, None, cls, splits, cls, victims, report))
             continue
         other, other_splits = _read_other(request, each, name, cls, splits, report)
+        if any(victim.train_pool is not None for victim in victims):
+            other_splits = _without_known_texts(name, splits, task_name(each), other_splits, report)
         tests.append(
             _make_test(request, name, task_name(each), cls, other_splits, other, victims, report)
         )
@@ -181,6 +183,41 @@ def _read_other(
     for remark in loaded.remarks:
         report.message(remark)
     return other, _with_labels_of(task, cls, fields, name, other, loaded)
+
+
+def _without_known_texts(
+    task: str, splits: Splits, name: str, loaded: Splits, report: Reporter
+) -> Splits:
+    """Return ``loaded`` without the test texts that are train or dev texts of ``task``.
+
+    Every victim of the run is judged on the same texts, so that their rows can be compared.
+
+    Raises:
+        UsageError: no test example is left.
+    """
+    order = tuple(splits.test[0].fields)
+
+    def key(example: Example) -> tuple[str, ...]:
+        # Another task may have the same fields in another order.
+        return content_key(
+            replace(example, fields={field: example.fields[field] for field in order})
+        )
+
+    known = {key(example) for part in (splits.train, splits.dev) for example in part}
+    test = [example for example in loaded.test if key(example) not in known]
+    total, left_out = len(loaded.test), len(loaded.test) - len(test)
+    if not left_out:
+        return loaded
+    if not test:
+        raise UsageError(
+            f"--test {name}: every text is also in the train or dev set of '{task}', with which a "
+            "victim was trained. Give texts that it has not seen."
+        )
+    report.message(
+        f"{left_out:,} of the {total:,} test examples of {name} are left out, because their texts "
+        f"are in the train or dev set of {task}."
+    )
+    return replace(loaded, test=test, digest=digest(test))
 
 
 def _check_labels(task: str, cls: type[Task], name: str, other: type[Task]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,7 +18,13 @@ from robench._base.reporting import Silent
 from robench.evaluation.request import build_request
 from robench.evaluation.resolved import ResolvedTest
 from robench.evaluation.resolved_victims import ResolvedVictim
-from robench.evaluation.test_sets import max_words, resolve_tests, select_examples
+from robench.evaluation.test_sets import (
+    _without_known_texts,
+    max_words,
+    resolve_tests,
+    select_examples,
+)
+from robench.tasks.frozen import digest
 
 
 class Own(Task):
@@ -78,14 +85,19 @@ def tasks() -> Iterator[None]:
         yield
 
 
-def victim(window: int | None) -> ResolvedVictim:
-    return cast("ResolvedVictim", SimpleNamespace(max_tokens=window))
+def victim(window: int | None, train_pool: str | None = "train") -> ResolvedVictim:
+    return cast("ResolvedVictim", SimpleNamespace(max_tokens=window, train_pool=train_pool))
 
 
-def resolve(*tests: str, report: Listening | None = None, **values: Any) -> list[ResolvedTest]:
+def resolve(
+    *tests: str,
+    report: Listening | None = None,
+    pools: Sequence[str | None] = ("train",),
+    **values: Any,
+) -> list[ResolvedTest]:
     request = build_request(defenses=("standard",), tasks=("own",), tests=tests, **values)
-    splits = planted_splits()
-    return resolve_tests(request, "own", Own, splits, [victim(16)], report or Silent())
+    victims = [victim(16, pool) for pool in pools]
+    return resolve_tests(request, "own", Own, planted_splits(), victims, report or Silent())
 
 
 def test_the_own_test_set_is_judged_where_none_is_named() -> None:
@@ -114,6 +126,55 @@ def test_a_test_set_may_be_a_file_with_fewer_labels(tmp_path: Path) -> None:
     assert {each.fields["text"] for each in test.examples} == {"a good film", "one more"}
     assert test.substitutions.name == "mini"
     assert report.phases == ["data"]
+
+
+def write(path: Path, examples: Iterable[Example]) -> str:
+    rows = [f"{each.fields['text'].upper()}\t{Own.labels[each.label]}" for each in examples]
+    path.write_text("\n".join(["text\tlabel", *rows]) + "\n")
+    return str(path)
+
+
+def test_texts_that_trained_a_victim_are_left_out(tmp_path: Path) -> None:
+    splits, report = planted_splits(), Listening()
+    leak = write(tmp_path / "leak.tsv", [*splits.train[:6], *splits.dev[:2], *TEST[:4]])
+    (test,) = resolve(leak, report=report, pools=(None, "train"))
+    texts = {each.fields["text"] for each in test.examples}
+    assert texts == {each.fields["text"].upper() for each in TEST[:4]}
+    assert (test.total, list(test.whole), test.digest) == (
+        4,
+        list(test.examples),
+        digest(test.whole),
+    )
+    assert report.messages[-1] == (
+        "8 of the 12 test examples of leak.tsv are left out, because their texts are in the train "
+        "or dev set of own."
+    )
+
+
+def test_only_victims_of_robench_leave_texts_out(tmp_path: Path) -> None:
+    report = Listening()
+    leak = write(tmp_path / "leak.tsv", [*planted_splits().train[:6], *TEST[:4]])
+    (test,) = resolve(leak, report=report, pools=(None,))
+    assert test.total == 10
+    assert not any("left out" in message for message in report.messages)
+
+
+def test_a_test_set_of_training_texts_is_refused(tmp_path: Path) -> None:
+    leak = write(tmp_path / "leak.tsv", planted_splits().train[:6])
+    sentence = r"^--test leak.tsv: every text is also in the train or dev set of 'own', with which"
+    with pytest.raises(UsageError, match=sentence):
+        resolve(leak)
+
+
+def test_a_training_pair_is_known_in_any_order_of_its_fields() -> None:
+    def pairs(*names: str) -> list[Example]:
+        fields = {"a": "One two", "b": "three"}
+        return [Example("x/1", {name: fields[name] for name in names}, 0)]
+
+    own = Splits(pairs("a", "b"), [], pairs("a", "b"), "train", "x", "0" * 64, "made up")
+    other = replace(own, train=[], test=pairs("b", "a"))
+    with pytest.raises(UsageError, match="every text is also in the train or dev set"):
+        _without_known_texts("own", own, "other", other, Silent())
 
 
 def test_a_limit_holds_for_every_test_set() -> None:
