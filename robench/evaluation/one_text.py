@@ -18,6 +18,7 @@ from robench.records.trial_texts import Origin, TrialText, join
 from robench.search.settings import SearchSettings
 from robench.tasks.example import Example
 from robench.tasks.frozen import digest
+from robench.text.words import split_words
 
 if TYPE_CHECKING:
     from robench.models.judged import JudgedVictim
@@ -168,6 +169,8 @@ def _search(
     from robench.search.packing import choose_shapes
     from robench.text.surface_building import SurfaceRequest, build_surface
 
+    # A function reads every word. What a model does not see is left alone by its jobs.
+    longest = max(len(split_words(each.fields[victim.attackable])) for each in examples)
     surface = build_surface(
         SurfaceRequest(
             examples=examples,
@@ -177,7 +180,7 @@ def _search(
             substitutions=how.substitutions,
             protocol=how.protocol,
             scorer=how.scorer if how.attack.constrained else None,
-            max_words=victim.encoder_fields.max_tokens,
+            max_words=longest,
         )
     )
     jobs = make_jobs(
