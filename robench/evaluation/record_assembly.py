@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import robench
 from robench._base.code_hash import source_sha256
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.cell import Cell
     from robench.evaluation.resolved import ResolvedAttack
+
+_NOT_RULES = ("digest", "texts", "lookup", "radius", "scorer")
+"""Ingredients of a surface that are no rules: examples, protocol and language model."""
 
 
 def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Record:
@@ -91,9 +96,23 @@ def _attack_part(attack: ResolvedAttack) -> PluginPart:
     )
 
 
+def surface_rules(made_from: Mapping[str, Any]) -> str:
+    """Return the SHA-256 (hex) of ``SurfacePart.rules``.
+
+    Two lists of examples of one test set have equal rules. The protocol and the language model are
+    left out, because records hold them in fields of their own.
+
+    Args:
+        made_from: everything that decides the surface (``Surface.meta["made_from"]``).
+    """
+    rules = {name: value for name, value in made_from.items() if name not in _NOT_RULES}
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+
+
 def _surface_part(cell: Cell) -> SurfacePart:
     return SurfacePart(
         key=cell.surface.key,
+        rules=surface_rules(cell.surface.meta["made_from"]),
         language_model=cell.language_model,
         constrained=cell.attack.constrained and cell.language_model != "none",
         outside=cell.attack.attack.outside,

@@ -41,6 +41,10 @@ def _same_examples(first: Record, second: Record) -> bool:
     return first.ids_digest == second.ids_digest and _same_protocol(first, second)
 
 
+def _both_rules_known(first: Record, second: Record) -> bool:
+    return first.surface.rules is not None and second.surface.rules is not None
+
+
 _FORBIDDEN = (
     _Trait("tasks", lambda r: r.task.name, lambda r: r.task.name),
     _Trait("test sets", lambda r: r.task.other_test, lambda r: r.task.other_test or r.task.name),
@@ -52,6 +56,12 @@ _FORBIDDEN = (
     ),
     # The key also covers which examples there are, so it says nothing where these differ.
     _Trait("surfaces", lambda r: r.surface.key, None, _same_examples),
+    _Trait(
+        "rules of the surfaces, such as the substitution set,",
+        lambda r: r.surface.rules,
+        None,
+        _both_rules_known,
+    ),
 )
 
 _ALLOWED = (

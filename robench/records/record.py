@@ -201,6 +201,9 @@ class SurfacePart(RecordPart):
 
     Attributes:
         key: SHA-256 of everything that decides the surface.
+        rules: SHA-256 of what decides the surface apart from the examples, the protocol and the
+            language model: the substitution set, the number of words, and the code. None where it
+            is unknown (records before schema 4).
         language_model: identity of the scorer. ``"none"`` if there is none, and then no attack
             is constrained.
         constrained: whether the language model constrained this attack.
@@ -210,6 +213,7 @@ class SurfacePart(RecordPart):
     """
 
     key: Sha256
+    rules: Sha256 | None = None
     language_model: str
     constrained: bool
     outside: bool = False

@@ -222,6 +222,19 @@ def test_rows_on_different_examples_are_paired_by_id(
     assert "The numbers of judged examples differ: 3 and 5." in result.warnings
 
 
+def test_rows_on_different_examples_need_one_substitution_set(
+    tmp_path: Path, put: Callable[..., Record]
+) -> None:
+    """Check that other examples, whose key differs anyway, do not hide other substitutes."""
+    ours = {"key": "0" * 64, "rules": "0" * 64}
+    put("HHF", defense="rift", limit=3, examples=5, words={}, surface=ours)
+    put("HFHHH", words={}, surface={"rules": "1" * 64})
+    with pytest.raises(UsageError, match="such as the substitution set, differ"):
+        run(tmp_path)
+    put("HFHHH", words={}, surface={"rules": "0" * 64})
+    assert run(tmp_path).main.pairs[0].examples == 3
+
+
 def test_rows_on_different_examples_need_their_trials(
     tmp_path: Path, put: Callable[..., Record]
 ) -> None:
@@ -237,6 +250,10 @@ def test_rows_on_different_examples_need_their_trials(
         ({"task": {"name": "imdb"}}, "The tasks differ: toy and imdb."),
         ({"surface": {"key": "0" * 64}}, "The surfaces differ."),
         (
+            {"surface": {"rules": "0" * 64}},
+            "The rules of the surfaces, such as the substitution set, differ.",
+        ),
+        (
             {"surface": {"language_model": "none"}},
             "The language models of the constraint differ: masked:tiny and none.",
         ),
@@ -245,8 +262,8 @@ def test_rows_on_different_examples_need_their_trials(
 def test_another_task_surface_or_language_model_is_refused(
     tmp_path: Path, put: Callable[..., Record], values: dict[str, Any], reason: str
 ) -> None:
-    put("HHF", defense="rift")
-    put("HFF", **values)
+    put("HHF", defense="rift", surface={"rules": "1" * 64})
+    put("HFF", **{"surface": {"rules": "1" * 64}, **values})
     with pytest.raises(UsageError) as caught:
         run(tmp_path)
     assert str(caught.value) == (
