@@ -84,6 +84,15 @@ TOKENIZER_FILES = (
     "tokenizer.model",
     "spm.model",
     "sentencepiece.bpe.model",
+    # Further names go to the end, so that the fingerprints of other encoders stay as they are.
+    "sentencepiece.model",
+    "spm_char.model",
+    "prophetnet.tokenizer",
+    "bpe.codes",
+    "dict.txt",
+    "entity_vocab.json",
+    "word_shape.json",
+    "word_pronunciation.json",
 )
 WEIGHT_FILES = (
     "model.safetensors",

@@ -17,6 +17,7 @@ from robench._base.code_hash import code_sha256
 from robench._base.errors import UsageError
 from robench.models.encoders import (
     ENCODERS,
+    TOKENIZER_FILES,
     EncoderInfo,
     attention_for,
     find_encoder,
@@ -245,6 +246,32 @@ def test_a_missing_file_of_an_encoder_is_named(encoder: Path, tmp_path: Path) ->
     assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match="tokenizer"):
         load_tokenizer(find_encoder(str(empty)))
+
+
+@pytest.mark.parametrize("name", TOKENIZER_FILES)
+def test_a_fingerprint_covers_every_file_of_a_tokenizer(
+    encoder: Path, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(encoder, folder)
+    before = fingerprint(find_encoder(str(folder)))
+    with (folder / name).open("ab") as stream:
+        stream.write(b"more")
+    assert fingerprint(find_encoder(str(folder))) != before
+
+
+def test_further_names_of_files_leave_other_fingerprints_as_they_are(
+    encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = fingerprint(find_encoder(str(encoder)))
+    assert TOKENIZER_FILES[10] == "sentencepiece.bpe.model"
+    monkeypatch.setattr("robench.models.encoders.TOKENIZER_FILES", TOKENIZER_FILES[:11])
+    assert fingerprint(find_encoder(str(encoder))) == now
+
+
+@pytest.mark.parametrize("name", ["sentencepiece.model", "bpe.codes", "dict.txt", "spm_char.model"])
+def test_rare_files_of_a_tokenizer_are_known(name: str) -> None:
+    assert name in TOKENIZER_FILES
 
 
 def test_an_unknown_encoder_offline_gives_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
