@@ -14,6 +14,7 @@ from robench._base.quiet import quiet_models
 from robench.models.encoders import EncoderInfo, fingerprint, load_tokenizer, resolve_file
 from robench.models.given.labels import match_labels
 from robench.models.given.source import GivenSource
+from robench.models.given.window import cuts_from_left
 from robench.models.victim_folder import CARD
 
 UNBOUNDED_WINDOW = 512
@@ -94,6 +95,7 @@ def describe_given(source: GivenSource) -> GivenInfo:
     model_labels = tuple(str(config.id2label[index]) for index in range(number))
     order = match_labels(name, model_labels, source.labels, source.label_map)
     tokenizer = load_tokenizer(files_of(source))
+    _check_side(name, tokenizer)
     model = _skeleton(name, config)
     return GivenInfo(
         source=source,
@@ -113,10 +115,10 @@ def _check_folder(source: GivenSource) -> None:
             f"'{folder}' is a victim that robench trained, which needs its own head: "
             "load it as a saved victim, not as a given model."
         )
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+    if (folder / "adapter_config.json").is_file():
         raise UsageError(
-            f"'{folder}' holds an adapter only. Merge it into its model (merge_and_unload of "
-            "peft), save the model with its tokenizer, and give that folder."
+            f"'{folder}' holds an adapter (adapter_config.json). Merge it into its model "
+            "(merge_and_unload of peft), save the model with its tokenizer, and give that folder."
         )
 
 
@@ -166,6 +168,21 @@ def _check_head(name: str, config: Any) -> None:
         raise UsageError(
             f"Model '{name}' is a multi-label model: it may give several labels to one text, "
             "and robench judges one label a text."
+        )
+
+
+def _check_side(name: str, tokenizer: Any) -> None:
+    """Refuse a tokenizer that keeps the end of a long text.
+
+    Surfaces give substitutes to the first words, so an attack could not change what such a model
+    reads, and the model would look robust.
+    """
+    if cuts_from_left(tokenizer):
+        raise UsageError(
+            f"The tokenizer of '{name}' cuts long texts at their beginning "
+            '(truncation_side "left"), and robench attacks the beginning of a text. If the model '
+            'was trained on beginnings, set "truncation_side": "right" in tokenizer_config.json; '
+            "otherwise give robench a function."
         )
 
 

@@ -81,7 +81,10 @@ def test_folders_that_hold_something_else_are_refused(tmp_path: Path, good: Path
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text("{}")
-    refused(adapter, f"'{adapter}' holds an adapter only.")
+    refused(adapter, f"'{adapter}' holds an adapter (adapter_config.json). Merge it into its")
+    both = copy(good, tmp_path / "both")
+    (both / "adapter_config.json").write_text("{}")
+    refused(both, f"'{both}' holds an adapter (adapter_config.json). Merge it into its model")
     bare = copy(good, tmp_path / "bare")
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
         (bare / name).unlink(missing_ok=True)
@@ -93,6 +96,16 @@ def test_folders_that_hold_something_else_are_refused(tmp_path: Path, good: Path
     refused(broken, "The config.json of 'mine' is damaged (")
     (broken / "config.json").write_text('{"model_type": "none-of-ours"}')
     refused(broken, "The configuration of 'mine' cannot be read by the installed transformers (")
+
+
+def test_a_tokenizer_that_keeps_the_end_of_a_text_is_refused(tmp_path: Path, good: Path) -> None:
+    left = copy(good, tmp_path / "left")
+    path = left / "tokenizer_config.json"
+    entries = json.loads(path.read_text())
+    path.write_text(json.dumps(entries | {"truncation_side": "left"}))
+    refused(left, "The tokenizer of 'mine' cuts long texts at their beginning (truncation_side ")
+    path.write_text(json.dumps(entries | {"truncation_side": "right"}))
+    assert describe_given(source(left)).max_tokens == describe_given(source(good)).max_tokens
 
 
 def test_encoder_decoders_and_custom_code_are_refused(tmp_path: Path, good: Path) -> None:
