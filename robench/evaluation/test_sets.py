@@ -217,7 +217,10 @@ def _without_known_texts(
         f"{left_out:,} of the {total:,} test examples of {name} are left out, because their texts "
         f"are in the train or dev set of {task}."
     )
-    return replace(loaded, test=test, digest=digest(test))
+    # The name tells how many examples there are.
+    renamed = {f"frozen-{total}": f"frozen-{len(test)}"}
+    test_name = renamed.get(loaded.test_name, loaded.test_name)
+    return replace(loaded, test=test, test_name=test_name, digest=digest(test))
 
 
 def _check_labels(task: str, cls: type[Task], name: str, other: type[Task]) -> None:

@@ -145,6 +145,7 @@ def test_texts_that_trained_a_victim_are_left_out(tmp_path: Path) -> None:
         list(test.examples),
         digest(test.whole),
     )
+    assert test.test_name == "leak.tsv:frozen-4"
     assert report.messages[-1] == (
         "8 of the 12 test examples of leak.tsv are left out, because their texts are in the train "
         "or dev set of own."
