@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from robench._base.errors import UsageError
 from robench.tasks.resolving import find_task, task_name
 
@@ -54,31 +51,14 @@ def function_victims(
         order = match_labels(name, tuple(labels), cls.labels, request.label_map)
         victims.append(
             FunctionVictim(
-                _Reordered(predict, len(labels), order),
+                predict,
                 cls.labels,
                 cls.fields,
                 cls.attackable,
                 name,
                 identity,
                 task=task_name(task),
+                order=order,
             )
         )
     return victims
-
-
-class _Reordered:
-    """A function whose columns come in the order of the task's labels."""
-
-    def __init__(self, predict: Predict, classes: int, order: Sequence[int]) -> None:
-        self._predict, self._classes, self._order = predict, classes, list(order)
-
-    def __call__(self, texts: list[Any]) -> Any:
-        answer = self._predict(texts)
-        try:
-            columns: NDArray[np.float64] = np.asarray(answer, dtype=np.float64)
-        except (TypeError, ValueError):
-            # The victim says what is wrong with such an answer.
-            return answer
-        if columns.ndim != 2 or columns.shape[1] != self._classes:
-            return answer
-        return columns[:, self._order]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
     from robench.models.given.description import GivenInfo
-    from robench.models.judged import JudgedVictim
+    from robench.models.given.function import FunctionVictim
 
 NO_TRAINING = "robench did not train this victim"
 """Why a record has no time of training."""
@@ -155,7 +155,7 @@ class GivenFunction(_NotTrained):
         function: the function with its task.
     """
 
-    function: JudgedVictim
+    function: FunctionVictim
 
     @property
     def label(self) -> str:
@@ -185,6 +185,9 @@ class GivenFunction(_NotTrained):
                 "name": self.function.name,
                 "version": self.function.sha256 or uuid.uuid4().hex,
                 "labels": list(self.function.labels),
+                # Which column of its answers belongs to which label.
+                "order": list(self.function.order),
+                "fields": list(self.function.encoder_fields.fields),
                 "attackable": self.function.attackable,
                 "protocol": asdict(self.protocol),
             }

@@ -17,7 +17,7 @@ from robench.protocol import DEFAULT_PROTOCOL, Protocol, get_protocol
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
-    from robench.models.judged import JudgedVictim
+    from robench.models.given.function import FunctionVictim
     from robench.tasks.base import Task
 
 GIVEN_PROTOCOL = "subword"
@@ -111,7 +111,7 @@ def check_locations(request: EvaluationRequest) -> None:
 
 
 def choose_protocol(
-    request: EvaluationRequest, functions: Sequence[JudgedVictim], report: Reporter
+    request: EvaluationRequest, functions: Sequence[FunctionVictim], report: Reporter
 ) -> Protocol:
     """Return the protocol of a run: the one that the user names, or one that fits the victims.
 
@@ -205,7 +205,7 @@ def _architectures(location: str) -> list[str]:
 
 def given_victims(
     request: EvaluationRequest,
-    functions: Sequence[JudgedVictim],
+    functions: Sequence[FunctionVictim],
     name: str,
     cls: type[Task],
     fields: Sequence[str],
@@ -255,7 +255,7 @@ def given_victims(
             yield GivenFunction(protocol, seed, device, function)
 
 
-def _check_function(function: JudgedVictim, name: str, cls: type[Task]) -> None:
+def _check_function(function: FunctionVictim, name: str, cls: type[Task]) -> None:
     """Refuse a function of another task."""
     if function.task != name:
         raise UsageError(

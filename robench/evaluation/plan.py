@@ -18,7 +18,7 @@ from robench.records.run_folder import RunFolder, cell_name
 from robench.search.trials import TrialFile
 
 if TYPE_CHECKING:
-    from robench.models.judged import JudgedVictim
+    from robench.models.given.function import FunctionVictim
     from robench.text.surface_building import SurfaceRequest
 
 
@@ -55,7 +55,7 @@ def plan(
     request: EvaluationRequest,
     report: Reporter | None = None,
     *,
-    functions: Sequence[JudgedVictim] = (),
+    functions: Sequence[FunctionVictim] = (),
 ) -> list[PlannedCell]:
     """Return what ``evaluate`` would do. Nothing is trained, built or written.
 

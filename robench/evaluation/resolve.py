@@ -27,7 +27,7 @@ from robench.training.registry import DEFENSES
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
-    from robench.models.judged import JudgedVictim
+    from robench.models.given.function import FunctionVictim
     from robench.search.attack import Attack
     from robench.text.scorer import Scorer
 
@@ -39,7 +39,7 @@ ALL = "all"
 """Stands for every registered name."""
 
 
-def check_names(request: EvaluationRequest, functions: Sequence[JudgedVictim] = ()) -> None:
+def check_names(request: EvaluationRequest, functions: Sequence[FunctionVictim] = ()) -> None:
     """Check the names and options of a request before anything heavy is imported.
 
     Names of the protocol and of plugins are checked without importing a plugin. If there are
@@ -79,7 +79,7 @@ def resolve_request(
     report: Reporter,
     *,
     searching: bool = True,
-    functions: Sequence[JudgedVictim] = (),
+    functions: Sequence[FunctionVictim] = (),
 ) -> ResolvedRequest:
     """Resolve names and options, read the data, and load the language model.
 
@@ -155,7 +155,7 @@ def _check_access(
         report.message(f"{why}. It is left out for {names}.")
 
 
-def _refuse_no_victims(request: EvaluationRequest, functions: Sequence[JudgedVictim]) -> None:
+def _refuse_no_victims(request: EvaluationRequest, functions: Sequence[FunctionVictim]) -> None:
     if not (request.defenses or request.victims or functions):
         raise UsageError(
             "There is no victim: --defense NAME trains one, and --victim FOLDER attacks a model "

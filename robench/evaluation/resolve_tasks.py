@@ -27,7 +27,7 @@ from robench.training.registry import DEFENSES
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
-    from robench.models.judged import JudgedVictim
+    from robench.models.given.function import FunctionVictim
     from robench.text.substitutions import SubstitutionSet
 
 
@@ -64,7 +64,7 @@ class TaskResolver:
     protocol: Protocol
     device: str
     options: Mapping[str, Mapping[str, Any]]
-    functions: Sequence[JudgedVictim] = ()
+    functions: Sequence[FunctionVictim] = ()
 
     def resolve(self, given_name: str, report: Reporter) -> ResolvedTask:
         """Read the data of a task and check its victims' configurations.

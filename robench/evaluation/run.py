@@ -36,7 +36,7 @@ from robench.search.attack import Verdict
 from robench.sharing.model_card import is_ours, read_records_for, write_model_card
 
 if TYPE_CHECKING:
-    from robench.models.judged import JudgedVictim
+    from robench.models.given.function import FunctionVictim
     from robench.text.surface import Surface
 
 __all__ = [
@@ -53,7 +53,7 @@ __all__ = [
 
 @no_pointless_retries()
 def evaluate(
-    request: EvaluationRequest, report: Reporter, *, functions: Sequence[JudgedVictim] = ()
+    request: EvaluationRequest, report: Reporter, *, functions: Sequence[FunctionVictim] = ()
 ) -> list[Record]:
     """Carry out ``request`` and return its records, by task, victim, seed, test set and attack.
 

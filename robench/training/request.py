@@ -200,6 +200,8 @@ class FitRequest:
         from robench.text.words import splitter_version
 
         splits, task = self.splits, self.task_class
+        # The order counts, because the encoder reads the fields in it. A class may declare none.
+        fields = task.fields or next((tuple(one.fields) for one in splits.train), ())
         return {
             "code": {
                 "defense": code_sha256(DEFENSES.get(self.defense)),
@@ -210,6 +212,7 @@ class FitRequest:
             "options": self.resolved.model_dump(mode="json"),
             "task": self.task,
             "labels": list(task.labels),
+            "fields": list(fields),
             "attackable": task.attackable,
             "max_tokens": task.max_tokens,
             "splitter": splitter_version(),

@@ -26,17 +26,28 @@ class FunctionAnswers:
 
     Args:
         predict: the function.
-        labels: the task's labels, in the order of its answers.
+        labels: the task's labels.
         name: the name for people.
         batch_size: most texts of one call.
+        order: for each label of the task, the number of the function's column. None means that
+            the columns stand in the order of ``labels``.
 
     Attributes:
+        order: as given, with None written out.
         calls, asked: how often the function was called, and with how many texts in all.
     """
 
-    def __init__(self, predict: Predict, labels: Sequence[str], name: str, batch_size: int) -> None:
+    def __init__(
+        self,
+        predict: Predict,
+        labels: Sequence[str],
+        name: str,
+        batch_size: int,
+        order: Sequence[int] | None = None,
+    ) -> None:
         self._predict, self._labels, self._name = predict, tuple(labels), name
         self._batch_size = batch_size
+        self.order = tuple(range(len(self._labels)) if order is None else order)
         self._known: OrderedDict[bytes, NDArray[np.float64]] = OrderedDict()
         self.calls = self.asked = 0
 
@@ -80,7 +91,7 @@ class FunctionAnswers:
             self._known.popitem(last=False)
 
     def _checked(self, answer: Any, texts: int) -> NDArray[np.float64]:
-        """Return the answer as probabilities whose rows sum to 1.
+        """Return the answer as probabilities in the task's order, whose rows sum to 1.
 
         Raises:
             RobenchError: it is none.
@@ -91,8 +102,9 @@ class FunctionAnswers:
         except Exception as error:
             raise self._wrong(wanted, f"{type(answer).__name__}, which is no array") from error
         if probs.shape != (texts, len(self._labels)):
+            columns = [self._labels[self.order.index(at)] for at in range(len(self.order))]
             raise self._wrong(
-                f"{wanted}: a row for each text, a column for each of {', '.join(self._labels)}",
+                f"{wanted}: a row for each text, a column for each of {', '.join(columns)}",
                 f"shape {probs.shape}",
             )
         if not np.isfinite(probs).all():
@@ -103,7 +115,7 @@ class FunctionAnswers:
         worst = sums[np.abs(sums - 1).argmax()] if texts else 1.0
         if abs(worst - 1) > SUM_TOLERANCE:
             raise self._wrong("probabilities that sum to 1", f"a row with the sum {worst:.6g}")
-        return np.asarray(probs / sums[:, None])
+        return np.asarray(probs / sums[:, None])[:, self.order]
 
     def _wrong(self, wanted: str, found: str) -> RobenchError:
         return RobenchError(

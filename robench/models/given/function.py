@@ -40,7 +40,7 @@ class FunctionVictim:
         predict: takes a list of strings, or of pairs ``(text_a, text_b)`` for a task of two
             fields. It returns probabilities ``(texts, classes)``: anything that
             ``numpy.asarray`` takes.
-        labels: the task's labels, in the order of the columns of the answers.
+        labels: the task's labels.
         fields: the task's fields in reading order.
         attackable: the field whose words may be replaced.
         name: the row in tables.
@@ -48,9 +48,15 @@ class FunctionVictim:
             version. Stored trials are used again only for a known identity.
         task: the task's name.
         batch_size: most texts of one call (>= 1).
+        order: for each label of the task, the number of the function's column. None means that
+            the columns stand in the order of ``labels``.
+
+    Attributes:
+        order: as given, with None written out.
 
     Raises:
-        UsageError: ``predict`` cannot be called, or the fields or the batch size are wrong.
+        UsageError: ``predict`` cannot be called, or the fields, the batch size or the order are
+            wrong.
     """
 
     kind: VictimKind = "function"
@@ -71,12 +77,19 @@ class FunctionVictim:
         *,
         task: str = "",
         batch_size: int = 64,
+        order: Sequence[int] | None = None,
     ) -> None:
         _check(predict, labels, fields, attackable, name, batch_size)
         self.name, self.task, self.attackable = name, task, attackable
         self.labels = tuple(labels)
         self.table = FunctionTable()
-        self.answers = FunctionAnswers(predict, labels, name, batch_size)
+        if order is not None and sorted(order) != list(range(len(self.labels))):
+            raise UsageError(
+                f"The order of the columns of function '{name}' must hold each of the numbers 0 "
+                f"to {len(self.labels) - 1} once, got {list(order)}."
+            )
+        self.answers = FunctionAnswers(predict, labels, name, batch_size, order)
+        self.order = self.answers.order
         self._numbers = TextNumbers()
         self.encoder_fields = FunctionTexts(self._numbers, fields, attackable)
         self.sha256 = "" if identity is None else hashlib.sha256(identity.encode()).hexdigest()

@@ -12,7 +12,7 @@ import pytest
 import torch
 from victim_cases import Planted, Synonyms, encoder_folder, planted, planted_splits, request
 
-from robench import DEFENSES, Task
+from robench import DEFENSES, Splits, Task
 from robench._base.code_hash import code_sha256
 from robench._base.errors import UsageError
 from robench.models.encoders import (
@@ -164,6 +164,47 @@ def test_every_ingredient_changes_the_key(
     monkeypatch.setattr(recipe, "code_sha256", lambda cls: "edited")
     keys["defense code"] = request(encoder, "rift").key
     assert len(set(keys.values())) == len(keys), keys
+
+
+class Pair(Planted):
+    """A task of pairs that declares its fields."""
+
+    attackable = "b"
+    fields = ("a", "b")
+
+
+class TurnedPair(Pair):
+    """The same pairs, read in the other order."""
+
+    fields = ("b", "a")
+
+
+class UndeclaredPair(Pair):
+    """Pairs whose fields are those of the examples."""
+
+    fields = ()
+
+
+def test_the_order_of_the_fields_is_in_the_key(encoder: Path) -> None:
+    def pairs(*names: str) -> Splits:
+        whole = planted_splits()
+        train, dev = (
+            [replace(one, fields={name: f"{name} {one.id}" for name in names}) for one in part]
+            for part in (whole.train, whole.dev)
+        )
+        return replace(whole, train=train, dev=dev)
+
+    def key(cls: type[Task], splits: Splits) -> str:
+        return replace(request(encoder), splits=splits, task_class=cls).key
+
+    one, other = pairs("a", "b"), pairs("b", "a")
+    assert one.training_digests == other.training_digests  # what the data say is the same
+    assert key(Pair, one) != key(TurnedPair, other)
+    assert key(UndeclaredPair, one) != key(UndeclaredPair, other)
+    assert key(UndeclaredPair, one) == key(Pair, one)
+    assert replace(request(encoder), task_class=TurnedPair).ingredients()["fields"] == ["b", "a"]
+    nothing = replace(planted_splits(), train=[])
+    assert request(encoder, splits=nothing).ingredients()["fields"] == []
 
 
 def test_what_does_not_change_the_result_does_not_change_the_key(encoder: Path) -> None:

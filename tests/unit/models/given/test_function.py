@@ -91,6 +91,27 @@ def test_a_genetic_search_and_pairs_work() -> None:
     assert {first for first, _ in predict.texts} == {"bad bad"}
 
 
+def test_columns_are_put_into_the_order_of_the_tasks_labels() -> None:
+    three, texts = ("a", "b", "c"), [{"text": "one"}, {"text": "two"}]
+
+    def predict(texts: list[Any]) -> list[list[float]]:
+        return [[0.5, 0.3, 0.2]] * len(texts)
+
+    ordered = FunctionVictim(predict, three, ("text",), "text", "mine", order=(2, 0, 1))
+    assert ordered.order == (2, 0, 1)
+    np.testing.assert_allclose(ordered.probs_of_texts(texts), [[0.2, 0.5, 0.3]] * 2, rtol=1e-6)
+    row = ordered.read(texts[0])
+    logits = ordered.logits(row.ids[None], ONE)
+    np.testing.assert_allclose(np.exp(logits), [[0.2, 0.5, 0.3]], rtol=1e-6)
+    assert victim(Counting()).order == (0, 1)
+
+
+def test_a_wrong_shape_names_the_labels_in_the_order_of_the_columns() -> None:
+    turned = victim(lambda texts: [0.5] * len(texts), order=(1, 0))
+    with pytest.raises(RobenchError, match=r"a column for each of positive, negative, but"):
+        turned.probs_of_texts([{"text": "one"}])
+
+
 def test_calls_have_at_most_batch_size_texts() -> None:
     predict = Counting()
     texts = [{"text": f"film {number}"} for number in range(7)]
@@ -244,6 +265,8 @@ def test_gradients_and_workers_are_refused() -> None:
         ({"labels": "ab"}, "The labels of function 'mine' must be a list of at least two"),
         ({"attackable": "other"}, "The function 'mine' gets the fields text, and the attackable"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0."),
+        ({"order": (0,)}, "The order of the columns of function 'mine' must hold each of the"),
+        ({"order": (1, 1)}, "The order of the columns of function 'mine' must hold each of the"),
     ],
 )
 def test_wrong_arguments_are_refused(change: dict[str, Any], sentence: str) -> None:
