@@ -95,6 +95,15 @@ def _victim_and_seed(record: Record) -> str:
     return f"{record.row}, seed {record.search.seed}"
 
 
+def _what_answers(record: Record) -> tuple[str, str | None]:
+    """Return what decides the victim's answers.
+
+    The files of a victim that robench did not train say nothing of how its labels are matched.
+    """
+    victim = record.victim
+    return victim.sha256, victim.configuration if record.encoder is None else None
+
+
 # A code hash of None (older records) equals only None: it is unknown, not a wildcard.
 _RULES = (
     _Rule("the test examples", lambda r: (r.task.digest, r.ids_digest)),
@@ -111,7 +120,7 @@ _RULES = (
     _Rule("the options of defense", lambda r: r.defense and r.defense.options, _victim),
     _Rule("the code of defense", lambda r: r.defense and r.defense.code_sha256, _victim),
     _Rule("the precision of training", lambda r: r.victim.precision, _victim),
-    _Rule("the victim of", lambda r: r.victim.sha256, _victim_and_seed),
+    _Rule("the victim of", _what_answers, _victim_and_seed),
 )
 
 

@@ -228,7 +228,12 @@ def _of_tables(records: Mapping[str, Record]) -> dict[str, dict[str, Any]]:
         outcomes = {(r.row, r.search.seed, r.attack.label): r.outcomes for r in shown.values()}
         for name, record in shown.items():
             own = [outcomes[record.row, record.search.seed, attack] for attack in attacks]
-            rate = _worst_rate(own)
+            try:
+                rate = _worst_rate(own)
+            except ValueError as error:
+                reason = f"it does not go together with the row's other records: {error}"
+                known.setdefault(name, {}).setdefault("left_out", reason)
+                continue
             if rate is not None:
                 known.setdefault(name, {}).update(
                     worst_case=rate, worst_case_attacks="; ".join(attacks)

@@ -86,6 +86,27 @@ def test_a_record_of_an_older_victim_is_stale(make_record: MakeRecord) -> None:
     )
 
 
+def test_a_given_victim_with_other_labels_is_another_victim(make_record: MakeRecord) -> None:
+    """Its files are the same, and its configuration holds how the labels are matched."""
+    records = {
+        "a.json": make_record("HF", given="mine", victim={"configuration": "0" * 64}),
+        "b.json": make_record("WH", given="mine", attack="pwws", created=LATER),
+    }
+    found = newest_that_agree(records)
+    assert list(found.records) == ["b.json"]
+    assert found.reasons["a.json"] == (
+        "stale: b.json and a.json differ in the victim of mine (given), seed 0"
+    )
+
+
+def test_a_trained_victim_is_its_weights(make_record: MakeRecord) -> None:
+    records = {
+        "a.json": make_record("HF", victim={"configuration": "0" * 64}),
+        "b.json": make_record("HF", attack="pwws"),
+    }
+    assert find_disagreement(records) is None
+
+
 @pytest.mark.parametrize(
     ("part", "name", "words"),
     [

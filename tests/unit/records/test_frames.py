@@ -76,6 +76,16 @@ def test_an_error_has_no_rate(tmp_path: Path, make_record: MakeRecord) -> None:
     assert "ended in an error" in line["left_out"]
 
 
+def test_records_that_do_not_go_together_are_named(tmp_path: Path, make_record: MakeRecord) -> None:
+    records = {"a": make_record("WFHH"), "b": make_record("HFHH", attack="pwws")}
+    for name, record in records.items():
+        write_record(RunFolder(tmp_path).records / f"{name}.json", record)
+    cells: Any = results(tmp_path).cells
+    assert cells["worst_case"].isna().all()
+    for reason in cells["left_out"]:
+        assert reason.startswith("it does not go together with the row's other records: the att")
+
+
 def test_a_given_victim_has_no_defense(tmp_path: Path, make_record: MakeRecord) -> None:
     write_record(RunFolder(tmp_path).records / "a.json", make_record("HF", given="mine"))
     line: Any = results(tmp_path).cells.iloc[0]
