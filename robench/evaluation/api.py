@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robench._base.errors import UsageError
 from robench._base.progress_bars import ProgressBars
@@ -16,6 +16,7 @@ from robench.evaluation.request import EvaluationRequest, build_request
 if TYPE_CHECKING:
     from robench.models.given.function import FunctionVictim
     from robench.records.frames import Results
+    from robench.sharing.loaded import LoadedVictim
 
 Predict = Callable[[Any], Any]
 """A function of a list of texts (or of pairs of texts) that gives probabilities.
@@ -23,10 +24,11 @@ Predict = Callable[[Any], Any]
 It returns ``(texts, classes)``, as an array or nested lists.
 """
 Location = str | Path
+Victim: TypeAlias = "Location | LoadedVictim"
 
 
 def evaluate(
-    victim: Predict | Location | Sequence[Location] | None = None,
+    victim: Predict | Victim | Sequence[Victim] | None = None,
     *,
     task: Location | Sequence[Location] = "mini-reviews",
     attacks: str | Sequence[str] = "pwws",
@@ -47,7 +49,8 @@ def evaluate(
     Args:
         victim: what is attacked as it is. A function takes a list of texts, or of pairs of texts,
             and returns probabilities ``(texts, classes)``. A path or hub id names a model with a
-            classification head, or a victim that robench saved.
+            classification head, or a victim that robench saved. What ``robench.load_victim``
+            returned is loaded again from where it lies, on its device unless ``device`` is given.
         task: names of tasks, or files such as ``"reviews.csv"``.
         attacks: names of attacks.
         defenses: names of defenses. robench trains a victim with each.
@@ -62,14 +65,21 @@ def evaluate(
             ``limit=100``, ``seeds=(0, 1)``, ``encoder="bert-base-uncased"`` or
             ``text_column="review"``.
 
+    Returns:
+        The results of this call. ``robench.results(out)`` has those of earlier calls as well.
+
     Raises:
         UsageError: an argument is wrong. Nothing was trained.
         RobenchError: a part of the run failed; what was finished is in ``out``.
     """
     from robench.evaluation.run import evaluate as run
-    from robench.records.frames import results
+    from robench.records.frames import Results
+    from robench.records.record_files import RecordsOnDisk
+    from robench.sharing.loaded import LoadedVictim
 
     function, locations = _split(victim, labels, name, identity)
+    if isinstance(victim, LoadedVictim):
+        settings.setdefault("device", victim.victim.device)
     temporary = tempfile.TemporaryDirectory(prefix="robench-") if out is None else None
     folder = Path(temporary.name if temporary is not None else str(out))
     request = _request(
@@ -86,9 +96,10 @@ def evaluate(
         [] if function is None else _functions(function, labels or (), name, identity, request)
     )
     with _reporter(progress) as report:
-        run(request, report, functions=functions)
+        records = run(request, report, functions=functions)
+    named = sorted((record.file_name, record) for record in records)
     # The trials are read on first use, so the folder must live as long as the results.
-    return replace(results(folder), keeps=temporary)
+    return Results(folder, RecordsOnDisk(dict(named), {}), keeps=temporary)
 
 
 def _texts(value: Location | Sequence[Location]) -> tuple[str, ...]:
@@ -116,7 +127,7 @@ def _split(
                 "'labels' and 'identity' describe a function, and 'victim' is none. Leave them "
                 "out; 'label_map' translates the labels of a model."
             )
-        return None, () if victim is None else _texts(victim)
+        return None, () if victim is None else _locations(victim)
     if labels is None:
         raise UsageError(
             "A function needs 'labels': the names of its classes, in the order of its "
@@ -125,6 +136,28 @@ def _split(
     if name is not None and not isinstance(name, str):
         raise UsageError(f"One function has one name, and {len(name)} were given.")
     return victim, ()
+
+
+def _locations(victim: Any) -> tuple[str, ...]:
+    """Return the locations of victims that are no functions."""
+    from robench.sharing.loaded import LoadedVictim
+
+    each = [victim] if isinstance(victim, str | Path | LoadedVictim) else victim
+    if not isinstance(each, Iterable):
+        raise UsageError(
+            f"'victim' is {type(victim).__name__}. Give a function, a folder, a hub id, what "
+            "robench.load_victim returned, or a list of these without functions."
+        )
+    found = []
+    for one in each:
+        location = one.location if isinstance(one, LoadedVictim) else one
+        if not isinstance(location, str | Path):
+            raise UsageError(
+                f"Nobody knows where the victim {one!r} lies, so it cannot be loaded again. Pass "
+                "its folder or its hub id."
+            )
+        found.append(str(location))
+    return tuple(found)
 
 
 def _functions(
@@ -143,11 +176,13 @@ def _functions(
 
 def _request(settings: Mapping[str, Any], **own: Any) -> EvaluationRequest:
     """Return the request, and refuse settings that this function has itself."""
-    known = EvaluationRequest.model_fields
+    fields = EvaluationRequest.model_fields
     for key in settings:
-        if key in own or key not in known:
+        if key in own or key not in fields:
             from robench._base.hints import did_you_mean
 
+            arguments = {*signature(evaluate).parameters} - {"settings"}
+            known = sorted(arguments | ({*fields} - {*own}))
             raise UsageError(f"robench.evaluate has no argument '{key}'.{did_you_mean(key, known)}")
     return build_request(**own, **settings)
 

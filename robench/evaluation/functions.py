@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from robench._base.errors import UsageError
-from robench.tasks.resolving import find_task, task_name
+from robench.tasks.resolving import expand_tasks, find_task, task_name
 
 if TYPE_CHECKING:
     from robench.evaluation.request import EvaluationRequest
@@ -40,15 +40,20 @@ def function_victims(
     from robench.models.given.function import FunctionVictim
     from robench.models.given.labels import match_labels
 
-    victims = []
-    for task in request.tasks:
+    victims, tasks = [], expand_tasks(request.tasks)
+    for task in tasks:
         cls = find_task(task, request.columns, training=bool(request.defenses), hub=request.hub)
         if not cls.fields:
             raise UsageError(
                 f"Task '{task}' does not declare its fields, so nobody knows what the function "
                 "gets. Add 'fields' to the class of the task."
             )
-        order = match_labels(name, tuple(labels), cls.labels, request.label_map)
+        try:
+            order = match_labels(name, tuple(labels), cls.labels, request.label_map)
+        except UsageError as error:
+            if len(tasks) == 1:
+                raise
+            raise UsageError(f"Task '{task}': {error}") from error
         victims.append(
             FunctionVictim(
                 predict,

@@ -13,6 +13,7 @@ from robench.evaluation.resolved_victims import ResolvedVictim, SavedVictim
 from robench.models.given.source import GivenSource
 from robench.models.victim_folder import CARD
 from robench.protocol import DEFAULT_PROTOCOL, Protocol, get_protocol
+from robench.tasks.resolving import expand_tasks, task_name
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
@@ -249,7 +250,10 @@ def given_victims(
             )
             for seed in request.seeds:
                 yield GivenModel(protocol, seed, device, info)
+    others = {task_name(each) for each in expand_tasks(request.tasks)} - {name}
     for function in functions:
+        if function.task in others:
+            continue
         _check_function(function, name, cls)
         for seed in request.seeds:
             yield GivenFunction(protocol, seed, device, function)

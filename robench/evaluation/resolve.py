@@ -21,7 +21,7 @@ from robench.plugins.registry import Registry
 from robench.protocol import Protocol, get_protocol
 from robench.search.registry import ATTACKS
 from robench.tasks.registry import TASKS
-from robench.tasks.resolving import all_tasks, check_tasks, is_own_data
+from robench.tasks.resolving import ALL, check_tasks, expand_tasks, is_own_data
 from robench.training.registry import DEFENSES
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ Plugin = TypeVar("Plugin")
 
 OF_TRAINING = ("encoder", "settings_of", "precision", "retrain")
 """Options that are about training only."""
-ALL = "all"
-"""Stands for every registered name."""
 
 
 def check_names(request: EvaluationRequest, functions: Sequence[FunctionVictim] = ()) -> None:
@@ -115,7 +113,7 @@ def resolve_request(
     if resolved_attacks and searching:
         scorer = _load_scorer(request, protocol, device)
     resolver = TaskResolver(request, protocol, device, of_defense, functions)
-    tasks = [resolver.resolve(name, report) for name in _expand_tasks(request.tasks)]
+    tasks = [resolver.resolve(name, report) for name in expand_tasks(request.tasks)]
     _check_access(request, tasks, resolved_attacks, report)
     return ResolvedRequest(protocol, device, scorer, resolved_attacks, tasks)
 
@@ -179,14 +177,6 @@ def _expand(registry: Registry[Any], names: Sequence[str]) -> list[str]:
     expanded: list[str] = []
     for name in names:
         expanded += registry.names() if name == ALL else [name]
-    return list(dict.fromkeys(expanded))
-
-
-def _expand_tasks(names: Sequence[str]) -> list[str]:
-    """Return ``names`` without duplicates; ``all`` means the tasks with training examples."""
-    expanded: list[str] = []
-    for name in names:
-        expanded += all_tasks() if name == ALL else [name]
     return list(dict.fromkeys(expanded))
 
 

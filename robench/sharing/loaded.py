@@ -44,17 +44,23 @@ class LoadedVictim:
         victim: the classifier.
         fields: the task's fields in reading order.
         card: the contents of ``victim.json``; empty for a model that robench did not train.
+        location: the folder, hub id or ``hf:USER/NAME`` that it came from; None if it is unknown.
 
     Attributes:
-        victim, fields, card: as above.
+        victim, fields, card, location: as above.
     """
 
     def __init__(
-        self, victim: JudgedVictim, fields: Sequence[str], card: Mapping[str, Any]
+        self,
+        victim: JudgedVictim,
+        fields: Sequence[str],
+        card: Mapping[str, Any],
+        location: str | None = None,
     ) -> None:
         self.victim = victim
         self.fields = tuple(fields)
         self.card = dict(card)
+        self.location = location
 
     @property
     def name(self) -> str:
@@ -166,14 +172,17 @@ def load_victim(
     chosen = choose_device(device)
     text = str(location)
     folder = victim_folder_of(text)
+    on_hub = hub_location(text) is not None
+    # The whole path, because a notebook may change its working folder.
+    place = text if on_hub or not folder.is_dir() else str(folder.absolute())
     if (folder / CARD).is_file():
         from robench.models.victim import Victim
 
         victim = Victim.load(folder, chosen, _REMEDY)
-        return LoadedVictim(victim, victim.card["fields"], victim.card)
-    if hub_location(text) is None and not folder.is_dir() and _is_path(text):
+        return LoadedVictim(victim, victim.card["fields"], victim.card, place)
+    if not on_hub and not folder.is_dir() and _is_path(text):
         raise UsageError(f"There is no folder '{text}'. Name a victim's folder or a hub id.")
-    return _load_given(text if not folder.is_dir() else str(folder), chosen, fields)
+    return _load_given(place, chosen, fields)
 
 
 def _is_path(text: str) -> bool:
@@ -189,7 +198,7 @@ def _load_given(location: str, device: str, fields: Sequence[str]) -> LoadedVict
     names = tuple(fields)
     labels = labels_of(location)
     return LoadedVictim(
-        load_given(GivenSource(location, labels, names, names[-1]), device), names, {}
+        load_given(GivenSource(location, labels, names, names[-1]), device), names, {}, location
     )
 
 

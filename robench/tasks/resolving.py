@@ -14,6 +14,8 @@ from robench.tasks.registry import TASKS
 if TYPE_CHECKING:
     from robench.tasks.base import Task
 
+ALL = "all"
+"""Stands for several names: see ``expand_tasks``."""
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
@@ -38,6 +40,14 @@ def task_name(name: str) -> str:
 def all_tasks() -> list[str]:
     """Return what ``--task all`` means: the registered tasks that have training examples."""
     return [name for name in TASKS.names() if TASKS.get(name).train_pools]
+
+
+def expand_tasks(names: Sequence[str]) -> list[str]:
+    """Return ``names`` without duplicates; ``all`` means the tasks with training examples."""
+    expanded: list[str] = []
+    for name in names:
+        expanded += all_tasks() if name == ALL else [name]
+    return list(dict.fromkeys(expanded))
 
 
 def check_tasks(names: Sequence[str], columns: DataColumns | None = None) -> None:

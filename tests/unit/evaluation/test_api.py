@@ -161,7 +161,12 @@ def test_corrected_labels_use_no_trial_of_the_wrong_ones(tmp_path: Path) -> None
         ({"labels": ["negative"]}, "1 labels against 2"),
         ({"name": ["a", "b"]}, "One function has one name, and 2 were given"),
         ({"limt": 3}, r"has no argument 'limt'. Did you mean 'limit'\?"),
-        ({"victims": ("x",)}, "has no argument 'victims'"),
+        ({"victims": ("x",)}, r"has no argument 'victims'. Did you mean 'victim'\?"),
+        ({"tasks": ("x",)}, r"has no argument 'tasks'. Did you mean 'task'\?"),
+        ({"attack": "pwws"}, r"has no argument 'attack'. Did you mean 'attacks'\?"),
+        ({"names": "x"}, r"has no argument 'names'. Did you mean 'name'\?"),
+        ({"settings": {}}, "has no argument 'settings'"),
+        ({"task": "all"}, "^Task '(?!all)"),
         ({"attacks": "pwvs"}, r"no attack 'pwvs'. Did you mean 'pwws'\?"),
         ({"attacks": "convex-hull"}, "gradients"),
         ({"task": "nothing.csv"}, r"nothing\.csv does not exist"),
@@ -170,6 +175,39 @@ def test_corrected_labels_use_no_trial_of_the_wrong_ones(tmp_path: Path) -> None
 def test_wrong_arguments_are_one_sentence(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         run(**settings)
+
+
+@pytest.mark.parametrize("victim", [3, [words_decide], [None], {"a": 1}.values()])
+def test_what_is_no_victim_is_refused(victim: Any) -> None:
+    with pytest.raises(UsageError, match=r"'victim' is int|Nobody knows where the victim"):
+        robench.evaluate(victim, progress=False)
+
+
+def test_a_function_is_judged_on_several_tasks(tmp_path: Path) -> None:
+    class Other(robench.TASKS.get("mini-reviews")):  # type: ignore[misc]
+        """The same reviews under another name."""
+
+    with robench.TASKS.temporarily("other-reviews", Other):
+        cells = run(tmp_path, task=("mini-reviews", "other-reviews")).cells
+        assert list(cells["task"]) == ["mini-reviews", "other-reviews"]
+        assert cells["clean_accuracy"].nunique() == 1
+        with pytest.raises(UsageError, match=r"Task 'mini-reviews': .*'good', 'bad'"):
+            run(task=("mini-reviews", "imdb"), labels=["good", "bad"])
+
+
+def test_all_means_the_tasks_with_training_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("robench.tasks.resolving.all_tasks", lambda: ["mini-reviews"])
+    assert list(run(task="all").cells["task"]) == ["mini-reviews"]
+
+
+def test_a_call_returns_its_own_records_and_results_all(tmp_path: Path) -> None:
+    assert list(run(tmp_path, identity="1", attacks="greedy").cells["attack"]) == ["greedy"]
+    second = run(tmp_path, identity="1", attacks="random", seeds=(1,))
+    assert list(second.cells["attack"]) == ["random"]
+    assert set(second.trials["record"]) == set(second.cells["record"])
+    again = run(tmp_path, identity="1", attacks="greedy")
+    assert list(again.cells["attack"]) == ["greedy"]
+    assert set(robench.results(tmp_path).cells["attack"]) == {"greedy", "random"}
 
 
 def test_labels_without_a_function_are_refused() -> None:

@@ -56,6 +56,27 @@ def test_a_fooled_text_fools_the_loaded_victim(victim: Path) -> None:
     assert any(each.verdict == Verdict.FOOLED for each in found)
 
 
+def test_a_loaded_victim_is_evaluated_like_its_folder(
+    victim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"attacks": "random", "limit": 2, "progress": False}
+    monkeypatch.chdir(victim.parent)
+    loaded = robench.load_victim(victim.name, "cpu")
+    monkeypatch.chdir(tmp_path)
+    expected = robench.evaluate(victim, out=tmp_path / "a", **settings).cells
+    found = robench.evaluate(loaded, out=tmp_path / "b", **settings).cells
+    assert list(found["record"]) == list(expected["record"])
+    both = robench.evaluate([loaded, victim], name=("one", "two"), **settings).cells
+    assert list(both["fooled"]) == list(expected["fooled"]) * 2
+
+
+def test_a_loaded_victim_that_came_from_nowhere_is_refused(victim: Path) -> None:
+    loaded = robench.load_victim(victim, "cpu")
+    bare = robench.LoadedVictim(loaded.victim, loaded.fields, loaded.card)
+    with pytest.raises(UsageError, match="Pass its folder or its hub id"):
+        robench.evaluate(bare, progress=False)
+
+
 def test_a_label_makes_a_wrong_prediction_wrong(victim: Path) -> None:
     loaded = robench.load_victim(victim)
     other = next(name for name in loaded.labels if name != loaded.predict(TEXTS[0]).label)
