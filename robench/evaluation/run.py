@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench._base import arithmetic
-from robench._base.errors import UsageError
+from robench._base.errors import RobenchError, UsageError
 from robench._base.files import write_text
 from robench._base.hub import no_pointless_retries
 from robench._base.reporting import Reporter, Silent
@@ -96,8 +96,8 @@ def evaluate(
                 for cell in cells:
                     with failures.catch(_part(title, cell), only=single and len(cells) == 1):
                         records.append(_evaluate_cell(cell, report))
-                        _write_leaderboard(request)
-                _write_model_card(request, each)
+                        _write_leaderboard(request, report)
+                _write_model_card(request, each, report)
     failures.raise_if_any(records)
     return records
 
@@ -154,20 +154,39 @@ def _evaluate_cell(cell: Cell, report: Reporter) -> Record:
     return saved
 
 
-def _write_model_card(request: EvaluationRequest, resolved: ResolvedVictim) -> None:
-    """Write the model card of a victim of this run; other victims' folders are left alone."""
+def _write_model_card(
+    request: EvaluationRequest, resolved: ResolvedVictim, report: Reporter
+) -> None:
+    """Write the model card of a victim of this run; other victims' folders are left alone.
+
+    The victim has its results without a card, so a card that cannot be written is a message.
+    """
     if not isinstance(resolved, TrainedVictim):
         return
     folder = resolved.folder(request)
-    card = read_card(folder)
-    if is_ours(folder):
-        records = read_records_for(card, RunFolder(request.out).records).records
-        write_model_card(folder, card, records.values())
+    try:
+        card = read_card(folder)
+        if is_ours(folder):
+            records = read_records_for(card, RunFolder(request.out).records).records
+            write_model_card(folder, card, records.values())
+    except (RobenchError, OSError) as error:
+        report.message(
+            f"The model card of {folder.name} was not written: {str(error).rstrip('.')}. The "
+            f"results are kept, and 'robench card {folder}' writes the card later."
+        )
 
 
-def _write_leaderboard(request: EvaluationRequest) -> None:
+def _write_leaderboard(request: EvaluationRequest, report: Reporter) -> None:
+    """Write the table of all records, one run after another.
+
+    A run that read the records before another run wrote its own must not write its table last.
+    """
     folder = RunFolder(request.out)
-    write_text(folder.leaderboard, render_run(find_records(folder.records)))
+    # The other run needs a moment for its table, so this run waits even with --wait 0.
+    who = f"Another run is writing '{folder.leaderboard}'."
+    patience = Patience(None, report.message)
+    with alone(folder.leaderboard.with_suffix(".lock"), who, patience):
+        write_text(folder.leaderboard, render_run(find_records(folder.records)))
 
 
 @no_pointless_retries()

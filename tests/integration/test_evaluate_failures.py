@@ -225,6 +225,32 @@ def test_the_error_of_the_only_victim_is_raised_unchanged(
             evaluate(request, Silent()) if attacks else train_only(request, Silent())
 
 
+def test_a_model_card_that_cannot_be_written_is_a_message(
+    finished: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, records = finished
+    shutil.copytree(request.out, tmp_path / "out")
+    (victim,) = (tmp_path / "out" / "victims").iterdir()
+    again = request.model_copy(update={"out": tmp_path / "out"})
+
+    def full(*_: object) -> None:
+        raise RobenchError("Cannot write it: no space.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("robench.evaluation.run.write_model_card", full)
+        first = Listening()
+        assert evaluate(again, first) == records
+    (victim / "README.md").unlink(missing_ok=True)
+    (victim / "README.md").mkdir()
+    second = Listening()
+    assert evaluate(again, second) == records
+    for report, reason in ((first, "Cannot write it: no space. The"), (second, "README.md'. The")):
+        (message,) = [text for text in report.messages if "model card" in text]
+        assert message.startswith(f"The model card of {victim.name} was not written: ")
+        assert reason in message
+        assert f"'robench card {victim}' writes the card later." in message
+
+
 def test_a_damaged_record_of_another_cell_is_listed_and_blocks_nothing(
     finished: FinishedRun, tmp_path: Path
 ) -> None:
