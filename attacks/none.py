@@ -14,7 +14,7 @@ class NoAttack(Attack):
     """Change nothing: the accuracy under it is the clean accuracy.
 
     It serves test sets of static adversarial texts, such as ``--test advglue-sst2``. ``all`` leaves
-    it out.
+    it out, and so does a worst case.
     """
 
     paper = "none: no attack"
@@ -22,6 +22,7 @@ class NoAttack(Attack):
     access = "labels"
     language_model = False
     in_all = False
+    searches = False
 
     def search(
         self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator

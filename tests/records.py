@@ -40,6 +40,7 @@ def make_record(
     label: str | None = None,
     attack: str = "genetic",
     attack_label: str | None = None,
+    searches: bool = True,
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
     attack_options: Mapping[str, Any] | None = None,
@@ -88,6 +89,7 @@ def make_record(
             "label": attack_label,
             "options": dict(attack_options or {}),
             "code_sha256": attack_code or sha(attack),
+            "searches": searches,
         },
         protocol=get_protocol(protocol),
         victim={

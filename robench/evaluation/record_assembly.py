@@ -17,8 +17,8 @@ from robench._base.key_code import TRIAL_CODE
 from robench.evaluation.unattackable import count_unattackable
 from robench.records.record import (
     LETTERS,
+    AttackPart,
     CostPart,
-    PluginPart,
     Record,
     SearchPart,
     SoftwarePart,
@@ -87,12 +87,13 @@ def _task_part(cell: Cell) -> TaskPart:
     )
 
 
-def _attack_part(attack: ResolvedAttack) -> PluginPart:
-    return PluginPart(
+def _attack_part(attack: ResolvedAttack) -> AttackPart:
+    return AttackPart(
         name=attack.name,
         label=attack.label,
         options=attack.options,
         code_sha256=attack.code_sha256,
+        searches=attack.attack.searches,
     )
 
 

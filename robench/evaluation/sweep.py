@@ -17,6 +17,7 @@ from robench._base.errors import RobenchError, UsageError
 from robench._base.reporting import Reporter
 from robench.evaluation.failures import Failures
 from robench.evaluation.request import EvaluationRequest
+from robench.records.columns import board_columns
 from robench.records.notes import MEANINGS, conditions, synthetic_notice
 from robench.records.record import Record
 from robench.records.render import ABSENT, bullets, score_text, tabulated
@@ -165,7 +166,9 @@ def rows_at(
     rows: list[SweepRow] = []
     for name in dict.fromkeys([*defenses, *(record.row_name for record in records)]):
         own = [record for record in records if record.row_name == name]
-        (scores,) = build_rows(own, list(labels.values()), () if own else (name,))
+        columns = board_columns(labels.values(), own)
+        expected = () if own else (name,)
+        (scores,) = build_rows(own, columns.attacks, expected, columns.worst_over)
         # All attacks on one seed share the victim, so one record per seed is enough.
         one_per_seed = {record.search.seed: record for record in own}
         distances = [last_distance(folder, record) for record in one_per_seed.values()]

@@ -34,30 +34,38 @@ class Columns:
     notes: tuple[str, ...] = ()
 
 
-def board_columns(attacks: Iterable[str]) -> Columns:
+def board_columns(attacks: Iterable[str], records: Iterable[Record] = ()) -> Columns:
     """Return the columns of a board, whose TOML file names the attacks.
 
-    The worst case covers all of them. A row that lacks one has no worst case, because a new row
-    must not change what the other rows' worst case means.
+    The worst case covers all of them, but for those that search for nothing by ``records``. A row
+    that lacks one has no worst case, because a new row must not change what the other rows' worst
+    case means.
     """
-    labels = tuple(attacks)
-    return Columns(labels, labels, labels)
+    labels, idle = tuple(attacks), idle_attacks(records)
+    return Columns(labels, tuple(label for label in labels if label not in idle), labels)
 
 
 def run_columns(records: Iterable[Record]) -> Columns:
     """Return the columns for the records of a run, which may lack attacks in some rows.
 
-    The worst case covers the attacks that every row has. Attacks that the language model does not
-    bind are marked if it binds others.
+    The worst case covers the attacks that every row has. It leaves out attacks that search for
+    nothing, because the accuracy under them is the clean accuracy. Attacks that the language model
+    does not bind are marked if it binds others.
     """
     found = list(records)
     attacks = attack_labels(found)
-    common = common_attacks(found)
+    idle = idle_attacks(found)
+    searching = [label for label in attacks if label not in idle]
+    common = [label for label in common_attacks(found) if label not in idle]
     free = unbound_attacks(found)
     marked = [f"{label}{FREE_MARK}" if label in free else label for label in attacks]
-    notes = [*_worst_notes(attacks, common), *_bound_notes(attacks, free)]
+    notes = [*_worst_notes(searching, common, idle), *_bound_notes(attacks, free)]
     return Columns(
-        tuple(attacks), tuple(common), tuple(marked), _worst_heading(attacks, common), tuple(notes)
+        tuple(attacks),
+        tuple(common),
+        tuple(marked),
+        _worst_heading(searching, common),
+        tuple(notes),
     )
 
 
@@ -71,6 +79,11 @@ def common_attacks(records: Iterable[Record]) -> list[str]:
         victim = record.row, record.search.seed
         attacks_of.setdefault(victim, set()).add(record.attack.label)
     return sorted(set.intersection(*attacks_of.values())) if attacks_of else []
+
+
+def idle_attacks(records: Iterable[Record]) -> list[str]:
+    """Return the labels of attacks that search for no text, sorted."""
+    return sorted({record.attack.label for record in records if not record.attack.searches})
 
 
 def unbound_attacks(records: Iterable[Record]) -> list[str]:
@@ -98,13 +111,19 @@ def _worst_heading(attacks: Sequence[str], common: Sequence[str]) -> str:
     return f"worst case ({len(common)} of {len(attacks)} attacks)"
 
 
-def _worst_notes(attacks: Sequence[str], common: Sequence[str]) -> list[str]:
+def _worst_notes(attacks: Sequence[str], common: Sequence[str], idle: Sequence[str]) -> list[str]:
+    """Return the notes on a worst case over ``common``, of ``attacks`` that search."""
+    if idle and not attacks:
+        return [
+            "There is no worst case: no attack of this table searches for texts that fool the "
+            "victim. Evaluate one that does, and it appears."
+        ]
     if len(common) == len(attacks):
         return []
     if not common:
         return [
-            "There is no worst case: no attack has a record in every row. Evaluate the missing "
-            "cells, and it appears."
+            f"There is no worst case: no attack {'that searches ' if idle else ''}has a record in "
+            "every row. Evaluate the missing cells, and it appears."
         ]
     rest = [label for label in attacks if label not in common]
     subject = "attack" if len(common) == 1 else "attacks"

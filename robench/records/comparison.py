@@ -10,7 +10,7 @@ from typing import Any
 
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
-from robench.records.columns import listed, unbound_attacks
+from robench.records.columns import idle_attacks, listed, unbound_attacks
 from robench.records.compared import ComparedRows, Differing, Substitution
 from robench.records.comparison_text import as_data, html, sentence
 from robench.records.differences import allowed_differences, forbidden_difference
@@ -184,11 +184,15 @@ def _measures(
 ) -> tuple[list[Measure], list[str]]:
     """Return the measures, the main one last, and sentences about those without a number."""
     outside = {label for label, seed in first.cells if first.cells[label, seed].surface.outside}
-    inside = [label for label in attacks if label not in outside]
+    without_search = idle_attacks(first.cells.values())
+    idle = [label for label in attacks if label in without_search]
+    searching = [label for label in attacks if label not in idle]
+    inside = [label for label in searching if label not in outside]
     # The worst case never mixes attacks inside and outside the surface, as no table does.
-    worst = inside or list(attacks)
+    worst = inside or searching
     wanted: list[tuple[Any, list[str]]] = [("clean", list(attacks))]
-    wanted += [("attack", [label]) for label in attacks]
+    # The last one is the main measure, so those that search for nothing come first.
+    wanted += [("attack", [label]) for label in (*idle, *searching)]
     if len(worst) > 1:
         wanted.append(("worst", worst))
     measures, gaps = [], []

@@ -33,7 +33,7 @@ def render_board(path: Path) -> str:
     """
     board = load_board(path)
     admitted = board_records(path, board)
-    columns = board_columns(board.attacks)
+    columns = board_columns(board.attacks, admitted.records.values())
     body = section(columns, admitted, expected=board.defenses, about=board.about)
     meanings = _meanings(WORST_OF_BOARD)
     return "\n".join([GENERATED, "", f"# {board.title}", "", *body, *meanings])

@@ -127,7 +127,7 @@ class EncoderPart(RecordPart):
 
 
 class PluginPart(RecordPart):
-    """A defense or an attack.
+    """A defense, or the part of an attack that both have.
 
     Attributes:
         name: registered name.
@@ -140,6 +140,16 @@ class PluginPart(RecordPart):
     label: str
     options: dict[str, JsonValue]
     code_sha256: Sha256 | None
+
+
+class AttackPart(PluginPart):
+    """An attack.
+
+    Attributes:
+        searches: whether it searches for a text that fools the victim (``Attack.searches``).
+    """
+
+    searches: bool = True
 
 
 class GivenPart(RecordPart):
@@ -322,7 +332,7 @@ class Record(RecordPart):
     task: TaskPart
     encoder: EncoderPart | None
     defense: PluginPart | None
-    attack: PluginPart
+    attack: AttackPart
     protocol: Protocol
     victim: VictimPart
     surface: SurfacePart

@@ -104,6 +104,8 @@ class Attack(ABC):
             whose surface is ``"as-published"``.
         outside: whether it writes texts of its own; only ``FreeAttack`` does.
         in_all: whether ``--attack all`` includes it.
+        searches: whether it searches for a text that fools the victim. Without a search, the
+            accuracy under it is the clean accuracy, and no worst case of a run covers it.
         further_code: modules that its trials depend on, other than its own file and
             ``robench.search``. Keys contain a hash of their code.
     """
@@ -114,6 +116,7 @@ class Attack(ABC):
     language_model: ClassVar[bool] = True
     outside: ClassVar[bool] = False
     in_all: ClassVar[bool] = True
+    searches: ClassVar[bool] = True
     further_code: ClassVar[tuple[str, ...]] = ()
 
     class Options(plain.Options):

@@ -17,3 +17,8 @@ def test_it_is_in_the_list_and_not_in_all() -> None:
     assert "pwws" in names
     request = build_request(defenses=("standard",), attacks=("none",), lm="none", limit=2)
     assert [attack.name for attack in resolve_request(request, Silent()).attacks] == ["none"]
+
+
+def test_it_searches_for_nothing_and_the_others_do() -> None:
+    assert not ATTACKS.get("none").searches
+    assert all(ATTACKS.get(name).searches for name in ATTACKS.names() if name != "none")

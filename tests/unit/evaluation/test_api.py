@@ -143,6 +143,14 @@ def test_a_function_that_fails_its_check_is_asked_once_for_all_seeds(tmp_path: P
     assert set(asked.values()) == {2}
 
 
+def test_an_attack_without_a_search_gives_no_worst_case(tmp_path: Path) -> None:
+    alone: Any = run(tmp_path, identity="1", attacks="none").cells
+    assert alone["accuracy_under_attack"][0] == alone["clean_accuracy"][0]
+    assert alone["worst_case"].isna().all()
+    both: Any = run(tmp_path, identity="1", attacks="greedy").cells
+    assert set(both["worst_case_attacks"]) == {"greedy"}
+
+
 def test_corrected_labels_use_no_trial_of_the_wrong_ones(tmp_path: Path) -> None:
     wrong, right = ["negative", "positive"], ["positive", "negative"]
     for each in (wrong, right):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from robench.records.columns import (
     board_columns,
@@ -65,6 +66,44 @@ def test_without_a_common_attack_a_sentence_says_why_there_is_no_worst_case(
         for row in build_rows(records, columns.attacks, worst_over=())
     )
     assert "There is no worst case" in results_table(records)
+
+
+def test_an_attack_that_searches_for_nothing_is_in_no_worst_case(make_record: MakeRecord) -> None:
+    def clean(**values: Any) -> Record:
+        return make_record("WHHH", attack="calm", searches=False, **values)
+
+    rows = [clean(), clean(defense="rift")]
+    whole = [*rows, make_record("WFHH"), make_record("WHHH", defense="rift")]
+    columns = run_columns(whole)
+    assert columns.attacks == ("calm", "genetic")
+    # It is no attack that the worst case leaves out, so there is nothing to say.
+    assert (columns.worst_over, columns.worst_heading) == (("genetic",), "worst case")
+    assert not any("orst case" in note for note in columns.notes)
+
+    # The rows share it alone: the clean accuracy is not their worst case, and ranks nothing.
+    apart = run_columns(
+        [*rows, make_record("WFHH"), make_record("WHHH", defense="rift", attack="pwws")]
+    )
+    assert (apart.worst_over, apart.worst_heading) == ((), "worst case")
+    assert apart.notes[0] == (
+        "There is no worst case: no attack that searches has a record in every row. Evaluate the "
+        "missing cells, and it appears."
+    )
+
+    alone = run_columns(rows)
+    assert (alone.worst_over, alone.worst_heading) == ((), "worst case")
+    assert alone.notes == (
+        "There is no worst case: no attack of this table searches for texts that fool the victim. "
+        "Evaluate one that does, and it appears.",
+    )
+    assert "There is no worst case" in results_table(rows)
+    assert "There is no worst case" in render_run(RecordsOnDisk({r.file_name: r for r in rows}, {}))
+
+
+def test_a_board_leaves_out_an_attack_that_searches_for_nothing(make_record: MakeRecord) -> None:
+    records = [make_record("WHHH", attack="calm", searches=False), make_record("WFHH")]
+    columns = board_columns(["calm", "genetic"], records)
+    assert (columns.attacks, columns.worst_over) == (("calm", "genetic"), ("genetic",))
 
 
 def test_an_attack_that_lacks_one_seed_of_a_row_is_not_common(make_record: MakeRecord) -> None:

@@ -347,6 +347,17 @@ def test_outside_attacks_stay_out_of_the_worst_case(
     assert any("Outside the surface" in note and "free" in note for note in result.notes)
 
 
+def test_an_attack_that_searches_for_nothing_is_not_the_worst_case(
+    tmp_path: Path, put: Callable[..., Record]
+) -> None:
+    for defense in ("rift", "standard"):
+        put("HHF", defense=defense)
+        put("HHH", defense=defense, attack="nothing", searches=False)
+    result = run(tmp_path)
+    assert (result.main.kind, result.main.attacks) == ("attack", ("genetic",))
+    assert [each.attacks for each in result.measures] == [(), ("nothing",), ("genetic",)]
+
+
 def test_plain_data_holds_every_number(tmp_path: Path, put: Callable[..., Record]) -> None:
     put("HHHHHHHFFF", defense="rift")
     put("HHFFFFFHFW")

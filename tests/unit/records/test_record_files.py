@@ -57,6 +57,18 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path, make_record: MakeRec
     assert stored["created"].endswith("Z")
 
 
+def test_a_record_that_does_not_say_whether_its_attack_searches_has_one_that_does(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    path = tmp_path / "a.json"
+    write_record(path, make_record("HF", searches=False))
+    assert not read_record(path).attack.searches
+    data = json.loads(path.read_text())
+    del data["attack"]["searches"]
+    path.write_text(json.dumps(data))
+    assert read_record(path).attack.searches
+
+
 def test_rates_and_percents_are_not_stored(make_record: MakeRecord) -> None:
     text = json.dumps(raw(make_record("WFHP")))
     assert "%" not in text
