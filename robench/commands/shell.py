@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from robench._base.errors import RobenchError, one_line
+from robench._base.errors import RobenchError, UsageError, one_line
 from robench._base.files import causes, is_disk_full
 from robench._base.hints import did_you_mean
 from robench.commands.loading import announced_imports
@@ -107,7 +107,8 @@ class Commands(click.Group):
                 code = super().main(args=args, prog_name=prog_name, obj=session, **extra)
         except BaseException as error:
             # A wrong option is found before the flags are set.
-            session.json |= isinstance(error, click.UsageError) and "--json" in words
+            early = isinstance(error, click.UsageError | UsageError)
+            session.json |= early and "--json" in words
             code = report(error, session)
         sys.exit(code if isinstance(code, int) else 0)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import warnings
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
@@ -16,6 +19,7 @@ from robench.evaluation.request import EvaluationRequest, build_request
 if TYPE_CHECKING:
     from robench.models.given.function import FunctionVictim
     from robench.records.frames import Results
+    from robench.records.record import Record
     from robench.sharing.loaded import LoadedVictim
 
 Predict = Callable[[Any], Any]
@@ -25,6 +29,8 @@ It returns ``(texts, classes)``, as an array or nested lists.
 """
 Location = str | Path
 Victim: TypeAlias = "Location | LoadedVictim"
+WARNING = "Warning: "
+"""Begins the sentences of a run about something suspicious."""
 
 
 def evaluate(
@@ -60,7 +66,8 @@ def evaluate(
             Without it, no later run uses the trials of a function.
         options: options of plugins, such as ``{"defense.epochs": 2, "pwws.score": "logit"}``.
         out: folder of the results. None keeps them only as long as the returned object.
-        progress: True draws bars on stderr, False is silent. A ``Reporter`` receives the progress.
+        progress: True draws bars on stderr. False shows nothing but warnings. A ``Reporter``
+            receives the progress.
         settings: further attributes of ``robench.evaluation.request.EvaluationRequest``, such as
             ``limit=100``, ``seeds=(0, 1)``, ``encoder="bert-base-uncased"`` or
             ``text_column="review"``.
@@ -80,8 +87,7 @@ def evaluate(
     function, locations = _split(victim, labels, name, identity)
     if isinstance(victim, LoadedVictim):
         settings.setdefault("device", victim.victim.device)
-    temporary = tempfile.TemporaryDirectory(prefix="robench-") if out is None else None
-    folder = Path(temporary.name if temporary is not None else str(out))
+    folder = Path(tempfile.mkdtemp(prefix="robench-") if out is None else str(out))
     request = _request(
         settings,
         victims=locations,
@@ -97,9 +103,13 @@ def evaluate(
     )
     with _reporter(progress) as report:
         records = run(request, report, functions=functions)
+    _warn_of_errors(records, folder)
     named = sorted((record.file_name, record) for record in records)
-    # The trials are read on first use, so the folder must live as long as the results.
-    return Results(folder, RecordsOnDisk(dict(named), {}), keeps=temporary)
+    found = Results(folder, RecordsOnDisk(dict(named), {}))
+    if out is None:
+        # The trials are read on first use, so the folder must live as long as the results.
+        weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+    return found
 
 
 def _texts(value: Location | Sequence[Location]) -> tuple[str, ...]:
@@ -193,4 +203,31 @@ def _reporter(progress: bool | Reporter) -> Any:
 
     if progress is True:
         return ProgressBars()
-    return nullcontext(Silent() if progress is False else progress)
+    return nullcontext(_OnlyWarnings() if progress is False else progress)
+
+
+class _OnlyWarnings(Silent):
+    """A reporter that shows nothing but warnings, as warnings of Python."""
+
+    def message(self, text: str) -> None:
+        """Warn, if the sentence is a warning."""
+        if text.startswith(WARNING):
+            warnings.warn(text.removeprefix(WARNING), stacklevel=2)
+
+
+def _warn_of_errors(records: Sequence[Record], folder: Path) -> None:
+    """Warn of examples that ended in an error, because their cells have no numbers."""
+    from robench.records.run_folder import RunFolder
+    from robench.search.trials import TrialFile
+
+    for record in records:
+        if not record.counts.error:
+            continue
+        trials = TrialFile(RunFolder(folder).trials_file(record.cell_name)).read()
+        first = next((trial.problem for trial in trials if trial.verdict == "error"), "")
+        warnings.warn(
+            f"{record.counts.error} of {record.counts.n} examples of {record.row} under "
+            f"{record.attack.label} ended in an error, so the cell has no numbers. "
+            f"The first: {first}",
+            stacklevel=3,
+        )

@@ -34,7 +34,8 @@ class RedFlag:
     """Something suspicious about a victim; it is reported beside the victim's figures.
 
     Attributes:
-        name: short and stable, for records: ``"chance"``, ``"one-class"``, ``"saturated"``.
+        name: short and stable, for records: ``"chance"``, ``"swapped"``, ``"one-class"``,
+            ``"saturated"``.
         message: one sentence for people.
     """
 
@@ -119,7 +120,14 @@ def _red_flags(
     predictions = probabilities.argmax(-1)
     accuracy = float((predictions == labels).mean())
     chance, lucky = guessing_accuracy(labels)
-    if accuracy <= lucky:
+    spread = lucky - chance
+    if len(victim.labels) == 2 and accuracy < chance - spread and accuracy < 1 - chance:
+        message = (
+            f"'{victim.name}' is right on {accuracy:.1%} of {count} {split} examples, far below "
+            f"guessing ({chance:.1%}). Its two labels are probably swapped."
+        )
+        flags.append(RedFlag("swapped", message))
+    elif accuracy <= lucky:
         message = (
             f"'{victim.name}' is right on {accuracy:.1%} of {count} {split} examples, "
             f"no better than guessing ({chance:.1%})."

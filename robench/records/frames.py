@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,12 +124,10 @@ class Results:
     Attributes:
         folder: folder of the run.
         found: the records, and the files that cannot be read.
-        keeps: an object that must live as long as the results, such as a temporary folder.
     """
 
     folder: Path
     found: RecordsOnDisk
-    keeps: Any = field(default=None, repr=False, compare=False)
 
     @cached_property
     def cells(self) -> pd.DataFrame:

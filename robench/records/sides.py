@@ -116,7 +116,11 @@ def _rest(side: Side) -> tuple[str, Path, Cells, tuple[str, ...]]:
 
 def is_run(folder: Path) -> bool:
     """Return whether ``folder`` holds records, directly or in ``records/``."""
-    return folder.is_dir() and any(_records_of(folder).glob("*.json"))
+    inner = folder / "records"
+    if inner.is_dir():
+        return any(inner.glob("*.json"))
+    # The folder of a model holds JSON files too.
+    return folder.is_dir() and bool(find_records(folder).records)
 
 
 def _records_of(folder: Path) -> Path:

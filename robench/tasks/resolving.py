@@ -75,7 +75,7 @@ def _check_own(name: str) -> None:
         split_hub_name(name)
     elif not Path(name).is_file():
         raise UsageError(
-            f"--task {name}: there is no such file in {Path.cwd()}. "
+            f"{name}: there is no such file in {Path.cwd()}. "
             "Name a csv, tsv, jsonl or parquet file."
         )
 

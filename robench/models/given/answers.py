@@ -80,7 +80,7 @@ class FunctionAnswers:
             shown = [text[0] if len(text) == 1 else text for text in part]
             self.calls += 1
             self.asked += len(part)
-            answers = self._checked(self._predict(shown), len(part))
+            answers = self._checked(self._asked(shown), len(part))
             # Each part is kept before the next one is asked, because a later call may fail.
             self._known.update(zip(map(_key, part), answers, strict=True))
             parts.append(answers)
@@ -89,6 +89,15 @@ class FunctionAnswers:
     def _forget_oldest(self) -> None:
         while len(self._known) > MEMORY_LIMIT:
             self._known.popitem(last=False)
+
+    def _asked(self, shown: list[Any]) -> Any:
+        """Call the function; an error inside it becomes one that names the function."""
+        try:
+            return self._predict(shown)
+        except Exception as error:
+            raise RobenchError(
+                f"The function '{self._name}' failed: {type(error).__name__}: {error}"
+            ) from error
 
     def _checked(self, answer: Any, texts: int) -> NDArray[np.float64]:
         """Return the answer as probabilities in the task's order, whose rows sum to 1.

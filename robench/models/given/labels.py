@@ -102,14 +102,12 @@ def _check_all_named(
     alone = [name for name, partner in pairs if partner is None]
     if not alone:
         return
-    free = [name for number, name in enumerate(task_labels) if number not in partners]
-    options = " ".join(
-        f"--label-map {_quoted(f'{name}={target}')}"
-        for name, target in zip(alone, [*free, *["?"] * len(alone)], strict=False)
-    )
+    # A map that could be pasted would be a guess by position, and often the wrong one.
+    options = " ".join(f"--label-map {_quoted(f'{name}=?')}" for name in alone)
     raise UsageError(
         f"No label of the task is called {_listed(alone)} as in '{model}', and robench does not "
-        f"guess. {lists} Say what each means, for example: {options}"
+        f"guess. {lists} Say what each means, with the task's names for the question marks: "
+        f"{options}"
     )
 
 

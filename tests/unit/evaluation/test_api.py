@@ -258,3 +258,37 @@ def test_an_attack_of_this_process_runs_in_this_process(tmp_path: Path) -> None:
         ).cells
     assert (cells["fooled"][0], cells["error"][0]) == (0, 0)
     assert cells["held"][0] > 0
+
+
+def test_swapped_labels_are_a_warning_of_python() -> None:
+    task = robench.TASKS.get("mini-reviews")().load(DataSource())
+    known = {each.fields["text"]: each.label for each in [*task.dev, *task.test]}
+
+    def knows(texts: Sequence[str]) -> np.ndarray:
+        return np.array([[0.9, 0.1] if known.get(text) == 0 else [0.1, 0.9] for text in texts])
+
+    with pytest.warns(UserWarning, match="far below guessing .* probably swapped"):
+        robench.evaluate(
+            knows, labels=["positive", "negative"], limit=40, attacks="greedy", progress=False
+        )
+
+
+def test_an_error_inside_the_function_names_it() -> None:
+    def broken(texts: Sequence[str]) -> np.ndarray:
+        raise ValueError("no key")
+
+    with pytest.raises(robench.RobenchError, match="'broken' failed: ValueError: no key"):
+        robench.evaluate(broken, labels=LABELS, limit=5, progress=False)
+
+
+def test_errors_of_some_examples_are_a_warning_of_python() -> None:
+    calls: list[int] = []
+
+    def tired(texts: Sequence[str]) -> np.ndarray:
+        calls.append(len(texts))
+        if len(calls) > 3:
+            raise ValueError("429 too many")
+        return words_decide(texts)
+
+    with pytest.warns(UserWarning, match="ended in an error, so the cell .*429 too many"):
+        robench.evaluate(tired, labels=LABELS, limit=10, attacks="greedy", progress=False)

@@ -64,6 +64,12 @@ def test_a_victim_that_guesses_gets_red_flags() -> None:
     assert "'positive'" in flags[1].message
 
 
+def test_a_victim_whose_labels_are_swapped_gets_a_red_flag() -> None:
+    (flag,) = check_victim(scripted(RIGHT.flip(1)), EXAMPLES)
+    assert flag.name == "swapped"
+    assert "far below guessing (50.0%). Its two labels are probably swapped." in flag.message
+
+
 def test_a_victim_with_saturated_probabilities_gets_a_red_flag() -> None:
     assert [flag.name for flag in check_victim(scripted(RIGHT * 20), EXAMPLES)] == ["saturated"]
 

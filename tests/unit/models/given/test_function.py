@@ -199,7 +199,10 @@ def test_an_exception_costs_only_its_examples() -> None:
     found = {trial.id: trial for trial in trials(victim(failing), jobs)}
     bad = found.pop("given/3")
     assert bad.verdict == Verdict.ERROR
-    assert bad.problem == "the victim failed on the clean text: OSError: no connection"
+    assert bad.problem == (
+        "the victim failed on the clean text: RobenchError: "
+        "The function 'mine' failed: OSError: no connection"
+    )
     assert {trial.verdict for trial in found.values()} == {Verdict.FOOLED}
 
 

@@ -60,15 +60,15 @@ def test_a_map_names_other_labels() -> None:
             {},
             "No label of the task is called 'LABEL_0', 'LABEL_1' as in 'mine', and robench "
             "does not guess. The model has 'LABEL_0', 'LABEL_1'; the task has 'negative', "
-            "'positive'. Say what each means, for example: --label-map LABEL_0=negative "
-            "--label-map LABEL_1=positive",
+            "'positive'. Say what each means, with the task's names for the question marks: "
+            "--label-map LABEL_0=? --label-map LABEL_1=?",
         ),
         (
             ("NEG", "positive"),
             {},
             "No label of the task is called 'NEG' as in 'mine', and robench does not guess. "
             "The model has 'NEG', 'positive'; the task has 'negative', 'positive'. "
-            "Say what each means, for example: --label-map NEG=negative",
+            "Say what each means, with the task's names for the question marks: --label-map NEG=?",
         ),
         (
             ("negative", "neutral", "positive"),
@@ -99,7 +99,8 @@ def test_a_map_names_other_labels() -> None:
             {"POS": "positive"},
             "No label of the task is called 'not so good' as in 'mine', and robench does not "
             "guess. The model has 'not so good', 'POS'; the task has 'negative', 'positive'. "
-            'Say what each means, for example: --label-map "not so good=negative"',
+            "Say what each means, with the task's names for the question marks: "
+            '--label-map "not so good=?"',
         ),
         (
             ("a-b", "a_b"),
