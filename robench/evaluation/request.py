@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,13 @@ class EvaluationRequest(BaseModel):
                 "--victim, and a name for its row with --name."
             )
         return value
+
+    @field_validator("victims")
+    @classmethod
+    def _expand_home(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Expand ``~``, which no shell expands in a script or in a file of options."""
+        # ``Path.expanduser`` raises an error for an unknown user and changes hub ids.
+        return tuple(expanduser(each) for each in value)  # noqa: PTH111
 
     @field_validator("encoder")
     @classmethod

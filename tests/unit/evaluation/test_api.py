@@ -86,7 +86,12 @@ class Counted:
 def ask(out: Path, **settings: Any) -> Counter[str]:
     """Return how often a run in ``out`` asks about each text."""
     counted = Counted()
-    values = {"labels": LABELS, "attacks": "greedy", "limit": 10, "progress": False} | settings
+    values: dict[str, Any] = {
+        "labels": LABELS,
+        "attacks": "greedy",
+        "limit": 10,
+        "progress": False,
+    } | settings
     robench.evaluate(counted, name="counted", out=out, **values)
     return counted.asked
 
@@ -105,7 +110,7 @@ def test_only_the_check_asks_twice_and_all_seeds_share_it(tmp_path: Path) -> Non
 
 def test_what_the_check_found_is_kept_without_a_call(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"labels": LABELS, "attacks": "greedy", "limit": 10}
-    calls = []
+    calls: list[str] = []
 
     def flat(texts: Sequence[str]) -> list[list[float]]:
         calls.extend(texts)

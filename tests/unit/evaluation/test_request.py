@@ -105,3 +105,10 @@ def test_silent_is_a_reporter() -> None:
     listener.advanced(1, None, "")
     listener.finished("")
     listener.message("")
+
+
+def test_a_victim_in_the_home_folder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("USERPROFILE", "/home/me")
+    request = build_request(victims=("~/v", "me/model", "hf:me/v2", "~nobody-of-this-name/v3"))
+    assert request.victims == ("/home/me/v", "me/model", "hf:me/v2", "~nobody-of-this-name/v3")
