@@ -152,7 +152,9 @@ def test_an_attack_without_a_search_gives_no_worst_case(tmp_path: Path) -> None:
     alone: Any = run(tmp_path, identity="1", attacks="none").cells
     assert alone["accuracy_under_attack"][0] == alone["clean_accuracy"][0]
     assert alone["worst_case"].isna().all()
-    both: Any = run(tmp_path, identity="1", attacks="greedy").cells
+    run(tmp_path, identity="1", attacks="greedy")
+    both: Any = robench.results(tmp_path).cells
+    assert sorted(both["attack"]) == ["greedy", "none"]
     assert set(both["worst_case_attacks"]) == {"greedy"}
 
 

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -170,7 +171,7 @@ class Pair(Planted):
     """A task of pairs that declares its fields."""
 
     attackable = "b"
-    fields = ("a", "b")
+    fields: ClassVar[tuple[str, ...]] = ("a", "b")
 
 
 class TurnedPair(Pair):
