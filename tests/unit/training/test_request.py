@@ -183,7 +183,7 @@ class TurnedPair(Pair):
 class UndeclaredPair(Pair):
     """Pairs whose fields are those of the examples."""
 
-    fields = ()  # type: ignore[assignment]
+    fields = ()
 
 
 def test_the_order_of_the_fields_is_in_the_key(encoder: Path) -> None:
