@@ -108,7 +108,7 @@ def test_silent_is_a_reporter() -> None:
 
 
 def test_a_victim_in_the_home_folder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
-    monkeypatch.setenv("USERPROFILE", "/home/me")
+    monkeypatch.setenv("HOME", "/own/me")
+    monkeypatch.setenv("USERPROFILE", "/own/me")
     request = build_request(victims=("~/v", "me/model", "hf:me/v2", "~nobody-of-this-name/v3"))
-    assert request.victims == ("/home/me/v", "me/model", "hf:me/v2", "~nobody-of-this-name/v3")
+    assert request.victims == ("/own/me/v", "me/model", "hf:me/v2", "~nobody-of-this-name/v3")
