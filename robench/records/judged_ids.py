@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from robench._base.errors import RobenchError
-from robench.records.record import LETTERS, Record, digest_of_ids
+from robench.records.record import Record
 from robench.records.run_folder import RunFolder
 from robench.records.test_set import TestSet, read_test_set
+from robench.records.trial_texts import fit, ids_of_judged
 from robench.search.attack import Trial
 from robench.search.trials import TrialFile
-from robench.tasks.balanced import balanced_prefix
 
 
 def trials_in_order(folder: Path, record: Record) -> list[Trial] | None:
@@ -31,7 +30,7 @@ def trials_in_order(folder: Path, record: Record) -> list[Trial] | None:
     # Without the texts, the ids are tried in order: the frozen examples are sorted by id.
     for ids in (judged_ids(folder, record), sorted(known), list(known)):
         order = [known[id_] for id_ in ids if id_ in known]
-        if _fits(order, record):
+        if fit(order, record):
             return order
     return None
 
@@ -39,12 +38,7 @@ def trials_in_order(folder: Path, record: Record) -> list[Trial] | None:
 def judged_ids(folder: Path, record: Record) -> list[str]:
     """Return the ids of the examples of ``record``; [] if the run does not hold its texts."""
     test_set = _test_set(folder, record)
-    if test_set is None:
-        return []
-    examples = test_set.examples
-    if record.limit is not None:
-        examples = balanced_prefix(examples, record.limit)
-    return [example.id for example in examples]
+    return [] if test_set is None else ids_of_judged(test_set, record)
 
 
 def texts_of(folder: Path, record: Record) -> dict[str, str]:
@@ -61,8 +55,3 @@ def _test_set(folder: Path, record: Record) -> TestSet | None:
         return read_test_set(path, record.task.digest)
     except RobenchError:
         return None
-
-
-def _fits(trials: Sequence[Trial], record: Record) -> bool:
-    outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
-    return outcomes == record.outcomes and digest_of_ids(t.id for t in trials) == record.ids_digest

@@ -102,11 +102,8 @@ def join_trials(folder: RunFolder, record: Record) -> list[TrialText]:
     path = folder.trials_file(record.cell_name)
     examples = folder.examples_file(record.task.file_part, record.task.digest)
     test_set = read_test_set(examples, record.task.digest)
-    judged = test_set.examples
-    if record.limit is not None:
-        judged = balanced_prefix(judged, record.limit)
     known = {trial.id: trial for trial in _read_trials(path)}
-    ids = [example.id for example in judged]
+    ids = ids_of_judged(test_set, record)
     trials = [known[id_] for id_ in ids if id_ in known]
     if len(trials) != len(ids):
         first = next(id_ for id_ in ids if id_ not in known)
@@ -114,14 +111,27 @@ def join_trials(folder: RunFolder, record: Record) -> list[TrialText]:
             f"{len(ids) - len(trials)} of {len(ids)} trials are missing in {path}, the first for "
             f"{first}. Run the same command again, which makes them."
         )
-    outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
-    if outcomes != record.outcomes or digest_of_ids(ids) != record.ids_digest:
+    if not fit(trials, record):
         raise RobenchError(
             f"The trials in {path} do not fit the record {record.file_name}. "
             "Run the same command again, which makes the record from the trials."
         )
     origin = Origin(record.task.file_part, record.row, record.attack.label, record.search.seed)
     return [join(trial, test_set, origin, str(path)) for trial in trials]
+
+
+def ids_of_judged(test_set: TestSet, record: Record) -> list[str]:
+    """Return the ids of the examples that a record judges, in the order of its outcomes."""
+    judged = test_set.examples
+    if record.limit is not None:
+        judged = balanced_prefix(judged, record.limit)
+    return [example.id for example in judged]
+
+
+def fit(trials: Sequence[Trial], record: Record) -> bool:
+    """Return whether the trials, in this order, are those that ``record`` was made from."""
+    outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
+    return outcomes == record.outcomes and digest_of_ids(t.id for t in trials) == record.ids_digest
 
 
 def _read_trials(path: Path) -> list[Trial]:
