@@ -50,6 +50,11 @@ def atomic_file(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+def is_local_path(location: str) -> bool:
+    """Return whether ``location`` can only be a folder: a hub id is ``name`` or ``owner/name``."""
+    return location.startswith(("/", ".", "~")) or "\\" in location or location.count("/") > 1
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace the content of ``path`` by ``text`` (UTF-8) in one step; see ``atomic_file``.
 

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,16 +17,12 @@ from robench._base.reporting import Reporter, Silent
 from robench.evaluation.request import EvaluationRequest, build_request
 
 if TYPE_CHECKING:
+    from robench.models.given.answers import Predict
     from robench.models.given.function import FunctionVictim
     from robench.records.frames import Results
     from robench.records.record import Record
     from robench.sharing.loaded import LoadedVictim
 
-Predict = Callable[[Any], Any]
-"""A function of a list of texts (or of pairs of texts) that gives probabilities.
-
-It returns ``(texts, classes)``, as an array or nested lists.
-"""
 Location = str | Path
 Victim: TypeAlias = "Location | LoadedVictim"
 WARNING = "Warning: "

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from robench._base.errors import UsageError
 from robench.tasks.resolving import expand_tasks, find_task, task_name
 
 if TYPE_CHECKING:
     from robench.evaluation.request import EvaluationRequest
+    from robench.models.given.answers import Predict
     from robench.models.given.function import FunctionVictim
-
-Predict = Callable[[list[Any]], Any]
-"""Takes texts, or pairs of texts, and returns probabilities ``(texts, classes)``."""
 
 
 def function_victims(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench._base.errors import UsageError
+from robench._base.files import is_local_path
 from robench.evaluation.given_models import GivenFunction, GivenModel
 from robench.evaluation.resolved_victims import ResolvedVictim, SavedVictim
 from robench.models.given.source import GivenSource
@@ -93,13 +94,7 @@ def check_locations(request: EvaluationRequest) -> None:
         UsageError: a folder does not exist, or an option is about given victims and there are none.
     """
     for location in request.victims:
-        path = Path(location)
-        looks_like_path = (
-            path.is_absolute()
-            or location.startswith((".", "~"))
-            or (location.count("/") > 1 or "\\" in location)
-        )
-        if looks_like_path and not path.is_dir():
+        if is_local_path(location) and not Path(location).is_dir():
             raise UsageError(
                 f"--victim {location}: there is no such folder. Give a folder with a model, or the "
                 "id of a model on the Hugging Face hub."

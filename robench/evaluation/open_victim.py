@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench._base.errors import UsageError
+from robench._base.files import is_local_path
 from robench.evaluation.given_victims import GIVEN_PROTOCOL, is_saved_victim
 from robench.protocol import Protocol, get_protocol
 from robench.sharing.hub import PREFIX, victim_folder_of
@@ -135,9 +136,7 @@ def _with_protocol(
 
 
 def _check_location(location: str) -> None:
-    path = Path(location)
-    looks_like_path = path.is_absolute() or location.startswith((".", "~")) or "\\" in location
-    if not path.is_dir() and (looks_like_path or location.count("/") > 1):
+    if is_local_path(location) and not Path(location).is_dir():
         raise UsageError(
             f"--victim {location}: there is no such folder. Give the folder of a victim, such as "
             "one in runs/victims, or of a model, the id of a model on the Hugging Face hub, or "

@@ -11,6 +11,7 @@ from typing import Any
 
 from robench._base.embedded import embedded_path
 from robench._base.errors import UsageError, first_line
+from robench._base.files import is_local_path
 from robench._base.hints import did_you_mean
 from robench._base.quiet import quiet_models
 
@@ -151,7 +152,7 @@ def resolve_file(info: EncoderInfo, file: str, required: bool = True) -> Any:
         raise UsageError(
             f"{info.noun} '{info.name}': there is no '{file}' in the folder '{folder}'."
         )
-    if _looks_like_a_path(info.location):
+    if is_local_path(info.location):
         raise UsageError(f"{info.noun}: there is no folder '{info.location}'. Check the path.")
     from transformers.utils import cached_file
 
@@ -169,11 +170,6 @@ def resolve_file(info: EncoderInfo, file: str, required: bool = True) -> Any:
             f"{hint} Check the name, or give a local folder."
         ) from error
     return None if found is None else Path(found)
-
-
-def _looks_like_a_path(location: str) -> bool:
-    """Return whether ``location`` can only be a folder: a hub id is ``name`` or ``owner/name``."""
-    return location.startswith(("/", ".", "~")) or "\\" in location or location.count("/") > 1
 
 
 def attention_for(device: str, precision: str) -> str | None:

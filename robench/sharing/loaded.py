@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from robench._base.errors import RobenchError, UsageError
+from robench._base.files import is_local_path
 from robench.models.victim_folder import CARD, read_card
 
 if TYPE_CHECKING:
@@ -180,13 +181,9 @@ def load_victim(
 
         victim = Victim.load(folder, chosen, _REMEDY)
         return LoadedVictim(victim, victim.card["fields"], victim.card, place)
-    if not on_hub and not folder.is_dir() and _is_path(text):
+    if not on_hub and not folder.is_dir() and is_local_path(text):
         raise UsageError(f"There is no folder '{text}'. Name a victim's folder or a hub id.")
     return _load_given(place, chosen, fields)
-
-
-def _is_path(text: str) -> bool:
-    return text.startswith((".", "/", "~")) or text.count("/") > 1 or "\\" in text
 
 
 def _load_given(location: str, device: str, fields: Sequence[str]) -> LoadedVictim:
