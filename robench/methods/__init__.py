@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     )
     from robench.methods.textattack.streams import GlobalStreams, global_seeds
     from robench.methods.textattack.symbols import Symbols, symbol_attack
-    from robench.models.probabilities import exact_softmax
+    from robench.models.probabilities import exact_softmax, log_odds
     from robench.search.moves import (
         Choices,
         ask_until_misclassified,
@@ -69,6 +69,7 @@ _MODULE_OF = {
     "rank_within_owner": "robench.search.moves",
     "single_substitutions": "robench.search.moves",
     "exact_softmax": "robench.models.probabilities",
+    "log_odds": "robench.models.probabilities",
     "white_box": "robench.search.whitebox",
     # Running TextAttack's code.
     "TEXTATTACK_BATCH": "robench.methods.textattack.installed",
@@ -139,6 +140,7 @@ __all__ = [
     "first_line",
     "genes_to_choices",
     "global_seeds",
+    "log_odds",
     "margins_of",
     "no_pointless_retries",
     "perturbed_logits",

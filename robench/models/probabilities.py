@@ -1,6 +1,8 @@
-"""Turn logits into probabilities, in the same way for searches and for verdicts."""
+"""Turn logits into probabilities and log-odds, in the same way for searches and for verdicts."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +13,32 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return exact_softmax(logits).astype(np.float32)
 
 
-def exact_softmax(values: NDArray[np.float32]) -> NDArray[np.float64]:
+def exact_softmax(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Return the softmax over the last axis as double-precision numbers."""
     # Subtracting the maximum keeps the exponentials from overflowing.
     powers = np.exp(values.astype(np.float64) - values.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def log_odds(
+    logits: NDArray[np.floating[Any]], label: int | NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the logit of the label minus the largest other logit, in double precision.
+
+    It is positive where the victim is right. With two classes it is log(p_y / (1 - p_y)). If the
+    logits are multiplied by s, it is multiplied by s too. So a search compares log-odds with
+    each other or with those of the clean text, never with a constant other than 0.
+
+    Args:
+        logits: ``(batch, classes)``.
+        label: one for all rows, or one per row ``(batch,)``.
+
+    Returns:
+        ``(batch,)``.
+    """
+    rows = np.arange(len(logits))
+    values = logits.astype(np.float64)
+    own = values[rows, label]
+    # Without the label's own logit, the maximum is that of the best other class.
+    values[rows, label] = -np.inf
+    return np.asarray(own - values.max(axis=1))

@@ -37,9 +37,13 @@ class LabelOracle:
         """Return one-hot rows; see ``robench.Oracle``."""
         return _one_hot(self._oracle.logits(choices))
 
+    def logits_without(self, choice: Choice, positions: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return one-hot rows; see ``robench.Oracle``."""
+        return _one_hot(self._oracle.logits_without(choice, positions))
+
     def probs_without(self, choice: Choice, positions: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return one-hot rows; see ``robench.Oracle``."""
-        return _one_hot(self._oracle.probs_without(choice, positions))
+        return _one_hot(self._oracle.logits_without(choice, positions))
 
 
 def _one_hot(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -217,8 +217,8 @@ class PooledOracle(MeteredOracle):
         """Return probabilities; see ``robench.Oracle``."""
         return softmax(self.logits(choices))
 
-    def probs_without(self, choice: Choice, positions: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return probabilities with words left out; see ``robench.Oracle``.
+    def logits_without(self, choice: Choice, positions: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return logits with words left out; see ``robench.Oracle``.
 
         Raises:
             ValueError: a position is not visible.
@@ -231,16 +231,18 @@ class PooledOracle(MeteredOracle):
             )
         key = self._keys(choice[None])[0]
         keys = [key + position.to_bytes(4, "little") for position in positions.tolist()]
-        return softmax(
-            self._answer(
-                self._outside,
-                keys,
-                lambda fresh: (
-                    self._candidates,
-                    *self._candidates.encode_without(choice, positions[fresh]),
-                ),
-            )
+        return self._answer(
+            self._outside,
+            keys,
+            lambda fresh: (
+                self._candidates,
+                *self._candidates.encode_without(choice, positions[fresh]),
+            ),
         )
+
+    def probs_without(self, choice: Choice, positions: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return probabilities with words left out; see ``robench.Oracle``."""
+        return softmax(self.logits_without(choice, positions))
 
     def prediction(self, choice: Choice) -> int | None:
         """Return the class of a choice that the search queried; None for any other choice."""

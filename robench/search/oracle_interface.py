@@ -38,13 +38,16 @@ class Oracle(Protocol):
         Rows sum to 1.
         """
 
-    def probs_without(self, choice: Choice, positions: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return probabilities of ``choice`` with one word replaced by the unknown token.
+    def logits_without(self, choice: Choice, positions: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return logits of ``choice`` with one word replaced by the unknown token.
 
         Row i is the answer for the word at ``positions[i]``: ``(len(positions), classes)``. These
         are the saliency probes of PWWS (Ren et al. 2019, Eq. 5). They lie outside the space, so a
         search can learn from them but never return them.
         """
+
+    def probs_without(self, choice: Choice, positions: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return the softmax of ``logits_without``, ``(len(positions), classes)``."""
 
 
 class TextOracle(Protocol):

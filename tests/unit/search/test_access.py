@@ -24,6 +24,9 @@ class Open:
     def probs(self, choices: np.ndarray) -> np.ndarray:
         return softmax(self.logits(choices))
 
+    def logits_without(self, choice: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        return np.asarray(LOGITS[positions])
+
     def probs_without(self, choice: np.ndarray, positions: np.ndarray) -> np.ndarray:
         return softmax(LOGITS[positions])
 
@@ -33,6 +36,7 @@ def test_with_access_labels_every_answer_is_one_hot() -> None:
     for answers in (
         oracle.logits(ROWS),
         oracle.probs(ROWS),
+        oracle.logits_without(ROWS[0], np.arange(3)),
         oracle.probs_without(ROWS[0], np.arange(3)),
     ):
         # The first of equal scores wins.

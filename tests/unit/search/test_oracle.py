@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oracle_cases import JOB, WEIGHTS, choices, every_choice, make_oracle
 
+from robench.models.probabilities import softmax
 from robench.search.oracle import (
     MAX_REFUSALS,
     MAX_SUCCESSES,
@@ -137,8 +138,10 @@ def test_probes_without_a_word_are_asked_once_and_do_not_count_towards_the_space
     probs = oracle.probs_without(original, np.array([0, 1, 2, 0]))
     assert probs[:, 0] == pytest.approx(1 / (1 + np.exp(-np.array([1, 1, 2, 1]))))
     assert sizes == [3]
+    logits = oracle.logits_without(original, np.array([1]))
+    assert softmax(logits)[0].tolist() == probs[1].tolist()
     oracle.probs_without(choices([1, 0, 0])[0], np.array([0]))
-    assert (oracle.asked, oracle.forwarded) == (5, 4)
+    assert (oracle.asked, oracle.forwarded) == (6, 4)
     assert not oracle.exhausted
 
 
