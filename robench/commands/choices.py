@@ -317,6 +317,21 @@ evaluation_options = apply(
             help="Query budget of an attack for one example. Default: unlimited.",
         ),
         click.option(
+            "--unknown",
+            type=click.Choice(["allowed", "forbidden"]),
+            default="allowed",
+            show_default=True,
+            help="Whether a substitute may be a word that the victim reads as its unknown token.",
+        ),
+        click.option(
+            "--temperature",
+            type=click.Choice(["none", "dev"]),
+            default="none",
+            show_default=True,
+            help="dev: divide the logits of the search by the temperature that fits the dev split "
+            "best. No prediction changes.",
+        ),
+        click.option(
             "--ids",
             type=_EXISTING_FILE,
             help="Evaluate the examples of a published list instead of the frozen 1000.",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from robench.evaluation.resolved import ResolvedAttack, ResolvedTest
     from robench.evaluation.resolved_victims import ResolvedVictim
     from robench.evaluation.victims import ReadyVictim
+    from robench.protocol import Protocol
     from robench.tasks.example import Example
     from robench.text.surface import Surface
 
@@ -65,6 +66,7 @@ def cell_key(
         "constrained": attack.constrained,
         "seed": victim.seed,
         "budget": request.budget,
+        "choices": {"unknown": request.unknown, "temperature": request.temperature},
         "precision": request.search_precision,
         "device": victim.device.partition(":")[0],
         "arithmetic": arithmetic.products(),
@@ -99,6 +101,11 @@ class Cell:
     def resolved(self) -> ResolvedVictim:
         """What the request says about the victim."""
         return self.victim.resolved
+
+    @cached_property
+    def protocol(self) -> Protocol:
+        """The evaluation choices: those of the victim's protocol, and those of the run."""
+        return self.request.judged_by(self.resolved.protocol)
 
     @cached_property
     def key(self) -> str:
@@ -202,7 +209,7 @@ def _search(cell: Cell, todo: Sequence[Example], report: Reporter) -> Iterator[T
     from robench.search.workers import WorkerPlan, default_workers, run_workers
 
     victim, attack = cell.victim.victim, cell.attack
-    threshold = cell.resolved.protocol.lm_threshold
+    threshold = cell.protocol.lm_threshold
     jobs = make_jobs(
         todo, cell.surface, victim, constrained=attack.constrained, threshold=threshold
     )

@@ -55,7 +55,7 @@ def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Reco
         encoder=resolved.encoder_part(ready.obtained),
         defense=resolved.defense_part(ready.obtained),
         attack=_attack_part(cell.attack),
-        protocol=resolved.protocol,
+        protocol=cell.protocol,
         victim=resolved.victim_part(ready.obtained, ready.findings),
         surface=_surface_part(cell),
         search=_search_part(cell),
@@ -123,7 +123,7 @@ def _surface_part(cell: Cell) -> SurfacePart:
             cell.surface,
             cell.test.examples,
             constrained=cell.attack.constrained,
-            threshold=cell.resolved.protocol.lm_threshold,
+            threshold=cell.protocol.lm_threshold,
         ),
     )
 

@@ -15,6 +15,7 @@ from robench._base.reporting import Reporter
 from robench._base.waiting import Patience
 from robench.evaluation import defaults
 from robench.plugins.names import canonical
+from robench.protocol import Protocol, Temperature, Unknown, get_protocol
 from robench.search.settings import SearchSettings
 from robench.tasks.columns import DataColumns
 
@@ -46,6 +47,9 @@ class EvaluationRequest(BaseModel):
         limit: judge only this many examples, balanced over the labels. None judges all. A
             limited run never reaches a board.
         budget: queries that a search may make per example. None sets no limit.
+        unknown: choice of the protocol (``Protocol.unknown``). ``protocol`` may name it as well, as
+            in ``"rift2021(unknown=forbidden)"``.
+        temperature: the same for ``Protocol.temperature``.
         options: options of the plugins, such as ``{"defense.alpha": "0.3",
             "attack.population": "20", "rift.alpha": "0.5"}``. A plugin's own name takes
             precedence over its kind.
@@ -94,6 +98,8 @@ class EvaluationRequest(BaseModel):
     protocol: str | None = None
     limit: int | None = None
     budget: int | None = None
+    unknown: Unknown = "allowed"
+    temperature: Temperature = "none"
     options: Mapping[str, str] = {}
     device: str = "auto"
     workers: int | None = None
@@ -150,6 +156,29 @@ class EvaluationRequest(BaseModel):
             device: the torch device that ``self.device`` means on this machine.
         """
         return SearchSettings(seed, self.budget, self.search_precision, device, self.workers)
+
+    def judged_by(self, base: Protocol) -> Protocol:
+        """Return the protocol of the attacks on a victim that was trained under ``base``."""
+        return base.choosing(self.unknown, self.temperature)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_protocol(cls, values: Any) -> Any:
+        """Take the choices of the evaluation out of the protocol's name."""
+        name = values.get("protocol") if isinstance(values, Mapping) else None
+        if not isinstance(name, str) or "(" not in name:
+            return values
+        named = get_protocol(name)
+        values = {**values, "protocol": named.base.name}
+        for choice, usual in (("unknown", "allowed"), ("temperature", "none")):
+            wanted, given = getattr(named, choice), values.get(choice, usual)
+            if wanted != usual and given not in (usual, wanted):
+                raise UsageError(
+                    f"Protocol '{name}' and --{choice} {given} contradict each other. Leave one "
+                    "of them out."
+                )
+            values[choice] = wanted if wanted != usual else given
+        return values
 
     @field_validator("limit", "budget", "workers", "max_tokens")
     @classmethod

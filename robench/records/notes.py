@@ -58,6 +58,10 @@ OUTSIDE = (
 )
 
 
+TEMPERATURES = {"none": "as trained", "dev": "fitted on dev"}
+"""Value of ``Protocol.temperature`` -> words for readers."""
+
+
 def synthetic_notice(records: Iterable[Record]) -> str:
     """Return a warning if a task's texts are synthetic, and an empty text otherwise."""
     if any(record.task.synthetic for record in records):
@@ -160,7 +164,9 @@ def _protocol(protocol: Protocol) -> str:
         f"{protocol.summary} Tokens: {protocol.tokens}; lookup: {protocol.lookup}; "
         f"surface: {protocol.surface}; language model: ±{protocol.lm_radius} words, "
         f"at most {protocol.lm_threshold:g} nats below the original; "
-        f"pair segments: {'yes' if protocol.pair_segments else 'no'}."
+        f"pair segments: {'yes' if protocol.pair_segments else 'no'}; substitutes that the victim "
+        f"reads as its unknown token: {protocol.unknown}; "
+        f"temperature: {TEMPERATURES[protocol.temperature]}."
     )
 
 

@@ -28,7 +28,7 @@ from robench.records.row_labels import row_label, test_label
 from robench.records.run_folder import cell_name, record_file_name
 from robench.search.attack import Verdict
 
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 """Version of the record's format. ``record_files.MIGRATIONS`` converts older versions."""
 
 LETTERS: Final = {
@@ -327,7 +327,7 @@ class Record(RecordPart):
         created: time of the last trial, in UTC.
     """
 
-    schema_version: Literal[4] = Field(default=SCHEMA, alias="schema")
+    schema_version: Literal[5] = Field(default=SCHEMA, alias="schema")
     cell: Sha256
     task: TaskPart
     encoder: EncoderPart | None

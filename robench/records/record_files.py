@@ -123,10 +123,20 @@ def _add_given_victims(old: RawRecord) -> RawRecord:
     }
 
 
+def _add_choices_of_the_protocol(old: RawRecord) -> RawRecord:
+    """Convert schema 4, whose protocols left nothing to choose.
+
+    The other fields that schema 5 adds may be absent: absent means "not measured".
+    """
+    usual = {"unknown": "allowed", "temperature": "none"}
+    return {**old, "protocol": {**old["protocol"], **usual}}
+
+
 MIGRATIONS: dict[int, Callable[[RawRecord], RawRecord]] = {
     1: _add_disbelieved,
     2: _add_core_code,
     3: _add_given_victims,
+    4: _add_choices_of_the_protocol,
 }
 """Schema version -> the function that converts a raw record to the next version."""
 

@@ -62,6 +62,8 @@ def test_values_that_decide_a_trial_change_the_key() -> None:
         key(attack=replace(chosen(), name="genetic2")),
         key(scorer="masked"),
         key(build_request(defenses=("x",), budget=10)),
+        key(build_request(defenses=("x",), unknown="forbidden")),
+        key(build_request(defenses=("x",), temperature="dev")),
         key(build_request(defenses=("x",), search_precision="bf16")),
     ]
     assert len(set(keys)) == len(keys)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from robench._base.errors import UsageError
 from robench._base.reporting import Reporter, Silent
 from robench.evaluation.request import EvaluationRequest, build_request
+from robench.protocol import get_protocol
 
 
 def test_the_defaults_of_a_request() -> None:
@@ -47,6 +48,49 @@ def test_duplicate_names_and_seeds_are_removed_and_the_order_is_kept() -> None:
         ("t",),
         (2, 0),
     )
+
+
+def test_a_protocol_with_choices_is_split_into_protocol_and_choices() -> None:
+    request = build_request(
+        defenses=("a",), protocol="subword(unknown=forbidden)", temperature="dev"
+    )
+
+    assert (request.protocol, request.unknown, request.temperature) == (
+        "subword",
+        "forbidden",
+        "dev",
+    )
+    assert request.judged_by(get_protocol("subword")) == get_protocol(
+        "subword(unknown=forbidden, temperature=dev)"
+    )
+
+
+def test_the_usual_choices_leave_the_protocol_as_it_is() -> None:
+    request = build_request(defenses=("a",), protocol="rift2021")
+
+    assert request.judged_by(get_protocol("rift2021")) == get_protocol("rift2021")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"protocol": "rift2021(unknown=none)"},
+            "Protocol 'rift2021(unknown=none)' has no choice 'unknown=none'.",
+        ),
+        (
+            {"protocol": "rift(unknown=forbidden)"},
+            "There is no protocol 'rift(unknown=forbidden)'.",
+        ),
+        ({"unknown": "never"}, "'unknown' of the evaluation: input should be 'allowed'"),
+        ({"temperature": 2}, "'temperature' of the evaluation: input should be 'none' or 'dev'"),
+    ],
+)
+def test_choices_that_do_not_exist_are_refused(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        build_request(defenses=("a",), **values)
+
+    assert sentence in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["limit", "budget", "workers"])

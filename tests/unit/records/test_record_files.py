@@ -30,8 +30,14 @@ def raw(record: Record) -> dict[str, Any]:
     return data
 
 
+def of_schema_4(record: Record) -> dict[str, Any]:
+    data: dict[str, Any] = {**raw(record), "schema": 4}
+    del data["protocol"]["unknown"], data["protocol"]["temperature"]
+    return data
+
+
 def of_schema_3(record: Record) -> dict[str, Any]:
-    data: dict[str, Any] = {**raw(record), "schema": 3}
+    data: dict[str, Any] = {**of_schema_4(record), "schema": 3}
     del data["task"]["other_test"], data["surface"]["unattackable"]
     del data["victim"]["kind"], data["victim"]["name"], data["victim"]["given"]
     return data
@@ -167,7 +173,7 @@ def test_a_record_of_schema_2_has_no_hashes_of_core_code(make_record: MakeRecord
     record = make_record("WFHP", disbelieved=1)
     new = Record.model_validate_json(json.dumps(migrate(of_schema_2(record))))
     assert (new.schema_version, new.victim.training_code_sha256, new.search.code_sha256) == (
-        4,
+        5,
         None,
         None,
     )
@@ -176,6 +182,13 @@ def test_a_record_of_schema_2_has_no_hashes_of_core_code(make_record: MakeRecord
         "search": record.search.model_copy(update={"code_sha256": None}),
     }
     assert new == record.model_copy(update=update)
+
+
+def test_a_record_of_schema_4_made_the_usual_choices(make_record: MakeRecord) -> None:
+    record = make_record("WFHP", defense="rift")
+    new = Record.model_validate_json(json.dumps(migrate(of_schema_4(record))))
+    assert new == record
+    assert (new.protocol.unknown, new.protocol.temperature) == ("allowed", "none")
 
 
 def test_a_victim_of_schema_3_was_trained(make_record: MakeRecord) -> None:
@@ -201,7 +214,7 @@ def test_a_record_of_schema_1_has_no_number_of_disbelieved_claims(
     old = {**of_schema_2(make_record("WFHP")), "schema": 1}
     del old["disbelieved"]
     new = Record.model_validate_json(json.dumps(migrate(old)))
-    assert (new.schema_version, new.disbelieved, new.search.code_sha256) == (4, None, None)
+    assert (new.schema_version, new.disbelieved, new.search.code_sha256) == (5, None, None)
 
 
 def test_records_of_a_folder_are_sorted_by_name(tmp_path: Path, make_record: MakeRecord) -> None:
@@ -235,8 +248,9 @@ def test_readable_records_are_those_that_a_board_reads(
         (b'{"schema": 4, "cell', "it is not JSON"),
         (b"\xff\xfe", "it is not JSON"),
         (b"[]", "it has no 'schema' number"),
-        (b'{"schema": 99}', "it has schema 99 and this robench reads up to 4. Update robench."),
-        (b'{"schema": 4}', "is not valid at 'cell'"),
+        (b'{"schema": 99}', "it has schema 99 and this robench reads up to 5. Update robench."),
+        (b'{"schema": 5}', "is not valid at 'cell'"),
+        (b'{"schema": 4}', "it lacks fields of schema 4. Restore it"),
         (b'{"schema": 3}', "it lacks fields of schema 3. Restore it"),
         (b'{"schema": 2}', "it lacks fields of schema 2. Restore it"),
         (b'{"schema": 2, "victim": 5}', "it lacks fields of schema 2. Restore it"),
