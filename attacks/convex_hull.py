@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from pydantic import Field
 
@@ -13,9 +15,10 @@ from robench.methods import find_misclassified, white_box
 class ConvexHull(Attack):
     """White-box attack on mixtures of words; each position then takes its heaviest word.
 
-    Each position holds a convex mixture of its options. The attack maximises the cross-entropy
-    of the true label over the weights of the mixtures. It uses Adam on the logits of the weights,
-    as the inner search of the training does (RIFT, Eq. 8). The release's entropy term draws each
+    Each position holds a convex mixture of its options. The attack minimises the margin of
+    the true label over the weights of the mixtures, as a share of the clean text's margin. So the
+    scale of the logits cancels. It uses Adam on the logits of the weights, as the inner search of
+    the training does (RIFT, Eq. 8). The release's entropy term draws each
     mixture towards a single word. Each restart begins with other initial weights.
     """
 
@@ -28,6 +31,8 @@ class ConvexHull(Attack):
         " the releases.",
         "The spread of the initial weights depends on the tokens and slots that the text needs;"
         " in the release it depends on its padded 300 (IMDB) or 80 (SNLI) tokens and 10 slots.",
+        "The margin is minimised, where the releases maximise the cross-entropy, which is blind to"
+        " words where the victim is very sure or unsure; objective=cross-entropy does so too.",
         "The release attacks once; here the number of restarts is an option.",
         "Each step of the ascent, forward and backward, is counted as one query.",
     )
@@ -53,6 +58,12 @@ class ConvexHull(Attack):
             json_schema_extra={"unit": "ascents"},
         )
 
+        objective: Literal["margin", "cross-entropy"] = Field(
+            "margin",
+            description="What an ascent worsens: the true label's margin, or its cross-entropy as"
+            " published.",
+        )
+
     options: Options
 
     def search(
@@ -61,9 +72,9 @@ class ConvexHull(Attack):
         """See ``Attack.search``."""
         if not len(space.positions):
             return None
-        victim = white_box(oracle)
-        for _ in range(self.options.restarts):
-            weights = victim.hull(rng, self.options.steps, self.options.learning_rate)
+        victim, options = white_box(oracle), self.options
+        for _ in range(options.restarts):
+            weights = victim.hull(rng, options.steps, options.learning_rate, options.objective)
             heaviest = weights.argmax(axis=1).astype(np.int16)[None]
             found = find_misclassified(heaviest, victim.logits(heaviest), label)
             if found is not None:

@@ -14,7 +14,7 @@ from robench.methods import (
     ask_until_misclassified,
     find_misclassified,
     genes_to_choices,
-    margins_of,
+    log_odds,
     single_substitutions,
     with_each_change,
 )
@@ -73,11 +73,11 @@ class Exhaustive(Attack):
         found = find_misclassified(choices, logits, label)
         if found is not None:
             return found
-        ranked = _ranked(space, margins_of(logits, label))
+        ranked = _ranked(space, log_odds(logits, label))
         return ask_until_misclassified(oracle, _all_texts(space, ranked), label)
 
 
-def _ranked(space: SearchSpace, margins: NDArray[np.float32]) -> list[tuple[int, NDArray[np.intp]]]:
+def _ranked(space: SearchSpace, margins: NDArray[np.float64]) -> list[tuple[int, NDArray[np.intp]]]:
     """Rank the substitutable positions by the least margin that any option leaves there.
 
     Args:
@@ -138,7 +138,7 @@ def _best_first(space: SearchSpace, oracle: Oracle, label: int, most: int) -> Ch
                 return found
             ages = range(len(seen), len(seen) + len(block))
             seen.update(block)
-            for entry in zip(margins_of(logits, label).tolist(), ages, block, strict=True):
+            for entry in zip(log_odds(logits, label).tolist(), ages, block, strict=True):
                 heapq.heappush(waiting, entry)
     return None
 

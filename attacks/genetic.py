@@ -6,13 +6,18 @@ The population has 60 texts, and the search runs for 40 iterations.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.special import expit
 
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
-from robench.methods import genes_to_choices, margins_of, rank_within_owner
+from robench.methods import genes_to_choices, log_odds, rank_within_owner, shares_of_clean
+
+CLEAN_MARGIN = 4.0
+"""Margin (logits) that the original text counts as in the draw of parents."""
 
 Genes = NDArray[np.int16]
 """``(members, positions)``: the option of each member at each substitutable position."""
@@ -24,20 +29,26 @@ class Generation:
 
     Attributes:
         genes: ``(members, positions)``.
-        margins: ``(members,)``: logit of the label minus the largest other logit; negative where
-            the victim is wrong.
+        margins: ``(members,)``: log-odds of the label; negative where the victim is wrong.
         classes: number of classes of the victim.
     """
 
     genes: Genes
-    margins: NDArray[np.float32]
+    margins: NDArray[np.float64]
     classes: int
 
-    def fitness(self) -> NDArray[np.float64]:
-        """Return each member's weight in the draw of parents, ``(members,)``; always positive."""
-        wrong = 1 / (1 + np.exp(self.margins.astype(np.float64)))
+    def fitness(self, clean: float | None) -> NDArray[np.float64]:
+        """Return each member's weight in the draw of parents, ``(members,)``; always positive.
+
+        Args:
+            clean: margin of the original text, in units of which margins count; None takes the
+                margins as they are.
+        """
+        margins = self.margins
+        if clean is not None:
+            margins = CLEAN_MARGIN * shares_of_clean(margins, clean)
         # These are RIFT's two constants, for IMDB (2 classes) and for SNLI (3 classes).
-        return wrong + (1e-8 if self.classes == 2 else 1e-4)
+        return expit(-margins) + (1e-8 if self.classes == 2 else 1e-4)
 
 
 @ATTACKS.register("genetic")
@@ -51,7 +62,10 @@ class Genetic(Attack):
     The first population is the original text, perturbed 60 times. Each iteration keeps the fittest
     member and adds 59 perturbed children. The two parents of a child are drawn with replacement in
     proportion to their fitness. The child takes each word from either parent with probability 1/2.
-    The fitness is 1 - p_y + 1e-8 with two classes and sigmoid(-margin) + 1e-4 with more.
+    The fitness is sigmoid(-4 m / m0) + e for a text of margin m, where m0 is the margin of the
+    original text; e is 1e-8 with two classes and 1e-4 with more. So the scale of the logits
+    cancels. With ``scores=probabilities`` it is 1 - p_y + 1e-8 with two classes and
+    sigmoid(-margin) + 1e-4 with more, as in the releases.
     """
 
     paper = (
@@ -59,6 +73,9 @@ class Genetic(Attack):
         " Dong et al., RIFT, NeurIPS 2021, 3.1"
     )
     deviations = (
+        "Parents are drawn by margins as shares of the original text's, which counts as 4 logits,"
+        " so that the scale of the logits decides nothing; scores=probabilities draws them by"
+        " 1 - p_y, as published.",
         "The search stops when any member fools the victim, and the last generation counts; in"
         " the releases the children of the 40th iteration are never looked at.",
         "All queries of one generation are made together; children are independent of each"
@@ -85,6 +102,11 @@ class Genetic(Attack):
             description="Generations after the first.",
             json_schema_extra={"unit": "generations"},
         )
+        scores: Literal["log-odds", "probabilities"] = Field(
+            "log-odds",
+            description="Whether the draw of parents weighs margins as shares of the original"
+            " text's, or 1 - p_y as published.",
+        )
 
     options: Options
 
@@ -95,11 +117,15 @@ class Genetic(Attack):
         if not len(space.positions):
             return None
         originals = np.zeros((self.options.population, len(space.positions)), dtype=np.int16)
+        clean = None
+        if self.options.scores == "log-odds":
+            clean = float(log_odds(oracle.logits(space.original()[None]), label)[0])
         generation = perturb(originals, space, oracle, label, rng)
         for _ in range(self.options.iterations):
             if generation.margins.min() < 0:
                 break
-            generation = next_generation(generation, space, oracle, label, rng)
+            weights = generation.fitness(clean)
+            generation = next_generation(generation, weights, space, oracle, label, rng)
         fittest = int(generation.margins.argmin())
         if generation.margins[fittest] < 0:
             found: Choice = genes_to_choices(generation.genes[fittest : fittest + 1], space)[0]
@@ -108,11 +134,19 @@ class Genetic(Attack):
 
 
 def next_generation(
-    generation: Generation, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    generation: Generation,
+    weights: NDArray[np.float64],
+    space: SearchSpace,
+    oracle: Oracle,
+    label: int,
+    rng: np.random.Generator,
 ) -> Generation:
-    """Return the fittest member, unchanged, and perturbed children in place of all others."""
+    """Return the fittest member, unchanged, and perturbed children in place of all others.
+
+    Args:
+        weights: of the members in the draw of parents, ``(members,)``.
+    """
     members, positions = generation.genes.shape
-    weights = generation.fitness()
     parents = rng.choice(members, size=(members - 1, 2), p=weights / weights.sum())
     from_first = rng.random((members - 1, positions)) < 0.5
     children = np.where(
@@ -144,8 +178,8 @@ def perturb(
     tried[np.arange(len(owners)), places[owners]] = options
     logits = oracle.logits(genes_to_choices(tried, space))
     # A table of (members, options); infinite where a position has fewer options.
-    table = np.full((len(genes), int(counts.max())), np.inf, dtype=np.float32)
-    table[owners, options] = margins_of(logits, label)
+    table = np.full((len(genes), int(counts.max())), np.inf, dtype=np.float64)
+    table[owners, options] = log_odds(logits, label)
     best = table.argmin(axis=1)
     taken = genes.copy()
     taken[np.arange(len(genes)), places] = best

@@ -5,6 +5,7 @@ Unlike in TextAttack, the fittest texts are the likeliest parents, as in the pap
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,17 @@ from pydantic import Field
 from scipy.special import expit
 
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
-from robench.methods import find_misclassified, genes_to_choices, rank_within_owner
+from robench.methods import (
+    exact_softmax,
+    find_misclassified,
+    genes_to_choices,
+    log_odds,
+    rank_within_owner,
+    shares_of_clean,
+)
+
+OddsOf = Callable[[NDArray[np.float32], int], NDArray[np.float64]]
+"""Logits ``(batch, classes)`` and the label -> what texts are compared by, ``(batch,)``."""
 
 
 @dataclass
@@ -25,20 +36,26 @@ class Members:
         genes: ``(members, positions)``: the option of each member at each substitutable position.
         weights: ``(members, positions)``: number of substitutes of each position; 0 once the
             position was changed in the member or in one of its ancestors.
-        odds: ``(members,)``: log(p_y / (1 - p_y)); negative where p_y is below one half.
+        odds: ``(members,)``: what members are compared by; negative where p_y is small.
     """
 
     genes: NDArray[np.int16]
     weights: NDArray[np.int64]
     odds: NDArray[np.float64]
 
-    def parent_probabilities(self, temperature: float, sign: int) -> NDArray[np.float64]:
+    def parent_probabilities(
+        self, temperature: float, sign: int, clean: float | None
+    ) -> NDArray[np.float64]:
         """Return each member's probability to be drawn as a parent, ``(members,)``.
 
-        It is proportional to exp(sign x (1 - p_y) / temperature).
+        It is proportional to exp(sign x fitness / temperature). The fitness is 1 - odds / clean,
+        or 1 - p_y without ``clean``.
+
+        Args:
+            clean: log-odds of the original text, or None.
         """
-        powers = np.exp(sign * expit(-self.odds) / temperature)
-        return np.asarray(powers / powers.sum())
+        fitness = expit(-self.odds) if clean is None else 1 - shares_of_clean(self.odds, clean)
+        return exact_softmax(sign * fitness / temperature)
 
 
 class _Fooled(Exception):
@@ -50,17 +67,19 @@ class _Fooled(Exception):
 
 @ATTACKS.register("genetic-alzantot")
 class GeneticAlzantot(Attack):
-    """Greedy genetic search: each member tries positions until one of them lowers p_y.
+    """Greedy genetic search: each member tries positions until one lowers the label's log-odds.
 
     To perturb a text, positions are drawn without replacement, in proportion to their number of
     substitutes. The victim is queried on all substitutes of a position. The best one is taken if it
-    lowers p_y; otherwise the next position is drawn. A changed position stays locked in the member
-    and in all its descendants.
+    lowers the log-odds; otherwise the next position is drawn. A changed position stays locked in
+    the member and in all its descendants.
 
     The first population is the original text, perturbed. Each iteration keeps the fittest member
     and adds perturbed children. The two parents of a child are drawn in proportion to
-    exp((1 - p_y) / temperature). The child takes each word, with its lock, from either parent with
-    probability 1/2.
+    exp(fitness / temperature). The fitness is the share of the original text's log-odds that is
+    lost, so the scale of the logits cancels. With ``scores=probabilities`` texts are compared by
+    p_y, and the fitness is 1 - p_y. The child takes each word, with its lock, from either parent
+    with probability 1/2.
     """
 
     paper = (
@@ -72,8 +91,9 @@ class GeneticAlzantot(Attack):
         " the worst, against the paper; sign=as-shipped does so too.",
         "The first text that fools the victim ends the search, in whichever query; TextAttack"
         " looks at its members once an iteration and never at those of the last one.",
-        "Texts are compared by the log-odds of p_y, which order them as p_y does but do not"
-        " saturate.",
+        "Texts are compared by the logit of the label minus the largest other logit, and the"
+        " fitness is a share of the original text's, so that the scale of the logits decides"
+        " nothing; scores=probabilities takes p_y, by its log-odds, which do not saturate.",
         "TextAttack's constraints (20 % of the words, stop words, a language model on the changed"
         " text) are left out; the task's surface takes their place.",
         "All members are perturbed side by side, one drawn position each at a time, so they use"
@@ -107,6 +127,11 @@ class GeneticAlzantot(Attack):
             "corrected",
             description="Whether the fittest (the paper) or the worst (TextAttack) become parents.",
         )
+        scores: Literal["log-odds", "probabilities"] = Field(
+            "log-odds",
+            description="Whether texts are weighed by their share of the original text's log-odds,"
+            " or by p_y as published.",
+        )
 
     options: Options
 
@@ -118,34 +143,49 @@ class GeneticAlzantot(Attack):
             return None
         try:
             members = self._first(space, oracle, label)
-            perturb(members, space, oracle, label, rng)
+            clean = float(members.odds[0]) if self.options.scores == "log-odds" else None
+            perturb(members, space, oracle, label, rng, self._odds_of)
             for _ in range(self.options.iterations):
-                members = self._next(members, space, oracle, label, rng)
+                chances = self._chances(members, clean)
+                members = self._next(members, chances, space, oracle, label, rng)
         except _Fooled as success:
             return success.choice
         return None
+
+    @property
+    def _odds_of(self) -> OddsOf:
+        return log_odds if self.options.scores == "log-odds" else odds_of_p
+
+    def _chances(self, members: Members, clean: float | None) -> NDArray[np.float64]:
+        """Return each member's probability to be drawn as a parent, ``(members,)``."""
+        sign = 1 if self.options.sign == "corrected" else -1
+        return members.parent_probabilities(self.options.temperature, sign, clean)
 
     def _first(self, space: SearchSpace, oracle: Oracle, label: int) -> Members:
         """Return a population of copies of the original text."""
         members = self.options.population
         genes = np.zeros((members, len(space.positions)), dtype=np.int16)
         substitutes = space.sizes[None, space.positions].astype(np.int64) - 1
-        odds = ask(genes[:1], space, oracle, label)
+        odds = ask(genes[:1], space, oracle, label, self._odds_of)
         return Members(genes, np.repeat(substitutes, members, axis=0), np.repeat(odds, members))
 
     def _next(
-        self, old: Members, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+        self,
+        old: Members,
+        chances: NDArray[np.float64],
+        space: SearchSpace,
+        oracle: Oracle,
+        label: int,
+        rng: np.random.Generator,
     ) -> Members:
         """Return the fittest member, unchanged, and perturbed children in place of all others."""
         members, positions = old.genes.shape
-        sign = 1 if self.options.sign == "corrected" else -1
-        chances = old.parent_probabilities(self.options.temperature, sign)
         first, second = rng.choice(members, size=(members - 1, 2), p=chances).T
         from_first = rng.random((members - 1, positions)) < 0.5
         genes = np.where(from_first, old.genes[first], old.genes[second])
         weights = np.where(from_first, old.weights[first], old.weights[second])
-        young = Members(genes, weights, ask(genes, space, oracle, label))
-        perturb(young, space, oracle, label, rng)
+        young = Members(genes, weights, ask(genes, space, oracle, label, self._odds_of))
+        perturb(young, space, oracle, label, rng, self._odds_of)
         fittest = int(old.odds.argmin())
         elite = slice(fittest, fittest + 1)
         return Members(
@@ -156,11 +196,16 @@ class GeneticAlzantot(Attack):
 
 
 def perturb(
-    members: Members, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator
+    members: Members,
+    space: SearchSpace,
+    oracle: Oracle,
+    label: int,
+    rng: np.random.Generator,
+    odds_of: OddsOf = log_odds,
 ) -> None:
-    """Give each member the best substitute of the first drawn position where one lowers p_y.
+    """Give each member the best substitute of the first drawn position where one lowers the odds.
 
-    A member for which no substitute lowers p_y stays as it is.
+    A member for which no substitute lowers them stays as it is.
     """
     untried = members.weights.copy()
     searching = np.flatnonzero(untried.any(axis=1))
@@ -172,7 +217,7 @@ def perturb(
         owners = np.repeat(np.arange(len(places)), counts)
         tried = members.genes[searching[owners]]
         tried[np.arange(len(owners)), places[owners]] = rank_within_owner(counts) + 1
-        answers = ask(tried, space, oracle, label)
+        answers = ask(tried, space, oracle, label, odds_of)
         best = _least_of_each(answers, counts)
         helped = answers[best] < members.odds[searching]
         improved = searching[helped]
@@ -192,9 +237,13 @@ def _least_of_each(values: NDArray[np.float64], counts: NDArray[np.intp]) -> NDA
 
 
 def ask(
-    genes: NDArray[np.int16], space: SearchSpace, oracle: Oracle, label: int
+    genes: NDArray[np.int16],
+    space: SearchSpace,
+    oracle: Oracle,
+    label: int,
+    odds_of: OddsOf = log_odds,
 ) -> NDArray[np.float64]:
-    """Return the log-odds of p_y, ``(members,)``, of genes ``(members, positions)``.
+    """Return what texts are compared by, ``(members,)``, of genes ``(members, positions)``.
 
     Raises:
         _Fooled: a text is misclassified.
@@ -204,5 +253,10 @@ def ask(
     found = find_misclassified(choices, logits, label)
     if found is not None:
         raise _Fooled(found)
+    return odds_of(logits, label)
+
+
+def odds_of_p(logits: NDArray[np.float32], label: int) -> NDArray[np.float64]:
+    """Return the log-odds of p_y, log(p_y / (1 - p_y)), of logits ``(batch, classes)``."""
     others = np.delete(logits, label, axis=1).astype(np.float64)
     return np.asarray(logits[:, label] - np.logaddexp.reduce(others, axis=1))

@@ -7,7 +7,7 @@ import numpy as np
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
 from robench.methods import (
     find_misclassified,
-    margins_of,
+    log_odds,
     single_substitutions,
     with_each_change,
 )
@@ -38,7 +38,7 @@ class Greedy(Attack):
         found = find_misclassified(singles, logits, label)
         if found is not None:
             return found
-        margins = margins_of(logits, label)
+        margins = log_odds(logits, label)
         least = np.array([margins[positions == position].min() for position in space.positions])
         order = space.positions[np.argsort(least, kind="stable")]
         return self._descend(space, oracle, label, order.tolist())
@@ -58,7 +58,7 @@ class Greedy(Attack):
                 found = find_misclassified(choices, logits, label)
                 if found is not None:
                     return found
-                margins = margins_of(logits, label)
+                margins = log_odds(logits, label)
                 best = int(margins.argmin())
                 if margins[best] < margins[current[position]]:
                     current, unchanged = choices[best], 0

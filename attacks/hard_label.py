@@ -93,7 +93,7 @@ def _restore_originals(choice: Choice, oracle: Oracle, label: int) -> Choice:
             for position in np.flatnonzero(choice):
                 restored = choice.copy()
                 restored[position] = 0
-                if oracle.probs(restored[None]).argmax() != label:
+                if oracle.logits(restored[None]).argmax() != label:
                     choice = restored
     except BudgetSpent:
         pass

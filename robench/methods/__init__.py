@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     )
     from robench.methods.textattack.streams import GlobalStreams, global_seeds
     from robench.methods.textattack.symbols import Symbols, symbol_attack
-    from robench.models.probabilities import exact_softmax, log_odds
+    from robench.models.probabilities import exact_softmax, log_odds, shares_of_clean
     from robench.search.moves import (
         Choices,
         ask_until_misclassified,
@@ -70,6 +70,7 @@ _MODULE_OF = {
     "single_substitutions": "robench.search.moves",
     "exact_softmax": "robench.models.probabilities",
     "log_odds": "robench.models.probabilities",
+    "shares_of_clean": "robench.models.probabilities",
     "white_box": "robench.search.whitebox",
     # Running TextAttack's code.
     "TEXTATTACK_BATCH": "robench.methods.textattack.installed",
@@ -148,6 +149,7 @@ __all__ = [
     "require_tested_textattack",
     "require_textattack",
     "robust_task_loss",
+    "shares_of_clean",
     "single_substitutions",
     "symbol_attack",
     "symmetric_divergence",

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,8 @@ The release's constant, about 3.9e-4 whatever the batch.
 WEIGHT_DECAY = 2e-5
 """Adam's L2 penalty on the mixture logits, as released."""
 
+ObjectiveName = Literal["divergence", "cross-entropy", "margin"]
+"""What an ascent maximises: ``divergence`` in training, the others, with labels, in evaluation."""
 Objective = Callable[[Tensor], Tensor]
 """Logits ``(batch, classes)`` -> the scalar to be maximised, summed over the batch."""
 
@@ -69,9 +71,34 @@ def divergence_from(clean: Tensor) -> Objective:
 def error_on(labels: Tensor) -> Objective:
     """Return the cross-entropy with the true labels ``(batch,)``, summed over the batch.
 
-    It serves evaluation and never training.
+    It serves evaluation and never training. Its gradient depends on the scale of the logits: it
+    vanishes where the model is very sure or hardly sure of anything.
     """
     return lambda logits: cross_entropy(logits.float(), labels, reduction="sum")
+
+
+def margin_lost(labels: Tensor, clean: Tensor) -> Objective:
+    """Return the loss of margin as a share of the clean text's, summed over the batch.
+
+    The margin is the logit of the label minus the largest other logit. Each text's is divided by
+    the absolute margin of its clean logits, a constant. So the objective, its gradients and their
+    weight against the entropy do not depend on the scale of the logits. It serves evaluation and
+    never training.
+
+    Args:
+        labels: ``(batch,)``.
+        clean: logits ``(batch, classes)``.
+    """
+    margins = _margins(clean.float(), labels).abs().detach()
+    # Without any margin there is no unit, so that text's margin counts as it is.
+    unit = torch.where(margins > 0, margins, torch.ones_like(margins))
+    return lambda logits: -(_margins(logits.float(), labels) / unit).sum()
+
+
+def _margins(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the logits of the labels minus the largest other logits, ``(batch,)``."""
+    own = logits.gather(1, labels[:, None])[:, 0]
+    return own - logits.scatter(1, labels[:, None], -torch.inf).amax(1)
 
 
 @dataclass(frozen=True)
@@ -159,7 +186,7 @@ def maximise(
     *,
     steps: int = 10,
     learning_rate: float = 1.0,
-    labels: bool = False,
+    objective: ObjectiveName = "divergence",
     entropy_weight: float = ENTROPY_WEIGHT,
     generator: torch.Generator | None = None,
     packed: PackedSubstitutes | None = None,
@@ -167,7 +194,8 @@ def maximise(
     """Find the word mixtures that change the prediction most (Eq. 8).
 
     Args:
-        labels: maximise the true label's cross-entropy instead of KL(clean || adversarial).
+        objective: ``"divergence"`` is KL(clean || adversarial) and uses no label.
+            ``"cross-entropy"`` (``error_on``) and ``"margin"`` (``margin_lost``) use the true ones.
         generator: source of the initial logits; the global one unless given.
         packed: ``pack_substitutes(batch)`` where the caller has it already.
 
@@ -182,9 +210,9 @@ def maximise(
     mixture_logits = _initial_logits(batch, packed, generator)
     if len(packed.positions):
         with _without_parameter_gradients(model):
-            weights.flatten(0, 1)[packed.positions] = _ascend(
-                model, batch, packed, mixture_logits, steps, learning_rate, labels, entropy_weight
-            )
+            adam = (steps, learning_rate, objective, entropy_weight)
+            found = _ascend(model, batch, packed, mixture_logits, *adam)
+            weights.flatten(0, 1)[packed.positions] = found
     return weights
 
 
@@ -211,7 +239,7 @@ def _ascend(
     mixture_logits: Tensor,
     steps: int,
     learning_rate: float,
-    labels: bool,
+    objective: ObjectiveName,
     entropy_weight: float,
 ) -> Tensor:
     """Run Adam on the mixture logits ``(n, slots)`` and return the weights found."""
@@ -220,18 +248,20 @@ def _ascend(
         flat, vectors = packed.vectors(model)
         own = flat[: batch.input_ids.numel()]
         shape = (*batch.input_ids.shape, -1)
-        if labels:
-            objective = error_on(batch.labels)
+        if objective == "cross-entropy":
+            gain_of = error_on(batch.labels)
         else:
             features = model.features_from_embeddings(own.view(shape), batch.attention_mask)
-            objective = divergence_from(model.classify(features))
+            clean = model.classify(features)
+            use_labels = objective == "margin"
+            gain_of = margin_lost(batch.labels, clean) if use_labels else divergence_from(clean)
     mixture_logits.requires_grad_()
     optimiser = torch.optim.Adam([mixture_logits], lr=learning_rate, weight_decay=WEIGHT_DECAY)
     with torch.enable_grad():
         for _ in range(steps):
             log_weights = _log_weights(mixture_logits, packed)
             mixed = _blend(own, vectors, log_weights.exp(), packed.positions).view(shape)
-            gain = objective(
+            gain = gain_of(
                 model.classify(model.features_from_embeddings(mixed, batch.attention_mask))
             )
             loss = entropy_weight * entropy(log_weights, packed.allowed) - gain
@@ -249,7 +279,7 @@ def _log_weights(mixture_logits: Tensor, packed: PackedSubstitutes) -> Tensor:
 def worst_mixture(
     model: TextClassifier, query: HullQuery, device: str, *, segments: bool
 ) -> NDArray[np.float32]:
-    """Find the mixture of one text that raises the true label's loss most.
+    """Find the mixture of one text that misleads the model most about its true label.
 
     Args:
         segments: whether the encoder gets token types.
@@ -275,7 +305,7 @@ def worst_mixture(
         batch,
         steps=query.steps,
         learning_rate=query.learning_rate,
-        labels=True,
+        objective=query.objective,
         generator=generator,
     )
     result: NDArray[np.float32] = weights[0].cpu().numpy()

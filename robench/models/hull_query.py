@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+HullObjective = Literal["margin", "cross-entropy"]
+"""What a white-box search maximises; see ``robench.models.convex_hull``."""
+
 
 @dataclass(frozen=True)
 class HullQuery:
-    """Maximise the cross-entropy of ``label`` over the convex hull of one text's slots.
+    """Mislead the victim about ``label`` over the convex hull of one text's slots.
 
     The source is ASCC (Dong et al. ICLR 2021).
 
@@ -21,6 +25,8 @@ class HullQuery:
         allowed: ``(tokens, slots)``, which slots may be mixed; slot 0 always may.
         steps, learning_rate: of the ascent on the logits of the mixture weights.
         seed: of the initial logits.
+        objective: what the ascent maximises: the loss of margin as a share of the clean margin, in
+            which the scale of the logits cancels, or the published cross-entropy.
     """
 
     ids: NDArray[np.int32]
@@ -31,3 +37,4 @@ class HullQuery:
     steps: int
     learning_rate: float
     seed: int
+    objective: HullObjective = "margin"

@@ -42,3 +42,20 @@ def log_odds(
     # Without the label's own logit, the maximum is that of the best other class.
     values[rows, label] = -np.inf
     return np.asarray(own - values.max(axis=1))
+
+
+def shares_of_clean(odds: NDArray[np.float64], clean: float) -> NDArray[np.float64]:
+    """Return log-odds in units of the clean text's, in which the scale of the logits cancels.
+
+    The clean text has the share 1, a text at the border of the class 0.
+
+    Args:
+        odds: log-odds of some texts, ``(batch,)``.
+        clean: log-odds of the clean text. Where a tie makes them 0, the unit is the largest
+            absolute value of ``odds``.
+
+    Returns:
+        ``(batch,)``.
+    """
+    unit = clean if clean > 0 else float(np.abs(odds).max(initial=0.0))
+    return np.asarray(odds / (unit or 1.0))

@@ -96,10 +96,11 @@ def find_misclassified(choices: Choices, answers: NDArray[np.float32], label: in
 def ask_until_misclassified(oracle: Oracle, blocks: Iterable[Choices], label: int) -> Choice | None:
     """Query block after block until a text is misclassified, and return it; None if none is.
 
-    Hard labels are enough for this.
+    Hard labels are enough for this. Logits are asked for, because probabilities in fp32 can be
+    equal where logits differ.
     """
     for block in blocks:
-        found = find_misclassified(block, oracle.probs(block), label)
+        found = find_misclassified(block, oracle.logits(block), label)
         if found is not None:
             return found
     return None

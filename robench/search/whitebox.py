@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench._base.errors import UsageError
-from robench.models.hull_query import HullQuery
+from robench.models.hull_query import HullObjective, HullQuery
 from robench.search.attack import Attack
 from robench.search.moves import single_substitutions, with_each_change
 from robench.search.oracle import PooledOracle
@@ -42,7 +42,11 @@ class WhiteBoxOracle(Oracle, Protocol):
     """The further query that an attack with access ``"gradients"`` may make."""
 
     def hull(
-        self, rng: np.random.Generator, steps: int, learning_rate: float
+        self,
+        rng: np.random.Generator,
+        steps: int,
+        learning_rate: float,
+        objective: HullObjective = "margin",
     ) -> NDArray[np.float32]:
         """Return each option's weight in the mixture that misleads the victim most.
 
@@ -108,7 +112,11 @@ class PooledWhiteBoxOracle(PooledOracle):
         return hull_slots(self._space, self._candidates)
 
     def hull(
-        self, rng: np.random.Generator, steps: int, learning_rate: float
+        self,
+        rng: np.random.Generator,
+        steps: int,
+        learning_rate: float,
+        objective: HullObjective = "margin",
     ) -> NDArray[np.float32]:
         """Return the options' weights; see ``WhiteBoxOracle``."""
         self.charge(steps)
@@ -122,6 +130,7 @@ class PooledWhiteBoxOracle(PooledOracle):
             steps=steps,
             learning_rate=learning_rate,
             seed=seed,
+            objective=objective,
         )
         return slots.by_option(np.asarray(self._victim.hull(query), dtype=np.float32))
 

@@ -84,7 +84,8 @@ def score_on_dev(
             features[indices] = found.float().cpu()
             clean += int(right.sum())
             if hull:
-                attacked = harden(batch, maximise(model, batch, labels=True, generator=generator))
+                worst = maximise(model, batch, objective="margin", generator=generator)
+                attacked = harden(batch, worst)
                 with torch.no_grad():
                     logits = model(
                         attacked.input_ids, attacked.attention_mask, attacked.token_type_ids

@@ -115,14 +115,30 @@ def test_parents_are_drawn_by_the_softmax_of_one_minus_p(
     # The log-odds 4.5, 0 and 2.535 give 1 - p_y = 0.01098694, 0.5 and 0.07343.
     # Divided by 0.3 and exponentiated these are 1.0373, 5.2945 and 1.2773.
     three = members(module, [[0, 0, 0]] * 3, [[2, 1, 3]] * 3, [4.5, 0.0, 2.535])
-    assert three.parent_probabilities(0.3, sign) == pytest.approx(expected, abs=1e-4)
+    assert three.parent_probabilities(0.3, sign, None) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 100.0])
+@pytest.mark.parametrize(
+    ("sign", "expected"), [(1, [0.0281, 0.7876, 0.1843]), (-1, [0.8416, 0.0300, 0.1283])]
+)
+def test_parents_are_drawn_by_the_share_of_the_log_odds_that_is_lost(
+    module: Any, sign: int, expected: list[float], scale: float
+) -> None:
+    # Of the original 5, the members have lost 0, 1 and 0.5642. Divided by 0.3 and exponentiated
+    # these are 1, 28.03 and 6.558.
+    odds = [scale * 5.0, 0.0, scale * 2.179]
+    three = members(module, [[0, 0, 0]] * 3, [[2, 1, 3]] * 3, odds)
+    found = three.parent_probabilities(0.3, sign, scale * 5.0)
+    assert found == pytest.approx(expected, abs=2e-4)
 
 
 def test_a_child_takes_each_word_with_its_lock_from_either_parent(module: Any) -> None:
     attack: Any = Subject.of("genetic-alzantot", options={"population": 2}).make()
     old = members(module, [[2, 0, 0], [0, 0, 2]], [[0, 1, 3], [2, 1, 0]], [2.5, 3.75])
     oracle, dice = HandOracle(), Dice([[0, 1]], 1, coins=[[0.2, 0.7, 0.9]])
-    new = attack._next(old, SPACE, oracle, 0, dice)
+    chances = attack._chances(old, 4.5)
+    new = attack._next(old, chances, SPACE, oracle, 0, dice)
     # The child takes a2 from the first parent, b and c2 from the second. Both changed words are
     # locked, so only b can be drawn, and b1 is worse.
     assert oracle.queries == [[[2, 0, 0, 2]], [[2, 0, 1, 2]]]
@@ -142,12 +158,17 @@ def test_the_first_text_that_fools_ends_the_search() -> None:
     assert len(oracle.queries) == 2
 
 
-def test_with_more_classes_texts_are_compared_by_p_and_not_by_the_margin(module: Any) -> None:
+def test_with_more_classes_published_scores_compare_by_p_and_not_by_the_margin(
+    module: Any,
+) -> None:
     class Three:
         def logits(self, choices: np.ndarray) -> np.ndarray:
             return np.array([[1.0, 0.5, 0.5], [1.0, 0.9, -9.0]], dtype=np.float32)[: len(choices)]
 
-    odds = module.ask(np.zeros((2, 3), dtype=np.int16), SPACE, Three(), 0)
+    two = np.zeros((2, 3), dtype=np.int16)
+    odds = module.ask(two, SPACE, Three(), 0, module.odds_of_p)
     # p_y is e / (e + 2 sqrt(e)) = 0.4519 and, nearly, e / (e + e^0.9) = 0.525. So the first text
     # is the fitter one although its margin is larger.
     assert odds == pytest.approx([np.log(0.4519 / 0.5481), 0.1], abs=1e-3)
+    # The margin orders them the other way.
+    assert module.ask(two, SPACE, Three(), 0) == pytest.approx([0.5, 0.1], abs=1e-6)

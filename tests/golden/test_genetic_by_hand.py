@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from robench import ATTACKS, SearchSpace
+from robench import ATTACKS, SearchSpace, build_options
 
 # Position 1 cannot be changed, so genes stand for positions 0, 2 and 3.
 SPACE = SearchSpace(
@@ -104,7 +104,7 @@ def test_next_generation_keeps_the_fittest_and_crosses_the_drawn_parents(genetic
     genes = np.array([[0, 0, 0], [2, 1, 2], [1, 0, 1]], dtype=np.int16)
     old = genetic.Generation(genes, np.array([4.5, 3.75, 3.5], dtype=np.float32), 2)
     dice = Dice([2, 0], parents=[[0, 1], [1, 1]], coins=[[0.2, 0.7, 0.9], [0.5, 0.1, 0.6]])
-    new = genetic.next_generation(old, SPACE, HandOracle(), 0, dice)
+    new = genetic.next_generation(old, old.fitness(4.5), SPACE, HandOracle(), 0, dice)
     # Child 1 takes word 0 from parent 0 (the coin is below one half) and the rest from parent 1:
     # [0, 1, 2]. The best option at gene 2 is c2 again.
     # Child 2 has parent 1 twice: [2, 1, 2]. The best option at gene 0 is a2 again.
@@ -113,15 +113,46 @@ def test_next_generation_keeps_the_fittest_and_crosses_the_drawn_parents(genetic
 
 
 @pytest.mark.parametrize(("classes", "least"), [(2, 1e-8), (3, 1e-4)])
-def test_parents_are_drawn_in_proportion_to_one_minus_p(
+def test_published_parents_are_drawn_in_proportion_to_one_minus_p(
     genetic: Any, classes: int, least: float
 ) -> None:
-    margins = np.array([4.5, 0.0, 2.0], dtype=np.float32)
+    margins = np.array([4.5, 0.0, 2.0])
     old = genetic.Generation(np.zeros((3, 3), dtype=np.int16), margins, classes)
     dice = Dice([0, 0], parents=[[0, 0], [0, 0]], coins=[[0.0] * 3] * 2)
-    genetic.next_generation(old, SPACE, HandOracle(classes), 0, dice)
+    genetic.next_generation(old, old.fitness(None), SPACE, HandOracle(classes), 0, dice)
     fitness = np.array([0.01098694, 0.5, 0.11920292]) + least  # 1 / (1 + e^margin)
     assert dice.odds == pytest.approx(fitness / fitness.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 100.0])
+@pytest.mark.parametrize(("classes", "least"), [(2, 1e-8), (3, 1e-4)])
+def test_parents_are_drawn_by_their_share_of_the_original_margin(
+    genetic: Any, classes: int, least: float, scale: float
+) -> None:
+    """The original text counts as a margin of 4, and the members as 4, 0 and 2."""
+    margins = scale * np.array([5.0, 0.0, 2.5])
+    old = genetic.Generation(np.zeros((3, 3), dtype=np.int16), margins, classes)
+    fitness = np.array([0.01798621, 0.5, 0.11920292]) + least  # 1 / (1 + e^margin)
+    assert old.fitness(scale * 5.0) == pytest.approx(fitness, rel=1e-5)
+
+
+@pytest.mark.parametrize(("scores", "clean"), [("log-odds", 4.5), ("probabilities", None)])
+def test_the_option_chooses_the_draw_of_parents(
+    genetic: Any, scores: str, clean: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float | None] = []
+    fitness = genetic.Generation.fitness
+
+    def watched(generation: Any, unit: float | None) -> Any:
+        seen.append(unit)
+        return fitness(generation, unit)
+
+    monkeypatch.setattr(genetic.Generation, "fitness", watched)
+    cls = ATTACKS.get("genetic")
+    options = build_options(cls.Options, {"scores": scores, "iterations": "2"}, "attack 'genetic'")
+    cls(options).search(SPACE, HandOracle(), 0, np.random.default_rng(0))  # type: ignore[arg-type]
+    # The original text has the words a, x, b and c: 3 + 0 + 0.5 + 1.
+    assert seen == [clean, clean]
 
 
 def test_the_fittest_is_the_most_frequent_parent(genetic: Any) -> None:
@@ -142,13 +173,7 @@ def test_the_fittest_is_the_most_frequent_parent(genetic: Any) -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(self.rng, name)
 
-    dice = Watched()
+    dice, weights = Watched(), old.fitness(4.5)
     for _ in range(300):
-        genetic.next_generation(old, SPACE, HandOracle(), 0, dice)
+        genetic.next_generation(old, weights, SPACE, HandOracle(), 0, dice)
     assert [member for member, _ in drawn.most_common()] == np.argsort(margins).tolist()
-
-
-def test_the_margin_is_taken_from_the_best_other_class(genetic: Any) -> None:
-    logits = np.array([[1.0, 3.0, 2.0], [5.0, 4.0, 4.5]], dtype=np.float32)
-    assert genetic.margins_of(logits, 1).tolist() == [1.0, -1.0]
-    assert genetic.margins_of(logits, 0).tolist() == [-2.0, 0.5]

@@ -132,13 +132,13 @@ class Labels:
     def __init__(self, left: int = 10**6) -> None:
         self.left = left
 
-    def probs(self, choices: np.ndarray) -> np.ndarray:
+    def logits(self, choices: np.ndarray) -> np.ndarray:
         self.left -= len(choices)
         if self.left < 0:
             raise BudgetSpent
         return np.asarray(np.eye(2)[((choices[:, 1] > 0) & (choices[:, 4] > 0)).astype(int)])
 
-    logits = probs_without = None
+    probs = logits_without = probs_without = None
 
 
 SIX = SearchSpace(tuple("abcdef"), tuple((word, f"{word}1", f"{word}2") for word in "abcdef"), 6)
@@ -165,7 +165,7 @@ def test_hard_label_restores_words_until_a_round_restores_none() -> None:
     """
 
     class Late(Labels):
-        def probs(self, choices: np.ndarray) -> np.ndarray:
+        def logits(self, choices: np.ndarray) -> np.ndarray:
             self.left -= len(choices)
             a, b, c = (choices > 0).T
             wrong = (a | ~b) & c if len(choices) == 1 else a & b & c

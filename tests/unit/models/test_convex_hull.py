@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import log
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from robench.models.convex_hull import (
     error_on,
     evaluating,
     harden,
+    margin_lost,
     maximise,
     mix,
     pack_substitutes,
@@ -111,11 +113,11 @@ def test_each_position_and_substitute_is_embedded_once() -> None:
     assert len(distinct) == pairs + len(packed.positions)
 
 
-@pytest.mark.parametrize("labels", [False, True])
-def test_weights_lie_on_the_simplex_and_masked_slots_are_zero(labels: bool) -> None:
+@pytest.mark.parametrize("objective", ["divergence", "cross-entropy", "margin"])
+def test_weights_lie_on_the_simplex_and_masked_slots_are_zero(objective: Any) -> None:
     model, texts = classifier(), batch()
     assert texts.substitute_mask is not None
-    weights = maximise(model, texts, labels=labels)
+    weights = maximise(model, texts, objective=objective)
     torch.testing.assert_close(weights.sum(-1), torch.ones(4, 9))
     assert (weights >= 0).all()
     assert (weights[~texts.substitute_mask] == 0).all()
@@ -163,14 +165,13 @@ def test_the_search_raises_the_divergence(family: str) -> None:
     assert torch.stack(found).mean() > 1.2 * torch.stack(uniform).mean()
 
 
-def test_with_labels_the_search_raises_the_cross_entropy() -> None:
+@pytest.mark.parametrize("objective", ["cross-entropy", "margin"])
+def test_with_labels_the_search_raises_the_cross_entropy(objective: Any) -> None:
     rises = []
     for seed in range(5):
         model, texts = classifier(seed=seed), batch(rows=6, seed=seed)
-        attacked = harden(
-            texts,
-            maximise(model, texts, labels=True, generator=torch.Generator().manual_seed(seed)),
-        )
+        generator = torch.Generator().manual_seed(seed)
+        attacked = harden(texts, maximise(model, texts, objective=objective, generator=generator))
         model.eval()
         with torch.no_grad():
             worse, clean = (
@@ -179,6 +180,55 @@ def test_with_labels_the_search_raises_the_cross_entropy() -> None:
             )
         rises.append(worse - clean)
     assert torch.stack(rises).mean() > 0
+
+
+SCALES = [1e-6, 0.1, 3.0, 30.0, 100.0]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_by_the_margin_the_scale_of_the_logits_changes_no_discrete_text(scale: float) -> None:
+    found = []
+    for factor in (1.0, scale):
+        model, texts = classifier(), batch(rows=6)
+        with torch.no_grad():
+            for parameter in model.head[-1].parameters():
+                parameter.mul_(factor)
+        weights = maximise(
+            model, texts, objective="margin", generator=torch.Generator().manual_seed(0)
+        )
+        found.append((weights, harden(texts, weights).input_ids))
+    torch.testing.assert_close(found[1][0], found[0][0], atol=1e-3, rtol=1e-3)
+    assert torch.equal(found[1][1], found[0][1])
+
+
+def test_by_the_cross_entropy_the_scale_of_the_logits_does_change_it() -> None:
+    """It is why evaluation takes the margin: a tiny gradient is lost in Adam's epsilon."""
+    found = []
+    for factor in (1.0, 1e-6):
+        model, texts = classifier(), batch(rows=6)
+        with torch.no_grad():
+            for parameter in model.head[-1].parameters():
+                parameter.mul_(factor)
+        weights = maximise(
+            model, texts, objective="cross-entropy", generator=torch.Generator().manual_seed(0)
+        )
+        found.append(harden(texts, weights).input_ids)
+    assert not torch.equal(found[1], found[0])
+
+
+def test_the_margin_lost_is_a_share_of_the_clean_margin() -> None:
+    """Clean margins 2 and -1; with other logits 0.5 and -3: the loss is -(0.5 / 2) + 3 / 1."""
+    labels = torch.tensor([0, 1])
+    clean = torch.tensor([[3.0, 1.0, 0.0], [0.0, -1.0, -5.0]])
+    other = torch.tensor([[0.5, 0.0, -1.0], [2.0, -1.0, 0.0]])
+    for scale in (1.0, 1e-6, 100.0):
+        found = margin_lost(labels, scale * clean)(scale * other)
+        assert float(found) == pytest.approx(-0.25 + 3.0, rel=1e-5)
+
+
+def test_a_clean_tie_leaves_the_margin_as_it_is() -> None:
+    found = margin_lost(torch.tensor([0]), torch.tensor([[1.0, 1.0]]))(torch.tensor([[1.0, 3.0]]))
+    assert float(found) == 2.0
 
 
 def test_the_search_restores_the_models_modes_and_gradients() -> None:

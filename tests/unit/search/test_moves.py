@@ -96,11 +96,11 @@ class Recording:
     def __init__(self) -> None:
         self.sizes: list[int] = []
 
-    def probs(self, rows: np.ndarray) -> np.ndarray:
+    def logits(self, rows: np.ndarray) -> np.ndarray:
         self.sizes.append(len(rows))
         return np.asarray(np.eye(2)[(rows.sum(axis=1) == 5).astype(int)])
 
-    logits = probs_without = None
+    probs = logits_without = probs_without = None
 
 
 def test_no_block_is_queried_after_the_one_that_fools() -> None:
