@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         with_each_change,
     )
     from robench.search.whitebox import white_box
+    from robench.search.word_order import change_in_order, largest_first, without_scale
     from robench.training.batches import balanced_batches
     from robench.training.defense import LOOP_DEVIATIONS, SUITE_DEVIATIONS
 
@@ -72,6 +73,9 @@ _MODULE_OF = {
     "log_odds": "robench.models.probabilities",
     "shares_of_clean": "robench.models.probabilities",
     "white_box": "robench.search.whitebox",
+    "change_in_order": "robench.search.word_order",
+    "largest_first": "robench.search.word_order",
+    "without_scale": "robench.search.word_order",
     # Running TextAttack's code.
     "TEXTATTACK_BATCH": "robench.methods.textattack.installed",
     "require_tested_textattack": "robench.methods.textattack.installed",
@@ -134,6 +138,7 @@ __all__ = [
     "Symbols",
     "ask_until_misclassified",
     "balanced_batches",
+    "change_in_order",
     "divergence",
     "divergence_saliency",
     "exact_softmax",
@@ -141,6 +146,7 @@ __all__ = [
     "first_line",
     "genes_to_choices",
     "global_seeds",
+    "largest_first",
     "log_odds",
     "margins_of",
     "no_pointless_retries",
@@ -158,6 +164,7 @@ __all__ = [
     "white_box",
     "with_adversarial_texts",
     "with_each_change",
+    "without_scale",
     "zero_noise",
 ]
 

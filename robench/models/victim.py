@@ -17,6 +17,7 @@ from robench._base.quiet import quiet_models
 from robench.models.classifier import TextClassifier
 from robench.models.convex_hull import worst_mixture
 from robench.models.judged import VictimKind
+from robench.models.saliency import margin_gradient
 from robench.models.victim_folder import (
     CARD,
     CONFIG,
@@ -38,6 +39,7 @@ from robench.text.word_table import WordTable
 from robench.text.words import split_words
 
 if TYPE_CHECKING:
+    from robench.models.gradient_query import GradientQuery
     from robench.models.hull_query import HullQuery
 
 __all__ = ["CARD", "Victim", "build_reader", "read_card"]
@@ -139,6 +141,10 @@ class Victim:
     def hull(self, query: HullQuery) -> NDArray[np.float32]:
         """Return mixture weights ``(tokens, slots)`` in fp32; see ``WhiteBoxVictim``."""
         return worst_mixture(self.model, query, self.device, segments=self.segments)
+
+    def gradient(self, query: GradientQuery) -> NDArray[np.float32]:
+        """Return the margin's gradient ``(tokens, width)`` in fp32; see ``WhiteBoxVictim``."""
+        return margin_gradient(self.model, query, self.device, segments=self.segments)
 
     def predict(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.intp]:
         """Return the index of each text's likeliest label, ``(texts,)``."""

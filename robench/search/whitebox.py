@@ -1,28 +1,32 @@
-"""The query that needs gradients: which mixture of words misleads the victim most?
+"""The queries that need gradients.
 
-Only attacks with access ``"gradients"`` may make it. The core asks in terms of options, and the
-victim answers in terms of tokens. An option can be mixed in only if it changes a single token and
-leaves all others in place. With one token per word this holds for all options. Otherwise options
-of several tokens stay outside the hull.
+Which mixture of words misleads the victim most, and how steep is its margin at each word? Only
+attacks with access ``"gradients"`` may ask. The core asks in terms of words and options, and the
+victim answers in terms of tokens.
+
+An option can be mixed in only if it changes a single token and leaves all others in place. With
+one token per word this holds for all options. Otherwise options of several tokens stay outside the
+hull.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robench._base.errors import UsageError
+from robench.models.gradient_query import GradientQuery
 from robench.models.hull_query import HullObjective, HullQuery
 from robench.search.attack import Attack
 from robench.search.moves import single_substitutions, with_each_change
 from robench.search.oracle import PooledOracle
 from robench.search.oracle_interface import Oracle
 from robench.search.victim_protocol import Candidates, SearchVictim
-from robench.text.space import SearchSpace
+from robench.text.space import Choice, SearchSpace
 
 
 @runtime_checkable
@@ -36,10 +40,26 @@ class WhiteBoxVictim(Protocol):
         and depends on the query only.
         """
 
+    def gradient(self, query: GradientQuery) -> NDArray[np.float32]:
+        """Return the gradient of the margin at the word embeddings, ``(tokens, width)``.
+
+        The answer is computed in fp32 and depends on the query only.
+        """
+
+
+class PlacedWords(Protocol):
+    """Candidates that know which tokens a word has."""
+
+    def spans(self, choice: Choice) -> NDArray[np.intp]:
+        """Return the first token of each word and the one after its last, ``(words, 2)``.
+
+        Both are equal for a word outside the window.
+        """
+
 
 @runtime_checkable
 class WhiteBoxOracle(Oracle, Protocol):
-    """The further query that an attack with access ``"gradients"`` may make."""
+    """The further queries that an attack with access ``"gradients"`` may make."""
 
     def hull(
         self,
@@ -58,9 +78,17 @@ class WhiteBoxOracle(Oracle, Protocol):
             ``(words, most options)``.
         """
 
+    def gradient_norms(self, choice: Choice) -> NDArray[np.float64]:
+        """Return how steep the margin of the label is at each word of ``choice``, ``(words,)``.
+
+        It is the sum of the magnitudes (L1 norm) of the mean gradient over the word's tokens. The
+        gradient is taken at the word embeddings. It is 0 for a word outside the window. The budget
+        is charged with one row.
+        """
+
 
 def white_box(oracle: Oracle) -> WhiteBoxOracle:
-    """Return ``oracle`` as one that answers ``hull``.
+    """Return ``oracle`` as one that answers ``hull`` and ``gradient_norms``.
 
     Raises:
         TypeError: it does not, because the attack did not declare that it needs gradients.
@@ -90,8 +118,8 @@ def check_access(attack: Attack, name: str, victim: SearchVictim) -> None:
 class PooledWhiteBoxOracle(PooledOracle):
     """``WhiteBoxOracle`` for one example.
 
-    A hull query is not pooled: it is answered at once and alone, so that no answer depends on
-    other searches.
+    Queries with gradients are not pooled: each is answered at once and alone, so that no answer
+    depends on other searches.
     """
 
     def __init__(
@@ -133,6 +161,25 @@ class PooledWhiteBoxOracle(PooledOracle):
             objective=objective,
         )
         return slots.by_option(np.asarray(self._victim.hull(query), dtype=np.float32))
+
+    def gradient_norms(self, choice: Choice) -> NDArray[np.float64]:
+        """Return the steepness at each word; see ``WhiteBoxOracle``.
+
+        Raises:
+            ValueError: the choice lies outside the space.
+        """
+        choice = self._checked(np.asarray(choice)[None])[0]
+        self.charge(1)
+        (ids,), (length,) = self._candidates.encode(choice[None])
+        types = self._candidates.types(int(length))
+        query = GradientQuery(ids[:length], types, self._label)
+        gradient = np.asarray(self._victim.gradient(query), dtype=np.float64)
+        placed = cast(PlacedWords, self._candidates)  # see check_access
+        norms = np.zeros(len(self._space.words))
+        for word, (first, end) in enumerate(placed.spans(choice).tolist()):
+            if end > first:
+                norms[word] = np.abs(gradient[first:end].mean(axis=0)).sum()
+        return norms
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench._base.environment import Precision
+from robench.models.gradient_query import GradientQuery
 from robench.models.hull_query import HullQuery
 from robench.search.jobs import Job
 from robench.search.victim_protocol import Candidates
@@ -117,6 +118,19 @@ class FakeCandidates:
     def types(self, length: int) -> NDArray[np.int8]:
         """See ``robench.text.field_encoding.Candidates``."""
         return np.zeros(length, dtype=np.int8)
+
+    def spans(self, choice: NDArray[np.int16]) -> NDArray[np.intp]:
+        """See ``robench.search.whitebox.PlacedWords``."""
+        names = list(self._words)
+        before = [
+            word
+            for name in names[: names.index(self._fields.attackable)]
+            for word in self._words[name]
+        ]
+        pieces = [len(self._fields.table.ids(word)) for word in self._space.text(choice)]
+        first = 1 + sum(len(self._fields.table.ids(word)) for word in before)
+        ends = np.minimum(first + np.cumsum([0, *pieces]), self._fields.max_tokens - 1)
+        return np.stack([ends[:-1], ends[1:]], axis=1)
 
 
 class GatheredCandidates(FakeCandidates):
@@ -240,6 +254,17 @@ class FakeVictim:
             allowed, np.exp(query.steps * query.learning_rate * gradient / steepest), 0.0
         )
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+
+    def gradient(self, query: GradientQuery) -> NDArray[np.float32]:
+        """See ``robench.search.whitebox.WhiteBoxVictim``.
+
+        The embedding of a token is its row of weights, so the gradient is the same everywhere.
+        """
+        logits = self.weights[query.ids].sum(axis=0) + self.bias
+        others = np.where(np.arange(len(logits)) == query.label, -np.inf, logits)
+        gradient = np.zeros((len(query.ids), len(logits)), dtype=np.float32)
+        gradient[:, query.label], gradient[:, int(others.argmax())] = 1, -1
+        return gradient
 
 
 def pad(rows: Sequence[Sequence[int]]) -> tuple[Ids, Ids]:

@@ -281,6 +281,19 @@ class CandidateEncoder:
         """Return the token types ``(length,)`` of a row with ``length`` tokens, without padding."""
         return _types(self._frame, length)
 
+    def spans(self, choice: Choice) -> NDArray[np.intp]:
+        """Return the first token of each word of ``choice`` and the one after its last.
+
+        Returns:
+            ``(words, 2)``; both are equal for a word outside the window.
+        """
+        options = self._offsets + choice[: self._used].astype(np.int64)
+        ends = np.minimum(np.cumsum([0, *self._lengths[options]]), self._frame.room)
+        # The words that can never lie inside the window begin and end at its end.
+        places = np.full(len(choice) + 1, ends[-1], dtype=np.intp)
+        places[: len(ends)] = ends
+        return np.stack([places[:-1], places[1:]], axis=1) + len(self._frame.head)
+
     def _assemble(self, options: NDArray[np.int64]) -> tuple[Ids, Ids]:
         """Return ids and lengths for option numbers ``(batch, used words)``."""
         return self._assemble_words(options) if self._word_mode else self._assemble_pieces(options)

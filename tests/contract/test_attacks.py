@@ -16,12 +16,16 @@ BUILT_IN = [
     if entry.origin == "built-in" and entry.name != "none"
 ]
 CLAIMS: dict[str, dict[str, Any]] = {
+    "a2t": {"scale_free": True},
+    "beam": {"scale_free": True},
+    "bert-attack": {"scale_free": True},
     "exhaustive": {"scale_free": True},
     "genetic": {"evolves": True},
     "genetic-alzantot": {"evolves": True},
     "greedy": {"scale_free": True},
     "hard-label": {"scale_free": True},
     "random": {"scale_free": True},
+    "textfooler": {"scale_free": True},
 }
 
 

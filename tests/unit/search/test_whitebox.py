@@ -1,4 +1,4 @@
-"""Tests of the query that needs gradients.
+"""Tests of the queries that need gradients.
 
 They check what the victim gets, what the attack gets back, what it costs, and who is refused.
 """
@@ -26,6 +26,7 @@ from victim_cases import classifier, tokenizer
 
 from robench import ATTACKS, BudgetSpent, SearchSpace, Verdict
 from robench._base.errors import RobenchError, UsageError
+from robench.models.gradient_query import GradientQuery
 from robench.models.hull_query import HullQuery
 from robench.models.victim import Victim
 from robench.search.engine import run
@@ -138,6 +139,51 @@ def test_a_hull_is_charged_with_its_steps() -> None:
     assert oracle.asked == 20
 
 
+class Steep(FakeVictim):
+    """A victim whose gradient at a token is the token's number, in two directions."""
+
+    def gradient(self, query: GradientQuery) -> np.ndarray:
+        self.asked = query
+        return np.stack([query.ids, -query.ids], axis=1).astype(np.float32)
+
+
+def test_the_steepness_of_a_word_is_that_of_its_token() -> None:
+    victim = Steep({}, words=WORDS)
+    number, oracle = victim.table.numbers, make_oracle(victim, budget=2)
+    norms = oracle.gradient_norms(np.array([2, 0, 1], dtype=np.int16))
+    assert norms.tolist() == [2 * number["a2"], 2 * number["b"], 2 * number["c1"]]
+    assert victim.asked.ids.tolist() == [2, number["a2"], number["b"], number["c1"], 3]
+    assert victim.asked.types.tolist() == [0] * 5
+    assert victim.asked.label == 0
+    assert (oracle.asked, oracle.forwarded) == (1, 1)
+    oracle.gradient_norms(JOB.space.original())
+    with pytest.raises(BudgetSpent):
+        oracle.gradient_norms(JOB.space.original())
+
+
+def test_the_gradients_of_the_pieces_of_a_word_are_averaged() -> None:
+    victim = Steep({}, table=PieceTable())
+    number = victim.table.numbers
+    job = make_job("cat x", {"x": ["y"]}, premise="dog")
+    norms = make_oracle(victim, job=job).gradient_norms(np.array([0, 1], dtype=np.int16))
+    pieces = [number[letter] for letter in "cat"]
+    assert norms.tolist() == [pytest.approx(2 * sum(pieces) / 3), 2 * number["y"]]
+
+
+def test_a_word_outside_the_window_has_no_steepness() -> None:
+    victim = Steep({}, words=WORDS, max_tokens=4)
+    job = make_job("a b c", {"a": ["a1"]}, visible=2)
+    norms = make_oracle(victim, job=job).gradient_norms(job.space.original())
+    assert (norms > 0).tolist() == [True, True, False]
+
+
+def test_gradients_of_a_text_outside_the_space_are_not_given() -> None:
+    oracle = make_oracle(Steep({}, words=WORDS))
+    with pytest.raises(ValueError, match="outside the space"):
+        oracle.gradient_norms(np.array([3, 0, 0], dtype=np.int16))
+    assert oracle.asked == 0
+
+
 def test_only_attacks_that_declare_it_get_gradients() -> None:
     victim = FakeVictim({}, words=WORDS)
     assert white_box(oracle := make_oracle(victim)) is oracle
@@ -149,20 +195,19 @@ def test_only_attacks_that_declare_it_get_gradients() -> None:
 
 
 @pytest.mark.slow
-def test_a_victim_without_gradients_is_refused() -> None:
+@pytest.mark.parametrize("name", ["convex-hull", "a2t"])
+def test_a_victim_without_gradients_is_refused(name: str) -> None:
     sentence = (
-        "^Attack 'convex-hull' needs the victim's gradients, "
+        f"^Attack '{name}' needs the victim's gradients, "
         "which robench has only for victims that it trained itself: choose another attack.$"
     )
-    attack = ATTACKS.get("convex-hull")()
+    attack = ATTACKS.get(name)()
     with pytest.raises(UsageError, match=sentence):
-        check_access(attack, "convex-hull", Closed({}))
+        check_access(attack, name, Closed({}))
     with pytest.raises(UsageError, match=sentence):
-        list(run(Closed({}), attack, "convex-hull", [JOB]))
+        list(run(Closed({}), attack, name, [JOB]))
     with pytest.raises(RobenchError, match=sentence):
-        list(
-            run_workers(WorkerPlan(victim=Path(), attack="convex-hull", load=load_closed), [JOB], 1)
-        )
+        list(run_workers(WorkerPlan(victim=Path(), attack=name, load=load_closed), [JOB], 1))
     check_access(ATTACKS.get("greedy")(), "greedy", Closed({}))
 
 
@@ -246,6 +291,18 @@ def test_a_hull_answer_depends_on_its_query_only() -> None:
     assert not any(parameter.grad is not None for parameter in victim.model.parameters())
     assert all(parameter.requires_grad for parameter in victim.model.parameters())
     assert not victim.model.training
+
+
+def test_a_real_victim_gives_the_steepness_of_every_word() -> None:
+    """The words' gradients are the tokens' own, where each word is one token."""
+    victim = real()
+    candidates = victim.encoder_fields.candidates(TEXT.words, TEXT.space, TEXT.example.fields)
+    (ids,), (length,) = candidates.encode(TEXT.space.original()[None])
+    gradient = victim.gradient(GradientQuery(ids[:length], candidates.types(int(length)), 1))
+    norms = make_oracle(victim, job=TEXT).gradient_norms(TEXT.space.original())
+    assert norms.shape == (len(TEXT.space.words),)
+    # The oracle was made for class 0, whose margin falls where that of class 1 rises.
+    np.testing.assert_allclose(norms, np.abs(gradient[1:-1]).sum(axis=1), rtol=1e-5)
 
 
 def border(victim: Victim, texts: list[str]) -> None:

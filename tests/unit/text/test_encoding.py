@@ -340,6 +340,42 @@ def test_encode_without_a_word_beyond_the_window_changes_nothing(letters: Any) -
     assert candidates.encode(np.zeros((0, 4), dtype=np.int16))[0].shape[0] == 0
 
 
+@given(words=SOME_WORDS, max_tokens=st.integers(6, 30), seed=st.integers(0, 99))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@pytest.mark.parametrize("mode", ["word", "subword"])
+def test_the_span_of_a_word_holds_its_tokens(
+    tokenizer: Any, mode: Any, words: list[str], max_tokens: int, seed: int
+) -> None:
+    encoder = pair(tokenizer, mode, max_tokens, segments=False)
+    fields = {"premise": ["good", "film"], "hypothesis": words}
+    original = encoder.encode(fields)
+    space = make_space(words, ["bad", "sleep", "10/10"], original.visible)
+    candidates = encoder.candidates(fields, space)
+    for choice in random_choices(space, 3, seed):
+        (row,), (length,) = candidates.encode(choice[None])
+        spans = candidates.spans(choice)
+        assert spans.shape == (len(words), 2)
+        assert (spans[1:, 0] == spans[:-1, 1]).all()
+        assert spans.max() < length
+        for place, (word, (first, end)) in enumerate(
+            zip(space.text(choice), spans.tolist(), strict=True)
+        ):
+            pieces = list(encoder.table.ids(word, first=place == 0))
+            assert row[first:end].tolist() == pieces[: end - first]
+            # Only the last word inside the window can be cut.
+            assert end - first == len(pieces) or end == spans[-1, 1]
+
+
+def test_a_word_beyond_the_window_has_an_empty_span(letters: Any) -> None:
+    encoder = single(letters, "word", 4)
+    words = list("abcd")
+    candidates = encoder.candidates({"text": words}, make_space(words, ["p"], 2))
+    spans = candidates.spans(np.array([1, 0, 0, 0], dtype=np.int16))
+    assert spans.tolist() == [[1, 2], [2, 3], [3, 3], [3, 3]]
+
+
 def test_a_space_of_other_words_is_refused(letters: Any) -> None:
     encoder = single(letters, "word", 10)
     with pytest.raises(ValueError, match="not those of field 'text'"):
