@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     help="A victim that robench saved (in runs/victims, or hf:USER/NAME on the hub), or a model "
     "of transformers with a classification head.",
 )
-@click.option("--attack", default="pwws", show_default=True, metavar="NAME", help="The attack.")
+@click.option(
+    "--attack", default="pwws", show_default=True, metavar="NAME[@SET]", help="The attack."
+)
 @click.option(
     "--label",
     metavar="NAME",
@@ -100,17 +102,21 @@ def command(
 
 def _check(values: dict[str, Any]) -> dict[str, Any]:
     """Refuse unknown names before anything heavy is imported; return the attack's options."""
+    from robench.evaluation.resolve import check_set_of
+    from robench.plugins.names import split_on
     from robench.plugins.option_routing import check_owners, route_options
     from robench.protocol import get_protocol
     from robench.search.registry import ATTACKS
 
     name = values["attack"]
-    ATTACKS.check(name)
+    plugin = split_on(name)[0]
+    ATTACKS.check(plugin)
+    check_set_of(name)
     if values["protocol"] is not None:
         get_protocol(values["protocol"])
     options = parse_options(values["options"])
     check_owners(options, [], [name])
-    _, of_attack = route_options(options, {}, {name: ATTACKS.get(name).Options})
+    _, of_attack = route_options(options, {}, {name: ATTACKS.get(plugin).Options})
     return dict(of_attack[name])
 
 
@@ -155,7 +161,9 @@ def _how(values: dict[str, Any], opened: OpenedVictim, options: dict[str, Any]) 
         opened.victim,
         opened.protocol,
         options=options,
-        substitutions=values["substitutions"] or opened.substitutions,
+        own=opened.substitutions,
+        held_out=opened.held_out,
+        substitutions=values["substitutions"],
         lm=values["lm"],
         data=values["data"],
         budget=values["budget"],

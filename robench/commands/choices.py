@@ -128,8 +128,9 @@ attack_option = click.option(
     multiple=True,
     required=True,
     shell_complete=complete_kind("attack", "all"),
-    metavar="NAME",
-    help="An attack, or 'all'. Repeatable.",
+    metavar="NAME[@SET]",
+    help="An attack, or 'all'; with @ on another substitution set, such as pwws@held-out. "
+    "Repeatable.",
 )
 task_option = click.option(
     "--task",

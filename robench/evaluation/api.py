@@ -54,7 +54,7 @@ def evaluate(
             classification head, or a victim that robench saved. What ``robench.load_victim``
             returned is loaded again from where it lies, on its device unless ``device`` is given.
         task: names of tasks, or files such as ``"reviews.csv"``.
-        attacks: names of attacks.
+        attacks: names of attacks, also on another substitution set: ``"pwws@held-out"``.
         defenses: names of defenses. robench trains a victim with each.
         labels: names of a function's classes, in the order of its probabilities.
         name: name of the victim in tables; one for each victim.

@@ -21,6 +21,7 @@ from robench.evaluation.open_victim import (
     open_victim,
     opened_from,
 )
+from robench.plugins.names import split_on
 from robench.records.trial_plain import plain_view
 from robench.records.trial_texts import TrialText
 
@@ -72,7 +73,7 @@ def attack(
         victim: folder of a saved victim, ``hf:USER/NAME`` for one on the Hugging Face hub, folder
             or hub id of a model with a classification head, or what ``robench.load_victim``
             returned.
-        attack: name of the attack.
+        attack: name of the attack, and perhaps a substitution set: ``"pwws@wordnet"``.
         label: true label of every text. None takes the victim's own prediction.
         options: options of the attack, such as ``{"population": 20}``.
         substitutions: name or path of the substitution set. None takes that of the victim's task.
@@ -91,7 +92,7 @@ def attack(
     """
     from robench.search.registry import ATTACKS
 
-    ATTACKS.check(attack)
+    ATTACKS.check(split_on(attack)[0])
     texts: list[Any] = [text] if isinstance(text, str | tuple | Mapping) else list(text)
     opened = _open(victim, texts, device, protocol)
     named = [_fields_of(each, opened.fields) for each in texts]
@@ -105,7 +106,9 @@ def attack(
         opened.victim,
         opened.protocol,
         options=options or {},
-        substitutions=substitutions or opened.substitutions,
+        own=opened.substitutions,
+        held_out=opened.held_out,
+        substitutions=substitutions,
         lm=lm,
         data=None if folder is None else Path(folder),
         budget=budget,

@@ -86,7 +86,8 @@ class Cell:
         test: the test set with its examples.
         victim: the victim that is attacked.
         attack: the attack with its options.
-        surface: the surface of the test set.
+        surface: the surface of the test set, with the attack's substitution set.
+        own_surface: key of the surface with the task's own substitution set.
         language_model: identity of the scorer, or ``"none"``.
     """
 
@@ -95,6 +96,7 @@ class Cell:
     victim: ReadyVictim
     attack: ResolvedAttack
     surface: Surface
+    own_surface: str
     language_model: str
 
     @property
@@ -228,9 +230,9 @@ def _search(cell: Cell, todo: Sequence[Example], report: Reporter) -> Iterator[T
     if alone is not None and (settings.workers or 1) > 1:
         report.message(f"{alone}, so --workers has no effect.")
     if load is None or alone is not None or workers == 1:
-        return run(victim, attack.attack, attack.name, jobs, settings, shapes=shapes)
+        return run(victim, attack.attack, attack.registered, jobs, settings, shapes=shapes)
     source = cell.victim.obtained.source
-    plan = WorkerPlan(source, attack.name, attack.options, settings, shapes, load)
+    plan = WorkerPlan(source, attack.registered, attack.options, settings, shapes, load)
     return run_workers(plan, jobs, workers)
 
 
@@ -238,8 +240,8 @@ def _why_one_process(cell: Cell) -> str | None:
     """Return why worker processes cannot make this search, or None where they can."""
     if cell.victim.obtained.load is None:
         return "A function runs in this process only"
-    if ATTACKS.origin(cell.attack.name) == IN_PROCESS:
-        return f"Attack '{cell.attack.name}' was registered in this process only"
+    if ATTACKS.origin(cell.attack.registered) == IN_PROCESS:
+        return f"Attack '{cell.attack.registered}' was registered in this process only"
     return None
 
 

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from robench._base.errors import UsageError
 from robench._base.reporting import Reporter, Silent
+from robench.evaluation import defaults
 from robench.evaluation.resolved import ResolvedAttack
+from robench.evaluation.substitution_sources import HELD_OUT, SetFinder
+from robench.plugins.names import ON, split_on
 from robench.protocol import Protocol
 from robench.records.test_set import TestSet
 from robench.records.trial_texts import Origin, TrialText, join
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from robench.models.judged import JudgedVictim
     from robench.search.attack import Trial
     from robench.text.scorer import Scorer
-    from robench.text.substitutions import SubstitutionSet
+    from robench.text.sources import SubstituteSource
 
 TASK = "text"
 """Name of the task of texts that belong to none."""
@@ -43,7 +46,7 @@ class TextAttack:
     """
 
     attack: ResolvedAttack
-    substitutions: SubstitutionSet
+    substitutions: SubstituteSource
     protocol: Protocol
     scorer: Scorer | None
     settings: SearchSettings = field(default_factory=SearchSettings)
@@ -55,7 +58,9 @@ def text_attack(
     protocol: Protocol,
     *,
     options: Mapping[str, Any],
-    substitutions: str,
+    own: str,
+    held_out: str,
+    substitutions: str | None,
     lm: str,
     data: Path | None,
     budget: int | None,
@@ -64,11 +69,13 @@ def text_attack(
     """Return how texts are attacked, from names.
 
     Args:
-        name: registered name of the attack.
+        name: registered name of the attack, and perhaps a substitution set: ``"pwws@wordnet"``.
         victim: the classifier.
         protocol: the evaluation choices.
         options: options of the attack.
-        substitutions: name or path of the substitution set.
+        own: name or path of the substitution set of the victim's task.
+        held_out: name of the held-out set of that task.
+        substitutions: the set that the user names instead of ``own``, or None.
         lm: language model of the constraint, as ``--lm`` takes it.
         data: folder with the published substitution set, or None.
         budget: queries of a text, or None for no limit.
@@ -77,13 +84,23 @@ def text_attack(
     Raises:
         UsageError: a name, an option or a file is wrong or missing.
     """
-    from robench.evaluation.resolve import resolve_attack
+    from robench.evaluation.resolve import check_set_of, resolve_attack
     from robench.search.registry import ATTACKS
     from robench.text.language_model import build_scorer
     from robench.text.substitutions import load_substitutions
 
-    attack = resolve_attack(name, ATTACKS.get(name), options, protocol)
-    words = load_substitutions(substitutions, data)
+    check_set_of(name)
+    attack = resolve_attack(name, ATTACKS.get(split_on(name)[0]), options, protocol)
+    wanted = attack.substitutions
+    if substitutions is not None and wanted not in ("", HELD_OUT):
+        raise UsageError(
+            f"The substitutions are named twice: '{substitutions}', and '{wanted}' by the attack. "
+            f"Name them after the attack only, such as {attack.registered}{ON}{wanted}."
+        )
+    # Another set needs no file of the task's own.
+    sets = [load_substitutions(substitutions or own, data)] if wanted in ("", HELD_OUT) else []
+    encoder = getattr(victim, "card", {}).get("encoder", defaults.ENCODER)
+    words = SetFinder(data, encoder, lm, victim.device).find(wanted, held_out, sets)
     scorer = build_scorer(lm, victim.device, protocol.lm_radius) if attack.constrained else None
     settings = SearchSettings(seed=seed, budget=budget, device=victim.device)
     return TextAttack(attack, words, protocol, scorer, settings)
@@ -193,4 +210,5 @@ def _search(
     shapes, remark = choose_shapes(victim, how.settings.precision, victim.vocabulary)
     if remark is not None:
         report.message(remark)
-    return list(run(victim, how.attack.attack, how.attack.name, jobs, how.settings, shapes=shapes))
+    attack = how.attack
+    return list(run(victim, attack.attack, attack.registered, jobs, how.settings, shapes=shapes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from robench._base.files import is_local_path
 from robench.evaluation.given_victims import GIVEN_PROTOCOL, is_saved_victim
 from robench.protocol import Protocol, get_protocol
 from robench.sharing.hub import PREFIX, victim_folder_of
+from robench.tasks.base import Task
 from robench.tasks.registry import TASKS
 from robench.text.substitutions import NAMES
 
@@ -34,6 +35,7 @@ class OpenedVictim:
         fields: names of its fields, in reading order.
         protocol: the evaluation choices.
         substitutions: substitution set of its task.
+        held_out: held-out set of its task.
         remarks: sentences about what was chosen for the user.
     """
 
@@ -42,6 +44,7 @@ class OpenedVictim:
     protocol: Protocol
     substitutions: str
     remarks: tuple[str, ...]
+    held_out: str = Task.held_out
 
 
 def local_location(location: str) -> str:
@@ -111,7 +114,8 @@ def opened_from(
     """
     own = getattr(victim, "protocol", None)
     substitutions, _ = _substitutions_of(victim)
-    opened = OpenedVictim(victim, fields, own or get_protocol(GIVEN_PROTOCOL), substitutions, ())
+    chosen, held_out = own or get_protocol(GIVEN_PROTOCOL), _held_out_of(victim)
+    opened = OpenedVictim(victim, fields, chosen, substitutions, (), held_out)
     return _with_protocol(opened, protocol, victim.name, saved=own is not None)
 
 
@@ -132,7 +136,7 @@ def _with_protocol(
             f"--protocol {protocol} reads exactly one token for each word, and '{location}' was "
             f"not trained that way. Leave --protocol out, which means {GIVEN_PROTOCOL}."
         )
-    return OpenedVictim(opened.victim, opened.fields, chosen, opened.substitutions, opened.remarks)
+    return replace(opened, protocol=chosen)
 
 
 def _check_location(location: str) -> None:
@@ -155,7 +159,8 @@ def _saved(location: str, device: str) -> OpenedVictim:
         + (f"; '{victim.attackable}' is attacked." if len(fields) > 1 else ".")
     ]
     remarks += [] if remark is None else [remark]
-    return OpenedVictim(victim, fields, victim.protocol, substitutions, tuple(remarks))
+    held_out = _held_out_of(victim)
+    return OpenedVictim(victim, fields, victim.protocol, substitutions, tuple(remarks), held_out)
 
 
 def _substitutions_of(victim: JudgedVictim) -> tuple[str, str | None]:
@@ -169,6 +174,11 @@ def _substitutions_of(victim: JudgedVictim) -> tuple[str, str | None]:
         f"There is no task '{victim.task}' here, so the substitutions are {SUBSTITUTIONS}, unless "
         "--substitutions names others."
     )
+
+
+def _held_out_of(victim: JudgedVictim) -> str:
+    """Return the name of the held-out set of a victim's task."""
+    return (TASKS.get(victim.task) if victim.task in TASKS.names() else Task).held_out
 
 
 def _given(location: str, pair: bool, device: str) -> OpenedVictim:

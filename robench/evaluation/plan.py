@@ -71,12 +71,16 @@ def plan(
     resolved = resolve_request(request, _MessagesOf(report or Silent()), functions=functions)
     cells: list[PlannedCell] = []
     for task in resolved.tasks:
-        surfaces = [(test, resolved.surface_request(task, test)) for test in task.tests]
+        surfaces = [
+            (test, {name: resolved.surface_request(task, test, name) for name in resolved.sets})
+            for test in task.tests
+        ]
         for victim in task.victims:
             if not resolved.attacks:
                 cells.append(_planned_training(request, task.name, victim))
-            for test, surface in surfaces:
+            for test, by_set in surfaces:
                 for attack in resolved.attacks_on(victim):
+                    surface = by_set[attack.substitutions]
                     cells.append(_planned_attack(request, test, victim, attack, surface))
     return cells
 

@@ -29,6 +29,7 @@ from robench.records.record import (
 )
 from robench.records.record_files import read_record, write_record
 from robench.search.attack import Trial
+from robench.text.sources import WithoutPairs
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
@@ -111,14 +112,19 @@ def surface_rules(made_from: Mapping[str, Any]) -> str:
 
 
 def _surface_part(cell: Cell) -> SurfacePart:
+    source, outside = cell.test.source(cell.attack.substitutions), cell.attack.attack.outside
     return SurfacePart(
         key=cell.surface.key,
         rules=surface_rules(cell.surface.meta["made_from"]),
+        own_key=None if cell.own_surface == cell.surface.key else cell.own_surface,
+        substitutions=None if outside else source.name,
+        substitutions_sha256=None if outside else source.sha256,
+        held_out=None if outside else isinstance(source, WithoutPairs),
         language_model=cell.language_model,
         constrained=cell.attack.constrained and cell.language_model != "none",
-        outside=cell.attack.attack.outside,
+        outside=outside,
         unattackable=None
-        if cell.attack.attack.outside
+        if outside
         else count_unattackable(
             cell.surface,
             cell.test.examples,

@@ -35,7 +35,8 @@ class EvaluationRequest(BaseModel):
         names: names of the rows of ``victims``, in their order. There may be fewer names than
             victims; the others get the last part of their location.
         label_map: name of a label in the given models -> name of the label in the task.
-        attacks: registered names, or ``("all",)``. May be empty to train only.
+        attacks: registered names, or ``("all",)``. May be empty to train only. After ``@`` stands
+            another substitution set than the task's own: ``"pwws@wordnet"``.
         tasks: registered names, files (``"reviews.csv"``), hub datasets (``"hf:NAME"``), or
             ``("all",)``.
         tests: registered tasks or files whose labelled texts are judged instead of the test set of

@@ -15,6 +15,8 @@ from robench.evaluation.given_victims import (
 )
 from robench.evaluation.resolve_tasks import TaskResolver
 from robench.evaluation.resolved import ResolvedAttack, ResolvedRequest, ResolvedTask, can_attack
+from robench.evaluation.substitution_sources import HELD_OUT, SetFinder, check_set, set_label
+from robench.plugins.names import ON, split_on
 from robench.plugins.option_routing import check_owners, label, route_options
 from robench.plugins.options import build_options
 from robench.plugins.registry import Registry
@@ -56,7 +58,9 @@ def check_names(request: EvaluationRequest, functions: Sequence[FunctionVictim] 
         TASKS.check(request.settings_of)
     for registry, names in ((DEFENSES, defenses), (ATTACKS, attacks)):
         for name in names:
-            registry.check(name)
+            registry.check(split_on(name)[0])
+    for name in attacks:
+        check_set_of(name)
     tasks = _expand(TASKS, request.tasks)
     check_tasks([*tasks, *request.tests])
     # The columns may be about a test set as well.
@@ -68,7 +72,23 @@ def check_names(request: EvaluationRequest, functions: Sequence[FunctionVictim] 
         route_options(
             request.options,
             {name: DEFENSES.get(name).Options for name in defenses},
-            {name: ATTACKS.get(name).Options for name in attacks},
+            {name: ATTACKS.get(split_on(name)[0]).Options for name in attacks},
+        )
+
+
+def check_set_of(attack: str) -> None:
+    """Refuse an attack's substitution set that does not exist, or an ``@`` without one.
+
+    Raises:
+        UsageError: see above.
+    """
+    plugin, wanted = split_on(attack)
+    if wanted:
+        check_set(wanted)
+    elif ON in attack:
+        raise UsageError(
+            f"'{attack}' names no substitution set after '{ON}'. Write {plugin} for the task's own "
+            f"set, or {plugin}{ON}{HELD_OUT}."
         )
 
 
@@ -112,10 +132,25 @@ def resolve_request(
     scorer = None
     if resolved_attacks and searching:
         scorer = _load_scorer(request, protocol, device)
-    resolver = TaskResolver(request, protocol, device, of_defense, functions)
+    _refuse_equal_columns(resolved_attacks)
+    finder = SetFinder(request.data, request.encoder, request.lm, device)
+    sets = tuple(dict.fromkeys(each.substitutions for each in resolved_attacks if searching))
+    resolver = TaskResolver(request, protocol, device, of_defense, functions, finder, sets)
     tasks = [resolver.resolve(name, report) for name in expand_tasks(request.tasks)]
     _check_access(request, tasks, resolved_attacks, report)
     return ResolvedRequest(protocol, device, scorer, resolved_attacks, tasks)
+
+
+def _refuse_equal_columns(attacks: Sequence[ResolvedAttack]) -> None:
+    """Refuse two attacks that a table could not tell apart: sets of one name from two folders."""
+    seen: dict[str, ResolvedAttack] = {}
+    for attack in attacks:
+        other = seen.setdefault(attack.name, attack)
+        if other is not attack:
+            raise UsageError(
+                f"'{other.substitutions}' and '{attack.substitutions}' would both have the column "
+                f"'{attack.name}'. Rename one of the files."
+            )
 
 
 def _tell_of_idle_options(request: EvaluationRequest, report: Reporter) -> None:
@@ -166,29 +201,65 @@ def _classes(registry: Registry[Plugin], names: Sequence[str]) -> dict[str, type
 
     ``all`` leaves out the attacks that say so (``Attack.in_all``).
     """
-    classes = {name: registry.get(name) for name in _expand(registry, names)}
+    classes = {name: registry.get(split_on(name)[0]) for name in _expand(registry, names)}
     return {
-        name: cls for name, cls in classes.items() if name in names or getattr(cls, "in_all", True)
+        name: cls
+        for name, cls in classes.items()
+        if name in names or (getattr(cls, "in_all", True) and not _lacks_set(name, cls))
     }
 
 
+def _lacks_set(name: str, cls: type[Any]) -> bool:
+    """Return whether ``all@SET`` must leave an attack out, because it searches no set."""
+    return ON in name and getattr(cls, "outside", False)
+
+
 def _expand(registry: Registry[Any], names: Sequence[str]) -> list[str]:
-    """Return ``names`` without duplicates, with ``all`` replaced by every registered name."""
+    """Return ``names`` without duplicates, with ``all`` replaced by every registered name.
+
+    ``all@wordnet`` becomes every name with ``@wordnet``.
+    """
     expanded: list[str] = []
     for name in names:
-        expanded += registry.names() if name == ALL else [name]
+        plugin, wanted = split_on(name)
+        each = registry.names() if plugin == ALL else [plugin]
+        expanded += [f"{one}{ON}{wanted}" if ON in name else one for one in each]
     return list(dict.fromkeys(expanded))
 
 
 def resolve_attack(
     name: str, cls: type[Attack], values: Mapping[str, Any], protocol: Protocol
 ) -> ResolvedAttack:
-    """Return an attack with its options, checked."""
-    options = build_options(cls.Options, values, f"attack '{name}'")
+    """Return an attack with its options, checked.
+
+    Args:
+        name: registered name, and perhaps a substitution set: ``"pwws@wordnet"``.
+        cls: its class.
+        values: its options.
+        protocol: the evaluation choices.
+
+    Raises:
+        UsageError: an option is wrong, or the attack searches no substitution set.
+    """
+    plugin, wanted = split_on(name)
+    if wanted and cls.outside:
+        raise UsageError(
+            f"Attack '{plugin}' writes texts of its own and searches no substitution set. Leave "
+            f"'{ON}{wanted}' out."
+        )
+    options = build_options(cls.Options, values, f"attack '{plugin}'")
     constrained = not cls.outside and (protocol.surface == "constrained" or cls.language_model)
     attack = cls(options)
     attack.check()
-    return ResolvedAttack(name, label(name, options, cls.Options()), attack, constrained)
+    shown = f"{plugin}{ON}{set_label(wanted)}" if wanted else plugin
+    return ResolvedAttack(
+        shown,
+        label(shown, options, cls.Options()),
+        attack,
+        constrained,
+        plugin,
+        "" if cls.outside else wanted or cls.substitutions,
+    )
 
 
 def _load_scorer(request: EvaluationRequest, protocol: Protocol, device: str) -> Scorer | None:

@@ -13,7 +13,7 @@ from robench.evaluation.given_victims import (
     is_trained_on,
     trained_on_other_rows,
 )
-from robench.evaluation.resolved import ResolvedTask
+from robench.evaluation.resolved import ResolvedTask, ResolvedTest
 from robench.evaluation.resolved_victims import ResolvedVictim, TrainedVictim
 from robench.evaluation.test_sets import resolve_tests
 from robench.plugins.option_routing import label
@@ -27,6 +27,7 @@ from robench.training.registry import DEFENSES
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
+    from robench.evaluation.substitution_sources import SetFinder
     from robench.models.given.function import FunctionVictim
     from robench.text.substitutions import SubstitutionSet
 
@@ -58,6 +59,8 @@ class TaskResolver:
         device: a torch device string.
         options: name of a defense -> its options.
         functions: victims that are functions.
+        finder: finds the substitution sets of the attacks; None where nothing is attacked.
+        sets: names of these sets.
     """
 
     request: EvaluationRequest
@@ -65,6 +68,8 @@ class TaskResolver:
     device: str
     options: Mapping[str, Mapping[str, Any]]
     functions: Sequence[FunctionVictim] = ()
+    finder: SetFinder | None = None
+    sets: Sequence[str] = ()
 
     def resolve(self, given_name: str, report: Reporter) -> ResolvedTask:
         """Read the data of a task and check its victims' configurations.
@@ -104,7 +109,19 @@ class TaskResolver:
         victims = [*self._victims(name, cls, splits, substitutions), *given]
         _refuse_equal_rows(victims)
         tests = resolve_tests(request, given_name, cls, splits, victims, report)
+        tests = [self._with_sets(test, substitutions) for test in tests]
         return ResolvedTask(name, cls, splits, tests, victims)
+
+    def _with_sets(self, test: ResolvedTest, trained: SubstitutionSet) -> ResolvedTest:
+        """Return a test set with the substitution sets that the attacks name.
+
+        Victims train on the task's own set, also where another test set has another one.
+        """
+        if self.finder is None:
+            return test
+        own = [test.substitutions, trained]
+        sources = {name: self.finder.find(name, test.held_out, own) for name in self.sets if name}
+        return replace(test, sources=sources)
 
     def _warn_of_seen_rows(self, given_name: str, splits: Splits, report: Reporter) -> None:
         """Say which saved victims may have been trained on test rows of a user's file."""

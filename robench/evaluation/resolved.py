@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from robench._base.code_hash import code_sha256
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from robench.evaluation.resolved_victims import ResolvedVictim
     from robench.search.attack import Attack
     from robench.text.scorer import Scorer
+    from robench.text.sources import SubstituteSource
     from robench.text.substitutions import SubstitutionSet
     from robench.text.surface_building import SurfaceRequest
 
@@ -25,17 +26,27 @@ class ResolvedAttack:
     """An attack with its options.
 
     Attributes:
-        name: registered name.
+        name: registered name, with the substitution set where the user names one:
+            ``"pwws@wordnet"``.
         label: the name, followed by the options that differ from the defaults.
         attack: the attack.
         constrained: whether the language model constrains it, by the protocol or by its own
             choice.
+        plugin: registered name, without a substitution set. Empty: it is ``name``.
+        substitutions: name of the substitution set that it searches. Empty: the task's own.
     """
 
     name: str
     label: str
     attack: Attack
     constrained: bool
+    plugin: str = ""
+    substitutions: str = ""
+
+    @property
+    def registered(self) -> str:
+        """Name in the registry, which also seeds the random streams of the search."""
+        return self.plugin or self.name
 
     @property
     def options(self) -> dict[str, Any]:
@@ -67,8 +78,10 @@ class ResolvedTest:
         synthetic: whether its texts were composed instead of written by people.
         examples: the examples that are attacked, sorted by id.
         limit: number of these examples if it is below ``total``, else None.
-        substitutions: which words may replace which.
+        substitutions: the task's own substitution set.
         max_words: words from this index on have no substitutes.
+        held_out: name of the task's held-out set.
+        sources: name of a substitution set -> the set, for those that the attacks name.
     """
 
     task: str
@@ -82,6 +95,12 @@ class ResolvedTest:
     limit: int | None
     substitutions: SubstitutionSet
     max_words: int
+    held_out: str = ""
+    sources: Mapping[str, SubstituteSource] = field(default_factory=dict)
+
+    def source(self, name: str) -> SubstituteSource:
+        """Return the substitution set that attacks call ``name``; the task's own if it is empty."""
+        return self.sources[name] if name else self.substitutions
 
     @property
     def title(self) -> str:
@@ -136,8 +155,21 @@ class ResolvedRequest:
         """Return the attacks that ``victim`` can have."""
         return [attack for attack in self.attacks if can_attack(attack, victim)]
 
-    def surface_request(self, task: ResolvedTask, test: ResolvedTest) -> SurfaceRequest:
-        """Return everything that decides the surface of a test set."""
+    @property
+    def sets(self) -> list[str]:
+        """Names of the substitution sets that the attacks search, in their order, each once."""
+        return list(dict.fromkeys(attack.substitutions for attack in self.attacks)) or [""]
+
+    def surface_request(
+        self, task: ResolvedTask, test: ResolvedTest, name: str = ""
+    ) -> SurfaceRequest:
+        """Return everything that decides a surface of a test set.
+
+        Args:
+            task: the task.
+            test: the test set.
+            name: name of the substitution set; empty for the task's own.
+        """
         from robench.text.surface_building import SurfaceRequest
 
         return SurfaceRequest(
@@ -145,7 +177,7 @@ class ResolvedRequest:
             attackable=task.task.attackable,
             task=test.other or task.name,
             digest=test.digest,
-            substitutions=test.substitutions,
+            substitutions=test.source(name),
             protocol=self.protocol,
             scorer=self.scorer,
             max_words=test.max_words,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -86,7 +86,7 @@ def evaluate(
         for test in task.tests:
             _keep_texts(request, task, test)
         surfaces = [
-            _load_or_build_surface(request, resolved, task, test, report) for test in task.tests
+            _load_or_build_surfaces(request, resolved, task, test, report) for test in task.tests
         ]
         for each in task.victims:
             title = victim_title(each, task)
@@ -114,14 +114,22 @@ def _cells(
     request: EvaluationRequest,
     resolved: ResolvedRequest,
     task: ResolvedTask,
-    surfaces: Sequence[Surface],
+    surfaces: Sequence[Mapping[str, Surface]],
     victim: ReadyVictim,
 ) -> list[Cell]:
     """Return the cells of one victim, one per test set and attack."""
     language_model = "none" if resolved.scorer is None else resolved.scorer.identity
     return [
-        Cell(request, test, victim, attack, surface, language_model)
-        for test, surface in zip(task.tests, surfaces, strict=True)
+        Cell(
+            request,
+            test,
+            victim,
+            attack,
+            by_set[attack.substitutions],
+            resolved.surface_request(task, test).key,
+            language_model,
+        )
+        for test, by_set in zip(task.tests, surfaces, strict=True)
         for attack in resolved.attacks_on(victim.resolved)
     ]
 
@@ -227,17 +235,39 @@ def _refuse_several_processes() -> None:
         )
 
 
-def _load_or_build_surface(
+def _load_or_build_surfaces(
     request: EvaluationRequest,
     resolved: ResolvedRequest,
     task: ResolvedTask,
     test: ResolvedTest,
     report: Reporter,
+) -> dict[str, Surface]:
+    """Return the surfaces of a test set: name of the substitution set -> surface."""
+    surfaces = {
+        name: _load_or_build_surface(request, resolved, task, test, name, report)
+        for name in resolved.sets
+    }
+    if resolved.scorer is None:
+        report.message(
+            "There is no language model (--lm none): no attack is constrained, and every record "
+            "says so."
+        )
+    return surfaces
+
+
+def _load_or_build_surface(
+    request: EvaluationRequest,
+    resolved: ResolvedRequest,
+    task: ResolvedTask,
+    test: ResolvedTest,
+    name: str,
+    report: Reporter,
 ) -> Surface:
     from robench.text.surface_building import load_or_build
 
-    report.started("surface", test.title, len(test.examples))
-    folder, wanted = RunFolder(request.out).surfaces, resolved.surface_request(task, test)
+    title = f"{test.title}, substitutions {test.source(name).name}" if name else test.title
+    report.started("surface", title, len(test.examples))
+    folder, wanted = RunFolder(request.out).surfaces, resolved.surface_request(task, test, name)
     with _building_alone(wanted.path(folder), request.patience(report)):
         surface = load_or_build(
             folder, wanted, lambda done, total: report.advanced(done, total, "")
@@ -246,12 +276,7 @@ def _load_or_build_surface(
     report.finished(
         f"{meta['substitutes']:,} substitutes at {meta['positions']:,} of {meta['words']:,} words"
     )
-    if resolved.scorer is None:
-        report.message(
-            "There is no language model (--lm none): no attack is constrained, and every record "
-            "says so."
-        )
-    _tell_unattackable(resolved, test, surface, report)
+    _tell_unattackable(resolved, test, name, surface, report)
     return surface
 
 
@@ -268,10 +293,14 @@ def _building_alone(path: Path, patience: Patience | None) -> AbstractContextMan
 
 
 def _tell_unattackable(
-    resolved: ResolvedRequest, test: ResolvedTest, surface: Surface, report: Reporter
+    resolved: ResolvedRequest, test: ResolvedTest, name: str, surface: Surface, report: Reporter
 ) -> None:
-    """Say how many examples the attacks cannot change."""
-    inside = [attack for attack in resolved.attacks if not attack.attack.outside]
+    """Say how many examples the attacks on one substitution set cannot change."""
+    inside = [
+        attack
+        for attack in resolved.attacks
+        if attack.substitutions == name and not attack.attack.outside
+    ]
     if not inside:
         return
 

@@ -101,6 +101,7 @@ def _make_test(
         limit=limit,
         substitutions=load_substitutions(source.substitutions, request.data),
         max_words=max_words(cls, splits.test, victims),
+        held_out=source.held_out,
     )
 
 

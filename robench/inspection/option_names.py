@@ -12,7 +12,7 @@ from pathlib import Path
 
 from robench._base.errors import UsageError
 from robench.inspection.catalogue import REGISTRY_OF_KIND
-from robench.plugins.names import members_of
+from robench.plugins.names import members_of, split_on
 
 OPTIONS = "Options"
 """Name of the class inside a plugin that declares its options."""
@@ -27,7 +27,7 @@ def option_names(kind: str, name: str) -> list[str]:
     """
     found: list[str] = []
     for member in members_of(name):
-        found += _of_plugin(kind, member)
+        found += _of_plugin(kind, split_on(member)[0])
     return list(dict.fromkeys(found))
 
 

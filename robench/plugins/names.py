@@ -1,4 +1,4 @@
-"""The signs in names: ``one+other`` for a joint name, ``PREFIX:NAME`` for a member of a family."""
+"""The signs in names: ``one+other``, a joint name; ``PREFIX:NAME``, of a family; ``NAME@SET``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ JOINT = "+"
 
 FAMILY = ":"
 """Separates the prefix of a family from the name of a member, where a kind has families."""
+
+ON = "@"
+"""Separates the name of an attack from the substitution set that it searches: ``pwws@wordnet``."""
+
+
+def split_on(name: str) -> tuple[str, str]:
+    """Split ``"pwws@wordnet"`` into the attack and its substitution set, which may be empty."""
+    plugin, _, wanted = name.partition(ON)
+    return plugin, wanted
 
 
 def members_of(name: str) -> tuple[str, ...]:

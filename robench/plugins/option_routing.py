@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from robench._base.errors import UsageError
-from robench.plugins.names import canonical, members_of
+from robench.plugins.names import ON, canonical, members_of, split_on
 from robench.plugins.options import Options
 
 KINDS_WITH_OPTIONS = ("defense", "attack")
@@ -30,8 +30,11 @@ class _Target:
     model: type[Options]
 
     def answers_to(self, owner: str) -> bool:
-        """Whether ``owner``, the part before the dot, means this plugin or one of its members."""
-        return owner in (self.kind, self.name, *members_of(self.name))
+        """Whether ``owner``, the part before the dot, means this plugin or one of its members.
+
+        ``pwws`` means ``pwws@wordnet`` as well.
+        """
+        return owner in (self.kind, self.name, split_on(self.name)[0], *members_of(self.name))
 
     def is_member(self, owner: str) -> bool:
         """Whether ``owner`` means one member of this joint plugin and not the whole of it."""
@@ -52,7 +55,7 @@ def check_owners(given: Iterable[str], defenses: Collection[str], attacks: Colle
     known = set()
     for kind, chosen in zip(KINDS_WITH_OPTIONS, (defenses, attacks), strict=True):
         for name in chosen:
-            known |= {kind, name, *members_of(name)}
+            known |= {kind, name, split_on(name)[0], *members_of(name)}
     for key in given:
         owner, dot, option = key.partition(".")
         if not dot or not option:
@@ -75,7 +78,7 @@ def route_options(
 
     ``defense.`` and ``attack.`` reach every chosen plugin of that kind that has the option. A
     plugin's own name reaches that plugin, alone and as a member of a joint one, and wins over its
-    kind. A joint name wins over the names of its members.
+    kind. A joint name wins over the names of its members, and ``pwws@wordnet`` over ``pwws``.
 
     Args:
         given: ``{"defense.alpha": "0.3", "rift.alpha": "0.5", "attack.population": "20"}``.
@@ -121,9 +124,9 @@ def route_options(
 
 
 def _specificity(key: str) -> int:
-    """Rank an option's name: 0 for a kind, 1 for a plugin, more for a joint plugin."""
+    """Rank an option's name: 0 for a kind, 1 for a plugin, more for a narrower name."""
     owner = key.partition(".")[0]
-    return 0 if owner in KINDS_WITH_OPTIONS else len(members_of(owner))
+    return 0 if owner in KINDS_WITH_OPTIONS else len(members_of(owner)) + (ON in owner)
 
 
 def _find_fields(key: str, targets: Sequence[_Target]) -> list[tuple[_Target, str]]:

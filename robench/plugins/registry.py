@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 
 from robench._base.errors import UsageError, one_line
 from robench._base.hints import did_you_mean
-from robench.plugins.names import FAMILY, JOINT, canonical, members_of
+from robench.plugins.names import FAMILY, JOINT, ON, canonical, members_of
 
 Plugin = TypeVar("Plugin")
 
@@ -247,7 +247,12 @@ class Registry(Generic[Plugin]):
         return {name: self._joint.pop(name) for name in names}
 
     def _refuse_signs(self, name: str) -> None:
-        for sign, use in ((JOINT, "joins names"), (FAMILY, "ends a family's prefix")):
+        signs = (
+            (JOINT, "joins names"),
+            (FAMILY, "ends a family's prefix"),
+            (ON, "names a substitution set"),
+        )
+        for sign, use in signs:
             if sign in name:
                 raise UsageError(
                     f"The {self.kind} '{name}' cannot be registered: '{sign}' {use}. "

@@ -51,7 +51,7 @@ class Board(BaseModel):
         records: folder of the board's records, relative to the TOML file.
         about: a paragraph below the heading.
         digest: pin for the digest of the test split.
-        surface: pin for the key of the surface.
+        surface: pin for the key of the surface, made with the task's own substitution set.
         encoder_sha256: pin for the hash of the encoder's files.
         language_model: pin for the identity of the language model.
         training_precision: pin for the precision of training.
@@ -185,7 +185,7 @@ def _requirements(board: Board, record: Record) -> list[tuple[str, object, objec
     ]
     pins: list[tuple[str, object, object]] = [
         ("digest of the test examples", board.digest, record.task.digest),
-        ("surface", board.surface, record.surface.key),
+        ("surface", board.surface, record.surface.table_key),
         ("language model", board.language_model, record.surface.language_model),
         ("precision of the search", board.search_precision, record.search.precision),
     ]

@@ -107,7 +107,8 @@ def _what_answers(record: Record) -> tuple[str, str | None]:
 # A code hash of None (older records) equals only None: it is unknown, not a wildcard.
 _RULES = (
     _Rule("the test examples", lambda r: (r.task.digest, r.ids_digest)),
-    _Rule("the surface", lambda r: r.surface.key),
+    _Rule("the surface", lambda r: r.surface.table_key),
+    _Rule("the substitutions of attack", lambda r: r.surface.key, _attack),
     _Rule("whether the attack stays inside the surface", lambda r: r.surface.outside),
     _Rule("the language model", lambda r: r.surface.language_model),
     _Rule("the encoder's files", lambda r: r.encoder and r.encoder.sha256, of_training=True),
@@ -127,12 +128,12 @@ _RULES = (
 def find_disagreement(records: Mapping[str, Record]) -> str | None:
     """Return what keeps records from sharing a table, or None if nothing does.
 
-    All records must share the test examples, the surface and whether the attack stays inside
-    it, the language model, the encoder's files, the version of robench, the precision of the
-    search, and robench's code of search and training. Records of one attack must share its
-    options and code. Records of one row must share the defense's options, code and precision.
-    Records of one row and seed must share the victim. What is about training is not asked of
-    victims that robench did not train.
+    All records must share the test examples, the task's own surface and whether the attack stays
+    inside a surface, the language model, the encoder's files, the version of robench, the
+    precision of the search, and robench's code of search and training. Records of one attack must
+    share its surface, options and code. Records of one row must share the defense's options, code
+    and precision. Records of one row and seed must share the victim. What is about training is not
+    asked of victims that robench did not train.
 
     Returns:
         Part of a sentence: "a.json and b.json differ in the surface".
@@ -207,7 +208,7 @@ def _setting(record: Record) -> tuple[object, ...]:
         task.digest,
         record.ids_digest,
         record.limit,
-        surface.key,
+        surface.table_key,
         surface.outside,
         surface.language_model,
         search.budget,

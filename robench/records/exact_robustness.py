@@ -46,13 +46,14 @@ class Overestimate:
 def overestimates(records: Iterable[Record]) -> list[Overestimate]:
     """Return an overestimate for each record whose exact robustness another record shows.
 
-    The other record must be a reference (``is_reference``) and prove more examples. Records with
-    errors are ignored. The result is sorted by defense, seed and attack.
+    The other record must have the same surface, be a reference (``is_reference``) and prove more
+    examples. Records with errors are ignored. The result is sorted by defense, seed and attack.
     """
-    groups: dict[tuple[str, int], list[Record]] = {}
+    groups: dict[tuple[str, int, str], list[Record]] = {}
     for record in records:
         if not record.counts.error:
-            groups.setdefault((record.row, record.search.seed), []).append(record)
+            place = record.row, record.search.seed, record.surface.key
+            groups.setdefault(place, []).append(record)
     found: list[Overestimate] = []
     for group in groups.values():
         for record in group:
@@ -72,7 +73,7 @@ def _overestimate(record: Record, group: Sequence[Record]) -> Overestimate | Non
 
     Args:
         record: the record.
-        group: all records of the same victim.
+        group: all records of the same victim on the same surface.
     """
     # The language model's constraint only takes texts away, so the constrained space is part of
     # the free one. A proof on the free space holds on the constrained one. A text that fools the

@@ -145,6 +145,8 @@ class PluginPart(RecordPart):
 class AttackPart(PluginPart):
     """An attack.
 
+    Its name holds the substitution set where the user named one: ``"pwws@wordnet"``.
+
     Attributes:
         searches: whether it searches for a text that fools the victim (``Attack.searches``).
     """
@@ -214,6 +216,12 @@ class SurfacePart(RecordPart):
         rules: SHA-256 of what decides the surface apart from the examples, the protocol and the
             language model: the substitution set, the number of words, and the code. None where it
             is unknown (records before schema 4).
+        own_key: key of the surface that the same examples have with the task's own substitution
+            set. None where that is ``key`` itself.
+        substitutions: name of the substitution set; None for an attack outside the surface, and
+            where it is unknown (records before schema 5). The same holds for the next two.
+        substitutions_sha256: hash of what decides the set.
+        held_out: whether the pairs of the task's own set were left out of it.
         language_model: identity of the scorer. ``"none"`` if there is none, and then no attack
             is constrained.
         constrained: whether the language model constrained this attack.
@@ -224,10 +232,19 @@ class SurfacePart(RecordPart):
 
     key: Sha256
     rules: Sha256 | None = None
+    own_key: Sha256 | None = None
+    substitutions: str | None = None
+    substitutions_sha256: Sha256 | None = None
+    held_out: bool | None = None
     language_model: str
     constrained: bool
     outside: bool = False
     unattackable: NonNegativeInt | None = None
+
+    @property
+    def table_key(self) -> str:
+        """Key of the task's own surface: records of one table share it, whatever their set."""
+        return self.own_key or self.key
 
 
 class SearchPart(RecordPart):

@@ -108,6 +108,8 @@ class Attack(ABC):
             accuracy under it is the clean accuracy, and no worst case of a run covers it.
         further_code: modules that its trials depend on, other than its own file and
             ``robench.search``. Keys contain a hash of their code.
+        substitutions: name of the substitution set that it usually searches, such as
+            ``"masked-lm"``; empty for the task's own. ``NAME@SET`` names another one.
     """
 
     paper: ClassVar[str] = ""
@@ -118,6 +120,7 @@ class Attack(ABC):
     in_all: ClassVar[bool] = True
     searches: ClassVar[bool] = True
     further_code: ClassVar[tuple[str, ...]] = ()
+    substitutions: ClassVar[str] = ""
 
     class Options(plain.Options):
         """Options of this attack; override with a subclass of ``robench.Options``."""

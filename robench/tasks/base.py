@@ -71,6 +71,8 @@ class Task(ABC):
         max_tokens: size of the window, special tokens included (RIFT, appendix A.1: 300 for IMDB,
             80 for SNLI).
         substitutions: name of the substitution set (``robench.text.substitutions``).
+        held_out: name of the set of ``ATTACK@held-out``. Pairs of ``substitutions`` are left out of
+            it, so that no defense trains on any of its pairs.
         licence: licence of the data.
         paper: paper that describes the data.
         train_pools: names that ``--train-pool`` accepts; the first is the default. ``()``: the task
@@ -89,6 +91,7 @@ class Task(ABC):
     fields: ClassVar[tuple[str, ...]] = ()
     max_tokens: ClassVar[int]
     substitutions: ClassVar[str] = "counterfitted"
+    held_out: ClassVar[str] = "wordnet"
     licence: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     train_pools: ClassVar[tuple[str, ...]] = ("train",)

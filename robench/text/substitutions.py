@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -66,6 +66,24 @@ class SubstitutionSet:
             )
         kept = (other for other in found if other != word and _is_one_word(other))
         return tuple(dict.fromkeys(kept))
+
+    def of_text(
+        self, words: Sequence[str], lookup: Lookup, stop: int
+    ) -> dict[int, tuple[str, ...]]:
+        """Return index -> substitutes of the words of a text before ``stop`` that have any."""
+        found = {position: self.of(word, lookup) for position, word in enumerate(words[:stop])}
+        return {position: listed for position, listed in found.items() if listed}
+
+    def has_pair(self, word: str, other: str) -> bool:
+        """Return whether one of two words is listed as a substitute of the other, in any case."""
+        return self._lists(word, other) or self._lists(other, word)
+
+    def _lists(self, head: str, substitute: str) -> bool:
+        lowered = substitute.lower()
+        heads = {head, head.lower()}
+        return any(
+            lowered == listed.lower() for each in heads for listed in self._neighbours.get(each, ())
+        )
 
     def __repr__(self) -> str:
         return f"SubstitutionSet({self.name!r}, {len(self)} heads, sha256 {self.sha256[:12]})"

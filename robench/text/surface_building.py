@@ -29,7 +29,7 @@ from robench._base.key_code import SURFACE_CODE
 from robench.protocol import Protocol
 from robench.tasks.example import Example
 from robench.text.scorer import Ratios, Scorer, ScoringRequest
-from robench.text.substitutions import SubstitutionSet
+from robench.text.sources import SubstituteSource
 from robench.text.surface import METADATA, Surface, read
 from robench.text.words import split_words, splitter_version
 
@@ -51,7 +51,7 @@ class SurfaceRequest:
         attackable: the field of those words.
         task: name of the task, for the key.
         digest: digest of the examples' split, for the key.
-        substitutions: the substitution set.
+        substitutions: the substitution set, or another source of substitutes.
         protocol: its ``lookup`` and its ``lm_radius`` are used.
         scorer: the language model. None leaves the constraint without effect, and
             ``Surface.meta`` says so.
@@ -63,7 +63,7 @@ class SurfaceRequest:
     attackable: str
     task: str
     digest: str
-    substitutions: SubstitutionSet
+    substitutions: SubstituteSource
     protocol: Protocol
     scorer: Scorer | None
     max_words: int
@@ -160,11 +160,9 @@ def _build(request: SurfaceRequest, progress: ProgressCallback | None) -> pa.Tab
         request.scorer.check(texts)
     columns = _Columns()
     for number, words in enumerate(texts):
-        substitutes: dict[int, tuple[str, ...]] = {}
-        for position, word in enumerate(words[: request.max_words]):
-            found = request.substitutions.of(word, request.protocol.lookup)
-            if found:
-                substitutes[position] = found
+        substitutes = request.substitutions.of_text(
+            words, request.protocol.lookup, request.max_words
+        )
         ratios = {} if request.scorer is None else _scored(request.scorer, words, substitutes)
         columns.add(number, words, substitutes, ratios)
         if progress is not None:

@@ -214,3 +214,18 @@ def test_a_label_names_the_options_that_differ_from_their_defaults() -> None:
     )
     assert label("rift", Rift(), Rift(clip=1.0)) == "rift(clip=null)"
     assert label("genetic", Genetic(name="b"), Genetic()) == "genetic(name=b)"
+
+
+def test_an_option_of_an_attack_reaches_it_on_every_substitution_set() -> None:
+    attacks = {"genetic": Genetic, "genetic@wordnet": Genetic}
+    _, routed = route_options({"genetic.population": "5"}, {}, attacks)
+    assert routed == {"genetic": {"population": "5"}, "genetic@wordnet": {"population": "5"}}
+    _, routed = route_options(
+        {"genetic@wordnet.population": "7", "genetic.population": "5"}, {}, attacks
+    )
+    assert routed == {"genetic": {"population": "5"}, "genetic@wordnet": {"population": "7"}}
+
+
+def test_an_option_of_a_set_that_is_not_attacked_is_refused() -> None:
+    with pytest.raises(UsageError, match="'genetic@mini' is none of the chosen"):
+        check_owners({"genetic@mini.population": "5"}, [], ["genetic@wordnet"])

@@ -179,3 +179,25 @@ def test_the_title_names_another_test_set(make_record: MakeRecord) -> None:
     records = {"a.json": make_record("HF", task={"test_name": "imdb:x", "other_test": "imdb"})}
     (title,) = comparable_groups(records)
     assert title == "toy judged on imdb, encoder tiny, protocol rift2021, test examples x"
+
+
+def test_attacks_on_other_substitutions_share_the_table(make_record: MakeRecord) -> None:
+    own = make_record("WFHH", attack="pwws", surface={"key": "0" * 64})
+    other = make_record("WHHH", attack="pwws@x", surface={"key": "1" * 64, "own_key": "0" * 64})
+    records = {"own.json": own, "other.json": other}
+    assert len(comparable_groups(records)) == 1
+    assert find_disagreement(records) is None
+
+
+def test_one_attack_has_one_surface(make_record: MakeRecord) -> None:
+    surface = {"key": "1" * 64, "own_key": "0" * 64}
+    first = make_record("WFHH", attack="pwws@x", surface=surface)
+    second = make_record(
+        "WFHH", attack="pwws@x", defense="rift", surface=surface | {"key": "2" * 64}
+    )
+    records = {"a.json": first, "b.json": second}
+    assert find_disagreement(records) == (
+        "a.json and b.json differ in the substitutions of attack pwws@x"
+    )
+    alone = make_record("WFHH", attack="pwws@x", surface={"key": "1" * 64})
+    assert len(comparable_groups({"a.json": first, "b.json": alone})) == 2

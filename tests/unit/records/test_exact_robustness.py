@@ -162,3 +162,11 @@ def test_the_terminal_table_has_a_line_per_overestimate(make_record: MakeRecord)
         in results_table(records)
     )
     assert "exact robustness" not in results_table(records[1:])
+
+
+def test_attacks_in_two_spaces_say_nothing_of_each_other(make_record: MakeRecord) -> None:
+    whole = make_record("FPPP", attack="whole@other", surface=BOUND | {"key": "0" * 64})
+    genetic = make_record("HHHH", attack="genetic", surface=BOUND)
+    assert overestimates([whole, genetic]) == []
+    inside = make_record("HHHH", attack="genetic@other", surface=BOUND | {"key": "0" * 64})
+    assert [each.attack for each in overestimates([whole, genetic, inside])] == ["genetic@other"]

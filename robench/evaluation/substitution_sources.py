@@ -1,0 +1,107 @@
+"""The substitution sets that attacks name: ``pwws@wordnet``, ``pwws@held-out``, ``pwws@a.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench._base.errors import UsageError
+from robench._base.hints import did_you_mean
+from robench.text.substitutions import NAMES
+
+if TYPE_CHECKING:
+    from robench.text.sources import SubstituteSource
+    from robench.text.substitutions import SubstitutionSet
+
+HELD_OUT = "held-out"
+"""The set that a task names as its held-out one, without the pairs of its own set."""
+OF_MODEL = ("embeddings", "masked-lm")
+"""Sets that a model makes; ``:`` and the name or folder of the model may follow."""
+SET_NAMES = (*NAMES, *OF_MODEL, HELD_OUT)
+"""Names of substitution sets, apart from files."""
+
+
+def check_set(name: str) -> None:
+    """Refuse a substitution set that does not exist, before anything is read.
+
+    Raises:
+        UsageError: no set and no file has the name.
+    """
+    kind = name.partition(":")[0]
+    if name in SET_NAMES or kind in OF_MODEL or Path(name).is_file():
+        return
+    raise UsageError(
+        f"There is no substitution set '{name}'.{did_you_mean(name, SET_NAMES)} "
+        f"Known: {', '.join(sorted(SET_NAMES))}, or the path of a JSON file."
+    )
+
+
+def set_label(name: str) -> str:
+    """Return the name of a set for tables, without the folders of a file or of a model."""
+    kind, colon, place = name.partition(":")
+    if colon and kind in OF_MODEL:
+        return f"{kind}:{_last_part(place)}"
+    return name if name in SET_NAMES else _last_part(name)
+
+
+def _last_part(place: str) -> str:
+    return place.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class SetFinder:
+    """Find the substitution sets that the attacks of one run name.
+
+    Attributes:
+        data: data folder, or None.
+        encoder: the encoder whose embeddings make the set ``embeddings``.
+        lm: the language model whose candidates make the set ``masked-lm``, as ``--lm`` takes it.
+        device: a torch device string.
+    """
+
+    data: Path | None
+    encoder: str
+    lm: str
+    device: str
+    _found: dict[str, SubstituteSource] = field(default_factory=dict, compare=False, repr=False)
+
+    def find(self, name: str, held_out: str, own: Sequence[SubstitutionSet]) -> SubstituteSource:
+        """Return the set called ``name``.
+
+        Args:
+            name: name of a set, or path of a file. An empty name is the first of ``own``.
+            held_out: name of the task's held-out set.
+            own: the task's own sets, whose pairs are no part of the held-out one.
+
+        Raises:
+            UsageError: the set does not exist, or what makes it is missing.
+        """
+        if not name:
+            return own[0]
+        if name == HELD_OUT:
+            return self._held_out(held_out, own)
+        return self._load(name)
+
+    def _held_out(self, name: str, own: Sequence[SubstitutionSet]) -> SubstituteSource:
+        from robench.text.sources import WithoutPairs
+
+        source = self._load(name)
+        if any(source.sha256 == each.sha256 for each in own):
+            raise UsageError(
+                f"The held-out set '{name}' is the set that victims train on, so nothing of it is "
+                "held out. Name another set after @, such as @embeddings."
+            )
+        return WithoutPairs(source, own)
+
+    def _load(self, name: str) -> SubstituteSource:
+        """Return a set that is the same for every task."""
+        if name not in self._found:
+            self._found[name] = self._make(name)
+        return self._found[name]
+
+    def _make(self, name: str) -> SubstituteSource:
+        from robench.text.substitutions import load_substitutions
+
+        return load_substitutions(name, self.data)

@@ -1,0 +1,73 @@
+"""Where the substitutes of a surface come from: a dictionary, or something that reads the text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from robench.text.substitutions import Lookup, SubstitutionSet
+
+Substitutes = dict[int, tuple[str, ...]]
+"""Index of a word -> the words that may replace it, without the word itself."""
+
+
+class SubstituteSource(Protocol):
+    """What may replace the words of a text. ``SubstitutionSet`` is the usual source.
+
+    A source reads the original text only, so a surface stays frozen.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name in records."""
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of everything that decides the substitutes, apart from the code."""
+
+    def of_text(self, words: Sequence[str], lookup: Lookup, stop: int) -> Substitutes:
+        """Return the substitutes of the words of one text that have any.
+
+        Args:
+            words: all words of the original text.
+            lookup: see ``SubstitutionSet.of``.
+            stop: words from this index on get no substitutes.
+        """
+
+
+class WithoutPairs:
+    """A source without the pairs of other sets, in either direction and in any case.
+
+    Args:
+        source: the source.
+        others: the sets whose pairs are left out.
+    """
+
+    def __init__(self, source: SubstituteSource, others: Sequence[SubstitutionSet]) -> None:
+        self._source = source
+        self._others = tuple({each.sha256: each for each in others}.values())
+        names = " and ".join(dict.fromkeys(each.name for each in self._others))
+        self.name = f"{source.name} without {names}"
+        hashes = "\n".join([source.sha256, *sorted(each.sha256 for each in self._others)])
+        self.sha256 = hashlib.sha256(hashes.encode()).hexdigest()
+
+    def of_text(self, words: Sequence[str], lookup: Lookup, stop: int) -> Substitutes:
+        """See ``SubstituteSource``."""
+        found = self._source.of_text(words, lookup, stop)
+        kept = {
+            position: tuple(other for other in listed if not self._known(words[position], other))
+            for position, listed in found.items()
+        }
+        return {position: listed for position, listed in kept.items() if listed}
+
+    def _known(self, word: str, other: str) -> bool:
+        return any(each.has_pair(word, other) for each in self._others)
+
+
+def dictionary_sha256(content: Mapping[str, Sequence[str]]) -> str:
+    """Return the SHA-256 (hex) of a dictionary of substitutes, whatever the order of its heads."""
+    digest = hashlib.sha256()
+    for head in sorted(content):
+        digest.update("\t".join([head, *content[head]]).encode() + b"\n")
+    return digest.hexdigest()
