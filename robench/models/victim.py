@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import copy
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +14,17 @@ import torch
 from numpy.typing import NDArray
 
 from robench._base.environment import Precision
-from robench._base.errors import RobenchError, first_line
+from robench._base.errors import RobenchError, UsageError, first_line
 from robench._base.quiet import quiet_models
 from robench.models.classifier import TextClassifier
 from robench.models.convex_hull import worst_mixture
 from robench.models.judged import VictimKind
 from robench.models.saliency import margin_gradient
+from robench.models.smoothed import counted, mean_logits, mixture_noise, single_rows, vote_logits
+from robench.models.smoother import Smoother, Variants
+from robench.models.smoothing import Smoothing
 from robench.models.victim_folder import (
     CARD,
-    CONFIG,
-    HEAD,
     REMEDY,
     SCHEMA,
     TOKENIZER_CONFIG,
@@ -32,6 +35,7 @@ from robench.models.victim_folder import (
     read_card,
     weights_hash,
 )
+from robench.models.victim_parts import read_model, read_old_model, read_tokenizer
 from robench.models.whole_texts import probs_of_rows
 from robench.protocol import Protocol, get_protocol
 from robench.text.encoding import EncodedText, FieldEncoder
@@ -54,8 +58,10 @@ class Victim:
         card: the contents of ``victim.json``: ``name, task, labels, attackable, fields,
             max_tokens, protocol, hidden`` and where the victim came from.
         device: a torch device string.
+        smoother: draws the variants of a randomised victim; None for any other.
 
     Attributes:
+        smoother: as given.
         table, encoder_fields: words -> token ids -> rows, as the protocol prescribes.
         segments: whether the model gets token types.
         protocol, task, labels, attackable, name, sha256: from the card. ``sha256`` is that of
@@ -66,8 +72,14 @@ class Victim:
     portable = True
 
     def __init__(
-        self, model: TextClassifier, tokenizer: Any, card: Mapping[str, Any], device: str = "cpu"
+        self,
+        model: TextClassifier,
+        tokenizer: Any,
+        card: Mapping[str, Any],
+        device: str = "cpu",
+        smoother: Smoother | None = None,
     ) -> None:
+        self.smoother = smoother
         self.model = model.to(device).eval()
         self.tokenizer = tokenizer
         self.card = dict(card)
@@ -92,6 +104,11 @@ class Victim:
     ) -> NDArray[np.float32]:
         """Run the model on rows of token ids; all searches and verdicts use this method.
 
+        A smoothed victim answers with the logarithm of the mean probability of the variants of
+        each row. It makes one forward pass of this shape for each variant, so the memory does not
+        grow with their number, and a row's answer depends on its company no more than without
+        smoothing.
+
         Args:
             ids: ``(batch, tokens)`` token ids, special tokens included, padded on the right with
                 ``table.pad_id``.
@@ -103,7 +120,27 @@ class Victim:
             Logits ``(batch, classes)``. The last bits of a row can depend on how many rows share
             the forward. Use canonical shapes where that matters.
         """
-        inputs = torch.as_tensor(np.asarray(ids, dtype=np.int64), device=self.device)
+        if self.smoother is None:
+            return self._forward(
+                Variants(np.asarray(ids, dtype=np.int64)), lengths, types, precision
+            )
+        smoothing = self.smoother.smoothing
+        drawn = self.smoother.variants(ids, lengths, smoothing.seed)
+        answers = (
+            self._forward(variants, lengths, types, precision)
+            for variants in islice(drawn, smoothing.draws)
+        )
+        return mean_logits(answers) if smoothing.answer == "mean" else vote_logits(answers)
+
+    def _forward(
+        self,
+        variants: Variants,
+        lengths: NDArray[np.integer[Any]],
+        types: NDArray[np.integer[Any]] | None,
+        precision: Precision,
+    ) -> NDArray[np.float32]:
+        """Run one forward pass of the classifier itself; the shapes are those of ``logits``."""
+        inputs = torch.as_tensor(variants.ids, device=self.device)
         real = torch.as_tensor(np.asarray(lengths, dtype=np.int64), device=self.device)
         mask = torch.arange(inputs.shape[1], device=self.device) < real[:, None]
         token_types = None
@@ -118,9 +155,61 @@ class Victim:
             torch.inference_mode(),
             torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16"),
         ):
-            logits = self.model(inputs, mask.long(), token_types)
+            if variants.slots is None:
+                logits = self.model(inputs, mask.long(), token_types)
+            else:
+                noise = mixture_noise(self.model, variants)
+                features = self.model.features_under_noise(noise, inputs, mask.long(), token_types)
+                logits = self.model.classify(features)
         result: NDArray[np.float32] = logits.float().cpu().numpy()
         return result
+
+    @property
+    def smoothing(self) -> Smoothing | None:
+        """How a randomised victim answers; None for any other victim."""
+        return None if self.smoother is None else self.smoother.smoothing
+
+    @property
+    def unsmoothed(self) -> Victim:
+        """The classifier itself, which answers about the text as it is."""
+        plain = copy(self)
+        plain.smoother = None
+        return plain
+
+    @property
+    def forwards_per_row(self) -> int:
+        """How many rows of the classifier one answer takes."""
+        return 1 if self.smoother is None else self.smoother.smoothing.draws
+
+    def drawn_logits(self, row: EncodedText, draws: int, seed: int) -> NDArray[np.float32]:
+        """Return the classifier's logits of random variants of one text, ``(draws, classes)``.
+
+        The variants are those of ``smoothing``, but their number and their seed are free. So
+        certificates can use as many fresh ones as they need. The answer follows from the row, the
+        seed and the position of the draw: fewer draws are the first of more.
+
+        Args:
+            row: the text, as ``read`` returns it.
+            draws: number of variants (>= 1).
+            seed: of the draws (>= 0); another seed gives independent variants.
+
+        Raises:
+            UsageError: the victim is not randomised.
+        """
+        if self.smoother is None:
+            raise UsageError(f"Victim '{self.name}' is not randomised, so nothing can be drawn.")
+        parts = [
+            self._forward(variants, lengths, row.token_types[None], "fp32")
+            for variants, lengths in single_rows(self.smoother, row, draws, seed, self.device)
+        ]
+        return np.concatenate(parts)[:draws]
+
+    def vote_counts(self, row: EncodedText, draws: int, seed: int) -> NDArray[np.int64]:
+        """Return how many random variants of one text get each label, ``(classes,)``.
+
+        The arguments and errors are those of ``drawn_logits``.
+        """
+        return counted(self.drawn_logits(row, draws, seed))
 
     def read(self, fields: Mapping[str, str]) -> EncodedText:
         """Split one text, given as all its fields by name, into words and these into tokens."""
@@ -162,9 +251,10 @@ class Victim:
         return sum(each.numel() * each.element_size() for each in self.model.parameters())
 
     def row_cost(self, texts: Sequence[Mapping[str, str]]) -> float:
-        """Estimate the cost of one forward row: parameters x mean token count of ``texts``.
+        """Estimate the cost of one answer: parameters x mean token count of ``texts``.
 
-        Embeddings are left out, because they are looked up.
+        Embeddings are left out, because they are looked up. The variants of a smoothed victim
+        count.
         """
         embeddings = self.model.encoder.embeddings
         parameters: int = sum(each.numel() for each in self.model.parameters())
@@ -173,7 +263,7 @@ class Victim:
         words = 0
         for fields in texts:
             words += min(sum(len(text.split()) for text in fields.values()), longest)
-        return parameters * max(1.0, words / max(len(texts), 1))
+        return self.forwards_per_row * parameters * max(1.0, words / max(len(texts), 1))
 
     def save(self, folder: Path) -> None:
         """Write encoder, tokenizer, head and card into ``folder``, and set ``sha256``.
@@ -192,6 +282,8 @@ class Victim:
                 self.tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
                 self._save_config(folder)
             save_file(self._tensors(), folder / WEIGHTS, metadata={"format": "pt"})
+            if self.smoother is not None:
+                self.smoother.save(folder)
             self._write_card(folder)
         except OSError as error:
             raise RobenchError(
@@ -232,6 +324,8 @@ class Victim:
             "sha256": self.sha256,
             "files": files,
         }
+        if self.smoothing is not None:
+            self.card["smoothing"] = self.smoothing.to_card()
         content = json.dumps(self.card, indent=2, sort_keys=True, allow_nan=False)
         (folder / CARD).write_text(content + "\n", encoding="utf-8")
 
@@ -255,9 +349,11 @@ class Victim:
         # transformers and safetensors raise errors of many types.
         try:
             old = card["schema"] == 1
-            model = _read_old_model(folder, card) if old else _read_model(folder, card)
-            tokenizer = _read_tokenizer(folder if old else folder / TOKENIZER_FOLDER)
-            return cls(model, tokenizer, card, device)
+            model = read_old_model(folder, card) if old else read_model(folder, card)
+            tokenizer = read_tokenizer(folder if old else folder / TOKENIZER_FOLDER)
+            victim = cls(model, tokenizer, card, device)
+            victim.smoother = Smoother.load(folder, card, victim.encoder_fields)
+            return victim
         except RobenchError:
             raise
         except Exception as error:
@@ -278,43 +374,3 @@ def build_reader(
     table = WordTable(tokenizer, protocol.tokens)
     encoder = FieldEncoder(table, fields, attackable, max_tokens, segments=protocol.pair_segments)
     return table, encoder
-
-
-def _read_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
-    from safetensors.torch import load_file
-
-    from robench.models.hub_model import RobenchConfig, RobenchForSequenceClassification
-
-    config = RobenchConfig.from_json_file(folder / CONFIG)
-    labels = [config.id2label[index] for index in range(config.num_labels)]
-    if labels != list(card["labels"]):
-        raise RobenchError(
-            f"'{folder / CONFIG}' has the labels {labels}, but '{CARD}' has {card['labels']}."
-        )
-    # The weights are given as tensors: from a folder, transformers might read other files too.
-    with quiet_models():
-        model = RobenchForSequenceClassification.from_pretrained(
-            None, config=config, state_dict=load_file(folder / WEIGHTS), dtype="float32"
-        )
-    classifier: TextClassifier = model.classifier
-    return classifier
-
-
-def _read_old_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
-    """Read a model of schema 1: the encoder's own files, and the head in a file of its own."""
-    from safetensors.torch import load_file
-    from transformers import AutoModel
-
-    with quiet_models():
-        encoder = AutoModel.from_pretrained(
-            folder, local_files_only=True, dtype="float32", trust_remote_code=False
-        )
-    model = TextClassifier(encoder, len(card["labels"]), card["hidden"])
-    model.head.load_state_dict(load_file(folder / HEAD))
-    return model
-
-
-def _read_tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

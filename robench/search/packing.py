@@ -59,6 +59,8 @@ def choose_shapes(
         process gives this sentence once; otherwise it is None.
     """
     usual = Shapes.of(victim)
+    # A smoothed victim makes its forward passes in the same shapes as its classifier.
+    victim = getattr(victim, "unsmoothed", victim)
     # A function gets texts, and rows are not how it computes.
     if victim.table.mode == "text":
         return usual, None

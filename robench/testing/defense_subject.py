@@ -25,12 +25,14 @@ from robench._base.errors import UsageError, first_line
 from robench.models.batch import Batch
 from robench.models.classifier import TextClassifier
 from robench.models.encoders import find_encoder, load_encoder
+from robench.models.smoother import Smoother
 from robench.models.victim import build_reader
 from robench.plugins.options import build_options
 from robench.protocol import get_protocol
 from robench.tasks.base import Splits, Task
 from robench.tasks.example import Example
 from robench.testing.opinions import Opinions, Synonyms, splits, tokenizer, write_encoder
+from robench.testing.random_models import VOCABULARY
 from robench.testing.random_models import batch as random_batch
 from robench.testing.trainings import QUICK, Training, train
 from robench.training.data import SubstituteTable, encode_examples
@@ -118,8 +120,22 @@ class DefenseSubject:
     def make_or_refuse(self, model: TextClassifier) -> Defense:
         """Do the same as ``make``, but let exceptions pass: the defense may refuse the model."""
         defense = self.cls(build_options(self.cls.Options, self.options, f"defense '{self.name}'"))
+        if (smoother := self.smoother(defense)) is not None:
+            defense.use_smoother(smoother)
         defense.prepare(model.train())
         return defense
+
+    def smoother(self, defense: Defense) -> Smoother | None:
+        """Make what draws a randomised defense's variants of texts of ``toy-opinions``."""
+        smoothing = defense.smoothing
+        if smoothing is None:
+            return None
+        protocol = get_protocol("rift2021")
+        _, reader = build_reader(
+            tokenizer(), protocol, ["text"], Opinions.attackable, Opinions.max_tokens
+        )
+        vectors = np.random.default_rng(0).normal(size=(VOCABULARY, 4))
+        return Smoother.build(smoothing, reader, vectors, Synonyms(), protocol.lookup)
 
     def random_batch(self, **shape: Any) -> Batch:
         """Make a ``random_models.batch``.

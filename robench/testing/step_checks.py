@@ -304,7 +304,8 @@ def check_saved(subject: DefenseSubject) -> None:
         "fields": ["text"],
         "max_tokens": 32,
     }
-    trained = Victim(model, tokenizer(), card | {"protocol": "rift2021"})
+    card["protocol"] = "rift2021"
+    trained = Victim(model, tokenizer(), card, smoother=subject.smoother(defense))
     with subject.on("saving and loading"):
         trained.save(subject.folder / "saved")
         loaded = Victim.load(subject.folder / "saved")

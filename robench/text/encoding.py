@@ -142,6 +142,11 @@ class FieldEncoder:
                 f"{self._layout.specials} special tokens; enlarge max_tokens."
             )
 
+    @property
+    def gaps(self) -> tuple[tuple[int, ...], ...]:
+        """The special tokens before each field, and those after the last one."""
+        return self._layout.gaps
+
     def encode(self, fields: Mapping[str, Sequence[str]]) -> EncodedExample:
         """Encode an example, given as field name -> words."""
         pieces = self.table.text_ids(fields[self.attackable])

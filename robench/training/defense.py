@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from robench.models.batch import Batch
     from robench.models.classifier import TextClassifier
+    from robench.models.smoother import Smoother
+    from robench.models.smoothing import Smoothing
     from robench.models.victim import Victim
     from robench.search.attack import Trial
     from robench.tasks.example import Example
@@ -86,7 +88,7 @@ class Defense(ABC):
 
     Several defenses can be joined in one training run. ``prepare``, ``modules``, ``before_loss``,
     ``penalty`` and ``finish`` are then called for each of them. At most one of them may override
-    ``loss``, and likewise ``augment``, ``batches`` and ``optimizer``.
+    ``loss``, and likewise ``augment``, ``batches``, ``optimizer`` and ``smoothing``.
 
     Class attributes:
         paper: citation of the method it implements.
@@ -117,6 +119,8 @@ class Defense(ABC):
 
         The loop writes their means over an epoch into ``training.json``.
         """
+        self.smoother: Smoother | None = None
+        """Draws random variants of texts as ``smoothing`` says; the loop sets it."""
 
     def prepare(self, model: TextClassifier) -> None:
         """Prepare the model, for example copy a teacher or swap layers.
@@ -139,6 +143,22 @@ class Defense(ABC):
         They are looked up before training starts, and their code is part of the victim's key.
         """
         return ()
+
+    @property
+    def smoothing(self) -> Smoothing | None:
+        """How the victim answers at test time: from random variants of a text, or from the text.
+
+        None leaves the victim as it is. Otherwise the loop makes a ``Smoother`` before ``prepare``
+        and passes it to ``use_smoother``, so that training can draw the same variants
+        (``self.smoother.draw_batch``). It is saved with the victim, which then answers with the
+        mean over its draws. The seed is the run's, whatever is set here. The dev scores that
+        select the epoch are those of the classifier without smoothing.
+        """
+        return None
+
+    def use_smoother(self, smoother: Smoother) -> None:
+        """Take what draws the variants of ``smoothing``."""
+        self.smoother = smoother
 
     def augment(self, trainee: Trainee, epoch: int) -> Sequence[Example] | None:
         """Return texts to train on beside the task's own; None leaves the added texts unchanged.

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from robench.models.classifier import TextClassifier
+    from robench.models.smoother import Smoother
+    from robench.models.smoothing import Smoothing
     from robench.tasks.example import Example
 
 EXCLUSIVE_HOOKS = {
@@ -36,6 +38,7 @@ EXCLUSIVE_HOOKS = {
     "augment": "extra training texts",
     "batches": "batches",
     "optimizer": "an optimizer",
+    "smoothing": "how the victim answers at test time",
 }
 """Hooks that at most one member may define, and what each of them provides."""
 HOOKS = ("prepare", "modules", "before_loss", "penalty", "finish", *EXCLUSIVE_HOOKS)
@@ -75,6 +78,16 @@ class JointDefense(Defense):
         """The attacks of all members, each once."""
         found = [attack for defense in self.defenses.values() for attack in defense.attacks]
         return list(dict.fromkeys(found))
+
+    @property
+    def smoothing(self) -> Smoothing | None:
+        """The smoothing of the member that defines one."""
+        return self._defining("smoothing").smoothing
+
+    def use_smoother(self, smoother: Smoother) -> None:
+        """Give the smoother to every member."""
+        for defense in self.defenses.values():
+            defense.use_smoother(smoother)
 
     def augment(self, trainee: Trainee, epoch: int) -> Sequence[Example] | None:
         """Return the texts of the member that adds texts."""

@@ -159,7 +159,9 @@ class FitRequest:
         )
         for attack in defense.attacks:
             ATTACKS.get(attack)
-        if (defense.substitutes or defense.attacks) and self.substitutions is None:
+        smoothing = defense.smoothing
+        drawn = smoothing is not None and smoothing.needs_substitutions
+        if (defense.substitutes or defense.attacks or drawn) and self.substitutions is None:
             raise UsageError(
                 f"Defense '{self.defense}' trains on substitutions, and none were given for task "
                 f"'{self.task}'. Name a substitution set."

@@ -81,8 +81,9 @@ def save_victim(
     setup.tracking.finish()
     if setup.accelerator.is_main_process:
         software = {"robench": __version__, **versions()}
+        card = _card(request, setup, state, software)
         victim = Victim(
-            setup.model, setup.tokenizer, _card(request, setup, state, software), str(setup.device)
+            setup.model, setup.tokenizer, card, str(setup.device), smoother=setup.smoother
         )
         log = {
             "key": request.key,

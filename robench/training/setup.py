@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from robench._base.errors import UsageError
 from robench.models.classifier import TextClassifier
 from robench.models.encoders import attention_for, load_encoder, load_tokenizer
+from robench.models.smoother import Smoother
 from robench.models.victim import build_reader
 from robench.training.data import EncodedExamples, SubstituteTable, encode_examples
 from robench.training.limits import check_window, pick
@@ -68,6 +69,8 @@ class TrainingSetup:
         step_loss: the loss module, as Accelerate wrapped it.
         optimizer: as Accelerate wrapped it. Each of its groups holds its highest learning rate
             as ``"peak"``.
+        smoother: what the victim's answers at test time are drawn from; None where the victim
+            answers about the text itself.
     """
 
     accelerator: Any
@@ -83,6 +86,7 @@ class TrainingSetup:
     encode: Callable[[Sequence[Example]], EncodedExamples]
     step_loss: Any
     optimizer: Any
+    smoother: Smoother | None = None
 
     @property
     def extras(self) -> Sequence[nn.Module]:
@@ -120,6 +124,9 @@ def set_up_training(request: FitRequest, curves: Path, say: Callable[[str], None
         "train", request.splits.train, defense.options.train_examples, request, encode, say
     )
     _, dev = _read("dev", request.splits.dev, defense.options.dev_examples, request, encode, say)
+    smoother = _smoother(request, defense, tokenizer, model, fields)
+    if smoother is not None:
+        defense.use_smoother(smoother)
     defense.prepare(model)
     step_loss = StepLoss(model, defense)
     groups = parameter_groups(
@@ -144,6 +151,35 @@ def set_up_training(request: FitRequest, curves: Path, say: Callable[[str], None
         encode=encode,
         step_loss=wrapped_loss,
         optimizer=wrapped_optimizer,
+        smoother=smoother,
+    )
+
+
+def _smoother(
+    request: FitRequest,
+    defense: Defense,
+    tokenizer: Any,
+    model: TextClassifier,
+    fields: Sequence[str],
+) -> Smoother | None:
+    """Make what draws the victim's variants, from the vectors of the pre-trained encoder."""
+    smoothing = defense.smoothing
+    if smoothing is None:
+        return None
+    _, reader = build_reader(
+        tokenizer,
+        request.protocol,
+        fields,
+        request.task_class.attackable,
+        request.task_class.max_tokens,
+    )
+    words = model.encoder.get_input_embeddings().weight.detach().float().cpu().numpy()
+    return Smoother.build(
+        replace(smoothing, seed=request.seed),
+        reader,
+        words,
+        request.substitutions,
+        request.protocol.lookup,
     )
 
 

@@ -1,0 +1,58 @@
+"""Read the parts of a saved victim: its classifier and its tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from robench._base.errors import RobenchError
+from robench._base.quiet import quiet_models
+from robench.models.classifier import TextClassifier
+from robench.models.victim_folder import CARD, CONFIG, HEAD, WEIGHTS
+
+
+def read_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
+    """Read the classifier of a victim's folder.
+
+    Raises:
+        RobenchError: its labels are not those of the card, or its weights are not complete.
+    """
+    from safetensors.torch import load_file
+
+    from robench.models.hub_model import RobenchConfig, RobenchForSequenceClassification
+
+    config = RobenchConfig.from_json_file(folder / CONFIG)
+    labels = [config.id2label[index] for index in range(config.num_labels)]
+    if labels != list(card["labels"]):
+        raise RobenchError(
+            f"'{folder / CONFIG}' has the labels {labels}, but '{CARD}' has {card['labels']}."
+        )
+    # The weights are given as tensors: from a folder, transformers might read other files too.
+    with quiet_models():
+        model = RobenchForSequenceClassification.from_pretrained(
+            None, config=config, state_dict=load_file(folder / WEIGHTS), dtype="float32"
+        )
+    classifier: TextClassifier = model.classifier
+    return classifier
+
+
+def read_old_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
+    """Read a model of schema 1: the encoder's own files, and the head in a file of its own."""
+    from safetensors.torch import load_file
+    from transformers import AutoModel
+
+    with quiet_models():
+        encoder = AutoModel.from_pretrained(
+            folder, local_files_only=True, dtype="float32", trust_remote_code=False
+        )
+    model = TextClassifier(encoder, len(card["labels"]), card["hidden"])
+    model.head.load_state_dict(load_file(folder / HEAD))
+    return model
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """Read the tokenizer in ``folder``."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
