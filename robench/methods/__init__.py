@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     )
     from robench.methods.textattack.streams import GlobalStreams, global_seeds
     from robench.methods.textattack.symbols import Symbols, symbol_attack
+    from robench.models.convex_hull import evaluating
     from robench.models.probabilities import exact_softmax, log_odds, shares_of_clean
     from robench.search.moves import (
         Choices,
@@ -85,6 +86,7 @@ _MODULE_OF = {
     "change_in_order": "robench.search.word_order",
     "largest_first": "robench.search.word_order",
     "without_scale": "robench.search.word_order",
+    "evaluating": "robench.models.convex_hull",
     # Running TextAttack's code.
     "TEXTATTACK_BATCH": "robench.methods.textattack.installed",
     "require_tested_textattack": "robench.methods.textattack.installed",
@@ -165,6 +167,7 @@ __all__ = [
     "divergence_saliency",
     "drawn_batch",
     "drawn_variants",
+    "evaluating",
     "exact_softmax",
     "find_misclassified",
     "first_line",

@@ -69,6 +69,55 @@ def test_standard_learns_seen_words_and_defenses_their_synonyms_too(
         assert epochs[-1]["loss"] < 0.6 * epochs[0]["loss"]
 
 
+def history(encoder: Path, folder: Path, defense: str, **own: Any) -> list[dict[str, Any]]:
+    """Train a defense as above and return its epochs."""
+    options = {"epochs": 12, "learning_rate": 3e-3, "dev_examples": 24, **own}
+    fit(request(encoder, defense, splits=planted_splits(train=192), options=options), folder)
+    epochs: list[dict[str, Any]] = read_json(folder / "training.json")["epochs"]
+    return epochs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("own", [{}, {"temperature": 20, "undivided": True}])
+def test_a_temperature_learns_the_seen_words(
+    encoder: Path, tmp_path: Path, own: dict[str, Any]
+) -> None:
+    epochs = history(encoder, tmp_path / "victim", "temperature", **own)
+    assert epochs[-1]["dev_accuracy"] >= 0.95
+    assert epochs[-1]["loss"] < 0.1 * epochs[0]["loss"]
+
+
+@pytest.mark.slow
+def test_flooding_keeps_the_loss_at_its_level_and_learns(encoder: Path, tmp_path: Path) -> None:
+    epochs = history(encoder, tmp_path / "flooded", "flooding-x", level=0.2)
+    assert epochs[-1]["dev_accuracy"] >= 0.95
+    assert [epoch["loss_flood_level"] for epoch in epochs] == pytest.approx([0.2] * 12)
+    assert epochs[-1]["loss_task"] == pytest.approx(0.2, abs=0.05)
+
+
+@pytest.mark.slow
+def test_until_the_level_is_set_flooding_is_plain_fine_tuning(
+    encoder: Path, tmp_path: Path
+) -> None:
+    """Measuring draws no random number and changes no weight."""
+    plain = history(encoder, tmp_path / "plain", "standard", epochs=5)
+    flooded = history(encoder, tmp_path / "flooded", "flooding-x", epochs=5)
+    assert [epoch["loss"] for epoch in flooded] == [epoch["loss"] for epoch in plain]
+    assert all(-1 <= epoch["loss_accordance"] <= 1 for epoch in flooded)
+    assert not any("loss_flood_level" in epoch for epoch in flooded)
+
+
+def test_the_level_is_the_loss_of_the_epoch_that_the_criterion_finds(
+    encoder: Path, tmp_path: Path
+) -> None:
+    """No accordance is above 1, so with this bound the criterion finds the first epoch."""
+    first, *others = history(encoder, tmp_path / "flooded", "flooding-x", epochs=3, accordance=1)
+    assert "loss_flood_level" not in first
+    levels = [epoch["loss_flood_level"] for epoch in others]
+    assert levels == pytest.approx([first["loss_task"]] * 2)
+    assert not any("loss_accordance" in epoch for epoch in others)
+
+
 def victim_on_seen(victim: Victim) -> float:
     """Return the accuracy on new texts that use only words of training."""
     examples = planted_splits(dev=80).dev
