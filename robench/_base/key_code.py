@@ -10,6 +10,7 @@ from __future__ import annotations
 TRAINING_CODE = (
     # It chooses the shapes of forward passes, and so the last bits of what they give.
     "robench._base.arithmetic",
+    "robench._base.intervals",
     "robench.training",
     # Not the whole package: models that are given are not trained.
     "robench.models.batch",

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from robench.evaluation.request import EvaluationRequest
     from robench.tasks.example import Example
 
-CHECK_EXAMPLES = 200
-"""Number of examples that the health checks use."""
-
 
 class HealthChecks:
     """Obtain the victims of one run, and check each of them.
@@ -111,10 +108,11 @@ def _check(obtained: Obtained, task: ResolvedTask, title: str, report: Reporter)
         RobenchError: the victim cannot be judged at all.
     """
     from robench.models.health_checks import check_victim
+    from robench.models.training_findings import training_findings
 
     examples, split = _examples_to_check(obtained, task)
     report.started("checks", title, None)
-    findings = check_victim(obtained.victim, examples, split)
+    findings = check_victim(obtained.victim, examples, split) + training_findings(obtained.card)
     report.finished("" if findings else "no findings")
     for finding in findings:
         report.message(f"Warning: {finding.message}")
@@ -127,8 +125,11 @@ def _examples_to_check(obtained: Obtained, task: ResolvedTask) -> tuple[Sequence
     Data without training have no dev split. A victim that exists in this process only is a
     function, perhaps with a price for each text.
     """
+    from robench.models.health_checks import examples_to_check
+
     dev = task.splits.dev
     examples, split = (task.tests[0].examples, "test")
     if dev and obtained.load is not None:
         examples, split = dev, "dev"
-    return balanced_prefix(examples, min(CHECK_EXAMPLES, len(examples))), split
+    wanted = examples_to_check(len(obtained.victim.labels))
+    return balanced_prefix(examples, min(wanted, len(examples))), split

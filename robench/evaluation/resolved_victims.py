@@ -17,6 +17,7 @@ from robench.protocol import get_protocol
 from robench.records.record import EncoderPart, PluginPart, VictimPart
 from robench.records.row_labels import row_label
 from robench.records.run_folder import TRAINING_LOG, RunFolder
+from robench.records.selection_part import SelectionPart
 from robench.training.registry import DEFENSES
 
 if TYPE_CHECKING:
@@ -244,6 +245,7 @@ class TrainedVictim:
             training_code_sha256=obtained.card["ingredients"]["code"]["training"],
             precision=self.fit.precision,
             findings=findings,
+            selection=SelectionPart.of_card(obtained.card),
         )
 
 
@@ -361,6 +363,7 @@ class SavedVictim:
             training_code_sha256=self._ingredients["code"]["training"],
             precision=self._ingredients["precision"],
             findings=findings,
+            selection=SelectionPart.of_card(obtained.card),
         )
 
 

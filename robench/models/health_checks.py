@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench._base.errors import RobenchError
+from robench._base.intervals import wilson
 
 if TYPE_CHECKING:
     from robench.models.judged import JudgedVictim
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 SATURATED = 1 - 1e-6
 """Above this top probability, fp32 leaves a search by probabilities almost no signal to follow."""
+IGNORED = 0.25
+"""A class is ignored if it is predicted for less than this part of its share of the examples."""
+CHECK_EXAMPLES, CHECK_EXAMPLES_PER_CLASS = 200, 40
+"""Number of examples to check with. With 40 of a class, a class that is never or hardly ever
+predicted is told from one that is predicted too rarely by chance."""
 _REMEDIES = {
     "trained": "",
     "given": "",
@@ -35,7 +41,8 @@ class RedFlag:
 
     Attributes:
         name: short and stable, for records: ``"chance"``, ``"swapped"``, ``"one-class"``,
-            ``"saturated"``.
+            ``"class-ignored"``, ``"saturated"``; of the training ``"still-rising"`` and
+            ``"first-epoch"``.
         message: one sentence for people.
     """
 
@@ -137,6 +144,8 @@ def _red_flags(
         only = victim.labels[int(predictions[0])]
         message = f"'{victim.name}' predicts '{only}' for every one of {count} {split} examples."
         flags.append(RedFlag("one-class", message))
+    else:
+        flags += _ignored_classes(victim, predictions, labels, split)
     # Saturated probabilities hide from an attack which words matter, and look like robustness.
     saturated = float((probabilities.max(-1) > SATURATED).mean())
     if saturated > 0.5:
@@ -146,3 +155,30 @@ def _red_flags(
         )
         flags.append(RedFlag("saturated", message))
     return flags
+
+
+def examples_to_check(classes: int) -> int:
+    """Return how many examples ``check_victim`` needs for a task with this many classes."""
+    return max(CHECK_EXAMPLES, CHECK_EXAMPLES_PER_CLASS * classes)
+
+
+def _ignored_classes(
+    victim: JudgedVictim, predictions: NDArray[np.int64], labels: NDArray[np.int64], split: str
+) -> list[RedFlag]:
+    """Look for classes that are hardly ever predicted; an average over classes hides them.
+
+    A class counts where the upper end of the 95 % interval of its predicted share lies below a
+    quarter of its true share. So neither chance nor a mild imbalance makes a finding.
+    """
+    count, parts = len(labels), []
+    for number, name in enumerate(victim.labels):
+        mine = labels == number
+        predicted = int((predictions == number).sum())
+        if wilson(predicted / count, count)[1] < IGNORED * mine.mean():
+            found = int((predictions[mine] == number).sum())
+            parts.append(f"'{name}' for {predicted}, and finds {found} of its {int(mine.sum())}")
+    if not parts:
+        return []
+    listed = "; ".join(parts)
+    message = f"'{victim.name}' hardly ever predicts a class: of {count} {split} examples {listed}."
+    return [RedFlag("class-ignored", message)]

@@ -7,11 +7,21 @@ A plugin declares its options once, as a pydantic model. The command line, the r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from robench._base.errors import UsageError
+
+Selection = Literal["robust", "clean", "last", "paper"]
+"""Rules that choose the epoch whose weights become the victim; see ``TrainingOptions.select``."""
 
 
 class Options(BaseModel):
@@ -55,8 +65,24 @@ class TrainingOptions(Options):
     patience: int = Field(
         20,
         ge=1,
-        description="Epochs without a better dev score before training stops.",
+        description="Training stops after this many epochs in which neither the choice of "
+        "'select' changed nor the best dev accuracy rose. select=last never stops early.",
         json_schema_extra={"unit": "epochs"},
+    )
+    select: Selection = Field(
+        "robust",
+        description="The epoch that becomes the victim. robust: the most robust on dev among "
+        "those within select_margin of the best clean dev accuracy. clean: the highest clean dev "
+        "accuracy. last: the last one. paper: the highest dev accuracy under the convex-hull "
+        "attack, whatever the clean accuracy (RIFT, appendix A.1).",
+    )
+    select_margin: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Clean dev accuracy that select=robust may give up; 0.02 is two points. "
+        "none: down to the lower end of the best accuracy's 95 % Wilson interval, because dev "
+        "cannot tell such epochs apart.",
     )
     max_gradient_norm: float | None = Field(
         None,
@@ -66,8 +92,7 @@ class TrainingOptions(Options):
     dev_examples: int = Field(
         1000,
         ge=1,
-        description="Most dev examples (balanced) that select the epoch, "
-        "by accuracy under the convex-hull attack.",
+        description="Most dev examples (balanced) that select the epoch.",
     )
     train_examples: int | None = Field(
         None,
@@ -75,6 +100,16 @@ class TrainingOptions(Options):
         description="Train on this many examples (balanced, those with the smallest ids). "
         "Default: all.",
     )
+
+    @field_validator("select_margin")
+    @classmethod
+    def _margin_of_robust_only(cls, value: float | None, info: ValidationInfo) -> float | None:
+        rule = info.data.get("select")
+        if value is not None and rule not in (None, "robust"):
+            raise ValueError(
+                f"belongs to select=robust, and select is {rule}; leave it out or set it to none"
+            )
+        return value
 
 
 AnyOptions = TypeVar("AnyOptions", bound=Options)

@@ -14,8 +14,6 @@ from typing import Annotated, Final, Literal
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     NonNegativeInt,
@@ -24,8 +22,10 @@ from pydantic import (
 
 from robench._base.environment import Precision
 from robench.protocol import Protocol
+from robench.records.part import RecordPart as RecordPart
 from robench.records.row_labels import row_label, test_label
 from robench.records.run_folder import cell_name, record_file_name
+from robench.records.selection_part import SelectionPart
 from robench.search.attack import Verdict
 
 SCHEMA: Final = 5
@@ -42,12 +42,6 @@ LETTERS: Final = {
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 """A SHA-256 hash as 64 hexadecimal digits."""
-
-
-class RecordPart(BaseModel):
-    """Base of a record and its parts. They are frozen and refuse unknown fields and NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Counts(RecordPart):
@@ -188,6 +182,8 @@ class VictimPart(RecordPart):
         precision: precision of the training, or None where robench did not train the victim.
         findings: what the health checks found.
         given: what is known of a victim that robench did not train, otherwise None.
+        selection: how its epoch was chosen. None where robench did not train the victim, and
+            where an older robench did.
     """
 
     kind: Literal["trained", "given", "function"]
@@ -198,6 +194,7 @@ class VictimPart(RecordPart):
     precision: Precision | None
     findings: tuple[str, ...]
     given: GivenPart | None = None
+    selection: SelectionPart | None = None
 
     @model_validator(mode="after")
     def _kind_and_parts_agree(self) -> VictimPart:
@@ -205,6 +202,8 @@ class VictimPart(RecordPart):
             raise ValueError("'given' must be there for exactly the victims that were not trained")
         if self.kind != "trained" and self.name is None:
             raise ValueError("a victim that was not trained needs a name")
+        if self.kind != "trained" and self.selection is not None:
+            raise ValueError("no epoch was selected for a victim that was not trained")
         return self
 
 

@@ -14,8 +14,8 @@ from statistics import fmean, stdev
 from scipy.optimize import brentq
 from scipy.stats import norm
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
 
+from robench._base.intervals import wilson as wilson
 from robench.records.record import Counts
 
 ROBUST = frozenset("HP")
@@ -64,13 +64,6 @@ def _check_no_error(counts: Counts) -> None:
         raise BlockedCell(f"{counts.error} of {counts.n} examples ended in an error")
     if not counts.n:
         raise ValueError("no examples")
-
-
-def wilson(rate: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's score interval for a proportion ``rate`` observed on ``n`` examples."""
-    low, high = proportion_confint(rate * n, n, alpha=1 - confidence, method="wilson")
-    # At rates of 0 and 1 the interval touches the border. Rounding may leave -1e-18 or 1 + 1e-16.
-    return max(0.0, float(low)), min(1.0, float(high))
 
 
 @dataclass(frozen=True)

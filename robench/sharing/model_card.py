@@ -124,7 +124,6 @@ def _facts(card: Mapping[str, Any]) -> str:
     made = card.get("ingredients", {})
     options = made.get("options", {})
     dev = card.get("dev_accuracy")
-    selected = f"; epoch {card['selected_epoch']} was chosen" if "selected_epoch" in card else ""
     rows = {
         "task": card["task"],
         "labels": ", ".join(card["labels"]),
@@ -141,10 +140,9 @@ def _facts(card: Mapping[str, Any]) -> str:
             else None
         ),
         "dev accuracy": (
-            f"{100 * dev:.1f} % of {card['dev_examples']:,} examples{selected}"
-            if dev is not None
-            else None
+            f"{100 * dev:.1f} % of {card['dev_examples']:,} examples" if dev is not None else None
         ),
+        "epoch": _epoch(card),
         "robench": card.get("versions", {}).get("robench"),
         "SHA-256 of the weights": f"`{card['sha256']}`",
     }
@@ -153,6 +151,31 @@ def _facts(card: Mapping[str, Any]) -> str:
         if value not in (None, ""):
             lines.append(f"| {name} | {_cell(value)} |")
     return "\n".join(lines)
+
+
+_RULES = {
+    "robust": "the most robust on dev among those within {margin:.1f} points of the best clean dev "
+    "accuracy",
+    "clean": "the highest clean dev accuracy",
+    "last": "the last one",
+    "paper": "the highest dev accuracy under the convex-hull attack",
+}
+"""Rule that chose the epoch -> what it prefers."""
+
+
+def _epoch(card: Mapping[str, Any]) -> str | None:
+    """Return which epoch was kept and by which rule; None where it is unknown."""
+    if "selected_epoch" not in card:
+        return None
+    selection = card.get("selection")
+    if selection is None:  # an older robench trained it
+        return str(card["selected_epoch"])
+    kept = selection["epochs"][selection["kept"] - 1]
+    text = f"{selection['kept']} of {len(selection['epochs'])} (dev {100 * kept['clean']:.1f} %"
+    if kept["attacked"] is not None:
+        text += f", under the convex-hull attack {100 * kept['attacked']:.1f} %"
+    why = _RULES[selection["rule"]].format(margin=100 * (selection["margin"] or 0))
+    return f"{text}): {why} (select={selection['rule']})"
 
 
 def _cell(value: object) -> str:

@@ -1,8 +1,11 @@
-"""The checkpoint from which a killed training run resumes: one file, never half-written."""
+"""The checkpoint from which a killed training run resumes, and the weights of its best epochs.
+
+No file is ever half-written.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -41,9 +44,6 @@ class TrainingState:
         model: the model's state dict.
         modules: state dicts of the defense's modules.
         optimizer: the optimizer's state dict.
-        best: state dict of the best epoch's model.
-        best_rank: the best epoch's ``DevScores.rank``.
-        best_epoch: the best epoch's number, from 1.
         added: the texts added to the task's own in the last epoch, each as a dict of ``id``,
             ``fields`` and ``label``.
         history: one dict for each epoch, as in ``training.json``.
@@ -55,9 +55,6 @@ class TrainingState:
     model: dict[str, Any] = field(default_factory=dict)
     modules: list[dict[str, Any]] = field(default_factory=list)
     optimizer: dict[str, Any] = field(default_factory=dict)
-    best: dict[str, Any] = field(default_factory=dict)
-    best_rank: tuple[bool, float, float] | None = None
-    best_epoch: int = 0
     added: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -69,26 +66,11 @@ class TrainingState:
         Raises:
             RobenchError: the checkpoint cannot be written.
         """
-        try:
-            with (
-                # A fixed name: the next run overwrites what a killed one left.
-                atomic_file(folder / FILE, folder / f"{FILE}.part") as part,
-                # Open it here: where torch opens it, its error does not say why writing failed.
-                part.open("wb") as stream,
-            ):
-                torch.save({item.name: getattr(self, item.name) for item in fields(self)}, stream)
-        except (OSError, RuntimeError) as error:
-            # torch's writer may hide the system's error, or Ctrl-C, behind a RuntimeError.
-            for cause in causes(error):
-                if not isinstance(cause, Exception):
-                    raise cause from None
-            system = system_error(error)
-            if system is None:
-                raise
-            raise RobenchError(
-                f"The training checkpoint could not be written to '{folder}' "
-                f"({system.strerror or system}). Free some space or choose another --out."
-            ) from system
+        _write(
+            folder / FILE,
+            {item.name: getattr(self, item.name) for item in fields(self)},
+            "The training checkpoint",
+        )
 
     @classmethod
     def load(cls, folder: Path, key: str, made_with: dict[str, str]) -> TrainingState | None:
@@ -107,17 +89,13 @@ class TrainingState:
         path = folder / FILE
         if not path.is_file():
             return None
-        try:
-            state = cls(**torch.load(path, map_location="cpu", weights_only=True))
-        # A torn file makes torch, zipfile or pickle raise errors of many kinds.
-        except Exception as error:
-            raise RobenchError(
-                f"The training checkpoint '{path}' is damaged ({first_line(error)}). {_REMEDY}"
-            ) from error
-        if state.key != key:
+        content = _read(path, "The training checkpoint")
+        # The key comes first: the content of another version's checkpoint may not fit the class.
+        if content.get("key") != key:
             raise RobenchError(
                 f"The training checkpoint '{path}' belongs to another configuration. {_REMEDY}"
             )
+        state = cls(**content)
         if state.made_with != made_with:
             differ = [
                 name
@@ -131,6 +109,82 @@ class TrainingState:
                 f"Resume it where it was made. {_REMEDY}"
             )
         return state
+
+
+class EpochWeights:
+    """The weights of the epochs that may still become the victim, one file for each.
+
+    They lie on the disk, so the number of such epochs does not change the memory that a training
+    needs. Only the main process of a run calls ``store`` and ``keep_only``.
+
+    Args:
+        folder: the folder of the checkpoint.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _path(self, epoch: int) -> Path:
+        return self._folder / f"epoch-{epoch}.pt"
+
+    def store(self, epoch: int, weights: Mapping[str, Any]) -> None:
+        """Write the weights of ``epoch``, replacing those of an interrupted run.
+
+        Raises:
+            RobenchError: the file cannot be written.
+        """
+        _write(self._path(epoch), dict(weights), f"The weights of epoch {epoch}")
+
+    def keep_only(self, epochs: Collection[int]) -> None:
+        """Remove the files of all other epochs."""
+        kept = {self._path(epoch) for epoch in epochs}
+        for path in set(self._folder.glob("epoch-*.pt*")) - kept:
+            path.unlink(missing_ok=True)
+
+    def load(self, epoch: int) -> dict[str, Any]:
+        """Return the weights of ``epoch``, in main memory.
+
+        Raises:
+            RobenchError: the file is missing or damaged.
+        """
+        remedy = f"Delete '{self._folder}', or use --retrain, to train this victim from the start."
+        return _read(self._path(epoch), "The weight file", remedy)
+
+
+def _write(path: Path, content: dict[str, Any], what: str) -> None:
+    """Write ``content`` to ``path`` in one step; ``what`` it is stands in the error."""
+    try:
+        with (
+            # A fixed name: the next run overwrites what a killed one left.
+            atomic_file(path, path.with_name(f"{path.name}.part")) as part,
+            # Open it here: where torch opens it, its error does not say why writing failed.
+            part.open("wb") as stream,
+        ):
+            torch.save(content, stream)
+    except (OSError, RuntimeError) as error:
+        # torch's writer may hide the system's error, or Ctrl-C, behind a RuntimeError.
+        for cause in causes(error):
+            if not isinstance(cause, Exception):
+                raise cause from None
+        system = system_error(error)
+        if system is None:
+            raise
+        raise RobenchError(
+            f"{what} could not be written to '{path.parent}' "
+            f"({system.strerror or system}). Free some space or choose another --out."
+        ) from system
+
+
+def _read(path: Path, what: str, remedy: str = _REMEDY) -> dict[str, Any]:
+    """Return what ``_write`` wrote to ``path``, in main memory."""
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise RobenchError(f"{what} '{path}' is missing. {remedy}") from error
+    # A torn file makes torch, zipfile or pickle raise errors of many kinds.
+    except Exception as error:
+        raise RobenchError(f"{what} '{path}' is damaged ({first_line(error)}). {remedy}") from error
+    return content
 
 
 def _describe(environment: dict[str, str], names: Sequence[str]) -> str:

@@ -22,7 +22,8 @@ from robench._base.waiting import Patience
 from robench.models.victim import Victim
 from robench.tasks.example import Example
 from robench.training.batches import bucketed_batches
-from robench.training.checkpoint import TrainingState, training_environment
+from robench.training.checkpoint import EpochWeights, TrainingState, training_environment
+from robench.training.epoch_choice import EpochRule, explain
 from robench.training.forgetting import PretrainedReference
 from robench.training.runtime import is_main_process, release_memory, seed_everything, stable_seed
 from robench.training.saving import (
@@ -138,7 +139,7 @@ def _fit(request: FitRequest, out: Path, progress: ProgressListener | None) -> V
     run = _TrainingRun(request, out, progress or (lambda _: None))
     while not run.over:
         run.train_epoch()
-    return save_victim(request, run.setup, run.state, out)
+    return run.save(out)
 
 
 class _TrainingRun:
@@ -153,6 +154,8 @@ class _TrainingRun:
         self.model, self.defense = setup.model, setup.defense
         self.step_loss, self.optimizer = setup.step_loss, setup.optimizer
         self.options = setup.defense.options
+        self.rule = EpochRule(self.options, len(setup.dev))
+        self.weights = EpochWeights(self.checkpoint_folder)
         self.state = TrainingState(request.key, training_environment(request.device))
         # The reference needs the weights before the first step, so it comes before resuming.
         with self.accelerator.autocast():
@@ -168,10 +171,15 @@ class _TrainingRun:
 
     @property
     def over(self) -> bool:
-        """Whether all epochs are done, or too many passed without a better dev score."""
-        epoch = self.state.epoch
-        without_gain = epoch - self.state.best_epoch
-        return epoch >= self.options.epochs or without_gain >= self.options.patience
+        """Whether all epochs are done, or too many passed without a gain on dev."""
+        if self.state.epoch >= self.options.epochs:
+            return True
+        return self.rule.epochs_without_gain(self._scores) >= self.options.patience
+
+    @property
+    def _scores(self) -> list[DevScores]:
+        """The dev scores of all epochs so far."""
+        return [DevScores.of_entry(entry) for entry in self.state.history]
 
     def _say(self, message: str, epoch: int = 0) -> None:
         epochs = self.request.resolved.epochs
@@ -199,7 +207,6 @@ class _TrainingRun:
         trained = time.perf_counter()
         scores = self._score()
         release_memory()
-        self._keep_if_best(epoch + 1, scores)
         entry = {
             "epoch": epoch + 1,
             "loss": loss,
@@ -207,6 +214,7 @@ class _TrainingRun:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "dev_accuracy": scores.clean,
             "dev_hull_accuracy": scores.hull,
+            "dev_guessing": scores.guessing,
             "dev_information": None
             if scores.features is None
             else self.pretrained.information(scores.features),
@@ -331,21 +339,31 @@ class _TrainingRun:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * max(0.0, factor)
 
-    def _keep_if_best(self, epoch: int, scores: DevScores) -> None:
-        if self.state.best_rank is None or scores.rank > self.state.best_rank:
-            self.state.best_rank, self.state.best_epoch = scores.rank, epoch
-            self.state.best = {
-                name: tensor.detach().to("cpu", copy=True)
-                for name, tensor in self.model.state_dict().items()
-            }
-
     def _write_checkpoint(self) -> None:
+        """Store the end of an epoch: first its weights if they may win, then the checkpoint.
+
+        The files of epochs that have lost go last. A run that is killed in between resumes from
+        the older checkpoint, whose epochs all have their files.
+        """
         self.state.epoch += 1
         self.state.model = self.model.state_dict()
         self.state.modules = [module.state_dict() for module in self.setup.extras]
         self.state.optimizer = self.optimizer.state_dict()
+        if not self.accelerator.is_main_process:
+            return
+        possible = self.rule.still_possible(self._scores)
+        if self.state.epoch in possible:
+            self.weights.store(self.state.epoch, self.state.model)
+        self.state.save(self.checkpoint_folder)
+        self.weights.keep_only(possible)
+
+    def save(self, out: Path) -> Victim:
+        """Save the chosen epoch's victim to ``out``, and say which epoch it is."""
+        choice = self.rule.choose(self._scores)
+        self._say(explain(choice, self._scores), self.state.epoch)
         if self.accelerator.is_main_process:
-            self.state.save(self.checkpoint_folder)
+            self.model.load_state_dict(self.weights.load(choice.epoch))
+        return save_victim(self.request, self.setup, self.state, choice, out)
 
 
 def _check_finite(loss: float, epoch: int, request: FitRequest) -> float:

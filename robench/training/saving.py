@@ -21,6 +21,7 @@ from robench.training.runtime import is_main_process, processes
 
 if TYPE_CHECKING:
     from robench.training.checkpoint import TrainingState
+    from robench.training.epoch_choice import EpochChoice
     from robench.training.request import FitRequest
     from robench.training.setup import TrainingSetup
 
@@ -70,24 +71,31 @@ def training_lock(out: Path, patience: Patience | None = None) -> AbstractContex
 
 
 def save_victim(
-    request: FitRequest, setup: TrainingSetup, state: TrainingState, out: Path
+    request: FitRequest, setup: TrainingSetup, state: TrainingState, choice: EpochChoice, out: Path
 ) -> Victim:
-    """Save the selected epoch's victim to ``out``, then remove the work folder.
+    """Save the chosen epoch's victim to ``out``, then remove the work folder.
 
     The checkpoint goes only after the victim is on the disk, so a power cut loses neither.
+
+    Args:
+        request: what was trained.
+        setup: has the model; in the main process it holds the chosen epoch's weights.
+        state: has the log.
+        choice: the chosen epoch.
+        out: the victim's folder.
     """
-    setup.model.load_state_dict(state.best)
     setup.defense.finish(setup.model)
     setup.tracking.finish()
     if setup.accelerator.is_main_process:
         software = {"robench": __version__, **versions()}
-        card = _card(request, setup, state, software)
+        card = _card(request, setup, state, choice, software)
         victim = Victim(
             setup.model, setup.tokenizer, card, str(setup.device), smoother=setup.smoother
         )
         log = {
             "key": request.key,
-            "selected_epoch": state.best_epoch,
+            "selected_epoch": choice.epoch,
+            "selection": _selection(choice, state),
             "epochs": state.history,
             "versions": software,
         }
@@ -126,11 +134,15 @@ def _write(victim: Victim, log: dict[str, Any], out: Path) -> None:
 
 
 def _card(
-    request: FitRequest, setup: TrainingSetup, state: TrainingState, software: dict[str, str]
+    request: FitRequest,
+    setup: TrainingSetup,
+    state: TrainingState,
+    choice: EpochChoice,
+    software: dict[str, str],
 ) -> dict[str, Any]:
     """Return the victim's card, which says how it was made."""
     task = request.task_class
-    chosen = state.history[state.best_epoch - 1]
+    chosen = state.history[choice.epoch - 1]
     return {
         "name": request.defense,
         "task": request.task,
@@ -146,10 +158,27 @@ def _card(
         "ingredients": request.ingredients(),
         "train_examples": len(setup.train),
         "dev_examples": len(setup.dev),
-        "selected_epoch": state.best_epoch,
+        "selected_epoch": choice.epoch,
+        "selection": _selection(choice, state),
         "dev_accuracy": chosen["dev_accuracy"],
         "dev_hull_accuracy": chosen["dev_hull_accuracy"],
         "device": describe_device(str(setup.device)),
         "processes": setup.accelerator.num_processes,
         "versions": software,
+    }
+
+
+def _selection(choice: EpochChoice, state: TrainingState) -> dict[str, Any]:
+    """Return what the card, the log and the records say about the choice of the epoch.
+
+    Accuracies and the margin are in [0, 1], and epochs are counted from 1.
+    """
+    return {
+        "rule": choice.rule,
+        "margin": choice.margin,
+        "kept": choice.epoch,
+        "epochs": [
+            {"clean": entry["dev_accuracy"], "attacked": entry["dev_hull_accuracy"]}
+            for entry in state.history
+        ],
     }

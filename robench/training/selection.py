@@ -1,13 +1,10 @@
-"""Dev scores, by which an epoch is selected.
-
-The rule is the RIFT paper's (appendix A.1): accuracy under the convex-hull attack decides.
-"""
+"""Dev scores, by which an epoch is selected; ``epoch_choice`` has the rules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -40,6 +37,16 @@ class DevScores:
     guessing: bool = False
     features: Tensor | None = field(default=None, compare=False, repr=False)
 
+    @classmethod
+    def of_entry(cls, entry: Mapping[str, Any]) -> DevScores:
+        """Return the scores that one epoch of ``training.json`` holds."""
+        return cls(entry["dev_accuracy"], entry["dev_hull_accuracy"], entry["dev_guessing"])
+
+    @property
+    def under_attack(self) -> float:
+        """Accuracy under the convex-hull attack; clean accuracy where nothing was attacked."""
+        return self.clean if self.hull is None else self.hull
+
     @property
     def rank(self) -> tuple[bool, float, float]:
         """The value to compare epochs by: accuracy under attack, then clean accuracy.
@@ -47,8 +54,7 @@ class DevScores:
         A constant classifier cannot be attacked, so it would beat an epoch that has begun to
         learn. Epochs no better than guessing therefore rank last.
         """
-        under_attack = self.clean if self.hull is None else self.hull
-        return (not self.guessing, under_attack, self.clean)
+        return (not self.guessing, self.under_attack, self.clean)
 
 
 def score_on_dev(

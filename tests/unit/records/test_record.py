@@ -164,3 +164,33 @@ def test_another_test_set_is_in_the_file_name(make_record: Callable[..., Record]
     other = {"test_name": "imdb:frozen-1000", "other_test": "imdb"}
     assert make_record("H", task=other).file_name.startswith("toy-on-imdb-standard-genetic-s0-")
     assert make_record("H").file_name.startswith("toy-standard-genetic-s0-")
+
+
+EPOCHS = ({"clean": 0.5, "attacked": 0.25}, {"clean": 0.75, "attacked": None})
+SELECTION = {"rule": "robust", "margin": 0.03, "kept": 2, "epochs": EPOCHS}
+
+
+def test_a_record_says_how_the_epoch_was_chosen(make_record: MakeRecord) -> None:
+    record = make_record("HF", victim={"selection": SELECTION})
+    again = Record.model_validate(raw(record))
+    assert again == record
+    assert again.victim.selection is not None
+    assert again.victim.selection.epochs[1].clean == 0.75
+    assert make_record("HF").victim.selection is None
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"kept": 3}, "epoch 3 was kept, but there are 2 epochs"),
+        ({"kept": 0}, "greater than or equal to 1"),
+        ({"margin": 1.5}, "less than or equal to 1"),
+        ({"epochs": ({"clean": 50, "attacked": None},)}, "less than or equal to 1"),
+        ({"reason": "none"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_selection_that_cannot_be_is_refused(
+    make_record: MakeRecord, change: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        make_record("HF", victim={"selection": {**SELECTION, **change}})

@@ -38,6 +38,16 @@ CARD: dict[str, Any] = {
     "train_examples": 2400,
     "dev_examples": 400,
     "selected_epoch": 2,
+    "selection": {
+        "rule": "robust",
+        "margin": 0.0271,
+        "kept": 2,
+        "epochs": [
+            {"clean": 0.86, "attacked": 0.7},
+            {"clean": 0.9175, "attacked": 0.5625},
+            {"clean": 0.9075, "attacked": 0.55},
+        ],
+    },
     "dev_accuracy": 0.9175,
     "versions": {"robench": "0.1.0"},
     "schema": 2,
@@ -70,6 +80,33 @@ def compare(name: str, text: str) -> None:
 
 def test_the_card_of_an_attacked_victim() -> None:
     compare("attacked.md", model_card(CARD, RECORDS, "me/rift-toy"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ("clean", "the highest clean dev accuracy"),
+        ("last", "the last one"),
+        ("paper", "the highest dev accuracy under the convex-hull attack"),
+    ],
+)
+def test_the_card_says_which_rule_chose_the_epoch(rule: str, why: str) -> None:
+    selection = {
+        "rule": rule,
+        "margin": None,
+        "kept": 1,
+        "epochs": [CARD["selection"]["epochs"][0]],
+    }
+    text = model_card({**CARD, "selection": selection}, [])
+    attacked = "under the convex-hull attack 70.0 %"
+    assert f"| epoch | 1 of 1 (dev 86.0 %, {attacked}): {why} (select={rule}) |" in text
+
+
+def test_the_card_of_a_victim_of_an_older_robench_has_its_epoch_alone() -> None:
+    old = {name: value for name, value in CARD.items() if name != "selection"}
+    assert "| epoch | 2 |" in model_card(old, [])
+    del old["selected_epoch"]
+    assert "| epoch |" not in model_card(old, [])
 
 
 def test_the_card_of_a_pair_task_that_nobody_attacked() -> None:

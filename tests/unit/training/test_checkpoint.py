@@ -12,7 +12,13 @@ from full_device import full_device
 from robench._base.environment import versions
 from robench._base.errors import RobenchError
 from robench._base.files import causes, is_disk_full
-from robench.training.checkpoint import FILE, SOFTWARE, TrainingState, training_environment
+from robench.training.checkpoint import (
+    FILE,
+    SOFTWARE,
+    EpochWeights,
+    TrainingState,
+    training_environment,
+)
 
 HERE = {"device": "cpu", "torch": "2.9", "numpy": "2.3"}
 
@@ -20,12 +26,13 @@ HERE = {"device": "cpu", "torch": "2.9", "numpy": "2.3"}
 def test_a_saved_checkpoint_can_be_loaded(tmp_path: Path) -> None:
     assert TrainingState.load(tmp_path, "k", HERE) is None
     added = [{"id": "t/1+2", "fields": {"text": "a fine film"}, "label": 1}]
+    history = [{"epoch": 1, "dev_accuracy": 0.5}]
     TrainingState(
-        "k", HERE, epoch=3, model={"w": torch.ones(2)}, best_rank=(True, 0.5, 0.25), added=added
+        "k", HERE, epoch=3, model={"w": torch.ones(2)}, history=history, added=added
     ).save(tmp_path)
     found = TrainingState.load(tmp_path, "k", HERE)
     assert found is not None
-    assert (found.epoch, found.best_rank, found.made_with) == (3, (True, 0.5, 0.25), HERE)
+    assert (found.epoch, found.history, found.made_with) == (3, history, HERE)
     assert torch.equal(found.model["w"], torch.ones(2))
     assert found.added == added
 
@@ -61,6 +68,53 @@ def test_another_configuration_is_refused_before_another_environment(tmp_path: P
     TrainingState("k", HERE).save(tmp_path)
     with pytest.raises(RobenchError, match="another configuration"):
         TrainingState.load(tmp_path, "other", {"device": "cuda"})
+
+
+def test_a_checkpoint_of_an_older_robench_is_another_configuration(tmp_path: Path) -> None:
+    """Its parts have other names, and its key another code."""
+    torch.save({"key": "old", "made_with": HERE, "best_epoch": 3}, tmp_path / FILE)
+    with pytest.raises(RobenchError, match=r"resume\.pt' belongs to another configuration"):
+        TrainingState.load(tmp_path, "k", HERE)
+
+
+def test_the_weights_of_an_epoch_come_back_as_they_were_stored(tmp_path: Path) -> None:
+    kept = EpochWeights(tmp_path / "v.training")
+    for epoch in (1, 2, 11):
+        kept.store(epoch, {"w": torch.full((3,), float(epoch))})
+    kept.store(2, {"w": torch.full((3,), 2.5)})  # an interrupted run left another
+    assert torch.equal(kept.load(2)["w"], torch.full((3,), 2.5))
+    kept.keep_only({2, 11})
+    assert sorted(path.name for path in (tmp_path / "v.training").iterdir()) == [
+        "epoch-11.pt",
+        "epoch-2.pt",
+    ]
+    assert torch.equal(kept.load(11)["w"], torch.full((3,), 11.0))
+
+
+def test_a_half_written_file_of_a_killed_run_is_removed_and_the_checkpoint_stays(
+    tmp_path: Path,
+) -> None:
+    TrainingState("k", HERE).save(tmp_path)
+    (tmp_path / "epoch-3.pt.part").write_bytes(b"half")
+    EpochWeights(tmp_path).keep_only(set())
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+
+@pytest.mark.parametrize("damage", ["missing", "torn"])
+def test_lost_weights_of_an_epoch_give_one_sentence(tmp_path: Path, damage: str) -> None:
+    kept = EpochWeights(tmp_path)
+    kept.store(4, {"w": torch.ones(1000)})
+    path = tmp_path / "epoch-4.pt"
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(RobenchError, match=r"^The weight file '.*epoch-4\.pt' is ") as caught:
+        kept.load(4)
+    assert f"Delete '{tmp_path}', or use --retrain, to train this victim from the start." in str(
+        caught.value
+    )
+    assert "\n" not in str(caught.value)
 
 
 def test_a_checkpoint_without_an_environment_is_refused(tmp_path: Path) -> None:

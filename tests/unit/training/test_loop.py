@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from math import log as log_of
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from victim_cases import encoder_folder, planted_splits, read_json, request
 
 from robench import DEFENSES, Batch, Defense
 from robench._base.errors import RobenchError, UsageError
+from robench._base.intervals import wilson
 from robench.models.classifier import TextClassifier
 from robench.models.health_checks import guessing_accuracy
 from robench.models.victim import Victim
@@ -148,11 +150,34 @@ def test_the_training_log_and_the_card_describe_the_run(encoder: Path, tmp_path:
         assert epoch["distance"] > 0
         assert epoch["dev_information"] <= log_of(8)
     lucky = guessing_accuracy(np.array([0, 1] * 8))[1]
+    assert [epoch["dev_guessing"] for epoch in log["epochs"]] == [
+        epoch["dev_accuracy"] <= lucky for epoch in log["epochs"]
+    ]
+    best = max(epoch["dev_accuracy"] for epoch in log["epochs"])
+    margin = best - wilson(best, 16)[0]
     ranks = [
-        (epoch["dev_accuracy"] > lucky, epoch["dev_hull_accuracy"], epoch["dev_accuracy"])
+        (
+            epoch["dev_accuracy"] >= best - margin,
+            not epoch["dev_guessing"],
+            epoch["dev_hull_accuracy"],
+            epoch["dev_accuracy"],
+        )
         for epoch in log["epochs"]
     ]
     assert log["selected_epoch"] == ranks.index(max(ranks)) + 1
+    assert (
+        log["selection"]
+        == victim.card["selection"]
+        == {
+            "rule": "robust",
+            "margin": margin,
+            "kept": log["selected_epoch"],
+            "epochs": [
+                {"clean": epoch["dev_accuracy"], "attacked": epoch["dev_hull_accuracy"]}
+                for epoch in log["epochs"]
+            ],
+        }
+    )
     half_a_step = 0.5 / (3 * 6)  # the share that is left in the middle of the last step
     assert log["epochs"][-1]["learning_rate"] == pytest.approx(
         victim.card["ingredients"]["options"]["learning_rate"] * half_a_step / (1 - 0.06)
@@ -164,15 +189,108 @@ def test_the_training_log_and_the_card_describe_the_run(encoder: Path, tmp_path:
     assert sum(bool(found.message) for found in reports) >= 5
 
 
-def test_the_epoch_is_selected_by_accuracy_under_attack_then_clean(
+SNLI = [
+    DevScores(0.348, 0.331, guessing=True),
+    DevScores(0.378, 0.275),
+    DevScores(0.455, 0.140),
+    DevScores(0.530, 0.117),
+    DevScores(0.552, 0.084),
+    DevScores(0.540, 0.069),
+]
+"""The dev scores of a standard victim on SNLI, shortened."""
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, scores: Sequence[DevScores]) -> list[dict[str, Any]]:
+    """Let dev give these scores; return a list that will hold the weights of each epoch."""
+    left, seen = iter(scores), list[dict[str, Any]]()
+
+    def score(model: TextClassifier, *_: Any, **__: Any) -> DevScores:
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return next(left)
+
+    monkeypatch.setattr(training, "score_on_dev", score)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("options", "kept", "why"),
+    [
+        # 16 dev examples make the default margin wide: 22.9 points.
+        ({}, 2, "the most robust of the 6 within 22.9 points"),
+        ({"select_margin": 0.05}, 4, "the most robust of the 3 within 5.0 points of the best dev"),
+        ({"select_margin": 0.0}, 5, "the only one within 0.0 points of the best dev accuracy"),
+        ({"select": "clean"}, 5, "the one with the highest dev accuracy (select=clean)"),
+        ({"select": "last"}, 6, "the last one (select=last)"),
+        ({"select": "paper"}, 2, "the one with the highest dev accuracy under the convex-hull"),
+    ],
+)
+def test_the_victim_has_the_weights_of_the_epoch_that_the_rule_keeps(
+    encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    kept: int,
+    why: str,
+) -> None:
+    seen, told = scripted(monkeypatch, SNLI), list[str]()
+    victim = fit(
+        request(encoder, options={"epochs": 6, **options}),
+        tmp_path / "v",
+        lambda progress: told.append(progress.message),
+    )
+    assert victim.card["selected_epoch"] == victim.card["selection"]["kept"] == kept
+    assert [found["clean"] for found in victim.card["selection"]["epochs"]] == [
+        scores.clean for scores in SNLI
+    ]
+    for name, value in victim.model.state_dict().items():
+        assert torch.equal(value, seen[kept - 1][name])
+    (sentence,) = [message for message in told if message.startswith("kept epoch")]
+    scores = SNLI[kept - 1]
+    numbers = f"(dev accuracy {scores.clean:.3f}, under the convex-hull attack {scores.hull:.3f})"
+    assert sentence.startswith(f"kept epoch {kept} of 6 {numbers}, {why}")
+
+
+def test_only_weights_that_can_still_win_are_stored(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = iter(
-        [DevScores(0.9, 0.3), DevScores(0.5, 0.4), DevScores(0.6, 0.4), DevScores(0.6, 0.4)]
-    )
-    monkeypatch.setattr(training, "score_on_dev", lambda *_, **__: next(scores))
-    victim = fit(request(encoder, options={"epochs": 4}), tmp_path / "v")
-    assert victim.card["selected_epoch"] == 3
+    """An epoch's file goes when a later epoch is too much more accurate, or better in both."""
+    scripted(monkeypatch, SNLI)
+    work, stored = tmp_path / "v.training", list[set[str]]()
+
+    def listen(progress: TrainingProgress) -> None:
+        if progress.step == 1:
+            stored.append({path.stem for path in work.glob("epoch-*")})
+
+    fit(request(encoder, options={"epochs": 6, "select_margin": 0.05}), tmp_path / "v", listen)
+    assert stored == [
+        set(),
+        {"epoch-1"},
+        {"epoch-2"},  # the first is no better than guessing
+        {"epoch-3"},
+        {"epoch-4"},
+        {"epoch-4", "epoch-5"},
+    ]
+    assert not work.exists()
+
+
+def test_a_run_that_is_killed_before_the_victim_is_saved_keeps_the_same_epoch(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = request(encoder, options={"epochs": 6, "select_margin": 0.05})
+    scripted(monkeypatch, SNLI)
+    whole = fit(asked, tmp_path / "whole")
+
+    def kill(progress: TrainingProgress) -> None:
+        if progress.message.startswith("kept epoch"):
+            raise Killed
+
+    scripted(monkeypatch, SNLI)
+    with pytest.raises(Killed):
+        fit(asked, tmp_path / "v", kill)
+    monkeypatch.undo()
+    resumed = fit(asked, tmp_path / "v")
+    assert resumed.card["selection"] == whole.card["selection"]
+    assert resumed.sha256 == whole.sha256
 
 
 def test_an_epoch_no_better_than_guessing_is_selected_last(
@@ -186,7 +304,8 @@ def test_an_epoch_no_better_than_guessing_is_selected_last(
         ]
     )
     monkeypatch.setattr(training, "score_on_dev", lambda *_, **__: next(scores))
-    assert fit(request(encoder, options={"epochs": 3}), tmp_path / "v").card["selected_epoch"] == 2
+    asked = request(encoder, options={"epochs": 3, "select": "paper"})
+    assert fit(asked, tmp_path / "v").card["selected_epoch"] == 2
 
 
 def test_the_trackers_curves_are_stored_with_the_victim(encoder: Path, tmp_path: Path) -> None:
@@ -232,6 +351,18 @@ def test_a_run_ends_when_patience_is_used_up(
     monkeypatch.setattr(training, "score_on_dev", lambda *_, **__: DevScores(0.5, 0.5))
     fit(request(encoder, options={"epochs": 9, "patience": 2}), tmp_path / "v")
     assert len(read_json(tmp_path / "v" / "training.json")["epochs"]) == 3
+
+
+def test_patience_waits_while_the_best_dev_accuracy_rises(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Epoch 1 stays the choice of a wide margin, and the model still learns."""
+    scores = [DevScores(0.5, 0.4), DevScores(0.6, 0.2), DevScores(0.7, 0.1), DevScores(0.7, 0.1)]
+    scripted(monkeypatch, [*scores, DevScores(0.6, 0.1), DevScores(0.9, 0.9)])
+    options = {"epochs": 6, "patience": 2, "select_margin": 0.3}
+    victim = fit(request(encoder, options=options), tmp_path / "v")
+    assert len(victim.card["selection"]["epochs"]) == 5
+    assert victim.card["selected_epoch"] == 1
 
 
 def test_a_training_subset_has_the_smallest_ids_of_each_label(
@@ -288,7 +419,7 @@ def test_a_full_disk_gives_one_sentence_and_keeps_the_last_checkpoint(
         "Free some space or choose another --out."
     )
     assert (str(caught.value), caught.value.exit_code) == (sentence, 1)
-    assert [path.name for path in work.iterdir()] == [checkpoint.FILE]
+    assert sorted(path.name for path in work.iterdir()) == ["epoch-1.pt", checkpoint.FILE]
     told: list[str] = []
     fit(request(encoder), tmp_path / "v", lambda progress: told.append(progress.message))
     assert "resuming after epoch 1" in told
