@@ -27,6 +27,7 @@ class A2t(Attack):
         "Yoo and Qi, Towards Improving Adversarial Training of NLP Models, Findings of EMNLP 2021,"
         " Algorithm 2"
     )
+    cost = "one gradient, the text itself, and each substitute of the words that it tries"
     deviations = (
         "Substitutes come from the task's substitution set, without a part-of-speech filter and"
         " without a bound on the words changed; the paper takes 20 neighbours of counter-fitted"

@@ -36,6 +36,7 @@ class Beam(Attack):
         "Yoo et al., Searching for a Search Method: Benchmarking Search Algorithms for Generating"
         " NLP Adversarial Examples, BlackboxNLP 2020, Section 3"
     )
+    cost = "every single substitution; then in each step at most width x positions x substitutes"
     deviations = (
         "Substitutes come from the task's substitution set, and no further constraint binds.",
         "After the first step only the best positions are changed (option positions); the paper"

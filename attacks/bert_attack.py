@@ -30,6 +30,10 @@ class BertAttack(Attack):
         "Li et al., BERT-ATTACK: Adversarial Attack Against BERT Using BERT, EMNLP 2020,"
         " Algorithm 1"
     )
+    cost = (
+        "the text itself, one probe for each substitutable word, and each candidate of"
+        " the words that it tries"
+    )
     deviations = (
         "The candidates are made once from the original text and frozen as a surface; the surface"
         " alone decides which words may change, so there is no list of stop words and no filter of"

@@ -26,6 +26,7 @@ class ConvexHull(Attack):
         "Dong et al., Towards Robustness Against Natural Language Word Substitutions (ASCC),"
         " ICLR 2021; as in Dong et al., RIFT, NeurIPS 2021"
     )
+    cost = "steps + 1 for each restart"
     deviations = (
         "Only the text of the heaviest words is queried, and only it can fool the victim, as in"
         " the releases.",

@@ -38,6 +38,7 @@ class Exhaustive(Attack):
     """
 
     paper = "none: the reference that shows how far other attacks stay above exact robustness"
+    cost = "up to max_size texts, and at least every single substitution"
     deviations = (
         f"Texts are queried in blocks of up to {BLOCK}, so some queries after the success are"
         " counted.",

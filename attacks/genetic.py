@@ -72,6 +72,7 @@ class Genetic(Attack):
         "Jia et al., Certified Robustness to Adversarial Word Substitutions, EMNLP 2019, 4.2;"
         " Dong et al., RIFT, NeurIPS 2021, 3.1"
     )
+    cost = "population x (1 + iterations) x the options of a word, if nothing fools the victim"
     deviations = (
         "Parents are drawn by margins as shares of the original text's, which counts as 4 logits,"
         " so that the scale of the logits decides nothing; scores=probabilities draws them by"

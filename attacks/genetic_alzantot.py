@@ -86,6 +86,7 @@ class GeneticAlzantot(Attack):
         "Alzantot et al., Generating Natural Language Adversarial Examples, EMNLP 2018;"
         " TextAttack 0.3.11, AlzantotGeneticAlgorithm"
     )
+    cost = "at most population x (1 + iterations) x the options of the words that a text tries"
     deviations = (
         "TextAttack draws parents in proportion to exp(-(1 - p_y) / temperature), which favours"
         " the worst, against the paper; sign=as-shipped does so too.",

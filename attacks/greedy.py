@@ -24,6 +24,10 @@ class Greedy(Attack):
     """
 
     paper = "none: a baseline, coordinate descent on the margin from the original text"
+    cost = (
+        "every single substitution, then all options of one word after another until"
+        " nothing improves"
+    )
     language_model = True
 
     def search(

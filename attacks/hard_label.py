@@ -35,6 +35,7 @@ class HardLabel(Attack):
         "Maheshwary et al., Generating Natural Language Attacks in a Hard Label Black Box Setting,"
         " AAAI 2021, initialisation and search space reduction"
     )
+    cost = "up to words + draws random texts, then a few for each changed word"
     deviations = (
         "The third step, a population that makes the text more like the original, is left out: it"
         " changes which text fools the victim, never whether one does.",

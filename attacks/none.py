@@ -18,6 +18,7 @@ class NoAttack(Attack):
     """
 
     paper = "none: no attack"
+    cost = "none"
     deviations: ClassVar[tuple[str, ...]] = ()
     access = "labels"
     language_model = False

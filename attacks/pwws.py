@@ -47,6 +47,10 @@ class Pwws(Attack):
         "Ren et al., Generating Natural Language Adversarial Examples through Probability Weighted"
         " Word Saliency, ACL 2019"
     )
+    cost = (
+        "the text itself, one probe for each word, every single substitution, and one"
+        " for each substitutable word"
+    )
     deviations = (
         "Saliencies and drops are shares of the clean text's log-odds, so that the scale of the"
         " logits decides nothing; scores=probabilities takes differences of p_y, as published.",

@@ -23,6 +23,7 @@ class Random(Attack):
     """
 
     paper = "none: a baseline, uniform draws from the whole space with replacement"
+    cost = "up to draws texts"
     deviations = (
         f"Texts are queried in blocks of {BLOCK}, so up to {BLOCK - 1} queries after the success"
         " are counted.",

@@ -28,6 +28,10 @@ class TextFooler(Attack):
         "Jin et al., Is BERT Really Robust? A Strong Baseline for Natural Language Attack on Text"
         " Classification and Entailment, AAAI 2020, Algorithm 1"
     )
+    cost = (
+        "the text itself, one probe for each substitutable word, and each substitute of"
+        " the words that it tries"
+    )
     deviations = (
         "Substitutes come from the task's substitution set, where the paper takes up to 50"
         " neighbours of counter-fitted vectors; the surface alone decides which words may change,"

@@ -33,7 +33,10 @@ def command(ctx: click.Context, kind: str | None, check: bool) -> None:
 
 
 def print_rows(kind: str, rows: list[CatalogueRow]) -> None:
-    """Print the rows of one kind as an aligned table under a heading."""
+    """Print the rows of one kind as an aligned table under a heading.
+
+    Of an attack it says what it sees of a victim.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -41,9 +44,16 @@ def print_rows(kind: str, rows: list[CatalogueRow]) -> None:
     if not rows:
         show("  none")
         return
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(no_wrap=True, min_width=max(16, *(len(row.name) for row in rows)) + 2)
-    table.add_column(overflow="fold")
+    # Only attacks have a column that is not clear by itself.
+    attacks = kind == "attack"
+    table = Table(
+        box=None, show_header=attacks, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim"
+    )
+    widest = max(16, *(len(row.name) for row in rows)) + 2
+    table.add_column("  name", no_wrap=True, min_width=widest)
+    if attacks:
+        table.add_column("sees", no_wrap=True)
+    table.add_column("what it is", overflow="fold")
     for row in rows:
         origin = "" if row.origin == "built-in" else f"  ({row.origin})"
         if row.problem:
@@ -51,5 +61,6 @@ def print_rows(kind: str, rows: list[CatalogueRow]) -> None:
         else:
             about = Text(row.summary)
         about.append(origin, style="dim")
-        table.add_row(Text(f"  {row.name}"), about)
+        seen = [Text(row.sees)] if attacks else []
+        table.add_row(Text(f"  {row.name}"), *seen, about)
     show(table)

@@ -9,12 +9,13 @@ import ast
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
 from robench.plugins.names import FAMILY
 from robench.plugins.registry import Entry, Registry, UnknownPlugin
+from robench.search.attack import Attack
 from robench.search.registry import ATTACKS
 from robench.tasks.registry import TASKS
 from robench.tasks.resolving import is_own_data
@@ -35,6 +36,8 @@ class CatalogueRow:
         origin: ``"built-in"`` or the package that adds it.
         summary: one line about it.
         problem: why it cannot be used; None where it can.
+        sees: what an attack may see of a victim: ``"probabilities"``, ``"labels"``,
+            ``"gradients"`` or ``"nothing"``; empty for the other kinds, and where it is not known.
     """
 
     kind: str
@@ -42,6 +45,7 @@ class CatalogueRow:
     origin: str
     summary: str
     problem: str | None = None
+    sees: str = ""
 
 
 def find_kind(word: str) -> str:
@@ -150,11 +154,14 @@ def _list_plugins(kind: str, check: bool) -> list[CatalogueRow]:
     for source, suffix in sources:
         for entry in source.entries():
             health = health_of.get((source.kind, entry.name))
+            name = entry.name + suffix
             if health is None:
                 summary, problem = builtin_summary(entry), entry.problem
+                sees = builtin_sees(entry) if kind == "attack" else ""
             else:
                 summary, problem = health.summary, entry.problem or health.problem
-            rows.append(CatalogueRow(kind, entry.name + suffix, entry.origin, summary, problem))
+                sees = health.sees
+            rows.append(CatalogueRow(kind, name, entry.origin, summary, problem, sees))
     return rows
 
 
@@ -163,14 +170,41 @@ def builtin_summary(entry: Entry) -> str:
 
     The result is empty where there is no docstring, and for every plugin that is not a built-in.
     """
-    if entry.origin != "built-in":
+    module = _builtin_module(entry)
+    docstring = "" if module is None else ast.get_docstring(module) or ""
+    return docstring.strip().partition("\n")[0]
+
+
+def builtin_sees(entry: Entry) -> str:
+    """Read what a built-in attack sees of a victim, without importing its module.
+
+    It is empty for a plugin that is not a built-in. See ``CatalogueRow.sees``.
+    """
+    module = _builtin_module(entry)
+    if module is None:
         return ""
+    constants: dict[str, Any] = {}
+    for node in ast.walk(module):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            constants |= {each.id: node.value.value for each in node.targets if _is_name(each)}
+    if constants.get("searches") is False:
+        return "nothing"
+    return str(constants.get("access", Attack.access))
+
+
+def _is_name(target: ast.expr) -> TypeGuard[ast.Name]:
+    return isinstance(target, ast.Name)
+
+
+def _builtin_module(entry: Entry) -> ast.Module | None:
+    """Parse the module of a built-in; None if it has no file, or for any other plugin."""
+    if entry.origin != "built-in":
+        return None
     package, _, stem = entry.module.rpartition(".")
     spec = find_spec(package)
     folders = spec.submodule_search_locations if spec is not None else None
     for folder in folders or ():
         file = Path(folder) / f"{stem}.py"
         if file.is_file():
-            docstring = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
-            return docstring.strip().partition("\n")[0]
-    return ""
+            return ast.parse(file.read_text("utf-8"))
+    return None

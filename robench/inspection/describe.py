@@ -56,7 +56,8 @@ def _describe_method(plugin: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     # Only attacks say what they may see of the victim.
     if hasattr(plugin, "access"):
-        facts["sees"] = plugin.access
+        facts["sees"] = plugin.access if plugin.searches else "nothing"
+        facts["queries"] = plugin.cost
         if plugin.outside:
             facts["surface"] = (
                 "outside: it writes texts of its own, and its results are in separate tables"

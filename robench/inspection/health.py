@@ -43,10 +43,12 @@ class Health:
     Attributes:
         problem: one sentence that says why it cannot be used; None where it can.
         summary: the first line of its docstring.
+        sees: what an attack may see of a victim; empty for the other kinds.
     """
 
     problem: str | None
     summary: str = ""
+    sees: str = ""
 
 
 def check_guests(*, force: bool = False, cache: Path | None = None) -> dict[GuestId, Health]:
@@ -188,7 +190,9 @@ def _run_child(guests: list[GuestId]) -> tuple[dict[GuestId, Health], str]:
     checked = {}
     for line in lines:
         row = json.loads(line)
-        checked[row["kind"], row["name"]] = Health(row["problem"], row["summary"])
+        checked[row["kind"], row["name"]] = Health(
+            row["problem"], row["summary"], row.get("sees", "")
+        )
     return checked, ending
 
 
@@ -198,7 +202,9 @@ def check_here(registry: Registry[Any], name: str) -> Health:
         plugin = registry.get(name)
     except RobenchError as error:
         return Health(problem=one_line(error))
-    return Health(problem=None, summary=(plugin.__doc__ or "").strip().partition("\n")[0])
+    summary = (plugin.__doc__ or "").strip().partition("\n")[0]
+    sees = getattr(plugin, "access", "") if getattr(plugin, "searches", True) else "nothing"
+    return Health(problem=None, summary=summary, sees=str(sees))
 
 
 def main(arguments: list[str]) -> None:

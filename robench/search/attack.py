@@ -98,6 +98,7 @@ class Attack(ABC):
     Class attributes:
         paper: citation of what it implements.
         deviations: where it departs from the paper or the released code, one sentence each.
+        cost: how many queries it makes for one example, in plain words; ``robench show`` says it.
         access: what it needs to see of the victim; it sees no more. With ``"labels"`` every
             answer of the oracle is one-hot.
         language_model: whether the language-model constraint applies to it under a protocol
@@ -114,6 +115,7 @@ class Attack(ABC):
 
     paper: ClassVar[str] = ""
     deviations: ClassVar[tuple[str, ...]] = ()
+    cost: ClassVar[str] = ""
     access: ClassVar[Access] = "probabilities"
     language_model: ClassVar[bool] = True
     outside: ClassVar[bool] = False

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from robench._base.errors import UsageError
 from robench.cli import main
-from robench.inspection.catalogue import KINDS, builtin_summary, find_kind, list_kind
+from robench.inspection.catalogue import KINDS, builtin_sees, builtin_summary, find_kind, list_kind
 from robench.inspection.describe import describe, describe_options
 from robench.plugins.options import Options
 from robench.plugins.registry import Entry, Registry
@@ -99,6 +99,48 @@ def test_a_summary_is_read_without_importing_the_module(
     assert builtin_summary(Entry("bare", "summarised_wing.bare", "built-in")) == ""
     assert builtin_summary(Entry("absent", "summarised_wing.absent", "built-in")) == ""
     assert builtin_summary(Entry("local", "__main__", "registered in this process")) == ""
+
+
+def test_the_list_of_attacks_says_what_each_sees_of_a_victim() -> None:
+    rows = [row for row in list_kind("attack") if row.origin == "built-in"]
+    assert {row.sees for row in rows} == {"probabilities", "labels", "gradients", "nothing"}
+    for row in rows:
+        if ":" not in row.name:
+            cls = ATTACKS.get(row.name)
+            assert row.sees == (cls.access if cls.searches else "nothing")
+            assert cls.cost, f"{row.name} does not say what it costs"
+    heading, *lines = run("list", "attacks").splitlines()[1:]
+    assert heading.split() == ["name", "sees", "what", "it", "is"]
+    assert any(line.split()[:2] == ["a2t", "gradients"] for line in lines)
+    assert any(line.split()[:2] == ["none", "nothing"] for line in lines)
+
+
+def test_other_kinds_see_nothing_and_have_no_such_column() -> None:
+    assert {row.sees for kind in KINDS if kind != "attack" for row in list_kind(kind)} == {""}
+    assert "sees" not in run("list", "encoders")
+
+
+def test_what_an_attack_sees_is_read_without_importing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wing = tmp_path / "seeing_wing"
+    wing.mkdir()
+    (wing / "__init__.py").write_text("")
+    (wing / "closed.py").write_text("class A:\n    access = 'labels'\nraise AssertionError\n")
+    (wing / "usual.py").write_text("class A: pass\nraise AssertionError\n")
+    (wing / "idle.py").write_text("class A:\n    searches = False\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = [
+        builtin_sees(Entry(name, f"seeing_wing.{name}", "built-in"))
+        for name in ("closed", "usual", "idle", "absent")
+    ]
+    assert found == ["labels", "probabilities", "nothing", ""]
+    assert builtin_sees(Entry("local", "__main__", "registered in this process")) == ""
+
+
+def test_show_says_what_an_attack_costs() -> None:
+    assert "Queries: steps + 1 for each restart" in run("show", "attack", "convex-hull")
+    assert describe("attack", "none")["sees"] == "nothing"
 
 
 LIGHT = """
