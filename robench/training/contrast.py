@@ -23,7 +23,7 @@ def contrastive_term(
     It is minus a lower bound of I(S; T | Y = y), if pairs are drawn independently within the
     class. Batches hold texts of similar length, so pairs are drawn given the length. The bounded
     quantity is then close to I(S; T | Y = y, length), and features that only tell lengths apart
-    gain nothing.
+    gain nothing. It is computed in fp32, also where the features come from a bf16 training.
 
     Args:
         students: unit vectors ``(n, d)``.
@@ -37,7 +37,10 @@ def contrastive_term(
     Returns:
         ``mean_i -log softmax_j(<s_i, t_j> / tau)_own(i) - log N``; 0 without students.
     """
-    scores = students @ teachers.T / temperature
+    # Autocast would round the products to bf16, and a small temperature enlarges the error.
+    exact = torch.promote_types(students.dtype, torch.float32)
+    with torch.autocast(students.device.type, enabled=False):
+        scores = students.to(exact) @ teachers.to(exact).T / temperature
     if negatives == "students":
         scores = scores.T
     if own is None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
 from victim_cases import batch, classifier
 
 from robench import DEFENSES
@@ -15,7 +16,7 @@ from robench.methods.information import ProjectionHeads
 from robench.methods.smoothness import divergence
 from robench.models.classifier import TextClassifier
 from robench.models.encoders import EncoderInfo
-from robench.training.contrast import contrastive_term
+from robench.training.contrast import Negatives, contrastive_term
 from robench.training.request import build_defense
 
 Rift = DEFENSES.get("rift")
@@ -44,6 +45,22 @@ def test_as_in_the_release_the_softmax_can_run_over_students() -> None:
     )
 
 
+@pytest.mark.parametrize("negatives", ["teachers", "students"])
+def test_the_contrastive_term_is_fp32_in_a_bf16_training(negatives: Negatives) -> None:
+    """In bf16 the products of unit vectors have three digits, which tau = 0.2 makes two."""
+    torch.manual_seed(0)
+    students, teachers = (normalize(torch.randn(16, 256), dim=-1) for _ in range(2))
+    students.requires_grad_()
+    exact = contrastive_term(students.double(), teachers.double(), 0.2, negatives)
+    (wanted,) = torch.autograd.grad(exact, students)
+    with torch.autocast("cpu", torch.bfloat16):
+        term = contrastive_term(students, teachers, 0.2, negatives)
+    (gradient,) = torch.autograd.grad(term, students)
+    assert term.dtype == torch.float32
+    assert term.item() == pytest.approx(exact.item(), abs=2e-6)
+    torch.testing.assert_close(gradient, wanted, atol=1e-6, rtol=1e-5)
+
+
 @pytest.mark.parametrize("count", [1, 2, 7, 40])
 def test_the_bound_never_exceeds_log_n(count: int) -> None:
     torch.manual_seed(count)
@@ -51,7 +68,7 @@ def test_the_bound_never_exceeds_log_n(count: int) -> None:
         (torch.randn(count, 8), torch.randn(count, 8)),
         (torch.eye(count, 64), torch.eye(count, 64)),
     ):
-        unit = [torch.nn.functional.normalize(part, dim=-1) for part in (students, teachers)]
+        unit = [normalize(part, dim=-1) for part in (students, teachers)]
         assert -contrastive_term(unit[0], unit[1], 0.01).item() <= log(count) + 1e-6
     assert -contrastive_term(
         torch.eye(count, 64), torch.eye(count, 64), 0.01
