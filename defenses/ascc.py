@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from robench import DEFENSES, Batch, Defense, TextClassifier
-from robench.methods import LOOP_DEVIATIONS, AdversarialOptions, balanced_batches, robust_task_loss
+from robench.methods import (
+    LOOP_DEVIATIONS,
+    SUBSTITUTES_DEVIATION,
+    AdversarialOptions,
+    balanced_batches,
+    robust_task_loss,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,8 +46,11 @@ class Ascc(Defense):
         " releases are drawn at random.",
         "beta (10 on IMDB, 5 on SNLI) and the weight of the entropy (15 / 38,400 of its sum) are"
         " RIFT's; ASCC's release has 4, and 15 times the mean.",
+        "The loss has no adversarial cross-entropy and no L2 penalty, as in RIFT's release; ASCC's"
+        " has a penalty of 2e-4.",
         "Substitutes that share a token make one slot of the mixture, and there are as many slots"
-        " as a batch needs instead of 10.",
+        " as a batch needs instead of 10. So the inner search starts from another spread.",
+        SUBSTITUTES_DEVIATION,
         *LOOP_DEVIATIONS,
     )
     substitutes = True

@@ -37,6 +37,10 @@ class Informative(Defense):
         " are taken.",
         "The contrastive softmax runs over teachers, as Lemma 1 says; the release's runs over"
         " students (option negatives=students).",
+        "L_info keeps the constant -log N of Lemma 1, so that its negative is the bound; this"
+        " changes no gradient.",
+        "The teacher is a copy of the student; the release loads the encoder twice, which may give"
+        " RoBERTa two different random poolers.",
         "Batches hold texts of similar length (sorted within windows of 32 batches), so a text's"
         " negatives have about its length; Algorithm 1 and Lemma 1 draw them independently.",
         *LOOP_DEVIATIONS,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 
 from robench import DEFENSES, Defense, TextClassifier
-from robench.methods import LOOP_DEVIATIONS
+from robench.methods import LOOP_DEVIATIONS, RANDOM_BATCHES_DEVIATION
 
 Noise = Literal["elements", "units"]
 
@@ -72,6 +72,7 @@ class Mixout(Defense):
         " by dropout.",
         "The encoder's dropout stays as it is, as in RIFT's release; the authors' code switches it"
         " off.",
+        RANDOM_BATCHES_DEVIATION,
         *LOOP_DEVIATIONS,
     )
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from robench import DEFENSES, Batch, Defense, TextClassifier
 from robench.methods import (
     LOOP_DEVIATIONS,
+    SUBSTITUTES_DEVIATION,
     AdversarialOptions,
     InformationOptions,
     InformationTerm,
@@ -53,10 +54,13 @@ class Rift(Defense):
         " its class slices are then mixed.",
         "Batches hold texts of similar length (sorted within windows of 32 batches), so a text's"
         " negatives have about its length; Algorithm 1 and Lemma 1 draw them independently.",
+        "With RoBERTa each word gives one token, also after a word that its own splitter would take"
+        " apart; the release attaches all later substitutes to wrong tokens there.",
         "The teacher is a copy of the student; the release loads the encoder twice, which may give"
         " RoBERTa two different random poolers.",
         "Substitutes that share a token make one slot of the mixture, and there are as many slots"
-        " as a batch needs instead of 10.",
+        " as a batch needs instead of 10. So the inner search starts from another spread.",
+        SUBSTITUTES_DEVIATION,
         *LOOP_DEVIATIONS,
     )
     substitutes = True

@@ -1,4 +1,7 @@
-"""ROSE, second order: each step updates only the tensors whose gradient fits their momentum."""
+"""ROSE, second order: each step selects tensors by their gradient relative to their momentum.
+
+As released, it updates those whose gradient is largest relative to the momentum, the noisy ones.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from robench.methods import ROSE_DEVIATIONS, SaliencyRule, Selective, SelectiveA
 
 @DEFENSES.register("rose-second")
 class RoseSecond(Selective):
-    """Freeze the tensors whose gradient departs most from Adam's momentum, at each step.
+    """Freeze the tensors whose gradient is smallest relative to Adam's momentum, at each step.
 
-    The tensors are the weights of the encoder's layers. The release measures
-    ``|0.1 ||g|| / ||m|| - 1|`` and keeps the tensors with the smallest value. That ratio is about
-    0.1 for a steady gradient and 0.44 for pure noise. So the release freezes the steadiest tensors,
-    the opposite of what is meant. ``rule=change`` measures the relative change of the momentum and
-    freezes the noisiest tensors.
+    The tensors are the weights of the encoder's layers. The default is the release's rule: it
+    measures ``|0.1 ||g|| / ||m|| - 1|`` and updates the tensors with the smallest value. The ratio
+    is about 0.1 for a steady gradient and 0.44 for pure noise. So the release freezes the steadiest
+    tensors, the opposite of what is meant. ``rule=change`` measures the relative change of the
+    momentum and freezes the noisiest tensors.
 
     The method changes the optimiser and not the loss, so it can join any loss:
     ``rift+rose-second``.
@@ -28,6 +31,8 @@ class RoseSecond(Selective):
         " EMNLP 2022"
     )
     deviations = (
+        "The rule is the release's (option rule=released). It selects the noisiest tensors, while a"
+        " saliency by the change of the momentum would select the steadiest (option rule=change).",
         "A tensor whose momentum is zero is updated; the release freezes it, or all tensors.",
         "The paper's tasks are those of GLUE: the default of upper is the median of its eight"
         " published settings (0.3 to 0.6).",

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from robench import DEFENSES, Batch, Defense, TextClassifier
-from robench.methods import LOOP_DEVIATIONS
+from robench.methods import LOOP_DEVIATIONS, RANDOM_BATCHES_DEVIATION
 
 SMALLEST = 1e-10
 """Added under the root, as released: at the pre-trained weights the norm has no gradient."""
@@ -32,6 +32,7 @@ class WeightDecay(Defense):
     deviations = (
         "The distance is not squared, as in the RIFT paper; Chelba and Acero's Gaussian prior is a"
         " squared one.",
+        RANDOM_BATCHES_DEVIATION,
         *LOOP_DEVIATIONS,
     )
     parallel = True

@@ -67,7 +67,12 @@ if TYPE_CHECKING:
     from robench.search.whitebox import white_box
     from robench.search.word_order import change_in_order, largest_first, without_scale
     from robench.training.batches import balanced_batches
-    from robench.training.defense import LOOP_DEVIATIONS, SUITE_DEVIATIONS
+    from robench.training.defense import (
+        LOOP_DEVIATIONS,
+        RANDOM_BATCHES_DEVIATION,
+        SUBSTITUTES_DEVIATION,
+        SUITE_DEVIATIONS,
+    )
 
 _MODULE_OF = {
     # Searching over the options of a text.
@@ -99,6 +104,8 @@ _MODULE_OF = {
     "no_pointless_retries": "robench._base.hub",
     # What every built-in defense shares with the training loop.
     "LOOP_DEVIATIONS": "robench.training.defense",
+    "RANDOM_BATCHES_DEVIATION": "robench.training.defense",
+    "SUBSTITUTES_DEVIATION": "robench.training.defense",
     "SUITE_DEVIATIONS": "robench.training.defense",
     "balanced_batches": "robench.training.batches",
     # Training on mixtures of words.
@@ -142,8 +149,10 @@ __all__ = [
     "AUGMENTATION_DEVIATIONS",
     "LOOP_DEVIATIONS",
     "RANDOMISED_DEVIATIONS",
+    "RANDOM_BATCHES_DEVIATION",
     "ROSE_DEVIATIONS",
     "SETS_DEVIATION",
+    "SUBSTITUTES_DEVIATION",
     "SUITE_DEVIATIONS",
     "TEXTATTACK_BATCH",
     "AdversarialOptions",

@@ -42,8 +42,15 @@ ROSE_DEVIATIONS = (
     "the first step on. The release has no warm-up, and would select nothing during one.",
     "Batch size, epochs and learning rate are those of every defense here. The release has 32, 10 "
     "and a rate of 1e-5 to 1e-4 for each task.",
-    "The epoch is selected on a dev split, by accuracy under the convex-hull attack where there "
-    "are substitutes. The release keeps the last epoch.",
+    "The kept epoch is the most robust on dev among those whose clean accuracy is as good as the "
+    "best. The release keeps the last epoch (option select=last).",
+    "Dev comes from train or an official dev file; at most 1,000 of its examples select the epoch.",
+    "Training is in fp32, or with --precision bf16 in bf16 autocast. The release uses fp16, and "
+    "takes saliencies from a loss that is not scaled, so that small ones can become 0.",
+    "The head is that of every defense here: two layers on the encoder's pooler output. The "
+    "release has transformers' RoBERTa head.",
+    "The release's tasks are those of GLUE, with 128 tokens of text. No settings are published for "
+    "the tasks here, and the window is the task's.",
 )
 """Where every defense that selects tensors departs from ROSE's release."""
 

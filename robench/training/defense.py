@@ -21,13 +21,36 @@ if TYPE_CHECKING:
     from robench.search.attack import Trial
     from robench.tasks.example import Example
 
+_OPTIMIZER = (
+    "The update is torch's AdamW: epsilon (1e-6) is added after the bias correction, and the decay "
+    "comes before the update. transformers' AdamW, which the releases used, adds it before and "
+    "decays after."
+)
+_PRECISION = (
+    "Training is in fp32, or with --precision bf16 in bf16 autocast: features and heads are then "
+    "bf16, and losses, the contrastive products among them, stay fp32."
+)
+_FEATURE = (
+    "The feature is the encoder's pooler output (a tanh layer on the first token), as in RIFT's "
+    "release, and the first token's state where an encoder has no pooler. The paper does not say "
+    "which feature it means."
+)
 LOOP_DEVIATIONS = (
     "The learning rate rises over the first steps and then falls linearly to zero. RIFT's release "
     "raises it epoch by epoch (x0.1, x0.55, x1) and then keeps it.",
-    "The epoch is selected on a dev split carved from train. RIFT's release reports maxima over "
-    "epochs on the test set.",
+    _OPTIMIZER,
+    "The kept epoch is the most robust on dev among those whose clean accuracy is as good as the "
+    "best. The paper takes the most robust of all (option select=paper).",
+    "Dev comes from train or an official dev file; at most 1,000 of its examples select the epoch. "
+    "RIFT's release reports maxima over epochs on the whole test set.",
+    "An epoch that is no better than guessing is kept only if no other does better (with "
+    "select=robust and select=paper). The paper has no such bar.",
     "An epoch's dev accuracy under attack counts texts that are right both unchanged and attacked. "
     "The release counts the attacked text alone.",
+    "The dev attack lowers the margin of the true label, so that the scale of the logits does not "
+    "matter. The release raises the cross-entropy.",
+    _FEATURE,
+    _PRECISION,
 )
 """Where the training loop departs from RIFT's release, which has the same settings.
 
@@ -37,10 +60,28 @@ For the ``deviations`` of the methods that are compared in the RIFT paper.
 SUITE_DEVIATIONS = (
     "Learning rate (a rise over the first steps, then linearly to zero), batch size and epochs are "
     "those of every defense here, not the paper's own.",
-    "The epoch is selected on a dev split carved from train, by accuracy under the convex-hull "
-    "attack where there are substitutes. That is not the paper's rule.",
+    _OPTIMIZER,
+    "Weight decay is that of every defense here: 2e-4 on the head, none on the encoder.",
+    "The kept epoch is the most robust on dev among those whose clean accuracy is as good as the "
+    "best (option select). That is not the paper's rule.",
+    "Dev comes from train or an official dev file; at most 1,000 of its examples select the epoch.",
+    "The head is that of every defense here: two layers on the encoder's pooler output (a tanh "
+    "layer on the first token).",
+    _PRECISION,
 )
 """The same for methods that were published elsewhere."""
+
+RANDOM_BATCHES_DEVIATION = (
+    "Batches are drawn at random among texts of similar length (sorted within windows of 32 "
+    "batches). RIFT's release gives every method class-balanced batches, drawn at random."
+)
+"""The same for the rows of the RIFT paper that do not need class-balanced batches here."""
+
+SUBSTITUTES_DEVIATION = (
+    'Substitutes that the word splitter takes apart (in the published set: "cannot", "gonna", '
+    '"gotta" and "wanna") are left out. The releases keep them.'
+)
+"""The same for methods that train on substitutes."""
 
 
 class Trainee(Protocol):
