@@ -38,6 +38,7 @@ def evaluate(
     labels: Sequence[str] | None = None,
     name: str | Sequence[str] | None = None,
     identity: str | None = None,
+    draws: int = 1,
     options: Mapping[str, Any] | None = None,
     out: Location | None = None,
     progress: bool | Reporter = True,
@@ -60,6 +61,8 @@ def evaluate(
         name: name of the victim in tables; one for each victim.
         identity: text that changes whenever a function's answers may change, such as a version.
             Without it, no later run uses the trials of a function.
+        draws: for a function that gives a text another answer each time: its answer is the mean
+            over so many calls. Without it, a random function is refused.
         options: options of plugins, such as ``{"defense.epochs": 2, "pwws.score": "logit"}``.
         out: folder of the results. None keeps them only as long as the returned object.
         progress: True draws bars on stderr. False shows nothing but warnings. A ``Reporter``
@@ -81,6 +84,11 @@ def evaluate(
     from robench.sharing.loaded import LoadedVictim
 
     function, locations = _split(victim, labels, name, identity)
+    if draws != 1 and function is None:
+        raise UsageError(
+            "'draws' repeats the calls of a function, and 'victim' is none. Leave it out. The "
+            "draws of a defense are an option of its own, such as {'ranmask.draws': 100}."
+        )
     if isinstance(victim, LoadedVictim):
         settings.setdefault("device", victim.victim.device)
     folder = Path(tempfile.mkdtemp(prefix="robench-") if out is None else str(out))
@@ -95,7 +103,9 @@ def evaluate(
         out=folder,
     )
     functions = (
-        [] if function is None else _functions(function, labels or (), name, identity, request)
+        []
+        if function is None
+        else _functions(function, labels or (), name, identity, request, draws)
     )
     with _reporter(progress) as report:
         records = run(request, report, functions=functions)
@@ -172,12 +182,13 @@ def _functions(
     name: str | Sequence[str] | None,
     identity: str | None,
     request: EvaluationRequest,
+    draws: int,
 ) -> list[FunctionVictim]:
     """Return the function as victims."""
     from robench.evaluation.functions import function_victims
 
     own = str(name or getattr(function, "__name__", type(function).__name__))
-    return function_victims(function, labels, own, identity, request)
+    return function_victims(function, labels, own, identity, request, draws)
 
 
 def _request(settings: Mapping[str, Any], **own: Any) -> EvaluationRequest:

@@ -20,6 +20,7 @@ def function_victims(
     name: str,
     identity: str | None,
     request: EvaluationRequest,
+    draws: int = 1,
 ) -> list[FunctionVictim]:
     """Return the function as a victim of each task of ``request``.
 
@@ -31,6 +32,7 @@ def function_victims(
         name: the row in tables.
         identity: text that changes whenever its answers may change, or None.
         request: the evaluation, with its tasks and ``label_map``.
+        draws: calls over which its answer to a text is the mean.
 
     Raises:
         UsageError: a task cannot be found, or the labels do not match.
@@ -62,6 +64,7 @@ def function_victims(
                 identity,
                 task=task_name(task),
                 order=order,
+                draws=draws,
             )
         )
     return victims

@@ -190,6 +190,8 @@ class GivenFunction(_NotTrained):
                 "fields": list(self.function.encoder_fields.fields),
                 "attackable": self.function.attackable,
                 "protocol": asdict(self.protocol),
+                # Left out where it is 1, so that older trials keep their key.
+                **({} if self.function.draws == 1 else {"draws": self.function.draws}),
             }
         )
 
@@ -215,6 +217,7 @@ class GivenFunction(_NotTrained):
             label_map={},
             repeatable=self.repeatable,
         )
+        draws = self.function.draws
         return VictimPart(
             kind="function",
             name=self.row_name,
@@ -224,6 +227,7 @@ class GivenFunction(_NotTrained):
             precision=None,
             findings=findings,
             given=given,
+            smoothing=None if draws == 1 else {"kind": "function", "draws": draws},
         )
 
 

@@ -165,7 +165,8 @@ def measure_cost(cell: Cell, trials: Sequence[Trial], *, new_trials: bool) -> Co
         training_seconds=cell.victim.obtained.training_seconds,
         attack_seconds=round(sum(trial.seconds for trial in trials), 3),
         asked=sum(trial.asked for trial in trials),
-        forwarded=sum(trial.forwarded for trial in trials),
+        # A trial counts distinct queries. A randomised victim computes each of them many times.
+        forwarded=sum(trial.forwarded for trial in trials) * cell.victim.victim.forwards_per_row,
         peak_memory_bytes=memory,
         missing=missing,
     )

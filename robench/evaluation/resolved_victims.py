@@ -246,6 +246,7 @@ class TrainedVictim:
             precision=self.fit.precision,
             findings=findings,
             selection=SelectionPart.of_card(obtained.card),
+            smoothing=obtained.card.get("smoothing"),
         )
 
 
@@ -364,6 +365,7 @@ class SavedVictim:
             precision=self._ingredients["precision"],
             findings=findings,
             selection=SelectionPart.of_card(obtained.card),
+            smoothing=obtained.card.get("smoothing"),
         )
 
 

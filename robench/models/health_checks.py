@@ -31,7 +31,8 @@ predicted is told from one that is predicted too rarely by chance."""
 _REMEDIES = {
     "trained": "",
     "given": "",
-    "function": " Take sampling and other chance out of the function.",
+    "function": " Take sampling and other chance out of the function, or "
+    "let robench.evaluate take the mean of several calls (draws=16).",
 }
 
 

@@ -71,6 +71,10 @@ class JudgedVictim(Protocol):
     def parameter_bytes(self) -> int:
         """Size of the parameters in bytes; 0 for a function."""
 
+    @property
+    def forwards_per_row(self) -> int:
+        """How many rows one answer costs: 1, or the draws of a randomised victim."""
+
     def logits(
         self,
         ids: NDArray[np.integer[Any]],

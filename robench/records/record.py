@@ -184,6 +184,10 @@ class VictimPart(RecordPart):
         given: what is known of a victim that robench did not train, otherwise None.
         selection: how its epoch was chosen. None where robench did not train the victim, and
             where an older robench did.
+        smoothing: how a randomised victim answers: ``{"kind": "masking", "draws": 16, …}`` as in
+            its ``victim.json``, or ``{"kind": "function", "draws": 8}`` for the mean over several
+            calls of a function. None for a victim that answers about the text itself, and in
+            records before schema 5.
     """
 
     kind: Literal["trained", "given", "function"]
@@ -195,6 +199,7 @@ class VictimPart(RecordPart):
     findings: tuple[str, ...]
     given: GivenPart | None = None
     selection: SelectionPart | None = None
+    smoothing: dict[str, JsonValue] | None = None
 
     @model_validator(mode="after")
     def _kind_and_parts_agree(self) -> VictimPart:
@@ -273,7 +278,8 @@ class CostPart(RecordPart):
         attack_seconds: time of all searches of the cell together, including interrupted runs.
             With several workers this is more than the wall-clock time.
         asked: queries over all examples.
-        forwarded: rows that went through the victim, over all examples.
+        forwarded: rows that went through the victim, over all examples. A randomised victim
+            computes each distinct query once for every variant, and all of them count.
         peak_memory_bytes: peak memory in the run that finished the cell. On CUDA it is the
             device's, otherwise that of the process or its largest worker.
         missing: name of a field that is None -> the reason.

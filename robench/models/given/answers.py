@@ -31,9 +31,11 @@ class FunctionAnswers:
         batch_size: most texts of one call.
         order: for each label of the task, the number of the function's column. None means that
             the columns stand in the order of ``labels``.
+        draws: how often a text is asked; its answer is the mean. 1 is for a function that gives
+            a text the same answer each time.
 
     Attributes:
-        order: as given, with None written out.
+        order, draws: as given, with None written out.
         calls, asked: how often the function was called, and with how many texts in all.
     """
 
@@ -44,7 +46,9 @@ class FunctionAnswers:
         name: str,
         batch_size: int,
         order: Sequence[int] | None = None,
+        draws: int = 1,
     ) -> None:
+        self.draws = draws
         self._predict, self._labels, self._name = predict, tuple(labels), name
         self._batch_size = batch_size
         self.order = tuple(range(len(self._labels)) if order is None else order)
@@ -66,8 +70,11 @@ class FunctionAnswers:
     def anew(self, texts: Sequence[Texts]) -> NDArray[np.float64]:
         """Ask the function about every text; return probabilities ``(texts, classes)``.
 
-        The answers are kept, so nobody has to ask about these texts again.
+        The answers are kept, so nobody has to ask about these texts again. Where an answer is a
+        mean over draws, a text that was asked keeps its answer.
         """
+        if self.draws > 1:
+            return self.remembered(texts)
         answers = self._ask(texts)
         self._forget_oldest()
         return answers
@@ -78,9 +85,11 @@ class FunctionAnswers:
         for start in range(0, len(texts), self._batch_size):
             part = texts[start : start + self._batch_size]
             shown = [text[0] if len(text) == 1 else text for text in part]
-            self.calls += 1
-            self.asked += len(part)
-            answers = self._checked(self._asked(shown), len(part))
+            answers = np.zeros((len(part), len(self._labels)))
+            for _ in range(self.draws):
+                self.calls += 1
+                self.asked += len(part)
+                answers += self._checked(self._asked(shown), len(part)) / self.draws
             # Each part is kept before the next one is asked, because a later call may fail.
             self._known.update(zip(map(_key, part), answers, strict=True))
             parts.append(answers)

@@ -50,6 +50,8 @@ class FunctionVictim:
         batch_size: most texts of one call (>= 1).
         order: for each label of the task, the number of the function's column. None means that
             the columns stand in the order of ``labels``.
+        draws: how often a text is asked; its answer is the mean over the calls, and is kept. For a
+            function that is random (>= 1).
 
     Attributes:
         order: as given, with None written out.
@@ -78,8 +80,11 @@ class FunctionVictim:
         task: str = "",
         batch_size: int = 64,
         order: Sequence[int] | None = None,
+        draws: int = 1,
     ) -> None:
         _check(predict, labels, fields, attackable, name, batch_size)
+        if draws < 1:
+            raise UsageError(f"draws must be at least 1, got {draws}.")
         self.name, self.task, self.attackable = name, task, attackable
         self.labels = tuple(labels)
         self.table = FunctionTable()
@@ -88,11 +93,21 @@ class FunctionVictim:
                 f"The order of the columns of function '{name}' must hold each of the numbers 0 "
                 f"to {len(self.labels) - 1} once, got {list(order)}."
             )
-        self.answers = FunctionAnswers(predict, labels, name, batch_size, order)
+        self.answers = FunctionAnswers(predict, labels, name, batch_size, order, draws)
         self.order = self.answers.order
         self._numbers = TextNumbers()
         self.encoder_fields = FunctionTexts(self._numbers, fields, attackable)
         self.sha256 = "" if identity is None else hashlib.sha256(identity.encode()).hexdigest()
+
+    @property
+    def draws(self) -> int:
+        """How often a text is asked."""
+        return self.answers.draws
+
+    @property
+    def forwards_per_row(self) -> int:
+        """How many calls one answer takes: the draws."""
+        return self.answers.draws
 
     def logits(
         self,
@@ -116,7 +131,7 @@ class FunctionVictim:
         """Return the probabilities of strings, ``(texts, classes)``.
 
         The function is asked anew, so that a second answer can be compared with the first. Its
-        answers are kept for ``logits``.
+        answers are kept for ``logits``. With ``draws`` above 1, a known answer is given again.
         """
         shown = [tuple(one[name] for name in self.encoder_fields.fields) for one in texts]
         return softmax(_logits(self.answers.anew(shown)))
@@ -127,8 +142,8 @@ class FunctionVictim:
         return best
 
     def row_cost(self, texts: Sequence[Mapping[str, str]]) -> float:
-        """Return 1: what a call costs is not known."""
-        return 1.0
+        """Return the number of draws: what a call costs is not known."""
+        return float(self.draws)
 
 
 def _logits(probs: NDArray[np.float64]) -> NDArray[np.float32]:

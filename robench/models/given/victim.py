@@ -52,6 +52,7 @@ class GivenVictim:
 
     kind: VictimKind = "given"
     portable = True
+    forwards_per_row = 1
     segments = False
 
     def __init__(self, model: Any, info: GivenInfo, device: str = "cpu") -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import robench
 from robench import UsageError
+from robench.records.record_files import read_records
 from robench.tasks.base import DataSource
 
 
@@ -146,6 +147,30 @@ def test_a_function_that_fails_its_check_is_asked_once_for_all_seeds(tmp_path: P
     with pytest.raises(robench.RobenchError, match="when asked twice"):
         robench.evaluate(drawn, labels=LABELS, limit=10, seeds=(0, 1), progress=False, out=tmp_path)
     assert set(asked.values()) == {2}
+
+
+def test_a_random_function_is_evaluated_with_draws(tmp_path: Path) -> None:
+    asked: Counter[str] = Counter()
+    draw = np.random.default_rng(0)
+
+    def drawn(texts: Sequence[str]) -> np.ndarray:
+        asked.update(texts)
+        share = draw.uniform(0.1, 0.9, (len(texts), 1))
+        return np.hstack([share, 1 - share])
+
+    found = robench.evaluate(
+        drawn, labels=LABELS, draws=4, limit=10, attacks="random", progress=False, out=tmp_path
+    )
+    (record,) = read_records(found.folder / "records").values()
+    assert record.victim.smoothing == {"kind": "function", "draws": 4}
+    assert record.cost.forwarded % 4 == 0
+    assert record.cost.forwarded > 0
+    assert set(asked.values()) == {4}
+
+
+def test_draws_are_about_functions(tmp_path: Path) -> None:
+    with pytest.raises(robench.UsageError, match="'draws' repeats the calls of a function"):
+        robench.evaluate(defenses="ranmask", draws=4, progress=False, out=tmp_path)
 
 
 def test_an_attack_without_a_search_gives_no_worst_case(tmp_path: Path) -> None:

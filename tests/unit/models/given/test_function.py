@@ -289,3 +289,43 @@ def test_the_identity_makes_the_hash() -> None:
     assert one.sha256 != other.sha256
     assert victim(Counting(), identity="v1").sha256 == one.sha256
     assert victim(Counting()).sha256 == ""
+
+
+def drawn_answers(seed: int = 0) -> Callable[[list[str]], Any]:
+    """Return a function that gives a text another answer each time."""
+    draw = np.random.default_rng(seed)
+
+    def drawn(texts: list[str]) -> Any:
+        share = draw.uniform(0.1, 0.9, size=(len(texts), 1))
+        return np.hstack([share, 1 - share])
+
+    return drawn
+
+
+def test_a_random_function_is_judged_by_the_mean_of_its_draws() -> None:
+    asked = victim(drawn_answers(), draws=3, batch_size=2)
+    texts = [{"text": f"film {number}"} for number in range(5)]
+    found = asked.probs_of_texts(texts)
+    # Each part of two texts is asked three times before the next one.
+    draw, expected = np.random.default_rng(0), []
+    for size in (2, 2, 1):
+        expected.append(np.mean([draw.uniform(0.1, 0.9, size=size) for _ in range(3)], axis=0))
+    np.testing.assert_allclose(found[:, 0], np.concatenate(expected), rtol=1e-6)
+    assert asked.answers.asked == 15
+    # A text keeps its answer, so that search and verdict agree.
+    assert (asked.probs_of_texts(texts) == found).all()
+    again = np.concatenate([asked.logits(asked.read(text).ids[None], ONE) for text in texts])
+    np.testing.assert_allclose(np.exp(again), found, rtol=1e-6)
+    assert asked.answers.asked == 15
+    assert (asked.draws, asked.forwards_per_row, asked.row_cost(texts)) == (3, 3, 3.0)
+
+
+def test_the_check_accepts_a_random_function_with_draws() -> None:
+    examples = [Example(f"t/{n}", {"text": f"film {n}"}, n % 2) for n in range(40)]
+    flags = check_victim(victim(drawn_answers(), draws=4), examples)
+    assert "chance" in [flag.name for flag in flags]
+
+
+def test_no_draws_are_refused() -> None:
+    with pytest.raises(UsageError, match="draws must be at least 1"):
+        victim(drawn_answers(), draws=0)
