@@ -36,6 +36,7 @@ TRIALS = [
         adversarial_probs=(0.61, 0.39),
         changes=(Change(position=5, original="good", substitute="fine"),),
         asked=12,
+        asked_at_success=11,
         forwarded=10,
         seconds=0.5,
     ),

@@ -51,6 +51,7 @@ def row_of(trial: TrialText) -> dict[str, Any]:
             None if trial.adversarial_probs is None else list(trial.adversarial_probs)
         ),
         "asked": trial.asked,
+        "asked_at_success": trial.asked_at_success,
         "forwarded": trial.forwarded,
         "seconds": trial.seconds,
         "problem": trial.problem,
@@ -101,6 +102,7 @@ def to_arrow(trials: Sequence[TrialText]) -> pa.Table:
         "probs": pa.list_(pa.float64()),
         "adversarial_probs": pa.list_(pa.float64()),
         "asked": pa.int64(),
+        "asked_at_success": pa.int64(),
         "forwarded": pa.int64(),
         "seconds": pa.float64(),
     }

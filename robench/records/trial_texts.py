@@ -50,7 +50,8 @@ class TrialText:
         changes: the changed words of that text; empty for an attack outside the surface.
         words_changed: number of changed words; None without such a text. An attack outside the
             surface may also insert and remove words, and these count too.
-        asked, forwarded, seconds, problem, probs, adversarial_probs: see ``Trial``.
+        asked, asked_at_success, forwarded, seconds, problem, probs, adversarial_probs: see
+            ``Trial``.
     """
 
     id: str
@@ -70,6 +71,7 @@ class TrialText:
     changes: tuple[Change, ...]
     words_changed: int | None
     asked: int
+    asked_at_success: int | None
     forwarded: int
     seconds: float
     problem: str | None
@@ -187,6 +189,7 @@ def join(trial: Trial, test_set: TestSet, origin: Origin, path: str) -> TrialTex
         changes=trial.changes,
         words_changed=None if text is None else count_changes(trial, original),
         asked=trial.asked,
+        asked_at_success=trial.asked_at_success,
         forwarded=trial.forwarded,
         seconds=trial.seconds,
         problem=trial.problem,

@@ -61,6 +61,10 @@ class Trial(BaseModel):
         text: the attackable field as an attack outside the surface returned it; ``changes``
             cannot express it.
         asked: rows that the search queried, repeats included.
+        asked_at_success: rows that it had queried when the first text fooled the victim, that text
+            included. A budget of so many rows would have been enough. It is ``asked`` where the
+            search did not query the text, and for an attack outside the surface. None unless the
+            verdict is FOOLED, and in trials of older versions.
         forwarded: rows that went through the victim. Repeats within an example are answered
             from memory and do not count.
         seconds: this example's share of the run. It is the time of its own search and, of each
@@ -79,6 +83,7 @@ class Trial(BaseModel):
     changes: tuple[Change, ...] = ()
     text: str | None = None
     asked: int = 0
+    asked_at_success: int | None = None
     forwarded: int = 0
     seconds: float = 0.0
     problem: str | None = None

@@ -67,6 +67,13 @@ def _rounded_probs(logits: NDArray[np.float32]) -> tuple[float, ...] | None:
     return tuple(probs.round(DIGITS).tolist()) if np.isfinite(probs).all() else None
 
 
+def _asked_at_success(oracle: MeteredOracle | None, judgement: Judgement) -> int | None:
+    """Return ``Trial.asked_at_success``."""
+    if oracle is None or judgement.verdict != Verdict.FOOLED:
+        return None
+    return oracle.asked if oracle.asked_at_success is None else oracle.asked_at_success
+
+
 class ExampleRun:
     """One example under one attack."""
 
@@ -122,6 +129,7 @@ class ExampleRun:
             changes=judgement.changes,
             text=judgement.text,
             asked=oracle.asked if oracle else 0,
+            asked_at_success=_asked_at_success(oracle, judgement),
             forwarded=oracle.forwarded if oracle else 0,
             problem=judgement.problem,
         )

@@ -78,6 +78,8 @@ class MeteredOracle:
         successes: the first changed texts of the space that were answered and misclassified, at
             most ``MAX_SUCCESSES``, whether or not the search used them. No two are the same to
             the victim.
+        asked_at_success: value of ``asked`` at the first of ``successes``, that row included; None
+            without one.
         exhausted: whether every text of the space was answered and none misclassified.
     """
 
@@ -88,7 +90,9 @@ class MeteredOracle:
         self._over: BaseException | None = None
         self._refused = 0
         self.asked = self.forwarded = 0
+        self._asked_before = 0
         self.successes: list[Choice] = []
+        self.asked_at_success: int | None = None
         self.exhausted = False
 
     def charge(self, rows: int) -> None:
@@ -131,6 +135,7 @@ class MeteredOracle:
         if self._over is not None:
             self._refuse(self._over)
         affordable = len(keys) if self.budget is None else min(len(keys), self.budget - self.asked)
+        self._asked_before = self.asked
         self.asked += affordable
         self._recall(memory, keys[:affordable])
         places, fresh = memory.places(keys[:affordable])
@@ -210,7 +215,7 @@ class PooledOracle(MeteredOracle):
             self._inside,
             keys,
             lambda fresh: (self._candidates, *self._candidates.encode(choices[fresh])),
-            lambda fresh, logits: self._inspect(choices[fresh], logits),
+            lambda fresh, logits: self._inspect(choices[fresh], logits, fresh),
         )
 
     def probs(self, choices: NDArray[np.int16]) -> NDArray[np.float32]:
@@ -271,16 +276,25 @@ class PooledOracle(MeteredOracle):
         if self._uncounted in keys:
             self.forwarded, self._uncounted = self.forwarded + 1, None
         if clean is not None:
-            self._inspect(original, clean[None])
+            self._inspect(original, clean[None], [0])
 
-    def _inspect(self, choices: NDArray[np.int16], logits: NDArray[np.float32]) -> None:
+    def _inspect(
+        self, choices: NDArray[np.int16], logits: NDArray[np.float32], rows: list[int]
+    ) -> None:
         """Note successes among new answers inside the space, and whether the space is exhausted.
 
         This does not depend on what the search does with the answers.
+
+        Args:
+            choices: the choices that were answered for the first time.
+            logits: their logits.
+            rows: their indices in the query.
         """
         wrong = logits.argmax(axis=1) != self._label
         self._fooled = self._fooled or bool(wrong.any())
         changed = np.flatnonzero(wrong & choices.any(axis=1))
+        if len(changed) and self.asked_at_success is None:
+            self.asked_at_success = self._asked_before + rows[changed[0]] + 1
         for row in changed[: MAX_SUCCESSES - len(self.successes)].tolist():
             self.successes.append(choices[row].copy())
         if not self._fooled and len(self._inside) == self.classes.distinct:

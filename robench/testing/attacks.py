@@ -183,7 +183,11 @@ def check_surface(subject: Subject) -> None:
 
 
 def check_budget(subject: Subject) -> None:
-    """Check that the budget is kept, and that a larger budget never fools fewer."""
+    """Check that the budget is kept, and that a larger budget never fools fewer.
+
+    A search with enough queries says after how many of them the victim was fooled. A budget of so
+    many must be enough.
+    """
     results = []
     for budget in (1, 40, BUDGET, 4 * BUDGET):
         trials = subject.trials(load_linear(), linear_jobs(20), budget=budget)
@@ -192,6 +196,15 @@ def check_budget(subject: Subject) -> None:
             f"it made more queries than the budget of {budget}",
         )
         results.append((budget, fooled(trials)))
+    for budget, found in results:
+        early = {
+            id_ for id_, trial in trials.items() if (trial.asked_at_success or budget + 1) <= budget
+        }
+        subject.require(
+            early <= found,
+            f"its trials say that {budget} queries fool {sorted(early - found)}, and a search with"
+            " that budget does not",
+        )
     for (less, few), (more, many) in pairwise(results):
         subject.require(
             few <= many,

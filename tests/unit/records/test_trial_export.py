@@ -47,6 +47,7 @@ def test_a_row_holds_both_texts_and_all_names(trials: list[TrialText]) -> None:
         "probs": [0.02, 0.98],
         "adversarial_probs": [0.61, 0.39],
         "asked": 12,
+        "asked_at_success": 11,
         "forwarded": 10,
         "seconds": 0.5,
         "problem": None,

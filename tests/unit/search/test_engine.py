@@ -37,6 +37,36 @@ def test_a_text_that_fools_the_victim_is_reported_with_its_changes_and_counts() 
     assert trial.seconds > 0
 
 
+def test_a_trial_says_after_how_many_queries_the_victim_was_fooled() -> None:
+    def search(_: SearchSpace, oracle: Oracle, *others: object) -> Choice:
+        oracle.logits(np.stack([choice_of(0, 1, 0), choice_of(0, 2, 0), choice_of(0, 1, 1)]))
+        # The search goes on, which changes nothing.
+        oracle.logits(choice_of(0, 2, 1)[None])
+        return choice_of(0, 2, 1)
+
+    trial = attack_one(search, victim_that_dislikes("nice"))
+    assert (trial.verdict, trial.asked, trial.asked_at_success) == (Verdict.FOOLED, 4, 2)
+
+
+def test_a_text_that_the_search_did_not_query_counts_after_all_its_queries() -> None:
+    def search(_: SearchSpace, oracle: Oracle, *others: object) -> Choice:
+        oracle.logits(np.stack([choice_of(0, 0, 0), choice_of(0, 1, 0)]))
+        return choice_of(0, 2, 0)
+
+    trial = attack_one(search, victim_that_dislikes("nice"))
+    assert (trial.verdict, trial.asked, trial.asked_at_success) == (Verdict.FOOLED, 2, 2)
+
+
+@pytest.mark.parametrize("victim", [victim_that_dislikes(), victim_that_dislikes("a")])
+def test_a_trial_without_a_success_has_no_number_of_queries_for_it(victim: FakeVictim) -> None:
+    def search(_: SearchSpace, oracle: Oracle, *others: object) -> None:
+        oracle.logits(choice_of(0, 1, 0)[None])
+
+    trial = attack_one(search, victim)
+    assert trial.verdict in {Verdict.HELD, Verdict.WRONG}
+    assert trial.asked_at_success is None
+
+
 def test_wrong_on_the_clean_text_is_never_attacked() -> None:
     def search(*_: object) -> None:
         raise AssertionError("attacked")
