@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,12 @@ import click
 from robench._base.errors import UsageError
 from robench._base.quiet import quiet_environment
 from robench.commands.choices import EXISTING_FOLDER, Function
-from robench.commands.shell import emit, global_flags, session_of
+from robench.commands.shell import emit, global_flags, session_of, terminal_width
+from robench.evaluation import defaults
 
 if TYPE_CHECKING:
     from robench.models.victim import Victim
+    from robench.records.record import Record
     from robench.tasks.example import Example
 
 victims_option = click.option(
@@ -70,13 +72,13 @@ def _print_written(target: Path) -> None:
 
 @click.group(
     "plot",
-    short_help="Draw the figures of the RIFT paper from victims.",
+    short_help="Draw the figures of the RIFT paper from victims, and curves of a run.",
     invoke_without_command=True,
 )
 @global_flags
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Draw figures of victims; needs the extra 'plots'."""
+    """Draw figures of victims and of runs; needs the extra 'plots'."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -189,6 +191,96 @@ def geometry(
     )
     save(draw(measured, first.labels, seed), target)
     _print_written(target)
+
+
+@command.command("curves", short_help="Draw accuracy by queries, changed words and options.")
+@click.argument("run", type=EXISTING_FOLDER, default=defaults.OUT, metavar="[RUN]")
+@click.option(
+    "--row",
+    "--defense",
+    "--victim",
+    "rows",
+    multiple=True,
+    metavar="NAME",
+    help="Row of the table: a defense or a given victim. Repeatable.",
+)
+@click.option("--attack", "attacks", multiple=True, metavar="NAME", help="An attack. Repeatable.")
+@click.option("--task", "tasks", multiple=True, metavar="NAME", help="The task.")
+@target_option("curves.png")
+@global_flags
+@click.pass_context
+def curves(ctx: click.Context, run: Path, target: Path, **chosen: tuple[str, ...]) -> None:
+    """Draw accuracy under attack by queries and by changed words, and print the numbers.
+
+    RUN is the folder that 'robench evaluate --out' wrote. Where an attack was run with several
+    values of an option, such as its population, the figure shows accuracy by this option too.
+    'robench sweep' makes such runs.
+
+    \b
+    robench plot curves runs --defense rift --defense standard --attack genetic
+    robench sweep --defense rift --attack genetic --option genetic.population=10,30,60
+    """
+    from robench.figures.drawing import check_path, save
+    from robench.records.curve_tables import curve_data
+    from robench.records.curves import CURVES
+    from robench.records.render import CURVE_TITLES, curve_table
+    from robench.records.terminal import fitted
+
+    check_path(target)
+    records = _records_of_one_table(run, chosen)
+    from robench.figures.curves import draw
+
+    save(draw(records), target)
+    if session_of(ctx).json:
+        named = [(each, {"victim": each.row, "attack": each.attack.label}) for each in records]
+        points = [
+            names | {"seed": record.search.seed} | point
+            for record, names in named
+            for point in curve_data(record)
+        ]
+        emit({"figure": target, "points": points})
+        return
+    for name in CURVES:
+        headings, body = curve_table(name, records)
+        if body:
+            table = fitted(headings, body, terminal_width(), names=2)
+            click.echo("\n".join([f"Accuracy under attack in %, {CURVE_TITLES[name]}", *table]))
+    _print_written(target)
+
+
+def _records_of_one_table(run: Path, chosen: Mapping[str, tuple[str, ...]]) -> list[Record]:
+    """Return the chosen records of a run, which share a table.
+
+    Raises:
+        UsageError: there is no such record, none has a curve, or they belong to several tables.
+    """
+    from robench.records.comparable import comparable_groups, newest_that_agree
+    from robench.records.record_files import find_records
+    from robench.records.run_folder import RunFolder
+    from robench.records.trial_choice import CellChoice
+
+    found = find_records(RunFolder(run).records).records
+    choice = CellChoice(**chosen)
+    wanted = {name: record for name, record in found.items() if choice.fits(record)}
+    if not wanted:
+        raise UsageError(
+            f"The folder {run} has {'no such record' if found else 'no records'}. Name the folder "
+            "of a run, and rows and attacks as its table shows them."
+        )
+    groups = comparable_groups(wanted)
+    if len(groups) > 1:
+        raise UsageError(
+            f"The records of {run} belong to {len(groups)} tables: {'; '.join(groups)}. Draw one "
+            "of them: choose it by --task or --defense, or use a folder for each setting."
+        )
+    (members,) = groups.values()
+    records = list(newest_that_agree(members).records.values())
+    if all(record.curves is None for record in records):
+        raise UsageError(
+            f"The records of {run} hold no curves: an older robench made them, or all have "
+            "errors. Run the same evaluation again."
+        )
+    return records
 
 
 def texts(

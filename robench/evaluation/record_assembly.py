@@ -15,6 +15,7 @@ from robench._base.environment import describe_device, peak_memory, versions
 from robench._base.errors import RobenchError
 from robench._base.key_code import TRIAL_CODE
 from robench.evaluation.unattackable import count_unattackable
+from robench.records.curves import CurvesPart, draw_curve, query_points, word_points
 from robench.records.record import (
     LETTERS,
     AttackPart,
@@ -28,7 +29,8 @@ from robench.records.record import (
     digest_of_ids,
 )
 from robench.records.record_files import read_record, write_record
-from robench.search.attack import Trial
+from robench.records.trial_texts import count_changes
+from robench.search.attack import Trial, Verdict
 from robench.text.sources import WithoutPairs
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Reco
         ids_digest=digest_of_ids(trial.id for trial in trials),
         counts=count(outcomes),
         disbelieved=sum(trial.disbelieved for trial in trials),
+        curves=_curves_part(cell, trials),
         cost=cost,
         software=SoftwarePart(
             robench=robench.__version__,
@@ -95,6 +98,7 @@ def _attack_part(attack: ResolvedAttack) -> AttackPart:
         options=attack.options,
         code_sha256=attack.code_sha256,
         searches=attack.attack.searches,
+        access=attack.attack.access,
     )
 
 
@@ -131,6 +135,22 @@ def _surface_part(cell: Cell) -> SurfacePart:
             constrained=cell.attack.constrained,
             threshold=cell.protocol.lm_threshold,
         ),
+    )
+
+
+def _curves_part(cell: Cell, trials: Sequence[Trial]) -> CurvesPart:
+    fooled = [
+        (trial, example)
+        for trial, example in zip(trials, cell.test.examples, strict=True)
+        if trial.verdict == Verdict.FOOLED
+    ]
+    field = cell.victim.victim.attackable
+    words = [count_changes(trial, example.fields[field]) for trial, example in fooled]
+    # Trials of an older version do not say when the victim was fooled.
+    queries = [t.asked_at_success for t, _ in fooled if t.asked_at_success is not None]
+    return CurvesPart(
+        queries=draw_curve(queries, query_points()) if len(queries) == len(fooled) else None,
+        words=draw_curve(words, word_points()),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from robench._base.errors import RobenchError, UsageError
 from robench.records.columns import run_columns
 from robench.records.comparable import comparable_groups, newest_that_agree
+from robench.records.curve_tables import curve_data
 from robench.records.leaderboard import results_table
 from robench.records.rates import rates
 from robench.records.record import Record, count
@@ -117,6 +118,27 @@ COLUMNS: Mapping[str, Column] = {
 """Name -> column of ``Results.cells``. Rates lie in [0, 1]."""
 
 
+CURVE_COLUMNS: Mapping[str, str] = {
+    "task": "string",
+    "row": "string",
+    "attack": "string",
+    "seed": "Int64",
+    "n": "Int64",
+    "curve": "string",
+    "at_most": "Int64",
+    "fooled": "Int64",
+    "accuracy_under_attack": "Float64",
+    "under_low": "Float64",
+    "under_high": "Float64",
+    "record": "string",
+}
+"""Name -> pandas type of the columns of ``Results.curves``.
+
+``curve`` is ``"queries"`` or ``"words"``, and ``at_most`` so many of them. ``fooled`` counts the
+examples that were fooled with them. Rates lie in [0, 1].
+"""
+
+
 @dataclass(frozen=True)
 class Results:
     """The results of a run. ``robench.results`` makes it.
@@ -176,6 +198,25 @@ class Results:
         joined: pd.DataFrame = pd.concat(frames, ignore_index=True)
         return joined
 
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """One line for each point of each record's curves; see ``CURVE_COLUMNS``.
+
+        Records without curves have no line: those of an older robench, with errors, or of an
+        attack that searches for nothing.
+        """
+        import pandas as pd
+
+        lines = [
+            {"task": record.task.name, "row": record.row, "attack": record.attack.label}
+            | {"seed": record.search.seed, "n": record.counts.n, "record": name}
+            | point
+            for name, record in self.found.records.items()
+            for point in curve_data(record)
+        ]
+        frame = pd.DataFrame(lines, columns=list(CURVE_COLUMNS))
+        return frame.astype(dict(CURVE_COLUMNS))
+
     def __str__(self) -> str:
         """Return the tables that ``robench evaluate`` prints."""
         return results_table(list(self.found.records.values()))
@@ -194,7 +235,7 @@ class Results:
 
 
 def results(folder: str | Path) -> Results:
-    """Return the results of a run as pandas frames: ``.cells`` and ``.trials``.
+    """Return the results of a run as pandas frames: ``.cells``, ``.curves`` and ``.trials``.
 
     A record that cannot be read is left out with a warning.
 

@@ -12,20 +12,16 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated, Final, Literal
 
-from pydantic import (
-    AwareDatetime,
-    Field,
-    JsonValue,
-    NonNegativeInt,
-    model_validator,
-)
+from pydantic import AwareDatetime, Field, JsonValue, NonNegativeInt, model_validator
 
 from robench._base.environment import Precision
 from robench.protocol import Protocol
+from robench.records.curves import CurvesPart
 from robench.records.part import RecordPart as RecordPart
 from robench.records.row_labels import row_label, test_label
 from robench.records.run_folder import cell_name, record_file_name
 from robench.records.selection_part import SelectionPart
+from robench.search.access import Access
 from robench.search.attack import Verdict
 
 SCHEMA: Final = 5
@@ -143,9 +139,11 @@ class AttackPart(PluginPart):
 
     Attributes:
         searches: whether it searches for a text that fools the victim (``Attack.searches``).
+        access: what it sees of the victim (``Attack.access``). None in older records.
     """
 
     searches: bool = True
+    access: Access | None = None
 
 
 class GivenPart(RecordPart):
@@ -344,6 +342,7 @@ class Record(RecordPart):
             against the outcomes.
         disbelieved: number of held examples for which the search saw the victim fooled but the
             verdict did not. None where it was not counted (schema 1).
+        curves: fooled examples by queries and by changed words. None where they were not counted.
         cost: time, queries and memory.
         software: versions and device.
         created: time of the last trial, in UTC.
@@ -364,6 +363,7 @@ class Record(RecordPart):
     ids_digest: Sha256
     counts: Counts
     disbelieved: int | None = Field(ge=0)
+    curves: CurvesPart | None = None
     cost: CostPart
     software: SoftwarePart
     created: AwareDatetime
@@ -379,6 +379,8 @@ class Record(RecordPart):
                 f"{self.disbelieved} disbelieved claims are more than the {self.counts.held} "
                 "examples that held"
             )
+        if self.curves is not None:
+            self.curves.check_total(self.counts.fooled)
         if self.limit is not None and self.limit >= self.task.examples:
             raise ValueError(
                 f"a limit of {self.limit} has no effect: there are {self.task.examples} examples"

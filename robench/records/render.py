@@ -8,6 +8,8 @@ from tabulate import tabulate
 
 from robench.records.columns import Columns
 from robench.records.comparable import Admitted, cell_of
+from robench.records.curve_tables import CURVE_TEXTS, curve_rows
+from robench.records.curves import CURVES, CurveName
 from robench.records.exact_robustness import Overestimate, overestimates
 from robench.records.notes import EXACT, PAIRED, conditions, synthetic_notice
 from robench.records.paired import Comparison, compare_with_best
@@ -16,6 +18,9 @@ from robench.records.rows import DefenseRow, Gap, build_rows
 from robench.records.statistics import Score, accuracy_under_attack, attack_success_rate
 
 ABSENT = "—"
+
+CURVE_TITLES: Mapping[CurveName, str] = {"queries": "by queries", "words": "by changed words"}
+"""Name of a curve -> how a heading names it."""
 
 
 def section(
@@ -55,6 +60,8 @@ def section(
         lines += [f"{head} Difference from the best row", "", PAIRED, "", *table, ""]
     if records:
         lines += [f"{head} Every cell", "", *_cells_table(records), ""]
+    for name in CURVES:
+        lines += _curve_section(name, records, head)
     known = overestimates(admitted.records.values())
     if known:
         table = _overestimate_table(known)
@@ -129,6 +136,38 @@ def _counts_and_rates(record: Record) -> list[str]:
             ABSENT if success is None else percent(success),
         ]
     return [*map(str, numbers), *rates, queries]
+
+
+def _curve_section(name: CurveName, records: Iterable[Record], head: str) -> list[str]:
+    """Return the table of one curve with its heading, as lines; none without a curve."""
+    headings, body = curve_table(name, records)
+    if not body:
+        return []
+    return [
+        f"{head} Accuracy under attack {CURVE_TITLES[name]}",
+        "",
+        CURVE_TEXTS[name],
+        "",
+        *tabulated(body, headings, "pipe", names=2),
+        "",
+    ]
+
+
+def curve_table(name: CurveName, records: Iterable[Record]) -> tuple[list[str], list[list[str]]]:
+    """Return headings and cells: accuracy under attack in % at some points of a curve."""
+    rows = curve_rows(records, name)
+    points = rows[0].at_most if rows else ()
+    headings = [
+        "defense",
+        "attack",
+        *(f"at most {point:,}" for point in points),
+        f"any number of {name}",
+    ]
+    body = [
+        [each.row, each.attack, *map(percent, each.accuracies), percent(each.whole)]
+        for each in rows
+    ]
+    return headings, body
 
 
 def _comparison_table(comparisons: Sequence[Comparison]) -> list[str]:

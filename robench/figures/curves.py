@@ -1,0 +1,66 @@
+"""Draw accuracy under attack over queries, changed words, and an option of the attack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from robench.figures.drawing import new_figure
+from robench.records.curve_tables import accuracy_at, curve_of
+from robench.records.curves import Curve, CurveName
+from robench.records.option_curves import OptionCurve, option_curves
+from robench.records.record import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+AXES: Mapping[CurveName, str] = {
+    "queries": "queries for each example, at most",
+    "words": "changed words, at most",
+}
+"""Name of a curve -> label of its axis."""
+
+
+def draw(records: Sequence[Record]) -> Figure:
+    """Return the figure of the curves of records that share a table.
+
+    The first panel shows accuracy under attack over the queries, and the second over the changed
+    words. Each line is one row under one attack, the mean over its seeds. A further panel shows
+    each option of an attack that has several values, such as its population.
+    """
+    options = option_curves(records)
+    figure, panels = new_figure(2 + len(options))
+    for panel, name in zip(panels, AXES, strict=False):
+        _draw_curves(panel, name, records)
+    for panel, found in zip(panels[2:], options.items(), strict=True):
+        _draw_option(panel, *found)
+    for panel in panels:
+        panel.set_ylabel("accuracy under attack, %")
+        if panel.get_legend_handles_labels()[0]:
+            panel.legend(fontsize="small")
+    return figure
+
+
+def _draw_curves(panel: Axes, name: CurveName, records: Iterable[Record]) -> None:
+    lines: dict[str, list[tuple[Record, Curve]]] = {}
+    for record in records:
+        curve = curve_of(record, name)
+        if curve is not None and record.attack.searches:
+            lines.setdefault(f"{record.row}, {record.attack.label}", []).append((record, curve))
+    for label, curves in sorted(lines.items()):
+        points = sorted({at for _, curve in curves for at in curve.at_most})
+        means = [100 * fmean(accuracy_at(*each, point) for each in curves) for point in points]
+        panel.plot(points, means, "o-", markersize=3, label=label)
+    panel.set_xlabel(AXES[name])
+    panel.set_xscale("log")
+    if not lines:
+        panel.set_title("not measured in these records", fontsize="medium")
+
+
+def _draw_option(panel: Axes, name: str, curves: Sequence[OptionCurve]) -> None:
+    for curve in curves:
+        values, means = zip(*sorted(curve.points.items()), strict=True)
+        panel.plot(values, [100 * mean for mean in means], "o-", label=curve.label)
+    panel.set_xlabel(name)
