@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
+from robench.evaluation import defaults
 from robench.text.substitutions import NAMES
 
 if TYPE_CHECKING:
@@ -104,4 +106,43 @@ class SetFinder:
     def _make(self, name: str) -> SubstituteSource:
         from robench.text.substitutions import load_substitutions
 
+        kind, _, model = name.partition(":")
+        if kind == "embeddings":
+            return _neighbours(model or self.encoder)
+        if kind == "masked-lm":
+            return _candidates(model or self._language_model, self.device)
         return load_substitutions(name, self.data)
+
+    @property
+    def _language_model(self) -> str:
+        """The masked model of ``--lm``; the embedded one where ``--lm`` names another kind."""
+        kind, _, place = self.lm.partition(":")
+        return place if kind == "masked" and place else defaults.ENCODER
+
+
+def _neighbours(encoder: str) -> SubstituteSource:
+    """Return the nearest neighbours of an encoder's embeddings, before any fine-tuning."""
+    from robench.models.encoders import find_encoder, fingerprint, load_encoder, load_tokenizer
+    from robench.text.embedding_neighbours import BOUND, COUNT, Neighbours
+    from robench.text.substitutions import SubstitutionSet
+
+    info = find_encoder(encoder)
+    vectors = load_encoder(info).get_input_embeddings().weight.detach().float().numpy()
+    settings = f"{fingerprint(info)} {COUNT} {BOUND}"
+    return SubstitutionSet(
+        f"embeddings of {_last_part(encoder)}",
+        hashlib.sha256(settings.encode()).hexdigest(),
+        Neighbours(vectors, load_tokenizer(info)),
+    )
+
+
+def _candidates(model: str, device: str) -> SubstituteSource:
+    """Return the candidates of a masked language model, an encoder's name or a hub id or folder."""
+    from robench.models.encoders import find_encoder
+    from robench.text.language_model import load_masked
+    from robench.text.masked_candidates import MaskedCandidates
+    from robench.text.scorer import fingerprint
+
+    loaded, tokenizer = load_masked(find_encoder(model).location)
+    identity = fingerprint(loaded, tokenizer)
+    return MaskedCandidates(loaded, tokenizer, _last_part(model), identity, device)

@@ -51,6 +51,7 @@ class MiniReviews(Task):
     attackable = "text"
     max_tokens = 64
     substitutions = "mini"
+    held_out = "mini-held-out"
     licence = "MIT (written for robench)"
     paper = "none: synthetic"
     synthetic = True

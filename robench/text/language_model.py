@@ -57,17 +57,40 @@ def build_scorer(
     )
 
 
+def load_masked(place: str) -> tuple[Any, Any]:
+    """Return a masked language model and its tokenizer.
+
+    Args:
+        place: a hub id or a local folder.
+
+    Raises:
+        UsageError: it cannot be loaded, or the files hold no language-model head.
+    """
+    return _load("masked", place)
+
+
 def _load(kind: str, place: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
     loader = AutoModelForMaskedLM if kind == "masked" else AutoModelForCausalLM
     try:
         with quiet_models():
-            model = loader.from_pretrained(place, trust_remote_code=False)
-            return model, AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+            model, missing = loader.from_pretrained(
+                place, trust_remote_code=False, output_loading_info=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(
             f"The {kind} language model '{place}' cannot be loaded: {reason} "
             "Give a hub id or a folder that from_pretrained takes."
         ) from error
+    # Layers outside the base model that the files do not hold have random weights.
+    base = f"{model.base_model_prefix}."
+    random = sorted(name for name in missing["missing_keys"] if not name.startswith(base))
+    if random:
+        raise UsageError(
+            f"'{place}' is no {kind} language model: its files hold no head ('{random[0]}' is "
+            "missing), so its answers would be random. Name a model with a language-model head."
+        )
+    return model, tokenizer

@@ -21,8 +21,12 @@ from robench.text.words import split_words
 
 Lookup = Literal["cased", "lower"]
 _PUBLISHED = {"counterfitted": "counterfitted_neighbors.json"}
-_EMBEDDED = {"mini": ("mini_reviews", "substitutions.json")}
-NAMES = (*_PUBLISHED, *_EMBEDDED)
+_EMBEDDED = {
+    "mini": ("mini_reviews", "substitutions.json"),
+    "mini-held-out": ("mini_reviews_held_out", "substitutions.json"),
+}
+_WORDNET = "wordnet"
+NAMES = (*_PUBLISHED, *_EMBEDDED, _WORDNET)
 """Names of the sets that need no path."""
 
 
@@ -59,13 +63,7 @@ class SubstitutionSet:
                 mixtures of case the substitutes stay as they are.
         """
         key = word if lookup == "cased" else word.lower()
-        found = self._neighbours.get(key, ())
-        if lookup == "lower":
-            found = tuple(
-                _with_case_of(word, substitute) for substitute in found if substitute.lower() != key
-            )
-        kept = (other for other in found if other != word and _is_one_word(other))
-        return tuple(dict.fromkeys(kept))
+        return fitting(word, self._neighbours.get(key, ()), lookup)
 
     def of_text(
         self, words: Sequence[str], lookup: Lookup, stop: int
@@ -93,8 +91,9 @@ def load_substitutions(name: str, folder: Path | None = None) -> SubstitutionSet
     """Load a substitution set.
 
     Args:
-        name: ``"counterfitted"`` (found in ``folder`` or fetched by hash), ``"mini"`` (ships with
-            robench), or the path of a JSON file of the same form.
+        name: ``"counterfitted"`` (found in ``folder`` or fetched by hash), ``"mini"`` and
+            ``"mini-held-out"`` (they ship with robench), ``"wordnet"`` (found in ``folder`` or in
+            NLTK's data), or the path of a JSON file of the same form.
         folder: data folder (``--data`` or ``ROBENCH_DATA``).
 
     Raises:
@@ -106,9 +105,13 @@ def load_substitutions(name: str, folder: Path | None = None) -> SubstitutionSet
         return _read(name, Path(find_asset(_PUBLISHED[name], folder)))
     if name in _EMBEDDED:
         return _read(name, embedded_path(*_EMBEDDED[name]))
+    if name == _WORDNET:
+        from robench.text.wordnet import load_wordnet
+
+        return SubstitutionSet(name, *load_wordnet(folder))
     path = Path(name)
     if not path.is_file():
-        known = ", ".join(sorted({*_PUBLISHED, *_EMBEDDED}))
+        known = ", ".join(sorted(NAMES))
         raise UsageError(
             f"There is no substitution set '{name}'. Known: {known}, or the path of a JSON file."
         )
@@ -147,6 +150,21 @@ def _checked(head: str, listed: Any, path: Path) -> tuple[str, ...]:
             f"'{head}' has {str(listed)[:80]}."
         )
     return tuple(listed)
+
+
+def fitting(word: str, found: Sequence[str], lookup: Lookup) -> tuple[str, ...]:
+    """Return substitutes as they may stand in the place of ``word``; see ``SubstitutionSet.of``.
+
+    Args:
+        word: the word to replace.
+        found: its substitutes as a set lists them.
+        lookup: ``"lower"`` gives them the case of the word.
+    """
+    if lookup == "lower":
+        key = word.lower()
+        found = [_with_case_of(word, other) for other in found if other.lower() != key]
+    kept = (other for other in found if other != word and _is_one_word(other))
+    return tuple(dict.fromkeys(kept))
 
 
 @cache

@@ -88,8 +88,14 @@ def test_the_metadata_of_the_wheel(wheel: Path) -> None:
     assert (metadata["Name"], metadata["Requires-Python"]) == ("robench", ">=3.11")
     assert points.split() == ["[console_scripts]", "robench", "=", "robench.cli:main"]
     # A reader of the metadata alone must not think that the embedded weights are under MIT.
-    assert metadata["License-Expression"] == "MIT AND LicenseRef-imdb-research-use"
-    assert set(licences) == {"LICENSE", "robench/embedded/tiny/LICENSE"}
+    assert metadata["License-Expression"] == (
+        "MIT AND LicenseRef-imdb-research-use AND LicenseRef-WordNet-3.0"
+    )
+    assert set(licences) == {
+        "LICENSE",
+        "robench/embedded/tiny/LICENSE",
+        "robench/embedded/mini_reviews_held_out/LICENSE",
+    }
     assert "MIT License" in licences["LICENSE"]
     assert "non-commercial" in licences["robench/embedded/tiny/LICENSE"]
 
