@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from robench._base.environment import Precision
 from robench._base.errors import RobenchError, UsageError
@@ -25,6 +25,7 @@ from robench.records.comparable import (
 from robench.records.record import Record, Sha256
 from robench.records.record_files import read_records
 
+_PERCENTAGE = re.compile(r"\d+(\.\d+)? ?(%|percent\b)")
 _HASH = re.compile("([0-9a-f]{12})[0-9a-f]{52}")
 
 
@@ -49,7 +50,8 @@ class Board(BaseModel):
             records get a row too. A victim that the user gave needs its label here, such as
             ``"my-model (given)"``.
         records: folder of the board's records, relative to the TOML file.
-        about: a paragraph below the heading.
+        about: a paragraph below the heading. It holds no percentage, because the numbers of a
+            board come from its records.
         digest: pin for the digest of the test split.
         surface: pin for the key of the surface, made with the task's own substitution set.
         encoder_sha256: pin for the hash of the encoder's files.
@@ -59,6 +61,16 @@ class Board(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("title", "about")
+    @classmethod
+    def _holds_no_percentage(cls, text: str) -> str:
+        if found := _PERCENTAGE.search(text):
+            raise ValueError(
+                f"it holds the number '{found[0]}', but a board's numbers come from its records; "
+                "leave the number out"
+            )
+        return text
 
     title: str
     task: str
@@ -97,7 +109,8 @@ def load_board(path: Path) -> Board:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise UsageError(f"The board {path}: '{where}': {first['msg'].lower()}.") from error
+        what = first["msg"].removeprefix("Value error, ").lower()
+        raise UsageError(f"The board {path}: '{where}': {what}.") from error
     get_protocol(board.protocol)
     return board
 

@@ -12,7 +12,8 @@ from tabulate import tabulate
 from robench.records.columns import listed
 from robench.records.compared import ComparedRows, Differing, Substitution
 from robench.records.pairing import Measure, SeedPair
-from robench.records.render import ABSENT, p_value_text, percent, tabulated
+from robench.records.render import ABSENT, p_value_text, percent, signed_percent, tabulated
+from robench.records.statistics import holm
 from robench.records.terminal import fitted
 
 SHOWN_CHARACTERS = 100
@@ -24,8 +25,8 @@ SHOWN_WORDS = 5
 
 MEANING = (
     "Difference: {first} minus {second}, in points of all n examples [95 % score interval of Tango "
-    "1998 for paired proportions]. p: exact McNemar test, two-sided. Both are about the choice of "
-    "the examples, not about other trainings."
+    "1998 for paired proportions]. p: exact McNemar test, two-sided{correction}. Both are about "
+    "the choice of the examples, not about other trainings."
 )
 SEVERAL_SEEDS = (
     "Several seeds: mean ± standard deviation over the seeds. Each seed is compared with its "
@@ -44,23 +45,54 @@ def sentence(result: ComparedRows, measure: Measure) -> str:
     n = measure.pairs[0].examples
     count = len(measure.pairs)
     low, high = measure.interval
+    p_value = max(_corrected(result)[id(pair)] for pair in measure.pairs)
     if count == 1:
         pair = measure.pairs[0]
         rates = (
             f"{result.first} is right on {pair.right_first} of {n} examples and {result.second} "
             f"on {pair.right_second}"
         )
-        test = f"exact McNemar {_p(pair.p_value)}"
+        test = f"exact McNemar {_p(p_value)}"
     else:
         rates = (
             f"{result.first} is right on {percent(measure.first)} % of {n} examples and "
             f"{result.second} on {percent(measure.second)} % (means of {count} seeds)"
         )
-        largest = max(pair.p_value for pair in measure.pairs)
-        test = f"exact McNemar for each seed: largest {_p(largest)}"
+        test = f"exact McNemar for each seed: largest {_p(p_value)}"
     return (
-        f"{under}, {rates}: {_points(measure)}, 95 % interval {_interval(low, high)}, {test}, "
-        f"n = {n}, task {result.task}."
+        f"{under}, {rates}: {_points(measure)}, 95 % interval {_interval(low, high)}, {test}"
+        f"{_correction(result)}, n = {n}, task {result.task}.{_price(result, measure)}"
+    )
+
+
+def _corrected(result: ComparedRows) -> dict[int, float]:
+    """Return the p-value of each pair, corrected by Holm over all pairs of the comparison.
+
+    The keys are the ``id`` of the pairs, because two pairs may be equal.
+    """
+    pairs = [pair for measure in result.measures for pair in measure.pairs]
+    corrected = holm([pair.p_value for pair in pairs])
+    return {id(pair): value for pair, value in zip(pairs, corrected, strict=True)}
+
+
+def _correction(result: ComparedRows) -> str:
+    """Return how the p-values are corrected; nothing for a single test."""
+    tests = sum(len(measure.pairs) for measure in result.measures)
+    return f" (Holm, {tests} tests)" if tests > 1 else ""
+
+
+def _price(result: ComparedRows, measure: Measure) -> str:
+    """Return a sentence about clean accuracy where the row that is ahead has less of it."""
+    clean = next((each for each in result.measures if each.kind == "clean"), None)
+    if clean is None or clean.difference * measure.difference >= 0:
+        return ""
+    ahead = result.first if measure.difference > 0 else result.second
+    size, (low, high) = percent(abs(clean.difference)), clean.interval
+    if float(size) == 0:
+        return ""
+    return (
+        f" Without an attack, {ahead} is right on {size} points fewer "
+        f"(difference {_interval(low, high)})."
     )
 
 
@@ -73,13 +105,7 @@ def _points(measure: Measure) -> str:
 
 
 def _interval(low: float, high: float) -> str:
-    return f"[{_signed(low)}, {_signed(high)}]"
-
-
-def _signed(rate: float) -> str:
-    """Return a difference as points with its sign; zero has none."""
-    text = percent(rate)
-    return text.removeprefix("-") if float(text) == 0 else text if rate < 0 else f"+{text}"
+    return f"[{signed_percent(low)}, {signed_percent(high)}]"
 
 
 def _p(value: float) -> str:
@@ -106,14 +132,14 @@ def _table(result: ComparedRows) -> tuple[list[str], list[list[str]]]:
         "difference",
         f"only {result.first}",
         f"only {result.second}",
-        "p",
+        f"p{_correction(result)}",
     ]
-    body = []
+    body, corrected = [], _corrected(result)
     for each in result.measures:
         name = measure_name(each)
-        body += [[name, *_pair_cells(pair)] for pair in each.pairs]
+        body += [[name, *_pair_cells(pair, corrected[id(pair)])] for pair in each.pairs]
         if len(each.pairs) > 1:
-            difference = f"{_signed(each.difference)} ± {percent(each.spread or 0.0)}"
+            difference = f"{signed_percent(each.difference)} ± {percent(each.spread or 0.0)}"
             body.append(
                 [
                     name,
@@ -132,16 +158,16 @@ def _table(result: ComparedRows) -> tuple[list[str], list[list[str]]]:
     return headings, body
 
 
-def _pair_cells(pair: SeedPair) -> list[str]:
+def _pair_cells(pair: SeedPair, p_value: float) -> list[str]:
     ours, theirs = pair.seeds
     return [
         str(ours) if ours == theirs else f"{ours} and {theirs}",
         percent(pair.right_first / pair.examples),
         percent(pair.right_second / pair.examples),
-        f"{_signed(pair.difference)} {_interval(*pair.interval)}",
+        f"{signed_percent(pair.difference)} {_interval(*pair.interval)}",
         str(pair.only_first),
         str(pair.only_second),
-        p_value_text(pair.p_value),
+        p_value_text(p_value),
     ]
 
 
@@ -162,7 +188,9 @@ def table_lines(result: ComparedRows, style: str, width: int | None = None) -> l
 def paragraphs(result: ComparedRows) -> list[str]:
     """Return the sentences below the table: meaning, seeds, examples, words and notes."""
     several = any(len(each.pairs) > 1 for each in result.measures)
-    meaning = MEANING.format(first=result.first, second=result.second)
+    tests = sum(len(each.pairs) for each in result.measures)
+    correction = f", corrected by Holm for the {tests} tests of the table" if tests > 1 else ""
+    meaning = MEANING.format(first=result.first, second=result.second, correction=correction)
     return [
         meaning,
         *([SEVERAL_SEEDS] if several else []),
@@ -311,6 +339,7 @@ def _measure_data(result: ComparedRows, measure: Measure) -> dict[str, Any]:
                 "difference": pair.difference,
                 "interval": list(pair.interval),
                 "p_value": pair.p_value,
+                "p_value_holm": _corrected(result)[id(pair)],
             }
             for pair in measure.pairs
         ],

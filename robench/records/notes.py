@@ -26,7 +26,8 @@ the choice of those examples.
   **Attack success rate** is the percentage of fooled examples among the attacked ones, which are
   those that are right without an attack. **Queries** are those of the search to the victim.
 
-Rows are sorted by worst case. If the intervals of two rows overlap, their order is not reliable."""
+Rows are sorted by worst case. The order says nothing about the clean accuracy that a row gave up
+for it. If the intervals of two rows overlap, their order is not reliable."""
 
 WORST_OF_BOARD = """\
 - **Worst case**: an example counts if it is right under every attack of the table. This is decided
@@ -37,12 +38,20 @@ WORST_OF_RUN = """\
   have. This is decided example by example, and for each seed separately. The heading names these
   attacks if the table has others."""
 
+TRADE_OFF = """\
+A row may stand high because it gave up clean accuracy. **Clean accuracy lost** is the number of
+points below the row with the highest clean accuracy. **Below in both**: another row has at least as
+much of both numbers, and more of one of them. These are comparisons of the means. The intervals in
+the first table say how sure they are."""
+
 PAIRED = """\
-The best row is compared with every other row on the same examples, for each seed separately, by the
-worst case over the attacks. The table shows how many examples are robust in the best row only, how
-many in the other row only, and the two-sided p-value of the exact McNemar test. The best row was
-chosen by these same numbers, and the p-values are not corrected for the number of rows. Like the
-intervals, the comparison is about these trainings."""
+The row with the highest worst case is compared with every other row on the same examples, for each
+seed separately. **Clean accuracy** is that of the first row minus that of the other, in points. The
+next columns show how many examples are robust, by the worst case over the attacks, in one of the
+two rows only. The p-values are those of the exact McNemar test (two-sided), corrected by Holm's
+method for the number of comparisons in this table. The first row was chosen by these same numbers,
+which no correction takes into account. Like the intervals, the comparison is about these
+trainings."""
 
 EXACT = """\
 Some attack searched most of the spaces completely. The robustness itself is therefore known, except

@@ -1,4 +1,4 @@
-"""Compare the best row of a table with every other row, on the same examples and seeds."""
+"""Compare the most robust row of a table with every other row, on the same examples and seeds."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ from dataclasses import dataclass
 
 from robench.records.record import Record
 from robench.records.rows import DefenseRow, Gap
-from robench.records.statistics import PairedTest, compare, worst_case
+from robench.records.statistics import PairedTest, compare, holm, worst_case
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The best row compared with another row for one seed, by the worst case over attacks.
+    """The most robust row compared with another row for one seed, by the worst case over attacks.
 
     Attributes:
-        best: label of the best defense.
-        other: label of the other defense.
+        first: label of the row with the highest worst case.
+        other: label of the other row.
         seed: seed of both victims.
-        result: the test. The first outcomes are those of the best row.
+        result: the test. The first outcomes are those of the most robust row.
+        corrected: its p-value, corrected by Holm over all comparisons of the table.
+        clean: clean accuracy of the most robust row minus that of the other, in [-1, 1].
     """
 
-    best: str
+    first: str
     other: str
     seed: int
     result: PairedTest
+    corrected: float
+    clean: float
 
 
 def compare_with_best(
@@ -35,7 +39,7 @@ def compare_with_best(
     Rows without a worst case are left out. The result is empty if fewer than two rows remain.
 
     Args:
-        rows: result of ``build_rows``, the best row first.
+        rows: result of ``build_rows``, the most robust row first.
         records: the records from which the rows were built.
         attacks: labels of the attacks, which are the columns.
     """
@@ -49,10 +53,19 @@ def compare_with_best(
     def worst(row: DefenseRow, seed: int) -> str:
         return worst_case([outcomes[row.defense, seed, attack] for attack in attacks])
 
-    best, *others = whole
-    comparisons: list[Comparison] = []
-    for other in others:
-        for seed in sorted({*best.seeds} & {*other.seeds}):
-            result = compare(worst(best, seed), worst(other, seed))
-            comparisons.append(Comparison(best.defense, other.defense, seed, result))
-    return comparisons
+    first, *others = whole
+    pairs = [(other, seed) for other in others for seed in sorted({*first.seeds} & {*other.seeds})]
+    both = [(worst(first, seed), worst(other, seed)) for other, seed in pairs]
+    results = [compare(ours, theirs) for ours, theirs in both]
+    corrected = holm([result.p_value for result in results])
+    return [
+        Comparison(first.defense, other.defense, seed, result, p_value, _clean_difference(*letters))
+        for (other, seed), letters, result, p_value in zip(
+            pairs, both, results, corrected, strict=True
+        )
+    ]
+
+
+def _clean_difference(first: str, second: str) -> float:
+    """Return the clean accuracy of the first outcomes minus that of the second."""
+    return (second.count("W") - first.count("W")) / len(first)

@@ -11,11 +11,12 @@ from robench.records.comparable import Admitted, cell_of
 from robench.records.curve_tables import CURVE_TEXTS, curve_rows
 from robench.records.curves import CURVES, CurveName
 from robench.records.exact_robustness import Overestimate, overestimates
-from robench.records.notes import EXACT, PAIRED, conditions, synthetic_notice
+from robench.records.notes import EXACT, PAIRED, TRADE_OFF, conditions, synthetic_notice
 from robench.records.paired import Comparison, compare_with_best
 from robench.records.record import Record
 from robench.records.rows import DefenseRow, Gap, build_rows
 from robench.records.statistics import Score, accuracy_under_attack, attack_success_rate
+from robench.records.trade_off import TradeOff, weigh
 
 ABSENT = "—"
 
@@ -33,8 +34,9 @@ def section(
 ) -> list[str]:
     """Return the Markdown of one table with everything that belongs to it, as lines.
 
-    The section holds the table, the comparison with the best row, every cell, the comparison
-    with the exact robustness, the conditions, and the records that do not count.
+    The section holds the table, clean accuracy beside the worst case, the comparison with the
+    most robust row, every cell, the curves, the comparison with the exact robustness, the
+    conditions, and the records that do not count.
 
     Args:
         columns: the columns of the table.
@@ -54,10 +56,14 @@ def section(
     lines += [*tabulated(body, main_headings(columns), "pipe", names=1), ""]
     for note in columns.notes:
         lines += [note, ""]
+    trade_offs = weigh(rows)
+    if trade_offs:
+        table = _trade_off_table(trade_offs)
+        lines += [f"{head} Clean accuracy and worst case", "", TRADE_OFF, "", *table, ""]
     comparisons = compare_with_best(rows, records, columns.worst_over)
     if comparisons:
         table = _comparison_table(comparisons)
-        lines += [f"{head} Difference from the best row", "", PAIRED, "", *table, ""]
+        lines += [f"{head} Difference from the most robust row", "", PAIRED, "", *table, ""]
     if records:
         lines += [f"{head} Every cell", "", *_cells_table(records), ""]
     for name in CURVES:
@@ -172,25 +178,54 @@ def curve_table(name: CurveName, records: Iterable[Record]) -> tuple[list[str], 
 
 def _comparison_table(comparisons: Sequence[Comparison]) -> list[str]:
     headings = [
-        "best row",
+        "most robust row",
         "other row",
         "seed",
-        "robust in the best row only",
-        "robust in the other row only",
-        "p-value",
+        "clean accuracy",
+        "robust in the first only",
+        "robust in the other only",
+        "p-value (Holm)",
     ]
     body = [
         [
-            each.best,
+            each.first,
             each.other,
             str(each.seed),
+            signed_percent(each.clean),
             str(each.result.only_first),
             str(each.result.only_second),
-            p_value_text(each.result.p_value),
+            p_value_text(each.corrected),
         ]
         for each in comparisons
     ]
     return tabulated(body, headings, "pipe", names=2)
+
+
+def _trade_off_table(trade_offs: Sequence[TradeOff]) -> list[str]:
+    headings = [
+        "defense",
+        "clean accuracy",
+        "clean accuracy lost",
+        "worst case",
+        "below in both",
+    ]
+    body = [
+        [
+            each.row,
+            percent(each.clean),
+            percent(each.lost),
+            percent(each.worst),
+            "" if each.below is None else f"below {each.below}",
+        ]
+        for each in trade_offs
+    ]
+    return tabulated(body, headings, "pipe", names=1)
+
+
+def signed_percent(rate: float) -> str:
+    """Return a difference as points with its sign; zero has none."""
+    text = percent(rate)
+    return text.removeprefix("-") if float(text) == 0 else text if rate < 0 else f"+{text}"
 
 
 def p_value_text(p: float) -> str:

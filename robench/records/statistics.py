@@ -176,6 +176,21 @@ def compare(first: str, second: str) -> PairedTest:
     return PairedTest(only_first, only_second, min(1.0, float(result.pvalue)))
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number by Holm's method, in the same order.
+
+    If every null hypothesis holds, the chance that any corrected value is at most 0.05 is at most
+    5 %, whatever the dependence of the tests (Holm 1979, Scandinavian Journal of Statistics 6,
+    65-70).
+    """
+    order = sorted(range(len(p_values)), key=lambda number: p_values[number])
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, number in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[number]))
+        corrected[number] = largest
+    return corrected
+
+
 def tango(
     only_first: float, only_second: float, n: int, confidence: float = 0.95
 ) -> tuple[float, float]:

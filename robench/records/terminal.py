@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from textwrap import fill
 
 from robench.records.columns import Columns
 from robench.records.comparable import Admitted
 from robench.records.exact_robustness import overestimates
 from robench.records.notes import synthetic_notice
-from robench.records.render import main_cells, main_headings, percent_range, tabulated
+from robench.records.render import main_cells, main_headings, percent, percent_range, tabulated
 from robench.records.rows import DefenseRow, build_rows
+from robench.records.trade_off import TradeOff, weigh
 
 NARROW = 24
 """Width of a label, in columns, in a table that would not fit otherwise."""
@@ -101,6 +102,7 @@ def _notes(columns: Columns, admitted: Admitted, rows: Sequence[DefenseRow]) -> 
             "Several seeds: mean ± standard deviation over the seeds [interval at the mean for n "
             "examples, not for other trainings]."
         )
+    notes += _trade_off_sentences(weigh(rows))
     for name, record in admitted.failed.items():
         cell = f"{record.row} under {record.attack.label}"
         notes.append(f"{cell}: {admitted.reasons[name]}.")
@@ -111,3 +113,19 @@ def _notes(columns: Columns, admitted: Admitted, rows: Sequence[DefenseRow]) -> 
     if notice:
         notes.append(notice)
     return notes
+
+
+def _trade_off_sentences(trade_offs: Iterable[TradeOff]) -> list[str]:
+    """Return what a reader of the order of the rows must know, as sentences."""
+    found = list(trade_offs)
+    lost = [f"{each.row} {percent(each.lost)}" for each in found if float(percent(each.lost)) > 0]
+    below = [f"{each.row} is below {each.below}" for each in found if each.below is not None]
+    sentences = []
+    if lost:
+        sentences.append(
+            f"Points of clean accuracy below {found[0].best_clean}, which has the most: "
+            f"{', '.join(lost)}."
+        )
+    if below:
+        sentences.append(f"In both clean accuracy and worst case, {'; '.join(below)}.")
+    return sentences

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
+from statsmodels.stats.multitest import multipletests
 
 from robench.records.record import count
 from robench.records.statistics import (
@@ -19,6 +20,7 @@ from robench.records.statistics import (
     attack_success_rate,
     clean_accuracy,
     compare,
+    holm,
     tango,
     wilson,
     worst_case,
@@ -207,3 +209,17 @@ def test_score_intervals_at_the_borders() -> None:
     for numbers in ((-1, 2, 10), (6, 5, 10), (0, 0, 0)):
         with pytest.raises(ValueError, match="do not fit"):
             tango(*numbers)
+
+
+def test_holm_by_hand() -> None:
+    """The smallest of four times 4, the next times 3; no value is below an earlier one."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.4, 0.6]) == pytest.approx([0.8, 0.8])
+    assert holm([0.7, 0.9, 0.8]) == [1.0, 1.0, 1.0]
+    assert (holm([]), holm([0.2])) == ([], [0.2])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:
+    expected = multipletests(p_values, method="holm")[1]
+    assert holm(p_values) == pytest.approx(list(expected))

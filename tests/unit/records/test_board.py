@@ -269,6 +269,11 @@ def test_a_board_is_read_from_toml(tmp_path: Path) -> None:
         ),
         (GOOD + 'surface = "584b"\n', "'surface': string should match pattern"),
         (GOOD.replace("rift2021", "rift2022"), "Did you mean 'rift2021'"),
+        (
+            GOOD + 'about = "There, rift has 69.0 % under attack."\n',
+            "'about': it holds the number '69.0 %', but a board's numbers come from its records",
+        ),
+        (GOOD.replace('title = "', 'title = "70 percent of '), "'title': it holds the number '70"),
     ],
 )
 def test_a_wrong_board_file_gives_a_usage_error(tmp_path: Path, text: str, sentence: str) -> None:

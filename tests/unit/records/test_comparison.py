@@ -66,7 +66,8 @@ def run(tmp_path: Path, *names: str, **values: Any) -> RowComparison:
 def test_one_attack_by_hand(tmp_path: Path, put: Callable[..., Record]) -> None:
     """Check 7 of 10 against 3 of 10, with 5 and 1 discordant examples.
 
-    p = 2 (C(6,0) + C(6,1)) / 2^6 = 14 / 64 = 0.219.
+    p = 2 (C(6,0) + C(6,1)) / 2^6 = 14 / 64 = 0.219. The table also tests the clean accuracy, so
+    Holm doubles it.
     """
     put("HHHHHHHFFF", defense="rift", attack="pwws")
     put("HHFFFFFHFW", attack="pwws")
@@ -82,7 +83,7 @@ def test_one_attack_by_hand(tmp_path: Path, put: Callable[..., Record]) -> None:
     low, high = (f"{100 * bound:+.1f}" for bound in tango(5, 1, 10))
     assert str(result) == (
         "Under pwws, rift is right on 7 of 10 examples and standard on 3: 40.0 points more, "
-        f"95 % interval [{low}, {high}], exact McNemar p = 0.219, n = 10, task toy."
+        f"95 % interval [{low}, {high}], exact McNemar p = 0.438 (Holm, 2 tests), n = 10, task toy."
     )
 
 
@@ -93,6 +94,30 @@ def test_the_other_order_has_the_other_sign(tmp_path: Path, put: Callable[..., R
     assert theirs.difference == -ours.difference
     assert theirs.interval == pytest.approx([-bound for bound in reversed(ours.interval)])
     assert "40.0 points less" in str(run(tmp_path, "standard", "rift"))
+
+
+def test_the_sentence_says_what_the_row_that_is_ahead_lost_without_an_attack(
+    tmp_path: Path, put: Callable[..., Record]
+) -> None:
+    put("WWHHHHHHHH", defense="rift")
+    put("HHFFFFFFFF")
+    low, high = (f"{100 * bound:+.1f}" for bound in tango(0, 2, 10))
+    for names in (("rift", "standard"), ("standard", "rift")):
+        assert "Without an attack, rift is right on 20.0 points fewer (diff" in str(
+            run(tmp_path, *names)
+        )
+    assert f"(difference [{low}, {high}])." in str(run(tmp_path))
+    # No row paid for being ahead here.
+    put("HHHHHHHHHH", defense="ascc")
+    assert "Without an attack" not in str(run(tmp_path, "ascc", "standard"))
+    assert "Without an attack" not in str(run(tmp_path, "ascc", "rift"))
+
+
+def test_both_p_values_are_in_the_data(tmp_path: Path, put: Callable[..., Record]) -> None:
+    put("HHHHHHHFFF", defense="rift", attack="pwws")
+    put("HHFFFFFHFW", attack="pwws")
+    seed = run(tmp_path).to_dict()["measures"][1]["seeds"][0]
+    assert (seed["p_value"], seed["p_value_holm"]) == pytest.approx((14 / 64, 28 / 64))
 
 
 def test_equal_rows_show_no_difference(tmp_path: Path, put: Callable[..., Record]) -> None:
@@ -147,7 +172,9 @@ def test_seeds_are_compared_one_by_one_and_not_pooled(
     pooled = tango(7, 1, 20)
     assert main.interval[1] - main.interval[0] > pooled[1] - pooled[0]
     assert "(means of 2 seeds): 30.0 ± 14.1 points more" in str(result)
-    assert "exact McNemar for each seed: largest p = 0.625" in str(result)
+    # Seed 1 alone has p = 0.625. Holm corrects for two measures of two seeds each.
+    assert max(pair.p_value for pair in main.pairs) == 0.625
+    assert "exact McNemar for each seed: largest p = 1.000 (Holm, 4 tests)" in str(result)
     assert "Seeds of standard without a partner are left out: 2." in result.warnings
     text = terminal(result, None)
     assert "there is no common p-value" in text
