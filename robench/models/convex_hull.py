@@ -207,16 +207,16 @@ def maximise(
     assert batch.substitute_mask is not None  # pack_substitutes has checked it
     weights = torch.zeros(batch.substitute_mask.shape, device=batch.input_ids.device)
     weights[:, :, 0] = 1.0
-    mixture_logits = _initial_logits(batch, packed, generator)
+    mixture_logits = initial_logits(batch, packed, generator)
     if len(packed.positions):
-        with _without_parameter_gradients(model):
+        with without_parameter_gradients(model):
             adam = (steps, learning_rate, objective, entropy_weight)
             found = _ascend(model, batch, packed, mixture_logits, *adam)
             weights.flatten(0, 1)[packed.positions] = found
     return weights
 
 
-def _initial_logits(
+def initial_logits(
     batch: Batch, packed: PackedSubstitutes, generator: torch.Generator | None
 ) -> Tensor:
     """Draw the initial logits ``(n, slots)``: ``kaiming_normal_`` of (B, L, S, 1).
@@ -259,8 +259,8 @@ def _ascend(
     optimiser = torch.optim.Adam([mixture_logits], lr=learning_rate, weight_decay=WEIGHT_DECAY)
     with torch.enable_grad():
         for _ in range(steps):
-            log_weights = _log_weights(mixture_logits, packed)
-            mixed = _blend(own, vectors, log_weights.exp(), packed.positions).view(shape)
+            log_weights = masked_log_weights(mixture_logits, packed)
+            mixed = blend(own, vectors, log_weights.exp(), packed.positions).view(shape)
             gain = gain_of(
                 model.classify(model.features_from_embeddings(mixed, batch.attention_mask))
             )
@@ -268,10 +268,10 @@ def _ascend(
             # The gradient is asked for by name: a backward pass would fill the parameters' too.
             (mixture_logits.grad,) = torch.autograd.grad(loss, [mixture_logits])
             optimiser.step()
-    return _log_weights(mixture_logits.detach(), packed).exp()
+    return masked_log_weights(mixture_logits.detach(), packed).exp()
 
 
-def _log_weights(mixture_logits: Tensor, packed: PackedSubstitutes) -> Tensor:
+def masked_log_weights(mixture_logits: Tensor, packed: PackedSubstitutes) -> Tensor:
     """Return the logarithms of the mixture weights, -inf at masked slots."""
     return log_softmax(mixture_logits.masked_fill(~packed.allowed, -torch.inf), -1)
 
@@ -287,18 +287,7 @@ def worst_mixture(
     Returns:
         Weights ``(tokens, slots)`` in fp32.
     """
-    ids = torch.as_tensor(query.ids, dtype=torch.long, device=device)[None]
-    types = None
-    if segments:
-        types = torch.as_tensor(query.types, dtype=torch.long, device=device)[None]
-    batch = Batch(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        token_type_ids=types,
-        labels=torch.tensor([query.label], device=device),
-        substitute_ids=torch.as_tensor(query.slots, dtype=torch.long, device=device)[None],
-        substitute_mask=torch.as_tensor(query.allowed, device=device)[None],
-    )
+    batch = batch_of(query, device, segments=segments)
     generator = torch.Generator(device).manual_seed(query.seed)
     weights = maximise(
         model,
@@ -312,6 +301,22 @@ def worst_mixture(
     return result
 
 
+def batch_of(query: HullQuery, device: str, *, segments: bool) -> Batch:
+    """Return the text of a query with its slots, as a batch of one."""
+    ids = torch.as_tensor(query.ids, dtype=torch.long, device=device)[None]
+    types = None
+    if segments:
+        types = torch.as_tensor(query.types, dtype=torch.long, device=device)[None]
+    return Batch(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        token_type_ids=types,
+        labels=torch.tensor([query.label], device=device),
+        substitute_ids=torch.as_tensor(query.slots, dtype=torch.long, device=device)[None],
+        substitute_mask=torch.as_tensor(query.allowed, device=device)[None],
+    )
+
+
 def entropy(log_weights: Tensor, allowed: Tensor) -> Tensor:
     """Return the summed entropy (nats) of mixtures given as log-weights ``(n, slots)``.
 
@@ -322,7 +327,7 @@ def entropy(log_weights: Tensor, allowed: Tensor) -> Tensor:
     return -(finite.exp() * finite * allowed).sum()
 
 
-def _blend(own: Tensor, vectors: Tensor, weights: Tensor, positions: Tensor) -> Tensor:
+def blend(own: Tensor, vectors: Tensor, weights: Tensor, positions: Tensor) -> Tensor:
     """Replace the outputs ``own`` at ``positions`` by the weighted sums of their slots."""
     # In bf16 the weights would not sum to 1.
     with torch.autocast(own.device.type, enabled=False):
@@ -372,7 +377,7 @@ def _mixed(
     batch: Batch, weights: Tensor, packed: PackedSubstitutes, flat: Tensor, vectors: Tensor
 ) -> Tensor:
     own = flat[: batch.input_ids.numel()]
-    mixed = _blend(own, vectors, weights.flatten(0, 1)[packed.positions], packed.positions)
+    mixed = blend(own, vectors, weights.flatten(0, 1)[packed.positions], packed.positions)
     return mixed.view(*batch.input_ids.shape, -1)
 
 
@@ -388,7 +393,7 @@ def harden(batch: Batch, weights: Tensor) -> Batch:
 
 
 @contextmanager
-def _without_parameter_gradients(model: nn.Module) -> Iterator[None]:
+def without_parameter_gradients(model: nn.Module) -> Iterator[None]:
     """Switch to eval mode without parameter gradients, and restore everything afterwards.
 
     Freezing saves the activations that only parameter gradients need. It also keeps autocast

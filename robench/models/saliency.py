@@ -46,13 +46,13 @@ def margin_gradient(
         torch.autocast(torch.device(device).type, enabled=False),
     ):
         features = model.features_under_noise(noise, ids, torch.ones_like(ids), types)
-        margin = _margin(model.classify(features)[0], query.label)
+        margin = margin_of(model.classify(features)[0], query.label)
         (gradient,) = torch.autograd.grad(margin, [noise])
     result: NDArray[np.float32] = gradient[0].cpu().numpy()
     return result
 
 
-def _margin(logits: Tensor, label: int) -> Tensor:
+def margin_of(logits: Tensor, label: int) -> Tensor:
     """Return the logit of ``label`` minus the largest other logit, a scalar."""
     others = torch.cat([logits[:label], logits[label + 1 :]])
     return logits[label] - others.max()

@@ -124,11 +124,15 @@ class Smoother:
         """
         assert self.sets is not None
         numbers = self._words.number(ids) if numbers is None else numbers
-        possible = (numbers != OUTSIDE) & (self.sets.sizes[ids] > 0)
-        if not self._whole_words:
-            alone = np.bincount(numbers[numbers != OUTSIDE], minlength=1) == 1
-            possible &= alone[np.maximum(numbers, 0)]
-        return np.flatnonzero(possible)
+        return np.flatnonzero(self._words_alone(numbers) & (self.sets.sizes[ids] > 0))
+
+    def _words_alone(self, numbers: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Return which tokens are a whole word of the attackable field."""
+        inside = numbers != OUTSIDE
+        if self._whole_words:
+            return inside
+        alone = np.bincount(numbers[inside], minlength=1) == 1
+        return inside & alone[np.maximum(numbers, 0)]
 
     def masked_words(self, words: int) -> int:
         """Return how many of ``words`` words masking replaces."""
@@ -188,6 +192,39 @@ class Smoother:
             smoothing.concentration * np.where(near, 1.0, smoothing.decay), used, rng, draws
         )
         return np.broadcast_to(slots, weights.shape), weights
+
+    def redrawn(
+        self,
+        text: NDArray[np.integer[Any]],
+        rows: NDArray[np.integer[Any]],
+        rng: np.random.Generator,
+        draws: int,
+    ) -> NDArray[np.int64]:
+        """Draw variants of rows that hold other words at the positions of one text.
+
+        In each draw, masking hides the same positions of all rows. Substitution draws every word
+        of the rows anew. For smoothing over hulls the rows stay as they are.
+
+        Args:
+            text: ``(tokens,)``, without padding; it says where words are.
+            rows: ``(rows, tokens)``.
+            rng: the only source of randomness.
+            draws: number of variants.
+
+        Returns:
+            ``(draws, rows, tokens)``.
+        """
+        numbers = self._words.number(text)
+        whole = np.repeat(np.asarray(rows, dtype=np.int64)[None], draws, axis=0)
+        if self.smoothing.kind == "masking":
+            hidden = self._masked(np.zeros_like(text), numbers, rng, draws) == self.mask_id
+            return np.where(hidden[:, None], self.mask_id, whole)
+        if self.smoothing.kind == "substitution":
+            assert self.sets is not None
+            possible = (self._words_alone(numbers) & (self.sets.sizes[rows] > 0)).ravel()
+            tokens = whole[0].ravel()[possible]
+            whole.reshape(draws, -1)[:, possible] = self._replacements(tokens, rng, draws)
+        return whole
 
     # -- batches -----------------------------------------------------------------------------------
 

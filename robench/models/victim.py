@@ -21,6 +21,7 @@ from robench.models.convex_hull import worst_mixture
 from robench.models.judged import VictimKind
 from robench.models.saliency import margin_gradient
 from robench.models.smoothed import counted, mean_logits, mixture_noise, single_rows, vote_logits
+from robench.models.smoothed_gradients import smoothed_gradient, smoothed_mixture
 from robench.models.smoother import Smoother, Variants
 from robench.models.smoothing import Smoothing
 from robench.models.victim_folder import (
@@ -229,11 +230,19 @@ class Victim:
 
     def hull(self, query: HullQuery) -> NDArray[np.float32]:
         """Return mixture weights ``(tokens, slots)`` in fp32; see ``WhiteBoxVictim``."""
-        return worst_mixture(self.model, query, self.device, segments=self.segments)
+        if self.smoother is None:
+            return worst_mixture(self.model, query, self.device, segments=self.segments)
+        return smoothed_mixture(
+            self.model, query, self.smoother, self.device, segments=self.segments
+        )
 
     def gradient(self, query: GradientQuery) -> NDArray[np.float32]:
         """Return the margin's gradient ``(tokens, width)`` in fp32; see ``WhiteBoxVictim``."""
-        return margin_gradient(self.model, query, self.device, segments=self.segments)
+        if self.smoother is None:
+            return margin_gradient(self.model, query, self.device, segments=self.segments)
+        return smoothed_gradient(
+            self.model, query, self.smoother, self.device, segments=self.segments
+        )
 
     def predict(self, texts: Sequence[Mapping[str, str]]) -> NDArray[np.intp]:
         """Return the index of each text's likeliest label, ``(texts,)``."""

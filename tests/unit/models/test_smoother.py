@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from text_cases import make_tokenizer
 from victim_cases import BAD, GOOD, NEUTRAL, Synonyms, classifier, tokenizer
 
 from robench._base.errors import RobenchError, UsageError
+from robench.models.gradient_query import GradientQuery
+from robench.models.hull_query import HullQuery
 from robench.models.probabilities import softmax
 from robench.models.smoothed import mean_logits, vote_logits
 from robench.models.smoother import FILE, Smoother, dirichlet
@@ -291,3 +294,86 @@ def test_a_folder_whose_smoothing_was_changed_is_refused(change: str, tmp_path: 
 def test_the_words_of_the_tests_are_known() -> None:
     known = tokenizer().get_vocab()
     assert {*GOOD, *BAD, *NEUTRAL} <= set(known)
+
+
+# -- gradients -------------------------------------------------------------------------------------
+
+
+def hull_query(made: Victim, words: list[str], options: dict[int, list[str]]) -> HullQuery:
+    ids = ids_of(*words).astype(np.int32)
+    width = 1 + max(map(len, options.values()))
+    slots = np.repeat(ids[:, None], width, axis=1)
+    allowed = np.zeros(slots.shape, dtype=bool)
+    allowed[:, 0] = True
+    for position, others in options.items():
+        tokens = ids_of(*others)[1:-1]
+        slots[position, 1 : 1 + len(tokens)] = tokens
+        allowed[position, 1 : 1 + len(tokens)] = True
+    types = np.zeros(len(ids), dtype=np.int8)
+    label = int(made.logits(np.tile(ids, (8, 1)), np.full(8, len(ids)))[0].argmax())
+    return HullQuery(ids, types, slots, allowed, label, 4, 1.0, 3)
+
+
+@pytest.mark.parametrize("kind", ["masking", "substitution", "hull"])
+def test_the_worst_mixture_of_a_smoothed_victim(kind: str) -> None:
+    made = victim(kind)
+    query = hull_query(made, ["good", "film", "bad", "noun1"], {1: ["fine", "great"], 3: ["poor"]})
+    weights = made.hull(query)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
+    assert (weights[~query.allowed] == 0).all()
+    np.testing.assert_array_equal(weights, made.hull(query))
+    # Positions without options stay as they are.
+    assert weights[[0, 2, 4, 5], 0].tolist() == [1, 1, 1, 1]
+
+
+def test_masking_almost_nothing_gives_the_gradients_of_the_classifier() -> None:
+    made = Victim(
+        classifier(), tokenizer(), CARD, smoother=smoother(Smoothing("masking", 3, rate=0.01))
+    )
+    query = hull_query(made, ["good", "film", "bad", "noun1"], {1: ["fine", "great"], 3: ["poor"]})
+    np.testing.assert_allclose(made.hull(query), made.unsmoothed.hull(query), atol=1e-4)
+    asked = GradientQuery(query.ids, query.types, query.label)
+    np.testing.assert_allclose(
+        made.gradient(asked), made.unsmoothed.gradient(asked), rtol=1e-3, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("kind", ["masking", "substitution", "hull"])
+def test_the_gradient_is_that_of_the_answer(kind: str) -> None:
+    made = victim(kind)
+    ids = ids_of("good", "film", "bad", "noun1").astype(np.int32)
+    asked = GradientQuery(ids, np.zeros(len(ids), dtype=np.int8), 1)
+    gradient = made.gradient(asked)
+    # Move the word vector of a word that is in no set, and in the text once.
+    table, token, place = made.model.encoder.get_input_embeddings().weight, ids[4], 4
+    step, moved = 1e-2, []
+    for sign in (1, -1):
+        with torch.no_grad():
+            table[token, 0] += sign * step
+            answer = made.logits(np.tile(ids, (8, 1)), np.full(8, len(ids)))[0]
+            table[token, 0] -= sign * step
+        moved.append(answer[1] - answer[0])
+    slope = (moved[0] - moved[1]) / (2 * step)
+    assert gradient[place, 0] == pytest.approx(slope, rel=0.05, abs=1e-3)
+
+
+def test_redrawn_rows_hide_the_same_positions() -> None:
+    made = smoother(SMOOTHINGS["masking"])
+    text = ids_of("good", "film", "bad", "noun1")
+    rows = np.stack([text, ids_of("fine", "film", "poor", "noun1")])
+    drawn = made.redrawn(text, rows, np.random.default_rng(0), 30)
+    hidden = drawn == made.mask_id
+    assert (hidden[:, 0] == hidden[:, 1]).all()
+    assert (hidden.sum(axis=2) == 2).all()
+    np.testing.assert_array_equal(np.where(hidden, rows, drawn), [rows] * 30)
+
+
+def test_redrawn_rows_draw_from_the_sets_of_their_own_words() -> None:
+    made = smoother(SMOOTHINGS["substitution"])
+    text = ids_of("good", "film")
+    rows = np.stack([text, ids_of("bad", "film")])
+    drawn = made.redrawn(text, rows, np.random.default_rng(0), 200)
+    assert made.sets is not None
+    for row, token in enumerate(rows[:, 1]):
+        assert set(drawn[:, row, 1]) == set(made.sets.set_of(token).tolist())
+    np.testing.assert_array_equal(drawn[:, :, 2], np.tile(rows[:, 2], (200, 1)))
