@@ -41,6 +41,7 @@ def make_record(
     attack: str = "genetic",
     attack_label: str | None = None,
     searches: bool = True,
+    access: str | None = None,
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
     attack_options: Mapping[str, Any] | None = None,
@@ -90,6 +91,7 @@ def make_record(
             "options": dict(attack_options or {}),
             "code_sha256": attack_code or sha(attack),
             "searches": searches,
+            "access": access,
         },
         protocol=get_protocol(protocol),
         victim={

@@ -23,13 +23,16 @@ def evaluation_data(records: Sequence[Record], out: Path) -> dict[str, Any]:
     """Return the cells of an evaluation, and where its files are.
 
     Returns:
-        ``{"cells": […], "leaderboard": path, "records": path}``, with ``cell_data`` per cell.
+        ``{"cells": […], "flags": […], "leaderboard": path, "records": path}``, with ``cell_data``
+        per cell, and one ``Flag`` for results that do not fit together.
     """
+    from robench.records.leaderboard import flags_of
     from robench.records.run_folder import RunFolder
 
     folder = RunFolder(out)
     return {
         "cells": [cell_data(record, folder.records) for record in records],
+        "flags": flags_of({record.file_name: record for record in records}),
         "leaderboard": folder.leaderboard,
         "records": folder.records,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,8 @@ from robench._base.errors import RobenchError, UsageError
 from robench.records.columns import run_columns
 from robench.records.comparable import comparable_groups, newest_that_agree
 from robench.records.curve_tables import curve_data
-from robench.records.leaderboard import results_table
+from robench.records.flags import Flag
+from robench.records.leaderboard import flags_of, results_table
 from robench.records.rates import rates
 from robench.records.record import Record, count
 from robench.records.record_files import RecordsOnDisk, find_records
@@ -217,6 +218,17 @@ class Results:
         frame = pd.DataFrame(lines, columns=list(CURVE_COLUMNS))
         return frame.astype(dict(CURVE_COLUMNS))
 
+    @cached_property
+    def flags(self) -> pd.DataFrame:
+        """One line for each pair of results that do not fit together; see ``Flag``."""
+        import pandas as pd
+
+        lines = [asdict(flag) for flag in flags_of(self.found.records)]
+        frame = pd.DataFrame(lines, columns=[field.name for field in fields(Flag)])
+        types = {"seed": "Int64", "only_suspect": "Int64", "only_stronger": "Int64"}
+        texts = ("kind", "row", "suspect", "stronger", "sentence")
+        return frame.astype(types | {"p_value": "Float64"} | dict.fromkeys(texts, "string"))
+
     def __str__(self) -> str:
         """Return the tables that ``robench evaluate`` prints."""
         return results_table(list(self.found.records.values()))
@@ -235,7 +247,8 @@ class Results:
 
 
 def results(folder: str | Path) -> Results:
-    """Return the results of a run as pandas frames: ``.cells``, ``.curves`` and ``.trials``.
+    """Return the results of a run as pandas frames: ``.cells``, ``.curves``, ``.flags`` and
+    ``.trials``.
 
     A record that cannot be read is left out with a warning.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -12,6 +12,7 @@ from robench._base.files import write_text
 from robench.records.board import board_records, load_board
 from robench.records.columns import Columns, board_columns, run_columns
 from robench.records.comparable import Admitted, comparable_groups, newest_that_agree
+from robench.records.flags import Flag, find_flags
 from robench.records.notes import MEANINGS, WORST_OF_BOARD, WORST_OF_RUN
 from robench.records.record import Record
 from robench.records.record_files import RecordsOnDisk
@@ -109,6 +110,20 @@ def render_run(found: RecordsOnDisk) -> str:
 
 def _columns_of(admitted: Admitted) -> Columns:
     return run_columns([*admitted.records.values(), *admitted.failed.values()])
+
+
+def flags_of(records: Mapping[str, Record]) -> list[Flag]:
+    """Return the flags of a run's tables.
+
+    Args:
+        records: file name -> record.
+    """
+    groups = comparable_groups(records).values()
+    return [
+        flag
+        for members in groups
+        for flag in find_flags(newest_that_agree(members).records.values())
+    ]
 
 
 def results_table(records: Sequence[Record], width: int | None = None) -> str:

@@ -38,6 +38,9 @@ WORST_OF_RUN = """\
   have. This is decided example by example, and for each seed separately. The heading names these
   attacks if the table has others."""
 
+FLAGS = """\
+These results do not fit together. Read the numbers of their rows with care."""
+
 TRADE_OFF = """\
 A row may stand high because it gave up clean accuracy. **Clean accuracy lost** is the number of
 points below the row with the highest clean accuracy. **Below in both**: another row has at least as

@@ -11,7 +11,8 @@ from robench.records.comparable import Admitted, cell_of
 from robench.records.curve_tables import CURVE_TEXTS, curve_rows
 from robench.records.curves import CURVES, CurveName
 from robench.records.exact_robustness import Overestimate, overestimates
-from robench.records.notes import EXACT, PAIRED, TRADE_OFF, conditions, synthetic_notice
+from robench.records.flags import find_flags
+from robench.records.notes import EXACT, FLAGS, PAIRED, TRADE_OFF, conditions, synthetic_notice
 from robench.records.paired import Comparison, compare_with_best
 from robench.records.record import Record
 from robench.records.rows import DefenseRow, Gap, build_rows
@@ -34,9 +35,9 @@ def section(
 ) -> list[str]:
     """Return the Markdown of one table with everything that belongs to it, as lines.
 
-    The section holds the table, clean accuracy beside the worst case, the comparison with the
-    most robust row, every cell, the curves, the comparison with the exact robustness, the
-    conditions, and the records that do not count.
+    The section holds the table, the flags, clean accuracy beside the worst case, the comparison
+    with the most robust row, every cell, the curves, the comparison with the exact robustness,
+    the conditions, and the records that do not count.
 
     Args:
         columns: the columns of the table.
@@ -56,6 +57,10 @@ def section(
     lines += [*tabulated(body, main_headings(columns), "pipe", names=1), ""]
     for note in columns.notes:
         lines += [note, ""]
+    flags = find_flags(records)
+    if flags:
+        sentences = bullets(flag.sentence for flag in flags)
+        lines += [f"{head} Flags", "", FLAGS, "", *sentences, ""]
     trade_offs = weigh(rows)
     if trade_offs:
         table = _trade_off_table(trade_offs)

@@ -8,6 +8,7 @@ from textwrap import fill
 from robench.records.columns import Columns
 from robench.records.comparable import Admitted
 from robench.records.exact_robustness import overestimates
+from robench.records.flags import find_flags
 from robench.records.notes import synthetic_notice
 from robench.records.render import main_cells, main_headings, percent, percent_range, tabulated
 from robench.records.rows import DefenseRow, build_rows
@@ -103,6 +104,7 @@ def _notes(columns: Columns, admitted: Admitted, rows: Sequence[DefenseRow]) -> 
             "examples, not for other trainings]."
         )
     notes += _trade_off_sentences(weigh(rows))
+    notes += [f"Flag: {flag.sentence}" for flag in find_flags(admitted.records.values())]
     for name, record in admitted.failed.items():
         cell = f"{record.row} under {record.attack.label}"
         notes.append(f"{cell}: {admitted.reasons[name]}.")
