@@ -57,6 +57,7 @@ def make_record(
     code: str | None = None,
     attack_code: str | None = None,
     disbelieved: int | None = 0,
+    trained_on: Mapping[str, Any] | None = None,
     version: str = "0.1.0",
     created: datetime = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
 ) -> Record:
@@ -118,6 +119,7 @@ def make_record(
         ids_digest=digest_of_ids(str(i) for i in range(len(outcomes))),
         counts=count(outcomes),
         disbelieved=disbelieved,
+        trained_on=trained_on,
         cost=COST | dict(cost or {}),
         software={"robench": version, "versions": {"torch": "2.13.0"}, "device": "CPU, 2 cores"},
         created=created,

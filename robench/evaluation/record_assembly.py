@@ -14,6 +14,7 @@ from robench._base.code_hash import source_sha256
 from robench._base.environment import describe_device, peak_memory, versions
 from robench._base.errors import RobenchError
 from robench._base.key_code import TRIAL_CODE
+from robench.evaluation.training_surface import trained_on
 from robench.evaluation.unattackable import count_unattackable
 from robench.records.curves import CurvesPart, draw_curve, query_points, word_points
 from robench.records.record import (
@@ -67,6 +68,7 @@ def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Reco
         ids_digest=digest_of_ids(trial.id for trial in trials),
         counts=count(outcomes),
         disbelieved=sum(trial.disbelieved for trial in trials),
+        trained_on=trained_on(ready.obtained.card),
         curves=_curves_part(cell, trials),
         cost=cost,
         software=SoftwarePart(

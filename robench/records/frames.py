@@ -21,6 +21,7 @@ from robench.records.record import Record, count
 from robench.records.record_files import RecordsOnDisk, find_records
 from robench.records.run_folder import RunFolder
 from robench.records.statistics import accuracy_under_attack, wilson, worst_case
+from robench.records.training_notes import trained_against
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,6 +109,13 @@ COLUMNS: Mapping[str, Column] = {
         "boolean", "bound by the language model", lambda r: r.surface.constrained
     ),
     "outside": Column("boolean", "outside the surface", lambda r: r.surface.outside),
+    "substitutions": Column(
+        "string", "name of the substitution set, or missing", lambda r: r.surface.substitutions
+    ),
+    "held_out": Column(
+        "boolean", "without pairs of the task's own set", lambda r: r.surface.held_out
+    ),
+    "trained_against": Column("boolean", "the defense trained on this attack", trained_against),
     "test_digest": Column("string", "hash of the test examples", lambda r: r.task.digest),
     "surface": Column("string", "key of the surface", lambda r: r.surface.key),
     "victim": Column("string", "hash of the victim", lambda r: r.victim.sha256),

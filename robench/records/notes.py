@@ -190,7 +190,11 @@ def _surface_lines(records: Sequence[Record]) -> list[str]:
         return [line, OUTSIDE]
     attacks = sorted({(record.attack.label, record.surface.constrained) for record in records})
     answers = [f"{label} {'yes' if constrained else 'no'}" for label, constrained in attacks]
-    lines = [line, f"Constrained by the language model: {', '.join(answers)}."]
+    lines = [
+        line,
+        *_set_lines(records),
+        f"Constrained by the language model: {', '.join(answers)}.",
+    ]
     counts = sorted(
         {
             (record.attack.label, f"{record.surface.unattackable} of {record.counts.n}")
@@ -202,6 +206,20 @@ def _surface_lines(records: Sequence[Record]) -> list[str]:
         texts = [f"{label} {number}" for label, number in counts]
         lines.append(f"Examples without a word that may be replaced: {', '.join(texts)}.")
     return lines
+
+
+def _set_lines(records: Sequence[Record]) -> list[str]:
+    """Return which substitution set each attack searched, where this is known."""
+    sets = sorted(
+        {
+            (record.attack.label, record.surface.substitutions)
+            for record in records
+            if record.surface.substitutions is not None
+        }
+    )
+    if not sets:
+        return []
+    return [f"Substitution sets: {', '.join(f'{label} {name}' for label, name in sets)}."]
 
 
 def _budget(record: Record) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 from pydantic import AwareDatetime, Field, JsonValue, NonNegativeInt, model_validator
 
@@ -18,9 +18,11 @@ from robench._base.environment import Precision
 from robench.protocol import Protocol
 from robench.records.curves import CurvesPart
 from robench.records.part import RecordPart as RecordPart
+from robench.records.part import Sha256 as Sha256
 from robench.records.row_labels import row_label, test_label
 from robench.records.run_folder import cell_name, record_file_name
 from robench.records.selection_part import SelectionPart
+from robench.records.trained_on import TrainedOnPart
 from robench.search.access import Access
 from robench.search.attack import Verdict
 
@@ -35,9 +37,6 @@ LETTERS: Final = {
     Verdict.ERROR: "E",
 }
 """Verdict -> its letter in ``Record.outcomes``."""
-
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-"""A SHA-256 hash as 64 hexadecimal digits."""
 
 
 class Counts(RecordPart):
@@ -342,6 +341,8 @@ class Record(RecordPart):
             against the outcomes.
         disbelieved: number of held examples for which the search saw the victim fooled but the
             verdict did not. None where it was not counted (schema 1).
+        trained_on: the substitution set and the attacks that the victim trained with. None where
+            that is unknown (given victims, records before schema 5).
         curves: fooled examples by queries and by changed words. None where they were not counted.
         cost: time, queries and memory.
         software: versions and device.
@@ -363,6 +364,7 @@ class Record(RecordPart):
     ids_digest: Sha256
     counts: Counts
     disbelieved: int | None = Field(ge=0)
+    trained_on: TrainedOnPart | None = None
     curves: CurvesPart | None = None
     cost: CostPart
     software: SoftwarePart

@@ -18,6 +18,7 @@ from robench.records.record import Record
 from robench.records.rows import DefenseRow, Gap, build_rows
 from robench.records.statistics import Score, accuracy_under_attack, attack_success_rate
 from robench.records.trade_off import TradeOff, weigh
+from robench.records.training_notes import TRAINED_MARK, training_notes
 
 ABSENT = "—"
 
@@ -55,7 +56,7 @@ def section(
     rows = build_rows(records, columns.attacks, expected, columns.worst_over)
     body = [main_cells(row, columns) for row in rows]
     lines += [*tabulated(body, main_headings(columns), "pipe", names=1), ""]
-    for note in columns.notes:
+    for note in [*columns.notes, *training_notes(records)]:
         lines += [note, ""]
     flags = find_flags(records)
     if flags:
@@ -108,8 +109,15 @@ def main_cells(row: DefenseRow, columns: Columns) -> list[str]:
     """Return the cells of a row, one for each of the ``main_headings``."""
     seeds = str(len(row.seeds)) if row.seeds else ABSENT
     examples = ABSENT if row.examples is None else str(row.examples)
-    scores = [row.clean, *[row.under[attack] for attack in columns.attacks], row.worst]
-    return [row.defense, seeds, examples, *map(score_text, scores)]
+    under = [_under_text(row, attack) for attack in columns.attacks]
+    return [row.defense, seeds, examples, score_text(row.clean), *under, score_text(row.worst)]
+
+
+def _under_text(row: DefenseRow, attack: str) -> str:
+    """Return the accuracy under an attack, marked where the row trained on this attack."""
+    score = row.under[attack]
+    marked = attack in row.trained_against and isinstance(score, Score)
+    return f"{score_text(score)} {TRAINED_MARK}" if marked else score_text(score)
 
 
 def _cells_table(records: Iterable[Record]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Literal
 from robench._base.errors import RobenchError
 from robench.records.record import Counts, Record, count
 from robench.records.statistics import Score, accuracy_under_attack, clean_accuracy, worst_case
+from robench.records.training_notes import trained_against
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class DefenseRow:
         clean: clean accuracy.
         under: label of an attack -> accuracy under it.
         worst: accuracy under the attacks of the worst case together.
+        trained_against: labels of the attacks that made training texts of this row.
     """
 
     defense: str
@@ -48,6 +50,7 @@ class DefenseRow:
     clean: Score | Gap
     under: Mapping[str, Score | Gap]
     worst: Score | Gap
+    trained_against: frozenset[str] = frozenset()
 
 
 RecordsOfSeed = Mapping[str, Record]
@@ -115,6 +118,12 @@ def _row(
         clean=_score(clean, clean_accuracy),
         under=under,
         worst=_score(worst, accuracy_under_attack),
+        trained_against=frozenset(
+            record.attack.label
+            for of_seed in by_seed.values()
+            for record in of_seed.values()
+            if trained_against(record)
+        ),
     )
 
 

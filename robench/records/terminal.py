@@ -13,6 +13,7 @@ from robench.records.notes import synthetic_notice
 from robench.records.render import main_cells, main_headings, percent, percent_range, tabulated
 from robench.records.rows import DefenseRow, build_rows
 from robench.records.trade_off import TradeOff, weigh
+from robench.records.training_notes import training_notes
 
 NARROW = 24
 """Width of a label, in columns, in a table that would not fit otherwise."""
@@ -105,6 +106,7 @@ def _notes(columns: Columns, admitted: Admitted, rows: Sequence[DefenseRow]) -> 
         )
     notes += _trade_off_sentences(weigh(rows))
     notes += [f"Flag: {flag.sentence}" for flag in find_flags(admitted.records.values())]
+    notes += training_notes([*admitted.records.values(), *admitted.failed.values()])
     for name, record in admitted.failed.items():
         cell = f"{record.row} under {record.attack.label}"
         notes.append(f"{cell}: {admitted.reasons[name]}.")

@@ -84,9 +84,9 @@ class MaskedCandidates:
 
         row = [*self._begin]
         columns = {}
-        for offset, ids in enumerate(pieces):
+        for offset, piece in enumerate(pieces):
             columns[start + offset] = len(row)
-            row += ids
+            row += piece
         row += self._end
         ids = torch.tensor([row], device=self._device)
         with torch.inference_mode():
