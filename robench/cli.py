@@ -33,6 +33,7 @@ def _add_commands() -> None:
     from robench.commands import (
         attack,
         card,
+        certify,
         compare,
         completion,
         doctor,
@@ -48,7 +49,10 @@ def _add_commands() -> None:
         train,
     )
 
-    runs, results = (train, evaluate, sweep, attack), (examples, compare, leaderboard, plot)
+    runs, results = (
+        (train, evaluate, sweep, attack, certify),
+        (examples, compare, leaderboard, plot),
+    )
     for module in (listing, show, *runs, *results, card, push, doctor, new, completion):
         main.add_command(module.command)
 

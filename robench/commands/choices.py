@@ -303,14 +303,30 @@ training_options = apply(
     ]
 )
 
+_limit_option = click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Attack only this many test examples. Such a run never enters a board.",
+)
+_ids_option = click.option(
+    "--ids",
+    type=_EXISTING_FILE,
+    help="Evaluate the examples of a published list instead of the frozen 1000.",
+)
+_lm_option = click.option(
+    "--lm",
+    default=defaults.LM,
+    show_default=True,
+    metavar="SPEC",
+    help="Language model of the constraint: masked:ID, causal:ID, file:PATH or none.",
+)
+space_options = apply([_limit_option, _ids_option, _lm_option])
+"""Which examples are judged, and which texts the language model allows."""
+
 evaluation_options = apply(
     [
-        click.option(
-            "--limit",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="Attack only this many test examples. Such a run never enters a board.",
-        ),
+        _limit_option,
         click.option(
             "--budget",
             type=click.IntRange(min=1),
@@ -332,18 +348,8 @@ evaluation_options = apply(
             help="dev: divide the logits of the search by the temperature that fits the dev split "
             "best. No prediction changes.",
         ),
-        click.option(
-            "--ids",
-            type=_EXISTING_FILE,
-            help="Evaluate the examples of a published list instead of the frozen 1000.",
-        ),
-        click.option(
-            "--lm",
-            default=defaults.LM,
-            show_default=True,
-            metavar="SPEC",
-            help="Language model of the constraint: masked:ID, causal:ID, file:PATH or none.",
-        ),
+        _ids_option,
+        _lm_option,
         click.option(
             "--search-precision",
             type=click.Choice(["fp32", "bf16"]),

@@ -27,6 +27,7 @@ from robench.evaluation.tracking import track_cell
 from robench.evaluation.unattackable import count_unattackable, unattackable_remark
 from robench.evaluation.victims import ReadyVictim, victim_title
 from robench.models.victim_folder import read_card
+from robench.records.certificate_files import find_certificates
 from robench.records.leaderboard import render_run
 from robench.records.record import Record
 from robench.records.record_files import find_records
@@ -84,9 +85,9 @@ def evaluate(
     checks, records = HealthChecks(request, report), list[Record]()
     for task in resolved.tasks:
         for test in task.tests:
-            _keep_texts(request, task, test)
+            keep_texts(request, task, test)
         surfaces = [
-            _load_or_build_surfaces(request, resolved, task, test, report) for test in task.tests
+            load_or_build_surfaces(request, resolved, task, test, report) for test in task.tests
         ]
         for each in task.victims:
             title = victim_title(each, task)
@@ -96,13 +97,13 @@ def evaluate(
                 for cell in cells:
                     with failures.catch(_part(title, cell), only=single and len(cells) == 1):
                         records.append(_evaluate_cell(cell, report))
-                        _write_leaderboard(request, report)
+                        write_leaderboard(request, report)
                 _write_model_card(request, each, report)
     failures.raise_if_any(records)
     return records
 
 
-def _keep_texts(request: EvaluationRequest, task: ResolvedTask, test: ResolvedTest) -> None:
+def keep_texts(request: EvaluationRequest, task: ResolvedTask, test: ResolvedTest) -> None:
     """Write the texts of a test set, so that its trials can be shown later."""
     write_test_set(
         RunFolder(request.out).examples_file(test.file_part, test.digest),
@@ -184,7 +185,7 @@ def _write_model_card(
         )
 
 
-def _write_leaderboard(request: EvaluationRequest, report: Reporter) -> None:
+def write_leaderboard(request: EvaluationRequest, report: Reporter) -> None:
     """Write the table of all records, one run after another.
 
     A run that read the records before another run wrote its own must not write its table last.
@@ -194,7 +195,11 @@ def _write_leaderboard(request: EvaluationRequest, report: Reporter) -> None:
     who = f"Another run is writing '{folder.leaderboard}'."
     patience = Patience(None, report.message)
     with alone(folder.leaderboard.with_suffix(".lock"), who, patience):
-        write_text(folder.leaderboard, render_run(find_records(folder.records)))
+        write_text(folder.leaderboard, _rendered(folder))
+
+
+def _rendered(folder: RunFolder) -> str:
+    return render_run(find_records(folder.records), find_certificates(folder.certificates))
 
 
 @no_pointless_retries()
@@ -235,7 +240,7 @@ def _refuse_several_processes() -> None:
         )
 
 
-def _load_or_build_surfaces(
+def load_or_build_surfaces(
     request: EvaluationRequest,
     resolved: ResolvedRequest,
     task: ResolvedTask,

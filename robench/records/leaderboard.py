@@ -10,6 +10,8 @@ from textwrap import fill
 from robench._base.errors import RobenchError
 from robench._base.files import write_text
 from robench.records.board import board_records, load_board
+from robench.records.certificate_files import NO_CERTIFICATES, CertificatesOnDisk
+from robench.records.certified_table import markdown
 from robench.records.columns import Columns, board_columns, run_columns
 from robench.records.comparable import Admitted, comparable_groups, newest_that_agree
 from robench.records.flags import Flag, find_flags
@@ -17,6 +19,7 @@ from robench.records.notes import MEANINGS, WORST_OF_BOARD, WORST_OF_RUN
 from robench.records.record import Record
 from robench.records.record_files import RecordsOnDisk
 from robench.records.render import bullets, section
+from robench.records.sandwich import sandwiches
 from robench.records.terminal import terminal_table
 
 GENERATED = (
@@ -90,10 +93,11 @@ def check(path: Path) -> list[str]:
     )
 
 
-def render_run(found: RecordsOnDisk) -> str:
+def render_run(found: RecordsOnDisk, certified: CertificatesOnDisk = NO_CERTIFICATES) -> str:
     """Return the Markdown of a run's records, with one section per group that compares.
 
-    Records that cannot be read come first, because they may be missing below.
+    Records that cannot be read come first, because they may be missing below. Certificates come
+    after the records.
     """
     parts = [GENERATED, "", "# Results of this folder", ""]
     if found.damaged:
@@ -105,6 +109,8 @@ def render_run(found: RecordsOnDisk) -> str:
     for title, members in groups.items():
         admitted = newest_that_agree(members)
         parts += [f"## {title}", "", *section(_columns_of(admitted), admitted, level=3)]
+    made = sandwiches(certified.certificates.values(), found.records.values())
+    parts += markdown(made, list(certified.damaged.values()))
     return "\n".join([*parts, *_meanings(WORST_OF_RUN)])
 
 

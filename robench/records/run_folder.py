@@ -10,6 +10,8 @@
       examples/<task>-<digest>.jsonl                      the texts of one test set
       records/<cell>.json                                 the record of one cell
       records/<cell>-limit-<limit>.json                   the same for a run with --limit
+      certificates/<name>.json                            a certificate ('robench certify')
+      certificates/<name>.jsonl                           its verdicts, one line each
       curves/<cell>/                                      what trackers write (--tracker)
       leaderboard.md                                      the table made from the records
 
@@ -65,6 +67,11 @@ class RunFolder:
     def records(self) -> Path:
         """Folder of the records."""
         return self.root / "records"
+
+    @property
+    def certificates(self) -> Path:
+        """Folder of the certificates."""
+        return self.root / "certificates"
 
     @property
     def leaderboard(self) -> Path:

@@ -1,0 +1,1 @@
+"""Certificates: examples that no text of a space can change, proved without an attack."""

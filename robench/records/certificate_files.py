@@ -1,0 +1,80 @@
+"""Read and write certificate files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from robench._base.errors import RobenchError
+from robench._base.files import write_text
+from robench.records.certificate import SCHEMA, Certificate
+
+
+def write_certificate(path: Path, certificate: Certificate) -> None:
+    """Write ``certificate`` to ``path``, whole or not at all.
+
+    Raises:
+        RobenchError: the file cannot be written.
+    """
+    data = certificate.model_dump(mode="json", by_alias=True)
+    write_text(path, json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_certificate(path: Path) -> Certificate:
+    """Return the certificate in ``path``.
+
+    Raises:
+        RobenchError: the file cannot be read, or holds no valid certificate.
+    """
+    remedy = "Delete it, and run 'robench certify' again."
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = f"{error.strerror}" if isinstance(error, OSError) else "it is not JSON"
+        raise RobenchError(f"Cannot read the certificate {path} ({reason}). {remedy}") from error
+    version = raw.get("schema") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > SCHEMA:
+        raise RobenchError(
+            f"The certificate {path} has schema {version}, and this robench reads {SCHEMA}. "
+            "Update robench."
+        )
+    try:
+        return Certificate.model_validate_json(json.dumps(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "certificate"
+        raise RobenchError(
+            f"The certificate {path} is not valid at '{where}' ({first['msg']}). {remedy}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class CertificatesOnDisk:
+    """Certificates of a folder, including those that cannot be read; both sorted by file name.
+
+    Attributes:
+        certificates: file name -> certificate.
+        damaged: file name -> why it cannot be read.
+    """
+
+    certificates: Mapping[str, Certificate]
+    damaged: Mapping[str, str]
+
+
+NO_CERTIFICATES = CertificatesOnDisk({}, {})
+
+
+def find_certificates(folder: Path) -> CertificatesOnDisk:
+    """Return all certificates of ``folder``, readable or not; a missing folder has none."""
+    certificates: dict[str, Certificate] = {}
+    damaged: dict[str, str] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            certificates[path.name] = read_certificate(path)
+        except RobenchError as error:
+            damaged[path.name] = str(error)
+    return CertificatesOnDisk(certificates, damaged)
