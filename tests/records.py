@@ -58,6 +58,7 @@ def make_record(
     attack_code: str | None = None,
     disbelieved: int | None = 0,
     trained_on: Mapping[str, Any] | None = None,
+    unknown: Mapping[str, Any] | None = None,
     version: str = "0.1.0",
     created: datetime = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
 ) -> Record:
@@ -120,6 +121,7 @@ def make_record(
         counts=count(outcomes),
         disbelieved=disbelieved,
         trained_on=trained_on,
+        unknown=unknown,
         cost=COST | dict(cost or {}),
         software={"robench": version, "versions": {"torch": "2.13.0"}, "device": "CPU, 2 cores"},
         created=created,

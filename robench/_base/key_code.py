@@ -38,6 +38,7 @@ TRAINING_CODE = (
     "robench.methods.selective",
     "robench.methods.smoothness",
     "robench.text.words",
+    "robench.text.punkt",
     "robench.text.word_table",
     "robench.text.encoding",
     "robench.text.field_encoding",
@@ -56,6 +57,7 @@ TRIAL_CODE = (
     "robench._base.arithmetic",
     "robench.search",
     "robench.text.words",
+    "robench.text.punkt",
     "robench.text.word_table",
     "robench.text.encoding",
     "robench.text.field_encoding",
@@ -88,6 +90,7 @@ TRIAL_SOFTWARE = ("torch", "transformers", "tokenizers", "numpy")
 
 SURFACE_CODE = (
     "robench.text.words",
+    "robench.text.punkt",
     "robench.text.word_table",
     "robench.text.substitutions",
     "robench.text.sources",
@@ -99,6 +102,7 @@ SURFACE_CODE = (
     "robench.text.language_model",
     "robench.text.torch_scorers",
     "robench.text.published_scores",
+    "robench.text.word_alignment",
     "robench.text.surface",
     "robench.text.surface_building",
 )

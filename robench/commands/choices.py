@@ -273,6 +273,14 @@ training_options = apply(
             help="Precision of training.",
         ),
         click.option(
+            "--punkt",
+            type=click.Choice(["embedded", "nltk"]),
+            envvar="ROBENCH_PUNKT",
+            show_envvar=True,
+            help="Sentence parameters: robench's own, or NLTK's own data (punkt_tab), which must "
+            "be installed. Default: embedded.",
+        ),
+        click.option(
             "--tracker",
             "trackers",
             multiple=True,

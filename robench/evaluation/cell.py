@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from robench.evaluation.request import EvaluationRequest
     from robench.evaluation.resolved import ResolvedAttack, ResolvedTest
     from robench.evaluation.resolved_victims import ResolvedVictim
+    from robench.evaluation.unknown_words import UnknownWords
     from robench.evaluation.victims import ReadyVictim
     from robench.protocol import Protocol
     from robench.tasks.example import Example
@@ -89,6 +90,7 @@ class Cell:
         surface: the surface of the test set, with the attack's substitution set.
         own_surface: key of the surface with the task's own substitution set.
         language_model: identity of the scorer, or ``"none"``.
+        unknown: what the victim does not know of the surface.
     """
 
     request: EvaluationRequest
@@ -98,6 +100,7 @@ class Cell:
     surface: Surface
     own_surface: str
     language_model: str
+    unknown: UnknownWords
 
     @property
     def resolved(self) -> ResolvedVictim:
@@ -108,6 +111,12 @@ class Cell:
     def protocol(self) -> Protocol:
         """The evaluation choices: those of the victim's protocol, and those of the run."""
         return self.request.judged_by(self.resolved.protocol)
+
+    @property
+    def removed(self) -> frozenset[str]:
+        """The substitutes that the protocol takes from this victim."""
+        unknown = self.unknown.words if self.protocol.unknown == "forbidden" else None
+        return unknown or frozenset()
 
     @cached_property
     def key(self) -> str:
@@ -213,7 +222,12 @@ def _search(cell: Cell, todo: Sequence[Example], report: Reporter) -> Iterator[T
     victim, attack = cell.victim.victim, cell.attack
     threshold = cell.protocol.lm_threshold
     jobs = make_jobs(
-        todo, cell.surface, victim, constrained=attack.constrained, threshold=threshold
+        todo,
+        cell.surface,
+        victim,
+        constrained=attack.constrained,
+        threshold=threshold,
+        without=cell.removed,
     )
     settings = cell.request.search_settings(cell.resolved.seed, cell.resolved.device)
     shapes, remark = choose_shapes(victim, settings.precision, victim.vocabulary)

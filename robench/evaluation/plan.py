@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -10,10 +11,17 @@ from pydantic import BaseModel, ConfigDict
 from robench._base.hub import no_pointless_retries
 from robench._base.reporting import Reporter, Silent
 from robench.evaluation.cell import cell_key
+from robench.evaluation.chosen_punkt import with_chosen_punkt
 from robench.evaluation.request import EvaluationRequest
 from robench.evaluation.resolve import resolve_request
-from robench.evaluation.resolved import ResolvedAttack, ResolvedTest
-from robench.evaluation.resolved_victims import ResolvedVictim, State
+from robench.evaluation.resolved import (
+    ResolvedAttack,
+    ResolvedRequest,
+    ResolvedTask,
+    ResolvedTest,
+)
+from robench.evaluation.resolved_victims import ResolvedVictim, State, TrainedVictim
+from robench.evaluation.unknown_words import remark_before_training
 from robench.records.run_folder import RunFolder, cell_name
 from robench.search.trials import TrialFile
 
@@ -51,6 +59,7 @@ class PlannedCell(BaseModel):
 
 
 @no_pointless_retries()
+@with_chosen_punkt
 def plan(
     request: EvaluationRequest,
     report: Reporter | None = None,
@@ -75,6 +84,8 @@ def plan(
             (test, {name: resolved.surface_request(task, test, name) for name in resolved.sets})
             for test in task.tests
         ]
+        if report is not None:
+            _tell_unknown(resolved, task, report)
         for victim in task.victims:
             if not resolved.attacks:
                 cells.append(_planned_training(request, task.name, victim))
@@ -83,6 +94,23 @@ def plan(
                     surface = by_set[attack.substitutions]
                     cells.append(_planned_attack(request, test, victim, attack, surface))
     return cells
+
+
+def _tell_unknown(resolved: ResolvedRequest, task: ResolvedTask, report: Reporter) -> None:
+    """Say how many substitutes the victims will not know, which needs no training."""
+    from robench.text.surface_building import build_surface
+
+    if not any(isinstance(victim, TrainedVictim) for victim in task.victims):
+        return
+    for test in task.tests:
+        for name in resolved.sets:
+            # The shares leave out the language model, whose scores would take long.
+            wanted = replace(resolved.surface_request(task, test, name), scorer=None)
+            remark = remark_before_training(
+                task, test, build_surface(wanted), resolved.protocol.lm_threshold
+            )
+            if remark is not None:
+                report.message(remark)
 
 
 class _MessagesOf(Silent):

@@ -16,6 +16,7 @@ from robench._base.errors import RobenchError
 from robench._base.key_code import TRIAL_CODE
 from robench.evaluation.training_surface import trained_on
 from robench.evaluation.unattackable import count_unattackable
+from robench.evaluation.unknown_words import unknown_part
 from robench.records.curves import CurvesPart, draw_curve, query_points, word_points
 from robench.records.record import (
     LETTERS,
@@ -70,6 +71,13 @@ def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Reco
         disbelieved=sum(trial.disbelieved for trial in trials),
         trained_on=trained_on(ready.obtained.card),
         curves=_curves_part(cell, trials),
+        unknown=unknown_part(
+            cell.unknown.counts(constrained=cell.attack.constrained),
+            trials,
+            cell.test.examples,
+            cell.unknown.reader,
+            outside=cell.attack.attack.outside,
+        ),
         cost=cost,
         software=SoftwarePart(
             robench=robench.__version__,
@@ -127,6 +135,8 @@ def _surface_part(cell: Cell) -> SurfacePart:
         substitutions_sha256=None if outside else source.sha256,
         held_out=None if outside else isinstance(source, WithoutPairs),
         language_model=cell.language_model,
+        scores=cell.surface.meta["scores"],
+        splitter=cell.surface.meta["made_from"]["splitter"],
         constrained=cell.attack.constrained and cell.language_model != "none",
         outside=outside,
         unattackable=None
@@ -136,6 +146,7 @@ def _surface_part(cell: Cell) -> SurfacePart:
             cell.test.examples,
             constrained=cell.attack.constrained,
             threshold=cell.protocol.lm_threshold,
+            without=cell.removed,
         ),
     )
 

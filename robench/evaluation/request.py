@@ -18,6 +18,7 @@ from robench.plugins.names import canonical
 from robench.protocol import Protocol, Temperature, Unknown, get_protocol
 from robench.search.settings import SearchSettings
 from robench.tasks.columns import DataColumns
+from robench.text.punkt import Punkt
 
 
 class EvaluationRequest(BaseModel):
@@ -75,6 +76,9 @@ class EvaluationRequest(BaseModel):
         max_tokens: window of the files, in tokens.
         lm: language model of the constraint: ``"tiny"``, ``"masked:ID"``, ``"causal:ID"``,
             ``"file:PATH"`` or ``"none"``.
+        punkt: parameters that split texts into sentences: robench's own (``"embedded"``), or those
+            of NLTK's data (``"nltk"``), which must be installed. None takes the environment
+            variable ``ROBENCH_PUNKT``, or robench's own.
         precision: precision of the training.
         search_precision: precision of the queries of a search. The verdict always uses fp32.
         retrain: train again even if a victim with the same configuration exists.
@@ -119,6 +123,7 @@ class EvaluationRequest(BaseModel):
     substitutions: str | None = None
     max_tokens: int | None = None
     lm: str = defaults.LM
+    punkt: Punkt | None = None
     precision: Precision = "fp32"
     search_precision: Precision = "fp32"
     retrain: bool = False

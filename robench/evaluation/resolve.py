@@ -112,6 +112,7 @@ def resolve_request(
         BrokenPlugin: a chosen plugin cannot be imported.
     """
     _refuse_no_victims(request, functions)
+    _check_unknown(request, functions)
     request = with_downloads(request, report)
     protocol, device = choose_protocol(request, functions, report), choose_device(request.device)
     warn_of_lost_head(request, report)
@@ -164,6 +165,15 @@ def _tell_of_idle_options(request: EvaluationRequest, report: Reporter) -> None:
     ]
     if idle:
         report.message(f"Nothing is trained, so these options have no effect: {', '.join(idle)}.")
+
+
+def _check_unknown(request: EvaluationRequest, functions: Sequence[FunctionVictim]) -> None:
+    """Refuse to remove the unknown words of a function, which nobody knows."""
+    if request.unknown == "forbidden" and functions:
+        raise UsageError(
+            "--unknown forbidden removes the words that a victim's tokenizer does not know, and "
+            f"the function '{functions[0].name}' does not say which words it knows. Leave it out."
+        )
 
 
 def _check_access(

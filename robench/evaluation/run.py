@@ -16,6 +16,7 @@ from robench._base.reporting import Reporter, Silent
 from robench._base.waiting import Patience, alone
 from robench.evaluation.cell import Cell, complete_trials
 from robench.evaluation.checked_victims import HealthChecks
+from robench.evaluation.chosen_punkt import with_chosen_punkt
 from robench.evaluation.failures import Failures
 from robench.evaluation.plan import PlannedCell, plan
 from robench.evaluation.record_assembly import assemble_record, measure_cost, save_record
@@ -25,6 +26,7 @@ from robench.evaluation.resolved import ResolvedRequest, ResolvedTask, ResolvedT
 from robench.evaluation.resolved_victims import ResolvedVictim, TrainedVictim
 from robench.evaluation.tracking import track_cell
 from robench.evaluation.unattackable import count_unattackable, unattackable_remark
+from robench.evaluation.unknown_words import UnknownWords, remark_before_training
 from robench.evaluation.victims import ReadyVictim, victim_title
 from robench.models.victim_folder import read_card
 from robench.records.certificate_files import find_certificates
@@ -32,6 +34,7 @@ from robench.records.leaderboard import render_run
 from robench.records.record import Record
 from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
+from robench.records.scores_part import ScoresPart
 from robench.records.test_set import TestSet, write_test_set
 from robench.search.attack import Verdict
 from robench.sharing.model_card import is_ours, read_records_for, write_model_card
@@ -53,6 +56,7 @@ __all__ = [
 
 
 @no_pointless_retries()
+@with_chosen_punkt
 def evaluate(
     request: EvaluationRequest, report: Reporter, *, functions: Sequence[FunctionVictim] = ()
 ) -> list[Record]:
@@ -120,19 +124,26 @@ def _cells(
 ) -> list[Cell]:
     """Return the cells of one victim, one per test set and attack."""
     language_model = "none" if resolved.scorer is None else resolved.scorer.identity
-    return [
-        Cell(
-            request,
-            test,
-            victim,
-            attack,
-            by_set[attack.substitutions],
-            resolved.surface_request(task, test).key,
-            language_model,
-        )
-        for test, by_set in zip(task.tests, surfaces, strict=True)
-        for attack in resolved.attacks_on(victim.resolved)
-    ]
+    threshold, cells = victim.resolved.protocol.lm_threshold, list[Cell]()
+    for test, by_set in zip(task.tests, surfaces, strict=True):
+        unknown = {
+            name: UnknownWords(surface, test.examples, victim.victim, threshold)
+            for name, surface in by_set.items()
+        }
+        cells += [
+            Cell(
+                request,
+                test,
+                victim,
+                attack,
+                by_set[attack.substitutions],
+                resolved.surface_request(task, test).key,
+                language_model,
+                unknown[attack.substitutions],
+            )
+            for attack in resolved.attacks_on(victim.resolved)
+        ]
+    return cells
 
 
 def _part(title: str, cell: Cell) -> str:
@@ -203,6 +214,7 @@ def _rendered(folder: RunFolder) -> str:
 
 
 @no_pointless_retries()
+@with_chosen_punkt
 def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
     """Train the victims that do not exist yet, check all victims, and return their folders.
 
@@ -281,7 +293,12 @@ def _load_or_build_surface(
     report.finished(
         f"{meta['substitutes']:,} substitutes at {meta['positions']:,} of {meta['words']:,} words"
     )
+    if meta["scores"] is not None:
+        report.message(ScoresPart(**meta["scores"]).sentence)
     _tell_unattackable(resolved, test, name, surface, report)
+    remark = remark_before_training(task, test, surface, resolved.protocol.lm_threshold)
+    if remark is not None:
+        report.message(remark)
     return surface
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 
 
 def count_unattackable(
-    surface: Surface, examples: Iterable[Example], *, constrained: bool, threshold: float
+    surface: Surface,
+    examples: Iterable[Example],
+    *,
+    constrained: bool,
+    threshold: float,
+    without: Container[str] = frozenset(),
 ) -> int:
     """Return the number of examples without a word that may be replaced.
 
@@ -21,14 +26,14 @@ def count_unattackable(
         surface: the surface.
         examples: the examples that are judged.
         constrained: whether the language model constrains the attack.
-        threshold: see ``Surface.space``.
+        threshold, without: see ``Surface.space``.
 
     Raises:
         KeyError: an example is not in the surface.
     """
     return sum(
         not surface.space(
-            example.id, len(surface.words(example.id)), constrained, threshold
+            example.id, len(surface.words(example.id)), constrained, threshold, without
         ).positions.size
         for example in examples
     )

@@ -40,6 +40,7 @@ from robench.models.victim_parts import read_model, read_old_model, read_tokeniz
 from robench.models.whole_texts import probs_of_rows
 from robench.protocol import Protocol, get_protocol
 from robench.text.encoding import EncodedText, FieldEncoder
+from robench.text.punkt import check_punkt
 from robench.text.word_table import WordTable
 from robench.text.words import split_words
 
@@ -355,6 +356,7 @@ class Victim:
         """
         card = read_card(folder, remedy)
         check_files(folder, card, remedy)
+        check_punkt(card.get("ingredients", {}).get("splitter"), f"The victim in '{folder}'")
         # transformers and safetensors raise errors of many types.
         try:
             old = card["schema"] == 1

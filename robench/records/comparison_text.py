@@ -12,7 +12,8 @@ from tabulate import tabulate
 from robench.records.columns import listed
 from robench.records.compared import ComparedRows, Differing, Substitution
 from robench.records.pairing import Measure, SeedPair
-from robench.records.render import ABSENT, p_value_text, percent, signed_percent, tabulated
+from robench.records.percent import percent
+from robench.records.render import ABSENT, p_value_text, signed_percent, tabulated
 from robench.records.statistics import holm
 from robench.records.terminal import fitted
 

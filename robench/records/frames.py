@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,10 @@ class Column:
 def _interval(record: Record, name: str, bound: int) -> float | None:
     rate = rates(record)[name]
     return None if rate is None else wilson(rate, record.counts.n)[bound]
+
+
+def _unknown_share(record: Record, name: str) -> float | None:
+    return None if record.unknown is None else record.unknown.share(name)
 
 
 COLUMNS: Mapping[str, Column] = {
@@ -99,6 +103,15 @@ COLUMNS: Mapping[str, Column] = {
     "training_seconds": Column(
         "Float64", "time of the training", lambda r: r.cost.training_seconds
     ),
+    **{
+        f"unknown_{name}": Column("Float64", meaning, partial(_unknown_share, name=name))
+        for name, meaning in {
+            "words": "share of the words that the victim reads as its unknown token",
+            "substitutes": "the same for the substitutes",
+            "positions": "share of the replaceable words that a swap can turn into it",
+            "successes": "share of the fooled examples whose swaps use an unknown word",
+        }.items()
+    },
     "encoder": Column(
         "string", "label of the encoder", lambda r: None if r.encoder is None else r.encoder.name
     ),

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from robench.protocol import Protocol
 from robench.records.record import Record
+from robench.records.unknown_notes import unknown_lines
+from robench.text.punkt import is_of_nltk
 
 MEANINGS = """\
 All accuracies are percentages of all n examples. The brackets hold the 95 % Wilson interval for
@@ -98,6 +100,8 @@ def conditions(records: Sequence[Record]) -> list[str]:
         *_given_lines(records),
         *_protocol_lines(records),
         *_surface_lines(records),
+        *_scores_lines(records),
+        *unknown_lines(records),
         f"Queries per example: {_values(records, _budget)}.",
         _precision_line(records),
         *_disbelieved_lines(records),
@@ -220,6 +224,15 @@ def _set_lines(records: Sequence[Record]) -> list[str]:
     if not sets:
         return []
     return [f"Substitution sets: {', '.join(f'{label} {name}' for label, name in sets)}."]
+
+
+def _scores_lines(records: Iterable[Record]) -> list[str]:
+    """Return what a file of scores lacks, and whether NLTK's own Punkt split the texts."""
+    surfaces = [record.surface for record in records]
+    lines = {each.scores.sentence for each in surfaces if each.scores is not None}
+    splitters = {each.splitter or "" for each in surfaces}
+    lines |= {f"Sentences: NLTK's own Punkt ({each})." for each in splitters if is_of_nltk(each)}
+    return sorted(lines)
 
 
 def _budget(record: Record) -> str:

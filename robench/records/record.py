@@ -21,8 +21,10 @@ from robench.records.part import RecordPart as RecordPart
 from robench.records.part import Sha256 as Sha256
 from robench.records.row_labels import row_label, test_label
 from robench.records.run_folder import cell_name, record_file_name
+from robench.records.scores_part import ScoresPart
 from robench.records.selection_part import SelectionPart
 from robench.records.trained_on import TrainedOnPart
+from robench.records.unknown_part import UnknownPart
 from robench.search.access import Access
 from robench.search.attack import Verdict
 
@@ -229,6 +231,10 @@ class SurfacePart(RecordPart):
         outside: whether this attack wrote texts of its own, outside the surface.
         unattackable: number of judged examples in which this attack may replace no word. None for
             an attack outside the surface, and where it was not counted (records before schema 4).
+        scores: how much of the surface a file of language-model scores knows. None without such a
+            file, and where it was not counted (records before schema 5).
+        splitter: what split the texts into words (``splitter_version``). None where it is unknown
+            (records before schema 5).
     """
 
     key: Sha256
@@ -241,6 +247,8 @@ class SurfacePart(RecordPart):
     constrained: bool
     outside: bool = False
     unattackable: NonNegativeInt | None = None
+    scores: ScoresPart | None = None
+    splitter: str | None = None
 
     @property
     def table_key(self) -> str:
@@ -344,6 +352,8 @@ class Record(RecordPart):
         trained_on: the substitution set and the attacks that the victim trained with. None where
             that is unknown (given victims, records before schema 5).
         curves: fooled examples by queries and by changed words. None where they were not counted.
+        unknown: what the victim reads as its unknown token. None where it was not counted
+            (records before schema 5).
         cost: time, queries and memory.
         software: versions and device.
         created: time of the last trial, in UTC.
@@ -366,6 +376,7 @@ class Record(RecordPart):
     disbelieved: int | None = Field(ge=0)
     trained_on: TrainedOnPart | None = None
     curves: CurvesPart | None = None
+    unknown: UnknownPart | None = None
     cost: CostPart
     software: SoftwarePart
     created: AwareDatetime
@@ -397,6 +408,11 @@ class Record(RecordPart):
             raise ValueError("a defense and an encoder belong to exactly the trained victims")
         if (self.surface.unattackable or 0) > len(self.outcomes):
             raise ValueError("more examples are without an attackable word than were judged")
+        if self.unknown is not None and self.unknown.successes not in (None, self.counts.fooled):
+            raise ValueError(
+                f"there are {self.unknown.successes} successes and {self.counts.fooled} fooled "
+                "examples"
+            )
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""Write tables as Markdown. Only this module turns a rate into percent."""
+"""Write tables as Markdown."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from robench.records.exact_robustness import Overestimate, overestimates
 from robench.records.flags import find_flags
 from robench.records.notes import EXACT, FLAGS, PAIRED, TRADE_OFF, conditions, synthetic_notice
 from robench.records.paired import Comparison, compare_with_best
+from robench.records.percent import percent
 from robench.records.record import Record
 from robench.records.rows import DefenseRow, Gap, build_rows
 from robench.records.statistics import Score, accuracy_under_attack, attack_success_rate
@@ -134,10 +135,18 @@ def _cells_table(records: Iterable[Record]) -> list[str]:
         "attack success rate",
         "queries per attacked example",
     ]
+    ordered = sorted(records, key=cell_of)
     body = []
-    for record in sorted(records, key=cell_of):
+    for record in ordered:
         defense, attack, seed = cell_of(record)
         body.append([defense, attack, str(seed), *_counts_and_rates(record)])
+    # Records before schema 5 do not say it.
+    if any(record.unknown is not None for record in ordered):
+        headings.append("fooled with an unknown word")
+        for cells, record in zip(body, ordered, strict=True):
+            part = record.unknown
+            known = part is not None and part.successes_unknown is not None
+            cells.append(str(part.successes_unknown) if part is not None and known else ABSENT)
     return tabulated(body, headings, "pipe", names=2)
 
 
@@ -300,11 +309,6 @@ def tabulated(
         colalign=alignment if body else None,
     )
     return table.splitlines()
-
-
-def percent(rate: float) -> str:
-    """Return a rate in [0, 1] as percent with one decimal, without the sign."""
-    return f"{100 * rate:.1f}"
 
 
 def score_text(score: Score | Gap) -> str:

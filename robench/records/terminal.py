@@ -10,10 +10,13 @@ from robench.records.comparable import Admitted
 from robench.records.exact_robustness import overestimates
 from robench.records.flags import find_flags
 from robench.records.notes import synthetic_notice
-from robench.records.render import main_cells, main_headings, percent, percent_range, tabulated
+from robench.records.percent import percent
+from robench.records.record import Record
+from robench.records.render import main_cells, main_headings, percent_range, tabulated
 from robench.records.rows import DefenseRow, build_rows
 from robench.records.trade_off import TradeOff, weigh
 from robench.records.training_notes import training_notes
+from robench.records.unknown_notes import unknown_lines
 
 NARROW = 24
 """Width of a label, in columns, in a table that would not fit otherwise."""
@@ -33,7 +36,7 @@ def terminal_table(columns: Columns, admitted: Admitted, width: int | None = Non
     rows = build_rows(records, columns.attacks, worst_over=columns.worst_over)
     body = [main_cells(row, columns) for row in rows]
     lines = fitted(main_headings(columns), body, width)
-    notes = _notes(columns, admitted, rows)
+    notes = _notes(columns, admitted, rows, records)
     # Only the sentences are wrapped. A wrapped table could not be read.
     if width is not None:
         notes = [fill(note, width) for note in notes]
@@ -92,7 +95,12 @@ def _narrow_cells(cells: Sequence[str], names: int) -> list[str]:
     return [*labels, *[number.replace(" [", "\n[") for number in cells[names:]]]
 
 
-def _notes(columns: Columns, admitted: Admitted, rows: Sequence[DefenseRow]) -> list[str]:
+def _notes(
+    columns: Columns,
+    admitted: Admitted,
+    rows: Sequence[DefenseRow],
+    records: Sequence[Record],
+) -> list[str]:
     """Return the sentences below the table."""
     notes = [
         "Accuracy in % of all n examples [95 % Wilson interval]; a column named after an attack: "
@@ -110,10 +118,11 @@ def _notes(columns: Columns, admitted: Admitted, rows: Sequence[DefenseRow]) -> 
     for name, record in admitted.failed.items():
         cell = f"{record.row} under {record.attack.label}"
         notes.append(f"{cell}: {admitted.reasons[name]}.")
+    notes += unknown_lines(records)
     for each in overestimates(admitted.records.values()):
         cell = f"{each.defense} under {each.attack}, seed {each.seed}"
         notes.append(f"{cell}: {percent_range(*each.bounds)} points above exact robustness.")
-    notice = synthetic_notice([*admitted.records.values(), *admitted.failed.values()])
+    notice = synthetic_notice(records)
     if notice:
         notes.append(notice)
     return notes

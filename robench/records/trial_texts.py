@@ -14,6 +14,7 @@ from robench.records.test_set import TestSet, read_test_set
 from robench.search.attack import Change, Trial, Verdict
 from robench.search.trials import TrialFile
 from robench.tasks.balanced import balanced_prefix
+from robench.text.punkt import check_punkt
 from robench.text.words import exchange_words, split_words
 
 
@@ -101,6 +102,7 @@ def join_trials(folder: RunFolder, record: Record) -> list[TrialText]:
         RobenchError: the trials or the texts are missing or damaged, or do not fit the record.
             The message says how to get them.
     """
+    check_punkt(record.surface.splitter, f"The record {record.file_name}")
     path = folder.trials_file(record.cell_name)
     examples = folder.examples_file(record.task.file_part, record.task.digest)
     test_set = read_test_set(examples, record.task.digest)

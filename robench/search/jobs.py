@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from robench.text.space import SearchSpace
 from robench.text.words import split_words
 
 if TYPE_CHECKING:
-    from robench.search.victim_protocol import SearchVictim
+    from robench.search.victim_protocol import Reader
     from robench.text.surface import Surface
 
 
@@ -33,10 +33,11 @@ class Job:
 def make_jobs(
     examples: Iterable[Example],
     surface: Surface,
-    victim: SearchVictim,
+    victim: Reader,
     *,
     constrained: bool,
     threshold: float,
+    without: Container[str] = frozenset(),
 ) -> Iterator[Job]:
     """Yield one job per example, each made when it is requested.
 
@@ -44,7 +45,7 @@ def make_jobs(
     cannot be replaced. They lie beyond its window, which another field may narrow.
 
     Args:
-        constrained, threshold: see ``Surface.space``.
+        constrained, threshold, without: see ``Surface.space``.
 
     Raises:
         KeyError: an example is not in the surface.
@@ -55,4 +56,5 @@ def make_jobs(
             for name, text in example.fields.items()
         }
         visible = victim.encoder_fields.visible(words, example.fields)
-        yield Job(example, words, surface.space(example.id, visible, constrained, threshold))
+        space = surface.space(example.id, visible, constrained, threshold, without)
+        yield Job(example, words, space)

@@ -16,15 +16,11 @@ from robench._base.environment import Precision
 from robench.text.encoding import EncodedText
 from robench.text.field_encoding import Candidates, FieldEncoding, Table, TokenTypes
 
-__all__ = ["Candidates", "FieldEncoding", "SearchVictim", "Table", "TokenTypes"]
+__all__ = ["Candidates", "FieldEncoding", "Reader", "SearchVictim", "Table", "TokenTypes"]
 
 
-class SearchVictim(Protocol):
-    """A classifier, as far as searches and verdicts see it."""
-
-    @property
-    def table(self) -> Table:
-        """Its table: what rows are and how they are padded."""
+class Reader(Protocol):
+    """How a victim reads texts. It is known before the victim is trained."""
 
     @property
     def encoder_fields(self) -> FieldEncoding:
@@ -33,6 +29,14 @@ class SearchVictim(Protocol):
     @property
     def attackable(self) -> str:
         """Name of the field whose words may be replaced."""
+
+
+class SearchVictim(Reader, Protocol):
+    """A classifier, as far as searches and verdicts see it."""
+
+    @property
+    def table(self) -> Table:
+        """Its table: what rows are and how they are padded."""
 
     @property
     def segments(self) -> bool:

@@ -5,7 +5,7 @@ They use numpy only and exact arithmetic, and worker processes can import them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,12 +60,18 @@ class FakeFields:
     The words stand field after field. The row is cut at ``max_tokens``.
     """
 
+    no_unknown_words = ""
+
     def __init__(self, table: FakeTable, attackable: str, max_tokens: int) -> None:
         self.table, self.attackable, self.max_tokens = table, attackable, max_tokens
 
     def visible(self, words: Mapping[str, Sequence[str]], texts: Mapping[str, str]) -> int:
         """See ``robench.text.field_encoding.FieldEncoding``; it sees all words."""
         return len(words[self.attackable])
+
+    def unknown_words(self, words: Iterable[str]) -> frozenset[str]:
+        """Return those of ``words`` that the table does not know."""
+        return frozenset(word for word in words if UNKNOWN in self.table.ids(word))
 
     def candidates(
         self,

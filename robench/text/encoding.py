@@ -22,7 +22,7 @@ with shorter pieces can gain some. Encoding the candidate's string would give th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -120,6 +120,8 @@ class FieldEncoder:
             has no room for a word.
     """
 
+    no_unknown_words = ""
+
     def __init__(
         self,
         table: WordTable,
@@ -164,6 +166,10 @@ class FieldEncoder:
     def visible(self, words: Mapping[str, Sequence[str]], texts: Mapping[str, str]) -> int:
         """Return how many attackable words lie inside the window; ``texts`` are not read."""
         return self.encode(words).visible
+
+    def unknown_words(self, words: Iterable[str]) -> frozenset[str]:
+        """Return those of ``words`` that are read as, or with, the unknown token."""
+        return self.table.unknown(words)
 
     def encode_text(self, fields: Mapping[str, Sequence[str]]) -> EncodedText:
         """Encode an example as ``encode`` does, but return only the tokens and their types."""

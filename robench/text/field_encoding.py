@@ -6,7 +6,7 @@ Searches use only these. ``robench.text.encoding`` reads the words of a text, jo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -49,6 +49,10 @@ class FieldEncoding(Protocol):
     """Makes the candidates of an example."""
 
     @property
+    def no_unknown_words(self) -> str:
+        """Why ``unknown_words`` cannot tell, or an empty text where it can."""
+
+    @property
     def max_tokens(self) -> int:
         """Number of tokens of the longest row, special tokens included."""
 
@@ -58,6 +62,13 @@ class FieldEncoding(Protocol):
         Args:
             words: the words of every field.
             texts: the string of every field.
+        """
+
+    def unknown_words(self, words: Iterable[str]) -> frozenset[str] | None:
+        """Return those of ``words`` that the victim reads as, or with, its unknown token.
+
+        Each word is looked at by itself. None means that robench cannot tell
+        (``no_unknown_words`` says why).
         """
 
     def candidates(

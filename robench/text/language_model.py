@@ -1,8 +1,8 @@
 """Build language-model scorers by name.
 
-Deviation: Jia et al. score with L2W (Holtzman et al. 2018), whose scores and weights are no longer
-available. ``masked:`` and ``causal:`` use other models at the same radius and threshold, and
-``file:`` reads scores in the published format.
+Deviation: Jia et al. score with L2W (Holtzman et al. 2018). Its scores are not included here; the
+releases of RIFT and ASCC name them ``imdb_all.txt`` and ``snli_all_save.txt``. ``file:`` reads
+them. ``masked:`` and ``causal:`` use other models at the same radius and threshold.
 """
 
 from __future__ import annotations

@@ -8,6 +8,11 @@ the original word is one of the candidates.
 The file is read as in the published code: a sentence is found by its lower-cased text, and a
 position without lines has no substitutes.
 
+The file's maker may have split a text into other words (NLTK's own Punkt keeps "etc." whole where
+robench's parameters end a sentence). Such a text is found by its characters, and its words are
+matched with those of the file. A word without a partner has no scores. ``PublishedScorer.coverage``
+counts what has none, and every run says so.
+
 A candidate is looked up as it is written, then lower-cased. The second serves a lower-cased lookup
 (protocol ``subword``), if the file's maker looked up lower-cased words. If the maker looked up
 words as they are written, capitalised words have no scores. Such a file would silently leave those
@@ -25,7 +30,8 @@ from pathlib import Path
 import numpy as np
 
 from robench._base.errors import UsageError
-from robench.text.scorer import Ratios, Scorer, ScoringRequest, ratios
+from robench.text.scorer import Ratios, ScoreCoverage, Scorer, ScoringRequest, ratios
+from robench.text.word_alignment import align, characters
 from robench.text.words import join_words
 
 Positions = dict[int, dict[str, float]]
@@ -45,16 +51,22 @@ class PublishedScorer(Scorer):
         self.path = path
         try:
             self._begins, sha256 = _index(path)
+            # A text of the same characters that is split otherwise; of several, the first counts.
+            self._alike: dict[str, str] = {}
+            for sentence in self._begins:
+                self._alike.setdefault(characters(sentence.split(" ")), sentence)
         except OSError as error:
             raise UsageError(
                 f"The language-model scores {path} cannot be read: {error.strerror}."
             ) from error
         self.identity = f"file:{sha256}"
         self._block = lru_cache(maxsize=8)(self._read_block)
+        self._find = lru_cache(maxsize=8)(self._find_sentence)
+        self._aligned = lru_cache(maxsize=8)(self._align)
 
     def check(self, texts: Sequence[Sequence[str]]) -> None:
         """Raise UsageError unless every text is in the file."""
-        missing = [text for text in map(join_words, texts) if text.lower() not in self._begins]
+        missing = [join_words(words) for words in texts if self._find(tuple(words)) is None]
         if missing:
             raise UsageError(
                 f"{self.path} has no scores for {len(missing)} of {len(texts)} texts, "
@@ -69,18 +81,53 @@ class PublishedScorer(Scorer):
         Raises:
             UsageError: a text is not in the file, or a requested capitalised word has no score.
         """
-        found = []
-        for request in requests:
-            key = join_words(request.words).lower()
-            if key not in self._begins:
-                self.check([request.words])
-            scores = self._block(key).get(request.position, {})
-            found.append(self._answer(request, scores))
-        return found
+        return [self._answer(request, self._scores(request)) for request in requests]
 
-    def _answer(self, request: ScoringRequest, scores: Mapping[str, float]) -> Ratios:
+    def coverage(self, words: Sequence[str], requests: Sequence[ScoringRequest]) -> ScoreCoverage:
+        """Count the words and the substitutes of one text that have no score in the file."""
+        exact = self._find(tuple(words)) == join_words(words).lower()
+        counts = ScoreCoverage(texts=1, split_otherwise=not exact)
+        for request in requests:
+            scores = self._scores(request) or {}
+            known = _score_of(scores, request.words[request.position]) is not None
+            without = sum(_score_of(scores, each) is None for each in request.substitutes)
+            counts += ScoreCoverage(
+                positions=1,
+                positions_without=not known,
+                substitutes=len(request.substitutes),
+                substitutes_without=without if known else len(request.substitutes),
+            )
+        return counts
+
+    def _find_sentence(self, words: tuple[str, ...]) -> str | None:
+        """Return the file's sentence of a text, or None if it has none."""
+        key = join_words(words).lower()
+        return key if key in self._begins else self._alike.get(characters(words))
+
+    def _align(self, words: tuple[str, ...]) -> Mapping[int, int]:
+        """Return number of a word -> number of the same word in the file's sentence."""
+        sentence = self._find(words)
+        if sentence is None:
+            self.check([words])
+        return align(words, str(sentence).split(" "))
+
+    def _scores(self, request: ScoringRequest) -> Mapping[str, float] | None:
+        """Return candidate -> log-probability at a position.
+
+        The result is None where the file's sentence has no such word, and empty where that word
+        has no scores.
+        """
+        position = self._aligned(request.words).get(request.position)
+        sentence = self._find(request.words)
+        if position is None or sentence is None:
+            return None
+        return self._block(sentence).get(position, {})
+
+    def _answer(self, request: ScoringRequest, scores: Mapping[str, float] | None) -> Ratios:
         word = request.words[request.position]
-        original = scores.get(word, scores.get(word.lower()))
+        if scores is None:
+            return np.full(len(request.substitutes), -np.inf, np.float32)
+        original = _score_of(scores, word)
         if original is None and word != word.lower():
             raise UsageError(
                 f"{self.path} has no score for the capitalised word '{word}' in "
@@ -90,10 +137,8 @@ class PublishedScorer(Scorer):
             )
         if original is None:
             return np.full(len(request.substitutes), -np.inf, np.float32)
-        logs = [
-            scores.get(substitute, scores.get(substitute.lower(), -math.inf))
-            for substitute in request.substitutes
-        ]
+        found = [_score_of(scores, substitute) for substitute in request.substitutes]
+        logs = [-math.inf if score is None else score for score in found]
         return ratios(original, np.array(logs, dtype=np.float64))
 
     def _read_block(self, key: str) -> Positions:
@@ -113,6 +158,10 @@ class PublishedScorer(Scorer):
                 _, position, word, score = _fields(parts, number + offset, self.path)
                 positions.setdefault(position, {})[word] = score
         return positions
+
+
+def _score_of(scores: Mapping[str, float], word: str) -> float | None:
+    return scores.get(word, scores.get(word.lower()))
 
 
 def _fields(parts: list[str], number: int, path: Path) -> tuple[int, int, str, float]:

@@ -41,6 +41,34 @@ class ScoringRequest:
     substitutes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreCoverage:
+    """How many of the requested words a file of scores knows.
+
+    Attributes:
+        texts: texts of the surface.
+        split_otherwise: texts that the file splits into other words; their words are matched.
+        positions: words that have a substitute.
+        positions_without: those of them without scores, so that the constraint leaves them no
+            substitute.
+        substitutes: substitutes of all these words.
+        substitutes_without: those of them without a score, which the constraint forbids.
+    """
+
+    texts: int = 0
+    split_otherwise: int = 0
+    positions: int = 0
+    positions_without: int = 0
+    substitutes: int = 0
+    substitutes_without: int = 0
+
+    def __add__(self, other: ScoreCoverage) -> ScoreCoverage:
+        """Return the sums."""
+        return ScoreCoverage(
+            *(getattr(self, each) + getattr(other, each) for each in self.__slots__)
+        )
+
+
 class Scorer(ABC):
     """A language model, with everything that its scores depend on.
 
@@ -55,6 +83,17 @@ class Scorer(ABC):
 
         The default accepts every text.
         """
+
+    def coverage(
+        self, words: Sequence[str], requests: Sequence[ScoringRequest]
+    ) -> ScoreCoverage | None:
+        """Return what is known of one text, or None for a model, which scores every word.
+
+        Args:
+            words: all words of the text.
+            requests: its positions with substitutes.
+        """
+        return None
 
     @abstractmethod
     def log_ratios(self, requests: Sequence[ScoringRequest]) -> list[Ratios]:

@@ -18,6 +18,7 @@ metadata (key ``robench``) says what made it. The threshold is not part of the s
 from __future__ import annotations
 
 import json
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,13 +39,18 @@ class Surface:
     Attributes:
         key: SHA-256 of everything that made it; also the stem of the file's name.
         meta: ``made_from``, what made it, and the counts ``examples``, ``words``, ``positions``
-            (with substitutes) and ``substitutes``.
+            (with substitutes) and ``substitutes``. ``scores`` says how many of them a file of
+            scores knows (``ScoreCoverage``); None where no such file was used.
     """
 
     def __init__(self, table: pa.Table) -> None:
         description = json.loads(table.schema.metadata[METADATA])
         self.key: str = description["key"]
-        self.meta: dict[str, Any] = {"made_from": description["made_from"], **description["counts"]}
+        self.meta: dict[str, Any] = {
+            "made_from": description["made_from"],
+            "scores": description["scores"],
+            **description["counts"],
+        }
         ids = table.column("id").combine_chunks()
         words = table.column("word").combine_chunks()
         self._words = words.dictionary.to_pylist()
@@ -67,6 +73,11 @@ class Surface:
     def __contains__(self, example_id: object) -> bool:
         return example_id in self._slices
 
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """Every word of the surface once: words of the texts, and substitutes."""
+        return tuple(self._words)
+
     def words(self, example_id: str) -> tuple[str, ...]:
         """Return all words of the example's attackable field.
 
@@ -78,7 +89,12 @@ class Surface:
         return tuple(self._words[code] for code in codes.tolist())
 
     def space(
-        self, example_id: str, visible: int, constrained: bool, threshold: float
+        self,
+        example_id: str,
+        visible: int,
+        constrained: bool,
+        threshold: float,
+        without: Container[str] = frozenset(),
     ) -> SearchSpace:
         """Return the search space of one example for one victim.
 
@@ -89,6 +105,8 @@ class Surface:
                 is allowed.
             threshold: how far, in nats, a substitute's log-probability may lie below that of the
                 original word. A stored ratio of exactly minus the threshold is allowed.
+            without: substitutes that are left out, such as those that the victim does not know
+                (``Protocol.unknown``). The original words stay.
 
         Raises:
             KeyError: the example is not in the surface.
@@ -103,7 +121,10 @@ class Surface:
         for position, code in zip(
             positions[keep].tolist(), self._codes[rows][keep].tolist(), strict=True
         ):
-            options[position].append(self._words[code])
+            word = self._words[code]
+            # The first option of a position is the original word.
+            if not options[position] or word not in without:
+                options[position].append(word)
         return SearchSpace(
             tuple(listed[0] for listed in options), tuple(map(tuple, options)), visible
         )

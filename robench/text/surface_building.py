@@ -15,7 +15,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from robench._base.files import atomic_file
 from robench._base.key_code import SURFACE_CODE
 from robench.protocol import Protocol
 from robench.tasks.example import Example
-from robench.text.scorer import Ratios, Scorer, ScoringRequest
+from robench.text.scorer import Ratios, ScoreCoverage, Scorer, ScoringRequest
 from robench.text.sources import SubstituteSource
 from robench.text.surface import METADATA, Surface, read
 from robench.text.words import split_words, splitter_version
@@ -141,12 +141,13 @@ def build_surface(request: SurfaceRequest) -> Surface:
 
 def _described(request: SurfaceRequest, progress: ProgressCallback | None) -> pa.Table:
     """Return the table of a surface with its description."""
-    table = _build(request, progress)
+    table, coverage = _build(request, progress)
     ids = [example.id for example in request.examples]
     description = {
         "key": request.key,
         "made_from": request.ingredients,
         "counts": _counts(table, len(ids)),
+        "scores": None if coverage is None else asdict(coverage),
         "ids": ids,
     }
     return table.replace_schema_metadata(
@@ -154,33 +155,40 @@ def _described(request: SurfaceRequest, progress: ProgressCallback | None) -> pa
     )
 
 
-def _build(request: SurfaceRequest, progress: ProgressCallback | None) -> pa.Table:
+def _build(
+    request: SurfaceRequest, progress: ProgressCallback | None
+) -> tuple[pa.Table, ScoreCoverage | None]:
+    """Return the table, and what a file of scores knows of it."""
     texts = [tuple(split_words(example.fields[request.attackable])) for example in request.examples]
     if request.scorer is not None:
         request.scorer.check(texts)
-    columns = _Columns()
+    columns, coverage = _Columns(), None
     for number, words in enumerate(texts):
         substitutes = request.substitutions.of_text(
             words, request.protocol.lookup, request.max_words
         )
-        ratios = {} if request.scorer is None else _scored(request.scorer, words, substitutes)
+        ratios: dict[int, Ratios] = {}
+        if request.scorer is not None:
+            ratios, found = _scored(request.scorer, words, substitutes)
+            coverage = found if coverage is None or found is None else coverage + found
         columns.add(number, words, substitutes, ratios)
         if progress is not None:
             progress(number + 1, len(texts))
-    return columns.table([example.id for example in request.examples])
+    return columns.table([example.id for example in request.examples]), coverage
 
 
 def _scored(
     scorer: Scorer, words: tuple[str, ...], found: Mapping[int, tuple[str, ...]]
-) -> dict[int, Ratios]:
-    """Return position -> rounded ratios of its substitutes, for one text."""
-    answers = scorer.log_ratios(
-        [ScoringRequest(words, position, substitutes) for position, substitutes in found.items()]
-    )
-    return {
+) -> tuple[dict[int, Ratios], ScoreCoverage | None]:
+    """Return position -> rounded ratios of its substitutes, and what was known, for one text."""
+    requests = [
+        ScoringRequest(words, position, substitutes) for position, substitutes in found.items()
+    ]
+    rounded = {
         position: answer.astype(np.float64).round(_DECIMALS).astype(np.float32)
-        for position, answer in zip(found, answers, strict=True)
+        for position, answer in zip(found, scorer.log_ratios(requests), strict=True)
     }
+    return rounded, scorer.coverage(words, requests)
 
 
 class _Columns:

@@ -138,6 +138,12 @@ class WordTable:
         else:
             self._prepare_inner(fresh)
 
+    def unknown(self, words: Iterable[str]) -> frozenset[str]:
+        """Return those of ``words`` whose ids hold the unknown token, each word by itself."""
+        wanted = list(words)
+        self.prepare(wanted)
+        return frozenset(word for word in wanted if self.unknown_id in self.ids(word))
+
     def text_ids(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the ids of each word of one text, which begins with ``words[0]``."""
         self.prepare(words[1:])

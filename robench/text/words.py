@@ -2,42 +2,30 @@
 
 Words are those of NLTK (``NLTKWordTokenizer`` on Punkt sentences), as in the releases of Jia et
 al. 2019, ASCC and RIFT. The Punkt parameters are robench's own (``robench/embedded/punkt``), so
-results do not depend on the NLTK data that is installed.
+results do not depend on the NLTK data that is installed. ``robench.text.punkt`` can choose others.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
-from importlib.metadata import version
-from importlib.resources import files
 from itertools import accumulate
 from typing import Any
 
+from robench.text.punkt import Punkt, chosen_punkt, sentence_tokenizer, splitter_version
+
+__all__ = [
+    "exchange_words",
+    "join_words",
+    "place_words",
+    "replace_spans",
+    "replace_words",
+    "split_words",
+    "splitter_version",
+]
+
 _NOT_BLANK = re.compile(r"\S")
-
-
-def _parameters_text() -> str:
-    return (files("robench.embedded") / "punkt" / "english.json").read_text(encoding="utf-8")
-
-
-@cache
-def _sentence_tokenizer() -> Any:
-    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
-
-    data = json.loads(_parameters_text())
-    parameters = PunktParameters()
-    parameters.abbrev_types = set(data["abbreviations"])
-    parameters.collocations = {(first, second) for first, second in data["collocations"]}
-    parameters.sent_starters = set(data["sentence_starters"])
-    parameters.ortho_context = defaultdict(int)
-    for flags, words in data["orthography"].items():
-        parameters.ortho_context.update(dict.fromkeys(words, int(flags)))
-    return PunktSentenceTokenizer(parameters)
 
 
 @cache
@@ -55,13 +43,17 @@ def split_words(text: str) -> list[str]:
     return list(_split(text))
 
 
-@lru_cache(maxsize=1024)
 def _split(text: str) -> tuple[str, ...]:
+    return _split_with(text, chosen_punkt())
+
+
+@lru_cache(maxsize=1024)
+def _split_with(text: str, punkt: Punkt) -> tuple[str, ...]:
     # The result is cached because a search splits its text three times: for the search space, for
     # the clean prediction and for the verdict. On short texts this took 3 % of the search's time.
     tokenizer = _word_tokenizer()
     words: list[str] = []
-    for sentence in _sentence_tokenizer().tokenize(text):
+    for sentence in sentence_tokenizer(punkt).tokenize(text):
         words += tokenizer.tokenize(sentence)
     return tuple(words)
 
@@ -147,7 +139,7 @@ def _word_spans(text: str) -> list[tuple[int, int]]:
         return spans
     tokenizer = _word_tokenizer()
     spans = []
-    for begin, end in _sentence_tokenizer().span_tokenize(text):
+    for begin, end in sentence_tokenizer(chosen_punkt()).span_tokenize(text):
         for start, stop in tokenizer.span_tokenize(text[begin:end]):
             spans.append((begin + start, begin + stop))
     return spans
@@ -174,13 +166,3 @@ def _find_in_order(text: str, words: Iterable[str]) -> list[tuple[int, int]] | N
 def join_words(words: Iterable[str]) -> str:
     """Join ``words`` by one blank."""
     return " ".join(words)
-
-
-@cache
-def splitter_version() -> str:
-    """Return NLTK's version and a hash of the Punkt parameters.
-
-    ``split_words`` depends on nothing else.
-    """
-    parameters = hashlib.sha256(_parameters_text().encode()).hexdigest()
-    return f"nltk-{version('nltk')}+punkt-{parameters[:16]}"

@@ -8,7 +8,7 @@ kept in any case. So memory is bounded by the searches that run.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from weakref import WeakValueDictionary
@@ -74,6 +74,7 @@ class FunctionTexts:
     """The field encoder of a function: it makes strings and numbers, and no tokens."""
 
     max_tokens = _WINDOW
+    no_unknown_words = "a function does not say which words it knows"
 
     def __init__(self, numbers: TextNumbers, fields: Sequence[str], attackable: str) -> None:
         self.numbers, self.fields, self.attackable = numbers, tuple(fields), attackable
@@ -87,6 +88,9 @@ class FunctionTexts:
     def visible(self, words: Mapping[str, Sequence[str]], texts: Mapping[str, str]) -> int:
         """Return the number of attackable words: a function gets the whole text."""
         return len(words[self.attackable])
+
+    def unknown_words(self, words: Iterable[str]) -> None:
+        """Return None: a function does not say which words it knows."""
 
     def candidates(
         self, words: Mapping[str, Sequence[str]], space: SearchSpace, texts: Mapping[str, str]

@@ -11,7 +11,7 @@ together from chunks where that gives the tokenizer's own rows, and otherwise to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -120,6 +120,23 @@ class TextReader:
         )
         cut = encoded["offset_mapping"][kept][0]
         return sum(end <= cut for _, end in spans)
+
+    @property
+    def no_unknown_words(self) -> str:
+        """Why ``unknown_words`` cannot tell, or an empty text."""
+        known = getattr(self.tokenizer, "unk_token_id", None) is not None
+        return "" if known else "the tokenizer has no unknown token"
+
+    def unknown_words(self, words: Iterable[str]) -> frozenset[str] | None:
+        """Return those of ``words`` that the tokenizer reads as, or with, its unknown token."""
+        if self.no_unknown_words:
+            return None
+        wanted, unknown = sorted(set(words)), self.tokenizer.unk_token_id
+        return frozenset(
+            word
+            for word, ids in zip(wanted, plain_ids(self.tokenizer, wanted), strict=True)
+            if unknown in ids
+        )
 
     def candidates(
         self, words: Mapping[str, Sequence[str]], space: SearchSpace, texts: Mapping[str, str]

@@ -53,7 +53,7 @@ def test_a_job_has_the_words_of_the_surface_and_the_window_of_the_victim() -> No
         "premise": ["A", "dog", "runs"],
         "hypothesis": ["a", "hound"],
     }
-    assert surface.asked == [("t/1", 1, True, 5.0)]
+    assert surface.asked == [("t/1", 1, True, 5.0, frozenset())]
     assert job.example is PAIR
     assert job.space.options[1] == ("hound", "cat")
 

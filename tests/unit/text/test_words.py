@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robench.text import words as words_module
+from robench.text.punkt import sentence_tokenizer
 from robench.text.words import (
     join_words,
     place_words,
@@ -133,7 +134,7 @@ def by_nltk(text: str) -> list[tuple[int, int]]:
     Raises:
         ValueError: NLTK cannot align its words with the text.
     """
-    sentences, words = words_module._sentence_tokenizer(), words_module._word_tokenizer()
+    sentences, words = sentence_tokenizer("embedded"), words_module._word_tokenizer()
     return [
         (begin + start, begin + end)
         for begin, stop in sentences.span_tokenize(text)

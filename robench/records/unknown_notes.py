@@ -1,0 +1,91 @@
+"""Sentences about the words that victims read as their unknown token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from robench.records.percent import percent
+from robench.records.record import Record
+from robench.records.unknown_part import UnknownPart
+
+Place = tuple[str, str]
+"""Label of the row, label of the attack."""
+
+
+def unknown_lines(records: Iterable[Record]) -> list[str]:
+    """Return what is known of unknown words under a table, one line each.
+
+    Records in which nothing was counted (those before schema 5) say nothing.
+    """
+    counted = [record for record in records if record.unknown is not None]
+    if not counted:
+        return []
+    return [*_space_lines(counted), *_success_lines(counted)]
+
+
+def _space_lines(records: Sequence[Record]) -> list[str]:
+    """Return one line for each group of cells with the same shares."""
+    places = {_place(record) for record in records}
+    groups: dict[str, set[Place]] = {}
+    for record in records:
+        assert record.unknown is not None
+        groups.setdefault(space_sentence(record.unknown), set()).add(_place(record))
+    lines = []
+    for sentence, members in groups.items():
+        where = _named(members, places)
+        lines.append(f"Unknown words{where}: {sentence}")
+    return sorted(lines)
+
+
+def space_sentence(part: UnknownPart) -> str:
+    """Return the shares of unknown words, substitutes and positions as one sentence."""
+    shares = {name: part.share(name) for name in ("words", "substitutes", "positions")}
+    parts = [
+        f"{percent(share)} % of the {name}"
+        for name, share in shares.items()
+        if share is not None and name != "positions"
+    ]
+    if not parts:
+        return f"not counted, because {'; '.join(sorted(set(part.missing.values())))}."
+    sentence = f"the victim reads {' and '.join(parts)} as its unknown token"
+    if shares["positions"] is not None:
+        sentence += (
+            f", and a swap can turn {percent(shares['positions'])} % of the replaceable words into "
+            "it"
+        )
+    return f"{sentence}."
+
+
+def _success_lines(records: Sequence[Record]) -> list[str]:
+    """Return one line about the fooled examples, attack by attack over all rows and seeds."""
+    totals: dict[str, tuple[int, int]] = {}
+    for record in records:
+        part = record.unknown
+        if part is None or part.successes is None or part.successes_unknown is None:
+            continue
+        whole, unknown = totals.get(record.attack.label, (0, 0))
+        totals[record.attack.label] = whole + part.successes, unknown + part.successes_unknown
+    texts = [
+        f"{unknown:,} of {whole:,} under {label} ({percent(unknown / whole)} %)"
+        for label, (whole, unknown) in sorted(totals.items())
+        if whole
+    ]
+    if not texts:
+        return []
+    return [f"Fooled examples whose swaps use an unknown word: {', '.join(texts)}."]
+
+
+def _place(record: Record) -> Place:
+    return record.row, record.attack.label
+
+
+def _named(members: set[Place], places: set[Place]) -> str:
+    """Return which of the ``places`` a group holds, or an empty text for all of them."""
+    if members == places:
+        return ""
+    rows, attacks = ({place[index] for place in members} for index in (0, 1))
+    if members == {place for place in places if place[1] in attacks}:
+        return f" under {', '.join(sorted(attacks))}"
+    if members == {place for place in places if place[0] in rows}:
+        return f" of {', '.join(sorted(rows))}"
+    return f" of {', '.join(f'{row} under {attack}' for row, attack in sorted(members))}"
