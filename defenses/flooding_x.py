@@ -26,6 +26,9 @@ class FloodingX(Defense):
     for one part helps the others. When its mean over an epoch is no longer above ``accordance``,
     the model begins to memorise. The mean loss of that epoch becomes b for all later epochs. Until
     then the training is plain fine-tuning.
+
+    On texts that the model can separate the accordance stays positive, because every gradient
+    enlarges the logits. So the level is set after the epoch ``latest`` in any case.
     """
 
     paper = (
@@ -42,8 +45,8 @@ class FloodingX(Defense):
         " to the flood is exactly plain fine-tuning.",
         "The level holds from the epoch after its measurement in the same run; the paper finds it"
         " first and then trains with it.",
-        "If the accordance stays above the bound in all epochs, no level is set and the victim is"
-        " that of plain fine-tuning; the training log then has no flood_level.",
+        "If the accordance stays above its bound, the level is the mean loss of epoch latest; that"
+        " rule is this benchmark's. Its levels are of the size of those in the release's scripts.",
         *SUITE_DEVIATIONS,
     )
 
@@ -72,6 +75,13 @@ class FloodingX(Defense):
             " this.",
         )
 
+        latest: int = Field(
+            2,
+            ge=1,
+            description="The level is set after this epoch at the latest.",
+            json_schema_extra={"unit": "epochs"},
+        )
+
     options: Options
 
     def __init__(self, options: Options | None = None) -> None:
@@ -91,7 +101,7 @@ class FloodingX(Defense):
         rng: np.random.Generator,
     ) -> Iterator[Sequence[int]] | None:
         """Close the epoch before: set the level if it is time. The batches are the loop's own."""
-        self.flood.close_epoch(self.options.accordance)
+        self.flood.close_epoch(self.options.accordance, self.options.latest)
         self._measures = not self.flood.is_set
         return None
 
@@ -140,6 +150,7 @@ class Flood(nn.Module):
         level: b, NaN while it is not set.
         accordance, measured: sum over the steps that measured it, and their number.
         loss, steps: sum of the cross-entropy over the steps, and their number.
+        epochs: epochs that are closed.
     """
 
     level: Tensor
@@ -147,11 +158,12 @@ class Flood(nn.Module):
     measured: Tensor
     loss: Tensor
     steps: Tensor
+    epochs: Tensor
 
     def __init__(self, level: float | None) -> None:
         super().__init__()
         self.register_buffer("level", torch.tensor(torch.nan if level is None else level))
-        for name in ("accordance", "measured", "loss", "steps"):
+        for name in ("accordance", "measured", "loss", "steps", "epochs"):
             self.register_buffer(name, torch.zeros(()))
 
     @property
@@ -159,13 +171,20 @@ class Flood(nn.Module):
         """Whether there is a level."""
         return not bool(self.level.isnan())
 
-    def close_epoch(self, bound: float) -> None:
-        """Set the level to the epoch's mean loss if its accordance is not above ``bound``.
+    def close_epoch(self, bound: float, latest: int) -> None:
+        """Set the level to the epoch's mean loss if it is time, and begin the sums anew.
 
-        The sums begin anew. A level that is set stays.
+        A level that is set stays. Before the first epoch nothing happens.
+
+        Args:
+            bound: it is time if the mean accordance is not above it.
+            latest: it is time after this epoch in any case.
         """
-        if not self.is_set and self.measured > 0 and self.accordance / self.measured <= bound:
-            self.level.copy_(self.loss / self.steps)
+        if self.steps > 0:
+            self.epochs += 1
+            disagree = self.measured > 0 and self.accordance / self.measured <= bound
+            if not self.is_set and (disagree or self.epochs >= latest):
+                self.level.copy_(self.loss / self.steps)
         for total in (self.accordance, self.measured, self.loss, self.steps):
             total.zero_()
 

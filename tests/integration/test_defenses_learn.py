@@ -101,7 +101,7 @@ def test_until_the_level_is_set_flooding_is_plain_fine_tuning(
 ) -> None:
     """Measuring draws no random number and changes no weight."""
     plain = history(encoder, tmp_path / "plain", "standard", epochs=5)
-    flooded = history(encoder, tmp_path / "flooded", "flooding-x", epochs=5)
+    flooded = history(encoder, tmp_path / "flooded", "flooding-x", epochs=5, latest=5)
     assert [epoch["loss"] for epoch in flooded] == [epoch["loss"] for epoch in plain]
     assert all(-1 <= epoch["loss_accordance"] <= 1 for epoch in flooded)
     assert not any("loss_flood_level" in epoch for epoch in flooded)
