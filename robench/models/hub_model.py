@@ -6,6 +6,7 @@ them through ``modeling_robench.py`` (``robench.models.victim_folder``).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,12 @@ from robench._base.errors import RobenchError
 from robench.models.classifier import TextClassifier
 from robench.models.victim_folder import AUTO_MAP, CODE, CODE_FILE
 
+SMOOTHED = (
+    "This victim is randomised: in robench it answers from random variants of a text. transformers "
+    "gives the answer of its classifier alone. Use robench.load_victim for the victim's answers."
+)
+"""Warning about a randomised victim that transformers loads."""
+
 
 class RobenchConfig(PretrainedConfig):
     """Configuration of a saved victim.
@@ -31,6 +38,8 @@ class RobenchConfig(PretrainedConfig):
         attackable: the field whose words may be replaced.
         max_tokens: size of the window, special tokens included.
         task: name of the task.
+        smoothing: how the victim answers from random variants of a text, for robench; None for a
+            victim that answers about the text itself.
         values: what every configuration of transformers has, such as ``id2label``.
     """
 
@@ -45,6 +54,7 @@ class RobenchConfig(PretrainedConfig):
         attackable: str = "",
         max_tokens: int = 0,
         task: str = "",
+        smoothing: Mapping[str, Any] | None = None,
         **values: Any,
     ) -> None:
         self.encoder = dict(encoder or {})
@@ -54,6 +64,9 @@ class RobenchConfig(PretrainedConfig):
         self.attackable = attackable
         self.max_tokens = max_tokens
         self.task = task
+        # Left out of other victims' files.
+        if smoothing is not None:
+            self.smoothing = dict(smoothing)
         super().__init__(**values)
 
     def encoder_config(self) -> Any:
@@ -80,7 +93,8 @@ class RobenchForSequenceClassification(PreTrainedModel):
     """A ``TextClassifier`` with the interface of transformers' classification models.
 
     Its probabilities are those of robench only for rows of token ids that
-    ``robench.sharing.RobenchTokenizer`` made.
+    ``robench.sharing.RobenchTokenizer`` made. Of a randomised victim it is the classifier alone,
+    and loading it says so.
     """
 
     config_class = RobenchConfig
@@ -115,6 +129,9 @@ class RobenchForSequenceClassification(PreTrainedModel):
                     f"The weights do not fit their config.json: {len(names)} "
                     f"{kind.replace('_', ' ')}, such as {names[0]}. Restore the victim's files."
                 )
+        # robench itself gives tensors instead of a place.
+        if args and args[0] is not None and hasattr(model.config, "smoothing"):
+            warnings.warn(SMOOTHED, stacklevel=2)
         return (model, found) if wanted else model
 
     def forward(
@@ -142,13 +159,19 @@ class RobenchForSequenceClassification(PreTrainedModel):
         return output if return_dict is not False else output.to_tuple()
 
 
-def config_for(encoder: Any, card: Mapping[str, Any], hidden: int) -> RobenchConfig:
+def config_for(
+    encoder: Any,
+    card: Mapping[str, Any],
+    hidden: int,
+    smoothing: Mapping[str, Any] | None = None,
+) -> RobenchConfig:
     """Return the configuration of a victim.
 
     Args:
         encoder: the encoder, a model of transformers.
         card: the victim's card.
         hidden: width of the head's hidden layer.
+        smoothing: how a randomised victim answers.
     """
     values = encoder.config.to_diff_dict()
     # The name of a folder of this machine, and what belongs to the whole model.
@@ -163,6 +186,7 @@ def config_for(encoder: Any, card: Mapping[str, Any], hidden: int) -> RobenchCon
         attackable=card["attackable"],
         max_tokens=card["max_tokens"],
         task=card["task"],
+        smoothing=smoothing,
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},
         problem_type="single_label_classification",

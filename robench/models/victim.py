@@ -311,7 +311,9 @@ class Victim:
         """Write what makes the folder one that transformers can load."""
         from robench.models.hub_model import config_for
 
-        config_for(self.model.encoder, self.card, self._hidden).save_pretrained(folder)
+        smoothing = None if self.smoothing is None else self.smoothing.to_card()
+        config = config_for(self.model.encoder, self.card, self._hidden, smoothing)
+        config.save_pretrained(folder)
         content = json.dumps(TOKENIZER_CONFIG, indent=2) + "\n"
         (folder / "tokenizer_config.json").write_text(content, encoding="utf-8")
 

@@ -134,6 +134,7 @@ def _facts(card: Mapping[str, Any]) -> str:
         "protocol": card["protocol"],
         "window": f"{card['max_tokens']} tokens",
         "seed": card.get("seed"),
+        "answers": _answers(card),
         "training data": (
             f"{card['train_examples']:,} examples, pool '{made.get('train_pool', 'unknown')}'"
             if "train_examples" in card
@@ -176,6 +177,15 @@ def _epoch(card: Mapping[str, Any]) -> str | None:
         text += f", under the convex-hull attack {100 * kept['attacked']:.1f} %"
     why = _RULES[selection["rule"]].format(margin=100 * (selection["margin"] or 0))
     return f"{text}): {why} (select={selection['rule']})"
+
+
+def _answers(card: Mapping[str, Any]) -> str | None:
+    """Return how a randomised victim answers; None for any other."""
+    smoothing = card.get("smoothing")
+    if smoothing is None:
+        return None
+    how = "the mean probability" if smoothing["answer"] == "mean" else "the votes"
+    return f"{how} of {smoothing['draws']} random variants of each text ({smoothing['kind']})"
 
 
 def _cell(value: object) -> str:
@@ -269,9 +279,18 @@ print(classify({asked}))
         "With transformers. The code of this folder only imports robench's classes, so robench "
         "must be installed:",
         transformers,
-        "Both give the same probabilities. The encoder's plain tokenizer would give others: "
+        f"{_agreement(card)} The encoder's plain tokenizer would give others: "
         f"protocol `{card['protocol']}` lays out the words in its own way.",
     ]
+
+
+def _agreement(card: Mapping[str, Any]) -> str:
+    if card.get("smoothing") is None:
+        return "Both give the same probabilities."
+    return (
+        "The victim is randomised. robench answers from random variants of a text, and "
+        "transformers gives the classifier's answer to the text itself."
+    )
 
 
 def _limits(card: Mapping[str, Any], records: Sequence[Record], synthetic: bool) -> list[str]:

@@ -109,6 +109,17 @@ def test_the_card_of_a_victim_of_an_older_robench_has_its_epoch_alone() -> None:
     assert "| epoch |" not in model_card(old, [])
 
 
+def test_the_card_of_a_randomised_victim_says_how_it_answers() -> None:
+    smoothing = {"kind": "masking", "draws": 16, "answer": "mean", "seed": 0, "rate": 0.7}
+    text = model_card({**CARD, "smoothing": smoothing}, [])
+    answers = "the mean probability of 16 random variants of each text (masking)"
+    assert f"| answers | {answers} |" in text
+    assert "transformers gives the classifier's answer" in text
+    assert "Both give the same probabilities" not in text
+    votes = model_card({**CARD, "smoothing": {**smoothing, "answer": "votes"}}, [])
+    assert "the votes of 16 random variants" in votes
+
+
 def test_the_card_of_a_pair_task_that_nobody_attacked() -> None:
     card = {**CARD, "task": "snli", "fields": ["premise", "text"], "protocol": "subword"}
     del card["dev_accuracy"], card["train_examples"], card["ingredients"]

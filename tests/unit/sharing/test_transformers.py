@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from transformers import (
 )
 
 from robench._base.errors import RobenchError
+from robench.models.smoother import Smoother
+from robench.models.smoothing import Smoothing
 from robench.models.victim import Victim
 from robench.sharing import RobenchConfig, RobenchTokenizer
 
@@ -221,3 +224,24 @@ def test_a_pair_task_needs_both_texts(given: Any, tmp_path: Path) -> None:
 def test_an_unknown_encoder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nosuch"):
         RobenchConfig(encoder={"model_type": "nosuch"}).encoder_config()
+
+
+def test_transformers_says_that_it_leaves_the_random_variants_out(tmp_path: Path) -> None:
+    plain = victim()
+    drawn = Smoother(Smoothing("masking", 4, rate=0.5), plain.encoder_fields)
+    made = Victim(plain.model, plain.tokenizer, plain.card, smoother=drawn)
+    made.save(tmp_path / "v")
+    with pytest.warns(UserWarning, match=r"randomised.*robench\.load_victim"):
+        model = AutoModelForSequenceClassification.from_pretrained(
+            tmp_path / "v", trust_remote_code=True
+        )
+    assert model.config.smoothing == drawn.smoothing.to_card()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = Victim.load(tmp_path / "v")
+    assert loaded.smoothing == drawn.smoothing
+
+
+def test_the_configuration_of_other_victims_says_nothing_of_it(tmp_path: Path) -> None:
+    victim().save(tmp_path / "v")
+    assert "smoothing" not in (tmp_path / "v" / "config.json").read_text(encoding="utf-8")
