@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from robench._base.environment import Precision
 from robench._base.errors import RobenchError, UsageError
-from robench.protocol import Protocol, get_protocol
+from robench.protocol import Protocol, Unknown, get_protocol
 from robench.records.comparable import (
     Admitted,
     cell_of,
@@ -120,8 +121,8 @@ def records_folder(path: Path, board: Board) -> Path:
     return path.parent / board.records
 
 
-def board_records(path: Path, board: Board) -> Admitted:
-    """Read and sort the records of the board whose TOML file is ``path``.
+def board_records(path: Path, board: Board) -> tuple[Admitted, Admitted]:
+    """Read and sort the records of the board whose TOML file is ``path`` (``admit_variants``).
 
     Raises:
         RobenchError: a record cannot be read, because a board is made from all of its records
@@ -133,7 +134,38 @@ def board_records(path: Path, board: Board) -> Admitted:
         raise RobenchError(
             f"The board {path} cannot be made without all of its records. {error}"
         ) from error
-    return admit(board, records)
+    return admit_variants(board, records)
+
+
+def twin_board(board: Board) -> Board:
+    """Return the board of the same protocol with the other choice of ``Protocol.unknown``."""
+    protocol = get_protocol(board.protocol)
+    other: Unknown = "allowed" if protocol.unknown == "forbidden" else "forbidden"
+    name = protocol.choosing(other, protocol.temperature).name
+    # The key of the surface is the same, because the choice is made for each victim.
+    return board.model_copy(update={"protocol": name})
+
+
+def admit_variants(board: Board, records: Mapping[str, Record]) -> tuple[Admitted, Admitted]:
+    """Sort records into those of the board and those of its ``twin_board``.
+
+    Returns:
+        What ``admit`` says of each. The reasons of both are in the first.
+
+    Raises:
+        RobenchError: see ``admit``; the records of both must agree as well.
+    """
+    twin = twin_board(board)
+    theirs = {name: each for name, each in records.items() if each.protocol.name == twin.protocol}
+    admitted, others = admit(board, _without(records, theirs)), admit(twin, theirs)
+    disagreement = find_disagreement({**admitted.records, **others.records})
+    if disagreement is not None:
+        raise RobenchError(
+            f"The records {disagreement}, with and without unknown words: remove the stale one, "
+            "or pin the right value in the board's TOML file."
+        )
+    reasons = dict(sorted({**admitted.reasons, **others.reasons}.items()))
+    return replace(admitted, reasons=reasons), others
 
 
 def admit(board: Board, records: Mapping[str, Record]) -> Admitted:

@@ -49,10 +49,12 @@ def overestimates(records: Iterable[Record]) -> list[Overestimate]:
     The other record must have the same surface, be a reference (``is_reference``) and prove more
     examples. Records with errors are ignored. The result is sorted by defense, seed and attack.
     """
-    groups: dict[tuple[str, int, str], list[Record]] = {}
+    groups: dict[tuple[str, int, str, str], list[Record]] = {}
     for record in records:
         if not record.counts.error:
-            place = record.row, record.search.seed, record.surface.key
+            # Records with and without unknown words search other spaces of one surface.
+            surface, protocol = record.surface.key, record.protocol.name
+            place = record.row, record.search.seed, surface, protocol
             groups.setdefault(place, []).append(record)
     found: list[Overestimate] = []
     for group in groups.values():

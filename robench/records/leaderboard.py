@@ -36,9 +36,15 @@ def render_board(path: Path) -> str:
         RobenchError: a record cannot be read, or the records disagree.
     """
     board = load_board(path)
-    admitted = board_records(path, board)
+    admitted, twins = board_records(path, board)
     columns = board_columns(board.attacks, admitted.records.values())
-    body = section(columns, admitted, expected=board.defenses, about=board.about)
+    body = section(
+        columns,
+        admitted,
+        expected=board.defenses,
+        about=board.about,
+        variants=twins.records.values(),
+    )
     meanings = _meanings(WORST_OF_BOARD)
     return "\n".join([GENERATED, "", f"# {board.title}", "", *body, *meanings])
 
@@ -108,7 +114,10 @@ def render_run(found: RecordsOnDisk, certified: CertificatesOnDisk = NO_CERTIFIC
         parts += ["There are no records yet.", ""]
     for title, members in groups.items():
         admitted = newest_that_agree(members)
-        parts += [f"## {title}", "", *section(_columns_of(admitted), admitted, level=3)]
+        # A pair is shown once, below the table with all substitutes.
+        twins = [r for r in found.records.values() if r.protocol.unknown == "forbidden"]
+        columns = _columns_of(admitted)
+        parts += [f"## {title}", "", *section(columns, admitted, level=3, variants=twins)]
     made = sandwiches(certified.certificates.values(), found.records.values())
     parts += markdown(made, list(certified.damaged.values()))
     return "\n".join([*parts, *_meanings(WORST_OF_RUN)])

@@ -65,6 +65,12 @@ that are proved robust and the share that no attack fools. **Above exact robustn
 of points by which the accuracy under an attack is too high. The lower end takes every undecided
 example as robust, the upper end takes none."""
 
+UNKNOWN = """\
+The victim reads some substitutes as its unknown token. **Allowed** is the accuracy under attack
+with these substitutes, **forbidden** the one without them, for the same victims and examples.
+**Needs unknown words** is the percentage of the fooled examples (with such substitutes, over all
+seeds) that hold without them. This part of the fooling comes from the vocabulary of the victim."""
+
 OUTSIDE = (
     "**Outside the surface**: these attacks write texts of their own. Neither the substitution "
     "set nor the language model limits their changes, and they prove nothing. Their numbers do "

@@ -12,7 +12,15 @@ from robench.records.curve_tables import CURVE_TEXTS, curve_rows
 from robench.records.curves import CURVES, CurveName
 from robench.records.exact_robustness import Overestimate, overestimates
 from robench.records.flags import find_flags
-from robench.records.notes import EXACT, FLAGS, PAIRED, TRADE_OFF, conditions, synthetic_notice
+from robench.records.notes import (
+    EXACT,
+    FLAGS,
+    PAIRED,
+    TRADE_OFF,
+    UNKNOWN,
+    conditions,
+    synthetic_notice,
+)
 from robench.records.paired import Comparison, compare_with_best
 from robench.records.percent import percent
 from robench.records.record import Record
@@ -20,6 +28,7 @@ from robench.records.rows import DefenseRow, Gap, build_rows
 from robench.records.statistics import Score, accuracy_under_attack, attack_success_rate
 from robench.records.trade_off import TradeOff, weigh
 from robench.records.training_notes import TRAINED_MARK, training_notes
+from robench.records.unknown_pairs import UnknownPair, unknown_pairs
 
 ABSENT = "—"
 
@@ -34,6 +43,7 @@ def section(
     expected: Sequence[str] = (),
     about: str = "",
     level: int = 2,
+    variants: Iterable[Record] = (),
 ) -> list[str]:
     """Return the Markdown of one table with everything that belongs to it, as lines.
 
@@ -47,6 +57,7 @@ def section(
         expected: labels of defenses that get a row even without a record.
         about: a paragraph above the table.
         level: level of the headings.
+        variants: records that differ from those of the table in ``Protocol.unknown``.
     """
     records = [*admitted.records.values(), *admitted.failed.values()]
     head = "#" * level
@@ -59,6 +70,10 @@ def section(
     lines += [*tabulated(body, main_headings(columns), "pipe", names=1), ""]
     for note in [*columns.notes, *training_notes(records)]:
         lines += [note, ""]
+    pairs = unknown_pairs([*admitted.records.values(), *variants])
+    if pairs:
+        table = _unknown_table(pairs)
+        lines += [f"{head} With and without unknown words", "", UNKNOWN, "", *table, ""]
     flags = find_flags(records)
     if flags:
         sentences = bullets(flag.sentence for flag in flags)
@@ -196,6 +211,31 @@ def curve_table(name: CurveName, records: Iterable[Record]) -> tuple[list[str], 
         for each in rows
     ]
     return headings, body
+
+
+def _unknown_table(pairs: Sequence[UnknownPair]) -> list[str]:
+    headings = [
+        "defense",
+        "attack",
+        "seeds",
+        "allowed",
+        "forbidden",
+        "fooled",
+        "needs unknown words",
+    ]
+    body = [
+        [
+            each.row,
+            each.attack,
+            str(len(each.seeds)),
+            score_text(each.allowed),
+            score_text(each.forbidden),
+            str(each.fooled),
+            ABSENT if each.share is None else f"{each.only_with_unknown} ({percent(each.share)} %)",
+        ]
+        for each in pairs
+    ]
+    return tabulated(body, headings, "pipe", names=2)
 
 
 def _comparison_table(comparisons: Sequence[Comparison]) -> list[str]:
