@@ -198,8 +198,16 @@ def total(x: Enclosed, factor: float = 1.0) -> Enclosed:
     def summed(each: Tensor) -> Tensor:
         return each.sum(-1, keepdim=True) * factor
 
-    parts = (x.centre, x.slopes, x.radius, x.low, x.high)
-    return _narrowest(Enclosed(*map(summed, parts), x.positions))
+    return _narrowest(
+        Enclosed(
+            summed(x.centre),
+            summed(x.slopes),
+            summed(x.radius),
+            summed(x.low),
+            summed(x.high),
+            x.positions,
+        )
+    )
 
 
 def add(x: Enclosed, y: Enclosed) -> Enclosed:

@@ -95,7 +95,9 @@ class Network:
     def logits(self, embedded: Tensor) -> Tensor:
         """Return the logits ``(rows, classes)`` of embedding outputs, by the model's own code."""
         mask = torch.ones(embedded.shape[:2], dtype=torch.long, device=embedded.device)
-        return self.model.head(self.model.features_from_embeddings(embedded, mask))
+        # ``classify`` would round to float32.
+        logits: Tensor = self.model.head(self.model.features_from_embeddings(embedded, mask))
+        return logits
 
     @torch.no_grad()
     def margins(self, x: Enclosed, label: int) -> tuple[Enclosed, Tensor]:
@@ -116,7 +118,8 @@ class Network:
         x = _through(self._layers[-1], x.at(slice(0, 1)), x)
         if self._pooler is not None:
             x = affine.apply(_linear(x, self._pooler), tanh)
-        first, _, last = self.model.head
+        head: Any = self.model.head
+        first, _, last = head
         hidden = affine.apply(_linear(x, first), relu).reshaped((first.out_features,), (0,))
         others = [each for each in range(last.out_features) if each != label]
         weight = last.weight[label] - last.weight[others]

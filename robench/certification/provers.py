@@ -24,17 +24,19 @@ if TYPE_CHECKING:
 
 
 class Certifier(Protocol):
-    """One method on one victim.
+    """One method on one victim."""
 
-    Attributes:
-        smoothed: whether it is about a smoothed victim that was made for the certificate.
-        options: its options, as a certificate stores them.
-        remark: a sentence for the user about what it cannot do here, or None.
-    """
+    @property
+    def smoothed(self) -> bool:
+        """Whether it is about a smoothed victim that was made for the certificate."""
 
-    smoothed: bool
-    options: dict[str, Any]
-    remark: str | None
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its options, as a certificate stores them."""
+
+    @property
+    def remark(self) -> str | None:
+        """A sentence for the user about what it cannot do here, or None."""
 
     def certify(self, job: Job) -> ExampleResult:
         """Return the verdict on one example."""
