@@ -28,6 +28,7 @@ from robench.evaluation.resolve import resolve_request
 from robench.evaluation.resolved import ResolvedRequest, ResolvedTest
 from robench.evaluation.run import keep_texts, load_or_build_surfaces, write_leaderboard
 from robench.evaluation.victims import ReadyVictim, victim_title
+from robench.protocol import Protocol
 from robench.records.certificate import Certificate, SpacePart, row_of
 from robench.records.certificate_files import write_certificate
 from robench.records.record import SoftwarePart, TaskPart, digest_of_ids
@@ -72,6 +73,19 @@ class _Part:
     certifier: Certifier
 
     @property
+    def protocol(self) -> Protocol:
+        """The evaluation choices: those of the victim's protocol, and those of the run."""
+        return self.request.judged_by(self.victim.resolved.protocol)
+
+    @property
+    def removed(self) -> frozenset[str]:
+        """The substitutes that the protocol takes from this victim."""
+        if self.protocol.unknown == "allowed":
+            return frozenset()
+        fields = self.victim.victim.encoder_fields
+        return fields.unknown_words(self.surface.vocabulary) or frozenset()
+
+    @property
     def title(self) -> str:
         """Name for people."""
         victim, texts = self.victim.resolved, self.test.other or self.test.task
@@ -92,7 +106,7 @@ class _Part:
             "code": source_sha256(*CODE),
             "surface": {name: value for name, value in made_from.items() if name != "texts"},
             "constrained": self.constrained,
-            "protocol": resolved.protocol.name,
+            "protocol": self.protocol.name,
             "seed": resolved.seed,
             "device": resolved.device.partition(":")[0],
             "arithmetic": arithmetic.products(),
@@ -251,7 +265,8 @@ def _work(
         part.surface,
         part.victim.victim,
         constrained=part.constrained,
-        threshold=part.victim.resolved.protocol.lm_threshold,
+        threshold=part.protocol.lm_threshold,
+        without=part.removed,
     )
     for job in jobs:
         result = part.certifier.certify(job)
@@ -287,7 +302,7 @@ def _assemble(part: _Part, results: Sequence[ExampleResult]) -> Certificate:
             synthetic=test.synthetic,
             other_test=test.other,
         ),
-        protocol=resolved.protocol,
+        protocol=part.protocol,
         space=SpacePart(
             key=part.surface.key,
             rules=surface_rules(part.surface.meta["made_from"]),
