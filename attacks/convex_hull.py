@@ -34,7 +34,8 @@ class ConvexHull(Attack):
         " in the release it depends on its padded 300 (IMDB) or 80 (SNLI) tokens and 10 slots.",
         "The margin is minimised, where the releases maximise the cross-entropy, which is blind to"
         " words where the victim is very sure or unsure; objective=cross-entropy does so too.",
-        "The release attacks once; here the number of restarts is an option.",
+        "The release attacks once; here there are three ascents (option restarts). On 300"
+        " mini-reviews a plain victim was fooled 96, 100 and 101 times with 1, 3 and 10 of them.",
         "Each step of the ascent, forward and backward, is counted as one query.",
     )
     access = "gradients"
@@ -53,7 +54,7 @@ class ConvexHull(Attack):
             " (in the releases 1 for BERT, 10 for CNN and LSTM).",
         )
         restarts: int = Field(
-            1,
+            3,
             ge=1,
             description="Ascents from different initial weights.",
             json_schema_extra={"unit": "ascents"},

@@ -55,6 +55,7 @@ ATTACKED_TRAINING_CODE = ("robench.search",)
 
 TRIAL_CODE = (
     "robench._base.arithmetic",
+    "robench.evaluation.temperature",
     "robench.search",
     "robench.text.words",
     "robench.text.punkt",
@@ -75,6 +76,7 @@ TRIAL_CODE = (
     "robench.models.given",
     "robench.models.hub_model",
     "robench.models.batch",
+    "robench.models.calibration",
     "robench.models.gradient_query",
     "robench.models.hull_query",
     "robench.models.classifier",

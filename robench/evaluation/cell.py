@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ def cell_key(
     victim_sha256: str,
     attack: ResolvedAttack,
     made_from: Mapping[str, Any],
+    calibration: str | None = None,
 ) -> str:
     """Return the SHA-256 (hex) of everything that decides a trial, apart from the example.
 
@@ -54,6 +55,8 @@ def cell_key(
         attack: the attack with its options.
         made_from: everything that decides the surface (``Surface.meta["made_from"]``). Its
             digest of the attacked texts is left out, because it depends on the limit.
+        calibration: digest of the examples that the victim's temperature is fitted on, or None.
+            With the victim and the code it decides the temperature.
     """
     all_versions = versions()
     parts = {
@@ -68,6 +71,7 @@ def cell_key(
         "seed": victim.seed,
         "budget": request.budget,
         "choices": {"unknown": request.unknown, "temperature": request.temperature},
+        "calibration": calibration,
         "precision": request.search_precision,
         "device": victim.device.partition(":")[0],
         "arithmetic": arithmetic.products(),
@@ -127,6 +131,7 @@ class Cell:
             self.victim.victim.sha256,
             self.attack,
             self.surface.meta["made_from"],
+            self.victim.calibration,
         )
 
     @property
@@ -229,7 +234,10 @@ def _search(cell: Cell, todo: Sequence[Example], report: Reporter) -> Iterator[T
         threshold=threshold,
         without=cell.removed,
     )
-    settings = cell.request.search_settings(cell.resolved.seed, cell.resolved.device)
+    settings = replace(
+        cell.request.search_settings(cell.resolved.seed, cell.resolved.device),
+        temperature=cell.victim.temperature or 1.0,
+    )
     shapes, remark = choose_shapes(victim, settings.precision, victim.vocabulary)
     if remark is not None:
         report.message(remark)

@@ -10,6 +10,11 @@ from robench._base.errors import RobenchError
 from robench.evaluation.cell import Cell
 from robench.evaluation.resolved import ResolvedTask
 from robench.evaluation.resolved_victims import Obtained, ResolvedVictim
+from robench.evaluation.temperature import (
+    calibration_digest,
+    calibration_examples,
+    temperature_of,
+)
 from robench.evaluation.victims import ReadyVictim, victim_title
 from robench.records.record_files import read_record
 from robench.records.run_folder import RunFolder, record_file_name
@@ -36,6 +41,7 @@ class HealthChecks:
     def __init__(self, request: EvaluationRequest, report: Reporter) -> None:
         self._request, self._report = request, report
         self._of_functions: dict[int, tuple[str, ...] | str] = {}
+        self._temperatures: dict[int, float] = {}
 
     def obtain(
         self,
@@ -43,7 +49,7 @@ class HealthChecks:
         resolved: ResolvedVictim,
         cells_of: Callable[[ReadyVictim], Sequence[Cell]] = lambda _: (),
     ) -> ReadyVictim:
-        """Return the victim, trained or loaded, after the health checks.
+        """Return the victim, trained or loaded, after the health checks, with its temperature.
 
         Args:
             task: the task.
@@ -55,14 +61,35 @@ class HealthChecks:
         """
         title = victim_title(resolved, task)
         obtained = resolved.obtain(self._request, title, self._report)
-        ready = ReadyVictim(resolved, obtained, ())
+        calibration = calibration_digest(self._request, task)
+        ready = ReadyVictim(resolved, obtained, (), calibration)
         # Other processes can load every victim but a function.
         if obtained.load is not None:
-            return replace(ready, findings=_check(obtained, task, title, self._report))
-        known = _known_findings(cells_of(ready))
+            findings = _check(obtained, task, title, self._report)
+            temperature = self._temperature(obtained, task)
+            return replace(ready, findings=findings, temperature=temperature)
+        known = _known(cells_of(ready))
         if known is None:
-            known = self._check_once(obtained, task, title)
-        return replace(ready, findings=known)
+            findings = self._check_once(obtained, task, title)
+            known = (findings, self._temperature(obtained, task))
+        return replace(ready, findings=known[0], temperature=known[1])
+
+    def _temperature(self, obtained: Obtained, task: ResolvedTask) -> float | None:
+        """Fit the victim's temperature and say it; None where the protocol asks for none."""
+        examples = calibration_examples(self._request, task)
+        if not examples:
+            return None
+        number = id(obtained.victim)
+        # A function that has several seeds is asked once.
+        known = self._temperatures.get(number) if obtained.load is None else None
+        found = temperature_of(obtained.victim, examples) if known is None else known
+        if obtained.load is None:
+            self._temperatures[number] = found
+        self._report.message(
+            f"Temperature {found:.4g}, fitted on {len(examples)} dev examples: the searches see "
+            "the logits divided by it."
+        )
+        return found
 
     def _check_once(self, obtained: Obtained, task: ResolvedTask, title: str) -> tuple[str, ...]:
         """Check a function, or say again what its check said in this run."""
@@ -80,9 +107,9 @@ class HealthChecks:
         return found
 
 
-def _known_findings(cells: Sequence[Cell]) -> tuple[str, ...] | None:
-    """Return what an earlier run found, if it left nothing to ask; None otherwise."""
-    found: set[tuple[str, ...]] = set()
+def _known(cells: Sequence[Cell]) -> tuple[tuple[str, ...], float | None] | None:
+    """Return findings and temperature of an earlier run that left nothing to ask, else None."""
+    found: set[tuple[tuple[str, ...], float | None]] = set()
     for cell in cells:
         folder = RunFolder(cell.request.out)
         done = TrialFile(folder.trials_file(cell.name)).ids_done(errors=False)
@@ -94,7 +121,7 @@ def _known_findings(cells: Sequence[Cell]) -> tuple[str, ...] | None:
             return None
         if record.cell != cell.key:
             return None
-        found.add(record.victim.findings)
+        found.add((record.victim.findings, record.victim.temperature))
     return found.pop() if len(found) == 1 else None
 
 

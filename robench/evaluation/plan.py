@@ -21,6 +21,7 @@ from robench.evaluation.resolved import (
     ResolvedTest,
 )
 from robench.evaluation.resolved_victims import ResolvedVictim, State, TrainedVictim
+from robench.evaluation.temperature import calibration_digest
 from robench.evaluation.unknown_words import remark_before_training
 from robench.records.run_folder import RunFolder, cell_name
 from robench.search.trials import TrialFile
@@ -86,13 +87,16 @@ def plan(
         ]
         if report is not None:
             _tell_unknown(resolved, task, report)
+        calibration = calibration_digest(request, task)
         for victim in task.victims:
             if not resolved.attacks:
                 cells.append(_planned_training(request, task.name, victim))
             for test, by_set in surfaces:
                 for attack in resolved.attacks_on(victim):
                     surface = by_set[attack.substitutions]
-                    cells.append(_planned_attack(request, test, victim, attack, surface))
+                    cells.append(
+                        _planned_attack(request, test, victim, attack, surface, calibration)
+                    )
     return cells
 
 
@@ -145,6 +149,7 @@ def _planned_attack(
     victim: ResolvedVictim,
     attack: ResolvedAttack,
     surface: SurfaceRequest,
+    calibration: str | None,
 ) -> PlannedCell:
     """Return the cell of a victim under an attack."""
     cell = _planned_training(request, test.title, victim)
@@ -153,7 +158,7 @@ def _planned_attack(
         update={
             "attack": attack.label,
             "surface": "reuse" if exists else "build",
-            "done": _count_done(request, test, victim, attack, surface),
+            "done": _count_done(request, test, victim, attack, surface, calibration),
             "total": len(test.examples),
         }
     )
@@ -165,6 +170,7 @@ def _count_done(
     victim: ResolvedVictim,
     attack: ResolvedAttack,
     surface: SurfaceRequest,
+    calibration: str | None,
 ) -> int:
     """Return how many of the test set's examples have a trial.
 
@@ -174,7 +180,7 @@ def _count_done(
     weights = victim.known_sha256(request)
     if weights is None:
         return 0
-    key = cell_key(request, victim, weights, attack, surface.ingredients)
+    key = cell_key(request, victim, weights, attack, surface.ingredients, calibration)
     name = cell_name(test.file_part, victim.row_name, attack.name, victim.seed, key)
     done = TrialFile(RunFolder(request.out).trials_file(name)).ids_done(errors=False)
     return len(done & {example.id for example in test.examples})

@@ -27,6 +27,7 @@ from robench.records.record import (
     SoftwarePart,
     SurfacePart,
     TaskPart,
+    VictimPart,
     count,
     digest_of_ids,
 )
@@ -61,7 +62,7 @@ def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Reco
         defense=resolved.defense_part(ready.obtained),
         attack=_attack_part(cell.attack),
         protocol=cell.protocol,
-        victim=resolved.victim_part(ready.obtained, ready.findings),
+        victim=_victim_part(cell),
         surface=_surface_part(cell),
         search=_search_part(cell),
         limit=cell.test.limit,
@@ -123,6 +124,12 @@ def surface_rules(made_from: Mapping[str, Any]) -> str:
     """
     rules = {name: value for name, value in made_from.items() if name not in _NOT_RULES}
     return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+
+
+def _victim_part(cell: Cell) -> VictimPart:
+    ready = cell.victim
+    part = cell.resolved.victim_part(ready.obtained, ready.findings)
+    return part.model_copy(update={"temperature": ready.temperature})
 
 
 def _surface_part(cell: Cell) -> SurfacePart:

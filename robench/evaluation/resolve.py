@@ -16,6 +16,7 @@ from robench.evaluation.given_victims import (
 from robench.evaluation.resolve_tasks import TaskResolver
 from robench.evaluation.resolved import ResolvedAttack, ResolvedRequest, ResolvedTask, can_attack
 from robench.evaluation.substitution_sources import HELD_OUT, SetFinder, check_set, set_label
+from robench.evaluation.temperature import check_temperature
 from robench.plugins.names import ON, split_on
 from robench.plugins.option_routing import check_owners, label, route_options
 from robench.plugins.options import build_options
@@ -138,6 +139,7 @@ def resolve_request(
     sets = tuple(dict.fromkeys(each.substitutions for each in resolved_attacks if searching))
     resolver = TaskResolver(request, protocol, device, of_defense, functions, finder, sets)
     tasks = [resolver.resolve(name, report) for name in expand_tasks(request.tasks)]
+    check_temperature(request, tasks)
     _check_access(request, tasks, resolved_attacks, report)
     return ResolvedRequest(protocol, device, scorer, resolved_attacks, tasks)
 

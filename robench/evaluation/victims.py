@@ -20,11 +20,16 @@ class ReadyVictim:
         resolved: what the request says about it.
         obtained: the victim in memory, and where it came from.
         findings: what the health checks found.
+        calibration: digest of the dev examples that its temperature is fitted on; None where the
+            protocol asks for no temperature.
+        temperature: what the logits of its searches are divided by; None without ``calibration``.
     """
 
     resolved: ResolvedVictim
     obtained: Obtained
     findings: tuple[str, ...]
+    calibration: str | None = None
+    temperature: float | None = None
 
     @property
     def victim(self) -> JudgedVictim:

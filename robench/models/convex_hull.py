@@ -187,6 +187,7 @@ def maximise(
     steps: int = 10,
     learning_rate: float = 1.0,
     objective: ObjectiveName = "divergence",
+    temperature: float = 1.0,
     entropy_weight: float = ENTROPY_WEIGHT,
     generator: torch.Generator | None = None,
     packed: PackedSubstitutes | None = None,
@@ -196,6 +197,7 @@ def maximise(
     Args:
         objective: ``"divergence"`` is KL(clean || adversarial) and uses no label.
             ``"cross-entropy"`` (``error_on``) and ``"margin"`` (``margin_lost``) use the true ones.
+        temperature: the logits are divided by it (> 0) before the objective sees them.
         generator: source of the initial logits; the global one unless given.
         packed: ``pack_substitutes(batch)`` where the caller has it already.
 
@@ -210,7 +212,7 @@ def maximise(
     mixture_logits = initial_logits(batch, packed, generator)
     if len(packed.positions):
         with without_parameter_gradients(model):
-            adam = (steps, learning_rate, objective, entropy_weight)
+            adam = (steps, learning_rate, objective, temperature, entropy_weight)
             found = _ascend(model, batch, packed, mixture_logits, *adam)
             weights.flatten(0, 1)[packed.positions] = found
     return weights
@@ -240,6 +242,7 @@ def _ascend(
     steps: int,
     learning_rate: float,
     objective: ObjectiveName,
+    temperature: float,
     entropy_weight: float,
 ) -> Tensor:
     """Run Adam on the mixture logits ``(n, slots)`` and return the weights found."""
@@ -252,7 +255,7 @@ def _ascend(
             gain_of = error_on(batch.labels)
         else:
             features = model.features_from_embeddings(own.view(shape), batch.attention_mask)
-            clean = model.classify(features)
+            clean = model.classify(features) / temperature
             use_labels = objective == "margin"
             gain_of = margin_lost(batch.labels, clean) if use_labels else divergence_from(clean)
     mixture_logits.requires_grad_()
@@ -261,9 +264,8 @@ def _ascend(
         for _ in range(steps):
             log_weights = masked_log_weights(mixture_logits, packed)
             mixed = blend(own, vectors, log_weights.exp(), packed.positions).view(shape)
-            gain = gain_of(
-                model.classify(model.features_from_embeddings(mixed, batch.attention_mask))
-            )
+            logits = model.classify(model.features_from_embeddings(mixed, batch.attention_mask))
+            gain = gain_of(logits / temperature)
             loss = entropy_weight * entropy(log_weights, packed.allowed) - gain
             # The gradient is asked for by name: a backward pass would fill the parameters' too.
             (mixture_logits.grad,) = torch.autograd.grad(loss, [mixture_logits])
@@ -295,6 +297,7 @@ def worst_mixture(
         steps=query.steps,
         learning_rate=query.learning_rate,
         objective=query.objective,
+        temperature=query.temperature,
         generator=generator,
     )
     result: NDArray[np.float32] = weights[0].cpu().numpy()

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 SATURATED = 1 - 1e-6
 """Above this top probability, fp32 leaves a search by probabilities almost no signal to follow."""
+GAP, COLD = 0.1, 0.2
+"""Bounds of the finding ``underconfident``; see ``_confidence_flags``."""
+LEAST = 1e-38
+"""Stands for a probability of 0, which has no logarithm; fp32 has hardly a smaller number."""
+_BLIND = (
+    "Attacks that compare probabilities or losses may fail for this reason alone: those of "
+    "TextAttack, and published forms such as scores=probabilities. Searches on log-odds are not "
+    "affected, and --temperature dev removes the cause."
+)
 IGNORED = 0.25
 """A class is ignored if it is predicted for less than this part of its share of the examples."""
 CHECK_EXAMPLES, CHECK_EXAMPLES_PER_CLASS = 200, 40
@@ -42,8 +51,8 @@ class RedFlag:
 
     Attributes:
         name: short and stable, for records: ``"chance"``, ``"swapped"``, ``"one-class"``,
-            ``"class-ignored"``, ``"saturated"``; of the training ``"still-rising"`` and
-            ``"first-epoch"``.
+            ``"class-ignored"``, ``"saturated"``, ``"underconfident"``; of the training
+            ``"still-rising"`` and ``"first-epoch"``.
         message: one sentence for people.
     """
 
@@ -147,15 +156,44 @@ def _red_flags(
         flags.append(RedFlag("one-class", message))
     else:
         flags += _ignored_classes(victim, predictions, labels, split)
-    # Saturated probabilities hide from an attack which words matter, and look like robustness.
-    saturated = float((probabilities.max(-1) > SATURATED).mean())
+    return flags + _confidence_flags(victim, probabilities, labels, split)
+
+
+def _confidence_flags(
+    victim: JudgedVictim,
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    split: str,
+) -> list[RedFlag]:
+    """Look for probabilities that hide which words matter, which looks like robustness.
+
+    A victim is under-confident if its accuracy lies more than ``GAP`` above its mean confidence
+    and its temperature is below ``COLD``. So label smoothing raises no finding: with two classes
+    and a smoothing of 0.45 the temperature of a victim that is right on 95 % is about 0.4.
+    """
+    confidence = probabilities.max(-1).astype(np.float64)
+    saturated = float((confidence > SATURATED).mean())
     if saturated > 0.5:
         message = (
             f"'{victim.name}' gives a probability above 1 - 1e-6 on {saturated:.0%} of {split}. "
-            "Attacks that use probabilities may fail for this reason alone."
+            f"{_BLIND}"
         )
-        flags.append(RedFlag("saturated", message))
-    return flags
+        return [RedFlag("saturated", message)]
+    accuracy = float((probabilities.argmax(-1) == labels).mean())
+    if accuracy - confidence.mean() <= GAP:
+        return []
+    # Imported here, because no training depends on it.
+    from robench.models.calibration import fit_temperature
+
+    temperature = fit_temperature(np.log(np.maximum(probabilities, LEAST)), labels)
+    if temperature >= COLD:
+        return []
+    message = (
+        f"'{victim.name}' is right on {accuracy:.1%} of {split} with a mean confidence of "
+        f"{confidence.mean():.1%}: its logits are too small by a factor of about "
+        f"{1 / temperature:.0f}. {_BLIND}"
+    )
+    return [RedFlag("underconfident", message)]
 
 
 def examples_to_check(classes: int) -> int:

@@ -27,6 +27,7 @@ class HullQuery:
         seed: of the initial logits.
         objective: what the ascent maximises: the loss of margin as a share of the clean margin, in
             which the scale of the logits cancels, or the published cross-entropy.
+        temperature: the logits are divided by it (> 0).
     """
 
     ids: NDArray[np.int32]
@@ -38,3 +39,4 @@ class HullQuery:
     learning_rate: float
     seed: int
     objective: HullObjective = "margin"
+    temperature: float = 1.0

@@ -109,6 +109,7 @@ def conditions(records: Sequence[Record]) -> list[str]:
         *_scores_lines(records),
         *unknown_lines(records),
         f"Queries per example: {_values(records, _budget)}.",
+        *_temperature_lines(records),
         _precision_line(records),
         *_disbelieved_lines(records),
         *_finding_lines(records),
@@ -251,6 +252,19 @@ def _precision_line(records: Sequence[Record]) -> str:
     known = {record.victim.precision for record in records if record.victim.precision}
     training = f"training {'; '.join(sorted(known))}, " if known else ""
     return f"Precision: {training}search {search}, verdict fp32."
+
+
+def _temperature_lines(records: Iterable[Record]) -> list[str]:
+    """Return a line with the temperature of each victim that has one."""
+    found = {
+        (record.row, record.search.seed, f"{record.victim.temperature:.4g}")
+        for record in records
+        if record.victim.temperature is not None
+    }
+    if not found:
+        return []
+    each = [f"{row}, seed {seed}: {value}" for row, seed, value in sorted(found)]
+    return [f"Temperatures, by which the logits of the searches were divided: {'; '.join(each)}."]
 
 
 def _disbelieved_lines(records: Sequence[Record]) -> list[str]:

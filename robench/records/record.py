@@ -187,6 +187,8 @@ class VictimPart(RecordPart):
             its ``victim.json``, or ``{"kind": "function", "draws": 8}`` for the mean over several
             calls of a function. None for a victim that answers about the text itself, and in
             records before schema 5.
+        temperature: what the logits of the searches were divided by, fitted on dev; None where
+            the protocol asks for no temperature.
     """
 
     kind: Literal["trained", "given", "function"]
@@ -199,6 +201,7 @@ class VictimPart(RecordPart):
     given: GivenPart | None = None
     selection: SelectionPart | None = None
     smoothing: dict[str, JsonValue] | None = None
+    temperature: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _kind_and_parts_agree(self) -> VictimPart:

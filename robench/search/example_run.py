@@ -195,7 +195,8 @@ class ExampleRun:
         candidates = self._candidates()
         kind: Any = PooledOracle
         if self._search.attack.access == "gradients":
-            kind = partial(PooledWhiteBoxOracle, victim)
+            temperature = self._search.settings.temperature
+            kind = partial(PooledWhiteBoxOracle, victim, temperature=temperature)
         oracle: PooledOracle = kind(
             job.space,
             candidates,
@@ -225,13 +226,18 @@ class ExampleRun:
         same = np.array_equal(ids[:length], encoded.ids) and np.array_equal(
             candidates.types(int(length)), encoded.token_types
         )
-        return logits if self._exact and same else None
+        return self._tempered(logits) if self._exact and same else None
+
+    def _tempered(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the victim's logits as a search sees them; see ``SearchSettings.temperature``."""
+        temperature = self._search.settings.temperature
+        return logits if temperature == 1 else logits / np.float32(temperature)
 
     def _ask_for_search(
         self, types: TokenTypes, ids: NDArray[np.int32], lengths: NDArray[np.int32]
     ) -> NDArray[np.float32]:
         try:
-            return self._ask("search", types, ids, lengths)
+            return self._tempered(self._ask("search", types, ids, lengths))
         except Exception as error:
             raise RuntimeError(f"the victim failed: {describe_error(error)}") from error
 

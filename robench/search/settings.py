@@ -23,6 +23,8 @@ class SearchSettings:
         device: a torch device string, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
         workers: processes that search at the same time; None takes as many as suit the device,
             the amount of work and the free memory.
+        temperature: the logits that a search sees are divided by it (> 0). Clean predictions and
+            verdicts are those of the victim's own logits, and no class changes.
     """
 
     seed: int = 0
@@ -30,3 +32,4 @@ class SearchSettings:
     precision: Precision = "fp32"
     device: str = "cpu"
     workers: int | None = None
+    temperature: float = 1.0

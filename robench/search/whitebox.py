@@ -129,9 +129,11 @@ class PooledWhiteBoxOracle(PooledOracle):
         candidates: Candidates,
         label: int,
         *rest: Any,
+        temperature: float = 1.0,
         **named: Any,
     ) -> None:
         super().__init__(space, candidates, label, *rest, **named)
+        self._temperature = temperature
         assert isinstance(victim, WhiteBoxVictim)  # see check_access
         self._victim = victim
 
@@ -159,6 +161,7 @@ class PooledWhiteBoxOracle(PooledOracle):
             learning_rate=learning_rate,
             seed=seed,
             objective=objective,
+            temperature=self._temperature,
         )
         return slots.by_option(np.asarray(self._victim.hull(query), dtype=np.float32))
 

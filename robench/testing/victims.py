@@ -253,8 +253,10 @@ class FakeVictim:
         vectors, allowed = self.weights[query.slots].astype(np.float64), query.allowed
         even = allowed / allowed.sum(axis=1, keepdims=True)
         logits = (vectors * even[:, :, None]).sum(axis=(0, 1)) + self.bias
-        probs = np.exp(logits - logits.max())
-        gradient = vectors @ (probs / probs.sum() - np.eye(len(self.bias))[query.label])
+        others = np.where(np.arange(len(logits)) == query.label, -np.inf, logits)
+        # Upwards is where the best other class gains on the label.
+        towards = np.eye(len(logits))[int(others.argmax())] - np.eye(len(logits))[query.label]
+        gradient = vectors @ towards
         steepest = np.abs(gradient).max() or 1.0
         powers = np.where(
             allowed, np.exp(query.steps * query.learning_rate * gradient / steepest), 0.0

@@ -38,6 +38,7 @@ def key(
     fit: Fit | None = None,
     sha: str = "v",
     attack: ResolvedAttack | None = None,
+    calibration: str | None = None,
     **made: Any,
 ) -> str:
     return cell_key(
@@ -46,6 +47,7 @@ def key(
         sha,
         attack or chosen(),
         MADE_FROM | made,
+        calibration,
     )
 
 
@@ -64,6 +66,7 @@ def test_values_that_decide_a_trial_change_the_key() -> None:
         key(build_request(defenses=("x",), budget=10)),
         key(build_request(defenses=("x",), unknown="forbidden")),
         key(build_request(defenses=("x",), temperature="dev")),
+        key(build_request(defenses=("x",), temperature="dev"), calibration="c"),
         key(build_request(defenses=("x",), search_precision="bf16")),
     ]
     assert len(set(keys)) == len(keys)

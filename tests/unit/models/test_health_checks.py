@@ -74,6 +74,42 @@ def test_a_victim_with_saturated_probabilities_gets_a_red_flag() -> None:
     assert [flag.name for flag in check_victim(scripted(RIGHT * 20), EXAMPLES)] == ["saturated"]
 
 
+def test_the_message_about_saturation_says_which_attacks_it_concerns() -> None:
+    (flag,) = check_victim(scripted(RIGHT * 20), EXAMPLES)
+    assert "above 1 - 1e-6 on 100% of dev. Attacks that compare probabilities" in flag.message
+    assert "--temperature dev" in flag.message
+
+
+# Two of 32 examples are wrong.
+MOSTLY = torch.cat([RIGHT[:2].flip(1), RIGHT[2:]])
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 0.1])
+def test_a_victim_with_tiny_logits_gets_a_red_flag(scale: float) -> None:
+    (flag,) = check_victim(scripted(MOSTLY * scale), EXAMPLES)
+    assert flag.name == "underconfident"
+    assert "its logits are too small by a factor of about" in flag.message
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 3.0])
+def test_a_victim_with_usual_logits_gets_none(scale: float) -> None:
+    assert check_victim(scripted(MOSTLY * scale), EXAMPLES) == []
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.2, 0.3, 0.45])
+@pytest.mark.parametrize("answers", [RIGHT, MOSTLY], ids=["all right", "94 % right"])
+def test_label_smoothing_is_no_finding(smoothing: float, answers: torch.Tensor) -> None:
+    """The likelier label gets 1 - smoothing / 2, as a victim trained with it converges to."""
+    top = 1 - smoothing / 2
+    smoothed = answers / 3 * float(torch.tensor(top / (1 - top)).log())
+    assert check_victim(scripted(smoothed), EXAMPLES) == []
+
+
+def test_a_weak_victim_of_usual_confidence_is_not_underconfident() -> None:
+    weak = torch.cat([RIGHT[:9].flip(1), RIGHT[9:]])  # 72 % are right
+    assert check_victim(scripted(weak / 3), EXAMPLES) == []
+
+
 def test_a_victim_that_answers_at_random_is_refused() -> None:
     with pytest.raises(RobenchError, match="when asked twice"):
         check_victim(scripted(RIGHT, noise=0.1), EXAMPLES)

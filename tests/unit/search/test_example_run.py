@@ -84,10 +84,46 @@ class FakeEngine:
         return self.victim.logits(ids, lengths)
 
     def trial(
-        self, attack: Attack, job: Job = JOB, budget: int | None = None, precision: Any = "fp32"
+        self,
+        attack: Attack,
+        job: Job = JOB,
+        budget: int | None = None,
+        precision: Any = "fp32",
+        at: float = 1.0,
     ) -> Trial:
-        settings = SearchSettings(budget=budget, precision=precision)
+        settings = SearchSettings(budget=budget, precision=precision, temperature=at)
         return ExampleRun(SearchSetup(self.victim, attack, "some", settings), job, self.ask).trial()
+
+
+def test_a_search_sees_the_logits_divided_by_the_temperature() -> None:
+    """Clean text, substitutes and probes alike; the trial's probabilities are the victim's own."""
+    engine, seen = FakeEngine("nice"), []
+
+    def search(oracle: Oracle) -> Choice:
+        seen.append(oracle.logits(np.array([choice_of(0, 0), choice_of(1, 0)])))
+        seen.append(oracle.logits_without(choice_of(0, 0), np.array([0])))
+        return choice_of(1, 0)
+
+    plain, divided = engine.trial(Searching(search)), engine.trial(Searching(search), at=8.0)
+    assert divided.model_dump(exclude={"seconds"}) == plain.model_dump(exclude={"seconds"})
+    assert divided.verdict == Verdict.FOOLED
+    assert [each.tolist() for each in seen[2:]] == [(each / 8).tolist() for each in seen[:2]]
+    assert seen[0].tolist() == [[4, 0], [4, 9]]
+
+
+def test_an_attack_outside_the_surface_sees_them_divided_too() -> None:
+    found = []
+    for temperature in (1.0, 4.0):
+
+        class Asking(FreeAttack):
+            def rewrite(
+                self, text: str, oracle: TextOracle, label: int, rng: np.random.Generator
+            ) -> str | None:
+                found.append(oracle.probs(["good film"])[0, 0])
+                return None
+
+        FakeEngine().trial(Asking(), at=temperature)
+    assert found == pytest.approx([1 / (1 + np.exp(-4)), 1 / (1 + np.exp(-1))])
 
 
 def test_a_misclassified_clean_text_is_queried_once() -> None:

@@ -29,9 +29,11 @@ from robench._base.errors import RobenchError, UsageError
 from robench.models.gradient_query import GradientQuery
 from robench.models.hull_query import HullQuery
 from robench.models.victim import Victim
+from robench.plugins.options import build_options
 from robench.search.engine import run
 from robench.search.jobs import Job
 from robench.search.oracle import PooledOracle
+from robench.search.settings import SearchSettings
 from robench.search.whitebox import PooledWhiteBoxOracle, check_access, hull_slots, white_box
 from robench.search.workers import WorkerPlan, run_workers
 from robench.testing import Subject
@@ -182,6 +184,25 @@ def test_gradients_of_a_text_outside_the_space_are_not_given() -> None:
     with pytest.raises(ValueError, match="outside the space"):
         oracle.gradient_norms(np.array([3, 0, 0], dtype=np.int16))
     assert oracle.asked == 0
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_a_hull_query_says_the_temperature_and_the_objective(temperature: float) -> None:
+    asked: list[HullQuery] = []
+
+    class Watched(FakeVictim):
+        def hull(self, query: HullQuery) -> np.ndarray:
+            asked.append(query)
+            return super().hull(query)
+
+    attack: Any = ATTACKS.get("convex-hull")
+    options = build_options(attack.Options, {"objective": "cross-entropy", "restarts": "1"}, "it")
+    settings = SearchSettings(temperature=temperature)
+    victim = Watched({}, words=WORDS, bias=(1, 0))
+    list(run(victim, attack(options), "convex-hull", [JOB], settings))
+    assert [(each.temperature, each.objective) for each in asked] == [
+        (temperature, "cross-entropy")
+    ]
 
 
 def test_only_attacks_that_declare_it_get_gradients() -> None:
