@@ -18,7 +18,13 @@ from robench import DEFENSES, TASKS, TrainingOptions
 from robench.testing import DEFENSE_CHECKS, DefenseSubject
 
 BUILT_IN = [entry.name for entry in DEFENSES.entries() if entry.origin == "built-in"]
-JOINT = ["ascc+mixout", "ascc+weight-decay", "augmentation+mixout", "mixout+rift+rose-ensemble"]
+JOINT = [
+    "ascc+mixout",
+    "ascc+weight-decay",
+    "augmentation+mixout",
+    "augmentation+ranmask",
+    "mixout+rift+rose-ensemble",
+]
 EXAMPLE = "focal-loss"
 EVERY = [*BUILT_IN, *JOINT, EXAMPLE]
 OF_MEMBERS = {"loss", "gradients", "odd_texts", "families", "shares", "pairs"}

@@ -44,6 +44,8 @@ DEFENDED: dict[str, dict[str, Any]] = {
     "rift": {},
     "augmentation": {"share": 1.0},
     "mixada": {"share": 1.0},
+    "safer": {},
+    "dne": {},
 }
 
 
