@@ -15,7 +15,13 @@ from robench.evaluation.given_victims import (
 )
 from robench.evaluation.resolve_tasks import TaskResolver
 from robench.evaluation.resolved import ResolvedAttack, ResolvedRequest, ResolvedTask, can_attack
-from robench.evaluation.substitution_sources import HELD_OUT, SetFinder, check_set, set_label
+from robench.evaluation.substitution_sources import (
+    EMBEDDINGS,
+    HELD_OUT,
+    SetFinder,
+    check_set,
+    set_label,
+)
 from robench.evaluation.temperature import check_temperature
 from robench.plugins.names import ON, split_on
 from robench.plugins.option_routing import check_owners, label, route_options
@@ -160,10 +166,13 @@ def _tell_of_idle_options(request: EvaluationRequest, report: Reporter) -> None:
     """Name the options of training that a run without training does not use."""
     if request.defenses:
         return
+    used = (
+        {"encoder"} if any(split_on(name)[1] == EMBEDDINGS for name in request.attacks) else set()
+    )
     idle = [
         f"--{name.replace('_', '-')}"
         for name in OF_TRAINING
-        if getattr(request, name) != type(request).model_fields[name].default
+        if name not in used and getattr(request, name) != type(request).model_fields[name].default
     ]
     if idle:
         report.message(f"Nothing is trained, so these options have no effect: {', '.join(idle)}.")

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 HELD_OUT = "held-out"
 """The set that a task names as its held-out one, without the pairs of its own set."""
-OF_MODEL = ("embeddings", "masked-lm")
+EMBEDDINGS = "embeddings"
+"""The set of the nearest neighbours in an encoder's embeddings; ``--encoder`` by default."""
+OF_MODEL = (EMBEDDINGS, "masked-lm")
 """Sets that a model makes; ``:`` and the name or folder of the model may follow."""
 SET_NAMES = (*NAMES, *OF_MODEL, HELD_OUT)
 """Names of substitution sets, apart from files."""
@@ -107,7 +109,7 @@ class SetFinder:
         from robench.text.substitutions import load_substitutions
 
         kind, _, model = name.partition(":")
-        if kind == "embeddings":
+        if kind == EMBEDDINGS:
             return _neighbours(model or self.encoder)
         if kind == "masked-lm":
             return _candidates(model or self._language_model, self.device)

@@ -161,7 +161,7 @@ def _reader(folder: Path) -> Any:
     import nltk
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
-    class OneVersion(WordNetCorpusReader):  # type: ignore[misc]
+    class OneVersion(WordNetCorpusReader):
         """A reader that compares its version with no other WordNet of the machine."""
 
         def map_wn(self, version: str = "") -> None:
