@@ -47,12 +47,11 @@ def _add_commands() -> None:
         show,
         sweep,
         train,
+        transfer,
     )
 
-    runs, results = (
-        (train, evaluate, sweep, attack, certify),
-        (examples, compare, leaderboard, plot),
-    )
+    runs = (train, evaluate, sweep, attack, certify)
+    results = (examples, compare, transfer, leaderboard, plot)
     for module in (listing, show, *runs, *results, card, push, doctor, new, completion):
         main.add_command(module.command)
 

@@ -17,6 +17,7 @@ VERBS = {
     "training": "training",
     "loading": "loading",
     "checks": "checking",
+    "transfer": "asking",
     "attack": "attacking",
 }
 LINE_EVERY_SECONDS = 20.0

@@ -14,6 +14,7 @@
       certificates/<name>.jsonl                           its verdicts, one line each
       curves/<cell>/                                      what trackers write (--tracker)
       leaderboard.md                                      the table made from the records
+      transfer.json                                       what 'robench transfer' found
 
 ``<cell>`` is the name that ``cell_name`` returns. A cell is one victim under one attack on one
 task with one seed. The files of an unfinished training belong to ``robench.training.saving``, and
@@ -77,6 +78,11 @@ class RunFolder:
     def leaderboard(self) -> Path:
         """Markdown table of all records of the run."""
         return self.root / "leaderboard.md"
+
+    @property
+    def transfer(self) -> Path:
+        """The victims of the run on each other's adversarial texts."""
+        return self.root / "transfer.json"
 
     @property
     def curves(self) -> Path:

@@ -1,0 +1,194 @@
+"""Re-score the victims of a run on the adversarial texts that were made for the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robench._base.environment import choose_device
+from robench._base.errors import RobenchError, UsageError
+from robench._base.files import write_text
+from robench._base.reporting import Reporter, Silent
+from robench.records.run_folder import RunFolder
+from robench.records.transfer import (
+    AttackedVictim,
+    TransferGroup,
+    TransferRow,
+    TransferTable,
+    group_cells,
+    to_dict,
+    transfer_row,
+)
+from robench.records.trial_choice import CellChoice, load_trials
+
+if TYPE_CHECKING:
+    from robench.models.victim import Victim
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """The transfer tables of a run.
+
+    Attributes:
+        tables: one for each task and attack with at least two victims.
+        problems: what is left out, and what does not agree with the trials; one sentence for each.
+        file: where the tables are stored as JSON.
+    """
+
+    tables: tuple[TransferTable, ...]
+    problems: tuple[str, ...]
+    file: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tables as plain data for JSON; rates lie in [0, 1]."""
+        return to_dict(self.tables, self.problems)
+
+
+def transfer(
+    run: Path,
+    *,
+    attacks: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    device: str = "auto",
+    report: Reporter | None = None,
+) -> Transfer:
+    """Re-score every victim of a run on every other victim's adversarial texts.
+
+    The texts are those of the run's trials. Victims are compared under the same task, test set,
+    attack and surface. A victim that robench did not train is a source of texts, but it is not
+    asked, because a run does not store it.
+
+    Args:
+        run: the folder that ``robench evaluate`` wrote.
+        attacks: labels or names of attacks; empty for all.
+        tasks: names of tasks; empty for all.
+        device: ``"auto"`` or a torch device string.
+        report: receives the progress.
+
+    Returns:
+        The tables, which are also stored in the run's folder.
+
+    Raises:
+        UsageError: the folder is no run, nothing is chosen, or no attack has two victims.
+        RobenchError: no victim could be asked, or the tables cannot be stored.
+    """
+    report, folder = report or Silent(), RunFolder(run)
+    chosen = load_trials(run, CellChoice(attacks=tuple(attacks), tasks=tuple(tasks)))
+    groups = group_cells(chosen)
+    if not groups:
+        raise UsageError(
+            f"No attack in '{run}' was tried on two victims under equal conditions, so no text can "
+            "be transferred. Evaluate a second defense with the same attack and the same --out."
+        )
+    rescorer = _Rescorer(folder, choose_device(device), report)
+    tables, problems = rescorer.tables(groups)
+    problems = [*chosen.problems, *problems]
+    if not any(table.rows for table in tables):
+        raise RobenchError(" ".join(problems))
+    done = Transfer(tuple(tables), tuple(problems), folder.transfer)
+    write_text(folder.transfer, json.dumps(done.to_dict(), indent=2, allow_nan=False) + "\n")
+    return done
+
+
+class _Rescorer:
+    """Open each victim once and ask it about the texts of all its groups."""
+
+    def __init__(self, folder: RunFolder, device: str, report: Reporter) -> None:
+        self._folder, self._device, self._report = folder, device, report
+        self._folders = _victim_folders(folder)
+
+    def tables(self, groups: Sequence[TransferGroup]) -> tuple[list[TransferTable], list[str]]:
+        """Return the tables, and what is left out."""
+        rows: dict[int, list[TransferRow]] = {number: [] for number in range(len(groups))}
+        problems: list[str] = []
+        by_victim: dict[str, list[tuple[int, AttackedVictim]]] = {}
+        for number, group in enumerate(groups):
+            for cell in group.victims:
+                by_victim.setdefault(cell.record.victim.sha256, []).append((number, cell))
+        for sha256, cells in by_victim.items():
+            try:
+                answers = _Answers(self._open(sha256, cells[0][1]))
+            except RobenchError as error:
+                problems.append(str(error))
+                continue
+            name = cells[0][1].name
+            self._report.started("transfer", f"'{name}' about the texts of others", len(cells))
+            for done, (number, cell) in enumerate(cells, 1):
+                row = transfer_row(groups[number], cell, answers)
+                problems += _disagreement(groups[number], row)
+                rows[number].append(row)
+                self._report.advanced(done, len(cells), cell.record.attack.label)
+            self._report.finished("")
+        tables = [
+            TransferTable(group, tuple(sorted(rows[number], key=lambda row: row.victim.name)))
+            for number, group in enumerate(groups)
+        ]
+        return tables, problems
+
+    def _open(self, sha256: str, cell: AttackedVictim) -> Victim:
+        """Load a victim.
+
+        Raises:
+            RobenchError: the run does not hold it, or it is damaged.
+        """
+        from robench.models.victim import Victim
+
+        if cell.record.victim.kind != "trained":
+            raise RobenchError(
+                f"'{cell.name}' was not trained by robench, so the run does not hold it: its texts "
+                "are used, and it is not asked."
+            )
+        folder = self._folders.get(sha256)
+        if folder is None:
+            raise RobenchError(
+                f"'{cell.name}' is not asked: no folder in {self._folder.victims} has its weights. "
+                "Its texts are used."
+            )
+        return Victim.load(folder, self._device)
+
+
+class _Answers:
+    """A victim's labels for texts; each text is asked once."""
+
+    def __init__(self, victim: Victim) -> None:
+        self._victim = victim
+        self._known: dict[tuple[tuple[str, str], ...], str] = {}
+
+    def __call__(self, texts: Sequence[Mapping[str, str]]) -> list[str]:
+        keys = [tuple(sorted(fields.items())) for fields in texts]
+        given = dict(zip(keys, texts, strict=True))
+        new = {key: fields for key, fields in given.items() if key not in self._known}
+        if new:
+            classes = self._victim.probs_of_texts(list(new.values())).argmax(-1).tolist()
+            names = self._victim.labels
+            self._known.update(
+                (key, names[number]) for key, number in zip(new, classes, strict=True)
+            )
+        return [self._known[key] for key in keys]
+
+
+def _victim_folders(folder: RunFolder) -> dict[str, Path]:
+    """Return the run's victims: hash of the weights -> folder."""
+    from robench.models.victim_folder import CARD, read_card
+
+    found: dict[str, Path] = {}
+    for path in sorted(folder.victims.glob(f"*/{CARD}")):
+        try:
+            found[read_card(path.parent)["sha256"]] = path.parent
+        except RobenchError:
+            continue  # its cells say that no folder has their weights
+    return found
+
+
+def _disagreement(group: TransferGroup, row: TransferRow) -> list[str]:
+    """Say where a victim is right on a text that fooled it; its trials say otherwise."""
+    if not row.own_right:
+        return []
+    total = len(row.victim.texts)
+    return [
+        f"'{row.victim.name}' is right on {row.own_right} of {total} texts that fooled it under "
+        f"{group.attack}. Another device or other software than that of the trials can cause this."
+    ]
