@@ -71,9 +71,10 @@ def notes(made: Sequence[Sandwich]) -> list[str]:
         found.append(NOT_THE_VICTIM)
     compared = [each for each in made if each.attacks]
     for each in compared:
+        certificate, attacks = each.certificate, ", ".join(each.attacks)
         found.append(
-            f"{row_text(each.certificate)}, {each.certificate.method}, seed "
-            f"{each.certificate.seed}: checked against {', '.join(each.attacks)}; "
+            f"{row_text(certificate)}, {certificate.method}, seed {certificate.seed}, "
+            f"{SPACES[certificate.space.constrained]}: checked against {attacks}; "
             f"{_contradictions(len(each.alarms))}."
         )
     return found

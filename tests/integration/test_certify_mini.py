@@ -10,8 +10,7 @@ from click.testing import CliRunner, Result
 
 from robench.cli import main
 from robench.records.certificate_files import read_certificate
-from robench.records.record import count
-from robench.records.record_files import read_record, write_record
+from robench.records.record_files import read_record
 
 SHORT = [
     "--defense=standard",
@@ -35,11 +34,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a victim, two attacks and three certificates."""
     out = tmp_path_factory.mktemp("certified")
     attacks = ["--attack=exhaustive", "--attack=pwws", "--option=exhaustive.max_size=500"]
-    assert invoke(out, "evaluate", *attacks).exit_code == 0
+    attacked = invoke(out, "evaluate", *attacks, "--workers=1")
+    assert attacked.exit_code == 0, attacked.output
     done = invoke(out, "certify", *LITTLE, "--space=constrained", "--space=all", "--quiet")
     assert done.exit_code == 0, done.output
-    assert "checked against exhaustive; no contradiction" in done.stdout
-    assert "checked against exhaustive, pwws; no contradiction" in done.stdout
+    assert "checked against exhaustive(max_size=500); no contradiction" in done.stdout
+    assert "checked against exhaustive(max_size=500), pwws; no contradiction" in done.stdout
     return out
 
 
@@ -84,19 +84,26 @@ def test_smoothing_certifies_another_classifier(run: Path) -> None:
     assert first["error"] == 0.01
 
 
-def test_certified_but_fooled_fails_and_names_the_example(run: Path, tmp_path: Path) -> None:
-    (path,) = (run / "records").glob("*exhaustive*")
-    record = read_record(path)
-    good = path.read_bytes()
-    wrong = record.outcomes.replace("P", "F").replace("H", "F")
-    write_record(path, record.model_copy(update={"outcomes": wrong, "counts": count(wrong)}))
+def test_certified_but_fooled_fails_and_names_the_example(run: Path) -> None:
+    (trials,) = (run / "trials").glob("*exhaustive*")
+    fooled = next(each for each in map(json.loads, trials.open()) if each["verdict"] == "fooled")
+    (verdicts,) = (
+        path
+        for path in (run / "certificates").glob("*-bounds-*.jsonl")
+        if read_certificate(path.with_name(f"{path.stem}-limit-6.json")).space.constrained
+    )
+    good = verdicts.read_bytes()
+    false = {"id": fooled["id"], "letter": "C", "reason": "a mistake", "positions": 1}
+    verdicts.write_bytes(good + json.dumps(false).encode() + b"\n")
     try:
         done = invoke(run, "certify", *LITTLE, "--quiet")
     finally:
-        path.write_bytes(good)
+        verdicts.write_bytes(good)
     assert done.exit_code == 1
     assert "certified but fooled. One of the two is wrong." in done.stderr
-    assert "Contradictions between certificates and attacks" in done.stderr
+    assert "Contradictions between certificates and attacks: 1." in done.stderr
+    assert "contradictions: 1" in done.stdout
+    assert "certified but fooled" in (run / "leaderboard.md").read_text(encoding="utf-8")
     assert "Traceback" not in done.output
 
 
