@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from textwrap import fill
 
 from robench.records.certificate import Certificate
-from robench.records.render import ABSENT, bullets, percent, tabulated
+from robench.records.percent import percent
+from robench.records.render import ABSENT, bullets, tabulated
 from robench.records.sandwich import Sandwich
 from robench.records.statistics import wilson
 from robench.records.terminal import STYLE, fitted
