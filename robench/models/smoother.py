@@ -128,11 +128,11 @@ class Smoother:
 
     def _words_alone(self, numbers: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return which tokens are a whole word of the attackable field."""
-        inside = numbers != OUTSIDE
+        inside: NDArray[np.bool_] = np.asarray(numbers != OUTSIDE)
         if self._whole_words:
             return inside
         alone = np.bincount(numbers[inside], minlength=1) == 1
-        return inside & alone[np.maximum(numbers, 0)]
+        return np.asarray(inside & alone[np.maximum(numbers, 0)])
 
     def masked_words(self, words: int) -> int:
         """Return how many of ``words`` words masking replaces."""
@@ -164,7 +164,7 @@ class Smoother:
         """Draw a member of each token's set, all equally likely: ``(draws, tokens)``."""
         assert self.sets is not None
         picked = (rng.random((draws, len(tokens))) * self.sets.sizes[tokens]).astype(np.int64)
-        return self.sets.members[self.sets.starts[tokens] + picked]
+        return np.asarray(self.sets.members[self.sets.starts[tokens] + picked])
 
     def _mixtures(
         self,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from pydantic import JsonValue
 
 from robench.protocol import Protocol
 from robench.records.record import Record
@@ -104,6 +106,7 @@ def conditions(records: Sequence[Record]) -> list[str]:
         f"Digest of the test examples: {_values(records, lambda r: f'`{r.task.digest}`')}.",
         *_encoder_lines(records),
         *_given_lines(records),
+        *randomised_lines(records),
         *_protocol_lines(records),
         *_surface_lines(records),
         *_scores_lines(records),
@@ -175,6 +178,23 @@ def _given(record: Record) -> str:
         f"Row {record.row}: {what}, which robench did not train{details}; "
         f"identity `{victim.sha256}`. Its seeds are those of the search."
     )
+
+
+def randomised_lines(records: Iterable[Record]) -> list[str]:
+    """Return one line for each way in which rows answer at random, with those rows."""
+    rows: dict[str, set[str]] = {}
+    for record in records:
+        if record.victim.smoothing is not None:
+            rows.setdefault(_randomised(record.victim.smoothing), set()).add(record.row)
+    return [f"Randomised: {', '.join(sorted(rows[how]))} ({how})." for how in sorted(rows)]
+
+
+def _randomised(smoothing: Mapping[str, JsonValue]) -> str:
+    draws, kind = smoothing["draws"], smoothing["kind"]
+    if kind == "function":
+        return f"the mean over {draws} calls of the function for each text"
+    what = "votes" if smoothing["answer"] == "votes" else "mean probability"
+    return f"the {what} of {draws} random variants of each text, by {kind}"
 
 
 def _protocol_lines(records: Iterable[Record]) -> list[str]:

@@ -9,7 +9,7 @@ from robench.records.columns import Columns
 from robench.records.comparable import Admitted
 from robench.records.exact_robustness import overestimates
 from robench.records.flags import find_flags
-from robench.records.notes import synthetic_notice
+from robench.records.notes import randomised_lines, synthetic_notice
 from robench.records.percent import percent
 from robench.records.record import Record
 from robench.records.render import main_cells, main_headings, percent_range, tabulated
@@ -118,6 +118,7 @@ def _notes(
     for name, record in admitted.failed.items():
         cell = f"{record.row} under {record.attack.label}"
         notes.append(f"{cell}: {admitted.reasons[name]}.")
+    notes += randomised_lines(records)
     notes += unknown_lines(records)
     for each in overestimates(admitted.records.values()):
         cell = f"{each.defense} under {each.attack}, seed {each.seed}"

@@ -73,3 +73,28 @@ def test_the_conditions_name_another_test_set(make_record: Callable[..., Record]
         "Task: toy, all 3 test examples (imdb:frozen-3), which come from imdb and not from the "
         "task's own test set, trained on pool 'train'."
     )
+
+
+def test_the_conditions_name_the_rows_that_answer_at_random(
+    make_record: Callable[..., Record],
+) -> None:
+    plain = make_record("FH")
+    assert not [line for line in conditions([plain]) if line.startswith("Randomised")]
+    masking = {"kind": "masking", "draws": 16, "answer": "mean", "seed": 0, "rate": 0.7}
+    votes = {"kind": "substitution", "draws": 8, "answer": "votes", "seed": 0, "neighbours": 100}
+    called = {"kind": "function", "draws": 4}
+    records = [
+        plain,
+        make_record("FH", defense="ranmask", victim={"smoothing": masking}),
+        make_record("HH", defense="ranmask", seed=1, victim={"smoothing": masking}),
+        make_record("FF", defense="safer", victim={"smoothing": votes}),
+        make_record("FF", given="mine", victim={"smoothing": called}),
+    ]
+    found = [line for line in conditions(records) if line.startswith("Randomised")]
+    mean = next(record.row for record in records if record.row_name == "mine")
+    assert found == [
+        f"Randomised: {mean} (the mean over 4 calls of the function for each text).",
+        "Randomised: ranmask (the mean probability of 16 random variants of each text, by "
+        "masking).",
+        "Randomised: safer (the votes of 8 random variants of each text, by substitution).",
+    ]
