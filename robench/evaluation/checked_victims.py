@@ -134,12 +134,15 @@ def _check(obtained: Obtained, task: ResolvedTask, title: str, report: Reporter)
     Raises:
         RobenchError: the victim cannot be judged at all.
     """
+    from robench.models.gradient_findings import gradient_findings
     from robench.models.health_checks import check_victim
     from robench.models.training_findings import training_findings
 
     examples, split = _examples_to_check(obtained, task)
     report.started("checks", title, None)
-    findings = check_victim(obtained.victim, examples, split) + training_findings(obtained.card)
+    findings = check_victim(obtained.victim, examples, split)
+    findings += gradient_findings(obtained.victim, examples, split)
+    findings += training_findings(obtained.card)
     report.finished("" if findings else "no findings")
     for finding in findings:
         report.message(f"Warning: {finding.message}")

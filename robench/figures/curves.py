@@ -38,8 +38,14 @@ def draw(records: Sequence[Record]) -> Figure:
         _draw_option(panel, *found)
     for panel in panels:
         panel.set_ylabel("accuracy under attack, %")
-        if panel.get_legend_handles_labels()[0]:
-            panel.legend(fontsize="small")
+        panel.set_ylim(0, 100)
+    for panel in panels[2:]:
+        panel.legend(fontsize="small")
+    # Both first panels have the same lines, whose names may be long.
+    lines, names = panels[0].get_legend_handles_labels()
+    lines, names = (lines, names) if lines else panels[1].get_legend_handles_labels()
+    if lines:
+        figure.legend(lines, names, loc="outside lower center", fontsize="small", ncols=2)
     return figure
 
 
@@ -49,12 +55,19 @@ def _draw_curves(panel: Axes, name: CurveName, records: Iterable[Record]) -> Non
         curve = curve_of(record, name)
         if curve is not None and record.attack.searches:
             lines.setdefault(f"{record.row}, {record.attack.label}", []).append((record, curve))
+    from matplotlib.ticker import MaxNLocator
+
+    known = [curve for curves in lines.values() for _, curve in curves]
+    points = sorted({at for curve in known for at in curve.at_most})
     for label, curves in sorted(lines.items()):
-        points = sorted({at for _, curve in curves for at in curve.at_most})
+        # A curve is flat after its last point, because a larger cost fools no further example.
         means = [100 * fmean(accuracy_at(*each, point) for each in curves) for point in points]
-        panel.plot(points, means, "o-", markersize=3, label=label)
+        panel.plot(points, means, "o-", drawstyle="steps-post", markersize=3, label=label)
     panel.set_xlabel(AXES[name])
-    panel.set_xscale("log")
+    if name == "queries":
+        panel.set_xscale("log")
+    else:
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     if not lines:
         panel.set_title("not measured in these records", fontsize="medium")
 

@@ -51,8 +51,8 @@ class RedFlag:
 
     Attributes:
         name: short and stable, for records: ``"chance"``, ``"swapped"``, ``"one-class"``,
-            ``"class-ignored"``, ``"saturated"``, ``"underconfident"``; of the training
-            ``"still-rising"`` and ``"first-epoch"``.
+            ``"class-ignored"``, ``"saturated"``, ``"underconfident"``, ``"zero-gradient"``; of the
+            training ``"still-rising"`` and ``"first-epoch"``.
         message: one sentence for people.
     """
 
@@ -145,9 +145,10 @@ def _red_flags(
         )
         flags.append(RedFlag("swapped", message))
     elif accuracy <= lucky:
+        low, high = wilson(accuracy, count)
         message = (
-            f"'{victim.name}' is right on {accuracy:.1%} of {count} {split} examples, "
-            f"no better than guessing ({chance:.1%})."
+            f"'{victim.name}' is right on {accuracy:.1%} of {count} {split} examples (95% "
+            f"interval {low:.1%} to {high:.1%}), no better than guessing ({chance:.1%})."
         )
         flags.append(RedFlag("chance", message))
     if len(np.unique(predictions)) == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from robench.records.compared_curves import ComparedCurve
 from robench.records.pairing import Measure
 
 
@@ -56,6 +57,8 @@ class ComparedRows:
         fooled_first: substitutions that fooled only the first row.
         warnings: differences of the two rows other than the victims, and what was left out.
         notes: sentences that explain the numbers.
+        curves: accuracy under each attack by queries and by changed words, where both rows have
+            it.
     """
 
     first: str
@@ -67,6 +70,7 @@ class ComparedRows:
     fooled_first: tuple[Substitution, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    curves: tuple[ComparedCurve, ...] = ()
 
     @property
     def main(self) -> Measure:

@@ -12,6 +12,7 @@ from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
 from robench.records.columns import idle_attacks, listed, unbound_attacks
 from robench.records.compared import ComparedRows, Differing, Substitution
+from robench.records.compared_curves import ComparedCurve, compare_curves
 from robench.records.comparison_text import as_data, html, sentence
 from robench.records.differences import allowed_differences, forbidden_difference
 from robench.records.judged_ids import texts_of
@@ -107,7 +108,19 @@ def compare(
         *words,
         tuple(dict.fromkeys([*warnings, *notes, *missing, *gaps])),
         (*_row_notes(first, second), *_notes(first, attacks, seeds)),
+        _curves(first, second, attacks, seeds),
     )
+
+
+def _curves(
+    first: Side, second: Side, attacks: Sequence[str], seeds: Sequence[tuple[int, int]]
+) -> tuple[ComparedCurve, ...]:
+    found: list[ComparedCurve] = []
+    for label in attacks:
+        pairs = [(first.cells[label, ours], second.cells[label, theirs]) for ours, theirs in seeds]
+        if all(record.attack.searches for pair in pairs for record in pair):
+            found += compare_curves(label, pairs)
+    return tuple(found)
 
 
 def _common_attacks(first: Side, second: Side, wanted: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from html import escape
 from textwrap import fill, shorten
 from typing import Any
@@ -23,6 +24,9 @@ SHOWN_EXAMPLES = 5
 """Examples that are listed in the text. The JSON has all of them."""
 SHOWN_WORDS = 5
 """Substitutions that are listed for each row. The JSON has all of them."""
+
+CURVE_UNITS = {"queries": "queries", "words": "changed words (an upper bound)"}
+"""Name of a curve -> what it counts."""
 
 MEANING = (
     "Difference: {first} minus {second}, in points of all n examples [95 % score interval of Tango "
@@ -196,9 +200,24 @@ def paragraphs(result: ComparedRows) -> list[str]:
         meaning,
         *([SEVERAL_SEEDS] if several else []),
         *result.notes,
+        *curve_sentences(result),
         *example_sentences(result),
         *word_sentences(result),
     ]
+
+
+def curve_sentences(result: ComparedRows) -> list[str]:
+    """Return the accuracy of both rows by queries and by changed words, a sentence for each."""
+    return [
+        f"Under {each.attack} with at most {' / '.join(f'{point:,}' for point in each.at_most)} "
+        f"{CURVE_UNITS[each.name]}: {result.first} {_rates(each.first)}, "
+        f"{result.second} {_rates(each.second)}."
+        for each in result.curves
+    ]
+
+
+def _rates(rates: Sequence[float]) -> str:
+    return " / ".join(map(percent, rates))
 
 
 def example_sentences(result: ComparedRows) -> list[str]:
@@ -297,6 +316,7 @@ def as_data(result: ComparedRows) -> dict[str, Any]:
         "second": result.second,
         "task": result.task,
         "measures": [_measure_data(result, each) for each in result.measures],
+        "curves": [asdict(each) for each in result.curves],
         "differing": [
             {
                 "id": e.id,

@@ -61,6 +61,10 @@ def test_a_good_victim_gets_no_red_flag() -> None:
 def test_a_victim_that_guesses_gets_red_flags() -> None:
     flags = check_victim(scripted(torch.tensor([[0.0, 1.0]]).repeat(32, 1)), EXAMPLES)
     assert [flag.name for flag in flags] == ["chance", "one-class"]
+    assert flags[0].message == (
+        f"'{CARD['name']}' is right on 50.0% of 32 dev examples (95% interval 33.6% to 66.4%), no "
+        "better than guessing (50.0%)."
+    )
     assert "'positive'" in flags[1].message
 
 

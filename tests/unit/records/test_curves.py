@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from pydantic import ValidationError
 
 from robench.cli import main
+from robench.records.comparison import compare
+from robench.records.comparison_text import terminal
 from robench.records.curve_tables import accuracy_at, curve_data, curve_rows
 from robench.records.curves import Curve, CurvesPart, draw_curve, query_points, word_points
 from robench.records.frames import CURVE_COLUMNS, results
@@ -161,6 +163,30 @@ def test_an_option_with_several_values_gives_a_curve(make_record: MakeRecord) ->
     assert list(found) == ["genetic.population"]
     (curve,) = found["genetic.population"]
     assert (curve.label, curve.points) == ("standard", {60.0: 0.25, 10.0: 0.625})
+
+
+def test_a_comparison_shows_both_curves(make_record: MakeRecord, tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        with_curves(make_record("WFFH", defense="rift"), [3, 300], [1, 2]),
+        with_curves(make_record("FFFH"), [3, 3, 30], [1, 1, 1]),
+    )
+    result = compare("rift", "standard", out=tmp_path)
+    assert (
+        "Under genetic with at most 10 / 100 queries: rift 50.0 / 50.0, standard 50.0 / 25.0."
+        in terminal(result, None)
+    )
+    words = result.to_dict()["curves"][1]
+    assert (words["name"], words["at_most"], words["first"]) == ("words", (1,), (0.5,))
+
+
+def test_rows_without_curves_compare_without_them(make_record: MakeRecord, tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        with_curves(make_record("WFFH", defense="rift"), [3, 300], [1, 2]),
+        make_record("FFFH"),
+    )
+    assert compare("rift", "standard", out=tmp_path).curves == ()
 
 
 # -- robench plot curves --
