@@ -115,7 +115,7 @@ class _SmoothedMixture:
     def ascend(self, scores: Tensor, query: HullQuery) -> Tensor:
         """Run Adam on the logits of the weights ``(n, slots)``, and return the weights found."""
         with torch.no_grad():
-            clean = self.answer(None)
+            clean = self.answer(None) / query.temperature
         labels = self._batch.labels
         gain_of = margin_lost(labels, clean) if query.objective == "margin" else error_on(labels)
         scores.requires_grad_()
@@ -123,7 +123,7 @@ class _SmoothedMixture:
         with torch.enable_grad():
             for _ in range(query.steps):
                 logs = masked_log_weights(scores, self._packed)
-                gain = gain_of(self.answer(logs.exp()))
+                gain = gain_of(self.answer(logs.exp()) / query.temperature)
                 loss = ENTROPY_WEIGHT * entropy(logs, self._packed.allowed) - gain
                 (scores.grad,) = torch.autograd.grad(loss, [scores])
                 adam.step()
