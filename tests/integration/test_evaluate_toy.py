@@ -50,6 +50,13 @@ def test_a_finished_evaluation(finished: FinishedRun) -> None:
     assert pwws.counts.fooled > 0
     assert pwws.counts.held + pwws.counts.held_proved > 0
     assert genetic.cost.asked >= genetic.cost.forwarded > 0
+    assert (genetic.attack.access, pwws.attack.access) == ("probabilities", "probabilities")
+    assert pwws.curves is not None
+    assert pwws.curves.queries is not None
+    assert pwws.curves.words is not None
+    assert pwws.curves.queries.total == pwws.curves.words.total == pwws.counts.fooled
+    # PWWS asks about several texts before it changes anything.
+    assert pwws.curves.queries.fooled_at(1) == 0
     assert genetic.cost.training_seconds is not None
     assert len(trials_of(request.out)) == 60
     board = (request.out / "leaderboard.md").read_text()

@@ -10,6 +10,7 @@ from toy import TOY_OPTIONS, make_toy_encoder, toy_task
 
 from robench.evaluation.run import Silent, build_request
 from robench.evaluation.sweep import render_sweep, sweep, sweep_points
+from robench.records.option_curves import option_curves
 from robench.records.record_files import read_records
 
 
@@ -55,3 +56,35 @@ def test_a_sweep_gives_a_row_per_value_and_a_second_run_changes_no_file(
     }
     assert sweep(found, Silent()) == (rows, records)
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_sweep_of_a_population_gives_a_curve_over_it(tmp_path: Path, toy_name: str) -> None:
+    options = {
+        name: value for name, value in TOY_OPTIONS.items() if name.startswith("defense.")
+    } | {
+        "defense.train_examples": "80",
+        "genetic.iterations": "2",
+        "genetic.population": "2,6",
+    }
+    found = sweep_points(
+        options,
+        lambda chosen: build_request(
+            defenses=("ascc",),
+            attacks=("genetic",),
+            options=chosen,
+            tasks=(toy_name,),
+            encoder=make_toy_encoder(tmp_path / "encoder"),
+            device="cpu",
+            out=tmp_path / "out",
+        ),
+    )
+    rows, records = sweep(found, Silent())
+    assert [row.values for row in rows] == [
+        {"genetic.population": "2"},
+        {"genetic.population": "6"},
+    ]
+    (curve,) = option_curves(records)["genetic.population"]
+    assert curve.label == records[0].row
+    assert list(curve.points) == [2.0, 6.0]
+    # One training was enough for both.
+    assert len({record.victim.sha256 for record in records}) == 1
