@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from robench.evaluation.request import EvaluationRequest
 from robench.text.punkt import using_punkt
@@ -26,4 +26,5 @@ def with_chosen_punkt(
         with using_punkt(request.punkt):
             return function(request, *args, **kwargs)
 
-    return run
+    # The wrapper keeps the name of its first parameter, which the type cannot say.
+    return cast("Callable[Concatenate[EvaluationRequest, P], R]", run)

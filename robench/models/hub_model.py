@@ -19,6 +19,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from robench._base.errors import RobenchError
 from robench.models.classifier import TextClassifier
 from robench.models.victim_folder import AUTO_MAP, CODE, CODE_FILE
+from robench.text.punkt import is_of_nltk
 
 SMOOTHED = (
     "This victim is randomised: in robench it answers from random variants of a text. transformers "
@@ -178,6 +179,7 @@ def config_for(
     for name in ("_name_or_path", "transformers_version", "architectures", "dtype"):
         values.pop(name, None)
     labels = list(card["labels"])
+    splitter = str(card.get("ingredients", {}).get("splitter", ""))
     return RobenchConfig(
         encoder=values,
         hidden=hidden,
@@ -187,6 +189,8 @@ def config_for(
         max_tokens=card["max_tokens"],
         task=card["task"],
         smoothing=smoothing,
+        # Left out of the files of victims that read with robench's own parameters.
+        **({"splitter": splitter} if is_of_nltk(splitter) else {}),
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},
         problem_type="single_label_classification",

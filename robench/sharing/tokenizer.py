@@ -15,6 +15,7 @@ from robench.models.victim import build_reader
 from robench.models.victim_folder import CODE, CODE_FILE, TOKENIZER_CONFIG, TOKENIZER_FOLDER
 from robench.protocol import get_protocol
 from robench.text.encoding import EncodedText
+from robench.text.punkt import EMBEDDED, check_punkt
 from robench.text.words import split_words
 
 _FIXED: dict[str, tuple[Any, ...]] = {
@@ -50,6 +51,7 @@ class RobenchTokenizer:
         self.config = config
         self.field_names: tuple[str, ...] = tuple(config.fields)
         self.model_max_length = int(config.max_tokens)
+        check_punkt(getattr(config, "splitter", EMBEDDED), "This victim")
         protocol = get_protocol(config.protocol)
         self.model_input_names = ["input_ids", "attention_mask"]
         if protocol.pair_segments:

@@ -24,6 +24,8 @@ Punkt = Literal["embedded", "nltk"]
 VARIABLE: Final = "ROBENCH_PUNKT"
 """Environment variable with the choice for commands that have no ``--punkt``."""
 _MARK = "+punkt-"
+EMBEDDED: Final = f"nltk{_MARK}embedded"
+"""Stands for a ``splitter_version`` with robench's own parameters, of whatever version."""
 _OF_NLTK = "nltk-"
 
 

@@ -139,3 +139,26 @@ def test_unknown_substitutes_can_be_left_out_of_a_space() -> None:
     # The unknown original word stays; a position without another option is not attackable.
     assert space.options == (("odd", "fine"), ("film",), ("good", "fine"))
     assert cast("list[int]", space.positions.tolist()) == [0, 2]
+
+
+@pytest.mark.parametrize("choice", ["nltk", "embedded"])
+def test_a_request_chooses_the_sentence_parameters(
+    choice: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nltk
+
+    from robench._base.errors import UsageError
+    from robench.evaluation.chosen_punkt import with_chosen_punkt
+    from robench.evaluation.request import build_request
+    from robench.text.punkt import chosen_punkt
+
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
+    monkeypatch.delenv("ROBENCH_PUNKT", raising=False)
+    run = with_chosen_punkt(lambda request, suffix: chosen_punkt() + suffix)
+    request = build_request(defenses=("x",), punkt=choice)
+    if choice == "embedded":
+        assert run(request, "!") == "embedded!"
+    else:
+        with pytest.raises(UsageError, match="--punkt nltk needs NLTK's own Punkt data"):
+            run(request, "!")
+    assert chosen_punkt() == "embedded"

@@ -46,6 +46,8 @@ DECIDES_NOTHING = {
     "robench.search.registry": "finds attacks",
     "robench.inspection.health": "finds plugins",
     "robench.tasks.archives": "reads data, whose digest stands in the keys",
+    "robench.tasks.assets": "finds substitution sets, whose hashes stand in the keys",
+    "robench.tasks.publisher_files": "finds substitution sets, whose hashes stand in the keys",
     "robench._base.files": "writes files",
     "robench._base.waiting": "locks files",
     "robench._base.embedded": "finds files, whose digests stand in the keys",
