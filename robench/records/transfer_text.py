@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from textwrap import fill
 
-from robench.records.render import ABSENT, percent
+from robench.records.percent import percent
+from robench.records.render import ABSENT
 from robench.records.terminal import fitted
 from robench.records.transfer import TransferCell, TransferRow, TransferTable
 
