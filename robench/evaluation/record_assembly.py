@@ -14,6 +14,7 @@ from robench._base.code_hash import source_sha256
 from robench._base.environment import describe_device, peak_memory, versions
 from robench._base.errors import RobenchError
 from robench._base.key_code import TRIAL_CODE
+from robench.evaluation.fresh_draws import fresh_draws_part
 from robench.evaluation.training_surface import trained_on
 from robench.evaluation.unattackable import count_unattackable
 from robench.evaluation.unknown_words import unknown_part
@@ -79,6 +80,7 @@ def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Reco
             cell.unknown.reader,
             outside=cell.attack.attack.outside,
         ),
+        fresh_draws=fresh_draws_part(cell.victim.victim, trials, cell.test.examples),
         cost=cost,
         software=SoftwarePart(
             robench=robench.__version__,

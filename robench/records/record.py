@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, Field, JsonValue, NonNegativeInt, model_vali
 from robench._base.environment import Precision
 from robench.protocol import Protocol
 from robench.records.curves import CurvesPart
+from robench.records.fresh_draws import FreshDrawsPart
 from robench.records.part import RecordPart as RecordPart
 from robench.records.part import Sha256 as Sha256
 from robench.records.row_labels import row_label, test_label
@@ -289,6 +290,8 @@ class Record(RecordPart):
         curves: fooled examples by queries and by changed words. None where they were not counted.
         unknown: what the victim reads as its unknown token. None where it was not counted
             (records before schema 5).
+        fresh_draws: texts that fooled a randomised victim, asked again with other variants. None
+            for other victims, where no text fooled it, and in records before schema 5.
         cost: time, queries and memory.
         software: versions and device.
         created: time of the last trial, in UTC.
@@ -312,6 +315,7 @@ class Record(RecordPart):
     trained_on: TrainedOnPart | None = None
     curves: CurvesPart | None = None
     unknown: UnknownPart | None = None
+    fresh_draws: FreshDrawsPart | None = None
     cost: CostPart
     software: SoftwarePart
     created: AwareDatetime

@@ -58,6 +58,10 @@ def test_the_record_says_how_the_victim_answers_and_what_it_cost(first: Any) -> 
         trials = [trial for key, trial in trials_of(out).items() if f"-{record.row_name}-" in key]
         assert record.cost.forwarded == DRAWS * sum(trial["forwarded"] for trial in trials)
         assert record.cost.asked == sum(trial["asked"] for trial in trials)
+        fresh = record.fresh_draws
+        assert (fresh is not None) == (record.counts.fooled > 0)
+        if fresh is not None:
+            assert (fresh.texts, fresh.seeds) == (record.counts.fooled, 10)
         path = out / "copy.json"
         write_record(path, record)
         assert read_record(path) == record

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from records import GIVEN
 
+from robench.records.fresh_draws import FreshDrawsPart
 from robench.records.notes import conditions
 from robench.records.record import Record
 
@@ -98,3 +100,18 @@ def test_the_conditions_name_the_rows_that_answer_at_random(
         "masking).",
         "Randomised: safer (the votes of 8 random variants of each text, by substitution).",
     ]
+
+
+def test_the_conditions_say_how_often_fooling_texts_fool_with_fresh_variants(
+    make_record: Callable[..., Record],
+) -> None:
+    masking = {"kind": "masking", "draws": 16, "answer": "mean", "seed": 0, "rate": 0.7}
+    record = make_record("FFH", defense="ranmask", attack="pwws", victim={"smoothing": masking})
+    part = FreshDrawsPart(texts=2, seeds=10, fooled=9)
+    found = conditions([record.model_copy(update={"fresh_draws": part})])
+    assert (
+        "Fooling texts, asked again with fresh variants: ranmask under pwws, seed 0: wrong in "
+        "45 % (2 texts, 10 seeds)."
+    ) in found
+    with pytest.raises(ValueError, match="21 are more than 2 texts x 10 seeds"):
+        FreshDrawsPart(texts=2, seeds=10, fooled=21)
