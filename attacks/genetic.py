@@ -48,7 +48,7 @@ class Generation:
         if clean is not None:
             margins = CLEAN_MARGIN * shares_of_clean(margins, clean)
         # These are RIFT's two constants, for IMDB (2 classes) and for SNLI (3 classes).
-        return expit(-margins) + (1e-8 if self.classes == 2 else 1e-4)
+        return np.asarray(expit(-margins) + (1e-8 if self.classes == 2 else 1e-4))
 
 
 @ATTACKS.register("genetic")
