@@ -23,7 +23,10 @@ class BertAttack(Attack):
     that fools the victim is taken. Without any, the candidate with the least log-odds is kept if
     it lowers them.
 
-    The candidates are those of the substitution set ``masked-lm``, and not the task's own.
+    The candidates are those of the substitution set ``masked-lm``, and not the task's own. A
+    masked language model proposes what fits the sentence, and so opposites too: "brilliant" becomes
+    "horrible". Many successes change the meaning, and with it the right label. So the accuracy
+    under this attack is no measure of robustness by itself, and ``all`` leaves the attack out.
     """
 
     paper = (
@@ -35,9 +38,9 @@ class BertAttack(Attack):
         " the words that it tries"
     )
     deviations = (
-        "The candidates are made once from the original text and frozen as a surface; the surface"
-        " alone decides which words may change, so there is no list of stop words and no filter of"
-        " antonyms.",
+        "The candidates are made once from the original text and frozen as a surface.",
+        "No antonyms are filtered; the release drops substitutes whose counter-fitted vectors have a"
+        " cosine below 0.4 with the word's.",
         "Candidates are whole words; the paper also joins several word pieces into one.",
         "A word becomes the unknown token for its importance, as in the release; the paper puts"
         " [MASK] there.",
@@ -50,6 +53,7 @@ class BertAttack(Attack):
     )
     # The candidates come from a language model already.
     language_model = False
+    in_all = False
     substitutions = "masked-lm"
 
     class Options(Attack.Options):

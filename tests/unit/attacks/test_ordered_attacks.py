@@ -115,6 +115,15 @@ def test_a2t_asks_one_gradient_in_place_of_a_probe_for_each_word() -> None:
     assert asked == {"a2t": 1 + 1 + 4, "textfooler": 1 + 4 + 4, "bert-attack": 1 + 4 + 4}
 
 
+def test_all_leaves_out_the_attack_whose_substitutes_change_the_meaning() -> None:
+    """A masked language model proposes opposites, so it must not decide a worst case unasked."""
+    left_out = {entry.name for entry in ATTACKS.entries() if not ATTACKS.get(entry.name).in_all}
+    assert "bert-attack" in left_out
+    assert not left_out & {"textfooler", "a2t", "beam"}
+    sets = {name: ATTACKS.get(name).substitutions for name in NAMES}
+    assert sets == {"textfooler": "", "bert-attack": "masked-lm", "a2t": "", "beam": ""}
+
+
 @pytest.mark.parametrize(("width", "positions"), [(1, 1), (1, 16), (8, 1), (3, 2)])
 def test_a_beam_asks_no_more_than_its_options_allow(width: int, positions: int) -> None:
     job = make_job("a b c d", {word: [f"{word}1", f"{word}2"] for word in "abcd"})
