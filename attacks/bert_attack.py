@@ -39,8 +39,8 @@ class BertAttack(Attack):
     )
     deviations = (
         "The candidates are made once from the original text and frozen as a surface.",
-        "No antonyms are filtered; the release drops substitutes whose counter-fitted vectors have a"
-        " cosine below 0.4 with the word's.",
+        "No antonyms are filtered; the release drops substitutes whose counter-fitted vector has a"
+        " cosine below 0.4 with that of the word.",
         "Candidates are whole words; the paper also joins several word pieces into one.",
         "A word becomes the unknown token for its importance, as in the release; the paper puts"
         " [MASK] there.",
