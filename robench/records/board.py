@@ -195,7 +195,7 @@ def admit(board: Board, records: Mapping[str, Record]) -> Admitted:
     return separate_failed(fitting, reasons)
 
 
-def _without(records: Mapping[str, Record], refused: Mapping[str, str]) -> dict[str, Record]:
+def _without(records: Mapping[str, Record], refused: Mapping[str, object]) -> dict[str, Record]:
     return {name: record for name, record in records.items() if name not in refused}
 
 

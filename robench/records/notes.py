@@ -73,6 +73,11 @@ with these substitutes, **forbidden** the one without them, for the same victims
 **Needs unknown words** is the percentage of the fooled examples (with such substitutes, over all
 seeds) that hold without them. This part of the fooling comes from the vocabulary of the victim."""
 
+CHECKED = (
+    "The health checks look at a few hundred dev examples. What they say of accuracy is less "
+    "certain than the table."
+)
+
 OUTSIDE = (
     "**Outside the surface**: these attacks write texts of their own. Neither the substitution "
     "set nor the language model limits their changes, and they prove nothing. Their numbers do "
@@ -327,7 +332,12 @@ def _finding_lines(records: Iterable[Record]) -> list[str]:
         for record in records
         for finding in record.victim.findings
     }
+    if not findings:
+        return []
     return [
-        f"Health check of {label}, seed {seed}: {finding}"
-        for label, seed, finding in sorted(findings)
+        *(
+            f"Health check of {label}, seed {seed}: {finding}"
+            for label, seed, finding in sorted(findings)
+        ),
+        CHECKED,
     ]

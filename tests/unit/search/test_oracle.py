@@ -210,8 +210,8 @@ def test_the_first_success_says_how_many_rows_were_asked_until_then() -> None:
     oracle.charge(10)
     oracle.logits(choices([0, 0, 0], [0, 0, 0]))
     oracle.probs_without(JOB.space.original(), np.array([0, 1]))
-    assert oracle.asked_at_success is None
-    # Row 14 and a repeat of the clean text come first; the next row fools the victim.
+    assert (oracle.asked, oracle.asked_at_success) == (14, None)
+    # A repeat of the clean text is row 15, and row 16 fools the victim.
     oracle.logits(choices([0, 0, 0], [1, 0, 1], [2, 0, 1]))
     assert (oracle.asked, oracle.asked_at_success) == (17, 16)
     oracle.logits(choices([2, 0, 1]))
