@@ -47,7 +47,7 @@ def section(
 ) -> list[str]:
     """Return the Markdown of one table with everything that belongs to it, as lines.
 
-    The section holds the table, the flags, clean accuracy beside the worst case, the comparison
+    The section holds the table, unknown words allowed and forbidden, the flags, clean accuracy beside the worst case, the comparison
     with the most robust row, every cell, the curves, the comparison with the exact robustness,
     the conditions, and the records that do not count.
 
@@ -70,10 +70,7 @@ def section(
     lines += [*tabulated(body, main_headings(columns), "pipe", names=1), ""]
     for note in [*columns.notes, *training_notes(records)]:
         lines += [note, ""]
-    pairs = unknown_pairs([*admitted.records.values(), *variants])
-    if pairs:
-        table = _unknown_table(pairs)
-        lines += [f"{head} With and without unknown words", "", UNKNOWN, "", *table, ""]
+    lines += _unknown_section([*admitted.records.values(), *variants], head)
     flags = find_flags(records)
     if flags:
         sentences = bullets(flag.sentence for flag in flags)
@@ -211,6 +208,15 @@ def curve_table(name: CurveName, records: Iterable[Record]) -> tuple[list[str], 
         for each in rows
     ]
     return headings, body
+
+
+def _unknown_section(records: Iterable[Record], head: str) -> list[str]:
+    """Return the cells that have records of both kinds, or nothing."""
+    pairs = unknown_pairs(records)
+    if not pairs:
+        return []
+    title = f"{head} With and without unknown words"
+    return [title, "", UNKNOWN, "", *_unknown_table(pairs), ""]
 
 
 def _unknown_table(pairs: Sequence[UnknownPair]) -> list[str]:

@@ -72,7 +72,7 @@ def trial(example: Example, verdict: Verdict, **values: Any) -> Trial:
 
 def test_words_substitutes_and_positions_are_counted() -> None:
     unknown = UnknownWords(surface(), EXAMPLES, VICTIM, 5.0)
-    assert unknown.words == {"odd", "zz"}
+    assert unknown.words == frozenset({"odd", "zz"})
     # "odd" is unknown itself, so no swap turns it into the unknown token.
     assert unknown.counts(constrained=False) == SpaceCounts(6, 1, 8, 3, 5, 2)
 
