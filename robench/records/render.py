@@ -47,9 +47,9 @@ def section(
 ) -> list[str]:
     """Return the Markdown of one table with everything that belongs to it, as lines.
 
-    The section holds the table, unknown words allowed and forbidden, the flags, clean accuracy beside the worst case, the comparison
-    with the most robust row, every cell, the curves, the comparison with the exact robustness,
-    the conditions, and the records that do not count.
+    The section holds the table, unknown words allowed and forbidden, the flags, clean accuracy
+    beside the worst case, the comparison with the most robust row, every cell, the curves, the
+    comparison with the exact robustness, the conditions, and the records that do not count.
 
     Args:
         columns: the columns of the table.
