@@ -209,7 +209,7 @@ def geometry(
 @target_option("curves.png")
 @global_flags
 @click.pass_context
-def curves(ctx: click.Context, run: Path, target: Path, **chosen: tuple[str, ...]) -> None:
+def curves(ctx: click.Context, /, run: Path, target: Path, **chosen: tuple[str, ...]) -> None:
     """Draw accuracy under attack by queries and by changed words, and print the numbers.
 
     RUN is the folder that 'robench evaluate --out' wrote. Where an attack was run with several
@@ -260,7 +260,7 @@ def _records_of_one_table(run: Path, chosen: Mapping[str, tuple[str, ...]]) -> l
     from robench.records.trial_choice import CellChoice
 
     found = find_records(RunFolder(run).records).records
-    choice = CellChoice(**chosen)
+    choice = CellChoice(chosen["rows"], chosen["attacks"], chosen["tasks"])
     wanted = {name: record for name, record in found.items() if choice.fits(record)}
     if not wanted:
         raise UsageError(
