@@ -131,4 +131,5 @@ def climb(scores: Tensor, uphill: Tensor | None, step: float) -> Tensor:
         return scores
     gradient = uphill.nan_to_num(0.0)
     length = gradient.norm(dim=-1, keepdim=True) + TINY
-    return scores + step * gradient / length
+    moved: Tensor = scores + step * gradient / length
+    return moved

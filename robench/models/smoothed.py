@@ -54,7 +54,7 @@ def vote_logits(answers: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
             votes = np.ones(logits.shape)
         votes[np.arange(len(logits)), logits.argmax(axis=1)] += 1
     assert votes is not None
-    return np.log(votes / votes.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(np.log(votes / votes.sum(axis=1, keepdims=True)), dtype=np.float32)
 
 
 def counted(logits: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -90,7 +90,8 @@ def mixture_noise(
     for slot in range(1, slots.shape[2]):
         moved = moved + shares[:, slot, None] * (table(chosen[:, slot]) - own)
     noise = own.new_zeros((*slots.shape[:2], own.shape[-1]))
-    return noise.index_put((rows, columns), moved)
+    filled: Tensor = noise.index_put((rows, columns), moved)
+    return filled
 
 
 def single_rows(
@@ -126,4 +127,4 @@ def _joined(block: list[Variants]) -> Variants:
 def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     values = logits.astype(np.float64)
     values = values - values.max(axis=1, keepdims=True)
-    return values - np.log(np.exp(values).sum(axis=1, keepdims=True))
+    return np.asarray(values - np.log(np.exp(values).sum(axis=1, keepdims=True)))

@@ -46,9 +46,7 @@ def table() -> WordTable:
 
 
 def named(sets: WordSets, table: WordTable, word: str) -> list[str]:
-    pieces = table.tokenizer.convert_ids_to_tokens(  # type: ignore[attr-defined]
-        sets.set_of(table.ids(word)[0]).tolist()
-    )
+    pieces = table.tokenizer.convert_ids_to_tokens(sets.set_of(table.ids(word)[0]).tolist())
     return list(pieces)
 
 
