@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import expit
 
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
 from robench.methods import genes_to_choices, log_odds, rank_within_owner, shares_of_clean
@@ -47,8 +46,10 @@ class Generation:
         margins = self.margins
         if clean is not None:
             margins = CLEAN_MARGIN * shares_of_clean(margins, clean)
+        # This is sigmoid(-margin), in a form that no margin overflows.
+        fitness = np.exp(-np.logaddexp(0, margins))
         # These are RIFT's two constants, for IMDB (2 classes) and for SNLI (3 classes).
-        return np.asarray(expit(-margins) + (1e-8 if self.classes == 2 else 1e-4))
+        return np.asarray(fitness + (1e-8 if self.classes == 2 else 1e-4))
 
 
 @ATTACKS.register("genetic")

@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import expit
 
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
 from robench.methods import (
@@ -54,7 +53,11 @@ class Members:
         Args:
             clean: log-odds of the original text, or None.
         """
-        fitness = expit(-self.odds) if clean is None else 1 - shares_of_clean(self.odds, clean)
+        if clean is None:
+            # This is 1 - p_y, in a form that no log-odds overflow.
+            fitness = np.exp(-np.logaddexp(0, self.odds))
+        else:
+            fitness = 1 - shares_of_clean(self.odds, clean)
         return exact_softmax(sign * fitness / temperature)
 
 

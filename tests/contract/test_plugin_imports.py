@@ -67,6 +67,16 @@ def test_the_example_package_imports_public_names_only(file: Path) -> None:
     assert_public(file.read_text("utf-8"), PUBLIC_FOR_TESTS)
 
 
+@pytest.mark.parametrize("file", BUILT_IN, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_built_in_plugin_imports_no_slow_package_at_its_top(file: Path) -> None:
+    """A plugin is imported for its options, before anything of a command is checked."""
+    top = ast.parse(file.read_text("utf-8")).body
+    modules = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module or "" for node in top if isinstance(node, ast.ImportFrom)}
+    slow = {"scipy", "pandas", "transformers", "datasets", "statsmodels", "nltk", "textattack"}
+    assert not slow & {module.split(".")[0] for module in modules}
+
+
 def test_there_are_files_of_every_kind_to_be_read() -> None:
     assert len(BUILT_IN) > 20
     assert len(COPIED) == 4

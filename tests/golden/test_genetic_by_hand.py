@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from robench import ATTACKS, SearchSpace, build_options
 
@@ -122,6 +123,17 @@ def test_published_parents_are_drawn_in_proportion_to_one_minus_p(
     genetic.next_generation(old, old.fitness(None), SPACE, HandOracle(classes), 0, dice)
     fitness = np.array([0.01098694, 0.5, 0.11920292]) + least  # 1 / (1 + e^margin)
     assert dice.odds == pytest.approx(fitness / fitness.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("classes", "least"), [(2, 1e-8), (3, 1e-4)])
+def test_the_published_fitness_is_the_sigmoid_also_of_very_large_margins(
+    genetic: Any, classes: int, least: float
+) -> None:
+    margins = np.array([-1e6, -800.0, -30.0, -1.5, -1e-9, 0.0, 1e-9, 1.5, 30.0, 800.0, 1e6])
+    generation = genetic.Generation(np.zeros((len(margins), 3), np.int16), margins, classes)
+    with np.errstate(over="raise", invalid="raise"):
+        fitness = generation.fitness(None)
+    np.testing.assert_allclose(fitness, expit(-margins) + least, rtol=1e-13, atol=0)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 100.0])
