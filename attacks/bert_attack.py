@@ -38,7 +38,8 @@ class BertAttack(Attack):
         " the words that it tries"
     )
     deviations = (
-        "The candidates are made once from the original text and frozen as a surface.",
+        "The candidates are made once from the original text and frozen as a surface; the set"
+        " leaves English function words alone, as the release does with a list of its own.",
         "No antonyms are filtered; the release drops substitutes whose counter-fitted vector has a"
         " cosine below 0.4 with that of the word.",
         "Candidates are whole words; the paper also joins several word pieces into one.",

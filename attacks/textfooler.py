@@ -35,7 +35,8 @@ class TextFooler(Attack):
     deviations = (
         "Substitutes come from the task's substitution set, where the paper takes up to 50"
         " neighbours of counter-fitted vectors; the surface alone decides which words may change,"
-        " so there is no list of stop words and no part-of-speech filter.",
+        " so the search itself has no list of stop words and no part-of-speech filter. Of the sets,"
+        " wordnet, embeddings and masked-lm leave function words alone.",
         "There is no sentence encoder: the paper drops texts that are less similar than a"
         " threshold, and takes the most similar of those that fool. Here the first one in the"
         " order of the substitution set is taken (in the published set the nearest neighbour).",

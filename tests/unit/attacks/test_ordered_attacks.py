@@ -14,6 +14,8 @@ from robench import ATTACKS, SearchSpace, Trial, Verdict
 from robench.models.victim import Victim
 from robench.search.jobs import Job
 from robench.testing import Subject
+from robench.text import embedding_neighbours, masked_candidates, wordnet
+from robench.text.function_words import is_content_word
 
 NAMES = ["textfooler", "bert-attack", "a2t", "beam"]
 CARD = {
@@ -122,6 +124,18 @@ def test_all_leaves_out_the_attack_whose_substitutes_change_the_meaning() -> Non
     assert not left_out & {"textfooler", "a2t", "beam"}
     sets = {name: ATTACKS.get(name).substitutions for name in NAMES}
     assert sets == {"textfooler": "", "bert-attack": "masked-lm", "a2t": "", "beam": ""}
+
+
+def test_the_deviations_say_which_sets_leave_function_words_alone() -> None:
+    """The searches filter no words, but the set that they search may."""
+    own = ATTACKS.get("bert-attack").deviations[0]
+    assert "the set leaves English function words alone" in own
+    others = ATTACKS.get("textfooler").deviations[0]
+    named = others.partition("Of the sets, ")[2].partition(" leave function words alone")[0]
+    sets = {"wordnet": wordnet, "embeddings": embedding_neighbours, "masked-lm": masked_candidates}
+    assert set(named.replace(" and ", ", ").split(", ")) == set(sets)
+    for module in sets.values():
+        assert module.is_content_word is is_content_word
 
 
 @pytest.mark.parametrize(("width", "positions"), [(1, 1), (1, 16), (8, 1), (3, 2)])
