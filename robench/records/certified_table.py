@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 
 from robench.records.certificate import Certificate
@@ -133,27 +133,39 @@ def _title(certificate: Certificate) -> str:
     )
 
 
-def markdown(made: Sequence[Sandwich], damaged: Sequence[str] = ()) -> list[str]:
-    """Return a section for the Markdown of a run, as lines; nothing where there is nothing."""
-    if not made and not damaged:
+def markdown(
+    made: Sequence[Sandwich], damaged: Sequence[str] = (), refused: Mapping[str, str] | None = None
+) -> list[str]:
+    """Return a section for Markdown, as lines; nothing where there is nothing. Alarms come first.
+
+    Args:
+        made: the sandwiches.
+        damaged: sentences about certificates that cannot be read.
+        refused: file name -> why a certificate does not belong to the board.
+    """
+    if not made and not damaged and not refused:
         return []
     lines = ["## Certified beside attacked", ""]
+    alarms = [f"{sentence}" for each in made for sentence in alarm_sentences(each)]
+    if alarms:
+        lines += ["**Contradictions**", "", *bullets(alarms), ""]
     if made:
         lines += [*tabulated([cells(each) for each in made], HEADINGS, "pipe", NAMES), ""]
         for note in notes(made):
             lines += [note, ""]
     if damaged:
         lines += [*bullets(damaged), ""]
-    alarms = [f"{sentence}" for each in made for sentence in alarm_sentences(each)]
-    if alarms:
-        lines += ["**Contradictions**", "", *bullets(alarms), ""]
+    if refused:
+        reasons = (f"`{name}`: {reason}" for name, reason in refused.items())
+        lines += ["### Certificates that do not count", "", *bullets(reasons), ""]
     return lines
 
 
 def alarm_sentences(each: Sandwich) -> list[str]:
-    """Return a sentence for each contradiction."""
-    who, end = row_text(each.certificate), "One of the two is wrong."
+    """Return a sentence for each contradiction; where a proof is contradicted, it is an ALARM."""
+    who, end = f"ALARM. {row_text(each.certificate)}", "One of the two is wrong."
     if each.certificate.method == "smoothing":
+        who = row_text(each.certificate)
         end = (
             "The certificate is about the mean over all variants, and the victim answers from a "
             "few: both can be right. Raise the victim's draws."

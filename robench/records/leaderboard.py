@@ -10,6 +10,7 @@ from textwrap import fill
 from robench._base.errors import RobenchError
 from robench._base.files import write_text
 from robench.records.board import board_records, load_board
+from robench.records.board_certificates import board_certificates
 from robench.records.certificate_files import NO_CERTIFICATES, CertificatesOnDisk
 from robench.records.certified_table import markdown
 from robench.records.columns import Columns, board_columns, run_columns
@@ -33,7 +34,7 @@ def render_board(path: Path) -> str:
 
     Raises:
         UsageError: the TOML file is missing or wrong.
-        RobenchError: a record cannot be read, or the records disagree.
+        RobenchError: a record or a certificate cannot be read, or the records disagree.
     """
     board = load_board(path)
     admitted, twins = board_records(path, board)
@@ -45,6 +46,11 @@ def render_board(path: Path) -> str:
         about=board.about,
         variants=twins.records.values(),
     )
+    parts = (admitted.records, admitted.failed, twins.records)
+    records = [record for part in parts for record in part.values()]
+    certified = board_certificates(path, board, records)
+    made = sandwiches(certified.certificates.values(), records)
+    body += markdown(made, refused=certified.reasons)
     meanings = _meanings(WORST_OF_BOARD)
     return "\n".join([GENERATED, "", f"# {board.title}", "", *body, *meanings])
 

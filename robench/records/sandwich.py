@@ -84,23 +84,36 @@ def covers(certificate: Certificate, record: Record) -> bool:
         not record.counts.error
         and not theirs.outside
         and record.attack.searches
-        and _same_victim(certificate, record)
-        and record.task == certificate.task
-        and record.ids_digest == certificate.ids_digest
-        and theirs.rules == mine.rules
+        and not certificate.smoothed
+        and about_same_victim(certificate, record)
+        and on_same_test(certificate, record)
+        and in_same_rules(certificate, record)
         and (not mine.constrained or theirs.constrained)
-        # Without its constraint, a language model does not matter.
-        and (not mine.constrained or theirs.language_model == mine.language_model)
-        and record.protocol.base == certificate.protocol.base
         and certificate.protocol.unknown in {"allowed", record.protocol.unknown}
     )
 
 
-def _same_victim(certificate: Certificate, record: Record) -> bool:
-    """Return whether the record's attack asked the victim that the certificate is about."""
+def about_same_victim(certificate: Certificate, record: Record) -> bool:
+    """Return whether both are about one victim, or the certificate about this victim, smoothed."""
     one, two = certificate.victim, record.victim
-    smoothing = (getattr(one, "smoothing", None), getattr(two, "smoothing", None))
-    return not certificate.smoothed and one.sha256 == two.sha256 and smoothing[0] == smoothing[1]
+    return one.sha256 == two.sha256 and (certificate.smoothed or one.smoothing == two.smoothing)
+
+
+def on_same_test(certificate: Certificate, record: Record) -> bool:
+    """Return whether both judge the same examples, by protocols with the same base."""
+    return (
+        record.task == certificate.task
+        and record.ids_digest == certificate.ids_digest
+        and record.protocol.base == certificate.protocol.base
+    )
+
+
+def in_same_rules(certificate: Certificate, record: Record) -> bool:
+    """Return whether both have the same surface, and the same language model where it matters."""
+    mine, theirs = certificate.space, record.surface
+    # Without its constraint, a language model does not matter.
+    same_scorer = not mine.constrained or theirs.language_model == mine.language_model
+    return theirs.rules == mine.rules and same_scorer
 
 
 def sandwich(certificate: Certificate, records: Sequence[Record]) -> Sandwich:
