@@ -164,7 +164,7 @@ def certify(
                         with failures.catch(part.title, only=single):
                             made.append(_certify_part(part, report))
     if made:
-        write_leaderboard(request, report)
+        write_leaderboard(request.out, report)
     failures.raise_if_any(made)
     return made
 

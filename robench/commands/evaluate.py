@@ -85,11 +85,13 @@ def run(request: EvaluationRequest, session: Session) -> None:
     from robench.evaluation.run import evaluate
     from robench.records.leaderboard import results_table
     from robench.records.run_folder import RunFolder
+    from robench.records.transfer_flags import read_transferred
 
     def print_results(records: Sequence[Record]) -> None:
         if records:
-            click.echo(f"\n{results_table(records, terminal_width())}\n")
             folder = RunFolder(request.out)
+            transferred = read_transferred(folder.transfer)
+            click.echo(f"\n{results_table(records, terminal_width(), transferred)}\n")
             click.echo(f"Markdown: {folder.leaderboard}")
             click.echo(f"Records:  {folder.records}")
             click.echo(f"Texts:    robench examples {shlex.quote(str(request.out))}")

@@ -28,11 +28,14 @@ def evaluation_data(records: Sequence[Record], out: Path) -> dict[str, Any]:
     """
     from robench.records.leaderboard import flags_of
     from robench.records.run_folder import RunFolder
+    from robench.records.transfer_flags import read_transferred
 
     folder = RunFolder(out)
     return {
         "cells": [cell_data(record, folder.records) for record in records],
-        "flags": flags_of({record.file_name: record for record in records}),
+        "flags": flags_of(
+            {record.file_name: record for record in records}, read_transferred(folder.transfer)
+        ),
         "leaderboard": folder.leaderboard,
         "records": folder.records,
     }

@@ -46,8 +46,8 @@ def command(
     victim that is weaker under the texts of others than under its own attack gets a warning,
     because its own attack may be masked.
 
-    The tables are also stored in RUN/transfer.json. Victims that robench did not train are not
-    asked, but the texts that fooled them are used.
+    The tables are also stored in RUN/transfer.json, and RUN/leaderboard.md shows each warning as a
+    flag. Victims that robench did not train are not asked, but the texts that fooled them are used.
 
     \b
     robench transfer

@@ -36,6 +36,7 @@ from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
 from robench.records.scores_part import ScoresPart
 from robench.records.test_set import TestSet, write_test_set
+from robench.records.transfer_flags import read_transferred
 from robench.search.attack import Verdict
 from robench.sharing.model_card import is_ours, read_records_for, write_model_card
 
@@ -101,7 +102,7 @@ def evaluate(
                 for cell in cells:
                     with failures.catch(_part(title, cell), only=single and len(cells) == 1):
                         records.append(_evaluate_cell(cell, report))
-                        write_leaderboard(request, report)
+                        write_leaderboard(request.out, report)
                 _write_model_card(request, each, report)
     failures.raise_if_any(records)
     return records
@@ -196,12 +197,12 @@ def _write_model_card(
         )
 
 
-def write_leaderboard(request: EvaluationRequest, report: Reporter) -> None:
-    """Write the table of all records, one run after another.
+def write_leaderboard(out: Path, report: Reporter) -> None:
+    """Write the table of all records of a run's folder, one run after another.
 
     A run that read the records before another run wrote its own must not write its table last.
     """
-    folder = RunFolder(request.out)
+    folder = RunFolder(out)
     # The other run needs a moment for its table, so this run waits even with --wait 0.
     who = f"Another run is writing '{folder.leaderboard}'."
     patience = Patience(None, report.message)
@@ -210,7 +211,11 @@ def write_leaderboard(request: EvaluationRequest, report: Reporter) -> None:
 
 
 def _rendered(folder: RunFolder) -> str:
-    return render_run(find_records(folder.records), find_certificates(folder.certificates))
+    return render_run(
+        find_records(folder.records),
+        find_certificates(folder.certificates),
+        read_transferred(folder.transfer),
+    )
 
 
 @no_pointless_retries()

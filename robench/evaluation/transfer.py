@@ -12,6 +12,7 @@ from robench._base.environment import choose_device
 from robench._base.errors import RobenchError, UsageError
 from robench._base.files import write_text
 from robench._base.reporting import Reporter, Silent
+from robench.evaluation.run import write_leaderboard
 from robench.records.run_folder import RunFolder
 from robench.records.transfer import (
     AttackedVictim,
@@ -69,7 +70,8 @@ def transfer(
         report: receives the progress.
 
     Returns:
-        The tables, which are also stored in the run's folder.
+        The tables, which are also stored in the run's folder. The run's ``leaderboard.md`` is
+        written again, with what was found as flags.
 
     Raises:
         UsageError: the folder is no run, nothing is chosen, or no attack has two victims.
@@ -90,6 +92,8 @@ def transfer(
         raise RobenchError(" ".join(problems))
     done = Transfer(tuple(tables), tuple(problems), folder.transfer)
     write_text(folder.transfer, json.dumps(done.to_dict(), indent=2, allow_nan=False) + "\n")
+    # The table of the run shows what was found as flags.
+    write_leaderboard(run, report)
     return done
 
 

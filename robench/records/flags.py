@@ -25,28 +25,36 @@ LEVEL: Final = 0.05
 SEES: Final[dict[Access, int]] = {"labels": 0, "probabilities": 1, "gradients": 2}
 """What an attack sees of the victim -> its rank; a higher rank sees more."""
 
-FlagKind = Literal["white-box-weaker", "labels-stronger", "proof-contradicted", "search-incomplete"]
+FlagKind = Literal[
+    "white-box-weaker",
+    "labels-stronger",
+    "proof-contradicted",
+    "search-incomplete",
+    "transfer-stronger",
+]
 
 
 @dataclass(frozen=True)
 class Flag:
-    """Two records of one victim that do not fit together.
+    """Two results of one victim that do not fit together.
 
     Attributes:
         kind: ``"white-box-weaker"``: an attack with gradients fooled fewer than one without.
             ``"labels-stronger"``: an attack with labels fooled more than one that sees more.
             ``"proof-contradicted"``: an attack fooled examples that another one proved robust,
             which is an error of robench or of a plugin. ``"search-incomplete"``: an attack that
-            tries whole spaces fooled fewer than another one.
+            tries whole spaces fooled fewer than another one. ``"transfer-stronger"``: texts that
+            were made for other victims fooled more than the attack itself
+            (``robench.records.transfer_flags``).
         row: label of the victim's row.
         seed: seed of the victim.
         suspect: label of the attack whose number is in doubt.
-        stronger: label of the attack that fooled more.
+        stronger: label of the attack that fooled more, or ``"transfer"``.
         only_suspect: number of examples that only the first attack fooled.
-        only_stronger: number of examples that only the second attack fooled; for the last two
-            kinds, of those that the first attack proved or left undecided.
-        p_value: corrected p-value of the exact McNemar test; None for the last two kinds, which
-            need no test.
+        only_stronger: number of examples that only the second attack fooled; for a proof or an
+            attack that tries whole spaces, of those that it proved or left undecided.
+        p_value: corrected p-value of the exact McNemar test, uncorrected for transfer. None where
+            a proof or an attack that tries whole spaces is in doubt, which needs no test.
         sentence: what it means, for people.
     """
 
@@ -76,7 +84,7 @@ def find_flags(records: Iterable[Record]) -> list[Flag]:
 
     Left out are records with errors, attacks outside the surface, and attacks that search for
     nothing. Records of an older robench do not say what their attack sees, so they can only have
-    flags of the last two kinds.
+    flags about proofs and whole spaces.
     """
     groups: dict[tuple[str, int], list[Record]] = {}
     for record in records:
@@ -93,10 +101,12 @@ def find_flags(records: Iterable[Record]) -> list[Flag]:
         for pair, p_value in zip(pairs, corrected, strict=True)
         if p_value <= LEVEL
     ]
-    return sorted(
-        [*certain, *doubtful],
-        key=lambda flag: (flag.kind != "proof-contradicted", flag.row, flag.seed, flag.kind),
-    )
+    return sorted([*certain, *doubtful], key=order)
+
+
+def order(flag: Flag) -> tuple[bool, str, int, str]:
+    """Return what flags are sorted by: alarms first, then row, seed and kind."""
+    return flag.kind != "proof-contradicted", flag.row, flag.seed, flag.kind
 
 
 def _inside(part: Record, whole: Record) -> bool:

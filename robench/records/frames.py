@@ -22,6 +22,7 @@ from robench.records.record_files import RecordsOnDisk, find_records
 from robench.records.run_folder import RunFolder
 from robench.records.statistics import accuracy_under_attack, wilson, worst_case
 from robench.records.training_notes import trained_against
+from robench.records.transfer_flags import Transferred, read_transferred
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,15 +245,19 @@ class Results:
         """One line for each pair of results that do not fit together; see ``Flag``."""
         import pandas as pd
 
-        lines = [asdict(flag) for flag in flags_of(self.found.records)]
+        lines = [asdict(flag) for flag in flags_of(self.found.records, self._transferred)]
         frame = pd.DataFrame(lines, columns=[field.name for field in fields(Flag)])
         types = {"seed": "Int64", "only_suspect": "Int64", "only_stronger": "Int64"}
         texts = ("kind", "row", "suspect", "stronger", "sentence")
         return frame.astype(types | {"p_value": "Float64"} | dict.fromkeys(texts, "string"))
 
+    @cached_property
+    def _transferred(self) -> Transferred:
+        return read_transferred(RunFolder(self.folder).transfer)
+
     def __str__(self) -> str:
         """Return the tables that ``robench evaluate`` prints."""
-        return results_table(list(self.found.records.values()))
+        return results_table(list(self.found.records.values()), transferred=self._transferred)
 
     def __repr__(self) -> str:
         count_of = len(self.found.records)

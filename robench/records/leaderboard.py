@@ -15,13 +15,15 @@ from robench.records.certificate_files import NO_CERTIFICATES, CertificatesOnDis
 from robench.records.certified_table import markdown
 from robench.records.columns import Columns, board_columns, run_columns
 from robench.records.comparable import Admitted, comparable_groups, newest_that_agree
-from robench.records.flags import Flag, find_flags
+from robench.records.flags import Flag
 from robench.records.notes import MEANINGS, WORST_OF_BOARD, WORST_OF_RUN
 from robench.records.record import Record
 from robench.records.record_files import RecordsOnDisk
 from robench.records.render import bullets, section
+from robench.records.run_folder import RunFolder
 from robench.records.sandwich import sandwiches
 from robench.records.terminal import terminal_table
+from robench.records.transfer_flags import NOT_TRANSFERRED, Transferred, table_flags
 
 GENERATED = (
     "<!-- Made by `robench leaderboard` from records. "
@@ -105,16 +107,28 @@ def check(path: Path) -> list[str]:
     )
 
 
-def render_run(found: RecordsOnDisk, certified: CertificatesOnDisk = NO_CERTIFICATES) -> str:
+def render_run(
+    found: RecordsOnDisk,
+    certified: CertificatesOnDisk = NO_CERTIFICATES,
+    transferred: Transferred = NOT_TRANSFERRED,
+) -> str:
     """Return the Markdown of a run's records, with one section per group that compares.
 
-    Records that cannot be read come first, because they may be missing below. Certificates come
+    Files that cannot be read come first, because they may be missing below. Certificates come
     after the records.
+
+    Args:
+        found: the records.
+        certified: the certificates.
+        transferred: what ``robench transfer`` found in the run.
     """
     parts = [GENERATED, "", "# Results of this folder", ""]
     if found.damaged:
         damaged = [f"`{name}`: {reason}" for name, reason in found.damaged.items()]
         parts += ["## Records that cannot be read", "", *bullets(damaged), ""]
+    if transferred.damaged is not None:
+        name = RunFolder(Path()).transfer.name
+        parts += [f"The file `{name}` gives no flags. {transferred.damaged}", ""]
     groups = comparable_groups(found.records)
     if not groups:
         parts += ["There are no records yet.", ""]
@@ -123,7 +137,8 @@ def render_run(found: RecordsOnDisk, certified: CertificatesOnDisk = NO_CERTIFIC
         # A pair is shown once, below the table with all substitutes.
         twins = [r for r in found.records.values() if r.protocol.unknown == "forbidden"]
         columns = _columns_of(admitted)
-        parts += [f"## {title}", "", *section(columns, admitted, level=3, variants=twins)]
+        lines = section(columns, admitted, level=3, variants=twins, transferred=transferred)
+        parts += [f"## {title}", "", *lines]
     made = sandwiches(certified.certificates.values(), found.records.values())
     parts += markdown(made, list(certified.damaged.values()))
     return "\n".join([*parts, *_meanings(WORST_OF_RUN)])
@@ -133,31 +148,40 @@ def _columns_of(admitted: Admitted) -> Columns:
     return run_columns([*admitted.records.values(), *admitted.failed.values()])
 
 
-def flags_of(records: Mapping[str, Record]) -> list[Flag]:
+def flags_of(
+    records: Mapping[str, Record], transferred: Transferred = NOT_TRANSFERRED
+) -> list[Flag]:
     """Return the flags of a run's tables.
 
     Args:
         records: file name -> record.
+        transferred: what ``robench transfer`` found in the run.
     """
     groups = comparable_groups(records).values()
     return [
         flag
         for members in groups
-        for flag in find_flags(newest_that_agree(members).records.values())
+        for flag in table_flags(newest_that_agree(members).records.values(), transferred)
     ]
 
 
-def results_table(records: Sequence[Record], width: int | None = None) -> str:
+def results_table(
+    records: Sequence[Record],
+    width: int | None = None,
+    transferred: Transferred = NOT_TRANSFERRED,
+) -> str:
     """Return the tables that a run prints, one per group of records that compare.
 
     Args:
         records: the records.
         width: columns of the terminal, or None for any width.
+        transferred: what ``robench transfer`` found in the run.
     """
     groups = comparable_groups({record.file_name: record for record in records})
     tables = []
     for title, members in groups.items():
         heading = title if width is None else fill(title, width)
         admitted = newest_that_agree(members)
-        tables.append(f"{heading}\n{terminal_table(_columns_of(admitted), admitted, width)}")
+        table = terminal_table(_columns_of(admitted), admitted, width, transferred)
+        tables.append(f"{heading}\n{table}")
     return "\n\n".join(tables)

@@ -11,7 +11,6 @@ from robench.records.comparable import Admitted, cell_of
 from robench.records.curve_tables import CURVE_TEXTS, curve_rows
 from robench.records.curves import CURVES, CurveName
 from robench.records.exact_robustness import Overestimate, overestimates
-from robench.records.flags import find_flags
 from robench.records.notes import (
     EXACT,
     FLAGS,
@@ -28,6 +27,7 @@ from robench.records.rows import DefenseRow, Gap, build_rows
 from robench.records.statistics import Score, accuracy_under_attack, attack_success_rate
 from robench.records.trade_off import TradeOff, weigh
 from robench.records.training_notes import TRAINED_MARK, training_notes
+from robench.records.transfer_flags import NOT_TRANSFERRED, Transferred, table_flags
 from robench.records.unknown_pairs import UnknownPair, unknown_pairs
 
 ABSENT = "—"
@@ -44,6 +44,7 @@ def section(
     about: str = "",
     level: int = 2,
     variants: Iterable[Record] = (),
+    transferred: Transferred = NOT_TRANSFERRED,
 ) -> list[str]:
     """Return the Markdown of one table with everything that belongs to it, as lines.
 
@@ -58,6 +59,7 @@ def section(
         about: a paragraph above the table.
         level: level of the headings.
         variants: records that differ from those of the table in ``Protocol.unknown``.
+        transferred: what ``robench transfer`` found in the run.
     """
     records = [*admitted.records.values(), *admitted.failed.values()]
     head = "#" * level
@@ -71,7 +73,7 @@ def section(
     for note in [*columns.notes, *training_notes(records)]:
         lines += [note, ""]
     lines += _unknown_section([*admitted.records.values(), *variants], head)
-    flags = find_flags(records)
+    flags = table_flags(records, transferred)
     if flags:
         sentences = bullets(flag.sentence for flag in flags)
         lines += [f"{head} Flags", "", FLAGS, "", *sentences, ""]

@@ -8,14 +8,14 @@ from textwrap import fill
 from robench.records.columns import Columns
 from robench.records.comparable import Admitted
 from robench.records.exact_robustness import overestimates
-from robench.records.flags import find_flags
+from robench.records.flags import Flag
 from robench.records.notes import randomised_lines, synthetic_notice
 from robench.records.percent import percent
-from robench.records.record import Record
 from robench.records.render import main_cells, main_headings, percent_range, tabulated
 from robench.records.rows import DefenseRow, build_rows
 from robench.records.trade_off import TradeOff, weigh
 from robench.records.training_notes import training_notes
+from robench.records.transfer_flags import NOT_TRANSFERRED, Transferred, table_flags
 from robench.records.unknown_notes import unknown_lines
 
 NARROW = 24
@@ -24,19 +24,26 @@ STYLE = "rounded_outline"
 """Table format of tabulate."""
 
 
-def terminal_table(columns: Columns, admitted: Admitted, width: int | None = None) -> str:
+def terminal_table(
+    columns: Columns,
+    admitted: Admitted,
+    width: int | None = None,
+    transferred: Transferred = NOT_TRANSFERRED,
+) -> str:
     """Return the main table of ``render.section`` for a terminal, with the notes below it.
 
     Args:
         columns: the columns of the table.
         admitted: the records.
         width: columns of the terminal, or None for any width.
+        transferred: what ``robench transfer`` found in the run.
     """
     records = [*admitted.records.values(), *admitted.failed.values()]
     rows = build_rows(records, columns.attacks, worst_over=columns.worst_over)
     body = [main_cells(row, columns) for row in rows]
     lines = fitted(main_headings(columns), body, width)
-    notes = _notes(columns, admitted, rows, records)
+    flags = table_flags(admitted.records.values(), transferred)
+    notes = _notes(columns, admitted, rows, flags)
     # Only the sentences are wrapped. A wrapped table could not be read.
     if width is not None:
         notes = [fill(note, width) for note in notes]
@@ -99,9 +106,10 @@ def _notes(
     columns: Columns,
     admitted: Admitted,
     rows: Sequence[DefenseRow],
-    records: Sequence[Record],
+    flags: Sequence[Flag],
 ) -> list[str]:
     """Return the sentences below the table."""
+    records = [*admitted.records.values(), *admitted.failed.values()]
     notes = [
         "Accuracy in % of all n examples [95 % Wilson interval]; a column named after an attack: "
         "accuracy under that attack.",
@@ -113,8 +121,8 @@ def _notes(
             "examples, not for other trainings]."
         )
     notes += _trade_off_sentences(weigh(rows))
-    notes += [f"Flag: {flag.sentence}" for flag in find_flags(admitted.records.values())]
-    notes += training_notes([*admitted.records.values(), *admitted.failed.values()])
+    notes += [f"Flag: {flag.sentence}" for flag in flags]
+    notes += training_notes(records)
     for name, record in admitted.failed.items():
         cell = f"{record.row} under {record.attack.label}"
         notes.append(f"{cell}: {admitted.reasons[name]}.")

@@ -297,6 +297,7 @@ def _row_dict(row: TransferRow) -> dict[str, Any]:
         "accuracy_under_attack": row.own,
         "accuracy_under_transfer": row.transferred,
         "missed": row.missed,
+        "only_own": None if row.paired is None else row.paired.only_second,
         "p_value": None if row.paired is None else row.paired.p_value,
         "flag": row.flag,
         "sources": [

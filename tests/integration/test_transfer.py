@@ -71,6 +71,10 @@ def test_the_command_prints_tables_and_stores_them(run: Path) -> None:
     stored = json.loads((run / "transfer.json").read_text())
     as_json = robench("transfer", run, "--device", "cpu", "--json", "--quiet")
     assert json.loads(as_json.stdout) == stored
+    flags = [row["flag"] for table in stored["tables"] for row in table["victims"] if row["flag"]]
+    board = (run / "leaderboard.md").read_text()
+    assert all(f"- {flag}" in board for flag in flags)
+    assert board.count("were made for other victims") == len(flags)
     one = robench("transfer", run, "--attack", "pwws", "--task", "toy", "--json", "--quiet")
     assert [len(table["victims"]) for table in json.loads(one.stdout)["tables"]] == [3]
 

@@ -27,18 +27,18 @@ def test_a_table_never_lacks_the_record_of_another_run(
         if not others:
             # The other run ends a cell after this run has read the records.
             (place / "second").touch()
-            others.append(Thread(target=run.write_leaderboard, args=(request, report)))
+            others.append(Thread(target=run.write_leaderboard, args=(request.out, report)))
             others[0].start()
             others[0].join(timeout=0.5)
         return found
 
-    def table(found: Any, certified: Any) -> str:
+    def table(found: Any, *_: Any) -> str:
         return " ".join(found)
 
     monkeypatch.setattr(run, "find_records", names)
     monkeypatch.setattr(run, "render_run", table)
     (folder.records / "first").touch()
-    run.write_leaderboard(request, report)
+    run.write_leaderboard(request.out, report)
     others[0].join()
     assert folder.leaderboard.read_text() == "first second"
     assert not list(tmp_path.glob("*.lock"))

@@ -9,6 +9,12 @@ from pathlib import Path
 import pytest
 from trial_runs import EXAMPLES, TRIALS, write_run
 
+from robench.commands.results_data import evaluation_data
+from robench.records.frames import results
+from robench.records.leaderboard import flags_of, render_run, results_table
+from robench.records.notes import FLAGS
+from robench.records.record_files import find_records
+from robench.records.run_folder import RunFolder
 from robench.records.statistics import wilson
 from robench.records.test_set import TestSet
 from robench.records.transfer import (
@@ -20,6 +26,7 @@ from robench.records.transfer import (
     to_dict,
     transfer_row,
 )
+from robench.records.transfer_flags import NOT_TRANSFERRED, read_transferred, table_flags
 from robench.records.transfer_text import terminal
 from robench.records.trial_choice import CellChoice, load_trials
 from robench.search.attack import Change, Trial, Verdict
@@ -228,3 +235,65 @@ def test_a_narrow_terminal_gets_a_narrow_table(run: Path) -> None:
     answers, _ = by_words()
     table = TransferTable(group, tuple(transfer_row(group, v, answers) for v in group.victims))
     assert max(map(len, terminal(table, 70).splitlines())) <= 70
+
+
+# -- the flags of a run's table --------------------------------------------------------------------
+
+
+@pytest.fixture
+def flagged(tmp_path: Path) -> Path:
+    """A run with the file of ``robench transfer``; ``rift`` has a flag."""
+    path = RunFolder(tmp_path).transfer
+    path.write_text(json.dumps(to_dict([masked(tmp_path, left=30)], [])))
+    return tmp_path
+
+
+def test_a_stored_flag_is_shown_wherever_a_run_shows_flags(flagged: Path) -> None:
+    found = find_records(RunFolder(flagged).records)
+    transferred = read_transferred(RunFolder(flagged).transfer)
+    (flag,) = flags_of(found.records, transferred)
+    assert (flag.kind, flag.row, flag.seed) == ("transfer-stronger", "rift", 0)
+    assert (flag.suspect, flag.stronger) == ("genetic", "transfer")
+    assert (flag.only_suspect, flag.only_stronger) == (0, 30)
+    assert flag.p_value is not None
+    assert flag.p_value < 0.001
+    assert flag.sentence.startswith("'rift' holds 25.0 % under texts that were made for other")
+    text = render_run(found, transferred=transferred)
+    assert f"### Flags\n\n{FLAGS}\n\n- {flag.sentence}" in text
+    records = list(found.records.values())
+    assert f"Flag: {flag.sentence}" in results_table(records, transferred=transferred)
+    assert evaluation_data(records, flagged)["flags"] == [flag]
+    assert results(flagged).flags["kind"].tolist() == ["transfer-stronger"]
+    assert "Flag: 'rift' holds 25.0 %" in str(results(flagged))
+
+
+def test_a_run_that_nothing_was_transferred_in_has_no_such_flag(run: Path) -> None:
+    found = find_records(RunFolder(run).records)
+    assert read_transferred(RunFolder(run).transfer) == NOT_TRANSFERRED
+    assert flags_of(found.records, NOT_TRANSFERRED) == []
+
+
+@pytest.mark.parametrize("field", ["cell", "ids_digest"])
+def test_a_flag_of_another_cell_or_of_other_examples_is_not_shown(
+    flagged: Path, field: str
+) -> None:
+    transferred = read_transferred(RunFolder(flagged).transfer)
+    records = find_records(RunFolder(flagged).records).records.values()
+    assert len(table_flags(records, transferred)) == 1
+    others = [record.model_copy(update={field: "0" * 64}) for record in records]
+    assert table_flags(others, transferred) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", "3", '{"tables": [{"victims": [{"flag": "x"}]}]}', '{"tables": [null]}'],
+)
+def test_a_damaged_file_is_one_sentence_and_stops_no_table(flagged: Path, content: str) -> None:
+    path = RunFolder(flagged).transfer
+    path.write_text(content)
+    transferred = read_transferred(path)
+    sentence = "It is not what 'robench transfer' writes; run it again."
+    assert (dict(transferred.flags), transferred.damaged) == ({}, sentence)
+    text = render_run(find_records(RunFolder(flagged).records), transferred=transferred)
+    assert f"The file `transfer.json` gives no flags. {sentence}" in text
+    assert "### Every cell" in text
