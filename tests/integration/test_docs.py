@@ -96,6 +96,17 @@ def test_every_dotted_name_of_robench_exists(page: Path) -> None:
     assert sorted(name for name in names if not is_defined(name)) == []
 
 
+def test_the_study_of_every_defense_has_a_row_for_each_or_names_it_as_missing() -> None:
+    study = ROOT / "docs" / "studies" / "every-defense-on-mini-reviews.md"
+    text = study.read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE))
+    quote = " ".join(line for line in text.splitlines() if line.startswith(">"))
+    missing = set(re.findall(r"`([\w-]+)`", quote))
+    files = (ROOT / "defenses").glob("[a-z]*.py")
+    assert rows | missing == {file.stem.replace("_", "-") for file in files}
+    assert not rows & missing
+
+
 @pytest.mark.parametrize("page", WRITTEN, ids=name_of)
 def test_lines_have_at_most_100_columns(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
