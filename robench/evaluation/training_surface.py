@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from robench._base.errors import RobenchError
+from robench.models.smoothing import Smoothing
 from robench.records.trained_on import TrainedOnPart, TrainingAttackPart
 from robench.search.registry import ATTACKS
 from robench.training.registry import DEFENSES
@@ -28,14 +29,22 @@ def trained_on(card: Mapping[str, Any]) -> TrainedOnPart | None:
         attacks = tuple(_attacks(ingredients["code"].get("attacks", ())))
     except RobenchError:
         return None
-    # An attack inside the surface searches the substitutes of the task's own set.
-    if not substitutes and all(attack.outside for attack in attacks):
+    # An attack inside the surface searches the substitutes of the task's own set, and a randomised
+    # victim may draw its training texts from it.
+    used = substitutes or _draws_substitutes(card) or any(not each.outside for each in attacks)
+    if not used:
         return TrainedOnPart(attacks=attacks)
     return TrainedOnPart(
         substitutions=card["substitutions"],
         substitutions_sha256=ingredients["substitutions_sha256"],
         attacks=attacks,
     )
+
+
+def _draws_substitutes(card: Mapping[str, Any]) -> bool:
+    """Return whether the victim is randomised, and draws its variants from the substitution set."""
+    smoothing = card.get("smoothing")
+    return smoothing is not None and Smoothing.from_card(smoothing).needs_substitutions
 
 
 def _attacks(names: Iterable[str]) -> Iterable[TrainingAttackPart]:
