@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robench._base.errors import UsageError
-from robench.commands.choices import EXISTING_FOLDER, parse_options
+from robench.commands.choices import EXISTING_FOLDER, parse_options, unknown_option
 from robench.commands.shell import Session, emit, global_flags, session_of
 from robench.evaluation import defaults
 
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     metavar="SPEC",
     help="Language model of the constraint: masked:ID, causal:ID, file:PATH or none.",
 )
+@unknown_option
 @click.option("--protocol", metavar="NAME", help="Default: the victim's own, or subword.")
 @click.option("--budget", type=click.IntRange(min=1), metavar="N", help="Query budget of a text.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
@@ -168,6 +169,7 @@ def _how(values: dict[str, Any], opened: OpenedVictim, options: dict[str, Any]) 
         data=values["data"],
         budget=values["budget"],
         seed=values["seed"],
+        unknown=values["unknown"],
     )
 
 
@@ -182,6 +184,13 @@ def _remarks(values: dict[str, Any], opened: OpenedVictim, how: TextAttack) -> l
         remarks.append(f"Substitutions {how.substitutions.name}, language model {values['lm']}.")
     else:
         remarks.append(f"Substitutions {how.substitutions.name}, no language model.")
+    if how.protocol.unknown == "forbidden" and not how.attack.attack.outside:
+        reason = opened.victim.encoder_fields.no_unknown_words
+        remarks.append(
+            f"Nothing is left out by 'forbidden': {reason}."
+            if reason
+            else "Substitutes that the victim reads as its unknown token are left out."
+        )
     return remarks
 
 

@@ -329,14 +329,14 @@ _lm_option = click.option(
     metavar="SPEC",
     help="Language model of the constraint: masked:ID, causal:ID, file:PATH or none.",
 )
-_unknown_option = click.option(
+unknown_option = click.option(
     "--unknown",
     type=click.Choice(["allowed", "forbidden"]),
     default="allowed",
     show_default=True,
     help="Whether a substitute may be a word that the victim reads as its unknown token.",
 )
-space_options = apply([_limit_option, _unknown_option, _ids_option, _lm_option])
+space_options = apply([_limit_option, unknown_option, _ids_option, _lm_option])
 """Which examples are judged, and which texts the language model allows."""
 
 evaluation_options = apply(
@@ -348,7 +348,7 @@ evaluation_options = apply(
             metavar="N",
             help="Query budget of an attack for one example. Default: unlimited.",
         ),
-        _unknown_option,
+        unknown_option,
         click.option(
             "--temperature",
             type=click.Choice(["none", "dev"]),

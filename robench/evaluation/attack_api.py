@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from robench._base.errors import UsageError
 from robench.evaluation import defaults
@@ -22,6 +22,7 @@ from robench.evaluation.open_victim import (
     opened_from,
 )
 from robench.plugins.names import split_on
+from robench.protocol import Unknown
 from robench.records.trial_plain import plain_view
 from robench.records.trial_texts import TrialText
 
@@ -61,6 +62,7 @@ def attack(
     substitutions: str | None = None,
     lm: str = defaults.LM,
     protocol: str | None = None,
+    unknown: Unknown = "allowed",
     budget: int | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -79,6 +81,7 @@ def attack(
         substitutions: name or path of the substitution set. None takes that of the victim's task.
         lm: language model of the constraint, as ``--lm`` takes it.
         protocol: name of a protocol. None takes the victim's own.
+        unknown: ``"forbidden"`` leaves out substitutes that the victim reads as its unknown token.
         budget: queries of a text, or None for no limit.
         seed: seed of the searches.
         device: ``"auto"`` or a torch device string; of a loaded victim, its own is used.
@@ -93,6 +96,8 @@ def attack(
     from robench.search.registry import ATTACKS
 
     ATTACKS.check(split_on(attack)[0])
+    if unknown not in get_args(Unknown):
+        raise UsageError(f"unknown='{unknown}': choose one of {', '.join(get_args(Unknown))}.")
     texts: list[Any] = [text] if isinstance(text, str | tuple | Mapping) else list(text)
     opened = _open(victim, texts, device, protocol)
     named = [_fields_of(each, opened.fields) for each in texts]
@@ -113,6 +118,7 @@ def attack(
         data=None if folder is None else Path(folder),
         budget=budget,
         seed=seed,
+        unknown=unknown,
     )
     true = None if label is None else names.index(label)
     found = attack_texts(opened.victim, named, how, labels=[true] * len(named))

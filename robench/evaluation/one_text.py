@@ -15,7 +15,7 @@ from robench.evaluation import defaults
 from robench.evaluation.resolved import ResolvedAttack
 from robench.evaluation.substitution_sources import HELD_OUT, SetFinder
 from robench.plugins.names import ON, split_on
-from robench.protocol import Protocol
+from robench.protocol import Protocol, Unknown
 from robench.records.test_set import TestSet
 from robench.records.trial_texts import Origin, TrialText, join
 from robench.search.settings import SearchSettings
@@ -65,6 +65,7 @@ def text_attack(
     data: Path | None,
     budget: int | None,
     seed: int,
+    unknown: Unknown = "allowed",
 ) -> TextAttack:
     """Return how texts are attacked, from names.
 
@@ -80,6 +81,7 @@ def text_attack(
         data: folder with the published substitution set, or None.
         budget: queries of a text, or None for no limit.
         seed: seed of the searches.
+        unknown: as ``--unknown``; ``protocol`` may say it as well.
 
     Raises:
         UsageError: a name, an option or a file is wrong or missing.
@@ -90,6 +92,7 @@ def text_attack(
     from robench.text.substitutions import load_substitutions
 
     check_set_of(name)
+    protocol = _with_choices(protocol, unknown, victim)
     attack = resolve_attack(name, ATTACKS.get(split_on(name)[0]), options, protocol)
     wanted = attack.substitutions
     if substitutions is not None and wanted not in ("", HELD_OUT):
@@ -104,6 +107,24 @@ def text_attack(
     scorer = build_scorer(lm, victim.device, protocol.lm_radius) if attack.constrained else None
     settings = SearchSettings(seed=seed, budget=budget, device=victim.device)
     return TextAttack(attack, words, protocol, scorer, settings)
+
+
+def _with_choices(protocol: Protocol, unknown: Unknown, victim: JudgedVictim) -> Protocol:
+    """Return the protocol with the choice of unknown words, or refuse what single texts lack."""
+    from robench.models.given.function import FunctionVictim
+
+    if protocol.temperature != "none":
+        raise UsageError(
+            f"Protocol '{protocol.name}': a temperature is fitted on the dev examples of a task, "
+            "and single texts have none. Leave 'temperature' out, or use 'robench evaluate'."
+        )
+    forbidden = "forbidden" in (unknown, protocol.unknown)
+    if forbidden and isinstance(victim, FunctionVictim):
+        raise UsageError(
+            "--unknown forbidden removes the words that a victim's tokenizer does not know, and "
+            f"the function '{victim.name}' does not say which words it knows. Leave it out."
+        )
+    return protocol.base.choosing("forbidden") if forbidden else protocol
 
 
 def attack_texts(
@@ -200,12 +221,15 @@ def _search(
             max_words=longest,
         )
     )
+    forbidden = how.protocol.unknown == "forbidden"
+    removed = victim.encoder_fields.unknown_words(surface.vocabulary) if forbidden else None
     jobs = make_jobs(
         examples,
         surface,
         victim,
         constrained=how.attack.constrained,
         threshold=how.protocol.lm_threshold,
+        without=removed or frozenset(),
     )
     shapes, remark = choose_shapes(victim, how.settings.precision, victim.vocabulary)
     if remark is not None:

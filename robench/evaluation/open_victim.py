@@ -123,9 +123,12 @@ def _with_protocol(
     opened: OpenedVictim, protocol: str | None, location: str, *, saved: bool
 ) -> OpenedVictim:
     """Return the victim under the protocol that the user names, or refuse it."""
-    if protocol is None or protocol == opened.protocol.name:
+    if protocol is None:
         return opened
     chosen = get_protocol(protocol)
+    # Choices such as unknown=forbidden belong to the evaluation, and any victim takes them.
+    if chosen.base == opened.protocol.base:
+        return replace(opened, protocol=chosen)
     if saved:
         raise UsageError(
             f"--protocol {protocol}: the victim '{location}' was trained with protocol "

@@ -176,6 +176,23 @@ def test_attack_prints_one_document_with_json(saved: Path, text: str) -> None:
     assert (row["verdict"], row["original_text"]) == ("fooled", text)
 
 
+def test_attack_leaves_out_unknown_words_and_says_so(saved: Path, tmp_path: Path) -> None:
+    words = tmp_path / "words.json"
+    words.write_text('{"bland": ["zxqvw", "superb"]}')
+    values: list[Any] = ["It was a bland evening.", "--victim", saved, "--substitutions", words]
+    values += ["--lm", "none", "--attack", "exhaustive"]
+    free = call("attack", *values)
+    bound = call("attack", *values, "--unknown", "forbidden")
+    said = "Substitutes that the victim reads as its unknown token are left out."
+    assert said not in free.stderr
+    assert said in bound.stderr
+    asked = [
+        json.loads(call("attack", *values, *more, "--json", "--quiet").stdout)[0]["asked"]
+        for more in ([], ["--unknown", "forbidden"])
+    ]
+    assert asked == [3, 2]
+
+
 def test_a_wrong_label_is_not_attacked(saved: Path, text: str, joined: list[TrialText]) -> None:
     fooled = next(each for each in joined if each.original_text == text)
     other = next(name for name in fooled.labels if name != fooled.label)
@@ -197,6 +214,12 @@ FAULTS: dict[str, tuple[list[object], bytes | None, str]] = {
     "option": (["a", "--victim", "SAVED", "--option", "attack.x=1"], None, "x"),
     "protocol": (["a", "--victim", "SAVED", "--protocol", "subword"], None, "Leave --protocol"),
     "substitutions": (["a", "--victim", "SAVED", "--substitutions", "no"], None, "no"),
+    "unknown": (["a", "--victim", "SAVED", "--unknown", "no"], None, "'allowed', 'forbidden'"),
+    "temperature": (
+        ["a", "--victim", "SAVED", "--protocol", "rift2021(temperature=dev)"],
+        None,
+        "single texts have none",
+    ),
     "both": (["a", "--victim", "SAVED", "--json", "--jsonl"], None, "Choose one."),
     "no victim": (["a"], None, "--victim"),
 }

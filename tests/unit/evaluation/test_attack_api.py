@@ -102,6 +102,22 @@ def test_fields_can_be_named(victim: Path) -> None:
     assert found.original_text == TEXTS[0]
 
 
+def test_forbidden_substitutes_are_never_tried(victim: Path, tmp_path: Path) -> None:
+    """Of the two substitutes, the victim reads one as its unknown token."""
+    words = tmp_path / "words.json"
+    words.write_text('{"bland": ["zxqvw", "superb"]}')
+    settings: dict[str, Any] = {"substitutions": str(words), "lm": "none", "attack": "exhaustive"}
+    free = robench.attack(TEXTS[0], victim, **settings)
+    bound = robench.attack(TEXTS[0], victim, unknown="forbidden", **settings)
+    assert isinstance(free, robench.AttackedText)
+    assert isinstance(bound, robench.AttackedText)
+    # The text itself is asked about, too.
+    assert (free.asked, bound.asked) == (3, 2)
+    named = robench.attack(TEXTS[0], victim, protocol="rift2021(unknown=forbidden)", **settings)
+    assert isinstance(named, robench.AttackedText)
+    assert (named.asked, named.changes) == (bound.asked, bound.changes)
+
+
 @pytest.mark.parametrize(
     ("text", "settings", "message"),
     [
@@ -113,6 +129,8 @@ def test_fields_can_be_named(victim: Path) -> None:
         ("good", {"protocol": "subword"}, "trained with protocol"),
         ("good", {"options": {"populaton": 3}, "attack": "genetic"}, "populaton"),
         ("good", {"substitutions": "nothing"}, "nothing"),
+        ("good", {"unknown": "no"}, "unknown='no': choose one of allowed, forbidden"),
+        ("good", {"protocol": "rift2021(temperature=dev)"}, "single texts have none"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(
