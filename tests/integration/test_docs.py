@@ -96,6 +96,36 @@ def test_every_dotted_name_of_robench_exists(page: Path) -> None:
     assert sorted(name for name in names if not is_defined(name)) == []
 
 
+def cells_of(page: str) -> list[list[str]]:
+    """Cells of the rows of all tables on a page."""
+    lines = (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("| ")]
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def test_the_architecture_names_every_room_and_modules_that_exist() -> None:
+    rows = cells_of("architecture.md")
+    rooms = {path.parent.name for path in (ROOT / "robench").glob("*/__init__.py")}
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert rooms <= named
+    found = 0
+    for room in rooms:
+        (text,) = [row[1] for row in rows if row[0] == f"`{room}`"]
+        for listed in re.findall(r"\(([^()]*)\)", text):
+            for module in re.findall(r"`(\w+)`", listed):
+                assert (ROOT / "robench" / room / f"{module}.py").is_file(), f"{room}: {module}"
+                found += 1
+    assert found > 10
+
+
+def test_the_glossary_has_each_term_once() -> None:
+    terms = [term for row in cells_of("glossary.md") for term in row[0].split(", ")]
+    terms = [term for term in terms if term != "term"]
+    assert sorted(terms) == sorted(set(terms))
+    new = "held-out set, certificate, smoothing, draws, transfer, curve, log-odds, temperature"
+    assert {*new.split(", "), "unknown share", "flag", "ALARM", "sandwich"} <= set(terms)
+
+
 def test_the_study_of_every_defense_has_a_row_for_each_or_names_it_as_missing() -> None:
     study = ROOT / "docs" / "studies" / "every-defense-on-mini-reviews.md"
     text = study.read_text(encoding="utf-8")
