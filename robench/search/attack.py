@@ -61,10 +61,11 @@ class Trial(BaseModel):
         text: the attackable field as an attack outside the surface returned it; ``changes``
             cannot express it.
         asked: rows that the search queried, repeats included.
-        asked_at_success: rows that it had queried when the first text fooled the victim, that text
-            included. A budget of so many rows would have been enough. It is ``asked`` where the
-            search did not query the text, and for an attack outside the surface. None unless the
-            verdict is FOOLED, and in trials of older versions.
+        asked_at_success: rows that it had queried up to the first text that fools the victim and
+            that the verdict accepts, that text included. It is the smallest budget that would
+            have been enough. It is ``asked`` where the search queried no such text, and for an
+            attack outside the surface. None unless the verdict is FOOLED, and in trials of older
+            versions.
         forwarded: rows that went through the victim. Repeats within an example are answered
             from memory and do not count.
         seconds: this example's share of the run. It is the time of its own search and, of each

@@ -67,13 +67,6 @@ def _rounded_probs(logits: NDArray[np.float32]) -> tuple[float, ...] | None:
     return tuple(probs.round(DIGITS).tolist()) if np.isfinite(probs).all() else None
 
 
-def _asked_at_success(oracle: MeteredOracle | None, judgement: Judgement) -> int | None:
-    """Return ``Trial.asked_at_success``."""
-    if oracle is None or judgement.verdict != Verdict.FOOLED:
-        return None
-    return oracle.asked if oracle.asked_at_success is None else oracle.asked_at_success
-
-
 class ExampleRun:
     """One example under one attack."""
 
@@ -112,7 +105,8 @@ class ExampleRun:
                 probs=_rounded_probs(self._clean[1]),
             )
         self._run_search()
-        judgement = self._judgement()
+        judgement, accepted = self._judgement()
+        asked_at_success = self._asked_at_success(accepted)
         # This object and the oracle refer to each other. Breaking this cycle frees their memory
         # now instead of at the next garbage collection.
         oracle, self._oracle = self._oracle, None
@@ -129,7 +123,7 @@ class ExampleRun:
             changes=judgement.changes,
             text=judgement.text,
             asked=oracle.asked if oracle else 0,
-            asked_at_success=_asked_at_success(oracle, judgement),
+            asked_at_success=asked_at_success,
             forwarded=oracle.forwarded if oracle else 0,
             problem=judgement.problem,
         )
@@ -241,12 +235,15 @@ class ExampleRun:
         except Exception as error:
             raise RuntimeError(f"the victim failed: {describe_error(error)}") from error
 
-    def _judgement(self) -> Judgement:
-        """Judge what the search returned; if it is rejected, judge the successes that it saw."""
+    def _judgement(self) -> tuple[Judgement, object]:
+        """Judge what the search returned; if it is rejected, judge the successes that it saw.
+
+        The second value is the claim that the verdict accepted; None without one.
+        """
         if self._problem is not None:
-            return Judgement(Verdict.ERROR, problem=self._problem)
+            return Judgement(Verdict.ERROR, problem=self._problem), None
         if self._proved:
-            return Judgement(Verdict.HELD_PROVED, problem=self._note)
+            return Judgement(Verdict.HELD_PROVED, problem=self._note), None
         first: Judgement | None = None
         seen = self._oracle.successes if self._oracle is not None else []
         for claim in (self._returned, *seen):
@@ -254,10 +251,27 @@ class ExampleRun:
                 continue
             judgement = self._judged(claim)
             if judgement.verdict != Verdict.HELD:
-                return judgement
+                return judgement, claim if judgement.verdict == Verdict.FOOLED else None
             # If all claims are rejected, the trial reports the first.
             first = first or judgement
-        return first or Judgement(Verdict.HELD, problem=self._note)
+        return first or Judgement(Verdict.HELD, problem=self._note), None
+
+    def _asked_at_success(self, accepted: object) -> int | None:
+        """Return ``Trial.asked_at_success``, given the claim that the verdict accepted.
+
+        A smaller budget would end the search earlier, and its successes would be judged in order.
+        So the first one that the verdict accepts counts, even if the search went on to another.
+        """
+        oracle = self._oracle
+        if oracle is None or accepted is None:
+            return None
+        # If the search's own claim was rejected, so were the successes before the accepted one.
+        unjudged = accepted is self._returned
+        for success, asked in zip(oracle.successes, oracle.asked_at_successes, strict=True):
+            same = np.array_equal(success, np.asarray(accepted))
+            if same or (unjudged and self._judged(success).verdict == Verdict.FOOLED):
+                return asked
+        return oracle.asked
 
     def _judged(self, claim: object) -> Judgement:
         attackable = self._search.victim.attackable

@@ -78,8 +78,7 @@ class MeteredOracle:
         successes: the first changed texts of the space that were answered and misclassified, at
             most ``MAX_SUCCESSES``, whether or not the search used them. No two are the same to
             the victim.
-        asked_at_success: value of ``asked`` at the first of ``successes``, that row included; None
-            without one.
+        asked_at_successes: value of ``asked`` at each of ``successes``, that row included.
         exhausted: whether every text of the space was answered and none misclassified.
     """
 
@@ -92,7 +91,7 @@ class MeteredOracle:
         self.asked = self.forwarded = 0
         self._asked_before = 0
         self.successes: list[Choice] = []
-        self.asked_at_success: int | None = None
+        self.asked_at_successes: list[int] = []
         self.exhausted = False
 
     def charge(self, rows: int) -> None:
@@ -293,10 +292,9 @@ class PooledOracle(MeteredOracle):
         wrong = logits.argmax(axis=1) != self._label
         self._fooled = self._fooled or bool(wrong.any())
         changed = np.flatnonzero(wrong & choices.any(axis=1))
-        if len(changed) and self.asked_at_success is None:
-            self.asked_at_success = self._asked_before + rows[changed[0]] + 1
         for row in changed[: MAX_SUCCESSES - len(self.successes)].tolist():
             self.successes.append(choices[row].copy())
+            self.asked_at_successes.append(self._asked_before + rows[row] + 1)
         if not self._fooled and len(self._inside) == self.classes.distinct:
             self.exhausted, self._over = True, SpaceExhausted()
             raise self._over

@@ -287,6 +287,52 @@ def test_the_budget_counts_neither_the_clean_text_nor_the_verdict() -> None:
     assert (trial.verdict, trial.asked, trial.problem) == (Verdict.FOOLED, 1, None)
 
 
+class Doubting(FakeEngine):
+    """A victim that dislikes "nice" in the search only, and "fine" in the verdict too."""
+
+    def __init__(self) -> None:
+        super().__init__("nice", "fine")
+        self._sure = FakeEngine("fine")
+
+    def ask(
+        self, purpose: Purpose, types: TokenTypes, ids: Ids, lengths: Ids
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        answers = super().ask(purpose, types, ids, lengths)
+        return self._sure.victim.logits(ids, lengths) if purpose == "verdict" else answers
+
+
+@pytest.mark.parametrize(
+    ("engine", "returned", "needed"),
+    [
+        # The verdict rejects "nice", the second row, and accepts "fine", the third one.
+        (Doubting, choice_of(1, 0), 3),
+        (Doubting, choice_of(2, 0), 3),
+        (Doubting, None, 3),
+        # It accepts both, so the second row would have been enough.
+        (lambda: FakeEngine("nice", "fine"), choice_of(1, 0), 2),
+        (lambda: FakeEngine("nice", "fine"), choice_of(2, 0), 2),
+        (lambda: FakeEngine("nice", "fine"), None, 2),
+        # The search never queried a text that the verdict accepts.
+        (lambda: FakeEngine("film"), choice_of(0, 1), 4),
+    ],
+)
+def test_the_number_of_queries_at_the_success_is_the_smallest_budget_that_is_enough(
+    engine: Callable[[], FakeEngine], returned: Choice | None, needed: int
+) -> None:
+    def search(oracle: Oracle) -> Choice | None:
+        for row in (choice_of(0, 0), choice_of(1, 0), choice_of(2, 0), choice_of(0, 0)):
+            oracle.logits(row[None])
+        return returned
+
+    job = make_job("good film", {"good": ["nice", "fine"], "film": ["the"]})
+    if needed == 4:
+        job = make_job("good the", {"good": ["nice", "fine"], "the": ["film"]})
+    assert engine().trial(Searching(search), job=job).asked_at_success == needed
+    for budget in range(1, 5):
+        trial = engine().trial(Searching(search), job=job, budget=budget)
+        assert (trial.verdict == Verdict.FOOLED) == (budget >= needed)
+
+
 def test_each_example_has_its_own_random_stream() -> None:
     class Drawing(Attack):
         def search(

@@ -56,8 +56,8 @@ def test_the_counts_are_the_same_whether_or_not_the_clean_text_is_known(
     oracle.probs(choices([0, 0, 0], [2, 0, 1]))
     assert (oracle.asked, oracle.forwarded) == (5, 3)
     assert [choice.tolist() for choice in oracle.successes] == [[1, 0, 1], [2, 0, 1]]
-    # The first of them is the second row of the first query.
-    assert oracle.asked_at_success == 2
+    # They are the second row of each query.
+    assert oracle.asked_at_successes == [2, 5]
 
 
 Queries = list[list[tuple[int, int]]]
@@ -205,30 +205,30 @@ def test_probes_outside_the_space_are_not_successes() -> None:
     assert (oracle.asked, oracle.successes) == (2, [])
 
 
-def test_the_first_success_says_how_many_rows_were_asked_until_then() -> None:
+def test_every_success_says_how_many_rows_were_asked_until_then() -> None:
     oracle, _ = make_oracle(FakeVictim(WEIGHTS))
     oracle.charge(10)
     oracle.logits(choices([0, 0, 0], [0, 0, 0]))
     oracle.probs_without(JOB.space.original(), np.array([0, 1]))
-    assert (oracle.asked, oracle.asked_at_success) == (14, None)
+    assert (oracle.asked, oracle.asked_at_successes) == (14, [])
     # A repeat of the clean text is row 15, and row 16 fools the victim.
     oracle.logits(choices([0, 0, 0], [1, 0, 1], [2, 0, 1]))
-    assert (oracle.asked, oracle.asked_at_success) == (17, 16)
+    assert (oracle.asked, oracle.asked_at_successes) == (17, [16, 17])
     oracle.logits(choices([2, 0, 1]))
-    assert (oracle.asked, oracle.asked_at_success) == (18, 16)
+    assert (oracle.asked, oracle.asked_at_successes) == (18, [16, 17])
 
 
 def test_a_success_in_the_affordable_part_of_a_query_is_counted_at_its_row() -> None:
     oracle, _ = make_oracle(FakeVictim(WEIGHTS), budget=2)
     with pytest.raises(BudgetSpent):
         oracle.logits(choices([0, 0, 0], [1, 0, 1], [2, 0, 1]))
-    assert (oracle.asked, oracle.asked_at_success) == (2, 2)
+    assert (oracle.asked, oracle.asked_at_successes) == (2, [2])
 
 
 def test_the_unchanged_text_is_no_success_even_if_the_victim_is_wrong_on_it() -> None:
     oracle, _ = make_oracle(FakeVictim({}, words=["a", "b", "c"], bias=(0, 1)))
     oracle.logits(choices([0, 0, 0]))
-    assert oracle.asked_at_success is None
+    assert oracle.asked_at_successes == []
 
 
 def test_successes_are_kept_in_order_without_the_unchanged_text() -> None:
