@@ -55,10 +55,10 @@ PAIRED = """\
 The row with the highest worst case is compared with every other row on the same examples, for each
 seed separately. **Clean accuracy** is that of the first row minus that of the other, in points. The
 next columns show how many examples are robust, by the worst case over the attacks, in one of the
-two rows only. The p-values are those of the exact McNemar test (two-sided), corrected by Holm's
-method for the number of comparisons in this table. The first row was chosen by these same numbers,
-which no correction takes into account. Like the intervals, the comparison is about these
-trainings."""
+two rows only. The p-values are those of the exact McNemar test (two-sided). The first row was
+chosen by these same numbers, and any other row could have been the first. So the p-values are
+corrected by Holm's method for the tests of all pairs of rows and all seeds, also of the pairs that
+are not shown. Like the intervals, the comparison is about these trainings."""
 
 EXACT = """\
 Some attack searched most of the spaces completely. The robustness itself is therefore known, except

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from robench.records.record import Record
 from robench.records.rows import DefenseRow, Gap
@@ -19,7 +20,7 @@ class Comparison:
         other: label of the other row.
         seed: seed of both victims.
         result: the test. The first outcomes are those of the most robust row.
-        corrected: its p-value, corrected by Holm over all comparisons of the table.
+        corrected: its p-value, corrected by Holm over all pairs of rows and all seeds.
         clean: clean accuracy of the most robust row minus that of the other, in [-1, 1].
     """
 
@@ -36,6 +37,9 @@ def compare_with_best(
 ) -> list[Comparison]:
     """Compare the first row with every other row, for each seed that both rows have.
 
+    The first row was chosen by the outcomes that are tested. Each pair of rows could have been
+    among the comparisons, so the correction counts the tests of all pairs.
+
     Rows without a worst case are left out. The result is empty if fewer than two rows remain.
 
     Args:
@@ -49,20 +53,30 @@ def compare_with_best(
     outcomes = {
         (record.row, record.search.seed, record.attack.label): record.outcomes for record in records
     }
-
-    def worst(row: DefenseRow, seed: int) -> str:
-        return worst_case([outcomes[row.defense, seed, attack] for attack in attacks])
-
-    first, *others = whole
-    pairs = [(other, seed) for other in others for seed in sorted({*first.seeds} & {*other.seeds})]
-    both = [(worst(first, seed), worst(other, seed)) for other, seed in pairs]
-    results = [compare(ours, theirs) for ours, theirs in both]
+    worst = {
+        (row.defense, seed): worst_case([outcomes[row.defense, seed, each] for each in attacks])
+        for row in whole
+        for seed in row.seeds
+    }
+    # The pairs with the first row come first, and the comparisons keep this order.
+    tested = [
+        (one.defense, other.defense, seed)
+        for one, other in combinations(whole, 2)
+        for seed in sorted({*one.seeds} & {*other.seeds})
+    ]
+    results = [compare(worst[one, seed], worst[other, seed]) for one, other, seed in tested]
     corrected = holm([result.p_value for result in results])
     return [
-        Comparison(first.defense, other.defense, seed, result, p_value, _clean_difference(*letters))
-        for (other, seed), letters, result, p_value in zip(
-            pairs, both, results, corrected, strict=True
+        Comparison(
+            one,
+            other,
+            seed,
+            result,
+            p_value,
+            _clean_difference(worst[one, seed], worst[other, seed]),
         )
+        for (one, other, seed), result, p_value in zip(tested, results, corrected, strict=True)
+        if one == whole[0].defense
     ]
 
 
