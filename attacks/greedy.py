@@ -6,6 +6,7 @@ import numpy as np
 
 from robench import ATTACKS, Attack, Choice, Oracle, SearchSpace
 from robench.methods import (
+    descend,
     find_misclassified,
     log_odds,
     single_substitutions,
@@ -45,29 +46,4 @@ class Greedy(Attack):
         margins = log_odds(logits, label)
         least = np.array([margins[positions == position].min() for position in space.positions])
         order = space.positions[np.argsort(least, kind="stable")]
-        return self._descend(space, oracle, label, order.tolist())
-
-    def _descend(
-        self, space: SearchSpace, oracle: Oracle, label: int, order: list[int]
-    ) -> Choice | None:
-        """Improve one position after another; return the first text that fools the victim."""
-        current = space.original()
-        # The descent ends when as many positions in a row stayed unchanged as there are.
-        unchanged = 0
-        while unchanged < len(order):
-            for position in order:
-                every = np.arange(space.sizes[position], dtype=np.int16)
-                choices = with_each_change(current, np.full(len(every), position), every)
-                logits = oracle.logits(choices)
-                found = find_misclassified(choices, logits, label)
-                if found is not None:
-                    return found
-                margins = log_odds(logits, label)
-                best = int(margins.argmin())
-                if margins[best] < margins[current[position]]:
-                    current, unchanged = choices[best], 0
-                else:
-                    unchanged += 1
-                if unchanged == len(order):
-                    return None
-        return None
+        return descend(space, oracle, label, space.original(), order.tolist())

@@ -38,8 +38,13 @@ FORMS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("pwws, published", "pwws", {"scores": "probabilities"}),
     ("pwws", "pwws", {}),
     ("greedy", "greedy", {}),
-    ("convex-hull, published", "convex-hull", {"objective": "cross-entropy", "restarts": "1"}),
-    ("convex-hull, 1 restart", "convex-hull", {"restarts": "1"}),
+    (
+        "convex-hull, published",
+        "convex-hull",
+        {"objective": "cross-entropy", "texts": "heaviest"},
+    ),
+    ("convex-hull, heaviest words", "convex-hull", {"texts": "heaviest"}),
+    ("convex-hull", "convex-hull", {}),
     ("genetic, published", "genetic", {"scores": "probabilities"}),
     ("genetic", "genetic", {}),
 )

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
         with_each_change,
     )
     from robench.search.whitebox import white_box
-    from robench.search.word_order import change_in_order, largest_first, without_scale
+    from robench.search.word_order import change_in_order, descend, largest_first, without_scale
     from robench.training.batches import balanced_batches
     from robench.training.defense import (
         LOOP_DEVIATIONS,
@@ -89,6 +89,7 @@ _MODULE_OF = {
     "shares_of_clean": "robench.models.probabilities",
     "white_box": "robench.search.whitebox",
     "change_in_order": "robench.search.word_order",
+    "descend": "robench.search.word_order",
     "largest_first": "robench.search.word_order",
     "without_scale": "robench.search.word_order",
     "evaluating": "robench.models.convex_hull",
@@ -172,6 +173,7 @@ __all__ = [
     "ask_until_misclassified",
     "balanced_batches",
     "change_in_order",
+    "descend",
     "divergence",
     "divergence_saliency",
     "drawn_batch",

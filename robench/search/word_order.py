@@ -1,7 +1,7 @@
 """Search word by word in a given order, as TextFooler, BERT-Attack and A2T do.
 
 The attacks differ in what makes a word important. What they do in that order is the same, so it
-is here.
+is here. So is the descent of ``greedy`` and ``convex-hull``, which differ in where it starts.
 
 No comparison depends on the scale of the logits. All numbers are divided by a unit that has the
 same scale, and are then rounded. So numbers that differ by rounding errors alone are equal, and
@@ -10,7 +10,7 @@ the first of equals wins.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,4 +87,42 @@ def change_in_order(
         best = int(without_scale(odds, unit).argmin())
         if without_scale(odds, unit)[best] < without_scale(np.array([reached]), unit)[0]:
             current, reached = choices[best], float(odds[best])
+    return None
+
+
+def descend(
+    space: SearchSpace, oracle: Oracle, label: int, start: Choice, positions: Sequence[int]
+) -> Choice | None:
+    """Change one position after another until no single change lowers the log-odds.
+
+    At each position all options are queried together, the present one included, with the other
+    words as they stand by then. The option with the least log-odds of the label is kept. The
+    search passes over the positions again and again, and ends when as many in a row stayed
+    unchanged as there are.
+
+    Args:
+        label: the true class; the victim is right on the text of ``start``.
+        start: the choice to begin with.
+        positions: substitutable positions, the first one first.
+
+    Returns:
+        The first text that fools the victim; None if none does.
+    """
+    current, unchanged = start, 0
+    while unchanged < len(positions):
+        for position in positions:
+            options = np.arange(space.sizes[position], dtype=np.int16)
+            choices = with_each_change(current, np.full(len(options), position), options)
+            logits = oracle.logits(choices)
+            found = find_misclassified(choices, logits, label)
+            if found is not None:
+                return found
+            odds = without_scale(log_odds(logits, label))
+            best = int(odds.argmin())
+            if odds[best] < odds[current[position]]:
+                current, unchanged = choices[best], 0
+            else:
+                unchanged += 1
+            if unchanged == len(positions):
+                break
     return None

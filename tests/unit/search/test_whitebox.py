@@ -357,15 +357,96 @@ def test_the_attack_fools_a_real_victim_if_its_space_can() -> None:
     assert all(trial.problem is None for trial in hull.values())
 
 
-def test_each_ascent_makes_one_hull_query_and_one_text_query() -> None:
+def never_fooled() -> Any:
+    victim = load_linear()
+    victim.bias = np.array([100, 0], dtype=np.float32)
+    return victim
+
+
+def test_with_the_heaviest_words_alone_each_ascent_queries_one_text() -> None:
     jobs = [job for job in linear_jobs(10) if len(job.space.positions)]
-    robust = load_linear()
-    robust.bias = np.array([100, 0], dtype=np.float32)
     for restarts in (1, 3):
-        trials = Subject.of("convex-hull", options={"restarts": restarts, "steps": 7}).trials(
-            robust, jobs
-        )
+        options = {"restarts": restarts, "steps": 7, "texts": "heaviest"}
+        trials = Subject.of("convex-hull", options=options).trials(never_fooled(), jobs)
         assert {trial.asked for trial in trials.values()} == {8 * restarts}
+
+
+def test_a_refinement_also_queries_every_option_of_every_word() -> None:
+    jobs = [job for job in linear_jobs(10) if len(job.space.positions)]
+    trials = Subject.of("convex-hull", options={"steps": 7}).trials(never_fooled(), jobs)
+    for job in jobs:
+        options = int(job.space.sizes[job.space.positions].sum())
+        # One pass that changes nothing, or one that ends at the last change plus another one.
+        assert 8 + options <= trials[job.example.id].asked <= 8 + 3 * options
+
+
+class Undecided(FakeVictim):
+    """A victim whose mixtures are decided beforehand: "a" hardly, "c" clearly."""
+
+    def hull(self, query: HullQuery) -> np.ndarray:
+        weights = np.zeros(query.slots.shape, dtype=np.float32)
+        weights[:, 0] = 1
+        weights[1], weights[3] = [0.4, 0.3, 0.3], [0.1, 0.9, 0]
+        return weights
+
+
+MARGINS = {"a": [3.0, 0], "a1": [2.0, 0], "a2": [1.0, 0], "b": [0.5, 0], "c": [1, 0], "c1": [0, 0]}
+
+
+def hull_search(bias: float, texts: str) -> tuple[list[int] | None, list[list[int]]]:
+    """Return the text found, and the texts queried."""
+    victim = Undecided(MARGINS, words=WORDS, bias=(bias, 0))
+    oracle, asked = make_oracle(victim, job=JOB), []
+    ask = oracle.logits
+
+    def logits(choices: np.ndarray) -> np.ndarray:
+        asked.extend(choices.tolist())
+        return np.asarray(ask(choices))
+
+    oracle.logits = logits
+    attack: Any = ATTACKS.get("convex-hull")
+    options = build_options(attack.Options, {"texts": texts}, "it")
+    found = attack(options).search(JOB.space, oracle, 0, np.random.default_rng(0))
+    return (None if found is None else found.tolist()), asked
+
+
+def test_the_word_with_the_least_decided_mixture_is_refined_first() -> None:
+    """The heaviest words "a b c1" have a margin of 3.5; "a2" lowers it by 2."""
+    assert hull_search(-2.0, "refined") == (
+        [2, 0, 1],
+        [[0, 0, 1], [0, 0, 1], [1, 0, 1], [2, 0, 1]],
+    )
+
+
+def test_the_published_form_does_not_refine() -> None:
+    assert hull_search(-2.0, "heaviest") == (None, [[0, 0, 1]])
+
+
+@pytest.mark.parametrize("texts", ["refined", "heaviest"])
+def test_the_heaviest_words_end_the_search_if_they_fool(texts: str) -> None:
+    assert hull_search(-3.75, texts) == ([0, 0, 1], [[0, 0, 1]])
+
+
+def test_a_mixture_that_misleads_nobody_still_leaves_what_greedy_fools() -> None:
+    """Here the heaviest words are the text itself, as where the gradients lead nowhere."""
+    victim, jobs = load_linear(), linear_jobs(60)
+
+    def nowhere(query: HullQuery) -> np.ndarray:
+        return np.eye(query.slots.shape[1], dtype=np.float32)[np.zeros(len(query.slots), dtype=int)]
+
+    victim.hull = nowhere  # type: ignore[method-assign]
+    heaviest, refined, greedy = (
+        {name for name, trial in subject.trials(victim, jobs).items() if trial.changes}
+        for subject in (
+            Subject.of("convex-hull", options={"texts": "heaviest"}),
+            Subject.of("convex-hull"),
+            Subject.of("greedy"),
+        )
+    )
+    # The words of a linear victim add up, so every descent reaches the least margin.
+    assert refined == greedy
+    assert len(refined) > 5
+    assert not heaviest
 
 
 def test_the_attack_needs_a_space() -> None:
