@@ -31,7 +31,7 @@ class ConvexHull(Attack):
         " ICLR 2021; as in Dong et al., RIFT, NeurIPS 2021"
     )
     cost = (
-        "for each restart steps + 1, then all options of one word after another until nothing"
+        "steps + 1 for each restart, and then all options of one word after another until nothing"
         " improves"
     )
     deviations = (
