@@ -390,7 +390,14 @@ class Undecided(FakeVictim):
         return weights
 
 
-MARGINS = {"a": [3.0, 0], "a1": [2.0, 0], "a2": [1.0, 0], "b": [0.5, 0], "c": [1, 0], "c1": [0, 0]}
+MARGINS = {
+    "a": [3.0, 0.0],
+    "a1": [2.0, 0.0],
+    "a2": [1.0, 0.0],
+    "b": [0.5, 0.0],
+    "c": [1.0, 0.0],
+    "c1": [0.0, 0.0],
+}
 
 
 def hull_search(bias: float, texts: str) -> tuple[list[int] | None, list[list[int]]]:
