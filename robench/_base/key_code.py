@@ -96,6 +96,7 @@ SURFACE_CODE = (
     "robench.text.word_table",
     "robench.text.substitutions",
     "robench.text.sources",
+    "robench.text.links",
     "robench.text.function_words",
     "robench.text.wordnet",
     "robench.text.embedding_neighbours",

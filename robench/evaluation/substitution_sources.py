@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from robench.text.substitutions import SubstitutionSet
 
 HELD_OUT = "held-out"
-"""The set that a task names as its held-out one, without the pairs of its own set."""
+"""The set that a task names as its held-out one, without what its own set links."""
 EMBEDDINGS = "embeddings"
 """The set of the nearest neighbours in an encoder's embeddings; ``--encoder`` by default."""
 OF_MODEL = (EMBEDDINGS, "masked-lm")
@@ -77,7 +77,7 @@ class SetFinder:
         Args:
             name: name of a set, or path of a file. An empty name is the first of ``own``.
             held_out: name of the task's held-out set.
-            own: the task's own sets, whose pairs are no part of the held-out one.
+            own: the task's own sets; no pair that they link is part of the held-out one.
 
         Raises:
             UsageError: the set does not exist, or what makes it is missing.

@@ -21,7 +21,7 @@ class SurfacePart(RecordPart):
         substitutions: name of the substitution set; None for an attack outside the surface, and
             where it is unknown (records before schema 5). The same holds for the next two.
         substitutions_sha256: hash of what decides the set.
-        held_out: whether the pairs of the task's own set were left out of it.
+        held_out: whether the pairs of words of the task's own set were left out of it.
         language_model: identity of the scorer. ``"none"`` if there is none, and then no attack
             is constrained.
         constrained: whether the language model constrained this attack.

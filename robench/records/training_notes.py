@@ -61,7 +61,7 @@ def _set_of(trained: TrainedOnPart) -> tuple[str, str]:
 
 
 def _column_sentences(records: Sequence[Record], sha256: str) -> list[str]:
-    """Say which columns search a set, which have none of its pairs, and which may have some."""
+    """Say which columns search a set, which have none of its word pairs, and which may have some."""
     same: set[str] = set()
     held_out: set[str] = set()
     other: set[str] = set()
@@ -77,7 +77,11 @@ def _column_sentences(records: Sequence[Record], sha256: str) -> list[str]:
         kind.add(record.attack.label)
     sentences = [f"Columns that search this set: {_listed(same)}."] if same else []
     if held_out:
-        sentences.append(f"Without any of its pairs: {_listed(held_out)}.")
+        sentences.append(
+            f"Without its pairs of words: {_listed(held_out)}. With one token per word, unknown "
+            "words can still look like its pairs to a victim; '--unknown forbidden' removes the "
+            "unknown substitutes."
+        )
     if other:
         sentences.append(f"On another set, which may share pairs with it: {_listed(other)}.")
     return sentences

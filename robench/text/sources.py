@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from robench.text.links import SMALL, STEPS, Links
 from robench.text.substitutions import Lookup, SubstitutionSet
 
 Substitutes = dict[int, tuple[str, ...]]
@@ -37,19 +38,23 @@ class SubstituteSource(Protocol):
 
 
 class WithoutPairs:
-    """A source without the pairs of other sets, in either direction and in any case.
+    """A source without the pairs of other sets, and without the words that these sets link.
+
+    Direction and case make no difference; see ``Links``.
 
     Args:
         source: the source.
-        others: the sets whose pairs are left out.
+        others: the sets whose linked words are left out.
     """
 
     def __init__(self, source: SubstituteSource, others: Sequence[SubstitutionSet]) -> None:
         self._source = source
         self._others = tuple({each.sha256: each for each in others}.values())
+        self._links = tuple(Links(each._neighbours) for each in self._others)
         names = " and ".join(dict.fromkeys(each.name for each in self._others))
         self.name = f"{source.name} without {names}"
-        hashes = "\n".join([source.sha256, *sorted(each.sha256 for each in self._others)])
+        rule = f"linked {STEPS} {SMALL}"
+        hashes = "\n".join([source.sha256, *sorted(each.sha256 for each in self._others), rule])
         self.sha256 = hashlib.sha256(hashes.encode()).hexdigest()
 
     def of_text(self, words: Sequence[str], lookup: Lookup, stop: int) -> Substitutes:
@@ -62,7 +67,7 @@ class WithoutPairs:
         return {position: listed for position, listed in kept.items() if listed}
 
     def _known(self, word: str, other: str) -> bool:
-        return any(each.has_pair(word, other) for each in self._others)
+        return any(each.linked(word, other) for each in self._links)
 
 
 def dictionary_sha256(content: Mapping[str, Sequence[str]]) -> str:

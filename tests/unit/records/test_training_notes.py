@@ -84,8 +84,9 @@ def test_the_cell_and_the_notes_say_what_was_trained_on(make_record: MakeRecord)
     assert marked.startswith("† trained on this attack: augmented under pwws. The training used")
     assert trained == (
         "augmented and hull trained on the substitution set mini. Columns that search this set: "
-        "pwws. Without any of its pairs: pwws@held-out. On another set, which may share pairs with "
-        "it: pwws@e."
+        "pwws. Without its pairs of words: pwws@held-out. With one token per word, unknown words "
+        "can still look like its pairs to a victim; '--unknown forbidden' removes the unknown "
+        "substitutes. On another set, which may share pairs with it: pwws@e."
     )
     assert spaces.startswith("The attacks search different substitution sets.")
 

@@ -47,6 +47,15 @@ def test_no_pair_of_the_other_sets_is_left(tmp_path: Path) -> None:
     assert held_out.name == "source without own and other"
 
 
+def test_no_words_are_left_that_the_other_set_links_in_several_steps(tmp_path: Path) -> None:
+    source = made(tmp_path, "source", {"good": ["great", "solid"], "Film": ["Movie"]})
+    own = made(tmp_path, "own", {"good": ["fine"], "great": ["fine"], "solid": ["firm"]})
+    other = made(tmp_path, "other", {"fine": ["solid"]})
+    # Each victim trains on one set, so a way through two of them links nothing.
+    held_out = WithoutPairs(source, [own, other])
+    assert held_out.of_text(("good", "Film"), "cased", 2) == {0: ("solid",), 1: ("Movie",)}
+
+
 def test_the_identity_follows_from_both_sets_and_not_from_their_order(tmp_path: Path) -> None:
     one, two, three = (made(tmp_path, name, {name: ["x"]}) for name in ("one", "two", "three"))
     assert WithoutPairs(one, [two, three]).sha256 == WithoutPairs(one, [three, two]).sha256
