@@ -19,6 +19,7 @@ from robench.records.transfer import (
     TransferGroup,
     TransferRow,
     TransferTable,
+    correct,
     group_cells,
     to_dict,
     transfer_row,
@@ -130,7 +131,7 @@ class _Rescorer:
             TransferTable(group, tuple(sorted(rows[number], key=lambda row: row.victim.name)))
             for number, group in enumerate(groups)
         ]
-        return tables, problems
+        return correct(tables), problems
 
     def _open(self, sha256: str, cell: AttackedVictim) -> Victim:
         """Load a victim.

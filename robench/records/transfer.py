@@ -8,7 +8,7 @@ the search astray (Carlini et al. 2019).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,7 @@ from robench.records.statistics import (
     accuracy_under_attack,
     clean_accuracy,
     compare,
+    holm,
     wilson,
 )
 from robench.records.trial_choice import ChosenTrials
@@ -26,7 +27,7 @@ from robench.records.trial_texts import TrialText
 from robench.search.attack import Verdict
 
 SIGNIFICANT = 0.05
-"""Below this p-value, weaker under transferred texts than under its own attack is a flag."""
+"""Below this corrected p-value, weaker under transferred texts than its own attack is a flag."""
 
 Answers = Callable[[Sequence[Mapping[str, str]]], Sequence[str]]
 """The names of a victim's labels for texts, each given as all its fields."""
@@ -108,11 +109,14 @@ class TransferRow:
         transfer: one letter for each of its examples, as in ``Record.outcomes``: W where the clean
             text is wrong, F where a text of another source fools it, H otherwise, E where the
             record has an error.
+        corrected: p-value of ``paired``, corrected by Holm over all rows of a run; None where the
+            record has an error, and before ``correct`` has seen all rows.
     """
 
     victim: AttackedVictim
     cells: tuple[TransferCell, ...]
     transfer: str
+    corrected: float | None = None
 
     @property
     def clean(self) -> float | None:
@@ -151,16 +155,23 @@ class TransferRow:
     def flag(self) -> str | None:
         """One sentence where the victim is weaker under transfer than under its own attack."""
         paired, own, moved = self.paired, self.own, self.transferred
-        if paired is None or own is None or moved is None:
+        if paired is None or own is None or moved is None or self.corrected is None:
             return None
-        if paired.only_first <= paired.only_second or paired.p_value >= SIGNIFICANT:
+        if paired.only_first <= paired.only_second or self.corrected >= SIGNIFICANT:
             return None
         return (
-            f"'{self.victim.name}' holds {100 * moved:.1f} % under texts that were made for other "
-            f"victims, and {100 * own:.1f} % under {self.victim.record.attack.label} itself "
-            f"(McNemar p {_p(paired.p_value)}): its own attack may be masked, so do not take it "
-            "for its robustness."
+            f"'{self.victim.name}' holds {100 * moved:.1f} % under {self._sources}, and "
+            f"{100 * own:.1f} % under {self.victim.record.attack.label} itself "
+            f"(McNemar with Holm p {_p(self.corrected)}): its own attack may be masked, so do not "
+            "take it for its robustness."
         )
+
+    @property
+    def _sources(self) -> str:
+        """The texts of others in words; more sources together are a stronger attack."""
+        others = sum(cell.n > 0 and cell.source != self.victim.name for cell in self.cells)
+        together = "1 other victim" if others == 1 else f"{others} other victims together"
+        return f"texts that were made for {together}"
 
 
 @dataclass(frozen=True)
@@ -179,6 +190,23 @@ class TransferTable:
     def flags(self) -> list[str]:
         """The flags of all victims."""
         return [row.flag for row in self.rows if row.flag is not None]
+
+
+def correct(tables: Iterable[TransferTable]) -> list[TransferTable]:
+    """Return the tables of one run with p-values that are corrected for all their rows."""
+    known = list(tables)
+    tests = [row.paired for table in known for row in table.rows]
+    corrected = iter(holm([test.p_value for test in tests if test is not None]))
+    return [
+        replace(
+            table,
+            rows=tuple(
+                row if row.paired is None else replace(row, corrected=next(corrected))
+                for row in table.rows
+            ),
+        )
+        for table in known
+    ]
 
 
 def group_cells(chosen: ChosenTrials) -> list[TransferGroup]:
@@ -299,6 +327,7 @@ def _row_dict(row: TransferRow) -> dict[str, Any]:
         "missed": row.missed,
         "only_own": None if row.paired is None else row.paired.only_second,
         "p_value": None if row.paired is None else row.paired.p_value,
+        "p_value_holm": row.corrected,
         "flag": row.flag,
         "sources": [
             {

@@ -63,7 +63,7 @@ def _flag(attack: str, row: Mapping[str, Any]) -> Flag:
         stronger=STRONGER,
         only_suspect=row["only_own"],
         only_stronger=row["missed"],
-        p_value=row["p_value"],
+        p_value=row["p_value_holm"],
         sentence=row["flag"],
     )
 

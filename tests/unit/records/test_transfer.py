@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from robench.records.transfer import (
     TransferCell,
     TransferGroup,
     TransferTable,
+    correct,
     group_cells,
     to_dict,
     transfer_row,
@@ -176,22 +178,21 @@ def masked(tmp_path: Path, left: int, n: int = 40) -> TransferTable:
         return [LABELS[int(text["text"][-3:]) >= left] for text in texts]
 
     rift, standard = group.victims
-    return TransferTable(
-        group,
-        (
-            transfer_row(group, rift, answers),
-            transfer_row(group, standard, lambda texts: ["negative"] * len(texts)),
-        ),
+    rows = (
+        transfer_row(group, rift, answers),
+        transfer_row(group, standard, lambda texts: ["negative"] * len(texts)),
     )
+    (table,) = correct([TransferTable(group, rows)])
+    return table
 
 
 def test_a_victim_that_is_weaker_under_transferred_texts_gets_a_flag(tmp_path: Path) -> None:
     table = masked(tmp_path, left=30)
     assert table.rows[0].missed == 30
     assert table.flags == [
-        "'rift' holds 25.0 % under texts that were made for other victims, and 100.0 % under "
-        "genetic itself (McNemar p < 0.001): its own attack may be masked, so do not take it for "
-        "its robustness."
+        "'rift' holds 25.0 % under texts that were made for 1 other victim, and 100.0 % under "
+        "genetic itself (McNemar with Holm p < 0.001): its own attack may be masked, so do not "
+        "take it for its robustness."
     ]
     text = terminal(table, None)
     assert "Warning: 'rift' holds 25.0 %" in text
@@ -204,6 +205,31 @@ def test_a_few_missed_examples_are_no_flag(tmp_path: Path, left: int, flags: int
     table = masked(tmp_path, left)
     assert table.rows[0].missed == left
     assert len(table.flags) == flags
+
+
+def test_the_p_values_are_corrected_over_all_rows_of_a_run(tmp_path: Path) -> None:
+    """Six against none have p = .031 in each of two tables. Holm doubles it, so none is a flag."""
+    one, other = masked(tmp_path / "one", left=6), masked(tmp_path / "other", left=6)
+    assert len(one.flags) == len(other.flags) == 1
+    both = correct([one, other])
+    assert [table.flags for table in both] == [[], []]
+    assert [table.rows[0].corrected for table in both] == [4 / 2**6, 4 / 2**6]
+    stored = to_dict(both, [])["tables"][0]["victims"][0]
+    assert (stored["p_value"], stored["p_value_holm"]) == (2 / 2**6, 4 / 2**6)
+
+
+def test_a_row_that_was_not_corrected_has_no_flag(tmp_path: Path) -> None:
+    row = masked(tmp_path, left=30).rows[0]
+    assert row.flag is not None
+    assert replace(row, corrected=None).flag is None
+
+
+def test_a_flag_says_how_many_sources_had_texts(tmp_path: Path) -> None:
+    row = masked(tmp_path, left=30).rows[0]
+    others = [TransferCell("smart", 3, 0), TransferCell("mixout", 0, 0)]
+    flag = replace(row, cells=(*row.cells, *others)).flag
+    assert flag is not None
+    assert "under texts that were made for 2 other victims together, and" in flag
 
 
 def test_the_victim_itself_is_wrong_on_all_its_texts(tmp_path: Path) -> None:
@@ -257,7 +283,7 @@ def test_a_stored_flag_is_shown_wherever_a_run_shows_flags(flagged: Path) -> Non
     assert (flag.only_suspect, flag.only_stronger) == (0, 30)
     assert flag.p_value is not None
     assert flag.p_value < 0.001
-    assert flag.sentence.startswith("'rift' holds 25.0 % under texts that were made for other")
+    assert flag.sentence.startswith("'rift' holds 25.0 % under texts that were made for 1 other")
     text = render_run(found, transferred=transferred)
     assert f"### Flags\n\n{FLAGS}\n\n- {flag.sentence}" in text
     records = list(found.records.values())
