@@ -5,7 +5,8 @@ its information misleads it, and the accuracy under it overstates the robustness
 2018, Carlini et al. 2019). An attack that tries whole spaces should not fool fewer either.
 
 The flags use what attacks declare and what records show, and no names. Two attacks are compared
-example by example, by the exact McNemar test, corrected by Holm's method over the tests of a table.
+example by example, by the exact McNemar test. The pairs are picked by their results. So Holm's
+method counts all pairs of a table in which one attack sees more than the other.
 """
 
 from __future__ import annotations
@@ -76,7 +77,6 @@ class _Pair:
     kind: FlagKind
     suspect: Record
     stronger: Record
-    test: PairedTest
 
 
 def find_flags(records: Iterable[Record]) -> list[Flag]:
@@ -95,11 +95,12 @@ def find_flags(records: Iterable[Record]) -> list[Flag]:
     for _, group in sorted(groups.items()):
         certain += _contradictions(group) + _incomplete(group)
         pairs += _informed_pairs(group)
-    corrected = holm([pair.test.p_value for pair in pairs])
+    tests = _tests(groups.values()) if pairs else {}
+    corrected = dict(zip(tests, holm([test.p_value for test in tests.values()]), strict=True))
     doubtful = [
-        _tested(pair, p_value)
-        for pair, p_value in zip(pairs, corrected, strict=True)
-        if p_value <= LEVEL
+        _doubtful(pair, tests[_names(pair.suspect, pair.stronger)], p_value)
+        for pair in pairs
+        if (p_value := corrected[_names(pair.suspect, pair.stronger)]) <= LEVEL
     ]
     return sorted([*certain, *doubtful], key=order)
 
@@ -194,8 +195,31 @@ def _pair(
     other = _strongest(group, ranks)
     if other is None or other.counts.fooled <= suspect.counts.fooled:
         return []
-    # The test counts robust examples, so its first number is what only the other attack fooled.
-    return [_Pair(kind, suspect, other, compare(suspect.outcomes, other.outcomes))]
+    return [_Pair(kind, suspect, other)]
+
+
+def _tests(groups: Iterable[Sequence[Record]]) -> dict[tuple[str, str], PairedTest]:
+    """Return the tests of all pairs in which the first attack sees more than the second.
+
+    Each of them could have been picked. A test counts robust examples, so its first number is what
+    only the second attack fooled.
+    """
+    return {
+        _names(more, less): compare(more.outcomes, less.outcomes)
+        for group in groups
+        for more in group
+        for less in group
+        if _sees(more) > _sees(less) >= 0 and _inside(less, more)
+    }
+
+
+def _sees(record: Record) -> int:
+    """Return the rank of what an attack sees; -1 for records of an older robench."""
+    return -1 if record.attack.access is None else SEES[record.attack.access]
+
+
+def _names(first: Record, second: Record) -> tuple[str, str]:
+    return first.file_name, second.file_name
 
 
 def _strongest(group: Sequence[Record], ranks: Callable[[int], bool]) -> Record | None:
@@ -209,9 +233,9 @@ def _fooled_and_label(record: Record) -> tuple[int, str]:
     return record.counts.fooled, record.attack.label
 
 
-def _tested(pair: _Pair, p_value: float) -> Flag:
+def _doubtful(pair: _Pair, test: PairedTest, p_value: float) -> Flag:
     suspect, other = pair.suspect, pair.stronger
-    only_other, only_suspect = pair.test.only_first, pair.test.only_second
+    only_other, only_suspect = test.only_first, test.only_second
     p_text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
     counts = (
         f"({only_other} only by {other.attack.label}, {only_suspect} only by "

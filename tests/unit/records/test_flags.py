@@ -82,6 +82,35 @@ def test_the_p_values_are_corrected_over_the_tests_of_the_table(cell: MakeRecord
     assert kinds(*pair, *other) == []
 
 
+@pytest.mark.parametrize("outcomes", ["H" * 10, "F" * 6 + "H" * 4])
+def test_the_pairs_that_were_not_picked_count_too(cell: MakeRecord, outcomes: str) -> None:
+    """The strongest attack without gradients is picked by its result, so its rivals are counted.
+
+    A pair that shows nothing, or that shows the other direction, counts like the one that is shown.
+    """
+    hull = cell("H" * 10, "hull", "gradients")
+    strong = cell("F" * 6 + "H" * 4, "strong", "probabilities")
+    assert kinds(hull, strong) == [("white-box-weaker", "hull", "strong")]
+    assert kinds(hull, strong, cell("H" * 10, "weak", "probabilities")) == []
+    rift = {"defense": "rift"}
+    other = [
+        cell(outcomes, "hull", "gradients", **rift),
+        cell("H" * 10, "strong", "probabilities", **rift),
+    ]
+    assert kinds(hull, strong, *other) == []
+
+
+def test_pairs_that_cannot_be_compared_do_not_count(cell: MakeRecord) -> None:
+    hull = cell("H" * 10, "hull", "gradients")
+    strong = cell("F" * 6 + "H" * 4, "strong", "probabilities")
+    others = [
+        cell("H" * 10, "older", None),
+        cell("H" * 10, "a-hull", "gradients", surface={"constrained": False, "key": "0" * 64}),
+        cell("H" * 10, "scores", "probabilities", seed=1),
+    ]
+    assert kinds(hull, strong, *others) == [("white-box-weaker", "hull", "strong")]
+
+
 def test_only_the_strongest_attacks_stand_for_their_kind(cell: MakeRecord) -> None:
     strong = cell("F" * 9 + "H", "strong-hull", "gradients")
     weak = cell("H" * 10, "weak-hull", "gradients")
