@@ -190,8 +190,10 @@ def test_a_search_that_prefers_the_worst_as_parents_is_detected() -> None:
 
 
 def test_a_wrong_claim_of_scale_free_is_detected() -> None:
+    """The published form of the search weighs probabilities."""
+    subject = Subject.of("genetic", options={"scores": "probabilities"}, scale_free=True)
     with pytest.raises(AssertionError, match=r"logits times (0.1|10) change the trials of fake/"):
-        ATTACK_CHECKS["scale"](Subject.of("genetic", scale_free=True))
+        ATTACK_CHECKS["scale"](subject)
 
 
 def test_an_attack_that_draws_a_few_texts_may_claim_a_smaller_share() -> None:
