@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robench._base.errors import UsageError
-from robench.commands.choices import EXISTING_FOLDER, parse_options, unknown_option
+from robench.commands.choices import EXISTING_FOLDER, unknown_option
+from robench.commands.option_pairs import parse_options
 from robench.commands.shell import Session, emit, global_flags, session_of
 from robench.evaluation import defaults
 

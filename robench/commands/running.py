@@ -11,8 +11,8 @@ import click
 
 from robench._base.errors import Incomplete, RobenchError
 from robench._base.quiet import quiet_environment
-from robench.commands.choices import parse_label_map, parse_options
 from robench.commands.config_writing import SETTINGS
+from robench.commands.option_pairs import parse_label_map, parse_options
 from robench.commands.results_data import failed_parts
 from robench.commands.shell import Session, emit, show, stderr
 

@@ -13,12 +13,12 @@ from robench.commands.choices import (
     defense_option,
     dry_run_option,
     evaluation_options,
-    parse_options,
     seed_option,
     task_option,
     training_options,
 )
 from robench.commands.config import ConfiguredCommand
+from robench.commands.option_pairs import parse_options
 from robench.commands.results_data import sweep_data
 from robench.commands.running import (
     fail_on_error_trials,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,45 +19,14 @@ from typing import Generic, TypeVar
 
 from robench._base.errors import UsageError, one_line
 from robench._base.hints import did_you_mean
+from robench.plugins.family import Family as Family
+from robench.plugins.family import UnknownMember as UnknownMember
 from robench.plugins.names import FAMILY, JOINT, ON, canonical, members_of
 
 Plugin = TypeVar("Plugin")
 
 IN_PROCESS = "registered in this process"
 """Origin of a plugin that no other process finds: a class of a script or a notebook."""
-
-
-class UnknownMember(LookupError):
-    """A family has no member of that name; the registry writes the sentence for the user.
-
-    It is not a KeyError, because a KeyError inside a family is a bug and not an unknown name.
-    """
-
-
-class Family(ABC, Generic[Plugin]):
-    """Base class of families, which provide many plugins under one prefix, ``PREFIX:NAME``.
-
-    An example is the attacks of another toolkit. ``all`` does not include them. A family is
-    registered like a plugin, in the registry's ``families``. Its module is imported when one of
-    its members is asked for.
-    """
-
-    @abstractmethod
-    def names(self) -> list[str]:
-        """Return the names of the members, to help after an unknown one.
-
-        Raises:
-            UsageError: the names cannot be found out.
-        """
-
-    @abstractmethod
-    def make(self, name: str) -> type[Plugin]:
-        """Return the class called ``PREFIX:name``.
-
-        Raises:
-            UnknownMember: there is no such member.
-            UsageError: the member exists and cannot be used here.
-        """
 
 
 class UnknownPlugin(UsageError):

@@ -13,25 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.search.attack import Attack, Trial, Verdict
-from robench.search.jobs import Job
 from robench.search.registry import ATTACKS
 from robench.search.settings import SearchSettings
 from robench.search.shapes import Shapes
 from robench.search.workers import WorkerPlan, run_workers
+from robench.testing.attacked_texts import (
+    BUDGET,
+    SUBSTITUTES,
+    VOCABULARY,
+    WORDS,
+    scaled,
+    trigger_jobs,
+)
 from robench.testing.spaces import check_against_the_truth
 from robench.testing.subject import Subject, fooled
 from robench.testing.victims import UNKNOWN, FakeVictim, linear_jobs, load_linear, make_job
 
-WORDS = [f"w{number}" for number in range(30)]
-SUBSTITUTES = {word: [f"{word}a", f"{word}b"] for word in WORDS}
-VOCABULARY = [
-    *WORDS,
-    *(substitute for pair in SUBSTITUTES.values() for substitute in pair),
-    "trigger",
-]
 HELD = {Verdict.HELD, Verdict.HELD_PROVED}
-BUDGET = 600
-"""Queries an example in the checks that compare runs; it keeps them short."""
 
 
 def check_attack(
@@ -52,13 +50,6 @@ def check_attack(
         check(subject)
 
 
-def scaled(
-    factor: float,
-) -> Callable[[NDArray[np.int32], NDArray[np.float32]], NDArray[np.float32]]:
-    """Make a ``FakeVictim.twist`` that multiplies the logits."""
-    return lambda ids, logits: logits * np.float32(factor)
-
-
 def check_description(subject: Subject) -> None:
     """Check that the attack says what it is, where it comes from and what it needs."""
     cls = subject.cls
@@ -76,17 +67,6 @@ def check_description(subject: Subject) -> None:
     ]
     subject.require(not undescribed, f"options without a description: {', '.join(undescribed)}")
     cls.Options()
-
-
-def trigger_jobs(count: int, words: int = 20, **others: Any) -> list[Job]:
-    """Make texts in which exactly one word, at any place, can become the trigger."""
-    rng = random.Random(1)
-    texts = [rng.sample(WORDS, words) for _ in range(count)]
-    jobs = []
-    for number, text in enumerate(texts):
-        substitutes = SUBSTITUTES | {rng.choice(text): ["trigger"]}
-        jobs.append(make_job(" ".join(text), substitutes, number=number, **others))
-    return jobs
 
 
 def check_planted_triggers(subject: Subject) -> None:

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from robench._base.errors import Incomplete, RobenchError, UsageError
 from robench._base.reporting import Reporter
 from robench.cli import main
-from robench.commands.choices import parse_options
+from robench.commands.option_pairs import parse_options
 from robench.evaluation.request import EvaluationRequest
 from robench.records.record import Record
 

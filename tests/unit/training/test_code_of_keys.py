@@ -40,6 +40,7 @@ DECIDES_NOTHING = {
     "robench.protocol": "what a protocol says stands in the keys",
     "robench.tasks.base": "finds examples, whose digest stands in the keys",
     "robench.tasks.example": "holds examples, whose digest stands in the keys",
+    "robench.plugins.family": "finds plugins",
     "robench.plugins.names": "splits names of plugins",
     "robench.plugins.registry": "finds plugins",
     "robench.tasks.registry": "finds tasks",
