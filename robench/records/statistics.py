@@ -14,6 +14,7 @@ from statistics import fmean, stdev
 from scipy.optimize import brentq
 from scipy.stats import norm
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 
 from robench._base.intervals import wilson as wilson
 from robench.records.record import Counts
@@ -183,12 +184,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     5 %, whatever the dependence of the tests (Holm 1979, Scandinavian Journal of Statistics 6,
     65-70).
     """
-    order = sorted(range(len(p_values)), key=lambda number: p_values[number])
-    corrected, largest = [0.0] * len(p_values), 0.0
-    for rank, number in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[number]))
-        corrected[number] = largest
-    return corrected
+    if not p_values:
+        return []
+    return [float(value) for value in multipletests(p_values, method="holm")[1]]
 
 
 def tango(

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
-from statsmodels.stats.multitest import multipletests
 
 from robench.records.record import count
 from robench.records.statistics import (
@@ -217,9 +216,3 @@ def test_holm_by_hand() -> None:
     assert holm([0.4, 0.6]) == pytest.approx([0.8, 0.8])
     assert holm([0.7, 0.9, 0.8]) == [1.0, 1.0, 1.0]
     assert (holm([]), holm([0.2])) == ([], [0.2])
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:
-    expected = multipletests(p_values, method="holm")[1]
-    assert holm(p_values) == pytest.approx(list(expected))

@@ -59,7 +59,9 @@ def test_standard_learns_seen_words_and_defenses_their_synonyms_too(
             request(encoder, defense, splits=planted_splits(train=192), options=options),
             tmp_path / defense,
         )
-        assert check_victim(victim, planted_splits().dev) == []
+        flags = {flag.name for flag in check_victim(victim, planted_splits().dev)}
+        # Of equally good epochs the first is kept, and after few steps the logits are still small.
+        assert flags <= {"underconfident"}, (defense, flags)
         found[defense] = accuracies(victim)
     seen = {name: victim_on_seen(Victim.load(tmp_path / name)) for name in found}
     assert min(seen.values()) >= 0.95, (seen, found)
