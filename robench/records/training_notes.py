@@ -61,7 +61,7 @@ def _set_of(trained: TrainedOnPart) -> tuple[str, str]:
 
 
 def _column_sentences(records: Sequence[Record], sha256: str) -> list[str]:
-    """Say which columns search a set, which have none of its word pairs, and which may have some."""
+    """Say which columns search a set, which have none of its pairs, and which may have some."""
     same: set[str] = set()
     held_out: set[str] = set()
     other: set[str] = set()
