@@ -100,9 +100,14 @@ def text_attack(
             f"The substitutions are named twice: '{substitutions}', and '{wanted}' by the attack. "
             f"Name them after the attack only, such as {attack.registered}{ON}{wanted}."
         )
+    card = getattr(victim, "card", {})
     # Another set needs no file of the task's own.
-    sets = [load_substitutions(substitutions or own, data)] if wanted in ("", HELD_OUT) else []
-    encoder = getattr(victim, "card", {}).get("encoder", defaults.ENCODER)
+    names = [substitutions or own] if wanted in ("", HELD_OUT) else []
+    # What the victim was trained with is never held out, whatever set the user names.
+    if wanted == HELD_OUT and card.get("substitutions") == own:
+        names.append(own)
+    sets = [load_substitutions(each, data) for each in dict.fromkeys(names)]
+    encoder = card.get("encoder", defaults.ENCODER)
     words = SetFinder(data, encoder, lm, victim.device).find(wanted, held_out, sets)
     scorer = build_scorer(lm, victim.device, protocol.lm_radius) if attack.constrained else None
     settings = SearchSettings(seed=seed, budget=budget, device=victim.device)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -64,3 +66,61 @@ def test_the_unknown_words_of_a_function_cannot_be_forbidden(
 def test_a_temperature_needs_the_examples_of_a_task() -> None:
     with pytest.raises(UsageError, match=r"single texts have none\. Leave 'temperature' out"):
         attack_on(make_function(), "subword(temperature=dev)")
+
+
+class Carded:
+    """A victim of which text attacks read the card and the device only."""
+
+    device = "cpu"
+
+    def __init__(self, **card: Any) -> None:
+        self.card = card
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> dict[str, str]:
+    """Paths of the victim's own set, of the set that the user names, and of the held-out set."""
+    content = {
+        "trained": {"good": ["fine"]},
+        "named": {"good": ["solid"]},
+        "other": {"good": ["fine", "solid", "superb"]},
+    }
+    for name, listed in content.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(listed))
+    return {name: str(tmp_path / f"{name}.json") for name in content}
+
+
+def substitutes_of_good(
+    victim: Any, sets: dict[str, str], *, named: bool, attack: str = "pwws@held-out"
+) -> tuple[str, ...]:
+    how = text_attack(
+        attack,
+        cast("Any", victim),
+        get_protocol("subword"),
+        options={},
+        own=sets["trained"],
+        held_out=sets["other"],
+        substitutions=sets["named"] if named else None,
+        lm="none",
+        data=None,
+        budget=None,
+        seed=0,
+    )
+    return tuple(how.substitutions.of_text(("good",), "cased", 1)[0])
+
+
+def test_the_set_of_the_training_is_held_out_beside_the_one_that_is_named(
+    sets: dict[str, str],
+) -> None:
+    victim = Carded(substitutions=sets["trained"])
+    assert substitutes_of_good(victim, sets, named=True) == ("superb",)
+    assert substitutes_of_good(victim, sets, named=False) == ("solid", "superb")
+
+
+def test_a_victim_without_a_card_was_trained_on_no_set_that_is_known(sets: dict[str, str]) -> None:
+    assert substitutes_of_good(Carded(), sets, named=True) == ("fine", "superb")
+
+
+def test_an_attack_on_the_named_set_searches_that_set_only(sets: dict[str, str]) -> None:
+    victim = Carded(substitutions=sets["trained"])
+    assert substitutes_of_good(victim, sets, named=True, attack="pwws") == ("solid",)
