@@ -47,9 +47,9 @@ These results do not fit together. Read the numbers of their rows with care."""
 
 TRADE_OFF = """\
 A row may stand high because it gave up clean accuracy. **Clean accuracy lost** is the number of
-points below the row with the highest clean accuracy. **Below in both**: another row has at least as
-much of both numbers, and more of one of them. These are comparisons of the means. The intervals in
-the first table say how sure they are."""
+points below the row with the highest clean accuracy. **Not better than**: this row is not higher
+than the named one in clean accuracy or worst case, and it is lower in at least one of them. These
+are comparisons of the means. The intervals in the first table say how sure they are."""
 
 PAIRED = """\
 The row with the highest worst case is compared with every other row on the same examples, for each

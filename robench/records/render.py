@@ -277,7 +277,7 @@ def _trade_off_table(trade_offs: Sequence[TradeOff]) -> list[str]:
         "clean accuracy",
         "clean accuracy lost",
         "worst case",
-        "below in both",
+        "not better than",
     ]
     body = [
         [
@@ -285,7 +285,7 @@ def _trade_off_table(trade_offs: Sequence[TradeOff]) -> list[str]:
             percent(each.clean),
             percent(each.lost),
             percent(each.worst),
-            "" if each.below is None else f"below {each.below}",
+            "" if each.below is None else each.below,
         ]
         for each in trade_offs
     ]

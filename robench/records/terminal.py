@@ -141,7 +141,7 @@ def _trade_off_sentences(trade_offs: Iterable[TradeOff]) -> list[str]:
     """Return what a reader of the order of the rows must know, as sentences."""
     found = list(trade_offs)
     lost = [f"{each.row} {percent(each.lost)}" for each in found if float(percent(each.lost)) > 0]
-    below = [f"{each.row} is below {each.below}" for each in found if each.below is not None]
+    below = [f"{each.row} (than {each.below})" for each in found if each.below is not None]
     sentences = []
     if lost:
         sentences.append(
@@ -149,5 +149,8 @@ def _trade_off_sentences(trade_offs: Iterable[TradeOff]) -> list[str]:
             f"{', '.join(lost)}."
         )
     if below:
-        sentences.append(f"In both clean accuracy and worst case, {'; '.join(below)}.")
+        sentences.append(
+            "Not higher in clean accuracy or worst case, and lower in at least one of them: "
+            f"{', '.join(below)}."
+        )
     return sentences

@@ -42,7 +42,7 @@ def test_the_loss_is_counted_from_the_row_with_the_most_clean_accuracy(
     assert {each.best_clean for each in found.values()} == {"cheap"}
 
 
-def test_a_row_that_another_one_beats_in_both_is_named(make_record: MakeRecord) -> None:
+def test_a_row_that_another_one_beats_is_named(make_record: MakeRecord) -> None:
     found = {each.row: each.below for each in rows_of(*four(make_record))}
     # Rows that are equal in both numbers do not stand below each other.
     assert found == {"costly": None, "cheap": None, "twin": None, "poor": "costly"}
@@ -62,7 +62,7 @@ def test_the_section_shows_the_price_of_the_first_row(make_record: MakeRecord) -
         ["costly", "70.0", "20.0", "60.0", ""],
         ["cheap", "90.0", "0.0", "50.0", ""],
         ["twin", "90.0", "0.0", "50.0", ""],
-        ["poor", "60.0", "30.0", "40.0", "below costly"],
+        ["poor", "60.0", "30.0", "40.0", "costly"],
     ]
 
 
@@ -72,4 +72,19 @@ def test_the_terminal_says_it_in_two_sentences(make_record: MakeRecord) -> None:
     assert (
         "Points of clean accuracy below cheap, which has the most: costly 20.0, poor 30.0." in text
     )
-    assert "In both clean accuracy and worst case, poor is below costly." in text
+    assert (
+        "Not higher in clean accuracy or worst case, and lower in at least one of them: poor (than "
+        "costly)."
+    ) in text
+
+
+def test_a_row_with_one_equal_number_is_not_called_lower_in_both(make_record: MakeRecord) -> None:
+    records = {
+        "a.json": make_record("WWWHHHHHHF", defense="safer"),
+        "b.json": make_record("WWWHHHHFFF", defense="ranmask"),
+    }
+    text = terminal_table(run_columns(records.values()), Admitted(records))
+    assert "lower in at least one of them: ranmask (than safer)." in text
+    lines = "\n".join(section(board_columns(["genetic"]), Admitted(records)))
+    assert "not better than" in lines
+    assert "in both" not in f"{text}{lines}".lower()
