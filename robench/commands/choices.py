@@ -92,8 +92,9 @@ given_options = apply(
             "victims",
             multiple=True,
             metavar="FOLDER_OR_HUB_ID",
-            help="Attack this classifier as it is: a model of transformers with a classification "
-            "head, or a victim that robench saved (a folder, or hf:USER/NAME). Repeatable.",
+            help="Use this classifier as it is: a model of transformers with a classification head, "
+            "or a victim that robench saved (a folder, or hf:USER/NAME). Without --protocol, the "
+            "protocol is the one that fits it. Repeatable.",
         ),
         click.option(
             "--name",
@@ -221,7 +222,7 @@ training_options = apply(
             shell_complete=complete_kind("protocol"),
             metavar="NAME",
             help="A fixed set of evaluation choices; see 'robench list protocols'. "
-            f"Default: {DEFAULT_PROTOCOL}; for a --victim the one that fits it.",
+            f"Default: {DEFAULT_PROTOCOL}.",
         ),
         click.option(
             "--option",
@@ -314,7 +315,7 @@ _limit_option = click.option(
     "--limit",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Attack only this many test examples. Such a run never enters a board.",
+    help="Judge only this many test examples. Such a run never enters a board.",
 )
 _ids_option = click.option(
     "--ids",

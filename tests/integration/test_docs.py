@@ -137,6 +137,24 @@ def test_the_study_of_every_defense_has_a_row_for_each_or_names_it_as_missing() 
     assert not rows & missing
 
 
+def test_the_readme_names_every_defense_and_attack() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for kind in ("defense", "attack"):
+        section = re.split(r"^## ", text, flags=re.MULTILINE)
+        (table,) = [each for each in section if each.startswith(f"{kind.title()}s\n")]
+        first = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        named = {name.split("+")[-1] for each in first for name in re.findall(r"`([^`:]+)`", each)}
+        files = (ROOT / f"{kind}s").glob("[a-z]*.py")
+        assert {file.stem.replace("_", "-") for file in files} - named == set()
+
+
+def test_the_readme_links_every_study_and_the_pages_about_validity() -> None:
+    linked = set(LINK.findall((ROOT / "README.md").read_text(encoding="utf-8")))
+    studies = {name_of(page) for page in (ROOT / "docs" / "studies").glob("*.md")}
+    pages = "randomised-victims certified held-out-sets transfer concepts/validity".split()
+    assert studies | {f"docs/{name}.md" for name in pages} <= linked
+
+
 @pytest.mark.parametrize("page", WRITTEN, ids=name_of)
 def test_lines_have_at_most_100_columns(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)

@@ -276,3 +276,15 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[3" not in CliRunner().invoke(main, ["doctor"]).stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "absent"),
+    [("certify", ["Attack this", "Attack only"]), ("train", ["--victim"]), ("sweep", ["--victim"])],
+)
+def test_a_help_text_speaks_of_what_the_command_has_and_does(
+    command: str, absent: list[str]
+) -> None:
+    text = " ".join(CliRunner().invoke(main, [command, "--help"]).stdout.split())
+    assert "--protocol" in text
+    assert [each for each in absent if each in text] == []
