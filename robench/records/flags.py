@@ -54,8 +54,8 @@ class Flag:
         only_suspect: number of examples that only the first attack fooled.
         only_stronger: number of examples that only the second attack fooled; for a proof or an
             attack that tries whole spaces, of those that it proved or left undecided.
-        p_value: corrected p-value of the exact McNemar test, uncorrected for transfer. None where
-            a proof or an attack that tries whole spaces is in doubt, which needs no test.
+        p_value: corrected p-value of the exact McNemar test. None where a proof or an attack that
+            tries whole spaces is in doubt, which needs no test.
         sentence: what it means, for people.
     """
 

@@ -74,7 +74,7 @@ def test_the_command_prints_tables_and_stores_them(run: Path) -> None:
     flags = [row["flag"] for table in stored["tables"] for row in table["victims"] if row["flag"]]
     board = (run / "leaderboard.md").read_text()
     assert all(f"- {flag}" in board for flag in flags)
-    assert board.count("were made for other victims") == len(flags)
+    assert board.count("texts that were made for") == len(flags)
     one = robench("transfer", run, "--attack", "pwws", "--task", "toy", "--json", "--quiet")
     assert [len(table["victims"]) for table in json.loads(one.stdout)["tables"]] == [3]
 
