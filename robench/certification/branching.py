@@ -20,6 +20,7 @@ from robench._base.errors import UsageError
 from robench.certification.affine import enclose
 from robench.certification.network import Network
 from robench.certification.slots import Slots
+from robench.models.probabilities import log_odds
 
 if TYPE_CHECKING:
     from robench.search.victim_protocol import Candidates
@@ -208,10 +209,8 @@ def margins_of(logits: NDArray[np.float32], label: int) -> NDArray[np.float64]:
 
     A share that is smaller than ``ROUNDING`` says nothing, and becomes 0.
     """
-    exact = logits.astype(np.float64)
-    others = np.delete(exact, label, axis=1).max(1)
-    largest = np.maximum(np.abs(exact).max(1), np.finfo(np.float64).tiny)
-    margins = (exact[:, label] - others) / largest
+    largest = np.abs(logits.astype(np.float64)).max(1)
+    margins = log_odds(logits, label) / np.maximum(largest, np.finfo(np.float64).tiny)
     found: NDArray[np.float64] = np.where(np.abs(margins) < ROUNDING, 0.0, margins)
     return found
 

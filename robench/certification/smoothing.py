@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from robench.certification.branching import BLOCK, Verdict
 from robench.certification.slots import Slots
+from robench.models.probabilities import exact_softmax
 
 if TYPE_CHECKING:
     from robench.models.smoother import Smoother
@@ -110,8 +111,7 @@ class SmoothingProver:
             if self.smoother.smoothing.answer == "votes":
                 found.append(np.eye(logits.shape[1])[logits.argmax(1)])
                 continue
-            powers = np.exp(logits - logits.max(1, keepdims=True))
-            probs = powers / powers.sum(1, keepdims=True)
+            probs = exact_softmax(logits)
             found.append((rng.random(probs.shape) < probs).astype(np.float64))
         return np.concatenate(found)
 
