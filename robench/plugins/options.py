@@ -74,7 +74,8 @@ class TrainingOptions(Options):
         description="The epoch that becomes the victim. robust: the most robust on dev among "
         "those within select_margin of the best clean dev accuracy. clean: the highest clean dev "
         "accuracy. last: the last one. paper: the highest dev accuracy under the convex-hull "
-        "attack, whatever the clean accuracy (RIFT, appendix A.1).",
+        "attack, whatever the clean accuracy (RIFT, appendix A.1). That attack lowers the margin "
+        "here; in RIFT's release it raises the cross-entropy.",
     )
     select_margin: float | None = Field(
         None,
