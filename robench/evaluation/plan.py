@@ -86,7 +86,7 @@ def plan(
             for test in task.tests
         ]
         if report is not None:
-            _tell_unknown(resolved, task, report)
+            _tell_unknown(request, resolved, task, report)
         calibration = calibration_digest(request, task)
         for victim in task.victims:
             if not resolved.attacks:
@@ -100,7 +100,9 @@ def plan(
     return cells
 
 
-def _tell_unknown(resolved: ResolvedRequest, task: ResolvedTask, report: Reporter) -> None:
+def _tell_unknown(
+    request: EvaluationRequest, resolved: ResolvedRequest, task: ResolvedTask, report: Reporter
+) -> None:
     """Say how many substitutes the victims will not know, which needs no training."""
     from robench.text.surface_building import build_surface
 
@@ -111,7 +113,11 @@ def _tell_unknown(resolved: ResolvedRequest, task: ResolvedTask, report: Reporte
             # The shares leave out the language model, whose scores would take long.
             wanted = replace(resolved.surface_request(task, test, name), scorer=None)
             remark = remark_before_training(
-                task, test, build_surface(wanted), resolved.protocol.lm_threshold
+                task,
+                test,
+                build_surface(wanted),
+                resolved.protocol.lm_threshold,
+                removed=request.unknown == "forbidden",
             )
             if remark is not None:
                 report.message(remark)

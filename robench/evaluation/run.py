@@ -301,7 +301,13 @@ def _load_or_build_surface(
     if meta["scores"] is not None:
         report.message(ScoresPart(**meta["scores"]).sentence)
     _tell_unattackable(resolved, test, name, surface, report)
-    remark = remark_before_training(task, test, surface, resolved.protocol.lm_threshold)
+    remark = remark_before_training(
+        task,
+        test,
+        surface,
+        resolved.protocol.lm_threshold,
+        removed=request.unknown == "forbidden",
+    )
     if remark is not None:
         report.message(remark)
     return surface

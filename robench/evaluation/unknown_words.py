@@ -190,11 +190,17 @@ def reader_before_training(task: ResolvedTask) -> PlainReader | None:
 
 
 def remark_before_training(
-    task: ResolvedTask, test: ResolvedTest, surface: Surface, threshold: float
+    task: ResolvedTask,
+    test: ResolvedTest,
+    surface: Surface,
+    threshold: float,
+    *,
+    removed: bool,
 ) -> str | None:
     """Return what the victims that a run trains will not know, or None if that is no substitute.
 
-    The language model's constraint is left out.
+    The language model's constraint is left out. ``removed`` says whether the run removes unknown
+    substitutes.
     """
     reader = reader_before_training(task)
     if reader is None:
@@ -203,4 +209,4 @@ def remark_before_training(
     if counts is None or not counts.substitutes_unknown:
         return None
     part = UnknownPart(**asdict(counts), missing={"successes": "nothing is attacked yet"})
-    return f"Unknown words on {test.title}: {space_sentence(part)}"
+    return f"Unknown words on {test.title}: {space_sentence(part, removed=removed)}"

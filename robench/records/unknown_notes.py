@@ -29,7 +29,9 @@ def _space_lines(records: Sequence[Record]) -> list[str]:
     groups: dict[str, set[Place]] = {}
     for record in records:
         assert record.unknown is not None
-        groups.setdefault(space_sentence(record.unknown), set()).add(_place(record))
+        removed = record.protocol.unknown == "forbidden"
+        sentence = space_sentence(record.unknown, removed=removed)
+        groups.setdefault(sentence, set()).add(_place(record))
     lines = []
     for sentence, members in groups.items():
         where = _named(members, places)
@@ -37,8 +39,15 @@ def _space_lines(records: Sequence[Record]) -> list[str]:
     return sorted(lines)
 
 
-def space_sentence(part: UnknownPart) -> str:
-    """Return the shares of unknown words, substitutes and positions as one sentence."""
+def space_sentence(part: UnknownPart, *, removed: bool) -> str:
+    """Return the shares of unknown words, substitutes and positions as sentences.
+
+    Args:
+        part: the counts.
+        removed: whether the unknown substitutes are removed (``Protocol.unknown``).
+    """
+    if removed and part.substitutes is not None:
+        return _removal_sentence(part)
     shares = {name: part.share(name) for name in ("words", "substitutes", "positions")}
     parts = [
         f"{percent(share)} % of the {name}"
@@ -54,6 +63,27 @@ def space_sentence(part: UnknownPart) -> str:
             "it"
         )
     return f"{sentence}."
+
+
+def _removal_sentence(part: UnknownPart) -> str:
+    """Return what is removed and what remains, where substitutes are counted."""
+    assert part.substitutes is not None
+    assert part.substitutes_unknown is not None
+    share, known = part.share("substitutes"), part.share("words")
+    sentences = []
+    if known is not None:
+        sentences.append(f"the victim reads {percent(known)} % of the words as its unknown token.")
+    if share is None:
+        sentences.append("There are no substitutes.")
+    elif not part.substitutes_unknown:
+        sentences.append(f"It knows all {part.substitutes:,} substitutes, so none is removed.")
+    else:
+        sentences.append(
+            f"{percent(share)} % of the substitutes are removed, because it reads them as that "
+            f"token: {part.substitutes - part.substitutes_unknown:,} of {part.substitutes:,} "
+            "remain."
+        )
+    return " ".join(sentences)
 
 
 def _success_lines(records: Sequence[Record]) -> list[str]:

@@ -72,6 +72,11 @@ def test_a_run_says_it_before_training_and_under_its_table(
     assert any(text.startswith("Unknown words on toy: the victim reads") for text in messages)
     table = results_table([*records, *runs["forbidden"][0]])
     assert table.count("Unknown words: the victim reads") == 2
+    assert table.count("of the substitutes are removed, because it reads them") == 1
+    assert table.count("a swap can turn") == 1
+    (line,) = [each for each in runs["forbidden"][1] if each.startswith("Unknown words on toy")]
+    assert "are removed" in line
+    assert "a swap can turn" not in line
     assert "protocol rift2021(unknown=forbidden)" in table
 
 

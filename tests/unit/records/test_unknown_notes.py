@@ -16,7 +16,7 @@ from robench.records.record import Record
 from robench.records.record_files import read_record, write_record
 from robench.records.render import section
 from robench.records.terminal import terminal_table
-from robench.records.unknown_notes import unknown_lines
+from robench.records.unknown_notes import space_sentence, unknown_lines
 from robench.records.unknown_part import PAIRS, UnknownPart
 
 MakeRecord = Callable[..., Record]
@@ -111,6 +111,30 @@ def test_one_sentence_for_each_group_of_cells(make_record: MakeRecord) -> None:
         "Unknown words of rift under pwws, standard under genetic",
         "Unknown words of standard under pwws",
     ]
+
+
+def test_removed_substitutes_are_not_said_to_be_within_reach(make_record: MakeRecord) -> None:
+    counts = COUNTS | {"successes_unknown": 0}
+    record = make_record("HFF", unknown=counts, protocol="rift2021(unknown=forbidden)")
+    (line, _) = unknown_lines([record])
+    assert line == (
+        "Unknown words: the victim reads 3.5 % of the words as its unknown token. 20.9 % of the "
+        "substitutes are removed, because it reads them as that token: 791 of 1,000 remain."
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ({"substitutes_unknown": 0, "positions_unknown": 0}, "It knows all 1,000 substitutes"),
+        (dict.fromkeys(COUNTS, 0), "There are no substitutes."),
+    ],
+)
+def test_nothing_to_remove_is_said(counts: dict[str, int], sentence: str) -> None:
+    assert sentence in space_sentence(UnknownPart(**COUNTS | counts), removed=True)
+    # An attack outside the surface searches no substitutes.
+    outside = UnknownPart(words=9, words_unknown=3, missing=dict.fromkeys(PAIRS[1:], "no set"))
+    assert space_sentence(outside, removed=True) == space_sentence(outside, removed=False)
 
 
 def test_no_sentence_without_counts(make_record: MakeRecord) -> None:
