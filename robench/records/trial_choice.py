@@ -35,15 +35,54 @@ class CellChoice:
 
     def fits(self, record: Record) -> bool:
         """Return whether the record is one of the cells."""
-        defense = record.defense.name if record.defense is not None else record.row
-        names = (
-            (self.rows, {record.row, record.row_name, defense}),
-            (self.attacks, {record.attack.label, record.attack.name}),
-            (self.tasks, {record.task.file_part, record.task.name}),
+        names = _names_of(record)
+        return all(not wanted or not names[kind].isdisjoint(wanted) for kind, wanted in self._asked)
+
+    def check(self, records: Sequence[Record], root: Path) -> None:
+        """Refuse a name or a seed that no record has.
+
+        Raises:
+            UsageError: see above; the sentence says which ones there are.
+        """
+        for kind, asked in self._asked:
+            known = {name for record in records for name in _names_of(record)[kind]}
+            for each in asked:
+                if each not in known:
+                    shown = {_shown_names(record)[kind] for record in records}
+                    raise UsageError(
+                        f"There is no {kind} '{each}' in '{root}'. It has: "
+                        f"{', '.join(sorted(shown))}."
+                    )
+
+    @property
+    def _asked(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        return (
+            ("row", self.rows),
+            ("attack", self.attacks),
+            ("task", self.tasks),
+            ("seed", tuple(map(str, self.seeds))),
         )
-        if self.seeds and record.search.seed not in self.seeds:
-            return False
-        return all(not wanted or not known.isdisjoint(wanted) for wanted, known in names)
+
+
+def _names_of(record: Record) -> dict[str, set[str]]:
+    """Return kind of name -> the names by which a user may choose the record."""
+    defense = record.defense.name if record.defense is not None else record.row
+    return {
+        "row": {record.row, record.row_name, defense},
+        "attack": {record.attack.label, record.attack.name},
+        "task": {record.task.file_part, record.task.name},
+        "seed": {str(record.search.seed)},
+    }
+
+
+def _shown_names(record: Record) -> dict[str, str]:
+    """Return kind of name -> the name that sentences show."""
+    return {
+        "row": record.row,
+        "attack": record.attack.label,
+        "task": record.task.file_part,
+        "seed": str(record.search.seed),
+    }
 
 
 @dataclass(frozen=True)
@@ -100,6 +139,8 @@ def load_trials(root: Path, choice: CellChoice) -> ChosenTrials:
             f"There are no results in '{root}': {folder.records} holds no record. Name the folder "
             "that 'robench evaluate' wrote with --out."
         )
+    if on_disk.records:
+        choice.check(list(on_disk.records.values()), root)
     records = _whole_first([each for each in on_disk.records.values() if choice.fits(each)])
     if not records and on_disk.records:
         raise UsageError(
@@ -129,14 +170,9 @@ def _whole_first(records: Sequence[Record]) -> list[Record]:
 
 
 def _cells_of(records: Iterable[Record]) -> str:
-    found = list(records)
-    parts = {
-        "row": [record.row for record in found],
-        "attack": [record.attack.label for record in found],
-        "task": [record.task.file_part for record in found],
-        "seed": [str(record.search.seed) for record in found],
-    }
-    return "; ".join(f"{name} {', '.join(sorted(set(names)))}" for name, names in parts.items())
+    found = [_shown_names(record) for record in records]
+    parts = {kind: sorted({names[kind] for names in found}) for kind in found[0]}
+    return "; ".join(f"{kind} {', '.join(names)}" for kind, names in parts.items())
 
 
 def pick(trials: Sequence[TrialText], wanted: TrialFilter, limit: int | None) -> list[TrialText]:

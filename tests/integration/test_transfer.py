@@ -114,7 +114,7 @@ def test_a_folder_without_a_run_is_refused(
 def test_wrong_choices_give_one_sentence(run: Path, tmp_path: Path) -> None:
     result = robench("transfer", run, "--attack", "nothing")
     assert result.exit_code == 2
-    assert "No cell of" in result.stderr
+    assert "There is no attack" in result.stderr
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     for path in (copy / "records").glob("*rift*"):

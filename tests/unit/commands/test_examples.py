@@ -124,7 +124,7 @@ def test_exports(run: Path, tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (("nowhere",), "There is no folder 'nowhere'."),
-        (("RUN", "--attack", "pwws"), "No cell of"),
+        (("RUN", "--attack", "pwws"), "There is no attack 'pwws' in"),
         (("RUN", "--label", "x"), "There is no label 'x'."),
         (("RUN", "--id", "x"), "No example 'x' was judged here."),
         (("RUN", "--format", "parquet"), "Name a file with --output FILE.parquet."),

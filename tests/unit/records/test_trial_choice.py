@@ -47,6 +47,22 @@ def test_a_choice_of_nothing_says_what_there_is(run: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        (CellChoice(attacks=("genetik",)), "no attack 'genetik' in '{}'. It has: genetic, pwws."),
+        (CellChoice(attacks=("pwws", "x")), "no attack 'x' in '{}'. It has: genetic, pwws."),
+        (CellChoice(tasks=("imdb",)), "no task 'imdb' in '{}'. It has: toy."),
+        (CellChoice(rows=("safer",)), "no row 'safer' in '{}'. It has: rift(alpha=0.3), standard."),
+        (CellChoice(seeds=(7,)), "no seed '7' in '{}'. It has: 0, 1."),
+    ],
+)
+def test_a_name_that_the_run_lacks_is_told(run: Path, choice: CellChoice, sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_trials(run, choice)
+    assert str(caught.value) == f"There is {sentence.format(run)}"
+
+
 def test_a_folder_without_records_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="There are no results in"):
         load_trials(tmp_path, CellChoice())
