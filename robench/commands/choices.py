@@ -92,9 +92,9 @@ given_options = apply(
             "victims",
             multiple=True,
             metavar="FOLDER_OR_HUB_ID",
-            help="Use this classifier as it is: a model of transformers with a classification head, "
-            "or a victim that robench saved (a folder, or hf:USER/NAME). Without --protocol, the "
-            "protocol is the one that fits it. Repeatable.",
+            help="Use this classifier as it is: a model of transformers with a classification "
+            "head, or a victim that robench saved (a folder, or hf:USER/NAME). Without --protocol, "
+            "the protocol is the one that fits it. Repeatable.",
         ),
         click.option(
             "--name",

@@ -151,7 +151,7 @@ def test_the_readme_names_every_defense_and_attack() -> None:
 def test_the_readme_links_every_study_and_the_pages_about_validity() -> None:
     linked = set(LINK.findall((ROOT / "README.md").read_text(encoding="utf-8")))
     studies = {name_of(page) for page in (ROOT / "docs" / "studies").glob("*.md")}
-    pages = "randomised-victims certified held-out-sets transfer concepts/validity".split()
+    pages = ["randomised-victims", "certified", "held-out-sets", "transfer", "concepts/validity"]
     assert studies | {f"docs/{name}.md" for name in pages} <= linked
 
 
