@@ -186,8 +186,11 @@ def _sandwiches(certificates: Sequence[Certificate], out: Path) -> list[Sandwich
     from robench.records.run_folder import RunFolder
     from robench.records.sandwich import sandwiches
 
-    records = find_records(RunFolder(out).records).records.values()
-    return sandwiches(certificates, records)
+    found = find_records(RunFolder(out).records)
+    if damage := found.damage(out):
+        # Also with --quiet: the attacks of these records are missing beside the certificates.
+        click.echo(f"Warning: {damage}", err=True)
+    return sandwiches(certificates, found.records.values())
 
 
 def _data(each: Sandwich, out: Path) -> dict[str, Any]:

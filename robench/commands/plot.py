@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from robench._base.errors import UsageError
+from robench._base.errors import RobenchError, UsageError
 from robench._base.quiet import quiet_environment
 from robench.commands.choices import EXISTING_FOLDER, Function
 from robench.commands.shell import emit, global_flags, session_of, terminal_width
@@ -253,13 +253,19 @@ def _records_of_one_table(run: Path, chosen: Mapping[str, tuple[str, ...]]) -> l
 
     Raises:
         UsageError: there is no such record, none has a curve, or they belong to several tables.
+        RobenchError: no record can be read.
     """
     from robench.records.comparable import comparable_groups, newest_that_agree
     from robench.records.record_files import find_records
     from robench.records.run_folder import RunFolder
     from robench.records.trial_choice import CellChoice
 
-    found = find_records(RunFolder(run).records).records
+    on_disk = find_records(RunFolder(run).records)
+    found, damage = on_disk.records, on_disk.damage(run)
+    if damage and not found:
+        raise RobenchError(damage)
+    if damage:
+        click.echo(f"Warning: {damage}", err=True)
     choice = CellChoice(chosen["rows"], chosen["attacks"], chosen["tasks"])
     wanted = {name: record for name, record in found.items() if choice.fits(record)}
     if not wanted:

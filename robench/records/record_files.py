@@ -82,6 +82,17 @@ class RecordsOnDisk:
     records: Mapping[str, Record]
     damaged: Mapping[str, str]
 
+    def damage(self, folder: Path) -> str:
+        """Return how many records of ``folder`` cannot be read, and why the first one cannot.
+
+        Empty where all can be read.
+        """
+        if not self.damaged:
+            return ""
+        number = len(self.damaged)
+        some = "1 record" if number == 1 else f"{number} records"
+        return f"{some} of {folder} cannot be read. {next(iter(self.damaged.values()))}"
+
 
 def find_records(folder: Path) -> RecordsOnDisk:
     """Return all records of ``folder``, readable or not.

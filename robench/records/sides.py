@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from robench._base.errors import UsageError
+from robench._base.errors import RobenchError, UsageError
 from robench._base.hints import did_you_mean
 from robench.records.comparable import newest_that_agree
 from robench.records.record import Record
@@ -84,6 +84,7 @@ def find_sides(first: str, second: str, out: Path, task: str | None = None) -> t
     Raises:
         UsageError: a row does not exist, or what was named is not one row in one setting. The
             message lists what there is.
+        RobenchError: no record of a folder can be read.
     """
     found = [_candidates(text, out, task) for text in (first, second)]
     chosen = _choose(*found)
@@ -133,6 +134,8 @@ def _candidates(text: str, out: Path, task: str | None) -> _Candidates:
     plain, wanted = _split_suffix(text)
     folder, row = _folder_and_row(plain, out)
     found = find_records(_records_of(folder))
+    if not found.records and found.damaged:
+        raise RobenchError(found.damage(folder))
     fitting = {
         name: record
         for name, record in found.records.items()
@@ -177,7 +180,8 @@ def _split_suffix(text: str) -> tuple[str, dict[str, str]]:
 
 def _folder_and_row(text: str, out: Path) -> tuple[Path, str | None]:
     """Return the folder and the row that ``text`` names. The row is None for a folder alone."""
-    rows = sorted({r.row for r in find_records(_records_of(out)).records.values()})
+    found = find_records(_records_of(out))
+    rows = sorted({record.row for record in found.records.values()})
     readings: list[tuple[Path, str | None]] = []
     if _called(text, rows):
         readings.append((out, text))
@@ -196,6 +200,8 @@ def _folder_and_row(text: str, out: Path) -> tuple[Path, str | None]:
         )
     if ":" in text and not any(Path(part).is_dir() for part in _heads(text)):
         raise UsageError(f"There is no run in '{text.partition(':')[0]}', so '{text}' is no row.")
+    if not rows and found.damaged:
+        raise RobenchError(found.damage(out))
     if not rows:
         raise UsageError(
             f"'{text}' is neither a run's folder nor a row of {out}, which holds no record. Name "
@@ -203,7 +209,7 @@ def _folder_and_row(text: str, out: Path) -> tuple[Path, str | None]:
         )
     raise UsageError(
         f"'{text}' is neither a run's folder nor a row of {out}.{did_you_mean(text, rows)} "
-        f"Its rows: {', '.join(rows)}."
+        f"Its rows: {', '.join(rows)}. {found.damage(out)}".rstrip()
     )
 
 

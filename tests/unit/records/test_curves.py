@@ -240,3 +240,18 @@ def test_what_cannot_be_drawn_is_refused_with_one_sentence(
     assert sentence in err
     assert not (tmp_path / "a.png").exists()
     assert err.count("Error:") == 1
+
+
+def test_damaged_records_are_named(make_record: MakeRecord, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    write(tmp_path, with_curves(make_record("WFFH"), [3, 300], [1, 2]))
+    whole = tmp_path / "records" / "0.json"
+    (tmp_path / "records" / "1.json").write_text(whole.read_text()[:100])
+    code, _, err = run(tmp_path, "--to", tmp_path / "a.png")
+    assert code == 0
+    assert f"Warning: 1 record of {tmp_path} cannot be read. Cannot read the record" in err
+    whole.write_text("{")
+    code, _, err = run(tmp_path, "--to", tmp_path / "a.png")
+    assert code == 1
+    assert f"Error: 2 records of {tmp_path} cannot be read." in " ".join(err.split())
+    assert "0.json (it is not JSON)" in " ".join(err.split())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from robench._base.errors import UsageError
+from robench._base.errors import RobenchError, UsageError
 from robench.records.record import Record
 from robench.records.record_files import write_record
 from robench.records.run_folder import RunFolder
@@ -102,6 +102,21 @@ def test_unknown_names_list_the_rows(put: Any) -> None:
 def test_an_empty_folder_names_the_way_out(put: Any) -> None:
     with pytest.raises(UsageError, match="runs, which holds no record"):
         sides("rift", "standard")
+
+
+def test_records_that_cannot_be_read_are_no_missing_records(put: Any) -> None:
+    put("a", defense="rift")
+    (good,) = Path("runs/records").glob("*.json")
+    text = good.read_text()
+    good.write_text(text[:100])
+    for first in ("rift", "runs"):
+        with pytest.raises(
+            RobenchError, match=r"^1 record of runs cannot be read\..*a\.json.*JSON"
+        ):
+            sides(first, "standard")
+    Path("runs/records/b.json").write_text(text)
+    with pytest.raises(UsageError, match=r"Its rows: rift\. 1 record of runs cannot be read\."):
+        sides("rifft", "rift")
 
 
 def test_several_settings_need_one_to_be_named(put: Any) -> None:
