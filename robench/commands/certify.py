@@ -210,6 +210,7 @@ def _data(each: Sandwich, out: Path) -> dict[str, Any]:
         "exact_robustness": None if each.exact is None else [part / each.n for part in each.exact],
         "accuracy_under_attack": None if each.attacked is None else each.attacked / each.n,
         "clean_accuracy": each.clean / each.n,
+        "abstained": each.abstained,
         "error": certificate.error,
         "reasons": certificate.reasons,
         "attacks": each.attacks,

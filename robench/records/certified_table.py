@@ -68,6 +68,7 @@ def notes(made: Sequence[Sandwich]) -> list[str]:
     found = [MEANING]
     errors = sorted({each.certificate.error for each in made if each.certificate.error})
     found += [SMOOTHING.format(error=error) for error in errors]
+    found += [_abstentions(each) for each in made if each.certificate.method == "smoothing"]
     if any(each.certificate.smoothed for each in made):
         found.append(NOT_THE_VICTIM)
     compared = [each for each in made if each.attacks]
@@ -79,6 +80,15 @@ def notes(made: Sequence[Sandwich]) -> list[str]:
             f"{_contradictions(len(each.alarms))}."
         )
     return found
+
+
+def _abstentions(each: Sandwich) -> str:
+    certificate = each.certificate
+    return (
+        f"{row_text(certificate)}, smoothing, seed {certificate.seed}, "
+        f"{SPACES[certificate.space.constrained]}: abstained on {each.abstained} of {each.n}. "
+        "An abstention counts as not right, for clean too."
+    )
 
 
 def _contradictions(number: int) -> str:

@@ -46,7 +46,8 @@ class Sandwich:
             asked every text) and at most (no text is known that fools the victim). None for
             smoothing, whose letters can be wrong with a small probability.
         attacked: held under the strongest single attack. None without compared attacks.
-        clean: right without an attack.
+        clean: right without an attack. An abstention of smoothing is not right.
+        abstained: the draws did not decide on a label. Only smoothing abstains.
         alarms: contradictions.
     """
 
@@ -57,6 +58,7 @@ class Sandwich:
     exact: tuple[int, int] | None
     attacked: int | None
     clean: int
+    abstained: int
     alarms: tuple[Alarm, ...]
 
 
@@ -127,7 +129,7 @@ def sandwich(certificate: Certificate, records: Sequence[Record]) -> Sandwich:
         for number in _places(each.outcomes, "P")
     }
     wrong, found = set(_places(letters, "W")), set(_places(letters, "F"))
-    clean = len(letters) - len(wrong)
+    clean = len(letters) - len(wrong) - letters.count("A")
     least = len((proved | set(_places(letters, "C"))) - fooled)
     most = len(letters) - len(wrong | fooled | found)
     held = [each.counts.held + each.counts.held_proved for each in records]
@@ -139,6 +141,7 @@ def sandwich(certificate: Certificate, records: Sequence[Record]) -> Sandwich:
         exact=(least, most) if certificate.method == "bounds" else None,
         attacked=min(held, default=None),
         clean=clean,
+        abstained=letters.count("A"),
         alarms=tuple(_alarms(certificate, records)),
     )
 

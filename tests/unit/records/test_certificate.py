@@ -169,6 +169,16 @@ def test_statistics_give_no_exact_robustness() -> None:
     assert sandwich(make_certificate("CAUW", method="smoothing"), []).exact is None
 
 
+def test_an_abstention_is_not_right() -> None:
+    made = sandwich(make_certificate("CAUWA", method="smoothing"), [])
+    assert (made.certified, made.clean, made.abstained, made.n) == (1, 2, 2, 5)
+    text = terminal([made], None)
+    (row,) = [line for line in text.splitlines() if "│ smoothing " in line]
+    assert row.strip("│ ").split()[-1] == "40.0"
+    assert "smoothing, seed 0, language model: abstained on 2 of 5. An abstention counts" in text
+    assert "abstained on" not in terminal([sandwich(make_certificate("CUW"), [])], None)
+
+
 def alarmed(method: str = "bounds") -> Sandwich:
     (made,) = sandwiches(
         [make_certificate("CUCF", method=method)], [attacked("FFWP"), attacked("HHHH", seed=3)]
