@@ -21,6 +21,7 @@ from robench.certification.provers import Certifier, certifier_of
 from robench.certification.results import ExampleResult, ResultFile
 from robench.certification.settings import CertificationSettings, Method, Space
 from robench.evaluation.checked_victims import HealthChecks
+from robench.evaluation.chosen_punkt import with_chosen_punkt
 from robench.evaluation.failures import Failures
 from robench.evaluation.record_assembly import surface_rules
 from robench.evaluation.request import EvaluationRequest
@@ -127,6 +128,7 @@ class _Part:
 
 
 @no_pointless_retries()
+@with_chosen_punkt
 def certify(
     request: EvaluationRequest, settings: CertificationSettings, report: Reporter
 ) -> list[Certificate]:
