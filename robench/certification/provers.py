@@ -70,7 +70,7 @@ class BoundsCertifier:
 class SmoothingCertifier:
     """Randomised smoothing of one victim."""
 
-    victim: JudgedVictim
+    victim: Victim
     prover: SmoothingProver
     options: dict[str, Any]
     smoothed: bool
@@ -80,11 +80,17 @@ class SmoothingCertifier:
         """Return the verdict on one example."""
         since = monotonic()
         _, slots = _read(self.victim, job)
-        if slots is None:
-            verdict = Verdict("U", "substitutes of several tokens")
-            return _result(job, verdict, len(job.space.positions), since)
-        verdict = self.prover.prove(slots, job.example.label, job.example.id)
-        return _result(job, verdict, len(slots.columns), since)
+        label, example_id = job.example.label, job.example.id
+        if slots is not None:
+            verdict = self.prover.prove(slots, label, example_id)
+            return _result(job, verdict, len(slots.columns), since)
+        # The text itself always has a row, so it is known whether the victim is right about it.
+        row = self.victim.read(job.example.fields)
+        unchanged = Slots(row.ids, row.token_types, (), ())
+        verdict = self.prover.wrong(unchanged, label, example_id) or Verdict(
+            "U", "substitutes of several tokens"
+        )
+        return _result(job, verdict, len(job.space.positions), since)
 
 
 def _read(victim: JudgedVictim, job: Job) -> tuple[Candidates, Slots | None]:

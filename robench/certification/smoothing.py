@@ -81,11 +81,9 @@ class SmoothingProver:
 
     def prove(self, slots: Slots, label: int, example_id: str) -> Verdict:
         """Return the verdict on one example, also where the victim is wrong on it."""
-        content = f"certify:{self.sampling.seed}:{example_id}".encode()
-        rng = np.random.default_rng(int.from_bytes(hashlib.sha256(content).digest()[:16], "little"))
-        guessed = self._votes(slots, self.sampling.guess, rng).mean(0)
-        if int(guessed.argmax()) != label:
-            return Verdict("W", "another label has most draws")
+        rng = self._draws_of(example_id)
+        if (wrong := self._wrong(slots, label, rng)) is not None:
+            return wrong
         distance = 1 - overlap(slots, self.smoother)
         if distance >= 0.5:
             return Verdict("U", "the sets of words overlap too little")
@@ -96,6 +94,26 @@ class SmoothingProver:
         if low - distance > 0.5:
             return Verdict("C", "smoothing")
         return Verdict("U", "the draws agree too little")
+
+    def wrong(self, slots: Slots, label: int, example_id: str) -> Verdict | None:
+        """Return the verdict on an example on which the victim is wrong; None where it is right.
+
+        It is the verdict of ``prove``, from the same draws, and needs no substitutes.
+        """
+        return self._wrong(slots, label, self._draws_of(example_id))
+
+    def _wrong(self, slots: Slots, label: int, rng: np.random.Generator) -> Verdict | None:
+        guessed = self._votes(slots, self.sampling.guess, rng).mean(0)
+        if int(guessed.argmax()) == label:
+            return None
+        return Verdict("W", "another label has most draws")
+
+    def _draws_of(self, example_id: str) -> np.random.Generator:
+        """Return the source of the draws for one example."""
+        content = f"certify:{self.sampling.seed}:{example_id}".encode()
+        return np.random.default_rng(
+            int.from_bytes(hashlib.sha256(content).digest()[:16], "little")
+        )
 
     def _votes(self, slots: Slots, number: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return for each variant which label it counts for, ``(number, classes)`` of 0 and 1.

@@ -10,11 +10,15 @@ import pytest
 from certified import SmallVictim, WordRows, space_of
 
 from robench._base.errors import UsageError
-from robench.certification.provers import BoundsCertifier, certifier_of
+from robench.certification.provers import BoundsCertifier, SmoothingCertifier, certifier_of
 from robench.certification.settings import CertificationSettings
+from robench.certification.smoothing import Sampling, SmoothingProver
+from robench.models.smoother import Variants
+from robench.models.smoothing import Smoothing
 from robench.search.jobs import Job
 from robench.tasks.example import Example
 from robench.testing.random_models import classifier
+from robench.text.encoding import EncodedText
 from robench.text.space import SearchSpace
 
 IDS = {"a": [10], "good": [13], "fine": [14], "film": [11], "really": [16], "truly": [17, 18]}
@@ -117,3 +121,37 @@ def test_no_parts_means_no_bounds_and_no_remark() -> None:
 def test_smoothing_needs_a_victim_of_robench() -> None:
     with pytest.raises(UsageError, match=r"'mine' was not trained by robench .* --method bounds"):
         certifier_of("smoothing", victim_over(SmallVictim()), SETTINGS, None, 0)  # type: ignore[arg-type]
+
+
+class Unchanged:
+    """A smoother whose sets hold one word each, so that every variant is the text itself."""
+
+    smoothing = Smoothing("substitution", neighbours=8, answer="votes")
+    sets = None
+
+    def draw(self, ids: Any, rng: np.random.Generator, draws: int = 1) -> Variants:
+        return Variants(np.repeat(np.array(ids, dtype=np.int64)[None], draws, axis=0))
+
+
+def smoothing(victim: Any) -> SmoothingCertifier:
+    prover = SmoothingProver(victim, Unchanged(), Sampling(40, 10, 0.01, 0))  # type: ignore[arg-type]
+    return SmoothingCertifier(victim, prover, {}, smoothed=True)
+
+
+@pytest.mark.parametrize("options", [("really truly", "good fine"), ("really", "good fine")])
+def test_smoothing_says_where_the_victim_is_wrong_for_substitutes_of_any_length(
+    options: tuple[str, ...],
+) -> None:
+    def read(fields: Any) -> EncodedText:
+        ids = [2, *(i for word in fields["text"].split() for i in IDS[word]), 3]
+        return EncodedText(np.array(ids, np.int32), np.zeros(len(ids), np.int8))
+
+    victim = victim_over(SmallVictim(), mode="subword", read=read)
+    job = job_of(victim, *options)
+    right = smoothing(victim).certify(job)
+    assert right.letter == "U"
+    assert (right.reason == "substitutes of several tokens") == ("truly" in options[0])
+    other = Job(Example("toy/1", job.example.fields, 1 - job.example.label), job.words, job.space)
+    wrong = smoothing(victim).certify(other)
+    assert (wrong.letter, wrong.reason) == ("W", "another label has most draws")
+    assert wrong.positions == right.positions

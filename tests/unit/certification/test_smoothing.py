@@ -125,6 +125,8 @@ def test_the_other_label_is_wrong() -> None:
     prover = SmoothingProver(victim, drawing, Sampling(50, 50, 0.01, 0))
     verdict = prover.prove(space, 1 - label, "toy/1")
     assert verdict == Verdict("W", "another label has most draws")
+    assert prover.wrong(space, 1 - label, "toy/1") == verdict
+    assert prover.wrong(space, label, "toy/1") is None
 
 
 class Constant:
