@@ -128,7 +128,7 @@ def _cells(
     threshold, cells = victim.resolved.protocol.lm_threshold, list[Cell]()
     for test, by_set in zip(task.tests, surfaces, strict=True):
         unknown = {
-            name: UnknownWords(surface, test.examples, victim.victim, threshold)
+            name: UnknownWords(surface, test.examples, victim.victim, threshold, test.source(name))
             for name, surface in by_set.items()
         }
         cells += [

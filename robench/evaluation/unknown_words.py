@@ -8,11 +8,13 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from robench.evaluation.own_pairs import OwnPairs
 from robench.evaluation.resolved_victims import TrainedVictim
 from robench.records.unknown_notes import space_sentence
 from robench.records.unknown_part import PAIRS, UnknownPart
 from robench.search.attack import Trial, Verdict
 from robench.search.jobs import make_jobs
+from robench.text.sources import WithoutPairs
 from robench.text.words import split_words
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from robench.search.victim_protocol import Reader
     from robench.tasks.example import Example
     from robench.text.field_encoding import FieldEncoding
+    from robench.text.sources import SubstituteSource
     from robench.text.surface import Surface
 
 OUTSIDE = "the attack writes texts of its own"
@@ -36,6 +39,8 @@ class SpaceCounts:
     substitutes_unknown: int = 0
     positions: int = 0
     positions_unknown: int = 0
+    like_own: int | None = None
+    like_own_known: int | None = None
 
 
 class UnknownWords:
@@ -46,19 +51,33 @@ class UnknownWords:
         examples: the examples that are judged.
         reader: how the victim reads.
         threshold: see ``Surface.space``.
+        source: the substitution set of the surface. Of a held-out one it is counted how much of it
+            looks to the victim like the own set.
     """
 
     def __init__(
-        self, surface: Surface, examples: Sequence[Example], reader: Reader, threshold: float
+        self,
+        surface: Surface,
+        examples: Sequence[Example],
+        reader: Reader,
+        threshold: float,
+        source: SubstituteSource | None = None,
     ) -> None:
         self._surface, self._examples, self.reader = surface, examples, reader
-        self._threshold = threshold
+        self._threshold, self._source = threshold, source
         self._counts: dict[bool, SpaceCounts] = {}
 
     @cached_property
     def words(self) -> frozenset[str] | None:
         """The unknown words of the surface, or None where the victim cannot tell."""
         return self.reader.encoder_fields.unknown_words(self._surface.vocabulary)
+
+    @cached_property
+    def _own(self) -> OwnPairs | None:
+        """The pairs of the own set; None where the surface is not made from a held-out one."""
+        if not isinstance(self._source, WithoutPairs):
+            return None
+        return OwnPairs(self._source.own_pairs(), self.reader.encoder_fields)
 
     def counts(self, *, constrained: bool) -> SpaceCounts | None:
         """Return the counts with or without the language model; None as for ``words``."""
@@ -72,6 +91,7 @@ class UnknownWords:
                 self.words,
                 constrained=constrained,
                 threshold=self._threshold,
+                own=self._own,
             )
         return self._counts[constrained]
 
@@ -84,6 +104,7 @@ def count_spaces(
     *,
     constrained: bool,
     threshold: float,
+    own: OwnPairs | None = None,
 ) -> SpaceCounts:
     """Count the words, substitutes and positions that a victim does not know.
 
@@ -93,7 +114,9 @@ def count_spaces(
         reader: how the victim reads.
         unknown: the unknown words of the surface's vocabulary.
         constrained, threshold: see ``Surface.space``.
+        own: the pairs of the own set where the surface is held out from it.
     """
+    like_own = like_own_known = 0
     words = words_unknown = substitutes = substitutes_unknown = positions = positions_unknown = 0
     for job in make_jobs(examples, surface, reader, constrained=constrained, threshold=threshold):
         # Words beyond the window have no substitutes and are not seen.
@@ -106,9 +129,12 @@ def count_spaces(
                 substitutes_unknown += found
                 positions += 1
                 positions_unknown += bool(found) and word not in unknown
-    return SpaceCounts(
-        words, words_unknown, substitutes, substitutes_unknown, positions, positions_unknown
-    )
+                if own is not None:
+                    alike = [each for each in others if own.looks_like_one(word, each, unknown)]
+                    like_own += len(alike)
+                    like_own_known += sum(each not in unknown for each in alike)
+    counts = words, words_unknown, substitutes, substitutes_unknown, positions, positions_unknown
+    return SpaceCounts(*counts) if own is None else SpaceCounts(*counts, like_own, like_own_known)
 
 
 def unknown_part(
@@ -152,6 +178,8 @@ def unknown_part(
         substitutes_unknown=spaces.substitutes_unknown,
         positions=spaces.positions,
         positions_unknown=spaces.positions_unknown,
+        like_own=spaces.like_own,
+        like_own_known=spaces.like_own_known,
     )
 
 

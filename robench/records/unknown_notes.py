@@ -20,7 +20,7 @@ def unknown_lines(records: Iterable[Record]) -> list[str]:
     counted = [record for record in records if record.unknown is not None]
     if not counted:
         return []
-    return [*_space_lines(counted), *_success_lines(counted)]
+    return [*_space_lines(counted), *_like_own_lines(counted), *_success_lines(counted)]
 
 
 def _space_lines(records: Sequence[Record]) -> list[str]:
@@ -84,6 +84,34 @@ def _removal_sentence(part: UnknownPart) -> str:
             "remain."
         )
     return " ".join(sentences)
+
+
+def _like_own_lines(records: Sequence[Record]) -> list[str]:
+    """Return one line about held-out substitutes that look like the own set, by attack."""
+    totals: dict[str, tuple[int, int]] = {}
+    for record in records:
+        part = record.unknown
+        if part is None or part.like_own is None or part.like_own_known is None:
+            continue
+        if part.substitutes is None or part.substitutes_unknown is None:
+            continue
+        # The record counts what there is before unknown substitutes are removed.
+        searched, alike = part.substitutes, part.like_own
+        if record.protocol.unknown == "forbidden":
+            searched, alike = searched - part.substitutes_unknown, part.like_own_known
+        before = totals.get(record.attack.label, (0, 0))
+        totals[record.attack.label] = before[0] + searched, before[1] + alike
+    texts = [
+        f"{percent(alike / searched)} % under {label}"
+        for label, (searched, alike) in sorted(totals.items())
+        if alike
+    ]
+    if not texts:
+        return []
+    return [
+        "Held-out substitutes that look to the victim like the own set, because a word is unknown: "
+        f"{', '.join(texts)}."
+    ]
 
 
 def _success_lines(records: Sequence[Record]) -> list[str]:

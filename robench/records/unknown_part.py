@@ -26,6 +26,9 @@ class UnknownPart(RecordPart):
         substitutes_unknown: those of them that are unknown.
         positions: words that have a substitute.
         positions_unknown: known words that a swap can turn into the unknown token.
+        like_own: substitutes of a held-out set that look to the victim like a pair of the task's
+            own set, or like no change, because a word is unknown. None for other sets.
+        like_own_known: those of them that the victim knows; ``--unknown forbidden`` keeps them.
         successes: fooled examples.
         successes_unknown: fooled examples whose text holds at least one unknown word that the
             attack put there.
@@ -39,6 +42,8 @@ class UnknownPart(RecordPart):
     substitutes_unknown: NonNegativeInt | None = None
     positions: NonNegativeInt | None = None
     positions_unknown: NonNegativeInt | None = None
+    like_own: NonNegativeInt | None = None
+    like_own_known: NonNegativeInt | None = None
     successes: NonNegativeInt | None = None
     successes_unknown: NonNegativeInt | None = None
     missing: dict[str, str] = Field(default_factory=dict)

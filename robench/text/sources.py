@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from robench.text.links import SMALL, STEPS, Links
@@ -65,6 +65,12 @@ class WithoutPairs:
             for position, listed in found.items()
         }
         return {position: listed for position, listed in kept.items() if listed}
+
+    def own_pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield the pairs of the sets whose linked words are left out."""
+        for each in self._others:
+            for head, listed in each._neighbours.items():
+                yield from ((head, other) for other in listed)
 
     def _known(self, word: str, other: str) -> bool:
         return any(each.linked(word, other) for each in self._links)

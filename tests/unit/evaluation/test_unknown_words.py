@@ -19,6 +19,7 @@ from robench.protocol import get_protocol
 from robench.records.unknown_part import PAIRS
 from robench.search.attack import Change, Trial, Verdict
 from robench.testing.victims import FakeVictim
+from robench.text.sources import WithoutPairs
 from robench.text.substitutions import SubstitutionSet
 from robench.text.surface import Surface
 from robench.text.surface_building import SurfaceRequest, build_surface
@@ -87,6 +88,23 @@ def test_words_outside_the_window_do_not_count() -> None:
         threshold=5.0,
     )
     assert counts == SpaceCounts(4, 1, 5, 2, 3, 1)
+
+
+def test_held_out_substitutes_that_look_like_the_own_set_are_counted() -> None:
+    # The victim knows neither "qq" nor "yy", "zz" nor "odd".
+    own = SubstitutionSet("own", "6" * 64, {"good": ("qq",), "yy": ("Fine", "x"), "a": ("movie",)})
+    source = WithoutPairs(SUBSTITUTIONS, [own])
+    counts = UnknownWords(surface(), EXAMPLES, VICTIM, 5.0, source).counts(constrained=False)
+    # "good" -> "zz" twice, "odd" -> "zz", which changes nothing, and "odd" -> "fine".
+    assert counts == SpaceCounts(6, 1, 8, 3, 5, 2, like_own=4, like_own_known=1)
+    part = unknown_part(counts, [], [], VICTIM, outside=False)
+    assert (part.like_own, part.like_own_known) == (4, 1)
+
+
+def test_other_sets_are_not_compared_with_the_own_one() -> None:
+    counts = UnknownWords(surface(), EXAMPLES, VICTIM, 5.0, SUBSTITUTIONS).counts(constrained=False)
+    assert counts is not None
+    assert (counts.like_own, counts.like_own_known) == (None, None)
 
 
 def test_the_counts_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:

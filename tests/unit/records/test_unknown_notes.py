@@ -171,3 +171,25 @@ def test_frames_have_the_shares(make_record: MakeRecord) -> None:
     value = COLUMNS["unknown_substitutes"].value
     assert value is not None
     assert (value(known), value(old)) == (0.209, None)
+
+
+def test_a_line_says_how_much_of_a_held_out_set_looks_like_the_own_one(
+    make_record: MakeRecord,
+) -> None:
+    held_out = COUNTS | {"like_own": 360, "like_own_known": 79}
+    allowed = make_record("FFHH", attack="pwws@held-out", unknown=held_out)
+    forbidden = make_record(
+        "FFHH",
+        attack="pwws@held-out",
+        unknown=held_out,
+        protocol="rift2021(unknown=forbidden)",
+    )
+    start = (
+        "Held-out substitutes that look to the victim like the own set, because a word is unknown: "
+    )
+    assert f"{start}36.0 % under pwws@held-out." in unknown_lines([allowed])
+    # 209 unknown ones are removed: 79 of 791 are left.
+    assert f"{start}10.0 % under pwws@held-out." in unknown_lines([forbidden])
+    none = make_record("FFHH", unknown=COUNTS | {"like_own": 0, "like_own_known": 0})
+    for record in (none, make_record("FFHH", unknown=COUNTS)):
+        assert not any("Held-out" in line for line in unknown_lines([record]))
