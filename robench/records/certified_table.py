@@ -20,7 +20,8 @@ MEANING = (
     "In % of all n examples. certified: proved by the method [95 % Wilson interval]. exact: the "
     "exact robustness, at least and at most, from certificates, attacks that asked every text, and "
     "texts that fool. attacked: accuracy under the strongest attack of the same victim in the same "
-    "space. clean: without an attack."
+    "space; an attack on a part of the space only counts for exact and contradictions. clean: "
+    "without an attack."
 )
 SMOOTHING = (
     "smoothing: the certificate is about the mean over all random variants of a text. The "

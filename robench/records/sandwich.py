@@ -39,13 +39,14 @@ class Sandwich:
 
     Attributes:
         certificate: the certificate.
-        attacks: labels of the compared attacks, sorted.
+        attacks: labels of the compared attacks, sorted; the texts of each lie in the space.
         n: number of examples.
         certified: proved by the certificate.
         exact: bounds of the exact robustness: at least (certified, or proved by an attack that
             asked every text) and at most (no text is known that fools the victim). None for
             smoothing, whose letters can be wrong with a small probability.
-        attacked: held under the strongest single attack. None without compared attacks.
+        attacked: held under the strongest single attack that could use every text of the space.
+            None without such an attack.
         clean: right without an attack. An abstention of smoothing is not right.
         abstained: the draws did not decide on a label. Only smoothing abstains.
         alarms: contradictions.
@@ -132,7 +133,11 @@ def sandwich(certificate: Certificate, records: Sequence[Record]) -> Sandwich:
     clean = len(letters) - len(wrong) - letters.count("A")
     least = len((proved | set(_places(letters, "C"))) - fooled)
     most = len(letters) - len(wrong | fooled | found)
-    held = [each.counts.held + each.counts.held_proved for each in records]
+    held = [
+        each.counts.held + each.counts.held_proved
+        for each in records
+        if _same_space(certificate, each)
+    ]
     return Sandwich(
         certificate=certificate,
         attacks=tuple(sorted({each.attack.label for each in records})),

@@ -160,6 +160,34 @@ def test_a_proof_of_a_part_of_the_space_proves_nothing() -> None:
     assert made.alarms == ()
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"certificate": {"constrained": False}, "record": {}},
+        {"certificate": {}, "record": {"protocol": "rift2021(unknown=forbidden)"}},
+    ],
+)
+def test_an_attack_on_a_part_of_the_space_is_checked_and_is_not_its_accuracy_under_attack(
+    fields: dict[str, dict[str, Any]],
+) -> None:
+    certificate = make_certificate("CCUW", **fields["certificate"])
+    (made,) = sandwiches([certificate], [attacked("HFHW", **fields["record"])])
+    assert made.attacks == ("genetic",)
+    assert made.attacked is None
+    # A text of the part that fools the victim is a text of the space.
+    assert made.exact == (1, 2)
+    assert [alarm.number for alarm in made.alarms] == [1]
+    row = next(line for line in terminal([made], None).splitlines() if "│ bounds " in line)
+    assert row.strip("│").split("│")[7].strip() == "—"
+
+
+def test_only_attacks_on_the_whole_space_give_the_accuracy_under_attack() -> None:
+    certificate = make_certificate("CUUW", constrained=False)
+    part, whole = attacked("HFFW"), attacked("HHFW", attack="pwws")
+    (made,) = sandwiches([certificate], [part, whole])
+    assert (made.attacks, made.attacked, made.exact) == (("genetic", "pwws"), 2, (1, 1))
+
+
 def test_without_attacks_the_exact_robustness_lies_between_proofs_and_found_texts() -> None:
     made = sandwich(make_certificate("CUFW"), [])
     assert (made.exact, made.attacked, made.attacks) == ((1, 2), None, ())
