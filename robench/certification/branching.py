@@ -261,11 +261,21 @@ def hull_of(slots: Slots, network: Network) -> tuple[torch.Tensor, torch.Tensor]
 
 
 def agrees(slots: Slots, victim: Asked, network: Network) -> bool:
-    """Return whether the bounds of the unchanged text hold the victim's own answer."""
+    """Return whether model, bounds and victim give one answer about the unchanged text.
+
+    The model's own code in float64 must give the victim's answer, and the bounds of a text without
+    substitutes must hold both. These bounds are nearly points, so they hide no difference.
+    """
     base, changes = hull_of(Slots(slots.ids, slots.types, (), ()), network)
     lengths = np.array([len(slots.ids)], dtype=np.int32)
     logits = victim.logits(slots.ids[None], lengths, slots.types)[0].astype(np.float64)
-    margins, needed = network.margins(enclose(base, changes), 0)
     answer = torch.as_tensor(logits[0] - logits[1:], device=network.device)
-    inside = (margins.low - needed <= answer) & (answer <= margins.high + needed)
-    return bool(inside.all())
+    own = network.logits(base)[0]
+    exact = own[0] - own[1:]
+    margins, needed = network.margins(enclose(base, changes), 0)
+    near = (exact - answer).abs() <= needed
+    inside = [
+        (margins.low - needed <= each) & (each <= margins.high + needed) for each in (answer, exact)
+    ]
+    narrow = margins.high - margins.low <= needed
+    return bool((near & inside[0] & inside[1] & narrow).all())

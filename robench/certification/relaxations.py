@@ -1,7 +1,8 @@
 """Functions of one number between two parallel lines.
 
 A relaxation of f on ``[low, high]`` is a slope and two offsets such that
-``slope * x + below <= f(x) <= slope * x + above`` for every x of the range.
+``slope * x + below <= f(x) <= slope * x + above`` for every x of the range, up to the rounding of
+float64. ``robench.certification.affine`` says where that rounding counts.
 """
 
 from __future__ import annotations
@@ -31,32 +32,20 @@ Relaxation = Callable[[Tensor, Tensor], Lines]
 
 Function = Callable[[Tensor], Tensor]
 
-ROUNDING = 1e-12
-"""Share of its size by which every offset is widened, far above float64's 2e-16."""
-
 _SAMPLES = 33
 """Points at which a curved function is looked at."""
 
 
 def _chord(function: Function, low: Tensor, high: Tensor) -> Tensor:
-    """Return the slope between the ends; 0 where the range is a point."""
+    """Return the slope between the ends; 0 where the range is a point.
+
+    In a narrow range rounding makes the slope inexact. This is no error, because the offsets are
+    computed for the slope that is returned.
+    """
     width = high - low
     rise = function(high) - function(low)
-    narrow = width <= 1e-9 * (1 + low.abs())
+    narrow = width <= 1e-14 * low.abs()
     return torch.where(narrow, torch.zeros_like(rise), rise / width.clamp(min=1e-300))
-
-
-def _widened(lines: Lines, low: Tensor, high: Tensor) -> Lines:
-    """Return the lines, moved apart by more than the rounding of their offsets.
-
-    Args:
-        low, high: the ends of the range of x.
-    """
-    values = torch.maximum(lines.low.abs(), lines.high.abs())
-    # An offset is the difference of a value and of the product of slope and point.
-    products = lines.slope.abs() * torch.maximum(low.abs(), high.abs())
-    slack = ROUNDING * (values + products)
-    return Lines(lines.slope, lines.below - slack, lines.above + slack, lines.low, lines.high)
 
 
 def _convex(function: Function, slope: Tensor, touch: Tensor, low: Tensor, high: Tensor) -> Lines:
@@ -73,8 +62,7 @@ def _convex(function: Function, slope: Tensor, touch: Tensor, low: Tensor, high:
     values = torch.stack([function(low), function(high)])
     ends = torch.stack([at_low, at_high])
     least = torch.minimum(below, ends.amin(0))
-    lines = Lines(slope, least, ends.amax(0), values.amin(0), values.amax(0))
-    return _widened(lines, low, high)
+    return Lines(slope, least, ends.amax(0), values.amin(0), values.amax(0))
 
 
 def exponential(low: Tensor, high: Tensor) -> Lines:
@@ -126,14 +114,13 @@ def _curved(function: Function, bend: float) -> Relaxation:
         values = function(points)
         rest = values - slope[..., None] * points
         between = bend * ((high - low) / (_SAMPLES - 1)).square() / 8
-        lines = Lines(
+        return Lines(
             slope,
             rest.amin(-1) - between,
             rest.amax(-1) + between,
             values.amin(-1) - between,
             values.amax(-1) + between,
         )
-        return _widened(lines, low, high)
 
     return relax
 

@@ -98,9 +98,22 @@ def test_numbers_that_are_too_large_certify_nothing() -> None:
 
 def test_a_range_from_elsewhere_narrows() -> None:
     x = case(2).x
-    narrow = x.within(torch.full_like(x.low, -0.1), torch.full_like(x.low, 0.1))
-    assert narrow.low.min() >= -0.1
-    assert narrow.high.max() <= 0.1
+    low, high = x.middle - 0.1, x.middle + 0.1
+    narrow = x.within(low, high)
+    assert (narrow.low >= low).all()
+    assert (narrow.high <= high).all()
+    assert (narrow.low <= narrow.high).all()
+
+
+def test_points_stay_points_in_the_right_order() -> None:
+    draw = torch.Generator().manual_seed(11)
+    base = torch.randn(1, TOKENS, SIZE, generator=draw, dtype=torch.float64)
+    weight = torch.randn(SIZE, SIZE, generator=draw, dtype=torch.float64)
+    x = enclose(base, base.new_zeros(1, 2, 3, TOKENS, SIZE))
+    for _ in range(20):
+        x = affine.centred(affine.apply(affine.linear(affine.add(x, x), weight / 4, None), gelu))
+        assert (x.low <= x.high).all()
+    assert (x.high - x.low).max() < 1e-12
 
 
 def test_reshaping_moves_everything_alike() -> None:

@@ -57,7 +57,8 @@ def test_the_function_lies_between_the_lines(
     shares = torch.linspace(0, 1, 2001, dtype=torch.float64)
     points = torch.minimum(low[:, None] + (high - low)[:, None] * shares, high[:, None])
     values = function(points)
-    slack = 1e-15 * (1 + values.abs())
+    # An offset is the difference of a value and of the product of slope and point.
+    slack = 1e-15 * (1 + values.abs() + lines.slope.abs()[:, None] * points.abs())
     below = lines.slope[:, None] * points + lines.below[:, None]
     above = lines.slope[:, None] * points + lines.above[:, None]
     assert (below <= values + slack).all()
@@ -72,6 +73,26 @@ def test_a_narrow_range_gives_close_lines(function: Function, relaxation: Relaxa
     lines = relaxation(low, low + 1e-3)
     # The distance of the lines shrinks with the square of the width.
     assert (lines.above - lines.below).max() < 2e-5
+
+
+@pytest.mark.parametrize(("function", "relaxation"), EVERYWHERE + ABOVE_ZERO)
+def test_a_point_gets_no_width(function: Function, relaxation: Relaxation) -> None:
+    place = torch.linspace(0.1, 3, 25, dtype=torch.float64)
+    lines = relaxation(place, place)
+    assert torch.equal(lines.low, lines.high)
+    assert (lines.above - lines.below).abs().max() < 1e-14
+    assert torch.allclose(lines.low, function(place), rtol=1e-15)
+
+
+@pytest.mark.parametrize("width", [1e-12, 1e-10, 1e-8])
+@pytest.mark.parametrize(("function", "relaxation"), EVERYWHERE + ABOVE_ZERO)
+def test_a_tiny_range_keeps_the_slope(
+    function: Function, relaxation: Relaxation, width: float
+) -> None:
+    place = torch.linspace(0.1, 3, 25, dtype=torch.float64)
+    lines = relaxation(place, place + width)
+    # Without the slope, the distance of the lines would be of the size of the width.
+    assert (lines.above - lines.below).max() < 1e-3 * width + 1e-14
 
 
 def test_relu_is_exact_on_either_side_of_0() -> None:
