@@ -128,7 +128,11 @@ def command(ctx: click.Context, /, **values: Any) -> None:
 
     The victims, examples and texts are those of 'robench evaluate' with the same options and the
     same --out. The table sets the certified accuracy beside the accuracy under the attacks of that
-    folder. An example that is certified and fooled is an alarm, and the exit code is 1.
+    folder. An example that is certified by bounds and fooled is an alarm, and the exit code is 1.
+
+    A certificate by smoothing is about the mean over all random variants, and it can be wrong with
+    the probability --alpha. The victim answers from a fixed number of variants. So a contradiction
+    there is reported, and the run does not fail.
 
     \b
     robench certify --defense rift
