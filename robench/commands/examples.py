@@ -88,6 +88,8 @@ def command(ctx: click.Context, /, run: Path, limit: int | None, **values: Any) 
     chosen, trials = _trials(run, limit or few, values)
     for problem in chosen.problems:
         click.echo(f"Left out: {problem}", err=True)
+    for sentence in chosen.replaced:
+        click.echo(f"Not shown: {sentence}", err=True)
     if as_json:
         from robench.records.trial_export import row_of
 

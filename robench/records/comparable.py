@@ -273,6 +273,25 @@ def newest_that_agree(records: Mapping[str, Record]) -> Admitted:
     return separate_failed(dict(sorted(kept.items())), reasons)
 
 
+def replaced(records: Mapping[str, Record]) -> dict[str, str]:
+    """Return the records whose place in their table another one has: file name -> reason.
+
+    A file of substitutes that was edited makes such records: the label is the same, and the cell
+    is another.
+    """
+    found: dict[str, str] = {}
+    for members in comparable_groups(records).values():
+        admitted = newest_that_agree(members)
+        shown = {**admitted.records, **admitted.failed}
+        places = {cell_of(record) for record in shown.values()}
+        found |= {
+            name: reason
+            for name, reason in admitted.reasons.items()
+            if name not in shown and cell_of(members[name]) in places
+        }
+    return found
+
+
 def attack_labels(records: Iterable[Record]) -> list[str]:
     """Return the labels of the attacks, sorted."""
     return sorted({record.attack.label for record in records})

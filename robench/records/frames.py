@@ -154,11 +154,12 @@ CURVE_COLUMNS: Mapping[str, str] = {
     "under_low": "Float64",
     "under_high": "Float64",
     "record": "string",
+    "left_out": "string",
 }
 """Name -> pandas type of the columns of ``Results.curves``.
 
 ``curve`` is ``"queries"`` or ``"words"``, and ``at_most`` so many of them. ``fooled`` counts the
-examples that were fooled with them. Rates lie in [0, 1].
+examples that were fooled with them. Rates lie in [0, 1]. ``left_out`` is that of ``cells``.
 """
 
 
@@ -179,7 +180,7 @@ class Results:
         """One line for each record, in the order of the file names; see ``COLUMNS``."""
         import pandas as pd
 
-        known = _of_tables(self.found.records)
+        known = self._tables
         lines = []
         for name, record in self.found.records.items():
             line = {
@@ -194,6 +195,9 @@ class Results:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One line for each trial, with its texts and the file name of its record.
+
+        ``left_out`` says why the table leaves the record out, as in ``cells``. It is missing where
+        the table shows the record, so ``trials[trials.left_out.isna()]`` are those of the table.
 
         The columns are those of ``robench examples --format parquet``: ``id``, ``verdict``,
         ``label``, ``original_<field>``, ``adversarial_<field>``, ``changes`` and more. They are
@@ -212,11 +216,13 @@ class Results:
             except RobenchError as error:
                 warnings.warn(f"The trials of {name} are left out: {error}", stacklevel=2)
                 continue
-            frames.append(to_arrow(trials).to_pandas().assign(record=name))
+            frame = to_arrow(trials).to_pandas()
+            reason = pd.Series(self._tables.get(name, {}).get("left_out"), frame.index, "string")
+            frames.append(frame.assign(record=name, left_out=reason))
         if not frames:
             # The columns of the texts depend on the task, which nothing names here.
             return pd.DataFrame(
-                columns=["id", "task", "row", "attack", "seed", "verdict", "record"]
+                columns=["id", "task", "row", "attack", "seed", "verdict", "record", "left_out"]
             )
         joined: pd.DataFrame = pd.concat(frames, ignore_index=True)
         return joined
@@ -233,6 +239,7 @@ class Results:
         lines = [
             {"task": record.task.name, "row": record.row, "attack": record.attack.label}
             | {"seed": record.search.seed, "n": record.counts.n, "record": name}
+            | {"left_out": self._tables.get(name, {}).get("left_out")}
             | point
             for name, record in self.found.records.items()
             for point in curve_data(record)
@@ -250,6 +257,10 @@ class Results:
         types = {"seed": "Int64", "only_suspect": "Int64", "only_stronger": "Int64"}
         texts = ("kind", "row", "suspect", "stronger", "sentence")
         return frame.astype(types | {"p_value": "Float64"} | dict.fromkeys(texts, "string"))
+
+    @cached_property
+    def _tables(self) -> dict[str, dict[str, Any]]:
+        return _of_tables(self.found.records)
 
     @cached_property
     def _transferred(self) -> Transferred:

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from robench.protocol import Protocol
 from robench.records.record import Record
+from robench.records.surface_part import SurfacePart
 from robench.records.unknown_notes import unknown_lines
 from robench.text.punkt import is_of_nltk
 
@@ -266,7 +267,7 @@ def _set_lines(records: Sequence[Record]) -> list[str]:
     """Return which substitution set each attack searched, where this is known."""
     sets = sorted(
         {
-            (record.attack.label, record.surface.substitutions)
+            (record.attack.label, _set_name(record.surface))
             for record in records
             if record.surface.substitutions is not None
         }
@@ -274,6 +275,12 @@ def _set_lines(records: Sequence[Record]) -> list[str]:
     if not sets:
         return []
     return [f"Substitution sets: {', '.join(f'{label} {name}' for label, name in sets)}."]
+
+
+def _set_name(surface: SurfacePart) -> str:
+    """Return the name of the set; that of a file, which can change, with a short hash."""
+    name, sha256 = surface.substitutions or "", surface.substitutions_sha256
+    return f"{name} (`{sha256[:8]}`)" if name.endswith(".json") and sha256 else name
 
 
 def _scores_lines(records: Iterable[Record]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench._base.errors import RobenchError, UsageError
+from robench.records.comparable import replaced
 from robench.records.record import Record
 from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
@@ -117,11 +118,14 @@ class ChosenTrials:
         records: the records of the cells.
         trials: all their trials, joined with their texts.
         problems: why cells are left out, one sentence for each.
+        replaced: sentences about records whose place in the table a newer one has. Their trials
+            are left out too, so that no text is there twice.
     """
 
     records: Sequence[Record]
     trials: Sequence[TrialText]
     problems: Sequence[str]
+    replaced: Sequence[str] = ()
 
 
 def load_trials(root: Path, choice: CellChoice) -> ChosenTrials:
@@ -141,7 +145,9 @@ def load_trials(root: Path, choice: CellChoice) -> ChosenTrials:
         )
     if on_disk.records:
         choice.check(list(on_disk.records.values()), root)
-    records = _whole_first([each for each in on_disk.records.values() if choice.fits(each)])
+    chosen = {name: each for name, each in on_disk.records.items() if choice.fits(each)}
+    older = replaced(chosen)
+    records = _whole_first([each for name, each in chosen.items() if name not in older])
     if not records and on_disk.records:
         raise UsageError(
             f"No cell of '{root}' is meant. It has {_cells_of(on_disk.records.values())}."
@@ -156,7 +162,8 @@ def load_trials(root: Path, choice: CellChoice) -> ChosenTrials:
             problems.append(str(error))
     if not read:
         raise RobenchError(" ".join(dict.fromkeys(problems)))
-    return ChosenTrials(read, trials, list(dict.fromkeys(problems)))
+    sentences = [f"{name} ({reason})." for name, reason in older.items()]
+    return ChosenTrials(read, trials, list(dict.fromkeys(problems)), sentences)
 
 
 def _whole_first(records: Sequence[Record]) -> list[Record]:

@@ -115,3 +115,11 @@ def test_the_conditions_say_how_often_fooling_texts_fool_with_fresh_variants(
     ) in found
     with pytest.raises(ValueError, match="21 are more than 2 texts x 10 seeds"):
         FreshDrawsPart(texts=2, seeds=10, fooled=21)
+
+
+def test_a_substitution_set_of_a_file_has_a_short_hash(make_record: Callable[..., Record]) -> None:
+    part = {"substitutions": "set.json", "substitutions_sha256": "ab" * 32}
+    record = make_record("FH", attack="pwws@set.json", surface=part)
+    assert "Substitution sets: pwws@set.json set.json (`abababab`)." in conditions([record])
+    named = make_record("FH", surface=part | {"substitutions": "wordnet"})
+    assert "Substitution sets: genetic wordnet." in conditions([named])

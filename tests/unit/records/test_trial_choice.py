@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from trial_runs import TEST_SET, TRIALS, write_run
 
 from robench._base.errors import RobenchError, UsageError
+from robench.cli import main
+from robench.records.frames import results
+from robench.records.record_files import write_record
 from robench.records.run_folder import RunFolder
 from robench.records.trial_choice import CellChoice, TrialFilter, load_trials, pick
 from robench.search.attack import Verdict
@@ -88,6 +93,30 @@ def test_a_limited_record_does_not_count_twice(tmp_path: Path) -> None:
     write_run(tmp_path)
     write_run(tmp_path, [TRIALS[0], TRIALS[1], TRIALS[2]], limit=3)
     assert len(load_trials(tmp_path, CellChoice()).trials) == 6
+
+
+def test_a_record_that_a_newer_one_replaces_is_not_shown(tmp_path: Path) -> None:
+    old = write_run(tmp_path)
+    # An edited set of substitutes: the same place in the table, and another cell.
+    new = old.model_copy(update={"cell": "f" * 64, "created": old.created + timedelta(days=1)})
+    folder = RunFolder(tmp_path)
+    folder.trials_file(new.cell_name).write_bytes(folder.trials_file(old.cell_name).read_bytes())
+    write_record(folder.records / new.file_name, new)
+    chosen = load_trials(tmp_path, CellChoice())
+    assert [record.cell for record in chosen.records] == [new.cell]
+    assert len(chosen.trials) == 6
+    assert chosen.replaced == [f"{old.file_name} (replaced by the newer {new.file_name})."]
+    assert chosen.problems == []
+    shown = CliRunner().invoke(main, ["examples", str(tmp_path)])
+    assert shown.exit_code == 0
+    assert f"Not shown: {old.file_name} (replaced by the newer" in shown.stderr
+    frame = results(tmp_path).trials
+    assert len(frame) == 12
+    reasons = dict(zip(frame["record"], frame["left_out"], strict=True))
+    assert reasons == {
+        old.file_name: f"replaced by the newer {new.file_name}",
+        new.file_name: "1 of 6 examples ended in an error",
+    }
 
 
 def ids(run: Path, wanted: TrialFilter, limit: int | None = None) -> list[str]:
