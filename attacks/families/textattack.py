@@ -50,6 +50,8 @@ _GRADIENTS = (
 class TextAttackRecipes(Family[Attack]):
     """TextAttack's own recipes as they ship, outside the surface."""
 
+    outside = True
+
     def names(self) -> list[str]:
         """See ``Family.names``."""
         return sorted(_paths())

@@ -15,6 +15,7 @@ from robench.evaluation.given_victims import (
 )
 from robench.evaluation.resolve_tasks import TaskResolver
 from robench.evaluation.resolved import ResolvedAttack, ResolvedRequest, ResolvedTask, can_attack
+from robench.evaluation.same_searches import refuse_same_searches
 from robench.evaluation.substitution_sources import (
     EMBEDDINGS,
     HELD_OUT,
@@ -23,12 +24,12 @@ from robench.evaluation.substitution_sources import (
     set_label,
 )
 from robench.evaluation.temperature import check_temperature
-from robench.plugins.names import ON, split_on
+from robench.plugins.names import FAMILY, ON, split_on
 from robench.plugins.option_routing import check_owners, label, route_options
 from robench.plugins.options import build_options
 from robench.plugins.registry import Registry
 from robench.protocol import Protocol, get_protocol
-from robench.search.registry import ATTACKS
+from robench.search.registry import ATTACK_FAMILIES, ATTACKS
 from robench.tasks.registry import TASKS
 from robench.tasks.resolving import ALL, check_tasks, expand_tasks, is_own_data
 from robench.training.registry import DEFENSES
@@ -86,10 +87,15 @@ def check_names(request: EvaluationRequest, functions: Sequence[FunctionVictim] 
 def check_set_of(attack: str) -> None:
     """Refuse an attack's substitution set that does not exist, or an ``@`` without one.
 
+    A set is refused as well where a family of attacks takes none.
+
     Raises:
         UsageError: see above.
     """
     plugin, wanted = split_on(attack)
+    prefix, of_family, _ = plugin.partition(FAMILY)
+    if wanted and of_family and ATTACK_FAMILIES.get(prefix).outside:
+        raise _takes_no_set(plugin, wanted)
     if wanted:
         check_set(wanted)
     elif ON in attack:
@@ -97,6 +103,13 @@ def check_set_of(attack: str) -> None:
             f"'{attack}' names no substitution set after '{ON}'. Write {plugin} for the task's own "
             f"set, or {plugin}{ON}{HELD_OUT}."
         )
+
+
+def _takes_no_set(plugin: str, wanted: str) -> UsageError:
+    return UsageError(
+        f"Attack '{plugin}' writes texts of its own and searches no substitution set. Leave "
+        f"'{ON}{wanted}' out."
+    )
 
 
 def resolve_request(
@@ -119,6 +132,8 @@ def resolve_request(
         BrokenPlugin: a chosen plugin cannot be imported.
     """
     _refuse_no_victims(request, functions)
+    for name in request.attacks:
+        check_set_of(name)
     _check_unknown(request, functions)
     request = with_downloads(request, report)
     protocol, device = choose_protocol(request, functions, report), choose_device(request.device)
@@ -145,6 +160,7 @@ def resolve_request(
     sets = tuple(dict.fromkeys(each.substitutions for each in resolved_attacks if searching))
     resolver = TaskResolver(request, protocol, device, of_defense, functions, finder, sets)
     tasks = [resolver.resolve(name, report) for name in expand_tasks(request.tasks)]
+    refuse_same_searches(resolved_attacks, tasks, report)
     check_temperature(request, tasks)
     _check_access(request, tasks, resolved_attacks, report)
     return ResolvedRequest(protocol, device, scorer, resolved_attacks, tasks)
@@ -232,7 +248,7 @@ def _classes(registry: Registry[Plugin], names: Sequence[str]) -> dict[str, type
 
 def _lacks_set(name: str, cls: type[Any]) -> bool:
     """Return whether ``all@SET`` must leave an attack out, because it searches no set."""
-    return ON in name and getattr(cls, "outside", False)
+    return ON in name and (getattr(cls, "outside", False) or not getattr(cls, "searches", True))
 
 
 def _expand(registry: Registry[Any], names: Sequence[str]) -> list[str]:
@@ -264,8 +280,10 @@ def resolve_attack(
     """
     plugin, wanted = split_on(name)
     if wanted and cls.outside:
+        raise _takes_no_set(plugin, wanted)
+    if wanted and not cls.searches:
         raise UsageError(
-            f"Attack '{plugin}' writes texts of its own and searches no substitution set. Leave "
+            f"Attack '{plugin}' changes no word, so it takes no substitution set. Leave "
             f"'{ON}{wanted}' out."
         )
     options = build_options(cls.Options, values, f"attack '{plugin}'")

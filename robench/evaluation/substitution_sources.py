@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench._base.errors import UsageError
-from robench._base.hints import did_you_mean
 from robench.evaluation import defaults
-from robench.text.substitutions import NAMES
+from robench.text.substitutions import NAMES, unknown_set
 
 if TYPE_CHECKING:
     from robench.text.sources import SubstituteSource
@@ -31,15 +30,15 @@ def check_set(name: str) -> None:
     """Refuse a substitution set that does not exist, before anything is read.
 
     Raises:
-        UsageError: no set and no file has the name.
+        UsageError: no set and no file has the name, or it names no model after ``:``.
     """
-    kind = name.partition(":")[0]
-    if name in SET_NAMES or kind in OF_MODEL or Path(name).is_file():
-        return
-    raise UsageError(
-        f"There is no substitution set '{name}'.{did_you_mean(name, SET_NAMES)} "
-        f"Known: {', '.join(sorted(SET_NAMES))}, or the path of a JSON file."
-    )
+    kind, colon, model = name.partition(":")
+    if kind in OF_MODEL and colon and not model:
+        raise UsageError(
+            f"'{name}' names no model after ':'. Write {kind} for the usual model, or {kind}:NAME."
+        )
+    if name not in SET_NAMES and kind not in OF_MODEL and not Path(name).is_file():
+        raise unknown_set(name, SET_NAMES)
 
 
 def set_label(name: str) -> str:

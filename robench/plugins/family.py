@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 Plugin = TypeVar("Plugin")
 
@@ -21,7 +21,12 @@ class Family(ABC, Generic[Plugin]):
     An example is the attacks of another toolkit. ``all`` does not include them. A family is
     registered like a plugin, in the registry's ``families``. Its module is imported when one of
     its members is asked for.
+
+    Class attributes:
+        outside: for attacks, whether every member writes texts of its own (``Attack.outside``).
     """
+
+    outside: ClassVar[bool] = False
 
     @abstractmethod
     def names(self) -> list[str]:

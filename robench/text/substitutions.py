@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from robench._base.embedded import embedded_path
 from robench._base.errors import UsageError
+from robench._base.hints import did_you_mean
 from robench.text.words import split_words
 
 Lookup = Literal["cased", "lower"]
@@ -111,11 +112,25 @@ def load_substitutions(name: str, folder: Path | None = None) -> SubstitutionSet
         return SubstitutionSet(name, *load_wordnet(folder))
     path = Path(name)
     if not path.is_file():
-        known = ", ".join(sorted(NAMES))
-        raise UsageError(
-            f"There is no substitution set '{name}'. Known: {known}, or the path of a JSON file."
-        )
+        raise unknown_set(name, NAMES)
     return _read(path.stem, path)
+
+
+def unknown_set(name: str, known: Iterable[str]) -> UsageError:
+    """Return the sentence about a name that is neither a known set nor a file.
+
+    Args:
+        name: what the user wrote.
+        known: the names that may stand in its place.
+    """
+    known = sorted(known)
+    others = f"Known: {', '.join(known)}, or the path of a JSON file."
+    if Path(name).is_dir():
+        return UsageError(f"'{name}' is a folder, and no substitution set. {others}")
+    if name.endswith(".json") or "/" in name or "\\" in name:
+        return UsageError(f"There is no file '{name}', and no substitution set. {others}")
+    hint = did_you_mean(name, known)
+    return UsageError(f"There is no substitution set '{name}'.{hint} {others}")
 
 
 def _read(name: str, path: Path) -> SubstitutionSet:
@@ -132,11 +147,12 @@ def _read(name: str, path: Path) -> SubstitutionSet:
         raise UsageError(
             f"The substitution set {path} must be a JSON object of word -> list of substitutes."
         )
-    return SubstitutionSet(
-        name,
-        hashlib.sha256(content).hexdigest(),
-        {head: _checked(head, listed, path) for head, listed in data.items()},
-    )
+    neighbours = {head: _checked(head, listed, path) for head, listed in data.items()}
+    if not any(neighbours.values()):
+        raise UsageError(
+            f"The substitution set {path} holds no substitute, so no attack could change a word."
+        )
+    return SubstitutionSet(name, hashlib.sha256(content).hexdigest(), neighbours)
 
 
 def _checked(head: str, listed: Any, path: Path) -> tuple[str, ...]:

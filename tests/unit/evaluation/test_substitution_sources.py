@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from evaluation_cases import Listening
+from toy import toy_task
 
+from robench._base.embedded import embedded_path
 from robench._base.errors import UsageError
 from robench.evaluation.request import build_request
 from robench.evaluation.resolve import check_names, resolve_attack
+from robench.evaluation.run import evaluate, plan
 from robench.evaluation.substitution_sources import SetFinder, check_set, set_label
 from robench.protocol import get_protocol
 from robench.search.attack import Attack, FreeAttack
@@ -114,13 +118,71 @@ def test_an_attack_outside_the_surface_searches_no_set() -> None:
         ("pwws@", "'pwws@' names no substitution set after '@'. Write pwws for the task's own"),
         ("pwws@nothing", "There is no substitution set 'nothing'. Known: "),
         ("pwsw@mini", "There is no attack 'pwsw'. Did you mean 'pwws'?"),
-        ("pwws@missing.json", "There is no substitution set 'missing.json'"),
+        ("pwws@missing.json", "There is no file 'missing.json', and no substitution set. Known: "),
+        ("pwws@masked-lm:", "'masked-lm:' names no model after ':'. Write masked-lm for"),
+        ("textattack:deepwordbug@held-out", "Attack 'textattack:deepwordbug' writes texts of its"),
     ],
 )
 def test_a_wrong_name_is_refused_before_anything_is_read(attack: str, sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_names(build_request(defenses=("standard",), attacks=("genetic", attack)))
     assert str(caught.value).startswith(sentence)
+
+
+def test_a_folder_is_no_set(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder, and no substitution set"):
+        check_set(str(tmp_path))
+
+
+def test_python_lists_every_set_and_suggests_one(tmp_path: Path) -> None:
+    request = build_request(defenses=("standard",), attacks=("pwws@held-oot",), out=tmp_path)
+    with pytest.raises(UsageError) as caught:
+        evaluate(request, Listening())
+    assert str(caught.value) == (
+        "There is no substitution set 'held-oot'. Did you mean 'held-out'? Known: counterfitted, "
+        "embeddings, held-out, masked-lm, mini, mini-held-out, wordnet, or the path of a JSON file."
+    )
+
+
+def test_an_attack_that_changes_nothing_takes_no_set() -> None:
+    with pytest.raises(UsageError, match="'none' changes no word, so it takes no substitution set"):
+        resolve_attack("none@held-out", ATTACKS.get("none"), {}, PROTOCOL)
+
+
+@pytest.mark.parametrize("content", [{}, {"good": []}])
+def test_a_set_without_substitutes_is_refused(
+    finder: SetFinder, file: Path, content: dict[str, list[str]]
+) -> None:
+    file.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match=r"mine\.json holds no substitute"):
+        finder.find(str(file), "wordnet", [])
+
+
+@pytest.mark.parametrize(
+    "attacks", [("pwws", "pwws@mini"), ("genetic@mini", "genetic"), ("pwws@mini", "pwws@COPY")]
+)
+def test_two_names_of_one_search_are_refused(tmp_path: Path, attacks: tuple[str, ...]) -> None:
+    copy = tmp_path / "copy.json"
+    copy.write_bytes(embedded_path("mini_reviews", "substitutions.json").read_bytes())
+    attacks = tuple(name.replace("COPY", str(copy)) for name in attacks)
+    request = build_request(defenses=("standard",), attacks=attacks, lm="none", out=tmp_path)
+    with pytest.raises(UsageError, match="search the same substitution set on mini-reviews, so"):
+        plan(request)
+
+
+def test_one_search_on_one_of_two_tasks_is_told(tmp_path: Path) -> None:
+    request = build_request(
+        defenses=("standard",),
+        attacks=("pwws", "pwws@mini"),
+        tasks=("mini-reviews", "toy"),
+        lm="none",
+        out=tmp_path,
+    )
+    listening = Listening()
+    with toy_task(tmp_path):
+        assert len(plan(request, listening)) == 4
+    (line,) = [text for text in listening.messages if "the same substitution set" in text]
+    assert line.endswith("on mini-reviews, so they give the same results there.")
 
 
 def test_all_attacks_search_a_set() -> None:
