@@ -17,7 +17,7 @@ from click.core import ParameterSource
 
 from robench._base.errors import UsageError, one_line
 from robench._base.hints import did_you_mean
-from robench.commands.config_writing import SETTINGS, settings_of, write_settings
+from robench.commands.config_writing import PREFIX, SETTINGS, settings_of, write_settings
 
 PLUGIN_OPTION = "option"
 """The option KIND.NAME=VALUE. In a file it is a table as well."""
@@ -25,7 +25,7 @@ TABLE = "options"
 """Name of that table in a file."""
 NOT_IN_A_FILE = ("config", "write-config", "help")
 """Options that a file cannot set."""
-_RELATIVE = re.compile(r"^(?P<prefix>[a-z]+:)?(?P<path>\.{1,2}/.*|~/.*|\.{1,2})$")
+_RELATIVE = re.compile(rf"^(?P<prefix>{PREFIX})(?P<path>\.{{1,2}}/.*|~/.*|\.{{1,2}})$")
 
 
 class ConfiguredCommand(click.Command):
@@ -223,7 +223,7 @@ class _ConfigFile:
         found = _RELATIVE.match(text)
         if found is None:
             return text
-        return f"{found['prefix'] or ''}{folder / Path(found['path']).expanduser()}"
+        return f"{found['prefix']}{folder / Path(found['path']).expanduser()}"
 
     def _pairs(self, key: str, table: Mapping[str, Any], owner: str = "") -> Iterator[str]:
         """Yield the plugin options of a table as ``defense.alpha=0.3``."""

@@ -19,7 +19,9 @@ SETTINGS = "robench.settings"
 """Key of a click context's ``meta``: the options that the call gave (``settings_of``)."""
 NOT_WRITTEN = ("dry-run",)
 """Options of a call that are no part of the request."""
-_PREFIXED = re.compile(r"^(?P<prefix>[a-z]+:)?(?P<path>.+)$", re.DOTALL)
+PREFIX = "(?:[^@/]+@)?(?:[a-z-]+:)?"
+"""What may stand before a path, as a pattern: ``file:``, ``pwws@``, ``pwws@masked-lm:``."""
+_PREFIXED = re.compile(rf"^(?P<prefix>{PREFIX})(?P<path>.+)$", re.DOTALL)
 
 
 def settings_of(ctx: click.Context, folder: Path | None = None) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def _relocated(text: str, folder: Path) -> str:
     if path.is_absolute() or not is_path:
         return text
     # A leading dot tells a path from a name.
-    return f"{found['prefix'] or ''}./{os.path.relpath(path, folder)}"
+    return f"{found['prefix']}./{os.path.relpath(path, folder)}"
 
 
 def write_settings(ctx: click.Context, path: Path) -> None:

@@ -236,6 +236,35 @@ def test_text_that_begins_with_a_dot_is_a_path_beside_the_file(
     assert requested[0].lm == f"file:{tmp_path / '../scores'}"
 
 
+def test_the_set_of_an_attack_is_a_path_beside_the_file(
+    requested: list[EvaluationRequest], study: Callable[[str], str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.json").write_text('{"good": ["fine"]}')
+    names = '["pwws@./a.json", "pwws@masked-lm:./model", "genetic@mini"]'
+    evaluate("--config", study(f'defense = "rift"\nattack = {names}\n'))
+    assert requested[0].attacks == (
+        f"pwws@{tmp_path / 'a.json'}",
+        f"pwws@masked-lm:{tmp_path / 'model'}",
+        "genetic@mini",
+    )
+
+
+def test_a_written_file_names_the_set_of_an_attack_as_seen_from_there(
+    requested: list[EvaluationRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.json").write_text('{"good": ["fine"]}')
+    (tmp_path / "kept").mkdir()
+    words = ("--defense", "rift", "--attack", "pwws@a.json", "--attack", "genetic@mini")
+    evaluate(*words, "--write-config", "kept/study.toml")
+    written = tomllib.loads((tmp_path / "kept/study.toml").read_text())
+    assert written["attack"] == ["pwws@./../a.json", "genetic@mini"]
+    evaluate("--config", "kept/study.toml")
+    assert [Path(r.attacks[0].partition("@")[2]).resolve() for r in requested] == [
+        tmp_path / "a.json"
+    ] * 2
+
+
 def test_every_option_of_the_commands_can_stand_in_a_file() -> None:
     for name in ("evaluate", "train", "sweep"):
         command = main.commands[name]
