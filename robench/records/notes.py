@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pydantic import JsonValue
 
 from robench.protocol import Protocol
+from robench.records.fresh_notes import fresh_lines
 from robench.records.record import Record
 from robench.records.surface_part import SurfacePart
 from robench.records.unknown_notes import unknown_lines
@@ -189,28 +190,14 @@ def _given(record: Record) -> str:
 def randomised_lines(records: Sequence[Record]) -> list[str]:
     """Return one line for each way in which rows answer at random, with those rows.
 
-    A last line says how often the texts that fool them do so with fresh random variants.
+    Further lines say how often the texts that fool them do so with fresh random variants.
     """
     rows: dict[str, set[str]] = {}
     for record in records:
         if record.victim.smoothing is not None:
             rows.setdefault(_randomised(record.victim.smoothing), set()).add(record.row)
     lines = [f"Randomised: {', '.join(sorted(rows[how]))} ({how})." for how in sorted(rows)]
-    fresh = sorted(_fresh(record) for record in records if record.fresh_draws is not None)
-    if fresh:
-        lines.append(f"Fooling texts, asked again with fresh variants: {'; '.join(fresh)}.")
-    return lines
-
-
-def _fresh(record: Record) -> str:
-    """Return how often fooling texts fool a randomised victim with other variants."""
-    part = record.fresh_draws
-    assert part is not None  # see randomised_lines
-    share = 100 * part.fooled / (part.texts * part.seeds)
-    return (
-        f"{record.row} under {record.attack.label}, seed {record.search.seed}: wrong in "
-        f"{share:.0f} % ({part.texts} texts, {part.seeds} seeds)"
-    )
+    return [*lines, *fresh_lines(records)]
 
 
 def _randomised(smoothing: Mapping[str, JsonValue]) -> str:

@@ -130,6 +130,8 @@ def _success_lines(records: Sequence[Record]) -> list[str]:
     ]
     if not texts:
         return []
+    if not any(unknown for _, unknown in totals.values()):
+        texts = ["none"]
     return [f"Fooled examples whose swaps use an unknown word: {', '.join(texts)}."]
 
 

@@ -8,6 +8,7 @@ import pytest
 from records import GIVEN
 
 from robench.records.fresh_draws import FreshDrawsPart
+from robench.records.fresh_notes import fresh_lines
 from robench.records.notes import conditions
 from robench.records.record import Record
 
@@ -106,13 +107,20 @@ def test_the_conditions_say_how_often_fooling_texts_fool_with_fresh_variants(
     make_record: Callable[..., Record],
 ) -> None:
     masking = {"kind": "masking", "draws": 16, "answer": "mean", "seed": 0, "rate": 0.7}
-    record = make_record("FFH", defense="ranmask", attack="pwws", victim={"smoothing": masking})
-    part = FreshDrawsPart(texts=2, seeds=10, fooled=9)
-    found = conditions([record.model_copy(update={"fresh_draws": part})])
-    assert (
-        "Fooling texts, asked again with fresh variants: ranmask under pwws, seed 0: wrong in "
-        "45 % (2 texts, 10 seeds)."
-    ) in found
+    smoothed = {"victim": {"smoothing": masking}, "defense": "ranmask"}
+    measured = [(0, "pwws", 6, 20), (1, "pwws", 4, 25), (0, "genetic", 9, 90)]
+    records = [
+        make_record("FFH", attack=attack, seed=seed, **smoothed).model_copy(
+            update={"fresh_draws": FreshDrawsPart(texts=texts, seeds=10, fooled=fooled)}
+        )
+        for seed, attack, texts, fooled in measured
+    ]
+    start = "Fooling texts of ranmask, asked again with fresh variants: "
+    assert [line for line in conditions(records) if line.startswith("Fooling")] == [
+        f"{start}wrong in 45 % under pwws (45 of 100 answers, 10 texts); too few texts for a "
+        "share: genetic 9."
+    ]
+    assert fresh_lines(records[2:]) == [f"{start}too few texts for a share: genetic 9."]
     with pytest.raises(ValueError, match="21 are more than 2 texts x 10 seeds"):
         FreshDrawsPart(texts=2, seeds=10, fooled=21)
 

@@ -193,3 +193,15 @@ def test_a_line_says_how_much_of_a_held_out_set_looks_like_the_own_one(
     none = make_record("FFHH", unknown=COUNTS | {"like_own": 0, "like_own_known": 0})
     for record in (none, make_record("FFHH", unknown=COUNTS)):
         assert not any("Held-out" in line for line in unknown_lines([record]))
+
+
+def test_no_success_with_an_unknown_word_is_one_word(make_record: MakeRecord) -> None:
+    none = COUNTS | {"successes_unknown": 0}
+    records = [
+        make_record("HFF", unknown=none),
+        make_record("HFF", attack="pwws", unknown=none),
+    ]
+    line = "Fooled examples whose swaps use an unknown word: none."
+    assert line in unknown_lines(records)
+    some = [*records, make_record("HFF", attack="beam", unknown=COUNTS)]
+    assert line not in unknown_lines(some)
