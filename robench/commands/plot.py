@@ -206,10 +206,17 @@ def geometry(
 )
 @click.option("--attack", "attacks", multiple=True, metavar="NAME", help="An attack. Repeatable.")
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="The task.")
-@target_option("curves.png")
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; its extension decides the format.  [default: RUN/curves.png]",
+)
 @global_flags
 @click.pass_context
-def curves(ctx: click.Context, /, run: Path, target: Path, **chosen: tuple[str, ...]) -> None:
+def curves(
+    ctx: click.Context, /, run: Path, target: Path | None, **chosen: tuple[str, ...]
+) -> None:
     """Draw accuracy under attack by queries and by changed words, and print the numbers.
 
     RUN is the folder that 'robench evaluate --out' wrote. Where an attack was run with several
@@ -226,6 +233,7 @@ def curves(ctx: click.Context, /, run: Path, target: Path, **chosen: tuple[str, 
     from robench.records.render import CURVE_TITLES, curve_table
     from robench.records.terminal import fitted
 
+    target = run / "curves.png" if target is None else target
     check_path(target)
     records = _records_of_one_table(run, chosen)
     from robench.figures.curves import draw

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -216,6 +217,22 @@ def test_the_command_prints_the_numbers_and_draws_the_figure(
         "changed words, at most" in (tmp_path / "a.svg").read_text()
         or (tmp_path / "a.svg").stat().st_size
     )
+
+
+def test_the_figure_lies_in_the_folder_of_the_run_and_the_command_says_so(
+    make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    write(tmp_path / "runs", with_curves(make_record("WFFH"), [3, 300], [1, 2]))
+    code, out, _ = run("../runs")
+    assert code == 0
+    assert out.endswith("wrote ../runs/curves.png\n")
+    assert (tmp_path / "runs" / "curves.png").is_file()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    code, out, _ = run("../runs", "--json")
+    assert json.loads(out)["figure"] == "../runs/curves.png"
 
 
 @pytest.mark.parametrize(
