@@ -9,7 +9,6 @@ from pydantic import JsonValue
 from robench.protocol import Protocol
 from robench.records.fresh_notes import fresh_lines
 from robench.records.record import Record
-from robench.records.surface_part import SurfacePart
 from robench.records.unknown_notes import unknown_lines
 from robench.text.punkt import is_of_nltk
 
@@ -254,7 +253,7 @@ def _set_lines(records: Sequence[Record]) -> list[str]:
     """Return which substitution set each attack searched, where this is known."""
     sets = sorted(
         {
-            (record.attack.label, _set_name(record.surface))
+            (record.attack.label, _set_name(record))
             for record in records
             if record.surface.substitutions is not None
         }
@@ -264,10 +263,11 @@ def _set_lines(records: Sequence[Record]) -> list[str]:
     return [f"Substitution sets: {', '.join(f'{label} {name}' for label, name in sets)}."]
 
 
-def _set_name(surface: SurfacePart) -> str:
+def _set_name(record: Record) -> str:
     """Return the name of the set; that of a file, which can change, with a short hash."""
-    name, sha256 = surface.substitutions or "", surface.substitutions_sha256
-    return f"{name} (`{sha256[:8]}`)" if name.endswith(".json") and sha256 else name
+    name, sha256 = record.surface.substitutions or "", record.surface.substitutions_sha256
+    of_file = record.attack.label.partition("(")[0].endswith(".json")
+    return f"{name} (`{sha256[:8]}`)" if of_file and sha256 else name
 
 
 def _scores_lines(records: Iterable[Record]) -> list[str]:

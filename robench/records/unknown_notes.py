@@ -123,16 +123,22 @@ def _success_lines(records: Sequence[Record]) -> list[str]:
             continue
         whole, unknown = totals.get(record.attack.label, (0, 0))
         totals[record.attack.label] = whole + part.successes, unknown + part.successes_unknown
-    texts = [
+    counted = {label: total for label, total in sorted(totals.items()) if total[0]}
+    some = [
         f"{unknown:,} of {whole:,} under {label} ({percent(unknown / whole)} %)"
-        for label, (whole, unknown) in sorted(totals.items())
-        if whole
+        for label, (whole, unknown) in counted.items()
+        if unknown
     ]
-    if not texts:
+    none = [label for label, (_, unknown) in counted.items() if not unknown]
+    if not counted:
         return []
-    if not any(unknown for _, unknown in totals.values()):
-        texts = ["none"]
-    return [f"Fooled examples whose swaps use an unknown word: {', '.join(texts)}."]
+    if not some:
+        told = "none"
+    elif none:
+        told = f"{', '.join(some)}; none under {', '.join(none)}"
+    else:
+        told = ", ".join(some)
+    return [f"Fooled examples whose swaps use an unknown word: {told}."]
 
 
 def _place(record: Record) -> Place:

@@ -126,8 +126,8 @@ def test_the_conditions_say_how_often_fooling_texts_fool_with_fresh_variants(
 
 
 def test_a_substitution_set_of_a_file_has_a_short_hash(make_record: Callable[..., Record]) -> None:
-    part = {"substitutions": "set.json", "substitutions_sha256": "ab" * 32}
+    part = {"substitutions": "set", "substitutions_sha256": "ab" * 32}
     record = make_record("FH", attack="pwws@set.json", surface=part)
-    assert "Substitution sets: pwws@set.json set.json (`abababab`)." in conditions([record])
+    assert "Substitution sets: pwws@set.json set (`abababab`)." in conditions([record])
     named = make_record("FH", surface=part | {"substitutions": "wordnet"})
     assert "Substitution sets: genetic wordnet." in conditions([named])
