@@ -85,7 +85,9 @@ def test_every_guest_is_checked_and_none_is_imported_in_this_process(
         }
     )
     health = check_guests(cache=tmp_path / "cache")
-    assert health[("attack", "working")] == Health(problem=None, summary="Tries nothing.")
+    assert health[("attack", "working")] == Health(
+        problem=None, summary="Tries nothing.", sees="probabilities"
+    )
     assert health[("attack", "broken")].problem == (
         "attack 'broken' from package 'guests' cannot be imported "
         "(ModuleNotFoundError: No module named 'no_such_dependency'). "
