@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 from statistics import fmean, stdev
 
@@ -171,10 +172,18 @@ def compare(first: str, second: str) -> PairedTest:
     if "E" in first or "E" in second:
         raise BlockedCell("a paired comparison needs outcomes without errors")
     pairs = [(a in ROBUST, b in ROBUST) for a, b in zip(first, second, strict=True)]
-    both, neither = pairs.count((True, True)), pairs.count((False, False))
     only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
-    result = mcnemar([[both, only_first], [only_second, neither]], exact=True)
-    return PairedTest(only_first, only_second, min(1.0, float(result.pvalue)))
+    return PairedTest(only_first, only_second, _exact_mcnemar(only_first, only_second))
+
+
+@cache
+def _exact_mcnemar(only_first: int, only_second: int) -> float:
+    """Return the two-sided p-value, which depends on the discordant examples only.
+
+    A large board tests many pairs, and their numbers repeat.
+    """
+    result = mcnemar([[0, only_first], [only_second, 0]], exact=True)
+    return min(1.0, float(result.pvalue))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
