@@ -120,7 +120,7 @@ class Prover:
                 choices = np.stack(np.unravel_index(numbers, sizes), axis=1).astype(np.int16)
                 rows, lengths = candidates.encode(choices)
                 types = candidates.types(rows.shape[1])
-                yield margins_of(self.victim.logits(rows, lengths, types), label)
+                yield margin_shares(self.victim.logits(rows, lengths, types), label)
 
         return _judged(blocks())
 
@@ -133,7 +133,7 @@ class Prover:
 
     def _margins(self, rows: NDArray[np.int32], slots: Slots, label: int) -> NDArray[np.float64]:
         lengths = np.full(len(rows), rows.shape[1], dtype=np.int32)
-        return margins_of(self.victim.logits(rows, lengths, slots.types), label)
+        return margin_shares(self.victim.logits(rows, lengths, slots.types), label)
 
     def _greedy(self, slots: Slots, label: int) -> float:
         """Return the least margin of the single substitutions and of growing sets of the worst."""
@@ -204,7 +204,7 @@ def _easiest(slots: Slots) -> Slots:
     return part
 
 
-def margins_of(logits: NDArray[np.float32], label: int) -> NDArray[np.float64]:
+def margin_shares(logits: NDArray[np.float32], label: int) -> NDArray[np.float64]:
     """Return each row's margin as a share of its largest logit ``(rows,)``.
 
     A share that is smaller than ``ROUNDING`` says nothing, and becomes 0.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import robench
 from robench._base import arithmetic
 from robench._base.code_hash import source_sha256
-from robench._base.environment import describe_device, versions
+from robench._base.environment import versions
 from robench._base.errors import RobenchError
 from robench._base.hub import no_pointless_retries
 from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
@@ -23,7 +23,7 @@ from robench.certification.settings import CertificationSettings, Method, Space
 from robench.evaluation.checked_victims import HealthChecks
 from robench.evaluation.chosen_punkt import with_chosen_punkt
 from robench.evaluation.failures import Failures
-from robench.evaluation.record_assembly import surface_rules
+from robench.evaluation.record_assembly import software_part, surface_rules, task_part
 from robench.evaluation.request import EvaluationRequest
 from robench.evaluation.resolve import resolve_request
 from robench.evaluation.resolved import ResolvedRequest, ResolvedTest
@@ -32,7 +32,7 @@ from robench.evaluation.victims import ReadyVictim, victim_title
 from robench.protocol import Protocol
 from robench.records.certificate import Certificate, SpacePart, row_of
 from robench.records.certificate_files import write_certificate
-from robench.records.record import SoftwarePart, TaskPart, digest_of_ids
+from robench.records.record import digest_of_ids
 from robench.records.run_folder import RunFolder, cell_name
 
 if TYPE_CHECKING:
@@ -295,15 +295,7 @@ def _assemble(part: _Part, results: Sequence[ExampleResult]) -> Certificate:
         row_name=resolved.row_name,
         smoothed=part.certifier.smoothed,
         victim=victim,
-        task=TaskPart(
-            name=test.task,
-            test_name=test.test_name,
-            digest=test.digest,
-            examples=test.total,
-            train_pool=resolved.train_pool or "",
-            synthetic=test.synthetic,
-            other_test=test.other,
-        ),
+        task=task_part(test, resolved),
         protocol=part.protocol,
         space=SpacePart(
             key=part.surface.key,
@@ -321,10 +313,6 @@ def _assemble(part: _Part, results: Sequence[ExampleResult]) -> Certificate:
         error=part.settings.alpha if part.method == "smoothing" else None,
         seconds=round(sum(each.seconds for each in results), 3),
         code_sha256=source_sha256(*CODE),
-        software=SoftwarePart(
-            robench=robench.__version__,
-            versions=versions(),
-            device=describe_device(resolved.device),
-        ),
+        software=software_part(resolved),
         created=datetime.now(UTC).replace(microsecond=0),
     )

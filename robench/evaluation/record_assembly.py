@@ -40,7 +40,8 @@ from robench.text.sources import WithoutPairs
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.cell import Cell
-    from robench.evaluation.resolved import ResolvedAttack
+    from robench.evaluation.resolved import ResolvedAttack, ResolvedTest
+    from robench.evaluation.resolved_victims import ResolvedVictim
 
 _NOT_RULES = ("digest", "texts", "lookup", "radius", "scorer")
 """Ingredients of a surface that are no rules: examples, protocol and language model."""
@@ -58,7 +59,7 @@ def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Reco
     resolved, ready = cell.resolved, cell.victim
     return Record(
         cell=cell.key,
-        task=_task_part(cell),
+        task=task_part(cell.test, resolved),
         encoder=resolved.encoder_part(ready.obtained),
         defense=resolved.defense_part(ready.obtained),
         attack=_attack_part(cell.attack),
@@ -82,25 +83,30 @@ def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Reco
         ),
         fresh_draws=fresh_draws_part(cell.victim.victim, trials, cell.test.examples),
         cost=cost,
-        software=SoftwarePart(
-            robench=robench.__version__,
-            versions=versions(),
-            device=describe_device(cell.resolved.device),
-        ),
+        software=software_part(resolved),
         created=datetime.now(UTC).replace(microsecond=0),
     )
 
 
-def _task_part(cell: Cell) -> TaskPart:
-    test = cell.test
+def task_part(test: ResolvedTest, victim: ResolvedVictim) -> TaskPart:
+    """Return what a record or certificate says about the judged examples."""
     return TaskPart(
         name=test.task,
         test_name=test.test_name,
         digest=test.digest,
         examples=test.total,
-        train_pool=cell.resolved.train_pool or "",
+        train_pool=victim.train_pool or "",
         synthetic=test.synthetic,
         other_test=test.other,
+    )
+
+
+def software_part(victim: ResolvedVictim) -> SoftwarePart:
+    """Return the versions of this process and the device that the victim answers on."""
+    return SoftwarePart(
+        robench=robench.__version__,
+        versions=versions(),
+        device=describe_device(victim.device),
     )
 
 

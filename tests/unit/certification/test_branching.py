@@ -11,7 +11,7 @@ from certified import SmallVictim, WordRows, space_of
 
 from robench._base.errors import UsageError
 from robench.certification import branching
-from robench.certification.branching import Effort, Prover, Verdict, margins_of
+from robench.certification.branching import Effort, Prover, Verdict, margin_shares
 from robench.certification.network import Network
 from robench.certification.slots import Slots
 
@@ -152,8 +152,8 @@ def test_substitutes_of_several_tokens_are_enumerated() -> None:
 
 def test_margins_are_shares_and_ties_are_0() -> None:
     logits = np.array([[3.0, 1.0], [1.0, 2.0], [1.0, 1.0], [1.0, 1.0 - 1e-6]], np.float32)
-    assert margins_of(logits, 0).tolist() == pytest.approx([2 / 3, -0.5, 0.0, 0.0])
-    assert margins_of(1e-6 * logits, 0).tolist() == pytest.approx([2 / 3, -0.5, 0.0, 0.0])
+    assert margin_shares(logits, 0).tolist() == pytest.approx([2 / 3, -0.5, 0.0, 0.0])
+    assert margin_shares(1e-6 * logits, 0).tolist() == pytest.approx([2 / 3, -0.5, 0.0, 0.0])
 
 
 def test_a_tie_is_neither_certified_nor_refuted() -> None:
