@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from robench._base import escaping
+
+FIRST_LINE = 500
+"""Characters of another library's message that stand in a sentence of our own."""
+
 
 class RobenchError(Exception):
     """A run that failed for a reason the user can act on: exit code 1."""
@@ -45,16 +50,20 @@ class Incomplete(RobenchError):
 def first_line(error: BaseException) -> str:
     """Return the first meaningful line of an error's message, without its full stop.
 
-    The result fits into a sentence of our own. An error without a message gives its class name.
+    The result fits into a sentence of our own: it is bounded and holds no control character. An
+    error without a message gives its class name.
     """
-    for line in str(error).splitlines():
+    for line in escaping.text_of(error)[: 16 * FIRST_LINE].splitlines():
         # NLTK frames its messages in lines of stars.
         text = line.strip(" *")
         if text:
-            return text.rstrip(".")
+            return escaping.one_line(text.rstrip("."), FIRST_LINE)
     return type(error).__name__
 
 
 def one_line(error: object) -> str:
-    """Return the text of an error on one line, or ``"no message"`` where it has none."""
-    return " ".join(str(error).split()) or "no message"
+    """Return the text of an error on one line, or ``"no message"`` where it has none.
+
+    It is bounded, and holds no control character (``escaping.one_line``).
+    """
+    return escaping.one_line(error) or "no message"

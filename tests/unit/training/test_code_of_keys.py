@@ -35,6 +35,7 @@ pytestmark = pytest.mark.slow
 
 DECIDES_NOTHING = {
     "robench._base.errors": "sentences",
+    "robench._base.escaping": "sentences",
     "robench._base.hints": "sentences",
     "robench.plugins.options": "what options come to stands in the keys",
     "robench.protocol": "what a protocol says stands in the keys",
