@@ -32,7 +32,7 @@ from robench.models.victim_folder import read_card
 from robench.records.certificate_files import find_certificates
 from robench.records.leaderboard import render_run
 from robench.records.record import Record
-from robench.records.record_files import find_records
+from robench.records.record_files import KnownRecords, find_records
 from robench.records.run_folder import RunFolder
 from robench.records.scores_part import ScoresPart
 from robench.records.test_set import TestSet, write_test_set
@@ -87,7 +87,7 @@ def evaluate(
     if (late := arithmetic.warning()) is not None:
         report.message(late)
     failures, single = Failures(report), _number_of_victims(resolved) == 1
-    checks, records = HealthChecks(request, report), list[Record]()
+    checks, records, known = HealthChecks(request, report), list[Record](), KnownRecords()
     for task in resolved.tasks:
         for test in task.tests:
             keep_texts(request, task, test)
@@ -102,7 +102,7 @@ def evaluate(
                 for cell in cells:
                     with failures.catch(_part(title, cell), only=single and len(cells) == 1):
                         records.append(_evaluate_cell(cell, report))
-                        write_leaderboard(request.out, report)
+                        write_leaderboard(request.out, report, known)
                 _write_model_card(request, each, report)
     failures.raise_if_any(records)
     return records
@@ -197,22 +197,27 @@ def _write_model_card(
         )
 
 
-def write_leaderboard(out: Path, report: Reporter) -> None:
+def write_leaderboard(out: Path, report: Reporter, known: KnownRecords | None = None) -> None:
     """Write the table of all records of a run's folder, one run after another.
 
     A run that read the records before another run wrote its own must not write its table last.
+
+    Args:
+        out: the folder of the run.
+        report: receives a message if another run writes its table.
+        known: the records of an earlier call (``find_records``).
     """
     folder = RunFolder(out)
     # The other run needs a moment for its table, so this run waits even with --wait 0.
     who = f"Another run is writing '{folder.leaderboard}'."
     patience = Patience(None, report.message)
     with alone(folder.leaderboard.with_suffix(".lock"), who, patience):
-        write_text(folder.leaderboard, _rendered(folder))
+        write_text(folder.leaderboard, _rendered(folder, known))
 
 
-def _rendered(folder: RunFolder) -> str:
+def _rendered(folder: RunFolder, known: KnownRecords | None) -> str:
     return render_run(
-        find_records(folder.records),
+        find_records(folder.records, known),
         find_certificates(folder.certificates),
         read_transferred(folder.transfer),
     )

@@ -125,6 +125,36 @@ _RULES = (
 )
 
 
+class _Agreement:
+    """Records that share a table, taken one after another.
+
+    All records of a group have the value of its first one. So one comparison for each rule shows
+    whether another record agrees, however many there are.
+    """
+
+    def __init__(self) -> None:
+        # (number of the rule, group) -> name and value of the first record.
+        self._first: dict[tuple[int, str], tuple[str, object]] = {}
+
+    def disagreement(self, name: str, record: Record) -> str | None:
+        """Return in what ``record`` differs from the records before it; see ``find_disagreement``.
+
+        A record that agrees is taken.
+        """
+        values = {
+            (number, rule.group(record)): rule.value(record)
+            for number, rule in enumerate(_RULES)
+            if record.encoder is not None or not rule.of_training
+        }
+        for (number, group), value in values.items():
+            first, expected = self._first.get((number, group), (name, value))
+            if value != expected:
+                return f"{first} and {name} differ in {_RULES[number].what} {group}".rstrip()
+        for place, value in values.items():
+            self._first.setdefault(place, (name, value))
+        return None
+
+
 def find_disagreement(records: Mapping[str, Record]) -> str | None:
     """Return what keeps records from sharing a table, or None if nothing does.
 
@@ -138,15 +168,9 @@ def find_disagreement(records: Mapping[str, Record]) -> str | None:
     Returns:
         Part of a sentence: "a.json and b.json differ in the surface".
     """
-    trained = {name: record for name, record in records.items() if record.encoder is not None}
-    for rule in _RULES:
-        concerned = trained if rule.of_training else records
-        for group, (first, *others) in group_by(concerned, rule.group).items():
-            for other in others:
-                if rule.value(records[other]) != rule.value(records[first]):
-                    what = f"{rule.what} {group}".strip()
-                    return f"{first} and {other} differ in {what}"
-    return None
+    agreement = _Agreement()
+    found = (agreement.disagreement(name, record) for name, record in records.items())
+    return next((reason for reason in found if reason is not None), None)
 
 
 def comparable_groups(records: Mapping[str, Record]) -> dict[str, dict[str, Record]]:
@@ -257,6 +281,7 @@ def newest_that_agree(records: Mapping[str, Record]) -> Admitted:
     kept: dict[str, Record] = {}
     reasons: dict[str, str] = {}
     newest: dict[CellPlace, str] = {}
+    agreement = _Agreement()
     for name, record in sorted(
         records.items(), key=lambda item: (item[1].created, item[0]), reverse=True
     ):
@@ -264,7 +289,7 @@ def newest_that_agree(records: Mapping[str, Record]) -> Admitted:
         if cell in newest:
             reasons[name] = f"replaced by the newer {newest[cell]}"
             continue
-        disagreement = find_disagreement({**kept, name: record})
+        disagreement = agreement.disagreement(name, record)
         if disagreement is not None:
             reasons[name] = f"stale: {disagreement}"
             continue

@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from robench.records.exact_robustness import is_reference
 from robench.records.record import Record
-from robench.records.statistics import PairedTest, compare, holm
+from robench.records.statistics import PairedTest, compare, holm, places
 from robench.search.access import Access
 
 LEVEL: Final = 0.05
@@ -124,24 +124,21 @@ def _inside(part: Record, whole: Record) -> bool:
     return same and (part.surface.constrained or not whole.surface.constrained)
 
 
-def _positions(letter: str, record: Record) -> set[int]:
-    return {place for place, found in enumerate(record.outcomes) if found == letter}
-
-
 def _contradictions(group: Sequence[Record]) -> list[Flag]:
     """Return an alarm for each pair in which one attack fooled what the other one proved."""
     found: list[Flag] = []
     for prover in group:
         for fooler in group:
-            both = _positions("P", prover) & _positions("F", fooler)
+            both = places("P", prover.outcomes) & places("F", fooler.outcomes)
             if both and _inside(fooler, prover):
                 sentence = (
-                    f"ALARM. {_place(prover)}: {prover.attack.label} proved {_examples(len(both))} "
-                    f"robust that {fooler.attack.label} fooled in the same space. This cannot be: "
-                    "robench or a plugin has an error. Please report it."
+                    f"ALARM. {_place(prover)}: {prover.attack.label} proved "
+                    f"{_examples(both.bit_count())} robust that {fooler.attack.label} fooled in "
+                    "the same space. This cannot be: robench or a plugin has an error. Please "
+                    "report it."
                 )
                 found.append(
-                    _flag("proof-contradicted", prover, fooler, 0, len(both), None, sentence)
+                    _flag("proof-contradicted", prover, fooler, 0, both.bit_count(), None, sentence)
                 )
     return found
 
@@ -158,7 +155,7 @@ def _incomplete(group: Sequence[Record]) -> list[Flag]:
         if not better or not is_reference(whole):
             continue
         other = max(better, key=_fooled_and_label)
-        missed = len(_positions("H", whole) & _positions("F", other))
+        missed = (places("H", whole.outcomes) & places("F", other.outcomes)).bit_count()
         if not missed:
             continue
         sentence = (
@@ -166,7 +163,7 @@ def _incomplete(group: Sequence[Record]) -> list[Flag]:
             f"{other.attack.label} fooled {_examples(missed)} that it left undecided. It had "
             "reached its bound there. A larger bound decides them."
         )
-        own = len(_positions("F", whole) - _positions("F", other))
+        own = (places("F", whole.outcomes) & ~places("F", other.outcomes)).bit_count()
         found.append(_flag("search-incomplete", whole, other, own, missed, None, sentence))
     return found
 

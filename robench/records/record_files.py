@@ -94,19 +94,53 @@ class RecordsOnDisk:
         return f"{some} of {folder} cannot be read. {next(iter(self.damaged.values()))}"
 
 
-def find_records(folder: Path) -> RecordsOnDisk:
+class KnownRecords:
+    """The records of folders as they were read last; only files that changed are read again.
+
+    A run makes its table after every cell, and most records are then the same as before.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[tuple[int, ...], Record | str]] = {}
+
+    def read(self, path: Path) -> Record | str:
+        """Return the record in ``path``, or why it cannot be read."""
+        try:
+            status = path.stat()
+            stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        except OSError:
+            stamp = ()
+        known = self._known.get(path)
+        if known is not None and stamp and known[0] == stamp:
+            return known[1]
+        found: Record | str
+        try:
+            found = read_record(path)
+        except RobenchError as error:
+            found = str(error)
+        self._known[path] = stamp, found
+        return found
+
+
+def find_records(folder: Path, known: KnownRecords | None = None) -> RecordsOnDisk:
     """Return all records of ``folder``, readable or not.
 
     A folder that does not exist has no records. The table of a run is made from this function:
     one damaged record does not hide the others.
+
+    Args:
+        folder: the folder of the records.
+        known: the records of an earlier call. Files that are still the same are not read again.
     """
+    known = known or KnownRecords()
     records: dict[str, Record] = {}
     damaged: dict[str, str] = {}
     for path in sorted(folder.glob("*.json")):
-        try:
-            records[path.name] = read_record(path)
-        except RobenchError as error:
-            damaged[path.name] = str(error)
+        found = known.read(path)
+        if isinstance(found, str):
+            damaged[path.name] = found
+        else:
+            records[path.name] = found
     return RecordsOnDisk(records, damaged)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from math import sqrt
 from statistics import fmean, stdev
 
@@ -18,7 +18,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from robench._base.intervals import wilson as wilson
-from robench.records.record import Counts
+from robench.records.record import LETTERS, Counts
 
 ROBUST = frozenset("HP")
 """Letters of the outcomes that count as robust: held, and held and proved."""
@@ -171,9 +171,23 @@ def compare(first: str, second: str) -> PairedTest:
     """
     if "E" in first or "E" in second:
         raise BlockedCell("a paired comparison needs outcomes without errors")
-    pairs = [(a in ROBUST, b in ROBUST) for a, b in zip(first, second, strict=True)]
-    only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
+    if len(first) != len(second):
+        longer = "first" if len(first) > len(second) else "second"
+        raise ValueError(f"the {longer} outcomes are longer, so they cannot be paired")
+    ours, theirs = places(ROBUST, first), places(ROBUST, second)
+    only_first, only_second = (ours & ~theirs).bit_count(), (theirs & ~ours).bit_count()
     return PairedTest(only_first, only_second, _exact_mcnemar(only_first, only_second))
+
+
+@lru_cache(maxsize=4096)
+def places(letters: str | frozenset[str], outcomes: str) -> int:
+    """Return the examples with one of ``letters``, as the bits of a number.
+
+    Sets of examples are compared by ``&`` and counted by ``bit_count``. A large board compares each
+    outcome string with many others.
+    """
+    bits = {letter: "1" if letter in letters else "0" for letter in LETTERS.values()}
+    return int(outcomes.translate(str.maketrans(bits)), 2)
 
 
 @cache

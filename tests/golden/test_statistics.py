@@ -20,6 +20,7 @@ from robench.records.statistics import (
     clean_accuracy,
     compare,
     holm,
+    places,
     tango,
     wilson,
     worst_case,
@@ -140,6 +141,14 @@ def test_mcnemar_by_hand() -> None:
 
 def test_mcnemar_without_discordant_pairs() -> None:
     assert compare("HFW", "PWF") == PairedTest(0, 0, 1.0)
+
+
+@given(st.text("WFHPE"), st.sampled_from(["F", "HP", "WE", ""]))
+def test_places_are_the_positions_of_the_letters(outcomes: str, letters: str) -> None:
+    found = places(letters, "W" + outcomes)
+    marks = [letter in letters for letter in "W" + outcomes]
+    assert found == int("".join(str(int(mark)) for mark in marks), 2)
+    assert found.bit_count() == sum(marks)
 
 
 def test_mcnemar_refuses_errors_and_different_lengths() -> None:

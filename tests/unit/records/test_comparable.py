@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import combinations
 from typing import Any
 
 import pytest
 
+from robench.records import comparable
 from robench.records.comparable import (
     attack_labels,
     comparable_groups,
@@ -201,3 +204,42 @@ def test_one_attack_has_one_surface(make_record: MakeRecord) -> None:
     )
     alone = make_record("WFHH", attack="pwws@x", surface={"key": "1" * 64})
     assert len(comparable_groups({"a.json": first, "b.json": alone})) == 2
+
+
+def test_agreement_is_that_of_all_pairs(make_record: MakeRecord) -> None:
+    draw = random.Random(0)
+    for _ in range(60):
+        records = {
+            f"{number}.json": make_record(
+                "HP",
+                defense=draw.choice(("standard", "rift")),
+                attack=draw.choice(("pwws", "genetic")),
+                seed=draw.choice((0, 1)),
+                victim={"sha256": draw.choice("ab") * 64},
+                attack_code=draw.choice("aaab") * 64,
+            )
+            for number in range(4)
+        }
+        pairs = [
+            find_disagreement({first: records[first], second: records[second]})
+            for first, second in combinations(records, 2)
+        ]
+        found = find_disagreement(records)
+        assert (found is None) == (set(pairs) == {None})
+        assert found is None or found in pairs
+
+
+def test_the_work_grows_with_the_number_of_records_only(
+    make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = 0
+
+    def value(record: Record) -> object:
+        nonlocal looked
+        looked += 1
+        return record.task.digest
+
+    monkeypatch.setattr(comparable, "_RULES", (comparable._Rule("the digest", value),))
+    records = {f"{seed}.json": make_record("HP", seed=seed) for seed in range(50)}
+    assert len(newest_that_agree(records).records) == 50
+    assert looked == 50

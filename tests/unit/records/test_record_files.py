@@ -14,6 +14,7 @@ from robench._base.errors import RobenchError
 from robench.records import record_files
 from robench.records.record import SCHEMA, Record, count
 from robench.records.record_files import (
+    KnownRecords,
     RecordsOnDisk,
     find_records,
     migrate,
@@ -284,3 +285,31 @@ def test_a_broken_link_and_a_folder_count_as_damaged(tmp_path: Path) -> None:
         "deep.json": "Is a directory",
         "gone.json": "No such file or directory",
     }
+
+
+def test_files_that_did_not_change_are_read_once(
+    make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def counted(path: Path) -> Record:
+        read.append(path.name)
+        return read_record(path)
+
+    monkeypatch.setattr(record_files, "read_record", counted)
+    write_record(tmp_path / "a.json", make_record("WFHP", attack="pwws"))
+    write_record(tmp_path / "b.json", make_record("WFHP", attack="genetic"))
+    (tmp_path / "torn.json").write_text("{")
+    known = KnownRecords()
+    first = find_records(tmp_path, known)
+    assert find_records(tmp_path, known) == first
+    assert read == ["a.json", "b.json", "torn.json"]
+    changed = make_record("WFFP", attack="pwws")
+    write_record(tmp_path / "a.json", changed)
+    (tmp_path / "b.json").unlink()
+    write_record(tmp_path / "torn.json", make_record("WFHP", attack="greedy"))
+    again = find_records(tmp_path, known)
+    assert read[3:] == ["a.json", "torn.json"]
+    assert (list(again.records), again.damaged) == (["a.json", "torn.json"], {})
+    assert again.records["a.json"] == changed
+    assert find_records(tmp_path) == again
