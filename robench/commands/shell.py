@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from robench._base.ending import EndingSignals, exit_code, signal_of, was_ended
 from robench._base.errors import RobenchError, UsageError, one_line
 from robench._base.files import causes, is_disk_full
 from robench._base.hints import did_you_mean
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-INTERRUPTED = 130
-"""The exit code after Ctrl-C: 128 + SIGINT, as in shells."""
 OTHER_WORDS = ("--model", "--model-name", "--model-from-huggingface", "--checkpoint")
 """What other tools call ``--victim``."""
 PIPED_WIDTH = 160
@@ -52,7 +52,7 @@ class Session:
         quiet: whether ``--quiet`` was given.
         json: whether ``--json`` was given: stdout is to be one JSON document.
         emitted: whether that document was printed.
-        kept: the sentence after Ctrl-C: what is kept and how to continue.
+        kept: the sentence after an interruption: what is kept and how to continue.
     """
 
     debug: bool = False
@@ -65,7 +65,8 @@ class Session:
 class Commands(click.Group):
     """A click group that prints every failure as one sentence on stderr.
 
-    The exit code is 2 for wrong usage, 1 for a failed run and 130 for an interruption.
+    The exit code is 2 for wrong usage and 1 for a failed run. After an interruption it is 130
+    (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP).
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -102,14 +103,18 @@ class Commands(click.Group):
         # Only the program says what it loads; a caller in Python has imported what it wanted.
         program = args is None
         words = sys.argv[1:] if args is None else args
-        try:
-            with announced_imports(lambda: session.quiet) if program else nullcontext():
-                code = super().main(args=args, prog_name=prog_name, obj=session, **extra)
-        except BaseException as error:
-            # A wrong option is found before the flags are set.
-            early = isinstance(error, click.UsageError | UsageError)
-            session.json |= early and "--json" in words
-            code = report(error, session)
+        ending = EndingSignals(lambda number: _tell(*_interruption(number, session), session))
+        with ending if program else nullcontext():
+            try:
+                with announced_imports(lambda: session.quiet) if program else nullcontext():
+                    code = super().main(args=args, prog_name=prog_name, obj=session, **extra)
+            except BaseException as error:
+                ending.finish()
+                # A wrong option is found before the flags are set.
+                early = isinstance(error, click.UsageError | UsageError)
+                session.json |= early and "--json" in words
+                code = report(error, session)
+                ending.leave()
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -121,17 +126,30 @@ def report(error: BaseException, session: Session) -> int:
     """
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
-    interrupted = isinstance(error, (click.Abort, KeyboardInterrupt))
+    # Printing may fail after SIGHUP, and its error then hides the signal.
+    interrupted = isinstance(error, click.Abort | KeyboardInterrupt) or was_ended(error)
     if session.debug and not interrupted:
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     if interrupted:
-        sentence, code = f"Interrupted. {session.kept}", INTERRUPTED
-    else:
-        sentence, code = explain(error)
-    click.echo(sentence if interrupted else f"Error: {sentence}", err=True)
-    if session.json and not session.emitted:
-        session.emitted = True
-        click.echo(as_json({"error": sentence, "exit_code": code}))
+        return _tell(*_interruption(signal_of(error), session), session)
+    sentence, code = explain(error)
+    return _tell(sentence, code, session, "Error: ")
+
+
+def _interruption(number: int, session: Session) -> tuple[str, int]:
+    """Return the sentence and the exit code after a signal."""
+    what = "Interrupted" if number == signal.SIGINT else f"Ended by {signal.Signals(number).name}"
+    return f"{what}. {session.kept}", exit_code(number)
+
+
+def _tell(sentence: str, code: int, session: Session, before: str = "") -> int:
+    """Print why a command ends, and return its exit code."""
+    # After SIGHUP there may be no terminal left to print on.
+    with suppress(OSError):
+        click.echo(f"{before}{sentence}", err=True)
+        if session.json and not session.emitted:
+            session.emitted = True
+            click.echo(as_json({"error": sentence, "exit_code": code}))
     return code
 
 
