@@ -21,6 +21,7 @@ from robench._base.regular_files import (
     DOCUMENT,
     LINES,
     LISTING,
+    RECORD,
     SETTINGS,
     Bounds,
     Missing,
@@ -36,10 +37,12 @@ __all__ = [
     "DOCUMENT",
     "LINES",
     "LISTING",
+    "RECORD",
     "SETTINGS",
     "Bounds",
     "Missing",
     "Unreadable",
+    "check_value",
     "decoded",
     "json_lines",
     "open_bounded",
@@ -183,6 +186,18 @@ def parse_json(content: bytes | str, where: object, bounds: Bounds = DOCUMENT) -
         raise Unreadable(where, _json_reason(error)) from error
 
 
+def check_value(value: Any, where: object, bounds: Bounds) -> None:
+    """Check a value that was read with wider bounds.
+
+    Raises:
+        Unreadable: it goes beyond ``text``, ``depth``, ``digits`` or ``largest`` of ``bounds``.
+    """
+    try:
+        _check(value, bounds)
+    except _Refused as error:
+        raise Unreadable(where, str(error)) from error
+
+
 def json_lines(
     path: Path, bounds: Bounds = LINES, inside: Path | None = None
 ) -> Iterator[tuple[int, Any]]:
@@ -267,7 +282,9 @@ def _parse(text: str, bounds: Bounds) -> Any:
 def _json_reason(error: ValueError) -> str:
     if isinstance(error, _Refused):
         return str(error)
-    return f"it is not JSON ({first_line(error)})"
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is not JSON: {error.msg} in line {error.lineno:,}, column {error.colno:,}"
+    return f"it is not JSON: {first_line(error)}"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -320,12 +337,19 @@ def _check(value: Any, bounds: Bounds) -> None:
                 inner.extend(each)
             elif isinstance(each, str):
                 _check_text(each, longest)
-            elif isinstance(each, int) and each.bit_length() > 4 * bounds.digits:
-                raise _Refused(f"it holds a number of more than {bounds.digits} digits")
+            elif isinstance(each, (int, float)):
+                _check_number(each, bounds)
         if not inner:
             return
         level = inner
     raise _Refused(_too_deep(bounds))
+
+
+def _check_number(number: float, bounds: Bounds) -> None:
+    if isinstance(number, int) and number.bit_length() > 4 * bounds.digits:
+        raise _Refused(f"it holds a number of more than {bounds.digits} digits")
+    if abs(number) > bounds.largest:
+        raise _Refused(f"it holds the number {number:g}, and the limit is {bounds.largest:g}")
 
 
 def _check_text(text: str, longest: int) -> None:

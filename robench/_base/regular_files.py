@@ -10,6 +10,7 @@ bounds on depth and on the digits of a number stay, because no honest file needs
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Bounds:
         text: characters of one string.
         depth: how deep lists and objects may lie in each other.
         digits: characters of one number.
+        largest: the largest number, without its sign.
     """
 
     size: int = 16 * MB
@@ -40,10 +42,13 @@ class Bounds:
     text: int = 10 * MB
     depth: int = 64
     digits: int = 64
+    largest: float = math.inf
 
 
 DOCUMENT = Bounds()
-"""For a record, a card, a log or another file that robench writes."""
+"""For a card, a log or another file that robench writes."""
+RECORD = Bounds(digits=32, largest=1e15)
+"""For a record or a certificate, whose numbers are counts, seconds and rates."""
 SETTINGS = Bounds(size=1 * MB, line=10 * KB, text=100 * KB, depth=16)
 """For a file that a person writes, such as a board or a configuration."""
 LISTING = Bounds(size=64 * MB, line=10 * KB)

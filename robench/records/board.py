@@ -5,14 +5,15 @@ A record that does not belong is refused with a reason. It is never dropped sile
 
 from __future__ import annotations
 
+import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from robench._base.bounded_reading import Unreadable, read_toml
 from robench._base.environment import Precision
 from robench._base.errors import RobenchError, UsageError
 from robench.protocol import Protocol, Unknown, get_protocol
@@ -99,14 +100,14 @@ def load_board(path: Path) -> Board:
         UsageError: the file is missing or wrong.
     """
     try:
-        board = Board.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
+        table = read_toml(path)
+        # From JSON, and strict: lists become tuples, and "20" does not become 20.
+        board = Board.model_validate_json(json.dumps(table, default=str), strict=True)
+    except Unreadable as error:
         raise UsageError(
-            f"Cannot read the board {path}: {error.strerror}. Name a .toml file such as "
+            f"Cannot read the board {path}: {error.reason}. Name a .toml file such as "
             "leaderboards/mini-reviews.toml."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The board {path} is not valid TOML: {error}.") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from robench._base.bounded_reading import RECORD, Unreadable, check_value, read_json
 from robench._base.errors import RobenchError
 from robench._base.files import write_text
 from robench.records.certificate import SCHEMA, Certificate
+
+_SHORT = replace(RECORD, text=10_000)
 
 
 def write_certificate(path: Path, certificate: Certificate) -> None:
@@ -32,10 +35,13 @@ def read_certificate(path: Path) -> Certificate:
     """
     remedy = "Delete it, and run 'robench certify' again."
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = f"{error.strerror}" if isinstance(error, OSError) else "it is not JSON"
-        raise RobenchError(f"Cannot read the certificate {path} ({reason}). {remedy}") from error
+        raw = read_json(path, RECORD, inside=path.parent)
+        # One letter for each example: only that text may be long.
+        check_value({**raw, "letters": ""} if isinstance(raw, dict) else raw, path, _SHORT)
+    except Unreadable as error:
+        raise RobenchError(
+            f"Cannot read the certificate {path} ({error.reason}). {remedy}"
+        ) from error
     version = raw.get("schema") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > SCHEMA:
         raise RobenchError(
@@ -43,7 +49,7 @@ def read_certificate(path: Path) -> Certificate:
             "Update robench."
         )
     try:
-        return Certificate.model_validate_json(json.dumps(raw))
+        return Certificate.model_validate_json(json.dumps(raw), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "certificate"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from robench._base.bounded_reading import RECORD, Unreadable, check_value, read_json
 from robench._base.errors import RobenchError
 from robench._base.files import write_text
 from robench.records.record import SCHEMA, Record
 
+_SHORT = replace(RECORD, text=10_000)
 RawRecord = dict[str, Any]
 """A record as parsed from JSON, before it is checked."""
 
@@ -36,17 +38,19 @@ def read_record(path: Path) -> Record:
             sentence about the reason and one about what to do.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = f"{error.strerror}" if isinstance(error, OSError) else "it is not JSON"
+        raw = read_json(path, RECORD, inside=path.parent)
+        # One letter for each example: only that text may be long.
+        check_value({**raw, "outcomes": ""} if isinstance(raw, dict) else raw, path, _SHORT)
+    except Unreadable as error:
         raise RobenchError(
-            f"Cannot read the record {path} ({reason}). Restore it, or delete it and evaluate "
-            "that cell again."
+            f"Cannot read the record {path} ({error.reason}). Restore it, or delete it and "
+            "evaluate that cell again."
         ) from error
     try:
         # From JSON text, not from Python values: only then are strings such as the date and
-        # lists such as the findings accepted as the file holds them.
-        return Record.model_validate_json(json.dumps(migrate(raw)))
+        # lists such as the findings accepted as the file holds them. Strict: "20" is no 20, and
+        # true is no 1.
+        return Record.model_validate_json(json.dumps(migrate(raw)), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,4 +49,4 @@ class SelectionPart(RecordPart):
     def of_card(cls, card: Mapping[str, Any]) -> SelectionPart | None:
         """Return the part of a victim's card; None where an older robench trained the victim."""
         found = card.get("selection")
-        return None if found is None else cls.model_validate(found)
+        return None if found is None else cls.model_validate_json(json.dumps(found), strict=True)

@@ -7,15 +7,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from robench._base.bounded_reading import (
+    RECORD,
+    Missing,
+    Unreadable,
+    check_value,
+    read_json,
+)
 from robench.records.flags import Flag, find_flags, order
 from robench.records.record import Record, digest_of_ids
 
 STRONGER = "transfer"
 """``Flag.stronger`` of these flags: texts that were made for other victims."""
+
+_FLAG = TypeAdapter(Flag)
 
 
 @dataclass(frozen=True)
@@ -37,15 +48,18 @@ NOT_TRANSFERRED = Transferred()
 def read_transferred(path: Path) -> Transferred:
     """Return the flags in ``path``, the file of ``robench transfer``; none without the file."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+        content = read_json(path, RECORD, inside=path.parent)
+        check_value(content, path, replace(RECORD, text=10_000))
+    except Missing:
         return NOT_TRANSFERRED
-    except (OSError, UnicodeDecodeError) as error:
-        return Transferred(damaged=f"It cannot be read ({error}).")
+    except Unreadable as error:
+        return Transferred(
+            damaged=f"It cannot be read ({error.reason}); run 'robench transfer' again."
+        )
     try:
         found = [
-            ((row["cell"], digest_of_ids(row["transfer"])), _flag(table["attack"], row))
-            for table in json.loads(text)["tables"]
+            ((_text(row["cell"]), digest_of_ids(row["transfer"])), _flag(table["attack"], row))
+            for table in content["tables"]
             for row in table["victims"]
             if row["flag"] is not None
         ]
@@ -55,17 +69,25 @@ def read_transferred(path: Path) -> Transferred:
 
 
 def _flag(attack: str, row: Mapping[str, Any]) -> Flag:
-    return Flag(
-        kind="transfer-stronger",
-        row=row["row"],
-        seed=row["seed"],
-        suspect=attack,
-        stronger=STRONGER,
-        only_suspect=row["only_own"],
-        only_stronger=row["missed"],
-        p_value=row["p_value_holm"],
-        sentence=row["flag"],
-    )
+    """Return the flag of a row; raise ValueError where a value has another type."""
+    values = {
+        "kind": "transfer-stronger",
+        "row": row["row"],
+        "seed": row["seed"],
+        "suspect": attack,
+        "stronger": STRONGER,
+        "only_suspect": row["only_own"],
+        "only_stronger": row["missed"],
+        "p_value": row["p_value_holm"],
+        "sentence": row["flag"],
+    }
+    return _FLAG.validate_json(json.dumps(values), strict=True)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def table_flags(

@@ -263,7 +263,8 @@ def test_a_damaged_record_of_another_cell_is_listed_and_blocks_nothing(
     table = (tmp_path / "out" / "leaderboard.md").read_text()
     assert (
         f"## Records that cannot be read\n\n- `torn.json`: Cannot read the record {torn} "
-        "(it is not JSON). Restore it, or delete it"
+        "(it is not JSON: Unterminated string starting at in line 1, column 15). Restore it, or "
+        "delete it"
     ) in table
     assert "| rift(" in table
     assert torn.read_text() == '{"schema": 1, "cell'

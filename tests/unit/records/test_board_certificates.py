@@ -194,6 +194,7 @@ def test_the_command_makes_no_board_without_all_of_its_certificates(board: Path)
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == (
         f"Error: The board {board} cannot be made without all of its certificates. Cannot read "
-        f"the certificate {board.parent}/records/certificates/torn.json (it is not JSON). Delete "
-        "it, and run 'robench certify' again.\n"
+        f"the certificate {board.parent}/records/certificates/torn.json (it is not JSON: "
+        "Expecting property name enclosed in double quotes in line 1, column 2). Delete it, and "
+        "run 'robench certify' again.\n"
     )

@@ -281,5 +281,5 @@ def test_the_markdown_of_a_run_has_a_section_if_there_are_certificates(tmp_path:
     text = render_run(records, find_certificates(tmp_path))
     assert "## Certified beside attacked" in text
     assert "certified but fooled" in text
-    assert "b.json (it is not JSON)" in text
+    assert "b.json (it is not JSON: Expecting" in text
     assert not markdown([])

@@ -271,4 +271,4 @@ def test_damaged_records_are_named(make_record: MakeRecord, tmp_path: Path) -> N
     code, _, err = run(tmp_path, "--to", tmp_path / "a.png")
     assert code == 1
     assert f"Error: 2 records of {tmp_path} cannot be read." in " ".join(err.split())
-    assert "0.json (it is not JSON)" in " ".join(err.split())
+    assert "0.json (it is not JSON: Expecting" in " ".join(err.split())

@@ -125,7 +125,7 @@ def test_a_truncated_file_and_a_missing_file_are_refused(
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(RobenchError, match="it is not JSON"):
         read_record(path)
-    with pytest.raises(RobenchError, match="No such file"):
+    with pytest.raises(RobenchError, match="it does not exist"):
         read_record(tmp_path / "none.json")
 
 
@@ -247,7 +247,7 @@ def test_readable_records_are_those_that_a_board_reads(
     [
         (b"", "it is not JSON"),
         (b'{"schema": 4, "cell', "it is not JSON"),
-        (b"\xff\xfe", "it is not JSON"),
+        (b"\xff\xfe", "it is not UTF-8 text (byte 0xff in line 1)"),
         (b"[]", "it has no 'schema' number"),
         (b'{"schema": 99}', "it has schema 99 and this robench reads up to 5. Update robench."),
         (b'{"schema": 5}', "is not valid at 'cell'"),
@@ -282,8 +282,8 @@ def test_a_broken_link_and_a_folder_count_as_damaged(tmp_path: Path) -> None:
         name: sentence.partition("(")[2].partition(")")[0]
         for name, sentence in found.damaged.items()
     } == {
-        "deep.json": "Is a directory",
-        "gone.json": "No such file or directory",
+        "deep.json": "it is a folder",
+        "gone.json": "it does not exist",
     }
 
 

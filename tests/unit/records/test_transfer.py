@@ -312,9 +312,11 @@ def test_a_flag_of_another_cell_or_of_other_examples_is_not_shown(
 
 @pytest.mark.parametrize(
     "content",
-    ["{", "[]", "3", '{"tables": [{"victims": [{"flag": "x"}]}]}', '{"tables": [null]}'],
+    ["[]", "3", '{"tables": [{"victims": [{"flag": "x"}]}]}', '{"tables": [null]}'],
 )
-def test_a_damaged_file_is_one_sentence_and_stops_no_table(flagged: Path, content: str) -> None:
+def test_a_file_of_another_form_is_one_sentence_and_stops_no_table(
+    flagged: Path, content: str
+) -> None:
     path = RunFolder(flagged).transfer
     path.write_text(content)
     transferred = read_transferred(path)
@@ -323,3 +325,25 @@ def test_a_damaged_file_is_one_sentence_and_stops_no_table(flagged: Path, conten
     text = render_run(find_records(RunFolder(flagged).records), transferred=transferred)
     assert f"The file `transfer.json` gives no flags. {sentence}" in text
     assert "### Every cell" in text
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 100_000, '{"tables": NaN}', "1" * 100_000])
+def test_a_damaged_file_stops_no_table(flagged: Path, content: str) -> None:
+    RunFolder(flagged).transfer.write_text(content)
+    transferred = read_transferred(RunFolder(flagged).transfer)
+    assert (dict(transferred.flags), "\n" in str(transferred.damaged)) == ({}, False)
+    assert str(transferred.damaged).startswith("It cannot be read (it")
+    assert str(transferred.damaged).endswith("; run 'robench transfer' again.")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("seed", "0"), ("seed", True), ("missed", 2.5), ("p_value_holm", "0.1"), ("cell", 3)],
+)
+def test_a_value_of_another_type_gives_no_flag(flagged: Path, key: str, value: object) -> None:
+    path = RunFolder(flagged).transfer
+    content = json.loads(path.read_text())
+    row = next(row for row in content["tables"][0]["victims"] if row["flag"] is not None)
+    row[key] = value
+    path.write_text(json.dumps(content))
+    assert read_transferred(path).damaged is not None
