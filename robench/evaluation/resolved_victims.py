@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from robench._base.bounded_reading import Unreadable
 from robench._base.code_hash import code_sha256
 from robench._base.errors import RobenchError
+from robench.models.training_log import read_training_log
 from robench.plugins.option_routing import label
 from robench.protocol import Protocol as EvaluationProtocol
 from robench.protocol import get_protocol
@@ -393,8 +394,8 @@ def _training_seconds(folder: Path) -> tuple[float | None, str]:
         The seconds and an empty text, or None and the reason why they are unknown.
     """
     try:
-        epochs = json.loads((folder / TRAINING_LOG).read_text(encoding="utf-8"))["epochs"]
+        epochs = read_training_log(folder / TRAINING_LOG)["epochs"]
         seconds = sum(epoch["training_seconds"] + epoch["dev_seconds"] for epoch in epochs)
         return round(seconds, 3), ""
-    except (OSError, ValueError, KeyError, TypeError):
+    except (Unreadable, KeyError, TypeError):
         return None, "the victim's training.json is missing or cannot be read"

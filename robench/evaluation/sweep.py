@@ -6,17 +6,18 @@ and 4).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from statistics import fmean, stdev
 
+from robench._base.bounded_reading import Unreadable
 from robench._base.errors import RobenchError, UsageError
 from robench._base.reporting import Reporter
 from robench.evaluation.failures import Failures
 from robench.evaluation.request import EvaluationRequest
+from robench.models.training_log import read_training_log
 from robench.records.columns import board_columns
 from robench.records.notes import MEANINGS, conditions, synthetic_notice
 from robench.records.record import Record
@@ -185,11 +186,11 @@ def last_distance(folder: RunFolder, record: Record) -> float | None:
     """
     for path in folder.training_logs(record.victim.configuration):
         try:
-            log = json.loads(path.read_text(encoding="utf-8"))
+            log = read_training_log(path)
             if log["key"] != record.victim.configuration:
                 return None
             return float(log["epochs"][-1]["distance"])
-        except (OSError, ValueError, KeyError, IndexError, TypeError):
+        except (Unreadable, ValueError, KeyError, IndexError, TypeError):
             return None
     return None
 

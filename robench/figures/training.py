@@ -6,13 +6,14 @@ information estimate, and the dev accuracies.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robench._base.bounded_reading import Unreadable
 from robench._base.errors import RobenchError
 from robench.figures.drawing import new_figure
+from robench.models.training_log import read_training_log
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,9 +35,9 @@ def epochs_of(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / "training.json"
     try:
-        log = json.loads(path.read_text(encoding="utf-8"))
+        log = read_training_log(path)
         epochs: list[dict[str, Any]] = [dict(entry) for entry in log["epochs"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (Unreadable, ValueError, KeyError, TypeError) as error:
         raise RobenchError(
             f"'{path}' is missing or is not the log of a training. Name a victim's folder, such "
             "as one in runs/victims."

@@ -17,12 +17,13 @@ Schema 1 has the bare encoder in ``config.json`` and ``model.safetensors``, the 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from robench._base.bounded_reading import Missing, Unreadable, open_bounded, read_json
 from robench._base.errors import RobenchError
+from robench.models.card_form import REQUIRED, fault_of
 
 SCHEMA = 2
 READABLE_SCHEMAS = (1, 2)
@@ -38,19 +39,6 @@ CODE_FILE = "modeling_robench.py"
 
 REMEDY = "Delete that folder, or use --retrain."
 _NOT_HASHED = {CARD, LOG, README}
-_CARD_KEYS = {
-    "name",
-    "task",
-    "labels",
-    "attackable",
-    "fields",
-    "max_tokens",
-    "protocol",
-    "hidden",
-    "sha256",
-    "files",
-}
-
 _MODULE = CODE_FILE.removesuffix(".py")
 AUTO_MAP: dict[str, Any] = {
     "AutoConfig": f"{_MODULE}.RobenchConfig",
@@ -90,7 +78,7 @@ def file_hashes(folder: Path) -> dict[str, str]:
 
 def file_hash(path: Path) -> str:
     """Return the SHA-256 (hex) of a file."""
-    with path.open("rb") as stream:
+    with open_bounded(path, None) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -115,19 +103,25 @@ def read_card(folder: Path, remedy: str = REMEDY) -> dict[str, Any]:
     """
     path = folder / CARD
     try:
-        card = dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
+        card = read_json(path)
+    except Missing as error:
         raise RobenchError(f"'{folder}' holds no victim: there is no '{CARD}'. {remedy}") from error
-    except (OSError, ValueError, TypeError) as error:
-        raise RobenchError(f"'{path}' is damaged ({error}). {remedy}") from error
-    if card.get("schema") not in READABLE_SCHEMAS:
+    except Unreadable as error:
+        raise RobenchError(f"'{path}' is damaged ({error.reason}). {remedy}") from error
+    if not isinstance(card, dict):
+        raise RobenchError(f"'{path}' is damaged (it is no JSON object). {remedy}")
+    # True is equal to 1 in Python.
+    if card.get("schema") not in READABLE_SCHEMAS or card["schema"] is True:
         raise RobenchError(
             f"'{path}' has schema {card.get('schema')!r}, but this robench reads "
             f"{' and '.join(map(str, READABLE_SCHEMAS))}. {remedy}"
         )
-    missing = _CARD_KEYS - set(card)
+    missing = REQUIRED - set(card)
     if missing:
         raise RobenchError(f"'{path}' lacks {', '.join(sorted(missing))}. {remedy}")
+    fault = fault_of(card)
+    if fault is not None:
+        raise RobenchError(f"'{path}' is not valid at {fault}. {remedy}")
     strange = [name for name in card["files"] if not _is_plain(name)]
     if strange:
         raise RobenchError(

@@ -200,6 +200,10 @@ def test_one_flipped_bit_is_detected(saved: Path) -> None:
         ("[]", "damaged|schema"),
         ("{}", "schema None"),
         ('{"schema": 99}', "schema 99"),
+        ('{"schema": true}', "schema True"),
+        ("[" * 100_000, "more than 64 deep"),
+        ('{"schema": ' + "1" * 4000 + "}", "a number of 4,000 digits"),
+        ('{"schema": 1, "schema": 2}', "the key 'schema' twice"),
         ('{"schema": 1, "name": "x"}', "lacks attackable, fields"),
     ],
 )

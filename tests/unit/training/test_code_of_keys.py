@@ -59,6 +59,7 @@ DECIDES_NOTHING = {
     "robench._base.lazy": "finds names",
     "robench._base.release": "names the version",
     "robench.models.victim_folder": "lays out files, whose hashes stand in the keys",
+    "robench.models.card_form": "checks cards, whose hashes stand in the keys",
     "robench._base.environment": "names versions and devices",
     "robench._base.code_hash": "makes the hashes",
     "robench._base.code_meaning": "makes the hashes",
