@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from robench._base.reporting import Silent
 from robench.evaluation.run import EvaluationRequest
 from robench.records.record import Record
+from robench.search.attack import Trial
+from robench.search.trial_lines import read_header
 from robench.search.trials import TrialFile
 
 FinishedRun = tuple[EvaluationRequest, list[Record]]
@@ -40,11 +43,25 @@ def trials_of(out: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+def rewrite_trials(source: Path, target: Path, change: Callable[[list[Trial]], None]) -> None:
+    """Write the trials of one file into another one after a change, with seals that fit."""
+    trials = TrialFile(source).read()
+    change(trials)
+    with source.open("rb") as stream:
+        header = read_header(stream.readline().removesuffix(b"\n"))
+    assert header is not None
+    with TrialFile(target, cell=header.cell) as file:
+        for trial in trials:
+            file.append(trial)
+
+
 def without_measurements(record: Record) -> dict[str, Any]:
     """Return a record without date, times and memory, which differ from run to run."""
     return record.model_dump(
         exclude={
             "created": True,
+            # The digest covers the times.
+            "trials": True,
             "cost": {"training_seconds", "attack_seconds", "peak_memory_bytes"},
         }
     )

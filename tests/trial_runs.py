@@ -10,6 +10,7 @@ from robench.records.record import LETTERS, Record, digest_of_ids
 from robench.records.record_files import write_record
 from robench.records.run_folder import RunFolder
 from robench.records.test_set import TestSet, write_test_set
+from robench.records.trials_part import TrialsPart, digest_of_trials
 from robench.search.attack import Change, Trial, Verdict
 from robench.search.trials import TrialFile
 from robench.tasks.example import Example
@@ -94,7 +95,18 @@ def record_of(
         disbelieved=sum(trial.disbelieved for trial in trials),
         **options,  # type: ignore[arg-type]
     )
-    return record.model_copy(update={"ids_digest": digest_of_ids(trial.id for trial in trials)})
+    part = TrialsPart(sha256=digest_of_trials(trials, record.cell))
+    ids = digest_of_ids(trial.id for trial in trials)
+    return record.model_copy(update={"ids_digest": ids, "trials": part})
+
+
+def write_trials(root: Path, record: Record, trials: list[Trial]) -> None:
+    """Replace the trials of a record by others, with a header and seals that fit."""
+    path = RunFolder(root).trials_file(record.cell_name)
+    path.unlink(missing_ok=True)
+    with TrialFile(path, cell=record.cell) as file:
+        for trial in trials:
+            file.append(trial)
 
 
 def write_run(
@@ -109,9 +121,9 @@ def write_run(
     folder = RunFolder(root)
     record = record_of(trials or TRIALS, test_set, limit=limit, **options)
     write_test_set(folder.examples_file(test_set.task, test_set.digest), test_set)
-    file = TrialFile(folder.trials_file(record.cell_name))
-    for trial in trials or TRIALS:
-        file.append(trial)
-    file.close()
+    path = folder.trials_file(record.cell_name)
+    with TrialFile(path, cell=record.cell) as file:
+        for trial in trials or TRIALS:
+            file.append(trial)
     write_record(folder.records / record.file_name, record)
     return record

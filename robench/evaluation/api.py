@@ -230,7 +230,8 @@ def _warn_of_errors(records: Sequence[Record], folder: Path) -> None:
     for record in records:
         if not record.counts.error:
             continue
-        trials = TrialFile(RunFolder(folder).trials_file(record.cell_name)).read()
+        path = RunFolder(folder).trials_file(record.cell_name)
+        trials = TrialFile(path, cell=record.cell).read()
         first = next((trial.problem for trial in trials if trial.verdict == "error"), "")
         warnings.warn(
             f"{record.counts.error} of {record.counts.n} examples of {record.row} under "

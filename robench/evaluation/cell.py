@@ -162,7 +162,8 @@ def complete_trials(cell: Cell, report: Reporter) -> tuple[list[Trial], bool]:
         RobenchError: the disk is full, or trials are missing afterwards.
     """
     request = cell.request
-    file = TrialFile(RunFolder(request.out).trials_file(cell.name), request.patience(report))
+    path = RunFolder(request.out).trials_file(cell.name)
+    file = TrialFile(path, request.patience(report), cell=cell.key)
     examples = cell.test.examples
     # The file is locked first, so that no other run adds trials after it was read.
     with file:
@@ -178,7 +179,7 @@ def complete_trials(cell: Cell, report: Reporter) -> tuple[list[Trial], bool]:
         todo = [example for example in examples if example.id not in done_ids]
         if todo and file.damaged:
             report.message(
-                f"'{file.path}' has damaged lines ({file.damaged}), perhaps from a power cut. "
+                f"'{file.path}' has damaged lines ({file.damaged}; {file.damage}). "
                 "Examples whose trials are lost are attacked again."
             )
         if todo:

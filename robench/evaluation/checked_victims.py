@@ -112,7 +112,8 @@ def _known(cells: Sequence[Cell]) -> tuple[tuple[str, ...], float | None] | None
     found: set[tuple[tuple[str, ...], float | None]] = set()
     for cell in cells:
         folder = RunFolder(cell.request.out)
-        done = TrialFile(folder.trials_file(cell.name)).ids_done(errors=False)
+        path = folder.trials_file(cell.name)
+        done = TrialFile(path, cell=cell.key).ids_done(errors=False)
         if not done.issuperset(example.id for example in cell.test.examples):
             return None
         try:

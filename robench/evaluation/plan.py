@@ -188,5 +188,6 @@ def _count_done(
         return 0
     key = cell_key(request, victim, weights, attack, surface.ingredients, calibration)
     name = cell_name(test.file_part, victim.row_name, attack.name, victim.seed, key)
-    done = TrialFile(RunFolder(request.out).trials_file(name)).ids_done(errors=False)
+    path = RunFolder(request.out).trials_file(name)
+    done = TrialFile(path, cell=key).ids_done(errors=False)
     return len(done & {example.id for example in test.examples})

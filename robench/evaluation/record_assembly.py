@@ -34,6 +34,7 @@ from robench.records.record import (
 )
 from robench.records.record_files import read_record, write_record
 from robench.records.trial_texts import count_changes
+from robench.records.trials_part import TrialsPart, digest_of_trials
 from robench.search.attack import Trial, Verdict
 from robench.text.sources import WithoutPairs
 
@@ -82,6 +83,7 @@ def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Reco
             outside=cell.attack.attack.outside,
         ),
         fresh_draws=fresh_draws_part(cell.victim.victim, trials, cell.test.examples),
+        trials=TrialsPart(sha256=digest_of_trials(trials, cell.key)),
         cost=cost,
         software=software_part(resolved),
         created=datetime.now(UTC).replace(microsecond=0),

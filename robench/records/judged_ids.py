@@ -8,9 +8,8 @@ from robench._base.errors import RobenchError
 from robench.records.record import Record
 from robench.records.run_folder import RunFolder
 from robench.records.test_set import TestSet, read_test_set
-from robench.records.trial_texts import fit, ids_of_judged
+from robench.records.trial_texts import fit, ids_of_judged, trials_of_record
 from robench.search.attack import Trial
-from robench.search.trials import TrialFile
 
 
 def trials_in_order(folder: Path, record: Record) -> list[Trial] | None:
@@ -22,8 +21,9 @@ def trials_in_order(folder: Path, record: Record) -> list[Trial] | None:
         folder: folder of the run.
         record: one of its records.
     """
+    path = RunFolder(folder).trials_file(record.cell_name)
     try:
-        trials = TrialFile(RunFolder(folder).trials_file(record.cell_name)).read()
+        trials = trials_of_record(path, record)
     except RobenchError:
         return None
     known = {trial.id: trial for trial in trials}

@@ -28,11 +28,12 @@ from robench.records.run_parts import SoftwarePart as SoftwarePart
 from robench.records.selection_part import SelectionPart
 from robench.records.surface_part import SurfacePart as SurfacePart
 from robench.records.trained_on import TrainedOnPart
+from robench.records.trials_part import TrialsPart
 from robench.records.unknown_part import UnknownPart
 from robench.search.access import Access
 from robench.search.attack import Verdict
 
-SCHEMA: Final = 5
+SCHEMA: Final = 6
 """Version of the record's format. ``record_files.MIGRATIONS`` converts older versions."""
 
 LETTERS: Final = {
@@ -247,12 +248,13 @@ class Record(RecordPart):
             (records before schema 5).
         fresh_draws: texts that fooled a randomised victim, asked again with other variants. None
             for other victims, where no text fooled it, and in records before schema 5.
+        trials: which trials it was made from. None in records before schema 6.
         cost: time, queries and memory.
         software: versions and device.
         created: time of the last trial, in UTC.
     """
 
-    schema_version: Literal[5] = Field(default=SCHEMA, alias="schema")
+    schema_version: Literal[6] = Field(default=SCHEMA, alias="schema")
     cell: Sha256
     task: TaskPart
     encoder: EncoderPart | None
@@ -271,6 +273,7 @@ class Record(RecordPart):
     curves: CurvesPart | None = None
     unknown: UnknownPart | None = None
     fresh_draws: FreshDrawsPart | None = None
+    trials: TrialsPart | None = None
     cost: CostPart
     software: SoftwarePart
     created: AwareDatetime

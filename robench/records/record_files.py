@@ -14,6 +14,7 @@ from robench._base.bounded_reading import RECORD, Unreadable, check_value, read_
 from robench._base.errors import RobenchError
 from robench._base.files import write_text
 from robench.records.record import SCHEMA, Record
+from robench.records.record_seal import SEAL, seal_of, without_seal
 
 _SHORT = replace(RECORD, text=10_000)
 RawRecord = dict[str, Any]
@@ -27,6 +28,7 @@ def write_record(path: Path, record: Record) -> None:
         RobenchError: the file cannot be written.
     """
     data = record.model_dump(mode="json", by_alias=True)
+    data[SEAL] = seal_of(data)
     write_text(path, json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
@@ -50,7 +52,7 @@ def read_record(path: Path) -> Record:
         # From JSON text, not from Python values: only then are strings such as the date and
         # lists such as the findings accepted as the file holds them. Strict: "20" is no 20, and
         # true is no 1.
-        return Record.model_validate_json(json.dumps(migrate(raw)), strict=True)
+        return Record.model_validate_json(json.dumps(migrate(without_seal(raw))), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
@@ -181,11 +183,20 @@ def _add_choices_of_the_protocol(old: RawRecord) -> RawRecord:
     return {**old, "protocol": {**old["protocol"], **usual}}
 
 
+def _add_trials(old: RawRecord) -> RawRecord:
+    """Convert schema 5, which did not say which trials a record was made from.
+
+    Its files have no seal either.
+    """
+    return old
+
+
 MIGRATIONS: dict[int, Callable[[RawRecord], RawRecord]] = {
     1: _add_disbelieved,
     2: _add_core_code,
     3: _add_given_victims,
     4: _add_choices_of_the_protocol,
+    5: _add_trials,
 }
 """Schema version -> the function that converts a raw record to the next version."""
 

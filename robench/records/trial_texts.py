@@ -11,6 +11,7 @@ from robench._base.errors import RobenchError
 from robench.records.record import LETTERS, Record, digest_of_ids
 from robench.records.run_folder import RunFolder
 from robench.records.test_set import TestSet, read_test_set
+from robench.records.trials_part import digest_of_trials
 from robench.search.attack import Change, Trial, Verdict
 from robench.search.trials import TrialFile
 from robench.tasks.balanced import balanced_prefix
@@ -106,7 +107,7 @@ def join_trials(folder: RunFolder, record: Record) -> list[TrialText]:
     path = folder.trials_file(record.cell_name)
     examples = folder.examples_file(record.task.file_part, record.task.digest)
     test_set = read_test_set(examples, record.task.digest)
-    known = {trial.id: trial for trial in _read_trials(path)}
+    known = {trial.id: trial for trial in _read_trials(path, record)}
     ids = ids_of_judged(test_set, record)
     trials = [known[id_] for id_ in ids if id_ in known]
     if len(trials) != len(ids):
@@ -135,16 +136,30 @@ def ids_of_judged(test_set: TestSet, record: Record) -> list[str]:
 def fit(trials: Sequence[Trial], record: Record) -> bool:
     """Return whether the trials, in this order, are those that ``record`` was made from."""
     outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
-    return outcomes == record.outcomes and digest_of_ids(t.id for t in trials) == record.ids_digest
+    if outcomes != record.outcomes or digest_of_ids(t.id for t in trials) != record.ids_digest:
+        return False
+    part = record.trials
+    return part is None or part.sha256 == digest_of_trials(trials, record.cell)
 
 
-def _read_trials(path: Path) -> list[Trial]:
+def trials_of_record(path: Path, record: Record) -> list[Trial]:
+    """Return the trials of the record's cell; [] without a file.
+
+    Only the trials of an older record may be without seals.
+
+    Raises:
+        RobenchError: the file cannot be read, or holds the trials of another cell.
+    """
+    return TrialFile(path, cell=record.cell, unsealed=record.trials is None).read()
+
+
+def _read_trials(path: Path, record: Record) -> list[Trial]:
     if not path.exists():
         raise RobenchError(
             f"The trials are missing: there is no {path}. "
             "Run the same command again, which makes them."
         )
-    return TrialFile(path).read()
+    return trials_of_record(path, record)
 
 
 def join(trial: Trial, test_set: TestSet, origin: Origin, path: str) -> TrialText:

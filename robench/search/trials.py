@@ -1,4 +1,4 @@
-"""The trials of a run on disk, one JSON line each.
+"""The trials of a run on disk: a header, then one sealed JSON line for each trial.
 
 Lines are appended as trials end, so that a killed run continues where it stopped.
 """
@@ -6,18 +6,21 @@ Lines are appended as trials end, so that a killed run continues where it stoppe
 from __future__ import annotations
 
 import os
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-
-from pydantic import ValidationError
+from typing import IO
 
 from robench._base.errors import RobenchError
 from robench._base.waiting import Patience, Turn
 from robench.search.attack import Trial, Verdict
+from robench.search.trial_lines import VERSION, Header, read_header, read_trial, trial_line
 
 LINES_PER_SYNC = 16
 """Number of lines after which they are forced to the disk."""
+LONGEST_HEADER = 4096
+"""Number of bytes that a header has at most."""
 SECONDS_PER_SYNC = 1.0
 """Seconds after which the next line is forced to the disk, even if there are few."""
 
@@ -25,10 +28,13 @@ SECONDS_PER_SYNC = 1.0
 class TrialFile:
     """The trials of one cell of the grid.
 
-    A line is written by one system call and ends in a newline. A last line without a newline was
-    torn by a kill or a full disk. It is not a trial, and the next ``append`` removes it. Damage
+    The first line names the cell, and each line has a seal made with the key of the cell
+    (``trial_lines``). A line whose seal does not fit is damaged: it is not a trial. A line is
+    written by one system call and ends in a newline. A last line without a newline was torn by a
+    kill or a full disk. It is not a trial either, and the next ``append`` removes it. Damage
     further up that a power cut leaves (blocks of NUL, halves of lines) is skipped. If an id
-    occurs twice, because an error was tried again, the later line counts.
+    occurs twice, because an error was tried again, the later line counts. The later line of
+    another trial is damage.
 
     The file is locked for this run from the first ``append`` until ``close``. As a context
     manager, the object locks it from the start.
@@ -36,15 +42,30 @@ class TrialFile:
     Args:
         path: the file.
         patience: how long to wait for another run that has the lock. None waits not at all.
+        cell: key of the cell. A file of another cell is refused. None reads the file of any cell,
+            and writes none.
+        unsealed: whether a file without a header, as older versions wrote it, may be read. It is
+            always read where ``cell`` is None.
 
     Attributes:
         damaged: lines that the last ``read`` skipped, wholly or in part.
+        damage: where the first of them is and what is wrong with it, as a part of a sentence;
+            empty without damage.
     """
 
-    def __init__(self, path: Path, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        patience: Patience | None = None,
+        *,
+        cell: str | None = None,
+        unsealed: bool = False,
+    ) -> None:
         self.path = path
         self._patience = patience
-        self.damaged = 0
+        self._cell = cell
+        self._may_be_unsealed = unsealed or cell is None
+        self.damaged, self.damage = 0, ""
         self._descriptor: int | None = None
         self._end = 0
         self._unsynced = 0
@@ -54,11 +75,13 @@ class TrialFile:
         """Return all trials, in the order in which their ids first occur; [] without a file.
 
         Raises:
-            RobenchError: the file cannot be read.
+            RobenchError: the file cannot be read, holds the trials of another cell, or comes from
+                a newer robench.
         """
-        self.damaged = 0
+        self.damaged, self.damage = 0, ""
         try:
-            content = self.path.read_bytes()
+            with self.path.open("rb") as stream:
+                return self._trials(stream)
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -66,12 +89,6 @@ class TrialFile:
                 f"The trials in '{self.path}' cannot be read ({error.strerror}). "
                 "Check the path and its permissions."
             ) from error
-        trials: dict[str, Trial] = {}
-        for line in content.split(b"\n")[:-1]:
-            found, sound = _trials_of(line)
-            self.damaged += not sound
-            trials |= {trial.id: trial for trial in found}
-        return list(trials.values())
 
     def ids_done(self, *, errors: bool = True) -> set[str]:
         """Return ids that need not be attacked again; ``errors=False`` leaves out ERROR trials."""
@@ -81,17 +98,14 @@ class TrialFile:
         """Write one trial.
 
         Raises:
-            RobenchError: another run has the file open, or the disk is full. Trials written
-                before remain.
+            RobenchError: another run has the file open, it holds the trials of another cell, or
+                the disk is full. Trials written before remain.
         """
-        line = trial.model_dump_json().encode() + b"\n"
         descriptor = self._open()
+        assert self._cell is not None
+        line = trial_line(trial, self._cell)
         try:
-            written = os.write(descriptor, line)
-            # The disk filled up in the middle of the line. The second call raises the reason.
-            if written != len(line):
-                os.write(descriptor, line[written:])
-            self._end += len(line)
+            self._write(descriptor, line)
             self._unsynced += 1
             if self._unsynced >= LINES_PER_SYNC or monotonic() - self._synced_at > SECONDS_PER_SYNC:
                 self._sync()
@@ -124,30 +138,103 @@ class TrialFile:
     ) -> None:
         self.close()
 
+    def _trials(self, stream: IO[bytes]) -> list[Trial]:
+        """Return the trials of a file, and note what is damaged."""
+        first = stream.readline()
+        header = self._checked_header(first)
+        key = self._cell if header is None else header.cell
+        sealed_with = None if header is None and self._may_be_unsealed else key
+        trials: dict[str, Trial] = {}
+        lines = enumerate(chain([] if header is not None else [first], stream), 1 + bool(header))
+        for number, line in lines:
+            # A last line without a newline is torn.
+            if not line.endswith(b"\n"):
+                break
+            for problem in self._problems_of(line[:-1], sealed_with, trials):
+                self._note_damage(number, problem)
+        return list(trials.values())
+
+    def _problems_of(
+        self, line: bytes, sealed_with: str | None, trials: dict[str, Trial]
+    ) -> list[str]:
+        """Add the trials of a line to ``trials``; return what is wrong with it, at most once.
+
+        JSON holds no NUL, so the text after a block of NULs may be a whole trial again.
+        """
+        pieces = line.split(b"\0")
+        problems = ["a part of it was never written"] if len(pieces) > 1 else []
+        for piece in filter(None, pieces) if len(pieces) > 1 else pieces:
+            found = read_trial(piece, sealed_with)
+            if isinstance(found, str):
+                problems.append(found)
+                continue
+            known = trials.get(found.id)
+            if known is None or known.verdict == Verdict.ERROR:
+                trials[found.id] = found
+            else:
+                problems.append(f"{found.id} has a trial already")
+        return problems[:1]
+
+    def _note_damage(self, number: int, problem: str) -> None:
+        self.damaged += 1
+        self.damage = self.damage or f"line {number}: {problem}"
+
+    def _checked_header(self, line: bytes) -> Header | None:
+        """Return the header in a first line, or None if there is none or it is damaged.
+
+        The trials say by their seals which cell they belong to, so they outlive a damaged header.
+        """
+        header = read_header(line.removesuffix(b"\n"))
+        if header is None:
+            return None
+        if header.version > VERSION:
+            raise RobenchError(
+                f"The trials in '{self.path}' have format {header.version}, and this robench reads "
+                f"{VERSION}. Update robench."
+            )
+        if self._cell is not None and header.cell != self._cell:
+            raise RobenchError(
+                f"'{self.path}' holds the trials of another cell ({header.name}). Put the right "
+                "file there, or delete it and run the same command again."
+            )
+        return header
+
     def _open(self) -> int:
+        if self._cell is None:
+            raise ValueError(f"'{self.path}' is written only with the key of its cell")
         if self._descriptor is None:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-                self._lock(self._descriptor)
-                self._end = _end_of_last_line(self._descriptor)
-                # Truncating would change the date of an undamaged file.
-                if self._end != os.fstat(self._descriptor).st_size:
-                    os.ftruncate(self._descriptor, self._end)
+                descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+                try:
+                    turn = Turn(f"Another run is writing '{self.path}'.", self._patience)
+                    turn.take(descriptor)
+                    turn.over()
+                    self._begin(descriptor, self._cell)
+                except BaseException:
+                    os.close(descriptor)
+                    raise
             except OSError as error:
                 raise self._failed("opened", error) from error
-            self._synced_at = monotonic()
+            self._descriptor, self._synced_at = descriptor, monotonic()
         return self._descriptor
 
-    def _lock(self, descriptor: int) -> None:
-        turn = Turn(f"Another run is writing '{self.path}'.", self._patience)
-        try:
-            turn.take(descriptor)
-        except BaseException:
-            os.close(descriptor)
-            self._descriptor = None
-            raise
-        turn.over()
+    def _begin(self, descriptor: int, cell: str) -> None:
+        """Check the header, remove a torn last line, and write the header of a new file."""
+        self._checked_header(os.pread(descriptor, LONGEST_HEADER, 0).partition(b"\n")[0])
+        self._end = _end_of_last_line(descriptor)
+        # Truncating would change the date of an undamaged file.
+        if self._end != os.fstat(descriptor).st_size:
+            os.ftruncate(descriptor, self._end)
+        if self._end == 0:
+            self._write(descriptor, Header(cell, self.path.stem).line())
+
+    def _write(self, descriptor: int, line: bytes) -> None:
+        written = os.write(descriptor, line)
+        # The disk filled up in the middle of the line. The second call raises the reason.
+        if written != len(line):
+            os.write(descriptor, line[written:])
+        self._end += len(line)
 
     def _sync(self) -> None:
         assert self._descriptor is not None
@@ -169,20 +256,6 @@ class TrialFile:
         return RobenchError(
             f"The trials in '{self.path}' cannot be {what} ({error.strerror}). {remedy}"
         )
-
-
-def _trials_of(line: bytes) -> tuple[list[Trial], bool]:
-    """Return the trials of a line, and whether the line is exactly one undamaged trial.
-
-    JSON holds no NUL, so the text after a block of NULs may be a whole trial again.
-    """
-    found = []
-    for piece in line.split(b"\0"):
-        try:
-            found.append(Trial.model_validate_json(piece))
-        except ValidationError:
-            continue
-    return found, len(found) == 1 and b"\0" not in line
 
 
 def _end_of_last_line(descriptor: int) -> int:

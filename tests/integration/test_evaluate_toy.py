@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluation_cases import FinishedRun, Listening, trials_of, without_measurements
+from evaluation_cases import FinishedRun, Listening, rewrite_trials, trials_of, without_measurements
 from toy import TOY_OPTIONS
 
 from robench.evaluation.run import (
@@ -21,6 +21,7 @@ from robench.evaluation.run import (
     train_only,
 )
 from robench.records.record_files import read_records
+from robench.search.attack import Trial, Verdict
 
 HELPERS = Path(__file__).parent.parent
 
@@ -198,7 +199,7 @@ def test_examples_of_damaged_trials_are_reported_and_attacked_again(
     assert trials_of(tmp_path) == trials_of(request.out)
     assert (
         sum(
-            "has damaged lines (1)" in text and "trials are lost are attacked again" in text
+            "has damaged lines (1; line" in text and "trials are lost are attacked again" in text
             for text in report.messages
         )
         == 2
@@ -209,13 +210,18 @@ def test_examples_with_errors_are_attacked_again(finished: FinishedRun, tmp_path
     request, records = finished
     (tmp_path / "victims").symlink_to(request.out / "victims")
     again = request.model_copy(update={"out": tmp_path})
-    for path in (request.out / "trials").glob("*.jsonl"):
-        lines = path.read_text().splitlines()
-        broken = {**json.loads(lines[3]), "verdict": "error", "problem": "made up"}
-        (tmp_path / "trials").mkdir(exist_ok=True)
-        (tmp_path / "trials" / path.name).write_text(
-            "\n".join([*lines[:3], json.dumps(broken), *lines[4:]]) + "\n"
+
+    def break_one(trials: list[Trial]) -> None:
+        trials[3] = Trial(
+            id=trials[3].id,
+            verdict=Verdict.ERROR,
+            label=trials[3].label,
+            prediction=None,
+            problem="made up",
         )
+
+    for path in (request.out / "trials").glob("*.jsonl"):
+        rewrite_trials(path, tmp_path / "trials" / path.name, break_one)
     assert [cell.done for cell in plan(again)] == [29, 29]
     assert [without_measurements(record) for record in evaluate(again, Silent())] == [
         without_measurements(record) for record in records
@@ -298,7 +304,7 @@ def test_a_killed_run_continues_and_gives_the_same_trials(
     torn = next(
         path
         for path in (tmp_path / "trials").iterdir()
-        if len(path.read_bytes().splitlines()) == 11
+        if len(path.read_bytes().splitlines()) == 1 + 11
     )
     torn.write_bytes(torn.read_bytes()[:-9])
     resumed = evaluate(request.model_copy(update={"out": tmp_path}), Silent())

@@ -38,7 +38,7 @@ def put(tmp_path: Path, make_record: MakeRecord) -> Callable[..., Record]:
         write_record(folder.records / record.file_name, record)
         if words is not None:
             # The trials end in an order of their own.
-            with TrialFile(folder.trials_file(record.cell_name)) as file:
+            with TrialFile(folder.trials_file(record.cell_name), cell=record.cell) as file:
                 for number in reversed(range(len(outcomes))):
                     changes = tuple(
                         Change(position=i, original=old, substitute=new)

@@ -22,6 +22,7 @@ from robench.records.record_files import (
     read_records,
     write_record,
 )
+from robench.records.record_seal import seal_of
 
 MakeRecord = Callable[..., Record]
 
@@ -31,8 +32,14 @@ def raw(record: Record) -> dict[str, Any]:
     return data
 
 
+def sealed(data: dict[str, Any]) -> str:
+    """Return the text of a record file with the seal that fits."""
+    return json.dumps({**data, "seal": seal_of(data)})
+
+
 def of_schema_4(record: Record) -> dict[str, Any]:
     data: dict[str, Any] = {**raw(record), "schema": 4}
+    del data["trials"]
     del data["protocol"]["unknown"], data["protocol"]["temperature"]
     return data
 
@@ -72,7 +79,7 @@ def test_a_record_that_does_not_say_whether_its_attack_searches_has_one_that_doe
     assert not read_record(path).attack.searches
     data = json.loads(path.read_text())
     del data["attack"]["searches"]
-    path.write_text(json.dumps(data))
+    path.write_text(sealed(data))
     assert read_record(path).attack.searches
 
 
@@ -89,7 +96,7 @@ def test_counts_that_do_not_match_the_outcomes_are_refused(
     data = raw(make_record("WFHP"))
     data["counts"] = {"wrong": 0, "fooled": 2, "held": 1, "held_proved": 1, "error": 0}
     path = tmp_path / "r.json"
-    path.write_text(json.dumps(data))
+    path.write_text(sealed(data))
     with pytest.raises(RobenchError, match=r"r\.json is not valid at .*the counts"):
         read_record(path)
 
@@ -174,7 +181,7 @@ def test_a_record_of_schema_2_has_no_hashes_of_core_code(make_record: MakeRecord
     record = make_record("WFHP", disbelieved=1)
     new = Record.model_validate_json(json.dumps(migrate(of_schema_2(record))))
     assert (new.schema_version, new.victim.training_code_sha256, new.search.code_sha256) == (
-        5,
+        6,
         None,
         None,
     )
@@ -215,7 +222,7 @@ def test_a_record_of_schema_1_has_no_number_of_disbelieved_claims(
     old = {**of_schema_2(make_record("WFHP")), "schema": 1}
     del old["disbelieved"]
     new = Record.model_validate_json(json.dumps(migrate(old)))
-    assert (new.schema_version, new.disbelieved, new.search.code_sha256) == (5, None, None)
+    assert (new.schema_version, new.disbelieved, new.search.code_sha256) == (6, None, None)
 
 
 def test_records_of_a_folder_are_sorted_by_name(tmp_path: Path, make_record: MakeRecord) -> None:
@@ -249,7 +256,10 @@ def test_readable_records_are_those_that_a_board_reads(
         (b'{"schema": 4, "cell', "it is not JSON"),
         (b"\xff\xfe", "it is not UTF-8 text (byte 0xff in line 1)"),
         (b"[]", "it has no 'schema' number"),
-        (b'{"schema": 99}', "it has schema 99 and this robench reads up to 5. Update robench."),
+        (b'{"schema": 99}', "it has schema 99 and this robench reads up to 6. Update robench."),
+        (b'{"schema": 6}', "it has no 'seal', so it was edited or is not whole. Restore it"),
+        (b'{"schema": 6, "seal": 1}', "its 'seal' does not fit, so it was damaged or edited"),
+        (sealed({"schema": 6}).encode(), "is not valid at 'cell'"),
         (b'{"schema": 5}', "is not valid at 'cell'"),
         (b'{"schema": 4}', "it lacks fields of schema 4. Restore it"),
         (b'{"schema": 3}', "it lacks fields of schema 3. Restore it"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from trial_runs import TEST_SET, TRIALS, write_run
+from trial_runs import TEST_SET, TRIALS, write_run, write_trials
 
 from robench._base.errors import RobenchError, UsageError
 from robench.cli import main
@@ -15,6 +15,7 @@ from robench.records.frames import results
 from robench.records.record_files import write_record
 from robench.records.run_folder import RunFolder
 from robench.records.trial_choice import CellChoice, TrialFilter, load_trials, pick
+from robench.records.trials_part import TrialsPart, digest_of_trials
 from robench.search.attack import Verdict
 
 
@@ -98,9 +99,11 @@ def test_a_limited_record_does_not_count_twice(tmp_path: Path) -> None:
 def test_a_record_that_a_newer_one_replaces_is_not_shown(tmp_path: Path) -> None:
     old = write_run(tmp_path)
     # An edited set of substitutes: the same place in the table, and another cell.
-    new = old.model_copy(update={"cell": "f" * 64, "created": old.created + timedelta(days=1)})
+    part = TrialsPart(sha256=digest_of_trials(TRIALS, "f" * 64))
+    later = old.created + timedelta(days=1)
+    new = old.model_copy(update={"cell": "f" * 64, "created": later, "trials": part})
     folder = RunFolder(tmp_path)
-    folder.trials_file(new.cell_name).write_bytes(folder.trials_file(old.cell_name).read_bytes())
+    write_trials(tmp_path, new, TRIALS)
     write_record(folder.records / new.file_name, new)
     chosen = load_trials(tmp_path, CellChoice())
     assert [record.cell for record in chosen.records] == [new.cell]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trial_runs import EXAMPLES, TEST_SET, TEXTS, TRIALS, write_run
+from trial_runs import EXAMPLES, TEST_SET, TEXTS, TRIALS, write_run, write_trials
 
 from robench._base.errors import RobenchError
 from robench.records.run_folder import RunFolder
@@ -16,7 +16,6 @@ from robench.records.trial_texts import Origin, changed_text, join, join_trials
 from robench.search.attack import Change, Trial, Verdict
 from robench.search.jobs import Job
 from robench.search.judge import fields_with_choice
-from robench.search.trials import TrialFile
 from robench.tasks.balanced import balanced_prefix
 from robench.tasks.example import Example
 from robench.text.space import SearchSpace
@@ -110,9 +109,9 @@ def test_a_limited_record_has_the_trials_of_its_own_examples(tmp_path: Path) -> 
 
 
 def test_the_later_line_of_an_example_counts(tmp_path: Path) -> None:
-    record = write_run(tmp_path, [*TRIALS[:5], TRIALS[5]])
-    with TrialFile(RunFolder(tmp_path).trials_file(record.cell_name)) as file:
-        file.append(TRIALS[5].model_copy(update={"problem": "gone again"}))
+    write_run(tmp_path)
+    again = [*TRIALS[:5], TRIALS[5].model_copy(update={"problem": "gone again"})]
+    record = write_run(tmp_path, again)
     assert join_trials(RunFolder(tmp_path), record)[5].problem == "gone again"
 
 
@@ -120,7 +119,7 @@ def test_missing_trials_are_told(tmp_path: Path) -> None:
     record = write_run(tmp_path)
     path = RunFolder(tmp_path).trials_file(record.cell_name)
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:4]) + b"half a line")
+    path.write_bytes(b"".join(lines[:5]) + b"half a line")
     with pytest.raises(RobenchError, match=r"2 of 6 trials are missing .* first for toy/5\. Run"):
         join_trials(RunFolder(tmp_path), record)
     path.unlink()
@@ -128,10 +127,10 @@ def test_missing_trials_are_told(tmp_path: Path) -> None:
         join_trials(RunFolder(tmp_path), record)
 
 
-def test_trials_of_another_run_are_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("update", [{"verdict": Verdict.HELD}, {"asked": 13}, {"seconds": 0.4}])
+def test_trials_of_another_run_are_told(tmp_path: Path, update: dict[str, object]) -> None:
     record = write_run(tmp_path)
-    with TrialFile(RunFolder(tmp_path).trials_file(record.cell_name)) as file:
-        file.append(TRIALS[0].model_copy(update={"verdict": Verdict.HELD}))
+    write_trials(tmp_path, record, [TRIALS[0].model_copy(update=update), *TRIALS[1:]])
     with pytest.raises(RobenchError, match="do not fit the record"):
         join_trials(RunFolder(tmp_path), record)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from robench import Trial, Verdict
 from robench._base.errors import RobenchError
 from robench.search.attack import Change
+from robench.search.trial_lines import Header, trial_line
 from robench.search.trials import LINES_PER_SYNC, TrialFile
 
 
@@ -24,8 +26,11 @@ def trial(number: int, verdict: Verdict = Verdict.HELD) -> Trial:
     )
 
 
-def write(path: Path, *trials: Trial) -> None:
-    with TrialFile(path) as file:
+CELL, OTHER = "c" * 64, "0" * 64
+
+
+def write(path: Path, *trials: Trial, cell: str = CELL) -> None:
+    with TrialFile(path, cell=cell) as file:
         for one in trials:
             file.append(one)
 
@@ -36,7 +41,7 @@ def test_appended_trials_are_read_back(tmp_path: Path) -> None:
     write(path, trial(3))
     assert TrialFile(path).read() == [trial(1), trial(2), trial(3)]
     assert TrialFile(path).ids_done() == {"imdb/0001", "imdb/0002", "imdb/0003"}
-    assert len(path.read_text().splitlines()) == 3
+    assert len(path.read_text().splitlines()) == 4
 
 
 def test_a_missing_file_has_no_trials(tmp_path: Path) -> None:
@@ -46,17 +51,19 @@ def test_a_missing_file_has_no_trials(tmp_path: Path) -> None:
 
 
 def test_the_context_manager_locks_the_file_before_the_first_trial(tmp_path: Path) -> None:
-    with TrialFile(tmp_path / "trials.jsonl") as mine:
+    path = tmp_path / "trials.jsonl"
+    with TrialFile(path, cell=CELL) as mine:
         assert mine.read() == []
-        with pytest.raises(RobenchError, match="Another run is writing"), TrialFile(mine.path):
+        other = TrialFile(path, cell=CELL)
+        with pytest.raises(RobenchError, match="Another run is writing"), other:
             pass
         mine.append(trial(1))
-    with TrialFile(mine.path) as other:
+    with other:
         assert other.read() == [trial(1)]
 
 
 def test_every_line_is_written_before_the_file_is_closed(tmp_path: Path) -> None:
-    file = TrialFile(tmp_path / "trials.jsonl")
+    file = TrialFile(tmp_path / "trials.jsonl", cell=CELL)
     for number in range(3):
         file.append(trial(number))
         assert len(TrialFile(file.path).read()) == number + 1
@@ -81,7 +88,9 @@ def test_a_file_of_one_torn_line_starts_empty(tmp_path: Path) -> None:
     assert TrialFile(path).read() == [trial(1)]
 
 
-LINES = [f"{trial(number).model_dump_json()}\n".encode() for number in range(1, 5)]
+HEADER = Header(CELL, "trials").line()
+LINES = [trial_line(trial(number), CELL) for number in range(1, 5)]
+UNSEALED = [f"{trial(number).model_dump_json()}\n".encode() for number in range(1, 5)]
 
 
 @pytest.mark.parametrize(
@@ -105,17 +114,18 @@ def test_damage_in_the_middle_costs_no_other_trial(
     tmp_path: Path, content: list[bytes], kept: list[int]
 ) -> None:
     path = tmp_path / "trials.jsonl"
-    path.write_bytes(b"".join(content))
-    file = TrialFile(path)
+    path.write_bytes(HEADER + b"".join(content))
+    file = TrialFile(path, cell=CELL)
     assert file.read() == [trial(number) for number in kept]
     assert file.damaged == 1
+    assert file.damage.startswith(f"line {2 + content[0].count(LINES[0])}: ")
     write(path, trial(9))
     assert TrialFile(path).read() == [trial(number) for number in [*kept, 9]]
 
 
 def test_an_undamaged_file_has_no_damaged_lines(tmp_path: Path) -> None:
     write(tmp_path / "trials.jsonl", trial(1), trial(2))
-    file = TrialFile(tmp_path / "trials.jsonl")
+    file = TrialFile(tmp_path / "trials.jsonl", cell=CELL)
     file.read()
     assert file.damaged == 0
 
@@ -131,7 +141,7 @@ def test_an_error_can_be_tried_again_and_the_later_line_counts(tmp_path: Path) -
 def test_a_full_disk_is_reported_and_keeps_finished_trials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = TrialFile(tmp_path / "trials.jsonl")
+    file = TrialFile(tmp_path / "trials.jsonl", cell=CELL)
     file.append(trial(1))
     whole_write = os.write
     room = [30]
@@ -149,7 +159,7 @@ def test_a_full_disk_is_reported_and_keeps_finished_trials(
             RobenchError, match=r"No space left on device.*Finished trials are kept"
         ):
             file.append(trial(2))
-    assert file.path.read_bytes().count(b"\n") == 1
+    assert file.path.read_bytes().count(b"\n") == 2
     assert file.path.read_bytes().endswith(b"\n")
     file.append(trial(3))
     file.close()
@@ -159,7 +169,7 @@ def test_a_full_disk_is_reported_and_keeps_finished_trials(
 def test_a_disk_that_fills_up_on_sync_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = TrialFile(tmp_path / "trials.jsonl")
+    file = TrialFile(tmp_path / "trials.jsonl", cell=CELL)
     monkeypatch.setattr("robench.search.trials.SECONDS_PER_SYNC", 1e9)
     file.append(trial(0))
 
@@ -176,7 +186,7 @@ def test_a_disk_that_fills_up_on_sync_is_reported(
 
 
 def test_two_runs_cannot_write_one_file(tmp_path: Path) -> None:
-    first, second = TrialFile(tmp_path / "trials.jsonl"), TrialFile(tmp_path / "trials.jsonl")
+    first, second = (TrialFile(tmp_path / "trials.jsonl", cell=CELL) for _ in range(2))
     first.append(trial(1))
     with pytest.raises(RobenchError, match="Another run is writing"):
         second.append(trial(2))
@@ -189,7 +199,7 @@ def test_two_runs_cannot_write_one_file(tmp_path: Path) -> None:
 def test_a_path_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RobenchError, match="cannot be opened"):
-        TrialFile(tmp_path / "file" / "trials.jsonl").append(trial(1))
+        TrialFile(tmp_path / "file" / "trials.jsonl", cell=CELL).append(trial(1))
     with pytest.raises(RobenchError, match="cannot be read"):
         TrialFile(tmp_path).read()
 
@@ -199,3 +209,116 @@ def test_nan_and_infinity_are_never_written(tmp_path: Path) -> None:
     assert "NaN" not in (tmp_path / "trials.jsonl").read_text()
     with pytest.raises(ValueError, match="finite"):
         Trial(id="x", verdict=Verdict.HELD, label=0, prediction=0, seconds=float("nan"))
+
+
+# -- Header and seals --
+
+
+def test_the_file_of_another_cell_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "toy-none-pwws-s0-cccccccc.jsonl"
+    write(path, trial(1))
+    whole = path.read_bytes() + b"torn"
+    path.write_bytes(whole)
+    sentence = r"holds the trials of another cell \(toy-none-pwws-s0-cccccccc\)\. Put the right"
+    with pytest.raises(RobenchError, match=sentence):
+        TrialFile(path, cell=OTHER).read()
+    with pytest.raises(RobenchError, match=sentence):
+        write(path, trial(2), cell=OTHER)
+    assert path.read_bytes() == whole
+    write(path, trial(2))
+    assert TrialFile(path, cell=CELL).read() == TrialFile(path).read() == [trial(1), trial(2)]
+
+
+def test_a_file_is_written_only_with_the_key_of_its_cell(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="only with the key of its cell"):
+        TrialFile(tmp_path / "trials.jsonl").append(trial(1))
+
+
+def test_a_file_of_a_newer_robench_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    path.write_bytes(Header(CELL, "a", version=2).line())
+    with pytest.raises(RobenchError, match=r"have format 2, and this robench reads 1\. Update"):
+        TrialFile(path, cell=CELL).read()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        trial_line(trial(2), OTHER),
+        UNSEALED[1],
+        LINES[1].replace(b'"asked":2', b'"asked":3'),
+        LINES[1].replace(b'"held"', b'"fooled"'),
+        Header(OTHER, "another").line(),
+    ],
+)
+def test_a_line_whose_seal_does_not_fit_is_no_trial(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "trials.jsonl"
+    path.write_bytes(HEADER + LINES[0] + line + LINES[2])
+    file = TrialFile(path, cell=CELL)
+    assert file.read() == [trial(1), trial(3)]
+    assert file.damaged == 1
+    assert file.damage.startswith("line 3: it")
+
+
+def test_trials_outlive_a_damaged_header(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    for bad in (b"\n", HEADER.replace(b"cc", b"cd", 1), b"\xff" + HEADER, HEADER[:9] + b"\n"):
+        path.write_bytes(bad + LINES[0])
+        file = TrialFile(path, cell=CELL)
+        assert file.read() == [trial(1)]
+        assert file.damaged == 1
+        write(path, trial(2))
+        assert TrialFile(path, cell=CELL).read() == [trial(1), trial(2)]
+
+
+def test_a_second_trial_of_an_example_counts_only_after_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    write(path, trial(1), trial(2, Verdict.ERROR), trial(2, Verdict.ERROR), trial(2))
+    write(path, trial(1, Verdict.WRONG), trial(2, Verdict.WRONG))
+    file = TrialFile(path, cell=CELL)
+    assert file.read() == [trial(1), trial(2)]
+    assert (file.damaged, file.damage) == (2, "line 6: imdb/0001 has a trial already")
+
+
+def test_a_file_of_an_older_version_is_read_where_that_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    path.write_bytes(b"".join(UNSEALED))
+    four = [trial(number) for number in range(1, 5)]
+    assert TrialFile(path).read() == TrialFile(path, cell=CELL, unsealed=True).read() == four
+    file = TrialFile(path, cell=CELL)
+    assert file.read() == []
+    assert (file.damaged, file.damage) == (4, "line 1: it has no seal")
+
+
+def test_a_trial_with_values_of_other_types_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    path.write_bytes(b"".join(UNSEALED).replace(b'"asked":2', b'"asked":"2"'))
+    file = TrialFile(path)
+    assert len(file.read()) == 3
+    assert file.damage == "line 2: it is not a trial"
+
+
+@pytest.mark.parametrize("kind", ["bit", "cut", "swap"])
+def test_random_damage_never_changes_a_trial(tmp_path: Path, kind: str) -> None:
+    """Check that whatever is read was written, whatever happened to the bytes."""
+    path = tmp_path / "trials.jsonl"
+    written = [trial(number) for number in range(8)]
+    write(path, *written)
+    whole = path.read_bytes()
+    rng = Random(kind)
+    for _ in range(400):
+        content = bytearray(whole)
+        start, end = sorted(rng.sample(range(len(whole)), 2))
+        if kind == "bit":
+            content[start] ^= 1 << rng.randrange(8)
+        elif kind == "cut":
+            del content[start:end]
+        else:
+            content[start], content[end] = content[end], content[start]
+        path.write_bytes(content)
+        try:
+            found = TrialFile(path, cell=CELL).read()
+        except RobenchError as error:
+            raise AssertionError("damage never looks like another cell") from error
+        assert all(each in written for each in found)
+        assert len({each.id for each in found}) == len(found)

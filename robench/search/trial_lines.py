@@ -1,0 +1,114 @@
+"""The lines of a trials file: its header, and one sealed line for each trial.
+
+A seal finds accidents and careless edits: a flipped bit, half a line, a line of another cell.
+Whoever edits a file with care can make new seals, so a seal proves nothing about who wrote it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from robench.search.attack import Trial
+
+KIND = "trials"
+"""Value of ``"robench"`` in the header."""
+VERSION = 1
+"""Version of the format, in the header."""
+SEAL_DIGITS = 16
+"""Hexadecimal digits of a seal."""
+
+_BEFORE_SEAL = b',"seal":"'
+_END = b'"}'
+_SEALED_LENGTH = len(_BEFORE_SEAL) + SEAL_DIGITS + len(_END)
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line of a trials file.
+
+    Attributes:
+        cell: key of the cell whose trials follow.
+        name: name of that cell in file names.
+        version: version of the format.
+    """
+
+    cell: str
+    name: str
+    version: int = VERSION
+
+    def line(self) -> bytes:
+        """Return the line, with its newline."""
+        content = {
+            "robench": KIND,
+            "version": self.version,
+            "cell": self.cell,
+            "name": self.name,
+        }
+        return _with_seal(json.dumps(content, separators=(",", ":")).encode(), self.cell)
+
+
+def trial_line(trial: Trial, cell: str) -> bytes:
+    """Return the sealed line of a trial, with its newline.
+
+    Args:
+        trial: the trial.
+        cell: key of its cell.
+    """
+    return _with_seal(trial.model_dump_json().encode(), cell)
+
+
+def read_header(line: bytes) -> Header | None:
+    """Return the header that the line holds; None if it holds none or its seal does not fit."""
+    if not line.startswith(b'{"robench"'):
+        return None
+    content, seal = _split(line)
+    try:
+        raw = json.loads(content)
+        header = Header(raw["cell"], raw["name"], raw["version"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    plain = isinstance(header.cell, str) and isinstance(header.name, str)
+    numbered = type(header.version) is int and raw["robench"] == KIND
+    return header if plain and numbered and seal == _seal(content, header.cell) else None
+
+
+def read_trial(line: bytes, cell: str | None) -> Trial | str:
+    """Return the trial that the line holds, or why there is none, as a part of a sentence.
+
+    Args:
+        line: the line without its newline.
+        cell: key of the cell that sealed it. None reads a line without a seal, as older versions
+            wrote it.
+    """
+    content = line
+    if cell is not None:
+        content, seal = _split(line)
+        if seal is None:
+            return "it has no seal"
+        if seal != _seal(content, cell):
+            return "its seal does not fit"
+    try:
+        return Trial.model_validate_json(content, strict=True)
+    except ValidationError:
+        return "it is not a trial"
+
+
+def _with_seal(content: bytes, cell: str) -> bytes:
+    """Add the seal, as the last member of a JSON object, and a newline."""
+    return b"".join((content[:-1], _BEFORE_SEAL, _seal(content, cell), _END, b"\n"))
+
+
+def _seal(content: bytes, cell: str) -> bytes:
+    digest = hashlib.sha256(cell.encode() + b"\n" + content).hexdigest()
+    return digest[:SEAL_DIGITS].encode()
+
+
+def _split(line: bytes) -> tuple[bytes, bytes | None]:
+    """Return the content of a line and its seal; None if it has no seal."""
+    if line[-_SEALED_LENGTH : -SEAL_DIGITS - len(_END)] != _BEFORE_SEAL or line[-2:] != _END:
+        return line, None
+    return line[:-_SEALED_LENGTH] + b"}", line[-SEAL_DIGITS - len(_END) : -len(_END)]
