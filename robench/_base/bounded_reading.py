@@ -1,50 +1,55 @@
 """Read what is in a file that a stranger may have made: bytes, text, lines, JSON and TOML.
 
-``regular_files`` opens the files. What the standard library lets through is refused here: repeated
-keys, NaN and infinity, numbers of thousands of digits, deep nesting, and halves of characters (lone
-surrogates). Every error is one ``Unreadable`` sentence.
+``regular_files`` opens the files, and ``strict_documents`` parses JSON and TOML. Every error is one
+``Unreadable`` sentence. This module offers the names of all three.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import tomllib
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
-from robench._base.errors import first_line
+from robench._base.errors import UsageError
 from robench._base.regular_files import (
+    BY_HAND,
     DATA,
     DOCUMENT,
+    GB,
     LINES,
     LISTING,
+    MB,
     RECORD,
-    SETTINGS,
+    TEXT,
     Bounds,
     Missing,
     Unreadable,
+    decoded,
     how_to_raise,
     limit_of,
     open_bounded,
     why_not,
 )
+from robench._base.strict_documents import check_value, parse_json, parse_toml
 
 __all__ = [
+    "BY_HAND",
     "DATA",
     "DOCUMENT",
+    "GB",
     "LINES",
     "LISTING",
+    "MB",
     "RECORD",
-    "SETTINGS",
+    "TEXT",
     "Bounds",
     "Missing",
     "Unreadable",
+    "check_length",
     "check_value",
     "decoded",
     "json_lines",
+    "limit_of",
     "open_bounded",
     "parse_json",
     "parse_toml",
@@ -94,20 +99,6 @@ def read_text(path: Path, bounds: Bounds = DOCUMENT, inside: Path | None = None)
         Missing, Unreadable: see ``regular_files.open_bounded``; or the file is not UTF-8.
     """
     return decoded(read_bytes(path, bounds, inside), path)
-
-
-def decoded(content: bytes, where: object) -> str:
-    """Return UTF-8 bytes as text, without a byte order mark.
-
-    Raises:
-        Unreadable: the bytes are not UTF-8. The reason names the line.
-    """
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        found = f"byte 0x{content[error.start]:02x} in line {line:,}"
-        raise Unreadable(where, f"it is not UTF-8 text ({found})") from error
 
 
 def raw_lines(
@@ -166,36 +157,18 @@ def read_json(path: Path, bounds: Bounds = DOCUMENT, inside: Path | None = None)
     return parse_json(read_bytes(path, bounds, inside), path, bounds)
 
 
-def parse_json(content: bytes | str, where: object, bounds: Bounds = DOCUMENT) -> Any:
-    """Return the value of a JSON text.
-
-    Args:
-        content: the text; a byte order mark is dropped.
-        where: what the text is, for the error.
-        bounds: ``text``, ``depth`` and ``digits`` are checked, not ``size``.
+def check_length(text: str, what: str, bounds: Bounds = TEXT) -> None:
+    """Check the length of one text of a user.
 
     Raises:
-        Unreadable: it is not JSON, or goes beyond the bounds.
+        UsageError: it has more than ``bounds.text`` characters. ``what`` begins the sentence.
     """
-    text = decoded(content, where) if isinstance(content, bytes) else content
-    try:
-        return _parse(text, bounds)
-    except RecursionError as error:
-        raise Unreadable(where, _too_deep(bounds)) from error
-    except ValueError as error:
-        raise Unreadable(where, _json_reason(error)) from error
-
-
-def check_value(value: Any, where: object, bounds: Bounds) -> None:
-    """Check a value that was read with wider bounds.
-
-    Raises:
-        Unreadable: it goes beyond ``text``, ``depth``, ``digits`` or ``largest`` of ``bounds``.
-    """
-    try:
-        _check(value, bounds)
-    except _Refused as error:
-        raise Unreadable(where, str(error)) from error
+    longest = limit_of(bounds.text)
+    if len(text) > longest:
+        raise UsageError(
+            f"{what} has {len(text):,} characters, and the limit is {longest:,}. Cut it: a victim "
+            f"reads a few hundred words. Or raise the limit: {how_to_raise(len(text), longest)}."
+        )
 
 
 def json_lines(
@@ -226,7 +199,7 @@ def _parse_line(line: bytes, number: int, path: Path, bounds: Bounds) -> Any:
         raise Unreadable(path, f"line {number:,} {reason}") from error
 
 
-def read_toml(path: Path, bounds: Bounds = SETTINGS, inside: Path | None = None) -> dict[str, Any]:
+def read_toml(path: Path, bounds: Bounds = BY_HAND, inside: Path | None = None) -> dict[str, Any]:
     """Return the table in a TOML file.
 
     Raises:
@@ -234,139 +207,3 @@ def read_toml(path: Path, bounds: Bounds = SETTINGS, inside: Path | None = None)
             beyond the bounds.
     """
     return parse_toml(decoded(read_bytes(path, bounds, inside), path), path, bounds)
-
-
-def parse_toml(text: str, where: object, bounds: Bounds = SETTINGS) -> dict[str, Any]:
-    """Return the table of a TOML text.
-
-    Raises:
-        Unreadable: it is not TOML, or goes beyond the bounds.
-    """
-    # tomllib needs time that grows with the square of the parts of a dotted key.
-    longest = limit_of(bounds.line)
-    for number, line in enumerate(text.split("\n"), start=1):
-        if len(line) > longest:
-            reason = f"line {number:,} has {len(line):,} characters, and the limit is {longest:,}"
-            raise Unreadable(where, f"{reason}; {how_to_raise(len(line), longest)}")
-    try:
-        table = tomllib.loads(text.replace("\r\n", "\n"), parse_float=lambda s: _float(s, bounds))
-        _check(table, bounds)
-    except RecursionError as error:
-        raise Unreadable(where, _too_deep(bounds)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise Unreadable(where, f"it is not valid TOML ({first_line(error)})") from error
-    except _Refused as error:
-        raise Unreadable(where, str(error)) from error
-    except ValueError as error:
-        # Python refuses to convert thousands of digits.
-        raise Unreadable(where, "it holds a number of thousands of digits") from error
-    return table
-
-
-class _Refused(ValueError):
-    """Something that is valid in its format but that robench does not read."""
-
-
-def _parse(text: str, bounds: Bounds) -> Any:
-    value = json.loads(
-        text,
-        object_pairs_hook=_object,
-        parse_constant=_constant,
-        parse_int=lambda digits: _int(digits, bounds),
-        parse_float=lambda digits: _float(digits, bounds),
-    )
-    _check(value, bounds)
-    return value
-
-
-def _json_reason(error: ValueError) -> str:
-    if isinstance(error, _Refused):
-        return str(error)
-    if isinstance(error, json.JSONDecodeError):
-        return f"it is not JSON: {error.msg} in line {error.lineno:,}, column {error.colno:,}"
-    return f"it is not JSON: {first_line(error)}"
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        counts = Counter(key for key, _ in pairs)
-        twice = counts.most_common(1)[0][0]
-        raise _Refused(f"it holds the key {_shown(twice)} twice in one object")
-    return value
-
-
-def _constant(name: str) -> NoReturn:
-    raise _Refused(f"it holds {name}, which is no number")
-
-
-def _int(digits: str, bounds: Bounds) -> int:
-    if len(digits) > bounds.digits:
-        raise _Refused(f"it holds a number of {len(digits):,} digits")
-    return int(digits)
-
-
-def _float(digits: str, bounds: Bounds) -> float:
-    if len(digits) > bounds.digits:
-        raise _Refused(f"it holds a number of {len(digits):,} digits")
-    value = float(digits)
-    if not math.isfinite(value):
-        raise _Refused(f"it holds {digits}, which is no finite number")
-    return value
-
-
-def _too_deep(bounds: Bounds) -> str:
-    return f"its lists or objects lie more than {bounds.depth} deep in each other"
-
-
-def _check(value: Any, bounds: Bounds) -> None:
-    """Raise _Refused where a value goes beyond the bounds on depth, strings and numbers.
-
-    It does not call itself: a deep value must not use up the stack.
-    """
-    longest = limit_of(bounds.text)
-    level: list[Any] = [value]
-    for _ in range(bounds.depth + 1):
-        inner: list[Any] = []
-        for each in level:
-            if isinstance(each, dict):
-                for key in each:
-                    _check_text(key, longest)
-                inner.extend(each.values())
-            elif isinstance(each, list):
-                inner.extend(each)
-            elif isinstance(each, str):
-                _check_text(each, longest)
-            elif isinstance(each, (int, float)):
-                _check_number(each, bounds)
-        if not inner:
-            return
-        level = inner
-    raise _Refused(_too_deep(bounds))
-
-
-def _check_number(number: float, bounds: Bounds) -> None:
-    if isinstance(number, int) and number.bit_length() > 4 * bounds.digits:
-        raise _Refused(f"it holds a number of more than {bounds.digits} digits")
-    if abs(number) > bounds.largest:
-        raise _Refused(f"it holds the number {number:g}, and the limit is {bounds.largest:g}")
-
-
-def _check_text(text: str, longest: int) -> None:
-    if len(text) > longest:
-        raise _Refused(
-            f"it holds a text of {len(text):,} characters, and the limit is {longest:,}; "
-            f"{how_to_raise(len(text), longest)}"
-        )
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            half = ord(text[error.start])
-            raise _Refused(
-                f"it holds half a character (the lone surrogate \\u{half:04x})"
-            ) from error
-
-
-def _shown(key: str) -> str:
-    return repr(key if len(key) <= 40 else f"{key[:40]}…")

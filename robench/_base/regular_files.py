@@ -49,7 +49,7 @@ DOCUMENT = Bounds()
 """For a card, a log or another file that robench writes."""
 RECORD = Bounds(digits=32, largest=1e15)
 """For a record or a certificate, whose numbers are counts, seconds and rates."""
-SETTINGS = Bounds(size=1 * MB, line=10 * KB, text=100 * KB, depth=16)
+BY_HAND = Bounds(size=1 * MB, line=10 * KB, text=100 * KB, depth=16)
 """For a file that a person writes, such as a board or a configuration."""
 LISTING = Bounds(size=64 * MB, line=10 * KB)
 """For a list of ids."""
@@ -57,6 +57,8 @@ LINES = Bounds(size=8 * GB)
 """For a file of robench with one JSON object a line, such as trials."""
 DATA = Bounds(size=2 * GB)
 """For a table of the user's own examples."""
+TEXT = Bounds(text=2 * MB)
+"""For one text that a victim reads; the longest review of IMDB has 14,000 characters."""
 
 
 class Unreadable(RobenchError):
@@ -178,3 +180,17 @@ def why_not(error: OSError) -> str:
     if error.errno == errno.ENXIO:
         return "it is no regular file"
     return error.strerror or str(error)
+
+
+def decoded(content: bytes, where: object) -> str:
+    """Return UTF-8 bytes as text, without a byte order mark.
+
+    Raises:
+        Unreadable: the bytes are not UTF-8. The reason names the line.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"byte 0x{content[error.start]:02x} in line {line:,}"
+        raise Unreadable(where, f"it is not UTF-8 text ({found})") from error

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from robench._base.bounded_reading import Missing, Unreadable, raw_lines
 from robench._base.errors import RobenchError
 from robench._base.waiting import Patience, alone
 
@@ -25,14 +26,14 @@ class ExampleResult(BaseModel):
         seconds: time that it took.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
     id: str
     letter: Literal["C", "F", "U", "A", "W"]
     reason: str
-    positions: int
+    positions: int = Field(ge=0, le=10**9)
     hull: bool = False
-    seconds: float = 0.0
+    seconds: float = Field(default=0.0, ge=0, le=1e10)
 
 
 class ResultFile:
@@ -64,22 +65,19 @@ class ResultFile:
         Raises:
             RobenchError: the file cannot be read.
         """
+        found: dict[str, ExampleResult] = {}
         try:
-            lines = self.path.read_bytes().split(b"\n")
-        except FileNotFoundError:
+            for line in raw_lines(self.path):
+                with suppress(ValidationError):
+                    result = ExampleResult.model_validate_json(line or b"")
+                    found[result.id] = result
+        except Missing:
             return {}
-        except OSError as error:
+        except Unreadable as error:
             raise RobenchError(
-                f"The verdicts in '{self.path}' cannot be read ({error.strerror}). "
+                f"The verdicts in '{self.path}' cannot be read ({error.reason}). "
                 "Check the path and its permissions."
             ) from error
-        found = {}
-        for line in lines:
-            try:
-                result = ExampleResult.model_validate_json(line)
-            except ValidationError:
-                continue
-            found[result.id] = result
         return found
 
     def append(self, result: ExampleResult) -> None:

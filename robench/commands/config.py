@@ -7,7 +7,6 @@ The names come from the command's own parameters, so a new option can be in a fi
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from robench._base.bounded_reading import BY_HAND, Unreadable, parse_toml, read_text
 from robench._base.errors import UsageError, one_line
 from robench._base.hints import did_you_mean
 from robench.commands.config_writing import PREFIX, SETTINGS, settings_of, write_settings
@@ -126,21 +126,11 @@ class _ConfigFile:
     def __init__(self, path: Path, command: click.Command, ctx: click.Context) -> None:
         self._path, self._command, self._ctx = path, command, ctx
         self._options = options_of(command)
-        self._text = self._read()
         try:
-            self._data = tomllib.loads(self._text)
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"'{path}' is no valid TOML: {one_line(error)}.") from error
-
-    def _read(self) -> str:
-        try:
-            return self._path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise UsageError(f"'{self._path}' is no text in UTF-8, which TOML needs.") from error
-        except OSError as error:
-            raise UsageError(
-                f"--config '{self._path}' cannot be read ({error.strerror})."
-            ) from error
+            self._text = read_text(path, BY_HAND)
+            self._data = parse_toml(self._text, path)
+        except Unreadable as error:
+            raise UsageError(f"--config '{path}' cannot be read: {error.reason}.") from error
 
     def values(self) -> dict[str, Any]:
         """Return name of the parameter -> its value, as click's ``default_map`` takes it.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from robench._base.bounded_reading import MB, Bounds, Unreadable, check_length, read_stream
 from robench._base.errors import UsageError
 
 STDIN = "-"
 """The argument that means standard input."""
+_STDIN = Bounds(size=64 * MB)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,12 @@ def read_texts(text: str | None, pair: str | None) -> list[TextLine]:
 
 
 def _lines() -> list[TextLine]:
-    content: bytes = sys.stdin.buffer.read()
+    try:
+        content = read_stream(sys.stdin.buffer, "standard input", _STDIN)
+    except Unreadable as error:
+        raise UsageError(
+            f"Standard input cannot be read: {error.reason}. Send fewer texts at once."
+        ) from error
     try:
         decoded = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -66,6 +73,7 @@ def _lines() -> list[TextLine]:
     for number, line in enumerate(decoded.split("\n"), start=1):
         # A line without a word has nothing to attack; most files end with one.
         if line.strip():
+            check_length(line, f"Line {number} of standard input")
             found.append(TextLine(tuple(line.removesuffix("\r").split("\t")), number))
     if not found:
         raise UsageError("Standard input holds no text. Send one text a line.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from robench._base.bounded_reading import LISTING, Unreadable, read_text
 from robench._base.errors import UsageError
 from robench.tasks.base import Splits
 from robench.tasks.example import Example
@@ -97,10 +98,9 @@ def _read_lines(path: Path) -> list[tuple[int, str]]:
     A byte order mark is dropped, and a backslash in a path becomes a slash (files from Windows).
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"The list of ids {path} cannot be read: {reason}.") from error
+        text = read_text(path, LISTING)
+    except Unreadable as error:
+        raise UsageError(f"The list of ids {path} cannot be read: {error.reason}.") from error
     numbered = enumerate(text.splitlines(), start=1)
     return [(number, line.strip().replace("\\", "/")) for number, line in numbered if line.strip()]
 

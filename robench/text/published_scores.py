@@ -23,18 +23,29 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from robench._base.bounded_reading import (
+    GB,
+    MB,
+    Bounds,
+    Unreadable,
+    limit_of,
+    open_bounded,
+    stream_lines,
+)
 from robench._base.errors import UsageError
 from robench.text.scorer import Ratios, ScoreCoverage, Scorer, ScoringRequest, ratios
 from robench.text.word_alignment import align, characters
 from robench.text.words import join_words
 
 Positions = dict[int, dict[str, float]]
+# The scores of the releases have up to 1 GB.
+_BOUNDS = Bounds(size=64 * GB, line=MB)
 
 
 class PublishedScorer(Scorer):
@@ -55,9 +66,9 @@ class PublishedScorer(Scorer):
             self._alike: dict[str, str] = {}
             for sentence in self._begins:
                 self._alike.setdefault(characters(sentence.split(" ")), sentence)
-        except OSError as error:
+        except Unreadable as error:
             raise UsageError(
-                f"The language-model scores {path} cannot be read: {error.strerror}."
+                f"The language-model scores {path} cannot be read: {error.reason}."
             ) from error
         self.identity = f"file:{sha256}"
         self._block = lru_cache(maxsize=8)(self._read_block)
@@ -145,10 +156,10 @@ class PublishedScorer(Scorer):
         """Parse the lines of one sentence: position -> candidate -> log-probability."""
         positions: Positions = {}
         begin, number = self._begins[key]
-        with self.path.open("rb") as file:
+        with open_bounded(self.path, None) as file:
             file.seek(begin)
-            for offset, line in enumerate(file):
-                parts = line.decode("utf-8").rstrip("\r\n").split("\t")
+            for offset, (line, _) in enumerate(stream_lines(file, self.path, _BOUNDS)):
+                parts = _decoded(line, number + offset, self.path).split("\t")
                 if offset == 0:
                     # The header of this sentence.
                     continue
@@ -168,7 +179,8 @@ def _fields(parts: list[str], number: int, path: Path) -> tuple[int, int, str, f
     try:
         sentence, position, word, score = parts
         value = float(score)
-        if math.isnan(value):
+        # Minus infinity is the logarithm of the probability 0.
+        if math.isnan(value) or value == math.inf:
             raise ValueError(score)
         return int(sentence), int(position), word, value
     except ValueError as error:
@@ -178,9 +190,19 @@ def _fields(parts: list[str], number: int, path: Path) -> tuple[int, int, str, f
         ) from error
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        yield from file
+def _decoded(line: bytes | None, number: int, path: Path) -> str:
+    """Return a line as text, or raise UsageError if it is too long or not UTF-8."""
+    if line is None:
+        raise UsageError(
+            f"Line {number} of {path} has more than {limit_of(_BOUNDS.line):,} bytes, so it is no "
+            "line of language-model scores."
+        )
+    try:
+        return line.decode("utf-8").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"Line {number} of {path} is not UTF-8 text. Write the scores again."
+        ) from error
 
 
 def _index(path: Path) -> tuple[dict[str, tuple[int, int]], str]:
@@ -191,16 +213,18 @@ def _index(path: Path) -> tuple[dict[str, tuple[int, int]], str]:
     """
     begins: dict[str, tuple[int, int]] = {}
     digest, offset = hashlib.sha256(), 0
-    for number, line in enumerate(_lines(path), start=1):
-        digest.update(line)
-        tabs = line.count(b"\t")
-        if tabs == 1:
-            sentence = line.decode("utf-8").rstrip("\r\n").split("\t")[1]
-            begins.setdefault(sentence.lower(), (offset, number))
-        elif tabs != 3 or not begins:
-            raise UsageError(
-                f"Line {number} of {path} is neither 'sent_idx, sentence' nor "
-                "'sent_idx, word_idx, candidate, logprob' separated by tabs."
-            )
-        offset += len(line)
+    with open_bounded(path, _BOUNDS.size) as stream:
+        for number, (line, ended) in enumerate(stream_lines(stream, path, _BOUNDS), start=1):
+            tabs = 1 if line is None else line.count(b"\t")
+            if tabs == 1:
+                sentence = _decoded(line, number, path).split("\t")[1]
+                begins.setdefault(sentence.lower(), (offset, number))
+            elif tabs != 3 or not begins:
+                raise UsageError(
+                    f"Line {number} of {path} is neither 'sent_idx, sentence' nor "
+                    "'sent_idx, word_idx, candidate, logprob' separated by tabs."
+                )
+            whole = (line or b"") + b"\n" * ended
+            digest.update(whole)
+            offset += len(whole)
     return begins, digest.hexdigest()

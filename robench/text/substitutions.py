@@ -9,12 +9,12 @@ lower-case keys.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from robench._base.bounded_reading import MB, Bounds, Unreadable, parse_json, read_bytes
 from robench._base.embedded import embedded_path
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
@@ -27,6 +27,8 @@ _EMBEDDED = {
     "mini-held-out": ("mini_reviews_held_out", "substitutions.json"),
 }
 _WORDNET = "wordnet"
+# The published set has 6 MB.
+_BOUNDS = Bounds(size=256 * MB, text=1000, depth=2)
 NAMES = (*_PUBLISHED, *_EMBEDDED, _WORDNET)
 """Names of the sets that need no path."""
 
@@ -111,7 +113,8 @@ def load_substitutions(name: str, folder: Path | None = None) -> SubstitutionSet
 
         return SubstitutionSet(name, *load_wordnet(folder))
     path = Path(name)
-    if not path.is_file():
+    # A pipe or a device is a file of the wrong kind, and the reader says so.
+    if not path.exists() or path.is_dir():
         raise unknown_set(name, NAMES)
     return _read(path.stem, path)
 
@@ -135,14 +138,10 @@ def unknown_set(name: str, known: Iterable[str]) -> UsageError:
 
 def _read(name: str, path: Path) -> SubstitutionSet:
     try:
-        content = path.read_bytes()
-        data = json.loads(content)
-    except OSError as error:
-        raise UsageError(
-            f"The substitution set {path} cannot be read: {error.strerror}."
-        ) from error
-    except ValueError as error:
-        raise UsageError(f"The substitution set {path} is not JSON: {error}.") from error
+        content = read_bytes(path, _BOUNDS)
+        data = parse_json(content, path, _BOUNDS)
+    except Unreadable as error:
+        raise UsageError(f"The substitution set {path} cannot be read: {error.reason}.") from error
     if not isinstance(data, dict):
         raise UsageError(
             f"The substitution set {path} must be a JSON object of word -> list of substitutes."

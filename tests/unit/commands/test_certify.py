@@ -20,5 +20,5 @@ def test_records_that_cannot_be_read_are_named(
     _sandwiches([], tmp_path)
     said = capsys.readouterr()
     assert said.err.startswith(f"Warning: 3 records of {tmp_path} cannot be read. ")
-    assert "a.json (it is not JSON)" in said.err
+    assert "a.json (it is not JSON: " in said.err
     assert said.out == ""

@@ -186,7 +186,7 @@ def test_a_file_that_is_no_toml_is_one_sentence(tmp_path: Path, content: bytes) 
     result = run("evaluate", "--config", str(path))
     assert result.exit_code == 2
     assert result.stderr.count("\n") == 1
-    assert f"'{path}' is no" in result.stderr
+    assert f"--config '{path}' cannot be read: it is no" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["absent.toml", ""])
@@ -348,3 +348,22 @@ def test_a_sweep_takes_lists_of_values(
 
 def test_help_needs_no_valid_file(study: Callable[[str], str]) -> None:
     assert "--write-config" in run("evaluate", "--config", study("x"), "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"seed = nan", "it holds nan, which is no finite number"),
+        (b"seed = " + b"9" * 5000, "a number of thousands of digits"),
+        (b"defense = " + b"[" * 4000, "more than 16 deep"),
+        (b".".join([b"a"] * 100) + b" = 1", "more than 16 deep"),
+        (b"x" * 2_000_000, "it has 2,000,000 bytes, and the limit is 1,000,000"),
+    ],
+)
+def test_a_hostile_file_is_one_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+    path = tmp_path / "study.toml"
+    path.write_bytes(content)
+    result = run("evaluate", "--config", str(path))
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert f"--config '{path}' cannot be read: " in result.stderr
+    assert sentence in result.stderr

@@ -64,7 +64,8 @@ def test_a_board_with_a_damaged_record_is_not_made(
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
         "Error: The board leaderboards/small.toml cannot be made without all of its records. "
-        "Cannot read the record leaderboards/records/torn.json (it is not JSON). "
+        "Cannot read the record leaderboards/records/torn.json (it is not JSON: Expecting "
+        "property name enclosed in double quotes in line 1, column 2). "
         "Restore it, or delete it and evaluate that cell again.\n"
     )
     assert (boards / "small.md").read_bytes() == before

@@ -324,7 +324,8 @@ def test_a_damaged_record_is_named_even_with_quiet(
     assert "Records:" in result.stdout
     assert result.stderr == (
         f"Left out of {tmp_path}/leaderboard.md: "
-        f"Cannot read the record {tmp_path}/records/torn.json (it is not JSON). "
+        f"Cannot read the record {tmp_path}/records/torn.json (it is not JSON: Expecting "
+        "property name enclosed in double quotes in line 1, column 2). "
         "Restore it, or delete it and evaluate that cell again.\n"
     )
 

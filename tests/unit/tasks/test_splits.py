@@ -119,6 +119,6 @@ class TestListed:
         for path in (tmp_path / "none.txt", tmp_path):
             with pytest.raises(
                 UsageError,
-                match=r"The list of ids .* cannot be read: (No such file|Is a directory)",
+                match=r"The list of ids .* cannot be read: (it does not exist|it is a folder)",
             ):
                 pick_listed(path, self.examples, self.names)

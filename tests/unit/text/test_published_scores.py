@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +144,9 @@ def test_a_file_of_another_format_is_refused_at_once(
         PublishedScorer(path)
 
 
-@pytest.mark.parametrize("line", ["0\tone\tgood\t-1", "0\t0\tgood\tlow", "0\t0\tgood\tnan"])
+@pytest.mark.parametrize(
+    "line", ["0\tone\tgood\t-1", "0\t0\tgood\tlow", "0\t0\tgood\tnan", "0\t0\tgood\tinf"]
+)
 def test_a_malformed_score_is_named_when_it_is_read(tmp_path: Path, line: str) -> None:
     path = tmp_path / "scores.txt"
     path.write_text(f"5\tother text\n5\t0\tother\t-1\n0\tgood\n{line}\n", encoding="utf-8")
@@ -152,7 +156,7 @@ def test_a_malformed_score_is_named_when_it_is_read(tmp_path: Path, line: str) -
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read: No such file"):
+    with pytest.raises(UsageError, match="cannot be read: it does not exist"):
         PublishedScorer(tmp_path / "absent.txt")
 
 
@@ -193,3 +197,39 @@ def test_a_file_scored_as_written_needs_a_protocol_with_the_same_lookup(tmp_path
     with pytest.raises(UsageError, match="capitalised word 'Good'"):
         attackable(tmp_path, AS_WRITTEN, "subword")
     assert attackable(tmp_path, AS_WRITTEN, "rift2021") == (("Good",), ("film", "movie"))
+
+
+# Files of strangers
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"0\tg\xff\n", "Line 1 of .* is not UTF-8 text"),
+        (b"0\t" + b"x" * 1_000_001 + b"\n", "Line 1 of .* has more than 1,000,000 bytes"),
+        (b"\0" * 3_000_000, "Line 1 of .* has more than 1,000,000 bytes"),
+    ],
+)
+def test_a_hostile_file_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
+    (tmp_path / "scores.txt").write_bytes(content)
+    with pytest.raises(UsageError, match=sentence):
+        PublishedScorer(tmp_path / "scores.txt")
+
+
+def test_a_bad_byte_in_a_line_of_scores_is_named(tmp_path: Path) -> None:
+    (tmp_path / "scores.txt").write_bytes(b"0\tgood\n0\t0\tg\xff\t-1\n")
+    with pytest.raises(UsageError, match=r"Line 2 of .* is not UTF-8 text"):
+        ask(tmp_path / "scores.txt", "good", 0, "fine")
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "scores.txt")
+    with pytest.raises(UsageError, match="cannot be read: it is a pipe"):
+        PublishedScorer(tmp_path / "scores.txt")
+
+
+def test_the_identity_is_the_hash_of_the_bytes(tmp_path: Path) -> None:
+    for content in (b"0\tgood\n0\t0\tgood\t-1", b"0\tgood\r\n0\t0\tgood\t-1\r\n"):
+        (tmp_path / "scores.txt").write_bytes(content)
+        identity = PublishedScorer(tmp_path / "scores.txt").identity
+        assert identity == f"file:{hashlib.sha256(content).hexdigest()}"

@@ -15,7 +15,8 @@ from robench.text.substitutions import SubstitutionSet, load_substitutions
 
 def written(folder: Path, content: Any) -> Path:
     path = folder / "set.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    text = content if isinstance(content, str) else json.dumps(content, default=repr)
+    path.write_bytes(content if isinstance(content, bytes) else text.encode("utf-8"))
     return path
 
 
@@ -85,7 +86,12 @@ def test_the_hash_is_that_of_the_file(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         ("{", "is not JSON"),
-        ("\udcff".encode("utf-8", "surrogateescape").decode("latin-1"), "is not JSON"),
+        ("\udcff".encode("utf-8", "surrogateescape").decode("latin-1"), "is not JSON|not UTF-8"),
+        (b"[" * 100_000, "more than 2 deep"),
+        (b'{"good": ["fine"], "good": ["bad"]}', "the key 'good' twice"),
+        (b'{"good": [' + b"1" * 5000 + b"]}", "a number of 5,000 digits"),
+        (b'{"\xff": ["fine"]}', "not UTF-8 text"),
+        (b'{"good": ["\\ud800"]}', "half a character"),
         (["good"], "must be a JSON object"),
         ({"good": "fine"}, "'good' has fine"),
         ({"good": ["fine", 3]}, "list of single words"),

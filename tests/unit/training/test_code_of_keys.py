@@ -52,6 +52,7 @@ DECIDES_NOTHING = {
     "robench.tasks.publisher_files": "finds substitution sets, whose hashes stand in the keys",
     "robench._base.files": "writes files",
     "robench._base.bounded_reading": "reads files, whose hashes stand in the keys",
+    "robench._base.strict_documents": "reads files, whose hashes stand in the keys",
     "robench._base.regular_files": "opens files, whose hashes stand in the keys",
     "robench._base.waiting": "locks files",
     "robench._base.embedded": "finds files, whose digests stand in the keys",
