@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 from victim_cases import classifier, tokenizer
 
+from robench._base.seals import file_sha256, with_seal
 from robench.models.victim import Victim
-from robench.models.victim_folder import file_hash, weights_hash
+from robench.models.victim_folder import weights_hash
 
 LABELS = ("negative", "positive", "odd")
 
@@ -37,6 +38,13 @@ def victim(
     return Victim(classifier(family, classes=len(LABELS), seed=seed), tokenizer(), made)
 
 
+def change_card(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the card of a saved victim and seal it again, as a careful edit would."""
+    card = json.loads((folder / "victim.json").read_text(encoding="utf-8"))
+    change(card)
+    (folder / "victim.json").write_text(json.dumps(with_seal(card)), encoding="utf-8")
+
+
 def save_as_schema_1(victim: Victim, folder: Path) -> None:
     """Write the folder as robench did before schema 2: a bare encoder, and the head beside it."""
     folder.mkdir(parents=True)
@@ -44,7 +52,7 @@ def save_as_schema_1(victim: Victim, folder: Path) -> None:
     victim.tokenizer.save_pretrained(folder)
     head = victim.model.head.state_dict()
     save_file({name: each.contiguous() for name, each in head.items()}, folder / "head.safetensors")
-    files = {path.name: file_hash(path) for path in sorted(folder.iterdir())}
+    files = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
     card = {
         **victim.card,
         "schema": 1,

@@ -35,7 +35,7 @@ def atomic_file(path: Path, temporary: Path | None = None) -> Iterator[Path]:
         OSError: the file cannot be written. The old file is untouched.
     """
     temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     try:
         yield temporary
         # The content must be on the disk before the file gets its name. Otherwise a power cut
@@ -82,6 +82,22 @@ def lock(descriptor: int) -> bool:
         return lock_descriptor(descriptor, blocking=False)
     except OSError:
         return True
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are missing, and force their names to the disk.
+
+    Raises:
+        OSError: a folder cannot be made.
+    """
+    missing = []
+    for each in (folder, *folder.parents):
+        if each.exists():
+            break
+        missing.append(each)
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync_folder(each.parent)
 
 
 def sync_tree(folder: Path) -> None:

@@ -1,17 +1,28 @@
-"""The verdicts of a certification that runs, one line per example, so that it can continue."""
+"""The verdicts of a certification that runs, one line per example, so that it can continue.
+
+Each line has a seal, which depends on the key of the certificate too (``robench._base.seals``).
+"""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from robench._base.bounded_reading import Missing, Unreadable, raw_lines
+from robench._base.bounded_reading import Missing, Unreadable, parse_json, raw_lines
 from robench._base.errors import RobenchError
+from robench._base.files import make_folder, sync_folder
+from robench._base.seals import SEAL, line_seal
 from robench._base.waiting import Patience, alone
+
+SECONDS_PER_SYNC = 1.0
+"""Seconds after which the next line is forced to the disk; closing the file forces all lines."""
 
 
 class ExampleResult(BaseModel):
@@ -40,13 +51,21 @@ class ResultFile:
     """The verdicts of one certificate on the disk.
 
     A line that is damaged, such as the last one after a power cut, is read as if it were not there.
+    So is a line whose seal does not fit, and a line of another certificate.
 
     Args:
         path: the file; its folder is made where it is missing.
+        key: key of the certificate.
+
+    Attributes:
+        damaged: lines that the last ``read`` left out.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: str) -> None:
         self.path = path
+        self.damaged = 0
+        self._key = key
+        self._synced_at = 0.0
 
     @contextmanager
     def held(self, patience: Patience | None) -> Iterator[ResultFile]:
@@ -57,7 +76,10 @@ class ResultFile:
         """
         who = f"Another run is writing '{self.path}'."
         with alone(self.path.with_suffix(".lock"), who, patience):
-            yield self
+            try:
+                yield self
+            finally:
+                self._sync()
 
     def read(self) -> dict[str, ExampleResult]:
         """Return the verdicts by id; of two for one example, the later.
@@ -66,11 +88,14 @@ class ResultFile:
             RobenchError: the file cannot be read.
         """
         found: dict[str, ExampleResult] = {}
+        self.damaged = 0
         try:
             for line in raw_lines(self.path):
-                with suppress(ValidationError):
-                    result = ExampleResult.model_validate_json(line or b"")
+                result = None if line is None else self._result_of(line)
+                if result is not None:
                     found[result.id] = result
+                elif line != b"":
+                    self.damaged += 1
         except Missing:
             return {}
         except Unreadable as error:
@@ -80,19 +105,38 @@ class ResultFile:
             ) from error
         return found
 
+    def _result_of(self, line: bytes) -> ExampleResult | None:
+        """Return the verdict of a line; None where the line is damaged."""
+        try:
+            content = parse_json(line, self.path)
+            seal = content.pop(SEAL)
+            result = ExampleResult.model_validate_json(json.dumps(content))
+        except (Unreadable, ValidationError, LookupError, TypeError, AttributeError):
+            return None
+        return result if seal == line_seal(self._key, content) else None
+
     def append(self, result: ExampleResult) -> None:
         """Write one verdict.
 
         Raises:
             RobenchError: the disk is full or the file cannot be written.
         """
+        content = result.model_dump(mode="json")
+        line = json.dumps({**content, SEAL: line_seal(self._key, content)}, ensure_ascii=False)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             with self.path.open("ab") as stream:
+                new = stream.tell() == 0
                 # A line that a killed run left half-written must not swallow this one.
-                if stream.tell() and not self._ends_a_line():
+                if not new and not self._ends_a_line():
                     stream.write(b"\n")
-                stream.write(result.model_dump_json().encode() + b"\n")
+                stream.write(line.encode() + b"\n")
+                stream.flush()
+                if monotonic() - self._synced_at > SECONDS_PER_SYNC:
+                    os.fsync(stream.fileno())
+                    self._synced_at = monotonic()
+            if new:
+                sync_folder(self.path.parent)
         except OSError as error:
             raise RobenchError(
                 f"The verdicts in '{self.path}' cannot be written ({error.strerror}). Finished "
@@ -103,3 +147,11 @@ class ResultFile:
         with self.path.open("rb") as stream:
             stream.seek(-1, 2)
             return stream.read(1) == b"\n"
+
+    def _sync(self) -> None:
+        """Force the lines to the disk; a disk that fails has said so at the last line."""
+        try:
+            with self.path.open("rb") as stream:
+                os.fsync(stream.fileno())
+        except OSError:
+            return

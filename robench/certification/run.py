@@ -100,7 +100,7 @@ class _Part:
         made_from = self.surface.meta["made_from"]
         parts = {
             "robench": robench.__version__,
-            "victim": self.victim.victim.sha256,
+            "victim": self.victim.obtained.identity,
             "configuration": resolved.key,
             "method": self.method,
             "options": self.certifier.options,
@@ -223,10 +223,15 @@ def _is_constrained(space: Space, language_model: str) -> bool:
 def _certify_part(part: _Part, report: Reporter) -> Certificate:
     """Certify the examples that have no verdict yet, and write the certificate."""
     folder = RunFolder(part.request.out).certificates
-    file = ResultFile(folder / f"{part.name}.jsonl")
+    file = ResultFile(folder / f"{part.name}.jsonl", part.key)
     with file.held(part.request.patience(report)):
         known = file.read()
         todo = [each for each in part.test.examples if each.id not in known]
+        if todo and file.damaged:
+            report.message(
+                f"'{file.path}' has damaged lines ({file.damaged}). Their examples are certified "
+                "again."
+            )
         if todo:
             _work(part, file, todo, known, report)
             known = file.read()

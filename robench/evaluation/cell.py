@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def cell_key(
     request: EvaluationRequest,
     victim: ResolvedVictim,
-    victim_sha256: str,
+    identity: str,
     attack: ResolvedAttack,
     made_from: Mapping[str, Any],
     calibration: str | None = None,
@@ -51,7 +51,7 @@ def cell_key(
     Args:
         request: the evaluation.
         victim: the victim, with the seed and the device of the search.
-        victim_sha256: hash of the victim's weights.
+        identity: hash of everything that decides the victim's answers (``Obtained.identity``).
         attack: the attack with its options.
         made_from: everything that decides the surface (``Surface.meta["made_from"]``). Its
             digest of the attacked texts is left out, because it depends on the limit.
@@ -61,7 +61,7 @@ def cell_key(
     all_versions = versions()
     parts = {
         "robench": robench.__version__,
-        "victim": victim_sha256,
+        "victim": identity,
         "configuration": victim.key,
         "attack": attack.name,
         "options": attack.options,
@@ -128,7 +128,7 @@ class Cell:
         return cell_key(
             self.request,
             self.resolved,
-            self.victim.victim.sha256,
+            self.victim.obtained.identity,
             self.attack,
             self.surface.meta["made_from"],
             self.victim.calibration,

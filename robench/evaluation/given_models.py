@@ -100,7 +100,7 @@ class GivenModel(_NotTrained):
             }
         )
 
-    def known_sha256(self, request: EvaluationRequest) -> str:
+    def known_identity(self, request: EvaluationRequest) -> str:
         """Return the hash of the files."""
         return self.info.sha256
 
@@ -195,7 +195,7 @@ class GivenFunction(_NotTrained):
             }
         )
 
-    def known_sha256(self, request: EvaluationRequest) -> str:
+    def known_identity(self, request: EvaluationRequest) -> str:
         """Return the hash of the function's version, or a random one."""
         return self.function.sha256 or self.key
 

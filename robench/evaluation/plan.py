@@ -180,13 +180,13 @@ def _count_done(
 ) -> int:
     """Return how many of the test set's examples have a trial.
 
-    The key of a cell holds the hash of the victim's weights, so a victim that is still to be
-    trained has no trials.
+    The key of a cell holds the victim's identity, so a victim that is still to be trained has no
+    trials.
     """
-    weights = victim.known_sha256(request)
-    if weights is None:
+    known = victim.known_identity(request)
+    if known is None:
         return 0
-    key = cell_key(request, victim, weights, attack, surface.ingredients, calibration)
+    key = cell_key(request, victim, known, attack, surface.ingredients, calibration)
     name = cell_name(test.file_part, victim.row_name, attack.name, victim.seed, key)
     path = RunFolder(request.out).trials_file(name)
     done = TrialFile(path, cell=key).ids_done(errors=False)

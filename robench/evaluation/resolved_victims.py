@@ -8,16 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from robench._base.bounded_reading import Unreadable
 from robench._base.code_hash import code_sha256
 from robench._base.errors import RobenchError
-from robench.models.training_log import read_training_log
+from robench.evaluation.training_log import TrainingListener, training_seconds
 from robench.plugins.option_routing import label
 from robench.protocol import Protocol as EvaluationProtocol
 from robench.protocol import get_protocol
 from robench.records.record import EncoderPart, PluginPart, VictimPart
 from robench.records.row_labels import row_label
-from robench.records.run_folder import TRAINING_LOG, RunFolder
+from robench.records.run_folder import RunFolder
 from robench.records.selection_part import SelectionPart
 from robench.training.registry import DEFENSES
 
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.request import EvaluationRequest
     from robench.models.judged import JudgedVictim
+    from robench.models.victim import Victim
     from robench.search.victim_protocol import SearchVictim
     from robench.tasks.base import Task
-    from robench.training.loop import TrainingProgress
     from robench.training.request import FitRequest
 
 State = Literal["train", "reuse", "load"]
@@ -56,6 +55,23 @@ class Obtained:
     training_seconds: float | None
     no_seconds: str
     card: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 (hex) of everything that decides the victim's answers, for keys of cells."""
+        from robench.models.victim_folder import identity
+
+        return identity(self.card) if self.card else self.victim.sha256
+
+
+def _loaded(victim: Victim, folder: Path) -> Obtained:
+    """Return a victim that was loaded from ``folder``; other processes must find the same one."""
+    from robench.models.saved_folder import SavedFolder, load_unchanged
+    from robench.models.victim_folder import identity
+
+    source = SavedFolder(folder, identity(victim.card))
+    seconds = training_seconds(folder)
+    return Obtained(victim, load_unchanged, source, folder, *seconds, card=victim.card)
 
 
 class ResolvedVictim(Protocol):
@@ -100,8 +116,12 @@ class ResolvedVictim(Protocol):
     def state(self, request: EvaluationRequest) -> State:
         """Return what a run does to get the victim."""
 
-    def known_sha256(self, request: EvaluationRequest) -> str | None:
-        """Return the victim's hash, or None if it is known only after training."""
+    def known_identity(self, request: EvaluationRequest) -> str | None:
+        """Return ``Obtained.identity``, or None if it is known only after training.
+
+        Raises:
+            RobenchError: the victim is there and damaged.
+        """
 
     def obtain(self, request: EvaluationRequest, title: str, report: Reporter) -> Obtained:
         """Train or load the victim.
@@ -186,18 +206,16 @@ class TrainedVictim:
         """Return what a run does to get the victim."""
         return "reuse" if not request.retrain and self.folder(request).exists() else "train"
 
-    def known_sha256(self, request: EvaluationRequest) -> str | None:
-        """Return the hash of the weights, or None before the training."""
-        from robench.models.victim import read_card
+    def known_identity(self, request: EvaluationRequest) -> str | None:
+        """Return the victim's identity, or None before the training."""
+        from robench.models.victim_folder import checked_card, identity
 
         if self.state(request) == "train":
             return None
-        sha256: str = read_card(self.folder(request))["sha256"]
-        return sha256
+        return identity(checked_card(self.folder(request)))
 
     def obtain(self, request: EvaluationRequest, title: str, report: Reporter) -> Obtained:
         """Train the victim, or load the one that exists."""
-        from robench.search.workers import load_victim
         from robench.training.loop import train_or_load
 
         folder, victims = self.folder(request), RunFolder(request.out).victims
@@ -208,7 +226,7 @@ class TrainedVictim:
             victim, _ = train_or_load(self.fit, victims)
         else:
             report.started("training", title, None)
-            listener = _TrainingListener(report)
+            listener = TrainingListener(report)
             victim, trained = train_or_load(
                 self.fit,
                 victims,
@@ -218,8 +236,7 @@ class TrainedVictim:
             )
             how = "saved in" if trained else "trained by another run,"
             report.finished(f"{how} {folder.name}")
-        seconds = _training_seconds(folder)
-        return Obtained(victim, load_victim, folder, folder, *seconds, card=victim.card)
+        return _loaded(victim, folder)
 
     def encoder_part(self, obtained: Obtained) -> EncoderPart:
         """Return the record's part about the encoder."""
@@ -311,18 +328,17 @@ class SavedVictim:
         """Return what a run does to get the victim."""
         return "load"
 
-    def known_sha256(self, request: EvaluationRequest) -> str:
-        """Return the hash of the weights."""
-        return str(self.card["sha256"])
+    def known_identity(self, request: EvaluationRequest) -> str:
+        """Return the victim's identity."""
+        from robench.models.victim_folder import checked_card, identity
+
+        return identity(checked_card(self.folder))
 
     def obtain(self, request: EvaluationRequest, title: str, report: Reporter) -> Obtained:
         """Load the victim."""
         from robench.models.victim import Victim
-        from robench.search.workers import load_victim
 
-        victim = Victim.load(self.folder, self.device)
-        seconds = _training_seconds(self.folder)
-        return Obtained(victim, load_victim, self.folder, self.folder, *seconds, card=victim.card)
+        return _loaded(Victim.load(self.folder, self.device), self.folder)
 
     def encoder_part(self, obtained: Obtained) -> EncoderPart:
         """Return the record's part about the encoder."""
@@ -368,34 +384,3 @@ class SavedVictim:
             selection=SelectionPart.of_card(obtained.card),
             smoothing=obtained.card.get("smoothing"),
         )
-
-
-class _TrainingListener:
-    """Pass the progress of a training on to a reporter."""
-
-    def __init__(self, report: Reporter) -> None:
-        self._report = report
-
-    def __call__(self, progress: TrainingProgress) -> None:
-        if progress.message:
-            self._report.message(progress.message)
-        if progress.steps:
-            done = (progress.epoch - 1) * progress.steps + progress.step
-            note = f"epoch {progress.epoch} of {progress.epochs}"
-            if progress.loss is not None:
-                note += f", loss {progress.loss:.3f}"
-            self._report.advanced(done, progress.epochs * progress.steps, note)
-
-
-def _training_seconds(folder: Path) -> tuple[float | None, str]:
-    """Return the wall-clock time of a victim's training from its log.
-
-    Returns:
-        The seconds and an empty text, or None and the reason why they are unknown.
-    """
-    try:
-        epochs = read_training_log(folder / TRAINING_LOG)["epochs"]
-        seconds = sum(epoch["training_seconds"] + epoch["dev_seconds"] for epoch in epochs)
-        return round(seconds, 3), ""
-    except (Unreadable, KeyError, TypeError):
-        return None, "the victim's training.json is missing or cannot be read"

@@ -28,7 +28,7 @@ from robench.evaluation.tracking import track_cell
 from robench.evaluation.unattackable import count_unattackable, unattackable_remark
 from robench.evaluation.unknown_words import UnknownWords, remark_before_training
 from robench.evaluation.victims import ReadyVictim, victim_title
-from robench.models.victim_folder import read_card
+from robench.models.victim_folder import checked_card
 from robench.records.certificate_files import find_certificates
 from robench.records.leaderboard import render_run
 from robench.records.record import Record
@@ -186,7 +186,7 @@ def _write_model_card(
         return
     folder = resolved.folder(request)
     try:
-        card = read_card(folder)
+        card = checked_card(folder)
         if is_ours(folder):
             records = read_records_for(card, RunFolder(request.out).records).records
             write_model_card(folder, card, records.values())

@@ -12,6 +12,7 @@ from robench._base.environment import choose_device
 from robench._base.errors import RobenchError, UsageError
 from robench._base.files import write_text
 from robench._base.reporting import Reporter, Silent
+from robench._base.seals import with_seal
 from robench.evaluation.run import write_leaderboard
 from robench.records.run_folder import RunFolder
 from robench.records.transfer import (
@@ -92,7 +93,8 @@ def transfer(
     if not any(table.rows for table in tables):
         raise RobenchError(" ".join(problems))
     done = Transfer(tuple(tables), tuple(problems), folder.transfer)
-    write_text(folder.transfer, json.dumps(done.to_dict(), indent=2, allow_nan=False) + "\n")
+    content = with_seal(done.to_dict())
+    write_text(folder.transfer, json.dumps(content, indent=2, allow_nan=False) + "\n")
     # The table of the run shows what was found as flags.
     write_leaderboard(run, report)
     return done

@@ -21,6 +21,7 @@ from typing import Any
 
 from robench._base.errors import RobenchError, one_line
 from robench._base.files import atomic_file
+from robench._base.seals import with_seal, without_seal
 from robench.plugins.registry import Registry
 from robench.search.registry import ATTACK_FAMILIES, ATTACKS
 from robench.tasks.registry import TASKS
@@ -138,8 +139,8 @@ def _change_times(paths: Iterable[Path]) -> list[list[Any]]:
 
 def _recall(file: Path) -> Health | None:
     try:
-        return Health(**json.loads(file.read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
+        return Health(**without_seal(json.loads(file.read_text("utf-8"))))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
@@ -147,7 +148,7 @@ def _remember(file: Path, health: Health) -> None:
     # Where the result cannot be written (a read-only home), the next command checks again.
     try:
         with atomic_file(file) as temporary:
-            temporary.write_text(json.dumps(asdict(health)), "utf-8")
+            temporary.write_text(json.dumps(with_seal(asdict(health))), "utf-8")
     except OSError:
         return
 

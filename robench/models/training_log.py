@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from robench._base.bounded_reading import RECORD, Unreadable, read_json
+from robench._base.seals import SealBroken, without_seal
 
 _Seconds = Annotated[float, Field(ge=0, le=1e10)]
 
@@ -36,13 +37,26 @@ class LogForm(BaseModel):
     epochs: Annotated[list[EpochForm], Field(min_length=1)]
 
 
+def read_sealed_log(path: Path) -> dict[str, Any]:
+    """Return the log as it was written. Logs of earlier versions have no seal.
+
+    Raises:
+        Missing: there is no log.
+        Unreadable: the log is damaged or was changed.
+    """
+    try:
+        return without_seal(read_json(path, RECORD), required=False)
+    except SealBroken as error:
+        raise Unreadable(path, str(error)) from error
+
+
 def read_training_log(path: Path) -> dict[str, Any]:
     """Return the log, of which ``LogForm`` has checked the values that robench reads.
 
     Raises:
         Unreadable: the file is missing or damaged, or is no log of a training.
     """
-    log = read_json(path, RECORD)
+    log = read_sealed_log(path)
     try:
         LogForm.model_validate_json(json.dumps(log))
     except ValidationError as error:
@@ -50,4 +64,4 @@ def read_training_log(path: Path) -> dict[str, Any]:
         where = ".".join(str(part) for part in first["loc"])[:100]
         reason = f"it is no log of a training ('{where}': {first['msg'].lower()})"
         raise Unreadable(path, reason) from error
-    return dict(log)
+    return log

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from robench._base.environment import Precision
 from robench._base.errors import RobenchError, UsageError, first_line
+from robench._base.files import sync_tree
 from robench._base.quiet import quiet_models
+from robench._base.seals import with_seal
 from robench.models.classifier import TextClassifier
 from robench.models.convex_hull import worst_mixture
 from robench.models.judged import VictimKind
@@ -31,7 +33,7 @@ from robench.models.victim_folder import (
     TOKENIZER_CONFIG,
     TOKENIZER_FOLDER,
     WEIGHTS,
-    check_files,
+    checked_card,
     file_hashes,
     read_card,
     weights_hash,
@@ -295,6 +297,7 @@ class Victim:
             if self.smoother is not None:
                 self.smoother.save(folder)
             self._write_card(folder)
+            sync_tree(folder)
         except OSError as error:
             raise RobenchError(
                 f"The victim could not be written to '{folder}' ({error}). "
@@ -338,7 +341,7 @@ class Victim:
         }
         if self.smoothing is not None:
             self.card["smoothing"] = self.smoothing.to_card()
-        content = json.dumps(self.card, indent=2, sort_keys=True, allow_nan=False)
+        content = json.dumps(with_seal(self.card), indent=2, sort_keys=True, allow_nan=False)
         (folder / CARD).write_text(content + "\n", encoding="utf-8")
 
     @classmethod
@@ -356,8 +359,7 @@ class Victim:
             RobenchError: a file is missing, incomplete or not the one on the card; the message
                 names it.
         """
-        card = read_card(folder, remedy)
-        check_files(folder, card, remedy)
+        card = checked_card(folder, remedy)
         check_punkt(card.get("ingredients", {}).get("splitter"), f"The victim in '{folder}'")
         # transformers and safetensors raise errors of many types.
         try:

@@ -8,7 +8,11 @@ Schema 2 is a folder that transformers can load too::
     tokenizer_config.json   names the tokenizer class of modeling_robench.py
     modeling_robench.py     imports the classes from robench, for ``trust_remote_code=True``
     victim.json             the card: how the victim was made, and the hash of every file above
-    README.md, training.json, curves/     not hashed: they decide no answer
+    training.json           the log of its training: names the victim that the training made, and
+                            the hash of every file in curves/
+    README.md, curves/      decide no answer; README.md may be written again at any time
+
+Card and log have a seal (``robench._base.seals``), unless an earlier version wrote them.
 
 Schema 1 has the bare encoder in ``config.json`` and ``model.safetensors``, the head in
 ``head.safetensors`` and the tokenizer's files beside them. It can still be read.
@@ -21,9 +25,11 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from robench._base.bounded_reading import Missing, Unreadable, open_bounded, read_json
+from robench._base.bounded_reading import Missing, Unreadable, read_json
 from robench._base.errors import RobenchError
+from robench._base.seals import SealBroken, file_sha256, seal_of, without_seal
 from robench.models.card_form import REQUIRED, fault_of
+from robench.models.training_log import read_sealed_log
 
 SCHEMA = 2
 READABLE_SCHEMAS = (1, 2)
@@ -36,9 +42,24 @@ HEAD = "head.safetensors"
 """The head of a victim of schema 1."""
 TOKENIZER_FOLDER = "tokenizer"
 CODE_FILE = "modeling_robench.py"
+CURVES = "curves"
+"""Folder of what trackers wrote during the training."""
 
 REMEDY = "Delete that folder, or use --retrain."
 _NOT_HASHED = {CARD, LOG, README}
+
+_DECIDING = (
+    "task",
+    "labels",
+    "attackable",
+    "fields",
+    "max_tokens",
+    "protocol",
+    "hidden",
+    "smoothing",
+)
+"""What a card says about how the victim reads texts and answers."""
+
 _MODULE = CODE_FILE.removesuffix(".py")
 AUTO_MAP: dict[str, Any] = {
     "AutoConfig": f"{_MODULE}.RobenchConfig",
@@ -72,14 +93,16 @@ def file_hashes(folder: Path) -> dict[str, str]:
     for path in sorted([*folder.iterdir(), *(folder / TOKENIZER_FOLDER).glob("*")]):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name not in _NOT_HASHED:
-            hashes[name] = file_hash(path)
+            hashes[name] = file_sha256(path)
     return hashes
 
 
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 (hex) of a file."""
-    with open_bounded(path, None) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def curve_hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of the files in the folder of curves of the victim in ``folder``."""
+    found = sorted((folder / CURVES).rglob("*"))
+    return {
+        path.relative_to(folder).as_posix(): file_sha256(path) for path in found if path.is_file()
+    }
 
 
 def weights_hash(files: Mapping[str, str]) -> str:
@@ -91,15 +114,50 @@ def weights_hash(files: Mapping[str, str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def read_card(folder: Path, remedy: str = REMEDY) -> dict[str, Any]:
-    """Return the contents of ``victim.json`` in ``folder``, without loading the victim.
+def identity(card: Mapping[str, Any]) -> str:
+    """Return the SHA-256 (hex) of everything in a victim's folder that decides its answers.
+
+    Weights, tokenizer, configuration, and how texts are read. Another victim under the same name
+    has another identity, and so other cells.
+
+    Args:
+        card: its card, after ``check_files``.
+    """
+    files: Mapping[str, str] = card.get("files", {})
+    parts = {
+        "files": {name: digest for name, digest in files.items() if name != CODE_FILE},
+        "card": {name: card.get(name) for name in _DECIDING},
+        "splitter": card.get("ingredients", {}).get("splitter"),
+    }
+    return seal_of(parts)
+
+
+def checked_card(folder: Path, remedy: str = REMEDY) -> dict[str, Any]:
+    """Return the card of the victim in ``folder``, after every file was compared with its hash.
+
+    Whoever uses the victim for an attack, a certificate or a model card takes its hash from here.
 
     Args:
         folder: the victim's folder.
         remedy: what to do about a bad folder; the last sentence of an error.
 
     Raises:
-        RobenchError: the file is missing or damaged, or names files outside the folder.
+        RobenchError: see ``read_card`` and ``check_files``.
+    """
+    card = read_card(folder, remedy)
+    check_files(folder, card, remedy)
+    return card
+
+
+def read_card(folder: Path, remedy: str = REMEDY) -> dict[str, Any]:
+    """Return the contents of ``victim.json`` in ``folder``, without a look at the other files.
+
+    Args:
+        folder: the victim's folder.
+        remedy: what to do about a bad folder; the last sentence of an error.
+
+    Raises:
+        RobenchError: the file is missing, damaged or changed, or names files outside the folder.
     """
     path = folder / CARD
     try:
@@ -108,8 +166,10 @@ def read_card(folder: Path, remedy: str = REMEDY) -> dict[str, Any]:
         raise RobenchError(f"'{folder}' holds no victim: there is no '{CARD}'. {remedy}") from error
     except Unreadable as error:
         raise RobenchError(f"'{path}' is damaged ({error.reason}). {remedy}") from error
-    if not isinstance(card, dict):
-        raise RobenchError(f"'{path}' is damaged (it is no JSON object). {remedy}")
+    try:
+        card = without_seal(card, required=False)
+    except SealBroken as error:
+        raise RobenchError(f"'{path}' is damaged or was changed ({error}). {remedy}") from error
     # True is equal to 1 in Python.
     if card.get("schema") not in READABLE_SCHEMAS or card["schema"] is True:
         raise RobenchError(
@@ -140,23 +200,22 @@ def _is_plain(name: str) -> bool:
 
 
 def check_files(folder: Path, card: Mapping[str, Any], remedy: str = REMEDY) -> None:
-    """Compare every file of ``folder`` with its hash on the card.
+    """Compare every file of ``folder`` with its hash on the card, and the victim with its log.
 
     Raises:
-        RobenchError: a file is missing or is not the one on the card, or the card leaves out a
-            file that decides answers.
+        RobenchError: a file is missing or is not the one on the card, the card leaves out a file
+            that decides answers, or the victim is not the one that its training made.
     """
     for name, expected in card["files"].items():
         path = folder / name
         if not path.is_file():
             raise RobenchError(f"The victim in '{folder}' has lost its file '{name}'. {remedy}")
-        if file_hash(path) != expected:
+        if _hash_of(path, remedy) != expected:
             raise RobenchError(
                 f"'{path}' is damaged: its SHA-256 is not the one in '{CARD}'. {remedy}"
             )
-    if card["schema"] == 1:
-        return
-    for name in (CONFIG, WEIGHTS):
+    old = card["schema"] == 1
+    for name in (CONFIG, WEIGHTS, HEAD) if old else (CONFIG, WEIGHTS):
         if name not in card["files"]:
             raise RobenchError(f"'{folder / CARD}' has no hash of '{name}'. {remedy}")
     if weights_hash(card["files"]) != card["sha256"]:
@@ -168,3 +227,42 @@ def check_files(folder: Path, card: Mapping[str, Any], remedy: str = REMEDY) -> 
         name = path.relative_to(folder).as_posix()
         if name not in card["files"]:
             raise RobenchError(f"'{path}' does not belong to the victim in '{folder}'. {remedy}")
+    _check_log(folder, card, remedy)
+
+
+def _hash_of(path: Path, remedy: str) -> str:
+    try:
+        return file_sha256(path)
+    except Unreadable as error:
+        raise RobenchError(f"'{path}' cannot be read ({error.reason}). {remedy}") from error
+
+
+def _check_log(folder: Path, card: Mapping[str, Any], remedy: str) -> None:
+    """Compare the victim with the log of its training, where there is one.
+
+    Logs of earlier versions do not name the victim.
+    """
+    try:
+        log = read_sealed_log(folder / LOG)
+    except Missing:
+        return
+    except Unreadable as error:
+        raise RobenchError(
+            f"'{folder / LOG}' is damaged or was changed ({error.reason}). Restore it, or delete "
+            "it: the victim works without the log of its training."
+        ) from error
+    made, key = log.get("victim"), log.get("key")
+    if made not in (None, identity(card)) or (made is not None and key != card.get("key")):
+        raise RobenchError(
+            f"The victim in '{folder}' is not the one that its training made: '{LOG}' names "
+            f"another. {remedy}"
+        )
+    curves = log.get("curves")
+    for name, expected in curves.items() if isinstance(curves, dict) else ():
+        path = folder / name
+        inside = PurePosixPath(name).parts[:1] == (CURVES,) and ".." not in name
+        if inside and path.is_file() and _hash_of(path, remedy) != expected:
+            raise RobenchError(
+                f"'{path}' is damaged: its SHA-256 is not the one in '{LOG}'. Delete that file: "
+                "the victim works without the curves of its training."
+            )

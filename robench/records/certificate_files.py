@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from robench._base.bounded_reading import RECORD, Unreadable, check_value, read_json
 from robench._base.errors import RobenchError
 from robench._base.files import write_text
+from robench._base.seals import SealBroken, with_seal, without_seal
 from robench.records.certificate import SCHEMA, Certificate
 
 _SHORT = replace(RECORD, text=10_000)
@@ -23,7 +24,7 @@ def write_certificate(path: Path, certificate: Certificate) -> None:
     Raises:
         RobenchError: the file cannot be written.
     """
-    data = certificate.model_dump(mode="json", by_alias=True)
+    data = with_seal(certificate.model_dump(mode="json", by_alias=True))
     write_text(path, json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
@@ -49,7 +50,14 @@ def read_certificate(path: Path) -> Certificate:
             "Update robench."
         )
     try:
-        return Certificate.model_validate_json(json.dumps(raw), strict=True)
+        # Certificates of earlier versions have no seal.
+        content = without_seal(raw, required=False) if isinstance(raw, dict) else raw
+    except SealBroken as error:
+        raise RobenchError(
+            f"The certificate {path} was changed after it was written ({error}). {remedy}"
+        ) from error
+    try:
+        return Certificate.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "certificate"

@@ -2,8 +2,10 @@
 
 The first line describes the test set. Every further line is one example::
 
-    {"task": "imdb", "digest": "…", "labels": ["negative", "positive"], "attackable": "text"}
+    {"task": "imdb", "digest": "…", "labels": ["negative", "positive"], "attackable": "text", …}
     {"id": "imdb/9f3c…", "label": "positive", "fields": {"text": "…"}}
+
+The digest covers all examples, and the first line has a seal of its own (``robench._base.seals``).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 
 from robench._base.errors import RobenchError
 from robench._base.files import write_text
+from robench._base.seals import with_seal, without_seal
 from robench.tasks.example import Example
 from robench.tasks.frozen import digest
 
@@ -66,14 +69,13 @@ def write_test_set(path: Path, test_set: TestSet) -> None:
 
 
 def _text_of(test_set: TestSet) -> str:
-    lines: list[dict[str, Any]] = [
-        {
-            "task": test_set.task,
-            "digest": test_set.digest,
-            "labels": list(test_set.labels),
-            "attackable": test_set.attackable,
-        }
-    ]
+    header = {
+        "task": test_set.task,
+        "digest": test_set.digest,
+        "labels": list(test_set.labels),
+        "attackable": test_set.attackable,
+    }
+    lines: list[dict[str, Any]] = [with_seal(header)]
     for example in test_set.examples:
         lines.append(
             {
@@ -126,7 +128,9 @@ def _damaged(path: Path) -> RobenchError:
 def _parse(content: str) -> TestSet:
     """Parse the lines of a file; the caller checks the digest."""
     # Not splitlines, which also splits at separators that may stand inside a text.
-    first, *lines = map(json.loads, content.removesuffix("\n").split("\n"))
+    header, *lines = map(json.loads, content.removesuffix("\n").split("\n"))
+    # Earlier versions wrote no seal.
+    first = without_seal(header, required=False)
     labels = tuple(first["labels"])
     examples = [
         Example(line["id"], dict(line["fields"]), labels.index(line["label"])) for line in lines

@@ -20,6 +20,7 @@ from robench._base.bounded_reading import (
     check_value,
     read_json,
 )
+from robench._base.seals import SealBroken, without_seal
 from robench.records.flags import Flag, find_flags, order
 from robench.records.record import Record, digest_of_ids
 
@@ -50,11 +51,16 @@ def read_transferred(path: Path) -> Transferred:
     try:
         content = read_json(path, RECORD, inside=path.parent)
         check_value(content, path, replace(RECORD, text=10_000))
+        content = without_seal(content)
     except Missing:
         return NOT_TRANSFERRED
     except Unreadable as error:
         return Transferred(
             damaged=f"It cannot be read ({error.reason}); run 'robench transfer' again."
+        )
+    except SealBroken as error:
+        return Transferred(
+            damaged=f"It is not what 'robench transfer' writes ({error}); run it again."
         )
     try:
         found = [

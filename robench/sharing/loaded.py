@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from robench._base.errors import RobenchError, UsageError
 from robench._base.files import is_local_path
-from robench.models.victim_folder import CARD, read_card
+from robench.models.victim_folder import CARD, checked_card
 
 if TYPE_CHECKING:
     import numpy as np
@@ -200,11 +200,11 @@ def _load_given(location: str, device: str, fields: Sequence[str]) -> LoadedVict
 
 
 def card_of(folder: Path) -> dict[str, Any]:
-    """Return the card of the victim in ``folder``.
+    """Return the card of the victim in ``folder``, after its files were compared with it.
 
     Raises:
         UsageError: the folder holds no victim.
-        RobenchError: the card is damaged.
+        RobenchError: a file is damaged or changed.
     """
     if not (folder / CARD).is_file():
         raise UsageError(
@@ -212,6 +212,6 @@ def card_of(folder: Path) -> dict[str, Any]:
             "runs/victims."
         )
     try:
-        return read_card(folder, _REMEDY)
+        return checked_card(folder, _REMEDY)
     except RobenchError as error:
         raise UsageError(str(error)) from error

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from robench._base.errors import RobenchError, UsageError
-from robench.models.victim_folder import CARD, README, check_files
+from robench._base.errors import UsageError
+from robench.models.victim_folder import CARD, README
 from robench.sharing.hub import check_repo, published_card, upload
 from robench.sharing.loaded import card_of
 
@@ -59,10 +59,6 @@ def pack(folder: Path, repo: str, records: Path | None = None, licence: str = "u
             "random head. Save it anew in Python: Victim.load(Path(OLD)).save(Path(NEW)), with "
             "Victim of robench.models.victim."
         )
-    try:
-        check_files(folder, card, "Get the victim's files again, or train it again.")
-    except RobenchError as error:
-        raise UsageError(str(error)) from error
     # The statistics are imported only when the folder is a good one.
     from robench.sharing.model_card import model_card, read_records_for, records_beside
 

@@ -11,8 +11,9 @@ it in one Parquet file with one row for each option and these columns:
   in steps of 1e-4; null for the original words and where no language model was used.
 
 All words of every example are in the file, so an evaluation never splits texts again. The file's
-metadata (key ``robench``) says what made it. The threshold is not part of the surface:
-``Surface.space`` applies it to the stored ratios.
+metadata (key ``robench``) says what made it, and holds the file's own SHA-256 (key
+``robench.seal``). The threshold is not part of the surface: ``Surface.space`` applies it to the
+stored ratios.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from robench._base.seals import check_sealed
 from robench.text.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 METADATA: Final = b"robench"
 """Key of the description in the file's metadata."""
+SEAL: Final = b"robench.seal"
+"""Key of the seal in the file's metadata (``robench._base.seals``)."""
 
 
 class Surface:
@@ -134,11 +138,17 @@ def read(path: Path, key: str) -> Surface:
     """Open a stored surface.
 
     Raises:
-        OSError, ValueError, KeyError: the file is damaged, is not a surface, or has another key.
+        OSError, ValueError, KeyError: the file is damaged, is not a surface, has another key, or
+            has no seal because an earlier version wrote it.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path, read_dictionary=["id", "word"], memory_map=False)
+    with path.open("rb") as stream:
+        # Before the file is parsed: a damaged one may crash its reader.
+        check_sealed(stream)
+        content = pa.py_buffer(stream.read())
+    table = pq.read_table(pa.BufferReader(content), read_dictionary=["id", "word"])
     if table.schema.metadata is None or METADATA not in table.schema.metadata:
         raise ValueError("it has no description")
     surface = Surface(table)

@@ -26,11 +26,12 @@ from robench._base.code_hash import source_sha256
 from robench._base.errors import RobenchError, first_line
 from robench._base.files import atomic_file
 from robench._base.key_code import SURFACE_CODE
+from robench._base.seals import BLANK, MARK, seal_file
 from robench.protocol import Protocol
 from robench.tasks.example import Example
 from robench.text.scorer import Ratios, ScoreCoverage, Scorer, ScoringRequest
 from robench.text.sources import SubstituteSource
-from robench.text.surface import METADATA, Surface, read
+from robench.text.surface import METADATA, SEAL, Surface, read
 from robench.text.words import split_words, splitter_version
 
 if TYPE_CHECKING:
@@ -259,9 +260,15 @@ def _write(table: pa.Table, path: Path) -> None:
 
     try:
         with atomic_file(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+            pq.write_table(_with_room_for_seal(table), temporary, compression="zstd")
+            seal_file(temporary)
     except OSError as error:
         raise RobenchError(
             f"The surface cannot be written to {path}: {error.strerror or error}. "
             "Free some space there or name another folder with --out."
         ) from error
+
+
+def _with_room_for_seal(table: pa.Table) -> pa.Table:
+    """Return the table with a blank seal, as the last part of its metadata."""
+    return table.replace_schema_metadata({**table.schema.metadata, SEAL: MARK + BLANK})

@@ -146,7 +146,8 @@ def _unpacked(files: Files, folder: Path) -> Path:
     try:
         for name, content in files.items():
             path = folder / name
-            if not path.is_file() or path.stat().st_size != len(content):
+            # A copy that has changed on the disk must not be read under the hash of the original.
+            if not path.is_file() or path.read_bytes() != content:
                 with atomic_file(path) as temporary:
                     temporary.write_bytes(content)
     except OSError as error:

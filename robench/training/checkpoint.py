@@ -1,6 +1,7 @@
 """The checkpoint from which a killed training run resumes, and the weights of its best epochs.
 
-No file is ever half-written.
+No file is ever half-written, and each holds its own SHA-256 (``robench._base.seals``), which is
+checked before the file is read.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from robench._base.environment import versions
 from robench._base.errors import RobenchError, first_line
 from robench._base.files import atomic_file, causes, system_error
+from robench._base.seals import add_to_zip, check_sealed, seal_file
 
 FILE = "resume.pt"
 SOFTWARE = ("torch", "transformers", "tokenizers", "numpy", "accelerate")
@@ -161,6 +163,9 @@ def _write(path: Path, content: dict[str, Any], what: str) -> None:
             part.open("wb") as stream,
         ):
             torch.save(content, stream)
+            stream.flush()
+            add_to_zip(part)
+            seal_file(part)
     except (OSError, RuntimeError) as error:
         # torch's writer may hide the system's error, or Ctrl-C, behind a RuntimeError.
         for cause in causes(error):
@@ -178,7 +183,9 @@ def _write(path: Path, content: dict[str, Any], what: str) -> None:
 def _read(path: Path, what: str, remedy: str = _REMEDY) -> dict[str, Any]:
     """Return what ``_write`` wrote to ``path``, in main memory."""
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as stream:
+            check_sealed(stream)
+            content: dict[str, Any] = torch.load(stream, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise RobenchError(f"{what} '{path}' is missing. {remedy}") from error
     # A torn file makes torch, zipfile or pickle raise errors of many kinds.

@@ -14,9 +14,10 @@ from robench._base.environment import describe_device, versions
 from robench._base.errors import RobenchError
 from robench._base.files import is_disk_full, sync_folder, sync_tree
 from robench._base.release import __version__
+from robench._base.seals import with_seal
 from robench._base.waiting import Patience, alone
 from robench.models.victim import Victim
-from robench.models.victim_folder import LOG
+from robench.models.victim_folder import CURVES, LOG, curve_hashes, identity
 from robench.training.runtime import is_main_process, processes
 
 if TYPE_CHECKING:
@@ -122,11 +123,13 @@ def _write(victim: Victim, log: dict[str, Any], out: Path) -> None:
     draft = work_folder(out) / "victim"
     shutil.rmtree(draft, ignore_errors=True)
     victim.save(draft)
-    (draft / LOG).write_text(json.dumps(log, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     curves = curves_folder(out)
     if curves.is_dir():
         # Copy, do not move: a kill before the draft becomes the victim would lose the curves.
-        shutil.copytree(curves, draft / "curves")
+        shutil.copytree(curves, draft / CURVES)
+    content = with_seal({**log, "victim": identity(victim.card), "curves": curve_hashes(draft)})
+    text = json.dumps(content, indent=2, allow_nan=False)
+    (draft / LOG).write_text(text + "\n", encoding="utf-8")
     sync_tree(draft)
     draft.replace(out)
     sync_folder(out.parent)

@@ -42,3 +42,26 @@ def test_the_error_of_the_system_is_found_among_the_causes() -> None:
     library.__context__ = system
     assert disk.system_error(library) is disk.system_error(system) is system
     assert disk.system_error(RuntimeError("a bug")) is None
+
+
+def test_a_new_folder_and_the_names_of_those_above_are_forced_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(disk, "sync_folder", synced.append)
+    disk.make_folder(tmp_path / "a" / "b" / "c")
+    assert (tmp_path / "a" / "b" / "c").is_dir()
+    assert set(synced) == {tmp_path, tmp_path / "a", tmp_path / "a" / "b"}
+    synced.clear()
+    disk.make_folder(tmp_path / "a" / "b")
+    assert synced == []
+
+
+def test_an_atomic_file_and_its_folder_are_forced_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    disk.write_text(tmp_path / "new" / "a", "content")
+    places = (tmp_path / "new" / "a", tmp_path / "new", tmp_path)
+    assert {place.stat().st_ino for place in places} <= set(synced)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 
 from robench._base.errors import RobenchError
 from robench.certification.results import ExampleResult, ResultFile
+
+KEY = "a" * 64
 
 
 def result(name: str, letter: str = "C") -> ExampleResult:
@@ -17,16 +21,16 @@ def result(name: str, letter: str = "C") -> ExampleResult:
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
-    file = ResultFile(tmp_path / "new" / "a.jsonl")
+    file = ResultFile(tmp_path / "new" / "a.jsonl", KEY)
     assert file.read() == {}
     file.append(result("x"))
     file.append(result("y", "U"))
     file.append(result("x", "F"))
-    assert ResultFile(file.path).read() == {"x": result("x", "F"), "y": result("y", "U")}
+    assert ResultFile(file.path, KEY).read() == {"x": result("x", "F"), "y": result("y", "U")}
 
 
 def test_a_half_written_line_is_ignored_and_swallows_nothing(tmp_path: Path) -> None:
-    file = ResultFile(tmp_path / "a.jsonl")
+    file = ResultFile(tmp_path / "a.jsonl", KEY)
     file.append(result("x"))
     with file.path.open("ab") as stream:
         stream.write(b'{"id": "y", "letter"')
@@ -36,11 +40,11 @@ def test_a_half_written_line_is_ignored_and_swallows_nothing(tmp_path: Path) -> 
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
-    file = ResultFile(tmp_path / "a.jsonl")
+    file = ResultFile(tmp_path / "a.jsonl", KEY)
     with (
         file.held(None),
         pytest.raises(RobenchError, match="Another run is writing"),
-        ResultFile(file.path).held(None),
+        ResultFile(file.path, KEY).held(None),
     ):
         raise AssertionError
     with file.held(None) as again:
@@ -49,9 +53,52 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "folder").write_text("no folder")
-    file = ResultFile(tmp_path / "folder" / "a.jsonl")
+    file = ResultFile(tmp_path / "folder" / "a.jsonl", KEY)
     with pytest.raises(RobenchError, match="cannot be written"):
         file.append(result("x"))
     (tmp_path / "b.jsonl").mkdir()
     with pytest.raises(RobenchError, match="cannot be read"):
-        ResultFile(tmp_path / "b.jsonl").read()
+        ResultFile(tmp_path / "b.jsonl", KEY).read()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("letter", "F"), ("id", "y"), ("positions", 4), ("hull", True), ("seal", "0" * 16)],
+)
+def test_a_changed_line_is_no_verdict(tmp_path: Path, name: str, value: object) -> None:
+    file = ResultFile(tmp_path / "a.jsonl", KEY)
+    file.append(result("x"))
+    line = json.loads(file.path.read_text())
+    assert line[name] != value
+    file.path.write_text(json.dumps({**line, name: value}) + "\n")
+    assert file.read() == {}
+    assert file.damaged == 1
+
+
+def test_a_line_of_another_certificate_is_no_verdict(tmp_path: Path) -> None:
+    ResultFile(tmp_path / "a.jsonl", KEY).append(result("x"))
+    other = ResultFile(tmp_path / "a.jsonl", "b" * 64)
+    assert other.read() == {}
+    assert other.damaged == 1
+
+
+@pytest.mark.parametrize("line", ["{}", "[]", "1", "null", '{"id": "x"}', "[" * 5000, '"seal"'])
+def test_a_line_of_another_kind_is_no_verdict(tmp_path: Path, line: str) -> None:
+    file = ResultFile(tmp_path / "a.jsonl", KEY)
+    file.path.write_text(f"{line}\n\n")
+    assert file.read() == {}
+    assert file.damaged == 1
+
+
+def test_the_file_and_its_folder_are_forced_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    file = ResultFile(tmp_path / "new" / "a.jsonl", KEY)
+    with file.held(None):
+        file.append(result("x"))
+        assert {file.path.stat().st_ino, file.path.parent.stat().st_ino} <= set(synced)
+        synced.clear()
+        file.append(result("y"))
+    assert file.path.stat().st_ino in synced

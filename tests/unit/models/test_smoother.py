@@ -14,6 +14,7 @@ from text_cases import make_tokenizer
 from victim_cases import BAD, GOOD, NEUTRAL, Synonyms, classifier, tokenizer
 
 from robench._base.errors import RobenchError, UsageError
+from robench._base.seals import with_seal
 from robench.models.gradient_query import GradientQuery
 from robench.models.hull_query import HullQuery
 from robench.models.probabilities import softmax
@@ -286,7 +287,7 @@ def test_a_folder_whose_smoothing_was_changed_is_refused(change: str, tmp_path: 
         (folder / FILE).unlink()
     else:
         del card["smoothing"]
-    (folder / "victim.json").write_text(json.dumps(card), encoding="utf-8")
+    (folder / "victim.json").write_text(json.dumps(with_seal(card)), encoding="utf-8")
     with pytest.raises(RobenchError, match="smoothing"):
         Victim.load(folder)
 

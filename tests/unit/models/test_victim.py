@@ -11,6 +11,7 @@ import pytest
 from victim_cases import classifier, tokenizer
 
 from robench._base.errors import RobenchError
+from robench._base.seals import with_seal
 from robench.models.probabilities import softmax
 from robench.models.victim import Victim
 
@@ -161,7 +162,7 @@ def rehash(folder: Path, name: str) -> None:
 
     card = json.loads((folder / "victim.json").read_text())
     card["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    (folder / "victim.json").write_text(json.dumps(card))
+    (folder / "victim.json").write_text(json.dumps(with_seal(card)))
 
 
 @pytest.mark.parametrize(

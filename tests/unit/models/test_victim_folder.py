@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,19 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from saved_victims import save_as_schema_1, victim
+from saved_victims import change_card, save_as_schema_1, victim
 from victim_cases import FAMILIES
 
 from robench._base.errors import RobenchError
+from robench._base.seals import file_sha256, with_seal
 from robench.models.victim import Victim
-from robench.models.victim_folder import CODE_FILE, file_hash, read_card, weights_hash
+from robench.models.victim_folder import (
+    CODE_FILE,
+    checked_card,
+    identity,
+    read_card,
+    weights_hash,
+)
 
 TEXTS = [{"text": "film good noun1"}, {"text": "a bad noun2"}, {"text": ""}]
 
@@ -73,7 +81,7 @@ def test_the_card_holds_the_hash_of_every_file_that_decides_answers(saved: Path)
     inside = {path.relative_to(saved).as_posix() for path in saved.rglob("*") if path.is_file()}
     assert set(card["files"]) == inside - {"victim.json", "README.md", "training.json"}
     assert {"tokenizer/tokenizer.json", CODE_FILE, "tokenizer_config.json"} <= set(card["files"])
-    assert all(file_hash(saved / name) == digest for name, digest in card["files"].items())
+    assert all(file_sha256(saved / name) == digest for name, digest in card["files"].items())
     assert card["sha256"] == weights_hash(card["files"])
     Victim.load(saved)
 
@@ -88,14 +96,9 @@ def test_the_folder_holds_no_code_but_the_file_that_imports_robench(saved: Path)
 
 def test_loading_never_runs_code_of_the_folder(saved: Path) -> None:
     (saved / CODE_FILE).write_text("raise SystemExit('this ran')")
-    change_card(saved, lambda card: card["files"].update({CODE_FILE: file_hash(saved / CODE_FILE)}))
+    new = {CODE_FILE: file_sha256(saved / CODE_FILE)}
+    change_card(saved, lambda card: card["files"].update(new))
     assert Victim.load(saved).sha256
-
-
-def change_card(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    card = json.loads((folder / "victim.json").read_text())
-    change(card)
-    (folder / "victim.json").write_text(json.dumps(card))
 
 
 @pytest.mark.parametrize(
@@ -146,9 +149,146 @@ def test_weights_without_their_head_are_refused(saved: Path) -> None:
     save_file(tensors, path)
 
     def trust(card: dict[str, Any]) -> None:
-        card["files"]["model.safetensors"] = file_hash(path)
+        card["files"]["model.safetensors"] = file_sha256(path)
         card["sha256"] = weights_hash(card["files"])
 
     change_card(saved, trust)
     with pytest.raises(RobenchError, match=r"4 missing keys, such as classifier\.head\.0\.bias"):
         Victim.load(saved)
+
+
+# -- a victim that is not the one that was saved ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda card: card.update(max_tokens=11),
+        lambda card: card.update(attackable="other"),
+        lambda card: card.update(name="another"),
+        lambda card: card["files"].pop(CODE_FILE),
+    ],
+)
+def test_a_card_that_was_edited_is_refused(
+    saved: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    card = json.loads((saved / "victim.json").read_text())
+    change(card)
+    (saved / "victim.json").write_text(json.dumps(card))
+    with pytest.raises(RobenchError, match=r"victim\.json' is damaged or was changed") as caught:
+        Victim.load(saved, remedy="Do this.")
+    assert str(caught.value).endswith(" Do this.")
+
+
+def test_another_layout_of_the_same_card_is_no_damage(saved: Path) -> None:
+    card = json.loads((saved / "victim.json").read_text())
+    (saved / "victim.json").write_text(json.dumps(dict(reversed(card.items())), indent=7))
+    assert Victim.load(saved).sha256 == card["sha256"]
+
+
+def test_a_card_of_an_earlier_version_has_no_seal(saved: Path) -> None:
+    card = json.loads((saved / "victim.json").read_text())
+    assert card.pop("seal")
+    (saved / "victim.json").write_text(json.dumps(card))
+    assert Victim.load(saved).sha256 == card["sha256"]
+
+
+def swap_weights(saved: Path, other: Path) -> None:
+    """Put the weights of another victim in, and correct the card, as a careful edit would."""
+    victim(seed=5).save(other)
+    shutil.copy(other / "model.safetensors", saved / "model.safetensors")
+
+    def trust(card: dict[str, Any]) -> None:
+        card["files"]["model.safetensors"] = file_sha256(saved / "model.safetensors")
+        card["sha256"] = weights_hash(card["files"])
+
+    change_card(saved, trust)
+
+
+def write_log(folder: Path, **values: Any) -> None:
+    card = read_card(folder)
+    log: dict[str, Any] = {
+        "key": card.get("key"),
+        "victim": identity(card),
+        "epochs": [],
+        "curves": {},
+    }
+    (folder / "training.json").write_text(json.dumps(with_seal({**log, **values})))
+
+
+def test_swapped_weights_with_a_corrected_card_are_another_victim(
+    saved: Path, tmp_path: Path
+) -> None:
+    before = checked_card(saved)
+    swap_weights(saved, tmp_path / "other")
+    after = checked_card(saved)
+    assert after["sha256"] == checked_card(tmp_path / "other")["sha256"] != before["sha256"]
+    assert identity(after) == identity(checked_card(tmp_path / "other")) != identity(before)
+
+
+def test_swapped_weights_are_not_what_the_training_made(saved: Path, tmp_path: Path) -> None:
+    write_log(saved)
+    Victim.load(saved)
+    swap_weights(saved, tmp_path / "other")
+    with pytest.raises(RobenchError, match="is not the one that its training made"):
+        Victim.load(saved)
+
+
+def test_the_log_of_another_training_is_refused(saved: Path) -> None:
+    write_log(saved, key="another")
+    with pytest.raises(RobenchError, match="is not the one that its training made"):
+        Victim.load(saved)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"epochs": [], "seal": "0"}', "\0" * 40])
+def test_a_damaged_log_is_refused_and_may_be_deleted(saved: Path, content: str) -> None:
+    (saved / "training.json").write_text(content)
+    with pytest.raises(RobenchError, match=r"training\.json' is damaged .* or delete it"):
+        Victim.load(saved)
+    (saved / "training.json").unlink()
+    Victim.load(saved)
+
+
+def test_a_damaged_curve_is_refused_and_may_be_deleted(saved: Path) -> None:
+    curve = saved / "curves" / "tensorboard" / "events"
+    curve.parent.mkdir(parents=True)
+    curve.write_bytes(b"figures")
+    write_log(saved, curves={"curves/tensorboard/events": file_sha256(curve)})
+    Victim.load(saved)
+    curve.write_bytes(b"figurez")
+    with pytest.raises(RobenchError, match="Delete that file: the victim works without"):
+        Victim.load(saved)
+    curve.unlink()
+    Victim.load(saved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda card: card.update(max_tokens=11),
+        lambda card: card.update(protocol="subword"),
+        lambda card: card["files"].update({"tokenizer/tokenizer.json": "0" * 64}),
+        lambda card: card["files"].update({"config.json": "0" * 64}),
+        lambda card: card.update(ingredients={"splitter": "another"}),
+    ],
+)
+def test_everything_that_decides_answers_decides_the_identity(
+    saved: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    before, card = identity(read_card(saved)), read_card(saved)
+    change(card)
+    assert identity(card) != before
+
+
+def test_a_name_decides_no_identity(saved: Path) -> None:
+    card = read_card(saved)
+    assert identity(card) == identity({**card, "name": "another", "seed": 9})
+
+
+def test_a_victim_of_schema_1_whose_hash_is_not_that_of_its_files_is_refused(
+    tmp_path: Path,
+) -> None:
+    save_as_schema_1(victim(), tmp_path / "old")
+    change_card(tmp_path / "old", lambda card: card.update(sha256="0" * 64))
+    with pytest.raises(RobenchError, match="'sha256' does not follow from 'files'"):
+        Victim.load(tmp_path / "old")

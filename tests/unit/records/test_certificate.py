@@ -283,3 +283,15 @@ def test_the_markdown_of_a_run_has_a_section_if_there_are_certificates(tmp_path:
     assert "certified but fooled" in text
     assert "b.json (it is not JSON: Expecting" in text
     assert not markdown([])
+
+
+def test_a_changed_certificate_is_refused_and_an_old_one_is_read(tmp_path: Path) -> None:
+    path, good = tmp_path / "a.json", make_certificate("CU")
+    write_certificate(path, good)
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "letters": "CC", "reasons": {"C: enumeration": 2}}))
+    with pytest.raises(RobenchError, match=r"was changed after it was written .* certify' again"):
+        read_certificate(path)
+    del content["seal"]
+    path.write_text(json.dumps(content))
+    assert read_certificate(path) == good

@@ -100,3 +100,31 @@ def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RobenchError, match="it is not UTF-8 text"):
         read_test_set(path, TEST_SET.digest)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"attackable": "hypothesis"', '"attackable": "premise"'),
+        ('"task": "toy"', '"task": "tot"'),
+        ('"labels": ["no", "yes"]', '"labels": ["no", "yes", "x"]'),
+    ],
+)
+def test_a_changed_first_line_is_refused(tmp_path: Path, old: str, new: str) -> None:
+    """The digest covers the examples alone."""
+    path = tmp_path / "toy.jsonl"
+    write_test_set(path, TEST_SET)
+    content = path.read_text(encoding="utf-8")
+    assert old in content
+    path.write_text(content.replace(old, new), encoding="utf-8")
+    with pytest.raises(RobenchError, match="is damaged"):
+        read_test_set(path, TEST_SET.digest)
+
+
+def test_the_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "toy.jsonl"
+    write_test_set(path, TEST_SET)
+    header, rest = path.read_text(encoding="utf-8").split("\n", 1)
+    old = {name: value for name, value in json.loads(header).items() if name != "seal"}
+    path.write_text(f"{json.dumps(old)}\n{rest}", encoding="utf-8")
+    assert read_test_set(path, TEST_SET.digest) == TEST_SET

@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from trial_runs import EXAMPLES, TRIALS, write_run
 
+from robench._base.seals import with_seal
 from robench.commands.results_data import evaluation_data
 from robench.records.frames import results
 from robench.records.leaderboard import flags_of, render_run, results_table
@@ -270,7 +272,7 @@ def test_a_narrow_terminal_gets_a_narrow_table(run: Path) -> None:
 def flagged(tmp_path: Path) -> Path:
     """A run with the file of ``robench transfer``; ``rift`` has a flag."""
     path = RunFolder(tmp_path).transfer
-    path.write_text(json.dumps(to_dict([masked(tmp_path, left=30)], [])))
+    path.write_text(json.dumps(with_seal(to_dict([masked(tmp_path, left=30)], []))))
     return tmp_path
 
 
@@ -312,19 +314,29 @@ def test_a_flag_of_another_cell_or_of_other_examples_is_not_shown(
 
 @pytest.mark.parametrize(
     "content",
-    ["[]", "3", '{"tables": [{"victims": [{"flag": "x"}]}]}', '{"tables": [null]}'],
+    [{}, {"tables": [{"victims": [{"flag": "x"}]}]}, {"tables": [None]}],
 )
 def test_a_file_of_another_form_is_one_sentence_and_stops_no_table(
-    flagged: Path, content: str
+    flagged: Path, content: dict[str, Any]
 ) -> None:
     path = RunFolder(flagged).transfer
-    path.write_text(content)
+    path.write_text(json.dumps(with_seal(content)))
     transferred = read_transferred(path)
     sentence = "It is not what 'robench transfer' writes; run it again."
     assert (dict(transferred.flags), transferred.damaged) == ({}, sentence)
     text = render_run(find_records(RunFolder(flagged).records), transferred=transferred)
     assert f"The file `transfer.json` gives no flags. {sentence}" in text
     assert "### Every cell" in text
+
+
+def test_a_changed_file_gives_no_flags(flagged: Path) -> None:
+    path = RunFolder(flagged).transfer
+    content = json.loads(path.read_text())
+    for changed in ({**content, "left_out": ["x"]}, {"tables": content["tables"]}, [content], 3):
+        path.write_text(json.dumps(changed))
+        transferred = read_transferred(path)
+        assert not transferred.flags
+        assert str(transferred.damaged).startswith("It is not what 'robench transfer' writes (it")
 
 
 @pytest.mark.parametrize("content", ["{", "[" * 100_000, '{"tables": NaN}', "1" * 100_000])
@@ -345,5 +357,5 @@ def test_a_value_of_another_type_gives_no_flag(flagged: Path, key: str, value: o
     content = json.loads(path.read_text())
     row = next(row for row in content["tables"][0]["victims"] if row["flag"] is not None)
     row[key] = value
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(with_seal(content)))
     assert read_transferred(path).damaged is not None

@@ -12,6 +12,7 @@ from full_device import full_device
 from robench._base.environment import versions
 from robench._base.errors import RobenchError
 from robench._base.files import causes, is_disk_full
+from robench._base.seals import add_to_zip, seal_file
 from robench.training.checkpoint import (
     FILE,
     SOFTWARE,
@@ -21,6 +22,11 @@ from robench.training.checkpoint import (
 )
 
 HERE = {"device": "cpu", "torch": "2.9", "numpy": "2.3"}
+
+
+def seal(path: Path) -> None:
+    add_to_zip(path)
+    seal_file(path)
 
 
 def test_a_saved_checkpoint_can_be_loaded(tmp_path: Path) -> None:
@@ -73,6 +79,9 @@ def test_another_configuration_is_refused_before_another_environment(tmp_path: P
 def test_a_checkpoint_of_an_older_robench_is_another_configuration(tmp_path: Path) -> None:
     """Its parts have other names, and its key another code."""
     torch.save({"key": "old", "made_with": HERE, "best_epoch": 3}, tmp_path / FILE)
+    with pytest.raises(RobenchError, match=r"it has no seal, .* earlier version .* --retrain"):
+        TrainingState.load(tmp_path, "k", HERE)
+    seal(tmp_path / FILE)
     with pytest.raises(RobenchError, match=r"resume\.pt' belongs to another configuration"):
         TrainingState.load(tmp_path, "k", HERE)
 
@@ -119,6 +128,7 @@ def test_lost_weights_of_an_epoch_give_one_sentence(tmp_path: Path, damage: str)
 
 def test_a_checkpoint_without_an_environment_is_refused(tmp_path: Path) -> None:
     torch.save({"key": "k", "epoch": 1}, tmp_path / FILE)
+    seal(tmp_path / FILE)
     with pytest.raises(RobenchError, match="device unknown"):
         TrainingState.load(tmp_path, "k", HERE)
 
