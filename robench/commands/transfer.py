@@ -60,6 +60,7 @@ def command(
         )
     from robench.evaluation.transfer import transfer
     from robench.records import transfer_text
+    from robench.records.terminal import wrapped
 
     session = session_of(ctx)
     with make_reporter(session) as report:
@@ -71,5 +72,5 @@ def command(
         return
     width = terminal_width()
     click.echo("\n".join(transfer_text.terminal(table, width) for table in found.tables))
-    click.echo(transfer_text.wrapped(transfer_text.MEANING, width))
+    click.echo(wrapped(transfer_text.MEANING, width))
     click.echo(f"Stored in {found.file}", err=True)

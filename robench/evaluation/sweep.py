@@ -14,6 +14,7 @@ from statistics import fmean, stdev
 
 from robench._base.bounded_reading import Unreadable
 from robench._base.errors import RobenchError, UsageError
+from robench._base.escaping import NAME, markdown
 from robench._base.reporting import Reporter
 from robench.evaluation.failures import Failures
 from robench.evaluation.request import EvaluationRequest
@@ -260,10 +261,11 @@ def render_sweep(
     """
     if not rows:
         raise RobenchError("The sweep has no records.")
+    swept = " and ".join(points[0].values)
     lines = [
         "<!-- Made by `robench sweep` from records. -->",
         "",
-        f"# {' and '.join(points[0].values)} on {task_name(points[0].request.tasks[0])}",
+        f"# {markdown(f'{swept} on {task_name(points[0].request.tasks[0])}', NAME)}",
         "",
     ]
     notice = synthetic_notice(records)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from textwrap import fill
 
 from robench.records.certificate import Certificate
 from robench.records.percent import percent
-from robench.records.render import ABSENT, bullets, tabulated
+from robench.records.render import ABSENT, bullets, paragraph, reason_bullets, tabulated
 from robench.records.sandwich import Sandwich
 from robench.records.statistics import wilson
-from robench.records.terminal import STYLE, fitted
+from robench.records.terminal import STYLE, fitted, wrapped
 
 HEADINGS = ("row", "seed", "method", "space", "n", "certified", "exact", "attacked", "clean")
 NAMES = 4
@@ -127,11 +126,9 @@ def terminal(made: Sequence[Sandwich], width: int | None) -> str:
         width: columns of the terminal, or None for any width.
     """
     lines = fitted(HEADINGS, [cells(each) for each in made], width, NAMES)
-    wrapped = notes(made)
-    lines += wrapped if width is None else [fill(note, width) for note in wrapped]
+    lines += [wrapped(note, width) for note in notes(made)]
     for each in made:
-        title = _title(each.certificate)
-        lines += ["", title if width is None else fill(title, width)]
+        lines += ["", wrapped(_title(each.certificate), width)]
         lines += tabulated(by_positions(each.certificate), POSITION_HEADINGS, STYLE, names=1)
     return "\n".join(lines)
 
@@ -163,12 +160,11 @@ def markdown(
     if made:
         lines += [*tabulated([cells(each) for each in made], HEADINGS, "pipe", NAMES), ""]
         for note in notes(made):
-            lines += [note, ""]
+            lines += [paragraph(note), ""]
     if damaged:
         lines += [*bullets(damaged), ""]
     if refused:
-        reasons = (f"`{name}`: {reason}" for name, reason in refused.items())
-        lines += ["### Certificates that do not count", "", *bullets(reasons), ""]
+        lines += ["### Certificates that do not count", "", *reason_bullets(refused), ""]
     return lines
 
 

@@ -26,6 +26,7 @@ from robench.records.pairing import (
     pair_seeds,
     substitutions_of,
 )
+from robench.records.shown_records import short_name
 from robench.records.sides import Side, find_sides
 from robench.records.statistics import ROBUST, BlockedCell
 
@@ -75,7 +76,8 @@ def compare(
             seed in common, or they must not be compared.
     """
     first, second = find_sides(str(a), str(b), Path(out), task)
-    wanted = [attack] if isinstance(attack, str) else list(attack or ())
+    named = [attack] if isinstance(attack, str) else list(attack or ())
+    wanted = [short_name(label) for label in named]
     attacks = _common_attacks(first, second, wanted)
     seeds, notes = pair_seeds(first, second)
     seeds, missing = _whole_seeds(first, second, attacks, seeds)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from html import escape
-from textwrap import fill, shorten
+from textwrap import shorten
 from typing import Any
 
 from tabulate import tabulate
 
+from robench._base import escaping
 from robench.records.columns import listed
 from robench.records.compared import ComparedRows, Differing, Substitution
 from robench.records.pairing import Measure, SeedPair
 from robench.records.percent import percent
-from robench.records.render import ABSENT, p_value_text, signed_percent, tabulated
+from robench.records.render import ABSENT, p_value_text, paragraph, signed_percent, tabulated
 from robench.records.statistics import holm
-from robench.records.terminal import fitted
+from robench.records.terminal import fitted, wrapped
 
 SHOWN_CHARACTERS = 100
 """Characters of a text that are shown."""
@@ -38,6 +38,12 @@ SEVERAL_SEEDS = (
     "partner by itself. The seeds judge the same examples, so their counts are not added: the "
     "interval is the one for the mean counts on n examples, and there is no common p-value."
 )
+
+
+class Item(str):
+    """A line of a list among ``paragraphs``."""
+
+    __slots__ = ()
 
 
 def sentence(result: ComparedRows, measure: Measure) -> str:
@@ -234,7 +240,7 @@ def example_sentences(result: ComparedRows) -> list[str]:
         sentences += [_example_line(each) for each in found[:SHOWN_EXAMPLES]]
         if len(found) > SHOWN_EXAMPLES:
             rest = len(found) - SHOWN_EXAMPLES
-            sentences.append(f"- and {rest} more, which --json lists.")
+            sentences.append(Item(f"- and {rest} more, which --json lists."))
     if any(each.id is None for each in result.differing):
         sentences.append(
             "The ids are not known, because the trials are missing or do not fit the records."
@@ -245,8 +251,8 @@ def example_sentences(result: ComparedRows) -> list[str]:
 def _example_line(each: Differing) -> str:
     name = each.id or f"number {each.position + 1}"
     if each.text is None:
-        return f"- {name}"
-    return f"- {name}: {shorten(each.text, SHOWN_CHARACTERS, placeholder=' …')}"
+        return Item(f"- {name}")
+    return Item(f"- {name}: {shorten(each.text, SHOWN_CHARACTERS, placeholder=' …')}")
 
 
 def _under(measure: Measure) -> str:
@@ -273,12 +279,17 @@ def _words(words: Sequence[Substitution]) -> str:
 
 def markdown(result: ComparedRows) -> str:
     """Return the comparison as Markdown."""
-    lines = [f"**{sentence(result, result.main)}**", "", *table_lines(result, "pipe"), ""]
+    quoted = escaping.strong(sentence(result, result.main), escaping.TEXT)
+    lines = [quoted, "", *table_lines(result, "pipe"), ""]
     for warning in result.warnings:
-        lines += [f"> Warning: {warning}", ""]
-    for paragraph in paragraphs(result):
-        lines += [paragraph, ""]
+        lines += [f"> Warning: {paragraph(warning)}", ""]
+    for text in paragraphs(result):
+        lines += [_markdown_paragraph(text), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_paragraph(text: str) -> str:
+    return f"- {paragraph(text[2:])}" if isinstance(text, Item) else paragraph(text)
 
 
 def terminal(result: ComparedRows, width: int | None) -> str:
@@ -289,23 +300,24 @@ def terminal(result: ComparedRows, width: int | None) -> str:
         width: columns of the terminal, or None for any width.
     """
     texts = [sentence(result, result.main), *paragraphs(result)]
-    if width is not None:
-        texts = [fill(text, width) for text in texts]
-    head, *rest = texts
+    head, *rest = (wrapped(text, width) for text in texts)
     return "\n".join([head, "", *table_lines(result, "terminal", width), *rest]) + "\n"
 
 
 def html(result: ComparedRows) -> str:
     """Return the comparison as HTML: the sentence, the table, the warnings and the sentences."""
     headings, body = _table(result)
-    table = tabulate(body, headings, tablefmt="html", disable_numparse=True)
-    return f"<p><b>{escape(sentence(result, result.main))}</b></p>{table}" + _html_paragraphs(
+    # tabulate escapes what HTML needs. Characters that cannot be seen are left to us.
+    shown = [[escaping.terminal(each) for each in cells] for cells in (headings, *body)]
+    table = tabulate(shown[1:], shown[0], tablefmt="html", disable_numparse=True)
+    quoted = escaping.html(sentence(result, result.main))
+    return f"<p><b>{quoted}</b></p>{table}" + _html_paragraphs(
         [*(f"Warning: {each}" for each in result.warnings), *paragraphs(result)]
     )
 
 
 def _html_paragraphs(texts: Iterable[str]) -> str:
-    return "".join(f"<p>{escape(text)}</p>" for text in texts)
+    return "".join(f"<p>{escaping.html(text)}</p>" for text in texts)
 
 
 def as_data(result: ComparedRows) -> dict[str, Any]:

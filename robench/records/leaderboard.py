@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from textwrap import fill
 
 from robench._base.errors import RobenchError
+from robench._base.escaping import code, markdown, prose
 from robench._base.files import write_text
+from robench.records import certified_table
 from robench.records.board import board_records, load_board
 from robench.records.board_certificates import board_certificates
 from robench.records.certificate_files import NO_CERTIFICATES, CertificatesOnDisk
-from robench.records.certified_table import markdown
 from robench.records.columns import Columns, board_columns, run_columns
 from robench.records.comparable import Admitted, comparable_groups, newest_that_agree
 from robench.records.flags import Flag
 from robench.records.notes import MEANINGS, WORST_OF_BOARD, WORST_OF_RUN
 from robench.records.record import Record
 from robench.records.record_files import RecordsOnDisk
-from robench.records.render import bullets, section
+from robench.records.render import paragraph, reason_bullets, section
 from robench.records.run_folder import RunFolder
 from robench.records.sandwich import sandwiches
-from robench.records.terminal import terminal_table
+from robench.records.shown_records import short_name, shown_records
+from robench.records.terminal import terminal_table, wrapped
 from robench.records.transfer_flags import NOT_TRANSFERRED, Transferred, table_flags
 
 GENERATED = (
@@ -39,22 +41,29 @@ def render_board(path: Path) -> str:
         RobenchError: a record or a certificate cannot be read, or the records disagree.
     """
     board = load_board(path)
-    admitted, twins = board_records(path, board)
-    columns = board_columns(board.attacks, admitted.records.values())
+    admitted, twins = (_shown(each) for each in board_records(path, board))
+    attacks = map(short_name, board.attacks)
+    columns = board_columns(attacks, admitted.records.values())
     body = section(
         columns,
         admitted,
-        expected=board.defenses,
-        about=board.about,
+        expected=tuple(map(short_name, board.defenses)),
+        about=prose(board.about),
         variants=twins.records.values(),
     )
     parts = (admitted.records, admitted.failed, twins.records)
     records = [record for part in parts for record in part.values()]
     certified = board_certificates(path, board, records)
     made = sandwiches(certified.certificates.values(), records)
-    body += markdown(made, refused=certified.reasons)
+    body += certified_table.markdown(made, refused=certified.reasons)
     meanings = _meanings(WORST_OF_BOARD)
-    return "\n".join([GENERATED, "", f"# {board.title}", "", *body, *meanings])
+    return "\n".join([GENERATED, "", f"# {markdown(board.title)}", "", *body, *meanings])
+
+
+def _shown(admitted: Admitted) -> Admitted:
+    """Return the records of a board with texts that are short enough for a page."""
+    counted, failed = shown_records(admitted.records), shown_records(admitted.failed)
+    return replace(admitted, records=counted, failed=failed)
 
 
 def _meanings(worst_case: str) -> list[str]:
@@ -124,23 +133,23 @@ def render_run(
     """
     parts = [GENERATED, "", "# Results of this folder", ""]
     if found.damaged:
-        damaged = [f"`{name}`: {reason}" for name, reason in found.damaged.items()]
-        parts += ["## Records that cannot be read", "", *bullets(damaged), ""]
+        parts += ["## Records that cannot be read", "", *reason_bullets(found.damaged), ""]
     if transferred.damaged is not None:
-        name = RunFolder(Path()).transfer.name
-        parts += [f"The file `{name}` gives no flags. {transferred.damaged}", ""]
-    groups = comparable_groups(found.records)
+        name = code(RunFolder(Path()).transfer.name)
+        parts += [f"The file {name} gives no flags. {paragraph(transferred.damaged)}", ""]
+    known = shown_records(found.records)
+    groups = comparable_groups(known)
     if not groups:
         parts += ["There are no records yet.", ""]
     for title, members in groups.items():
         admitted = newest_that_agree(members)
         # A pair is shown once, below the table with all substitutes.
-        twins = [r for r in found.records.values() if r.protocol.unknown == "forbidden"]
+        twins = [r for r in known.values() if r.protocol.unknown == "forbidden"]
         columns = _columns_of(admitted)
         lines = section(columns, admitted, level=3, variants=twins, transferred=transferred)
-        parts += [f"## {title}", "", *lines]
-    made = sandwiches(certified.certificates.values(), found.records.values())
-    parts += markdown(made, list(certified.damaged.values()))
+        parts += [f"## {markdown(title)}", "", *lines]
+    made = sandwiches(certified.certificates.values(), known.values())
+    parts += certified_table.markdown(made, list(certified.damaged.values()))
     return "\n".join([*parts, *_meanings(WORST_OF_RUN)])
 
 
@@ -157,7 +166,7 @@ def flags_of(
         records: file name -> record.
         transferred: what ``robench transfer`` found in the run.
     """
-    groups = comparable_groups(records).values()
+    groups = comparable_groups(shown_records(records)).values()
     return [
         flag
         for members in groups
@@ -177,10 +186,10 @@ def results_table(
         width: columns of the terminal, or None for any width.
         transferred: what ``robench transfer`` found in the run.
     """
-    groups = comparable_groups({record.file_name: record for record in records})
+    groups = comparable_groups(shown_records({record.file_name: record for record in records}))
     tables = []
     for title, members in groups.items():
-        heading = title if width is None else fill(title, width)
+        heading = wrapped(title, width)
         admitted = newest_that_agree(members)
         table = terminal_table(_columns_of(admitted), admitted, width, transferred)
         tables.append(f"{heading}\n{table}")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pydantic import JsonValue
 
+from robench._base.escaping import TEXT, Markdown, code, markdown
 from robench.protocol import Protocol
 from robench.records.fresh_notes import fresh_lines
 from robench.records.record import Record
@@ -79,7 +80,7 @@ CHECKED = (
     "certain than the table."
 )
 
-OUTSIDE = (
+OUTSIDE = Markdown(
     "**Outside the surface**: these attacks write texts of their own. Neither the substitution "
     "set nor the language model limits their changes, and they prove nothing. Their numbers do "
     "not compare with those of attacks inside the surface, which are in separate tables."
@@ -101,15 +102,18 @@ def synthetic_notice(records: Iterable[Record]) -> str:
 
 
 def conditions(records: Sequence[Record]) -> list[str]:
-    """Return the conditions of the records, one per line.
+    """Return the conditions of the records, one per line, for Markdown.
 
-    A line lists all values where the records differ.
+    A line lists all values where the records differ. A line with markup is a ``Markdown``, in which
+    every text of a record is escaped.
     """
     if not records:
         return ["There are no records yet."]
     return [
         _task_line(records),
-        f"Digest of the test examples: {_values(records, lambda r: f'`{r.task.digest}`')}.",
+        Markdown(
+            f"Digest of the test examples: {_values(records, lambda r: code(r.task.digest))}."
+        ),
         *_encoder_lines(records),
         *_given_lines(records),
         *randomised_lines(records),
@@ -133,9 +137,9 @@ def _values(records: Iterable[Record], value: Callable[[Record], str]) -> str:
 
 
 def _task_line(records: Sequence[Record]) -> str:
-    line = f"Task: {_values(records, _task)}."
+    line = markdown(f"Task: {_values(records, _task)}.", TEXT)
     if any(record.limit is not None for record in records):
-        line += " **A limited run: not comparable with a board.**"
+        return Markdown(f"{line} **A limited run: not comparable with a board.**")
     return line
 
 
@@ -154,8 +158,8 @@ def _encoder_lines(records: Iterable[Record]) -> list[str]:
     encoders = {(each.encoder.name, each.encoder.sha256) for each in records if each.encoder}
     if not encoders:
         return []
-    texts = [f"{name}, files `{sha256}`" for name, sha256 in sorted(encoders)]
-    return [f"Encoder: {'; '.join(texts)}."]
+    texts = [f"{markdown(name)}, files {code(sha256)}" for name, sha256 in sorted(encoders)]
+    return [Markdown(f"Encoder: {'; '.join(texts)}.")]
 
 
 def _given_lines(records: Iterable[Record]) -> list[str]:
@@ -169,7 +173,8 @@ def _given(record: Record) -> str:
         defense = (
             "" if record.defense is None else f", which trained it with {record.defense.label}"
         )
-        return f"Row {record.row}: a saved victim of robench{defense}; weights `{victim.sha256}`."
+        text = markdown(f"Row {record.row}: a saved victim of robench{defense}; weights", TEXT)
+        return Markdown(f"{text} {code(victim.sha256)}.")
     parts = [] if given.architecture is None else [given.architecture]
     if given.max_tokens is not None:
         parts.append(f"reads at most {given.max_tokens} tokens")
@@ -180,9 +185,9 @@ def _given(record: Record) -> str:
         parts.append("it has no version, so that no later run uses its trials")
     what = "a function" if victim.kind == "function" else f"the model '{given.source}'"
     details = "".join(f"; {part}" for part in parts)
-    return (
-        f"Row {record.row}: {what}, which robench did not train{details}; "
-        f"identity `{victim.sha256}`. Its seeds are those of the search."
+    whole = f"Row {record.row}: {what}, which robench did not train{details}; identity"
+    return Markdown(
+        f"{markdown(whole, TEXT)} {code(victim.sha256)}. Its seeds are those of the search."
     )
 
 
@@ -224,9 +229,9 @@ def _protocol(protocol: Protocol) -> str:
 
 
 def _surface_lines(records: Sequence[Record]) -> list[str]:
-    keys = _values(records, lambda r: f"`{r.surface.key}`")
-    models = _values(records, lambda r: r.surface.language_model)
-    line = f"Surface: {keys}; language model: {models}."
+    keys = _values(records, lambda r: code(r.surface.key))
+    models = markdown(_values(records, lambda r: r.surface.language_model), TEXT)
+    line = Markdown(f"Surface: {keys}; language model: {models}.")
     if any(record.surface.outside for record in records):
         return [line, OUTSIDE]
     attacks = sorted({(record.attack.label, record.surface.constrained) for record in records})
@@ -260,14 +265,16 @@ def _set_lines(records: Sequence[Record]) -> list[str]:
     )
     if not sets:
         return []
-    return [f"Substitution sets: {', '.join(f'{label} {name}' for label, name in sets)}."]
+    texts = [f"{markdown(label)} {name}" for label, name in sets]
+    return [Markdown(f"Substitution sets: {', '.join(texts)}.")]
 
 
-def _set_name(record: Record) -> str:
+def _set_name(record: Record) -> Markdown:
     """Return the name of the set; that of a file, which can change, with a short hash."""
     name, sha256 = record.surface.substitutions or "", record.surface.substitutions_sha256
     of_file = record.attack.label.partition("(")[0].endswith(".json")
-    return f"{name} (`{sha256[:8]}`)" if of_file and sha256 else name
+    text = markdown(name)
+    return Markdown(f"{text} ({code(sha256[:8])})") if of_file and sha256 else text
 
 
 def _scores_lines(records: Iterable[Record]) -> list[str]:

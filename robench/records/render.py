@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tabulate import tabulate
 
+from robench._base.escaping import TEXT, Markdown, cell, code, markdown, visible
 from robench.records.columns import Columns
 from robench.records.comparable import Admitted, cell_of
 from robench.records.curve_tables import CURVE_TEXTS, curve_rows
@@ -56,14 +57,14 @@ def section(
         columns: the columns of the table.
         admitted: the records.
         expected: labels of defenses that get a row even without a record.
-        about: a paragraph above the table.
+        about: a paragraph above the table; what is no ``Markdown`` is escaped.
         level: level of the headings.
         variants: records that differ from those of the table in ``Protocol.unknown``.
         transferred: what ``robench transfer`` found in the run.
     """
     records = [*admitted.records.values(), *admitted.failed.values()]
     head = "#" * level
-    lines = [about, ""] if about else []
+    lines = [paragraph(about), ""] if about else []
     notice = synthetic_notice(records)
     if notice:
         lines += [f"> {notice}", ""]
@@ -71,7 +72,7 @@ def section(
     body = [main_cells(row, columns) for row in rows]
     lines += [*tabulated(body, main_headings(columns), "pipe", names=1), ""]
     for note in [*columns.notes, *training_notes(records)]:
-        lines += [note, ""]
+        lines += [paragraph(note), ""]
     lines += _unknown_section([*admitted.records.values(), *variants], head)
     flags = table_flags(records, transferred)
     if flags:
@@ -95,17 +96,25 @@ def section(
         lines += [f"{head} Above exact robustness", "", EXACT, "", *table, ""]
     lines += [f"{head} Conditions", "", *bullets(conditions(records)), ""]
     if admitted.reasons:
-        lines += [f"{head} Records that do not count", "", *_reason_bullets(admitted.reasons), ""]
+        lines += [f"{head} Records that do not count", "", *reason_bullets(admitted.reasons), ""]
     return lines
 
 
 def bullets(items: Iterable[str]) -> list[str]:
-    """Return the lines of a Markdown list."""
-    return [f"- {item}" for item in items]
+    """Return the lines of a Markdown list. An item that is no ``Markdown`` is escaped."""
+    return [f"- {paragraph(item)}" for item in items]
 
 
-def _reason_bullets(reasons: Mapping[str, str]) -> list[str]:
-    return bullets(f"`{name}`: {reason}" for name, reason in reasons.items())
+def paragraph(text: str) -> Markdown:
+    """Return sentences for Markdown. They may be long, because the names in them are bounded."""
+    return markdown(text, TEXT)
+
+
+def reason_bullets(reasons: Mapping[str, str]) -> list[str]:
+    """Return a Markdown list of files with a reason for each."""
+    return bullets(
+        Markdown(f"{code(name)}: {paragraph(reason)}") for name, reason in reasons.items()
+    )
 
 
 def main_headings(columns: Columns) -> list[str]:
@@ -334,7 +343,7 @@ def percent_range(low: float, high: float) -> str:
 def tabulated(
     body: Sequence[Sequence[str]], headings: Sequence[str], style: str, names: int
 ) -> list[str]:
-    """Return the lines of a table.
+    """Return the lines of a table. Its cells are escaped for Markdown or for a terminal.
 
     Args:
         body: the cells, row by row.
@@ -345,8 +354,10 @@ def tabulated(
     """
     lines: list[Sequence[str]] = [headings, *body]
     if style == "pipe":
-        # A bar inside a cell would end the cell.
-        lines = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+        lines = [[cell(each) for each in line] for line in lines]
+    else:
+        # A line end in a cell is ours: ``terminal.fitted`` breaks cells that are too wide.
+        lines = [[visible(each, keep="\n") for each in line] for line in lines]
     alignment = ["left"] * names + ["right"] * (len(headings) - names)
     # Without rows, tabulate aligns nothing and refuses an alignment.
     table = tabulate(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from robench.records.certificate import Certificate
 from robench.records.record import Record
+from robench.records.shown_records import shown_part
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,15 @@ class Sandwich:
 
 
 def sandwiches(certificates: Iterable[Certificate], records: Iterable[Record]) -> list[Sandwich]:
-    """Return a sandwich for each certificate, sorted by row, seed, method and space."""
-    known = list(records)
-    made = [sandwich(each, [r for r in known if covers(each, r)]) for each in certificates]
+    """Return a sandwich for each certificate, sorted by row, seed, method and space.
+
+    Its texts are short enough for a page.
+    """
+    known = [shown_part(each) for each in records]
+    made = [
+        sandwich(each, [r for r in known if covers(each, r)])
+        for each in map(shown_part, certificates)
+    ]
     return sorted(
         made,
         key=lambda each: (

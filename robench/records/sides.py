@@ -16,6 +16,7 @@ from robench._base.hints import did_you_mean
 from robench.records.comparable import newest_that_agree
 from robench.records.record import Record
 from robench.records.record_files import find_records
+from robench.records.shown_records import short_name, shown_part
 
 SETTING: Mapping[str, Callable[[Record], str]] = {
     "task": lambda r: r.task.name,
@@ -102,7 +103,16 @@ def find_sides(first: str, second: str, out: Path, task: str | None = None) -> t
             Side(f"{side.row} ({_suffix(setting, chosen)})", *_rest(side))
             for side, setting in zip(sides, chosen, strict=True)
         ]
-    return sides[0], sides[1]
+    return _shown(sides[0]), _shown(sides[1])
+
+
+def _shown(side: Side) -> Side:
+    """Return a side with names and records that are short enough for a page."""
+    cells = {
+        (short_name(label), seed): shown_part(record)
+        for (label, seed), record in side.cells.items()
+    }
+    return Side(short_name(side.name), short_name(side.row), side.folder, cells, side.notes)
 
 
 def _short_name(each: _Candidates) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from textwrap import fill
 
+from robench._base.escaping import TEXT
+from robench._base.escaping import terminal as shown
 from robench.records.columns import Columns
 from robench.records.comparable import Admitted
 from robench.records.exact_robustness import overestimates
@@ -45,9 +47,13 @@ def terminal_table(
     flags = table_flags(admitted.records.values(), transferred)
     notes = _notes(columns, admitted, rows, flags)
     # Only the sentences are wrapped. A wrapped table could not be read.
-    if width is not None:
-        notes = [fill(note, width) for note in notes]
-    return "\n".join([*lines, *notes])
+    return "\n".join([*lines, *(wrapped(note, width) for note in notes)])
+
+
+def wrapped(note: str, width: int | None) -> str:
+    """Return a sentence for a terminal, in lines of at most ``width`` columns; None: any width."""
+    sentence = shown(note, TEXT)
+    return sentence if width is None else fill(sentence, width)
 
 
 def fitted(
@@ -65,6 +71,8 @@ def fitted(
         width: columns of the terminal, or None for any width.
         names: number of leading columns that hold names.
     """
+    headings = [shown(heading) for heading in headings]
+    body = [[shown(each) for each in cells] for cells in body]
     table = tabulated(body, headings, STYLE, names)
     if width is None or _width(table) <= width:
         return table

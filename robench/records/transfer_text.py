@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from textwrap import fill
-
 from robench.records.percent import percent
 from robench.records.render import ABSENT
-from robench.records.terminal import fitted
+from robench.records.terminal import fitted, wrapped
 from robench.records.transfer import TransferCell, TransferRow, TransferTable
 
 MEANING = (
@@ -25,12 +23,7 @@ def terminal(table: TransferTable, width: int | None) -> str:
     body = [_cells(row) for row in table.rows]
     title = f"Transfer of {group.attack} on {group.task}, protocol {group.protocol}"
     notes = [wrapped(f"Warning: {flag}", width) for flag in table.flags]
-    return "\n".join([title, *fitted(headings, body, width), *notes]) + "\n"
-
-
-def wrapped(note: str, width: int | None) -> str:
-    """Return a sentence in lines of at most ``width`` columns; None means any width."""
-    return note if width is None else fill(note, width)
+    return "\n".join([wrapped(title, None), *fitted(headings, body, width), *notes]) + "\n"
 
 
 def _cells(row: TransferRow) -> list[str]:
