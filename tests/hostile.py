@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html.parser import HTMLParser
 from typing import Final
 
 TEXTS: Final = {
@@ -62,3 +63,29 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u2
 def controls(text: str) -> list[str]:
     """Return the control and bidi characters of a text, apart from line ends and tabs."""
     return _CONTROLS.findall(text)
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append(" ".join([tag, *(name for name, _ in attrs)]))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.found.append(f"/{tag}")
+
+    def handle_comment(self, data: str) -> None:
+        self.found.append("comment")
+
+    def handle_decl(self, decl: str) -> None:
+        self.found.append(f"!{decl}")
+
+
+def tags(page: str) -> list[str]:
+    """Return the tags of an HTML page with the names of their attributes, in their order."""
+    parser = _Tags()
+    parser.feed(page)
+    parser.close()
+    return parser.found

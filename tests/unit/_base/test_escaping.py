@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from hostile import HOSTILE, TEXTS, controls
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -28,7 +29,6 @@ from robench._base.escaping import (
     terminal_lines,
     visible,
 )
-from tests.hostile import HOSTILE, TEXTS, controls
 
 EVERY = [pytest.param(text, id=name) for name, text in TEXTS.items()] + [
     pytest.param(HOSTILE, id="all")
@@ -38,6 +38,7 @@ HONEST = [
     "standard",
     "rift(alpha=0.1, beta=1.0, learning_rate=0.0005)",
     "pwws@held-out",
+    "pwws@set.json",
     "pwws*: not bound by the language model, so it may use substitutes",
     "78.5 ± 1.2 [75.1, 81.2]",
     "-1.2 [-3.0, +0.6]",
