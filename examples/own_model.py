@@ -21,11 +21,11 @@ from robench.models.encoders import find_encoder
 def fine_tune(folder: Path) -> None:
     """Fine-tune the embedded encoder on 600 texts with plain transformers, and save it."""
     source = find_encoder("tiny").location
-    tokenizer = AutoTokenizer.from_pretrained(source)
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     torch.manual_seed(0)
     # The order of the labels is not that of the task. robench matches labels by their names.
     model = AutoModelForSequenceClassification.from_pretrained(
-        source, num_labels=2, id2label={0: "POSITIVE", 1: "NEGATIVE"}
+        source, num_labels=2, id2label={0: "POSITIVE", 1: "NEGATIVE"}, trust_remote_code=False
     )
     train = robench.TASKS.get("mini-reviews")().load(robench.DataSource()).train[:600]
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)

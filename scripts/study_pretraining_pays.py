@@ -72,11 +72,13 @@ class Classifier(nn.Module):
 
     def __init__(self, model: Path, arm: str) -> None:
         super().__init__()
-        config = AutoConfig.from_pretrained(model, attn_implementation="eager")
+        config = AutoConfig.from_pretrained(
+            model, attn_implementation="eager", trust_remote_code=False
+        )
         self.encoder = (
-            AutoModel.from_pretrained(model, config=config)
+            AutoModel.from_pretrained(model, config=config, trust_remote_code=False)
             if arm == "tiny"
-            else AutoModel.from_config(config)
+            else AutoModel.from_config(config, trust_remote_code=False)
         )
         self.head = nn.Sequential(nn.Linear(config.hidden_size, 256), nn.ReLU(), nn.Linear(256, 2))
 

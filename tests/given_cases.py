@@ -323,7 +323,9 @@ def save_model(
     if change is not None:
         change(config)
     torch.manual_seed(seed)
-    model = transformers.AutoModelForSequenceClassification.from_config(config)
+    model = transformers.AutoModelForSequenceClassification.from_config(
+        config, trust_remote_code=False
+    )
     if sharpen:
         _sharpen(model.eval(), tokenizer)
     model.save_pretrained(folder)
@@ -360,8 +362,10 @@ def source(
 
 @cache
 def _plain(folder: Path) -> tuple[Any, Any]:
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
-    return transformers.AutoTokenizer.from_pretrained(folder), model.eval()
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        folder, trust_remote_code=False
+    )
+    return transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False), model.eval()
 
 
 def plain_ids(folder: Path, texts: Sequence[str], max_tokens: int) -> Any:

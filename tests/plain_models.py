@@ -31,10 +31,14 @@ def fine_tune(folder: Path) -> Path:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(TINY)
+    tokenizer = AutoTokenizer.from_pretrained(TINY, trust_remote_code=False)
     names = {0: "negative", 1: "positive"}
     model = AutoModelForSequenceClassification.from_pretrained(
-        TINY, num_labels=2, id2label=names, label2id={name: at for at, name in names.items()}
+        TINY,
+        num_labels=2,
+        id2label=names,
+        label2id={name: at for at, name in names.items()},
+        trust_remote_code=False,
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     model.train()
@@ -61,7 +65,7 @@ def turned(source: Path, folder: Path, names: Mapping[int, str]) -> Path:
     from transformers import AutoModelForSequenceClassification
 
     shutil.copytree(source, folder)
-    model = AutoModelForSequenceClassification.from_pretrained(source)
+    model = AutoModelForSequenceClassification.from_pretrained(source, trust_remote_code=False)
     with torch.no_grad():
         for parameter in (model.classifier.weight, model.classifier.bias):
             parameter.copy_(parameter.flip(0))
@@ -83,8 +87,10 @@ def plain_predictions(folder: Path, examples: Sequence[Example]) -> list[int]:
     """Return the number of the likeliest logit of each text, by plain transformers."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, trust_remote_code=False
+    ).eval()
     found = []
     with torch.inference_mode():
         for each in examples:

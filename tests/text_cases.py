@@ -144,7 +144,9 @@ def bytelevel(folder: Path, add_prefix_space: bool) -> Any:
     for special in ("<s>", "<pad>", "</s>", "<unk>", "<mask>"):
         pieces.setdefault(special, len(pieces))
     (folder / "vocab.json").write_text(json.dumps(pieces), encoding="utf-8")
-    return RobertaTokenizerFast.from_pretrained(folder, add_prefix_space=add_prefix_space)
+    return RobertaTokenizerFast.from_pretrained(
+        folder, add_prefix_space=add_prefix_space, trust_remote_code=False
+    )
 
 
 def unigram() -> Any:
@@ -191,13 +193,15 @@ def make_tokenizer(family: str, folder: Path) -> Any:
         return bytelevel(folder, family.endswith("prefix"))
     kind = BertTokenizer if family.endswith("slow") else BertTokenizerFast
     wordpiece_vocabulary(folder)
-    return kind.from_pretrained(folder, do_lower_case=not family.endswith("cased"))
+    return kind.from_pretrained(
+        folder, do_lower_case=not family.endswith("cased"), trust_remote_code=False
+    )
 
 
 def whole_word_tokenizer(folder: Path, words: Iterable[str]) -> Any:
     """Make a WordPiece tokenizer that knows only these pieces and its special tokens."""
     (folder / "vocab.txt").write_text("\n".join([*WORDPIECE_SPECIALS, *words]), encoding="utf-8")
-    return BertTokenizerFast.from_pretrained(folder)
+    return BertTokenizerFast.from_pretrained(folder, trust_remote_code=False)
 
 
 def tiny_model(kind: str, vocabulary: int, tokenizer: Any, seed: int = 0) -> Any:
@@ -232,5 +236,7 @@ def tiny_model(kind: str, vocabulary: int, tokenizer: Any, seed: int = 0) -> Any
         sizes["max_position_embeddings"] = tokenizer.pad_token_id + 65
     config = AutoConfig.for_model(kind, initializer_range=0.3, **sizes)
     torch.manual_seed(seed)
-    model = (AutoModelForCausalLM if kind == "gpt2" else AutoModelForMaskedLM).from_config(config)
+    model = (AutoModelForCausalLM if kind == "gpt2" else AutoModelForMaskedLM).from_config(
+        config, trust_remote_code=False
+    )
     return model.eval()

@@ -104,7 +104,9 @@ def embedded_victim(protocol: str = "rift2021") -> Any:
 
     folder, task = embedded_path("tiny"), TASKS.get("mini-reviews")
     torch.manual_seed(1)
-    model = TextClassifier(AutoModel.from_pretrained(folder), len(task.labels))
+    model = TextClassifier(
+        AutoModel.from_pretrained(folder, trust_remote_code=False), len(task.labels)
+    )
     card = {
         "name": "random",
         "task": "mini-reviews",
@@ -113,7 +115,11 @@ def embedded_victim(protocol: str = "rift2021") -> Any:
         "fields": ["text"],
         "max_tokens": task.max_tokens,
     }
-    return Victim(model, AutoTokenizer.from_pretrained(folder), card | {"protocol": protocol})
+    return Victim(
+        model,
+        AutoTokenizer.from_pretrained(folder, trust_remote_code=False),
+        card | {"protocol": protocol},
+    )
 
 
 @cache

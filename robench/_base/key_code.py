@@ -11,6 +11,7 @@ TRAINING_CODE = (
     # It chooses the shapes of forward passes, and so the last bits of what they give.
     "robench._base.arithmetic",
     "robench._base.intervals",
+    "robench._base.pretrained",
     "robench.training",
     # Not the whole package: models that are given are not trained.
     "robench.models.batch",
@@ -55,6 +56,7 @@ ATTACKED_TRAINING_CODE = ("robench.search",)
 
 TRIAL_CODE = (
     "robench._base.arithmetic",
+    "robench._base.pretrained",
     "robench.evaluation.temperature",
     "robench.search",
     "robench.text.words",
@@ -91,6 +93,7 @@ TRIAL_SOFTWARE = ("torch", "transformers", "tokenizers", "numpy")
 """Packages whose version can change a trial's last bits or its random stream."""
 
 SURFACE_CODE = (
+    "robench._base.pretrained",
     "robench.text.words",
     "robench.text.punkt",
     "robench.text.word_table",

@@ -62,12 +62,14 @@ class SetFinder:
         encoder: the encoder whose embeddings make the set ``embeddings``.
         lm: the language model whose candidates make the set ``masked-lm``, as ``--lm`` takes it.
         device: a torch device string.
+        foreign_code: whether code of a model's folder may run.
     """
 
     data: Path | None
     encoder: str
     lm: str
     device: str
+    foreign_code: bool = False
     _found: dict[str, SubstituteSource] = field(default_factory=dict, compare=False, repr=False)
 
     def find(self, name: str, held_out: str, own: Sequence[SubstitutionSet]) -> SubstituteSource:
@@ -109,9 +111,10 @@ class SetFinder:
 
         kind, _, model = name.partition(":")
         if kind == EMBEDDINGS:
-            return _neighbours(model or self.encoder)
+            return _neighbours(model or self.encoder, self.foreign_code)
         if kind == "masked-lm":
-            return _candidates(model or self._language_model, self.device)
+            place = model or self._language_model
+            return _candidates(place, self.device, self.foreign_code)
         return load_substitutions(name, self.data)
 
     @property
@@ -121,15 +124,17 @@ class SetFinder:
         return place if kind == "masked" and place else defaults.ENCODER
 
 
-def _neighbours(encoder: str) -> SubstituteSource:
+def _neighbours(encoder: str, foreign_code: bool) -> SubstituteSource:
     """Return the nearest neighbours of an encoder's embeddings, before any fine-tuning."""
+    from robench._base.foreign_code import check_model, check_tokenizer
     from robench.models.encoders import find_encoder, fingerprint, load_encoder, load_tokenizer
     from robench.text.embedding_neighbours import BOUND, COUNT, Neighbours
     from robench.text.substitutions import SubstitutionSet
 
-    info = find_encoder(encoder)
+    info = find_encoder(encoder, foreign_code)
+    code = check_model(info.model_files, ("AutoModel",)) | check_tokenizer(info.model_files)
     vectors = load_encoder(info).get_input_embeddings().weight.detach().float().numpy()
-    settings = f"{fingerprint(info)} {COUNT} {BOUND}"
+    settings = f"{fingerprint(info, code)} {COUNT} {BOUND}"
     return SubstitutionSet(
         f"embeddings of {_last_part(encoder)}",
         hashlib.sha256(settings.encode()).hexdigest(),
@@ -137,13 +142,13 @@ def _neighbours(encoder: str) -> SubstituteSource:
     )
 
 
-def _candidates(model: str, device: str) -> SubstituteSource:
+def _candidates(model: str, device: str, foreign_code: bool) -> SubstituteSource:
     """Return the candidates of a masked language model, an encoder's name or a hub id or folder."""
     from robench.models.encoders import find_encoder
     from robench.text.language_model import load_masked
     from robench.text.masked_candidates import MaskedCandidates
     from robench.text.scorer import fingerprint
 
-    loaded, tokenizer = load_masked(find_encoder(model).location)
-    identity = fingerprint(loaded, tokenizer)
+    loaded, tokenizer, code = load_masked(find_encoder(model).location, foreign_code)
+    identity = fingerprint(loaded, tokenizer) + code
     return MaskedCandidates(loaded, tokenizer, _last_part(model), identity, device)

@@ -12,7 +12,9 @@ from typing import Any
 from robench._base.embedded import embedded_path
 from robench._base.errors import UsageError, first_line
 from robench._base.files import is_local_path
+from robench._base.foreign_code import ModelFiles, check_model, check_tokenizer, code_sha256
 from robench._base.hints import did_you_mean
+from robench._base.pretrained import make_model, read_config, read_model, read_tokenizer
 from robench._base.quiet import quiet_models
 
 
@@ -27,6 +29,7 @@ class EncoderInfo:
             defaults; the user's options override them.
         summary: one line for people.
         noun: what messages call it; ``"Model"`` for a classifier of the user.
+        foreign_code: whether code of its files may run. None where no option allows it.
     """
 
     name: str
@@ -34,7 +37,24 @@ class EncoderInfo:
     recommended: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
     noun: str = "Encoder"
+    foreign_code: bool | None = None
 
+    @property
+    def model_files(self) -> ModelFiles:
+        """The files, for the checks for foreign code."""
+        return ModelFiles(
+            f"{self.noun} '{self.name}'",
+            self.location,
+            lambda name: resolve_file(self, name, required=False),
+            bool(self.foreign_code),
+            _NO_CODE if self.foreign_code is None else "",
+        )
+
+
+_NO_CODE = (
+    "and robench trains no victim on such an encoder, because a saved victim holds no code. "
+    "Take an encoder that transformers itself knows."
+)
 
 _TINY = EncoderInfo(
     "tiny",
@@ -68,9 +88,14 @@ def _encoders() -> dict[str, EncoderInfo]:
 ENCODERS = _encoders()
 
 
-def find_encoder(name: str) -> EncoderInfo:
-    """Return the named encoder; any other hub id or folder has no recommended options."""
-    return ENCODERS.get(name, EncoderInfo(name, name))
+def find_encoder(name: str, foreign_code: bool | None = None) -> EncoderInfo:
+    """Return the named encoder; any other hub id or folder has no recommended options.
+
+    Args:
+        name: a short name, a hub id or a folder.
+        foreign_code: see ``EncoderInfo``. None is right wherever a victim is trained.
+    """
+    return ENCODERS.get(name, EncoderInfo(name, name, foreign_code=foreign_code))
 
 
 TOKENIZER_FILES = (
@@ -103,10 +128,14 @@ WEIGHT_FILES = (
 )
 
 
-def fingerprint(info: EncoderInfo) -> str:
+def fingerprint(info: EncoderInfo, code: bool = False) -> str:
     """Return a SHA-256 over an encoder's configuration, tokenizer and weights.
 
     It is the same for a local folder and for the hub. Files on the hub are downloaded.
+
+    Args:
+        info: the encoder.
+        code: whether code of its folder runs; then every Python file there counts as well.
 
     Raises:
         UsageError: there is no such folder or hub id, or it holds no weights.
@@ -130,6 +159,8 @@ def fingerprint(info: EncoderInfo) -> str:
     for path in (config, *tokenizer, index, *shards):
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
+    if code:
+        digest.update(code_sha256(info.model_files).encode())
     return digest.hexdigest()
 
 
@@ -194,16 +225,12 @@ def load_encoder(info: EncoderInfo, attention: str | None = None) -> Any:
     Raises:
         UsageError: it cannot be found or read.
     """
-    from transformers import AutoModel
-
     resolve_file(info, "config.json")
+    code = check_model(info.model_files, ("AutoModel",))
     try:
         with quiet_models():
-            encoder = AutoModel.from_pretrained(
-                info.location,
-                dtype="float32",
-                attn_implementation=attention,
-                trust_remote_code=False,
+            encoder = read_model(
+                "AutoModel", info.location, code, dtype="float32", attn_implementation=attention
             )
     # A broken file makes transformers, safetensors and torch raise errors of many types.
     except Exception as error:
@@ -226,13 +253,12 @@ def skeleton(info: EncoderInfo) -> Any:
         UsageError: the configuration cannot be found or read.
     """
     import torch
-    from transformers import AutoConfig, AutoModel
 
     resolve_file(info, "config.json")
+    code = check_model(info.model_files, ("AutoModel",))
     try:
         with torch.device("meta"):
-            config = AutoConfig.from_pretrained(info.location, trust_remote_code=False)
-            return AutoModel.from_config(config, trust_remote_code=False)
+            return make_model("AutoModel", read_config(info.location, code), code)
     except Exception as error:
         raise UsageError(
             f"{info.noun} '{info.name}' cannot be made from the configuration in "
@@ -242,8 +268,6 @@ def skeleton(info: EncoderInfo) -> Any:
 
 def load_tokenizer(info: EncoderInfo) -> Any:
     """Return the encoder's tokenizer; raise UsageError when it cannot be found or read."""
-    from transformers import AutoTokenizer
-
     resolve_file(info, "config.json")
     # Without files transformers 5 returns a tokenizer with an empty vocabulary.
     if all(resolve_file(info, name, required=False) is None for name in TOKENIZER_FILES):
@@ -251,9 +275,10 @@ def load_tokenizer(info: EncoderInfo) -> Any:
             f"The tokenizer of {info.noun.lower()} '{info.name}' cannot be loaded: "
             f"'{info.location}' holds none of {', '.join(TOKENIZER_FILES)}."
         )
+    code = check_tokenizer(info.model_files)
     try:
         with quiet_models():
-            return AutoTokenizer.from_pretrained(info.location, trust_remote_code=False)
+            return read_tokenizer(info.location, code)
     except Exception as error:
         raise UsageError(
             f"The tokenizer of {info.noun.lower()} '{info.name}' cannot be loaded from "

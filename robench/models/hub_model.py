@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from robench._base.errors import RobenchError
+from robench._base.pretrained import make_model
 from robench.models.classifier import TextClassifier
 from robench.models.victim_folder import AUTO_MAP, CODE, CODE_FILE
 from robench.text.punkt import is_of_nltk
@@ -104,7 +105,7 @@ class RobenchForSequenceClassification(PreTrainedModel):
     def __init__(self, config: RobenchConfig) -> None:
         super().__init__(config)
         # While weights are loaded, torch's default type is the type that the caller asked for.
-        encoder = AutoModel.from_config(config.encoder_config(), dtype=torch.get_default_dtype())
+        encoder = make_model("AutoModel", config.encoder_config(), dtype=torch.get_default_dtype())
         self.classifier = TextClassifier(encoder, config.num_labels, config.hidden)
         self.post_init()
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from robench._base.errors import UsageError
-from robench.models.victim_folder import CARD, README
+from robench._base.foreign_code import TOKENIZER_CONFIG as TOKENIZER_CONFIG_FILE
+from robench._base.foreign_code import ModelFiles, check_tokenizer
+from robench.models.victim_folder import (
+    AUTO_MAP,
+    CARD,
+    CODE,
+    CODE_FILE,
+    CONFIG,
+    README,
+    TOKENIZER_CONFIG,
+    TOKENIZER_FOLDER,
+)
 from robench.sharing.hub import check_repo, published_card, upload
 from robench.sharing.loaded import card_of
 
@@ -49,7 +60,7 @@ def pack(folder: Path, repo: str, records: Path | None = None, licence: str = "u
 
     Raises:
         UsageError: the folder holds no victim, a file is not the one on the card, or the victim
-            has the layout of an older robench.
+            has the layout of an older robench, or it holds code of others.
     """
     check_repo(repo)
     card = card_of(folder)
@@ -59,6 +70,7 @@ def pack(folder: Path, repo: str, records: Path | None = None, licence: str = "u
             "random head. Save it anew in Python: Victim.load(Path(OLD)).save(Path(NEW)), with "
             "Victim of robench.models.victim."
         )
+    _check_code(folder, card["files"])
     # The statistics are imported only when the folder is a good one.
     from robench.sharing.model_card import model_card, read_records_for, records_beside
 
@@ -67,6 +79,35 @@ def pack(folder: Path, repo: str, records: Path | None = None, licence: str = "u
     files: dict[str, Path | bytes] = {README: readme.encode(), CARD: folder / CARD}
     files |= {name: folder / name for name in sorted(card["files"])}
     return Parcel(repo, card, files, len(found.records))
+
+
+def _check_code(folder: Path, names: Iterable[str]) -> None:
+    """Refuse a folder whose code is not robench's own, because others would run it.
+
+    Raises:
+        UsageError: a file holds other code, or a configuration names other code.
+    """
+    names = set(names)
+    files = ModelFiles(
+        f"'{folder}'",
+        str(folder),
+        lambda name: folder / name if (folder / name).is_file() else None,
+        never="and push publishes only robench's own code. Train the victim again.",
+    )
+    named = files.json(CONFIG).get("auto_map"), files.json(TOKENIZER_CONFIG_FILE).get("auto_map")
+    strange = [name for name in sorted(names) if name.endswith(".py") and name != CODE_FILE]
+    if CODE_FILE in names and (folder / CODE_FILE).read_bytes() != CODE.encode():
+        strange.append(CODE_FILE)
+    if named[0] != AUTO_MAP:
+        strange.append(CONFIG)
+    if named[1] != TOKENIZER_CONFIG["auto_map"]:
+        strange.append(TOKENIZER_CONFIG_FILE)
+    if strange:
+        raise UsageError(
+            f"'{folder / strange[0]}' is not as robench writes it and may hold or name other code. "
+            "push publishes only robench's own code. Train the victim again."
+        )
+    check_tokenizer(replace(files, find=lambda name: files.find(f"{TOKENIZER_FOLDER}/{name}")))
 
 
 def push(parcel: Parcel, public: bool = False) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import AutoTokenizer, BatchEncoding
+from transformers import BatchEncoding
 
+from robench._base.pretrained import read_tokenizer
 from robench.models.hub_model import RobenchConfig
 from robench.models.victim import build_reader
 from robench.models.victim_folder import CODE, CODE_FILE, TOKENIZER_CONFIG, TOKENIZER_FOLDER
@@ -76,13 +77,9 @@ class RobenchTokenizer:
         rest = {name: value for name, value in options.items() if name not in _TOKENIZER_OPTIONS}
         # The encoder's tokenizer is one of transformers' own, so it needs no code of the folder.
         rest.pop("trust_remote_code", None)
-        config = RobenchConfig.from_pretrained(location, **rest)
-        inner = AutoTokenizer.from_pretrained(
-            location,
-            subfolder=TOKENIZER_FOLDER,
-            config=config.encoder_config(),
-            trust_remote_code=False,
-            **rest,
+        config = RobenchConfig.from_pretrained(location, **rest, trust_remote_code=False)
+        inner = read_tokenizer(
+            location, subfolder=TOKENIZER_FOLDER, config=config.encoder_config(), **rest
         )
         return cls(inner, config)
 

@@ -13,12 +13,18 @@ from typing import Any
 from robench._base.embedded import embedded_path
 from robench._base.environment import Precision
 from robench._base.errors import UsageError
+from robench._base.foreign_code import ModelFiles, check_model, check_tokenizer, code_sha256
+from robench._base.pretrained import read_model, read_tokenizer
 from robench._base.quiet import quiet_models
 from robench.text.scorer import Scorer
 
 
 def build_scorer(
-    spec: str, device: str = "cpu", radius: int = 6, precision: Precision = "fp32"
+    spec: str,
+    device: str = "cpu",
+    radius: int = 6,
+    precision: Precision = "fp32",
+    foreign_code: bool = False,
 ) -> Scorer | None:
     """Build the scorer that ``spec`` names.
 
@@ -28,6 +34,7 @@ def build_scorer(
         device: torch device.
         radius: words of context on each side (Jia et al. 2019: 6).
         precision: precision of the model's forward pass.
+        foreign_code: whether code of the model's folder may run.
 
     Returns:
         The scorer, or None for ``"none"``.
@@ -47,38 +54,49 @@ def build_scorer(
     if kind in ("masked", "causal") and place:
         from robench.text.torch_scorers import CausalScorer, MaskedScorer
 
-        model, tokenizer = _load(kind, place)
-        return (MaskedScorer if kind == "masked" else CausalScorer)(
+        model, tokenizer, code = _load(kind, place, foreign_code)
+        scorer = (MaskedScorer if kind == "masked" else CausalScorer)(
             model, tokenizer, device, radius, precision
         )
+        # Code of the folder decides the scores as the weights do.
+        scorer.identity += f":{code}" if code else ""
+        return scorer
     raise UsageError(
         f"There is no language model '{spec}'. "
         "Use masked:ID_OR_PATH, causal:ID_OR_PATH, file:PATH, tiny or none."
     )
 
 
-def load_masked(place: str) -> tuple[Any, Any]:
-    """Return a masked language model and its tokenizer.
+def load_masked(place: str, foreign_code: bool = False) -> tuple[Any, Any, str]:
+    """Return a masked language model, its tokenizer, and the SHA-256 of its folder's code.
+
+    The hash is empty where no code of the folder runs.
 
     Args:
         place: a hub id or a local folder.
+        foreign_code: whether code of the folder may run.
 
     Raises:
         UsageError: it cannot be loaded, or the files hold no language-model head.
     """
-    return _load("masked", place)
+    return _load("masked", place, foreign_code)
 
 
-def _load(kind: str, place: str) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
-
-    loader = AutoModelForMaskedLM if kind == "masked" else AutoModelForCausalLM
+def _load(kind: str, place: str, foreign_code: bool) -> tuple[Any, Any, str]:
+    """Return a language model, its tokenizer and the hash of its code; "" where none runs."""
+    files = ModelFiles(
+        f"The {kind} language model '{place}'",
+        place,
+        lambda name: _find(place, name),
+        foreign_code,
+    )
+    auto_class = "AutoModelForMaskedLM" if kind == "masked" else "AutoModelForCausalLM"
+    code = check_model(files, (auto_class,))
+    code_of_tokenizer = check_tokenizer(files)
     try:
         with quiet_models():
-            model, missing = loader.from_pretrained(
-                place, trust_remote_code=False, output_loading_info=True
-            )
-            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+            model, missing = read_model(auto_class, place, code, output_loading_info=True)
+            tokenizer = read_tokenizer(place, code_of_tokenizer)
     except (OSError, ValueError, ImportError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(
@@ -93,4 +111,25 @@ def _load(kind: str, place: str) -> tuple[Any, Any]:
             f"'{place}' is no {kind} language model: its files hold no head ('{random[0]}' is "
             "missing), so its answers would be random. Name a model with a language-model head."
         )
-    return model, tokenizer
+    return model, tokenizer, code_sha256(files) if code or code_of_tokenizer else ""
+
+
+def _find(place: str, name: str) -> Path | None:
+    """Return the path of one of a model's files, downloaded unless it is a folder."""
+    from transformers.utils import cached_file
+
+    folder = Path(place)
+    if folder.is_dir():
+        return folder / name if (folder / name).is_file() else None
+    try:
+        found = cached_file(
+            place,
+            name,
+            _raise_exceptions_for_gated_repo=False,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+    except (OSError, ValueError):
+        # Loading the model fails in the same way, and its message says why.
+        return None
+    return None if found is None else Path(found)

@@ -38,7 +38,7 @@ def load_splits(data: Path, model: Path) -> dict[str, Split]:
         if not folder.endswith("unsup"):
             texts[folder].append(clean(text))
     test = {fingerprint(text) for text in (*texts["test/pos"], *texts["test/neg"])}
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     rng = np.random.default_rng(0)
     parts: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for label, name in enumerate(("neg", "pos")):

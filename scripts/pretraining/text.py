@@ -82,7 +82,10 @@ class TokenStore:
     @classmethod
     def load(cls, stem: Path) -> TokenStore:
         """Open the files that ``save`` wrote; the ids stay on disk (memory-mapped)."""
-        return cls(np.load(f"{stem}.ids.npy", mmap_mode="r"), np.load(f"{stem}.offsets.npy"))
+        return cls(
+            np.load(f"{stem}.ids.npy", mmap_mode="r", allow_pickle=False),
+            np.load(f"{stem}.offsets.npy", allow_pickle=False),
+        )
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Two processes draw other dropout masks than one. Large weights spread the features.
     """
     folder = encoder_folder(tmp_path_factory.mktemp("encoder") / "small", dropout=0.0)
-    model = BertModel.from_pretrained(folder)
+    model = BertModel.from_pretrained(folder, trust_remote_code=False)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1:

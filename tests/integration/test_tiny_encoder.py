@@ -39,12 +39,12 @@ SENTENCES = (
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    return AutoTokenizer.from_pretrained(TINY)
+    return AutoTokenizer.from_pretrained(TINY, trust_remote_code=False)
 
 
 @pytest.fixture(scope="module")
 def language_model() -> Any:
-    return AutoModelForMaskedLM.from_pretrained(TINY).eval()
+    return AutoModelForMaskedLM.from_pretrained(TINY, trust_remote_code=False).eval()
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_only_the_expected_files_are_shipped_and_they_are_small() -> None:
 
 
 def test_the_encoder_loads_with_its_trained_pooler() -> None:
-    model, info = AutoModel.from_pretrained(TINY, output_loading_info=True)
+    model, info = AutoModel.from_pretrained(TINY, output_loading_info=True, trust_remote_code=False)
     assert not info["missing_keys"]
     assert model.dtype == torch.float32
     with torch.no_grad():
@@ -88,7 +88,9 @@ def test_the_encoder_loads_with_its_trained_pooler() -> None:
 
 
 def test_the_masked_language_model_loads_with_tied_output(language_model: Any) -> None:
-    _, info = AutoModelForMaskedLM.from_pretrained(TINY, output_loading_info=True)
+    _, info = AutoModelForMaskedLM.from_pretrained(
+        TINY, output_loading_info=True, trust_remote_code=False
+    )
     assert not info["missing_keys"]
     output = language_model.get_output_embeddings().weight
     assert output.data_ptr() == language_model.get_input_embeddings().weight.data_ptr()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from robench._base.errors import UsageError, first_line
+from robench._base.foreign_code import check_model, check_tokenizer
+from robench._base.pretrained import make_model, read_config
 from robench._base.quiet import quiet_models
 from robench.models.encoders import EncoderInfo, fingerprint, load_tokenizer, resolve_file
 from robench.models.given.labels import match_labels
@@ -35,6 +36,7 @@ class GivenInfo:
         max_tokens: the model's own window, special tokens included.
         order: for each label of the task, the number of the model's logit.
         model_labels: the model's names of its labels, in the order of its logits.
+        foreign_code: whether code of the model's folder runs, which the user has allowed.
     """
 
     source: GivenSource
@@ -44,11 +46,15 @@ class GivenInfo:
     model_labels: tuple[str, ...]
     config: Any = field(repr=False, compare=False)
     tokenizer: Any = field(repr=False, compare=False)
+    foreign_code: bool = False
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of configuration, tokenizer and weights; a hub model is downloaded for it."""
-        return fingerprint(files_of(self.source))
+        """Hash of configuration, tokenizer, weights and code that runs.
+
+        A hub model is downloaded for it.
+        """
+        return fingerprint(files_of(self.source), self.foreign_code)
 
     @property
     def label_pairs(self) -> dict[str, str]:
@@ -59,18 +65,24 @@ class GivenInfo:
 
 def files_of(source: GivenSource) -> EncoderInfo:
     """Return how the model's files are named and found."""
-    return EncoderInfo(source.title, source.location, noun="Model")
+    return EncoderInfo(
+        source.title, source.location, noun="Model", foreign_code=source.foreign_code
+    )
 
 
-def labels_of(location: str) -> tuple[str, ...]:
+def labels_of(location: str, foreign_code: bool = False) -> tuple[str, ...]:
     """Return a given model's own names of its labels, in its own order.
+
+    Args:
+        location: a folder or a hub id.
+        foreign_code: whether code of the model's folder may run.
 
     Raises:
         UsageError: it cannot be found or read, or it does not give one label to a text.
     """
-    source = GivenSource(location, (), (), "")
+    source = GivenSource(location, (), (), "", foreign_code=foreign_code)
     _check_folder(source)
-    config = _read_config(source)
+    config = _read_config(source, _needs_code(source))
     _check_head(source.title, config)
     return tuple(str(config.id2label[index]) for index in range(int(config.num_labels)))
 
@@ -89,14 +101,15 @@ def describe_given(source: GivenSource) -> GivenInfo:
             f"fields: {', '.join(source.fields)}."
         )
     _check_folder(source)
-    config = _read_config(source)
+    code = _needs_code(source)
+    config = _read_config(source, code)
     _check_head(name, config)
     number = int(config.num_labels)
     model_labels = tuple(str(config.id2label[index]) for index in range(number))
     order = match_labels(name, model_labels, source.labels, source.label_map)
     tokenizer = load_tokenizer(files_of(source))
     _check_side(name, tokenizer)
-    model = _skeleton(name, config)
+    model = _skeleton(name, config, code)
     return GivenInfo(
         source=source,
         architecture=type(model).__name__,
@@ -105,7 +118,16 @@ def describe_given(source: GivenSource) -> GivenInfo:
         model_labels=model_labels,
         config=config,
         tokenizer=tokenizer,
+        foreign_code=code or check_tokenizer(files_of(source).model_files),
     )
+
+
+def _needs_code(source: GivenSource) -> bool:
+    """Return whether the model needs code of its folder, and refuse it if that is not allowed."""
+    files = files_of(source)
+    code = check_model(files.model_files, (f"AutoModel{_HEAD}",))
+    resolve_file(files, "config.json")
+    return code
 
 
 def _check_folder(source: GivenSource) -> None:
@@ -115,36 +137,15 @@ def _check_folder(source: GivenSource) -> None:
             f"'{folder}' is a victim that robench trained, which needs its own head: "
             "load it as a saved victim, not as a given model."
         )
-    if (folder / "adapter_config.json").is_file():
-        raise UsageError(
-            f"'{folder}' holds an adapter (adapter_config.json). Merge it into its model "
-            "(merge_and_unload of peft), save the model with its tokenizer, and give that folder."
-        )
 
 
-def _read_config(source: GivenSource) -> Any:
-    from transformers import AutoConfig
-
-    name = source.title
-    path = resolve_file(files_of(source), "config.json")
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        custom = raw.get("auto_map", {})
-    except (OSError, ValueError, AttributeError) as error:
-        raise UsageError(
-            f"The config.json of '{name}' is damaged ({first_line(error)})."
-        ) from error
-    if "AutoConfig" in custom or f"AutoModel{_HEAD}" in custom:
-        raise UsageError(
-            f"Model '{name}' needs code from its own repository, which robench does not run. "
-            "Load it in Python and give robench a function."
-        )
+def _read_config(source: GivenSource, code: bool) -> Any:
     try:
         with quiet_models():
-            return AutoConfig.from_pretrained(source.location, trust_remote_code=False)
+            return read_config(source.location, code)
     except Exception as error:
         raise UsageError(
-            f"The configuration of '{name}' cannot be read by the installed transformers "
+            f"The configuration of '{source.title}' cannot be read by the installed transformers "
             f"({first_line(error)})."
         ) from error
 
@@ -186,14 +187,13 @@ def _check_side(name: str, tokenizer: Any) -> None:
         )
 
 
-def _skeleton(name: str, config: Any) -> Any:
+def _skeleton(name: str, config: Any, code: bool) -> Any:
     """Return the classifier that the configuration describes, without weights."""
     import torch
-    from transformers import AutoModelForSequenceClassification
 
     try:
         with torch.device("meta"), quiet_models():
-            return AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+            return make_model(f"AutoModel{_HEAD}", config, code)
     except Exception as error:
         raise UsageError(
             f"Model '{name}' ({config.model_type}) cannot be made as a classifier of texts "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from robench._base.errors import UsageError, first_line
+from robench._base.pretrained import read_model
 from robench._base.quiet import quiet_models
 from robench.models.given.description import GivenInfo, describe_given
 from robench.models.given.padding import choose_padding
@@ -26,19 +27,18 @@ def load_given(source: GivenSource, device: str = "cpu") -> GivenVictim:
 
 
 def _load(info: GivenInfo) -> Any:
-    from transformers import AutoModelForSequenceClassification
-
     name, location = info.source.title, info.source.location
     # Caches of keys and values are of no use in single forwards.
     info.config.use_cache = False
     try:
         with quiet_models():
-            model, report = AutoModelForSequenceClassification.from_pretrained(
+            model, report = read_model(
+                "AutoModelForSequenceClassification",
                 location,
+                info.foreign_code,
                 config=info.config,
                 dtype="float32",
                 output_loading_info=True,
-                trust_remote_code=False,
             )
     # Broken files make transformers, safetensors and torch raise errors of many types.
     except Exception as error:

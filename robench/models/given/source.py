@@ -18,6 +18,7 @@ class GivenSource:
         label_map: the model's name of a label -> the task's name.
         name: the row in tables.
         task: the task's name.
+        foreign_code: whether code of the model's folder may run.
     """
 
     location: str
@@ -27,6 +28,7 @@ class GivenSource:
     label_map: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
     task: str = ""
+    foreign_code: bool = False
 
     @property
     def title(self) -> str:

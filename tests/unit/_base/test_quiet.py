@@ -60,16 +60,16 @@ def test_missing_layers_are_reported_outside_and_not_inside(
     checkpoint_without_pooler: Path, messages: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with quiet_models():
-        AutoModel.from_pretrained(checkpoint_without_pooler)
+        AutoModel.from_pretrained(checkpoint_without_pooler, trust_remote_code=False)
     captured = capsys.readouterr()
     assert (messages, captured.out, captured.err) == ([], "", "")
-    AutoModel.from_pretrained(checkpoint_without_pooler)
+    AutoModel.from_pretrained(checkpoint_without_pooler, trust_remote_code=False)
     assert any("pooler" in message for message in messages)
 
 
 def test_errors_are_still_logged_and_raised(tmp_path: Path, messages: list[str]) -> None:
     with quiet_models(), pytest.raises(ValueError, match="Unrecognized model"):
-        AutoModel.from_pretrained(tmp_path)
+        AutoModel.from_pretrained(tmp_path, trust_remote_code=False)
     with quiet_models():
         logging.get_logger("transformers.models").error("a real error")
     assert messages == ["a real error"]

@@ -194,7 +194,9 @@ def test_state_dict_and_saved_files_stay_those_of_the_encoder(tmp_path: Any) -> 
     model, plain = classifier("bert"), encoder("bert")
     assert set(model.encoder.state_dict()) == set(plain.state_dict())
     model.encoder.save_pretrained(tmp_path)
-    loaded = TextClassifier(type(plain).from_pretrained(tmp_path), 2).eval()
+    loaded = TextClassifier(
+        type(plain).from_pretrained(tmp_path, trust_remote_code=False), 2
+    ).eval()
     torch.testing.assert_close(features(loaded), whole(model.eval()), rtol=1e-4, atol=1e-5)
 
 

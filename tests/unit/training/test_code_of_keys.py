@@ -51,6 +51,7 @@ DECIDES_NOTHING = {
     "robench.tasks.assets": "finds substitution sets, whose hashes stand in the keys",
     "robench.tasks.publisher_files": "finds substitution sets, whose hashes stand in the keys",
     "robench._base.files": "writes files",
+    "robench._base.foreign_code": "refuses models whose code would run",
     "robench._base.bounded_reading": "reads files, whose hashes stand in the keys",
     "robench._base.strict_documents": "reads files, whose hashes stand in the keys",
     "robench._base.regular_files": "opens files, whose hashes stand in the keys",

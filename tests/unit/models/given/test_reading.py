@@ -121,7 +121,7 @@ def test_the_smallest_bound_is_the_window(
 
     folder = save_model(tmp_path / family, family)
     if tokenizer_limit is not None:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         tokenizer.model_max_length = tokenizer_limit
         tokenizer.save_pretrained(folder)
     info = describe_given(source(folder))

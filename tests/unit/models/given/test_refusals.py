@@ -81,10 +81,14 @@ def test_folders_that_hold_something_else_are_refused(tmp_path: Path, good: Path
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text("{}")
-    refused(adapter, f"'{adapter}' holds an adapter (adapter_config.json). Merge it into its")
+    refused(
+        adapter, "Model 'mine' holds an adapter (adapter_config.json), which names another model. M"
+    )
     both = copy(good, tmp_path / "both")
     (both / "adapter_config.json").write_text("{}")
-    refused(both, f"'{both}' holds an adapter (adapter_config.json). Merge it into its model")
+    refused(
+        both, "Model 'mine' holds an adapter (adapter_config.json), which names another model. M"
+    )
     bare = copy(good, tmp_path / "bare")
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
         (bare / name).unlink(missing_ok=True)
@@ -93,7 +97,7 @@ def test_folders_that_hold_something_else_are_refused(tmp_path: Path, good: Path
     (broken / "model.safetensors").write_bytes(b"no weights")
     refused(broken, f"Model 'mine' cannot be loaded from '{broken}' (")
     (broken / "config.json").write_text("{")
-    refused(broken, "The config.json of 'mine' is damaged (")
+    refused(broken, "Model 'mine': its config.json is damaged (it is not JSON")
     (broken / "config.json").write_text('{"model_type": "none-of-ours"}')
     refused(broken, "The configuration of 'mine' cannot be read by the installed transformers (")
 
@@ -125,7 +129,11 @@ def test_encoder_decoders_and_custom_code_are_refused(tmp_path: Path, good: Path
         auto_map={"AutoModelForSequenceClassification": "modeling.Mine"},
     )
     (custom / "modeling.py").write_text("raise SystemExit('this code must not run')")
-    refused(custom, "Model 'mine' needs code from its own repository, which robench does not run.")
+    refused(
+        custom,
+        "Model 'mine' needs code from its own repository (modeling.Mine, named in config.json), "
+        "which robench does not run unasked.",
+    )
 
 
 def test_an_unknown_hub_id_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +167,9 @@ def test_the_hash_covers_weights_configuration_and_tokenizer(tmp_path: Path, goo
         path = folder / name
         path.write_text(path.read_text() + "\n")
         found.add(sha256(folder))
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        folder, trust_remote_code=False
+    )
     with torch.no_grad():
         model.classifier.bias += 1
     model.save_pretrained(folder)

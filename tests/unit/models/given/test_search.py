@@ -155,7 +155,7 @@ def test_a_tokenizer_that_joins_words_is_asked_for_whole_texts(tmp_path: Path) -
     from transformers import AutoTokenizer
 
     folder = save_model(tmp_path / "bert")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     # Words are read from behind the third character on, so a word changes those after it.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.FixedLength(length=3)
     tokenizer.save_pretrained(folder)
@@ -206,8 +206,10 @@ def fine_tune(folder: Path, make: Callable[[], tuple[list[str], list[int]]]) -> 
     """Train a saved model for a few steps, as any user does."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    model = AutoModelForSequenceClassification.from_pretrained(folder).train()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, trust_remote_code=False
+    ).train()
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     texts, labels = make()
     inputs = tokenizer(

@@ -1,0 +1,250 @@
+"""No code of a model's folder runs unasked, whatever stands on standard input.
+
+Each folder leaves a mark where its code ran. The commands run in processes of their own, with a
+``y`` on standard input, because transformers asks there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import saved_victims
+import transformers
+from given_cases import FAMILIES, save_model
+from hostile_models import (
+    adapter,
+    change_json,
+    kernel,
+    known_type,
+    own_generate,
+    own_tokenizer,
+    own_type,
+    with_code,
+)
+
+from robench._base.errors import UsageError
+from robench.models.victim_folder import file_hashes, weights_hash
+from robench.sharing.loaded import load_victim
+
+pytestmark = pytest.mark.slow
+
+Kind = Callable[..., Path]
+NEEDS = "needs code from its own repository (mine."
+
+
+def robench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line with one ``y`` after another on standard input."""
+    return subprocess.run(
+        [sys.executable, "-m", "robench", *map(str, arguments)],
+        input="y\n" * 20,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def refused(mark: Path, sentence: str, *arguments: str | Path) -> None:
+    """Assert that a command ends with one sentence and exit code 2, and that no code ran."""
+    run = robench(*arguments)
+    assert not mark.exists(), run.stderr
+    assert run.returncode == 2, run.stdout + run.stderr
+    (line,) = [each for each in run.stderr.splitlines() if each.startswith("Error: ")]
+    assert sentence in line
+    assert "Traceback" not in run.stderr
+    assert "[y/N]" not in run.stdout + run.stderr
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    return tmp_path / "mark"
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("given") / "classifier")
+
+
+RUN = ("evaluate", "--attack", "pwws", "--limit", "4", "--device", "cpu", "--workers", "1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        (own_type, NEEDS),
+        (known_type, NEEDS),
+        (own_tokenizer, NEEDS),
+        (own_generate, "has code that replaces a method of its model"),
+        (kernel, "names code of the hub ('someone/kernel@main'"),
+        (adapter, "holds an adapter"),
+    ],
+)
+def test_an_encoder_with_code(kind: Kind, sentence: str, tmp_path: Path, mark: Path) -> None:
+    folder = kind(tmp_path / "model", mark)
+    defense = ("--defense", "standard", "--encoder", folder, "--out", tmp_path / "runs")
+    refused(mark, sentence, *RUN, *defense)
+
+
+@pytest.mark.parametrize("kind", [own_type, known_type, own_tokenizer, kernel])
+def test_a_victim_with_code(kind: Kind, tmp_path: Path, mark: Path, classifier: Path) -> None:
+    folder = kind(tmp_path / "model", mark, classifier)
+    refused(mark, "model' n", *RUN, "--victim", folder, "--out", tmp_path / "runs")
+    attack = ("attack", "A good film.", "--substitutions", "mini", "--lm", "none")
+    refused(mark, "Model '", *attack, "--victim", folder)
+    with pytest.raises(UsageError, match="Model '"):
+        load_victim(folder)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("command", ["certify", "transfer"])
+def test_other_commands_that_load_victims(
+    command: str, tmp_path: Path, mark: Path, classifier: Path
+) -> None:
+    folder = own_type(tmp_path / "model", mark, classifier)
+    rest = ("--attack", "pwws") if command == "transfer" else ()
+    out = ("--limit", "4", "--victim", folder, "--out", tmp_path / "runs")
+    run = robench(command, *rest, *out)
+    assert run.returncode == 2
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("kind", [own_type, known_type, own_tokenizer, kernel])
+def test_a_language_model_with_code(kind: Kind, tmp_path: Path, mark: Path) -> None:
+    folder = kind(tmp_path / "model", mark)
+    out = ("--defense", "standard", "--out", tmp_path / "runs")
+    refused(mark, "The masked language model '", *RUN, "--lm", f"masked:{folder}", *out)
+
+
+def test_a_causal_language_model_with_a_method_of_its_own(tmp_path: Path, mark: Path) -> None:
+    plain = tmp_path / "plain"
+    tokenizer, config = FAMILIES["gpt2"]()
+    transformers.GPT2LMHeadModel(config).save_pretrained(plain)
+    tokenizer.save_pretrained(plain)
+    folder = own_generate(tmp_path / "model", mark, plain)
+    # transformers itself runs this code, although it is told not to.
+    transformers.AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=False)
+    assert mark.exists()
+    mark.unlink()
+    out = ("--defense", "standard", "--out", tmp_path / "runs")
+    sentence = "has code that replaces a method of its model (custom_generate/generate.py)"
+    refused(mark, sentence, *RUN, "--lm", f"causal:{folder}", *out)
+
+
+@pytest.mark.parametrize("made_by", ["masked-lm", "embeddings"])
+def test_a_substitution_set_of_a_model_with_code(
+    made_by: str, tmp_path: Path, mark: Path, classifier: Path
+) -> None:
+    folder = known_type(tmp_path / "model", mark)
+    attack = ("attack", "A good film.", "--lm", "none", "--victim", classifier)
+    refused(mark, NEEDS, *attack, "--attack", f"pwws@{made_by}:{folder}")
+
+
+# -- saved victims ---------------------------------------------------------------------------------
+
+
+def consistent(folder: Path) -> Path:
+    """Write the hashes of all files onto the card, as whoever can write a folder can."""
+    files = file_hashes(folder)
+    change_json(folder / "victim.json", files=files, sha256=weights_hash(files))
+    return folder
+
+
+def tokenizer_with_code(folder: Path, mark: Path) -> None:
+    auto_map = {"AutoTokenizer": ["mine.MyTokenizer", "mine.MyTokenizer"]}
+    with_code(folder / "tokenizer", mark)
+    change_json(
+        folder / "tokenizer" / "tokenizer_config.json",
+        auto_map=auto_map,
+        tokenizer_class="MyTokenizer",
+    )
+
+
+def encoder_with_code(folder: Path, mark: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    encoder = {**config["encoder"], "auto_map": {"AutoModel": "mine.MyModel"}}
+    with_code(folder, mark)
+    change_json(folder / "config.json", encoder=encoder)
+
+
+def encoder_with_kernel(folder: Path, mark: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    encoder = {**config["encoder"], "_attn_implementation_internal": "someone/kernel"}
+    change_json(folder / "config.json", encoder=encoder)
+
+
+def other_code(folder: Path, mark: Path) -> None:
+    with_code(folder, mark)
+    (folder / "modeling_robench.py").write_bytes((folder / "mine.py").read_bytes())
+
+
+def other_auto_map(folder: Path, mark: Path) -> None:
+    with_code(folder, mark)
+    auto_map = {"AutoModelForSequenceClassification": "mine.MyClassifier"}
+    change_json(folder / "config.json", auto_map=auto_map)
+
+
+@pytest.mark.parametrize("change", [tokenizer_with_code, encoder_with_code, encoder_with_kernel])
+def test_a_saved_victim_with_code(
+    change: Callable[[Path, Path], None], tmp_path: Path, mark: Path
+) -> None:
+    folder = tmp_path / "victim"
+    saved_victims.victim().save(folder)
+    change(folder, mark)
+    consistent(folder)
+    attack = ("attack", "good film", "--substitutions", "mini", "--lm", "none")
+    refused(mark, f"The victim in '{folder}", *attack, "--victim", folder)
+    with pytest.raises(UsageError, match="The victim in '"):
+        load_victim(folder)
+    assert robench("card", folder, "--print").returncode == 0
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("change", [tokenizer_with_code, other_code, other_auto_map])
+def test_push_publishes_no_code_of_others(
+    change: Callable[[Path, Path], None], tmp_path: Path, mark: Path
+) -> None:
+    folder = tmp_path / "victim"
+    saved_victims.victim().save(folder)
+    push = ("push", folder, "me/victim", "--dry-run")
+    good = robench(*push)
+    assert good.returncode == 0, good.stderr
+    change(folder, mark)
+    refused(mark, "publishes only robench's own code", "push", consistent(folder), *push[2:])
+
+
+def test_code_beside_a_saved_victim_never_runs(tmp_path: Path, mark: Path) -> None:
+    folder = tmp_path / "victim"
+    saved_victims.victim().save(folder)
+    other_code(folder, mark)
+    other_auto_map(folder, mark)
+    run = robench(
+        *("attack", "good film", "--substitutions", "mini", "--lm", "none"),
+        *("--victim", consistent(folder)),
+    )
+    assert run.returncode == 0, run.stderr
+    assert not mark.exists()
+
+
+def test_a_pickle_among_the_weights_never_runs(
+    tmp_path: Path, mark: Path, classifier: Path
+) -> None:
+    import shutil
+
+    import torch
+
+    class Bomb:
+        def __reduce__(self) -> tuple[object, tuple[str, str]]:
+            return Path.write_text, (mark, "ran")  # type: ignore[return-value]
+
+    folder = tmp_path / "model"
+    shutil.copytree(classifier, folder)
+    (folder / "model.safetensors").unlink()
+    torch.save({"classifier.weight": Bomb()}, folder / "pytorch_model.bin")
+    attack = ("attack", "A good film.", "--substitutions", "mini", "--lm", "none")
+    refused(mark, "cannot be loaded from", *attack, "--victim", folder)
