@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import robench
@@ -15,10 +15,12 @@ from robench._base.code_hash import source_sha256
 from robench._base.environment import reset_peak_memory, versions
 from robench._base.errors import RobenchError
 from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
+from robench.evaluation.known_trials import sort_known
 from robench.plugins.registry import IN_PROCESS
 from robench.records.record import LETTERS
 from robench.records.run_folder import RunFolder, cell_name
-from robench.search.attack import Trial, Verdict
+from robench.records.trial_check import TrialRules
+from robench.search.attack import Trial
 from robench.search.registry import ATTACKS
 from robench.search.trials import TrialFile
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from robench.evaluation.victims import ReadyVictim
     from robench.protocol import Protocol
     from robench.tasks.example import Example
+    from robench.text.space import SearchSpace
     from robench.text.surface import Surface
 
 
@@ -167,21 +170,15 @@ def complete_trials(cell: Cell, report: Reporter) -> tuple[list[Trial], bool]:
     examples = cell.test.examples
     # The file is locked first, so that no other run adds trials after it was read.
     with file:
-        known = {trial.id: trial for trial in file.read()}
-        # The cause of an error may have passed (for example, too little memory), so the example
-        # is tried again. The later line of the file counts.
-        done = [
-            known[example.id]
-            for example in examples
-            if example.id in known and known[example.id].verdict != Verdict.ERROR
-        ]
-        done_ids = {trial.id for trial in done}
-        todo = [example for example in examples if example.id not in done_ids]
-        if todo and file.damaged:
-            report.message(
-                f"'{file.path}' has damaged lines ({file.damaged}; {file.damage}). "
-                "Examples whose trials are lost are attacked again."
-            )
+        known = sort_known(
+            file.read(), examples, cell.test.whole, rules_of(cell), partial(space_of, cell)
+        )
+        done = [known.done[example.id] for example in examples if example.id in known.done]
+        todo = [example for example in examples if example.id not in known.done]
+        for sentence in known.sentences(file, attacking=bool(todo)):
+            report.message(sentence)
+        for example_id, reason in known.impossible.items():
+            file.revoke(example_id, reason)
         if todo:
             _attack(cell, file, todo, done, report)
         trials = {trial.id: trial for trial in file.read()}
@@ -192,6 +189,29 @@ def complete_trials(cell: Cell, report: Reporter) -> tuple[list[Trial], bool]:
             "the same command again."
         )
     return [trials[example.id] for example in examples], bool(todo)
+
+
+def rules_of(cell: Cell) -> TrialRules:
+    """Return what holds for all trials of a cell."""
+    victim = cell.victim.victim
+    return TrialRules(
+        victim.labels, victim.attackable, cell.attack.attack.outside, cell.request.budget
+    )
+
+
+def space_of(cell: Cell, example: Example) -> SearchSpace:
+    """Return what the attack of a cell could choose for an example."""
+    from robench.search.jobs import make_jobs
+
+    (job,) = make_jobs(
+        [example],
+        cell.surface,
+        cell.victim.victim,
+        constrained=cell.attack.constrained,
+        threshold=cell.protocol.lm_threshold,
+        without=cell.removed,
+    )
+    return job.space
 
 
 def _attack(

@@ -51,6 +51,24 @@ class Header:
         return _with_seal(json.dumps(content, separators=(",", ":")).encode(), self.cell)
 
 
+@dataclass(frozen=True)
+class Revoked:
+    """A line that takes back the trial of an example, because it cannot be true.
+
+    Attributes:
+        id: of the example.
+        reason: what is impossible about its trial.
+    """
+
+    id: str
+    reason: str
+
+    def line(self, cell: str) -> bytes:
+        """Return the sealed line, with its newline."""
+        content = {"revoked": self.id, "reason": self.reason}
+        return _with_seal(json.dumps(content, separators=(",", ":")).encode(), cell)
+
+
 def trial_line(trial: Trial, cell: str) -> bytes:
     """Return the sealed line of a trial, with its newline.
 
@@ -76,8 +94,8 @@ def read_header(line: bytes) -> Header | None:
     return header if plain and numbered and seal == _seal(content, header.cell) else None
 
 
-def read_trial(line: bytes, cell: str | None) -> Trial | str:
-    """Return the trial that the line holds, or why there is none, as a part of a sentence.
+def read_line(line: bytes, cell: str | None) -> Trial | Revoked | str:
+    """Return what the line holds, or why it holds nothing, as a part of a sentence.
 
     Args:
         line: the line without its newline.
@@ -92,8 +110,11 @@ def read_trial(line: bytes, cell: str | None) -> Trial | str:
         if seal != _seal(content, cell):
             return "its seal does not fit"
     try:
+        if content.startswith(b'{"revoked"'):
+            raw = json.loads(content)
+            return Revoked(raw["revoked"], raw["reason"])
         return Trial.model_validate_json(content, strict=True)
-    except ValidationError:
+    except (ValidationError, ValueError, KeyError, RecursionError):
         return "it is not a trial"
 
 

@@ -6,6 +6,8 @@ Lines are appended as trials end, so that a killed run continues where it stoppe
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from time import monotonic
@@ -15,7 +17,7 @@ from typing import IO
 from robench._base.errors import RobenchError
 from robench._base.waiting import Patience, Turn
 from robench.search.attack import Trial, Verdict
-from robench.search.trial_lines import VERSION, Header, read_header, read_trial, trial_line
+from robench.search.trial_lines import VERSION, Header, Revoked, read_header, read_line, trial_line
 
 LINES_PER_SYNC = 16
 """Number of lines after which they are forced to the disk."""
@@ -34,7 +36,7 @@ class TrialFile:
     kill or a full disk. It is not a trial either, and the next ``append`` removes it. Damage
     further up that a power cut leaves (blocks of NUL, halves of lines) is skipped. If an id
     occurs twice, because an error was tried again, the later line counts. The later line of
-    another trial is damage.
+    another trial is damage, unless the trial was revoked in between.
 
     The file is locked for this run from the first ``append`` until ``close``. As a context
     manager, the object locks it from the start.
@@ -101,9 +103,25 @@ class TrialFile:
             RobenchError: another run has the file open, it holds the trials of another cell, or
                 the disk is full. Trials written before remain.
         """
+        self._append(partial(trial_line, trial))
+
+    def revoke(self, example: str, reason: str) -> None:
+        """Write that the trial of an example cannot be true, so that its next trial counts.
+
+        Args:
+            example: its id.
+            reason: what is impossible about the trial.
+
+        Raises:
+            RobenchError: see ``append``.
+        """
+        self._append(Revoked(example, reason).line)
+
+    def _append(self, make_line: Callable[[str], bytes]) -> None:
+        """Write the line that is made with the key of the cell."""
         descriptor = self._open()
         assert self._cell is not None
-        line = trial_line(trial, self._cell)
+        line = make_line(self._cell)
         try:
             self._write(descriptor, line)
             self._unsynced += 1
@@ -164,9 +182,12 @@ class TrialFile:
         pieces = line.split(b"\0")
         problems = ["a part of it was never written"] if len(pieces) > 1 else []
         for piece in filter(None, pieces) if len(pieces) > 1 else pieces:
-            found = read_trial(piece, sealed_with)
+            found = read_line(piece, sealed_with)
             if isinstance(found, str):
                 problems.append(found)
+                continue
+            if isinstance(found, Revoked):
+                trials.pop(found.id, None)
                 continue
             known = trials.get(found.id)
             if known is None or known.verdict == Verdict.ERROR:

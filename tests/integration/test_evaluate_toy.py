@@ -14,6 +14,7 @@ import pytest
 from evaluation_cases import FinishedRun, Listening, rewrite_trials, trials_of, without_measurements
 from toy import TOY_OPTIONS
 
+from robench._base.errors import Incomplete
 from robench.evaluation.run import (
     Silent,
     evaluate,
@@ -21,6 +22,7 @@ from robench.evaluation.run import (
     train_only,
 )
 from robench.records.record_files import read_records
+from robench.records.run_folder import RunFolder
 from robench.search.attack import Trial, Verdict
 
 HELPERS = Path(__file__).parent.parent
@@ -226,6 +228,52 @@ def test_examples_with_errors_are_attacked_again(finished: FinishedRun, tmp_path
     assert [without_measurements(record) for record in evaluate(again, Silent())] == [
         without_measurements(record) for record in records
     ]
+
+
+def test_trials_that_cannot_be_true_are_named_and_made_again(
+    finished: FinishedRun, tmp_path: Path
+) -> None:
+    """Edit trials as a careful person would: every line has a seal that fits."""
+    request, records = finished
+    (tmp_path / "victims").symlink_to(request.out / "victims")
+    again = request.model_copy(update={"out": tmp_path})
+
+    def edit(trials: list[Trial]) -> None:
+        trials[1] = trials[1].model_copy(update={"label": 1 - trials[1].label})
+        trials[2] = trials[2].model_copy(update={"asked": -(10**30)})
+        trials[3] = trials[3].model_copy(update={"id": "toy/of-another-test-set"})
+        fooled = next(i for i, t in enumerate(trials) if i > 3 and t.verdict == Verdict.FOOLED)
+        (first, *rest) = trials[fooled].changes
+        bad = first.model_copy(update={"substitute": "outside"})
+        trials[fooled] = trials[fooled].model_copy(update={"changes": (bad, *rest)})
+
+    for path in (request.out / "trials").glob("*.jsonl"):
+        rewrite_trials(path, tmp_path / "trials" / path.name, edit)
+    report = Listening()
+    assert [without_measurements(record) for record in evaluate(again, report)] == [
+        without_measurements(record) for record in records
+    ]
+    told = [text for text in report.messages if "cannot be true (3; " in text]
+    assert len(told) == 2
+    assert all(text.endswith("Their examples are attacked again.") for text in told)
+    told = [text for text in report.messages if "(1; toy/of-another-test-set)" in text]
+    assert len(told) == 2
+    # What was revoked stays revoked.
+    quiet = Listening()
+    evaluate(again, quiet)
+    assert not any("cannot be true" in text for text in quiet.messages)
+
+
+def test_the_trials_of_another_attack_are_refused(finished: FinishedRun, tmp_path: Path) -> None:
+    request, records = finished
+    (tmp_path / "victims").symlink_to(request.out / "victims")
+    genetic, pwws = (RunFolder(request.out).trials_file(record.cell_name) for record in records)
+    (tmp_path / "trials").mkdir()
+    (tmp_path / "trials" / pwws.name).write_bytes(genetic.read_bytes())
+    with pytest.raises(Incomplete) as caught:
+        evaluate(request.model_copy(update={"out": tmp_path}), Silent())
+    assert f"holds the trials of another cell ({genetic.stem}). Put the right" in str(caught.value)
+    assert [record.attack.name for record in caught.value.done] == ["genetic"]
 
 
 def test_train_only_returns_the_folder_of_the_victim(

@@ -11,7 +11,7 @@ import pytest
 from robench import Trial, Verdict
 from robench._base.errors import RobenchError
 from robench.search.attack import Change
-from robench.search.trial_lines import Header, trial_line
+from robench.search.trial_lines import Header, Revoked, trial_line
 from robench.search.trials import LINES_PER_SYNC, TrialFile
 
 
@@ -322,3 +322,27 @@ def test_random_damage_never_changes_a_trial(tmp_path: Path, kind: str) -> None:
             raise AssertionError("damage never looks like another cell") from error
         assert all(each in written for each in found)
         assert len({each.id for each in found}) == len(found)
+
+
+def test_a_revoked_trial_makes_room_for_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    write(path, trial(1), trial(2))
+    with TrialFile(path, cell=CELL) as file:
+        file.revoke("imdb/0001", "its label is 7")
+        assert file.read() == [trial(2)]
+        file.append(trial(1, Verdict.WRONG))
+    again = TrialFile(path, cell=CELL)
+    assert again.read() == [trial(2), trial(1, Verdict.WRONG)]
+    assert again.damaged == 0
+    assert b'"reason":"its label is 7"' in path.read_bytes()
+
+
+def test_nobody_revokes_a_trial_without_the_seal(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    write(path, trial(1))
+    with path.open("ab") as stream:
+        stream.write(Revoked("imdb/0001", "").line(OTHER))
+        stream.write(b'{"revoked":"imdb/0001","reason":""}\n')
+    file = TrialFile(path, cell=CELL)
+    assert file.read() == [trial(1)]
+    assert file.damaged == 2
