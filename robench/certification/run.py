@@ -17,6 +17,7 @@ from robench._base.environment import versions
 from robench._base.errors import RobenchError
 from robench._base.hub import no_pointless_retries
 from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
+from robench._base.no_exit import without_exits
 from robench.certification.provers import Certifier, certifier_of
 from robench.certification.results import ExampleResult, ResultFile
 from robench.certification.settings import CertificationSettings, Method, Space
@@ -127,6 +128,7 @@ class _Part:
         )
 
 
+@without_exits()
 @no_pointless_retries()
 @with_chosen_punkt
 def certify(

@@ -348,6 +348,14 @@ evaluation_options = apply(
             metavar="N",
             help="Query budget of an attack for one example. Default: unlimited.",
         ),
+        click.option(
+            "--example-seconds",
+            type=click.FloatRange(min=0),
+            metavar="SECONDS",
+            help="Most seconds of an example's own search; beyond them it is an error, which the "
+            "next run tries again. 0: no limit. Default: no limit for built-in attacks, "
+            f"{defaults.EXAMPLE_SECONDS:g} for others.",
+        ),
         unknown_option,
         click.option(
             "--temperature",

@@ -19,6 +19,7 @@ from robench._base.ending import EndingSignals, exit_code, signal_of, was_ended
 from robench._base.errors import RobenchError, UsageError, one_line
 from robench._base.files import causes, is_disk_full
 from robench._base.hints import did_you_mean
+from robench._base.no_exit import without_exits
 from robench.commands.loading import announced_imports
 
 if TYPE_CHECKING:
@@ -106,7 +107,10 @@ class Commands(click.Group):
         ending = EndingSignals(lambda number: _tell(*_interruption(number, session), session))
         with ending if program else nullcontext():
             try:
-                with announced_imports(lambda: session.quiet) if program else nullcontext():
+                shown = announced_imports(lambda: session.quiet) if program else nullcontext()
+                # click itself exits after it has completed a word for a shell.
+                completing = COMPLETION_VARIABLE in os.environ
+                with nullcontext() if completing else without_exits(), shown:
                     code = super().main(args=args, prog_name=prog_name, obj=session, **extra)
             except BaseException as error:
                 ending.finish()

@@ -15,6 +15,7 @@ from robench._base.code_hash import source_sha256
 from robench._base.environment import reset_peak_memory, versions
 from robench._base.errors import RobenchError
 from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
+from robench.evaluation import defaults
 from robench.evaluation.known_trials import sort_known
 from robench.plugins.registry import IN_PROCESS
 from robench.records.record import LETTERS
@@ -149,6 +150,14 @@ class Cell:
         )
 
     @property
+    def example_seconds(self) -> float | None:
+        """Time limit of an example; None for no limit."""
+        wanted = self.request.example_seconds
+        if wanted is None:
+            return None if self.attack.built_in else defaults.EXAMPLE_SECONDS
+        return wanted or None
+
+    @property
     def title(self) -> str:
         """Name of the cell for people."""
         victim, texts = self.resolved, self.test.other or self.test.task
@@ -258,6 +267,7 @@ def _search(cell: Cell, todo: Sequence[Example], report: Reporter) -> Iterator[T
     settings = replace(
         cell.request.search_settings(cell.resolved.seed, cell.resolved.device),
         temperature=cell.victim.temperature or 1.0,
+        example_seconds=cell.example_seconds,
     )
     shapes, remark = choose_shapes(victim, settings.precision, victim.vocabulary)
     if remark is not None:
@@ -269,10 +279,17 @@ def _search(cell: Cell, todo: Sequence[Example], report: Reporter) -> Iterator[T
         victim.parameter_bytes,
     )
     load = cell.victim.obtained.load
+    if cell.request.example_seconds is None and cell.example_seconds is not None:
+        report.message(
+            f"Attack '{attack.registered}' is not a built-in, so an example may take at most "
+            f"{cell.example_seconds:g} s (--example-seconds; 0 for no limit)."
+        )
     alone = _why_one_process(cell)
     if alone is not None and (settings.workers or 1) > 1:
         report.message(f"{alone}, so --workers has no effect.")
-    if load is None or alone is not None or workers == 1:
+    # The code of others runs where it cannot end this process.
+    here = workers == 1 and attack.built_in
+    if load is None or alone is not None or here:
         return run(victim, attack.attack, attack.registered, jobs, settings, shapes=shapes)
     source = cell.victim.obtained.source
     plan = WorkerPlan(source, attack.registered, attack.options, settings, shapes, load)

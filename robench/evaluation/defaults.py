@@ -9,3 +9,5 @@ TASK: Final = "mini-reviews"
 ENCODER: Final = "tiny"
 LM: Final = "tiny"
 OUT: Final = Path("runs")
+EXAMPLE_SECONDS: Final = 3600.0
+"""Time limit of an example under an attack of another package."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from robench._base.errors import Incomplete, RobenchError
 from robench._base.files import causes, is_disk_full
+from robench._base.no_exit import as_failure
 from robench._base.reporting import Reporter
 
 
@@ -26,6 +27,8 @@ class Failures:
     def catch(self, part: str, *, only: bool = False) -> Iterator[None]:
         """Catch and remember a RobenchError of the block.
 
+        A plugin's SystemExit counts as one. That of a handler of a signal is not caught.
+
         The error of a full disk is not caught, because all later parts would fail in the same
         way.
 
@@ -34,7 +37,8 @@ class Failures:
             only: the run has no other part. Its error is not caught, because no other part remains.
         """
         try:
-            yield
+            with as_failure():
+                yield
         except RobenchError as error:
             if only or any(is_disk_full(cause) for cause in causes(error)):
                 raise

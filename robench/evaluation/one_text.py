@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench._base.errors import UsageError
+from robench._base.no_exit import without_exits
 from robench._base.reporting import Reporter, Silent
 from robench.evaluation import defaults
 from robench.evaluation.resolved import ResolvedAttack
@@ -132,6 +133,7 @@ def _with_choices(protocol: Protocol, unknown: Unknown, victim: JudgedVictim) ->
     return protocol.base.choosing("forbidden") if forbidden else protocol
 
 
+@without_exits()
 def attack_texts(
     victim: JudgedVictim,
     texts: Sequence[Mapping[str, str]],

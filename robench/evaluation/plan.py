@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict
 
 from robench._base.hub import no_pointless_retries
+from robench._base.no_exit import without_exits
 from robench._base.reporting import Reporter, Silent
 from robench.evaluation.cell import cell_key
 from robench.evaluation.chosen_punkt import with_chosen_punkt
@@ -59,6 +60,7 @@ class PlannedCell(BaseModel):
     total: int
 
 
+@without_exits()
 @no_pointless_retries()
 @with_chosen_punkt
 def plan(

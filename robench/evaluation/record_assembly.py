@@ -190,6 +190,7 @@ def _search_part(cell: Cell) -> SearchPart:
         seed=cell.resolved.seed,
         budget=cell.request.budget,
         precision=cell.request.search_precision,
+        example_seconds=cell.example_seconds,
     )
 
 

@@ -55,6 +55,9 @@ class EvaluationRequest(BaseModel):
         options: options of the plugins, such as ``{"defense.alpha": "0.3",
             "attack.population": "20", "rift.alpha": "0.5"}``. A plugin's own name takes
             precedence over its kind.
+        example_seconds: own seconds (``Trial.seconds``) after which the search of an example is
+            ended as an ERROR, which the next run tries again. 0 sets no limit. None sets none for
+            built-in attacks, and ``defaults.EXAMPLE_SECONDS`` for attacks of other packages.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
         workers: processes that search at the same time. None chooses a number that suits the
             device and the number of examples.
@@ -103,6 +106,7 @@ class EvaluationRequest(BaseModel):
     protocol: str | None = None
     limit: int | None = None
     budget: int | None = None
+    example_seconds: float | None = None
     unknown: Unknown = "allowed"
     temperature: Temperature = "none"
     options: Mapping[str, str] = {}
@@ -192,6 +196,13 @@ class EvaluationRequest(BaseModel):
         if value is not None and value < 1:
             option = info.field_name.replace("_", "-")
             raise UsageError(f"--{option} must be at least 1, got {value}.")
+        return value
+
+    @field_validator("example_seconds")
+    @classmethod
+    def _check_seconds(cls, value: float | None) -> float | None:
+        if value is not None and value < 0:
+            raise UsageError(f"--example-seconds must be at least 0 (no limit), got {value:g}.")
         return value
 
     @field_validator("seeds")

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from robench._base.code_hash import code_sha256
+from robench.plugins.registry import BUILT_IN
 from robench.protocol import Protocol
 from robench.records.row_labels import test_label
+from robench.search.registry import ATTACKS
 from robench.tasks.base import Splits, Task
 from robench.tasks.example import Example
 
@@ -47,6 +49,11 @@ class ResolvedAttack:
     def registered(self) -> str:
         """Name in the registry, which also seeds the random streams of the search."""
         return self.plugin or self.name
+
+    @property
+    def built_in(self) -> bool:
+        """Whether robench itself has the attack or its family."""
+        return ATTACKS.origin(self.registered) == BUILT_IN
 
     @property
     def options(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from robench._base import arithmetic
 from robench._base.errors import RobenchError, UsageError
 from robench._base.files import write_text
 from robench._base.hub import no_pointless_retries
+from robench._base.no_exit import without_exits
 from robench._base.reporting import Reporter, Silent
 from robench._base.waiting import Patience, alone
 from robench.evaluation.cell import Cell, complete_trials
@@ -56,6 +57,7 @@ __all__ = [
 ]
 
 
+@without_exits()
 @no_pointless_retries()
 @with_chosen_punkt
 def evaluate(
@@ -223,6 +225,7 @@ def _rendered(folder: RunFolder, known: KnownRecords | None) -> str:
     )
 
 
+@without_exits()
 @no_pointless_retries()
 @with_chosen_punkt
 def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:

@@ -25,6 +25,8 @@ from robench.plugins.names import FAMILY, JOINT, ON, canonical, members_of
 
 Plugin = TypeVar("Plugin")
 
+BUILT_IN = "built-in"
+"""Origin of robench's own plugins."""
 IN_PROCESS = "registered in this process"
 """Origin of a plugin that no other process finds: a class of a script or a notebook."""
 
@@ -97,7 +99,7 @@ class Registry(Generic[Plugin]):
         for stem in sorted(info.name for info in pkgutil.iter_modules(folders)):
             if not stem.startswith("_") and stem not in self._skip:
                 name = stem.replace("_", "-")
-                builtin[name] = Entry(name, f"{self.package}.{stem}", "built-in")
+                builtin[name] = Entry(name, f"{self.package}.{stem}", BUILT_IN)
         return builtin
 
     @cached_property

@@ -18,12 +18,15 @@ class SearchPart(RecordPart):
         budget: allowed queries per example. None allows as many as the attack wants.
         precision: precision of the forward passes. In bf16, doubtful answers are computed again
             in fp32.
+        example_seconds: own seconds after which the search of an example was ended as an ERROR.
+            None means no limit.
     """
 
     code_sha256: Sha256 | None
     seed: NonNegativeInt
     budget: int | None = Field(ge=1)
     precision: Precision
+    example_seconds: float | None = Field(default=None, gt=0)
 
 
 class CostPart(RecordPart):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -22,7 +23,9 @@ from robench._base.arithmetic import one_thread
 from robench.search.attack import Attack, Trial
 from robench.search.batching import Pool, Purpose, RowRequest
 from robench.search.example_run import ExampleRun, SearchSetup, example_rng
+from robench.search.example_watch import ExampleWatch
 from robench.search.jobs import Job
+from robench.search.pulse import Pulse
 from robench.search.settings import SearchSettings
 from robench.search.shapes import Bucket, Shapes
 from robench.search.victim_protocol import SearchVictim, TokenTypes
@@ -68,19 +71,24 @@ class _RunningExample:
 
     Attributes:
         order: how many examples had started when it did, itself included.
+        id: its id.
         label: its true class.
         own_greenlet: where its ``ExampleRun`` runs; None once it has ended.
         seconds: its share of the run so far.
     """
 
     order: int
+    id: str
     label: int
     own_greenlet: greenlet | None = None
     seconds: float = 0.0
 
 
 class Engine:
-    """One run over one victim; ``run`` is the short way to use it."""
+    """One run over one victim; ``run`` is the short way to use it.
+
+    ``pulse`` tells a parent process which example runs.
+    """
 
     def __init__(
         self,
@@ -91,8 +99,11 @@ class Engine:
         *,
         shapes: Shapes | None = None,
         max_running: int = 256,
+        pulse: Pulse | None = None,
     ) -> None:
         check_access(attack, attack_name, victim)
+        limit = settings.example_seconds
+        self._watch = None if limit is None and pulse is None else ExampleWatch(limit, pulse)
         self._search = SearchSetup(victim, attack, attack_name, settings)
         self._pool = Pool(victim, shapes or Shapes.of(victim), settings.precision)
         self._max_running = max_running
@@ -111,11 +122,13 @@ class Engine:
         that were finished by then have been yielded. An error in ``batches`` is raised after the
         running examples have ended.
         """
+        watch = self._watch
         try:
-            while (example := self._next(batches)) is not None:
-                trial = self._resume(example)
-                if trial is not None:
-                    yield trial
+            with nullcontext() if watch is None else watch.alarms():
+                while (example := self._next(batches)) is not None:
+                    trial = self._resume(example)
+                    if trial is not None:
+                        yield trial
         finally:
             self._close()
 
@@ -181,7 +194,7 @@ class Engine:
     def _start(self, job: Job) -> _RunningExample:
         """Create the greenlet of one more example."""
         self._started += 1
-        example = _RunningExample(self._started, job.example.label)
+        example = _RunningExample(self._started, job.example.id, job.example.label)
         example_run = ExampleRun(self._search, job, partial(self._ask, example))
         example.own_greenlet = greenlet(example_run.trial)
         self._running.add(example)
@@ -189,13 +202,19 @@ class Engine:
 
     def _resume(self, example: _RunningExample) -> Trial | None:
         """Continue an example until it asks or ends; return its trial if it ends."""
-        running = example.own_greenlet
+        running, watch = example.own_greenlet, self._watch
         assert running is not None
         started = perf_counter()
-        result: Trial | None = running.switch()
+        result: Trial | None
+        if watch is None:
+            result = running.switch()
+        else:
+            result = watch.resume(example.id, running, example.seconds)
         example.seconds += perf_counter() - started
         if not running.dead:
             return None
+        if watch is not None:
+            result = watch.judged(example.id, example.label, result)
         assert result is not None
         self._running.discard(example)
         # The greenlet and the example refer to each other. Breaking this cycle frees their
@@ -212,6 +231,11 @@ class Engine:
         lengths: NDArray[np.int32],
     ) -> NDArray[np.float32]:
         """Pause the example's greenlet, which calls this, until the pool has its answers."""
+        watch = self._watch
+        if watch is not None:
+            watch.hold()
+            if purpose == "search":
+                watch.check()
         label = example.label if purpose == "search" else None
         request = RowRequest(example, len(ids), example.order, label, purpose)
         self._pool.put(request, types, ids, lengths)
@@ -222,6 +246,8 @@ class Engine:
         finally:
             self._awaiting_clean.pop(example, None)
         example.seconds += request.seconds
+        if watch is not None:
+            watch.release()
         if request.failure is not None:
             raise request.failure
         return request.answers

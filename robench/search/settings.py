@@ -25,6 +25,8 @@ class SearchSettings:
             the amount of work and the free memory.
         temperature: the logits that a search sees are divided by it (> 0). Clean predictions and
             verdicts are those of the victim's own logits, and no class changes.
+        example_seconds: own seconds (``Trial.seconds``) after which the search of an example is
+            ended as an ERROR; None sets no limit.
     """
 
     seed: int = 0
@@ -33,3 +35,4 @@ class SearchSettings:
     device: str = "cpu"
     workers: int | None = None
     temperature: float = 1.0
+    example_seconds: float | None = None

@@ -1,44 +1,44 @@
-"""The engine in several processes of one machine; the trials are those of one process.
+"""The engine in worker processes of one machine; the trials are those of one process.
 
 Each worker process has its own victim and one torch thread. It requests jobs when its engine has
 room, so no worker is idle while another has a queue. An example's random stream and the padded
 length of its rows do not depend on the process that attacks it.
 
-A worker may die (killed, out of memory). Trials that it finished are kept. The examples assigned to
-it are tried again, one at a time in a fresh process, so that only the example that kills workers
-becomes an ERROR.
+A worker may die (killed, out of memory, ended by an attack). Trials that it finished are kept, and
+only the example whose search ran can be the reason (``worker_deaths``). A worker whose search
+misses its deadline is killed. A worker that dies while it loads is started again.
 """
 
 from __future__ import annotations
 
 import signal
-import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
-from typing import Any
 
+from robench._base.child import child_process
 from robench._base.environment import available_cores, available_memory
 from robench._base.errors import RobenchError
-from robench.models.given.source import GivenSource
-from robench.plugins.options import build_options
 from robench.search.attack import Trial, Verdict
-from robench.search.engine import BATCH, Engine
+from robench.search.engine import BATCH
+from robench.search.example_watch import too_long
 from robench.search.jobs import Job
-from robench.search.registry import ATTACKS
-from robench.search.settings import SearchSettings
-from robench.search.shapes import Shapes
-from robench.search.victim_protocol import SearchVictim
-from robench.search.whitebox import check_access
+from robench.search.pulse import Pulse
+from robench.search.worker_deaths import Death, Deaths
+from robench.search.worker_process import WorkerPlan, load_victim, run_worker
+
+__all__ = ["WorkerPlan", "default_workers", "load_victim", "run_workers"]
 
 GRACE_SECONDS = 5.0
-"""Seconds that a worker may take to end before it is killed."""
+"""Seconds that the system may take to end a killed process."""
+LATE_SECONDS = 5.0
+"""Seconds after its deadline at which a search that cannot be interrupted costs its process."""
+LOOK_SECONDS = 0.5
+"""Seconds between two looks at the deadlines."""
 WORK_PER_WORKER = 1.1e9
 """Work (parameters x tokens, summed over examples) that is worth the start of one more process.
 
@@ -49,41 +49,6 @@ WORKER_BYTES = 0.6e9
 
 While a worker loads the weights, it has two copies of them.
 """
-
-
-def load_victim(victim: Path | GivenSource, device: str) -> SearchVictim:
-    """Load the victim that robench saved in a folder, or the given model of a source."""
-    if isinstance(victim, GivenSource):
-        from robench.models.given.loading import load_given
-
-        return load_given(victim, device)
-    from robench.models.victim import Victim
-
-    return Victim.load(victim, device)
-
-
-@dataclass(frozen=True)
-class WorkerPlan:
-    """Everything that a worker needs to know.
-
-    It is pickled, so plugins and the loader are given by name.
-
-    Attributes:
-        victim: folder of a victim that robench saved, or the source of a given model.
-        attack: name in the registry.
-        options: of the attack.
-        settings: of the search.
-        shapes: of the forward passes, see ``engine.run``. The parent chooses them, so that all
-            workers have the same.
-        load: an importable function that loads a worker's victim, given ``victim`` and the device.
-    """
-
-    victim: Any
-    attack: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    settings: SearchSettings = field(default_factory=SearchSettings)
-    shapes: Shapes | None = None
-    load: Callable[[Any, str], SearchVictim] = load_victim
 
 
 def default_workers(device: str, examples: int, work: float, weights: int) -> int:
@@ -127,16 +92,20 @@ class _Worker:
 
     Attributes:
         connection: to the process.
+        pulse: which example runs in it.
         assigned: jobs that it has and whose trials have not arrived, by example id.
         ready: whether it has loaded the victim.
         leaving: whether it has been told that there are no more jobs.
+        late: whether it was killed because a search missed its deadline.
     """
 
     process: BaseProcess
     connection: Connection
+    pulse: Pulse
     assigned: dict[str, Job] = field(default_factory=dict)
     ready: bool = False
     leaving: bool = False
+    late: bool = False
 
 
 class _WorkerPool:
@@ -146,17 +115,22 @@ class _WorkerPool:
         self._plan = plan
         self._size = max(1, min(workers, len(jobs)))
         self._jobs = deque(jobs)
-        self._again: deque[Job] = deque()
-        self._tried_twice: set[str] = set()
+        self._singly: deque[Job] = deque()
+        self._alone: set[str] = set()
         self._workers: list[_Worker] = []
+        self._deaths = Deaths(plan.attack)
+        self._finished = 0
 
     def trials(self) -> Iterator[Trial]:
         """Yield all trials."""
-        while self._jobs or self._again or self._workers:
+        look = None if self._plan.settings.example_seconds is None else LOOK_SECONDS
+        while self._jobs or self._singly or self._workers:
             self._start_workers()
             by_connection = {worker.connection: worker for worker in self._workers}
-            for connection in wait(list(by_connection)):
+            for connection in wait(list(by_connection), look):
                 yield from self._receive(by_connection[connection])  # type: ignore[index]
+            if look is not None:
+                self._kill_late()
 
     def received(self) -> Iterator[Trial]:
         """Yield trials that have arrived and were not read, without waiting."""
@@ -171,14 +145,11 @@ class _WorkerPool:
                 continue
 
     def stop(self) -> None:
-        """End every worker."""
+        """End every worker. None holds anything that is lost with it."""
         for worker in self._workers:
-            worker.process.terminate()
+            worker.process.kill()
         for worker in self._workers:
             worker.process.join(GRACE_SECONDS)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
             worker.connection.close()
         self._workers.clear()
 
@@ -186,15 +157,15 @@ class _WorkerPool:
         """Start as many workers as there is work for."""
         staying = [worker for worker in self._workers if not worker.leaving]
         busy = sum(bool(worker.assigned) for worker in staying)
-        wanted = min(self._size, len(self._jobs) + len(self._again) + busy)
-        context = get_context("spawn")
+        wanted = min(self._size, len(self._jobs) + len(self._singly) + busy)
         for _ in range(wanted - len(staying)):
-            here, there = context.Pipe()
-            process = context.Process(target=_run_worker, args=(self._plan, there), daemon=True)
+            here, there = get_context("spawn").Pipe()
+            pulse = Pulse()
+            process = child_process(run_worker, self._plan, (there, pulse))
             with _without_interrupts():
                 process.start()
             there.close()
-            self._workers.append(_Worker(process, here))
+            self._workers.append(_Worker(process, here, pulse))
 
     def _receive(self, worker: _Worker) -> Iterator[Trial]:
         """Read one message of a worker and react to it."""
@@ -207,21 +178,23 @@ class _WorkerPool:
             raise RobenchError(content)
         if kind == "trial":
             worker.assigned.pop(content.id, None)
+            self._finished += 1
             yield content
         if kind == "more":
-            worker.ready = True
+            if not worker.ready:
+                worker.ready = True
+                self._deaths.loaded()
             self._assign(worker)
 
     def _assign(self, worker: _Worker) -> None:
         """Send jobs to a worker that requests them.
 
-        An example that is tried again is sent alone, and no job is added to it.
+        A job that is tried singly is sent alone, and no job is added to it.
         """
-        alone = any(example in self._tried_twice for example in worker.assigned)
-        if alone:
+        if any(example in self._alone for example in worker.assigned):
             jobs: list[Job] = []
-        elif self._again and not worker.assigned:
-            jobs = [self._again.popleft()]
+        elif self._singly and not worker.assigned:
+            jobs = [self._singly.popleft()]
         else:
             # Batches shrink towards the end, so that all workers end at about the same time.
             share = max(1, min(BATCH, len(self._jobs) // (2 * self._size)))
@@ -234,39 +207,59 @@ class _WorkerPool:
         except OSError:
             return
 
-    def _handle_dead_worker(self, worker: _Worker) -> Iterator[Trial]:
-        """Remove a worker that has ended, and try the examples assigned to it again.
+    def _kill_late(self) -> None:
+        """Kill the workers in which a search could not be ended at its deadline."""
+        for worker in self._workers:
+            if worker.pulse.late() > LATE_SECONDS and not worker.late:
+                worker.process.kill()
+                worker.late = True
 
-        An example that was tried twice becomes an ERROR trial.
-        """
+    def _handle_dead_worker(self, worker: _Worker) -> Iterator[Trial]:
+        """Remove a worker that has ended, and decide what becomes of its examples."""
         worker.process.join(GRACE_SECONDS)
         worker.connection.close()
         self._workers.remove(worker)
-        code = worker.process.exitcode
         if not worker.ready:
-            raise RobenchError(
-                f"A worker process ended ({_cause(code)}) before it had loaded the victim. "
-                "Try fewer --workers: each needs memory for a victim."
-            )
-        for example, job in worker.assigned.items():
-            if example in self._tried_twice:
-                problem = f"the worker process died on it twice ({_cause(code)})"
-                yield Trial(
-                    id=example,
-                    verdict=Verdict.ERROR,
-                    label=job.example.label,
-                    prediction=None,
-                    problem=problem,
-                )
+            self._deaths.while_loading(worker.process.exitcode)
+            return
+        jobs = worker.assigned
+        running = worker.pulse.example(jobs)
+        # It may have gone on to another example just before it was killed.
+        late = worker.late and worker.pulse.late() > LATE_SECONDS
+        death = Death(worker.process.exitcode, running, tuple(jobs), late)
+        suspect = death.suspect
+        if suspect is not None:
+            job = jobs.pop(suspect)
+            problem = self._problem(death)
+            if problem is None:
+                self._try_singly([job])
             else:
-                self._tried_twice.add(example)
-                self._again.append(job)
+                yield _error(job, problem)
+                self._deaths.fatal(suspect, problem, self._finished)
+            self._jobs.extendleft(reversed(jobs.values()))
+        else:
+            self._try_singly(jobs.values())
+
+    def _problem(self, death: Death) -> str | None:
+        seconds = self._plan.settings.example_seconds
+        if death.late and seconds is not None:
+            return too_long(seconds)
+        return self._deaths.problem(death)
+
+    def _try_singly(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            self._alone.add(job.example.id)
+            self._singly.append(job)
 
 
-def _cause(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    return f"exit code {code}"
+def _error(job: Job, problem: str) -> Trial:
+    return Trial(
+        id=job.example.id,
+        verdict=Verdict.ERROR,
+        label=job.example.label,
+        prediction=None,
+        problem=problem,
+    )
 
 
 @contextmanager
@@ -282,49 +275,3 @@ def _without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _run_worker(plan: WorkerPlan, connection: Connection) -> None:
-    """Load the victim, then attack the jobs that the parent sends until it sends none."""
-    try:
-        new_engine = _prepare(plan)
-    except RobenchError as error:
-        connection.send(("failed", str(error)))
-        return
-    except Exception as error:
-        problem = f"A worker process failed to start ({type(error).__name__}: {error})."
-        connection.send(("failed", problem))
-        return
-    # These errors mean that the parent has ended.
-    try:
-        while (jobs := _next_jobs(connection)) is not None:
-            for trial in new_engine().trials(_batches(connection, jobs)):
-                connection.send(("trial", trial))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
-
-
-def _prepare(plan: WorkerPlan) -> Callable[[], Engine]:
-    """Load the attack and the victim; return a function that makes engines."""
-    attack = ATTACKS.get(plan.attack)
-    options = build_options(attack.Options, plan.options, f"attack '{plan.attack}'")
-    victim = plan.load(plan.victim, plan.settings.device)
-    # Two workers of one thread beat one worker of two. A victim without torch does not import it.
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-    check_access(search := attack(options), plan.attack, victim)
-    return partial(Engine, victim, search, plan.attack, plan.settings, shapes=plan.shapes)
-
-
-def _next_jobs(connection: Connection) -> list[Job] | None:
-    """Request jobs from the parent; None means that there are no more."""
-    connection.send(("more", None))
-    jobs: list[Job] | None = connection.recv()
-    return jobs
-
-
-def _batches(connection: Connection, jobs: list[Job] | None) -> Iterator[Sequence[Job]]:
-    """Yield batches for the engine until the parent has no job to add for now."""
-    while jobs:
-        yield jobs
-        jobs = _next_jobs(connection)

@@ -133,8 +133,14 @@ def test_debug_before_or_after_the_command_adds_the_traceback(
     assert result.exit_code == 1
 
 
-def test_a_system_exit_keeps_its_code(failing: Callable[..., Result]) -> None:
-    assert failing(SystemExit(5)).exit_code == 5
+@pytest.mark.parametrize("code", [0, 5, None, "bye"])
+def test_a_system_exit_of_a_plugin_is_a_failure(
+    failing: Callable[..., Result], code: object
+) -> None:
+    result = failing(SystemExit(code))
+    assert result.exit_code == 1
+    assert "Code of a plugin or a library raised SystemExit(" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

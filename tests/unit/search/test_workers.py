@@ -118,7 +118,7 @@ def test_only_an_example_that_kills_workers_is_an_error(tmp_path: Path) -> None:
         "fake/0100",
         "fake/0101",
     }
-    assert "died on it twice (killed by SIGKILL)" in str(trials["fake/0100"].problem)
+    assert "died on it 3 times (killed by SIGKILL)" in str(trials["fake/0100"].problem)
     sound = in_one_process("pwws", jobs[:30])
     assert {example: trials[example] for example in sound} == sound
 

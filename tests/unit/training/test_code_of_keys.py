@@ -57,6 +57,8 @@ DECIDES_NOTHING = {
     "robench._base.regular_files": "opens files, whose hashes stand in the keys",
     "robench._base.seals": "checks files",
     "robench._base.waiting": "locks files",
+    "robench._base.child": "starts processes",
+    "robench._base.no_exit": "turns the end of a process into an error",
     "robench._base.embedded": "finds files, whose digests stand in the keys",
     "robench._base.quiet": "silences libraries",
     "robench._base.lazy": "finds names",

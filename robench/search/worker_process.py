@@ -1,0 +1,121 @@
+"""What a worker process does: load a victim once, and attack the jobs that its parent sends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from robench._base.errors import RobenchError
+from robench._base.no_exit import EndedByCode, as_failure, without_os_exit
+from robench.models.given.source import GivenSource
+from robench.plugins.options import build_options
+from robench.search.engine import Engine
+from robench.search.jobs import Job
+from robench.search.pulse import Pulse
+from robench.search.registry import ATTACKS
+from robench.search.settings import SearchSettings
+from robench.search.shapes import Shapes
+from robench.search.victim_protocol import SearchVictim
+from robench.search.whitebox import check_access
+
+
+def load_victim(victim: Path | GivenSource, device: str) -> SearchVictim:
+    """Load the victim that robench saved in a folder, or the given model of a source."""
+    if isinstance(victim, GivenSource):
+        from robench.models.given.loading import load_given
+
+        return load_given(victim, device)
+    from robench.models.victim import Victim
+
+    return Victim.load(victim, device)
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """Everything that a worker needs to know.
+
+    It is pickled, so plugins and the loader are given by name.
+
+    Attributes:
+        victim: folder of a victim that robench saved, or the source of a given model.
+        attack: name in the registry.
+        options: of the attack.
+        settings: of the search.
+        shapes: of the forward passes, see ``engine.run``. The parent chooses them, so that all
+            workers have the same.
+        load: an importable function that loads a worker's victim, given ``victim`` and the device.
+    """
+
+    victim: Any
+    attack: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    settings: SearchSettings = field(default_factory=SearchSettings)
+    shapes: Shapes | None = None
+    load: Callable[[Any, str], SearchVictim] = load_victim
+
+
+def run_worker(plan: WorkerPlan, connection: Connection, pulse: Pulse) -> None:
+    """Load the victim, then attack the jobs that the parent sends until it sends none.
+
+    Code that tries to end the process becomes an error, which the parent gets. A process that ends
+    all the same is noticed by the parent.
+    """
+    with without_os_exit():
+        try:
+            with as_failure():
+                new_engine = _prepare(plan, pulse)
+        except RobenchError as error:
+            connection.send(("failed", str(error)))
+            return
+        except Exception as error:
+            problem = f"A worker process failed to start ({type(error).__name__}: {error})."
+            connection.send(("failed", problem))
+            return
+        _work(new_engine, connection)
+
+
+def _work(new_engine: Callable[[], Engine], connection: Connection) -> None:
+    """Attack jobs until there are no more."""
+    try:
+        with as_failure():
+            while (jobs := _next_jobs(connection)) is not None:
+                for trial in new_engine().trials(_batches(connection, jobs)):
+                    connection.send(("trial", trial))
+    except EndedByCode as error:
+        connection.send(("failed", str(error)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        # The parent has ended.
+        return
+
+
+def _prepare(plan: WorkerPlan, pulse: Pulse) -> Callable[[], Engine]:
+    """Load the attack and the victim; return a function that makes engines."""
+    attack = ATTACKS.get(plan.attack)
+    options = build_options(attack.Options, plan.options, f"attack '{plan.attack}'")
+    victim = plan.load(plan.victim, plan.settings.device)
+    # Two workers of one thread beat one worker of two. A victim without torch does not import it.
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    check_access(search := attack(options), plan.attack, victim)
+    return partial(
+        Engine, victim, search, plan.attack, plan.settings, shapes=plan.shapes, pulse=pulse
+    )
+
+
+def _next_jobs(connection: Connection) -> list[Job] | None:
+    """Request jobs from the parent; None means that there are no more."""
+    connection.send(("more", None))
+    jobs: list[Job] | None = connection.recv()
+    return jobs
+
+
+def _batches(connection: Connection, jobs: list[Job] | None) -> Iterator[Sequence[Job]]:
+    """Yield batches for the engine until the parent has no job to add for now."""
+    while jobs:
+        yield jobs
+        jobs = _next_jobs(connection)

@@ -1,0 +1,25 @@
+"""What child processes do in tests; they import this module."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from pathlib import Path
+
+
+def sleep(_: str) -> None:
+    time.sleep(60)
+
+
+def loop(_: str) -> None:
+    while True:
+        pass
+
+
+def hold_the_lock(_: str) -> None:
+    """Compute in C without giving Python's lock back, as bad extensions do."""
+    ctypes.PyDLL(None).usleep(60_000_000)
+
+
+def write(path: str) -> None:
+    Path(path).write_text("done")

@@ -1,0 +1,98 @@
+"""A child process ends soon after its parent, however the parent ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[2]
+SCRIPT = """
+import sys, threading, time
+sys.path.append({tests!r})
+from child_cases import {function} as function
+from robench._base.child import child_process
+
+def start():
+    global child
+    child = child_process(function, {argument!r}, ())
+    child.start()
+    print(child.pid, flush=True)
+
+if __name__ == "__main__":
+    if {thread}:
+        thread = threading.Thread(target=start)
+        thread.start()
+        thread.join()
+    else:
+        start()
+    child.join()
+    print(child.exitcode, flush=True)
+"""
+
+
+def start(
+    folder: Path, function: str, argument: str = "", *, thread: bool = False
+) -> tuple[subprocess.Popen[str], int]:
+    text = SCRIPT.format(tests=str(TESTS), function=function, argument=argument, thread=thread)
+    script = folder / "parent.py"
+    script.write_text(text)
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, int(process.stdout.readline())
+
+
+def seconds_until_gone(number: int) -> float:
+    """Return the seconds until a process is gone; zombies count as gone."""
+    started = time.monotonic()
+    while time.monotonic() - started < 30:
+        try:
+            stat = Path(f"/proc/{number}/stat").read_text()
+        except OSError:
+            break
+        if stat.rpartition(")")[2].split()[0] == "Z":
+            break
+        time.sleep(0.01)
+    return time.monotonic() - started
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+class TestOnLinux:
+    @pytest.mark.parametrize("function", ["sleep", "loop", "hold_the_lock"])
+    def test_it_ends_within_a_second_of_a_killed_parent(
+        self, tmp_path: Path, function: str
+    ) -> None:
+        parent, child = start(tmp_path, function)
+        time.sleep(0.5)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        assert seconds_until_gone(child) < 1
+        parent.communicate()
+
+    def test_it_ends_with_a_parent_that_is_killed_at_once(self, tmp_path: Path) -> None:
+        parent, child = start(tmp_path, "sleep")
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        # It may still be starting Python, on a busy machine.
+        assert seconds_until_gone(child) < 5
+        parent.communicate()
+
+    def test_the_end_of_the_thread_that_started_it_is_not_its_end(self, tmp_path: Path) -> None:
+        parent, child = start(tmp_path, "sleep", thread=True)
+        time.sleep(1.5)
+        assert Path(f"/proc/{child}").exists()
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        assert seconds_until_gone(child) < 1
+        parent.communicate()
+
+
+def test_it_gets_its_arguments_and_ends_by_itself(tmp_path: Path) -> None:
+    parent, _ = start(tmp_path, "write", str(tmp_path / "written"))
+    output, _ = parent.communicate(timeout=60)
+    assert (tmp_path / "written").read_text() == "done"
+    assert output.split() == ["0"]

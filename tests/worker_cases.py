@@ -1,0 +1,111 @@
+"""Attacks that misbehave on some examples; worker processes import this module and have them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections import deque
+from itertools import repeat
+from multiprocessing import parent_process
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fake_victims import load_linear
+
+from robench import ATTACKS, Attack, Options
+from robench.testing.victims import FakeVictim
+
+BAD = "w39"
+"""The word of the examples on which the attacks misbehave."""
+
+
+def _swallow() -> None:
+    while True:
+        try:
+            while True:
+                time.sleep(0.001)
+        except BaseException:
+            continue
+
+
+def _kill(name: str) -> None:
+    os.kill(os.getpid(), getattr(signal, name))
+
+
+def _loop() -> None:
+    while True:
+        pass
+
+
+HOWS = {
+    "nothing": lambda: None,
+    "exit": lambda: sys.exit(0),
+    "os-exit": lambda: os._exit(0),
+    "hidden-exit": lambda: ctypes.CDLL(None)._exit(0),
+    "abort": lambda: os.abort(),
+    "kill": lambda: _kill("SIGKILL"),
+    "crash": lambda: _kill("SIGSEGV"),
+    "loop": _loop,
+    "sleep": lambda: time.sleep(600),
+    "swallow": _swallow,
+    # C code that never looks for signals and never gives Python's lock back.
+    "hold": lambda: deque(repeat(0), maxlen=0),
+}
+"""How an attack misbehaves."""
+
+
+class Unruly(Attack):
+    """Ask once; then misbehave on the examples with the word ``BAD``."""
+
+    class Options(Options):
+        how: str = "exit"
+        every: bool = False
+
+    def search(self, space: Any, oracle: Any, label: int, rng: Any) -> None:
+        oracle.logits(space.original()[None])
+        if self.options.every or BAD in space.words:  # type: ignore[attr-defined]
+            HOWS[self.options.how]()  # type: ignore[attr-defined]
+
+
+class Endless(Attack):
+    """Ask for ever about texts with the word ``BAD``."""
+
+    def search(self, space: Any, oracle: Any, label: int, rng: Any) -> None:
+        if BAD not in space.words:
+            return
+        choices = np.zeros((1, len(space.words)), dtype=np.int16)
+        while True:
+            oracle.logits(choices)
+            choices[0, space.positions] = rng.integers(space.sizes[space.positions])
+
+
+def load_in_workers(folder: Path, device: str) -> FakeVictim:
+    """Load the victim of ``linear_jobs``; the import of this function registers the attacks."""
+    return load_linear(folder, device)
+
+
+def load_slowly(folder: Path, device: str) -> FakeVictim:
+    """Load the victim of ``linear_jobs``, and tell the numbers of the processes that load it."""
+    (folder / f"loading-{os.getpid()}").touch()
+    time.sleep(1)
+    return load_linear(folder, device)
+
+
+def load_dying(folder: Path, device: str) -> FakeVictim:
+    """Die in the first ``deaths`` processes, as the file in ``folder`` says."""
+    marker = folder / "deaths"
+    deaths = int(marker.read_text())
+    if deaths:
+        marker.write_text(str(deaths - 1))
+        _kill("SIGKILL")
+    return load_linear(folder, device)
+
+
+# Only in workers, because a test process should have no attacks beside robench's own.
+if parent_process() is not None:
+    ATTACKS.register("unruly")(Unruly)
+    ATTACKS.register("endless")(Endless)
