@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
+from robench._base.bounded_reading import DOCUMENT, parse_json
 from robench._base.errors import UsageError
 from robench.tasks import hub
 from robench.tasks.base import DataSource, Splits, Task
@@ -28,7 +28,7 @@ def _key(path: str) -> str | None:
 
 
 def _parse(key: str, stream: IO[bytes]) -> dict[str, list[dict[str, Any]]]:
-    content = json.loads(stream.read().decode("utf-8-sig"))
+    content = parse_json(stream.read(), "the file")
     if not isinstance(content, dict) or not all(
         isinstance(rows, list) for rows in content.values()
     ):
@@ -36,7 +36,7 @@ def _parse(key: str, stream: IO[bytes]) -> dict[str, list[dict[str, Any]]]:
     return content
 
 
-LAYOUT = FileLayout(_key, _parse, hints=("adv", "glue"))
+LAYOUT = FileLayout(_key, _parse, hints=("adv", "glue"), limit=DOCUMENT.size)
 
 
 class AdvGlue(Task):

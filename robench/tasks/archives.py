@@ -13,20 +13,32 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO, cast
 
-from robench._base.errors import UsageError
+from robench._base.bounded_reading import Unreadable, limit_of, open_bounded
+from robench._base.regular_files import how_to_raise
+from robench.tasks.archive_bounds import (
+    MEMBER,
+    PACKED,
+    WHOLE,
+    BrokenArchive,
+    Counted,
+    Header,
+    Unxz,
+    check_count,
+    check_member,
+    open_zip,
+    refused,
+)
+
+__all__ = ["SUFFIXES", "BrokenArchive", "archives_in", "members", "report_damage"]
 
 # A plain .tar is left out: without a checksum, tarfile takes a damaged header for the end.
 SUFFIXES = (".tar.gz", ".tgz", ".tar.xz", ".txz", ".zip")
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError)
-
-
-class BrokenArchive(UsageError):
-    """The archive is truncated, corrupt or unreadable; the sentence names the file."""
 
 
 def archives_in(folder: Path, hints: Sequence[str] = ()) -> list[Path]:
@@ -47,19 +59,35 @@ def archives_in(folder: Path, hints: Sequence[str] = ()) -> list[Path]:
     return sorted(found, key=order)
 
 
-def members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield ``(name, stream)`` of every regular file in ``archive``.
+def every(_name: str) -> int:
+    """Return the limit of a member whatever its name is."""
+    return MEMBER
+
+
+def members(
+    archive: Path, limit: Callable[[str], int | None] = every
+) -> Iterator[tuple[str, IO[bytes]]]:
+    """Yield ``(name, stream)`` of the regular files in ``archive``.
 
     Each stream is valid until the next one is requested.
 
+    Args:
+        archive: the archive.
+        limit: name -> how many bytes that member may unpack to, before ``ROBENCH_READ_LIMITS``;
+            None for a member that is not yielded.
+
     Raises:
-        BrokenArchive: the archive cannot be read to its end.
+        BrokenArchive: the archive cannot be read to its end, or goes beyond a limit.
     """
-    name = archive.name.lower()
     # zipfile raises RuntimeError for an encrypted zip and for an unknown compression.
     try:
-        with archive.open("rb") as raw:
-            yield from _zip_members(raw) if name.endswith(".zip") else _tar_members(name, raw)
+        with open_bounded(archive, PACKED) as raw:
+            is_zip = archive.name.lower().endswith(".zip")
+            yield from (
+                _zip_members(archive, raw, limit) if is_zip else _tar_members(archive, raw, limit)
+            )
+    except Unreadable as error:
+        raise refused(archive, error.reason) from error
     except (*_DAMAGE, RuntimeError) as error:
         raise _broken(archive, error) from error
 
@@ -84,17 +112,23 @@ def _broken(archive: Path, error: Exception) -> BrokenArchive:
     )
 
 
-def _tar_members(name: str, raw: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
+def _tar_members(
+    archive: Path, raw: BinaryIO, limit: Callable[[str], int | None]
+) -> Iterator[tuple[str, IO[bytes]]]:
     # tarfile's own mode "r|xz" takes the end of a truncated file for the end of the archive,
-    # while lzma and gzip raise EOFError there.
-    is_gzip = name.endswith("gz")
-    plain = gzip.GzipFile(fileobj=raw) if is_gzip else lzma.LZMAFile(raw)  # noqa: SIM115
-    with plain, tarfile.open(fileobj=plain, mode="r|") as tar:
+    # while gzip and ``Unxz`` raise EOFError there.
+    is_gzip = archive.name.lower().endswith("gz")
+    plain = Counted(archive, gzip.GzipFile(fileobj=raw) if is_gzip else Unxz(raw))
+    with tarfile.open(fileobj=cast(IO[bytes], plain), mode="r|", tarinfo=Header) as tar:
         seen: list[tarfile.TarInfo] = vars(tar)["members"]
-        for member in tar:
-            stream = tar.extractfile(member) if member.isreg() else None
-            if stream is not None:
-                yield member.name, stream
+        for number, member in enumerate(tar, start=1):
+            check_count(archive, number)
+            most = limit(member.name) if member.isreg() else None
+            if most is not None:
+                check_member(archive, member.name, member.size, most)
+                stream = tar.extractfile(member)
+                if stream is not None:
+                    yield member.name, stream
             # A stream never goes back, and IMDB has 50,000 headers: do not keep them in memory.
             seen.clear()
         # Read to the end of the file, so that the checksum is verified.
@@ -102,10 +136,23 @@ def _tar_members(name: str, raw: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
             pass
 
 
-def _zip_members(raw: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
-    with zipfile.ZipFile(raw) as zipped:
+def _zip_members(
+    archive: Path, raw: BinaryIO, limit: Callable[[str], int | None]
+) -> Iterator[tuple[str, IO[bytes]]]:
+    with open_zip(raw) as zipped:
+        check_count(archive, len(zipped.infolist()))
+        left = limit_of(WHOLE)
         # In the order of their bytes, so that the file is read without jumps.
         for info in sorted(zipped.infolist(), key=lambda info: info.header_offset):
-            if not info.is_dir():
+            most = None if info.is_dir() else limit(info.filename)
+            if most is not None:
+                check_member(archive, info.filename, info.file_size, most)
+                left -= info.file_size
+                if left < 0:
+                    size = limit_of(WHOLE)
+                    raise refused(
+                        archive,
+                        f"it unpacks to more than {size:,} bytes; {how_to_raise(size + 1, size)}",
+                    )
                 with zipped.open(info) as stream:
                     yield info.filename, stream

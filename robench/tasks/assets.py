@@ -11,6 +11,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from robench._base.bounded_reading import MB, Bounds, Unreadable, read_bytes
 from robench._base.errors import UsageError
 from robench._base.files import atomic_file
 from robench.tasks.archives import BrokenArchive, archives_in, members, report_damage
@@ -51,6 +52,8 @@ _COUNTERFITTED = Asset(
 ASSETS = {asset.file: asset for asset in (_COUNTERFITTED,)}
 """Published name -> asset."""
 
+_BOUNDS = Bounds(size=256 * MB)
+
 
 def find_asset(name: str, folder: Path | None) -> Path:
     """Return the path of asset ``name`` (a key of ``ASSETS``), with its SHA-256 checked.
@@ -84,7 +87,7 @@ def locate_asset(name: str, folder: Path | None) -> Path | None:
         if plain is not None:
             return plain
     cached = _cached(asset)
-    if cached.is_file() and _sha256(cached.read_bytes()) == asset.sha256:
+    if cached.is_file() and _sha256(read_bytes(cached, _BOUNDS)) == asset.sha256:
         return cached
     if folder is not None:
         content = _archived(asset, folder)
@@ -121,7 +124,11 @@ def _checked(asset: Asset, content: bytes, where: str) -> bytes:
 def _plain(asset: Asset, folder: Path) -> Path | None:
     for name, path in walk_files(folder, depth=3):
         if name.rpartition("/")[2] == asset.file:
-            _checked(asset, Path(path).read_bytes(), path)
+            try:
+                content = read_bytes(Path(path), _BOUNDS)
+            except Unreadable as error:
+                raise UsageError(f"The file {path} cannot be read: {error.reason}.") from error
+            _checked(asset, content, path)
             return Path(path)
     return None
 
@@ -132,13 +139,16 @@ def _archived(asset: Asset, folder: Path) -> bytes | None:
     Raises:
         BrokenArchive: no intact archive holds it, and another archive is damaged.
     """
+
+    def limit(name: str) -> int | None:
+        return _BOUNDS.size if name.rpartition("/")[2] == asset.file else None
+
     damage: BrokenArchive | None = None
     for archive in archives_in(folder, asset.hints):
         try:
-            for name, stream in members(archive):
-                if name.rpartition("/")[2] == asset.file:
-                    with report_damage(archive):
-                        return _checked(asset, stream.read(), f"{name} in {archive}")
+            for name, stream in members(archive, limit):
+                with report_damage(archive):
+                    return _checked(asset, stream.read(), f"{name} in {archive}")
         except BrokenArchive as error:
             damage = damage or error
     if damage is not None:

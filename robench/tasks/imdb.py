@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import IO
 
+from robench._base.bounded_reading import MB
 from robench._base.errors import UsageError
 from robench.tasks import hub
 from robench.tasks.base import DataSource, Splits, Task
@@ -49,7 +50,7 @@ def _complete(files: dict[str, str]) -> bool:
     return {key.rpartition("/")[0] for key in files} == set(_PARTS)
 
 
-LAYOUT = FileLayout(_key, _text, hints=("imdb",))
+LAYOUT = FileLayout(_key, _text, hints=("imdb",), limit=1 * MB)
 
 
 @TASKS.register("imdb")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
+from robench._base.bounded_reading import Unreadable, parse_json
 from robench.tasks.publisher_files import FileLayout, decoded_lines
 
 LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2}
@@ -77,16 +77,24 @@ def _parse_snli(lines: Iterable[str]) -> Iterator[Pair]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line, "the line")
             if row["gold_label"] != "-":
                 yield Pair(
-                    premise=row["sentence1"],
-                    hypothesis=row["sentence2"],
+                    premise=_text(row["sentence1"]),
+                    hypothesis=_text(row["sentence2"]),
                     label=LABELS[row["gold_label"]],
-                    name=row.get("pairID", ""),
+                    name=_text(row.get("pairID", "")),
                 )
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except Unreadable as error:
+            raise ValueError(f"line {number} is not an SNLI pair: {error.reason}") from error
+        except (KeyError, TypeError) as error:
             raise ValueError(f"line {number} is not an SNLI pair: {error!r}") from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is no text")
+    return value
 
 
 def _parse_table(

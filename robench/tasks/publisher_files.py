@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Generic, TypeVar
 
+from robench._base.bounded_reading import MB, Unreadable, limit_of, open_bounded
 from robench._base.errors import UsageError
+from robench._base.regular_files import how_to_raise
+from robench.tasks.archive_bounds import MEMBER
 from robench.tasks.archives import (
     SUFFIXES,
     BrokenArchive,
@@ -19,6 +23,8 @@ from robench.tasks.archives import (
 
 Parsed = TypeVar("Parsed")
 
+LINE = 1 * MB
+"""Most bytes of one line of a publisher's file."""
 _DEPTH = 5
 """How deep a folder is searched.
 
@@ -37,11 +43,13 @@ class FileLayout(Generic[Parsed]):
         parse: turns the key and the file's bytes into the file's content; raises ValueError for
             content of another form.
         hints: parts of the names (lower case) that its archives usually have. They only save time.
+        limit: most bytes of one of its files, before ``ROBENCH_READ_LIMITS``.
     """
 
     key: Callable[[str], str | None]
     parse: Callable[[str, IO[bytes]], Parsed]
     hints: Sequence[str] = ()
+    limit: int = MEMBER
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +124,19 @@ def _from_folder(folder: Path, layout: FileLayout[Parsed]) -> Iterator[tuple[str
     for name, path in walk_files(folder, _DEPTH):
         key = layout.key(f"{folder.name}/{name}")
         if key is not None:
-            with Path(path).open("rb") as stream:
+            try:
+                stream = open_bounded(Path(path), layout.limit)
+            except Unreadable as error:
+                raise UsageError(f"The file {path} cannot be read: {error.reason}.") from error
+            with stream:
                 yield key, _parse(layout, key, stream, path)
 
 
 def _from_archive(archive: Path, layout: FileLayout[Parsed]) -> Iterator[tuple[str, Parsed]]:
-    for name, stream in members(archive):
+    def limit(name: str) -> int | None:
+        return None if layout.key(name) is None else layout.limit
+
+    for name, stream in members(archive, limit):
         key = layout.key(name)
         if key is not None:
             with report_damage(archive):
@@ -129,12 +144,13 @@ def _from_archive(archive: Path, layout: FileLayout[Parsed]) -> Iterator[tuple[s
 
 
 def _parse(layout: FileLayout[Parsed], key: str, stream: IO[bytes], where: str) -> Parsed:
-    # JSON errors and UTF-8 errors are ValueErrors too.
+    # JSON errors and UTF-8 errors are ValueErrors too. csv.Error is none.
     try:
         return layout.parse(key, stream)
-    except ValueError as error:
+    except (ValueError, csv.Error, Unreadable) as error:
+        reason = error.reason if isinstance(error, Unreadable) else error
         raise UsageError(
-            f"{where} does not hold what its name says ({error}). Fetch it again. "
+            f"{where} does not hold what its name says ({reason}). Fetch it again. "
             "For data of your own, name their file: --task FILE."
         ) from error
 
@@ -143,27 +159,59 @@ def decoded_lines(stream: IO[bytes]) -> Iterator[str]:
     """Yield the lines of a UTF-8 file; a byte order mark at its beginning is dropped.
 
     TextIOWrapper cannot be used: a member of a tar stream lacks some methods of a file.
+
+    Raises:
+        ValueError: a line is not UTF-8, or has more than 1 MB.
     """
-    for number, line in enumerate(stream):
-        yield line.decode("utf-8-sig" if number == 0 else "utf-8")
+    longest = limit_of(LINE)
+    number = 0
+    while line := stream.readline(longest + 1):
+        number += 1
+        if len(line) > longest:
+            raise ValueError(
+                f"line {number} has more than {longest:,} bytes; "
+                f"{how_to_raise(longest + 1, longest)}"
+            )
+        yield line.decode("utf-8-sig" if number == 1 else "utf-8")
 
 
-def walk_files(folder: Path | str, depth: int, prefix: str = "") -> Iterator[tuple[str, str]]:
+def walk_files(
+    folder: Path | str, depth: int, prefix: str = "", above: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str]]:
     """Yield ``(name relative to folder, path)`` of the files at most ``depth`` folders deep.
 
     The files are sorted. Hidden and unreadable entries are left out. The values are strings, not
-    Paths: a data folder may hold 150,000 files, most of them of other tasks.
+    Paths: a data folder may hold 150,000 files, most of them of other tasks. A link that leads
+    back to a folder above it is left out: each pass would find all files again.
+
+    Args:
+        folder: where to look.
+        depth: how many folders deep to look.
+        prefix: what stands before the names.
+        above: the real paths of the folders above.
     """
+    real = os.path.realpath(folder)
+    if real in above:
+        return
     try:
         with os.scandir(folder) as listing:
             visible = [entry for entry in listing if not entry.name.startswith(".")]
     except OSError:
         return
     for entry in sorted(visible, key=lambda entry: entry.name):
-        if not entry.is_dir():
+        if not _is_folder(entry):
             yield prefix + entry.name, entry.path
         elif depth > 1:
-            yield from walk_files(entry.path, depth - 1, f"{prefix}{entry.name}/")
+            inner = f"{prefix}{entry.name}/"
+            yield from walk_files(entry.path, depth - 1, inner, (*above, real))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads to itself.
+        return False
 
 
 def describe_missing(what: str, folder: Path | None) -> str:

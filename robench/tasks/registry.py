@@ -19,6 +19,7 @@ TASKS: Registry[Task] = Registry(
     skip=frozenset(
         {
             "advglue_files",
+            "archive_bounds",
             "archives",
             "assets",
             "balanced",

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from robench._base.bounded_reading import MB
 from robench._base.code_hash import source_sha256
 from robench._base.errors import UsageError
 from robench._base.files import atomic_file
@@ -115,7 +116,7 @@ def _in_folder(folder: Path | None) -> Files | None:
     """Return WordNet's files from a folder or from an archive in it, or None."""
     if folder is None:
         return None
-    layout = FileLayout(_key, _read, hints=("wordnet", "nltk"))
+    layout = FileLayout(_key, _read, hints=("wordnet", "nltk"), limit=64 * MB)
     found = find_files(folder, layout, _complete).files
     return found if _complete(found) else None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
 from pathlib import Path
 from typing import IO
@@ -14,6 +16,7 @@ from robench.tasks.archives import BrokenArchive
 from robench.tasks.publisher_files import (
     FileLayout,
     FoundFiles,
+    decoded_lines,
     describe_missing,
     find_files,
     walk_files,
@@ -136,7 +139,51 @@ def test_the_walk_is_sorted_bounded_and_skips_hidden_entries(tmp_path: Path) -> 
 def test_the_walk_ends_on_a_loop_of_links(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
-    assert [name for name, _ in walk_files(tmp_path, 3)] == ["file", "loop/file", "loop/loop/file"]
+    assert [name for name, _ in walk_files(tmp_path, 3)] == ["file"]
+
+
+def test_a_link_to_itself_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "self").symlink_to("self")
+    assert [name for name, _ in walk_files(tmp_path, 3)] == ["a", "self"]
+
+
+def test_a_folder_that_two_names_lead_to_is_searched_under_both(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a").touch()
+    (tmp_path / "also").symlink_to("data")
+    assert [name for name, _ in walk_files(tmp_path, 3)] == ["also/a", "data/a"]
+
+
+def test_many_links_to_the_top_do_not_multiply(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for number in range(60):
+        (tmp_path / f"loop{number}").symlink_to(tmp_path, target_is_directory=True)
+    assert [name for name, _ in walk_files(tmp_path, 6)] == ["file"]
+
+
+def test_a_pipe_in_the_place_of_a_file_is_one_sentence(tmp_path: Path) -> None:
+    folder = write(tmp_path, a="1")
+    os.mkfifo(folder / "data" / "b.txt")
+    with pytest.raises(UsageError, match=r"b\.txt cannot be read: it is a pipe"):
+        find_two(folder)
+
+
+@pytest.mark.parametrize("suffix", ["", ".zip", ".tar.xz"])
+def test_a_file_beyond_the_limit_of_the_layout_is_refused(tmp_path: Path, suffix: str) -> None:
+    folder = write(tmp_path / "d", a="1", b="2" * 101)
+    if suffix:
+        pack(folder, tmp_path / "e" / f"x{suffix}")
+        folder = tmp_path / "e"
+    small = FileLayout(_key, _number, limit=100)
+    with pytest.raises(UsageError, match=r"101 bytes, and the limit is 100; if you trust"):
+        find_files(folder, small, lambda files: len(files) == 2)
+
+
+def test_a_line_of_megabytes_is_refused() -> None:
+    assert list(decoded_lines(io.BytesIO(b"a\n" + b"x" * 999_999 + b"\nb")))[2] == "b"
+    with pytest.raises(ValueError, match="line 2 has more than 1,000,000 bytes"):
+        list(decoded_lines(io.BytesIO(b"a\n" + b"x" * 1_000_001)))
 
 
 def test_describe_missing_says_where_it_looked() -> None:
