@@ -22,10 +22,11 @@ sys.path.append(str(Path(__file__).parents[1]))
 from damage import Kind, damaged, heading, try_kind
 from damaged_kinds import KINDS
 
-TRIES = int(os.environ.get("ROBENCH_FAULT_TRIES", "40"))
+TRIES = int(os.environ.get("ROBENCH_FAULT_TRIES", "25"))
 """Tries for each kind."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_no_damage_goes_through_silently(kind: Kind, tmp_path: Path) -> None:
     tally = try_kind(kind, tmp_path / "files", TRIES, seed=0)
