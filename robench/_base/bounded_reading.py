@@ -195,7 +195,11 @@ def _parse_line(line: bytes, number: int, path: Path, bounds: Bounds) -> Any:
     try:
         return parse_json(line, path, bounds)
     except Unreadable as error:
-        reason = error.reason.removeprefix("it ").replace(" in line 1)", ")")
+        reason = (
+            error.reason.removeprefix("it ")
+            .replace(" in line 1)", ")")
+            .replace(" in line 1,", " in")
+        )
         raise Unreadable(path, f"line {number:,} {reason}") from error
 
 

@@ -35,6 +35,7 @@ class Bounds:
         depth: how deep lists and objects may lie in each other.
         digits: characters of one number.
         largest: the largest number, without its sign.
+        finite: whether NaN and infinity are refused.
     """
 
     size: int = 16 * MB
@@ -43,6 +44,7 @@ class Bounds:
     depth: int = 64
     digits: int = 64
     largest: float = math.inf
+    finite: bool = True
 
 
 DOCUMENT = Bounds()
@@ -55,8 +57,8 @@ LISTING = Bounds(size=64 * MB, line=10 * KB)
 """For a list of ids."""
 LINES = Bounds(size=8 * GB)
 """For a file of robench with one JSON object a line, such as trials."""
-DATA = Bounds(size=2 * GB)
-"""For a table of the user's own examples."""
+DATA = Bounds(size=2 * GB, finite=False)
+"""For a table of the user's own examples, where NaN stands for a missing cell."""
 TEXT = Bounds(text=2 * MB)
 """For one text that a victim reads; the longest review of IMDB has 14,000 characters."""
 

@@ -91,7 +91,7 @@ def _parse(text: str, bounds: Bounds) -> Any:
     value = json.loads(
         text,
         object_pairs_hook=_object,
-        parse_constant=_constant,
+        parse_constant=_constant if bounds.finite else float,
         parse_int=lambda digits: _int(digits, bounds),
         parse_float=lambda digits: _float(digits, bounds),
     )
@@ -130,7 +130,7 @@ def _float(digits: str, bounds: Bounds) -> float:
     if len(digits) > bounds.digits:
         raise _Refused(f"it holds a number of {len(digits):,} digits")
     value = float(digits)
-    if not math.isfinite(value):
+    if bounds.finite and not math.isfinite(value):
         raise _Refused(f"it holds {digits}, which is no finite number")
     return value
 

@@ -73,7 +73,7 @@ def check_tasks(names: Sequence[str], columns: DataColumns | None = None) -> Non
 def _check_own(name: str) -> None:
     if name.startswith(HUB_PREFIX):
         split_hub_name(name)
-    elif not Path(name).is_file():
+    elif not Path(name).exists() or Path(name).is_dir():
         raise UsageError(
             f"{name}: there is no such file in {Path.cwd()}. "
             "Name a csv, tsv, jsonl or parquet file."

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from robench._base.bounded_reading import DATA, Unreadable, parse_json
 from robench._base.errors import UsageError, first_line
-from robench.tasks.own.text_files import read_text, separator_of, uses_quotes
+from robench.tasks.own.parquet_files import read_parquet
+from robench.tasks.own.table import Table as Table
+from robench.tasks.own.text_files import read_text, separator_of, text_lines, uses_quotes
 
-
-@dataclass(frozen=True)
-class Table:
-    """The rows of one file or split.
-
-    Attributes:
-        name: its name in sentences, such as ``"reviews.csv"``.
-        columns: names of the columns.
-        read: returns the cells of a column, one per row; a missing cell is None or NaN.
-        rows: number of rows.
-        numbers: the number of each row in sentences. Rows of a csv file are counted from 1 without
-            the header; rows of a jsonl file are its lines.
-        unit: ``"row"`` or ``"line"``.
-        class_names: column -> names of the classes 0, 1, …, where the data say them.
-        remarks: sentences about the reading that the user should see.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    read: Callable[[str], Sequence[Any]]
-    rows: int
-    numbers: Sequence[int] = ()
-    unit: str = "row"
-    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    remarks: tuple[str, ...] = ()
-
-    def where(self, row: int) -> str:
-        """Return where row ``row`` (from 0) stands, such as ``"row 3 of reviews.csv"``."""
-        number = self.numbers[row] if self.numbers else row + 1
-        return f"{self.unit} {number:,} of {self.name}"
+_COLUMNS = 10_000
 
 
 def read_table(path: Path) -> Table:
@@ -49,19 +21,19 @@ def read_table(path: Path) -> Table:
     Raises:
         UsageError: the file cannot be read, is empty, or holds something else than its name says.
     """
-    if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "does not exist"
-        raise UsageError(f"The file {path} {reason}. Name a csv, tsv, jsonl or parquet file.")
     suffix = path.suffix.lower()
     try:
         if suffix == ".parquet":
-            table = _read_parquet(path)
+            table = read_parquet(path)
         elif suffix == ".jsonl":
             table = _read_jsonl(path)
         else:
             table = _read_separated(path, suffix)
-    except OSError as error:
-        raise UsageError(f"The file {path} cannot be read: {error.strerror or error}.") from error
+    except Unreadable as error:
+        raise UsageError(
+            f"The file {path} cannot be read: {error.reason}. "
+            "Name a csv, tsv, jsonl or parquet file."
+        ) from error
     if not table.rows:
         raise UsageError(f"The file {path} has no rows. It needs a text and a label in every row.")
     return table
@@ -76,6 +48,7 @@ def _read_separated(path: Path, suffix: str) -> Table:
 
     text = read_text(path)
     separator, remarks = separator_of(text, suffix)
+    _check_width(path, text, separator)
     quoted = separator != "\t" or uses_quotes(text)
     try:
         frame = pd.read_csv(
@@ -108,6 +81,16 @@ def _read_separated(path: Path, suffix: str) -> Table:
     )
 
 
+def _check_width(path: Path, text: str, separator: str) -> None:
+    """Refuse a first line with a huge number of columns, on which pandas spends hours."""
+    columns = text.partition("\n")[0].count(separator) + 1
+    if columns > _COLUMNS:
+        raise UsageError(
+            f"The first line of {path} names {columns:,} columns, and robench reads up to "
+            f"{_COLUMNS:,}. Keep the texts and the labels only."
+        )
+
+
 def _reason(error: Exception) -> str:
     """Return the parser's reason without its preamble."""
     return first_line(error).removeprefix("Error tokenizing data. C error: ").rstrip(".")
@@ -126,16 +109,13 @@ def _read_jsonl(path: Path) -> Table:
     """Read a file with one JSON object a line; blank lines do not count."""
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
-    # Not splitlines(): a JSON string may hold U+2028, which is no end of a line here.
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
+    for number, line in text_lines(path):
         try:
-            row = json.loads(line)
-        except ValueError as error:
+            row = parse_json(line, path, DATA)
+        except Unreadable as error:
+            reason = error.reason.removeprefix("it ").replace(" in line 1,", " in")
             raise UsageError(
-                f"Line {number} of {path} is not JSON ({first_line(error)}). "
-                "A jsonl file has one JSON object a line."
+                f"Line {number} of {path} {reason}. A jsonl file has one JSON object a line."
             ) from error
         if not isinstance(row, dict):
             raise UsageError(
@@ -153,34 +133,3 @@ def _read_jsonl(path: Path) -> Table:
         numbers=numbers,
         unit="line",
     )
-
-
-def _read_parquet(path: Path) -> Table:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        file = parquet.ParquetFile(path)
-    except pa.ArrowException as error:
-        raise UsageError(f"The file {path} is no parquet file: {first_line(error)}.") from error
-    schema = file.schema_arrow
-    return Table(
-        name=path.name,
-        columns=tuple(schema.names),
-        read=lambda name: parquet.read_table(path, columns=[name]).column(0).to_pylist(),
-        rows=file.metadata.num_rows,
-        class_names=_class_names(schema.metadata or {}),
-    )
-
-
-def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
-    """Return the names of classes that the library ``datasets`` wrote into a parquet file."""
-    try:
-        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-        return {
-            column: tuple(feature["names"])
-            for column, feature in features.items()
-            if feature.get("_type") == "ClassLabel" and feature.get("names")
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {}

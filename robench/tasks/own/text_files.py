@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
+from robench._base.bounded_reading import DATA, Unreadable, limit_of, raw_lines, read_bytes
 from robench._base.errors import UsageError
+from robench._base.regular_files import how_to_raise
 
 _BYTE_ORDER_MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
@@ -23,24 +26,64 @@ def read_text(path: Path) -> str:
 
     Raises:
         UsageError: the file is empty or has another encoding; the sentence names it.
-        OSError: the file cannot be read.
+        Unreadable: the file cannot be read, or has more than 2 GB.
     """
-    content = path.read_bytes()
-    for mark, encoding in _BYTE_ORDER_MARKS.items():
-        if content.startswith(mark):
-            raise _other_encoding(path, f"is {encoding}", encoding)
-    # UTF-16 without a mark: in Latin text every second byte is zero.
-    if b"\x00" in content[:2000]:
-        raise _other_encoding(path, "holds zero bytes, so it is UTF-16 or no text", "UTF-16")
+    content = read_bytes(path, DATA)
+    _check_beginning(path, content[:2000])
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        found = f"is not UTF-8 (byte 0x{content[error.start]:02x} in line {line:,})"
-        raise _other_encoding(path, f"{found}; cp1252 is likely", "CP1252") from error
+        raise _no_utf8(path, content[error.start], line) from error
     if not text.strip():
         raise UsageError(f"The file {path} is empty.")
     return text
+
+
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the number of each line that is not blank, from 1, and its text.
+
+    Memory holds one line at a time, because a jsonl file may have gigabytes.
+
+    Raises:
+        UsageError, Unreadable: see ``read_text``; or a line has more than 16 MB.
+    """
+    # Not splitlines(): a JSON string may hold U+2028, which is no end of a line here.
+    blank = True
+    for number, line in enumerate(raw_lines(path, DATA), start=1):
+        if line is None:
+            longest = limit_of(DATA.line)
+            raise Unreadable(
+                path,
+                f"line {number:,} has more than {longest:,} bytes; "
+                f"{how_to_raise(longest + 1, longest)}",
+            )
+        if number == 1:
+            _check_beginning(path, line[:2000])
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise _no_utf8(path, line[error.start], number) from error
+        if text.strip():
+            blank = False
+            yield number, text
+    if blank:
+        raise UsageError(f"The file {path} is empty.")
+
+
+def _check_beginning(path: Path, content: bytes) -> None:
+    """Raise UsageError if the first bytes of a file are those of another encoding."""
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            raise _other_encoding(path, f"is {encoding}", encoding)
+    # UTF-16 without a mark: in Latin text every second byte is zero.
+    if b"\x00" in content:
+        raise _other_encoding(path, "holds zero bytes, so it is UTF-16 or no text", "UTF-16")
+
+
+def _no_utf8(path: Path, byte: int, line: int) -> UsageError:
+    found = f"is not UTF-8 (byte 0x{byte:02x} in line {line:,})"
+    return _other_encoding(path, f"{found}; cp1252 is likely", "CP1252")
 
 
 def _other_encoding(path: Path, what: str, encoding: str) -> UsageError:

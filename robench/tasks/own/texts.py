@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from robench._base.bounded_reading import check_length
 from robench._base.errors import UsageError
 from robench.tasks.frozen import RawRow, normal_form
 from robench.tasks.own.choose import Chosen
@@ -70,6 +71,7 @@ def _text(table: Table, column: str, row: int, cell: Any) -> str:
     if isinstance(cell, str):
         if not cell.isascii():
             _check_unicode(table, column, row, cell)
+        check_length(cell, f"The text in {table.where(row)} (column '{column}')")
         return clean_own(cell)
     if cell is None or cell != cell:
         return ""
