@@ -105,7 +105,7 @@ class _Rescorer:
 
     def __init__(self, folder: RunFolder, device: str, report: Reporter) -> None:
         self._folder, self._device, self._report = folder, device, report
-        self._folders = _victim_folders(folder)
+        self._folders, self._damaged = _victim_folders(folder)
 
     def tables(self, groups: Sequence[TransferGroup]) -> tuple[list[TransferTable], list[str]]:
         """Return the tables, and what is left out."""
@@ -152,7 +152,7 @@ class _Rescorer:
         if folder is None:
             raise RobenchError(
                 f"'{cell.name}' is not asked: no folder in {self._folder.victims} has its weights. "
-                "Its texts are used."
+                f"Its texts are used. {' '.join(self._damaged)}".rstrip()
             )
         return Victim.load(folder, self._device)
 
@@ -177,17 +177,21 @@ class _Answers:
         return [self._known[key] for key in keys]
 
 
-def _victim_folders(folder: RunFolder) -> dict[str, Path]:
-    """Return the run's victims: hash of the weights -> folder."""
-    from robench.models.victim_folder import CARD, read_card
+def _victim_folders(folder: RunFolder) -> tuple[dict[str, Path], list[str]]:
+    """Return the run's victims, hash of the weights -> folder, and what is wrong with others.
+
+    The hash is that of the files as they are now.
+    """
+    from robench.models.victim_folder import CARD, checked_card
 
     found: dict[str, Path] = {}
+    damaged: list[str] = []
     for path in sorted(folder.victims.glob(f"*/{CARD}")):
         try:
-            found[read_card(path.parent)["sha256"]] = path.parent
-        except RobenchError:
-            continue  # its cells say that no folder has their weights
-    return found
+            found[checked_card(path.parent)["sha256"]] = path.parent
+        except RobenchError as error:
+            damaged.append(str(error))
+    return found, damaged
 
 
 def _disagreement(group: TransferGroup, row: TransferRow) -> list[str]:
