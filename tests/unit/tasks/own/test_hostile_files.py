@@ -15,6 +15,8 @@ from robench.tasks.own.choose import Chosen
 from robench.tasks.own.tables import read_table
 from robench.tasks.own.texts import read_rows
 
+CHOSEN = Chosen(("text",), "label", "text", ())
+
 
 def refusal(path: Path) -> str:
     with pytest.raises(UsageError) as caught:
@@ -71,7 +73,7 @@ def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
 def test_nan_is_a_missing_cell(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": NaN, "label": 1}\n{"text": "a", "label": 0}\n')
     table = read_table(tmp_path / "a.jsonl")
-    rows, remarks = read_rows(table, Chosen(("text",), "label"), ["text"], [1, 0])
+    rows, remarks = read_rows(table, CHOSEN, ["text"], [1, 0])
     assert rows == [({"text": "a"}, 0)]
     assert "line 1 of a.jsonl" in remarks[0]
 
@@ -81,9 +83,9 @@ def test_a_huge_text_is_named_by_its_row(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     table = read_table(tmp_path / "a.jsonl")
     with pytest.raises(UsageError, match=r"The text in line 2 of a\.jsonl .* has 3,000,000 char"):
-        read_rows(table, Chosen(("text",), "label"), ["text"], [1, 0])
+        read_rows(table, CHOSEN, ["text"], [1, 0])
     monkeypatch.setenv(FACTOR, "2")
-    assert len(read_rows(table, Chosen(("text",), "label"), ["text"], [1, 0])[0]) == 2
+    assert len(read_rows(table, CHOSEN, ["text"], [1, 0])[0]) == 2
 
 
 @pytest.mark.parametrize(("name", "sign"), [("a.csv", ","), ("a.tsv", "\t")])
