@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from robench import __version__
+from robench.commands.saying import say
 from robench.commands.shell import Commands, global_flags
 
 
@@ -26,7 +27,7 @@ def main(ctx: click.Context) -> None:
     robench evaluate --defense rift --attack genetic      train, attack, print the table
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        say(ctx.get_help())
 
 
 def _add_commands() -> None:

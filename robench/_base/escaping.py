@@ -18,8 +18,9 @@ A text that is too long ends in ``…`` and its whole length. Nothing is cut sil
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 NAME: Final = 200
 """Characters of a name or a label that are shown. The labels of the built-in methods are shorter,
@@ -184,15 +185,27 @@ def json_text(text: str) -> str:
     The document means the same. Outside of its strings JSON has no such character but line ends.
     """
 
-    def written(found: re.Match[str]) -> str:
-        character = found[0]
-        if character in "\n\r\t" or _is_needed(found):
-            return character
+    def written(character: str) -> str:
         units = character.encode("utf-16-be", "surrogatepass")
         pairs = [units[start : start + 2].hex() for start in range(0, len(units), 2)]
         return "".join(f"\\u{pair}" for pair in pairs)
 
-    return text if text.isascii() and "\x7f" not in text else _HIDDEN.sub(written, text)
+    return _spelled(text, written)
+
+
+def toml_text(text: str) -> str:
+    """Return a quoted string of TOML in which no character is unseen; it means the same."""
+    return _spelled(text, lambda character: f"\\U{ord(character):08x}")
+
+
+def _spelled(text: str, written: Callable[[str], str]) -> str:
+    """Return ``text`` with its unseen characters as ``written``, apart from line ends and tabs."""
+
+    def spell(found: re.Match[str]) -> str:
+        kept = found[0] in "\n\r\t" or _is_needed(found)
+        return found[0] if kept else written(found[0])
+
+    return text if text.isascii() and "\x7f" not in text else _HIDDEN.sub(spell, text)
 
 
 class Markdown(str):
@@ -336,7 +349,7 @@ def _inner(piece: str, *, first: bool) -> str:
     return f"{before}{body}{after}"
 
 
-def shown_data(value: object) -> object:
+def shown_data(value: Any) -> Any:
     """Return plain data in which every text, also of keys, is as ``terminal`` shows it.
 
     Args:

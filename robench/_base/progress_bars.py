@@ -6,6 +6,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from robench._base.escaping import NAME, TEXT, terminal
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -34,7 +36,7 @@ class ProgressBars:
         """Print one line that stays."""
         from tqdm import tqdm
 
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(terminal(text, TEXT), file=sys.stderr)
 
     def started(self, phase: str, what: str, total: int | None) -> None:
         """Start the bar of a phase."""
@@ -42,7 +44,7 @@ class ProgressBars:
 
         self.finished("")
         interval = 0.1 if sys.stderr.isatty() else 2.0
-        title = f"{phase}: {what}"
+        title = terminal(f"{phase}: {what}", NAME)
         self._bar = tqdm(
             total=total,
             desc=title,
@@ -56,7 +58,7 @@ class ProgressBars:
         """Move the bar."""
         if self._bar is not None:
             self._bar.total = total
-            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.set_postfix_str(terminal(note, NAME), refresh=False)
             self._bar.update(done - self._bar.n)
 
     def finished(self, note: str) -> None:

@@ -11,6 +11,7 @@ import click
 from robench._base.errors import UsageError
 from robench.commands.choices import EXISTING_FOLDER, unknown_option
 from robench.commands.option_pairs import parse_options
+from robench.commands.saying import say_json, tell
 from robench.commands.shell import Session, emit, global_flags, session_of
 from robench.evaluation import defaults
 
@@ -198,7 +199,7 @@ def _remarks(values: dict[str, Any], opened: OpenedVictim, how: TextAttack) -> l
 def _remark(session: Session, sentences: Sequence[str]) -> None:
     if not session.quiet:
         for sentence in sentences:
-            click.echo(sentence, err=True)
+            tell(sentence)
 
 
 def _run(
@@ -224,10 +225,10 @@ def _run(
         emit(data)
     elif jsonl:
         for row in data:
-            click.echo(json.dumps(row, ensure_ascii=False))
+            say_json(json.dumps(row, ensure_ascii=False))
     else:
         if not session.quiet:
-            click.echo(err=True)
+            tell()
         show_trials(results, cells=False)
 
 

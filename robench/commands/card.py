@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from robench.commands.saying import say_data, say_line, tell
 from robench.commands.shell import emit, global_flags, session_of
 
 
@@ -39,14 +40,14 @@ def command(ctx: click.Context, victim: Path, records: Path | None, only_print: 
     folder = records or records_beside(victim)
     found = read_records_for(card, folder)
     for problem in found.damaged.values():
-        click.echo(f"Warning: {problem}", err=True)
+        tell(f"Warning: {problem}")
     if only_print:
         text = model_card(card, found.records.values())
-        emit({"card": text}) if session_of(ctx).json else click.echo(text, nl=False)
+        emit({"card": text}) if session_of(ctx).json else say_data(text)
         return
     path = write_model_card(victim, card, found.records.values())
     if session_of(ctx).json:
         emit({"path": path, "records": sorted(found.records)})
         return
     where = "no folder of records" if folder is None else str(folder)
-    click.echo(f"wrote {path} (records of this victim: {len(found.records)}, from {where})")
+    say_line(f"wrote {path} (records of this victim: {len(found.records)}, from {where})")

@@ -23,6 +23,7 @@ from robench.commands.choices import (
 from robench.commands.config import ConfiguredCommand
 from robench.commands.evaluate import tasks_of
 from robench.commands.running import make_request, prepare, run_with_progress
+from robench.commands.saying import say, say_line, tell
 from robench.commands.shell import Session, global_flags, session_of, terminal_width
 
 if TYPE_CHECKING:
@@ -163,10 +164,10 @@ def run(request: EvaluationRequest, settings: CertificationSettings, session: Se
 
         shown.extend(_sandwiches(certificates, request.out))
         if shown:
-            click.echo(f"\n{terminal(shown, terminal_width())}\n")
-            click.echo(f"Certificates: {_folder(request.out)}")
+            say(f"\n{terminal(shown, terminal_width())}\n")
+            say_line(f"Certificates: {_folder(request.out)}")
         for sentence in (each for one in shown for each in alarm_sentences(one)):
-            click.echo(sentence, err=True)
+            tell(sentence)
 
     def as_data(certificates: Sequence[Certificate]) -> dict[str, Any]:
         shown.extend(_sandwiches(certificates, request.out))
@@ -193,7 +194,7 @@ def _sandwiches(certificates: Sequence[Certificate], out: Path) -> list[Sandwich
     found = find_records(RunFolder(out).records)
     if damage := found.damage(out):
         # Also with --quiet: the attacks of these records are missing beside the certificates.
-        click.echo(f"Warning: {damage}", err=True)
+        tell(f"Warning: {damage}")
     return sandwiches(certificates, found.records.values())
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from robench.commands.saying import say, tell
 from robench.commands.shell import emit, global_flags, session_of, terminal_width
 
 OUT = Path("runs")
@@ -77,8 +78,8 @@ def command(
         emit(result.to_dict())
         return
     for warning in result.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        tell(f"Warning: {warning}")
     if style == "markdown":
-        click.echo(comparison_text.markdown(result), nl=False)
+        say(comparison_text.markdown(result), nl=False)
     else:
-        click.echo(comparison_text.terminal(result, terminal_width()), nl=False)
+        say(comparison_text.terminal(result, terminal_width()), nl=False)

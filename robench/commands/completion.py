@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterable
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from robench._base.escaping import NAME, terminal
+from robench.commands.saying import say_data
 from robench.commands.shell import COMPLETION_VARIABLE, emit, global_flags, session_of
+
+UNSAFE = frozenset(" ,;&|<>()$`\\\"'*?![]{}#~")
+"""Characters that a shell or click's own lines would read as something else."""
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -32,7 +37,7 @@ def command(ctx: click.Context, shell: str) -> None:
     if session_of(ctx).json:
         emit({"shell": shell, "script": text})
     else:
-        click.echo(text)
+        say_data(text, nl=True)
 
 
 def complete_kind(kind: str, *more: str) -> Completer:
@@ -77,4 +82,9 @@ def complete_option(
 
 
 def _beginning(incomplete: str, words: Iterable[str]) -> list[CompletionItem]:
-    return [CompletionItem(word) for word in dict.fromkeys(words) if word.startswith(incomplete)]
+    """Return the words that begin so. A shell reads them line by line, so none has a blank."""
+    return [
+        CompletionItem(word)
+        for word in dict.fromkeys(words)
+        if word.startswith(incomplete) and word == terminal(word, NAME) and not set(word) & UNSAFE
+    ]

@@ -18,6 +18,7 @@ from robench._base.bounded_reading import BY_HAND, Unreadable, parse_toml, read_
 from robench._base.errors import UsageError, one_line
 from robench._base.hints import did_you_mean
 from robench.commands.config_writing import PREFIX, SETTINGS, settings_of, write_settings
+from robench.commands.saying import tell
 
 PLUGIN_OPTION = "option"
 """The option KIND.NAME=VALUE. In a file it is a table as well."""
@@ -169,9 +170,8 @@ class _ConfigFile:
     def _tell_unused(self, keys: Sequence[str]) -> None:
         if keys:
             listed = ", ".join(f"'{key}'" for key in keys)
-            click.echo(
-                f"'{self._path}': {listed} not used, as '{self._command.name}' has no such option.",
-                err=True,
+            tell(
+                f"'{self._path}': {listed} not used, as '{self._command.name}' has no such option."
             )
 
     def _value(self, key: str, name: str, option: click.Option, value: Any) -> Any:

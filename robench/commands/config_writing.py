@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from robench._base.errors import UsageError
+from robench._base.escaping import NAME, terminal, toml_text
 from robench._base.files import write_text
 
 SETTINGS = "robench.settings"
@@ -116,8 +117,13 @@ def _toml(value: Any) -> str:
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, (int, float)):
         return repr(value)
-    # A JSON string is a TOML string, but for the character DEL.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise UsageError(
+            f"--write-config: {terminal(value, NAME)} is no text in UTF-8, which TOML needs. "
+            "Rename the file."
+        )
+    # A JSON string is a TOML string, but for some characters that cannot be seen.
+    return toml_text(json.dumps(value, ensure_ascii=False))
 
 
 def _number(text: str) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from robench._base.escaping import NAME, terminal
 from robench.commands.shell import emit, global_flags, session_of, show
 
 STYLES = {"ok": "green", "missing": "yellow", "problem": "red"}
@@ -50,8 +51,8 @@ def command(ctx: click.Context, online: bool, data: Path | None, out: Path) -> N
             section = diagnosis.section
             table.add_row(Text(section, style="bold"), "", "")
         table.add_row(
-            f"  {diagnosis.what}",
+            f"  {terminal(diagnosis.what, NAME)}",
             Text(diagnosis.state, style=STYLES[diagnosis.state]),
-            Text(diagnosis.detail, overflow="fold"),
+            Text(terminal(diagnosis.detail), overflow="fold"),
         )
     show(table)

@@ -28,6 +28,7 @@ from robench.commands.running import (
     run_with_progress,
     warn_of_damaged_records,
 )
+from robench.commands.saying import say, say_line
 from robench.commands.shell import Session, global_flags, session_of, terminal_width
 
 if TYPE_CHECKING:
@@ -91,10 +92,10 @@ def run(request: EvaluationRequest, session: Session) -> None:
         if records:
             folder = RunFolder(request.out)
             transferred = read_transferred(folder.transfer)
-            click.echo(f"\n{results_table(records, terminal_width(), transferred)}\n")
-            click.echo(f"Markdown: {folder.leaderboard}")
-            click.echo(f"Records:  {folder.records}")
-            click.echo(f"Texts:    robench examples {shlex.quote(str(request.out))}")
+            say(f"\n{results_table(records, terminal_width(), transferred)}\n")
+            say_line(f"Markdown: {folder.leaderboard}")
+            say_line(f"Records:  {folder.records}")
+            say_line(f"Texts:    robench examples {shlex.quote(str(request.out))}")
         warn_of_damaged_records(request.out)
 
     records = run_with_progress(

@@ -10,6 +10,7 @@ import click
 
 from robench._base.errors import RobenchError, UsageError
 from robench.commands.choices import Decorator
+from robench.commands.saying import say_data, tell
 from robench.commands.shell import emit, global_flags, session_of
 from robench.evaluation import defaults
 
@@ -87,21 +88,36 @@ def command(ctx: click.Context, /, run: Path, limit: int | None, **values: Any) 
     few = SHOWN if kind == "text" and not as_json else None
     chosen, trials = _trials(run, limit or few, values)
     for problem in chosen.problems:
-        click.echo(f"Left out: {problem}", err=True)
+        tell(f"Left out: {problem}")
     for sentence in chosen.replaced:
-        click.echo(f"Not shown: {sentence}", err=True)
+        tell(f"Not shown: {sentence}")
     if as_json:
         from robench.records.trial_export import row_of
 
         emit([row_of(trial) for trial in trials])
     else:
         if kind == "text" and output is None and not session_of(ctx).quiet:
-            click.echo(_heading(chosen, trials), err=True)
+            tell(_heading(chosen, trials))
+            tell()
         _write(trials, kind, output, f"Examples of {run}")
+    if kind == "csv":
+        _warn_of_formulas(trials)
     if output is not None:
-        click.echo(f"{_count(len(trials), 'trial')} in {output}", err=True)
+        tell(f"{_count(len(trials), 'trial')} in {output}")
     if chosen.problems:
         raise RobenchError("Some results are left out, as said above.")
+
+
+def _warn_of_formulas(trials: Sequence[TrialText]) -> None:
+    """Say how many cells a spreadsheet would run. No text is changed."""
+    from robench.records.trial_export import formulas
+
+    number = formulas(trials)
+    if number:
+        tell(
+            f"{_count(number, 'cell')} of the CSV begin with =, +, -, @ or a tab, which a "
+            "spreadsheet takes for a formula. Import all columns as text."
+        )
 
 
 def _format(kind: str | None, output: Path | None) -> str:
@@ -140,7 +156,7 @@ def _heading(chosen: ChosenTrials, trials: Sequence[TrialText]) -> str:
     cells = _count(len(chosen.records), "cell")
     told = f"{cells} with {_count(len(chosen.trials), 'trial')}, {fooled} of them fooled."
     shown = "No trial passes the filters." if not trials else f"Shown: {len(trials)}."
-    return f"{told} {shown}\n"
+    return f"{told} {shown}"
 
 
 def _count(number: int, what: str) -> str:
@@ -166,6 +182,6 @@ def _write(trials: Sequence[TrialText], kind: str, output: Path | None, title: s
     else:
         content = {"text": plain_view, "csv": to_csv, "jsonl": to_jsonl}[kind](trials)
     if output is None:
-        click.echo(content, nl=False)
+        say_data(content)
     else:
         write_text(output, content)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from robench._base.errors import RobenchError, UsageError
+from robench.commands.saying import say, say_line
 from robench.commands.shell import emit, global_flags, session_of
 
 BOARDS = Path("leaderboards")
@@ -42,7 +43,7 @@ def command(ctx: click.Context, boards: tuple[Path, ...], check: bool) -> None:
         emit([{"board": board, "table": write_board(board)} for board in found])
         return
     for board in found:
-        click.echo(f"wrote {write_board(board)}")
+        say_line(f"wrote {write_board(board)}")
 
 
 def check_boards(boards: list[Path], as_json: bool) -> None:
@@ -69,7 +70,7 @@ def check_boards(boards: list[Path], as_json: bool) -> None:
         )
     for board in () if as_json else boards:
         lines = differences[board] or [f"{markdown_path(board)} agrees with its records"]
-        click.echo("\n".join(lines))
+        say("\n".join(lines))
     if stale:
         raise RobenchError(
             f"{', '.join(stale)}: not what the records give. "

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
+from robench._base.escaping import NAME, terminal
+from robench.commands.saying import say
 from robench.commands.shell import emit, global_flags, session_of, show
 from robench.inspection.catalogue import KINDS, CatalogueRow, find_kind, list_kind
 
@@ -26,10 +30,22 @@ def command(ctx: click.Context, kind: str | None, check: bool) -> None:
         return
     for number, each in enumerate(kinds):
         if number:
-            click.echo()
+            say()
         print_rows(each, rows[each])
     what = f"{kinds[0]} NAME" if len(kinds) == 1 else "NAME"
-    click.echo(f"\nMore about one of them: robench show {what}")
+    say(f"\nMore about one of them: robench show {what}")
+
+
+def _shown(row: CatalogueRow) -> CatalogueRow:
+    """Return a row whose texts, which packages may have written, are for a terminal."""
+    return replace(
+        row,
+        name=terminal(row.name, NAME),
+        origin=terminal(row.origin, NAME),
+        summary=terminal(row.summary),
+        problem=None if row.problem is None else terminal(row.problem),
+        sees=terminal(row.sees, NAME),
+    )
 
 
 def print_rows(kind: str, rows: list[CatalogueRow]) -> None:
@@ -40,6 +56,7 @@ def print_rows(kind: str, rows: list[CatalogueRow]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    rows = [_shown(row) for row in rows]
     show(Text(f"{kind}s", style="bold"))
     if not rows:
         show("  none")

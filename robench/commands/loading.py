@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
 
-import click
+from robench.commands.saying import tell
 
 LARGE = {
     "scipy": "SciPy",
@@ -72,7 +72,7 @@ def announced_imports(quiet: Callable[[], bool]) -> Iterator[None]:
     def say(text: str) -> None:
         # A launcher starts several processes with the same command; one of them speaks.
         if not quiet() and os.environ.get("RANK", "0") == "0":
-            click.echo(text, err=True)
+            tell(text)
 
     announcer = Announcer(say)
     sys.meta_path.insert(0, announcer)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
+from robench.commands.saying import say_line
 from robench.commands.shell import emit, global_flags, session_of
 
 
@@ -36,9 +38,9 @@ def command(ctx: click.Context, kind: str, name: str, out: Path) -> None:
         emit({"files": paths})
         return
     for path in paths:
-        click.echo(f"wrote {path}")
+        say_line(f"wrote {path}")
     plugin, test, *package = paths
-    click.echo(f"Its test passes: python -m pytest {test}")
+    say_line(f"Its test passes: python -m pytest {shlex.quote(str(test))}")
     if package:
-        click.echo(f"Install it:      pip install -e {plugin.parent}")
-    click.echo(f"Then:            robench show {kind} {name}")
+        say_line(f"Install it:      pip install -e {shlex.quote(str(plugin.parent))}")
+    say_line(f"Then:            robench show {kind} {shlex.quote(name)}")

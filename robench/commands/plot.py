@@ -11,6 +11,7 @@ import click
 from robench._base.errors import RobenchError, UsageError
 from robench._base.quiet import quiet_environment
 from robench.commands.choices import EXISTING_FOLDER, Function
+from robench.commands.saying import say, say_line, tell
 from robench.commands.shell import emit, global_flags, session_of, terminal_width
 from robench.evaluation import defaults
 
@@ -67,7 +68,7 @@ def _print_written(target: Path) -> None:
     if session_of(click.get_current_context()).json:
         emit({"figure": target})
     else:
-        click.echo(f"wrote {target}")
+        say_line(f"wrote {target}")
 
 
 @click.group(
@@ -80,7 +81,7 @@ def _print_written(target: Path) -> None:
 def command(ctx: click.Context) -> None:
     """Draw figures of victims and of runs; needs the extra 'plots'."""
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        say(ctx.get_help())
 
 
 @command.command("training", short_help="Draw distance, information and accuracies by epoch.")
@@ -252,7 +253,7 @@ def curves(
         headings, body = curve_table(name, records)
         if body:
             table = fitted(headings, body, terminal_width(), names=2)
-            click.echo("\n".join([f"Accuracy under attack in %, {CURVE_TITLES[name]}", *table]))
+            say("\n".join([f"Accuracy under attack in %, {CURVE_TITLES[name]}", *table]))
     _print_written(target)
 
 
@@ -273,7 +274,7 @@ def _records_of_one_table(run: Path, chosen: Mapping[str, tuple[str, ...]]) -> l
     if damage and not found:
         raise RobenchError(damage)
     if damage:
-        click.echo(f"Warning: {damage}", err=True)
+        tell(f"Warning: {damage}")
     choice = CellChoice(chosen["rows"], chosen["attacks"], chosen["tasks"])
     wanted = {name: record for name, record in found.items() if choice.fits(record)}
     if not wanted:

@@ -6,6 +6,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from robench._base.escaping import NAME, TEXT, terminal
 from robench.commands.shell import stderr
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class TerminalReporter:
 
     def message(self, text: str) -> None:
         """Print one line that stays."""
-        self._progress.console.print(f"  {text}" if self._task is not None else text)
+        line = terminal(text, TEXT)
+        self._progress.console.print(f"  {line}" if self._task is not None else line)
 
     def started(self, phase: str, what: str, total: int | None) -> None:
         """Print the phase and start a new bar."""
@@ -80,7 +82,8 @@ class TerminalReporter:
     def advanced(self, done: int, total: int | None, note: str) -> None:
         """Move the bar."""
         if self._task is not None:
-            self._progress.update(self._task, completed=done, total=total, description=note)
+            shown = terminal(note, NAME)
+            self._progress.update(self._task, completed=done, total=total, description=shown)
 
     def finished(self, note: str) -> None:
         """Replace the bar by one line about the result."""
@@ -103,7 +106,8 @@ class LogReporter:
 
     def message(self, text: str) -> None:
         """Print one line."""
-        self._console.print(f"  {text}" if self._inside else text, soft_wrap=True)
+        line = terminal(text, TEXT)
+        self._console.print(f"  {line}" if self._inside else line, soft_wrap=True)
 
     def started(self, phase: str, what: str, total: int | None) -> None:
         """Print one line that names the phase."""

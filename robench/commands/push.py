@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from robench.commands.saying import say_line
 from robench.commands.shell import emit, global_flags, session_of
 
 if TYPE_CHECKING:
@@ -59,12 +60,12 @@ def command(
     if dry_run:
         _list(parcel, public)
     else:
-        click.echo(f"sent {len(parcel.files)} files to {address}")
+        say_line(f"sent {len(parcel.files)} files to {address}")
 
 
 def _list(parcel: Parcel, public: bool) -> None:
     kind = "public" if public else "private"
-    click.echo(f"Would send to {parcel.repo} ({kind}, if it is new):")
+    say_line(f"Would send to {parcel.repo} ({kind}, if it is new):")
     for name, size in parcel.sizes.items():
-        click.echo(f"{size:>13,} bytes  {name}")
-    click.echo(f"Records in the model card: {parcel.records}. Nothing was sent.")
+        say_line(f"{size:>13,} bytes  {name}")
+    say_line(f"Records in the model card: {parcel.records}. Nothing was sent.")

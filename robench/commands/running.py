@@ -14,6 +14,7 @@ from robench._base.quiet import quiet_environment
 from robench.commands.config_writing import SETTINGS
 from robench.commands.option_pairs import parse_label_map, parse_options
 from robench.commands.results_data import failed_parts
+from robench.commands.saying import tell
 from robench.commands.shell import Session, emit, show, stderr
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def warn_of_damaged_records(out: Path) -> None:
 
     folder = RunFolder(out)
     for sentence in find_records(folder.records).damaged.values():
-        click.echo(f"Left out of {folder.leaderboard}: {sentence}", err=True)
+        tell(f"Left out of {folder.leaderboard}: {sentence}")
 
 
 def fail_on_error_trials(records: Sequence[Record], out: Path) -> None:

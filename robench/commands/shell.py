@@ -21,6 +21,7 @@ from robench._base.files import causes, is_disk_full
 from robench._base.hints import did_you_mean
 from robench._base.no_exit import without_exits
 from robench.commands.loading import announced_imports
+from robench.commands.saying import console, say_json, tell, tell_lines
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -133,7 +134,7 @@ def report(error: BaseException, session: Session) -> int:
     # Printing may fail after SIGHUP, and its error then hides the signal.
     interrupted = isinstance(error, click.Abort | KeyboardInterrupt) or was_ended(error)
     if session.debug and not interrupted:
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        tell_lines("".join(traceback.format_exception(error)))
     if interrupted:
         return _tell(*_interruption(signal_of(error), session), session)
     sentence, code = explain(error)
@@ -150,10 +151,10 @@ def _tell(sentence: str, code: int, session: Session, before: str = "") -> int:
     """Print why a command ends, and return its exit code."""
     # After SIGHUP there may be no terminal left to print on.
     with suppress(OSError):
-        click.echo(f"{before}{sentence}", err=True)
+        tell(f"{before}{sentence}")
         if session.json and not session.emitted:
             session.emitted = True
-            click.echo(as_json({"error": sentence, "exit_code": code}))
+            say_json(as_json({"error": sentence, "exit_code": code}))
     return code
 
 
@@ -274,7 +275,7 @@ def emit(data: Any) -> None:
         raise ValueError("The command has printed its JSON document already.")
     text = as_json(data)
     session.emitted = True
-    click.echo(text)
+    say_json(text)
 
 
 def as_json(data: Any) -> str:
@@ -289,12 +290,11 @@ def show(*renderables: RenderableType) -> None:
 
     They are as wide as the terminal. In a pipe nothing is cut off. No line ends in blanks.
     """
-    from rich.console import Console
-
-    console = _console(Console(highlight=False, markup=False))
-    with console.capture() as capture:
-        console.print(*renderables)
-    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    screen = _widened(console())
+    with screen.capture() as capture:
+        screen.print(*renderables)
+    # The console has made the texts visible. What is left are its own colours.
+    click.echo("\n".join(line.rstrip() for line in capture.get().split("\n")[:-1]))
 
 
 def terminal_width() -> int | None:
@@ -304,12 +304,10 @@ def terminal_width() -> int | None:
 
 def stderr() -> Console:
     """Return the console for progress and messages."""
-    from rich.console import Console
-
-    return _console(Console(stderr=True, highlight=False, markup=False))
+    return _widened(console(stderr=True))
 
 
-def _console(console: Console) -> Console:
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = max(console.width, PIPED_WIDTH)
-    return console
+def _widened(screen: Console) -> Console:
+    if not screen.is_terminal and "COLUMNS" not in os.environ:
+        screen.width = max(screen.width, PIPED_WIDTH)
+    return screen

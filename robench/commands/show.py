@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from robench._base.escaping import TEXT, shown_data, terminal
 from robench.commands.shell import emit, global_flags, session_of, show
 from robench.inspection.catalogue import find_kind, find_kind_of
 
@@ -44,6 +45,10 @@ def print_facts(facts: dict[str, Any]) -> None:
     """Print the facts as text: short ones on one line, longer ones under a heading."""
     from rich.text import Text
 
+    # A docstring has paragraphs, and the console shows what else is in it.
+    facts = {
+        name: value if name == "summary" else shown_data(value) for name, value in facts.items()
+    }
     show(
         Text(f"{facts['kind']} {facts['name']}", style="bold"),
         Text(f"({facts['origin']})", style="dim"),
@@ -75,7 +80,7 @@ def _print_paragraphs(text: str) -> None:
 
     show("")
     for paragraph in text.replace("``", "'").split("\n\n"):
-        show(Padding(" ".join(paragraph.split()), (0, 0, 1, 2)))
+        show(Padding(terminal(" ".join(paragraph.split()), TEXT), (0, 0, 1, 2)))
 
 
 def _print_hanging(label: str, text: str) -> None:

@@ -28,6 +28,7 @@ from robench.commands.running import (
     run_with_progress,
     warn_of_damaged_records,
 )
+from robench.commands.saying import say, say_line
 from robench.commands.shell import Session, global_flags, session_of
 
 if TYPE_CHECKING:
@@ -117,10 +118,10 @@ def run(points: list[SweepPoint], figure: bool, session: Session) -> None:
         if not records:
             return
         write(swept)
-        click.echo("\n".join(["", *sweep_table(rows, "rounded_outline"), ""]))
-        click.echo(f"Markdown: {table}")
+        say("\n".join(["", *sweep_table(rows, "rounded_outline"), ""]))
+        say_line(f"Markdown: {table}")
         if figure:
-            click.echo(f"Figure:   {drawn}")
+            say_line(f"Figure:   {drawn}")
         warn_of_damaged_records(out)
 
     def as_data(swept: Swept) -> dict[str, Any]:

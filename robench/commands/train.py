@@ -18,6 +18,7 @@ from robench.commands.choices import (
 )
 from robench.commands.config import ConfiguredCommand
 from robench.commands.running import run_or_plan, run_with_progress
+from robench.commands.saying import say_data
 from robench.commands.shell import Session, global_flags, session_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def run(request: EvaluationRequest, session: Session) -> None:
 
     def print_results(folders: Sequence[Path]) -> None:
         for folder in folders if is_main_process() else ():
-            click.echo(str(folder))
+            say_data(str(folder), nl=True)
 
     run_with_progress(
         session,

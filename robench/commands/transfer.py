@@ -8,6 +8,7 @@ import click
 
 from robench._base.errors import UsageError
 from robench.commands.running import make_reporter
+from robench.commands.saying import say, tell
 from robench.commands.shell import emit, global_flags, session_of, terminal_width
 from robench.evaluation import defaults
 
@@ -66,11 +67,11 @@ def command(
     with make_reporter(session) as report:
         found = transfer(run, attacks=attacks, tasks=tasks, device=device, report=report)
     for problem in found.problems:
-        click.echo(f"Warning: {problem}", err=True)
+        tell(f"Warning: {problem}")
     if session.json:
         emit(found.to_dict())
         return
     width = terminal_width()
-    click.echo("\n".join(transfer_text.terminal(table, width) for table in found.tables))
-    click.echo(wrapped(transfer_text.MEANING, width))
-    click.echo(f"Stored in {found.file}", err=True)
+    say("\n".join(transfer_text.terminal(table, width) for table in found.tables))
+    say(wrapped(transfer_text.MEANING, width))
+    tell(f"Stored in {found.file}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robench._base.errors import UsageError
+from robench._base.escaping import NAME, TEXT, one_line
 from robench._base.progress_bars import ProgressBars
 from robench._base.reporting import Reporter, Silent
 from robench.evaluation.request import EvaluationRequest, build_request
@@ -219,7 +220,7 @@ class _OnlyWarnings(Silent):
     def message(self, text: str) -> None:
         """Warn, if the sentence is a warning."""
         if text.startswith(WARNING):
-            warnings.warn(text.removeprefix(WARNING), stacklevel=2)
+            warnings.warn(one_line(text.removeprefix(WARNING), TEXT), stacklevel=2)
 
 
 def _warn_of_errors(records: Sequence[Record], folder: Path) -> None:
@@ -234,8 +235,8 @@ def _warn_of_errors(records: Sequence[Record], folder: Path) -> None:
         trials = TrialFile(path, cell=record.cell).read()
         first = next((trial.problem for trial in trials if trial.verdict == "error"), "")
         warnings.warn(
-            f"{record.counts.error} of {record.counts.n} examples of {record.row} under "
-            f"{record.attack.label} ended in an error, so the cell has no numbers. "
-            f"The first: {first}",
+            f"{record.counts.error} of {record.counts.n} examples of {one_line(record.row, NAME)} "
+            f"under {one_line(record.attack.label, NAME)} ended in an error, so the cell has no "
+            f"numbers. The first: {one_line(first)}",
             stacklevel=3,
         )

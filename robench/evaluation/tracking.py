@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from robench._base.escaping import NAME, one_line
 from robench.records.rates import rates
 from robench.records.run_folder import RunFolder
 from robench.training.tracking import Tracking, Value
@@ -22,9 +23,9 @@ def track_cell(request: EvaluationRequest, record: Record, report: Reporter) -> 
     if not request.trackers:
         return
     config: dict[str, Value] = {
-        "task": record.task.name,
-        "victim": record.row,
-        "attack": record.attack.label,
+        "task": one_line(record.task.name, NAME),
+        "victim": one_line(record.row, NAME),
+        "attack": one_line(record.attack.label, NAME),
         "seed": record.search.seed,
     }
     folder = RunFolder(request.out).curves / record.cell_name

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from robench._base.escaping import figure_text
 from robench.figures.drawing import new_figure
 from robench.records.rows import Gap
 from robench.records.statistics import Score
@@ -35,8 +36,8 @@ def draw(rows: Sequence[SweepRow]) -> Figure:
         _draw_distances(distances, option, places, line, name)
         _draw_tradeoff(tradeoff, option, line, name)
     for panel in (accuracies, distances):
-        panel.set_xlabel(option)
-        panel.set_xticks(list(places.values()), list(places))
+        panel.set_xlabel(figure_text(option))
+        panel.set_xticks(list(places.values()), [figure_text(value) for value in places])
     accuracies.set_ylabel("accuracy, %")
     distances.set_ylabel("relative L2 distance, last epoch")
     tradeoff.set_xlabel("clean accuracy, %")
@@ -92,7 +93,9 @@ def _draw_scores(
             means.append(100 * score.mean)
             below.append(100 * (score.mean - low))
             above.append(100 * (high - score.mean))
-    panel.errorbar(places, means, yerr=[below, above], fmt=f"o{style}", capsize=2, label=label)
+    panel.errorbar(
+        places, means, yerr=[below, above], fmt=f"o{style}", capsize=2, label=figure_text(label)
+    )
 
 
 def _draw_distances(
@@ -100,7 +103,7 @@ def _draw_distances(
 ) -> None:
     known = [row for row in line if row.distances]
     x = [places[row.values[option]] for row in known]
-    panel.plot(x, [fmean(row.distances) for row in known], "o-", label=name)
+    panel.plot(x, [fmean(row.distances) for row in known], "o-", label=figure_text(name))
 
 
 def _draw_tradeoff(panel: Axes, option: str, line: Sequence[SweepRow], name: str) -> None:
@@ -113,6 +116,8 @@ def _draw_tradeoff(panel: Axes, option: str, line: Sequence[SweepRow], name: str
             clean.append(100 * scores.clean.mean)
             worst.append(100 * scores.worst.mean)
             values.append(row.values[option])
-    panel.plot(clean, worst, "o-", label=name)
+    panel.plot(clean, worst, "o-", label=figure_text(name))
     for value, x, y in zip(values, clean, worst, strict=True):
-        panel.annotate(value, (x, y), xytext=(4, 4), textcoords="offset points", fontsize="small")
+        panel.annotate(
+            figure_text(value), (x, y), xytext=(4, 4), textcoords="offset points", fontsize="small"
+        )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from robench._base.escaping import figure_text
 from robench.figures.drawing import new_figure
 from robench.records.curve_tables import accuracy_at, curve_of
 from robench.records.curves import Curve, CurveName
@@ -62,7 +63,9 @@ def _draw_curves(panel: Axes, name: CurveName, records: Iterable[Record]) -> Non
     for label, curves in sorted(lines.items()):
         # A curve is flat after its last point, because a larger cost fools no further example.
         means = [100 * fmean(accuracy_at(*each, point) for each in curves) for point in points]
-        panel.plot(points, means, "o-", drawstyle="steps-post", markersize=3, label=label)
+        panel.plot(
+            points, means, "o-", drawstyle="steps-post", markersize=3, label=figure_text(label)
+        )
     panel.set_xlabel(AXES[name])
     if name == "queries":
         panel.set_xscale("log")
@@ -75,5 +78,5 @@ def _draw_curves(panel: Axes, name: CurveName, records: Iterable[Record]) -> Non
 def _draw_option(panel: Axes, name: str, curves: Sequence[OptionCurve]) -> None:
     for curve in curves:
         values, means = zip(*sorted(curve.points.items()), strict=True)
-        panel.plot(values, [100 * mean for mean in means], "o-", label=curve.label)
-    panel.set_xlabel(name)
+        panel.plot(values, [100 * mean for mean in means], "o-", label=figure_text(curve.label))
+    panel.set_xlabel(figure_text(name))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robench._base.errors import UsageError
+from robench._base.escaping import figure_text
 from robench.figures.drawing import new_figure, require
 from robench.models.classifier import TextClassifier
 from robench.models.encoders import find_encoder, fingerprint, load_encoder
@@ -186,7 +187,7 @@ def draw(geometry: Geometry, classes: Sequence[str], seed: int) -> Figure:
     for number, (name, features) in enumerate(geometry.after.items()):
         plain, circles = panels[1 + 2 * number : 3 + 2 * number]
         _draw_by_class(plain, scatter(features, seed), geometry.labels, classes)
-        plain.set_title(name, fontsize="medium")
+        plain.set_title(figure_text(name), fontsize="medium")
         outer, inner = on_circles(features, geometry.before[number], seed)
         _draw_by_text(circles, outer, inner, geometry.labels)
         circles.set_title("after (outside), before (inside)", fontsize="medium")
@@ -201,7 +202,13 @@ def _draw_by_class(
 ) -> None:
     for label, name in enumerate(classes):
         own = points[labels == label]
-        panel.scatter(own[:, 0], own[:, 1], s=8, marker=MARKERS[label % len(MARKERS)], label=name)
+        panel.scatter(
+            own[:, 0],
+            own[:, 1],
+            s=8,
+            marker=MARKERS[label % len(MARKERS)],
+            label=figure_text(name),
+        )
 
 
 def _draw_by_text(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from robench._base.bounded_reading import Unreadable
 from robench._base.errors import RobenchError
+from robench._base.escaping import figure_text
 from robench.figures.drawing import new_figure
 from robench.models.training_log import read_training_log
 
@@ -66,7 +67,7 @@ def draw(folders: Sequence[Path]) -> Figure:
         for victim, epochs in trainings.items():
             known = [entry for entry in epochs if entry.get(key) is not None]
             x = [entry["epoch"] for entry in known]
-            panel.plot(x, [entry[key] for entry in known], "o-", label=victim)
+            panel.plot(x, [entry[key] for entry in known], "o-", label=figure_text(victim))
         panel.set_xlabel("epoch")
         panel.set_title(title, fontsize="medium")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))

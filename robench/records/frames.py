@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench._base.errors import RobenchError, UsageError
+from robench._base.escaping import NAME, one_line, terminal
 from robench.records.columns import run_columns
 from robench.records.comparable import comparable_groups, newest_that_agree
 from robench.records.curve_tables import curve_data
@@ -214,7 +215,7 @@ class Results:
             try:
                 trials = join_trials(RunFolder(self.folder), record)
             except RobenchError as error:
-                warnings.warn(f"The trials of {name} are left out: {error}", stacklevel=2)
+                warnings.warn(one_line(f"The trials of {name} are left out: {error}"), stacklevel=2)
                 continue
             frame = to_arrow(trials).to_pandas()
             reason = pd.Series(self._tables.get(name, {}).get("left_out"), frame.index, "string")
@@ -272,7 +273,8 @@ class Results:
 
     def __repr__(self) -> str:
         count_of = len(self.found.records)
-        return f"<results of {self.folder}: {count_of} {'cell' if count_of == 1 else 'cells'}>"
+        noun = "cell" if count_of == 1 else "cells"
+        return f"<results of {terminal(self.folder)}: {count_of} {noun}>"
 
     def _repr_html_(self) -> str:
         """Return the main columns of ``cells`` as an HTML table, for notebooks."""
@@ -280,6 +282,8 @@ class Results:
         frame = self.cells[[*shown, "worst_case", "left_out"]].round(4)
         if frame["left_out"].isna().all():
             frame = frame.drop(columns="left_out")
+        for name in ("task", "row", "attack", *(frame.columns.intersection(["left_out"]))):
+            frame[name] = frame[name].map(lambda text: terminal(text, NAME), na_action="ignore")
         return str(frame.to_html(index=False, na_rep="—"))
 
 
@@ -298,7 +302,7 @@ def results(folder: str | Path) -> Results:
     place = Path(folder)
     found = find_records(RunFolder(place).records)
     for sentence in found.damaged.values():
-        warnings.warn(f"Left out: {sentence}", stacklevel=2)
+        warnings.warn(one_line(f"Left out: {sentence}"), stacklevel=2)
     if not found.records and not found.damaged:
         reason = "holds no records" if place.is_dir() else "does not exist"
         raise UsageError(f"The folder {place} {reason}. Name the folder of a run (--out).")

@@ -71,6 +71,27 @@ def _by_comparison(original: str, changed: str) -> Iterator[Piece]:
         yield Piece("".join(old[start:stop]), "".join(new[new_start:new_stop]))
 
 
+def bounded(parts: Sequence[Piece], limit: int) -> list[Piece]:
+    """Return pieces with at most ``limit`` characters in all; a last one says what was cut.
+
+    Args:
+        parts: the pieces.
+        limit: characters of the original and of the changed text.
+    """
+    whole = sum(max(len(piece.old), len(piece.new)) for piece in parts)
+    kept: list[Piece] = []
+    left = limit
+    for piece in parts:
+        if left <= 0:
+            break
+        kept.append(Piece(piece.old[:left], piece.new[:left]))
+        left -= max(len(piece.old), len(piece.new))
+    if whole > limit:
+        note = f"… ({whole:,} characters)"
+        kept.append(Piece(note, note))
+    return kept
+
+
 def marked(parts: Sequence[Piece]) -> str:
     """Return both texts as one, with every change as ``[[old->new]]``."""
     return "".join(

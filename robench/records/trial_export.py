@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench._base.errors import RobenchError
+from robench._base.escaping import json_text
 from robench._base.files import atomic_file
 from robench.records.trial_texts import TrialText
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Beginnings of a text that a spreadsheet takes for a formula."""
 
 NESTED = ("labels", "probs", "adversarial_probs", "changes")
 """Columns that hold more than one value. In CSV they are JSON."""
@@ -62,19 +66,37 @@ def _table(trials: Sequence[TrialText]) -> tuple[list[str], list[dict[str, Any]]
     """Return the names of all columns, and the rows; tasks may have other fields."""
     rows = [row_of(trial) for trial in trials]
     names = dict.fromkeys(name for row in rows for name in row)
-    return list(names), [{name: row.get(name) for name in names} for row in rows]
+    return list(names), [{name: _encodable(row.get(name)) for name in names} for row in rows]
+
+
+def _encodable(value: Any) -> Any:
+    """Return a text that UTF-8 can hold: half a character pair is written as ``\\ud800``."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value
+
+
+def formulas(trials: Sequence[TrialText]) -> int:
+    """Return how many cells of ``to_csv`` a spreadsheet would take for formulas."""
+    rows = [row_of(trial) for trial in trials]
+    return sum(
+        isinstance(value, str) and value.startswith(FORMULA)
+        for row in rows
+        for value in row.values()
+    )
 
 
 def to_jsonl(trials: Sequence[TrialText]) -> str:
-    """Return one JSON object a line."""
+    """Return one JSON object a line. Characters that cannot be seen are written ``\\uXXXX``."""
     _, rows = _table(trials)
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return "".join(json_text(json.dumps(row, ensure_ascii=False)) + "\n" for row in rows)
 
 
 def to_csv(trials: Sequence[TrialText]) -> str:
     """Return CSV with a line of names; what is missing is empty.
 
-    No text is changed, also none that a spreadsheet would take for a formula.
+    No text is changed, also none that a spreadsheet would take for a formula: the file is for
+    programs, and an adversarial text counts character by character. ``formulas`` counts them.
     """
     names, rows = _table(trials)
     stream = io.StringIO()

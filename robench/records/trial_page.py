@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from html import escape
 
-from robench.records.marked_text import Piece, pieces
+from robench._base.escaping import MESSAGE, NAME, html
+from robench.records.marked_text import Piece
+from robench.records.trial_plain import cell_words, fields_of
 from robench.records.trial_texts import TrialText
 from robench.records.trial_words import cost_words, outcome_words
 
@@ -47,8 +48,8 @@ def to_html(trials: Sequence[TrialText], title: str) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n<p class=dim>{escape(summary)}. "
+        f"<title>{html(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{html(title)}</h1>\n<p class=dim>{html(summary)}. "
         "<del>Struck</del> words were replaced by <ins>underlined</ins> ones.</p>\n"
         f"{body}\n</body>\n</html>\n"
     )
@@ -56,35 +57,26 @@ def to_html(trials: Sequence[TrialText], title: str) -> str:
 
 def _article(trial: TrialText) -> str:
     lines = [
-        f'<h2><span class="verdict">{escape(str(trial.verdict))}</span> '
-        f"{escape(outcome_words(trial))}</h2>",
+        f'<h2><span class="verdict">{html(str(trial.verdict))}</span> '
+        f"{html(outcome_words(trial))}</h2>",
         *_fields(trial),
-        f'<p class="dim">{escape(cost_words(trial))}</p>',
+        f'<p class="dim">{html(cost_words(trial))}</p>',
     ]
     if trial.problem:
-        lines.append(f"<p>{escape(trial.problem)}</p>")
-    lines.append(
-        f'<p class="dim">{escape(trial.row)} under {escape(trial.attack)} on '
-        f"{escape(trial.task)}, seed {trial.seed}; {escape(trial.id)}</p>"
-    )
+        lines.append(f"<p>{html(trial.problem, MESSAGE)}</p>")
+    lines.append(f'<p class="dim">{html(cell_words(trial))}</p>')
     return "<article>\n" + "\n".join(lines) + "\n</article>"
 
 
 def _fields(trial: TrialText) -> Iterator[str]:
-    changed = trial.adversarial_text if trial.rejected_text is None else trial.rejected_text
-    for name, text in trial.fields.items():
-        label = f'<span class="field">{escape(name)}: </span>' if len(trial.fields) > 1 else ""
-        parts = (
-            pieces(text, changed, trial.changes)
-            if name == trial.attackable
-            else [Piece(text, text)]
-        )
+    for name, parts in fields_of(trial):
+        label = f'<span class="field">{html(name, NAME)}: </span>' if name else ""
         yield f'<p class="text" dir="auto">{label}{"".join(map(_piece, parts))}</p>'
 
 
 def _piece(piece: Piece) -> str:
     if not piece.changed:
-        return escape(piece.old)
-    old = f"<del>{escape(piece.old)}</del>" if piece.old else ""
-    new = f"<ins>{escape(piece.new)}</ins>" if piece.new else ""
+        return html(piece.old, lines=True)
+    old = f"<del>{html(piece.old, lines=True)}</del>" if piece.old else ""
+    new = f"<ins>{html(piece.new, lines=True)}</ins>" if piece.new else ""
     return old + new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from robench._base.escaping import NAME, shorten
 from robench.records.trial_texts import TrialText
 from robench.search.attack import Verdict
 
@@ -10,9 +11,10 @@ def outcome_words(trial: TrialText) -> str:
     """Return label and predictions: ``"negative (0.98) -> positive (0.61)"``."""
     clean = _prediction(trial.prediction, trial.confidence)
     if trial.verdict == Verdict.ERROR:
-        return f"{trial.label} is the label"
+        return f"{shorten(trial.label, NAME)} is the label"
     if trial.verdict == Verdict.WRONG:
-        return f"{trial.label} is the label, {clean} is predicted for the original text"
+        label = shorten(trial.label, NAME)
+        return f"{label} is the label, {clean} is predicted for the original text"
     if trial.adversarial_prediction is None:
         return clean
     after = _prediction(trial.adversarial_prediction, trial.adversarial_confidence)
@@ -20,7 +22,8 @@ def outcome_words(trial: TrialText) -> str:
 
 
 def _prediction(name: str | None, confidence: float | None) -> str:
-    return f"{name}" if confidence is None else f"{name} ({confidence:.2f})"
+    shown = shorten(str(name), NAME)
+    return shown if confidence is None else f"{shown} ({confidence:.2f})"
 
 
 def cost_words(trial: TrialText) -> str:

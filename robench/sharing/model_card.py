@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from robench._base.errors import UsageError
+from robench._base.escaping import NAME, cell, code, markdown, one_line, shorten
 from robench._base.files import write_text
 from robench.models.victim_folder import README
 from robench.records.record import Record
 from robench.records.record_files import RecordsOnDisk, find_records
 from robench.records.run_folder import RunFolder
+from robench.records.shown_records import NOTE, shown_part
 from robench.records.statistics import accuracy_under_attack, clean_accuracy, wilson
 
 MARK = "<!-- Made by robench, which replaces this file. Keep your own text elsewhere. -->"
@@ -81,10 +83,11 @@ def model_card(
         licence: the hub's name of a licence, such as ``mit``.
     """
     judged = sorted(
-        records, key=lambda each: (each.task.file_part, each.attack.label, each.limit or 0)
+        map(shown_part, records),
+        key=lambda each: (each.task.file_part, each.attack.label, each.limit or 0),
     )
     synthetic = any(each.task.synthetic for each in judged) or _is_synthetic(card["task"])
-    title = f"{card['name']} on {card['task']}"
+    title = markdown(f"{shorten(card['name'], NAME)} on {shorten(card['task'], NAME)}")
     parts = [
         _front_matter(card, synthetic, licence),
         MARK,
@@ -113,7 +116,7 @@ def _front_matter(card: Mapping[str, Any], synthetic: bool, licence: str) -> str
         license=licence,
         library_name="transformers",
         pipeline_tag="text-classification",
-        tags=["robench", "adversarial-robustness", f"defense:{card['name']}"],
+        tags=["robench", "adversarial-robustness", f"defense:{one_line(card['name'], NAME)}"],
         datasets=[card["task"]] if known else None,
         metrics=["accuracy"],
     )
@@ -145,12 +148,12 @@ def _facts(card: Mapping[str, Any]) -> str:
         ),
         "epoch": _epoch(card),
         "robench": card.get("versions", {}).get("robench"),
-        "SHA-256 of the weights": f"`{card['sha256']}`",
+        "SHA-256 of the weights": code(card["sha256"]),
     }
     lines = ["| | |", "|---|---|"]
     for name, value in rows.items():
         if value not in (None, ""):
-            lines.append(f"| {name} | {_cell(value)} |")
+            lines.append(f"| {name} | {cell(value, NOTE)} |")
     return "\n".join(lines)
 
 
@@ -188,10 +191,6 @@ def _answers(card: Mapping[str, Any]) -> str | None:
     return f"{how} of {smoothing['draws']} random variants of each text ({smoothing['kind']})"
 
 
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
-
-
 def _robustness(records: Sequence[Record]) -> list[str]:
     if not records:
         return ["No attack has been measured on this victim yet, so nothing is known."]
@@ -210,7 +209,7 @@ def _robustness(records: Sequence[Record]) -> list[str]:
             *_rates(record),
             record.protocol.name,
         ]
-        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+        lines.append("| " + " | ".join(cell(each, NOTE) for each in cells) + " |")
     note = (
         "Accuracy in % of all n examples, with its 95 % Wilson interval. The interval covers the "
         "choice of the test examples, not other trainings."
@@ -247,12 +246,13 @@ def _rate(rate: float, n: int) -> str:
 
 
 def _usage(card: Mapping[str, Any], repo: str) -> list[str]:
-    texts = [json.dumps(f"the {name}") for name in card["fields"]]
+    fields = [shorten(name, NAME) for name in card["fields"]]
+    texts = [_quoted(f"the {name}") for name in fields]
     given = texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
     robench = f"""```python
 import robench
 
-victim = robench.load_victim("hf:{repo}")  # or a folder
+victim = robench.load_victim({_quoted(f"hf:{repo}")})  # or a folder
 print(victim.predict({given}))
 ```"""
     if card["schema"] == 1:
@@ -264,13 +264,13 @@ print(victim.predict({given}))
     if len(texts) == 1:
         asked = texts[0]
     else:
-        names = ["text", "text_pair"] if len(texts) == 2 else card["fields"]
-        pairs = [f"{json.dumps(name)}: {text}" for name, text in zip(names, texts, strict=True)]
+        names = ["text", "text_pair"] if len(texts) == 2 else fields
+        pairs = [f"{_quoted(name)}: {text}" for name, text in zip(names, texts, strict=True)]
         asked = f"{{{', '.join(pairs)}}}"
     transformers = f"""```python
 from transformers import pipeline
 
-classify = pipeline("text-classification", model="{repo}", trust_remote_code=True)
+classify = pipeline("text-classification", model={_quoted(repo)}, trust_remote_code=True)
 print(classify({asked}))
 ```"""
     return [
@@ -280,8 +280,13 @@ print(classify({asked}))
         "must be installed:",
         transformers,
         f"{_agreement(card)} The encoder's plain tokenizer would give others: "
-        f"protocol `{card['protocol']}` lays out the words in its own way.",
+        f"protocol {code(card['protocol'])} lays out the words in its own way.",
     ]
+
+
+def _quoted(text: str) -> str:
+    """Return a string of Python for a block of code. It has one line and no raw character."""
+    return json.dumps(text)
 
 
 def _agreement(card: Mapping[str, Any]) -> str:
