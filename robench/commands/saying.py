@@ -49,7 +49,8 @@ def say_data(text: str, *, nl: bool = False) -> None:
     if sys.stdout.isatty():
         say(text, nl=nl)
     else:
-        click.echo(text, nl=nl)
+        # In a pipe, click takes colour codes out of a text. Data keep them.
+        click.echo(text, nl=nl, color=True)
 
 
 def say_json(text: str) -> None:
