@@ -89,6 +89,7 @@ def compare(
         for label in attacks
         for pair in seeds
     }
+    warnings += [problem for each in aligned.values() for problem in each.problems]
     measures, gaps = _measures(first, attacks, seeds, aligned)
     if not measures:
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from robench._base.errors import RobenchError
@@ -12,10 +13,26 @@ from robench.records.trial_texts import fit, ids_of_judged, trials_of_record
 from robench.search.attack import Trial
 
 
-def trials_in_order(folder: Path, record: Record) -> list[Trial] | None:
-    """Return one trial for each outcome of ``record``, or None if they cannot be had.
+@dataclass(frozen=True)
+class FoundTrials:
+    """The trials of a record, as far as its run has them.
 
-    They cannot be had without the trials file, or if the file does not fit the record.
+    Attributes:
+        trials: one trial for each outcome, or None if they are missing or do not fit the record.
+        problem: a sentence where there are trials that do not fit; None otherwise.
+    """
+
+    trials: list[Trial] | None
+    problem: str | None = None
+
+
+def trials_in_order(folder: Path, record: Record) -> list[Trial] | None:
+    """Return one trial for each outcome of ``record``, or None (``find_trials``)."""
+    return find_trials(folder, record).trials
+
+
+def find_trials(folder: Path, record: Record) -> FoundTrials:
+    """Return the trials of ``record``, which must be those that it was made from.
 
     Args:
         folder: folder of the run.
@@ -24,15 +41,21 @@ def trials_in_order(folder: Path, record: Record) -> list[Trial] | None:
     path = RunFolder(folder).trials_file(record.cell_name)
     try:
         trials = trials_of_record(path, record)
-    except RobenchError:
-        return None
+    except RobenchError as error:
+        return FoundTrials(None, _not_used(str(error)))
+    if not trials:
+        return FoundTrials(None)
     known = {trial.id: trial for trial in trials}
     # Without the texts, the ids are tried in order: the frozen examples are sorted by id.
     for ids in (judged_ids(folder, record), sorted(known), list(known)):
         order = [known[id_] for id_ in ids if id_ in known]
         if fit(order, record):
-            return order
-    return None
+            return FoundTrials(order)
+    return FoundTrials(None, _not_used(f"The trials in {path} do not fit {record.file_name}."))
+
+
+def _not_used(reason: str) -> str:
+    return f"{reason} They are not used, and the numbers of the record are claims."
 
 
 def judged_ids(folder: Path, record: Record) -> list[str]:

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from typing import Literal
 
 from robench._base.errors import UsageError
-from robench.records.judged_ids import trials_in_order
+from robench.records.judged_ids import find_trials
 from robench.records.record import Record
 from robench.records.sides import Side
 from robench.records.statistics import ROBUST, BlockedCell, compare, tango, worst_case
@@ -109,6 +109,7 @@ class Aligned:
         ids: ids of the common examples, or None if they are not known.
         trials_first: trials of the first cell, or None.
         trials_second: trials of the second cell, or None.
+        problems: sentences about trials that do not fit their record.
     """
 
     first: str
@@ -116,6 +117,7 @@ class Aligned:
     ids: tuple[str, ...] | None
     trials_first: tuple[Trial, ...] | None
     trials_second: tuple[Trial, ...] | None
+    problems: tuple[str, ...] = ()
 
 
 def align(first: Record, first_folder: Path, second: Record, second_folder: Path) -> Aligned:
@@ -127,8 +129,9 @@ def align(first: Record, first_folder: Path, second: Record, second_folder: Path
     Raises:
         UsageError: the examples differ and a trials file is missing, or no example is common.
     """
-    ours = trials_in_order(first_folder, first)
-    theirs = trials_in_order(second_folder, second)
+    found = find_trials(first_folder, first), find_trials(second_folder, second)
+    (ours, theirs) = (each.trials for each in found)
+    problems = tuple(each.problem for each in found if each.problem is not None)
     if first.ids_digest == second.ids_digest:
         known = ours or theirs
         return Aligned(
@@ -137,12 +140,13 @@ def align(first: Record, first_folder: Path, second: Record, second_folder: Path
             tuple(trial.id for trial in known) if known else None,
             tuple(ours) if ours else None,
             tuple(theirs) if theirs else None,
+            problems,
         )
     if ours is None or theirs is None:
         raise UsageError(
             f"{first.file_name} and {second.file_name} judge different examples, and the trials "
             "that say which ones are common are missing or do not fit. Evaluate both rows on the "
-            "same examples."
+            f"same examples. {' '.join(problems)}".rstrip()
         )
     by_id = {
         trial.id: (trial, letter) for trial, letter in zip(theirs, second.outcomes, strict=True)

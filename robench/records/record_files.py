@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from robench._base.bounded_reading import RECORD, Unreadable, check_value, read_json
 from robench._base.errors import RobenchError
 from robench._base.files import write_text
+from robench._base.seals import with_seal
 from robench.records.record import SCHEMA, Record
-from robench.records.record_seal import SEAL, seal_of, without_seal
+from robench.records.record_seal import checked_seal
 
 _SHORT = replace(RECORD, text=10_000)
 RawRecord = dict[str, Any]
@@ -27,8 +28,7 @@ def write_record(path: Path, record: Record) -> None:
     Raises:
         RobenchError: the file cannot be written.
     """
-    data = record.model_dump(mode="json", by_alias=True)
-    data[SEAL] = seal_of(data)
+    data = with_seal(record.model_dump(mode="json", by_alias=True))
     write_text(path, json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
@@ -52,7 +52,7 @@ def read_record(path: Path) -> Record:
         # From JSON text, not from Python values: only then are strings such as the date and
         # lists such as the findings accepted as the file holds them. Strict: "20" is no 20, and
         # true is no 1.
-        return Record.model_validate_json(json.dumps(migrate(without_seal(raw))), strict=True)
+        return Record.model_validate_json(json.dumps(migrate(checked_seal(raw))), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"

@@ -5,29 +5,18 @@ Whoever edits a file with care can make a new seal. ``robench verify`` asks the 
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
 from typing import Any
 
 from robench._base.errors import RobenchError
+from robench._base.seals import SEAL, SealBroken, without_seal
 from robench.records.record import SCHEMA
 
-SEAL = "seal"
-"""The last member of a record file: ``seal_of`` the others."""
 FIRST_SEALED_SCHEMA = 6
 """The first version of the format whose files have a seal."""
 _REMEDY = "Restore it, or delete it and evaluate that cell again."
 
 
-def seal_of(raw: Mapping[str, Any]) -> str:
-    """Return the SHA-256 (hex) of a record as parsed from JSON, without its seal."""
-    content = {name: value for name, value in raw.items() if name != SEAL}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def without_seal(raw: Any) -> Any:
+def checked_seal(raw: Any) -> Any:
     """Return a record as parsed from JSON without its seal, after checking it.
 
     Anything else than a record of a known schema with seals is returned as it is.
@@ -40,9 +29,10 @@ def without_seal(raw: Any) -> Any:
         return raw
     if SEAL not in raw:
         raise RobenchError(f"it has no '{SEAL}', so it was edited or is not whole. {_REMEDY}")
-    if raw[SEAL] != seal_of(raw):
+    try:
+        return without_seal(raw)
+    except SealBroken as error:
         raise RobenchError(
             f"its '{SEAL}' does not fit, so it was damaged or edited after it was written. "
             f"{_REMEDY}"
-        )
-    return {name: value for name, value in raw.items() if name != SEAL}
+        ) from error

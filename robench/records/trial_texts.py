@@ -11,6 +11,7 @@ from robench._base.errors import RobenchError
 from robench.records.record import LETTERS, Record, digest_of_ids
 from robench.records.run_folder import RunFolder
 from robench.records.test_set import TestSet, read_test_set
+from robench.records.trial_check import TrialRules, check_trial
 from robench.records.trials_part import digest_of_trials
 from robench.search.attack import Change, Trial, Verdict
 from robench.search.trials import TrialFile
@@ -118,11 +119,28 @@ def join_trials(folder: RunFolder, record: Record) -> list[TrialText]:
         )
     if not fit(trials, record):
         raise RobenchError(
-            f"The trials in {path} do not fit the record {record.file_name}. "
-            "Run the same command again, which makes the record from the trials."
+            f"The trials in {path} do not fit the record {record.file_name}, so its numbers are "
+            "claims. Run the same command again, which makes the record from the trials."
         )
     origin = Origin(record.task.file_part, record.row, record.attack.label, record.search.seed)
-    return [join(trial, test_set, origin, str(path)) for trial in trials]
+    joined = [join(trial, test_set, origin, str(path)) for trial in trials]
+    _refuse_impossible(trials, test_set, record, path)
+    return joined
+
+
+def _refuse_impossible(
+    trials: Sequence[Trial], test_set: TestSet, record: Record, path: Path
+) -> None:
+    rules = TrialRules(
+        test_set.labels, test_set.attackable, record.surface.outside, record.search.budget
+    )
+    for trial in trials:
+        problem = check_trial(trial, test_set.by_id[trial.id], rules)
+        if problem is not None:
+            raise RobenchError(
+                f"The trial of {trial.id} in {path} cannot be true: {problem}. Restore the file, "
+                "or run the same command again, which attacks the example again."
+            )
 
 
 def ids_of_judged(test_set: TestSet, record: Record) -> list[str]:

@@ -235,6 +235,25 @@ def test_trials_that_do_not_fit_their_record_are_not_used(
     assert result.differing == (Differing(None, 1, 1, 0),)
     assert "- number 2\n" in terminal(result, None)
     assert "The ids are not known" in terminal(result, None)
+    # A line without its trial is damage, so the others do not fit the record.
+    assert [each for each in result.warnings if "are not used" in each] == [
+        f"The trials in {path} do not fit {record.file_name}. They are not used, and the numbers "
+        "of the record are claims."
+    ]
+
+
+def test_trials_of_another_cell_are_told_and_not_used(
+    tmp_path: Path, put: Callable[..., Record]
+) -> None:
+    put("HHF", defense="rift")
+    record = put("HFF")
+    path = RunFolder(tmp_path / "runs").trials_file(record.cell_name)
+    path.parent.mkdir(exist_ok=True)
+    with TrialFile(path, cell="0" * 64) as file:
+        file.append(Trial(id="0", verdict="held", label=0, prediction=0))
+    (problem,) = (each for each in run(tmp_path).warnings if "are not used" in each)
+    assert "holds the trials of another cell" in problem
+    assert problem.endswith("the numbers of the record are claims.")
 
 
 def test_rows_on_different_examples_are_paired_by_id(

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from robench._base.errors import RobenchError
+from robench._base.seals import with_seal
 from robench.records import record_files
 from robench.records.record import SCHEMA, Record, count
 from robench.records.record_files import (
@@ -22,7 +23,6 @@ from robench.records.record_files import (
     read_records,
     write_record,
 )
-from robench.records.record_seal import seal_of
 
 MakeRecord = Callable[..., Record]
 
@@ -34,7 +34,7 @@ def raw(record: Record) -> dict[str, Any]:
 
 def sealed(data: dict[str, Any]) -> str:
     """Return the text of a record file with the seal that fits."""
-    return json.dumps({**data, "seal": seal_of(data)})
+    return json.dumps(with_seal(data))
 
 
 def of_schema_4(record: Record) -> dict[str, Any]:

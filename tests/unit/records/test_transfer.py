@@ -125,7 +125,7 @@ def test_victims_meet_only_under_the_same_attack_surface_and_budget(tmp_path: Pa
     write_run(tmp_path, trials(FIRST, SECOND), defense="rift", attack="pwws")
     assert groups_of(tmp_path) == []
     write_run(tmp_path, trials(FIRST, SECOND), defense="ascc", surface={"language_model": "other"})
-    write_run(tmp_path, trials(FIRST, SECOND), defense="smart", search={"budget": 9})
+    write_run(tmp_path, trials(FIRST, SECOND), defense="smart", search={"budget": 900})
     assert groups_of(tmp_path) == []
     write_run(tmp_path, trials(FIRST, SECOND), defense="mixout")
     (group,) = groups_of(tmp_path)
@@ -169,7 +169,14 @@ def masked(tmp_path: Path, left: int, n: int = 40) -> TransferTable:
     test_set = TestSet("toy", digest(examples), LABELS, "text", examples)
     swap = (Change(position=1, original="good", substitute="fine"),)
     fooled = [
-        Trial(id=each.id, verdict=Verdict.FOOLED, label=1, prediction=1, changes=swap)
+        Trial(
+            id=each.id,
+            verdict=Verdict.FOOLED,
+            label=1,
+            prediction=1,
+            adversarial_prediction=0,
+            changes=swap,
+        )
         for each in examples
     ]
     write_run(tmp_path, fooled, test_set)

@@ -169,3 +169,27 @@ def test_a_text_set_with_other_texts_is_refused(tmp_path: Path) -> None:
     write_test_set(path, other)
     with pytest.raises(RobenchError, match="is damaged"):
         join_trials(folder, record)
+
+
+def test_a_trial_that_cannot_be_true_is_told(tmp_path: Path) -> None:
+    update = {"asked": 3, "asked_at_success": 11}
+    record = write_run(tmp_path, [TRIALS[0].model_copy(update=update), *TRIALS[1:]])
+    with pytest.raises(RobenchError, match=r"toy/1 in .* cannot be true: 10 rows were forwarded"):
+        join_trials(RunFolder(tmp_path), record)
+
+
+def test_the_trials_of_another_cell_are_told(tmp_path: Path) -> None:
+    record = write_run(tmp_path)
+    write_trials(tmp_path, record.model_copy(update={"cell": record.cell[:8] + "0" * 56}), TRIALS)
+    with pytest.raises(RobenchError, match="holds the trials of another cell"):
+        join_trials(RunFolder(tmp_path), record)
+
+
+def test_the_trials_of_an_older_record_may_be_without_seals(tmp_path: Path) -> None:
+    record = write_run(tmp_path)
+    path = RunFolder(tmp_path).trials_file(record.cell_name)
+    path.write_text("".join(f"{trial.model_dump_json()}\n" for trial in TRIALS))
+    older = record.model_copy(update={"trials": None})
+    assert len(join_trials(RunFolder(tmp_path), older)) == 6
+    with pytest.raises(RobenchError, match="6 of 6 trials are missing"):
+        join_trials(RunFolder(tmp_path), record)
