@@ -14,8 +14,8 @@ import math
 import os
 import stat
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from robench._base.errors import RobenchError
 
@@ -110,7 +110,7 @@ def too_large(found: int, limit: int, unit: str = "bytes") -> str:
     return f"it has {found:,} {unit}, and the limit is {limit:,}; {how_to_raise(found, limit)}"
 
 
-def open_bounded(path: Path, size: int | None, inside: Path | None = None) -> BinaryIO:
+def open_bounded(path: Path, size: int | None, inside: Path | None = None) -> BufferedReader:
     """Open a regular file to read its bytes; close it as any file.
 
     Opening never waits, also for a named pipe.

@@ -37,7 +37,7 @@ class ExampleResult(BaseModel):
         seconds: time that it took.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     id: str
     letter: Literal["C", "F", "U", "A", "W"]
@@ -110,7 +110,7 @@ class ResultFile:
         try:
             content = parse_json(line, self.path)
             seal = content.pop(SEAL)
-            result = ExampleResult.model_validate_json(json.dumps(content))
+            result = ExampleResult.model_validate_json(json.dumps(content), strict=True)
         except (Unreadable, ValidationError, LookupError, TypeError, AttributeError):
             return None
         return result if seal == line_seal(self._key, content) else None

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from robench._base.bounded_reading import read_bytes
 from robench._base.errors import UsageError
 from robench._base.escaping import NAME, terminal, toml_text
 from robench._base.files import write_text
@@ -90,7 +91,7 @@ def write_settings(ctx: click.Context, path: Path) -> None:
     """
     text = as_toml(settings_of(ctx, path.parent), str(ctx.info_name))
     if path.exists():
-        if path.read_bytes() == text.encode():
+        if read_bytes(path) == text.encode():
             return
         raise UsageError(
             f"--write-config: '{path}' exists and holds something else. "

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robench._base.bounded_reading import Unreadable, read_json
 from robench._base.errors import UsageError
 from robench._base.files import is_local_path
 from robench.evaluation.given_models import GivenFunction, GivenModel
@@ -192,9 +192,9 @@ def _architectures(location: str) -> list[str]:
     folder = Path(location)
     try:
         path = folder / "config.json" if folder.is_dir() else cached_file(location, "config.json")
-        config = json.loads(Path(str(path)).read_text(encoding="utf-8"))
+        config = read_json(Path(str(path)))
         return [str(name) for name in config.get("architectures") or ()]
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, TypeError, Unreadable):
         # Whoever loads the encoder reports what is wrong with it.
         return []
 

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from robench._base.bounded_reading import Unreadable, read_json
 from robench._base.errors import RobenchError, one_line
 from robench._base.files import atomic_file
 from robench._base.seals import with_seal, without_seal
@@ -139,8 +140,8 @@ def _change_times(paths: Iterable[Path]) -> list[list[Any]]:
 
 def _recall(file: Path) -> Health | None:
     try:
-        return Health(**without_seal(json.loads(file.read_text("utf-8"))))
-    except (OSError, ValueError, TypeError, RecursionError):
+        return Health(**without_seal(read_json(file)))
+    except (Unreadable, ValueError, TypeError):
         return None
 
 

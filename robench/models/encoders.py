@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+from robench._base.bounded_reading import open_bounded, read_json
 from robench._base.embedded import embedded_path
 from robench._base.errors import UsageError, first_line
 from robench._base.files import is_local_path
@@ -157,7 +157,7 @@ def fingerprint(info: EncoderInfo, code: bool = False) -> str:
     shards = [resolve_file(info, shard) for shard in sorted(_shards(index))]
     digest = hashlib.sha256()
     for path in (config, *tokenizer, index, *shards):
-        with path.open("rb") as stream:
+        with open_bounded(path, None) as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     if code:
         digest.update(code_sha256(info.model_files).encode())
@@ -167,7 +167,20 @@ def fingerprint(info: EncoderInfo, code: bool = False) -> str:
 def _shards(path: Path) -> set[str]:
     if not path.name.endswith(".index.json"):
         return set()
-    return set(json.loads(path.read_text())["weight_map"].values())
+    index = read_json(path)
+    shards = index.get("weight_map") if isinstance(index, dict) else None
+    found = set(shards.values()) if isinstance(shards, dict) and _are_texts(shards) else {""}
+    # A name with a folder in it could lead out of the encoder's folder.
+    if any(PurePath(name).name != name or "\\" in name or name in {"", ".."} for name in found):
+        raise UsageError(
+            f"'{path}' is damaged: its 'weight_map' must name files beside it. Get the encoder's "
+            "files again."
+        )
+    return found
+
+
+def _are_texts(shards: Mapping[str, Any]) -> bool:
+    return all(isinstance(name, str) for name in shards.values())
 
 
 def resolve_file(info: EncoderInfo, file: str, required: bool = True) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from robench._base.bounded_reading import parse_json
 from robench._base.errors import RobenchError, UsageError
 from robench.models.smoothing import FEWEST_KEPT, Smoothing
 from robench.text.encoding import FieldEncoder
@@ -336,7 +337,7 @@ class Smoother:
         if settings is None or FILE not in card["files"]:
             raise RobenchError(f"The card in '{folder}' and '{FILE}' do not agree.")
         with safe_open(path, framework="numpy") as stored:
-            if json.loads(stored.metadata()[_KEY]) != settings:
+            if parse_json(stored.metadata()[_KEY], path) != settings:
                 raise RobenchError(f"The card in '{folder}' and '{FILE}' do not agree.")
             arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         sets = None

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from robench._base.bounded_reading import MB, Bounds, Missing, Unreadable, read_bytes
 from robench._base.errors import RobenchError
 from robench._base.escaping import code, markdown, prose
 from robench._base.files import write_text
@@ -27,6 +28,7 @@ from robench.records.shown_records import short_name, shown_records
 from robench.records.terminal import terminal_table, wrapped
 from robench.records.transfer_flags import NOT_TRANSFERRED, Transferred, table_flags
 
+_BOARD = Bounds(size=256 * MB)
 GENERATED = (
     "<!-- Made by `robench leaderboard` from records. "
     "Edit the records or the board's TOML, not this file. -->"
@@ -94,12 +96,13 @@ def check(path: Path) -> list[str]:
     """
     target = markdown_path(path)
     try:
-        committed = target.read_bytes().decode("utf-8")
-    except FileNotFoundError:
+        committed = read_bytes(target, _BOARD).decode("utf-8")
+    except Missing:
         committed = ""
-    except (OSError, UnicodeDecodeError) as error:
+    except (Unreadable, UnicodeDecodeError) as error:
+        reason = error.reason if isinstance(error, Unreadable) else "it is not UTF-8 text"
         raise RobenchError(
-            f"Cannot read {target}: {error}. Restore it, or write it again with "
+            f"Cannot read {target}: {reason}. Restore it, or write it again with "
             "'robench leaderboard'."
         ) from error
     given = render_board(path)

@@ -17,12 +17,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from robench._base.bounded_reading import (
+    GB,
+    Bounds,
+    Missing,
+    Unreadable,
+    parse_json,
+    read_bytes,
+    read_text,
+)
 from robench._base.errors import RobenchError
 from robench._base.files import write_text
 from robench._base.seals import with_seal, without_seal
 from robench.tasks.example import Example
 from robench.tasks.frozen import digest
 
+_BOUNDS = Bounds(size=2 * GB)
 REMEDY = "Run the same command again, which writes the texts."
 
 
@@ -60,9 +70,9 @@ def write_test_set(path: Path, test_set: TestSet) -> None:
     """
     content = _text_of(test_set)
     try:
-        if path.read_bytes() == content.encode():
+        if read_bytes(path, _BOUNDS) == content.encode():
             return
-    except OSError:
+    except Unreadable:
         # It is missing, or damaged so that it cannot be read.
         pass
     write_text(path, content)
@@ -99,20 +109,19 @@ def read_test_set(path: Path, expected: str) -> TestSet:
             how to get it.
     """
     try:
-        content = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+        content = read_text(path, _BOUNDS, inside=path.parent)
+    except Missing as error:
         raise RobenchError(
             f"The texts of the examples are missing: there is no {path}. Runs of older versions "
             f"did not keep them. {REMEDY}"
         ) from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+    except Unreadable as error:
         raise RobenchError(
-            f"The texts of the examples in {path} cannot be read ({reason}). {REMEDY}"
+            f"The texts of the examples in {path} cannot be read ({error.reason}). {REMEDY}"
         ) from error
     try:
-        test_set = _parse(content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        test_set = _parse(content, path)
+    except (Unreadable, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path) from error
     if test_set.digest != expected or digest(test_set.examples) != expected:
         raise _damaged(path)
@@ -125,13 +134,16 @@ def _damaged(path: Path) -> RobenchError:
     )
 
 
-def _parse(content: str) -> TestSet:
+def _parse(content: str, path: Path) -> TestSet:
     """Parse the lines of a file; the caller checks the digest."""
     # Not splitlines, which also splits at separators that may stand inside a text.
-    header, *lines = map(json.loads, content.removesuffix("\n").split("\n"))
+    texts = content.removesuffix("\n").split("\n")
+    header, *lines = (parse_json(text, path) for text in texts)
     # Earlier versions wrote no seal.
     first = without_seal(header, required=False)
     labels = tuple(first["labels"])
+    if not all(isinstance(name, str) for name in (first["task"], first["attackable"], *labels)):
+        raise TypeError("a name is no text")
     examples = [
         Example(line["id"], dict(line["fields"]), labels.index(line["label"])) for line in lines
     ]

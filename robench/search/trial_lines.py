@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from robench._base.bounded_reading import Unreadable, parse_json
 from robench.search.attack import Trial
 
 KIND = "trials"
@@ -85,9 +86,9 @@ def read_header(line: bytes) -> Header | None:
         return None
     content, seal = _split(line)
     try:
-        raw = json.loads(content)
+        raw = parse_json(content, "the header")
         header = Header(raw["cell"], raw["name"], raw["version"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (Unreadable, KeyError, TypeError):
         return None
     plain = isinstance(header.cell, str) and isinstance(header.name, str)
     numbered = type(header.version) is int and raw["robench"] == KIND
@@ -111,10 +112,12 @@ def read_line(line: bytes, cell: str | None) -> Trial | Revoked | str:
             return "its seal does not fit"
     try:
         if content.startswith(b'{"revoked"'):
-            raw = json.loads(content)
-            return Revoked(raw["revoked"], raw["reason"])
+            raw = parse_json(content, "the line")
+            found = Revoked(raw["revoked"], raw["reason"])
+            plain = isinstance(found.id, str) and isinstance(found.reason, str)
+            return found if plain else "it is not a trial"
         return Trial.model_validate_json(content, strict=True)
-    except (ValidationError, ValueError, KeyError, RecursionError):
+    except (Unreadable, ValidationError, KeyError, TypeError):
         return "it is not a trial"
 
 

@@ -12,8 +12,15 @@ from itertools import chain
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import IO
+from typing import BinaryIO
 
+from robench._base.bounded_reading import (
+    LINES,
+    Missing,
+    Unreadable,
+    open_bounded,
+    stream_lines,
+)
 from robench._base.errors import RobenchError
 from robench._base.waiting import Patience, Turn
 from robench.search.attack import Trial, Verdict
@@ -82,13 +89,13 @@ class TrialFile:
         """
         self.damaged, self.damage = 0, ""
         try:
-            with self.path.open("rb") as stream:
+            with open_bounded(self.path, LINES.size, inside=self.path.parent) as stream:
                 return self._trials(stream)
-        except FileNotFoundError:
+        except Missing:
             return []
-        except OSError as error:
+        except Unreadable as error:
             raise RobenchError(
-                f"The trials in '{self.path}' cannot be read ({error.strerror}). "
+                f"The trials in '{self.path}' cannot be read ({error.reason}). "
                 "Check the path and its permissions."
             ) from error
 
@@ -156,19 +163,23 @@ class TrialFile:
     ) -> None:
         self.close()
 
-    def _trials(self, stream: IO[bytes]) -> list[Trial]:
+    def _trials(self, stream: BinaryIO) -> list[Trial]:
         """Return the trials of a file, and note what is damaged."""
-        first = stream.readline()
-        header = self._checked_header(first)
+        whole = stream_lines(stream, self.path, LINES)
+        first = next(whole, (b"", False))
+        header = self._checked_header(first[0] or b"")
         key = self._cell if header is None else header.cell
         sealed_with = None if header is None and self._may_be_unsealed else key
         trials: dict[str, Trial] = {}
-        lines = enumerate(chain([] if header is not None else [first], stream), 1 + bool(header))
-        for number, line in lines:
+        lines = enumerate(chain([] if header is not None else [first], whole), 1 + bool(header))
+        for number, (line, ended) in lines:
             # A last line without a newline is torn.
-            if not line.endswith(b"\n"):
+            if not ended:
                 break
-            for problem in self._problems_of(line[:-1], sealed_with, trials):
+            if line is None:
+                self._note_damage(number, "it is longer than any trial")
+                continue
+            for problem in self._problems_of(line, sealed_with, trials):
                 self._note_damage(number, problem)
         return list(trials.values())
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from robench._base.bounded_reading import Unreadable, read_bytes
 from robench._base.errors import UsageError
 from robench._base.escaping import NAME, cell, code, markdown, one_line, shorten
 from robench._base.files import write_text
@@ -37,7 +38,7 @@ def write_model_card(folder: Path, card: Mapping[str, Any], records: Iterable[Re
             f"'{folder / README}' was not made by robench, so it is not replaced. Move it away."
         )
     path, text = folder / README, model_card(card, records)
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+    if not path.is_file() or read_bytes(path) != text.encode():
         write_text(path, text)
     return path
 
@@ -45,7 +46,10 @@ def write_model_card(folder: Path, card: Mapping[str, Any], records: Iterable[Re
 def is_ours(folder: Path) -> bool:
     """Return whether robench may write a victim's ``README.md``: it is missing, or robench's."""
     path = folder / README
-    return not path.exists() or MARK in path.read_text(encoding="utf-8", errors="replace")
+    try:
+        return not path.exists() or MARK.encode() in read_bytes(path)
+    except Unreadable:
+        return False
 
 
 def records_beside(folder: Path) -> Path | None:

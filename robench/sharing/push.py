@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from robench._base.bounded_reading import read_bytes
 from robench._base.errors import UsageError
 from robench._base.foreign_code import TOKENIZER_CONFIG as TOKENIZER_CONFIG_FILE
 from robench._base.foreign_code import ModelFiles, check_tokenizer
@@ -96,7 +97,7 @@ def _check_code(folder: Path, names: Iterable[str]) -> None:
     )
     named = files.json(CONFIG).get("auto_map"), files.json(TOKENIZER_CONFIG_FILE).get("auto_map")
     strange = [name for name in sorted(names) if name.endswith(".py") and name != CODE_FILE]
-    if CODE_FILE in names and (folder / CODE_FILE).read_bytes() != CODE.encode():
+    if CODE_FILE in names and read_bytes(folder / CODE_FILE) != CODE.encode():
         strange.append(CODE_FILE)
     if named[0] != AUTO_MAP:
         strange.append(CONFIG)

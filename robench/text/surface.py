@@ -18,13 +18,20 @@ stored ratios.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from robench._base.bounded_reading import (
+    GB,
+    Bounds,
+    Missing,
+    Unreadable,
+    open_bounded,
+    parse_json,
+)
 from robench._base.seals import check_sealed
 from robench.text.space import SearchSpace
 
@@ -33,6 +40,8 @@ if TYPE_CHECKING:
 
 METADATA: Final = b"robench"
 """Key of the description in the file's metadata."""
+# The surface of 25,000 texts has 60 MB.
+_BOUNDS = Bounds(size=8 * GB)
 SEAL: Final = b"robench.seal"
 """Key of the seal in the file's metadata (``robench._base.seals``)."""
 
@@ -48,7 +57,10 @@ class Surface:
     """
 
     def __init__(self, table: pa.Table) -> None:
-        description = json.loads(table.schema.metadata[METADATA])
+        try:
+            description = parse_json(table.schema.metadata[METADATA], "the description", _BOUNDS)
+        except Unreadable as error:
+            raise ValueError(error.reason) from error
         self.key: str = description["key"]
         self.meta: dict[str, Any] = {
             "made_from": description["made_from"],
@@ -144,7 +156,13 @@ def read(path: Path, key: str) -> Surface:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with path.open("rb") as stream:
+    try:
+        opened = open_bounded(path, _BOUNDS.size)
+    except Missing as error:
+        raise FileNotFoundError(str(path)) from error
+    except Unreadable as error:
+        raise ValueError(error.reason) from error
+    with opened as stream:
         # Before the file is parsed: a damaged one may crash its reader.
         check_sealed(stream)
         content = pa.py_buffer(stream.read())

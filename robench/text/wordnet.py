@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from robench._base.bounded_reading import MB
+from robench._base.bounded_reading import MB, Bounds, read_bytes
 from robench._base.code_hash import source_sha256
 from robench._base.errors import UsageError
 from robench._base.files import atomic_file
@@ -148,7 +148,7 @@ def _unpacked(files: Files, folder: Path) -> Path:
         for name, content in files.items():
             path = folder / name
             # A copy that has changed on the disk must not be read under the hash of the original.
-            if not path.is_file() or path.read_bytes() != content:
+            if not path.is_file() or read_bytes(path, Bounds(size=64 * MB)) != content:
                 with atomic_file(path) as temporary:
                     temporary.write_bytes(content)
     except OSError as error:

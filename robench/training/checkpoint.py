@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from robench._base.bounded_reading import Missing, open_bounded
 from robench._base.environment import versions
 from robench._base.errors import RobenchError, first_line
 from robench._base.files import atomic_file, causes, system_error
@@ -183,10 +184,10 @@ def _write(path: Path, content: dict[str, Any], what: str) -> None:
 def _read(path: Path, what: str, remedy: str = _REMEDY) -> dict[str, Any]:
     """Return what ``_write`` wrote to ``path``, in main memory."""
     try:
-        with path.open("rb") as stream:
+        with open_bounded(path, None) as stream:
             check_sealed(stream)
             content: dict[str, Any] = torch.load(stream, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
+    except Missing as error:
         raise RobenchError(f"{what} '{path}' is missing. {remedy}") from error
     # A torn file makes torch, zipfile or pickle raise errors of many kinds.
     except Exception as error:

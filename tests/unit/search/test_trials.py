@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from random import Random
+from typing import cast
 
 import pytest
 
@@ -346,3 +347,65 @@ def test_nobody_revokes_a_trial_without_the_seal(tmp_path: Path) -> None:
     file = TrialFile(path, cell=CELL)
     assert file.read() == [trial(1)]
     assert file.damaged == 2
+
+
+# Files of strangers
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    os.mkfifo(path)
+    with pytest.raises(RobenchError, match="it is a pipe"):
+        TrialFile(path).read()
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(RobenchError, match="it is a device"):
+        TrialFile(path).read()
+    path.unlink()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "secret").write_text("secret\n")
+    (tmp_path / "runs" / "t.jsonl").symlink_to(tmp_path / "secret")
+    with pytest.raises(RobenchError, match="leads out of the folder"):
+        TrialFile(tmp_path / "runs" / "t.jsonl").read()
+
+
+HOSTILE_LINES = {
+    "deep": b"[" * 100_000,
+    "many digits": b'{"id":"a","asked":' + b"9" * 1_000_000 + b"}",
+    "thousands of digits": b'{"id":"a","asked":' + b"9" * 4_000 + b"}",
+    "a revoked list": b'{"revoked":["a"],"reason":"b"}',
+    "a revoked number": b'{"revoked":1,"reason":2}',
+    "a deep reason": b'{"revoked":"a","reason":' + b"[" * 100_000,
+    "no object": b"[]",
+    "NULs": b"\0" * 1000,
+    "not UTF-8": b'{"id":"\xff"}',
+    "longer than any trial": b"x" * 17_000_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_LINES)
+@pytest.mark.parametrize("cell", [None, "a" * 64])
+def test_a_hostile_line_is_damage_and_stops_no_other(
+    tmp_path: Path, name: str, cell: str | None
+) -> None:
+    path = tmp_path / "t.jsonl"
+    good = Trial(id="good", verdict=Verdict.HELD, label=0, prediction=0)
+    with TrialFile(path, cell="a" * 64) as trials:
+        trials.append(good)
+    line = HOSTILE_LINES[name]
+    sealed = line[:-1] + b',"seal":"' + b"0" * 16 + b'"}'
+    path.write_bytes(path.read_bytes() + line + b"\n" + sealed + b"\n")
+    file = TrialFile(path, cell=cell)
+    assert [trial.id for trial in file.read()] == ["good"]
+    assert file.damaged == 2
+    assert file.damage.startswith("line 3: ")
+
+
+def test_a_revoked_list_with_a_right_seal_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    with TrialFile(path, cell="a" * 64) as trials:
+        trials.append(Trial(id="good", verdict=Verdict.HELD, label=0, prediction=0))
+    line = Revoked(cast(str, ["good"]), "why").line("a" * 64)
+    path.write_bytes(path.read_bytes() + line)
+    file = TrialFile(path, cell="a" * 64)
+    assert ([trial.id for trial in file.read()], file.damaged) == (["good"], 1)
