@@ -23,6 +23,7 @@ from typing import Any
 
 from robench._base.bounded_reading import Unreadable, read_json
 from robench._base.errors import UsageError
+from robench._base.seals import file_sha256
 
 ALLOW = "--trust-remote-code"
 """The option that allows foreign code; ``trust_remote_code=True`` in Python."""
@@ -158,7 +159,7 @@ def code_sha256(files: ModelFiles) -> str:
     folder = _folder_of(files)
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        content = file_sha256(path)
         digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return digest.hexdigest()
 
