@@ -48,13 +48,16 @@ _NOT_RULES = ("digest", "texts", "lookup", "radius", "scorer")
 """Ingredients of a surface that are no rules: examples, protocol and language model."""
 
 
-def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Record:
+def assemble_record(
+    cell: Cell, trials: Sequence[Trial], cost: CostPart, created: datetime | None = None
+) -> Record:
     """Return the record of ``cell``.
 
     Args:
         cell: the cell.
         trials: one trial per example, in the order of the examples.
         cost: what the cell cost.
+        created: the date of the record; None for the present time.
     """
     outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
     resolved, ready = cell.resolved, cell.victim
@@ -86,7 +89,7 @@ def assemble_record(cell: Cell, trials: Sequence[Trial], cost: CostPart) -> Reco
         trials=TrialsPart(sha256=digest_of_trials(trials, cell.key)),
         cost=cost,
         software=software_part(resolved),
-        created=datetime.now(UTC).replace(microsecond=0),
+        created=created or datetime.now(UTC).replace(microsecond=0),
     )
 
 

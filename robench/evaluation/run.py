@@ -33,6 +33,7 @@ from robench.models.victim_folder import checked_card
 from robench.records.certificate_files import find_certificates
 from robench.records.leaderboard import render_run
 from robench.records.record import Record
+from robench.records.record_dates import RunClock
 from robench.records.record_files import KnownRecords, find_records
 from robench.records.run_folder import RunFolder
 from robench.records.scores_part import ScoresPart
@@ -90,6 +91,9 @@ def evaluate(
         report.message(late)
     failures, single = Failures(report), _number_of_victims(resolved) == 1
     checks, records, known = HealthChecks(request, report), list[Record](), KnownRecords()
+    clock = RunClock(find_records(RunFolder(request.out).records, known).records)
+    if clock.remark is not None:
+        report.message(clock.remark)
     for task in resolved.tasks:
         for test in task.tests:
             keep_texts(request, task, test)
@@ -103,7 +107,7 @@ def evaluate(
                 cells = make_cells(checks.obtain(task, each, make_cells))
                 for cell in cells:
                     with failures.catch(_part(title, cell), only=single and len(cells) == 1):
-                        records.append(_evaluate_cell(cell, report))
+                        records.append(_evaluate_cell(cell, report, clock))
                         write_leaderboard(request.out, report, known)
                 _write_model_card(request, each, report)
     failures.raise_if_any(records)
@@ -155,7 +159,7 @@ def _part(title: str, cell: Cell) -> str:
     return f"{title}{other}, under {cell.attack.label}"
 
 
-def _evaluate_cell(cell: Cell, report: Reporter) -> Record:
+def _evaluate_cell(cell: Cell, report: Reporter, clock: RunClock) -> Record:
     """Attack the examples that have no trial yet, and write and return the record.
 
     Raises:
@@ -168,7 +172,8 @@ def _evaluate_cell(cell: Cell, report: Reporter) -> Record:
             f"{len(errors)} of {len(trials)} examples ended in an error. The first is "
             f"{errors[0].id}: {errors[0].problem}"
         )
-    record = assemble_record(cell, trials, measure_cost(cell, trials, new_trials=new))
+    cost = measure_cost(cell, trials, new_trials=new)
+    record = assemble_record(cell, trials, cost, clock.now())
     path = RunFolder(cell.request.out).records / record.file_name
     saved = save_record(path, record, new_trials=new, report=report)
     # Finished cells were sent when they were finished.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from robench.records.record import Record
+from robench.records.record_dates import newest_first
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -272,8 +273,9 @@ def _title(record: Record) -> str:
 def newest_that_agree(records: Mapping[str, Record]) -> Admitted:
     """Keep the newest records that may share a table.
 
-    Records are taken from the newest to the oldest. A record is left out if its cell has a
-    newer record, or if it disagrees with the records taken before it.
+    Records are taken from the newest to the oldest; those with a date in the future are taken
+    last. A record is left out if its cell has a newer record, or if it disagrees with the records
+    taken before it.
 
     Args:
         records: one of the ``comparable_groups``.
@@ -282,9 +284,7 @@ def newest_that_agree(records: Mapping[str, Record]) -> Admitted:
     reasons: dict[str, str] = {}
     newest: dict[CellPlace, str] = {}
     agreement = _Agreement()
-    for name, record in sorted(
-        records.items(), key=lambda item: (item[1].created, item[0]), reverse=True
-    ):
+    for name, record in newest_first(records):
         cell = cell_of(record)
         if cell in newest:
             reasons[name] = f"replaced by the newer {newest[cell]}"

@@ -20,6 +20,7 @@ from robench.records.comparable import Admitted, comparable_groups, newest_that_
 from robench.records.flags import Flag
 from robench.records.notes import MEANINGS, WORST_OF_BOARD, WORST_OF_RUN
 from robench.records.record import Record
+from robench.records.record_dates import future_remark
 from robench.records.record_files import RecordsOnDisk
 from robench.records.render import paragraph, reason_bullets, section
 from robench.records.run_folder import RunFolder
@@ -140,6 +141,9 @@ def render_run(
     if transferred.damaged is not None:
         name = code(RunFolder(Path()).transfer.name)
         parts += [f"The file {name} gives no flags. {paragraph(transferred.damaged)}", ""]
+    future = future_remark(found.records)
+    if future is not None:
+        parts += ["## Dates in the future", "", paragraph(future), ""]
     known = shown_records(found.records)
     groups = comparable_groups(known)
     if not groups:

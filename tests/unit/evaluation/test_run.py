@@ -22,7 +22,7 @@ def test_a_table_never_lacks_the_record_of_another_run(
     request, report = build_request(out=tmp_path, wait=0), Listening()
     others: list[Thread] = []
 
-    def names(place: Path) -> list[str]:
+    def names(place: Path, known: object) -> list[str]:
         found = sorted(path.name for path in place.iterdir())
         if not others:
             # The other run ends a cell after this run has read the records.
