@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -41,6 +42,12 @@ def _loop() -> None:
         pass
 
 
+def _meddle() -> None:
+    for each in gc.get_objects():
+        if isinstance(each, FakeVictim):
+            each.logits = each.logits.__get__(each)  # type: ignore[method-assign]
+
+
 HOWS = {
     "nothing": lambda: None,
     "exit": lambda: sys.exit(0),
@@ -54,6 +61,7 @@ HOWS = {
     "swallow": _swallow,
     # C code that never looks for signals and never gives Python's lock back.
     "hold": lambda: deque(repeat(0), maxlen=0),
+    "meddle": _meddle,
 }
 """How an attack misbehaves."""
 

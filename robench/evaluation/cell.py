@@ -189,7 +189,7 @@ def complete_trials(cell: Cell, report: Reporter) -> tuple[list[Trial], bool]:
         for example_id, reason in known.impossible.items():
             file.revoke(example_id, reason)
         if todo:
-            _attack(cell, file, todo, done, report)
+            _attack_unchanged(cell, file, todo, done, report)
         trials = {trial.id: trial for trial in file.read()}
     missing = [example.id for example in examples if example.id not in trials]
     if missing:
@@ -221,6 +221,31 @@ def space_of(cell: Cell, example: Example) -> SearchSpace:
         without=cell.removed,
     )
     return job.space
+
+
+def _attack_unchanged(
+    cell: Cell,
+    file: TrialFile,
+    todo: Sequence[Example],
+    done: Sequence[Trial],
+    report: Reporter,
+) -> None:
+    """Attack the examples ``todo``, and put the trials aside if that changed the victim.
+
+    Raises:
+        VictimChanged: it did. Trials of earlier runs are put aside too: one that was killed did
+            not compare the victim any more.
+    """
+    from robench.search.unchanged import UnchangedVictim, VictimChanged
+
+    unchanged = UnchangedVictim(cell.victim.victim)
+    try:
+        _attack(cell, file, todo, done, report)
+        unchanged.check(cell.attack.label)
+    except VictimChanged as error:
+        aside = file.path.with_name(f"{file.path.name}.aside")
+        file.path.replace(aside)
+        raise VictimChanged(f"{error} They are put aside in '{aside}'.") from error
 
 
 def _attack(

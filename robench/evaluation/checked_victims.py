@@ -135,6 +135,7 @@ def _check(obtained: Obtained, task: ResolvedTask, title: str, report: Reporter)
     Raises:
         RobenchError: the victim cannot be judged at all.
     """
+    from robench.evaluation.company import company_findings
     from robench.models.gradient_findings import gradient_findings
     from robench.models.health_checks import check_victim
     from robench.models.training_findings import training_findings
@@ -142,6 +143,7 @@ def _check(obtained: Obtained, task: ResolvedTask, title: str, report: Reporter)
     examples, split = _examples_to_check(obtained, task)
     report.started("checks", title, None)
     findings = check_victim(obtained.victim, examples, split)
+    findings += company_findings(obtained.victim, examples, split)
     findings += gradient_findings(obtained.victim, examples, split)
     findings += training_findings(obtained.card)
     report.finished("" if findings else "no findings")

@@ -20,6 +20,7 @@ from robench.evaluation.checked_victims import HealthChecks
 from robench.evaluation.chosen_punkt import with_chosen_punkt
 from robench.evaluation.failures import Failures
 from robench.evaluation.plan import PlannedCell, plan
+from robench.evaluation.process_guard import same_process
 from robench.evaluation.record_assembly import assemble_record, measure_cost, save_record
 from robench.evaluation.request import EvaluationRequest, build_request
 from robench.evaluation.resolve import resolve_request
@@ -28,7 +29,7 @@ from robench.evaluation.resolved_victims import ResolvedVictim, TrainedVictim
 from robench.evaluation.tracking import track_cell
 from robench.evaluation.unattackable import count_unattackable, unattackable_remark
 from robench.evaluation.unknown_words import UnknownWords, remark_before_training
-from robench.evaluation.victims import ReadyVictim, victim_title
+from robench.evaluation.victims import ReadyVictim, reloaded, victim_title
 from robench.models.victim_folder import checked_card
 from robench.records.certificate_files import find_certificates
 from robench.records.leaderboard import render_run
@@ -40,6 +41,7 @@ from robench.records.scores_part import ScoresPart
 from robench.records.test_set import TestSet, write_test_set
 from robench.records.transfer_flags import read_transferred
 from robench.search.attack import Verdict
+from robench.search.unchanged import VictimChanged
 from robench.sharing.model_card import is_ours, read_records_for, write_model_card
 
 if TYPE_CHECKING:
@@ -104,10 +106,16 @@ def evaluate(
             title = victim_title(each, task)
             with failures.catch(title, only=single):
                 make_cells = partial(_cells, request, resolved, task, surfaces)
-                cells = make_cells(checks.obtain(task, each, make_cells))
-                for cell in cells:
-                    with failures.catch(_part(title, cell), only=single and len(cells) == 1):
-                        records.append(_evaluate_cell(cell, report, clock))
+                with same_process(f"the training and checks of {title}", report):
+                    cells = make_cells(checks.obtain(task, each, make_cells))
+                for number in range(len(cells)):
+                    part, alone = _part(title, cells[number]), single and len(cells) == 1
+                    with failures.catch(part, only=alone), same_process(part, report):
+                        try:
+                            records.append(_evaluate_cell(cells[number], report, clock))
+                        except VictimChanged:
+                            cells = make_cells(reloaded(cells[number].victim))
+                            raise
                         write_leaderboard(request.out, report, known)
                 _write_model_card(request, each, report)
     failures.raise_if_any(records)
@@ -248,7 +256,11 @@ def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
     checks, folders = HealthChecks(request, report), list[Path]()
     for task in resolved.tasks:
         for each in task.victims:
-            with failures.catch(victim_title(each, task), only=single):
+            title = victim_title(each, task)
+            with (
+                failures.catch(title, only=single),
+                same_process(f"the training of {title}", report),
+            ):
                 folder = checks.obtain(task, each).obtained.folder
                 folders += [] if folder is None else [folder]
     failures.raise_if_any(folders)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from robench.evaluation.resolved import ResolvedTask
@@ -35,6 +35,21 @@ class ReadyVictim:
     def victim(self) -> JudgedVictim:
         """The classifier."""
         return self.obtained.victim
+
+
+def reloaded(ready: ReadyVictim) -> ReadyVictim:
+    """Return the victim as it is stored, in place of one that a plugin changed in memory.
+
+    A victim that exists in this process only is returned as it is.
+
+    Raises:
+        RobenchError: it cannot be loaded.
+    """
+    obtained = ready.obtained
+    if obtained.load is None:
+        return ready
+    fresh = obtained.load(obtained.source, ready.resolved.device)
+    return replace(ready, obtained=replace(obtained, victim=fresh))
 
 
 def victim_title(resolved: ResolvedVictim, task: ResolvedTask) -> str:

@@ -51,8 +51,8 @@ class RedFlag:
 
     Attributes:
         name: short and stable, for records: ``"chance"``, ``"swapped"``, ``"one-class"``,
-            ``"class-ignored"``, ``"saturated"``, ``"underconfident"``, ``"zero-gradient"``; of the
-            training ``"still-rising"`` and ``"first-epoch"``.
+            ``"class-ignored"``, ``"saturated"``, ``"underconfident"``, ``"zero-gradient"``,
+            ``"depends-on-company"``; of the training ``"still-rising"`` and ``"first-epoch"``.
         message: one sentence for people.
     """
 

@@ -20,6 +20,7 @@ from robench.search.pulse import Pulse
 from robench.search.registry import ATTACKS
 from robench.search.settings import SearchSettings
 from robench.search.shapes import Shapes
+from robench.search.unchanged import UnchangedVictim, VictimChanged
 from robench.search.victim_protocol import SearchVictim
 from robench.search.whitebox import check_access
 
@@ -68,7 +69,7 @@ def run_worker(plan: WorkerPlan, connection: Connection, pulse: Pulse) -> None:
     with without_os_exit():
         try:
             with as_failure():
-                new_engine = _prepare(plan, pulse)
+                new_engine, unchanged = _prepare(plan, pulse)
         except RobenchError as error:
             connection.send(("failed", str(error)))
             return
@@ -76,16 +77,24 @@ def run_worker(plan: WorkerPlan, connection: Connection, pulse: Pulse) -> None:
             problem = f"A worker process failed to start ({type(error).__name__}: {error})."
             connection.send(("failed", problem))
             return
-        _work(new_engine, connection)
+        _work(new_engine, unchanged, plan.attack, connection)
 
 
-def _work(new_engine: Callable[[], Engine], connection: Connection) -> None:
-    """Attack jobs until there are no more."""
+def _work(
+    new_engine: Callable[[], Engine],
+    unchanged: UnchangedVictim,
+    attack: str,
+    connection: Connection,
+) -> None:
+    """Attack jobs until there are no more, and then look whether the victim is still the same."""
     try:
         with as_failure():
             while (jobs := _next_jobs(connection)) is not None:
                 for trial in new_engine().trials(_batches(connection, jobs)):
                     connection.send(("trial", trial))
+            unchanged.check(attack)
+    except VictimChanged as error:
+        connection.send(("changed", str(error)))
     except EndedByCode as error:
         connection.send(("failed", str(error)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -93,8 +102,12 @@ def _work(new_engine: Callable[[], Engine], connection: Connection) -> None:
         return
 
 
-def _prepare(plan: WorkerPlan, pulse: Pulse) -> Callable[[], Engine]:
-    """Load the attack and the victim; return a function that makes engines."""
+def _prepare(plan: WorkerPlan, pulse: Pulse) -> tuple[Callable[[], Engine], UnchangedVictim]:
+    """Load the attack and the victim.
+
+    Returns:
+        A function that makes engines, and what the victim is now.
+    """
     attack = ATTACKS.get(plan.attack)
     options = build_options(attack.Options, plan.options, f"attack '{plan.attack}'")
     victim = plan.load(plan.victim, plan.settings.device)
@@ -102,9 +115,10 @@ def _prepare(plan: WorkerPlan, pulse: Pulse) -> Callable[[], Engine]:
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     check_access(search := attack(options), plan.attack, victim)
-    return partial(
+    new_engine = partial(
         Engine, victim, search, plan.attack, plan.settings, shapes=plan.shapes, pulse=pulse
     )
+    return new_engine, UnchangedVictim(victim)
 
 
 def _next_jobs(connection: Connection) -> list[Job] | None:

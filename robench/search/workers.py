@@ -29,6 +29,7 @@ from robench.search.example_watch import too_long
 from robench.search.jobs import Job
 from robench.search.pulse import Pulse
 from robench.search.worker_deaths import Death, Deaths
+from robench.search.unchanged import VictimChanged
 from robench.search.worker_process import WorkerPlan, load_victim, run_worker
 
 __all__ = ["WorkerPlan", "default_workers", "load_victim", "run_workers"]
@@ -176,6 +177,8 @@ class _WorkerPool:
             return
         if kind == "failed":
             raise RobenchError(content)
+        if kind == "changed":
+            raise VictimChanged(content)
         if kind == "trial":
             worker.assigned.pop(content.id, None)
             self._finished += 1

@@ -21,6 +21,7 @@ from robench.search.engine import run
 from robench.search.jobs import Job
 from robench.search.pulse import LONGEST, Pulse
 from robench.search.settings import SearchSettings
+from robench.search.unchanged import VictimChanged
 from robench.search.worker_deaths import FEW_EXAMPLES, Death, Deaths
 from robench.search.workers import WorkerPlan, run_workers
 
@@ -204,3 +205,8 @@ def test_a_pulse_says_what_runs_and_how_late_it_is() -> None:
     long = "ü" * LONGEST
     pulse.begin(long, time.monotonic() + 60)
     assert (pulse.example(["a", long]), pulse.late()) == (long, 0.0)
+
+
+def test_a_worker_says_that_its_victim_was_changed() -> None:
+    with pytest.raises(VictimChanged, match="Attack 'unruly' changed a part of the victim"):
+        list(run_workers(plan("meddle"), jobs_with_bad_ones(), 2))
