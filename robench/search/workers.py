@@ -28,8 +28,8 @@ from robench.search.engine import BATCH
 from robench.search.example_watch import too_long
 from robench.search.jobs import Job
 from robench.search.pulse import Pulse
-from robench.search.worker_deaths import Death, Deaths
 from robench.search.unchanged import VictimChanged
+from robench.search.worker_deaths import Death, Deaths
 from robench.search.worker_process import WorkerPlan, load_victim, run_worker
 
 __all__ = ["WorkerPlan", "default_workers", "load_victim", "run_workers"]
