@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install evaluate test test-fast test-processors lint format docs clean
+.PHONY: help install evaluate test test-fast test-processors lint format docs audit audit-pinned audit-lowest hashes clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -68,5 +68,29 @@ docs: install ## Build the documentation site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "Open site/index.html, or for the search: $(BIN)/python -m http.server --directory site"
 
+# The audits and the hashes need no torch, so they have a small environment of their own.
+TOOLS := $(VENV)-tools
+$(TOOLS)/.installed: constraints.txt
+	@test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install -q --disable-pip-version-check pip-audit uv
+	@touch $@
+
+IGNORED = $(shell sed -n 's/^\(CVE-[0-9-]*\) .*/--ignore-vuln \1/p' .github/audit-ignored.txt)
+AUDIT = $(TOOLS)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off $(IGNORED)
+
+audit: audit-pinned audit-lowest ## Look for known security holes in the pinned and in the lowest versions (needs the network)
+
+audit-pinned: $(TOOLS)/.installed
+	$(AUDIT) -r constraints.txt
+
+audit-lowest: $(TOOLS)/.installed
+	$(TOOLS)/bin/uv pip compile -q pyproject.toml --extra hub --extra plots --extra tensorboard --extra testing \
+		--resolution lowest-direct --python-version 3.11 --no-header -o $(TOOLS)/lowest.txt
+	$(AUDIT) -r $(TOOLS)/lowest.txt
+
+hashes: $(TOOLS)/.installed ## Write requirements-release.txt: every pinned version with its SHA-256 (needs the network)
+	$(TOOLS)/bin/uv pip compile -q pyproject.toml --extra hub --extra plots --extra tensorboard \
+		--python-version 3.11 -c constraints.txt --generate-hashes --no-header -o requirements-release.txt
+
 clean: ## Remove .venv, caches and build folders; runs/ stays
-	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) requirements-release.txt build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

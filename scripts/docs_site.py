@@ -34,6 +34,7 @@ WITHOUT_API = ("embedded", "__pycache__")
 BORROWED = {
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
+    "SECURITY.md": "project/security.md",
     "benchmarks/README.md": "benchmarks.md",
     **{
         f"leaderboards/{path.name}": f"leaderboards/{path.name}"
@@ -68,6 +69,7 @@ def on_config(config: MkDocsConfig) -> None:
         {
             "Project": [
                 {"Contributing": "project/contributing.md"},
+                {"Security": "project/security.md"},
                 {"Changelog": "project/changelog.md"},
             ]
         },

@@ -1,6 +1,6 @@
 """Foreign code: find the code that a model's files would run, and refuse it unless it is allowed.
 
-Four things in a model's folder can make transformers run or fetch something else than the weights:
+Five things in a model's folder can make transformers run or fetch something else than the weights:
 
 - ``auto_map`` in ``config.json`` or ``tokenizer_config.json`` names classes in files of the folder,
   or of another repository;
@@ -8,6 +8,7 @@ Four things in a model's folder can make transformers run or fetch something els
   folder even with ``trust_remote_code=False``;
 - an attention implementation such as ``"owner/kernel"`` in ``config.json`` is fetched from the hub
   and run, whatever ``trust_remote_code`` says;
+- ``trust_remote_code`` in ``config.json`` overrides the answer of the caller for some models;
 - ``adapter_config.json`` names another model, which is loaded instead.
 
 ``check_model`` and ``check_tokenizer`` look at the small files before transformers sees them.
@@ -129,7 +130,16 @@ def check_config(files: ModelFiles, config: Mapping[str, Any], classes: Sequence
                 f"{files.title} names code of the hub ('{kernel}', as {key} in {CONFIG}). robench "
                 "never runs it: delete that entry."
             )
-    return _judge(files, CONFIG, _references(config.get("auto_map"), ("AutoConfig", *classes)))
+        if key == "trust_remote_code" and value:
+            raise UsageError(
+                f"{files.title} asks for trust by itself ({key} in {CONFIG}), which only you can "
+                "give. Delete that entry."
+            )
+    references = _references(config.get("auto_map"), ("AutoConfig", *classes))
+    # Parts of a model, such as an encoder inside it, have configurations of their own.
+    parts = (each for name, each in config.items() if name != "auto_map")
+    inner = [value for part in parts for key, value in _entries(part) if key == "auto_map"]
+    return _judge(files, CONFIG, [*references, *_texts(inner)])
 
 
 def check_tokenizer(files: ModelFiles) -> bool:

@@ -26,7 +26,7 @@ def read_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
 
     raw = _files(folder).json(CONFIG)
     # The names of code in the folder's own config.json are for transformers, not for robench.
-    check_config(_files(folder), {**raw, "auto_map": None}, ())
+    check_config(_files(folder), {**raw, "auto_map": None, "encoder": None}, ())
     if isinstance(raw.get("encoder"), dict):
         check_config(_files(folder), raw["encoder"], ("AutoModel",))
     config = RobenchConfig.from_json_file(folder / CONFIG)

@@ -1,7 +1,7 @@
 """No code of a model's folder runs unasked, whatever stands on standard input.
 
-Each folder leaves a mark where its code ran. The commands run in processes of their own, with a
-``y`` on standard input, because transformers asks there.
+Each folder leaves a mark where its code ran. A ``y`` stands on standard input, because transformers
+asks there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import saved_victims
 import transformers
+from click.testing import CliRunner, Result
 from given_cases import FAMILIES, save_model
 from hostile_models import (
     adapter,
@@ -29,6 +30,8 @@ from hostile_models import (
 )
 
 from robench._base.errors import UsageError
+from robench._base.seals import SEAL, with_seal
+from robench.cli import main
 from robench.models.victim_folder import file_hashes, weights_hash
 from robench.sharing.loaded import load_victim
 
@@ -38,15 +41,20 @@ Kind = Callable[..., Path]
 NEEDS = "needs code from its own repository (mine."
 
 
-def robench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the command line with one ``y`` after another on standard input."""
+def robench(*arguments: str | Path) -> Result:
+    """Run the command line in this process, with one ``y`` after another on standard input."""
+    return CliRunner().invoke(main, [*map(str, arguments)], input="y\n" * 20)
+
+
+def robench_process(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, with ``y`` on its real standard input."""
     return subprocess.run(
         [sys.executable, "-m", "robench", *map(str, arguments)],
         input="y\n" * 20,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=550,
     )
 
 
@@ -54,11 +62,15 @@ def refused(mark: Path, sentence: str, *arguments: str | Path) -> None:
     """Assert that a command ends with one sentence and exit code 2, and that no code ran."""
     run = robench(*arguments)
     assert not mark.exists(), run.stderr
-    assert run.returncode == 2, run.stdout + run.stderr
-    (line,) = [each for each in run.stderr.splitlines() if each.startswith("Error: ")]
+    assert run.exit_code == 2, run.output + run.stderr
+    check_sentence(run.stdout, run.stderr, sentence)
+
+
+def check_sentence(stdout: str, stderr: str, sentence: str) -> None:
+    (line,) = [each for each in stderr.splitlines() if each.startswith("Error: ")]
     assert sentence in line
-    assert "Traceback" not in run.stderr
-    assert "[y/N]" not in run.stdout + run.stderr
+    assert "Traceback" not in stderr
+    assert "[y/N]" not in stdout + stderr
 
 
 @pytest.fixture
@@ -110,8 +122,25 @@ def test_other_commands_that_load_victims(
     rest = ("--attack", "pwws") if command == "transfer" else ()
     out = ("--limit", "4", "--victim", folder, "--out", tmp_path / "runs")
     run = robench(command, *rest, *out)
-    assert run.returncode == 2
+    assert run.exit_code == 2
     assert not mark.exists()
+
+
+def test_the_real_standard_input_is_never_asked(
+    tmp_path: Path, mark: Path, classifier: Path
+) -> None:
+    folder = own_type(tmp_path / "model", mark, classifier)
+    attack = ("attack", "A good film.", "--substitutions", "mini", "--lm", "none")
+    run = robench_process(*attack, "--victim", folder)
+    assert not mark.exists()
+    assert run.returncode == 2
+    check_sentence(run.stdout, run.stderr, NEEDS)
+    run = robench_process(
+        *RUN, "--defense", "standard", "--encoder", folder, "--out", tmp_path / "runs"
+    )
+    assert not mark.exists()
+    assert run.returncode == 2
+    check_sentence(run.stdout, run.stderr, NEEDS)
 
 
 @pytest.mark.parametrize("kind", [own_type, known_type, own_tokenizer, kernel])
@@ -151,7 +180,10 @@ def test_a_substitution_set_of_a_model_with_code(
 def consistent(folder: Path) -> Path:
     """Write the hashes of all files onto the card, as whoever can write a folder can."""
     files = file_hashes(folder)
-    change_json(folder / "victim.json", files=files, sha256=weights_hash(files))
+    card = json.loads((folder / "victim.json").read_text())
+    card |= {"files": files, "sha256": weights_hash(files)}
+    del card[SEAL]
+    (folder / "victim.json").write_text(json.dumps(with_seal(card)))
     return folder
 
 
@@ -201,7 +233,7 @@ def test_a_saved_victim_with_code(
     refused(mark, f"The victim in '{folder}", *attack, "--victim", folder)
     with pytest.raises(UsageError, match="The victim in '"):
         load_victim(folder)
-    assert robench("card", folder, "--print").returncode == 0
+    assert robench("card", folder, "--print").exit_code == 0
     assert not mark.exists()
 
 
@@ -213,7 +245,7 @@ def test_push_publishes_no_code_of_others(
     saved_victims.victim().save(folder)
     push = ("push", folder, "me/victim", "--dry-run")
     good = robench(*push)
-    assert good.returncode == 0, good.stderr
+    assert good.exit_code == 0, good.stderr
     change(folder, mark)
     refused(mark, "publishes only robench's own code", "push", consistent(folder), *push[2:])
 
@@ -227,7 +259,7 @@ def test_code_beside_a_saved_victim_never_runs(tmp_path: Path, mark: Path) -> No
         *("attack", "good film", "--substitutions", "mini", "--lm", "none"),
         *("--victim", consistent(folder)),
     )
-    assert run.returncode == 0, run.stderr
+    assert run.exit_code == 0, run.stderr
     assert not mark.exists()
 
 

@@ -148,6 +148,27 @@ def test_a_usual_implementation_is_no_danger(folder: Path) -> None:
     assert check_model(files_in(folder), ("AutoModel",)) is False
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+@pytest.mark.parametrize(
+    "entries", [{"trust_remote_code": True}, {"part": {"trust_remote_code": "yes"}}]
+)
+def test_a_model_cannot_trust_itself(
+    folder: Path, allowed: bool, entries: dict[str, object]
+) -> None:
+    change_json(folder / "config.json", **entries)
+    refused(files_in(folder, allowed), "Model 'mine' asks for trust by itself (trust_remote_code")
+
+
+def test_a_model_that_asks_for_no_trust_is_no_danger(folder: Path) -> None:
+    change_json(folder / "config.json", trust_remote_code=False)
+    assert check_model(files_in(folder), ("AutoModel",)) is False
+
+
+def test_code_of_a_part_is_refused(folder: Path) -> None:
+    change_json(folder / "config.json", parts=[{"auto_map": {"AutoModel": "mine.Part"}}])
+    refused(files_in(folder), "Model 'mine' needs code from its own repository (mine.Part, named")
+
+
 def test_an_adapter_is_refused(folder: Path) -> None:
     change_json(folder / "adapter_config.json", base_model_name_or_path="someone/model")
     refused(files_in(folder), "Model 'mine' holds an adapter (adapter_config.json), which names ")
