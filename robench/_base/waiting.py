@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench._base.errors import RobenchError
-from robench._base.files import lock
+from robench._base.files import lock, make_folder
 
 POLL_SECONDS = 0.25
 """Seconds between two tries. A try costs one call of the system."""
@@ -111,7 +111,7 @@ def _hold(path: Path, turn: Turn) -> int:
     """Open and lock ``path``, and return its descriptor."""
     while True:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise RobenchError(

@@ -22,6 +22,7 @@ from robench._base.bounded_reading import (
     stream_lines,
 )
 from robench._base.errors import RobenchError
+from robench._base.files import make_folder, sync_folder
 from robench._base.waiting import Patience, Turn
 from robench.search.attack import Trial, Verdict
 from robench.search.trial_lines import VERSION, Header, Revoked, read_header, read_line, trial_line
@@ -236,7 +237,7 @@ class TrialFile:
             raise ValueError(f"'{self.path}' is written only with the key of its cell")
         if self._descriptor is None:
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(self.path.parent)
                 descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
                 try:
                     turn = Turn(f"Another run is writing '{self.path}'.", self._patience)
@@ -260,6 +261,8 @@ class TrialFile:
             os.ftruncate(descriptor, self._end)
         if self._end == 0:
             self._write(descriptor, Header(cell, self.path.stem).line())
+            os.fsync(descriptor)
+            sync_folder(self.path.parent)
 
     def _write(self, descriptor: int, line: bytes) -> None:
         written = os.write(descriptor, line)

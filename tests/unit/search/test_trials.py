@@ -409,3 +409,14 @@ def test_a_revoked_list_with_a_right_seal_is_damage(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + line)
     file = TrialFile(path, cell="a" * 64)
     assert ([trial.id for trial in file.read()], file.damaged) == (["good"], 1)
+
+
+def test_a_new_file_and_its_folder_are_forced_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    path = tmp_path / "new" / "a.jsonl"
+    with TrialFile(path, cell=CELL):
+        pass
+    assert {each.stat().st_ino for each in (path, path.parent, tmp_path)} <= set(synced)
