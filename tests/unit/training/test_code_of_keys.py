@@ -66,6 +66,7 @@ DECIDES_NOTHING = {
     "robench._base.release": "names the version",
     "robench.models.victim_folder": "lays out files, whose hashes stand in the keys",
     "robench.models.card_form": "checks cards, whose hashes stand in the keys",
+    "robench.models.training_log": "reads the log, which decides no answer",
     "robench.models.saved_folder": "loads the victim, whose identity stands in the keys",
     "robench._base.environment": "names versions and devices",
     "robench._base.code_hash": "makes the hashes",
