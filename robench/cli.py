@@ -49,10 +49,11 @@ def _add_commands() -> None:
         sweep,
         train,
         transfer,
+        verify,
     )
 
     runs = (train, evaluate, sweep, attack, certify)
-    results = (examples, compare, transfer, leaderboard, plot)
+    results = (examples, compare, transfer, verify, leaderboard, plot)
     for module in (listing, show, *runs, *results, card, push, doctor, new, completion):
         main.add_command(module.command)
 

@@ -9,7 +9,7 @@ class Reporter(Protocol):
     """Receiver of a run's progress.
 
     Phases never overlap: one phase finishes before the next one starts. The phases are ``"data"``,
-    ``"surface"``, ``"training"``, ``"checks"``, ``"attack"`` and ``"transfer"``.
+    ``"surface"``, ``"training"``, ``"checks"``, ``"attack"``, ``"transfer"`` and ``"verify"``.
     """
 
     def message(self, text: str) -> None:

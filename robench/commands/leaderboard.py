@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from robench._base.errors import RobenchError, UsageError
 from robench.commands.saying import say, say_line
 from robench.commands.shell import emit, global_flags, session_of
+
+if TYPE_CHECKING:
+    from robench.verification.board_trials import TrialCheck
 
 BOARDS = Path("leaderboards")
 
@@ -24,10 +29,21 @@ BOARDS = Path("leaderboards")
 @click.option(
     "--check", is_flag=True, help="Write nothing; fail when a table differs from its records."
 )
+@click.option(
+    "--runs",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="With --check: fail as well where the trials in a run's folder disagree. Repeatable.",
+)
 @global_flags
 @click.pass_context
-def command(ctx: click.Context, boards: tuple[Path, ...], check: bool) -> None:
+def command(
+    ctx: click.Context, boards: tuple[Path, ...], check: bool, runs: tuple[Path, ...]
+) -> None:
     """Write each board's Markdown from its records, or check that the existing file agrees."""
+    if runs and not check:
+        raise UsageError("--runs names trials to check records against. Add --check.")
     found = list(boards) or sorted(BOARDS.glob("*.toml"))
     if not found:
         raise UsageError(
@@ -35,7 +51,7 @@ def command(ctx: click.Context, boards: tuple[Path, ...], check: bool) -> None:
         )
     as_json = session_of(ctx).json
     if check:
-        check_boards(found, as_json)
+        check_boards(found, as_json, runs)
         return
     from robench.records.leaderboard import write_board
 
@@ -46,15 +62,16 @@ def command(ctx: click.Context, boards: tuple[Path, ...], check: bool) -> None:
         say_line(f"wrote {write_board(board)}")
 
 
-def check_boards(boards: list[Path], as_json: bool) -> None:
-    """Print how each table differs from its records.
+def check_boards(boards: list[Path], as_json: bool, runs: Sequence[Path] = ()) -> None:
+    """Print how each table differs from its records, and how the records differ from their trials.
 
     Raises:
-        RobenchError: a table differs from its records.
+        RobenchError: a table differs from its records, or a record from its trials.
     """
     from robench.records.leaderboard import check, markdown_path
 
     differences = {board: list(check(board)) for board in boards}
+    trials = _check_trials(boards, runs)
     stale = [str(markdown_path(board)) for board in boards if differences[board]]
     if as_json:
         emit(
@@ -64,6 +81,7 @@ def check_boards(boards: list[Path], as_json: bool) -> None:
                     "table": markdown_path(board),
                     "agrees": not differences[board],
                     "differences": differences[board],
+                    **({"trials": trials[board]} if runs else {}),
                 }
                 for board in boards
             ]
@@ -71,8 +89,25 @@ def check_boards(boards: list[Path], as_json: bool) -> None:
     for board in () if as_json else boards:
         lines = differences[board] or [f"{markdown_path(board)} agrees with its records"]
         say("\n".join(lines))
+        if runs:
+            say("\n".join([*trials[board].problems, trials[board].sentence]))
+    wrong = sum(len(each.problems) for each in trials.values())
+    if wrong:
+        raise RobenchError(
+            f"{wrong} records of {', '.join(map(str, boards))} disagree with their trials. Run "
+            "'robench verify' to see what holds, and evaluate the others again."
+        )
     if stale:
         raise RobenchError(
             f"{', '.join(stale)}: not what the records give. "
             "Run 'robench leaderboard' and commit the result."
         )
+
+
+def _check_trials(boards: Sequence[Path], runs: Sequence[Path]) -> dict[Path, TrialCheck]:
+    """Return what the trials say of the records of each board; empty without runs."""
+    if not runs:
+        return {}
+    from robench.verification.board_trials import compare_with_trials
+
+    return {board: compare_with_trials(board, runs) for board in boards}

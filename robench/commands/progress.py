@@ -20,6 +20,7 @@ VERBS = {
     "checks": "checking",
     "transfer": "asking",
     "attack": "attacking",
+    "verify": "verifying",
 }
 LINE_EVERY_SECONDS = 20.0
 """Least seconds between two progress lines of one phase in a log."""

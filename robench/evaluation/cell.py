@@ -45,6 +45,9 @@ def cell_key(
     attack: ResolvedAttack,
     made_from: Mapping[str, Any],
     calibration: str | None = None,
+    *,
+    device: str | None = None,
+    products: str | None = None,
 ) -> str:
     """Return the SHA-256 (hex) of everything that decides a trial, apart from the example.
 
@@ -61,6 +64,8 @@ def cell_key(
             digest of the attacked texts is left out, because it depends on the limit.
         calibration: digest of the examples that the victim's temperature is fitted on, or None.
             With the victim and the code it decides the temperature.
+        device: kind of the device of another machine; None takes that of the victim.
+        products: setting of its matrix products; None takes that of this process.
     """
     all_versions = versions()
     parts = {
@@ -77,8 +82,8 @@ def cell_key(
         "choices": {"unknown": request.unknown, "temperature": request.temperature},
         "calibration": calibration,
         "precision": request.search_precision,
-        "device": victim.device.partition(":")[0],
-        "arithmetic": arithmetic.products(),
+        "device": device or victim.device.partition(":")[0],
+        "arithmetic": products or arithmetic.products(),
         "software": {
             name: version for name, version in all_versions.items() if name in TRIAL_SOFTWARE
         },
@@ -265,14 +270,14 @@ def _attack(
         )
     letters = [LETTERS[trial.verdict] for trial in done]
     reset_peak_memory(cell.resolved.device)
-    for trial in _search(cell, todo, report):
+    for trial in search_examples(cell, todo, report):
         file.append(trial)
         letters.append(LETTERS[trial.verdict])
         report.advanced(len(letters), total, progress_note(letters))
     report.finished(progress_note(letters))
 
 
-def _search(cell: Cell, todo: Sequence[Example], report: Reporter) -> Iterator[Trial]:
+def search_examples(cell: Cell, todo: Sequence[Example], report: Reporter) -> Iterator[Trial]:
     """Return the trials of ``todo`` as they finish, from this process or from workers."""
     from robench.search.engine import run
     from robench.search.jobs import make_jobs

@@ -64,7 +64,7 @@ class Obtained:
         return identity(self.card) if self.card else self.victim.sha256
 
 
-def _loaded(victim: Victim, folder: Path) -> Obtained:
+def loaded_from(victim: Victim, folder: Path) -> Obtained:
     """Return a victim that was loaded from ``folder``; other processes must find the same one."""
     from robench.models.saved_folder import SavedFolder, load_unchanged
     from robench.models.victim_folder import identity
@@ -236,7 +236,7 @@ class TrainedVictim:
             )
             how = "saved in" if trained else "trained by another run,"
             report.finished(f"{how} {folder.name}")
-        return _loaded(victim, folder)
+        return loaded_from(victim, folder)
 
     def encoder_part(self, obtained: Obtained) -> EncoderPart:
         """Return the record's part about the encoder."""
@@ -338,7 +338,7 @@ class SavedVictim:
         """Load the victim."""
         from robench.models.victim import Victim
 
-        return _loaded(Victim.load(self.folder, self.device), self.folder)
+        return loaded_from(Victim.load(self.folder, self.device), self.folder)
 
     def encoder_part(self, obtained: Obtained) -> EncoderPart:
         """Return the record's part about the encoder."""

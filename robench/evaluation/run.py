@@ -33,6 +33,7 @@ from robench.evaluation.victims import ReadyVictim, reloaded, victim_title
 from robench.models.victim_folder import checked_card
 from robench.records.certificate_files import find_certificates
 from robench.records.leaderboard import render_run
+from robench.records.marks import marks_in
 from robench.records.record import Record
 from robench.records.record_dates import RunClock
 from robench.records.record_files import KnownRecords, find_records
@@ -231,10 +232,12 @@ def write_leaderboard(out: Path, report: Reporter, known: KnownRecords | None = 
 
 
 def _rendered(folder: RunFolder, known: KnownRecords | None) -> str:
+    found = find_records(folder.records, known)
     return render_run(
-        find_records(folder.records, known),
+        found,
         find_certificates(folder.certificates),
         read_transferred(folder.transfer),
+        marks_in(folder.records, found.records),
     )
 
 

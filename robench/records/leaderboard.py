@@ -12,12 +12,13 @@ from robench._base.errors import RobenchError
 from robench._base.escaping import code, markdown, prose
 from robench._base.files import write_text
 from robench.records import certified_table
-from robench.records.board import board_records, load_board
+from robench.records.board import board_records, load_board, records_folder
 from robench.records.board_certificates import board_certificates
 from robench.records.certificate_files import NO_CERTIFICATES, CertificatesOnDisk
 from robench.records.columns import Columns, board_columns, run_columns
 from robench.records.comparable import Admitted, comparable_groups, newest_that_agree
 from robench.records.flags import Flag
+from robench.records.marks import NO_MARKS, Marks, marks_in
 from robench.records.notes import MEANINGS, WORST_OF_BOARD, WORST_OF_RUN
 from robench.records.record import Record
 from robench.records.record_dates import future_remark
@@ -53,6 +54,7 @@ def render_board(path: Path) -> str:
         expected=tuple(map(short_name, board.defenses)),
         about=prose(board.about),
         variants=twins.records.values(),
+        marks=marks_in(records_folder(path, board), [*admitted.records, *admitted.failed]),
     )
     parts = (admitted.records, admitted.failed, twins.records)
     records = [record for part in parts for record in part.values()]
@@ -124,6 +126,7 @@ def render_run(
     found: RecordsOnDisk,
     certified: CertificatesOnDisk = NO_CERTIFICATES,
     transferred: Transferred = NOT_TRANSFERRED,
+    marks: Marks = NO_MARKS,
 ) -> str:
     """Return the Markdown of a run's records, with one section per group that compares.
 
@@ -134,6 +137,7 @@ def render_run(
         found: the records.
         certified: the certificates.
         transferred: what ``robench transfer`` found in the run.
+        marks: what ``robench verify`` found.
     """
     parts = [GENERATED, "", "# Results of this folder", ""]
     if found.damaged:
@@ -153,7 +157,9 @@ def render_run(
         # A pair is shown once, below the table with all substitutes.
         twins = [r for r in known.values() if r.protocol.unknown == "forbidden"]
         columns = _columns_of(admitted)
-        lines = section(columns, admitted, level=3, variants=twins, transferred=transferred)
+        lines = section(
+            columns, admitted, level=3, variants=twins, transferred=transferred, marks=marks
+        )
         parts += [f"## {markdown(title)}", "", *lines]
     made = sandwiches(certified.certificates.values(), known.values())
     parts += certified_table.markdown(made, list(certified.damaged.values()))

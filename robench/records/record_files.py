@@ -16,6 +16,7 @@ from robench._base.files import write_text
 from robench._base.seals import with_seal
 from robench.records.record import SCHEMA, Record
 from robench.records.record_seal import checked_seal
+from robench.records.verified import FILE_NAME as VERIFIED
 
 _SHORT = replace(RECORD, text=10_000)
 RawRecord = dict[str, Any]
@@ -73,7 +74,12 @@ def read_records(folder: Path) -> dict[str, Record]:
     Raises:
         RobenchError: a record cannot be read.
     """
-    return {path.name: read_record(path) for path in sorted(folder.glob("*.json"))}
+    return {path.name: read_record(path) for path in record_paths(folder)}
+
+
+def record_paths(folder: Path) -> list[Path]:
+    """Return the record files of ``folder``, sorted by name; what ``verify`` stored is none."""
+    return [path for path in sorted(folder.glob("*.json")) if path.name != VERIFIED]
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,7 @@ def find_records(folder: Path, known: KnownRecords | None = None) -> RecordsOnDi
     known = known or KnownRecords()
     records: dict[str, Record] = {}
     damaged: dict[str, str] = {}
-    for path in sorted(folder.glob("*.json")):
+    for path in record_paths(folder):
         found = known.read(path)
         if isinstance(found, str):
             damaged[path.name] = found

@@ -12,6 +12,7 @@ from robench.records.comparable import Admitted, cell_of
 from robench.records.curve_tables import CURVE_TEXTS, curve_rows
 from robench.records.curves import CURVES, CurveName
 from robench.records.exact_robustness import Overestimate, overestimates
+from robench.records.marks import HEADING, NO_MARKS, Marks
 from robench.records.notes import (
     EXACT,
     FLAGS,
@@ -46,6 +47,7 @@ def section(
     level: int = 2,
     variants: Iterable[Record] = (),
     transferred: Transferred = NOT_TRANSFERRED,
+    marks: Marks = NO_MARKS,
 ) -> list[str]:
     """Return the Markdown of one table with everything that belongs to it, as lines.
 
@@ -61,6 +63,7 @@ def section(
         level: level of the headings.
         variants: records that differ from those of the table in ``Protocol.unknown``.
         transferred: what ``robench transfer`` found in the run.
+        marks: what ``robench verify`` found.
     """
     records = [*admitted.records.values(), *admitted.failed.values()]
     head = "#" * level
@@ -69,8 +72,11 @@ def section(
     if notice:
         lines += [f"> {notice}", ""]
     rows = build_rows(records, columns.attacks, expected, columns.worst_over)
-    body = [main_cells(row, columns) for row in rows]
-    lines += [*tabulated(body, main_headings(columns), "pipe", names=1), ""]
+    checked = marks.of_rows(admitted)
+    body = [[*main_cells(row, columns), checked.get(row.defense, ABSENT)] for row in rows]
+    lines += [*tabulated(body, [*main_headings(columns), HEADING], "pipe", names=1), ""]
+    for text in marks.notes() if checked else []:
+        lines += [text, ""]
     for note in [*columns.notes, *training_notes(records)]:
         lines += [paragraph(note), ""]
     lines += _unknown_section([*admitted.records.values(), *variants], head)

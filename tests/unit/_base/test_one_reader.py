@@ -75,6 +75,7 @@ ALLOWED: dict[str, tuple[Counter[str], str]] = {
     "robench.tasks.archives": (Counter(GzipFile=1, open=2), BOUNDED),
     "robench.testing.trainings": (Counter(load=1, read_bytes=1), WRITES),
     "robench.text.surface": (Counter(read_table=1), BOUNDED),
+    "robench.verification.unpacking": (Counter(open=1), WRITES),
     "robench.text.wordnet": (Counter(open=1), "reads NLTK's own data"),
     "robench.training.checkpoint": (Counter(load=1, open=1), BOUNDED),
     "robench._base.arithmetic": (Counter(open=1), MACHINE),

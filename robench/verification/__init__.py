@@ -1,0 +1,1 @@
+"""Check records against their trials, victims and texts: what ``robench verify`` does."""

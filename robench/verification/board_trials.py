@@ -1,0 +1,93 @@
+"""Compare the records of a board with their trials; no victim is asked and no torch imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from robench._base.errors import RobenchError
+from robench.records.board import load_board, records_folder
+from robench.records.record import Record
+from robench.records.record_files import find_records
+from robench.records.run_folder import RunFolder
+from robench.records.test_set import TestSet, read_test_set
+from robench.records.trial_texts import ids_of_judged
+from robench.verification.claims import (
+    MissingTrials,
+    differences_from_trials,
+    find_trials,
+    in_order,
+)
+
+
+@dataclass(frozen=True)
+class TrialCheck:
+    """What the trials say of the records of a board.
+
+    Attributes:
+        agreeing: records whose trials are there and agree.
+        missing: records whose trials are in none of the folders.
+        problems: file name and difference, one sentence each.
+    """
+
+    agreeing: int
+    missing: int
+    problems: Sequence[str]
+
+    @property
+    def sentence(self) -> str:
+        """How many records were compared."""
+        text = f"{self.agreeing} records agree with their trials"
+        return text + (f"; the trials of {self.missing} are not there" if self.missing else "")
+
+
+def compare_with_trials(board: Path, runs: Sequence[Path]) -> TrialCheck:
+    """Compare each record of a board with its trials, where they are there.
+
+    Args:
+        board: the board's TOML file.
+        runs: folders of runs with trials.
+
+    Raises:
+        UsageError: the board's file is wrong.
+    """
+    folders = [RunFolder(run) for run in runs]
+    found = find_records(records_folder(board, load_board(board)))
+    problems = [f"{name}: {reason}" for name, reason in found.damaged.items()]
+    texts: dict[tuple[str, str], TestSet | None] = {}
+    agreeing = missing = 0
+    for name, record in found.records.items():
+        key = record.task.file_part, record.task.digest
+        if key not in texts:
+            texts[key] = _texts(folders, record)
+        try:
+            differences = _differences(record, folders, texts[key])
+        except MissingTrials:
+            missing += 1
+            continue
+        except RobenchError as error:
+            differences = [str(error)]
+        agreeing += not differences
+        problems += [f"{name}: {each}" for each in differences]
+    return TrialCheck(agreeing, missing, problems)
+
+
+def _texts(folders: Sequence[RunFolder], record: Record) -> TestSet | None:
+    for folder in folders:
+        path = folder.examples_file(record.task.file_part, record.task.digest)
+        try:
+            return read_test_set(path, record.task.digest)
+        except RobenchError:
+            continue
+    return None
+
+
+def _differences(record: Record, folders: Sequence[RunFolder], texts: TestSet | None) -> list[str]:
+    known = find_trials(record, folders)
+    ids = None if texts is None else ids_of_judged(texts, record)
+    trials = in_order(record, known, ids)
+    if texts is None:
+        return differences_from_trials(record, trials)
+    by_id = {each.id: each.fields[texts.attackable] for each in texts.examples}
+    return differences_from_trials(record, trials, by_id)

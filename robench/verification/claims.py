@@ -1,0 +1,194 @@
+"""Compare a record with its trials: letters, ids, counts, curves and costs. Nothing is asked.
+
+These checks need no victim and no torch. They find what an accident or a careless edit changed.
+Whoever changes the trials in the same way is found by asking the victim again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from robench._base.errors import RobenchError
+from robench.records.certificate import Certificate
+from robench.records.curves import CurvesPart, draw_curve, query_points, word_points
+from robench.records.record import LETTERS, Record, digest_of_ids
+from robench.records.run_folder import RunFolder
+from robench.records.trial_texts import count_changes, trials_of_record
+from robench.records.trials_part import digest_of_trials
+from robench.search.attack import Trial, Verdict
+
+CLOCKS: timedelta = timedelta(days=1)
+"""How far the clocks of two machines may differ."""
+ROUNDING = 1.0
+"""Seconds by which a sum of rounded times may differ."""
+
+
+class MissingTrials(RobenchError):
+    """The trials of a record are in none of the folders."""
+
+
+def find_trials(record: Record, folders: Sequence[RunFolder]) -> dict[str, Trial]:
+    """Return the trials of a record by id; of several folders, the first that has its file.
+
+    Raises:
+        MissingTrials: no folder has them.
+        RobenchError: they cannot be read.
+    """
+    for folder in folders:
+        path = folder.trials_file(record.cell_name)
+        if path.exists():
+            return {trial.id: trial for trial in trials_of_record(path, record)}
+    places = " and ".join(str(folder.trials) for folder in folders)
+    raise MissingTrials(f"its trials are missing: there is no {record.cell_name}.jsonl in {places}")
+
+
+def in_order(record: Record, trials: Mapping[str, Trial], ids: Sequence[str] | None) -> list[Trial]:
+    """Return one trial for each outcome of ``record``, in the order of its outcomes.
+
+    Args:
+        record: the record.
+        trials: id -> trial.
+        ids: ids of the judged examples; None where their texts are missing. The frozen examples
+            are sorted by id, so the ids of the trials then tell them.
+
+    Raises:
+        RobenchError: trials are missing, or the record is about other examples.
+    """
+    wanted = sorted(trials) if ids is None else ids
+    missing = [each for each in wanted if each not in trials]
+    if missing:
+        raise RobenchError(
+            f"{len(missing)} of {len(wanted)} trials are missing, the first for {missing[0]}"
+        )
+    if digest_of_ids(wanted) != record.ids_digest:
+        raise RobenchError(
+            "its 'ids_digest' is not that of the examples "
+            f"{'of its trials' if ids is None else 'that its task and limit name'}"
+        )
+    return [trials[each] for each in wanted]
+
+
+def differences_from_trials(
+    record: Record, trials: Sequence[Trial], texts: Mapping[str, str] | None = None
+) -> list[str]:
+    """Return how a record differs from its trials, one sentence for each difference.
+
+    Args:
+        record: the record.
+        trials: its trials, in the order of its outcomes.
+        texts: id -> attackable text of the example; None where they are missing.
+    """
+    found = _letters(record, trials)
+    disbelieved = sum(trial.disbelieved for trial in trials)
+    if record.disbelieved not in (None, disbelieved):
+        found.append(
+            f"{record.disbelieved} claims were rejected according to the record, and "
+            f"{disbelieved} according to the trials"
+        )
+    part = record.trials
+    if part is not None and part.sha256 != digest_of_trials(trials, record.cell):
+        found.append("its trials are other ones than those that the record was made from")
+    return [*found, *_curves(record, trials, texts), *_costs(record, trials)]
+
+
+def _letters(record: Record, trials: Sequence[Trial]) -> list[str]:
+    if len(trials) != len(record.outcomes):
+        return [f"there are {len(trials)} trials and {len(record.outcomes)} letters"]
+    wrong = [
+        f"the letter of {trial.id} is {letter}, and its trial says {LETTERS[trial.verdict]}"
+        for letter, trial in zip(record.outcomes, trials, strict=True)
+        if letter != LETTERS[trial.verdict]
+    ]
+    if len(wrong) > 1:
+        return [f"{len(wrong)} letters are not those of the trials; {wrong[0]}"]
+    return wrong
+
+
+def _curves(record: Record, trials: Sequence[Trial], texts: Mapping[str, str] | None) -> list[str]:
+    """Return which curve is not the one of the trials."""
+    fooled = [trial for trial in trials if trial.verdict == Verdict.FOOLED]
+    # The changed words of a text outside the surface can only be counted beside the original.
+    if record.curves is None or (texts is None and any(t.text is not None for t in fooled)):
+        return []
+    words = [count_changes(trial, (texts or {}).get(trial.id, "")) for trial in fooled]
+    queries = [t.asked_at_success for t in fooled if t.asked_at_success is not None]
+    drawn = CurvesPart(
+        queries=draw_curve(queries, query_points()) if len(queries) == len(fooled) else None,
+        words=draw_curve(words, word_points()),
+    )
+    return [
+        f"the curve over {name} is not that of the trials"
+        for name, claimed, real in (
+            ("queries", record.curves.queries, drawn.queries),
+            ("words", record.curves.words, drawn.words),
+        )
+        if claimed not in (None, real)
+    ]
+
+
+def _costs(record: Record, trials: Sequence[Trial]) -> list[str]:
+    """Return which cost does not follow from the trials, or is impossible."""
+    cost, found = record.cost, []
+    asked = sum(trial.asked for trial in trials)
+    if cost.asked != asked:
+        found.append(f"{cost.asked} queries, and the trials add up to {asked}")
+    forwarded = sum(trial.forwarded for trial in trials) * _draws(record)
+    if cost.forwarded != forwarded:
+        found.append(f"{cost.forwarded} forwarded rows, and the trials add up to {forwarded}")
+    seconds = sum(trial.seconds for trial in trials)
+    if cost.attack_seconds is not None and abs(cost.attack_seconds - seconds) > ROUNDING:
+        found.append(
+            f"{cost.attack_seconds:g} seconds of attack, and the trials add up to {seconds:.3f}"
+        )
+    if forwarded and not seconds:
+        found.append(f"{forwarded} rows were computed in 0 seconds, which is impossible")
+    idle = sum(not t.seconds for t in trials if t.forwarded)
+    if seconds and idle:
+        found.append(f"{idle} trials computed rows in 0 seconds, which is impossible")
+    return found
+
+
+def _draws(record: Record) -> int:
+    """Return how many rows a randomised victim computes for one query."""
+    draws = (record.victim.smoothing or {}).get("draws", 1)
+    return draws if isinstance(draws, int) else 1
+
+
+def impossible_dates(subject: Record | Certificate, now: datetime | None = None) -> list[str]:
+    """Return a sentence where a record or certificate is from the future."""
+    latest = (now or datetime.now(UTC)) + CLOCKS
+    if subject.created <= latest:
+        return []
+    return [f"'created' is {subject.created:%Y-%m-%d %H:%M} UTC, which is in the future"]
+
+
+def impossible_costs(record: Record, weights: int | None, training: float | None) -> list[str]:
+    """Return which measured costs cannot be true for the victim in its folder.
+
+    Args:
+        record: the record.
+        weights: size of the victim's weights in bytes, or None where it is unknown.
+        training: seconds of training by the victim's log, or None where it has none.
+    """
+    cost, found = record.cost, []
+    if cost.training_seconds is not None and record.victim.kind == "trained":
+        if cost.training_seconds <= 0:
+            found.append("a training in 0 seconds is impossible")
+        elif training is not None and abs(training - cost.training_seconds) > ROUNDING:
+            found.append(
+                f"{cost.training_seconds:g} seconds of training, and the victim's log adds up to "
+                f"{training:g}"
+            )
+    peak = cost.peak_memory_bytes
+    if peak is not None and weights is not None and peak < weights:
+        found.append(f"a peak of {peak} bytes is less than the victim's weights ({weights} bytes)")
+    return found
+
+
+def name_problems(path: Path, wanted: str) -> list[str]:
+    """Return a sentence where a file has another name than its content gives it."""
+    if path.name == wanted:
+        return []
+    return [f"the file is called {path.name}, and its content belongs to {wanted}"]

@@ -1,0 +1,151 @@
+"""Make a record again from its trials and victim, and compare it with the file; and its key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import robench
+from robench._base import arithmetic
+from robench._base.code_hash import source_sha256
+from robench._base.environment import describe_device, versions
+from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
+from robench.evaluation.cell import cell_key
+from robench.evaluation.record_assembly import assemble_record
+from robench.records.record import Record
+from robench.search.attack import Trial
+
+if TYPE_CHECKING:
+    from robench.evaluation.cell import Cell
+    from robench.evaluation.resolved import ResolvedAttack
+
+_ELSEWHERE: Final = {
+    "schema_version": "the version of the format",
+    "cell": "compared by itself",
+    "trials": "compared by itself",
+    "cost": "compared with the trials, or measured",
+    "software": "of the run",
+    "created": "of the run",
+    "search.code_sha256": "of the run",
+    "attack.code_sha256": "of the run",
+    "search.example_seconds": "of the run",
+    "victim.findings": "compared by itself",
+}
+"""Fields that are not compared here -> why."""
+_OF_SURFACE: Final = ("surface.key", "surface.rules", "surface.own_key", "surface.splitter")
+"""Fields that depend on the code of the surface."""
+_DEVICES: Final = ("cpu", "cuda", "mps")
+"""Kinds of devices that may be in a key."""
+
+
+def same_code(record: Record, attack: ResolvedAttack) -> list[str]:
+    """Return what differs between the code and software of a record and those here."""
+    found = []
+    if record.software.robench != robench.__version__:
+        found.append(f"robench {record.software.robench} instead of {robench.__version__}")
+    if record.search.code_sha256 != source_sha256(*TRIAL_CODE):
+        found.append("other code of robench's searches")
+    if record.attack.code_sha256 != attack.code_sha256:
+        found.append("other code of the attack")
+    here = versions()
+    for name in TRIAL_SOFTWARE:
+        theirs = record.software.versions.get(name, "an unknown version")
+        if theirs != here.get(name):
+            found.append(f"{name} {theirs} instead of {here.get(name)}")
+    return found
+
+
+def same_processor(record: Record, device: str) -> bool:
+    """Return whether the record's run had a processor of the same model; cores do not count."""
+    theirs, ours = record.software.device, describe_device(device)
+    return theirs.partition(" (")[0] == ours.partition(" (")[0]
+
+
+def keys_of(cell: Cell, made_from: Mapping[str, Any], *, older: bool) -> Iterator[tuple[str, bool]]:
+    """Yield the keys that a cell may have on any device, and whether they are those of this one.
+
+    Args:
+        cell: the cell.
+        made_from: what made its surface.
+        older: whether an earlier version may have made the key, in which the hash of the weights
+            stood for the victim.
+    """
+    here, device = arithmetic.products(), cell.resolved.device.partition(":")[0]
+    settings = dict.fromkeys((here, arithmetic.STRICT, arithmetic.DEFAULT))
+    identities = [cell.victim.obtained.identity]
+    identities += [cell.victim.victim.sha256] if older else []
+    for kind in dict.fromkeys((device, *_DEVICES)):
+        for products in settings:
+            for identity in identities:
+                key = cell_key(
+                    cell.request,
+                    cell.resolved,
+                    identity,
+                    cell.attack,
+                    made_from,
+                    cell.victim.calibration,
+                    device=kind,
+                    products=products,
+                )
+                yield key, (kind, products) == (device, here)
+
+
+def remade(cell: Cell, record: Record, trials: Sequence[Trial]) -> Record:
+    """Return the record that these trials give now."""
+    return assemble_record(cell, trials, record.cost)
+
+
+def part_differences(
+    record: Record, now: Record, *, surface_code: bool, same_numbers: bool
+) -> list[str]:
+    """Return the fields in which a record differs from the one that its trials give now.
+
+    Args:
+        record: the record.
+        now: the record that was made again.
+        surface_code: whether the surface was made by the same code.
+        same_numbers: whether the same software and processor answer. Otherwise the answers with
+            fresh random variants may differ.
+    """
+    skipped = dict(_ELSEWHERE)
+    skipped |= {} if surface_code else dict.fromkeys(_OF_SURFACE, "other code")
+    skipped |= {} if same_numbers else {"fresh_draws": "other software"}
+    theirs, ours = (each.model_dump(mode="json") for each in (record, now))
+    return [
+        f"'{name}' is {_shown(was)}, and its files give {_shown(new)}"
+        for name, was, new in _differing(theirs, ours, "")
+        if not any(name == each or name.startswith(f"{each}.") for each in skipped)
+    ]
+
+
+def _differing(was: Any, now: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the name of each field that differs, with both values.
+
+    A part that the record does not have was not measured by its run.
+    """
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in sorted({*was, *now}):
+            yield from _differing(was.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif was != now and not (was is None and "." not in name):
+        yield name, was, now
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=True)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def card_problems(card: Mapping[str, Any]) -> list[str]:
+    """Return a sentence where the key on a victim's card does not follow from its ingredients."""
+    text = json.dumps(
+        card.get("ingredients"),
+        sort_keys=True,
+        ensure_ascii=False,
+        allow_nan=False,
+        separators=(",", ":"),
+    )
+    if hashlib.sha256(text.encode()).hexdigest() == card.get("key"):
+        return []
+    return ["the key on the victim's card does not follow from what the card says of its training"]

@@ -1,0 +1,383 @@
+"""All checks of one record, from its file to the repeated searches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from robench._base.errors import RobenchError, UsageError
+from robench.evaluation.cell import Cell, search_examples
+from robench.records.record import Record
+from robench.records.test_set import TestSet
+from robench.records.trial_texts import ids_of_judged
+from robench.search.attack import Trial, Verdict
+from robench.search.jobs import Job, make_jobs
+from robench.verification import claims, parts, searching
+from robench.verification.asking import ask_again, differences
+from robench.verification.checking import Checking, guarded
+from robench.verification.results import Report, not_made, passed
+from robench.verification.settings import VerificationSettings
+from robench.verification.surfaces import StoredSurface, differing, key_problems
+from robench.verification.victims import FoundVictim, NotThere
+from robench.verification.workshop import Bench, Workshop
+
+if TYPE_CHECKING:
+    from robench._base.reporting import Reporter
+    from robench.tasks.example import Example
+    from robench.text.surface import Surface
+
+FILE, TRIALS, TASK, VICTIM, COST = "file", "trials", "task", "victim", "cost"
+SURFACE, TEXTS, SEARCH, PROOFS = "surface", "texts", "searches", "proofs"
+FINDINGS, PARTS, KEY = "findings", "other fields", "cell key"
+"""Names of the checks."""
+NEEDING_VICTIM: Final = (SURFACE, TEXTS, SEARCH, PROOFS, FINDINGS, PARTS, KEY)
+"""Checks that cannot be made without the victim."""
+
+
+@dataclass
+class _Work(Checking):
+    """What is known of the record that is being checked.
+
+    Attributes:
+        record: the record.
+        texts: its test set, or None where it is not there.
+        trials: its trials in order; None where they are missing.
+        found: the folder of its victim.
+        bench: everything that made it.
+        full: the surface of all judged examples.
+        new: a surface that was built again, of the examples that are asked or attacked.
+        chosen: ids of the examples that are attacked again.
+    """
+
+    record: Record
+    texts: TestSet | None = None
+    trials: list[Trial] | None = None
+    found: FoundVictim | None = None
+    bench: Bench | None = None
+    full: Surface | None = None
+    new: Surface | None = None
+    chosen: list[str] = field(default_factory=list)
+
+
+class _OtherSurface(NotThere):
+    """The stored surface is not there, and a new one has another key."""
+
+    def __init__(self, surface: Surface, stored: StoredSurface | None) -> None:
+        why = "is not there" if stored is None else f"cannot be used: {stored.problem}"
+        super().__init__(
+            f"its surface {why}, and one that is built here has another key. The code, the words "
+            "or the window may differ"
+        )
+        self.surface = surface
+
+
+def _other_ingredients(stored: StoredSurface, wanted: Mapping[str, Any]) -> list[str]:
+    """Return what a stored surface was made with instead of what its run names."""
+    return [
+        f"its surface was made with another '{name}' than its run names"
+        for name in sorted(wanted)
+        # Other code and another splitter are no fault of the record.
+        if name not in ("code", "splitter") and stored.made_from.get(name) != wanted[name]
+    ]
+
+
+class RecordVerifier:
+    """Checks records one after the other.
+
+    Args:
+        workshop: builds what a record was made from.
+        settings: how much is checked.
+        progress: receives the progress.
+    """
+
+    def __init__(
+        self, workshop: Workshop, settings: VerificationSettings, progress: Reporter
+    ) -> None:
+        self._workshop, self._settings, self._progress = workshop, settings, progress
+
+    def verify(self, report: Report) -> None:
+        """Check a record, and note every check in its report."""
+        assert isinstance(report.subject, Record)
+        work = _Work(report, report.subject)
+        self._file(work)
+        self._texts_there(work)
+        self._trials(work)
+        self._victim(work)
+        if work.found is None or work.trials is None or work.texts is None:
+            self._give_up(work, "it needs the victim, the texts and the trials")
+            return
+        try:
+            with guarded("building the cell again"):
+                work.bench = self._workshop.bench(work.record, work.found)
+        except (NotThere, UsageError) as error:
+            self._give_up(work, str(error))
+            return
+        except RobenchError as error:
+            work.add(passed(VICTIM, [str(error)]))
+            self._give_up(work, "the victim cannot be used")
+            return
+        self._with_victim(work, work.bench, work.trials)
+
+    def _with_victim(self, work: _Work, bench: Bench, trials: Sequence[Trial]) -> None:
+        """Make the checks for which the victim is asked."""
+        work.chosen = searching.choose_sample(
+            trials, self._settings.sample, self._settings.seed, work.record.cell
+        )
+        self._surface(work, bench, trials)
+        if work.full is None or work.new is None:
+            self._give_up(work, "its surface is neither there nor can it be built")
+            return
+        exact = self._same_software(work, bench)
+        work.report.same_software = exact
+        self._ask(work, bench, trials, exact=exact)
+        self._search(work, bench, trials, exact=exact)
+        self._remake(work, bench, trials, exact=exact)
+
+    def _give_up(self, work: _Work, reason: str) -> None:
+        """Note that the checks which need the victim could not be made."""
+        made = {check.name for check in work.report.checks}
+        for name in NEEDING_VICTIM:
+            if name not in made:
+                work.add(not_made(name, reason))
+
+    def _file(self, work: _Work) -> None:
+        with work.check(FILE) as problems:
+            problems += claims.name_problems(work.report.path, work.record.file_name)
+            problems += claims.impossible_dates(work.record)
+
+    def _texts_there(self, work: _Work) -> None:
+        with work.check(TASK) as problems:
+            work.texts = self._workshop.texts(work.record.task)
+            problems += task_problems(work.record, work.texts, self._workshop)
+            if self._workshop.splits(work.record.task) is None:
+                raise NotThere(
+                    f"the data of task '{work.record.task.name}' are not here, so its test set "
+                    "cannot be compared with them. Give their folder with --data."
+                )
+
+    def _trials(self, work: _Work) -> None:
+        record, texts = work.record, work.texts
+        with work.check(TRIALS) as problems:
+            try:
+                known = claims.find_trials(record, work.report.folders)
+            except claims.MissingTrials as error:
+                raise NotThere(str(error)) from error
+            ids = None if texts is None else ids_of_judged(texts, record)
+            work.trials = claims.in_order(record, known, ids)
+            by_id = None
+            if texts is not None:
+                by_id = {each.id: each.fields[texts.attackable] for each in texts.examples}
+            problems += claims.differences_from_trials(record, work.trials, by_id)
+
+    def _victim(self, work: _Work) -> None:
+        with work.check(VICTIM) as problems:
+            found = self._workshop.victims.find(work.record)
+            problems += parts.card_problems(found.card)
+            work.found = found
+        found_now = work.found
+        with work.check(COST) as problems:
+            weights = None if found_now is None else found_now.weights_bytes
+            training = None if found_now is None else found_now.training_seconds
+            problems += claims.impossible_costs(work.record, weights, training)
+
+    def _surface(self, work: _Work, bench: Bench, trials: Sequence[Trial]) -> None:
+        """Build the surface of the examples that are asked or attacked, and compare it."""
+        needed = {each.id for each in trials if each.changes or each.verdict == Verdict.HELD_PROVED}
+        ids = frozenset({*needed, *work.chosen})
+        with work.check(SURFACE) as problems:
+            try:
+                work.new, work.full, found = self._surfaces(bench, ids)
+            except _OtherSurface as error:
+                work.new = work.full = error.surface
+                raise
+            problems += found
+
+    def _surfaces(self, bench: Bench, ids: frozenset[str]) -> tuple[Surface, Surface, list[str]]:
+        """Return the new surface, that of all examples, and what is wrong with the stored one."""
+        from robench.text.surface_building import build_surface
+
+        stored, record = bench.stored, bench.record
+        request = bench.surface_request()
+        if stored is None or not stored.made_from:
+            whole = build_surface(request)
+            if request.key != record.surface.key:
+                raise _OtherSurface(whole, stored)
+            return whole, whole, []
+        problems = key_problems(stored, record.surface.key)
+        problems += _other_ingredients(stored, request.ingredients)
+        if stored.surface is None:
+            whole = build_surface(request)
+            return whole, whole, problems
+        new = build_surface(bench.surface_request(ids))
+        threshold = record.protocol.lm_threshold
+        other = differing(new, stored.surface, sorted(ids), threshold)
+        if other and stored.same_code:
+            problems.append(
+                f"the stored surface allows other words than a new one in {len(other)} of "
+                f"{len(ids)} examples, the first is {other[0]}"
+            )
+        elif other:
+            raise NotThere(
+                f"other code made the surface, and a new one allows other words in {len(other)} "
+                f"of {len(ids)} examples, the first is {other[0]}"
+            )
+        return new, stored.surface, problems
+
+    def _same_software(self, work: _Work, bench: Bench) -> bool:
+        """Note whether the key of the cell follows, and return whether bits must be equal."""
+        made_from = bench.surface_request().ingredients
+        surface_code = bench.surface_request().key == work.record.surface.key
+        if bench.stored is not None and bench.stored.made_from:
+            made_from, surface_code = bench.stored.made_from, bench.stored.same_code
+        assert work.full is not None
+        cell = bench.cell(work.full)
+        others = parts.same_code(work.record, bench.attack)
+        mine = False
+        with work.check(KEY) as problems:
+            keys = dict(parts.keys_of(cell, made_from, older=work.record.trials is None))
+            known = work.record.cell in keys
+            mine = keys.get(work.record.cell, False)
+            if not known and not others and surface_code:
+                problems.append("the cell's key does not follow from what made the record")
+        if others:
+            work.note(
+                f"Made by {', '.join(others)}. So its key cannot be computed here, and its "
+                "searches need not agree in every digit."
+            )
+        return mine and parts.same_processor(work.record, bench.ready.resolved.device)
+
+    def _ask(self, work: _Work, bench: Bench, trials: Sequence[Trial], *, exact: bool) -> None:
+        """Ask about the clean and the adversarial texts again."""
+        record, report = work.record, work.report
+        labels = {each.id: each.label for each in bench.test.examples}
+        soft: list[str] = []
+        with work.check(TEXTS) as problems:
+            self._progress.started("verify", f"{report.title}: texts", None)
+            jobs = list(self._jobs(work, bench, bench.test.examples))
+            known = {trial.id: trial for trial in trials}
+            answers = ask_again(bench.victim, jobs, known, outside=bench.attack.attack.outside)
+            found, soft = differences(trials, answers, labels, exact=exact)
+            problems += found
+            report.fooled = record.counts.fooled
+            report.asked = len(jobs) + sum(bool(t.changes or t.text is not None) for t in trials)
+            self._progress.finished(f"{report.asked} texts asked again")
+        if soft:
+            work.note(
+                f"{len(soft)} answers are so close to the border that rounding on another machine "
+                f"decides; {soft[0]}."
+            )
+
+    def _jobs(self, work: _Work, bench: Bench, examples: Iterable[Example]) -> Iterator[Job]:
+        """Yield the jobs of examples, on the new surface where it has them."""
+        assert work.full is not None
+        assert work.new is not None
+        cells = {True: bench.cell(work.new), False: bench.cell(work.full)}
+        for example in examples:
+            cell = cells[example.id in work.new]
+            yield from make_jobs(
+                [example],
+                cell.surface,
+                bench.victim,
+                constrained=cell.attack.constrained,
+                threshold=cell.protocol.lm_threshold,
+                without=cell.removed,
+            )
+
+    def _search(self, work: _Work, bench: Bench, trials: Sequence[Trial], *, exact: bool) -> None:
+        """Make the proofs again, and repeat a sample of the searches."""
+        by_id = {each.id: each for each in bench.test.examples}
+        known = {trial.id: trial for trial in trials}
+        repeated = list(work.chosen)
+        with work.check(PROOFS) as problems:
+            claimed = [by_id[t.id] for t in trials if t.verdict == Verdict.HELD_PROVED]
+            small = [job for job in self._jobs(work, bench, claimed) if searching.is_small(job)]
+            letters = searching.prove_by_asking(small, bench.victim)
+            problems += [
+                f"{id_} is proved according to its trial, and a text of its space fools the victim"
+                for id_, letter in letters.items()
+                if letter == "F"
+            ]
+            settled = {id_ for id_, letter in letters.items() if letter != "U"}
+            repeated += [each.id for each in claimed if each.id not in settled]
+            work.report.proved = len(claimed)
+        soft: list[str] = []
+        with work.check(SEARCH) as problems:
+            again = self._searched_again(work, bench, [by_id[id_] for id_ in sorted(repeated)])
+            found, soft = searching.search_differences(known, again, exact=exact)
+            problems += found
+            work.report.searched = len(again)
+        if soft:
+            work.note(
+                f"{len(soft)} of {work.report.searched} repeated searches end otherwise. Other "
+                f"code or another machine made the record, which can turn a search; {soft[0]}."
+            )
+
+    def _searched_again(
+        self, work: _Work, bench: Bench, examples: Sequence[Example]
+    ) -> list[Trial]:
+        if not examples:
+            return []
+        assert work.new is not None
+        cell, total = bench.cell(work.new), len(examples)
+        self._progress.started("verify", f"{work.report.title}: searches", total)
+        done: list[Trial] = []
+        for trial in search_examples(cell, examples, self._progress):
+            done.append(trial)
+            self._progress.advanced(len(done), total, "")
+        self._progress.finished(f"{total} searches repeated")
+        return done
+
+    def _remake(self, work: _Work, bench: Bench, trials: Sequence[Trial], *, exact: bool) -> None:
+        """Compare the health checks and every other field with what the files give now."""
+        assert work.full is not None
+        record, cell = work.record, bench.cell(work.full)
+        with work.check(FINDINGS) as problems:
+            if bench.task is None:
+                raise NotThere(
+                    "the health checks of the victim need the dev examples of its task, which are "
+                    "not here. Give the folder of the data with --data."
+                )
+            problems += finding_problems(record, cell)
+        with work.check(PARTS) as problems:
+            code = cell.surface.key == record.surface.key
+            problems += parts.part_differences(
+                record,
+                parts.remade(cell, record, trials),
+                surface_code=code,
+                same_numbers=exact,
+            )
+
+
+def finding_problems(record: Record, cell: Cell) -> list[str]:
+    """Return which findings of the health checks a record leaves out or adds."""
+    claimed = {_name(each) for each in record.victim.findings}
+    real = {_name(each): each for each in cell.victim.findings}
+    found = [
+        f"the record leaves out the finding '{sentence}'"
+        for name, sentence in real.items()
+        if name not in claimed
+    ]
+    found += [
+        f"the record has the finding '{name}', which the health checks do not make"
+        for name in sorted(claimed - set(real))
+    ]
+    return found
+
+
+def _name(finding: str) -> str:
+    return finding.partition(":")[0]
+
+
+def task_problems(record: Record, texts: TestSet, workshop: Workshop) -> list[str]:
+    """Return how the test set of a record differs from what its task gives here."""
+    task, found = record.task, []
+    if task.examples != len(texts.examples):
+        found.append(f"{task.examples} examples, and the test set has {len(texts.examples)}")
+    splits = workshop.splits(task)
+    frozen = task.other_test is None and task.test_name.startswith("frozen-")
+    if splits is not None and frozen and splits.digest != task.digest:
+        found.append("its test examples are not the frozen ones of the task")
+    if splits is not None and frozen and splits.test_name != task.test_name:
+        found.append(f"its test set is called '{task.test_name}' and not '{splits.test_name}'")
+    return found

@@ -1,0 +1,111 @@
+"""Repeat a part of the searches of a record from scratch, and make its proofs again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+from random import Random
+from typing import TYPE_CHECKING
+
+from robench.certification.branching import Effort, Prover
+from robench.search.attack import Trial, Verdict
+from robench.search.jobs import Job
+
+if TYPE_CHECKING:
+    from robench.models.victim import Victim
+
+MOST_TEXTS = 1000
+"""Texts of the largest space whose proof is made again by asking about all of them."""
+MOST_DIFFERENT = 0.05
+"""Share of a sample that may have another verdict on other software before the record fails."""
+_SAMPLED = (Verdict.HELD, Verdict.FOOLED)
+
+
+def choose_sample(trials: Sequence[Trial], share: float, seed: int, cell: str) -> list[str]:
+    """Return the ids of the examples that are attacked again, sorted.
+
+    They are drawn from the held and from the fooled examples separately, at least one of each.
+
+    Args:
+        trials: the trials of the record.
+        share: the share, in (0, 1].
+        seed: seed of the choice.
+        cell: key of the cell, so that two records have different samples.
+    """
+    draw = Random(f"{seed} {cell}")
+    chosen: list[str] = []
+    for verdict in _SAMPLED:
+        ids = sorted(trial.id for trial in trials if trial.verdict == verdict)
+        chosen += draw.sample(ids, ceil(share * len(ids)))
+    return sorted(chosen)
+
+
+def prove_by_asking(jobs: Iterable[Job], victim: Victim) -> dict[str, str]:
+    """Ask about every text of small spaces.
+
+    Args:
+        jobs: examples with at most ``MOST_TEXTS`` texts.
+        victim: the victim.
+
+    Returns:
+        Id -> ``"C"`` where no text fools the victim, ``"F"`` where one does, and ``"U"`` where an
+        answer is too close to the border.
+    """
+    prover = Prover(victim, None, Effort(texts=MOST_TEXTS, parts=0))
+    found = {}
+    for job in jobs:
+        candidates = victim.encoder_fields.candidates(job.words, job.space, job.example.fields)
+        verdict = prover.prove_choices(job.space, candidates, job.example.label)
+        found[job.example.id] = verdict.letter
+    return found
+
+
+def is_small(job: Job) -> bool:
+    """Return whether every text of a space can be asked about."""
+    return job.space.cardinality <= MOST_TEXTS
+
+
+def search_differences(
+    trials: Mapping[str, Trial], again: Iterable[Trial], *, exact: bool
+) -> tuple[list[str], list[str]]:
+    """Compare trials of a record with those of a repeated search.
+
+    On the same code, software and kind of processor the trials must be equal, apart from their
+    times. Elsewhere last bits can turn a search, so verdicts are compared, and a few may differ.
+
+    Args:
+        trials: id -> trial of the record.
+        again: the trials of the repeated search.
+        exact: whether they must be equal.
+
+    Returns:
+        The differences, and those that other software may explain.
+    """
+    different, softer = [], 0
+    number = 0
+    for now in again:
+        number += 1
+        was = trials[now.id]
+        if exact and _decided(was) != _decided(now):
+            different.append(_how(was, now))
+        elif not exact and was.verdict != now.verdict:
+            different.append(_how(was, now))
+            softer += was.verdict != Verdict.FOOLED
+    if exact or softer > max(1, MOST_DIFFERENT * number):
+        return different, []
+    return [], different
+
+
+def _decided(trial: Trial) -> Trial:
+    """Return a trial without what differs from run to run."""
+    return trial.model_copy(update={"seconds": 0.0})
+
+
+def _how(was: Trial, now: Trial) -> str:
+    if was.verdict != now.verdict:
+        return f"{was.id} is '{was.verdict}', and the same attack gives '{now.verdict}'"
+    if (was.changes, was.text) != (now.changes, now.text):
+        return f"{was.id} has another text than the same attack finds"
+    if was.asked != now.asked:
+        return f"{was.id} has {was.asked} queries, and the same attack makes {now.asked}"
+    return f"{was.id} has another trial than the same attack gives"

@@ -1,0 +1,95 @@
+"""What a verification says to people: a table, and sentences below it."""
+
+from __future__ import annotations
+
+from math import ceil, log
+from typing import TYPE_CHECKING, Final
+
+from robench.verification.results import Report
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from robench.verification.run import Verification
+
+SURE: Final = 0.95
+"""Probability with which a forgery of the stated size is found."""
+
+
+def result_table(found: Verification) -> Table:
+    """Return a table with a row for each record and certificate."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for heading in ("record", "result", "asked again", "searched again", "proved again", "checks"):
+        number = heading.endswith("again")
+        table.add_column(heading, overflow="fold", justify="right" if number else "left")
+    for each in found.reports:
+        table.add_row(
+            each.title,
+            each.status,
+            str(each.asked),
+            str(each.searched),
+            str(each.proved),
+            _checks(each),
+        )
+    return table
+
+
+def _checks(report: Report) -> str:
+    """Return how many checks hold, and the names of the others."""
+    held = sum(check.outcome == "ok" for check in report.checks)
+    text = f"{held} of {len(report.checks)} hold"
+    failed = [check.name for check in report.checks if check.outcome == "failed"]
+    missing = [check.name for check in report.checks if check.outcome == "open"]
+    text += f"; failed: {', '.join(failed)}" if failed else ""
+    # One reason usually keeps several checks from being made.
+    text += f"; not made: {', '.join(missing)}" if missing else ""
+    return text
+
+
+def explained(found: Verification) -> list[str]:
+    """Return the sentences below the table."""
+    lines: list[str] = [""]
+    for each in found.reports:
+        lines += [f"FAILED {each.title}: {text}" for text in _unique(each, "failed")]
+    lines += [f"FAILED the board's table: {line}" for line in found.stale[:3]]
+    for each in found.reports:
+        lines += [f"not checked {each.title}: {text}" for text in _unique(each, "open")]
+    for each in found.reports:
+        lines += [f"note {each.title}: {text}" for text in each.notes]
+    lines += [""] if lines[-1] else []
+    lines.append(
+        f"{found.number('verified')} verified, {found.number('claimed')} claimed, "
+        f"{found.number('failed')} failed."
+    )
+    if any(each.searched for each in found.reports):
+        lines.append(_power(found))
+    if found.stored is not None:
+        lines.append(f"Stored in {found.stored}")
+    if found.unstored:
+        lines.append(found.unstored)
+    return lines
+
+
+def _unique(report: Report, outcome: str) -> list[str]:
+    """Return the sentences of checks with one outcome, each reason once with its checks."""
+    reasons: dict[str, list[str]] = {}
+    for check in report.checks:
+        if check.outcome == outcome:
+            for sentence in check.sentences:
+                reasons.setdefault(sentence, []).append(check.name)
+    return [f"{', '.join(names)}: {sentence.rstrip('.')}." for sentence, names in reasons.items()]
+
+
+def _power(found: Verification) -> str:
+    """Return how many forged examples of a record the sample finds."""
+    share, seed = found.settings.sample, found.settings.seed
+    repeat = f"Repeat the same choice with --seed {seed}."
+    if share == 1:
+        return f"Every search was repeated. {repeat}"
+    number = ceil(log(1 - SURE) / log(1 - share))
+    return (
+        f"{100 * share:g} % of the searches were repeated. A record with {number} invented held "
+        f"examples is found with a probability of {100 * SURE:g} %. {repeat}"
+    )

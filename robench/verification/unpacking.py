@@ -1,0 +1,99 @@
+"""Unpack the archive of a run into a temporary folder, with bounds."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import IO, Final
+
+from robench._base.errors import UsageError
+from robench.tasks.archives import SUFFIXES, members, report_damage
+
+MOST_MEMBERS: Final = 50_000
+"""Files of the largest archive."""
+MOST_BYTES: Final = 32 * 2**30
+"""Bytes of the largest archive after unpacking."""
+MOST_RATIO: Final = 200
+"""How many times larger than the archive its files may be; a bomb is larger by thousands."""
+FREE_BYTES: Final = 64 * 2**20
+"""Bytes for which the ratio does not count."""
+WANTED: Final = ("records", "trials", "examples", "surfaces", "victims", "certificates")
+"""Folders of a run that are unpacked; nothing else is."""
+_BLOCK = 2**20
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a path is that of an archive, by its name."""
+    return path.name.lower().endswith(SUFFIXES) and path.is_file()
+
+
+def unpack(archive: Path, target: Path) -> Path:
+    """Unpack the archive of a run's folder into ``target``, and return the folder of the run.
+
+    Only regular files of a run's own folders are written. A name that leads out of the folder, a
+    link and a device are passed over.
+
+    Raises:
+        UsageError: the archive is damaged, holds no records, or is too large.
+    """
+    most = min(MOST_BYTES, archive.stat().st_size * MOST_RATIO + FREE_BYTES)
+    left, number = most, 0
+    for name, stream in members(archive):
+        place = _place(name)
+        if place is None:
+            continue
+        number += 1
+        if number > MOST_MEMBERS:
+            raise _too_large(archive, f"it holds more than {MOST_MEMBERS:,} files")
+        with report_damage(archive):
+            left -= _write(stream, target / place, left, archive)
+    roots = sorted(path.parent for path in target.rglob("records") if path.is_dir())
+    if not roots:
+        raise UsageError(
+            f"The archive {archive} holds no folder 'records'. Pack the folder that "
+            "'robench evaluate --out' wrote."
+        )
+    return roots[0]
+
+
+def _place(name: str) -> Path | None:
+    """Return where a member is written, or None where it is passed over."""
+    if "\\" in name or ":" in name or "\0" in name:
+        return None
+    parts = [part for part in PurePosixPath(name).parts if part != "."]
+    if not parts or parts[0] == "/" or ".." in parts or len(parts) > 8:
+        return None
+    inside = next((number for number, part in enumerate(parts) if part in WANTED), None)
+    if inside is None or inside > 2 or inside == len(parts) - 1:
+        return None
+    return Path(*parts)
+
+
+def _write(stream: IO[bytes], path: Path, left: int, archive: Path) -> int:
+    """Write a member, and return its size."""
+    size = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            while block := stream.read(_BLOCK):
+                size += len(block)
+                if size > left:
+                    raise _too_large(archive, "its files are far larger than it is itself")
+                file.write(block)
+    except FileExistsError:
+        return 0
+    except (NotADirectoryError, IsADirectoryError, UnicodeEncodeError):
+        return 0
+    return size
+
+
+def _too_large(archive: Path, why: str) -> UsageError:
+    return UsageError(
+        f"The archive {archive} is not unpacked, because {why}. Unpack it yourself where you "
+        "trust it, and name the folder."
+    )
+
+
+def free_space(folder: Path) -> int:
+    """Return the free bytes where ``folder`` lies."""
+    return shutil.disk_usage(folder).free

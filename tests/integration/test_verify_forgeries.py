@@ -1,0 +1,431 @@
+"""Forged results of every kind: 'robench verify' finds each, or the record stays a claim."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from forging import ForgedRun, copied, follow, held, only_first
+from safetensors.numpy import load_file, save_file
+
+from robench._base.reporting import Silent
+from robench._base.seals import with_seal
+from robench.evaluation.run import build_request, evaluate
+from robench.models.victim_folder import file_hashes, weights_hash
+from robench.records.record_files import write_record
+from robench.records.verified import FILE_NAME, read_verified, verified_names
+from robench.search.attack import Change, Trial, Verdict
+from robench.verification.results import Report
+from robench.verification.run import Verification, verify
+from robench.verification.settings import VerificationSettings
+
+pytestmark = pytest.mark.slow
+
+OPTIONS = {
+    "defense.epochs": "1",
+    "defense.train_examples": "320",
+    "defense.dev_examples": "40",
+    "attack.population": "6",
+    "attack.iterations": "3",
+}
+EVERYTHING = VerificationSettings(sample=1.0, seed=0, device="cpu", workers=1)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One victim under two attacks on 24 texts."""
+    out = tmp_path_factory.mktemp("verify") / "run"
+    request = build_request(
+        defenses=("standard",),
+        attacks=("genetic", "pwws"),
+        limit=24,
+        options=OPTIONS,
+        device="cpu",
+        workers=1,
+        out=out,
+    )
+    evaluate(request, Silent())
+    return out
+
+
+@pytest.fixture
+def forged(run: Path, tmp_path: Path) -> ForgedRun:
+    """A copy of the run."""
+    return copied(run, tmp_path / "run")
+
+
+def checked(forged: ForgedRun, attack: str = "pwws", **changes: object) -> Report:
+    """Verify the record of one attack."""
+    settings = VerificationSettings(**{**vars(EVERYTHING), "names": (f"-{attack}-s",), **changes})
+    (report,) = verify(forged.root, settings).reports
+    return report
+
+
+def failures(report: Report) -> str:
+    """Return what failed, as one text."""
+    assert report.status == "failed", report.to_dict()
+    return " ".join(report.sentences("failed"))
+
+
+def test_an_honest_run_is_verified(forged: ForgedRun) -> None:
+    found = verify(forged.root, EVERYTHING)
+    assert [each.status for each in found.reports] == ["verified", "verified"]
+    assert not found.failed
+    for each in found.reports:
+        record = forged.record("pwws" if "pwws" in each.path.name else "genetic")
+        attacked = record.counts.fooled + record.counts.held
+        assert each.same_software
+        assert each.fooled == record.counts.fooled > 0
+        assert each.searched >= attacked
+        assert each.asked >= 24 + record.counts.fooled
+    names = [each.path.name for each in found.reports]
+    assert verified_names(forged.folder.records, names) == set(names)
+    assert " verified |" in forged.folder.leaderboard.read_text()
+
+
+def test_a_record_that_is_changed_after_the_check_is_a_claim_again(forged: ForgedRun) -> None:
+    verify(forged.root, EVERYTHING)
+    path = forged.path("pwws")
+    path.write_text(path.read_text() + "\n")
+    left = [each.name for each in forged.folder.records.glob("*-s0-*.json")]
+    assert verified_names(forged.folder.records, left) == {forged.path("genetic").name}
+
+
+def test_a_later_failure_takes_the_mark_away(forged: ForgedRun) -> None:
+    verify(forged.root, EVERYTHING)
+    forged.write_trials(forged.record("pwws"), forged.trials("pwws")[:-1])
+    assert "missing" in failures(checked(forged))
+    entries = read_verified(forged.folder.records).records.values()
+    assert [entry.file for entry in entries] == [forged.path("genetic").name]
+
+
+def test_every_fooled_letter_turned_into_held(forged: ForgedRun) -> None:
+    record = forged.record("pwws")
+    trials = [held(trial) for trial in forged.trials("pwws")]
+    write_record(forged.path("pwws"), follow(record, trials))
+    assert "letters are not those of the trials" in failures(checked(forged))
+
+
+def test_one_fooled_letter_turned_into_held(forged: ForgedRun) -> None:
+    record = forged.record("pwws")
+    one = only_first(held, Verdict.FOOLED)
+    write_record(forged.path("pwws"), follow(record, [one(t) for t in forged.trials("pwws")]))
+    assert "is H, and its trial says F" in failures(checked(forged))
+
+
+def test_trials_and_record_forged_together(forged: ForgedRun) -> None:
+    forged.forge("pwws", held)
+    text = failures(checked(forged))
+    assert "searches" in text
+    assert "the same attack gives 'fooled'" in text
+
+
+def test_one_forged_example_is_found_where_every_search_is_repeated(forged: ForgedRun) -> None:
+    forged.forge("pwws", only_first(held, Verdict.FOOLED))
+    assert "is 'held', and the same attack gives 'fooled'" in failures(checked(forged))
+
+
+def test_a_held_example_turned_into_proved(forged: ForgedRun) -> None:
+    def proved(trial: Trial) -> Trial:
+        return trial.model_copy(update={"verdict": Verdict.HELD_PROVED})
+
+    forged.forge("genetic", lambda t: proved(t) if t.verdict == Verdict.HELD else t)
+    report = checked(forged, "genetic")
+    # A small space may really be proved; the others are attacked again.
+    assert "'held-proved'" in failures(report)
+
+
+def test_a_fooled_example_turned_into_proved(forged: ForgedRun) -> None:
+    def proved(trial: Trial) -> Trial:
+        return held(trial).model_copy(update={"verdict": Verdict.HELD_PROVED})
+
+    forged.forge("pwws", only_first(proved, Verdict.FOOLED))
+    assert "prov" in failures(checked(forged))
+
+
+def test_an_adversarial_text_outside_the_surface(forged: ForgedRun) -> None:
+    def outside(trial: Trial) -> Trial:
+        first, *rest = trial.changes
+        changed = Change(position=first.position, original=first.original, substitute="awful")
+        return trial.model_copy(update={"changes": (changed, *rest)})
+
+    forged.forge("pwws", only_first(outside, Verdict.FOOLED))
+    assert "which its surface does not allow" in failures(checked(forged))
+
+
+def test_a_change_of_a_word_that_is_not_there(forged: ForgedRun) -> None:
+    def elsewhere(trial: Trial) -> Trial:
+        first, *rest = trial.changes
+        changed = first.model_copy(update={"position": 10**6})
+        return trial.model_copy(update={"changes": (changed, *rest)})
+
+    forged.forge("pwws", only_first(elsewhere, Verdict.FOOLED))
+    assert "has no word" in failures(checked(forged))
+
+
+def test_a_held_example_turned_into_fooled_with_an_allowed_text(forged: ForgedRun) -> None:
+    """A rival's record can be forged as well: the text must fool the victim."""
+
+    def fooled(trial: Trial) -> Trial:
+        return trial.model_copy(
+            update={
+                "verdict": Verdict.FOOLED,
+                "adversarial_prediction": 1 - trial.label,
+                "asked_at_success": 1,
+            }
+        )
+
+    forged.forge("pwws", only_first(fooled, Verdict.HELD))
+    assert "fool" in failures(checked(forged))
+
+
+def test_swapped_labels(forged: ForgedRun) -> None:
+    def swapped(trial: Trial) -> Trial:
+        return trial.model_copy(update={"label": 1 - trial.label})
+
+    forged.forge("pwws", swapped)
+    assert "and its text has" in failures(checked(forged))
+
+
+def test_a_wrong_example_turned_into_held(forged: ForgedRun) -> None:
+    def right(trial: Trial) -> Trial:
+        return trial.model_copy(update={"verdict": Verdict.HELD, "prediction": trial.label})
+
+    forged.forge("pwws", only_first(right, Verdict.WRONG))
+    assert "the victim is wrong on the clean text" in failures(checked(forged))
+
+
+def test_trials_of_another_attack(forged: ForgedRun) -> None:
+    """The other attack's trials are true, but they are not those of this attack."""
+    others = {trial.id: trial for trial in forged.trials("genetic")}
+    forged.forge("pwws", lambda trial: others[trial.id])
+    assert "the same attack" in failures(checked(forged))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"victim__sha256": "0" * 64}, "have the hash"),
+        ({"victim__configuration": "0" * 64}, "names another configuration"),
+        ({"cost__asked": 0, "cost__forwarded": 0, "cost__attack_seconds": 0.0}, "add up to"),
+        ({"cost__training_seconds": 0.0}, "impossible"),
+        ({"cost__training_seconds": 0.5}, "the victim's log adds up to"),
+        ({"cost__peak_memory_bytes": 10}, "less than the victim's weights"),
+        ({"created": f"{datetime.now(UTC) + timedelta(days=400):%Y-%m-%dT%H:%M:%SZ}"}, "future"),
+        ({"defense__options": {"epochs": 99}}, "'defense.options"),
+        ({"defense__label": "rift"}, "defense.label"),
+        ({"encoder__name": "bert"}, "encoder.name"),
+        ({"task__test_name": "frozen-999"}, "its test set is called"),
+        ({"protocol__lm_threshold": 50.0}, "protocol.lm_threshold"),
+        ({"surface__constrained": True}, "surface.constrained"),
+        ({"surface__unattackable": 3}, "surface.unattackable"),
+        ({"surface__key": "1" * 64}, "surface.key"),
+        ({"unknown__words": 10**6}, "unknown.words"),
+        ({"trained_on": {"attacks": [], "substitutions": "mini"}}, "trained_on"),
+        ({"victim__precision": "bf16"}, "victim.precision"),
+        ({"disbelieved": 1}, "claims were rejected"),
+        ({"search__seed": 7}, ""),
+        ({"search__budget": 10}, ""),
+        ({"attack__options": {"scores": "probabilities"}}, ""),
+    ],
+)
+def test_a_forged_field(forged: ForgedRun, fields: dict[str, object], said: str) -> None:
+    forged.edit("pwws", **fields)
+    report = checked(forged)
+    assert report.status != "verified"
+    assert said in " ".join(report.sentences("failed"))
+
+
+def test_a_forged_key_of_the_cell(forged: ForgedRun) -> None:
+    """The trials follow the forged key, so only the key itself tells."""
+    record, path = forged.record("pwws"), forged.path("pwws")
+    trials = forged.trials("pwws")
+    false = follow(record.model_copy(update={"cell": "f" * 64}), trials)
+    forged.folder.trials_file(record.cell_name).rename(forged.folder.trials_file(false.cell_name))
+    forged.write_trials(false, trials)
+    path.unlink()
+    write_record(forged.folder.records / false.file_name, false)
+    assert "does not follow from what made the record" in failures(checked(forged))
+
+
+def test_a_record_under_another_name(forged: ForgedRun) -> None:
+    path = forged.path("pwws")
+    path.rename(path.with_name(path.name.replace("standard", "rift")))
+    assert "its content belongs to" in failures(checked(forged))
+
+
+def test_forged_curves(forged: ForgedRun) -> None:
+    record = forged.record("pwws")
+    assert record.curves is not None
+    assert record.curves.queries is not None
+    fooled = record.counts.fooled
+    forged.edit("pwws", curves__queries={"at_most": [1, 1000], "fooled": [0, fooled]})
+    assert "curve over queries" in failures(checked(forged))
+
+
+def test_findings_that_were_removed(forged: ForgedRun) -> None:
+    assert forged.record("pwws").victim.findings, "a training of one epoch has a finding"
+    forged.edit("pwws", victim__findings=[])
+    assert "leaves out the finding" in failures(checked(forged))
+
+
+def sealed(card: dict[str, Any]) -> dict[str, Any]:
+    """Return a changed card with a new seal."""
+    return with_seal({name: value for name, value in card.items() if name != "seal"})
+
+
+def _swap_weights(forged: ForgedRun, scale: float) -> Path:
+    """Change a victim's weights, and adapt its card."""
+    (folder,) = (path.parent for path in forged.folder.victims.glob("*/victim.json"))
+    weights = load_file(folder / "model.safetensors")
+    changed = {name: np.ascontiguousarray(each * scale) for name, each in weights.items()}
+    save_file(changed, folder / "model.safetensors", metadata={"format": "pt"})
+    card = json.loads((folder / "victim.json").read_text())
+    card["files"] = file_hashes(folder)
+    card["sha256"] = weights_hash(card["files"])
+    (folder / "victim.json").write_text(json.dumps(sealed(card)))
+    # The log names the victim that the training made; without it nothing does.
+    (folder / "training.json").unlink()
+    return folder
+
+
+def test_another_victim_with_an_adapted_card(forged: ForgedRun) -> None:
+    _swap_weights(forged, 0.5)
+    assert "have the hash" in failures(checked(forged))
+
+
+def test_another_victim_whose_hash_the_record_has(forged: ForgedRun) -> None:
+    """Everything names the other victim, but its answers are not those of the trials."""
+    folder = _swap_weights(forged, 0.2)
+    sha256 = json.loads((folder / "victim.json").read_text())["sha256"]
+    forged.edit("pwws", victim__sha256=sha256)
+    assert "texts:" in failures(checked(forged))
+
+
+def test_a_card_that_names_another_training(forged: ForgedRun) -> None:
+    (path,) = forged.folder.victims.glob("*/victim.json")
+    card = json.loads(path.read_text())
+    card["ingredients"]["options"]["epochs"] = 20
+    path.write_text(json.dumps(sealed(card)))
+    assert "does not follow from what the card says" in failures(checked(forged))
+
+
+def test_a_victim_that_is_not_there(forged: ForgedRun) -> None:
+    shutil.rmtree(forged.folder.victims)
+    report = checked(forged)
+    assert report.status == "claimed"
+    assert "its victim is not there" in " ".join(report.sentences("open"))
+    assert not verify(forged.root, EVERYTHING).failed
+
+
+def test_trials_that_are_not_there(forged: ForgedRun) -> None:
+    shutil.rmtree(forged.folder.trials)
+    report = checked(forged)
+    assert report.status == "claimed"
+    assert "trials are missing" in " ".join(report.sentences("open"))
+
+
+def test_texts_that_are_not_there(forged: ForgedRun) -> None:
+    shutil.rmtree(forged.folder.examples)
+    assert checked(forged).status == "claimed"
+
+
+def _empty_surface(forged: ForgedRun) -> None:
+    """Take every substitute out of the surfaces, whose keys stay as they are."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from robench.text.surface import SEAL
+    from robench.text.surface_building import _write
+
+    for path in forged.folder.surfaces.glob("*.parquet"):
+        table = pq.read_table(path, read_dictionary=["id", "word"])
+        kept = table.filter(pc.equal(table.column("option"), 0))
+        about = {name: each for name, each in table.schema.metadata.items() if name != SEAL}
+        _write(kept.replace_schema_metadata(about), path)
+
+
+def test_a_surface_without_substitutes(forged: ForgedRun) -> None:
+    """The trials fit such a surface: nothing can be changed, so everything is proved."""
+    _empty_surface(forged)
+
+    def proved(trial: Trial) -> Trial:
+        if trial.verdict in (Verdict.WRONG, Verdict.ERROR):
+            return trial
+        return held(trial).model_copy(update={"verdict": Verdict.HELD_PROVED, "problem": None})
+
+    forged.forge("pwws", proved)
+    report = checked(forged)
+    assert report.status == "failed"
+    assert "surface" in " ".join(report.sentences("failed"))
+
+
+def test_a_surface_that_is_not_there_is_built_again(forged: ForgedRun) -> None:
+    shutil.rmtree(forged.folder.surfaces)
+    assert checked(forged).status == "verified"
+
+
+def test_a_smaller_sample_is_repeated_with_its_seed(forged: ForgedRun) -> None:
+    one, same = (checked(forged, sample=0.2, seed=5) for _ in range(2))
+    assert one.status == same.status == "verified"
+    assert one.searched == same.searched < 24
+
+
+def test_another_language_model_leaves_a_claim(forged: ForgedRun) -> None:
+    report = checked(forged, lm="none")
+    assert report.status == "claimed"
+    assert "another language model" in " ".join(report.sentences("open"))
+
+
+Damage = Callable[[ForgedRun], None]
+
+
+def _deep(forged: ForgedRun) -> None:
+    (forged.folder.records / "a-deep.json").write_text("[" * 100_000)
+
+
+def _digits(forged: ForgedRun) -> None:
+    (forged.folder.records / "a-digits.json").write_text('{"schema": ' + "9" * 10_000 + "}")
+
+
+def _options(forged: ForgedRun) -> None:
+    forged.edit("genetic", attack__options={"population": "many", "\x1b[31m": []})
+
+
+def _card(forged: ForgedRun) -> None:
+    (path,) = forged.folder.victims.glob("*/victim.json")
+    other = path.parent.parent / "other"
+    other.mkdir()
+    other.joinpath("victim.json").write_text('{"schema": 2, "files": 3}')
+
+
+def _tokens(forged: ForgedRun) -> None:
+    (forged.folder.trials / "x.jsonl").write_bytes(b"\0" * 1000)
+
+
+@pytest.mark.parametrize("damage", [_deep, _digits, _options, _card, _tokens])
+def test_a_hostile_file_does_not_stop_the_others(forged: ForgedRun, damage: Damage) -> None:
+    damage(forged)
+    found: Verification = verify(forged.root, EVERYTHING)
+    by_name = {each.path.name: each for each in found.reports}
+    assert by_name[forged.path("pwws").name].status == "verified"
+
+
+def test_the_result_lies_beside_the_records(forged: ForgedRun) -> None:
+    found = verify(forged.root, EVERYTHING)
+    assert found.stored == forged.folder.records / FILE_NAME
+    entries = read_verified(forged.folder.records).records
+    assert {each.file for each in entries.values()} == {
+        forged.path("genetic").name,
+        forged.path("pwws").name,
+    }
+    entry = next(iter(entries.values()))
+    assert entry.sample == 1.0
+    assert entry.examples == 24
+    assert "searches" in entry.checks
