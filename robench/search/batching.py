@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 from robench._base.arithmetic import one_thread
 from robench._base.environment import Precision
+from robench._base.signals import raise_if_signalled
 from robench.search.precision import doubtful
+from robench.search.problems import describe_error
 from robench.search.shapes import Bucket, Shapes
 
 if TYPE_CHECKING:
@@ -316,6 +318,7 @@ class Pool:
 
         Raises:
             ValueError: the victim's answer has another number of rows, or is not finite.
+            RuntimeError: the victim raised ``SystemExit`` or the like.
         """
         rows = len(ids)
         copies = self.shapes.filled(rows, bucket) - rows
@@ -325,7 +328,14 @@ class Pool:
                 for array in (ids, lengths, types)
             )
         shown_types = types if self.victim.segments else None
-        answer = self.victim.logits(ids, lengths, shown_types, bucket.precision)
+        try:
+            answer = self.victim.logits(ids, lengths, shown_types, bucket.precision)
+        except Exception:
+            raise
+        # A victim can be a user's function, and its SystemExit is not the user's wish to end.
+        except BaseException as error:
+            raise_if_signalled()
+            raise RuntimeError(describe_error(error)) from error
         logits = np.asarray(answer, dtype=np.float32)[:rows]
         if logits.shape[0] != rows or not np.isfinite(logits).all():
             raise ValueError(

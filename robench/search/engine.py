@@ -1,13 +1,18 @@
 """The engine: it attacks many examples at once and pools their rows into full forward passes.
 
 Each example runs as blocking code in its own greenlet, from the clean prediction to the verdict.
-A query pauses the greenlet, and the engine continues with the others. The victim computes only when
-some row length has rows for a full forward pass, or when no example can continue without one. New
-examples start only while no forward pass is full, so memory does not grow with their number.
+A query pauses the greenlet, and the engine continues with the others. The search itself runs in a
+further greenlet (``robench.search.conversation``). After every switch the engine looks at the state
+of the example, never at what came back, because a plugin can switch greenlets too.
+
+The victim computes only when some row length has rows for a full forward pass, or when no example
+can continue without one. New examples start only while no forward pass is full, so memory does not
+grow with their number.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -20,11 +25,13 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from numpy.typing import NDArray
 
 from robench._base.arithmetic import one_thread
-from robench.search.attack import Attack, Trial
+from robench._base.signals import raise_if_signalled, watching_signals
+from robench.search.attack import Attack, Trial, Verdict
 from robench.search.batching import Pool, Purpose, RowRequest
 from robench.search.example_run import ExampleRun, SearchSetup, example_rng
 from robench.search.example_watch import ExampleWatch
 from robench.search.jobs import Job
+from robench.search.problems import bounded, describe_error
 from robench.search.pulse import Pulse
 from robench.search.settings import SearchSettings
 from robench.search.shapes import Bucket, Shapes
@@ -33,9 +40,12 @@ from robench.search.whitebox import check_access
 
 __all__ = ["Engine", "Job", "example_rng", "run"]
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_SETTINGS = SearchSettings()
 BATCH = 64
 """Number of jobs taken at once, and maximum number of examples awaiting a clean prediction."""
+LEFT = "the search left its greenlet instead of asking, returning or raising"
 
 
 def run(
@@ -71,9 +81,10 @@ class _RunningExample:
 
     Attributes:
         order: how many examples had started when it did, itself included.
-        id: its id.
-        label: its true class.
+        id, label: of the example.
         own_greenlet: where its ``ExampleRun`` runs; None once it has ended.
+        request: the rows that it waits for; None while it runs.
+        trial: its trial, once it has ended.
         seconds: its share of the run so far.
     """
 
@@ -81,7 +92,13 @@ class _RunningExample:
     id: str
     label: int
     own_greenlet: greenlet | None = None
+    request: RowRequest | None = None
+    trial: Trial | None = None
     seconds: float = 0.0
+
+    def run(self, example_run: ExampleRun) -> None:
+        """Run the example to its trial; this is what its greenlet runs."""
+        self.trial = example_run.trial()
 
 
 class Engine:
@@ -114,17 +131,19 @@ class Engine:
         self._max_awaiting_clean = BATCH
         self._failure: Exception | None = None
         self._started = 0
+        self._hub = getcurrent()
 
     def trials(self, batches: Iterator[Sequence[Job]]) -> Iterator[Trial]:
         """Attack the jobs of ``batches``; a batch is requested only when there is room for it.
 
-        Ctrl-C and SystemExit, which a signal handler may raise, propagate at once. The trials
-        that were finished by then have been yielded. An error in ``batches`` is raised after the
-        running examples have ended.
+        What a signal handler raises (Ctrl-C, SystemExit) propagates at once, even if a search
+        swallows it. The trials that were finished by then have been yielded. The same exceptions,
+        raised by an attack itself, make an ERROR trial. An error in ``batches`` is raised after
+        the running examples have ended.
         """
         watch = self._watch
         try:
-            with nullcontext() if watch is None else watch.alarms():
+            with watching_signals(), nullcontext() if watch is None else watch.alarms():
                 while (example := self._next(batches)) is not None:
                     trial = self._resume(example)
                     if trial is not None:
@@ -196,31 +215,64 @@ class Engine:
         self._started += 1
         example = _RunningExample(self._started, job.example.id, job.example.label)
         example_run = ExampleRun(self._search, job, partial(self._ask, example))
-        example.own_greenlet = greenlet(example_run.trial)
+        example.own_greenlet = greenlet(partial(example.run, example_run))
         self._running.add(example)
         return example
 
     def _resume(self, example: _RunningExample) -> Trial | None:
         """Continue an example until it asks or ends; return its trial if it ends."""
-        running, watch = example.own_greenlet, self._watch
-        assert running is not None
-        started = perf_counter()
-        result: Trial | None
-        if watch is None:
-            result = running.switch()
-        else:
-            result = watch.resume(example.id, running, example.seconds)
-        example.seconds += perf_counter() - started
-        if not running.dead:
+        running, watch, self._hub = example.own_greenlet, self._watch, getcurrent()
+        # A search of a plugin has queried for an example that has ended already.
+        if running is None:
             return None
+        started, problem = perf_counter(), LEFT
+        try:
+            if watch is None:
+                running.switch()
+            else:
+                watch.resume(example.id, running, example.seconds)
+        except BaseException as error:
+            raise_if_signalled()
+            # An error of the core, or one with which the victim ends the process.
+            if running.dead:
+                raise
+            # Otherwise a search has thrown it into the engine.
+            problem = bounded(f"{LEFT}: {describe_error(error)}")
+        example.seconds += perf_counter() - started
+        raise_if_signalled()
+        if example.trial is None and example.request is not None:
+            return None
+        trial = example.trial or self._failed(example, problem)
         if watch is not None:
-            result = watch.judged(example.id, example.label, result)
-        assert result is not None
+            trial = watch.judged(example.id, trial)
+        self._end(example)
+        return trial.model_copy(update={"seconds": round(example.seconds, 6)})
+
+    def _failed(self, example: _RunningExample, problem: str) -> Trial:
+        """Return the trial of an example that is neither waiting nor judged."""
+        return Trial(
+            id=example.id,
+            verdict=Verdict.ERROR,
+            label=example.label,
+            prediction=None,
+            problem=problem,
+        )
+
+    def _end(self, example: _RunningExample) -> None:
+        """End an example's greenlet, if it has not ended, and forget the example."""
+        running, example.own_greenlet = example.own_greenlet, None
         self._running.discard(example)
-        # The greenlet and the example refer to each other. Breaking this cycle frees their
+        if example.request is not None:
+            self._pool.forget(example.request)
+        # The greenlet and the example refer to each other. Breaking this cycle above frees their
         # memory now instead of at the next garbage collection.
-        example.own_greenlet = None
-        return result.model_copy(update={"seconds": round(example.seconds, 6)})
+        if running is None or running.dead:
+            return
+        running.parent = getcurrent()
+        try:
+            running.throw(GreenletExit)
+        except Exception as error:
+            logger.debug("example %s did not end cleanly: %s", example.id, describe_error(error))
 
     def _ask(
         self,
@@ -231,6 +283,8 @@ class Engine:
         lengths: NDArray[np.int32],
     ) -> NDArray[np.float32]:
         """Pause the example's greenlet, which calls this, until the pool has its answers."""
+        if example.own_greenlet is None:
+            raise GreenletExit
         watch = self._watch
         if watch is not None:
             watch.hold()
@@ -241,9 +295,13 @@ class Engine:
         self._pool.put(request, types, ids, lengths)
         if purpose == "clean":
             self._awaiting_clean[example] = request
+        example.request = request
+        # A search of another example may switch here too early, so the answers are looked for.
         try:
-            getcurrent().parent.switch()
+            while request.missing > 0:
+                self._hub.switch()
         finally:
+            example.request = None
             self._awaiting_clean.pop(example, None)
         example.seconds += request.seconds
         if watch is not None:
@@ -255,8 +313,7 @@ class Engine:
     def _close(self) -> None:
         """End all running examples, so that no greenlet outlives the run."""
         for example in list(self._running):
-            if example.own_greenlet is not None and not example.own_greenlet.dead:
-                example.own_greenlet.throw(GreenletExit)
+            self._end(example)
         self._running.clear()
 
 

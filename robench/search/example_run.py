@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,18 +16,21 @@ import numpy as np
 from greenlet import GreenletExit
 from numpy.typing import NDArray
 
+from robench._base.signals import raise_if_signalled
 from robench.models.probabilities import exact_softmax
-from robench.search.access import restrict
+from robench.search.access import Access
 from robench.search.attack import DIGITS, Attack, FreeAttack, Trial, Verdict
 from robench.search.batching import Purpose
+from robench.search.claims import Claim
+from robench.search.conversation import Ending, search_space, search_texts
 from robench.search.jobs import Job
-from robench.search.judge import Judgement, describe_error, judge_choice, judge_text
-from robench.search.oracle import MeteredOracle, PooledOracle, SpaceExhausted, StopIgnored
-from robench.search.oracle_interface import BudgetSpent
+from robench.search.judge import Judgement, judge_choice, judge_text
+from robench.search.oracle import MeteredOracle, PooledOracle
+from robench.search.problems import bounded, describe_error
 from robench.search.settings import SearchSettings
 from robench.search.texts import PooledTextOracle
 from robench.search.victim_protocol import Candidates, SearchVictim, TokenTypes
-from robench.search.whitebox import PooledWhiteBoxOracle
+from robench.search.whitebox import PooledWhiteBoxOracle, declared_access
 from robench.text.encoding import EncodedText
 from robench.text.space import Choice
 
@@ -44,12 +47,25 @@ It raises whatever the victim raised.
 
 @dataclass(frozen=True)
 class SearchSetup:
-    """One attack on one victim; all its examples share this."""
+    """One attack on one victim; all its examples share this.
+
+    Attributes:
+        free: whether the attack writes texts of its own.
+        access: what it declares that it needs to see. Both are read once, because an attack can
+            change itself while it runs.
+    """
 
     victim: SearchVictim
     attack: Attack
     attack_name: str
     settings: SearchSettings
+    free: bool = field(init=False)
+    access: Access = field(init=False)
+
+    def __post_init__(self) -> None:
+        # A frozen dataclass sets its own attributes in this way.
+        object.__setattr__(self, "free", isinstance(self.attack, FreeAttack))
+        object.__setattr__(self, "access", declared_access(self.attack, self.attack_name))
 
 
 def example_rng(seed: int, attack_name: str, example_id: str) -> np.random.Generator:
@@ -74,7 +90,7 @@ class ExampleRun:
         self._search, self._job, self._ask = search, job, ask
         self._oracle: MeteredOracle | None = None
         self._clean: tuple[EncodedText, NDArray[np.float32]] | None = None
-        self._returned: object = None
+        self._returned: Claim | None = None
         self._problem: str | None = None
         self._note: str | None = None
 
@@ -93,7 +109,7 @@ class ExampleRun:
                 verdict=Verdict.ERROR,
                 label=example.label,
                 prediction=None,
-                problem=f"the victim failed on the clean text: {describe_error(error)}",
+                problem=bounded(f"the victim failed on the clean text: {describe_error(error)}"),
             )
         prediction = int(self._clean[1].argmax())
         if prediction != example.label:
@@ -139,7 +155,7 @@ class ExampleRun:
 
         It is if all texts were answered in fp32, or if the clean text is the only one.
         """
-        if isinstance(self._search.attack, FreeAttack):
+        if self._search.free:
             return False
         return self._job.space.cardinality == 1 or (
             self._exact and self._oracle is not None and self._oracle.exhausted
@@ -147,48 +163,60 @@ class ExampleRun:
 
     def _run_search(self) -> None:
         """Run the attack, and note how it ended."""
-        search = self._search
-        rng = example_rng(search.settings.seed, search.attack_name, self._job.example.id)
         try:
-            self._returned = self._found(rng)
-        except (KeyboardInterrupt, SystemExit, GreenletExit):
+            ending = self._converse()
+        # The engine closes the run.
+        except GreenletExit:
             raise
         except BaseException as error:
-            self._ended(error.reason if isinstance(error, StopIgnored) else error)
+            raise_if_signalled()
+            ending = Ending("failed", problem=describe_error(error))
+        self._returned = ending.claim
+        if ending.reason == "failed":
+            logger.debug("the search of %s failed: %s", self._job.example.id, ending.problem)
+            self._problem = ending.problem
+        elif ending.reason != "returned":
+            self._note, self._problem = self._why_ended(ending)
 
-    def _ended(self, reason: BaseException) -> None:
-        """Note why the search raised an exception instead of returning."""
-        if isinstance(reason, SpaceExhausted):
-            if not self._exact:
-                self._note = (
-                    "the whole space was answered without a success, "
-                    "but in bf16, which proves nothing"
-                )
-        elif isinstance(reason, BudgetSpent):
-            self._note = f"the budget of {self._search.settings.budget} rows was spent"
-        else:
-            logger.debug("the search of %s failed", self._job.example.id, exc_info=True)
-            self._problem = describe_error(reason)
+    def _why_ended(self, ending: Ending) -> tuple[str | None, str | None]:
+        """Return the note on a search that the oracle ended, and what is wrong with that end.
 
-    def _found(self, rng: np.random.Generator) -> object:
-        """Run the attack with the oracle its access allows and return its result."""
+        An attack can raise the oracle's exceptions itself.
+        """
+        budget, oracle = self._search.settings.budget, self._oracle
+        if ending.reason == "budget":
+            if budget is None:
+                return None, "the attack raised BudgetSpent, but there is no budget"
+            return f"the budget of {budget} rows was spent", None
+        if oracle is None or not oracle.exhausted:
+            return None, "the attack raised SpaceExhausted, but the space is not exhausted"
+        if self._exact:
+            return None, None
+        return (
+            "the whole space was answered without a success, but in bf16, which proves nothing",
+            None,
+        )
+
+    def _converse(self) -> Ending:
+        """Run the attack with the oracle that its access allows."""
         search, job = self._search, self._job
-        label = job.example.label
-        if isinstance(search.attack, FreeAttack):
-            texts = self._oracle = PooledTextOracle(
-                search.victim, job, self._ask_for_search, search.settings.budget
-            )
+        label, settings = job.example.label, search.settings
+        rng = example_rng(settings.seed, search.attack_name, job.example.id)
+        if search.free:
+            assert isinstance(search.attack, FreeAttack)
             text = job.example.fields[search.victim.attackable]
-            return search.attack.rewrite(text, texts, label, rng)
+            texts = self._oracle = PooledTextOracle(
+                search.victim, job, self._ask_for_search, settings.budget
+            )
+            return search_texts(search.attack, text, texts, settings.budget, label, rng)
         oracle = self._oracle = self._pooled_oracle()
-        shown = restrict(oracle, search.attack.access)
-        return search.attack.search(job.space, shown, label, rng)
+        return search_space(search.attack, job.space, oracle, search.access, label, rng)
 
     def _pooled_oracle(self) -> PooledOracle:
         victim, job = self._search.victim, self._job
         candidates = self._candidates()
         kind: Any = PooledOracle
-        if self._search.attack.access == "gradients":
+        if self._search.access == "gradients":
             temperature = self._search.settings.temperature
             kind = partial(PooledWhiteBoxOracle, victim, temperature=temperature)
         oracle: PooledOracle = kind(
@@ -245,8 +273,11 @@ class ExampleRun:
         if self._proved:
             return Judgement(Verdict.HELD_PROVED, problem=self._note), None
         first: Judgement | None = None
+        claim: object
         seen = self._oracle.successes if self._oracle is not None else []
-        for claim in (self._returned, *seen):
+        if self._returned is not None and self._returned.problem is not None:
+            return Judgement(Verdict.ERROR, problem=self._returned.problem), None
+        for claim in (self._own_claim, *seen):
             if claim is None:
                 continue
             judgement = self._judged(claim)
@@ -266,12 +297,17 @@ class ExampleRun:
         if oracle is None or accepted is None:
             return None
         # If the search's own claim was rejected, so were the successes before the accepted one.
-        unjudged = accepted is self._returned
+        unjudged = accepted is self._own_claim
         for success, asked in zip(oracle.successes, oracle.asked_at_successes, strict=True):
             same = np.array_equal(success, np.asarray(accepted))
             if same or (unjudged and self._judged(success).verdict == Verdict.FOOLED):
                 return asked
         return oracle.asked
+
+    @property
+    def _own_claim(self) -> object:
+        """What the search returned."""
+        return self._returned.value if self._returned is not None else None
 
     def _judged(self, claim: object) -> Judgement:
         attackable = self._search.victim.attackable
@@ -281,7 +317,7 @@ class ExampleRun:
             answers.append(self._read_and_ask("verdict", fields)[1])
             return int(answers[-1].argmax())
 
-        if isinstance(self._search.attack, FreeAttack):
+        if self._search.free:
             judgement = judge_text(self._job, attackable, claim, of_text)
         else:
             judgement = judge_choice(self._job, attackable, claim, of_text, self._class_of_words)

@@ -50,8 +50,8 @@ class ExampleWatch:
         self._greenlet: greenlet | None = None
         self._deadline = 0.0
 
-    def resume(self, example: str, own: greenlet, spent: float) -> Trial | None:
-        """Continue an example's greenlet until it asks or ends, and return its trial if it ends.
+    def resume(self, example: str, own: greenlet, spent: float) -> None:
+        """Continue an example's greenlet until it asks or ends.
 
         Args:
             example: its id.
@@ -64,21 +64,23 @@ class ExampleWatch:
         if self._pulse is not None:
             self._pulse.begin(example, self._deadline if limited else None)
         try:
-            result: Trial | None = own.switch()
+            own.switch()
         except OutOfTime:
-            return None
+            return
         finally:
             self._greenlet = None
             if self._pulse is not None:
                 self._pulse.end()
-        return result
 
     def hold(self) -> None:
         """Let no alarm interrupt the greenlet that calls this, because it changes the engine."""
         self._greenlet = None
 
     def release(self) -> None:
-        """Let alarms interrupt the greenlet that calls this until it asks again or ends."""
+        """Let alarms interrupt the search of the example whose greenlet calls this.
+
+        They may until it asks again or ends.
+        """
         self._greenlet = getcurrent()
 
     def check(self) -> None:
@@ -87,20 +89,19 @@ class ExampleWatch:
             self.overdue.add(self._example)
             raise OutOfTime(too_long(self.seconds))
 
-    def judged(self, example: str, label: int, trial: Trial | None) -> Trial:
+    def judged(self, example: str, trial: Trial) -> Trial:
         """Return the trial of an example that has ended: an ERROR where its time was over."""
         if example not in self.overdue:
-            assert trial is not None
             return trial
         assert self.seconds is not None
         return Trial(
             id=example,
             verdict=Verdict.ERROR,
-            label=label,
-            prediction=None if trial is None else trial.prediction,
-            probs=None if trial is None else trial.probs,
-            asked=0 if trial is None else trial.asked,
-            forwarded=0 if trial is None else trial.forwarded,
+            label=trial.label,
+            prediction=trial.prediction,
+            probs=trial.probs,
+            asked=trial.asked,
+            forwarded=trial.forwarded,
             problem=too_long(self.seconds),
         )
 
@@ -131,6 +132,10 @@ class ExampleWatch:
 
     def _alarm(self, number: int, frame: FrameType | None) -> None:
         """End the search that runs if its time is over; Python calls this in the main thread."""
-        # Between two searches the engine runs, and nothing may be raised there.
-        if self._greenlet is not None and getcurrent() is self._greenlet:
-            self.check()
+        # The engine and the core of the example must not be interrupted. A search runs in a
+        # greenlet below that of its example.
+        above = getcurrent().parent
+        while self._greenlet is not None and above is not None:
+            if above is self._greenlet:
+                self.check()
+            above = above.parent

@@ -22,7 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from robench.search.attack import Change, Verdict
+from robench.search.claims import OUTSIDE, claimed_choice
 from robench.search.jobs import Job
+from robench.search.problems import bounded, describe_error
 from robench.text.space import Choice, SearchSpace
 from robench.text.words import exchange_words, split_words
 
@@ -36,6 +38,7 @@ ClassOfWords = Callable[[Choice], int]
 
 MISTAKEN = "the attack claimed a success, but the victim is right on the returned text"
 UNCHANGED = "the attack returned the unchanged text as a success"
+NOTHING = "the attack returned nothing"
 
 
 @dataclass(frozen=True)
@@ -109,16 +112,11 @@ def fields_with_choice(
 
 def _as_choice(space: SearchSpace, returned: object) -> tuple[Choice | None, str | None]:
     """Return the choice, or why the returned object is not one."""
-    try:
-        choice = np.asarray(returned)
-    except Exception as error:
-        return None, f"the attack returned something that is not a choice ({error})"
-    if choice.dtype.kind not in "iu":
-        kind = f"{type(returned).__name__} of {choice.dtype}"
-        return None, f"the attack returned {kind} instead of a choice of integers"
-    if not space.contains(choice):
-        return None, "the attack returned a choice outside the space"
-    return choice.astype(np.int16), None
+    claim = claimed_choice(returned, len(space.words))
+    if claim is None or claim.problem is not None:
+        return None, claim.problem if claim else NOTHING
+    choice = np.asarray(claim.value)
+    return (choice.astype(np.int16), None) if space.contains(choice) else (None, OUTSIDE)
 
 
 def _changes(space: SearchSpace, choice: Choice) -> tuple[Change, ...]:
@@ -156,12 +154,4 @@ def _why_rejected(label: int, text: int, words: int, intended: bool) -> str:
 
 
 def _victim_failed(error: Exception) -> str:
-    return f"the victim failed on the returned text: {describe_error(error)}"
-
-
-def describe_error(error: BaseException) -> str:
-    """Return an error's type and message; the type alone if its message cannot be made."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__
+    return bounded(f"the victim failed on the returned text: {describe_error(error)}")

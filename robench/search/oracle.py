@@ -61,6 +61,8 @@ Several are kept because the verdict may reject the first.
 """
 MAX_REFUSALS = 100
 """Number of queries refused before a search is stopped by force."""
+MAX_ROWS = 1_000_000
+"""Most rows of one query; more would only fill the memory."""
 
 
 class MeteredOracle:
@@ -98,8 +100,11 @@ class MeteredOracle:
         """Count rows that do not go through the pool.
 
         Raises:
+            ValueError: fewer than one row.
             BudgetSpent: they would exceed the rest of the budget.
         """
+        if rows < 1:
+            raise ValueError(f"a query is charged with at least one row, got {rows}")
         if self._over is None and self.budget is not None and self.asked + rows > self.budget:
             self._over = BudgetSpent(
                 f"{rows} more rows after {self.asked} would exceed the budget of {self.budget}"
@@ -228,7 +233,14 @@ class PooledOracle(MeteredOracle):
             ValueError: a position is not visible.
         """
         choice = self._checked(np.asarray(choice)[None])[0]
-        positions = np.asarray(positions, dtype=np.intp)
+        positions = np.asarray(positions)
+        if positions.ndim != 1 or positions.dtype.kind not in "iu":
+            raise ValueError(
+                f"positions must be integers of shape (n,), got {positions.dtype} {positions.shape}"
+            )
+        _check_size(len(positions))
+        # What is checked must be what is used, so the copy comes before the check.
+        positions = np.array(positions, dtype=np.intp)
         if positions.size and not (positions.min() >= 0 and positions.max() < self._space.visible):
             raise ValueError(
                 f"a position to leave out is beyond the {self._space.visible} visible words"
@@ -300,6 +312,11 @@ class PooledOracle(MeteredOracle):
             raise self._over
 
     def _checked(self, choices: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Return a copy of the choices, which nobody else can change.
+
+        Raises:
+            ValueError: they are no choices of the space.
+        """
         choices = np.asarray(choices)
         words = len(self._space.words)
         if choices.ndim != 2 or choices.shape[1] != words or choices.dtype.kind not in "iu":
@@ -307,6 +324,9 @@ class PooledOracle(MeteredOracle):
                 f"choices must be integers of shape (batch, {words}), "
                 f"got {choices.dtype} {choices.shape}"
             )
+        _check_size(len(choices))
+        # What is checked must be what is used, so the copy comes before the check.
+        choices = np.array(choices)
         if choices.size and ((choices < 0) | (choices >= self._space.sizes)).any():
             raise ValueError("a choice names an option that does not exist: outside the space")
         return choices.astype(np.int16, copy=False)
@@ -327,3 +347,9 @@ class PooledOracle(MeteredOracle):
         return option_classes(
             self._space, self._candidates, aligned=self._aligned, longest=self._longest
         )
+
+
+def _check_size(rows: int) -> None:
+    """Refuse a query that is too large to be kept."""
+    if rows > MAX_ROWS:
+        raise ValueError(f"a query of {rows:,} rows; ask in parts of at most {MAX_ROWS:,}")

@@ -25,6 +25,24 @@ UNKNOWN_WORD = "[UNK]"
 TextAttack uses it to measure how much a word matters.
 """
 _PARTS = tuple(split_words(UNKNOWN_WORD))
+LONG_TEXT = 20_000
+"""Characters that a text of an attack outside the surface may always have."""
+
+
+def longest_text(original: str) -> int:
+    """Return how many characters a text that replaces ``original`` may have."""
+    return max(LONG_TEXT, 4 * len(original))
+
+
+def text_problem(text: str, longest: int) -> str | None:
+    """Say why a text cannot be used, as the end of a sentence; None where it can."""
+    if len(text) > longest:
+        return f"a text of {len(text):,} characters; at most {longest:,} are accepted"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "a text with half of a surrogate pair, which is no character"
+    return None
 
 
 class TextRow(NamedTuple):
@@ -89,7 +107,17 @@ class PooledTextOracle(MeteredOracle):
         self._victim, self._fields = victim, job.example.fields
 
     def probs(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return probabilities; see ``robench.TextOracle``."""
+        """Return probabilities; see ``robench.TextOracle``.
+
+        Raises:
+            ValueError: a text is too long, or holds half of a surrogate pair.
+        """
+        # A copy, because the search may change its list while it waits in another thread.
+        texts = list(texts)
+        longest = longest_text(self._fields[self._victim.attackable])
+        for text in texts:
+            if (problem := text_problem(text, longest)) is not None:
+                raise ValueError(problem)
         return softmax(
             self._answer(
                 self._outside,

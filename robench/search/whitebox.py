@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, cast, runtime_checkable
+from math import isfinite
+from typing import Any, Protocol, cast, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +22,16 @@ from numpy.typing import NDArray
 from robench._base.errors import UsageError
 from robench.models.gradient_query import GradientQuery
 from robench.models.hull_query import HullObjective, HullQuery
+from robench.search.access import Access
 from robench.search.attack import Attack
 from robench.search.moves import single_substitutions, with_each_change
 from robench.search.oracle import PooledOracle
 from robench.search.oracle_interface import Oracle
 from robench.search.victim_protocol import Candidates, SearchVictim
 from robench.text.space import Choice, SearchSpace
+
+MAX_STEPS = 1_000_000
+"""Most steps of one ascent."""
 
 
 @runtime_checkable
@@ -101,6 +106,19 @@ def white_box(oracle: Oracle) -> WhiteBoxOracle:
     return oracle
 
 
+def declared_access(attack: Attack, name: str) -> Access:
+    """Return what an attack declares that it needs to see.
+
+    Raises:
+        UsageError: it declares something else.
+    """
+    for access in get_args(Access):
+        if attack.access == access:
+            return access  # type: ignore[no-any-return]
+    known = ", ".join(get_args(Access))
+    raise UsageError(f"Attack '{name}' declares an access that does not exist: use one of {known}.")
+
+
 def check_access(attack: Attack, name: str, victim: SearchVictim) -> None:
     """Raise UsageError if ``attack`` needs access that ``victim`` does not give."""
     if attack.outside and attack.access != "probabilities":
@@ -149,8 +167,25 @@ class PooledWhiteBoxOracle(PooledOracle):
         objective: HullObjective = "margin",
     ) -> NDArray[np.float32]:
         """Return the options' weights; see ``WhiteBoxOracle``."""
+        return self.hull_from(int(rng.integers(2**63)), steps, learning_rate, objective)
+
+    def hull_from(
+        self, seed: int, steps: int, learning_rate: float, objective: HullObjective
+    ) -> NDArray[np.float32]:
+        """Return the options' weights, given the seed that ``hull`` draws.
+
+        Raises:
+            ValueError: the steps, the learning rate or the objective make no sense.
+        """
+        if not 1 <= steps <= MAX_STEPS:
+            raise ValueError(f"an ascent has 1 to {MAX_STEPS:,} steps, got {steps}")
+        if not (isfinite(learning_rate) and learning_rate > 0):
+            raise ValueError(f"a learning rate is a positive number, got {learning_rate}")
+        known = get_args(HullObjective)
+        if objective not in known:
+            raise ValueError(f"an objective is {' or '.join(known)}, got {objective!r:.80}")
         self.charge(steps)
-        slots, seed = self._slots, int(rng.integers(2**63))
+        slots = self._slots
         query = HullQuery(
             ids=slots.ids,
             types=slots.types,

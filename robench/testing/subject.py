@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from robench._base.environment import Precision
 from robench.plugins.options import build_options
-from robench.search.access import restrict
 from robench.search.attack import Attack, Trial, Verdict
+from robench.search.conversation import search_space
 from robench.search.engine import example_rng, run
 from robench.search.jobs import Job
-from robench.search.oracle import PooledOracle, SpaceExhausted
+from robench.search.oracle import PooledOracle
 from robench.search.registry import ATTACKS
 from robench.search.settings import SearchSettings
 from robench.search.victim_protocol import Candidates, SearchVictim
@@ -103,13 +103,18 @@ class Subject:
         oracle = kind(
             job.space, candidates, job.example.label, ask, None, aligned=True, longest=longest
         )
-        try:
-            shown = restrict(oracle, self.cls.access)
-            return self.make().search(
-                job.space, shown, job.example.label, example_rng(0, self.name, job.example.id)
-            )
-        except SpaceExhausted:
-            return None
+        ending = search_space(
+            self.make(),
+            job.space,
+            oracle,
+            self.cls.access,
+            job.example.label,
+            example_rng(0, self.name, job.example.id),
+        )
+        self.require(ending.reason != "failed", f"it broke: {ending.problem}")
+        claim = ending.claim
+        self.require(claim is None or claim.problem is None, f"{claim and claim.problem}")
+        return None if claim is None else np.asarray(claim.value)
 
     def require(self, condition: bool, complaint: str) -> None:
         """Raise AssertionError with a sentence unless ``condition`` holds."""

@@ -5,8 +5,7 @@ The search code is the same. TextAttack's goal function answers its queries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,13 @@ from textattack.goal_functions import UntargetedClassification
 from textattack.search_methods import SearchMethod
 from textattack.shared import AttackedText
 
-from robench._base.errors import UsageError
+from robench._base.errors import RobenchError, UsageError
 from robench.plugins.options import build_options
-from robench.search.access import restrict
+from robench.search.conversation import Ending, search_space
 from robench.search.engine import example_rng
 from robench.search.jobs import Job
 from robench.search.judge import fields_with_choice
-from robench.search.oracle import PooledOracle, SpaceExhausted, StopIgnored
-from robench.search.oracle_interface import BudgetSpent
+from robench.search.oracle import PooledOracle
 from robench.search.registry import ATTACKS
 from robench.search.texts import UNKNOWN_WORD
 from robench.search.victim_protocol import Candidates
@@ -100,29 +98,35 @@ class SurfaceSearch(SearchMethod):
             aligned=False,
             longest=len(job.space.words) + 1,
         )
-        returned: Choice | None = None
-        with suppress(BudgetSpent, SpaceExhausted), _stop_reasons():
-            returned = self.attack.search(
-                job.space,
-                restrict(oracle, self.attack.access),
-                label,
-                example_rng(self.seed, self.name, job.example.id),
-            )
-        claims = [] if returned is None else [returned]
-        return queries.verdict([*claims, *oracle.successes])
+        ending = search_space(
+            self.attack,
+            job.space,
+            oracle,
+            self.attack.access,
+            label,
+            example_rng(self.seed, self.name, job.example.id),
+        )
+        return queries.verdict([*_claimed(ending, queries), *oracle.successes])
 
     def extra_repr_keys(self) -> list[str]:
         """Return the attributes that TextAttack prints."""
         return ["name", "seed", "constrained"]
 
 
-@contextmanager
-def _stop_reasons() -> Iterator[None]:
-    """Turn ``StopIgnored`` into the reason for which the search should have stopped."""
-    try:
-        yield
-    except StopIgnored as ignored:
-        raise ignored.reason from None
+def _claimed(ending: Ending, queries: _Queries) -> list[Choice]:
+    """Return the choice that the search returned, if it returned one.
+
+    Raises:
+        Exception: what the goal function raised.
+        RobenchError: the search raised, or returned something else.
+    """
+    if queries.failure is not None:
+        raise queries.failure
+    claim = ending.claim
+    problem = ending.problem if claim is None else claim.problem
+    if problem is not None:
+        raise RobenchError(f"The search failed on a text ({problem}).")
+    return [] if claim is None else [np.asarray(claim.value)]
 
 
 class Rows(Candidates):
@@ -157,6 +161,9 @@ class _Queries:
         job: its job.
         attackable: the field whose words may be replaced.
         initial: the goal function's result for the original text.
+
+    Attributes:
+        failure: what the goal function raised; None if it did not.
     """
 
     def __init__(
@@ -169,6 +176,7 @@ class _Queries:
     ) -> None:
         self._put, self._original, self._job, self._attackable = put, original, job, attackable
         self._nearest = initial
+        self.failure: Exception | None = None
         self._fooling: dict[bytes, GoalFunctionResult] = {}
 
     def ask(
@@ -178,7 +186,11 @@ class _Queries:
 
         The logits are those of the goal function's probabilities, up to a constant.
         """
-        results, _ = self._put([self._text(row) for row in rows])
+        try:
+            results, _ = self._put([self._text(row) for row in rows])
+        except Exception as error:
+            self.failure = error
+            raise
         for row, result in zip(rows, results, strict=True):
             if (row != LEFT_OUT).all():
                 self._keep(row, result)

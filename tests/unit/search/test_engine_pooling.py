@@ -6,6 +6,7 @@ They check the order of trials and errors, memory, shared forward passes, bf16 a
 from __future__ import annotations
 
 import gc
+import signal
 import weakref
 from collections.abc import Iterator
 from itertools import product
@@ -25,19 +26,38 @@ from fake_victims import linear_jobs, load_linear, load_rough, make_job
 
 from robench import Choice, Oracle, SearchSpace, Trial, Verdict
 from robench.search.engine import BATCH, Job, example_rng, run
+from robench.search.example_run import ExampleRun
+from robench.search.oracle import PooledOracle
 from robench.search.settings import SearchSettings
 from robench.search.shapes import Shapes
 
 
-@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
-def test_exceptions_that_end_the_process_come_after_the_finished_trials(
+def _end_with_143(number: int, frame: object) -> None:
+    raise SystemExit(143)
+
+
+@pytest.mark.parametrize("swallowed", [False, True])
+@pytest.mark.parametrize(
+    ("number", "end"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_the_end_that_a_signal_asks_for_comes_after_the_finished_trials(
+    number: signal.Signals,
     end: type[BaseException],
+    swallowed: bool,
+    request: pytest.FixtureRequest,
 ) -> None:
     def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
         oracle.logits(space.original()[None])
         if label == 0 and space.words == ("good",):
-            raise end
+            try:
+                signal.raise_signal(number)
+            except BaseException:
+                if not swallowed:
+                    raise
         return None
+
+    before = signal.signal(signal.SIGTERM, _end_with_143)
+    request.addfinalizer(lambda: signal.signal(signal.SIGTERM, before))
 
     jobs = [make_job("a film", SUBSTITUTES, number=number) for number in range(5)] + [
         make_job("good", SUBSTITUTES, number=9)
@@ -95,27 +115,37 @@ def test_jobs_are_taken_only_if_there_is_room() -> None:
 
 
 @pytest.mark.parametrize("disliked", ["nice", "nothing"])
-def test_a_finished_search_leaves_nothing_in_memory(disliked: str) -> None:
+def test_a_finished_search_leaves_nothing_in_memory(
+    disliked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The memory of a finished search is freed without the garbage collector.
 
     On long texts the answers of a search take megabytes.
     """
     oracles: list[weakref.ref[Any]] = []
+    cores: list[weakref.ref[Any]] = []
 
     def search(space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator) -> object:
         oracles.append(weakref.ref(oracle))
         return Everything().search(space, oracle, label, rng)
+
+    def remembered(self: ExampleRun) -> PooledOracle:
+        cores.append(weakref.ref(oracle := make(self)))
+        return oracle
+
+    make = ExampleRun._pooled_oracle
+    monkeypatch.setattr(ExampleRun, "_pooled_oracle", remembered)
 
     jobs = [make_job("a film good", SUBSTITUTES, number=number) for number in range(300)]
     gc.collect()
     gc.disable()
     try:
         trials = list(run(victim_that_dislikes(disliked), FunctionAttack(search), "doing", jobs))
-        alive = sum(oracle() is not None for oracle in oracles)
+        alive = [sum(oracle() is not None for oracle in some) for some in (oracles, cores)]
     finally:
         gc.enable()
-    assert len(trials) == len(oracles) == 300
-    assert alive <= 1
+    assert len(trials) == len(oracles) == len(cores) == 300
+    assert max(alive) <= 1
 
 
 def test_queries_of_many_searches_share_forwards() -> None:

@@ -5,14 +5,18 @@ They check which queries are made for which purpose, in which order, and the res
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from fake_victims import FakeVictim, make_job
+from greenlet import GreenletExit
 
 from robench import Attack, Choice, FreeAttack, Oracle, SearchSpace, TextOracle, Trial, Verdict
+from robench._base.signals import watching_signals
 from robench.search.batching import Purpose
 from robench.search.example_run import ExampleRun, SearchSetup, example_rng
 from robench.search.jobs import Job
@@ -253,13 +257,40 @@ def test_a_victim_that_cannot_read_the_clean_text_is_an_error(
     assert engine.asked == []
 
 
-@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
-def test_exceptions_that_end_the_process_propagate(end: type[BaseException]) -> None:
+@pytest.mark.parametrize(
+    "end", [KeyboardInterrupt, SystemExit, GeneratorExit, GreenletExit, asyncio.CancelledError]
+)
+def test_exceptions_that_end_a_process_are_errors_of_the_attack_that_raises_them(
+    end: type[BaseException],
+) -> None:
     def search(oracle: Oracle) -> None:
-        raise end
+        raise end("enough")
 
-    with pytest.raises(end):
+    trial = FakeEngine().trial(Searching(search))
+    assert (trial.verdict, trial.problem) == (Verdict.ERROR, f"{end.__name__}: enough")
+
+
+def test_what_a_signal_handler_raises_propagates() -> None:
+    def search(oracle: Oracle) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with watching_signals(), pytest.raises(KeyboardInterrupt):
         FakeEngine().trial(Searching(search))
+
+
+def test_a_search_cannot_swallow_what_a_signal_handler_raises() -> None:
+    heard = []
+
+    def search(oracle: Oracle) -> Choice | None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            heard.append(True)
+        return choice_of(1, 0)
+
+    with watching_signals(), pytest.raises(KeyboardInterrupt):
+        FakeEngine().trial(Searching(search))
+    assert heard
 
 
 def test_an_attack_outside_the_surface_is_judged_by_the_text_that_it_returns() -> None:

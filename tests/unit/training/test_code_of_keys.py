@@ -51,6 +51,8 @@ DECIDES_NOTHING = {
     "robench.tasks.archive_bounds": "reads data, whose digest stands in the keys",
     "robench.tasks.assets": "finds substitution sets, whose hashes stand in the keys",
     "robench.tasks.publisher_files": "finds substitution sets, whose hashes stand in the keys",
+    "robench._base.ending": "ends the process",
+    "robench._base.signals": "remembers that a signal came",
     "robench._base.files": "writes files",
     "robench._base.foreign_code": "refuses models whose code would run",
     "robench._base.bounded_reading": "reads files, whose hashes stand in the keys",

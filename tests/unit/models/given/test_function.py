@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -208,10 +209,20 @@ def test_an_exception_costs_only_its_examples() -> None:
 
 def test_ctrl_c_ends_the_run() -> None:
     def interrupted(texts: list[str]) -> Any:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         trials(victim(interrupted), [make_job({"text": "good"}, "text", 1)])
+
+
+@pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_a_function_that_wants_to_exit_ends_no_run(end: type[BaseException]) -> None:
+    def exiting(texts: list[str]) -> Any:
+        raise end(0)
+
+    (trial,) = trials(victim(exiting), [make_job({"text": "good"}, "text", 1)])
+    assert trial.verdict == Verdict.ERROR
+    assert f"{end.__name__}: 0" in str(trial.problem)
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
