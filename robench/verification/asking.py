@@ -55,8 +55,6 @@ class Replay(Attack):
 class ReplayTexts(FreeAttack):
     """Return for each example the text that its trial claims, without any query."""
 
-    access = "labels"
-
     def __init__(self, claims: Mapping[str, str]) -> None:
         super().__init__()
         self._claims = {_ticket(example_rng(0, NAME, id_)): claim for id_, claim in claims.items()}
