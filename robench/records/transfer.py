@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from robench.records.record import Record, count
+from robench.records.shown_records import shown_part
 from robench.records.statistics import (
     BlockedCell,
     PairedTest,
@@ -210,14 +211,17 @@ def correct(tables: Iterable[TransferTable]) -> list[TransferTable]:
 
 
 def group_cells(chosen: ChosenTrials) -> list[TransferGroup]:
-    """Return the groups with at least two victims, in the order of task and attack."""
+    """Return the groups with at least two victims, in the order of task and attack.
+
+    The texts of the records are short enough for a page.
+    """
     found: dict[tuple[Any, ...], list[tuple[Record, tuple[TrialText, ...]]]] = {}
     start = 0
     for record in chosen.records:
         end = start + len(record.outcomes)
         if record.attack.searches:
             found.setdefault(_conditions(record), []).append(
-                (record, tuple(chosen.trials[start:end]))
+                (shown_part(record), tuple(chosen.trials[start:end]))
             )
         start = end
     ordered = sorted(found.items(), key=lambda item: str(item[0]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,10 @@ from rich.text import Text
 from trial_runs import EXAMPLES, TEST_SET, TRIALS, write_run
 
 from robench import ATTACKS, Attack, Options
+from robench._base.errors import UsageError
 from robench.cli import main
 from robench.commands.completion import _beginning
+from robench.commands.config_writing import as_toml
 from robench.commands.listing import print_rows
 from robench.commands.show import print_facts
 from robench.commands.trial_view import coloured_lines
@@ -230,6 +233,23 @@ def test_a_shell_gets_only_words_that_it_can_take() -> None:
     words = ["pwws", "pwws@wordnet", "hf:a/b", "defense.alpha="]
     given = [each.value for each in _beginning("", [*words, *TEXTS.values()])]
     assert given == [*words, TEXTS["rule"], TEXTS["path"]]
+
+
+@pytest.mark.parametrize("text", [pytest.param(t, id=n) for n, t in TEXTS.items()])
+def test_a_configuration_file_holds_the_same_options(text: str) -> None:
+    settings = {"task": [text, text], "out": text, "options": {f"a.{text}": text}}
+    if "\ud800" in text:
+        with pytest.raises(UsageError, match="no text in UTF-8"):
+            as_toml(settings, "train")
+        return
+    written = as_toml(settings, "train")
+    assert not controls(written)
+    read = tomllib.loads(written)
+    assert (read["task"], read["out"]) == ([text, text], text)
+    table: Any = read["options"]
+    while isinstance(table, dict):
+        (table,) = table.values()
+    assert table == text
 
 
 def test_a_changed_word_with_controls_is_marked(run: Path) -> None:

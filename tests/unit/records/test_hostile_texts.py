@@ -7,18 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certified import make_certificate
 from hostile import HOSTILE, TEXTS, controls, tags
 from markdown_it import MarkdownIt
 from records import make_record, sha
 
-from robench.records import comparison_text
+from robench.records import certified_table, comparison_text, transfer_text
 from robench.records.compared import ComparedRows, Differing, Substitution
 from robench.records.compared_curves import ComparedCurve
+from robench.records.frames import results
 from robench.records.leaderboard import flags_of, render_board, render_run, results_table
 from robench.records.pairing import Measure, SeedPair
 from robench.records.record import Record
 from robench.records.record_files import RecordsOnDisk, write_record
+from robench.records.sandwich import sandwiches
 from robench.records.shown_records import NAMES, shown_part, shown_records
+from robench.records.transfer import (
+    AttackedVictim,
+    TransferCell,
+    TransferGroup,
+    TransferRow,
+    TransferTable,
+    correct,
+)
 from robench.records.transfer_flags import Transferred
 
 EVERY = [pytest.param(text, id=name) for name, text in TEXTS.items() if name != "surrogate"] + [
@@ -252,3 +263,61 @@ def test_a_comparison_in_html_has_the_tags_of_an_honest_one(text: str) -> None:
     page = comparison_text.html(_comparison(text))
     assert tags(page) == tags(comparison_text.html(_comparison("honest")))
     assert not controls(page)
+
+
+def _certified(text: str, width: int | None) -> tuple[str, str]:
+    """Return certificates beside attacks, as a page and for a terminal."""
+    surface = {"rules": sha("rules")}
+    records = [make_record("HHF", attack_label=f"a {text}", surface=surface)]
+    certificates = [
+        make_certificate("CUF", row=f"row {text}", row_name=text),
+        # It contradicts the record, so there is an alarm.
+        make_certificate("CCC", row=f"row {text}", constrained=False),
+    ]
+    made = sandwiches(certificates, records)
+    page = certified_table.markdown(made, [f"damaged: {text}"], {f"x{text}.json": text})
+    return "\n".join(page), certified_table.terminal(made, width)
+
+
+@pytest.mark.parametrize("text", PAGES)
+def test_certificates_have_the_blocks_of_honest_ones(text: str) -> None:
+    page, screen = _certified(text, None)
+    honest, expected = _certified("honest", None)
+    assert "ALARM" in honest
+    assert _blocks(page) == _blocks(honest)
+    assert len(screen.splitlines()) == len(expected.splitlines())
+    assert not controls(page + screen)
+    assert len(page) < 60_000
+
+
+def _transfer(text: str) -> str:
+    records = [
+        shown_part(make_record("HFFFFFFFFF", label=f"{n} {text}", attack_label=f"a {text}"))
+        for n in "ab"
+    ]
+    victims = tuple(AttackedVictim(record, (), record.row) for record in records)
+    group = TransferGroup(f"task {text}"[:200], records[0].attack.label, "p", victims)
+    rows = tuple(
+        TransferRow(victim, tuple(TransferCell(v.name, 9, 1) for v in victims), "F" * 10)
+        for victim in victims
+    )
+    (table,) = correct([TransferTable(group, rows)])
+    return transfer_text.terminal(table, None)
+
+
+@pytest.mark.parametrize("text", PAGES)
+def test_a_transfer_table_has_the_lines_of_an_honest_one(text: str) -> None:
+    shown, honest = _transfer(text), _transfer("honest")
+    assert len(shown.splitlines()) == len(honest.splitlines())
+    assert not controls(shown)
+    assert len(shown) < 20_000
+
+
+def test_a_folder_of_hostile_records_is_a_frame_in_a_notebook(tmp_path: Path) -> None:
+    for name, record in enumerate(_records(HOSTILE.replace("\ud800", "")).values()):
+        write_record(tmp_path / "records" / f"{name}.json", record)
+    found = results(tmp_path)
+    page = found._repr_html_()
+    assert not controls(page + str(found) + repr(found))
+    names = {each.split()[0].strip("/") for each in tags(page)}
+    assert names <= {"table", "thead", "tbody", "tr", "th", "td", "div", "style"}
