@@ -7,20 +7,26 @@ from collections.abc import Iterable
 
 from robench.records.part import RecordPart, Sha256
 from robench.search.attack import Trial
+from robench.search.trial_lines import Sketch, sketch_of
 
 
 class TrialsPart(RecordPart):
     """The trials of a record.
 
     Attributes:
-        sha256: ``digest_of_trials`` of the trials, in the order of the outcomes.
+        sha256: ``digest_of_sketches`` of the trials, in the order of the outcomes.
     """
 
     sha256: Sha256
 
 
 def digest_of_trials(trials: Iterable[Trial], cell: str) -> str:
-    """Return the SHA-256 (hex) over the key of a cell and its trials, one JSON text per line.
+    """Return ``digest_of_sketches`` of trials."""
+    return digest_of_sketches(map(sketch_of, trials), cell)
+
+
+def digest_of_sketches(trials: Iterable[Sketch], cell: str) -> str:
+    """Return the SHA-256 (hex) over the key of a cell and the SHA-256 of each of its trials.
 
     Everything that a trial holds is part of it, its time as well.
 
@@ -30,5 +36,5 @@ def digest_of_trials(trials: Iterable[Trial], cell: str) -> str:
     """
     digest = hashlib.sha256(cell.encode())
     for trial in trials:
-        digest.update(b"\n" + trial.model_dump_json().encode())
+        digest.update(trial.sha256)
     return digest.hexdigest()

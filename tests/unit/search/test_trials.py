@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from random import Random
@@ -12,7 +13,7 @@ import pytest
 from robench import Trial, Verdict
 from robench._base.errors import RobenchError
 from robench.search.attack import Change
-from robench.search.trial_lines import Header, Revoked, trial_line
+from robench.search.trial_lines import Header, Revoked, sketch_of, trial_line
 from robench.search.trials import LINES_PER_SYNC, TrialFile
 
 
@@ -420,3 +421,37 @@ def test_a_new_file_and_its_folder_are_forced_to_the_disk(
     with TrialFile(path, cell=CELL):
         pass
     assert {each.stat().st_ino for each in (path, path.parent, tmp_path)} <= set(synced)
+
+
+def test_sketches_say_what_the_trials_say(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    odd = trial(3).model_copy(update={"id": 'imdb/"\\\n'})
+    write(path, trial(1), trial(2, Verdict.ERROR), odd, trial(2, Verdict.WRONG), trial(1))
+    file = TrialFile(path, cell=CELL)
+    sketches = file.sketches()
+    assert file.damaged == 1
+    assert list(sketches.values()) == [sketch_of(each) for each in file.read()]
+    assert list(sketches) == ["imdb/0001", "imdb/0002", 'imdb/"\\\n']
+    assert file.ids_done(errors=False) == set(sketches)
+
+
+def test_sketches_of_a_file_without_seals_are_those_of_its_trials(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    path.write_bytes(b"".join(UNSEALED) + b"{}\n")
+    file = TrialFile(path)
+    assert list(file.sketches().values()) == [sketch_of(trial(n)) for n in range(1, 5)]
+    assert file.damaged == 1
+
+
+def test_reading_leaves_the_garbage_collector_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    write(path, trial(1))
+    assert gc.isenabled()
+    TrialFile(path).read()
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        TrialFile(path).read()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
