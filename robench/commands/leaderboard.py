@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from robench._base.errors import RobenchError, UsageError
-from robench.commands.saying import say, say_line
+from robench.commands.saying import say_line, say_lines
 from robench.commands.shell import emit, global_flags, session_of
 
 if TYPE_CHECKING:
@@ -88,9 +88,9 @@ def check_boards(boards: list[Path], as_json: bool, runs: Sequence[Path] = ()) -
         )
     for board in () if as_json else boards:
         lines = differences[board] or [f"{markdown_path(board)} agrees with its records"]
-        say("\n".join(lines))
+        say_lines(lines)
         if runs:
-            say("\n".join([*trials[board].problems, trials[board].sentence]))
+            say_lines([*trials[board].problems, trials[board].sentence])
     wrong = sum(len(each.problems) for each in trials.values())
     if wrong:
         raise RobenchError(

@@ -34,6 +34,11 @@ def say_line(text: object) -> None:
     click.echo(terminal(text, TEXT))
 
 
+def say_lines(lines: Iterable[str]) -> None:
+    """Print lines on stdout. A line end inside of one is shown, so no text adds a line."""
+    click.echo("\n".join(terminal(line, TEXT) for line in lines))
+
+
 def tell(sentence: str = "") -> None:
     """Print one sentence on stderr, on one line."""
     click.echo(one_line(sentence, TEXT), err=True)

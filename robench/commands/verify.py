@@ -12,7 +12,7 @@ import click
 from robench._base.errors import RobenchError
 from robench._base.quiet import quiet_environment
 from robench.commands.running import make_reporter
-from robench.commands.saying import say
+from robench.commands.saying import say_lines
 from robench.commands.shell import emit, global_flags, session_of, show
 from robench.evaluation import defaults
 
@@ -156,7 +156,7 @@ def _print(found: Verification) -> None:
     from robench.verification.text import explained, result_table
 
     show(result_table(found))
-    say("\n".join(explained(found)))
+    say_lines(explained(found))
 
 
 def _fail(found: Verification) -> None:

@@ -69,11 +69,9 @@ def sandwiches(certificates: Iterable[Certificate], records: Iterable[Record]) -
 
     Its texts are short enough for a page.
     """
-    known = [shown_part(each) for each in records]
-    made = [
-        sandwich(each, [r for r in known if covers(each, r)])
-        for each in map(shown_part, certificates)
-    ]
+    shown = [shown_part(each) for each in certificates]
+    known = [shown_part(each) for each in records] if shown else []
+    made = [sandwich(each, [r for r in known if covers(each, r)]) for each in shown]
     return sorted(
         made,
         key=lambda each: (

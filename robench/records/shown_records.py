@@ -31,6 +31,9 @@ WHOLE: Final = frozenset({"outcomes", "letters", "options"})
 NOTE_ON_LENGTH: Final = 60
 """Characters that may follow a text that was cut: a text that was cut once stays as it is."""
 
+PLAIN: Final = frozenset({int, float, bool, type(None)})
+"""Types of values that are no text."""
+
 Part = TypeVar("Part", bound=BaseModel)
 
 
@@ -55,6 +58,9 @@ def shown_part(part: Part) -> Part:
     """Return a record, a certificate or a part of them with texts short enough for a page."""
     changed = {}
     for name, value in vars(part).items():
+        # Most texts are short, and this looks at every text of every record.
+        if type(value) in PLAIN or (type(value) is str and len(value) <= NAME):
+            continue
         if name not in WHOLE:
             shown = _value(value, NAME if name in NAMES else NOTE)
             if shown is not value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil, log
 from typing import TYPE_CHECKING, Final
 
+from robench._base.escaping import NAME, terminal
 from robench.verification.results import Report
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def result_table(found: Verification) -> Table:
         table.add_column(heading, overflow="fold", justify="right" if number else "left")
     for each in found.reports:
         table.add_row(
-            each.title,
+            terminal(each.title, NAME),
             each.status,
             str(each.asked),
             str(each.searched),
