@@ -93,12 +93,16 @@ def plan(
         for victim in task.victims:
             if not resolved.attacks:
                 cells.append(_planned_training(request, task.name, victim))
+            attacks = resolved.attacks_on(victim)
+            # Once for each victim: all its files are hashed. It is None before the training.
+            known = victim.known_identity(request) if attacks else None
             for test, by_set in surfaces:
-                for attack in resolved.attacks_on(victim):
+                for attack in attacks:
                     surface = by_set[attack.substitutions]
-                    cells.append(
-                        _planned_attack(request, test, victim, attack, surface, calibration)
+                    key = known and cell_key(
+                        request, victim, known, attack, surface.ingredients, calibration
                     )
+                    cells.append(_planned_attack(request, test, victim, attack, surface, key))
     return cells
 
 
@@ -157,16 +161,16 @@ def _planned_attack(
     victim: ResolvedVictim,
     attack: ResolvedAttack,
     surface: SurfaceRequest,
-    calibration: str | None,
+    key: str | None,
 ) -> PlannedCell:
-    """Return the cell of a victim under an attack."""
+    """Return the cell of a victim under an attack; its key is None before the training."""
     cell = _planned_training(request, test.title, victim)
     exists = surface.path(RunFolder(request.out).surfaces).exists()
     return cell.model_copy(
         update={
             "attack": attack.label,
             "surface": "reuse" if exists else "build",
-            "done": _count_done(request, test, victim, attack, surface, calibration),
+            "done": 0 if key is None else _count_done(request, test, victim, attack, key),
             "total": len(test.examples),
         }
     )
@@ -177,18 +181,9 @@ def _count_done(
     test: ResolvedTest,
     victim: ResolvedVictim,
     attack: ResolvedAttack,
-    surface: SurfaceRequest,
-    calibration: str | None,
+    key: str,
 ) -> int:
-    """Return how many of the test set's examples have a trial.
-
-    The key of a cell holds the victim's identity, so a victim that is still to be trained has no
-    trials.
-    """
-    known = victim.known_identity(request)
-    if known is None:
-        return 0
-    key = cell_key(request, victim, known, attack, surface.ingredients, calibration)
+    """Return how many of the test set's examples have a trial of the cell with this key."""
     name = cell_name(test.file_part, victim.row_name, attack.name, victim.seed, key)
     path = RunFolder(request.out).trials_file(name)
     done = TrialFile(path, cell=key).ids_done(errors=False)
