@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from robench._base.reporting import Silent
 from robench._base.seals import SEAL, seal_of
+from robench.evaluation.run import build_request, evaluate
 from robench.records.curves import CurvesPart, draw_curve, query_points, word_points
 from robench.records.record import LETTERS, Record, count
 from robench.records.record_files import read_record, record_paths, write_record
@@ -23,6 +25,15 @@ from robench.search.attack import Trial, Verdict
 from robench.search.trials import TrialFile
 
 Change = Callable[[Trial], Trial]
+
+OPTIONS = {
+    "defense.epochs": "2",
+    "defense.train_examples": "320",
+    "defense.dev_examples": "80",
+    "attack.population": "6",
+    "attack.iterations": "3",
+}
+"""Options of a short training and search. The training has a finding: it was still improving."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +146,21 @@ def only_first(change: Change, wanted: Verdict) -> Change:
         return change(trial)
 
     return changed
+
+
+def make_run(out: Path) -> Path:
+    """Evaluate one small victim under two attacks on 24 texts, and return the folder."""
+    request = build_request(
+        defenses=("standard",),
+        attacks=("genetic", "pwws"),
+        limit=24,
+        options=OPTIONS,
+        device="cpu",
+        workers=1,
+        out=out,
+    )
+    evaluate(request, Silent())
+    return out
 
 
 def copied(run: Path, target: Path) -> ForgedRun:

@@ -146,7 +146,7 @@ def _costs(record: Record, trials: Sequence[Trial]) -> list[str]:
         found.append(f"{forwarded} rows were computed in 0 seconds, which is impossible")
     idle = sum(not t.seconds for t in trials if t.forwarded)
     if seconds and idle:
-        found.append(f"{idle} trials computed rows in 0 seconds, which is impossible")
+        found.append(f"{idle} of the trials computed rows in 0 seconds, which is impossible")
     return found
 
 

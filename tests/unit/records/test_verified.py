@@ -1,0 +1,164 @@
+"""verified.json: which records it names, and how tables show it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robench._base.errors import RobenchError
+from robench.records.comparable import Admitted
+from robench.records.leaderboard import render_run
+from robench.records.marks import MEANING, Marks, marks_in
+from robench.records.record import Record
+from robench.records.record_files import RecordsOnDisk, find_records, write_record
+from robench.records.verified import (
+    FILE_NAME,
+    VerifiedRecord,
+    file_sha256,
+    read_verified,
+    verified_names,
+    write_verified,
+)
+
+MakeRecord = Callable[..., Record]
+
+
+def entry(file: str, **changes: Any) -> VerifiedRecord:
+    """Return what was checked of an invented record."""
+    values: dict[str, Any] = {
+        "file": file,
+        "checks": ("file", "texts"),
+        "examples": 4,
+        "fooled": 1,
+        "searched": 3,
+        "proved": 0,
+        "sample": 1.0,
+        "seed": 0,
+        "same_software": True,
+        "trials": None,
+        "victim": "a" * 64,
+        "robench": "0.1.0",
+        "checked": datetime(2026, 1, 2, tzinfo=UTC),
+    }
+    return VerifiedRecord(**{**values, **changes})
+
+
+@pytest.fixture
+def folder(tmp_path: Path, make_record: MakeRecord) -> Path:
+    """A folder with two records."""
+    write_record(tmp_path / "a.json", make_record("WFHH"))
+    write_record(tmp_path / "b.json", make_record("WFFH", attack="pwws"))
+    return tmp_path
+
+
+def store(folder: Path, *names: str) -> None:
+    """Store that records are verified."""
+    write_verified(folder, {file_sha256(folder / name): entry(name) for name in names})
+
+
+def test_a_folder_without_the_file_has_no_verified_record(folder: Path) -> None:
+    assert read_verified(folder).records == {}
+    assert read_verified(folder).problem is None
+    assert verified_names(folder, ["a.json"]) == frozenset()
+
+
+def test_what_is_written_is_read(folder: Path) -> None:
+    store(folder, "a.json")
+    assert verified_names(folder, ["a.json", "b.json", "gone.json"]) == {"a.json"}
+    (found,) = read_verified(folder).records.values()
+    assert found == entry("a.json")
+
+
+def test_the_file_is_no_record(folder: Path) -> None:
+    store(folder, "a.json")
+    found = find_records(folder)
+    assert list(found.records) == ["a.json", "b.json"]
+    assert found.damaged == {}
+
+
+def test_a_changed_record_is_not_verified(folder: Path) -> None:
+    store(folder, "a.json", "b.json")
+    path = folder / "a.json"
+    path.write_text(path.read_text().replace("\n", "\n ", 1))
+    assert verified_names(folder, ["a.json", "b.json"]) == {"b.json"}
+
+
+def test_a_copy_under_another_name_is_not_verified(folder: Path) -> None:
+    store(folder, "a.json")
+    (folder / "c.json").write_bytes((folder / "a.json").read_bytes())
+    assert verified_names(folder, ["a.json", "c.json"]) == {"a.json"}
+
+
+def test_entries_are_added_and_those_of_other_files_dropped(folder: Path) -> None:
+    store(folder, "a.json")
+    store(folder, "b.json")
+    assert verified_names(folder, ["a.json", "b.json"]) == {"a.json", "b.json"}
+    (folder / "a.json").unlink()
+    write_verified(folder, {})
+    assert [each.file for each in read_verified(folder).records.values()] == ["b.json"]
+
+
+def test_a_record_that_does_not_hold_any_more_loses_its_entry(folder: Path) -> None:
+    store(folder, "a.json", "b.json")
+    write_verified(folder, {}, [file_sha256(folder / "a.json")])
+    assert verified_names(folder, ["a.json", "b.json"]) == {"b.json"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{", "[" * 10_000, '{"records": 3}', '{"robench": "verified", "version": 2}'],
+)
+def test_a_damaged_file_verifies_nothing_and_is_named(folder: Path, content: str) -> None:
+    (folder / FILE_NAME).write_text(content)
+    found = read_verified(folder)
+    assert found.records == {}
+    assert found.problem is not None
+    assert FILE_NAME in found.problem
+    marks = marks_in(folder, ["a.json"])
+    assert marks.names == frozenset()
+    assert any("No row counts as verified" in note for note in marks.notes())
+
+
+def test_a_folder_in_its_place_verifies_nothing(folder: Path) -> None:
+    (folder / FILE_NAME).mkdir()
+    assert read_verified(folder).records == {}
+    assert read_verified(folder).problem is not None
+    with pytest.raises(RobenchError, match="cannot be stored"):
+        store(folder, "a.json")
+
+
+def test_a_row_is_verified_if_all_of_its_records_are(make_record: MakeRecord) -> None:
+    records = {
+        "a.json": make_record("WFHH"),
+        "b.json": make_record("WFHH", attack="pwws"),
+        "c.json": make_record("WFHH", defense="rift"),
+    }
+    failed = {"d.json": make_record("WFHE", defense="rift", attack="pwws")}
+    admitted = Admitted(records, failed)
+    assert Marks().of_rows(admitted) == {"standard": "claimed", "rift": "claimed"}
+    some = Marks(frozenset({"a.json", "c.json", "b.json"}))
+    assert some.of_rows(admitted) == {"standard": "verified", "rift": "claimed"}
+    everything = Marks(frozenset({"a.json", "b.json", "c.json", "d.json"}))
+    assert set(everything.of_rows(admitted).values()) == {"verified"}
+
+
+def test_a_table_marks_its_rows_and_says_what_the_mark_means(make_record: MakeRecord) -> None:
+    records = {"a.json": make_record("WFHH"), "b.json": make_record("WFHH", defense="rift")}
+    text = render_run(RecordsOnDisk(records, {}), marks=Marks(frozenset({"a.json"})))
+    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line[:1] == "|"}
+    assert rows["standard"].endswith(" verified |") or " verified |" in text
+    assert " claimed |" in text
+    assert str(MEANING) in text
+
+
+def test_the_file_is_plain_json(folder: Path) -> None:
+    store(folder, "a.json")
+    data = json.loads((folder / FILE_NAME).read_text())
+    assert data["robench"] == "verified"
+    assert data["version"] == 1
+    assert next(iter(data["records"].values()))["file"] == "a.json"

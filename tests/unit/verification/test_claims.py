@@ -1,0 +1,147 @@
+"""A record beside its trials: what is counted again, and what an edit changes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from trial_runs import EXAMPLES, TRIALS, write_run
+
+from robench._base.errors import RobenchError
+from robench.records.record import Record
+from robench.records.run_folder import RunFolder
+from robench.records.trials_part import TrialsPart
+from robench.verification import claims
+
+IDS = [trial.id for trial in TRIALS]
+TEXTS = {each.id: each.fields["text"] for each in EXAMPLES}
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    """An honest record, with its trials on the disk."""
+    made = write_run(tmp_path)
+    cost = {
+        "asked": sum(trial.asked for trial in TRIALS),
+        "forwarded": sum(trial.forwarded for trial in TRIALS),
+        "attack_seconds": sum(trial.seconds for trial in TRIALS),
+    }
+    return made.model_copy(update={"cost": made.cost.model_copy(update=cost)})
+
+
+def test_trials_are_found_in_the_second_folder(tmp_path: Path) -> None:
+    record = write_run(tmp_path / "second")
+    folders = [RunFolder(tmp_path / "first"), RunFolder(tmp_path / "second")]
+    assert list(claims.find_trials(record, folders)) == IDS
+
+
+def test_missing_trials_are_no_failure_of_the_record(tmp_path: Path) -> None:
+    record = write_run(tmp_path)
+    RunFolder(tmp_path).trials_file(record.cell_name).unlink()
+    with pytest.raises(claims.MissingTrials, match="trials are missing: there is no"):
+        claims.find_trials(record, [RunFolder(tmp_path)])
+
+
+def test_trials_in_the_order_of_the_ids(record: Record) -> None:
+    known = {trial.id: trial for trial in reversed(TRIALS)}
+    assert claims.in_order(record, known, IDS) == TRIALS
+    # Without the texts, the ids of the trials stand in their place.
+    assert claims.in_order(record, known, None) == TRIALS
+
+
+def test_a_trial_that_is_missing_among_others(record: Record) -> None:
+    known = {trial.id: trial for trial in TRIALS[1:]}
+    with pytest.raises(RobenchError, match="1 of 6 trials are missing, the first for toy/1"):
+        claims.in_order(record, known, IDS)
+    with pytest.raises(RobenchError, match="'ids_digest' is not that of the examples of its"):
+        claims.in_order(record, known, None)
+
+
+def test_seconds_of_0_are_impossible(record: Record) -> None:
+    # One of the two trials with queries has no time.
+    (found,) = claims.differences_from_trials(record, TRIALS, TEXTS)
+    assert found == "1 of the trials computed rows in 0 seconds, which is impossible"
+
+
+def honest(record: Record) -> list[str]:
+    """Return the differences of trials that have times."""
+    trials = [trial.model_copy(update={"seconds": 0.5}) for trial in TRIALS]
+    seconds = 0.5 * len(trials)
+    cost = record.cost.model_copy(
+        update={"attack_seconds": seconds if record.cost.attack_seconds else 0.0}
+    )
+    return claims.differences_from_trials(record.model_copy(update={"cost": cost}), trials, TEXTS)
+
+
+def test_an_honest_record_has_no_difference(record: Record) -> None:
+    assert honest(record.model_copy(update={"trials": None})) == []
+
+
+def test_letters_of_other_trials(record: Record) -> None:
+    (said,) = honest(record.model_copy(update={"outcomes": "FHWPHE", "trials": None}))
+    assert said == "the letter of toy/2 is H, and its trial says F"
+    (said,) = honest(record.model_copy(update={"outcomes": "HHWPHE", "trials": None}))
+    assert said.startswith("2 letters are not those of the trials; the letter of toy/1 is H")
+
+
+def test_another_number_of_letters(record: Record) -> None:
+    (said,) = honest(record.model_copy(update={"outcomes": "FF", "trials": None}))
+    assert said == "there are 6 trials and 2 letters"
+
+
+def test_rejected_claims(record: Record) -> None:
+    (said,) = honest(record.model_copy(update={"disbelieved": 0, "trials": None}))
+    assert said == "0 claims were rejected according to the record, and 1 according to the trials"
+
+
+def test_the_digest_of_the_trials(record: Record) -> None:
+    part = TrialsPart(sha256="0" * 64)
+    (said,) = honest(record.model_copy(update={"trials": part}))
+    assert said == "its trials are other ones than those that the record was made from"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("asked", 0, "0 queries, and the trials add up to 55"),
+        ("forwarded", 1, "1 forwarded rows, and the trials add up to 43"),
+        ("attack_seconds", 0.0, "0 seconds of attack, and the trials add up to 3.000"),
+    ],
+)
+def test_costs_that_do_not_add_up(record: Record, field: str, value: float, said: str) -> None:
+    cost = record.cost.model_copy(update={field: value})
+    assert said in honest(record.model_copy(update={"cost": cost, "trials": None}))
+
+
+def test_the_rows_of_a_randomised_victim_are_counted_once_for_each_draw(record: Record) -> None:
+    victim = record.victim.model_copy(update={"smoothing": {"kind": "masking", "draws": 4}})
+    cost = record.cost.model_copy(update={"forwarded": 4 * 43})
+    changed = record.model_copy(update={"victim": victim, "cost": cost, "trials": None})
+    assert honest(changed) == []
+
+
+def test_a_date_in_the_future(record: Record) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    for days, expected in ((0, 0), (1, 0), (2, 1)):
+        changed = record.model_copy(update={"created": now + timedelta(days=days)})
+        assert len(claims.impossible_dates(changed, now)) == expected
+
+
+@pytest.mark.parametrize(
+    ("training", "peak", "number"),
+    [(12.5, 2**20, 0), (0.0, 2**20, 1), (99.0, 2**20, 1), (12.5, 10, 1), (0.0, 10, 2)],
+)
+def test_costs_that_cannot_be_true(record: Record, training: float, peak: int, number: int) -> None:
+    changes = {"training_seconds": training, "peak_memory_bytes": peak}
+    cost = record.cost.model_copy(update=changes)
+    changed = record.model_copy(update={"cost": cost})
+    found = claims.impossible_costs(changed, weights=1000, training=12.5)
+    assert len(found) == number
+    # Nothing is said where nothing is known.
+    assert claims.impossible_costs(record, None, None) == []
+
+
+def test_a_file_under_another_name() -> None:
+    assert claims.name_problems(Path("a/b.json"), "b.json") == []
+    assert "belongs to c.json" in claims.name_problems(Path("a/b.json"), "c.json")[0]

@@ -1,0 +1,134 @@
+"""Archives of strangers: what is written, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from robench._base.errors import RobenchError
+from robench.verification import unpacking
+from robench.verification.targets import opened
+from robench.verification.unpacking import is_archive, unpack
+
+
+def packed(path: Path, *names: str, content: bytes = b"{}") -> Path:
+    """Write a zip with members of these names."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, content)
+    return path
+
+
+def files(folder: Path) -> set[str]:
+    """Return the files below a folder."""
+    return {each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()}
+
+
+@pytest.mark.parametrize("root", ["", "runs/", "a/runs/", "./"])
+def test_the_folder_of_a_run_is_found_where_it_lies(tmp_path: Path, root: str) -> None:
+    path = packed(tmp_path / "a.zip", f"{root}records/r.json", f"{root}trials/t.jsonl")
+    target = tmp_path / "out"
+    found = unpack(path, target)
+    assert files(found) == {"records/r.json", "trials/t.jsonl"}
+
+
+def test_only_the_folders_of_a_run_are_unpacked(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.zip", "records/r.json", "other/x.json", "run.sh", "a/b/c/records/x")
+    assert files(unpack(path, tmp_path / "out")) == {"records/r.json"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../records/x.json",
+        "/records/x.json",
+        "records/../../x.json",
+        "records\\..\\x.json",
+        "C:/records/x.json",
+        "records/" + "a/" * 20 + "x.json",
+    ],
+)
+def test_names_that_lead_out_are_passed_over(tmp_path: Path, name: str) -> None:
+    path = packed(tmp_path / "a.zip", "records/r.json", name)
+    assert files(unpack(path, tmp_path / "out")) == {"records/r.json"}
+    assert files(tmp_path) == {"a.zip", "out/records/r.json"}
+
+
+def test_a_name_twice_keeps_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for content in (b"first", b"second"):
+            info = tarfile.TarInfo("records/r.json")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    found = unpack(path, tmp_path / "out")
+    assert (found / "records/r.json").read_bytes() == b"first"
+
+
+def test_a_file_in_the_place_of_a_folder_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in ("records/r.json", "records/r.json/x.json"):
+            info = tarfile.TarInfo(name)
+            info.size = 2
+            archive.addfile(info, io.BytesIO(b"{}"))
+    assert files(unpack(path, tmp_path / "out")) == {"records/r.json"}
+
+
+def test_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacking, "MOST_MEMBERS", 2)
+    path = packed(tmp_path / "a.zip", *(f"records/{number}.json" for number in range(3)))
+    with pytest.raises(RobenchError, match="more than 2 files"):
+        unpack(path, tmp_path / "out")
+
+
+def test_files_that_are_far_larger_than_the_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpacking, "FREE_BYTES", 1000)
+    monkeypatch.setattr(unpacking, "MOST_RATIO", 1)
+    path = packed(tmp_path / "a.zip", "records/r.json", content=b"0" * 100_000)
+    with pytest.raises(RobenchError, match="far larger than it is itself"):
+        unpack(path, tmp_path / "out")
+    assert sum(each.stat().st_size for each in (tmp_path / "out").rglob("*.json")) == 0
+
+
+def test_an_archive_without_records(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.zip", "trials/t.jsonl")
+    with pytest.raises(RobenchError, match="holds no folder 'records'"):
+        unpack(path, tmp_path / "out")
+
+
+def test_a_damaged_archive(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.zip", "records/r.json")
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(RobenchError, match="cannot be read"):
+        unpack(path, tmp_path / "out")
+
+
+def test_what_is_an_archive(tmp_path: Path) -> None:
+    assert is_archive(packed(tmp_path / "A.ZIP"))
+    assert not is_archive(tmp_path / "missing.zip")
+    assert not is_archive(tmp_path)
+
+
+def test_the_folder_of_records_stands_for_its_run(tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    with opened(tmp_path / "records", []) as target:
+        assert target.run is not None
+        assert target.run.root == tmp_path
+    with opened(tmp_path, []) as target:
+        assert target.records == tmp_path / "records"
+
+
+def test_the_temporary_folder_of_an_archive_goes(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.zip", "records/r.json")
+    with opened(path, []) as target:
+        place = target.records
+        assert place.is_dir()
+        assert not target.lasting
+    assert not place.exists()
