@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from robench.records.certificate_files import read_certificate, write_certificat
 from robench.records.record_files import read_record, write_record
 from robench.records.test_set import TestSet, read_test_set, write_test_set
 from robench.records.transfer_flags import read_transferred
+from robench.records.verified import VerifiedRecord, read_verified, write_verified
 from robench.search.attack import Trial, Verdict
 from robench.search.trials import TrialFile
 from robench.tasks import assets
@@ -269,6 +271,34 @@ def read_a_record(folder: Path) -> Any:
     return read_record(folder / "a.json")
 
 
+def make_verified(folder: Path) -> list[Path]:
+    make_a_record(folder)
+    sha256 = file_sha256(folder / "a.json")
+    entry = VerifiedRecord(
+        file="a.json",
+        checks=("letters", "texts"),
+        examples=7,
+        fooled=2,
+        searched=1,
+        proved=0,
+        sample=0.25,
+        seed=0,
+        same_software=True,
+        trials=None,
+        victim="d" * 64,
+        robench="0.1.0",
+        checked=datetime(2026, 1, 2, tzinfo=UTC),
+    )
+    return [write_verified(folder, {sha256: entry})]
+
+
+def read_the_verified(folder: Path) -> Any:
+    found = read_verified(folder)
+    if found.problem is not None:
+        raise Found(found.problem)
+    return found
+
+
 def make_transfer(folder: Path) -> list[Path]:
     row = {
         "row": "rift",
@@ -362,6 +392,7 @@ KINDS = (
     Kind("texts of a test set", make_texts, read_texts),
     Kind("trials", make_trials, read_trials),
     Kind("record", make_a_record, read_a_record),
+    Kind("verified.json", make_verified, read_the_verified),
     Kind("certificate", make_a_certificate, read_a_certificate),
     Kind("verdicts of a certificate", make_verdicts, read_verdicts),
     Kind("transfer.json", make_transfer, read_transfer),

@@ -18,9 +18,10 @@ from typing import Final, Literal
 
 from pydantic import AwareDatetime, Field, NonNegativeInt, ValidationError
 
-from robench._base.bounded_reading import Bounds, Missing, Unreadable, read_bytes
+from robench._base.bounded_reading import Bounds, Missing, Unreadable, parse_json, read_bytes
 from robench._base.errors import RobenchError
 from robench._base.files import write_text
+from robench._base.seals import SealBroken, with_seal, without_seal
 from robench.records.part import RecordPart, Sha256
 
 FILE_NAME: Final = "verified.json"
@@ -99,13 +100,16 @@ def read_verified(folder: Path) -> VerifiedOnDisk:
     """Return what ``verified.json`` in ``folder`` says; nothing where there is no such file."""
     path = folder / FILE_NAME
     try:
-        found = _VerifiedFile.model_validate_json(read_bytes(path, BOUNDS))
+        content = without_seal(parse_json(read_bytes(path, BOUNDS), path), required=False)
+        found = _VerifiedFile.model_validate_json(json.dumps(content))
     except Missing:
         return VerifiedOnDisk({})
     except Unreadable as error:
         return VerifiedOnDisk({}, f"{FILE_NAME} cannot be read: {error.reason}.")
     except ValidationError:
         return VerifiedOnDisk({}, f"{FILE_NAME} is no file that 'robench verify' wrote.")
+    except SealBroken as error:
+        return VerifiedOnDisk({}, f"{FILE_NAME} was changed after it was written: {error}.")
     return VerifiedOnDisk(found.records)
 
 
@@ -159,7 +163,7 @@ def write_verified(
         for sha256, entry in sorted(entries.items(), key=lambda item: (item[1].file, item[0]))
         if sha256 in present and sha256 not in gone
     }
-    data = _VerifiedFile(records=kept).model_dump(mode="json")
+    data = with_seal(_VerifiedFile(records=kept).model_dump(mode="json"))
     path = folder / FILE_NAME
     try:
         write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
