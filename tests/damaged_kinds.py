@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -349,14 +350,11 @@ def make_asset(folder: Path) -> list[Path]:
 
 
 def read_asset(folder: Path) -> Any:
-    before, cached = dict(assets.ASSETS), assets._cached
-    assets.ASSETS[ASSET.file], assets._cached = ASSET, lambda _: folder / ASSET.file
-    try:
+    with (
+        mock.patch.dict(assets.ASSETS, {ASSET.file: ASSET}),
+        mock.patch.object(assets, "_cached", lambda _: folder / ASSET.file),
+    ):
         found = assets.locate_asset(ASSET.file, None)
-    finally:
-        assets.ASSETS.clear()
-        assets.ASSETS.update(before)
-        assets._cached = cached
     if found is None:
         # It is copied or fetched again.
         raise Found
