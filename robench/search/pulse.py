@@ -47,7 +47,7 @@ class Pulse:
 
     def late(self) -> float:
         """Return by how many seconds a running search has missed its deadline; 0 for not at all."""
-        deadline = self._deadline.value
+        deadline: float = self._deadline.value
         if not self._example.value or deadline == NEVER:
             return 0.0
         return max(0.0, monotonic() - deadline)

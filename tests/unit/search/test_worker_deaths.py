@@ -69,6 +69,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 @pytest.mark.parametrize(
     ("how", "problem", "most"),
     [
+        ("exit", "SystemExit", 1),
         ("os-exit", "os._exit(0)", 1),
         ("abort", "os.abort()", 1),
         ("hidden-exit", "died on it (exit code 0)", 3),
@@ -207,6 +208,7 @@ def test_a_pulse_says_what_runs_and_how_late_it_is() -> None:
     assert (pulse.example(["a", long]), pulse.late()) == (long, 0.0)
 
 
+@pytest.mark.slow
 def test_a_worker_says_that_its_victim_was_changed() -> None:
     with pytest.raises(VictimChanged, match="Attack 'unruly' changed a part of the victim"):
         list(run_workers(plan("meddle"), jobs_with_bad_ones(), 2))
