@@ -352,7 +352,7 @@ def make_asset(folder: Path) -> list[Path]:
 def read_asset(folder: Path) -> Any:
     with (
         mock.patch.dict(assets.ASSETS, {ASSET.file: ASSET}),
-        mock.patch.object(assets, "_cached", lambda _: folder / ASSET.file),
+        mock.patch.object(assets, "_cached", return_value=folder / ASSET.file),
     ):
         found = assets.locate_asset(ASSET.file, None)
     if found is None:
