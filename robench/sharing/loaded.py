@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from robench._base.errors import RobenchError, UsageError
+from robench._base.escaping import terminal
 from robench._base.files import is_local_path
 from robench.models.victim_folder import CARD, checked_card
 
@@ -144,7 +145,7 @@ class LoadedVictim:
         return {name: fields[name] for name in self.fields}
 
     def __repr__(self) -> str:
-        return (
+        return terminal(
             f"<{self.name} on {self.task or 'no task'}: {', '.join(self.labels)}; "
             f"fields {', '.join(self.fields)}; device {self.victim.device}>"
         )
