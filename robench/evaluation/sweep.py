@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from statistics import fmean, stdev
+from urllib.parse import quote
 
 from robench._base.bounded_reading import Unreadable
 from robench._base.errors import RobenchError, UsageError
@@ -273,7 +274,7 @@ def render_sweep(
         lines += [f"> {notice}", ""]
     lines += [*sweep_table(rows), ""]
     if figure:
-        lines += [f"![the table as a figure]({figure})", ""]
+        lines += [f"![the table as a figure]({quote(figure)})", ""]
     lines += [
         "**Distance**: L2 distance of the encoder's weights after the last epoch from the "
         "pre-trained weights, relative to the norm of the latter.",
