@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from multiprocessing import get_context, parent_process
+from multiprocessing import current_process, get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -50,6 +50,8 @@ def run_child(parent: int | None, content: bytes, shared: tuple[Any, ...]) -> No
         shared: its last arguments.
     """
     _end_with_parent(parent)
+    # It is a daemon for its parent only. Plugins may start processes of their own here.
+    current_process().daemon = False
     function, arguments = pickle.loads(content)
     function(*arguments, *shared)
 

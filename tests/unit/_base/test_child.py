@@ -91,8 +91,9 @@ class TestOnLinux:
         parent.communicate()
 
 
-def test_it_gets_its_arguments_and_ends_by_itself(tmp_path: Path) -> None:
-    parent, _ = start(tmp_path, "write", str(tmp_path / "written"))
+@pytest.mark.parametrize("function", ["write", "start_another"])
+def test_it_gets_its_arguments_and_ends_by_itself(tmp_path: Path, function: str) -> None:
+    parent, _ = start(tmp_path, function, str(tmp_path / "written"))
     output, _ = parent.communicate(timeout=60)
     assert (tmp_path / "written").read_text() == "done"
     assert output.split() == ["0"]
