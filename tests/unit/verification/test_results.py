@@ -27,6 +27,11 @@ def report(*outcomes: str) -> Report:
     return found
 
 
+def fail(error: BaseException) -> None:
+    """Raise an error inside a check, which notes it."""
+    raise error
+
+
 @pytest.mark.parametrize(
     ("outcomes", "status"),
     [
@@ -68,7 +73,7 @@ def test_an_unreadable_file_is_called_by_its_name() -> None:
 def test_errors_of_a_check(error: BaseException, outcome: str) -> None:
     checking = Checking(report())
     with checking.check("texts"):
-        raise error
+        fail(error)
     (check,) = checking.report.checks
     assert check.outcome == outcome
     assert len(check.sentences) == 1
@@ -78,7 +83,7 @@ def test_a_problem_counts_also_where_the_check_ends_early() -> None:
     checking = Checking(report())
     with checking.check("texts") as problems:
         problems.append("it does not fool")
-        raise NotThere("the rest is not there")
+        fail(NotThere("the rest is not there"))
     assert checking.report.status == "failed"
 
 

@@ -11,7 +11,7 @@ from robench.verification.searching import choose_sample, search_differences
 def trial(number: int, verdict: Verdict = Verdict.HELD, **fields: object) -> Trial:
     """Return a trial of an invented example."""
     values = {"label": 1, "prediction": 1, "seconds": float(number), "asked": 5, **fields}
-    return Trial(id=f"toy/{number:03}", verdict=verdict, **values)  # type: ignore[arg-type]
+    return Trial(id=f"toy/{number:03}", verdict=verdict, **values)
 
 
 MIXED = [
