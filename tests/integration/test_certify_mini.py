@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from robench.certification.results import ExampleResult, ResultFile
 from robench.cli import main
 from robench.records.certificate_files import read_certificate
 from robench.records.record_files import read_record
+from robench.search.attack import Verdict
+from robench.search.trials import TrialFile
 
 SHORT = [
     "--defense=standard",
@@ -86,15 +89,16 @@ def test_smoothing_certifies_another_classifier(run: Path) -> None:
 
 def test_certified_but_fooled_fails_and_names_the_example(run: Path) -> None:
     (trials,) = (run / "trials").glob("*exhaustive*")
-    fooled = next(each for each in map(json.loads, trials.open()) if each["verdict"] == "fooled")
+    fooled = next(each for each in TrialFile(trials).read() if each.verdict == Verdict.FOOLED)
     (verdicts,) = (
         path
         for path in (run / "certificates").glob("*-bounds-*.jsonl")
         if read_certificate(path.with_name(f"{path.stem}-limit-6.json")).space.constrained
     )
+    key = read_certificate(verdicts.with_name(f"{verdicts.stem}-limit-6.json")).key
     good = verdicts.read_bytes()
-    false = {"id": fooled["id"], "letter": "C", "reason": "a mistake", "positions": 1}
-    verdicts.write_bytes(good + json.dumps(false).encode() + b"\n")
+    false = ExampleResult(id=fooled.id, letter="C", reason="a mistake", positions=1)
+    ResultFile(verdicts, key).append(false)
     try:
         done = invoke(run, "certify", *LITTLE, "--quiet")
     finally:
