@@ -12,7 +12,7 @@ from collections import deque
 from itertools import repeat
 from multiprocessing import parent_process
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from fake_victims import load_linear
@@ -91,6 +91,17 @@ class Endless(Attack):
             choices[0, space.positions] = rng.integers(space.sizes[space.positions])
 
 
+class Remembering(Attack):
+    """Ask less of each further example."""
+
+    seen: ClassVar[list[str]] = []
+
+    def search(self, space: Any, oracle: Any, label: int, rng: Any) -> None:
+        self.seen.append("one more")
+        for _ in range(max(1, 50 - len(self.seen))):
+            oracle.logits(space.original()[None])
+
+
 def load_in_workers(folder: Path, device: str) -> FakeVictim:
     """Load the victim of ``linear_jobs``; the import of this function registers the attacks."""
     return load_linear(folder, device)
@@ -117,3 +128,4 @@ def load_dying(folder: Path, device: str) -> FakeVictim:
 if parent_process() is not None:
     ATTACKS.register("unruly")(Unruly)
     ATTACKS.register("endless")(Endless)
+    ATTACKS.register("remembering")(Remembering)

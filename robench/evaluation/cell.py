@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from robench.evaluation.unknown_words import UnknownWords
     from robench.evaluation.victims import ReadyVictim
     from robench.protocol import Protocol
+    from robench.search.jobs import Job
     from robench.tasks.example import Example
     from robench.text.space import SearchSpace
     from robench.text.surface import Surface
@@ -237,15 +238,23 @@ def _attack_unchanged(
 ) -> None:
     """Attack the examples ``todo``, and put the trials aside if that changed the victim.
 
+    They are put aside as well if the attack keeps state.
+
     Raises:
         VictimChanged: it did. Trials of earlier runs are put aside too: one that was killed did
             not compare the victim any more.
     """
+    from robench.search.repeats import KeepsState
     from robench.search.unchanged import UnchangedVictim, VictimChanged
 
     unchanged = UnchangedVictim(cell.victim.victim)
     try:
-        _attack(cell, file, todo, done, report)
+        try:
+            _attack(cell, file, todo, done, report)
+        except KeepsState:
+            # A changed victim gives other trials too, and that is then the better reason.
+            unchanged.check(cell.attack.label)
+            raise
         unchanged.check(cell.attack.label)
     except VictimChanged as error:
         aside = file.path.with_name(f"{file.path.name}.aside")
@@ -320,10 +329,31 @@ def search_examples(cell: Cell, todo: Sequence[Example], report: Reporter) -> It
     # The code of others runs where it cannot end this process.
     here = workers == 1 and attack.built_in
     if load is None or alone is not None or here:
-        return run(victim, attack.attack, attack.registered, jobs, settings, shapes=shapes)
+        search = partial(run, victim, attack.attack, attack.registered, settings=settings)
+        return _searched_here(partial(search, shapes=shapes), jobs, attack)
     source = cell.victim.obtained.source
     plan = WorkerPlan(source, attack.registered, attack.options, settings, shapes, load)
     return run_workers(plan, jobs, workers)
+
+
+def _searched_here(
+    search: Callable[..., Iterator[Trial]], jobs: Iterator[Job], attack: ResolvedAttack
+) -> Iterator[Trial]:
+    """Return the trials of ``jobs`` from this process.
+
+    Raises:
+        KeepsState: the code of others gave an example another trial the second time.
+    """
+    from robench.search.repeats import Repeats
+
+    if attack.built_in:
+        yield from search(jobs=jobs)
+        return
+    repeats = Repeats(attack.registered)
+    for trial in search(jobs=repeats.jobs(jobs)):
+        repeats.note(trial)
+        yield trial
+    repeats.check(lambda again: search(jobs=again))
 
 
 def _why_one_process(cell: Cell) -> str | None:

@@ -330,10 +330,8 @@ class Pool:
         shown_types = types if self.victim.segments else None
         try:
             answer = self.victim.logits(ids, lengths, shown_types, bucket.precision)
-        except Exception:
-            raise
         # A victim can be a user's function, and its SystemExit is not the user's wish to end.
-        except BaseException as error:
+        except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
             raise_if_signalled()
             raise RuntimeError(describe_error(error)) from error
         logits = np.asarray(answer, dtype=np.float32)[:rows]

@@ -18,6 +18,7 @@ from robench.search.engine import Engine
 from robench.search.jobs import Job
 from robench.search.pulse import Pulse
 from robench.search.registry import ATTACKS
+from robench.search.repeats import Repeats
 from robench.search.settings import SearchSettings
 from robench.search.shapes import Shapes
 from robench.search.unchanged import UnchangedVictim, VictimChanged
@@ -70,6 +71,7 @@ def run_worker(plan: WorkerPlan, connection: Connection, pulse: Pulse) -> None:
         try:
             with as_failure():
                 new_engine, unchanged = _prepare(plan, pulse)
+                repeats = _repeats_of(plan.attack)
         except RobenchError as error:
             connection.send(("failed", str(error)))
             return
@@ -77,22 +79,30 @@ def run_worker(plan: WorkerPlan, connection: Connection, pulse: Pulse) -> None:
             problem = f"A worker process failed to start ({type(error).__name__}: {error})."
             connection.send(("failed", problem))
             return
-        _work(new_engine, unchanged, plan.attack, connection)
+        _work(new_engine, unchanged, repeats, plan.attack, connection)
 
 
 def _work(
     new_engine: Callable[[], Engine],
     unchanged: UnchangedVictim,
+    repeats: Repeats | None,
     attack: str,
     connection: Connection,
 ) -> None:
-    """Attack jobs until there are no more, and then look whether the victim is still the same."""
+    """Attack jobs until there are no more, and then look whether the victim is still the same.
+
+    The first examples are attacked again, where ``repeats`` is given.
+    """
     try:
         with as_failure():
             while (jobs := _next_jobs(connection)) is not None:
-                for trial in new_engine().trials(_batches(connection, jobs)):
+                for trial in new_engine().trials(_batches(connection, jobs, repeats)):
                     connection.send(("trial", trial))
+                    if repeats is not None:
+                        repeats.note(trial)
             unchanged.check(attack)
+            if repeats is not None:
+                repeats.check(lambda jobs: new_engine().trials(iter([jobs])))
     except VictimChanged as error:
         connection.send(("changed", str(error)))
     except EndedByCode as error:
@@ -121,6 +131,11 @@ def _prepare(plan: WorkerPlan, pulse: Pulse) -> tuple[Callable[[], Engine], Unch
     return new_engine, UnchangedVictim(victim)
 
 
+def _repeats_of(attack: str) -> Repeats | None:
+    """Return what attacks some examples again; None for robench's own attacks, which are tested."""
+    return None if ATTACKS.origin(attack) == "built-in" else Repeats(attack)
+
+
 def _next_jobs(connection: Connection) -> list[Job] | None:
     """Request jobs from the parent; None means that there are no more."""
     connection.send(("more", None))
@@ -128,8 +143,10 @@ def _next_jobs(connection: Connection) -> list[Job] | None:
     return jobs
 
 
-def _batches(connection: Connection, jobs: list[Job] | None) -> Iterator[Sequence[Job]]:
+def _batches(
+    connection: Connection, jobs: list[Job] | None, repeats: Repeats | None
+) -> Iterator[Sequence[Job]]:
     """Yield batches for the engine until the parent has no job to add for now."""
     while jobs:
-        yield jobs
+        yield jobs if repeats is None else list(repeats.jobs(jobs))
         jobs = _next_jobs(connection)

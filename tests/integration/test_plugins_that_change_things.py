@@ -88,3 +88,26 @@ def test_a_changed_victim_is_found_and_loaded_again(
     assert names == {".aside", ".jsonl"}
     kept = trials_of(tmp_path / "both")
     assert list(kept.values()) == list(trials_of(tmp_path / "alone").values())
+
+
+@ATTACKS.register("test-remembering")
+class Remembering(Attack):
+    """Asks less of each further example."""
+
+    in_all = False
+    seen: ClassVar[list[str]] = []
+
+    def search(self, space: Any, oracle: Any, label: int, rng: Any) -> None:
+        self.seen.append("one more")
+        for _ in range(max(1, 50 - len(self.seen))):
+            oracle.logits(space.original()[None])
+
+
+def test_an_attack_that_keeps_state_is_found(toy: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(Incomplete) as caught:
+        run(toy, tmp_path, "test-remembering", "pwws")
+    (reason,) = caught.value.failed
+    assert "Attack 'test-remembering' gave another trial for" in reason
+    assert "It keeps state between examples" in reason
+    assert "put aside in" in reason
+    assert [record.attack.name for record in caught.value.done] == ["pwws"]

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +213,9 @@ def test_a_pulse_says_what_runs_and_how_late_it_is() -> None:
 def test_a_worker_says_that_its_victim_was_changed() -> None:
     with pytest.raises(VictimChanged, match="Attack 'unruly' changed a part of the victim"):
         list(run_workers(plan("meddle"), jobs_with_bad_ones(), 2))
+
+
+def test_a_worker_says_that_its_attack_keeps_state() -> None:
+    own = replace(plan("nothing"), attack="remembering", options={})
+    with pytest.raises(VictimChanged, match="Attack 'remembering' gave another trial for"):
+        list(run_workers(own, linear_jobs(12, words=4), 1))
