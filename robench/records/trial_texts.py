@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -124,23 +124,28 @@ def join_trials(folder: RunFolder, record: Record) -> list[TrialText]:
         )
     origin = Origin(record.task.file_part, record.row, record.attack.label, record.search.seed)
     joined = [join(trial, test_set, origin, str(path)) for trial in trials]
-    _refuse_impossible(trials, test_set, record, path)
+    for problem in impossible_trials(trials, test_set, record):
+        raise RobenchError(
+            f"In {path}, {problem}. Restore the file, or run the same command again, which "
+            "attacks the example again."
+        )
     return joined
 
 
-def _refuse_impossible(
-    trials: Sequence[Trial], test_set: TestSet, record: Record, path: Path
-) -> None:
-    rules = TrialRules(
-        test_set.labels, test_set.attackable, record.surface.outside, record.search.budget
-    )
+def impossible_trials(trials: Iterable[Trial], test_set: TestSet, record: Record) -> Iterator[str]:
+    """Yield a part of a sentence for each trial that cannot be true (``check_trial``).
+
+    Args:
+        trials: trials of the record, whose examples are in the test set.
+        test_set: the texts that were judged.
+        record: the record.
+    """
+    outside, budget = record.surface.outside, record.search.budget
+    rules = TrialRules(test_set.labels, test_set.attackable, outside, budget)
     for trial in trials:
         problem = check_trial(trial, test_set.by_id[trial.id], rules)
         if problem is not None:
-            raise RobenchError(
-                f"The trial of {trial.id} in {path} cannot be true: {problem}. Restore the file, "
-                "or run the same command again, which attacks the example again."
-            )
+            yield f"the trial of {trial.id} cannot be true: {problem}"
 
 
 def ids_of_judged(test_set: TestSet, record: Record) -> list[str]:

@@ -12,7 +12,7 @@ from robench.records.record import Record
 from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
 from robench.records.test_set import TestSet, read_test_set
-from robench.records.trial_texts import ids_of_judged
+from robench.records.trial_texts import ids_of_judged, impossible_trials
 from robench.verification.claims import (
     MissingTrials,
     differences_from_trials,
@@ -90,4 +90,5 @@ def _differences(record: Record, folders: Sequence[RunFolder], texts: TestSet | 
     if texts is None:
         return differences_from_trials(record, trials)
     by_id = {each.id: each.fields[texts.attackable] for each in texts.examples}
-    return differences_from_trials(record, trials, by_id)
+    found = differences_from_trials(record, trials, by_id)
+    return [*found, *impossible_trials(trials, texts, record)]

@@ -10,7 +10,7 @@ from robench._base.errors import RobenchError, UsageError
 from robench.evaluation.cell import Cell, search_examples
 from robench.records.record import Record
 from robench.records.test_set import TestSet
-from robench.records.trial_texts import ids_of_judged
+from robench.records.trial_texts import ids_of_judged, impossible_trials
 from robench.search.attack import Trial, Verdict
 from robench.search.jobs import Job, make_jobs
 from robench.verification import claims, parts, searching
@@ -169,6 +169,8 @@ class RecordVerifier:
             if texts is not None:
                 by_id = {each.id: each.fields[texts.attackable] for each in texts.examples}
             problems += claims.differences_from_trials(record, work.trials, by_id)
+            if texts is not None:
+                problems += impossible_trials(work.trials, texts, record)
 
     def _victim(self, work: _Work) -> None:
         with work.check(VICTIM) as problems:

@@ -12,7 +12,7 @@ from trial_runs import EXAMPLES, TEST_SET, TEXTS, TRIALS, write_run, write_trial
 from robench._base.errors import RobenchError
 from robench.records.run_folder import RunFolder
 from robench.records.test_set import write_test_set
-from robench.records.trial_texts import Origin, changed_text, join, join_trials
+from robench.records.trial_texts import Origin, changed_text, impossible_trials, join, join_trials
 from robench.search.attack import Change, Trial, Verdict
 from robench.search.jobs import Job
 from robench.search.judge import fields_with_choice
@@ -174,7 +174,7 @@ def test_a_text_set_with_other_texts_is_refused(tmp_path: Path) -> None:
 def test_a_trial_that_cannot_be_true_is_told(tmp_path: Path) -> None:
     update = {"asked": 3, "asked_at_success": 11}
     record = write_run(tmp_path, [TRIALS[0].model_copy(update=update), *TRIALS[1:]])
-    with pytest.raises(RobenchError, match=r"toy/1 in .* cannot be true: 10 rows were forwarded"):
+    with pytest.raises(RobenchError, match=r"of toy/1 cannot be true: 10 rows were forwarded"):
         join_trials(RunFolder(tmp_path), record)
 
 
@@ -193,3 +193,18 @@ def test_the_trials_of_an_older_record_may_be_without_seals(tmp_path: Path) -> N
     assert len(join_trials(RunFolder(tmp_path), older)) == 6
     with pytest.raises(RobenchError, match="6 of 6 trials are missing"):
         join_trials(RunFolder(tmp_path), record)
+
+
+def test_every_impossible_trial_of_a_record_is_named(tmp_path: Path) -> None:
+    record = write_run(tmp_path)
+    assert list(impossible_trials(TRIALS, TEST_SET, record)) == []
+    bad = [TRIALS[0].model_copy(update={"label": 0}), TRIALS[1], *TRIALS[3:]]
+    bad[3] = bad[3].model_copy(update={"forwarded": -1})
+    assert list(impossible_trials(bad, TEST_SET, record)) == [
+        "the trial of toy/1 cannot be true: its label is 0, and that of the example is 1",
+        "the trial of toy/5 cannot be true: 'forwarded' is -1",
+    ]
+    few = record.model_copy(update={"search": record.search.model_copy(update={"budget": 20})})
+    assert list(impossible_trials(TRIALS, TEST_SET, few)) == [
+        "the trial of toy/2 cannot be true: 40 queries are more than the budget of 20"
+    ]
