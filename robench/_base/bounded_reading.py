@@ -121,7 +121,8 @@ def stream_lines(
 ) -> Iterator[tuple[bytes | None, bool]]:
     """Yield each line of a stream without its newline, and whether it had one.
 
-    A line of more than ``bounds.line`` bytes is None.
+    A line of more than ``bounds.line`` bytes is None. It is yielded before its end is found, as if
+    it had a newline.
 
     Raises:
         Unreadable: reading failed, or the stream holds more than ``bounds.size`` bytes.
@@ -137,15 +138,13 @@ def stream_lines(
                     where, f"it has more than {limit:,} bytes; {how_to_raise(limit + 1, limit)}"
                 )
             ended = piece.endswith(b"\n")
-            if not ended and len(piece) > longest:
-                long = True
+            if long:
+                long = not ended
                 continue
-            yield None if long else piece.removesuffix(b"\n"), ended
-            long = False
+            long = not ended and len(piece) > longest
+            yield (None, True) if long else (piece.removesuffix(b"\n"), ended)
     except OSError as error:
         raise Unreadable(where, why_not(error)) from error
-    if long:
-        yield None, False
 
 
 def read_json(path: Path, bounds: Bounds = DOCUMENT, inside: Path | None = None) -> Any:

@@ -136,7 +136,7 @@ def _float(digits: str, bounds: Bounds) -> float:
 
 
 def _too_deep(bounds: Bounds) -> str:
-    return f"its lists or objects lie more than {bounds.depth} deep in each other"
+    return f"it nests lists or objects more than {bounds.depth} deep"
 
 
 def _check(value: Any, bounds: Bounds) -> None:

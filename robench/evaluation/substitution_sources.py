@@ -37,7 +37,9 @@ def check_set(name: str) -> None:
         raise UsageError(
             f"'{name}' names no model after ':'. Write {kind} for the usual model, or {kind}:NAME."
         )
-    if name not in SET_NAMES and kind not in OF_MODEL and not Path(name).is_file():
+    # A pipe or a device is a file of the wrong kind, and the reader says so.
+    is_file = Path(name).exists() and not Path(name).is_dir()
+    if name not in SET_NAMES and kind not in OF_MODEL and not is_file:
         raise unknown_set(name, SET_NAMES)
 
 

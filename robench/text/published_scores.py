@@ -70,6 +70,8 @@ class PublishedScorer(Scorer):
             raise UsageError(
                 f"The language-model scores {path} cannot be read: {error.reason}."
             ) from error
+        if not self._begins:
+            raise UsageError(f"The file {path} is empty. It needs language-model scores.")
         self.identity = f"file:{sha256}"
         self._block = lru_cache(maxsize=8)(self._read_block)
         self._find = lru_cache(maxsize=8)(self._find_sentence)
