@@ -90,6 +90,14 @@ _folder = click.Path(path_type=Path)
     metavar="N",
     help="Processes that search at the same time. Default: as many as suit the device.",
 )
+@click.option(
+    "--example-seconds",
+    type=float,
+    metavar="S",
+    default=3600.0,
+    show_default=True,
+    help="Give a repeated search up after this time of its own; 0 for no limit.",
+)
 @global_flags
 @click.pass_context
 def command(
@@ -106,6 +114,7 @@ def command(
     substitutions: tuple[Path, ...],
     device: str,
     workers: int | None,
+    example_seconds: float,
 ) -> None:
     """Check records by asking their victims again.
 
@@ -131,6 +140,7 @@ def command(
         seed=secrets.randbelow(2**31) if seed is None else seed,
         device=device,
         workers=workers,
+        example_seconds=example_seconds,
         lm=lm,
         data=data,
         victims=victims,

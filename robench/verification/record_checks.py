@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from robench._base.code_hash import source_sha256
 from robench._base.errors import RobenchError, UsageError
+from robench._base.key_code import TRAINING_CODE
 from robench.evaluation.cell import Cell, search_examples
 from robench.records.record import Record
 from robench.records.test_set import TestSet
@@ -306,9 +308,16 @@ class RecordVerifier:
         soft: list[str] = []
         with work.check(SEARCH) as problems:
             again = self._searched_again(work, bench, [by_id[id_] for id_ in sorted(repeated)])
-            found, soft = searching.search_differences(known, again, exact=exact)
+            ended = [trial for trial in again if trial.verdict != Verdict.ERROR]
+            found, soft = searching.search_differences(known, ended, exact=exact)
             problems += found
-            work.report.searched = len(again)
+            work.report.searched = len(ended)
+            if len(ended) < len(again):
+                first = next(trial for trial in again if trial.verdict == Verdict.ERROR)
+                raise NotThere(
+                    f"{len(again) - len(ended)} of {len(again)} repeated searches did not end, "
+                    f"the first of {first.id}: {first.problem}"
+                )
         if soft:
             work.note(
                 f"{len(soft)} of {work.report.searched} repeated searches end otherwise. Other "
@@ -340,7 +349,11 @@ class RecordVerifier:
                     "the health checks of the victim need the dev examples of its task, which are "
                     "not here. Give the folder of the data with --data."
                 )
-            problems += finding_problems(record, cell)
+            found = finding_problems(record, cell)
+            if found and record.victim.training_code_sha256 != source_sha256(*TRAINING_CODE):
+                # The health checks are part of that code, and they may have been others.
+                raise NotThere(f"an earlier version made the health checks: {found[0]}")
+            problems += found
         with work.check(PARTS) as problems:
             code = cell.surface.key == record.surface.key
             problems += parts.part_differences(

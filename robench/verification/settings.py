@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from robench._base.errors import UsageError
@@ -18,6 +19,8 @@ class VerificationSettings:
         seed: seed of the choice of that share.
         device: ``"auto"`` or a torch device string.
         workers: processes that search at the same time; None chooses the number.
+        example_seconds: own seconds after which a repeated search is given up. A record of a
+            stranger may name options that let a search never end. 0 sets no limit.
         lm: the language model of the records, as ``robench evaluate`` takes it. A model that a
             record names is never loaded by its name.
         data: folder with the publishers' files, or None for ``ROBENCH_DATA``.
@@ -31,6 +34,7 @@ class VerificationSettings:
     seed: int = 0
     device: str = "auto"
     workers: int | None = None
+    example_seconds: float = 3600.0
     lm: str = defaults.LM
     data: Path | None = None
     hub: bool = False
@@ -45,5 +49,10 @@ class VerificationSettings:
             )
         if self.seed < 0:
             raise UsageError(f"--seed takes whole numbers from 0, got {self.seed}.")
+        if not 0 <= self.example_seconds < inf:
+            raise UsageError(
+                "--example-seconds takes a number of seconds from 0, which means no limit, got "
+                f"{self.example_seconds:g}."
+            )
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"--workers must be at least 1, got {self.workers}.")

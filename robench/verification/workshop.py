@@ -196,6 +196,7 @@ class Workshop:
             temperature=record.protocol.temperature,
             device=self.device,
             workers=self._settings.workers,
+            example_seconds=self._settings.example_seconds,
             search_precision=record.search.precision,
             wait=0.0,
             out=self._scratch,

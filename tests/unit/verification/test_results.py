@@ -122,3 +122,9 @@ def test_claims_alone_are_no_failure() -> None:
 def test_a_share_outside_its_range(sample: float) -> None:
     with pytest.raises(UsageError, match="--sample is a share"):
         VerificationSettings(sample=sample)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_a_time_limit_outside_its_range(seconds: float) -> None:
+    with pytest.raises(UsageError, match="--example-seconds takes a number of seconds"):
+        VerificationSettings(example_seconds=seconds)
