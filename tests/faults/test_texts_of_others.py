@@ -42,8 +42,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         TEST_SET, digest=digest(examples), examples=examples, labels=(f"n {TEXT}", f"p {TEXT}")
     )
     for row in ("one", "two"):
-        options = {"label": f"{row}({TEXT[:150]})", "attack_label": f"a {TEXT[:150]}"}
-        write_run(folder, None, tests, defense=row, **options)
+        label, attack = f"{row}({TEXT[:150]})", f"a {TEXT[:150]}"
+        write_run(folder, None, tests, defense=row, label=label, attack_label=attack)
     return folder
 
 

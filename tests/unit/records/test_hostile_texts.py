@@ -47,7 +47,9 @@ TEN_MEGABYTES = "# long | " * 1_100_000
 def _record(text: str, number: int, **parts: Any) -> Record:
     """Return a record with ``text`` in every field that holds text."""
     name = f"{text} {number}"
-    given = {"given": name} if parts.pop("given", False) else {"defense": name, "label": name}
+    given: dict[str, Any] = (
+        {"given": name} if parts.pop("given", False) else {"defense": name, "label": name}
+    )
     record = make_record(
         "WFFHHHHHHP",
         attack=f"attack {text}",
