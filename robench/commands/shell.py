@@ -105,7 +105,11 @@ class Commands(click.Group):
         # Only the program says what it loads; a caller in Python has imported what it wanted.
         program = args is None
         words = sys.argv[1:] if args is None else args
-        ending = EndingSignals(lambda number: _tell(*_interruption(number, session), session))
+
+        def told(number: int) -> None:
+            _tell(*_interruption(number, session), session)
+
+        ending = EndingSignals(told)
         with ending if program else nullcontext():
             try:
                 shown = announced_imports(lambda: session.quiet) if program else nullcontext()

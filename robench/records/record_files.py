@@ -117,6 +117,7 @@ class KnownRecords:
 
     def read(self, path: Path) -> Record | str:
         """Return the record in ``path``, or why it cannot be read."""
+        stamp: tuple[int, ...]
         try:
             status = path.stat()
             stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -186,7 +186,9 @@ def places(letters: str | frozenset[str], outcomes: str) -> int:
     Sets of examples are compared by ``&`` and counted by ``bit_count``. A large board compares each
     outcome string with many others.
     """
-    bits = {letter: "1" if letter in letters else "0" for letter in LETTERS.values()}
+    bits: dict[str, str | int | None] = {
+        letter: "1" if letter in letters else "0" for letter in LETTERS.values()
+    }
     return int(outcomes.translate(str.maketrans(bits)), 2)
 
 
