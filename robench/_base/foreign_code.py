@@ -33,6 +33,9 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 GENERATE = "custom_generate/generate.py"
 ADAPTER = "adapter_config.json"
 
+_ran: set[str] = set()
+"""Models whose code runs in this process."""
+
 FindFile = Callable[[str], Path | None]
 """Name of a file of the model -> its path on this machine; None where there is none."""
 
@@ -191,7 +194,16 @@ def _judge(files: ModelFiles, name: str, references: Sequence[str]) -> bool:
             f"{files.title} takes its code from another repository ({elsewhere}, named in {name}), "
             f"where it may change. Copy the code into the folder and write its name without '--'."
         )
+    _ran.add(files.title)
     return True
+
+
+def foreign_code_ran() -> bool:
+    """Return whether code of a model's folder was allowed and needed in this process.
+
+    Such code can change everything in the process, so all later results of it are marked.
+    """
+    return bool(_ran)
 
 
 def _folder_of(files: ModelFiles) -> Path:

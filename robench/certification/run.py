@@ -181,7 +181,12 @@ def _resolve(
     from robench.text.language_model import build_scorer
 
     # The surface is the one of the attacks, so that both speak about the same texts.
-    scorer = build_scorer(request.lm, resolved.device, resolved.protocol.lm_radius)
+    scorer = build_scorer(
+        request.lm,
+        resolved.device,
+        resolved.protocol.lm_radius,
+        foreign_code=request.trust_remote_code,
+    )
     if scorer is None and "constrained" in settings.spaces:
         report.message(
             "There is no language model (--lm none), so every space holds all substitutes."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robench._base.errors import UsageError
-from robench.commands.choices import EXISTING_FOLDER, unknown_option
+from robench.commands.choices import EXISTING_FOLDER, trust_option, unknown_option
 from robench.commands.option_pairs import parse_options
 from robench.commands.saying import say_json, tell
 from robench.commands.shell import Session, emit, global_flags, session_of
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     metavar="SPEC",
     help="Language model of the constraint: masked:ID, causal:ID, file:PATH or none.",
 )
+@trust_option
 @unknown_option
 @click.option("--protocol", metavar="NAME", help="Default: the victim's own, or subword.")
 @click.option("--budget", type=click.IntRange(min=1), metavar="N", help="Query budget of a text.")
@@ -152,7 +153,13 @@ def _open(
     check_texts(texts)
     device = choose_device(values["device"])
     with no_pointless_retries():
-        opened = open_victim(location, device, pair=len(fields) == 2, protocol=values["protocol"])
+        opened = open_victim(
+            location,
+            device,
+            pair=len(fields) == 2,
+            protocol=values["protocol"],
+            foreign_code=values["trust_remote_code"],
+        )
     return opened, texts
 
 
@@ -172,6 +179,7 @@ def _how(values: dict[str, Any], opened: OpenedVictim, options: dict[str, Any]) 
         budget=values["budget"],
         seed=values["seed"],
         unknown=values["unknown"],
+        foreign_code=values["trust_remote_code"],
     )
 
 

@@ -329,6 +329,12 @@ _lm_option = click.option(
     metavar="SPEC",
     help="Language model of the constraint: masked:ID, causal:ID, file:PATH or none.",
 )
+trust_option = click.option(
+    "--trust-remote-code",
+    is_flag=True,
+    help="Run the Python files in the folder of a --victim, a language model or the model of a "
+    "substitution set. They run with your rights: read them first. Default: refuse such models.",
+)
 unknown_option = click.option(
     "--unknown",
     type=click.Choice(["allowed", "forbidden"]),
@@ -336,7 +342,7 @@ unknown_option = click.option(
     show_default=True,
     help="Whether a substitute may be a word that the victim reads as its unknown token.",
 )
-space_options = apply([_limit_option, unknown_option, _ids_option, _lm_option])
+space_options = apply([_limit_option, unknown_option, _ids_option, _lm_option, trust_option])
 """Which examples are judged, and which texts the language model allows."""
 
 evaluation_options = apply(
@@ -367,6 +373,7 @@ evaluation_options = apply(
         ),
         _ids_option,
         _lm_option,
+        trust_option,
         click.option(
             "--search-precision",
             type=click.Choice(["fp32", "bf16"]),

@@ -67,6 +67,7 @@ def attack(
     seed: int = 0,
     device: str = "auto",
     data: str | Path | None = None,
+    trust_remote_code: bool = False,
 ) -> AttackedText | list[AttackedText]:
     """Attack one text, or each text of a list.
 
@@ -86,6 +87,7 @@ def attack(
         seed: seed of the searches.
         device: ``"auto"`` or a torch device string; of a loaded victim, its own is used.
         data: folder with the published substitution set. None uses ``ROBENCH_DATA``.
+        trust_remote_code: whether Python files in the folders of models may run.
 
     Returns:
         One result for one text, and a list of results for a list.
@@ -99,7 +101,7 @@ def attack(
     if unknown not in get_args(Unknown):
         raise UsageError(f"unknown='{unknown}': choose one of {', '.join(get_args(Unknown))}.")
     texts: list[Any] = [text] if isinstance(text, str | tuple | Mapping) else list(text)
-    opened = _open(victim, texts, device, protocol)
+    opened = _open(victim, texts, device, protocol, trust_remote_code)
     named = [_fields_of(each, opened.fields) for each in texts]
     check_texts(named)
     names = opened.victim.labels
@@ -119,6 +121,7 @@ def attack(
         budget=budget,
         seed=seed,
         unknown=unknown,
+        foreign_code=trust_remote_code,
     )
     true = None if label is None else names.index(label)
     found = attack_texts(opened.victim, named, how, labels=[true] * len(named))
@@ -129,7 +132,9 @@ def attack(
     return shown[0] if isinstance(text, str | tuple | Mapping) else shown
 
 
-def _open(victim: Any, texts: Sequence[Any], device: str, protocol: str | None) -> OpenedVictim:
+def _open(
+    victim: Any, texts: Sequence[Any], device: str, protocol: str | None, foreign_code: bool
+) -> OpenedVictim:
     """Return the victim with its fields, protocol and substitution set."""
     from robench._base.environment import choose_device
 
@@ -139,7 +144,13 @@ def _open(victim: Any, texts: Sequence[Any], device: str, protocol: str | None) 
     known = fields_of(location)
     # A given model does not say whether it reads pairs, so the texts decide.
     wanted = known or (PAIR if texts and all(map(_is_pair, texts)) else SINGLE)
-    return open_victim(location, choose_device(device), pair=len(wanted) == 2, protocol=protocol)
+    return open_victim(
+        location,
+        choose_device(device),
+        pair=len(wanted) == 2,
+        protocol=protocol,
+        foreign_code=foreign_code,
+    )
 
 
 def _is_pair(text: Any) -> bool:

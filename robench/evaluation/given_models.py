@@ -115,7 +115,8 @@ class GivenModel(_NotTrained):
             ours if theirs == ours else f"{theirs} is {ours}"
             for theirs, ours in self.info.label_pairs.items()
         ]
-        report.finished(f"{self.info.architecture}, labels by name: {', '.join(pairs)}")
+        code = ", with code of its folder" if self.info.foreign_code else ""
+        report.finished(f"{self.info.architecture}{code}, labels by name: {', '.join(pairs)}")
         return Obtained(victim, load_given, source, None, None, NO_TRAINING)
 
     def victim_part(self, obtained: Obtained, findings: tuple[str, ...]) -> VictimPart:

@@ -241,6 +241,7 @@ def given_victims(
                     label_map=request.label_map,
                     name=row,
                     task=name,
+                    foreign_code=request.trust_remote_code,
                 )
             )
             for seed in request.seeds:

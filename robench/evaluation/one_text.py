@@ -67,6 +67,7 @@ def text_attack(
     budget: int | None,
     seed: int,
     unknown: Unknown = "allowed",
+    foreign_code: bool = False,
 ) -> TextAttack:
     """Return how texts are attacked, from names.
 
@@ -83,6 +84,7 @@ def text_attack(
         budget: queries of a text, or None for no limit.
         seed: seed of the searches.
         unknown: as ``--unknown``; ``protocol`` may say it as well.
+        foreign_code: whether code of the folders of models may run.
 
     Raises:
         UsageError: a name, an option or a file is wrong or missing.
@@ -109,8 +111,11 @@ def text_attack(
         names.append(own)
     sets = [load_substitutions(each, data) for each in dict.fromkeys(names)]
     encoder = card.get("encoder", defaults.ENCODER)
-    words = SetFinder(data, encoder, lm, victim.device).find(wanted, held_out, sets)
-    scorer = build_scorer(lm, victim.device, protocol.lm_radius) if attack.constrained else None
+    words = SetFinder(data, encoder, lm, victim.device, foreign_code).find(wanted, held_out, sets)
+    scorer = None
+    if attack.constrained:
+        radius = protocol.lm_radius
+        scorer = build_scorer(lm, victim.device, radius, foreign_code=foreign_code)
     settings = SearchSettings(seed=seed, budget=budget, device=victim.device)
     return TextAttack(attack, words, protocol, scorer, settings)
 

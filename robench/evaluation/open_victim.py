@@ -77,7 +77,12 @@ def fields_of(location: str) -> tuple[str, ...] | None:
 
 
 def open_victim(
-    location: str, device: str, *, pair: bool = False, protocol: str | None = None
+    location: str,
+    device: str,
+    *,
+    pair: bool = False,
+    protocol: str | None = None,
+    foreign_code: bool = False,
 ) -> OpenedVictim:
     """Load a victim.
 
@@ -87,6 +92,7 @@ def open_victim(
         device: a torch device string.
         pair: whether a given model reads pairs. A saved victim knows this itself.
         protocol: name of a protocol; None takes the victim's own.
+        foreign_code: whether code of a given model's folder may run.
 
     Raises:
         UsageError: there is no such victim, or it does not fit.
@@ -95,7 +101,7 @@ def open_victim(
     location = local_location(location)
     _check_location(location)
     saved = is_saved_victim(location)
-    opened = _saved(location, device) if saved else _given(location, pair, device)
+    opened = _saved(location, device) if saved else _given(location, pair, device, foreign_code)
     return _with_protocol(opened, protocol, location, saved=saved)
 
 
@@ -184,18 +190,20 @@ def _held_out_of(victim: JudgedVictim) -> str:
     return (TASKS.get(victim.task) if victim.task in TASKS.names() else Task).held_out
 
 
-def _given(location: str, pair: bool, device: str) -> OpenedVictim:
+def _given(location: str, pair: bool, device: str, foreign_code: bool) -> OpenedVictim:
     from robench.models.given.description import labels_of
     from robench.models.given.loading import load_given
     from robench.models.given.source import GivenSource
 
-    labels, fields = labels_of(location), PAIR if pair else SINGLE
+    labels, fields = labels_of(location, foreign_code), PAIR if pair else SINGLE
     name = Path(location).name or location
-    source = GivenSource(location, labels, fields, fields[-1], name=name)
+    source = GivenSource(location, labels, fields, fields[-1], name=name, foreign_code=foreign_code)
     what = "a pair, and its second text is attacked" if pair else "one text"
-    remarks = (
+    remarks: tuple[str, ...] = (
         f"'{name}' has the labels {', '.join(labels)} and reads {what}. Protocol "
         f"{GIVEN_PROTOCOL}, because a given model reads its own tokens.",
     )
     victim = load_given(source, device)
+    if victim.info.foreign_code:
+        remarks += (f"Code of the folder of '{name}' runs, because you allow it.",)
     return OpenedVictim(victim, fields, get_protocol(GIVEN_PROTOCOL), SUBSTITUTIONS, remarks)

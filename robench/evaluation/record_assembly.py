@@ -13,6 +13,7 @@ import robench
 from robench._base.code_hash import source_sha256
 from robench._base.environment import describe_device, peak_memory, versions
 from robench._base.errors import RobenchError
+from robench._base.foreign_code import foreign_code_ran
 from robench._base.key_code import TRIAL_CODE
 from robench.evaluation.fresh_draws import fresh_draws_part
 from robench.evaluation.training_surface import trained_on
@@ -112,6 +113,7 @@ def software_part(victim: ResolvedVictim) -> SoftwarePart:
         robench=robench.__version__,
         versions=versions(),
         device=describe_device(victim.device),
+        foreign_code=foreign_code_ran(),
     )
 
 

@@ -82,6 +82,8 @@ class EvaluationRequest(BaseModel):
         punkt: parameters that split texts into sentences: robench's own (``"embedded"``), or those
             of NLTK's data (``"nltk"``), which must be installed. None takes the environment
             variable ``ROBENCH_PUNKT``, or robench's own.
+        trust_remote_code: whether Python files in the folders of given models, of language models
+            and of the models of substitution sets may run. They run with the rights of the user.
         precision: precision of the training.
         search_precision: precision of the queries of a search. The verdict always uses fp32.
         retrain: train again even if a victim with the same configuration exists.
@@ -128,6 +130,7 @@ class EvaluationRequest(BaseModel):
     max_tokens: int | None = None
     lm: str = defaults.LM
     punkt: Punkt | None = None
+    trust_remote_code: bool = False
     precision: Precision = "fp32"
     search_precision: Precision = "fp32"
     retrain: bool = False

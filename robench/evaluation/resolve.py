@@ -43,6 +43,11 @@ if TYPE_CHECKING:
 
 Plugin = TypeVar("Plugin")
 
+TRUSTED = (
+    "Warning: --trust-remote-code is on, so Python files in the folders of given models and of "
+    "language models may run with your rights. Records say whether any did."
+)
+"""What a run says where foreign code is allowed."""
 OF_TRAINING = ("encoder", "settings_of", "precision", "retrain")
 """Options that are about training only."""
 
@@ -138,6 +143,8 @@ def resolve_request(
     request = with_downloads(request, report)
     protocol, device = choose_protocol(request, functions, report), choose_device(request.device)
     warn_of_lost_head(request, report)
+    if request.trust_remote_code:
+        report.message(TRUSTED)
     if request.trackers:
         from robench.training.tracking import check_trackers
 
@@ -156,7 +163,7 @@ def resolve_request(
     if resolved_attacks and searching:
         scorer = _load_scorer(request, protocol, device)
     _refuse_equal_columns(resolved_attacks)
-    finder = SetFinder(request.data, request.encoder, request.lm, device)
+    finder = SetFinder(request.data, request.encoder, request.lm, device, request.trust_remote_code)
     sets = tuple(dict.fromkeys(each.substitutions for each in resolved_attacks if searching))
     resolver = TaskResolver(request, protocol, device, of_defense, functions, finder, sets)
     tasks = [resolver.resolve(name, report) for name in expand_tasks(request.tasks)]
@@ -304,4 +311,6 @@ def resolve_attack(
 def _load_scorer(request: EvaluationRequest, protocol: Protocol, device: str) -> Scorer | None:
     from robench.text.language_model import build_scorer
 
-    return build_scorer(request.lm, device, protocol.lm_radius)
+    return build_scorer(
+        request.lm, device, protocol.lm_radius, foreign_code=request.trust_remote_code
+    )

@@ -128,6 +128,20 @@ def conditions(records: Sequence[Record]) -> list[str]:
         *_finding_lines(records),
         f"robench {_values(records, lambda r: r.software.robench)} "
         f"on {_values(records, lambda r: r.software.device)}.",
+        *_code_lines(records),
+    ]
+
+
+def _code_lines(records: Sequence[Record]) -> list[str]:
+    """Return a line that names the rows for which code of a model's folder ran."""
+    rows = sorted({record.row for record in records if record.software.foreign_code})
+    if not rows:
+        return []
+    return [
+        Markdown(
+            f"**Code of a model's folder ran** (--trust-remote-code): {markdown(', '.join(rows))}. "
+            "Such code can change every result of its run."
+        )
     ]
 
 

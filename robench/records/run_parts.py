@@ -75,8 +75,11 @@ class SoftwarePart(RecordPart):
         versions: package -> version.
         device: device of the run that finished the cell. An interrupted earlier run used a
             device of the same kind, but perhaps another model.
+        foreign_code: whether code of a model's folder ran in the process, which the user allowed
+            with ``--trust-remote-code``. Such code can change every result of the process.
     """
 
     robench: str
     versions: dict[str, str]
     device: str
+    foreign_code: bool = False

@@ -152,7 +152,11 @@ class LoadedVictim:
 
 
 def load_victim(
-    location: str | Path, device: str = "auto", *, fields: Sequence[str] = ("text",)
+    location: str | Path,
+    device: str = "auto",
+    *,
+    fields: Sequence[str] = ("text",),
+    trust_remote_code: bool = False,
 ) -> LoadedVictim:
     """Load a victim, ready to answer texts.
 
@@ -163,6 +167,8 @@ def load_victim(
         device: ``"auto"`` or a torch device string.
         fields: names of the texts that a model reads which robench did not train: one or two. A
             saved victim has its own.
+        trust_remote_code: whether Python files in the folder of a model may run which robench did
+            not train. A saved victim needs none.
 
     Raises:
         UsageError: there is no such victim, or the model cannot be used.
@@ -184,20 +190,21 @@ def load_victim(
         return LoadedVictim(victim, victim.card["fields"], victim.card, place)
     if not on_hub and not folder.is_dir() and is_local_path(text):
         raise UsageError(f"There is no folder '{text}'. Name a victim's folder or a hub id.")
-    return _load_given(place, chosen, fields)
+    return _load_given(place, chosen, fields, trust_remote_code)
 
 
-def _load_given(location: str, device: str, fields: Sequence[str]) -> LoadedVictim:
+def _load_given(
+    location: str, device: str, fields: Sequence[str], foreign_code: bool
+) -> LoadedVictim:
     """Load a model that robench did not train; its labels are its own."""
     from robench.models.given.description import labels_of
     from robench.models.given.loading import load_given
     from robench.models.given.source import GivenSource
 
     names = tuple(fields)
-    labels = labels_of(location)
-    return LoadedVictim(
-        load_given(GivenSource(location, labels, names, names[-1]), device), names, {}, location
-    )
+    labels = labels_of(location, foreign_code)
+    source = GivenSource(location, labels, names, names[-1], foreign_code=foreign_code)
+    return LoadedVictim(load_given(source, device), names, {}, location)
 
 
 def card_of(folder: Path) -> dict[str, Any]:

@@ -29,11 +29,14 @@ from hostile_models import (
     with_code,
 )
 
+from robench._base import foreign_code
 from robench._base.errors import UsageError
 from robench._base.seals import SEAL, with_seal
 from robench.cli import main
 from robench.models.victim_folder import file_hashes, weights_hash
+from robench.records.record_files import read_records
 from robench.sharing.loaded import load_victim
+from robench.text.language_model import build_scorer
 
 pytestmark = pytest.mark.slow
 
@@ -280,3 +283,91 @@ def test_a_pickle_among_the_weights_never_runs(
     torch.save({"classifier.weight": Bomb()}, folder / "pytorch_model.bin")
     attack = ("attack", "A good film.", "--substitutions", "mini", "--lm", "none")
     refused(mark, "cannot be loaded from", *attack, "--victim", folder)
+
+
+# -- with --trust-remote-code ----------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the code of other tests, which would mark the records of this one."""
+    monkeypatch.setattr(foreign_code, "_ran", set())
+
+
+def test_code_that_is_allowed_runs_and_stands_in_record_and_table(
+    tmp_path: Path, mark: Path, classifier: Path
+) -> None:
+    folder = own_type(tmp_path / "model", mark, classifier)
+    out = tmp_path / "runs"
+    run = robench(*RUN, "--victim", folder, "--out", out, "--trust-remote-code")
+    assert run.exit_code == 0, run.output + run.stderr
+    assert mark.exists()
+    assert "--trust-remote-code is on, so Python files in the folders of" in run.stderr
+    assert "MyClassifier, with code of its folder" in run.stderr
+    (record,) = read_records(out / "records").values()
+    assert record.software.foreign_code
+    note = "**Code of a model's folder ran** (--trust-remote-code): model (given)."
+    assert note in (out / "leaderboard.md").read_text()
+    # Other code is another victim.
+    before = record.victim.sha256
+    (folder / "mine.py").write_text((folder / "mine.py").read_text() + "\nx = 1\n")
+    assert robench(*RUN, "--victim", folder, "--out", out, "--trust-remote-code").exit_code == 0
+    found = {each.victim.sha256 for each in read_records(out / "records").values()}
+    assert before in found
+    assert len(found) == 2
+
+
+def test_the_answers_are_those_of_the_same_model_without_code(
+    tmp_path: Path, mark: Path, classifier: Path
+) -> None:
+    folder = own_type(tmp_path / "model", mark, classifier)
+    texts = ["a good film", "bad"]
+    plain = load_victim(classifier).probabilities(texts)
+    assert (load_victim(folder, trust_remote_code=True).probabilities(texts) == plain).all()
+
+
+def test_allowing_code_changes_nothing_for_a_model_without_code(
+    tmp_path: Path, classifier: Path
+) -> None:
+    keys = set()
+    for number, flag in enumerate(((), ("--trust-remote-code",))):
+        out = tmp_path / str(number)
+        assert robench(*RUN, "--victim", classifier, "--out", out, *flag).exit_code == 0
+        (record,) = read_records(out / "records").values()
+        assert not record.software.foreign_code
+        keys.add((record.cell, record.victim.sha256, record.outcomes))
+        assert "folder ran" not in (out / "leaderboard.md").read_text()
+    assert len(keys) == 1
+
+
+def test_a_single_text_is_attacked_with_code_that_is_allowed(
+    tmp_path: Path, mark: Path, classifier: Path
+) -> None:
+    folder = own_tokenizer(tmp_path / "model", mark, classifier)
+    attack = ("attack", "A good film.", "--substitutions", "mini", "--lm", "none")
+    run = robench(*attack, "--victim", folder, "--trust-remote-code")
+    assert run.exit_code == 0, run.stderr
+    assert mark.exists()
+    assert "Code of the folder of 'model' runs, because you allow it." in run.stderr
+
+
+def test_the_code_of_a_language_model_is_part_of_its_identity(tmp_path: Path, mark: Path) -> None:
+    folder = known_type(tmp_path / "model", mark)
+    with pytest.raises(UsageError, match="which robench does not run unasked"):
+        build_scorer(f"masked:{folder}")
+    first = build_scorer(f"masked:{folder}", foreign_code=True)
+    (folder / "mine.py").write_text((folder / "mine.py").read_text() + "\nx = 1\n")
+    other = build_scorer(f"masked:{folder}", foreign_code=True)
+    plain = build_scorer("tiny")
+    assert first is not None
+    assert other is not None
+    assert plain is not None
+    assert len({first.identity, other.identity, plain.identity}) == 3
+    assert first.identity.startswith(plain.identity)
+
+
+def test_no_victim_is_trained_on_an_encoder_with_code(tmp_path: Path, mark: Path) -> None:
+    folder = own_type(tmp_path / "model", mark)
+    sentence = "robench trains no victim on such an encoder, because a saved victim holds no code"
+    defense = ("--defense", "standard", "--encoder", folder, "--out", tmp_path / "runs")
+    refused(mark, sentence, *RUN, *defense, "--trust-remote-code")

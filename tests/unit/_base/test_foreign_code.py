@@ -9,6 +9,7 @@ import hostile_models
 import pytest
 from hostile_models import AUTO_MAP, change_json
 
+from robench._base import foreign_code
 from robench._base.errors import UsageError
 from robench._base.foreign_code import (
     ModelFiles,
@@ -16,6 +17,7 @@ from robench._base.foreign_code import (
     check_model,
     check_tokenizer,
     code_sha256,
+    foreign_code_ran,
 )
 
 
@@ -24,6 +26,12 @@ def files_in(folder: Path, allowed: bool = False, never: str = "") -> ModelFiles
         return folder / name if (folder / name).is_file() else None
 
     return ModelFiles("Model 'mine'", str(folder), find, allowed, never)
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the code of these tests from marking the records of other tests."""
+    monkeypatch.setattr(foreign_code, "_ran", set())
 
 
 @pytest.fixture
@@ -85,7 +93,9 @@ def test_every_form_of_a_tokenizer_with_code_is_refused(
 
 def test_code_that_is_allowed_is_told(folder: Path) -> None:
     change_json(folder / "config.json", auto_map=AUTO_MAP)
+    assert not foreign_code_ran()
     assert check_model(files_in(folder, allowed=True), ("AutoModel",)) is True
+    assert foreign_code_ran()
 
 
 def test_never_beats_allowed(folder: Path) -> None:
