@@ -76,7 +76,7 @@ class EndingSignals:
         say: prints what a run that is ended by force leaves; it gets the signal.
     """
 
-    def __init__(self, say: Callable[[int], None]) -> None:
+    def __init__(self, say: Callable[[int], object]) -> None:
         self._say = say
         self._first: tuple[int, float] | None = None
         self._over = False

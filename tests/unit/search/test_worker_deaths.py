@@ -16,6 +16,7 @@ from fake_victims import linear_jobs, load_linear, make_job
 from worker_cases import BAD, Unruly, load_dying, load_in_workers, load_slowly
 
 from robench import Trial, Verdict
+from robench._base.child import child_process
 from robench._base.errors import RobenchError
 from robench.search import workers as workers_module
 from robench.search.engine import run
@@ -56,10 +57,9 @@ def undisturbed(jobs: Sequence[Job]) -> dict[str, Trial]:
 def starts(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The processes that a pool has made."""
     made: list[object] = []
-    original = workers_module.child_process
 
     def count(*arguments: Any) -> Any:
-        made.append(original(*arguments))
+        made.append(child_process(*arguments))
         return made[-1]
 
     monkeypatch.setattr(workers_module, "child_process", count)
