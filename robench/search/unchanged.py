@@ -1,4 +1,4 @@
-"""Whether a victim in memory is still the one that was loaded.
+"""Whether a victim in memory, and the code that judges, are still what they were.
 
 A plugin runs in the process of the victim. An attack that changes the victim's weights would be
 judged by its own victim, under the hash of the true one.
@@ -6,10 +6,19 @@ judged by its own victim, under the hash of the true one.
 
 from __future__ import annotations
 
+import sys
 from hashlib import blake2b
-from typing import Any
+from types import FunctionType, ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from robench._base.errors import RobenchError
+
+CORE = ("robench.search.", "robench.models.", "robench.text.")
+"""Modules whose functions search and judge."""
+NUMPY = ("array", "asarray", "argmax", "array_equal", "concatenate", "flatnonzero", "isfinite")
+"""Functions of NumPy on which verdicts rest."""
 
 
 class VictimChanged(RobenchError):
@@ -20,7 +29,7 @@ class UnchangedVictim:
     """What a victim is now, for a comparison later.
 
     It covers the weights and buffers, the mode, and the methods and hooks of the modules. A
-    function has none of these.
+    function has none of these. It covers the functions and methods that search and judge, too.
 
     Args:
         victim: the victim. About a second for each gigabyte of weights is needed.
@@ -29,6 +38,7 @@ class UnchangedVictim:
     def __init__(self, victim: object) -> None:
         self._victim = victim
         self._before = _parts_of(victim)
+        self._code = _core_code()
 
     def check(self, attack: str) -> None:
         """Compare the victim with what it was.
@@ -37,8 +47,16 @@ class UnchangedVictim:
             attack: name of the attack, for the message.
 
         Raises:
-            VictimChanged: something differs.
+            VictimChanged: something differs, or the code that judges was replaced.
         """
+        replaced = [name for name, own in self._code.items() if not own.is_there()]
+        if replaced:
+            for name in replaced:
+                self._code[name].put_back()
+            raise VictimChanged(
+                f"Attack '{attack}' replaced code of robench or NumPy while it searched, first "
+                f"'{replaced[0]}'. It is put back, and the attack's results do not count."
+            )
         now = _parts_of(self._victim)
         changed = sorted(
             name
@@ -51,6 +69,52 @@ class UnchangedVictim:
                 f"Attack '{attack}' changed {number} of the victim while it searched, first "
                 f"'{changed[0]}'. Its results are about another victim, so they do not count."
             )
+
+
+class _Named(NamedTuple):
+    """A function, a method or a class of the core, and where it stands."""
+
+    owner: Any
+    name: str
+    value: Any
+    code: Any
+
+    def is_there(self) -> bool:
+        """Return whether it stands there still, with its own code."""
+        now = vars(self.owner).get(self.name)
+        return now is self.value and getattr(now, "__code__", None) is self.code
+
+    def put_back(self) -> None:
+        """Put it where it stood."""
+        if self.code is not None:
+            self.value.__code__ = self.code
+        setattr(self.owner, self.name, self.value)
+
+
+def _core_code() -> dict[str, _Named]:
+    """Return the functions, methods and classes of the core by name."""
+    found = {f"numpy.{name}": _named(np, name, getattr(np, name)) for name in NUMPY}
+    for module, content in list(sys.modules.items()):
+        if not (module.startswith(CORE) and isinstance(content, ModuleType)):
+            continue
+        for name, value in list(vars(content).items()):
+            if getattr(value, "__module__", None) != module:
+                continue
+            if isinstance(value, type):
+                found[f"{module}.{name}"] = _named(content, name, value)
+                found |= {
+                    f"{module}.{name}.{each}": _named(value, each, method)
+                    for each, method in list(vars(value).items())
+                    if isinstance(method, FunctionType)
+                }
+            elif isinstance(value, FunctionType):
+                found[f"{module}.{name}"] = _named(content, name, value)
+    return found
+
+
+def _named(owner: Any, name: str, value: Any) -> _Named:
+    code = value.__code__ if isinstance(value, FunctionType) else None
+    return _Named(owner, name, value, code)
 
 
 def _parts_of(victim: object) -> dict[str, object]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from saved_victims import victim
 
 from robench.models.victim import Victim
+from robench.search import judge
+from robench.search.oracle import PooledOracle
 from robench.search.unchanged import UnchangedVictim, VictimChanged
 
 
@@ -80,3 +83,40 @@ def test_a_function_has_no_parts() -> None:
     unchanged = UnchangedVictim(subject)
     subject.asked += 1
     unchanged.check("genetic")
+
+
+def other(*_: object, **__: object) -> None:
+    """Stand in the place of a function."""
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "said"),
+    [
+        (judge, "judge_choice", "robench.search.judge.judge_choice"),
+        (PooledOracle, "_inspect", "robench.search.oracle.PooledOracle._inspect"),
+        (judge, "Judgement", "robench.search.judge.Judgement"),
+        (np, "argmax", "numpy.argmax"),
+    ],
+)
+def test_replaced_code_of_the_core_is_found(
+    owner: Any, name: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unchanged = UnchangedVictim(object())
+    unchanged.check("mine")
+    before = getattr(owner, name)
+    monkeypatch.setattr(owner, name, other)
+    with pytest.raises(VictimChanged, match="Attack 'mine' replaced code") as caught:
+        unchanged.check("mine")
+    assert f"first '{said}'" in str(caught.value)
+    # The next cell is judged by the core's own code again.
+    assert getattr(owner, name) is before
+    unchanged.check("mine")
+
+
+def test_a_function_with_other_code_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    unchanged = UnchangedVictim(object())
+    monkeypatch.setattr(judge.judge_text, "__code__", other.__code__)
+    with pytest.raises(VictimChanged, match="judge_text"):
+        unchanged.check("mine")
+    assert judge.judge_text.__code__ is not other.__code__
+    unchanged.check("mine")
