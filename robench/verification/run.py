@@ -14,11 +14,12 @@ from robench._base.environment import choose_device
 from robench._base.errors import RobenchError, UsageError
 from robench._base.hub import no_pointless_retries
 from robench._base.reporting import Reporter, Silent
+from robench.models.victim_folder import CARD
 from robench.records.certificate import Certificate
 from robench.records.certificate_files import read_certificate
 from robench.records.record import Record
 from robench.records.record_files import read_record, record_paths
-from robench.records.verified import VerifiedRecord, file_sha256, write_verified
+from robench.records.verified import FILE_NAME, VerifiedRecord, file_sha256, write_verified
 from robench.verification.certificate_checks import CertificateVerifier
 from robench.verification.checking import Checking
 from robench.verification.record_checks import FILE, RecordVerifier
@@ -97,6 +98,12 @@ def verify(
     Raises:
         UsageError: the name is none of these, or it holds no record.
     """
+    for folder in settings.victims:
+        if not (folder / CARD).is_file():
+            raise UsageError(
+                f"--victim {folder}: there is no victim that robench saved. Name a folder with a "
+                f"'{CARD}'."
+            )
     progress, device = report or Silent(), choose_device(settings.device)
     with opened(name, runs) as target, TemporaryDirectory(prefix="robench-verify-") as scratch:
         found = Verification(target.name, settings)
@@ -177,6 +184,9 @@ def _store(target: Target, found: Verification) -> None:
         if report.status == "verified"
     }
     others = [report.sha256 for report in records if report.status != "verified"]
+    if not held and not (target.records / FILE_NAME).exists():
+        found.unstored = "No record is verified, so nothing is stored."
+        return
     try:
         found.stored = write_verified(target.records, held, others)
         if target.run is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil, log
 from typing import TYPE_CHECKING, Final
 
@@ -55,10 +56,8 @@ def explained(found: Verification) -> list[str]:
     for each in found.reports:
         lines += [f"FAILED {each.title}: {text}" for text in _unique(each, "failed")]
     lines += [f"FAILED the board's table: {line}" for line in found.stale[:3]]
-    for each in found.reports:
-        lines += [f"not checked {each.title}: {text}" for text in _unique(each, "open")]
-    for each in found.reports:
-        lines += [f"note {each.title}: {text}" for text in each.notes]
+    lines += _grouped("not checked", [(each, _unique(each, "open")) for each in found.reports])
+    lines += _grouped("note", [(each, each.notes) for each in found.reports])
     lines += [""] if lines[-1] else []
     lines.append(
         f"{found.number('verified')} verified, {found.number('claimed')} claimed, "
@@ -71,6 +70,18 @@ def explained(found: Verification) -> list[str]:
     if found.unstored:
         lines.append(found.unstored)
     return lines
+
+
+def _grouped(word: str, said: Sequence[tuple[Report, Sequence[str]]]) -> list[str]:
+    """Return each sentence once, with the first record that it is about and how many more."""
+    about: dict[str, list[str]] = {}
+    for report, sentences in said:
+        for sentence in sentences:
+            about.setdefault(sentence, []).append(report.title)
+    return [
+        f"{word} {titles[0]}{f' and {len(titles) - 1} more' if titles[1:] else ''}: {sentence}"
+        for sentence, titles in about.items()
+    ]
 
 
 def _unique(report: Report, outcome: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
@@ -92,8 +91,3 @@ def _too_large(archive: Path, why: str) -> UsageError:
         f"The archive {archive} is not unpacked, because {why}. Unpack it yourself where you "
         "trust it, and name the folder."
     )
-
-
-def free_space(folder: Path) -> int:
-    """Return the free bytes where ``folder`` lies."""
-    return shutil.disk_usage(folder).free

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from robench._base.seals import with_seal
 from robench.models.victim_folder import file_hashes, weights_hash
 from robench.records.record_files import write_record
-from robench.records.verified import FILE_NAME, read_verified, verified_names
+from robench.records.verified import read_verified, verified_names
 from robench.search.attack import Change, Trial, Verdict
 from robench.verification.results import Report
 from robench.verification.run import Verification, verify
@@ -301,7 +301,10 @@ def test_a_victim_that_is_not_there(forged: ForgedRun) -> None:
     report = checked(forged)
     assert report.status == "claimed"
     assert "its victim is not there" in " ".join(report.sentences("open"))
-    assert not verify(forged.root, EVERYTHING).failed
+    found = verify(forged.root, EVERYTHING)
+    assert not found.failed
+    assert found.stored is None
+    assert "nothing is stored" in found.unstored
 
 
 def test_trials_that_are_not_there(forged: ForgedRun) -> None:
@@ -395,17 +398,3 @@ def test_a_hostile_file_does_not_stop_the_others(forged: ForgedRun, damage: Dama
     found: Verification = verify(forged.root, EVERYTHING)
     by_name = {each.path.name: each for each in found.reports}
     assert by_name[forged.path("pwws").name].status == "verified"
-
-
-def test_the_result_lies_beside_the_records(forged: ForgedRun) -> None:
-    found = verify(forged.root, EVERYTHING)
-    assert found.stored == forged.folder.records / FILE_NAME
-    entries = read_verified(forged.folder.records).records
-    assert {each.file for each in entries.values()} == {
-        forged.path("genetic").name,
-        forged.path("pwws").name,
-    }
-    entry = next(iter(entries.values()))
-    assert entry.sample == 1.0
-    assert entry.examples == 24
-    assert "searches" in entry.checks

@@ -215,6 +215,8 @@ def test_a_certificate_of_impossible_effort_is_not_made_again(forged: ForgedRun)
         ([".", "--workers", "0"], "at least 1"),
         ([".", "--runs", "nowhere"], "there is no such folder"),
         ([".", "--device", "cuda:99"], "cuda:99"),
+        ([".", "--victim", "nowhere"], "there is no victim that robench saved"),
+        ([".", "--example-seconds", "-1"], "--example-seconds takes"),
         (["."], "holds no folder 'records'"),
     ],
 )

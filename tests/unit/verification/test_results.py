@@ -111,6 +111,13 @@ def test_the_sentences_of_a_result() -> None:
     assert found.failed
 
 
+def test_a_reason_of_several_records_is_said_once() -> None:
+    found = Verification("runs", VerificationSettings())
+    found.reports = [report("open"), report("ok"), report("open")]
+    lines = [line for line in explained(found) if line.startswith("not checked")]
+    assert lines == ["not checked a.json and 1 more: searches: the victim is not there."]
+
+
 def test_claims_alone_are_no_failure() -> None:
     found = Verification("runs", VerificationSettings())
     found.reports = [report("open")]
