@@ -44,10 +44,10 @@ def lie(search: Lie) -> Lie:
     return search
 
 
-def quietly(act: Callable[[], object]) -> object:
+def quietly(act: Callable[..., Any], *arguments: Any) -> Any:
     """Do something and swallow whatever happens."""
     try:
-        return act()
+        return act(*arguments)
     except BaseException:
         return None
 
@@ -71,11 +71,11 @@ def says_that_the_space_is_exhausted(space: Any, oracle: Any, *_: Any) -> object
 @lie
 def sets_every_attribute_in_every_way(space: Any, oracle: Any, *_: Any) -> object:
     for name in ATTRIBUTES:
-        quietly(lambda name=name: setattr(oracle, name, True))
-        quietly(lambda name=name: object.__setattr__(oracle, name, True))
-        quietly(lambda name=name: oracle.__dict__.__setitem__(name, True))
-        quietly(lambda name=name: delattr(oracle, name))
-        quietly(lambda name=name: object.__delattr__(oracle, name))
+        quietly(setattr, oracle, name, True)
+        quietly(object.__setattr__, oracle, name, True)
+        quietly(lambda: vars(oracle).update(exhausted=True))
+        quietly(delattr, oracle, name)
+        quietly(object.__delattr__, oracle, name)
     return None
 
 
@@ -83,7 +83,7 @@ def sets_every_attribute_in_every_way(space: Any, oracle: Any, *_: Any) -> objec
 def lifts_the_budget(space: Any, oracle: Any, *_: Any) -> object:
     quietly(lambda: setattr(oracle, "budget", None))
     quietly(lambda: object.__setattr__(oracle, "_budget", None))
-    for _ in range(50):
+    for _turn in range(50):
         quietly(lambda: oracle.logits(row(space)))
     return None
 
@@ -106,15 +106,15 @@ def looks_behind_the_methods(space: Any, oracle: Any, *_: Any) -> object:
         cells = getattr(method.__func__, "__closure__", None) or ()
         for thing in (method.__self__, *(cell.cell_contents for cell in cells)):
             for attribute in ATTRIBUTES:
-                quietly(lambda t=thing, a=attribute: object.__setattr__(t, a, True))
+                quietly(object.__setattr__, thing, attribute, True)
     return None
 
 
 @lie
 def copies_and_pickles_the_oracle(space: Any, oracle: Any, *_: Any) -> object:
     for make in (copy.copy, copy.deepcopy, pickle.dumps):
-        twin: Any = quietly(lambda make=make: make(oracle))
-        quietly(lambda twin=twin: twin.logits(row(space)))
+        twin = quietly(make, oracle)
+        quietly(getattr(twin, "logits", repr), row(space))
     return None
 
 
@@ -158,7 +158,7 @@ def appends_options(space: Any, oracle: Any, *_: Any) -> object:
 
 @lie
 def changes_the_answers(space: Any, oracle: Any, *_: Any) -> object:
-    for _ in range(2):
+    for _turn in range(2):
         answers = oracle.logits(row(space))
         answers[:] = -answers
         base = answers.base
@@ -173,14 +173,14 @@ class _Shifting(np.ndarray):
     def __array__(self, *_: Any, **__: Any) -> Any:
         return np.array([0, 1, 0, 0], dtype=np.int16)
 
-    def __eq__(self, other: object) -> bool:  # type: ignore[override]
+    def __eq__(self, other: object) -> bool:
         return True
 
-    def __lt__(self, other: object) -> Any:  # type: ignore[override]
+    def __lt__(self, other: object) -> Any:
         return np.zeros(self.shape, dtype=bool)
 
-    __ge__ = __lt__  # type: ignore[assignment]
-    __hash__ = None  # type: ignore[assignment]
+    __ge__ = __lt__
+    __hash__ = None
 
 
 @lie
@@ -229,7 +229,7 @@ def changes_the_rows_while_it_waits(space: Any, oracle: Any, *_: Any) -> object:
     thread = threading.Thread(target=flip, daemon=True)
     thread.start()
     try:
-        for _ in range(3):
+        for _turn in range(3):
             oracle.logits(choice)
     finally:
         stop.set()
@@ -333,7 +333,8 @@ def looks_through_frames_and_tracebacks(space: Any, oracle: Any, *_: Any) -> obj
                 trace = trace.tb_next
     for thing in found:
         for name in ATTRIBUTES:
-            quietly(lambda t=thing, n=name: hasattr(t, n) and object.__setattr__(t, n, True))
+            if quietly(hasattr, thing, name):
+                quietly(object.__setattr__, thing, name, True)
     return None
 
 
@@ -381,7 +382,7 @@ def ends_its_greenlet(*_: Any) -> object:
 
 @lie
 def recurses(space: Any, oracle: Any, *_: Any) -> object:
-    return recurses(space, oracle)
+    return recurses(space, oracle, 0, np.random.default_rng(0))
 
 
 @lie
@@ -412,7 +413,7 @@ def raises_what_has_no_message(*_: Any) -> object:
 
 class _Named(type):
     @property
-    def __name__(cls) -> Any:
+    def __name__(cls) -> Any:  # type: ignore[override]
         return 7
 
 

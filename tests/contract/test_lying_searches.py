@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -221,7 +221,7 @@ def test_an_oracle_that_is_kept_answers_nobody_else() -> None:
 
 def test_an_attack_cannot_raise_its_access_while_it_runs() -> None:
     class Turncoat(Attack):
-        access = "labels"
+        access: ClassVar[Access] = "labels"
 
         def search(
             self, space: SearchSpace, oracle: Oracle, label: int, rng: np.random.Generator

@@ -255,7 +255,7 @@ def test_exceptions_of_the_oracle_lead_to_no_frame_of_the_core() -> None:
         raise MemoryError("too long")
 
     victim = FakeVictim(WEIGHTS)
-    victim.logits = fails  # type: ignore[method-assign]
+    victim.logits = fails  # type: ignore[method-assign,assignment]
     talk(do, victim=victim)
     assert files == {"test_conversation.py", "handles.py"}
 
@@ -360,6 +360,7 @@ def test_the_core_takes_plain_texts_only(message: object) -> None:
 
 
 def test_a_handle_outside_a_search_answers_nothing() -> None:
-    for handle, query in ((SearchOracle(), [[0]]), (TextSearchOracle(3), ["a"])):
+    cases: list[tuple[Any, Any]] = [(SearchOracle(), [[0]]), (TextSearchOracle(3), ["a"])]
+    for handle, query in cases:
         with pytest.raises(RuntimeError, match="inside its own search only"):
-            handle.probs(query)  # type: ignore[attr-defined]
+            handle.probs(query)
