@@ -65,7 +65,12 @@ def run(*arguments: str, stdin: bytes | None = b"", cwd: Path) -> Outcome:
         stderr=subprocess.STDOUT,
     )
     hung = threading.Event()
-    timer = threading.Timer(SECONDS, lambda: (hung.set(), process.kill()))
+
+    def end() -> None:
+        hung.set()
+        process.kill()
+
+    timer = threading.Timer(SECONDS, end)
     timer.start()
     assert process.stdout is not None
     if process.stdin is not None:
