@@ -205,6 +205,10 @@ class TrialFile:
         key = self._cell if header is None else header.cell
         sealed_with = None if header is None and self._may_be_unsealed else key
         trials: dict[str, Each] = {}
+
+        def read_one(piece: bytes) -> Each | Revoked | str:
+            return read(piece, sealed_with)
+
         lines = enumerate(chain([] if header is not None else [first], whole), 1 + bool(header))
         for number, (line, ended) in lines:
             # A last line without a newline is torn.
@@ -213,7 +217,7 @@ class TrialFile:
             if line is None:
                 self._note_damage(number, "it is longer than any trial")
                 continue
-            problem = _add(line, partial(read, cell=sealed_with), trials)
+            problem = _add(line, read_one, trials)
             if problem is not None:
                 self._note_damage(number, problem)
         return trials

@@ -250,7 +250,7 @@ def test_trials_of_another_cell_are_told_and_not_used(
     path = RunFolder(tmp_path / "runs").trials_file(record.cell_name)
     path.parent.mkdir(exist_ok=True)
     with TrialFile(path, cell="0" * 64) as file:
-        file.append(Trial(id="0", verdict="held", label=0, prediction=0))
+        file.append(Trial(id="0", verdict=VERDICT["H"], label=0, prediction=0))
     (problem,) = (each for each in run(tmp_path).warnings if "are not used" in each)
     assert "holds the trials of another cell" in problem
     assert problem.endswith("the numbers of the record are claims.")

@@ -80,8 +80,8 @@ def test_a_date_in_the_future_is_told_and_not_followed(make_record: MakeRecord) 
 
 
 def test_a_right_clock_says_nothing(make_record: MakeRecord) -> None:
-    for records in ({}, {"a.json": make_record("HF", created=NOW - HOUR)}):
-        clock = RunClock(records)
+    old = make_record("HF", created=NOW - HOUR)
+    for clock in (RunClock({}), RunClock({"a.json": old})):
         assert clock.remark is None
         assert abs(clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
         assert clock.now().microsecond == 0

@@ -39,19 +39,23 @@ def fooled(**values: Any) -> Trial:
 
 
 def held(**values: Any) -> Trial:
-    return Trial(**({"id": "toy/1", "verdict": Verdict.HELD, "label": 1, "prediction": 1} | values))
+    usual: dict[str, Any] = {"id": "toy/1", "verdict": Verdict.HELD, "label": 1, "prediction": 1}
+    return Trial(**(usual | values))
 
 
 def proved(**values: Any) -> Trial:
-    return held(**({"verdict": Verdict.HELD_PROVED, "asked": 3, "forwarded": 2} | values))
+    usual: dict[str, Any] = {"verdict": Verdict.HELD_PROVED, "asked": 3, "forwarded": 2}
+    return held(**(usual | values))
 
 
 def wrong(**values: Any) -> Trial:
-    return held(**({"verdict": Verdict.WRONG, "prediction": 0, "probs": (0.6, 0.4)} | values))
+    usual: dict[str, Any] = {"verdict": Verdict.WRONG, "prediction": 0, "probs": (0.6, 0.4)}
+    return held(**(usual | values))
 
 
 def failed(**values: Any) -> Trial:
-    return held(**({"verdict": Verdict.ERROR, "prediction": None, "problem": "gone"} | values))
+    usual: dict[str, Any] = {"verdict": Verdict.ERROR, "prediction": None, "problem": "gone"}
+    return held(**(usual | values))
 
 
 @pytest.mark.parametrize(
