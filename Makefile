@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install evaluate test test-fast test-processors lint format docs audit audit-pinned audit-lowest hashes clean
+.PHONY: help install evaluate test test-fast test-faults test-processors lint format docs audit audit-pinned audit-lowest hashes clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -41,6 +41,12 @@ test: install lint ## Lint, check the types, run every test (ARGS="-k registry" 
 # The everyday loop. Tests that take long have the marker "slow"; `make test` runs them, too.
 test-fast: install ## Run the unit tests that are quick: under a minute (ARGS="-k registry" picks some)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -m "not slow" -n $(WORKERS) --dist loadgroup $(ARGS)
+
+# Each random fault is tried so often (kills and full disks a twentieth of it). `make test` tries a few.
+FAULT_TRIES ?= 600
+
+test-faults: install ## Kills, full disks, damaged and hostile files, lying plugins; prints a table
+	ROBENCH_FAULT_TRIES=$(FAULT_TRIES) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults tests/contract/test_lying_searches.py -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: install ## Ruff, import-linter and mypy
 	$(BIN)/ruff check .

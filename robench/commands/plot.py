@@ -316,6 +316,7 @@ def texts(
     """
     from robench.tasks.balanced import balanced_prefix
     from robench.tasks.base import DataSource
+    from robench.tasks.loading import load_splits
     from robench.tasks.resolving import check_tasks, find_task, is_own_data, task_name
 
     if task is None and (is_own_data(victim.task) or victim.task.startswith("hf-")):
@@ -325,5 +326,6 @@ def texts(
     if task is not None and task_name(task) != victim.task:
         raise UsageError(f"--task {task} is not the victim's task '{victim.task}'.")
     check_tasks([task or victim.task])
-    splits = find_task(task or victim.task, hub=hub)().load(DataSource(data, hub))
+    own = task or victim.task
+    splits = load_splits(own, find_task(own, hub=hub), DataSource(data, hub))
     return balanced_prefix(getattr(splits, split), number)

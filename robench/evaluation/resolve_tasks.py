@@ -20,6 +20,7 @@ from robench.plugins.option_routing import label
 from robench.protocol import Protocol
 from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.checks import check_splits
+from robench.tasks.loading import load_splits
 from robench.tasks.registry import TASKS
 from robench.tasks.resolving import find_task, is_own_data, task_name
 from robench.training.registry import DEFENSES
@@ -94,7 +95,7 @@ class TaskResolver:
         given = self._given(name, cls, cls.fields) if cls.fields else None
         report.started("data", name, None)
         source = DataSource(request.data, request.hub)
-        splits = cls().load(source, train_pool=request.train_pool, ids=request.ids)
+        splits = load_splits(name, cls, source, train_pool=request.train_pool, ids=request.ids)
         check_splits(name, cls, splits, training=bool(self.options))
         substitutions = load_substitutions(cls.substitutions, request.data)
         report.finished(

@@ -13,6 +13,7 @@ from robench.tasks.base import DataSource, Splits, Task
 from robench.tasks.checks import check_splits
 from robench.tasks.example import Example
 from robench.tasks.frozen import content_key, digest
+from robench.tasks.loading import load_splits
 from robench.tasks.resolving import find_task, is_own_data, task_name
 from robench.text.words import split_words
 
@@ -178,7 +179,8 @@ def _read_other(
     _check_labels(task, cls, name, other)
     report.started("data", name, None)
     pool = request.train_pool if request.train_pool in other.train_pools else None
-    loaded = other().load(DataSource(request.data, request.hub), train_pool=pool)
+    source = DataSource(request.data, request.hub)
+    loaded = load_splits(name, other, source, train_pool=pool)
     check_splits(name, other, loaded, training=False)
     report.finished(f"{len(loaded.test):,} test examples from {loaded.origin}")
     for remark in loaded.remarks:

@@ -9,7 +9,7 @@ from typing import Any
 from robench._base.errors import UsageError
 from robench.tasks.base import Splits, Task
 from robench.tasks.example import Example
-from robench.tasks.frozen import content_key
+from robench.tasks.frozen import content_key, digest
 
 
 def check_splits(name: str, task: type[Task], splits: Splits, *, training: bool = True) -> None:
@@ -50,6 +50,20 @@ def _faults(task: type[Task], splits: Splits, training: bool) -> Iterator[str]:
         yield from _labels_of_training(task, parts)
     yield from _ids(parts)
     yield from _overlaps(parts)
+    yield from _digest(splits)
+
+
+def _digest(splits: Splits) -> Iterator[str]:
+    """Check the digest of the test examples, which records and keys rest on."""
+    # Examples of wrong types have no digest, and their own faults say why.
+    try:
+        own = digest(splits.test)
+    except (TypeError, ValueError):
+        return
+    if own != splits.digest:
+        yield (
+            "Its 'digest' is not that of its test examples; 'robench.tasks.frozen.digest' makes it."
+        )
 
 
 def _label_names(task: type[Task]) -> Iterator[str]:

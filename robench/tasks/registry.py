@@ -30,6 +30,7 @@ TASKS: Registry[Task] = Registry(
             "frozen",
             "guard",
             "hub",
+            "loading",
             "nli_files",
             "own",
             "publisher_files",

@@ -12,6 +12,7 @@ import random
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,11 @@ TRIES = int(os.environ.get("ROBENCH_FAULT_TRIES", "25"))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_no_damage_goes_through_silently(kind: Kind, tmp_path: Path) -> None:
+def test_no_damage_goes_through_silently(
+    kind: Kind, tmp_path: Path, tried: Callable[..., None]
+) -> None:
     tally = try_kind(kind, tmp_path / "files", TRIES, seed=0)
+    tried(f"damage: {kind.name}", tally.tries, wrong=tally.counts["silently different"])
     assert tally.bad == []
     assert tally.tries == TRIES
     assert tally.counts["found"] > 0.5 * TRIES

@@ -68,7 +68,7 @@ class Renamed(Own):
         self, source: DataSource, *, train_pool: str | None = None, ids: Path | None = None
     ) -> Splits:
         test = [Example(each.id, {"body": each.fields["text"]}, each.label) for each in TEST]
-        return Splits([], [], test, "train", "frozen-24", "0" * 64, "made up")
+        return Splits([], [], test, "train", "frozen-24", digest(test), "made up")
 
 
 TEST = planted("test", 24, 4)

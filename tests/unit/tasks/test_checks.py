@@ -11,6 +11,7 @@ import pytest
 
 from robench import TASKS, DataSource, Example, Splits, Task, UsageError, make_examples
 from robench.tasks.checks import check_splits
+from robench.tasks.frozen import digest
 from robench.testing import opinions  # noqa: F401
 
 
@@ -32,6 +33,14 @@ def part(name: str, size: int = 6) -> list[Example]:
     return make_examples("films", [({"text": f"{name} {n}"}, n % 2) for n in range(size)])
 
 
+def digest_of(examples: list[Example]) -> str:
+    """Return the digest; examples of wrong types have none."""
+    try:
+        return digest(examples)
+    except TypeError:
+        return "d"
+
+
 def splits_of(**parts: list[Example]) -> Splits:
     made = {name: part(name) for name in ("train", "dev", "test")} | parts
     return Splits(
@@ -40,7 +49,7 @@ def splits_of(**parts: list[Example]) -> Splits:
         test=made["test"],
         train_pool="train",
         test_name="t",
-        digest="d",
+        digest=digest_of(made["test"]),
         origin="o",
     )
 
@@ -219,3 +228,9 @@ def test_half_a_million_pairs_take_seconds_only() -> None:
     start = time.perf_counter()
     check_splits("films", Pairs, splits_of(train=many, dev=dev, test=renamed))
     assert time.perf_counter() - start < 10
+
+
+def test_the_digest_must_be_that_of_the_test_examples() -> None:
+    assert "Its 'digest' is not that of its test examples" in fault(
+        replace(splits_of(), digest="0" * 64)
+    )
