@@ -43,7 +43,8 @@ def _first(split: str, **change: Any) -> Splits:
     """Return splits whose first example of ``split`` is changed."""
     splits = sound()
     first, *rest = getattr(splits, split)
-    return replace(splits, **{split: [replace(first, **change), *rest]})
+    changed: dict[str, Any] = {split: [replace(first, **change), *rest]}
+    return replace(splits, **changed)
 
 
 def _ends(code: Callable[[], object]) -> Splits:

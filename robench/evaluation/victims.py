@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from robench.evaluation.resolved import ResolvedTask
 from robench.evaluation.resolved_victims import Obtained, ResolvedVictim
@@ -48,7 +48,7 @@ def reloaded(ready: ReadyVictim) -> ReadyVictim:
     obtained = ready.obtained
     if obtained.load is None:
         return ready
-    fresh = obtained.load(obtained.source, ready.resolved.device)
+    fresh = cast("JudgedVictim", obtained.load(obtained.source, ready.resolved.device))
     return replace(ready, obtained=replace(obtained, victim=fresh))
 
 
