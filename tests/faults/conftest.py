@@ -58,6 +58,6 @@ def _rows(reports: Iterable[Any]) -> list[Row]:
     for report in reports:
         said = [value for name, value in report.user_properties if name == PROPERTY]
         name = report.nodeid.partition("::")[0].rpartition("/test_")[2].removesuffix(".py")
-        for row in said or [[name.replace("_", " "), 1, 0, 0, 0]]:
-            rows.append(Row(*row, int(report.failed)))
+        for row, tries, lost, wrong, crashed in said or [[name.replace("_", " "), 1, 0, 0, 0]]:
+            rows.append(Row(row, tries, lost, wrong, crashed, int(report.failed)))
     return rows
