@@ -43,8 +43,8 @@ class VerifiedRecord(RecordPart):
         sample: the share of the searches that was repeated, in (0, 1].
         seed: seed of the choice of that share.
         same_software: whether the same code, software and kind of processor made the record. If
-            so, the repeated searches gave the same trials in every digit, and otherwise the same
-            verdicts.
+            so, the repeated searches gave the same trials in every digit, and otherwise apart from
+            the last digits of probabilities.
         trials: SHA-256 of the trials, as the record holds it; None in older records.
         victim: hash of the victim's weights, computed from its files.
         robench: version of robench that checked.

@@ -137,6 +137,26 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
+def finding_problems(record: Record, cell: Cell) -> list[str]:
+    """Return which findings of the health checks a record leaves out or adds."""
+    claimed = {_name(each) for each in record.victim.findings}
+    real = {_name(each): each for each in cell.victim.findings}
+    found = [
+        f"the record leaves out the finding '{sentence}'"
+        for name, sentence in real.items()
+        if name not in claimed
+    ]
+    found += [
+        f"the record has the finding '{name}', which the health checks do not make"
+        for name in sorted(claimed - set(real))
+    ]
+    return found
+
+
+def _name(finding: str) -> str:
+    return finding.partition(":")[0]
+
+
 def card_problems(card: Mapping[str, Any]) -> list[str]:
     """Return a sentence where the key on a victim's card does not follow from its ingredients."""
     text = json.dumps(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from robench._base.code_hash import source_sha256
 from robench._base.errors import RobenchError, UsageError
 from robench._base.key_code import TRAINING_CODE
-from robench.evaluation.cell import Cell, search_examples
+from robench.evaluation.cell import search_examples
 from robench.records.record import Record
 from robench.records.test_set import TestSet
 from robench.records.trial_texts import ids_of_judged, impossible_trials
@@ -21,6 +21,7 @@ from robench.verification.checking import Checking, guarded
 from robench.verification.results import Report, not_made, passed
 from robench.verification.settings import VerificationSettings
 from robench.verification.surfaces import StoredSurface, differing, key_problems
+from robench.verification.task_checks import task_problems
 from robench.verification.victims import FoundVictim, NotThere
 from robench.verification.workshop import Bench, Workshop
 
@@ -255,7 +256,6 @@ class RecordVerifier:
         """Ask about the clean and the adversarial texts again."""
         record, report = work.record, work.report
         labels = {each.id: each.label for each in bench.test.examples}
-        soft: list[str] = []
         with work.check(TEXTS) as problems:
             self._progress.started("verify", f"{report.title}: texts", None)
             jobs = list(self._jobs(work, bench, bench.test.examples))
@@ -266,11 +266,11 @@ class RecordVerifier:
             report.fooled = record.counts.fooled
             report.asked = len(jobs) + sum(bool(t.changes or t.text is not None) for t in trials)
             self._progress.finished(f"{report.asked} texts asked again")
-        if soft:
-            work.note(
-                f"{len(soft)} answers are so close to the border that rounding on another machine "
-                f"decides; {soft[0]}."
-            )
+            if soft:
+                raise NotThere(
+                    f"{len(soft)} answers are so close to the border that rounding on another "
+                    f"machine decides: {soft[0]}"
+                )
 
     def _jobs(self, work: _Work, bench: Bench, examples: Iterable[Example]) -> Iterator[Job]:
         """Yield the jobs of examples, on the new surface where it has them."""
@@ -305,7 +305,6 @@ class RecordVerifier:
             settled = {id_ for id_, letter in letters.items() if letter != "U"}
             repeated += [each.id for each in claimed if each.id not in settled]
             work.report.proved = len(claimed)
-        soft: list[str] = []
         with work.check(SEARCH) as problems:
             again = self._searched_again(work, bench, [by_id[id_] for id_ in sorted(repeated)])
             ended = [trial for trial in again if trial.verdict != Verdict.ERROR]
@@ -318,11 +317,12 @@ class RecordVerifier:
                     f"{len(again) - len(ended)} of {len(again)} repeated searches did not end, "
                     f"the first of {first.id}: {first.problem}"
                 )
-        if soft:
-            work.note(
-                f"{len(soft)} of {work.report.searched} repeated searches end otherwise. Other "
-                f"code or another machine made the record, which can turn a search; {soft[0]}."
-            )
+            if soft:
+                raise NotThere(
+                    f"{len(soft)} of {len(ended)} repeated searches end otherwise. The record "
+                    "names other software or another processor, which can turn a search: "
+                    f"{soft[0]}"
+                )
 
     def _searched_again(
         self, work: _Work, bench: Bench, examples: Sequence[Example]
@@ -349,50 +349,17 @@ class RecordVerifier:
                     "the health checks of the victim need the dev examples of its task, which are "
                     "not here. Give the folder of the data with --data."
                 )
-            found = finding_problems(record, cell)
+            found = parts.finding_problems(record, cell)
             if found and record.victim.training_code_sha256 != source_sha256(*TRAINING_CODE):
                 # The health checks are part of that code, and they may have been others.
                 raise NotThere(f"an earlier version made the health checks: {found[0]}")
             problems += found
         with work.check(PARTS) as problems:
             code = cell.surface.key == record.surface.key
-            problems += parts.part_differences(
-                record,
-                parts.remade(cell, record, trials),
-                surface_code=code,
-                same_numbers=exact,
-            )
-
-
-def finding_problems(record: Record, cell: Cell) -> list[str]:
-    """Return which findings of the health checks a record leaves out or adds."""
-    claimed = {_name(each) for each in record.victim.findings}
-    real = {_name(each): each for each in cell.victim.findings}
-    found = [
-        f"the record leaves out the finding '{sentence}'"
-        for name, sentence in real.items()
-        if name not in claimed
-    ]
-    found += [
-        f"the record has the finding '{name}', which the health checks do not make"
-        for name in sorted(claimed - set(real))
-    ]
-    return found
-
-
-def _name(finding: str) -> str:
-    return finding.partition(":")[0]
-
-
-def task_problems(record: Record, texts: TestSet, workshop: Workshop) -> list[str]:
-    """Return how the test set of a record differs from what its task gives here."""
-    task, found = record.task, []
-    if task.examples != len(texts.examples):
-        found.append(f"{task.examples} examples, and the test set has {len(texts.examples)}")
-    splits = workshop.splits(task)
-    frozen = task.other_test is None and task.test_name.startswith("frozen-")
-    if splits is not None and frozen and splits.digest != task.digest:
-        found.append("its test examples are not the frozen ones of the task")
-    if splits is not None and frozen and splits.test_name != task.test_name:
-        found.append(f"its test set is called '{task.test_name}' and not '{splits.test_name}'")
-    return found
+            now = parts.remade(cell, record, trials)
+            problems += parts.part_differences(record, now, surface_code=code, same_numbers=exact)
+            if not exact and record.fresh_draws != now.fresh_draws:
+                raise NotThere(
+                    "'fresh_draws' is not what the victim gives here. The record names other "
+                    "software or another processor, which can turn an answer."
+                )

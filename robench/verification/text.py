@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from robench.verification.run import Verification
 
 SURE: Final = 0.95
-"""Probability with which a forgery of the stated size is found."""
+"""Probability with which a forgery of the stated size is not verified."""
 
 
 def result_table(found: Verification) -> Table:
@@ -95,13 +95,14 @@ def _unique(report: Report, outcome: str) -> list[str]:
 
 
 def _power(found: Verification) -> str:
-    """Return how many forged examples of a record the sample finds."""
+    """Return how many forged examples of a record meet the sample almost surely."""
     share, seed = found.settings.sample, found.settings.seed
     repeat = f"Repeat the same choice with --seed {seed}."
     if share == 1:
         return f"Every search was repeated. {repeat}"
     number = ceil(log(1 - SURE) / log(1 - share))
     return (
-        f"{100 * share:g} % of the searches were repeated. A record with {number} invented held "
-        f"examples is found with a probability of {100 * SURE:g} %. {repeat}"
+        f"{100 * share:g} % of the searches were repeated. This keeps a record with {number} "
+        f"invented held examples from being verified, with a probability of {100 * SURE:g} %. "
+        f"{repeat}"
     )

@@ -111,6 +111,40 @@ def test_one_forged_example_is_found_where_every_search_is_repeated(forged: Forg
     assert "is 'held', and the same attack gives 'fooled'" in failures(checked(forged))
 
 
+def test_a_record_of_another_processor_is_verified_where_everything_agrees(
+    forged: ForgedRun,
+) -> None:
+    forged.edit("pwws", software__device="another processor (4 cores)")
+    report = checked(forged)
+    assert report.status == "verified", report.to_dict()
+    assert not report.same_software
+
+
+def test_another_processor_does_not_excuse_an_invented_held_example(forged: ForgedRun) -> None:
+    """The record itself would choose how strictly it is checked."""
+
+    def cheap(trial: Trial) -> Trial:
+        return held(trial).model_copy(update={"asked": 1, "forwarded": 1})
+
+    forged.forge("pwws", only_first(cheap, Verdict.FOOLED))
+    forged.edit("pwws", software__device="another processor (4 cores)")
+    report = checked(forged)
+    assert report.status == "claimed"
+    assert "1 of" in " ".join(report.sentences("open"))
+    assert "the same attack gives 'fooled'" in " ".join(report.sentences("open"))
+
+
+def test_another_processor_does_not_excuse_fewer_queries(forged: ForgedRun) -> None:
+    def cheap(trial: Trial) -> Trial:
+        return trial.model_copy(update={"asked": 1, "asked_at_success": 1, "forwarded": 1})
+
+    forged.forge("pwws", only_first(cheap, Verdict.FOOLED))
+    forged.edit("pwws", software__device="another processor (4 cores)")
+    report = checked(forged)
+    assert report.status == "claimed"
+    assert "has 1 queries, and the same attack makes" in " ".join(report.sentences("open"))
+
+
 def test_a_held_example_turned_into_proved(forged: ForgedRun) -> None:
     def proved(trial: Trial) -> Trial:
         return trial.model_copy(update={"verdict": Verdict.HELD_PROVED})

@@ -72,13 +72,24 @@ def test_every_difference_counts_on_the_same_software(
     assert soft == []
 
 
-def test_only_verdicts_count_on_other_software() -> None:
-    again = [trial(1).model_copy(update={"asked": 6, "text": "other"})]
-    assert search_differences(known(trial(1)), again, exact=False) == ([], [])
+@pytest.mark.parametrize(
+    "changes",
+    [{"asked": 6}, {"forwarded": 6}, {"asked_at_success": 1}, {"text": "other"}],
+)
+def test_every_difference_is_named_on_other_software(changes: dict[str, object]) -> None:
+    again = [trial(1).model_copy(update=changes)]
+    hard, soft = search_differences(known(trial(1)), again, exact=False)
+    assert hard == []
+    assert len(soft) == 1
+
+
+def test_last_digits_of_probabilities_do_not_count_on_other_software() -> None:
+    again = [trial(1, probs=(0.25, 0.75))]
+    assert search_differences(known(trial(1, probs=(0.24, 0.76))), again, exact=False) == ([], [])
 
 
 @pytest.mark.parametrize(("fooled", "fails"), [(0, False), (1, False), (5, False), (6, True)])
-def test_a_few_other_verdicts_are_a_note_on_other_software(fooled: int, fails: bool) -> None:
+def test_a_few_other_verdicts_are_no_failure_on_other_software(fooled: int, fails: bool) -> None:
     was = [trial(number) for number in range(100)]
     again = [
         each.model_copy(update={"verdict": Verdict.FOOLED}) if number < fooled else each
