@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def atomic_file(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     """
     temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.tmp")
     make_folder(path.parent)
+    remove_link(temporary)
     try:
         yield temporary
         # The content must be on the disk before the file gets its name. Otherwise a power cut
@@ -48,6 +50,48 @@ def atomic_file(path: Path, temporary: Path | None = None) -> Iterator[Path]:
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+def open_itself(path: Path, flags: int) -> int:
+    """Open the file that ``path`` names, and return its descriptor; a link is not followed.
+
+    In the folder of a stranger, a link would lead the writing to any file of the user. Links among
+    the folders above are followed: a user may keep a part of a run on another disk.
+
+    Args:
+        path: the file.
+        flags: of ``os.open``. A file that is made may be read by everybody.
+
+    Raises:
+        OSError: the system refuses, or ``path`` is no regular file.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        # Opening a device may already do something, so the name is looked at first.
+        _check_regular(path, path.lstat().st_mode)
+    descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    try:
+        _check_regular(path, os.fstat(descriptor).st_mode)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_regular(path: Path, mode: int) -> None:
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, "it is a link; put the file itself in its place", str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
+def remove_link(path: Path) -> None:
+    """Remove ``path`` where it is a link, so that writing there does not follow it.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    if path.is_symlink():
+        path.unlink(missing_ok=True)
 
 
 def is_local_path(location: str) -> bool:

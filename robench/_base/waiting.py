@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench._base.errors import RobenchError
-from robench._base.files import lock, make_folder
+from robench._base.files import lock, make_folder, open_itself
 
 POLL_SECONDS = 0.25
 """Seconds between two tries. A try costs one call of the system."""
@@ -112,7 +112,7 @@ def _hold(path: Path, turn: Turn) -> int:
     while True:
         try:
             make_folder(path.parent)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = open_itself(path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise RobenchError(
                 f"The lock file '{path}' cannot be made ({error.strerror}). "

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from robench._base.bounded_reading import Missing, Unreadable, parse_json, raw_lines
 from robench._base.errors import RobenchError
-from robench._base.files import make_folder, sync_folder
+from robench._base.files import make_folder, open_itself, sync_folder
 from robench._base.seals import SEAL, line_seal
 from robench._base.waiting import Patience, alone
 
@@ -90,7 +90,7 @@ class ResultFile:
         found: dict[str, ExampleResult] = {}
         self.damaged = 0
         try:
-            for line in raw_lines(self.path):
+            for line in raw_lines(self.path, inside=self.path.parent):
                 result = None if line is None else self._result_of(line)
                 if result is not None:
                     found[result.id] = result
@@ -125,10 +125,12 @@ class ResultFile:
         line = json.dumps({**content, SEAL: line_seal(self._key, content)}, ensure_ascii=False)
         try:
             make_folder(self.path.parent)
-            with self.path.open("ab") as stream:
-                new = stream.tell() == 0
+            descriptor = open_itself(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            with os.fdopen(descriptor, "ab") as stream:
+                size = os.fstat(descriptor).st_size
+                new = size == 0
                 # A line that a killed run left half-written must not swallow this one.
-                if not new and not self._ends_a_line():
+                if not new and os.pread(descriptor, 1, size - 1) != b"\n":
                     stream.write(b"\n")
                 stream.write(line.encode() + b"\n")
                 stream.flush()
@@ -143,15 +145,13 @@ class ResultFile:
                 "verdicts are kept. Free some space, then run the same command again."
             ) from error
 
-    def _ends_a_line(self) -> bool:
-        with self.path.open("rb") as stream:
-            stream.seek(-1, 2)
-            return stream.read(1) == b"\n"
-
     def _sync(self) -> None:
         """Force the lines to the disk; a disk that fails has said so at the last line."""
         try:
-            with self.path.open("rb") as stream:
-                os.fsync(stream.fileno())
+            descriptor = open_itself(self.path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
         except OSError:
             return

@@ -24,7 +24,7 @@ from robench._base.bounded_reading import (
     stream_lines,
 )
 from robench._base.errors import RobenchError
-from robench._base.files import make_folder, sync_folder
+from robench._base.files import make_folder, open_itself, sync_folder
 from robench._base.waiting import Patience, Turn
 from robench.search.attack import Trial, Verdict
 from robench.search.trial_lines import (
@@ -252,7 +252,7 @@ class TrialFile:
         if self._descriptor is None:
             try:
                 make_folder(self.path.parent)
-                descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+                descriptor = open_itself(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
                 try:
                     turn = Turn(f"Another run is writing '{self.path}'.", self._patience)
                     turn.take(descriptor)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from robench._base.environment import describe_device, versions
 from robench._base.errors import RobenchError
-from robench._base.files import is_disk_full, sync_folder, sync_tree
+from robench._base.files import is_disk_full, remove_link, sync_folder, sync_tree
 from robench._base.release import __version__
 from robench._base.seals import with_seal
 from robench._base.waiting import Patience, alone
@@ -122,6 +122,8 @@ def _write(victim: Victim, log: dict[str, Any], out: Path) -> None:
     """Write the folder ``out``; return when all of it is on the disk."""
     draft = work_folder(out) / "victim"
     shutil.rmtree(draft, ignore_errors=True)
+    # A link is no folder for ``rmtree``, and the victim would be written behind it.
+    remove_link(draft)
     victim.save(draft)
     curves = curves_folder(out)
     if curves.is_dir():

@@ -65,3 +65,62 @@ def test_an_atomic_file_and_its_folder_are_forced_to_the_disk(
     disk.write_text(tmp_path / "new" / "a", "content")
     places = (tmp_path / "new" / "a", tmp_path / "new", tmp_path)
     assert {place.stat().st_ino for place in places} <= set(synced)
+
+
+# Links in the folder of a stranger
+
+
+def test_a_link_is_not_opened_for_writing(tmp_path: Path) -> None:
+    victim = tmp_path / "of the user"
+    victim.write_text("precious")
+    link = tmp_path / "link"
+    link.symlink_to(victim)
+    with pytest.raises(OSError, match="it is a link; put the file itself in its place"):
+        disk.open_itself(link, os.O_RDWR | os.O_APPEND)
+    link.unlink()
+    link.symlink_to(tmp_path / "not there")
+    with pytest.raises(OSError, match="it is a link"):
+        disk.open_itself(link, os.O_RDWR | os.O_CREAT)
+    assert not (tmp_path / "not there").exists()
+
+
+def test_a_link_that_appears_after_the_look_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of the user").write_text("precious")
+    (tmp_path / "link").symlink_to(tmp_path / "of the user")
+
+    def nothing_there(path: Path) -> os.stat_result:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "lstat", nothing_there)
+    with pytest.raises(OSError, match="symbolic links"):
+        disk.open_itself(tmp_path / "link", os.O_RDWR)
+
+
+def test_a_pipe_is_not_opened_and_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="it is no regular file"):
+        disk.open_itself(tmp_path / "pipe", os.O_RDONLY)
+
+
+def test_a_file_behind_a_linked_folder_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "other disk").mkdir()
+    (tmp_path / "trials").symlink_to(tmp_path / "other disk")
+    os.close(disk.open_itself(tmp_path / "trials" / "a", os.O_RDWR | os.O_CREAT))
+    assert (tmp_path / "other disk" / "a").stat().st_mode & 0o111 == 0
+
+
+@pytest.mark.parametrize("name", [None, "fixed.part"])
+def test_a_link_at_the_unfinished_file_is_not_written_through(
+    tmp_path: Path, name: str | None
+) -> None:
+    victim = tmp_path / "of the user"
+    victim.write_text("precious")
+    temporary = tmp_path / (name or f".a.{os.getpid()}.tmp")
+    temporary.symlink_to(victim)
+    with disk.atomic_file(tmp_path / "a", tmp_path / name if name else None) as path:
+        path.write_text("new")
+    assert victim.read_text() == "precious"
+    assert (tmp_path / "a").read_text() == "new"
+    assert not (tmp_path / "a").is_symlink()

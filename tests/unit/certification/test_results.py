@@ -102,3 +102,27 @@ def test_the_file_and_its_folder_are_forced_to_the_disk(
         synced.clear()
         file.append(result("y"))
     assert file.path.stat().st_ino in synced
+
+
+def test_a_link_is_neither_written_nor_read(tmp_path: Path) -> None:
+    precious = tmp_path / "of the user"
+    precious.write_text("no newline")
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    (folder / "a.jsonl").symlink_to(precious)
+    file = ResultFile(folder / "a.jsonl", KEY)
+    with pytest.raises(RobenchError, match=r"cannot be written \(it is a link; put the file"):
+        file.append(result("x"))
+    with pytest.raises(RobenchError, match="leads out of the folder"):
+        file.read()
+    (folder / "a.lock").symlink_to(precious)
+    with pytest.raises(RobenchError, match=r"lock file .* cannot be made \(it is a link"):
+        file.held(None).__enter__()
+    assert precious.read_text() == "no newline"
+
+
+def test_a_pipe_instead_of_the_verdicts_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    file = ResultFile(tmp_path / "a.jsonl", KEY)
+    with pytest.raises(RobenchError, match="it is a pipe"), file.held(None):
+        file.read()

@@ -12,6 +12,7 @@ import pytest
 
 from robench import Trial, Verdict
 from robench._base.errors import RobenchError
+from robench.search import trial_lines
 from robench.search.attack import Change
 from robench.search.trial_lines import Header, Revoked, sketch_of, trial_line
 from robench.search.trials import LINES_PER_SYNC, TrialFile
@@ -370,6 +371,26 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
         TrialFile(tmp_path / "runs" / "t.jsonl").read()
 
 
+def test_a_link_is_not_written_through(tmp_path: Path) -> None:
+    """Taking the lock alone would remove the end of the file behind the link."""
+    precious = tmp_path / "of the user"
+    precious.write_text("first\nwithout a newline")
+    (tmp_path / "runs").mkdir()
+    path = tmp_path / "runs" / "t.jsonl"
+    path.symlink_to(precious)
+    file = TrialFile(path, cell=CELL)
+    with pytest.raises(RobenchError, match=r"cannot be opened \(it is a link; put the file"), file:
+        raise AssertionError
+    with pytest.raises(RobenchError, match="it is a link"):
+        file.append(trial(1))
+    path.unlink()
+    path.symlink_to(tmp_path / "not there")
+    with pytest.raises(RobenchError, match="it is a link"):
+        file.append(trial(1))
+    assert precious.read_text() == "first\nwithout a newline"
+    assert not (tmp_path / "not there").exists()
+
+
 HOSTILE_LINES = {
     "deep": b"[" * 100_000,
     "many digits": b'{"id":"a","asked":' + b"9" * 1_000_000 + b"}",
@@ -400,6 +421,35 @@ def test_a_hostile_line_is_damage_and_stops_no_other(
     assert [trial.id for trial in file.read()] == ["good"]
     assert file.damaged == 2
     assert file.damage.startswith("line 3: ")
+
+
+def sealed_again(line: bytes) -> bytes:
+    """Return a line with a seal that fits, whatever bytes it holds."""
+    return line[:-1] + b',"seal":"' + trial_lines._seal(line, CELL) + b'"}\n'
+
+
+@pytest.mark.parametrize("odd", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\x01", b"\x7f\xff"])
+def test_an_id_that_is_no_text_is_damage_behind_a_fitting_seal_too(
+    tmp_path: Path, odd: bytes
+) -> None:
+    path = tmp_path / "t.jsonl"
+    write(path, trial(1))
+    line = trial(2).model_dump_json().encode().replace(b"imdb/0002", b"imdb/" + odd)
+    path.write_bytes(path.read_bytes() + sealed_again(line))
+    file = TrialFile(path, cell=CELL)
+    assert list(file.sketches()) == ["imdb/0001"]
+    assert (file.damaged, file.damage) == (1, "line 3: it is not a trial")
+    assert [each.id for each in file.read()] == ["imdb/0001"]
+    assert file.damaged == 1
+
+
+@pytest.mark.parametrize("name", ["naïve", "日本", 'a"b', "a\\b", "a\tb", "", "a b~!"])
+def test_sketches_and_trials_agree_on_ids_of_all_kinds(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "t.jsonl"
+    write(path, trial(1).model_copy(update={"id": name}))
+    file = TrialFile(path, cell=CELL)
+    (whole,) = file.read()
+    assert file.sketches() == {name: sketch_of(whole)}
 
 
 def test_a_revoked_list_with_a_right_seal_is_damage(tmp_path: Path) -> None:

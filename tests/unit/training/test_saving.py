@@ -172,6 +172,18 @@ def test_a_kill_before_the_victim_is_complete_keeps_the_curves(
     assert [path.name for path in tmp_path.iterdir()] == ["v"]
 
 
+def test_a_draft_that_is_a_link_is_not_written_through(encoder: Path, tmp_path: Path) -> None:
+    out, precious = tmp_path / "v", tmp_path / "of the user"
+    precious.mkdir()
+    (precious / "config.json").write_text("precious")
+    work_folder(out).mkdir()
+    (work_folder(out) / "victim").symlink_to(precious)
+    fit(request(encoder, options={"epochs": 1}), out)
+    assert not out.is_symlink()
+    assert [path.name for path in precious.iterdir()] == ["config.json"]
+    assert (precious / "config.json").read_text() == "precious"
+
+
 def test_removing_a_victim_removes_all_its_folders(tmp_path: Path) -> None:
     out = tmp_path / "v"
     for folder in (out, work_folder(out), curves_folder(out), tmp_path / "v2"):
