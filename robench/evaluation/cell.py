@@ -194,8 +194,9 @@ def complete_trials(cell: Cell, report: Reporter) -> tuple[list[Trial], bool]:
             report.message(sentence)
         for example_id, reason in known.impossible.items():
             file.revoke(example_id, reason)
-        if todo:
-            _attack_unchanged(cell, file, todo, done, report)
+        if not todo:
+            return done, False
+        _attack_unchanged(cell, file, todo, done, report)
         trials = {trial.id: trial for trial in file.read()}
     missing = [example.id for example in examples if example.id not in trials]
     if missing:
@@ -203,7 +204,7 @@ def complete_trials(cell: Cell, report: Reporter) -> tuple[list[Trial], bool]:
             f"{len(missing)} trials are missing in {file.path}, the first for {missing[0]}. Run "
             "the same command again."
         )
-    return [trials[example.id] for example in examples], bool(todo)
+    return [trials[example.id] for example in examples], True
 
 
 def rules_of(cell: Cell) -> TrialRules:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from evaluation_cases import Listening
 
 from robench._base.environment import versions
-from robench.evaluation.cell import cell_key, progress_note
+from robench._base.reporting import Silent
+from robench.evaluation.cell import Cell, cell_key, complete_trials, progress_note
 from robench.evaluation.request import EvaluationRequest, build_request
 from robench.evaluation.resolved import ResolvedAttack
 from robench.evaluation.resolved_victims import ResolvedVictim
+from robench.records.run_folder import RunFolder
+from robench.search.attack import Trial, Verdict
 from robench.search.registry import ATTACKS
+from robench.search.trials import TrialFile
+from robench.tasks.example import Example
 
 MADE_FROM = {"task": "toy", "texts": "0" * 64, "scorer": "none"}
 
@@ -129,3 +136,71 @@ def test_the_version_of_robench_is_part_of_the_key(monkeypatch: pytest.MonkeyPat
 def test_the_progress_note_counts_all_examples() -> None:
     assert progress_note(list("WFHP")) == "accuracy under attack 50.0 %"
     assert progress_note(list("EH")) == "accuracy under attack 50.0 %, 1 errors"
+
+
+# Trials of an earlier run
+
+EXAMPLES = [Example(f"toy/{number}", {"text": "a b"}, 0) for number in range(3)]
+
+
+def cell_in(out: Path, judged: list[Example]) -> Cell:
+    """Return what ``complete_trials`` reads of a cell."""
+    victim = SimpleNamespace(labels=("n", "p"), attackable="text")
+    cell = SimpleNamespace(
+        request=SimpleNamespace(out=out, patience=lambda report: None, budget=None),
+        name="toy.cell",
+        key="k" * 64,
+        test=SimpleNamespace(examples=judged, whole=EXAMPLES),
+        victim=SimpleNamespace(victim=victim),
+        attack=SimpleNamespace(attack=SimpleNamespace(outside=False)),
+    )
+    return cast(Cell, cell)
+
+
+def held(example: Example) -> Trial:
+    return Trial(id=example.id, verdict=Verdict.HELD, label=0, prediction=0, asked=2, forwarded=2)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files of trials that were read in full."""
+    found: list[Path] = []
+    read = TrialFile.read
+
+    def noted(self: TrialFile) -> list[Trial]:
+        found.append(self.path)
+        return read(self)
+
+    monkeypatch.setattr(TrialFile, "read", noted)
+    return found
+
+
+def test_a_complete_cell_reads_its_trials_once(tmp_path: Path, reads: list[Path]) -> None:
+    judged = [EXAMPLES[2], EXAMPLES[0]]
+    cell, path = cell_in(tmp_path, judged), RunFolder(tmp_path).trials_file("toy.cell")
+    with TrialFile(path, cell=cell.key) as file:
+        for example in EXAMPLES:
+            file.append(held(example))
+    before = path.read_bytes()
+    assert complete_trials(cell, Silent()) == ([held(example) for example in judged], False)
+    assert reads == [path]
+    assert path.read_bytes() == before
+
+
+def test_an_impossible_trial_is_revoked_and_the_new_one_returned(
+    tmp_path: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, path = cell_in(tmp_path, EXAMPLES), RunFolder(tmp_path).trials_file("toy.cell")
+    with TrialFile(path, cell=cell.key) as file:
+        for example in EXAMPLES:
+            file.append(held(example).model_copy(update={"label": int(example == EXAMPLES[1])}))
+
+    def attack(cell: Cell, file: TrialFile, todo: list[Example], *rest: object) -> None:
+        assert todo == [EXAMPLES[1]]
+        file.append(held(EXAMPLES[1]))
+
+    monkeypatch.setattr("robench.evaluation.cell._attack_unchanged", attack)
+    report = Listening()
+    assert complete_trials(cell, report) == ([held(example) for example in EXAMPLES], True)
+    assert len(reads) == 2
+    assert [text for text in report.messages if "cannot be true" in text]
