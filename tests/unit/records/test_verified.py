@@ -124,6 +124,20 @@ def test_a_damaged_file_verifies_nothing_and_is_named(folder: Path, content: str
     assert any("No row counts as verified" in note for note in marks.notes())
 
 
+@pytest.mark.parametrize("seal", [None, "0" * 64])
+def test_a_file_without_the_seal_of_its_content_verifies_nothing(
+    folder: Path, seal: str | None
+) -> None:
+    store(folder, "a.json")
+    content = json.loads((folder / FILE_NAME).read_text())
+    content = {name: value for name, value in content.items() if name != "seal"}
+    content |= {} if seal is None else {"seal": seal}
+    (folder / FILE_NAME).write_text(json.dumps(content))
+    assert read_verified(folder).records == {}
+    assert "was changed after it was written" in str(read_verified(folder).problem)
+    assert verified_names(folder, ["a.json"]) == frozenset()
+
+
 def test_a_folder_in_its_place_verifies_nothing(folder: Path) -> None:
     (folder / FILE_NAME).mkdir()
     assert read_verified(folder).records == {}
