@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 
 from robench._base.errors import UsageError, one_line
 from robench._base.hints import did_you_mean
+from robench._base.signals import raise_if_signalled, watching_signals
 from robench.plugins.family import Family as Family
 from robench.plugins.family import UnknownMember as UnknownMember
 from robench.plugins.names import FAMILY, JOINT, ON, canonical, members_of
@@ -317,16 +318,19 @@ class Registry(Generic[Plugin]):
         return self._members[name]
 
     def _import_guest(self, point: EntryPoint) -> None:
-        try:
-            point.load()
-        except (KeyboardInterrupt, UsageError):
-            raise
-        # A guest may raise anything, SystemExit included.
-        except BaseException as error:
-            raise BrokenPlugin(
-                f"{self.kind} '{point.name}' from {_origin(point)} cannot be imported "
-                f"({type(error).__name__}: {one_line(error)}). Fix or uninstall that package."
-            ) from error
+        with watching_signals():
+            try:
+                point.load()
+            except UsageError:
+                raise
+            # A guest may raise anything, SystemExit and KeyboardInterrupt included. Only those of
+            # the user's signals end the command.
+            except BaseException as error:
+                raise_if_signalled()
+                raise BrokenPlugin(
+                    f"{self.kind} '{point.name}' from {_origin(point)} cannot be imported "
+                    f"({type(error).__name__}: {one_line(error)}). Fix or uninstall that package."
+                ) from error
 
     def origin(self, name: str) -> str:
         """Return where ``name`` comes from, as in ``Entry.origin``.

@@ -188,6 +188,8 @@ def test_registering_a_builtin_name_from_elsewhere_is_refused(make: Make) -> Non
     [
         ("import no_such_dependency", "ModuleNotFoundError: No module named 'no_such_dependency'"),
         ("raise SystemExit('goodbye')", "SystemExit: goodbye"),
+        # It looks like Ctrl-C, and nobody pressed it.
+        ("raise KeyboardInterrupt", "KeyboardInterrupt: no message"),
         ("def broken(:", "SyntaxError"),
         ("raise ValueError('two\\nlines')", "ValueError: two lines"),
     ],
@@ -219,7 +221,8 @@ def test_a_guest_that_registers_another_name_is_refused(make: Make, tmp_path: Pa
 def test_an_interruption_during_an_import_is_not_a_broken_plugin(
     make: Make, tmp_path: Path
 ) -> None:
-    (tmp_path / "slow_guest.py").write_text("raise KeyboardInterrupt\n")
+    source = "import signal, time\nsignal.raise_signal(signal.SIGINT)\ntime.sleep(1)\n"
+    (tmp_path / "slow_guest.py").write_text(source)
     with pytest.raises(KeyboardInterrupt):
         make(point("new", "slow_guest:New", "pkg")).get("new")
 
