@@ -367,8 +367,12 @@ def _why_one_process(cell: Cell) -> str | None:
 
 
 def progress_note(letters: Sequence[str]) -> str:
-    """Return the accuracy under attack of the trials so far, as text."""
-    robust = sum(letter in "HP" for letter in letters)
-    note = f"accuracy under attack {100 * robust / len(letters):.1f} %"
+    """Return the accuracy under attack of the trials so far, as text; none while one has an error.
+
+    Tables print no number for such a cell either.
+    """
     errors = letters.count("E")
-    return f"{note}, {errors} errors" if errors else note
+    if errors:
+        return f"accuracy under attack: error ({errors} of {len(letters)} examples)"
+    robust = sum(letter in "HP" for letter in letters)
+    return f"accuracy under attack {100 * robust / len(letters):.1f} %"

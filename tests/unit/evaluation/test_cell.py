@@ -135,7 +135,10 @@ def test_the_version_of_robench_is_part_of_the_key(monkeypatch: pytest.MonkeyPat
 
 def test_the_progress_note_counts_all_examples() -> None:
     assert progress_note(list("WFHP")) == "accuracy under attack 50.0 %"
-    assert progress_note(list("EH")) == "accuracy under attack 50.0 %, 1 errors"
+
+
+def test_the_progress_note_has_no_number_while_an_example_has_an_error() -> None:
+    assert progress_note(list("EH")) == "accuracy under attack: error (1 of 2 examples)"
 
 
 # Trials of an earlier run
