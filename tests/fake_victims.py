@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from robench.testing.victims import (
     PAD,
+    UNKNOWN,
     FakeFields,
     FakeTable,
     FakeVictim,
-    PieceTable,
     linear_jobs,
     load_linear,
     make_job,
@@ -38,6 +38,19 @@ __all__ = [
     "load_rough",
     "make_job",
 ]
+
+
+class PieceTable(FakeTable):
+    """A word table with one token for each letter of a word."""
+
+    mode = "subword"
+
+    def __init__(self) -> None:
+        super().__init__("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+    def ids(self, word: str) -> tuple[int, ...]:
+        """Return the tokens of a word."""
+        return tuple(self.numbers.get(letter, UNKNOWN) for letter in word)
 
 
 def load_rough(folder: Path = Path(), device: str = "cpu") -> FakeVictim:

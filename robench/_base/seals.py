@@ -5,6 +5,8 @@ Three kinds of files have one:
 * A JSON document has a member ``"seal"``. It is the digest of all other members, so another layout
   of the same content is no damage.
 * A line of a JSON lines file has a short ``"seal"``, which depends on what the file is about too.
+  Verdicts seal their content (``line_seal``). Trials seal the bytes of the line (``seal_line``),
+  which is faster to check, and their seal is always the last member.
 * A binary file holds ``MARK`` and 64 hex digits. They are the digest of the file in which these
   digits are zeros.
 
@@ -18,6 +20,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -31,6 +34,8 @@ BLANK: Final = b"0" * 64
 """Stands for the digits before a binary file is sealed."""
 LINE_DIGITS: Final = 16
 """Hex digits of the seal of a line."""
+_BEFORE, _END = b',"seal":"', b'"}'
+_SEALED_LENGTH = len(_BEFORE) + LINE_DIGITS + len(_END)
 _NO_SEAL = "it has no seal, so it is damaged or an earlier version of robench wrote it"
 _BLOCK = 1 << 20
 
@@ -101,6 +106,39 @@ def line_seal(about: str, content: Mapping[str, Any]) -> str:
         content: the line; a seal in it does not count.
     """
     return hashlib.sha256(f"{about} {seal_of(content)}".encode()).hexdigest()[:LINE_DIGITS]
+
+
+def seal_line(content: bytes, about: str) -> bytes:
+    """Return a JSON object with the seal of its bytes as the last member, and a newline.
+
+    Args:
+        content: the object's text, which has a member and no space at its end.
+        about: what the file is about, such as a key. The same line has another seal elsewhere.
+    """
+    return b"".join((content[:-1], _BEFORE, seal_of_bytes(content, about), _END, b"\n"))
+
+
+def split_line(line: bytes) -> tuple[bytes, bytes | None]:
+    """Return the content of a line that ``seal_line`` made, and its seal; None without a seal.
+
+    The line has no newline. The seal is not compared (``seal_of_bytes``).
+    """
+    if line[-_SEALED_LENGTH : -LINE_DIGITS - len(_END)] != _BEFORE or line[-2:] != _END:
+        return line, None
+    return line[:-_SEALED_LENGTH] + b"}", line[-LINE_DIGITS - len(_END) : -len(_END)]
+
+
+def seal_of_bytes(content: bytes, about: str) -> bytes:
+    """Return the seal that ``seal_line`` gives a line: 16 hex digits."""
+    digest = _begun(about).copy()
+    digest.update(content)
+    return digest.hexdigest()[:LINE_DIGITS].encode()
+
+
+@lru_cache(maxsize=4)
+def _begun(about: str) -> hashlib._Hash:
+    """Return a digest to copy; all lines of a file begin with it."""
+    return hashlib.sha256(about.encode() + b"\n")
 
 
 def seal_file(path: Path) -> None:

@@ -10,7 +10,6 @@ from robench._base.errors import UsageError
 Method = Literal["bounds", "smoothing"]
 Space = Literal["constrained", "all"]
 
-METHODS: tuple[Method, ...] = get_args(Method)
 SPACES: tuple[Space, ...] = get_args(Space)
 
 

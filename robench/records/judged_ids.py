@@ -26,11 +26,6 @@ class FoundTrials:
     problem: str | None = None
 
 
-def trials_in_order(folder: Path, record: Record) -> list[Trial] | None:
-    """Return one trial for each outcome of ``record``, or None (``find_trials``)."""
-    return find_trials(folder, record).trials
-
-
 def find_trials(folder: Path, record: Record) -> FoundTrials:
     """Return the trials of ``record``, which must be those that it was made from.
 

@@ -15,23 +15,19 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from robench._base.bounded_reading import Unreadable, parse_json
+from robench._base.seals import seal_line, seal_of_bytes, split_line
 from robench.search.attack import Change, Trial, Verdict
 
 KIND = "trials"
 """Value of ``"robench"`` in the header."""
 VERSION = 1
 """Version of the format, in the header."""
-SEAL_DIGITS = 16
-"""Hexadecimal digits of a seal."""
 
 _TRIAL_FIELDS, _CHANGE_FIELDS = set(Trial.model_fields), set(Change.model_fields)
 # A line seals its own bytes, so bytes that are no UTF-8 may stand behind a seal that fits.
 _START = re.compile(rb'\{"id":"([ !#-\[\]-~]*)","verdict":"([a-z-]+)",')
 """How the JSON text of a trial begins, where its id is plain ASCII."""
 _VERDICTS = {verdict.value.encode(): verdict for verdict in Verdict}
-_BEFORE_SEAL = b',"seal":"'
-_END = b'"}'
-_SEALED_LENGTH = len(_BEFORE_SEAL) + SEAL_DIGITS + len(_END)
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class Header:
             "cell": self.cell,
             "name": self.name,
         }
-        return _with_seal(json.dumps(content, separators=(",", ":")).encode(), self.cell)
+        return seal_line(json.dumps(content, separators=(",", ":")).encode(), self.cell)
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ class Revoked:
     def line(self, cell: str) -> bytes:
         """Return the sealed line, with its newline."""
         content = {"revoked": self.id, "reason": self.reason}
-        return _with_seal(json.dumps(content, separators=(",", ":")).encode(), cell)
+        return seal_line(json.dumps(content, separators=(",", ":")).encode(), cell)
 
 
 def trial_line(trial: Trial, cell: str) -> bytes:
@@ -84,7 +80,7 @@ def trial_line(trial: Trial, cell: str) -> bytes:
         trial: the trial.
         cell: key of its cell.
     """
-    return _with_seal(trial.model_dump_json().encode(), cell)
+    return seal_line(trial.model_dump_json().encode(), cell)
 
 
 class Sketch(NamedTuple):
@@ -111,7 +107,7 @@ def read_header(line: bytes) -> Header | None:
     """Return the header that the line holds; None if it holds none or its seal does not fit."""
     if not line.startswith(b'{"robench"'):
         return None
-    content, seal = _split(line)
+    content, seal = split_line(line)
     try:
         raw = parse_json(content, "the header")
         header = Header(raw["cell"], raw["name"], raw["version"])
@@ -119,7 +115,7 @@ def read_header(line: bytes) -> Header | None:
         return None
     plain = isinstance(header.cell, str) and isinstance(header.name, str)
     numbered = type(header.version) is int and raw["robench"] == KIND
-    return header if plain and numbered and seal == _seal(content, header.cell) else None
+    return header if plain and numbered and seal == seal_of_bytes(content, header.cell) else None
 
 
 def read_line(line: bytes, cell: str | None) -> Trial | Revoked | str:
@@ -161,10 +157,10 @@ def read_sketch(line: bytes, cell: str | None) -> Sketch | Revoked | str:
 
 def unsealed(line: bytes, cell: str) -> bytes | str:
     """Return the content of a sealed line, or why the seal does not hold."""
-    content, seal = _split(line)
+    content, seal = split_line(line)
     if seal is None:
         return "it has no seal"
-    return content if seal == _seal(content, cell) else "its seal does not fit"
+    return content if seal == seal_of_bytes(content, cell) else "its seal does not fit"
 
 
 def _lean(trial: Trial) -> Trial:
@@ -177,20 +173,3 @@ def _lean(trial: Trial) -> Trial:
     for change in trial.changes:
         object.__setattr__(change, "__pydantic_fields_set__", _CHANGE_FIELDS)
     return trial
-
-
-def _with_seal(content: bytes, cell: str) -> bytes:
-    """Add the seal, as the last member of a JSON object, and a newline."""
-    return b"".join((content[:-1], _BEFORE_SEAL, _seal(content, cell), _END, b"\n"))
-
-
-def _seal(content: bytes, cell: str) -> bytes:
-    digest = hashlib.sha256(cell.encode() + b"\n" + content).hexdigest()
-    return digest[:SEAL_DIGITS].encode()
-
-
-def _split(line: bytes) -> tuple[bytes, bytes | None]:
-    """Return the content of a line and its seal; None if it has no seal."""
-    if line[-_SEALED_LENGTH : -SEAL_DIGITS - len(_END)] != _BEFORE_SEAL or line[-2:] != _END:
-        return line, None
-    return line[:-_SEALED_LENGTH] + b"}", line[-SEAL_DIGITS - len(_END) : -len(_END)]

@@ -41,19 +41,6 @@ class FakeTable:
         return (self.numbers.get(word, UNKNOWN),)
 
 
-class PieceTable(FakeTable):
-    """A word table with one token for each letter of a word."""
-
-    mode = "subword"
-
-    def __init__(self) -> None:
-        super().__init__("abcdefghijklmnopqrstuvwxyz0123456789-")
-
-    def ids(self, word: str) -> tuple[int, ...]:
-        """Return the tokens of a word."""
-        return tuple(self.numbers.get(letter, UNKNOWN) for letter in word)
-
-
 class FakeFields:
     """Encodes the words of all fields, between a first and a last token.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from robench.text.links import SMALL, STEPS, Links
@@ -74,11 +74,3 @@ class WithoutPairs:
 
     def _known(self, word: str, other: str) -> bool:
         return any(each.linked(word, other) for each in self._links)
-
-
-def dictionary_sha256(content: Mapping[str, Sequence[str]]) -> str:
-    """Return the SHA-256 (hex) of a dictionary of substitutes, whatever the order of its heads."""
-    digest = hashlib.sha256()
-    for head in sorted(content):
-        digest.update("\t".join([head, *content[head]]).encode() + b"\n")
-    return digest.hexdigest()

@@ -75,17 +75,6 @@ class SubstitutionSet:
         found = {position: self.of(word, lookup) for position, word in enumerate(words[:stop])}
         return {position: listed for position, listed in found.items() if listed}
 
-    def has_pair(self, word: str, other: str) -> bool:
-        """Return whether one of two words is listed as a substitute of the other, in any case."""
-        return self._lists(word, other) or self._lists(other, word)
-
-    def _lists(self, head: str, substitute: str) -> bool:
-        lowered = substitute.lower()
-        heads = {head, head.lower()}
-        return any(
-            lowered == listed.lower() for each in heads for listed in self._neighbours.get(each, ())
-        )
-
     def __repr__(self) -> str:
         return f"SubstitutionSet({self.name!r}, {len(self)} heads, sha256 {self.sha256[:12]})"
 

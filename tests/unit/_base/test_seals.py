@@ -22,7 +22,10 @@ from robench._base.seals import (
     file_sha256,
     line_seal,
     seal_file,
+    seal_line,
     seal_of,
+    seal_of_bytes,
+    split_line,
     with_seal,
     without_seal,
 )
@@ -193,3 +196,25 @@ def test_the_hash_of_a_file(tmp_path: Path) -> None:
     assert file_sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
     with pytest.raises(Missing, match="it does not exist"):
         file_sha256(tmp_path / "b")
+
+
+# Lines
+
+
+def test_the_seals_of_lines_are_those_of_files_on_the_disk() -> None:
+    """Another seal would make every trial and every verdict that exists damaged."""
+    assert line_seal("key", {"id": "a", "letter": "C"}) == "320167fd7828dfef"
+    assert seal_line(b'{"id":"a"}', "key") == b'{"id":"a","seal":"2079d5fccbc88e27"}\n'
+
+
+def test_a_sealed_line_comes_apart_again() -> None:
+    line = seal_line(b'{"id":"a"}', "key")
+    content, seal = split_line(line.removesuffix(b"\n"))
+    assert (content, seal) == (b'{"id":"a"}', seal_of_bytes(content, "key"))
+    assert seal_of_bytes(content, "other key") != seal
+    assert seal_of_bytes(content, "key") == seal
+
+
+@pytest.mark.parametrize("line", [b"", b"{}", b'{"id":"a"}', b'{"seal":"0123456789abcdef"}'])
+def test_a_line_without_a_seal_at_its_end_stays_as_it_is(line: bytes) -> None:
+    assert split_line(line) == (line, None)

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_victims import PAD, FakeVictim, make_job
+from fake_victims import PAD, FakeVictim, PieceTable, make_job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robench.search.batching import LONGEST_WAIT_SECONDS, Pool, Purpose, RowRequest
 from robench.search.shapes import Bucket, Shapes
-from robench.testing.victims import PieceTable
 
 LETTERS = "abcdefghij"
 

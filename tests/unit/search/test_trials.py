@@ -12,7 +12,7 @@ import pytest
 
 from robench import Trial, Verdict
 from robench._base.errors import RobenchError
-from robench.search import trial_lines
+from robench._base.seals import seal_line
 from robench.search.attack import Change
 from robench.search.trial_lines import Header, Revoked, sketch_of, trial_line
 from robench.search.trials import LINES_PER_SYNC, TrialFile
@@ -423,11 +423,6 @@ def test_a_hostile_line_is_damage_and_stops_no_other(
     assert file.damage.startswith("line 3: ")
 
 
-def sealed_again(line: bytes) -> bytes:
-    """Return a line with a seal that fits, whatever bytes it holds."""
-    return line[:-1] + b',"seal":"' + trial_lines._seal(line, CELL) + b'"}\n'
-
-
 @pytest.mark.parametrize("odd", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\x01", b"\x7f\xff"])
 def test_an_id_that_is_no_text_is_damage_behind_a_fitting_seal_too(
     tmp_path: Path, odd: bytes
@@ -435,7 +430,7 @@ def test_an_id_that_is_no_text_is_damage_behind_a_fitting_seal_too(
     path = tmp_path / "t.jsonl"
     write(path, trial(1))
     line = trial(2).model_dump_json().encode().replace(b"imdb/0002", b"imdb/" + odd)
-    path.write_bytes(path.read_bytes() + sealed_again(line))
+    path.write_bytes(path.read_bytes() + seal_line(line, CELL))
     file = TrialFile(path, cell=CELL)
     assert list(file.sketches()) == ["imdb/0001"]
     assert (file.damaged, file.damage) == (1, "line 3: it is not a trial")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
-from robench.text.sources import WithoutPairs, dictionary_sha256
+from robench.text.sources import WithoutPairs
 from robench.text.substitutions import SubstitutionSet, load_substitutions
 
 
@@ -24,15 +22,6 @@ def test_a_dictionary_answers_for_the_words_before_the_stop(tmp_path: Path) -> N
     assert words.of_text(text, "cased", 0) == {}
     assert words.of_text(("Good",), "cased", 1) == {}
     assert words.of_text(("Good",), "lower", 1) == {0: ("Fine",)}
-
-
-def test_a_pair_is_known_in_both_directions_and_in_any_case(tmp_path: Path) -> None:
-    words = made(tmp_path, "own", {"good": ["fine"], "UK": ["Britain"]})
-    assert words.has_pair("good", "fine")
-    assert words.has_pair("Fine", "GOOD")
-    assert words.has_pair("britain", "UK")
-    assert not words.has_pair("good", "bad")
-    assert not words.has_pair("good", "good")
 
 
 def test_no_pair_of_the_other_sets_is_left(tmp_path: Path) -> None:
@@ -64,12 +53,3 @@ def test_the_identity_follows_from_both_sets_and_not_from_their_order(tmp_path: 
         for source, others in [(one, [two]), (one, [three]), (two, [three]), (one, [two, three])]
     }
     assert len(hashes | {one.sha256}) == 5
-
-
-@pytest.mark.parametrize(
-    "other", [{"a": ["c", "b"], "d": []}, {"a": ["b"], "d": ["c"]}, {"ab": ["c"], "d": []}]
-)
-def test_the_hash_of_a_dictionary_depends_on_its_content(other: dict[str, list[str]]) -> None:
-    content = {"a": ["b", "c"], "d": []}
-    assert dictionary_sha256(content) == dictionary_sha256({"d": [], "a": ["b", "c"]})
-    assert dictionary_sha256(content) != dictionary_sha256(other)
