@@ -38,14 +38,17 @@ class LogForm(BaseModel):
 
 
 def read_sealed_log(path: Path) -> dict[str, Any]:
-    """Return the log as it was written. Logs of earlier versions have no seal.
+    """Return the log as it was written.
+
+    Logs of earlier versions have no seal. They do not name their victim either.
 
     Raises:
         Missing: there is no log.
         Unreadable: the log is damaged or was changed.
     """
     try:
-        return without_seal(read_json(path, RECORD), required=False)
+        log = read_json(path, RECORD)
+        return without_seal(log, required=isinstance(log, dict) and "victim" in log)
     except SealBroken as error:
         raise Unreadable(path, str(error)) from error
 

@@ -249,6 +249,19 @@ def test_a_damaged_log_is_refused_and_may_be_deleted(saved: Path, content: str) 
     Victim.load(saved)
 
 
+def test_a_log_that_names_its_victim_needs_its_seal(saved: Path) -> None:
+    """Logs of earlier versions have neither."""
+    write_log(saved)
+    log = json.loads((saved / "training.json").read_text())
+    assert log.pop("seal")
+    (saved / "training.json").write_text(json.dumps(log))
+    with pytest.raises(RobenchError, match=r"training\.json' is damaged .*it has no seal"):
+        Victim.load(saved)
+    del log["victim"]
+    (saved / "training.json").write_text(json.dumps(log))
+    Victim.load(saved)
+
+
 def test_a_damaged_curve_is_refused_and_may_be_deleted(saved: Path) -> None:
     curve = saved / "curves" / "tensorboard" / "events"
     curve.parent.mkdir(parents=True)
