@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import lock_descriptor
 
 from robench._base.errors import RobenchError
+from robench._base.escaping import text_of
 
 
 @contextlib.contextmanager
@@ -173,9 +174,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield ``error``, its cause, the cause of that, and so on."""
+    """Yield ``error``, its cause, the cause of that, and so on, each once."""
     current: BaseException | None = error
-    while current is not None:
+    # Code of a plugin can make an error its own cause.
+    seen = set[int]()
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
         yield current
         current = current.__cause__ or current.__context__
 
@@ -197,4 +201,4 @@ def is_disk_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in full:
         return True
     # torch and safetensors put the system's error into the text of their own.
-    return any(text in str(error) for text in ("No space left on device", "os error 28"))
+    return any(text in text_of(error) for text in ("No space left on device", "os error 28"))

@@ -16,6 +16,7 @@ from robench.evaluation.given_victims import (
 from robench.evaluation.resolved import ResolvedTask, ResolvedTest
 from robench.evaluation.resolved_victims import ResolvedVictim, TrainedVictim
 from robench.evaluation.test_sets import resolve_tests
+from robench.evaluation.training_guard import one_failure
 from robench.plugins.option_routing import label
 from robench.protocol import Protocol
 from robench.tasks.base import DataSource, Splits, Task
@@ -152,14 +153,15 @@ class TaskResolver:
 
         encoder = find_encoder(self.request.encoder)
         for defense, values in self.options.items():
-            build_defense(
-                defense,
-                name,
-                encoder,
-                values,
-                task_class=cls,
-                settings_of=self.request.settings_of,
-            )
+            with one_failure(f"Making the defense '{defense}'"):
+                build_defense(
+                    defense,
+                    name,
+                    encoder,
+                    values,
+                    task_class=cls,
+                    settings_of=self.request.settings_of,
+                )
         self._remark_on_settings(name, cls, report)
 
     def _remark_on_settings(self, name: str, cls: type[Task], report: Reporter) -> None:
@@ -209,10 +211,12 @@ class TaskResolver:
                     task_class=cls,
                     settings_of=self.request.settings_of,
                 )
-                # The key finds and hashes the encoder. A missing file should be reported now and
-                # not after hours of training of another victim.
-                _ = fit.key
-                if seed == self.request.seeds[0]:
-                    fit.check()
-                defaults = replace(fit, options={}, settings_of="").resolved
-                yield TrainedVictim(label(defense, fit.resolved, defaults), fit)
+                with one_failure(f"Making the defense '{defense}'"):
+                    # The key finds and hashes the encoder. A missing file should be reported now
+                    # and not after hours of training of another victim.
+                    _ = fit.key
+                    if seed == self.request.seeds[0]:
+                        fit.check()
+                    defaults = replace(fit, options={}, settings_of="").resolved
+                    row = label(defense, fit.resolved, defaults)
+                yield TrainedVictim(row, fit)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from robench._base.code_hash import code_sha256
 from robench._base.errors import RobenchError
+from robench.evaluation.training_guard import training_alone, with_own_data
 from robench.evaluation.training_log import TrainingListener, training_seconds
 from robench.plugins.option_routing import label
 from robench.protocol import Protocol as EvaluationProtocol
@@ -227,13 +228,16 @@ class TrainedVictim:
         else:
             report.started("training", title, None)
             listener = TrainingListener(report)
-            victim, trained = train_or_load(
-                self.fit,
-                victims,
-                listener,
-                retrain=request.retrain,
-                patience=request.patience(report),
-            )
+            with training_alone(title, report):
+                _, trained = train_or_load(
+                    with_own_data(self.fit),
+                    victims,
+                    listener,
+                    retrain=request.retrain,
+                    patience=request.patience(report),
+                )
+            # Loaded again, because the defense could have changed what loads a victim.
+            victim, _ = train_or_load(self.fit, victims)
             how = "saved in" if trained else "trained by another run,"
             report.finished(f"{how} {folder.name}")
         return loaded_from(victim, folder)

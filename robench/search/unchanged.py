@@ -38,7 +38,7 @@ class UnchangedVictim:
     def __init__(self, victim: object) -> None:
         self._victim = victim
         self._before = _parts_of(victim)
-        self._code = _core_code()
+        self._code = CoreCode()
 
     def check(self, attack: str) -> None:
         """Compare the victim with what it was.
@@ -49,10 +49,8 @@ class UnchangedVictim:
         Raises:
             VictimChanged: something differs, or the code that judges was replaced.
         """
-        replaced = [name for name, own in self._code.items() if not own.is_there()]
+        replaced = self._code.put_back()
         if replaced:
-            for name in replaced:
-                self._code[name].put_back()
             raise VictimChanged(
                 f"Attack '{attack}' replaced code of robench or NumPy while it searched, first "
                 f"'{replaced[0]}'. It is put back, and the attack's results do not count."
@@ -69,6 +67,24 @@ class UnchangedVictim:
                 f"Attack '{attack}' changed {number} of the victim while it searched, first "
                 f"'{changed[0]}'. Its results are about another victim, so they do not count."
             )
+
+
+class CoreCode:
+    """The functions, methods and classes of the core as they are now.
+
+    Args:
+        modules: beginnings of the names of the modules. Those that are loaded later do not count.
+    """
+
+    def __init__(self, modules: tuple[str, ...] = CORE) -> None:
+        self._code = _core_code(modules)
+
+    def put_back(self) -> list[str]:
+        """Put back what was replaced, and return its names."""
+        replaced = [name for name, own in self._code.items() if not own.is_there()]
+        for name in replaced:
+            self._code[name].put_back()
+        return replaced
 
 
 class _Named(NamedTuple):
@@ -91,11 +107,11 @@ class _Named(NamedTuple):
         setattr(self.owner, self.name, self.value)
 
 
-def _core_code() -> dict[str, _Named]:
-    """Return the functions, methods and classes of the core by name."""
+def _core_code(modules: tuple[str, ...]) -> dict[str, _Named]:
+    """Return the functions, methods and classes of these modules by name."""
     found = {f"numpy.{name}": _named(np, name, getattr(np, name)) for name in NUMPY}
     for module, content in list(sys.modules.items()):
-        if not (module.startswith(CORE) and isinstance(content, ModuleType)):
+        if not (module.startswith(modules) and isinstance(content, ModuleType)):
             continue
         for name, value in list(vars(content).items()):
             if getattr(value, "__module__", None) != module:

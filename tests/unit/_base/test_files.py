@@ -124,3 +124,14 @@ def test_a_link_at_the_unfinished_file_is_not_written_through(
     assert victim.read_text() == "precious"
     assert (tmp_path / "a").read_text() == "new"
     assert not (tmp_path / "a").is_symlink()
+
+
+def test_an_error_that_is_its_own_cause_or_has_no_text_is_looked_at_once() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    error = Mute()
+    error.__cause__ = error
+    assert list(disk.causes(error)) == [error]
+    assert not disk.is_disk_full(error)
