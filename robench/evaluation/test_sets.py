@@ -58,7 +58,7 @@ def resolve_tests(
             continue
         other, other_splits = _read_other(request, each, name, cls, splits, report)
         if any(victim.train_pool is not None for victim in victims):
-            other_splits = _without_known_texts(name, splits, task_name(each), other_splits, report)
+            other_splits = without_known_texts(name, splits, task_name(each), other_splits, report)
         tests.append(
             _make_test(request, name, task_name(each), cls, other_splits, other, victims, report)
         )
@@ -185,10 +185,10 @@ def _read_other(
     report.finished(f"{len(loaded.test):,} test examples from {loaded.origin}")
     for remark in loaded.remarks:
         report.message(remark)
-    return other, _with_labels_of(task, cls, fields, name, other, loaded)
+    return other, with_labels_of(task, cls, fields, name, other, loaded)
 
 
-def _without_known_texts(
+def without_known_texts(
     task: str, splits: Splits, name: str, loaded: Splits, report: Reporter
 ) -> Splits:
     """Return ``loaded`` without the test texts that are train or dev texts of ``task``.
@@ -235,7 +235,7 @@ def _check_labels(task: str, cls: type[Task], name: str, other: type[Task]) -> N
         )
 
 
-def _with_labels_of(
+def with_labels_of(
     task: str, cls: type[Task], fields: Sequence[str], name: str, other: type[Task], loaded: Splits
 ) -> Splits:
     """Return ``loaded`` with labels counted as ``cls`` counts them, matched by name."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from robench.records.certificate import Certificate
 from robench.records.record import Record
 
 CLOCKS = timedelta(days=1)
 """How far the clocks of two machines may differ. A later date lies in the future."""
 
 
-def in_future(record: Record, now: datetime | None = None) -> bool:
-    """Return whether the record's date lies in the future, so that a clock was wrong."""
-    return record.created > (now or datetime.now(UTC)) + CLOCKS
+def in_future(subject: Record | Certificate, now: datetime | None = None) -> bool:
+    """Return whether the date of a result lies in the future, so that a clock was wrong."""
+    return subject.created > (now or datetime.now(UTC)) + CLOCKS
 
 
 def newest_first(

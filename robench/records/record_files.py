@@ -37,6 +37,15 @@ def read_record(path: Path) -> Record:
     """Return the record in ``path``, converted to the present schema.
 
     Raises:
+        RobenchError: see ``read_with_schema``.
+    """
+    return read_with_schema(path)[0]
+
+
+def read_with_schema(path: Path) -> tuple[Record, int]:
+    """Return the record in ``path``, converted to the present schema, and the schema of the file.
+
+    Raises:
         RobenchError: the file cannot be read, or holds no valid record. The message is one
             sentence about the reason and one about what to do.
     """
@@ -53,7 +62,8 @@ def read_record(path: Path) -> Record:
         # From JSON text, not from Python values: only then are strings such as the date and
         # lists such as the findings accepted as the file holds them. Strict: "20" is no 20, and
         # true is no 1.
-        return Record.model_validate_json(json.dumps(migrate(checked_seal(raw))), strict=True)
+        data = migrate(checked_seal(raw))
+        return Record.model_validate_json(json.dumps(data), strict=True), raw["schema"]
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"

@@ -9,7 +9,6 @@ Whoever can write into the folder can write this file as well. It says what some
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from pydantic import AwareDatetime, Field, NonNegativeInt, ValidationError
 from robench._base.bounded_reading import Bounds, Missing, Unreadable, parse_json, read_bytes
 from robench._base.errors import RobenchError
 from robench._base.files import write_text
-from robench._base.seals import SealBroken, with_seal, without_seal
+from robench._base.seals import SealBroken, file_sha256, with_seal, without_seal
 from robench.records.part import RecordPart, Sha256
 
 FILE_NAME: Final = "verified.json"
@@ -85,15 +84,6 @@ class VerifiedOnDisk:
 
     records: Mapping[str, VerifiedRecord]
     problem: str | None = None
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 (hex) of a record file.
-
-    Raises:
-        RobenchError: it cannot be read.
-    """
-    return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def read_verified(folder: Path) -> VerifiedOnDisk:

@@ -7,22 +7,26 @@ Whoever changes the trials in the same way is found by asking the victim again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from robench._base.errors import RobenchError
 from robench.records.certificate import Certificate
 from robench.records.curves import CurvesPart, draw_curve, query_points, word_points
 from robench.records.record import LETTERS, Record, digest_of_ids
+from robench.records.record_dates import in_future
 from robench.records.run_folder import RunFolder
 from robench.records.trial_texts import count_changes, trials_of_record
 from robench.records.trials_part import digest_of_trials
 from robench.search.attack import Trial, Verdict
 
-CLOCKS: timedelta = timedelta(days=1)
-"""How far the clocks of two machines may differ."""
 ROUNDING = 1.0
 """Seconds by which a sum of rounded times may differ."""
+SCHEMA_WITH_ALL_PARTS: Final = 6
+"""The first version of the format in which no run leaves a part out."""
+MOST_MEMORY: Final = 2**44
+"""Bytes of memory (16 TiB) that no machine of a run has."""
 
 
 class MissingTrials(RobenchError):
@@ -93,6 +97,23 @@ def differences_from_trials(
     return [*found, *_curves(record, trials, texts), *_costs(record, trials)]
 
 
+def missing_parts(record: Record, schema: int) -> list[str]:
+    """Return which parts somebody took out of a record: every run writes them since schema 6.
+
+    Args:
+        record: the record.
+        schema: version of the format in which its file is written.
+    """
+    parts = ("disbelieved", "curves", "unknown", "trials")
+    if schema < SCHEMA_WITH_ALL_PARTS:
+        return []
+    return [
+        f"'{name}' is missing, and every record of schema {schema} has it"
+        for name in parts
+        if getattr(record, name) is None
+    ]
+
+
 def _letters(record: Record, trials: Sequence[Trial]) -> list[str]:
     if len(trials) != len(record.outcomes):
         return [f"there are {len(trials)} trials and {len(record.outcomes)} letters"]
@@ -158,8 +179,7 @@ def _draws(record: Record) -> int:
 
 def impossible_dates(subject: Record | Certificate, now: datetime | None = None) -> list[str]:
     """Return a sentence where a record or certificate is from the future."""
-    latest = (now or datetime.now(UTC)) + CLOCKS
-    if subject.created <= latest:
+    if not in_future(subject, now):
         return []
     return [f"'created' is {subject.created:%Y-%m-%d %H:%M} UTC, which is in the future"]
 
@@ -184,6 +204,8 @@ def impossible_costs(record: Record, weights: int | None, training: float | None
     peak = cost.peak_memory_bytes
     if peak is not None and weights is not None and peak < weights:
         found.append(f"a peak of {peak} bytes is less than the victim's weights ({weights} bytes)")
+    if peak is not None and peak > MOST_MEMORY:
+        found.append(f"a peak of {peak} bytes is more memory than a machine has")
     return found
 
 

@@ -98,7 +98,7 @@ def remade(cell: Cell, record: Record, trials: Sequence[Trial]) -> Record:
 
 
 def part_differences(
-    record: Record, now: Record, *, surface_code: bool, same_numbers: bool
+    record: Record, now: Record, *, surface_code: bool, same_numbers: bool, whole: bool
 ) -> list[str]:
     """Return the fields in which a record differs from the one that its trials give now.
 
@@ -108,6 +108,8 @@ def part_differences(
         surface_code: whether the surface was made by the same code.
         same_numbers: whether the same software and processor answer. Otherwise the answers with
             fresh random variants may differ.
+        whole: whether the record's run measured every part. Otherwise a part that is not there is
+            no difference.
     """
     skipped = dict(_ELSEWHERE)
     skipped |= {} if surface_code else dict.fromkeys(_OF_SURFACE, "other code")
@@ -115,20 +117,18 @@ def part_differences(
     theirs, ours = (each.model_dump(mode="json") for each in (record, now))
     return [
         f"'{name}' is {_shown(was)}, and its files give {_shown(new)}"
-        for name, was, new in _differing(theirs, ours, "")
+        for name, was, new in _differing(theirs, ours, "", whole=whole)
         if not any(name == each or name.startswith(f"{each}.") for each in skipped)
     ]
 
 
-def _differing(was: Any, now: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield the name of each field that differs, with both values.
-
-    A part that the record does not have was not measured by its run.
-    """
+def _differing(was: Any, now: Any, name: str, *, whole: bool) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the name of each field that differs, with both values."""
     if isinstance(was, dict) and isinstance(now, dict):
         for key in sorted({*was, *now}):
-            yield from _differing(was.get(key), now.get(key), f"{name}.{key}" if name else key)
-    elif was != now and not (was is None and "." not in name):
+            path = f"{name}.{key}" if name else key
+            yield from _differing(was.get(key), now.get(key), path, whole=whole)
+    elif was != now and (whole or was is not None or "." in name):
         yield name, was, now
 
 

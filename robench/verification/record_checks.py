@@ -62,6 +62,11 @@ class _Work(Checking):
     new: Surface | None = None
     chosen: list[str] = field(default_factory=list)
 
+    @property
+    def whole(self) -> bool:
+        """Whether the record is of a version that leaves no part out."""
+        return self.report.schema >= claims.SCHEMA_WITH_ALL_PARTS
+
 
 class _OtherSurface(NotThere):
     """The stored surface is not there, and a new one has another key."""
@@ -152,12 +157,7 @@ class RecordVerifier:
     def _texts_there(self, work: _Work) -> None:
         with work.check(TASK) as problems:
             work.texts = self._workshop.texts(work.record.task)
-            problems += task_problems(work.record, work.texts, self._workshop)
-            if self._workshop.splits(work.record.task) is None:
-                raise NotThere(
-                    f"the data of task '{work.record.task.name}' are not here, so its test set "
-                    "cannot be compared with them. Give their folder with --data."
-                )
+            problems += task_problems(work.record.task, work.texts, self._workshop)
 
     def _trials(self, work: _Work) -> None:
         record, texts = work.record, work.texts
@@ -172,6 +172,7 @@ class RecordVerifier:
             if texts is not None:
                 by_id = {each.id: each.fields[texts.attackable] for each in texts.examples}
             problems += claims.differences_from_trials(record, work.trials, by_id)
+            problems += claims.missing_parts(record, work.report.schema)
             if texts is not None:
                 problems += impossible_trials(work.trials, texts, record)
 
@@ -240,7 +241,7 @@ class RecordVerifier:
         others = parts.same_code(work.record, bench.attack)
         mine = False
         with work.check(KEY) as problems:
-            keys = dict(parts.keys_of(cell, made_from, older=work.record.trials is None))
+            keys = dict(parts.keys_of(cell, made_from, older=not work.whole))
             known = work.record.cell in keys
             mine = keys.get(work.record.cell, False)
             if not known and not others and surface_code:
@@ -357,7 +358,13 @@ class RecordVerifier:
         with work.check(PARTS) as problems:
             code = cell.surface.key == record.surface.key
             now = parts.remade(cell, record, trials)
-            problems += parts.part_differences(record, now, surface_code=code, same_numbers=exact)
+            problems += parts.part_differences(
+                record,
+                now,
+                surface_code=code,
+                same_numbers=exact,
+                whole=work.whole,
+            )
             if not exact and record.fresh_draws != now.fresh_draws:
                 raise NotThere(
                     "'fresh_draws' is not what the victim gives here. The record names other "

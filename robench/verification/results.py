@@ -63,6 +63,7 @@ class Report:
         kind: what it is.
         folders: the run folders where its trials, texts and victim may lie.
         subject: the record or certificate; None where it cannot be read.
+        schema: version of the format in which a record's file is written; 0 for a certificate.
         sha256: SHA-256 of the file; empty where it cannot be read.
         checks: the checks, in the order in which they were made.
         asked: texts that the victim was asked about again, clean and adversarial.
@@ -76,6 +77,7 @@ class Report:
     kind: Literal["record", "certificate"]
     folders: Sequence[RunFolder]
     subject: Record | Certificate | None = None
+    schema: int = 0
     sha256: str = ""
     checks: list[Check] = field(default_factory=list)
     asked: int = 0

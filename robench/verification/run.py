@@ -14,12 +14,13 @@ from robench._base.environment import choose_device
 from robench._base.errors import RobenchError, UsageError
 from robench._base.hub import no_pointless_retries
 from robench._base.reporting import Reporter, Silent
+from robench._base.seals import file_sha256
 from robench.models.victim_folder import CARD
 from robench.records.certificate import Certificate
 from robench.records.certificate_files import read_certificate
 from robench.records.record import Record
-from robench.records.record_files import read_record, record_paths
-from robench.records.verified import FILE_NAME, VerifiedRecord, file_sha256, write_verified
+from robench.records.record_files import read_with_schema, record_paths
+from robench.records.verified import FILE_NAME, VerifiedRecord, write_verified
 from robench.verification.certificate_checks import CertificateVerifier
 from robench.verification.checking import Checking
 from robench.verification.record_checks import FILE, RecordVerifier
@@ -150,8 +151,10 @@ def _read(report: Report) -> None:
     checking = Checking(report)
     with checking.check(FILE):
         report.sha256 = file_sha256(report.path)
-        read = read_record if report.kind == "record" else read_certificate
-        report.subject = read(report.path)
+        if report.kind == "record":
+            report.subject, report.schema = read_with_schema(report.path)
+        else:
+            report.subject = read_certificate(report.path)
     # A file that can be read is checked further under the same name.
     if report.subject is not None:
         report.checks.clear()

@@ -6,12 +6,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from robench._base.errors import UsageError
+from robench._base.escaping import NAME, one_line
 from robench.tasks.archives import SUFFIXES, members, report_damage
 
 MOST_MEMBERS: Final = 50_000
 """Files of the largest archive."""
-MOST_BYTES: Final = 32 * 2**30
-"""Bytes of the largest archive after unpacking."""
 MOST_RATIO: Final = 200
 """How many times larger than the archive its files may be; a bomb is larger by thousands."""
 FREE_BYTES: Final = 64 * 2**20
@@ -33,10 +32,11 @@ def unpack(archive: Path, target: Path) -> Path:
     link and a device are passed over.
 
     Raises:
-        UsageError: the archive is damaged, holds no records, or is too large.
+        UsageError: the archive is damaged, is too large, or holds no records or those of several
+            runs.
     """
-    most = min(MOST_BYTES, archive.stat().st_size * MOST_RATIO + FREE_BYTES)
-    left, number = most, 0
+    left, number = archive.stat().st_size * MOST_RATIO + FREE_BYTES, 0
+    roots: set[Path] = set()
     for name, stream in members(archive):
         place = _place(name)
         if place is None:
@@ -44,15 +44,30 @@ def unpack(archive: Path, target: Path) -> Path:
         number += 1
         if number > MOST_MEMBERS:
             raise _too_large(archive, f"it holds more than {MOST_MEMBERS:,} files")
+        root, kind = _root(place)
+        if kind == "records":
+            roots.add(root)
         with report_damage(archive):
             left -= _write(stream, target / place, left, archive)
-    roots = sorted(path.parent for path in target.rglob("records") if path.is_dir())
     if not roots:
         raise UsageError(
             f"The archive {archive} holds no folder 'records'. Pack the folder that "
             "'robench evaluate --out' wrote."
         )
-    return roots[0]
+    if len(roots) > 1:
+        first, second = (one_line(str(each), NAME) for each in sorted(roots)[:2])
+        raise UsageError(
+            f"The archive {archive} holds {len(roots)} runs ('{first}', '{second}'"
+            f"{', …' if len(roots) > 2 else ''}), and one is verified at a time. Unpack it, and "
+            "name the folder of each run."
+        )
+    return target / roots.pop()
+
+
+def _root(place: Path) -> tuple[Path, str]:
+    """Return the folder of the run of a member, and the run's folder that the member lies in."""
+    inside = next(number for number, part in enumerate(place.parts) if part in WANTED)
+    return Path(*place.parts[:inside]), place.parts[inside]
 
 
 def _place(name: str) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from safetensors.numpy import load_file, save_file
 from robench._base.seals import with_seal
 from robench.models.victim_folder import file_hashes, weights_hash
 from robench.records.record_files import write_record
+from robench.records.test_set import read_test_set, write_test_set
 from robench.records.verified import read_verified, verified_names
 from robench.search.attack import Change, Trial, Verdict
+from robench.tasks.example import Example
+from robench.tasks.frozen import digest
 from robench.verification.results import Report
 from robench.verification.run import Verification, verify
 from robench.verification.settings import VerificationSettings
@@ -281,6 +285,70 @@ def test_forged_curves(forged: ForgedRun) -> None:
     fooled = record.counts.fooled
     forged.edit("pwws", curves__queries={"at_most": [1, 1000], "fooled": [0, fooled]})
     assert "curve over queries" in failures(checked(forged))
+
+
+@pytest.mark.parametrize("part", ["unknown", "curves", "disbelieved", "trained_on", "trials"])
+def test_a_part_that_was_removed(forged: ForgedRun, part: str) -> None:
+    forged.edit("pwws", **{part: None})
+    assert part in failures(checked(forged))
+
+
+def _on_a_list(forged: ForgedRun, change: Callable[[Example], Example]) -> None:
+    """Let a record name a list, whose texts are those of the task after a change."""
+    record = forged.record("pwws")
+    old = forged.folder.examples_file(record.task.file_part, record.task.digest)
+    texts = read_test_set(old, record.task.digest)
+    changed = [change(each) for each in texts.examples]
+    new = digest(changed)
+    path = forged.folder.examples_file(record.task.file_part, new)
+    write_test_set(path, replace(texts, examples=changed, digest=new))
+    forged.edit("pwws", task__test_name="list-mine", task__digest=new)
+
+
+def test_a_list_that_is_not_here_leaves_a_claim(forged: ForgedRun) -> None:
+    _on_a_list(forged, lambda example: example)
+    report = checked(forged)
+    assert "the list 'mine' that chose them is not here" in " ".join(report.sentences("open"))
+    assert {check.name: check.outcome for check in report.checks}["task"] == "open"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda example: replace(example, label=1 - example.label),
+        lambda example: replace(example, id=f"mini-reviews/x{example.id}"),
+        lambda example: replace(example, fields={"text": f"{example.fields['text']} more"}),
+    ],
+)
+def test_a_list_of_other_texts_than_those_of_the_task(
+    forged: ForgedRun, change: Callable[[Example], Example]
+) -> None:
+    _on_a_list(forged, change)
+    assert "task: its test examples" in failures(checked(forged))
+
+
+def test_a_list_in_the_folder_of_the_data(forged: ForgedRun, tmp_path: Path) -> None:
+    _on_a_list(forged, lambda example: example)
+    data = tmp_path / "data"
+    data.mkdir()
+    record = forged.record("pwws")
+    texts = forged.folder.examples_file(record.task.file_part, record.task.digest)
+    ids = [each.id for each in read_test_set(texts, record.task.digest).examples]
+    (data / "mine.txt").write_text("\n".join(ids))
+    outcomes = {check.name: check.outcome for check in checked(forged, data=data).checks}
+    assert outcomes["task"] == "ok"
+    (data / "mine.txt").write_text("\n".join(ids[:-1]))
+    assert "not those of the list 'mine'" in failures(checked(forged, data=data))
+
+
+def test_a_test_set_of_a_name_that_nobody_knows(forged: ForgedRun) -> None:
+    forged.edit("pwws", task__test_name="standard-1000")
+    assert "its test set is called 'standard-1000'" in failures(checked(forged))
+
+
+def test_examples_that_another_task_does_not_have(forged: ForgedRun) -> None:
+    forged.edit("pwws", task__other_test="mini-reviews", task__test_name="mini-reviews:mine")
+    assert checked(forged).status != "verified"
 
 
 def test_findings_that_were_removed(forged: ForgedRun) -> None:

@@ -19,10 +19,10 @@ from robench.evaluation.request import build_request
 from robench.evaluation.resolved import ResolvedTest
 from robench.evaluation.resolved_victims import ResolvedVictim
 from robench.evaluation.test_sets import (
-    _without_known_texts,
     max_words,
     resolve_tests,
     select_examples,
+    without_known_texts,
 )
 from robench.tasks.frozen import digest
 
@@ -175,7 +175,7 @@ def test_a_training_pair_is_known_in_any_order_of_its_fields() -> None:
     own = Splits(pairs("a", "b"), [], pairs("a", "b"), "train", "x", "0" * 64, "made up")
     other = replace(own, train=[], test=pairs("b", "a"))
     with pytest.raises(UsageError, match="every text is also in the train or dev set"):
-        _without_known_texts("own", own, "other", other, Silent())
+        without_known_texts("own", own, "other", other, Silent())
 
 
 def test_a_limit_holds_for_every_test_set() -> None:

@@ -21,6 +21,7 @@ from robench.records.record_files import (
     migrate,
     read_record,
     read_records,
+    read_with_schema,
     write_record,
 )
 
@@ -55,6 +56,14 @@ def of_schema_2(record: Record) -> dict[str, Any]:
     data: dict[str, Any] = {**of_schema_3(record), "schema": 2}
     del data["victim"]["training_code_sha256"], data["search"]["code_sha256"]
     return data
+
+
+def test_the_schema_of_the_file_is_told(tmp_path: Path, make_record: MakeRecord) -> None:
+    record = make_record("WFH")
+    write_record(tmp_path / "new.json", record)
+    (tmp_path / "old.json").write_text(json.dumps(of_schema_4(record)))
+    assert read_with_schema(tmp_path / "new.json") == (record, SCHEMA)
+    assert read_with_schema(tmp_path / "old.json")[1] == 4
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path, make_record: MakeRecord) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from robench._base.errors import RobenchError
+from robench._base.seals import file_sha256
 from robench.records.comparable import Admitted
 from robench.records.leaderboard import render_run
 from robench.records.marks import MEANING, Marks, marks_in
@@ -19,7 +20,6 @@ from robench.records.record_files import RecordsOnDisk, find_records, write_reco
 from robench.records.verified import (
     FILE_NAME,
     VerifiedRecord,
-    file_sha256,
     read_verified,
     verified_names,
     write_verified,

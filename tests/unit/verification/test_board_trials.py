@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from trial_runs import TRIALS, write_run, write_trials
 
+from robench._base.seals import file_sha256
 from robench.records.record import Record
 from robench.records.record_files import write_record
 from robench.records.run_folder import RunFolder
-from robench.records.verified import VerifiedRecord, file_sha256, write_verified
+from robench.records.verified import VerifiedRecord, write_verified
 from robench.search.attack import Verdict
 from robench.verification import board_trials
 from robench.verification.board_trials import compare_with_trials

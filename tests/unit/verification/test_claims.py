@@ -130,7 +130,14 @@ def test_a_date_in_the_future(record: Record) -> None:
 
 @pytest.mark.parametrize(
     ("training", "peak", "number"),
-    [(12.5, 2**20, 0), (0.0, 2**20, 1), (99.0, 2**20, 1), (12.5, 10, 1), (0.0, 10, 2)],
+    [
+        (12.5, 2**20, 0),
+        (12.5, 2**45, 1),
+        (0.0, 2**20, 1),
+        (99.0, 2**20, 1),
+        (12.5, 10, 1),
+        (0.0, 10, 2),
+    ],
 )
 def test_costs_that_cannot_be_true(record: Record, training: float, peak: int, number: int) -> None:
     changes = {"training_seconds": training, "peak_memory_bytes": peak}
@@ -140,6 +147,15 @@ def test_costs_that_cannot_be_true(record: Record, training: float, peak: int, n
     assert len(found) == number
     # Nothing is said where nothing is known.
     assert claims.impossible_costs(record, None, None) == []
+
+
+@pytest.mark.parametrize("part", ["disbelieved", "curves", "unknown", "trials"])
+def test_a_part_that_was_taken_out_of_a_new_record(record: Record, part: str) -> None:
+    changed = record.model_copy(update={part: None})
+    said = f"'{part}' is missing, and every record of schema 6 has it"
+    assert said in claims.missing_parts(changed, 6)
+    # Older runs did not measure it.
+    assert claims.missing_parts(changed, 5) == []
 
 
 def test_a_file_under_another_name() -> None:

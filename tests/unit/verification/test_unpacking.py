@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from robench._base.errors import RobenchError
+from robench._base.errors import RobenchError, UsageError
 from robench.verification import unpacking
 from robench.verification.targets import opened
 from robench.verification.unpacking import is_archive, unpack
@@ -101,6 +101,19 @@ def test_an_archive_without_records(tmp_path: Path) -> None:
     path = packed(tmp_path / "a.zip", "trials/t.jsonl")
     with pytest.raises(RobenchError, match="holds no folder 'records'"):
         unpack(path, tmp_path / "out")
+
+
+def test_an_archive_with_several_runs_is_refused(tmp_path: Path) -> None:
+    """Only the first run would be verified, and the user would not know it."""
+    path = packed(tmp_path / "a.zip", "b/records/r.json", "a/records/r.json", "c/records/r.json")
+    with pytest.raises(UsageError, match=r"holds 3 runs \('a', 'b', …\).*folder of each run"):
+        unpack(path, tmp_path / "out")
+
+
+def test_a_folder_of_that_name_inside_a_run_is_no_second_run(tmp_path: Path) -> None:
+    names = ("run/records/r.json", "run/victims/records/x.json", "other/trials/t.jsonl")
+    path = packed(tmp_path / "a.zip", *names)
+    assert unpack(path, tmp_path / "out") == tmp_path / "out" / "run"
 
 
 def test_a_damaged_archive(tmp_path: Path) -> None:
