@@ -168,7 +168,7 @@ class Workshop:
         cls = TASKS.get(name)
         try:
             pool_of = pool if pool in cls.train_pools else None
-            return load_splits(name, cls, self._source, train_pool=pool_of)
+            return load_splits(name, cls, self._data, train_pool=pool_of)
         except RobenchError:
             return None
 
@@ -184,7 +184,7 @@ class Workshop:
         """
         cls = TASKS.get(task.name)
         pool = task.train_pool if task.train_pool in cls.train_pools else None
-        return load_splits(task.name, cls, self._source, train_pool=pool, ids=ids)
+        return load_splits(task.name, cls, self._data, train_pool=pool, ids=ids)
 
     def lists(self, stem: str) -> list[Path]:
         """Return the lists of this name in the folder of the data."""
@@ -212,7 +212,7 @@ class Workshop:
         return without_known_texts(task.name, own, other, same, Silent())
 
     @property
-    def _source(self) -> DataSource:
+    def _data(self) -> DataSource:
         return DataSource(self._settings.data, self._settings.hub)
 
     def stored(self, key: str) -> StoredSurface | None:
