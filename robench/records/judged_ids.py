@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from robench._base.errors import RobenchError
-from robench.records.record import Record
+from robench.records.record import Record, TaskPart
 from robench.records.run_folder import RunFolder
-from robench.records.test_set import TestSet, read_test_set
+from robench.records.test_set import MissingTexts, TestSet, read_test_set
 from robench.records.trial_texts import fit, ids_of_judged, trials_of_record
 from robench.search.attack import Trial
 
@@ -68,8 +69,26 @@ def texts_of(folder: Path, record: Record) -> dict[str, str]:
 
 
 def _test_set(folder: Path, record: Record) -> TestSet | None:
-    path = RunFolder(folder).examples_file(record.task.file_part, record.task.digest)
     try:
-        return read_test_set(path, record.task.digest)
+        return find_test_set([RunFolder(folder)], record.task)
     except RobenchError:
         return None
+
+
+def find_test_set(folders: Sequence[RunFolder], task: TaskPart) -> TestSet:
+    """Return the texts of a record's test set; of several folders, the first with good ones.
+
+    Raises:
+        MissingTexts: no folder has them.
+        RobenchError: they are damaged or those of another test set.
+    """
+    damaged: RobenchError | None = None
+    for folder in folders:
+        try:
+            return read_test_set(folder.examples_file(task.file_part, task.digest), task.digest)
+        except MissingTexts:
+            continue
+        except RobenchError as error:
+            damaged = damaged or error
+    name = RunFolder(Path()).examples_file(task.file_part, task.digest).name
+    raise damaged or MissingTexts(f"the texts of the examples are not there ({name})")

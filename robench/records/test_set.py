@@ -36,6 +36,10 @@ _BOUNDS = Bounds(size=2 * GB)
 REMEDY = "Run the same command again, which writes the texts."
 
 
+class MissingTexts(RobenchError):
+    """There is no file with the texts of a test set."""
+
+
 @dataclass(frozen=True)
 class TestSet:
     """All test examples of a task, with what is needed to read its trials.
@@ -105,13 +109,14 @@ def read_test_set(path: Path, expected: str) -> TestSet:
         expected: the digest of the test set, as the record has it.
 
     Raises:
-        RobenchError: the file is missing, damaged, or that of another test set. The message says
-            how to get it.
+        MissingTexts: there is no file.
+        RobenchError: the file is damaged, or that of another test set. The message says how to
+            get it.
     """
     try:
         content = read_text(path, _BOUNDS, inside=path.parent)
     except Missing as error:
-        raise RobenchError(
+        raise MissingTexts(
             f"The texts of the examples are missing: there is no {path}. Runs of older versions "
             f"did not keep them. {REMEDY}"
         ) from error

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from robench._base.errors import RobenchError
 from robench.records.board import load_board, records_folder
+from robench.records.judged_ids import find_test_set
 from robench.records.record import Record
 from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
-from robench.records.test_set import TestSet, read_test_set
+from robench.records.test_set import TestSet
 from robench.records.trial_texts import ids_of_judged, impossible_trials
 from robench.records.trials_agree import disagreement
 from robench.records.verified import verified_names
@@ -99,13 +100,10 @@ def _quick_differences(record: Record, folders: Sequence[RunFolder]) -> list[str
 
 
 def _texts(folders: Sequence[RunFolder], record: Record) -> TestSet | None:
-    for folder in folders:
-        path = folder.examples_file(record.task.file_part, record.task.digest)
-        try:
-            return read_test_set(path, record.task.digest)
-        except RobenchError:
-            continue
-    return None
+    try:
+        return find_test_set(folders, record.task)
+    except RobenchError:
+        return None
 
 
 def _differences(record: Record, folders: Sequence[RunFolder], texts: TestSet | None) -> list[str]:

@@ -20,9 +20,10 @@ from robench.evaluation.unknown_words import UnknownWords
 from robench.evaluation.victims import ReadyVictim
 from robench.plugins.names import split_on
 from robench.records.certificate import Certificate
+from robench.records.judged_ids import find_test_set
 from robench.records.record import Record, TaskPart
 from robench.records.run_folder import RunFolder
-from robench.records.test_set import TestSet, read_test_set
+from robench.records.test_set import MissingTexts, TestSet
 from robench.search.registry import ATTACKS
 from robench.tasks.balanced import balanced_prefix
 from robench.tasks.base import DataSource, Splits, Task
@@ -148,11 +149,10 @@ class Workshop:
         """
         key = task.file_part, task.digest
         if key not in self._texts:
-            paths = [folder.examples_file(*key) for folder in self._folders]
-            path = next((each for each in paths if each.exists()), None)
-            if path is None:
-                raise NotThere(f"the texts of the examples are not there ({paths[0].name})")
-            self._texts[key] = read_test_set(path, task.digest)
+            try:
+                self._texts[key] = find_test_set(self._folders, task)
+            except MissingTexts as error:
+                raise NotThere(str(error)) from error
         return self._texts[key]
 
     def splits(self, task: TaskPart) -> Splits | None:
