@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from time import monotonic, sleep
 from types import FrameType, TracebackType
 from typing import Final, NoReturn
@@ -81,6 +81,7 @@ class EndingSignals:
         self._first: tuple[int, float] | None = None
         self._over = False
         self._handled: list[int] = []
+        self._taken: frozenset[int] = frozenset()
         self._pipe: tuple[int, int] | None = None
 
     def __enter__(self) -> EndingSignals:
@@ -92,6 +93,8 @@ class EndingSignals:
             if signal.getsignal(number) in usual:
                 signal.signal(number, self._handle)
                 self._handled.append(number)
+        # ``finish`` empties the list, maybe before the thread has read the signal's number.
+        self._taken = frozenset(self._handled)
         self._pipe = os.pipe()
         for descriptor in self._pipe:
             os.set_blocking(descriptor, descriptor == self._pipe[0])
@@ -145,7 +148,7 @@ class EndingSignals:
     def _watch(self) -> None:
         """End what is left some seconds after a signal; a thread runs this."""
         assert self._pipe is not None
-        number = _next_signal(self._pipe[0])
+        number = _next_signal(self._pipe[0], self._taken)
         if number is None:
             return
         sleep(CHILDREN_SECONDS)
@@ -168,12 +171,12 @@ def _leave(number: int) -> NoReturn:
     _exit_now(exit_code(number))
 
 
-def _next_signal(descriptor: int) -> int | None:
-    """Wait for a signal that ends the run; None where the other end was closed."""
+def _next_signal(descriptor: int, taken: Container[int]) -> int | None:
+    """Wait for one of the signals ``taken``; None where the other end was closed."""
     while numbers := os.read(descriptor, 64):
         for number in numbers:
-            # Other signals, such as alarms, write their numbers as well.
-            if number in SIGNALS and signal.getsignal(number) != signal.SIG_IGN:
+            # Other signals write their numbers as well: alarms, and those that somebody handles.
+            if number in taken and signal.getsignal(number) != signal.SIG_IGN:
                 return number
     os.close(descriptor)
     return None

@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any
 
 from robench._base.ending import SIGNALS
@@ -18,6 +18,8 @@ from robench._base.ending import SIGNALS
 _raised: list[BaseException] = []
 _watches: list[object] = []
 """One entry for each ``with`` block that is running."""
+_behind: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""Handlers that remember, and the handler that each of them calls."""
 
 
 def raise_if_signalled() -> None:
@@ -30,46 +32,54 @@ def raise_if_signalled() -> None:
 def watching_signals() -> Iterator[None]:
     """Remember what the present handlers of signals raise; they run as before.
 
+    Blocks may overlap in any order. The last one that ends sets the handlers back.
     In a thread other than the main one there is nothing to watch, because no handler runs there.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    if not _watches:
+        _raised.clear()
     _watches.append(watch := object())
-    handlers: dict[int, tuple[Any, Any]] = {}
     for number in SIGNALS:
         own = signal.getsignal(number)
-        if callable(own):
-            handlers[number] = own, _remembering(own)
-            signal.signal(number, handlers[number][1])
+        if callable(own) and not _remembers(own):
+            signal.signal(number, _remembering(own))
     try:
         yield
     finally:
         _watches.remove(watch)
         if not _watches:
             _raised.clear()
-        for number, (own, watched) in handlers.items():
-            _restore(number, own, watched)
+            _restore()
 
 
-def _restore(number: int, own: Any, watched: Any) -> None:
-    """Set the handler from before, unless another one was set meanwhile."""
+def _restore() -> None:
+    """Set the handlers from before, unless others were set meanwhile."""
     # A generator that nobody ended can be closed in another thread, which may not set handlers.
-    if (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(number) is watched
-    ):
-        signal.signal(number, own)
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in SIGNALS:
+        watched: Any = signal.getsignal(number)
+        if _remembers(watched):
+            signal.signal(number, _behind.pop(watched))
+
+
+def _remembers(handler: object) -> bool:
+    # The handlers of others may have no hash.
+    return isinstance(handler, FunctionType) and handler in _behind
 
 
 def _remembering(own: Callable[[int, FrameType | None], Any]) -> Callable[..., Any]:
-    """Return a handler that notes the exception of ``own``."""
+    """Return a handler that notes the exception of ``own`` while something watches."""
 
     def handler(number: int, frame: FrameType | None) -> Any:
         try:
             return own(number, frame)
         except BaseException as error:
-            _raised.append(error)
+            if _watches:
+                _raised.append(error)
             raise
 
+    _behind[handler] = own
     return handler

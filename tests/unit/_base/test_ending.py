@@ -79,9 +79,14 @@ def start() -> Callable[..., Started]:
     """Start the script, and return the process and its first line when it is at work."""
 
     def start(
-        work: str, *, late: str = "", after: str = "", prepare: Callable[[], object] | None = None
+        work: str,
+        *,
+        late: str = "",
+        after: str = "",
+        prepare: Callable[[], object] | None = None,
+        script: str = SCRIPT,
     ) -> Started:
-        text = SCRIPT.format(work=work, late=late, after=after)
+        text = script.format(work=work, late=late, after=after)
         process = subprocess.Popen(
             [sys.executable, "-c", text],
             stdout=subprocess.PIPE,
@@ -207,6 +212,20 @@ def test_handlers_of_others_stay() -> None:
             assert signal.getsignal(signal.SIGINT) not in (signal.SIG_DFL, own)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_signal_that_others_handle_ends_nothing(start: Callable[..., Started]) -> None:
+    # The handler is there before robench takes the other signals over.
+    script = SCRIPT.replace(
+        "    with ending",
+        "    signal.signal(signal.SIGTERM, lambda *_: print('own', flush=True))\n    with ending",
+    )
+    assert script != SCRIPT
+    process, _ = start("ready(); time.sleep(1.5)", script=script)
+    process.send_signal(signal.SIGTERM)
+    _, complaints = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert complaints == "finished\n"
 
 
 def test_other_threads_leave_the_signals_alone() -> None:

@@ -96,3 +96,56 @@ def test_another_thread_watches_nothing() -> None:
     thread.start()
     thread.join()
     assert ended == [signal.default_int_handler]
+
+
+def _interrupt() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_watches_that_overlap_leave_no_handler() -> None:
+    first, second = watching_signals(), watching_signals()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    _interrupt()
+    # The second block still runs.
+    with pytest.raises(KeyboardInterrupt):
+        raise_if_signalled()
+    second.__exit__(None, None, None)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    _interrupt()
+    with watching_signals():
+        raise_if_signalled()
+
+
+def test_a_handler_that_is_left_behind_remembers_nothing_outside() -> None:
+    with watching_signals():
+        left = signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, lambda number, frame: None)
+    # Other code puts back what it found while the block ran.
+    signal.signal(signal.SIGINT, left)
+    _interrupt()
+    raise_if_signalled()
+    with watching_signals():
+        raise_if_signalled()
+        _interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            raise_if_signalled()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_handler_without_a_hash_is_watched() -> None:
+    class Handler:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self, number: int, frame: object) -> None:
+            raise KeyboardInterrupt
+
+    own = Handler()
+    signal.signal(signal.SIGINT, own)
+    with watching_signals():
+        _interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            raise_if_signalled()
+    assert signal.getsignal(signal.SIGINT) is own
