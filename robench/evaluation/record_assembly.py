@@ -247,6 +247,10 @@ def save_record(path: Path, record: Record, *, new_trials: bool, report: Reporte
 def _same_content(known: Record, record: Record) -> bool:
     """Return whether the records differ at most in cost, software and date."""
     measured = {"cost": record.cost, "software": record.software, "created": record.created}
+    if known.victim.identity is None:
+        # An earlier version did not write it. The key of the cell holds it.
+        victim = record.victim.model_copy(update={"identity": None})
+        record = record.model_copy(update={"victim": victim})
     return known.model_copy(update=measured) == record
 
 

@@ -269,6 +269,7 @@ class TrainedVictim:
             findings=findings,
             selection=SelectionPart.of_card(obtained.card),
             smoothing=obtained.card.get("smoothing"),
+            identity=obtained.identity,
         )
 
 
@@ -387,4 +388,5 @@ class SavedVictim:
             findings=findings,
             selection=SelectionPart.of_card(obtained.card),
             smoothing=obtained.card.get("smoothing"),
+            identity=obtained.identity,
         )

@@ -180,6 +180,8 @@ class VictimPart(RecordPart):
             of the user.
         name: name that the user gave the victim. None means that the defense names it.
         sha256: hash of its weights; for a given victim, of all files that decide its answers.
+        identity: hash of weights, tokenizer, configuration and of how texts are read, for a victim
+            that robench trained. None for others, and in records of earlier versions.
         configuration: key of everything that decides the victim.
         training_code_sha256: hash of robench's own training code. None where robench did not
             train the victim, or where it is unknown (records before schema 3).
@@ -207,6 +209,7 @@ class VictimPart(RecordPart):
     selection: SelectionPart | None = None
     smoothing: dict[str, JsonValue] | None = None
     temperature: float | None = Field(default=None, gt=0)
+    identity: Sha256 | None = None
 
     @model_validator(mode="after")
     def _kind_and_parts_agree(self) -> VictimPart:

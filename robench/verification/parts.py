@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import robench
@@ -14,7 +14,7 @@ from robench._base.environment import describe_device, versions
 from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
 from robench.evaluation.cell import cell_key
 from robench.evaluation.record_assembly import assemble_record
-from robench.records.record import Record
+from robench.records.record import Record, VictimPart
 from robench.search.attack import Trial
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def part_differences(
     skipped = dict(_ELSEWHERE)
     skipped |= {} if surface_code else dict.fromkeys(_OF_SURFACE, "other code")
     skipped |= {} if same_numbers else {"fresh_draws": "other software"}
+    skipped |= {} if record.victim.identity else {"victim.identity": "not in every record"}
     theirs, ours = (each.model_dump(mode="json") for each in (record, now))
     return [
         f"'{name}' is {_shown(was)}, and its files give {_shown(new)}"
@@ -155,6 +156,20 @@ def finding_problems(record: Record, cell: Cell) -> list[str]:
 
 def _name(finding: str) -> str:
     return finding.partition(":")[0]
+
+
+def name_problems(part: VictimPart, defense: str, registered: Collection[str]) -> list[str]:
+    """Return a sentence where a victim bears the name of a defense that did not train it.
+
+    Args:
+        part: what a record or certificate says of the victim.
+        defense: name of the defense that trained it, by its card.
+        registered: names of the defenses.
+    """
+    name = (part.name or defense).strip()
+    if name.casefold() == defense.casefold() or name.casefold() not in registered:
+        return []
+    return [f"its victim is called '{name}', but the defense '{defense}' trained it"]
 
 
 def card_problems(card: Mapping[str, Any]) -> list[str]:

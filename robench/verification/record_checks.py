@@ -15,6 +15,7 @@ from robench.records.test_set import TestSet
 from robench.records.trial_texts import ids_of_judged, impossible_trials
 from robench.search.attack import Trial, Verdict
 from robench.search.jobs import Job, make_jobs
+from robench.training.registry import DEFENSES
 from robench.verification import claims, parts, searching
 from robench.verification.asking import ask_again, differences
 from robench.verification.checking import Checking, guarded
@@ -180,6 +181,9 @@ class RecordVerifier:
         with work.check(VICTIM) as problems:
             found = self._workshop.victims.find(work.record)
             problems += parts.card_problems(found.card)
+            problems += parts.name_problems(
+                work.record.victim, str(found.card["ingredients"]["defense"]), DEFENSES.names()
+            )
             work.found = found
         found_now = work.found
         with work.check(COST) as problems:
@@ -246,6 +250,11 @@ class RecordVerifier:
             mine = keys.get(work.record.cell, False)
             if not known and not others and surface_code:
                 problems.append("the cell's key does not follow from what made the record")
+            if not known and work.record.victim.identity is None:
+                raise NotThere(
+                    "its key cannot be computed here, and the record of an earlier version does "
+                    "not tell which tokenizer and configuration its victim has"
+                )
         if others:
             work.note(
                 f"Made by {', '.join(others)}. So its key cannot be computed here, and its "

@@ -390,6 +390,42 @@ def test_another_victim_whose_hash_the_record_has(forged: ForgedRun) -> None:
     assert "texts:" in failures(checked(forged))
 
 
+def _swap_tokenizer(forged: ForgedRun) -> None:
+    """Change a file of the tokenizer, and adapt the card."""
+    (path,) = forged.folder.victims.glob("*/victim.json")
+    folder = path.parent
+    card = json.loads(path.read_text())
+    name = next(each for each in card["files"] if each.startswith("tokenizer/"))
+    (folder / name).write_text((folder / name).read_text() + "\n")
+    card["files"] = file_hashes(folder)
+    path.write_text(json.dumps(sealed(card)))
+    (folder / "training.json").unlink()
+
+
+def test_another_tokenizer_where_the_record_names_other_software(forged: ForgedRun) -> None:
+    _swap_tokenizer(forged)
+    data = json.loads(forged.path("pwws").read_text())
+    forged.edit("pwws", software={**data["software"], "robench": "0.0.1"})
+    assert "victim.identity" in failures(checked(forged))
+    # Without the hash the record does not say which victim it is about.
+    forged.edit("pwws", victim__identity=None)
+    report = checked(forged)
+    assert report.status == "claimed"
+    assert "which tokenizer" in " ".join(report.sentences("open"))
+
+
+@pytest.mark.parametrize("name", ["rift", "RIFT "])
+def test_a_victim_with_the_name_of_another_defense(forged: ForgedRun, name: str) -> None:
+    record, path = forged.record("pwws"), forged.path("pwws")
+    victim = record.victim.model_copy(update={"name": name})
+    false, trials = record.model_copy(update={"victim": victim}), forged.trials("pwws")
+    forged.folder.trials_file(record.cell_name).rename(forged.folder.trials_file(false.cell_name))
+    path.unlink()
+    write_record(forged.folder.records / false.file_name, false)
+    assert len(trials) == 24
+    assert "but the defense 'standard' trained it" in failures(checked(forged))
+
+
 def test_a_card_that_names_another_training(forged: ForgedRun) -> None:
     (path,) = forged.folder.victims.glob("*/victim.json")
     card = json.loads(path.read_text())
