@@ -87,12 +87,14 @@ def run(request: EvaluationRequest, session: Session) -> None:
     from robench.records.leaderboard import results_table
     from robench.records.run_folder import RunFolder
     from robench.records.transfer_flags import read_transferred
+    from robench.records.trial_marks import marks_of
 
     def print_results(records: Sequence[Record]) -> None:
         if records:
             folder = RunFolder(request.out)
             transferred = read_transferred(folder.transfer)
-            say(f"\n{results_table(records, terminal_width(), transferred)}\n")
+            marks = marks_of(folder, records)
+            say(f"\n{results_table(records, terminal_width(), transferred, marks)}\n")
             say_line(f"Markdown: {folder.leaderboard}")
             say_line(f"Records:  {folder.records}")
             say_line(f"Texts:    robench examples {shlex.quote(str(request.out))}")

@@ -17,6 +17,7 @@ from robench.records.comparable import comparable_groups, newest_that_agree
 from robench.records.curve_tables import curve_data
 from robench.records.flags import Flag
 from robench.records.leaderboard import flags_of, results_table
+from robench.records.marks import CLAIMED, VERIFIED, Marks
 from robench.records.rates import rates
 from robench.records.record import Record, count
 from robench.records.record_files import RecordsOnDisk, find_records
@@ -24,6 +25,7 @@ from robench.records.run_folder import RunFolder
 from robench.records.statistics import accuracy_under_attack, wilson, worst_case
 from robench.records.training_notes import trained_against
 from robench.records.transfer_flags import Transferred, read_transferred
+from robench.records.trial_marks import checked_marks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,6 +140,10 @@ COLUMNS: Mapping[str, Column] = {
     "created": Column("datetime64[ns, UTC]", "time of the last trial", lambda r: r.created),
     "record": Column("string", "file name of the record", None),
     "left_out": Column("string", "why the table leaves the record out, or missing", None),
+    "checked": Column("string", "verified (by 'robench verify') or claimed", None),
+    "trials_problem": Column(
+        "string", "why its trials do not show that it is right, or missing", None
+    ),
 }
 """Name -> column of ``Results.cells``. Rates lie in [0, 1]."""
 
@@ -189,7 +195,9 @@ class Results:
                 for key, column in COLUMNS.items()
                 if column.value is not None
             }
-            lines.append(line | {"record": name} | known.get(name, {}))
+            checked = VERIFIED if name in self._marks.names else CLAIMED
+            trust = {"checked": checked, "trials_problem": self._marks.trials.get(name)}
+            lines.append(line | {"record": name} | trust | known.get(name, {}))
         frame = pd.DataFrame(lines, columns=list(COLUMNS))
         return frame.astype({name: column.dtype for name, column in COLUMNS.items()})
 
@@ -267,9 +275,13 @@ class Results:
     def _transferred(self) -> Transferred:
         return read_transferred(RunFolder(self.folder).transfer)
 
+    @cached_property
+    def _marks(self) -> Marks:
+        return checked_marks(RunFolder(self.folder), self.found.records)
+
     def __str__(self) -> str:
         """Return the tables that ``robench evaluate`` prints."""
-        return results_table(list(self.found.records.values()), transferred=self._transferred)
+        return results_table(self.found.records, transferred=self._transferred, marks=self._marks)
 
     def __repr__(self) -> str:
         count_of = len(self.found.records)
@@ -279,10 +291,10 @@ class Results:
     def _repr_html_(self) -> str:
         """Return the main columns of ``cells`` as an HTML table, for notebooks."""
         shown = ["task", "row", "attack", "seed", "n", "clean_accuracy", "accuracy_under_attack"]
-        frame = self.cells[[*shown, "worst_case", "left_out"]].round(4)
-        if frame["left_out"].isna().all():
-            frame = frame.drop(columns="left_out")
-        for name in ("task", "row", "attack", *(frame.columns.intersection(["left_out"]))):
+        texts = ["left_out", "trials_problem"]
+        frame = self.cells[[*shown, "worst_case", "checked", *texts]].round(4)
+        frame = frame.drop(columns=[name for name in texts if frame[name].isna().all()])
+        for name in ("task", "row", "attack", *frame.columns.intersection(texts)):
             frame[name] = frame[name].map(lambda text: terminal(text, NAME), na_action="ignore")
         return str(frame.to_html(index=False, na_rep="—"))
 

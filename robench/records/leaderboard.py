@@ -188,22 +188,27 @@ def flags_of(
 
 
 def results_table(
-    records: Sequence[Record],
+    records: Sequence[Record] | Mapping[str, Record],
     width: int | None = None,
     transferred: Transferred = NOT_TRANSFERRED,
+    marks: Marks | None = None,
 ) -> str:
     """Return the tables that a run prints, one per group of records that compare.
 
     Args:
-        records: the records.
+        records: the records; with the names of their files, where these may be others than
+            their own.
         width: columns of the terminal, or None for any width.
         transferred: what ``robench transfer`` found in the run.
+        marks: what ``robench verify`` and the trials say. None: nothing is said of it.
     """
-    groups = comparable_groups(shown_records({record.file_name: record for record in records}))
+    if not isinstance(records, Mapping):
+        records = {record.file_name: record for record in records}
+    groups = comparable_groups(shown_records(records))
     tables = []
     for title, members in groups.items():
         heading = wrapped(title, width)
         admitted = newest_that_agree(members)
-        table = terminal_table(_columns_of(admitted), admitted, width, transferred)
+        table = terminal_table(_columns_of(admitted), admitted, width, transferred, marks)
         tables.append(f"{heading}\n{table}")
     return "\n\n".join(tables)

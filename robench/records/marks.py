@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,8 @@ MEANING: Final = Markdown(
     "trained."
 )
 """The sentence below the table."""
+MOST_NAMED: Final = 3
+"""Records below a table on a terminal of which each is named."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,13 @@ class Marks:
     Attributes:
         names: files of the records that are verified as they are now.
         problem: why ``verified.json`` cannot be read, or None.
+        trials: file of a record -> why its trials do not show that it is right. Only tables on a
+            terminal and frames know it (``trial_marks``).
     """
 
     names: frozenset[str] = frozenset()
     problem: str | None = None
+    trials: Mapping[str, str] = field(default_factory=dict)
 
     def of_rows(self, admitted: Admitted) -> dict[str, str]:
         """Return label of a row -> its mark. All records of a verified row are verified."""
@@ -50,6 +55,45 @@ class Marks:
         if self.problem is None:
             return [MEANING]
         return [MEANING, markdown(f"No row counts as verified: {self.problem}")]
+
+    def lines(self, admitted: Admitted) -> list[str]:
+        """Return the sentences below a table on a terminal, which has no column for the marks."""
+        rows = self.of_rows(admitted)
+        by_mark = {
+            mark: [row for row, found in rows.items() if found == mark]
+            for mark in (VERIFIED, CLAIMED)
+        }
+        verified, claimed = (", ".join(by_mark[mark]) for mark in (VERIFIED, CLAIMED))
+        lines = []
+        if not rows:
+            return []
+        if not claimed:
+            lines.append("Checked: all rows are verified by 'robench verify'.")
+        elif not verified:
+            lines.append("Checked: all rows are claimed; 'robench verify' checks them.")
+        else:
+            lines.append(f"Checked: verified by 'robench verify': {verified}; claimed: {claimed}.")
+        if self.problem is not None:
+            lines.append(f"No row counts as verified: {self.problem}")
+        return [*lines, *self._trial_lines(admitted)]
+
+    def _trial_lines(self, admitted: Admitted) -> list[str]:
+        """Return a sentence for each problem with trials, with the cells that have it."""
+        records = {**admitted.records, **admitted.failed}
+        by_problem: dict[str, list[str]] = {}
+        for name, record in records.items():
+            if name in self.trials:
+                cell = f"{record.row} under {record.attack.label}, seed {record.search.seed}"
+                by_problem.setdefault(self.trials[name].rstrip("."), []).append(cell)
+        lines = []
+        for problem, cells in list(by_problem.items())[:MOST_NAMED]:
+            named = "; ".join(cells[:MOST_NAMED])
+            more = f"; and {len(cells) - MOST_NAMED} more" if len(cells) > MOST_NAMED else ""
+            lines.append(f"Only a claim: {named}{more}: {problem}.")
+        rest = sum(map(len, list(by_problem.values())[MOST_NAMED:]))
+        if rest:
+            lines.append(f"Only claims for a reason of this kind: {rest} more cells.")
+        return lines
 
 
 NO_MARKS: Final = Marks()

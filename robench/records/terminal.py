@@ -11,6 +11,7 @@ from robench.records.columns import Columns
 from robench.records.comparable import Admitted
 from robench.records.exact_robustness import overestimates
 from robench.records.flags import Flag
+from robench.records.marks import Marks
 from robench.records.notes import randomised_lines, synthetic_notice
 from robench.records.percent import percent
 from robench.records.render import main_cells, main_headings, percent_range, tabulated
@@ -31,6 +32,7 @@ def terminal_table(
     admitted: Admitted,
     width: int | None = None,
     transferred: Transferred = NOT_TRANSFERRED,
+    marks: Marks | None = None,
 ) -> str:
     """Return the main table of ``render.section`` for a terminal, with the notes below it.
 
@@ -39,6 +41,7 @@ def terminal_table(
         admitted: the records.
         width: columns of the terminal, or None for any width.
         transferred: what ``robench transfer`` found in the run.
+        marks: what ``robench verify`` and the trials say. None: nothing is said of it.
     """
     records = [*admitted.records.values(), *admitted.failed.values()]
     rows = build_rows(records, columns.attacks, worst_over=columns.worst_over)
@@ -46,6 +49,7 @@ def terminal_table(
     lines = fitted(main_headings(columns), body, width)
     flags = table_flags(admitted.records.values(), transferred)
     notes = _notes(columns, admitted, rows, flags)
+    notes += [] if marks is None else marks.lines(admitted)
     # Only the sentences are wrapped. A wrapped table could not be read.
     return "\n".join([*lines, *(wrapped(note, width) for note in notes)])
 

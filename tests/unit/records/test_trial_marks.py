@@ -1,0 +1,86 @@
+"""Tables and frames say which records are only claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from trial_runs import write_run
+
+import robench
+from robench.records.leaderboard import results_table
+from robench.records.record import Record, count
+from robench.records.record_files import write_record
+from robench.records.run_folder import RunFolder
+from robench.records.trial_marks import MISSING, marks_of, trial_problems
+
+
+def forge(root: Path, record: Record) -> Record:
+    """Turn every letter of a record into H, with a seal that fits."""
+    outcomes = "H" * len(record.outcomes)
+    forged = record.model_copy(
+        update={"outcomes": outcomes, "counts": count(outcomes), "curves": None, "unknown": None}
+    )
+    write_record(RunFolder(root).records / record.file_name, forged)
+    return forged
+
+
+def test_an_honest_record_is_claimed_and_has_no_problem(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    found = robench.results(tmp_path)
+    line: Any = found.cells.iloc[0]
+    assert line["checked"] == "claimed"
+    assert pd.isna(line["trials_problem"])
+    assert "Checked: all rows are claimed; 'robench verify' checks them." in str(found)
+    assert "Only a claim" not in str(found)
+    assert "trials_problem" not in found._repr_html_()
+
+
+def test_a_forged_record_is_named_by_the_print_the_frame_and_the_page(tmp_path: Path) -> None:
+    forge(tmp_path, write_run(tmp_path))
+    found = robench.results(tmp_path)
+    assert "100.0" in str(found)
+    problem = found.cells.iloc[0]["trials_problem"]
+    assert "letters are not those of the trials in" in problem
+    assert f"seed 0: {problem}." in str(found)
+    assert "letters are not those of the trials" in found._repr_html_()
+
+
+def test_missing_trials_are_named(tmp_path: Path) -> None:
+    record = write_run(tmp_path)
+    RunFolder(tmp_path).trials_file(record.cell_name).unlink()
+    assert trial_problems(RunFolder(tmp_path), {"a.json": record}) == {"a.json": MISSING}
+    assert f"seed 0: {MISSING}." in str(robench.results(tmp_path))
+
+
+def test_trials_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    record = write_run(tmp_path)
+    path = RunFolder(tmp_path).trials_file(record.cell_name)
+    path.unlink()
+    path.mkdir()
+    (problem,) = trial_problems(RunFolder(tmp_path), {"a.json": record}).values()
+    assert "cannot be read" in problem
+
+
+def test_a_record_of_fewer_examples_than_the_file_has_no_problem(tmp_path: Path) -> None:
+    from trial_runs import TRIALS, record_of
+
+    write_run(tmp_path)
+    limited = record_of(TRIALS[:2], limit=2)
+    folder = RunFolder(tmp_path)
+    assert trial_problems(folder, {limited.file_name: limited}) == {}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_lines_fit_a_terminal_and_are_bounded(tmp_path: Path, width: int) -> None:
+    record = forge(tmp_path, write_run(tmp_path))
+    records = [
+        record.model_copy(update={"search": record.search.model_copy(update={"seed": seed})})
+        for seed in range(20)
+    ]
+    text = results_table(records, width, marks=marks_of(RunFolder(tmp_path), records))
+    paths = str(tmp_path)
+    assert all(len(line) <= width or paths in line for line in text.splitlines())
+    assert text.count("Only a claim") <= 3
