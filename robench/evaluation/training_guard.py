@@ -137,11 +137,10 @@ def _has_a_sentence(error: BaseException) -> bool:
 
 
 def _place(error: BaseException) -> str:
-    """Return the last place of the traceback in the code of a method, or else its last place."""
+    """Return the last place of the traceback in the code of a method, if there is one."""
     frames = traceback.extract_tb(error.__traceback__, limit=-50)
     own = [each for each in frames if not _is_library(each.filename)]
-    found = (own or frames)[-1:]
-    return "".join(f" ({Path(each.filename).name}, line {each.lineno})" for each in found)
+    return "".join(f" ({Path(each.filename).name}, line {each.lineno})" for each in own[-1:])
 
 
 def _is_library(filename: str) -> bool:

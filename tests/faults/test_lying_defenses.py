@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from evaluation_cases import Listening, trials_of, without_measurements
 from lying_defenses import LIES
-from toy import TOY_OPTIONS, make_toy_encoder, toy_task
+from toy import make_toy_encoder, toy_task
 
 from robench import DEFENSES
 from robench._base.errors import RobenchError
@@ -20,7 +20,10 @@ from robench.evaluation.run import build_request, evaluate
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("lying-defenses")]
 
-OPTIONS = {key: value for key, value in TOY_OPTIONS.items() if key.startswith("defense.")} | {
+OPTIONS = {
+    "defense.epochs": "1",
+    "defense.batch_size": "8",
+    "defense.learning_rate": "0.01",
     "defense.train_examples": "128",
     "defense.dev_examples": "20",
 }
@@ -64,6 +67,8 @@ def undisturbed(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Row:
     (record,) = evaluate(place.request(out, "standard"), Listening())
     trials = trials_of(out)
     assert len(trials) == 6
+    # The hash is that of its weights, so a training that differs in one bit is another row.
+    assert len(record.victim.sha256) == 64
     return without_measurements(record), trials
 
 
