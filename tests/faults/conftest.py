@@ -48,16 +48,34 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         if getattr(report, "when", None) == "call"
         and ("faults/" in report.nodeid or "lying" in report.nodeid)
     ]
-    if reports:
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", ()) if "faults/" in report.nodeid
+    ]
+    if reports or skipped:
         terminalreporter.section("faults")
-        terminalreporter.write_line(table(_rows(reports)))
+        terminalreporter.write_line(table([*_rows(reports), *skipped_rows(skipped)]))
+
+
+def skipped_rows(reports: Iterable[Any]) -> list[Row]:
+    """Return a row without tries for each test that was skipped, so that nobody misses it."""
+    rows = []
+    for report in reports:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else "no reason"
+        reason = reason.removeprefix("Skipped: ")
+        rows.append(Row(f"{_subject(report)}: skipped, {reason}", 0, 0, 0, 0))
+    return rows
+
+
+def _subject(report: Any) -> str:
+    """Return what a test file is about, from its name."""
+    name: str = report.nodeid.partition("::")[0].rpartition("/test_")[2]
+    return name.removesuffix(".py").replace("_", " ")
 
 
 def _rows(reports: Iterable[Any]) -> list[Row]:
     rows = []
     for report in reports:
         said = [value for name, value in report.user_properties if name == PROPERTY]
-        name = report.nodeid.partition("::")[0].rpartition("/test_")[2].removesuffix(".py")
-        for row, tries, lost, wrong, crashed in said or [[name.replace("_", " "), 1, 0, 0, 0]]:
+        for row, tries, lost, wrong, crashed in said or [[_subject(report), 1, 0, 0, 0]]:
             rows.append(Row(row, tries, lost, wrong, crashed, int(report.failed)))
     return rows

@@ -33,7 +33,12 @@ def test_no_damage_goes_through_silently(
     kind: Kind, tmp_path: Path, tried: Callable[..., None]
 ) -> None:
     tally = try_kind(kind, tmp_path / "files", TRIES, seed=0)
-    tried(f"damage: {kind.name}", tally.tries, wrong=tally.counts["silently different"])
+    tried(
+        f"damage: {kind.name}",
+        tally.tries,
+        wrong=tally.counts["silently different"],
+        crashed=tally.counts["crashed"],
+    )
     assert tally.bad == []
     assert tally.tries == TRIES
     assert tally.counts["found"] > 0.5 * TRIES

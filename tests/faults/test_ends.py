@@ -29,6 +29,11 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{ROOT}:{site}", "OMP_NUM_THREADS": "1"}
 
 
+SOON = 3
+"""Seconds after which a signalled run must be gone. An idle machine needs less than one; the bound
+is larger because tests run on machines that do other work too."""
+
+
 def start(env: Mapping[str, str], *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "robench", *arguments],
@@ -132,7 +137,7 @@ def begin(
         (signal.SIGHUP, 129, "Ended by SIGHUP."),
     ],
 )
-def test_a_signal_keeps_the_trials_and_ends_the_workers_within_a_second(
+def test_a_signal_keeps_the_trials_and_ends_the_workers_soon(
     tmp_path: Path,
     undisturbed: Path,
     begin: Callable[[], subprocess.Popen[str]],
@@ -145,7 +150,7 @@ def test_a_signal_keeps_the_trials_and_ends_the_workers_within_a_second(
     for _ in range(2):
         run.send_signal(number)
         time.sleep(0.02)
-    assert seconds_until_gone(run.pid) < 3
+    assert seconds_until_gone(run.pid) < SOON
     _, complaints = run.communicate(timeout=60)
     assert run.returncode == code
     assert complaints.splitlines()[-1] == (
@@ -177,7 +182,7 @@ def test_a_kill_costs_no_trial(
         assert run.returncode == 0, complaints
     else:
         run.kill()
-        assert seconds_until_gone(run.pid) < 3
+        assert seconds_until_gone(run.pid) < SOON
         run.communicate(timeout=60)
         run = begin()
         run.communicate(timeout=600)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
 from fault_table import Row, table
 
 
@@ -13,3 +16,16 @@ def test_rows_of_one_kind_are_added_up() -> None:
         "kills": ["7", "0", "1", "2", "0"],
         "all": ["9", "1", "1", "2", "1"],
     }
+
+
+def test_a_skipped_test_has_a_row_that_says_so(pytestconfig: pytest.Config) -> None:
+    (plugin,) = [
+        each for each in pytestconfig.pluginmanager.get_plugins() if hasattr(each, "skipped_rows")
+    ]
+    report = SimpleNamespace(
+        nodeid="tests/faults/test_full_disk.py::test_x",
+        longrepr=("test_full_disk.py", 7, "Skipped: it may not mount"),
+    )
+    assert plugin.skipped_rows([report]) == [
+        Row("full disk: skipped, it may not mount", 0, 0, 0, 0)
+    ]
