@@ -25,6 +25,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.pop("COLUMNS", None)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the many tries of one fault, unless ``make test-faults`` asks for them."""
+    if "ROBENCH_FAULT_TRIES" in os.environ:
+        return
+    many = [item for item in items if item.get_closest_marker("many") is not None]
+    if many:
+        config.hook.pytest_deselected(items=many)
+        items[:] = [item for item in items if item.get_closest_marker("many") is None]
+
+
 @pytest.fixture
 def make_record() -> Callable[..., Record]:
     """Return the function that makes records with given outcomes; see ``tests/records.py``."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from ending_guests import install_ending_guests
+from fault_cases import few
 
 from robench.search.trials import TrialFile
 
@@ -132,9 +133,9 @@ def begin(
 @pytest.mark.parametrize(
     ("number", "code", "sentence"),
     [
-        (signal.SIGINT, 130, "Interrupted."),
+        pytest.param(signal.SIGINT, 130, "Interrupted.", marks=pytest.mark.many),
         (signal.SIGTERM, 143, "Ended by SIGTERM."),
-        (signal.SIGHUP, 129, "Ended by SIGHUP."),
+        pytest.param(signal.SIGHUP, 129, "Ended by SIGHUP.", marks=pytest.mark.many),
     ],
 )
 def test_a_signal_keeps_the_trials_and_ends_the_workers_soon(
@@ -164,7 +165,9 @@ def test_a_signal_keeps_the_trials_and_ends_the_workers_soon(
     assert trials_of(tmp_path) == trials_of(undisturbed)
 
 
-@pytest.mark.parametrize("who", ["main", "worker", "loading worker", "main while loading"])
+@pytest.mark.parametrize(
+    "who", few(["main", "worker", "loading worker", "main while loading"], "main", "worker")
+)
 def test_a_kill_costs_no_trial(
     tmp_path: Path, undisturbed: Path, begin: Callable[[], subprocess.Popen[str]], who: str
 ) -> None:
@@ -206,7 +209,7 @@ def test_a_signal_during_training_says_what_is_kept(
     assert not list(tmp_path.rglob("*.lock"))
 
 
-@pytest.mark.parametrize("end", ["system-exit", "os-exit", "os-abort", "loop"])
+@pytest.mark.parametrize("end", few(["system-exit", "os-exit", "os-abort", "loop"], "os-exit"))
 def test_an_attack_that_ends_is_an_error_row_and_the_next_attack_runs(
     tmp_path: Path, env: Mapping[str, str], end: str
 ) -> None:
@@ -234,7 +237,7 @@ def test_an_attack_that_ends_its_worker_from_c_is_given_up_and_the_next_attack_r
     assert len(list((tmp_path / "records").glob("*pwws*.json"))) == 1
 
 
-@pytest.mark.parametrize("end", ["system-exit", "os-exit", "os-abort"])
+@pytest.mark.parametrize("end", few(["system-exit", "os-exit", "os-abort"], "os-exit"))
 def test_a_defense_that_ends_is_one_failure_and_the_other_victims_have_records(
     tmp_path: Path, env: Mapping[str, str], end: str
 ) -> None:
