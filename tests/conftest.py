@@ -19,6 +19,9 @@ from robench.records.record import Record
 # that interrupt a child would then wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# The same holds for SIGHUP under nohup.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 # Processes of pytest-xdist have a width of their own in the environment, which breaks tables.

@@ -332,7 +332,7 @@ _lm_option = click.option(
 trust_option = click.option(
     "--trust-remote-code",
     is_flag=True,
-    help="Run the Python files in the folder of a --victim, a language model or the model of a "
+    help="Run the Python files in the folder of a given model, a language model or the model of a "
     "substitution set. They run with your rights: read them first. Default: refuse such models.",
 )
 unknown_option = click.option(

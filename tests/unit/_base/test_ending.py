@@ -50,12 +50,15 @@ if __name__ == "__main__":
 """
 SLEEP = "ready(); time.sleep(60)"
 SWALLOW = """ready()
-    while True:
-        try:
-            while True:
-                time.sleep(0.01)
-        except BaseException:
-            pass"""
+    def swallow(inner):
+        # An exception may come between two steps of a loop, so the loops lie in each other.
+        while True:
+            try:
+                while True:
+                    inner()
+            except BaseException:
+                pass
+    swallow(lambda: swallow(lambda: swallow(lambda: time.sleep(0.01))))"""
 COMPUTE = "ready(); hashlib.pbkdf2_hmac('sha256', b'a', b'b', 500_000_000)"
 CHILDREN = """child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
     child.start()

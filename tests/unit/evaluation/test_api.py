@@ -211,7 +211,7 @@ def test_corrected_labels_use_no_trial_of_the_wrong_ones(tmp_path: Path) -> None
         ({"task": "all"}, "^Task '(?!all)"),
         ({"attacks": "pwvs"}, r"no attack 'pwvs'. Did you mean 'pwws'\?"),
         ({"attacks": "convex-hull"}, "gradients"),
-        ({"task": "nothing.csv"}, r"nothing\.csv does not exist"),
+        ({"task": "nothing.csv"}, r"nothing\.csv cannot be read: it does not exist"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(settings: dict[str, Any], message: str) -> None:

@@ -36,7 +36,7 @@ EVERY = [pytest.param(text, id=name) for name, text in TEXTS.items() if name != 
     pytest.param(HOSTILE.replace("\ud800", ""), id="all")
 ]
 QUICK = ("html", "heading after a line", "bar behind a backslash", "reference", "lines", "all")
-"""Pages and tables of records are long. These texts are tried always, and all by `make test-faults`."""
+"""Pages and tables of records are long. These texts are tried always, and all of them by `many`."""
 PAGES = [
     pytest.param(*each.values, id=each.id, marks=() if each.id in QUICK else pytest.mark.many)
     for each in EVERY

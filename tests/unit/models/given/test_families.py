@@ -65,7 +65,7 @@ def test_probabilities_of_pairs_are_those_of_plain_transformers(
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-@settings(max_examples=8)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_candidates_are_tokenised_as_their_strings(
     folder: Path, single: GivenVictim, pair: GivenVictim, data: st.DataObject
