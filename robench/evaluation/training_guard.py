@@ -19,8 +19,8 @@ from robench._base.escaping import one_line
 from robench._base.files import causes, is_disk_full
 from robench._base.signals import raise_if_signalled, watching_signals
 from robench.evaluation.process_guard import same_process
+from robench.search.core_code import CoreCode
 from robench.search.problems import describe_error
-from robench.search.unchanged import CoreCode
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
@@ -69,11 +69,11 @@ def same_core(what: str, report: Reporter) -> Iterator[None]:
         what: what the block does, for the message.
         report: receives the message.
     """
-    code = CoreCode(CORE)
+    code = CoreCode(modules=CORE)
     try:
         yield
     finally:
-        replaced = code.put_back()
+        replaced = code.restored()
         if replaced:
             report.message(
                 f"{what} replaced code of robench or NumPy, first "

@@ -7,18 +7,24 @@ judged by its own victim, under the hash of the true one.
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from hashlib import blake2b
-from types import FunctionType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from robench._base.errors import RobenchError
+from robench.search.core_code import CoreCode
 
-CORE = ("robench.search.", "robench.models.", "robench.text.")
-"""Modules whose functions search and judge."""
-NUMPY = ("array", "asarray", "argmax", "array_equal", "concatenate", "flatnonzero", "isfinite")
-"""Functions of NumPy on which verdicts rest."""
+HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_pre_hooks_with_kwargs",
+)
+"""Attributes of a torch module that hold its hooks."""
 
 
 class VictimChanged(RobenchError):
@@ -38,7 +44,8 @@ class UnchangedVictim:
     def __init__(self, victim: object) -> None:
         self._victim = victim
         self._before = _parts_of(victim)
-        self._code = CoreCode()
+        # The method itself, so that a class with another method changes nothing here.
+        self._restored_code = CoreCode(getattr(victim, "model", None)).restored
 
     def check(self, attack: str) -> None:
         """Compare the victim with what it was.
@@ -49,11 +56,12 @@ class UnchangedVictim:
         Raises:
             VictimChanged: something differs, or the code that judges was replaced.
         """
-        replaced = self._code.put_back()
+        replaced = self._restored_code()
         if replaced:
             raise VictimChanged(
-                f"Attack '{attack}' replaced code of robench or NumPy while it searched, first "
-                f"'{replaced[0]}'. It is put back, and the attack's results do not count."
+                f"Attack '{attack}' replaced code of robench or of a library below it while it "
+                f"searched, first '{replaced[0]}'. It is put back, and the attack's results do "
+                "not count."
             )
         now = _parts_of(self._victim)
         changed = sorted(
@@ -69,86 +77,65 @@ class UnchangedVictim:
             )
 
 
-class CoreCode:
-    """The functions, methods and classes of the core as they are now.
+class _Same:
+    """An object that equals nothing but itself. It is held, so that no other takes its place."""
 
-    Args:
-        modules: beginnings of the names of the modules. Those that are loaded later do not count.
-    """
+    def __init__(self, value: object) -> None:
+        self._value = value
 
-    def __init__(self, modules: tuple[str, ...] = CORE) -> None:
-        self._code = _core_code(modules)
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._value is other._value
 
-    def put_back(self) -> list[str]:
-        """Put back what was replaced, and return its names."""
-        replaced = [name for name, own in self._code.items() if not own.is_there()]
-        for name in replaced:
-            self._code[name].put_back()
-        return replaced
-
-
-class _Named(NamedTuple):
-    """A function, a method or a class of the core, and where it stands."""
-
-    owner: Any
-    name: str
-    value: Any
-    code: Any
-
-    def is_there(self) -> bool:
-        """Return whether it stands there still, with its own code."""
-        now = vars(self.owner).get(self.name)
-        return now is self.value and getattr(now, "__code__", None) is self.code
-
-    def put_back(self) -> None:
-        """Put it where it stood."""
-        if self.code is not None:
-            self.value.__code__ = self.code
-        setattr(self.owner, self.name, self.value)
-
-
-def _core_code(modules: tuple[str, ...]) -> dict[str, _Named]:
-    """Return the functions, methods and classes of these modules by name."""
-    found = {f"numpy.{name}": _named(np, name, getattr(np, name)) for name in NUMPY}
-    for module, content in list(sys.modules.items()):
-        if not (module.startswith(modules) and isinstance(content, ModuleType)):
-            continue
-        for name, value in list(vars(content).items()):
-            if getattr(value, "__module__", None) != module:
-                continue
-            if isinstance(value, type):
-                found[f"{module}.{name}"] = _named(content, name, value)
-                found |= {
-                    f"{module}.{name}.{each}": _named(value, each, method)
-                    for each, method in list(vars(value).items())
-                    if isinstance(method, FunctionType)
-                }
-            elif isinstance(value, FunctionType):
-                found[f"{module}.{name}"] = _named(content, name, value)
-    return found
-
-
-def _named(owner: Any, name: str, value: Any) -> _Named:
-    code = value.__code__ if isinstance(value, FunctionType) else None
-    return _Named(owner, name, value, code)
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _parts_of(victim: object) -> dict[str, object]:
     """Return digests and states of the parts of a victim by name."""
     model: Any = getattr(victim, "model", None)
-    parts: dict[str, object] = {
-        f"attribute {name}": id(value) if callable(value) else None
-        for name, value in getattr(victim, "__dict__", {}).items()
-    }
+    own = vars(victim) if hasattr(victim, "__dict__") else {}
     if model is None or not hasattr(model, "state_dict"):
-        return parts
+        # A function may count its calls.
+        return {f"attribute {name}": _Same(each) for name, each in own.items() if callable(each)}
+    parts: dict[str, object] = {f"attribute {name}": _state(each) for name, each in own.items()}
+    # A property that is computed once comes when it is first read.
+    parts = {name: state for name, state in parts.items() if not _is_cached(victim, name)}
     for kind, tensors in (("weight", model.named_parameters()), ("buffer", model.named_buffers())):
         parts |= {f"{kind} {name}": _digest(tensor) for name, tensor in tensors}
     for name, module in model.named_modules():
-        own = {each: id(value) for each, value in vars(module).items() if callable(value)}
-        hooks = len(module._forward_hooks), len(module._forward_pre_hooks)
-        parts[f"module {name}"] = (type(module), module.training, hooks, own)
+        functions = {each: _Same(value) for each, value in vars(module).items() if callable(value)}
+        hooks = {each: _hooks(vars(module).get(each)) for each in HOOKS}
+        parts[f"module {name}"] = (_Same(type(module)), module.training, hooks, functions)
     return parts
+
+
+def _is_cached(victim: object, part: str) -> bool:
+    return isinstance(getattr(type(victim), part.split(" ", 1)[1], None), cached_property)
+
+
+def _hooks(hooks: object) -> list[_Same]:
+    return [_Same(each) for each in hooks.values()] if isinstance(hooks, dict) else []
+
+
+def _state(value: object) -> object:
+    """Return what can be compared of an attribute's value."""
+    if value is None or isinstance(value, str | bytes | int | float):
+        return type(value).__name__, repr(value)
+    if isinstance(value, np.ndarray):
+        content = repr(value.tolist()) if value.dtype.hasobject else value.tobytes()
+        return str(value.dtype), value.shape, content
+    if isinstance(value, _tensor()):
+        return _digest(value)
+    if type(value) in (tuple, list, set, frozenset):
+        return type(value).__name__, [_state(each) for each in value]  # type: ignore[attr-defined]
+    if type(value) is dict:
+        return [(_state(name), _state(each)) for name, each in value.items()]
+    return _Same(value)
+
+
+def _tensor() -> type | tuple[()]:
+    """Return torch's class of tensors where torch is loaded, else a class of nothing."""
+    torch = sys.modules.get("torch")
+    return () if torch is None else torch.Tensor
 
 
 def _digest(tensor: Any) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy, deepcopy
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,38 @@ def _layer(subject: Victim) -> None:
     subject.model.extra = torch.nn.Linear(1, 1)
 
 
+def _device(subject: Victim) -> None:
+    subject.device = "meta"
+
+
+def _card(subject: Victim) -> None:
+    subject.card["labels"] = ["positive", "negative"]
+
+
+def _labels(subject: Victim) -> None:
+    subject.labels = subject.labels[::-1]
+
+
+def _tokenizer(subject: Victim) -> None:
+    subject.tokenizer = copy(subject.tokenizer)
+
+
 @pytest.mark.parametrize(
-    "change", [_weight, _data, _dtype, _mode, _hook, _method, _forward, _layer]
+    "change",
+    [
+        _weight,
+        _data,
+        _dtype,
+        _mode,
+        _hook,
+        _method,
+        _forward,
+        _layer,
+        _device,
+        _card,
+        _labels,
+        _tokenizer,
+    ],
 )
 def test_a_change_is_found(change: Callable[[Victim], None]) -> None:
     subject = victim()
@@ -64,6 +95,38 @@ def test_a_change_is_found(change: Callable[[Victim], None]) -> None:
     unchanged.check("sly")
     change(subject)
     with pytest.raises(VictimChanged, match=r"^Attack 'sly' changed .* of the victim while"):
+        unchanged.check("sly")
+
+
+def test_a_hook_in_the_place_of_another_is_found() -> None:
+    subject = victim()
+    handle = subject.model.register_forward_hook(lambda module, given, answer: answer)
+    unchanged = UnchangedVictim(subject)
+    unchanged.check("sly")
+    handle.remove()
+    subject.model.register_forward_hook(lambda module, given, answer: answer + 1)
+    with pytest.raises(VictimChanged, match="changed a part of the victim"):
+        unchanged.check("sly")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (np.zeros(3), np.ones(3)),
+        (np.array(["a"], dtype=object), np.array(["b"], dtype=object)),
+        (torch.zeros(2), torch.ones(2)),
+        (1, 1.0),
+        ({"a": [1]}, {"a": [2]}),
+    ],
+)
+def test_an_attribute_with_another_value_is_found(first: Any, second: Any) -> None:
+    subject: Any = victim()
+    subject.shift = first
+    unchanged = UnchangedVictim(subject)
+    subject.shift = deepcopy(first)
+    unchanged.check("sly")
+    subject.shift = second
+    with pytest.raises(VictimChanged, match="first 'attribute shift'"):
         unchanged.check("sly")
 
 
