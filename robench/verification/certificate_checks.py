@@ -17,19 +17,25 @@ from robench.records.certificate import Certificate
 from robench.records.record import digest_of_ids
 from robench.search.jobs import make_jobs
 from robench.tasks.balanced import balanced_prefix
+from robench.training.registry import DEFENSES
 from robench.verification import claims, parts
+from robench.verification.certificate_parts import certificate_differences
 from robench.verification.checking import Checking
 from robench.verification.settings import VerificationSettings
 from robench.verification.surfaces import key_problems
+from robench.verification.task_checks import task_problems
 from robench.verification.victims import FoundVictim, NotThere, stored_victim
 from robench.verification.workshop import Workshop
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
+    from robench.tasks.base import Task
     from robench.tasks.example import Example
+    from robench.text.substitutions import SubstitutionSet
     from robench.verification.results import Report
 
-FILE, VERDICTS, VICTIM, PROOFS = "file", "verdicts", "victim", "proofs"
+FILE, TASK, VERDICTS, VICTIM = "file", "task", "verdicts", "victim"
+PARTS, PROOFS = "other fields", "proofs"
 """Names of the checks."""
 MOST_EFFORT: Final = 100_000
 """The largest number in a certificate's options for which it is made again."""
@@ -51,6 +57,9 @@ class CertificateVerifier:
         with checking.check(FILE) as problems:
             problems += claims.name_problems(report.path, certificate.file_name)
             problems += claims.impossible_dates(certificate)
+        with checking.check(TASK) as problems:
+            task = certificate.task
+            problems += task_problems(task, self._workshop.texts(task), self._workshop)
         examples: Sequence[Example] = ()
         with checking.check(VERDICTS) as problems:
             texts = self._workshop.texts(certificate.task)
@@ -61,12 +70,37 @@ class CertificateVerifier:
         with checking.check(VICTIM) as problems:
             found = self._workshop.victims.find(certificate)
             problems += parts.card_problems(found.card)
+            problems += parts.name_problems(
+                certificate.victim, str(found.card["ingredients"]["defense"]), DEFENSES.names()
+            )
+        with checking.check(PARTS) as problems:
+            if found is None:
+                raise NotThere("it needs the victim")
+            problems += self._part_problems(certificate, found)
         with checking.check(PROOFS) as problems:
             if found is None or not examples:
                 raise NotThere("it needs the victim and the texts")
             chosen = self._sample(certificate, examples)
             problems += self._made_again(certificate, found, chosen)
             report.proved = len(chosen)
+
+    def _part_problems(self, certificate: Certificate, found: FoundVictim) -> list[str]:
+        """Compare the other fields with what the victim and the options of the method give."""
+        loaded = self._workshop.load(found)
+        resolved = stored_victim(found, certificate, self._workshop.device, loaded)
+        own = self._own_set(found, resolved.task_class)
+        victim: Any = loaded.victim
+        certifier = certifier_of(
+            certificate.method, victim, settings_of(certificate), own, certificate.seed
+        )
+        return certificate_differences(certificate, resolved, certifier)
+
+    def _own_set(self, found: FoundVictim, cls: type[Task]) -> SubstitutionSet:
+        """Return the substitution set of a task."""
+        own = next(self._workshop.sets.own_sets(cls, found.card.get("substitutions")), None)
+        if own is None:
+            raise NotThere("the substitution set of its task is not here; give --data")
+        return own
 
     def _verdict_problems(
         self, certificate: Certificate, report: Report, examples: Sequence[Example]
@@ -137,9 +171,7 @@ class CertificateVerifier:
         resolved = stored_victim(found, certificate, workshop.device, workshop.load(found))
         cls, loaded = resolved.task_class, workshop.load(found)
         stored = workshop.stored(certificate.space.key)
-        own = next(workshop.sets.own_sets(cls, found.card.get("substitutions")), None)
-        if own is None:
-            raise NotThere("the substitution set of its task is not here; give --data")
+        own = self._own_set(found, cls)
         victim: Any = loaded.victim
         surface = build_surface(
             SurfaceRequest(

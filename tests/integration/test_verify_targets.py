@@ -187,6 +187,34 @@ def test_a_certificate_whose_letters_are_not_its_verdicts(forged: ForgedRun) -> 
     assert "and its proof gives" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("row", {"row": "rift"}),
+        ("smoothed", {"smoothed": True}),
+        ("options", {"options": {"texts": 10_000, "parts": 0, "draws": 7}}),
+    ],
+)
+def test_a_forged_field_of_a_certificate(
+    forged: ForgedRun, part: str, changes: dict[str, object]
+) -> None:
+    _forge_certificate(forged, **changes)
+    done = call("verify", forged.root, "--record", "bounds")
+    assert done.exit_code == 1
+    assert f"its '{part}' is not what its victim and its options give" in done.stdout
+
+
+def test_a_certificate_of_another_test_set(forged: ForgedRun) -> None:
+    from robench.records.certificate_files import read_certificate
+
+    (path,) = forged.folder.certificates.glob("*.json")
+    task = read_certificate(path).task.model_copy(update={"test_name": "standard-1000"})
+    _forge_certificate(forged, task=task)
+    done = call("verify", forged.root, "--record", "bounds")
+    assert done.exit_code == 1
+    assert "its test set is called 'standard-1000'" in done.stdout
+
+
 def test_a_certificate_without_its_verdicts_is_made_again(forged: ForgedRun) -> None:
     (path,) = forged.folder.certificates.glob("*.jsonl")
     path.unlink()
