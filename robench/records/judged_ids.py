@@ -10,7 +10,7 @@ from robench._base.errors import RobenchError
 from robench.records.record import Record, TaskPart
 from robench.records.run_folder import RunFolder
 from robench.records.test_set import MissingTexts, TestSet, read_test_set
-from robench.records.trial_texts import fit, ids_of_judged, trials_of_record
+from robench.records.trial_texts import MissingTrials, find_trials, fit, ids_of_judged
 from robench.search.attack import Trial
 
 
@@ -27,26 +27,27 @@ class FoundTrials:
     problem: str | None = None
 
 
-def find_trials(folder: Path, record: Record) -> FoundTrials:
-    """Return the trials of ``record``, which must be those that it was made from.
+def fitting_trials(folder: Path, record: Record) -> FoundTrials:
+    """Return the trials of ``record`` if they are those that it was made from.
 
     Args:
         folder: folder of the run.
         record: one of its records.
     """
-    path = RunFolder(folder).trials_file(record.cell_name)
     try:
-        trials = trials_of_record(path, record)
-    except RobenchError as error:
-        return FoundTrials(None, _not_used(str(error)))
-    if not trials:
+        known = find_trials(record, [RunFolder(folder)])
+    except MissingTrials:
         return FoundTrials(None)
-    known = {trial.id: trial for trial in trials}
+    except (RobenchError, OSError) as error:
+        return FoundTrials(None, _not_used(str(error)))
+    if not known:
+        return FoundTrials(None)
     # Without the texts, the ids are tried in order: the frozen examples are sorted by id.
     for ids in (judged_ids(folder, record), sorted(known), list(known)):
         order = [known[id_] for id_ in ids if id_ in known]
         if fit(order, record):
             return FoundTrials(order)
+    path = RunFolder(folder).trials_file(record.cell_name)
     return FoundTrials(None, _not_used(f"The trials in {path} do not fit {record.file_name}."))
 
 

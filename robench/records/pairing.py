@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from typing import Literal
 
 from robench._base.errors import UsageError
-from robench.records.judged_ids import find_trials
+from robench.records.judged_ids import fitting_trials
 from robench.records.record import Record
 from robench.records.sides import Side
 from robench.records.statistics import ROBUST, BlockedCell, compare, tango, worst_case
@@ -129,7 +129,7 @@ def align(first: Record, first_folder: Path, second: Record, second_folder: Path
     Raises:
         UsageError: the examples differ and a trials file is missing, or no example is common.
     """
-    found = find_trials(first_folder, first), find_trials(second_folder, second)
+    found = fitting_trials(first_folder, first), fitting_trials(second_folder, second)
     (ours, theirs) = (each.trials for each in found)
     problems = tuple(each.problem for each in found if each.problem is not None)
     if first.ids_digest == second.ids_digest:

@@ -20,6 +20,10 @@ from robench.text.punkt import check_punkt
 from robench.text.words import exchange_words, split_words
 
 
+class MissingTrials(RobenchError):
+    """The trials of a record are in none of the folders."""
+
+
 @dataclass(frozen=True)
 class Origin:
     """The cell that a trial belongs to; the attributes are those of ``TrialText``."""
@@ -108,7 +112,13 @@ def join_trials(folder: RunFolder, record: Record) -> list[TrialText]:
     path = folder.trials_file(record.cell_name)
     examples = folder.examples_file(record.task.file_part, record.task.digest)
     test_set = read_test_set(examples, record.task.digest)
-    known = {trial.id: trial for trial in _read_trials(path, record)}
+    try:
+        known = find_trials(record, [folder])
+    except MissingTrials as error:
+        raise RobenchError(
+            f"The trials are missing: there is no {path}. "
+            "Run the same command again, which makes them."
+        ) from error
     ids = ids_of_judged(test_set, record)
     trials = [known[id_] for id_ in ids if id_ in known]
     if len(trials) != len(ids):
@@ -176,13 +186,19 @@ def trials_of_record(path: Path, record: Record) -> list[Trial]:
     return TrialFile(path, cell=record.cell, unsealed=record.trials is None).read()
 
 
-def _read_trials(path: Path, record: Record) -> list[Trial]:
-    if not path.exists():
-        raise RobenchError(
-            f"The trials are missing: there is no {path}. "
-            "Run the same command again, which makes them."
-        )
-    return trials_of_record(path, record)
+def find_trials(record: Record, folders: Sequence[RunFolder]) -> dict[str, Trial]:
+    """Return the trials of a record by id; of several folders, the first that has its file.
+
+    Raises:
+        MissingTrials: no folder has them.
+        RobenchError: they cannot be read.
+    """
+    for folder in folders:
+        path = folder.trials_file(record.cell_name)
+        if path.exists():
+            return {trial.id: trial for trial in trials_of_record(path, record)}
+    places = " and ".join(str(folder.trials) for folder in folders)
+    raise MissingTrials(f"its trials are missing: there is no {record.cell_name}.jsonl in {places}")
 
 
 def join(trial: Trial, test_set: TestSet, origin: Origin, path: str) -> TrialText:

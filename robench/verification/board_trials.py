@@ -13,13 +13,16 @@ from robench.records.record import Record
 from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
 from robench.records.test_set import TestSet
-from robench.records.trial_texts import ids_of_judged, impossible_trials
+from robench.records.trial_texts import (
+    MissingTrials,
+    find_trials,
+    ids_of_judged,
+    impossible_trials,
+)
 from robench.records.trials_agree import disagreement
 from robench.records.verified import verified_names
 from robench.verification.claims import (
-    MissingTrials,
     differences_from_trials,
-    find_trials,
     in_order,
 )
 

@@ -16,8 +16,7 @@ from robench.records.certificate import Certificate
 from robench.records.curves import CurvesPart, draw_curve, query_points, word_points
 from robench.records.record import LETTERS, Record, digest_of_ids
 from robench.records.record_dates import in_future
-from robench.records.run_folder import RunFolder
-from robench.records.trial_texts import count_changes, trials_of_record
+from robench.records.trial_texts import count_changes
 from robench.records.trials_part import digest_of_trials
 from robench.search.attack import Trial, Verdict
 
@@ -27,25 +26,6 @@ SCHEMA_WITH_ALL_PARTS: Final = 6
 """The first version of the format in which no run leaves a part out."""
 MOST_MEMORY: Final = 2**44
 """Bytes of memory (16 TiB) that no machine of a run has."""
-
-
-class MissingTrials(RobenchError):
-    """The trials of a record are in none of the folders."""
-
-
-def find_trials(record: Record, folders: Sequence[RunFolder]) -> dict[str, Trial]:
-    """Return the trials of a record by id; of several folders, the first that has its file.
-
-    Raises:
-        MissingTrials: no folder has them.
-        RobenchError: they cannot be read.
-    """
-    for folder in folders:
-        path = folder.trials_file(record.cell_name)
-        if path.exists():
-            return {trial.id: trial for trial in trials_of_record(path, record)}
-    places = " and ".join(str(folder.trials) for folder in folders)
-    raise MissingTrials(f"its trials are missing: there is no {record.cell_name}.jsonl in {places}")
 
 
 def in_order(record: Record, trials: Mapping[str, Trial], ids: Sequence[str] | None) -> list[Trial]:

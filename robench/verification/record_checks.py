@@ -12,7 +12,12 @@ from robench._base.key_code import TRAINING_CODE
 from robench.evaluation.cell import search_examples
 from robench.records.record import Record
 from robench.records.test_set import TestSet
-from robench.records.trial_texts import ids_of_judged, impossible_trials
+from robench.records.trial_texts import (
+    MissingTrials,
+    find_trials,
+    ids_of_judged,
+    impossible_trials,
+)
 from robench.search.attack import Trial, Verdict
 from robench.search.jobs import Job, make_jobs
 from robench.training.registry import DEFENSES
@@ -164,8 +169,8 @@ class RecordVerifier:
         record, texts = work.record, work.texts
         with work.check(TRIALS) as problems:
             try:
-                known = claims.find_trials(record, work.report.folders)
-            except claims.MissingTrials as error:
+                known = find_trials(record, work.report.folders)
+            except MissingTrials as error:
                 raise NotThere(str(error)) from error
             ids = None if texts is None else ids_of_judged(texts, record)
             work.trials = claims.in_order(record, known, ids)

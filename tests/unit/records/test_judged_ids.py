@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from trial_runs import TEST_SET, write_run
+from trial_runs import TEST_SET, TRIALS, write_run
 
 from robench._base.errors import RobenchError
-from robench.records.judged_ids import find_test_set, judged_ids
+from robench.records.judged_ids import FoundTrials, find_test_set, fitting_trials, judged_ids
 from robench.records.run_folder import RunFolder
 from robench.records.test_set import MissingTexts
 
@@ -31,3 +31,13 @@ def test_ids_without_texts_are_not_known(tmp_path: Path) -> None:
     record = write_run(tmp_path / "run")
     assert len(judged_ids(tmp_path / "run", record)) == len(record.outcomes)
     assert judged_ids(tmp_path / "elsewhere", record) == []
+
+
+def test_trials_are_given_if_they_fit_and_otherwise_the_reason(tmp_path: Path) -> None:
+    record = write_run(tmp_path)
+    assert fitting_trials(tmp_path, record).trials == TRIALS
+    assert fitting_trials(tmp_path / "elsewhere", record) == FoundTrials(None)
+    other = record.model_copy(update={"outcomes": record.outcomes[::-1]})
+    assert "do not fit" in (fitting_trials(tmp_path, other).problem or "")
+    RunFolder(tmp_path).trials_file(record.cell_name).write_bytes(b"{}\n")
+    assert fitting_trials(tmp_path, record) == FoundTrials(None)

@@ -11,6 +11,7 @@ from trial_runs import EXAMPLES, TRIALS, write_run
 from robench._base.errors import RobenchError
 from robench.records.record import Record
 from robench.records.run_folder import RunFolder
+from robench.records.trial_texts import MissingTrials, find_trials
 from robench.records.trials_part import TrialsPart
 from robench.verification import claims
 
@@ -33,14 +34,14 @@ def record(tmp_path: Path) -> Record:
 def test_trials_are_found_in_the_second_folder(tmp_path: Path) -> None:
     record = write_run(tmp_path / "second")
     folders = [RunFolder(tmp_path / "first"), RunFolder(tmp_path / "second")]
-    assert list(claims.find_trials(record, folders)) == IDS
+    assert list(find_trials(record, folders)) == IDS
 
 
 def test_missing_trials_are_no_failure_of_the_record(tmp_path: Path) -> None:
     record = write_run(tmp_path)
     RunFolder(tmp_path).trials_file(record.cell_name).unlink()
-    with pytest.raises(claims.MissingTrials, match="trials are missing: there is no"):
-        claims.find_trials(record, [RunFolder(tmp_path)])
+    with pytest.raises(MissingTrials, match="trials are missing: there is no"):
+        find_trials(record, [RunFolder(tmp_path)])
 
 
 def test_trials_in_the_order_of_the_ids(record: Record) -> None:
