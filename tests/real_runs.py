@@ -65,6 +65,18 @@ def results(out: Path) -> Results:
     return Results(trials, {each["attack"]["name"]: each["outcomes"] for each in records})
 
 
+def finished_lines(out: Path) -> set[tuple[str, bytes]]:
+    """Return file and line of each trial that is on the disk completely, also of a running run.
+
+    A line holds the seconds of its trial, so a trial that is made again has another line.
+    """
+    found = set()
+    for path in out.glob("trials/*.jsonl"):
+        # The first line is the header, and a line without its end is not finished.
+        found |= {(path.name, line) for line in path.read_bytes().split(b"\n")[1:-1]}
+    return found
+
+
 def finish(out: Path, timeout: float = 600) -> tuple[int, str, float]:
     """Run to the end; return the exit code, what was said on stderr, and the seconds."""
     began = time.monotonic()
