@@ -18,6 +18,7 @@ import numpy as np
 from fake_victims import load_linear
 
 from robench import ATTACKS, Attack, Options
+from robench.search import worker_process
 from robench.testing.victims import FakeVictim
 
 BAD = "w39"
@@ -102,6 +103,51 @@ class Remembering(Attack):
             oracle.logits(space.original()[None])
 
 
+class Hiding(Attack):
+    """Ask less of each further example, and hide it when an example comes again.
+
+    The method is an option: raise an error, or end the process after the last trial.
+    """
+
+    seen: ClassVar[list[str]] = []
+
+    class Options(Options):
+        how: str = "raise"
+        state: bool = True
+
+    def search(self, space: Any, oracle: Any, label: int, rng: Any) -> None:
+        known = " ".join(space.words)
+        how, state = self.options.how, self.options.state  # type: ignore[attr-defined]
+        if how == "raise" and known in self.seen:
+            raise RuntimeError("seen before")
+        if how == "kill" and not self.seen:
+            die_after_the_last_job()
+        self.seen.append(known)
+        for _ in range(max(1, 50 - len(self.seen)) if state else 3):
+            oracle.logits(space.original()[None])
+
+
+def die_after_the_last_job() -> None:
+    """Let the process die when it is told that there are no more jobs."""
+    whole = worker_process._next_jobs
+
+    def next_jobs(connection: Any) -> Any:
+        jobs = whole(connection)
+        if jobs is None:
+            _kill("SIGKILL")
+        return jobs
+
+    worker_process._next_jobs = next_jobs
+
+
+def load_once_mortal(folder: Path, device: str) -> FakeVictim:
+    """Load the victim; the first process dies when there are no more jobs."""
+    if not (folder / "died").exists():
+        (folder / "died").touch()
+        die_after_the_last_job()
+    return load_linear(folder, device)
+
+
 def load_in_workers(folder: Path, device: str) -> FakeVictim:
     """Load the victim of ``linear_jobs``; the import of this function registers the attacks."""
     return load_linear(folder, device)
@@ -129,3 +175,4 @@ if parent_process() is not None:
     ATTACKS.register("unruly")(Unruly)
     ATTACKS.register("endless")(Endless)
     ATTACKS.register("remembering")(Remembering)
+    ATTACKS.register("hiding")(Hiding)

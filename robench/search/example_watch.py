@@ -20,6 +20,8 @@ from robench.search.pulse import Pulse
 
 LONGEST_TICK = 1.0
 """Seconds between two looks at a search that asks nothing; fewer for a shorter limit."""
+TOO_LONG = "the search took longer than"
+"""How the problem of a search begins that was ended."""
 
 
 class OutOfTime(BaseException):
@@ -28,7 +30,12 @@ class OutOfTime(BaseException):
 
 def too_long(seconds: float) -> str:
     """Return the problem of a trial whose search was ended."""
-    return f"the search took longer than {seconds:g} s (--example-seconds)"
+    return f"{TOO_LONG} {seconds:g} s (--example-seconds)"
+
+
+def is_too_long(trial: Trial) -> bool:
+    """Return whether a search was ended because it took too long."""
+    return trial.verdict == Verdict.ERROR and str(trial.problem).startswith(TOO_LONG)
 
 
 class ExampleWatch:

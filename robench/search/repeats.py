@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from robench._base.escaping import one_line
 from robench.search.attack import Trial, Verdict
+from robench.search.example_watch import is_too_long
 from robench.search.jobs import Job
 from robench.search.unchanged import VictimChanged
 
@@ -59,13 +61,24 @@ class Repeats:
         """
         for example, first in self._trials.items():
             (second,) = attack_again([self._jobs[example]])
-            if second.verdict != Verdict.ERROR and _found(first) != _found(second):
-                raise KeepsState(
-                    f"Attack '{self._attack}' gave another trial for {example} when it attacked it "
-                    f"again after all others ({_said(first)}; then {_said(second)}). It keeps "
-                    "state between examples, or draws from elsewhere than rng. So its results "
-                    "depend on the order of the examples, and they do not count."
-                )
+            compare(self._attack, first, second)
+
+
+def compare(attack: str, first: Trial, second: Trial) -> None:
+    """Compare two trials of one example.
+
+    A search that took too long the second time says nothing. Any other error does.
+
+    Raises:
+        KeepsState: they differ.
+    """
+    if _found(first) != _found(second) and not is_too_long(second):
+        raise KeepsState(
+            f"Attack '{attack}' gave another trial for {first.id} when it attacked it "
+            f"again after all others ({_said(first)}; then {_said(second)}). It keeps "
+            "state between examples, or draws from elsewhere than rng. So its results "
+            "depend on the order of the examples, and they do not count."
+        )
 
 
 def _found(trial: Trial) -> tuple[object, ...]:
@@ -74,4 +87,5 @@ def _found(trial: Trial) -> tuple[object, ...]:
 
 def _said(trial: Trial) -> str:
     changed = f", {len(trial.changes)} words changed" if trial.changes else ""
-    return f"{trial.verdict.value} after {trial.asked} queries{changed}"
+    problem = f": {one_line(trial.problem, 80)}" if trial.problem else ""
+    return f"{trial.verdict.value} after {trial.asked} queries{changed}{problem}"

@@ -91,7 +91,8 @@ def _work(
 ) -> None:
     """Attack jobs until there are no more, and then look whether the victim is still the same.
 
-    The first examples are attacked again, where ``repeats`` is given.
+    The first examples are attacked again, where ``repeats`` is given. The parent learns that the
+    checks have ended well.
     """
     try:
         with as_failure():
@@ -103,6 +104,7 @@ def _work(
             unchanged.check(attack)
             if repeats is not None:
                 repeats.check(lambda jobs: new_engine().trials(iter([jobs])))
+            connection.send(("unchanged", None))
     except VictimChanged as error:
         connection.send(("changed", str(error)))
     except EndedByCode as error:
@@ -131,9 +133,17 @@ def _prepare(plan: WorkerPlan, pulse: Pulse) -> tuple[Callable[[], Engine], Unch
     return new_engine, UnchangedVictim(victim)
 
 
+def is_built_in(attack: str) -> bool:
+    """Return whether robench brings an attack. An unknown name is for the workers to refuse."""
+    try:
+        return ATTACKS.origin(attack) == "built-in"
+    except (KeyError, RobenchError):
+        return False
+
+
 def _repeats_of(attack: str) -> Repeats | None:
     """Return what attacks some examples again; None for robench's own attacks, which are tested."""
-    return None if ATTACKS.origin(attack) == "built-in" else Repeats(attack)
+    return None if is_built_in(attack) else Repeats(attack)
 
 
 def _next_jobs(connection: Connection) -> list[Job] | None:

@@ -29,8 +29,9 @@ from robench.search.example_watch import too_long
 from robench.search.jobs import Job
 from robench.search.pulse import Pulse
 from robench.search.unchanged import VictimChanged
+from robench.search.unchecked import Sample, UncheckedTrials
 from robench.search.worker_deaths import Death, Deaths
-from robench.search.worker_process import WorkerPlan, load_victim, run_worker
+from robench.search.worker_process import WorkerPlan, is_built_in, load_victim, run_worker
 
 __all__ = ["WorkerPlan", "default_workers", "load_victim", "run_workers"]
 
@@ -98,6 +99,8 @@ class _Worker:
         ready: whether it has loaded the victim.
         leaving: whether it has been told that there are no more jobs.
         late: whether it was killed because a search missed its deadline.
+        checked: whether its victim and its attack passed the checks after the last job.
+        sample: some of its trials, in case it ends before.
     """
 
     process: BaseProcess
@@ -107,6 +110,8 @@ class _Worker:
     ready: bool = False
     leaving: bool = False
     late: bool = False
+    checked: bool = False
+    sample: Sample = field(default_factory=Sample)
 
 
 class _WorkerPool:
@@ -120,6 +125,8 @@ class _WorkerPool:
         self._alone: set[str] = set()
         self._workers: list[_Worker] = []
         self._deaths = Deaths(plan.attack)
+        self._unchecked = UncheckedTrials(plan.attack)
+        self._built_in = is_built_in(plan.attack)
         self._finished = 0
 
     def trials(self) -> Iterator[Trial]:
@@ -140,7 +147,7 @@ class _WorkerPool:
             try:
                 while worker.connection.poll():
                     kind, content = worker.connection.recv()
-                    if kind == "trial":
+                    if kind == "trial" and content.id not in self._unchecked:
                         yield content
             except Exception:
                 continue
@@ -179,15 +186,24 @@ class _WorkerPool:
             raise RobenchError(content)
         if kind == "changed":
             raise VictimChanged(content)
+        if kind == "unchanged":
+            worker.checked = True
         if kind == "trial":
-            worker.assigned.pop(content.id, None)
-            self._finished += 1
-            yield content
+            job = worker.assigned.pop(content.id, None)
+            if job is not None and not self._built_in:
+                worker.sample.note(job, content)
+            yield from self._result(content)
         if kind == "more":
             if not worker.ready:
                 worker.ready = True
                 self._deaths.loaded()
             self._assign(worker)
+
+    def _result(self, trial: Trial) -> Iterator[Trial]:
+        """Yield a trial, unless it came only for a comparison."""
+        if not self._unchecked.settle(trial):
+            self._finished += 1
+            yield trial
 
     def _assign(self, worker: _Worker) -> None:
         """Send jobs to a worker that requests them.
@@ -230,6 +246,8 @@ class _WorkerPool:
         # It may have gone on to another example just before it was killed.
         late = worker.late and worker.pulse.late() > LATE_SECONDS
         death = Death(worker.process.exitcode, running, tuple(jobs), late)
+        if not worker.checked:
+            self._jobs.extend(self._unchecked.add(worker.sample, death.cause, idle=not jobs))
         suspect = death.suspect
         if suspect is not None:
             job = jobs.pop(suspect)
@@ -237,7 +255,7 @@ class _WorkerPool:
             if problem is None:
                 self._try_singly([job])
             else:
-                yield _error(job, problem)
+                yield from self._result(_error(job, problem))
                 self._deaths.fatal(suspect, problem, self._finished)
             self._jobs.extendleft(reversed(jobs.values()))
         else:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from fake_victims import linear_jobs, load_linear, make_job
-from worker_cases import BAD, Unruly, load_dying, load_in_workers, load_slowly
+from worker_cases import BAD, Unruly, load_dying, load_in_workers, load_once_mortal, load_slowly
 
 from robench import Trial, Verdict
 from robench._base.child import child_process
@@ -219,3 +219,37 @@ def test_a_worker_says_that_its_attack_keeps_state() -> None:
     own = replace(plan("nothing"), attack="remembering", options={})
     with pytest.raises(VictimChanged, match="Attack 'remembering' gave another trial for"):
         list(run_workers(own, linear_jobs(12, words=4), 1))
+
+
+def hiding(load: Any = load_in_workers, folder: Path = Path(), **options: Any) -> WorkerPlan:
+    return replace(plan("nothing", load, folder), attack="hiding", options=options)
+
+
+@pytest.mark.slow
+def test_an_attack_that_fails_when_an_example_comes_again_is_found() -> None:
+    with pytest.raises(VictimChanged, match=r"then error after 0 queries: .*seen before"):
+        list(run_workers(hiding(how="raise", state=False), linear_jobs(12, words=4), 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [(True, "gave another trial for"), (False, "4 worker processes of attack 'hiding' ended")],
+)
+def test_a_worker_that_ends_before_its_checks_is_no_way_around_them(
+    starts: list[object], state: bool, sentence: str
+) -> None:
+    with pytest.raises(VictimChanged, match=sentence):
+        list(run_workers(hiding(how="kill", state=state), linear_jobs(12, words=4), 1))
+    assert len(starts) == (2 if state else 4)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_once_before_its_checks_costs_nothing(
+    tmp_path: Path, starts: list[object]
+) -> None:
+    jobs = linear_jobs(12, words=4)
+    made = hiding(load_once_mortal, tmp_path, how="nothing", state=False)
+    trials = list(run_workers(made, jobs, 1))
+    assert sorted(trial.id for trial in trials) == [job.example.id for job in jobs]
+    assert len(starts) == 2
