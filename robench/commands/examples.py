@@ -105,7 +105,8 @@ def command(ctx: click.Context, /, run: Path, limit: int | None, **values: Any) 
     if output is not None:
         tell(f"{_count(len(trials), 'trial')} in {output}")
     if chosen.problems:
-        raise RobenchError("Some results are left out, as said above.")
+        number = _count(len(chosen.problems), "result")
+        raise RobenchError(f"Left out: {number}. The lines above say why.")
 
 
 def _warn_of_formulas(trials: Sequence[TrialText]) -> None:
@@ -177,6 +178,9 @@ def _write(trials: Sequence[TrialText], kind: str, output: Path | None, title: s
     if kind == "text" and output is None:
         show_trials(trials)
         return
+    if kind == "jsonl":
+        # The lines are for programs and comparisons, so their order does not depend on the texts.
+        trials = sorted(trials, key=lambda each: (each.row, each.attack, each.id, each.seed))
     if kind == "html":
         content = to_html(trials, title)
     else:

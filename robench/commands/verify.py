@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from robench._base.errors import RobenchError
+from robench._base.errors import RobenchError, UsageError
 from robench._base.quiet import quiet_environment
 from robench.commands.running import make_reporter
 from robench.commands.saying import say_lines
@@ -132,6 +132,7 @@ def command(
     robench verify runs --sample 1
     robench verify leaderboards/mini-reviews.toml --runs runs
     """
+    _refuse_no_target(target)
     from robench.verification.settings import VerificationSettings
 
     settings = VerificationSettings(
@@ -159,6 +160,23 @@ def command(
     else:
         _print(found)
     _fail(found)
+
+
+def _refuse_no_target(target: Path) -> None:
+    """Refuse what cannot be verified, before anything heavy is loaded.
+
+    Raises:
+        UsageError: the target does not exist, or is a file of another kind.
+    """
+    from robench.verification.unpacking import is_archive
+
+    if target.is_dir() or target.suffix == ".toml" or is_archive(target):
+        return
+    problem = "is a file, not the folder of a run" if target.exists() else "does not exist"
+    raise UsageError(
+        f"'{target}' {problem}. Name a folder that 'robench evaluate --out' wrote, a board's "
+        ".toml file, or an archive of such a folder (.zip, .tar.gz, .tar.xz)."
+    )
 
 
 def _print(found: Verification) -> None:

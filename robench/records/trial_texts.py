@@ -125,19 +125,19 @@ def join_trials(folder: RunFolder, record: Record) -> list[TrialText]:
         first = next(id_ for id_ in ids if id_ not in known)
         raise RobenchError(
             f"{len(ids) - len(trials)} of {len(ids)} trials are missing in {path}, the first for "
-            f"{first}. Run the same command again, which makes them."
+            f"{first}. Run the same 'robench evaluate' again, which makes them."
         )
     if not fit(trials, record):
         raise RobenchError(
             f"The trials in {path} do not fit the record {record.file_name}, so its numbers are "
-            "claims. Run the same command again, which makes the record from the trials."
+            "claims. Run the same 'robench evaluate' again, which makes it from the trials."
         )
     origin = Origin(record.task.file_part, record.row, record.attack.label, record.search.seed)
     joined = [join(trial, test_set, origin, str(path)) for trial in trials]
     for problem in impossible_trials(trials, test_set, record):
         raise RobenchError(
-            f"In {path}, {problem}. Restore the file, or run the same command again, which "
-            "attacks the example again."
+            f"In {path}, {problem}. Restore the file, or run the same 'robench evaluate' again, "
+            "which attacks the example again."
         )
     return joined
 

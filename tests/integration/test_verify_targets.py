@@ -234,7 +234,7 @@ def test_a_certificate_of_impossible_effort_is_not_made_again(forged: ForgedRun)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["missing"], "is no run"),
+        (["missing"], "does not exist"),
         (["missing.toml"], "Cannot read the board"),
         ([".", "--sample", "0"], "must lie above 0"),
         ([".", "--sample", "2"], "must lie above 0"),

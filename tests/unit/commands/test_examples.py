@@ -153,6 +153,16 @@ def test_damage_in_one_cell_is_told_and_the_others_are_shown(run: Path) -> None:
     result = call(run)
     assert (result.exit_code, result.stdout) == (1, GOLDEN)
     assert "Left out: 6 of 6 trials are missing" in result.stderr
+    assert "Run the same 'robench evaluate' again, which makes them." in result.stderr
+    assert result.stderr.endswith("Left out: 1 result. The lines above say why.\n")
+
+
+def test_json_lines_are_sorted_by_row_attack_and_id(run: Path) -> None:
+    write_run(run, defense="rift")
+    lines = call(run, "--format", "jsonl").stdout.splitlines()
+    rows = [(row["row"], row["attack"], row["id"]) for row in map(json.loads, lines)]
+    assert len(rows) == 12
+    assert rows == sorted(rows)
 
 
 def test_an_output_that_cannot_be_written_is_told(run: Path, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_missing_trials_are_told(tmp_path: Path) -> None:
     with pytest.raises(RobenchError, match=r"2 of 6 trials are missing .* first for toy/5\. Run"):
         join_trials(RunFolder(tmp_path), record)
     path.unlink()
-    with pytest.raises(RobenchError, match=r"there is no .* Run the same command again"):
+    with pytest.raises(RobenchError, match=r"there is no .* Run the same 'robench evaluate' again"):
         join_trials(RunFolder(tmp_path), record)
 
 
