@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from robench.evaluation.plan import PlannedCell
     from robench.evaluation.request import EvaluationRequest
     from robench.records.record import Record
+    from robench.records.run_folder import RunFolder
 
 Results = TypeVar("Results", bound=Sequence[Any])
 
@@ -158,11 +160,32 @@ def fail_on_error_trials(records: Sequence[Record], out: Path) -> None:
     first = broken[0]
     count = sum(record.counts.error for record in broken)
     path = RunFolder(out).trials_file(first.cell_name)
+    said = _most_frequent_problem(RunFolder(out), broken)
+    where = f"The 'problem' in {path} says why" if said is None else f"The usual reason is: {said}"
     raise RobenchError(
         f"Examples that ended in an error: {count}, in {len(broken)} of {len(records)} cells, "
-        f"which have no number. The 'problem' in {path} says why; "
-        "the same command tries them again."
+        f"which have no number. {where}; the same command tries them again."
     )
+
+
+def _most_frequent_problem(folder: RunFolder, records: Sequence[Record]) -> str | None:
+    """Return the problem that most error trials of the records name; None if none can be read."""
+    from robench._base.escaping import one_line
+    from robench.records.trial_texts import trials_of_record
+
+    problems: Counter[str] = Counter()
+    for record in records:
+        try:
+            trials = trials_of_record(folder.trials_file(record.cell_name), record)
+        except RobenchError:
+            continue
+        problems.update(
+            trial.problem for trial in trials if trial.verdict == "error" and trial.problem
+        )
+    if not problems:
+        return None
+    (problem, number), *_ = problems.most_common(1)
+    return f"{one_line(problem).rstrip('.')} ({number} of {problems.total()})"
 
 
 def print_plan(session: Session, cells: list[PlannedCell]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from trial_runs import write_run
 
 from robench._base.errors import Incomplete, RobenchError, UsageError
 from robench._base.reporting import Reporter
@@ -20,6 +21,7 @@ from robench.cli import main
 from robench.commands.option_pairs import parse_options
 from robench.evaluation.request import EvaluationRequest
 from robench.records.record import Record
+from robench.search.attack import Trial, Verdict
 
 PAIR = ("--defense", "rift", "--attack", "genetic")
 
@@ -357,6 +359,23 @@ def test_error_trials_fail_the_run(
         "Error: Examples that ended in an error: 2, in 1 of 2 cells, which have no number. "
         f"The 'problem' in kept/trials/toy-standard-pwws-s0-{records[1].cell[:8]}.jsonl says why; "
         "the same command tries them again.\n"
+    )
+
+
+def test_the_most_frequent_problem_of_the_examples_is_printed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = [
+        Trial(id=f"toy/{number}", verdict=Verdict.ERROR, label=0, prediction=None, problem=problem)
+        for number, problem in enumerate(["disk gone"] + ["no memory"] * 5, 1)
+    ]
+    record = write_run(tmp_path, broken)
+    monkeypatch.setattr("robench.evaluation.run.evaluate", lambda request, report: [record])
+    result = run("--quiet", "evaluate", *PAIR, "--out", str(tmp_path))
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: Examples that ended in an error: 6, in 1 of 1 cells, which have no number. "
+        "The usual reason is: no memory (5 of 6); the same command tries them again.\n"
     )
 
 
