@@ -117,7 +117,7 @@ def join_trials(folder: RunFolder, record: Record) -> list[TrialText]:
     except MissingTrials as error:
         raise RobenchError(
             f"The trials are missing: there is no {path}. "
-            "Run the same command again, which makes them."
+            "Run the same 'robench evaluate' again, which makes them."
         ) from error
     ids = ids_of_judged(test_set, record)
     trials = [known[id_] for id_ in ids if id_ in known]
