@@ -19,12 +19,13 @@ from time import process_time
 
 import click
 
+from robench._base.seals import file_sha256
 from robench.records.leaderboard import check, render_run, write_board
 from robench.records.record import LETTERS, Record, digest_of_ids
 from robench.records.record_files import KnownRecords, find_records, write_record
 from robench.records.run_folder import RunFolder
 from robench.records.trials_part import TrialsPart, digest_of_trials
-from robench.records.verified import VerifiedRecord, file_sha256, write_verified
+from robench.records.verified import VerifiedRecord, write_verified
 from robench.search.attack import Change, Trial
 from robench.search.trial_lines import Header, trial_line
 from robench.search.trials import TrialFile
