@@ -334,7 +334,7 @@ def search_examples(cell: Cell, todo: Sequence[Example], report: Reporter) -> It
         return _searched_here(partial(search, shapes=shapes), jobs, attack)
     source = cell.victim.obtained.source
     plan = WorkerPlan(source, attack.registered, attack.options, settings, shapes, load)
-    return run_workers(plan, jobs, workers)
+    return run_workers(plan, jobs, workers, report.message)
 
 
 def _searched_here(

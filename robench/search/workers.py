@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context, resource_tracker
@@ -39,6 +39,8 @@ GRACE_SECONDS = 5.0
 """Seconds that the system may take to end a killed process."""
 LATE_SECONDS = 5.0
 """Seconds after its deadline at which a search that cannot be interrupted costs its process."""
+MOST_SAID = 5
+"""Deaths of workers of one cell that are said aloud."""
 LOOK_SECONDS = 0.5
 """Seconds between two looks at the deadlines."""
 WORK_PER_WORKER = 1.1e9
@@ -70,15 +72,26 @@ def default_workers(device: str, examples: int, work: float, weights: int) -> in
     return max(1, min(available_cores(), worth, room))
 
 
-def run_workers(plan: WorkerPlan, jobs: Iterable[Job], workers: int) -> Iterator[Trial]:
+def run_workers(
+    plan: WorkerPlan,
+    jobs: Iterable[Job],
+    workers: int,
+    say: Callable[[str], None] | None = None,
+) -> Iterator[Trial]:
     """Attack every job in ``workers`` processes and yield the trials as they end, in any order.
 
     Ctrl-C, closing the iterator and errors end all workers at once.
 
+    Args:
+        plan: what the workers load.
+        jobs: the examples.
+        workers: number of processes.
+        say: receives a sentence when a worker has died; at most ``MOST_SAID``.
+
     Raises:
         RobenchError: a worker cannot load the victim or the attack; the message is the worker's.
     """
-    pool = _WorkerPool(plan, list(jobs), workers)
+    pool = _WorkerPool(plan, list(jobs), workers, say)
     try:
         yield from pool.trials()
     except KeyboardInterrupt:
@@ -117,8 +130,15 @@ class _Worker:
 class _WorkerPool:
     """Assigns jobs, collects trials, and replaces workers that die."""
 
-    def __init__(self, plan: WorkerPlan, jobs: Sequence[Job], workers: int) -> None:
+    def __init__(
+        self,
+        plan: WorkerPlan,
+        jobs: Sequence[Job],
+        workers: int,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         self._plan = plan
+        self._say, self._said = say, 0
         self._size = max(1, min(workers, len(jobs)))
         self._jobs = deque(jobs)
         self._singly: deque[Job] = deque()
@@ -252,6 +272,7 @@ class _WorkerPool:
         if suspect is not None:
             job = jobs.pop(suspect)
             problem = self._problem(death)
+            self._tell(death, problem)
             if problem is None:
                 self._try_singly([job])
             else:
@@ -259,7 +280,25 @@ class _WorkerPool:
                 self._deaths.fatal(suspect, problem, self._finished)
             self._jobs.extendleft(reversed(jobs.values()))
         else:
+            self._tell(death, None)
             self._try_singly(jobs.values())
+
+    def _tell(self, death: Death, problem: str | None) -> None:
+        """Say that a process has died and what follows; the first few times only."""
+        # A process that has nothing left to do ends as it should.
+        if not death.assigned:
+            return
+        self._said += 1
+        if self._say is None or self._said > MOST_SAID:
+            return
+        if death.suspect is None:
+            then = "its examples are tried again one at a time"
+        elif problem is None:
+            then = f"example {death.suspect} is tried again"
+        else:
+            then = f"example {death.suspect} is an error"
+        last = " Further ones are not named." if self._said == MOST_SAID else ""
+        self._say(f"A worker process ended ({death.cause}); {then}.{last}")
 
     def _problem(self, death: Death) -> str | None:
         seconds = self._plan.settings.example_seconds

@@ -127,7 +127,11 @@ def test_a_worker_that_is_killed_once_costs_no_trial(tmp_path: Path) -> None:
     (tmp_path / "once").touch()
     harmless = {word: substitutes[:2] for word, substitutes in LETHAL.items()}
     jobs = [*linear_jobs(20, words=4), make_job("w1 w39 w2", harmless, number=100)]
-    trials = list(run_workers(plan(tmp_path, load=load_lethal), jobs, 2))
+    said: list[str] = []
+    trials = list(run_workers(plan(tmp_path, load=load_lethal), jobs, 2, said.append))
+    assert len(said) == 1
+    assert said[0].startswith("A worker process ended (killed by SIGKILL); ")
+    assert "tried again" in said[0]
     assert not (tmp_path / "once").exists()
     assert comparable(trials) == in_one_process("pwws", jobs)
     assert len(trials) == 21
