@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from robench._base import pretrained
-from robench._base.errors import RobenchError
+from robench._base.errors import RobenchError, first_line
 from robench._base.foreign_code import ModelFiles, check_config, check_model, check_tokenizer
 from robench._base.quiet import quiet_models
 from robench.models.classifier import TextClassifier
-from robench.models.victim_folder import CARD, CONFIG, HEAD, WEIGHTS
+from robench.models.victim_folder import CARD, CONFIG, HEAD, REMEDY, WEIGHTS
 
 
 def read_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
@@ -24,7 +24,11 @@ def read_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
 
     from robench.models.hub_model import RobenchConfig, RobenchForSequenceClassification
 
-    raw = _files(folder).json(CONFIG)
+    try:
+        raw = _files(folder).json(CONFIG)
+    except RobenchError as error:
+        # The folder is that of a run, so this is no wrong input of the user.
+        raise RobenchError(f"{first_line(error)}. {REMEDY}") from error
     # The names of code in the folder's own config.json are for transformers, not for robench.
     check_config(_files(folder), {**raw, "auto_map": None, "encoder": None}, ())
     if isinstance(raw.get("encoder"), dict):

@@ -5,7 +5,7 @@ Each must fail the check of its fault, with a sentence that says what it did.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -81,11 +81,12 @@ class Wandering(Guest):
 class Remembering(Guest):
     """Keeps state from one example to the next."""
 
-    examples = 0
+    # An attribute of ``self`` would be another one for each example, because each gets a copy.
+    examples: ClassVar[list[None]] = []
 
     def draw(self, space: SearchSpace, rng: np.random.Generator) -> Any:
-        self.examples += 1
-        return np.minimum(super().draw(space, rng), self.examples % 3)
+        self.examples.append(None)
+        return np.minimum(super().draw(space, rng), len(self.examples) % 3)
 
 
 class Trespassing(Guest):
