@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from robench._base.bounded_reading import Unreadable, read_bytes
+from robench._base.bounded_reading import read_bytes
 from robench._base.errors import UsageError
 from robench._base.escaping import NAME, cell, code, markdown, one_line, shorten
 from robench._base.files import write_text
@@ -44,12 +44,13 @@ def write_model_card(folder: Path, card: Mapping[str, Any], records: Iterable[Re
 
 
 def is_ours(folder: Path) -> bool:
-    """Return whether robench may write a victim's ``README.md``: it is missing, or robench's."""
+    """Return whether robench may write a victim's ``README.md``: it is missing, or robench's.
+
+    Raises:
+        RobenchError: there is something of that name that cannot be read.
+    """
     path = folder / README
-    try:
-        return not path.exists() or MARK.encode() in read_bytes(path)
-    except Unreadable:
-        return False
+    return not path.exists() or MARK.encode() in read_bytes(path)
 
 
 def records_beside(folder: Path) -> Path | None:

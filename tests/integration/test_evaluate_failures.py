@@ -244,7 +244,7 @@ def test_a_model_card_that_cannot_be_written_is_a_message(
     (victim / "README.md").mkdir()
     second = Listening()
     assert evaluate(again, second) == records
-    for report, reason in ((first, "Cannot write it: no space. The"), (second, "README.md'. The")):
+    for report, reason in ((first, "Cannot write it: no space. The"), (second, "README.md'")):
         (message,) = [text for text in report.messages if "model card" in text]
         assert message.startswith(f"The model card of {victim.name} was not written: ")
         assert reason in message
