@@ -25,14 +25,14 @@ from robench.records.record import LETTERS, Record, digest_of_ids
 from robench.records.record_files import KnownRecords, find_records, write_record
 from robench.records.run_folder import RunFolder
 from robench.records.trials_part import TrialsPart, digest_of_trials
-from robench.records.verified import VerifiedRecord, write_verified
+from robench.records.verified import write_verified
 from robench.search.attack import Change, Trial
 from robench.search.trial_lines import Header, trial_line
 from robench.search.trials import TrialFile
 from robench.verification.board_trials import compare_with_trials
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from records import make_record
+from records import make_record, verified_entry
 
 ATTACKS = 10
 SIZES = (100, 300, 1000)
@@ -119,7 +119,7 @@ def measure_check(folder: Path, number: int) -> dict[str, float]:
         path = records / record.file_name
         write_record(path, record)
         write_trials(run.trials_file(record.cell_name), record, trials)
-        held[file_sha256(path)] = _entry(record)
+        held[file_sha256(path)] = verified_entry(record)
     write_verified(records, held)
     names = ", ".join(f'"attack-{each:02}"' for each in range(ATTACKS))
     board = folder / "board.toml"
@@ -134,24 +134,6 @@ def measure_check(folder: Path, number: int) -> dict[str, float]:
     if differences or found.problems or found.agreeing != number:
         raise SystemExit(f"The check found {differences[:3]} {found.problems[:3]}.")
     return {"records": number, "trials": number * 1000, "check_seconds": round(seconds, 2)}
-
-
-def _entry(record: Record) -> VerifiedRecord:
-    return VerifiedRecord(
-        file=record.file_name,
-        checks=("trials",),
-        examples=len(record.outcomes),
-        fooled=0,
-        searched=0,
-        proved=0,
-        sample=0.1,
-        seed=0,
-        same_software=True,
-        trials=None if record.trials is None else record.trials.sha256,
-        victim=record.victim.sha256,
-        robench=record.software.robench,
-        checked=record.created,
-    )
 
 
 def measure_trials(folder: Path, number: int) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from robench.protocol import get_protocol
 from robench.records.record import Record, count, digest_of_ids
+from robench.records.verified import VerifiedRecord
 
 COST = {
     "training_seconds": 12.5,
@@ -125,4 +126,23 @@ def make_record(
         cost=COST | dict(cost or {}),
         software={"robench": version, "versions": {"torch": "2.13.0"}, "device": "CPU, 2 cores"},
         created=created,
+    )
+
+
+def verified_entry(record: Record, checked: datetime | None = None) -> VerifiedRecord:
+    """Return what ``verified.json`` says of a record that holds."""
+    return VerifiedRecord(
+        file=record.file_name,
+        checks=("trials",),
+        examples=len(record.outcomes),
+        fooled=0,
+        searched=0,
+        proved=0,
+        sample=0.1,
+        seed=0,
+        same_software=True,
+        trials=None if record.trials is None else record.trials.sha256,
+        victim=record.victim.sha256,
+        robench=record.software.robench,
+        checked=checked or record.created,
     )

@@ -11,12 +11,23 @@ from toy import make_toy_encoder
 
 from robench._base.errors import RobenchError
 from robench._base.reporting import Silent
-from robench.evaluation.run import build_request, evaluate, plan
+from robench.evaluation.run import EvaluationRequest, build_request, evaluate, plan
 
 
 @pytest.fixture(scope="module")
 def toy_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return make_toy_encoder(tmp_path_factory.mktemp("toy") / "encoder")
+
+
+def request_of(task: str, encoder: str, folder: Path) -> EvaluationRequest:
+    return build_request(
+        tasks=(task,),
+        defenses=("standard",),
+        attacks=("pwws",),
+        encoder=encoder,
+        lm="none",
+        out=folder / "out",
+    )
 
 
 @pytest.mark.parametrize("name", LIES)
@@ -26,14 +37,7 @@ def test_a_lying_task_is_refused(
     (tmp_path / "swaps.json").write_text('{"good": ["fine"]}')
     lie = LIES[name]
     with lying_task(lie, str(tmp_path / "swaps.json")) as task:
-        request = build_request(
-            tasks=(task,),
-            defenses=("standard",),
-            attacks=("pwws",),
-            encoder=toy_encoder,
-            lm="none",
-            out=tmp_path / "out",
-        )
+        request = request_of(task, toy_encoder, tmp_path)
         crashed = wrong = 0
         sentence = ""
         try:
@@ -53,12 +57,5 @@ def test_a_lying_task_is_refused(
 def test_the_sound_task_is_planned(tmp_path: Path, toy_encoder: str) -> None:
     (tmp_path / "swaps.json").write_text('{"good": ["fine"]}')
     with lying_task(sound, str(tmp_path / "swaps.json")) as task:
-        request = build_request(
-            tasks=(task,),
-            defenses=("standard",),
-            attacks=("pwws",),
-            encoder=toy_encoder,
-            lm="none",
-            out=tmp_path / "out",
-        )
+        request = request_of(task, toy_encoder, tmp_path)
         assert len(plan(request)) == 1

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from records import verified_entry
 from trial_runs import TRIALS, write_run, write_trials
 
 from robench._base.seals import file_sha256
 from robench.records.record import Record
 from robench.records.record_files import write_record
 from robench.records.run_folder import RunFolder
-from robench.records.verified import VerifiedRecord, write_verified
+from robench.records.verified import write_verified
 from robench.search.attack import Verdict
 from robench.verification import board_trials
 from robench.verification.board_trials import compare_with_trials
@@ -37,21 +38,7 @@ def make_board(folder: Path) -> tuple[Path, Record]:
 def mark(board: Path, record: Record) -> None:
     """Write that the record of the board is verified as it is now."""
     folder = board.parent / "records"
-    entry = VerifiedRecord(
-        file=record.file_name,
-        checks=("trials",),
-        examples=len(record.outcomes),
-        fooled=1,
-        searched=1,
-        proved=0,
-        sample=0.1,
-        seed=0,
-        same_software=True,
-        trials=None if record.trials is None else record.trials.sha256,
-        victim=record.victim.sha256,
-        robench="0.1.0",
-        checked=NOW,
-    )
+    entry = verified_entry(record, NOW)
     write_verified(folder, {file_sha256(folder / record.file_name): entry})
 
 
