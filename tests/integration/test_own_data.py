@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from own_data import reviews, write_rows
 from robench.records.record import Record
 from robench.records.record_files import read_records
 from robench.records.run_folder import RunFolder
+from robench.search.trials import TrialFile
 
 DATA = os.environ.get("ROBENCH_DATA", "")
 QUICK = (
@@ -75,7 +75,8 @@ def test_pairs_in_jsonl_and_a_list_of_ids(tmp_path: Path) -> None:
     )
     assert "The words of 'hypothesis' may be replaced, and those of 'premise' may not." in printed
     assert record.task.examples == 24
-    ids = [json.loads(line)["id"] for line in trials(tmp_path).splitlines()]
+    (path,) = (tmp_path / "runs" / "trials").glob("*.jsonl")
+    ids = [trial.id for trial in TrialFile(path).read()]
     (tmp_path / "mine.txt").write_text("\n".join(ids[:2]))
     arguments = ("--attack", "greedy", "--task", "pairs.jsonl", "--ids", "mine.txt", "--out", "b")
     done = run(tmp_path, "evaluate", "--defense", "standard", *arguments, *QUICK)
@@ -102,11 +103,6 @@ def test_a_saved_victim_is_judged_on_rows_that_it_has_not_seen(tmp_path: Path) -
     done = run(tmp_path, *given, "--test-file", "more.csv", "--out", "other")
     assert done.returncode == 0, done.stdout
     assert "may know test rows" in " ".join(done.stdout.split())
-
-
-def trials(folder: Path) -> str:
-    (path,) = (folder / "runs" / "trials").glob("*.jsonl")
-    return path.read_text()
 
 
 @pytest.mark.skipif(

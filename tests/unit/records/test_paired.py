@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import numpy as np
@@ -69,7 +70,9 @@ def test_p_values_are_corrected_over_rows_and_seeds(make_record: MakeRecord) -> 
 
 
 @pytest.mark.slow
-def test_ten_equal_rows_seldom_show_a_difference(make_record: MakeRecord) -> None:
+def test_ten_equal_rows_seldom_show_a_difference(
+    make_record: MakeRecord, request: pytest.FixtureRequest
+) -> None:
     """The best row is chosen by the numbers that are tested, and the correction knows it.
 
     A correction for the nine comparisons that are shown would be wrong more than twice as often as
@@ -77,6 +80,9 @@ def test_ten_equal_rows_seldom_show_a_difference(make_record: MakeRecord) -> Non
     """
     rng = np.random.default_rng(1)
     repetitions, alarms, too_few = 200, 0, 0
+    # statsmodels collects garbage at each call: a second each, beside the objects of all tests.
+    gc.freeze()
+    request.addfinalizer(gc.unfreeze)
     for _ in range(repetitions):
         records = [
             make_record("".join(rng.choice(["F", "H"], 200)), defense=f"row{k}", attack="pwws")
