@@ -255,11 +255,13 @@ def _disk(out: Path) -> Iterator[Diagnosis]:
     from huggingface_hub import constants
 
     from robench.inspection.health import cache_folder as plugin_cache
+    from robench.tasks.archive_copies import cache_folder as copies
     from robench.tasks.assets import cache_folder as asset_cache
 
     for what, folder in (
         ("runs", out),
         ("robench's cache", asset_cache()),
+        ("copies of archives", copies()),
         ("plugin checks", plugin_cache()),
         ("hub cache", Path(constants.HF_HUB_CACHE)),
     ):

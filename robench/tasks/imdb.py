@@ -50,7 +50,7 @@ def _complete(files: dict[str, str]) -> bool:
     return {key.rpartition("/")[0] for key in files} == set(_PARTS)
 
 
-LAYOUT = FileLayout(_key, _text, hints=("imdb",), limit=1 * MB)
+LAYOUT = FileLayout(_key, _text, hints=("imdb",), limit=1 * MB, many=True)
 
 
 @TASKS.register("imdb")

@@ -13,6 +13,7 @@ from robench._base.bounded_reading import MB, Unreadable, limit_of, open_bounded
 from robench._base.errors import UsageError
 from robench._base.regular_files import how_to_raise
 from robench.tasks.archive_bounds import MEMBER
+from robench.tasks.archive_copies import members_kept
 from robench.tasks.archives import (
     SUFFIXES,
     BrokenArchive,
@@ -44,12 +45,15 @@ class FileLayout(Generic[Parsed]):
             content of another form.
         hints: parts of the names (lower case) that its archives usually have. They only save time.
         limit: most bytes of one of its files, before ``ROBENCH_READ_LIMITS``.
+        many: whether the files are many and small, so that finding them in an archive takes
+            seconds. What was found is then kept in the user's cache (``archive_copies``).
     """
 
     key: Callable[[str], str | None]
     parse: Callable[[str, IO[bytes]], Parsed]
     hints: Sequence[str] = ()
     limit: int = MEMBER
+    many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ def _from_archive(archive: Path, layout: FileLayout[Parsed]) -> Iterator[tuple[s
     def limit(name: str) -> int | None:
         return None if layout.key(name) is None else layout.limit
 
-    for name, stream in members(archive, limit):
+    for name, stream in (members_kept if layout.many else members)(archive, limit):
         key = layout.key(name)
         if key is not None:
             with report_damage(archive):

@@ -49,6 +49,7 @@ DECIDES_NOTHING = {
     "robench.inspection.health": "finds plugins",
     "robench.tasks.archives": "reads data, whose digest stands in the keys",
     "robench.tasks.archive_bounds": "reads data, whose digest stands in the keys",
+    "robench.tasks.archive_copies": "reads data, whose digest stands in the keys",
     "robench.tasks.assets": "finds substitution sets, whose hashes stand in the keys",
     "robench.tasks.publisher_files": "finds substitution sets, whose hashes stand in the keys",
     "robench._base.ending": "ends the process",
