@@ -68,7 +68,12 @@ _folder = click.Path(path_type=Path)
     help="The language model of the records, as 'robench evaluate' takes it.",
 )
 @click.option(
-    "--data", type=_folder, metavar="FOLDER", help="Folder of the tasks' files, as in evaluate."
+    "--data",
+    type=_folder,
+    envvar="ROBENCH_DATA",
+    show_envvar=True,
+    metavar="FOLDER",
+    help="Folder of the tasks' files, as in evaluate.",
 )
 @click.option(
     "--substitutions",

@@ -255,7 +255,8 @@ class RecordVerifier:
             mine = keys.get(work.record.cell, False)
             if not known and not others and surface_code:
                 problems.append("the cell's key does not follow from what made the record")
-            if not known and work.record.victim.identity is None:
+            untold = work.record.victim.identity is None
+            if not known and untold and (work.whole or not others):
                 raise NotThere(
                     "its key cannot be computed here, and the record of an earlier version does "
                     "not tell which tokenizer and configuration its victim has"
@@ -264,6 +265,11 @@ class RecordVerifier:
             work.note(
                 f"Made by {', '.join(others)}. So its key cannot be computed here, and its "
                 "searches need not agree in every digit."
+            )
+        if others and untold:
+            work.note(
+                "An earlier version made it and did not write which tokenizer and configuration "
+                "its victim has. Those of the victim at hand were used."
             )
         return mine and parts.same_processor(work.record, bench.ready.resolved.device)
 

@@ -402,6 +402,23 @@ def _swap_tokenizer(forged: ForgedRun) -> None:
     (folder / "training.json").unlink()
 
 
+def test_a_record_of_an_earlier_version_is_verified_with_a_note(forged: ForgedRun) -> None:
+    """It has no hash of the tokenizer, and the code that made it was another one."""
+    path = forged.path("pwws")
+    data = {**json.loads(path.read_text()), "schema": 5}
+    for name in ("seal", "trials"):
+        del data[name]
+    del data["victim"]["identity"], data["software"]["foreign_code"]
+    del data["search"]["example_seconds"]
+    data["search"]["code_sha256"] = "0" * 64
+    path.write_text(json.dumps(data))
+    report = checked(forged)
+    assert report.status == "verified", report.sentences("failed")
+    notes = " ".join(report.notes)
+    assert "Made by other code" in notes
+    assert "Those of the victim at hand were used" in notes
+
+
 def test_another_tokenizer_where_the_record_names_other_software(forged: ForgedRun) -> None:
     _swap_tokenizer(forged)
     data = json.loads(forged.path("pwws").read_text())
