@@ -2,6 +2,7 @@
 
     python benchmarks/attack_throughput.py [--words 100] [--attack pwws] [--victim tiny]
         [--skip textattack] [--quick]
+    python benchmarks/attack_throughput.py --simulated [--attack pwws] [--quick]
 
 A query is a row that a search needs from the victim, the clean text included, as TextAttack counts
 it. Repeated rows that are answered from memory, and the rows of the engine's verdicts, are not
@@ -24,6 +25,9 @@ its verdicts against those in fp32; memory after 100 and after 1000 texts; and o
 against bare forwards. Texts are synthetic (mini-reviews joined together). The victim ``tiny`` is
 trained for seconds, and ``wide`` has 4 layers x 256 of random weights. The table shows the
 project's targets beside the figures; nothing is asserted. The last line is JSON.
+
+With ``--simulated`` it measures nothing but how long a GPU would wait for the engine
+(``throughput/simulated.py``). That takes a minute and needs no GPU.
 """
 
 from __future__ import annotations
@@ -45,6 +49,8 @@ from throughput.limit import Limit
 from throughput.peer import Peer
 from throughput.report import ThroughputRow, figures, other_table, throughput_table
 from throughput.searches import make_load, measure
+from throughput.simulated import RATES as SIMULATED
+from throughput.simulated import Idleness, idle_figures, idle_table, measure_idleness
 from throughput.steady import steady
 from throughput.subjects import MAX_TOKENS, density, load_victim, make_jobs, make_victim
 from throughput.workers import bare_rate, shift
@@ -214,6 +220,17 @@ def on_gpu(plan: BenchmarkPlan) -> dict[str, Any]:
     return found
 
 
+def idleness(attacks: Sequence[str], repeats: int, quick: bool) -> Iterator[list[Idleness]]:
+    """Measure every simulated device under each attack, ``repeats`` times."""
+    for attack in attacks:
+        for rate, goal in SIMULATED.items():
+            show_progress(f"{attack}, a device of {rate:,} rows/s, {goal.words} words")
+            yield [
+                measure_idleness(rate, goal.words, attack, 2_000 if quick else None)
+                for _ in range(repeats)
+            ]
+
+
 def others(plan: BenchmarkPlan) -> dict[str, Any]:
     """Measure all figures except those of ``rates``."""
     found: dict[str, Any] = {}
@@ -281,23 +298,33 @@ def head(plan: BenchmarkPlan) -> str:
 )
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
 @click.option(
+    "--simulated",
+    is_flag=True,
+    help="Measure only how long simulated devices would stand idle.",
+)
+@click.option(
     "--quick",
     is_flag=True,
     help="Run everything once, briefly. The figures then mean nothing.",
 )
-def main(quick: bool, seconds: float, repeats: int, **chosen: Any) -> None:
+def main(quick: bool, seconds: float, repeats: int, simulated: bool, **chosen: Any) -> None:
     """Measure and report."""
     torch.set_num_threads(1)
+    if simulated:
+        found = list(idleness(chosen["attacks"], 1 if quick else repeats, quick))
+        click.echo(idle_table(found))
+        click.echo(json.dumps(idle_figures(found), allow_nan=False))
+        return
     sizes: dict[str, Any] = {"seconds": seconds, "repeats": repeats, "many": 1000, "shifts": 200}
     if quick:
         sizes = {"seconds": 0.3, "repeats": 1, "many": 40, "shifts": 6}
     with tempfile.TemporaryDirectory() as folder:
         plan = BenchmarkPlan(**chosen, **sizes, folder=Path(folder))
-        rows, found = list(rates(plan)), others(plan)
+        rows, further = list(rates(plan)), others(plan)
         click.echo(f"{head(plan)}\n\n{throughput_table(rows)}")
-    if found:
-        click.echo(f"\n{other_table(found)}")
-    click.echo(json.dumps(figures(rows) | found, allow_nan=False))
+    if further:
+        click.echo(f"\n{other_table(further)}")
+    click.echo(json.dumps(figures(rows) | further, allow_nan=False))
 
 
 if __name__ == "__main__":
