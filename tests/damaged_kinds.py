@@ -207,13 +207,13 @@ def read_a_certificate(folder: Path) -> Any:
 
 
 def make_verdicts(folder: Path) -> list[Path]:
-    file = ResultFile(folder / "a.jsonl", KEY)
-    for number, each in enumerate(EXAMPLES):
-        file.append(
-            ExampleResult(
-                id=each.id, letter="CFU"[number % 3], reason="enumeration", positions=number
+    with ResultFile(folder / "a.jsonl", KEY) as file:
+        for number, each in enumerate(EXAMPLES):
+            file.append(
+                ExampleResult(
+                    id=each.id, letter="CFU"[number % 3], reason="enumeration", positions=number
+                )
             )
-        )
     return [file.path]
 
 

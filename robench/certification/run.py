@@ -230,8 +230,8 @@ def _is_constrained(space: Space, language_model: str) -> bool:
 def _certify_part(part: _Part, report: Reporter) -> Certificate:
     """Certify the examples that have no verdict yet, and write the certificate."""
     folder = RunFolder(part.request.out).certificates
-    file = ResultFile(folder / f"{part.name}.jsonl", part.key)
-    with file.held(part.request.patience(report)):
+    file = ResultFile(folder / f"{part.name}.jsonl", part.key, part.request.patience(report))
+    with file:
         known = file.read()
         todo = [each for each in part.test.examples if each.id not in known]
         if todo and file.damaged:

@@ -52,14 +52,13 @@ if TYPE_CHECKING:
     )
     from robench.methods.textattack.streams import GlobalStreams, global_seeds
     from robench.methods.textattack.symbols import Symbols, symbol_attack
-    from robench.models.convex_hull import evaluating
+    from robench.models.model_modes import evaluating
     from robench.models.probabilities import exact_softmax, log_odds, shares_of_clean
     from robench.search.moves import (
         Choices,
         ask_until_misclassified,
         find_misclassified,
         genes_to_choices,
-        margins_of,
         rank_within_owner,
         single_substitutions,
         with_each_change,
@@ -81,7 +80,6 @@ _MODULE_OF = {
     "genes_to_choices": "robench.search.moves",
     "ask_until_misclassified": "robench.search.moves",
     "find_misclassified": "robench.search.moves",
-    "margins_of": "robench.search.moves",
     "rank_within_owner": "robench.search.moves",
     "single_substitutions": "robench.search.moves",
     "exact_softmax": "robench.models.probabilities",
@@ -92,7 +90,7 @@ _MODULE_OF = {
     "descend": "robench.search.word_order",
     "largest_first": "robench.search.word_order",
     "without_scale": "robench.search.word_order",
-    "evaluating": "robench.models.convex_hull",
+    "evaluating": "robench.models.model_modes",
     # Running TextAttack's code.
     "TEXTATTACK_BATCH": "robench.methods.textattack.installed",
     "require_tested_textattack": "robench.methods.textattack.installed",
@@ -186,7 +184,6 @@ __all__ = [
     "global_seeds",
     "largest_first",
     "log_odds",
-    "margins_of",
     "mixed_logits",
     "no_pointless_retries",
     "perturbed_logits",

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from robench.methods.smoothness import divergence
-from robench.models.convex_hull import embed_and_mix, maximise, pack_substitutes
+from robench.models.convex_hull import maximise
+from robench.models.mixtures import embed_and_mix, pack_substitutes
 from robench.plugins.options import TrainingOptions
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.models.probabilities import log_odds
+from robench.models.probabilities import log_odds, log_softmax
 
 RANGE = 1e4
 """A temperature lies between the mean absolute log-odds divided by this, and times this."""
@@ -59,6 +59,4 @@ def _soft_targets(labels: NDArray[np.integer[Any]], classes: int) -> NDArray[np.
 
 def _cross_entropy(logits: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
     """Return the mean cross-entropy of logits and targets ``(n, classes)``, in nats."""
-    top = logits.max(axis=1)
-    logs = logits - (top + np.log(np.exp(logits - top[:, None]).sum(axis=1)))[:, None]
-    return float(-(targets * logs).sum(axis=1).mean())
+    return float(-(targets * log_softmax(logits)).sum(axis=1).mean())

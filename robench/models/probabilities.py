@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Return the probabilities of logits ``(…, classes)``, computed in double precision."""
     return exact_softmax(logits).astype(np.float32)
 
@@ -18,6 +18,12 @@ def exact_softmax(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     # Subtracting the maximum keeps the exponentials from overflowing.
     powers = np.exp(values.astype(np.float64) - values.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def log_softmax(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the logarithms of ``exact_softmax``; they are finite where it rounds to 0."""
+    shifted = values.astype(np.float64) - values.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def log_odds(

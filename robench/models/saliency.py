@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
-from robench.models.convex_hull import evaluating
+from robench.models.model_modes import evaluating
+from robench.models.objectives import margins
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,13 +46,8 @@ def margin_gradient(
         torch.autocast(torch.device(device).type, enabled=False),
     ):
         features = model.features_under_noise(noise, ids, torch.ones_like(ids), types)
-        margin = margin_of(model.classify(features)[0], query.label)
+        labels = torch.tensor([query.label], device=device)
+        margin = margins(model.classify(features), labels)[0]
         (gradient,) = torch.autograd.grad(margin, [noise])
     result: NDArray[np.float32] = gradient[0].cpu().numpy()
     return result
-
-
-def margin_of(logits: Tensor, label: int) -> Tensor:
-    """Return the logit of ``label`` minus the largest other logit, a scalar."""
-    others = torch.cat([logits[:label], logits[label + 1 :]])
-    return logits[label] - others.max()

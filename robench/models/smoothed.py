@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from robench.models.probabilities import log_softmax
 from robench.models.smoother import Smoother, Variants
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def mean_logits(answers: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
     count = 0
     for logits in answers:
         count += 1
-        log_probs = _log_softmax(logits)
+        log_probs = log_softmax(logits)
         total = log_probs if total is None else np.logaddexp(total, log_probs)
     assert total is not None
     return np.asarray(total - np.log(count), dtype=np.float32)
@@ -122,9 +123,3 @@ def _joined(block: list[Variants]) -> Variants:
     if not slots:
         return Variants(ids)
     return Variants(ids, np.concatenate(slots), np.concatenate(weights))
-
-
-def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    values = logits.astype(np.float64)
-    values = values - values.max(axis=1, keepdims=True)
-    return np.asarray(values - np.log(np.exp(values).sum(axis=1, keepdims=True)))

@@ -20,22 +20,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from robench.models.convex_hull import (
-    ENTROPY_WEIGHT,
-    WEIGHT_DECAY,
-    PackedSubstitutes,
-    batch_of,
-    blend,
-    entropy,
-    error_on,
-    evaluating,
-    initial_logits,
-    margin_lost,
-    masked_log_weights,
-    pack_substitutes,
-    without_parameter_gradients,
-)
-from robench.models.saliency import margin_of
+from robench.models.convex_hull import ascend, batch_of, weights_found
+from robench.models.mixtures import PackedSubstitutes, blend, pack_substitutes
+from robench.models.model_modes import evaluating, without_parameter_gradients
+from robench.models.objectives import margins, objective_of
 from robench.models.smoothed import mixture_noise
 from robench.models.smoother import Smoother
 
@@ -66,15 +54,14 @@ def smoothed_mixture(
     """
     batch = batch_of(query, device, segments=segments)
     packed = pack_substitutes(batch)
-    assert batch.substitute_mask is not None  # pack_substitutes has checked it
-    weights = torch.zeros(batch.substitute_mask.shape, device=device)
-    weights[:, :, 0] = 1.0
     generator = torch.Generator(device).manual_seed(query.seed)
-    scores = initial_logits(batch, packed, generator)
-    if len(packed.positions):
-        with without_parameter_gradients(model), evaluating(model):
+
+    def search(mixture_logits: Tensor) -> Tensor:
+        with without_parameter_gradients(model):
             mean = _SmoothedMixture(model, batch, packed, smoother, query)
-            weights.flatten(0, 1)[packed.positions] = mean.ascend(scores, query)
+            return mean.ascend(mixture_logits)
+
+    weights = weights_found(search, batch, packed, generator)
     result: NDArray[np.float32] = weights[0].cpu().numpy()
     return result
 
@@ -90,13 +77,16 @@ class _SmoothedMixture:
         smoother: Smoother,
         query: HullQuery,
     ) -> None:
-        self._model, self._batch, self._packed = model, batch, packed
+        self._model, self._batch, self._packed, self._query = model, batch, packed, query
         self._smoother, self._text = smoother, np.asarray(query.ids)
         self._rows = packed.ids.cpu().numpy()
         self._rng = np.random.default_rng(query.seed)
 
     def answer(self, weights: Tensor | None) -> Tensor:
-        """Return the mean's logarithm ``(1, classes)`` over new variants; None is the text."""
+        """Return the mean's logarithm ``(1, classes)`` over new variants; None is the text.
+
+        It is divided by the temperature.
+        """
         draws = self._smoother.smoothing.draws
         drawn = self._smoother.redrawn(self._text, self._rows, self._rng, draws)
         tokens, mixed = len(self._text), []
@@ -110,24 +100,22 @@ class _SmoothedMixture:
             mixed.append(own)
         mask = self._batch.attention_mask.expand(len(mixed), -1)
         features = self._model.features_from_embeddings(torch.stack(mixed), mask)
-        return mean_log_probs(self._model.classify(features))
+        return mean_log_probs(self._model.classify(features)) / self._query.temperature
 
-    def ascend(self, scores: Tensor, query: HullQuery) -> Tensor:
-        """Run Adam on the logits of the weights ``(n, slots)``, and return the weights found."""
+    def ascend(self, mixture_logits: Tensor) -> Tensor:
+        """Return the weights ``(n, slots)`` that Adam finds."""
+        query = self._query
+        # The text's own answer is always computed, because each answer draws new variants.
         with torch.no_grad():
-            clean = self.answer(None) / query.temperature
-        labels = self._batch.labels
-        gain_of = margin_lost(labels, clean) if query.objective == "margin" else error_on(labels)
-        scores.requires_grad_()
-        adam = torch.optim.Adam([scores], lr=query.learning_rate, weight_decay=WEIGHT_DECAY)
-        with torch.enable_grad():
-            for _ in range(query.steps):
-                logs = masked_log_weights(scores, self._packed)
-                gain = gain_of(self.answer(logs.exp()) / query.temperature)
-                loss = ENTROPY_WEIGHT * entropy(logs, self._packed.allowed) - gain
-                (scores.grad,) = torch.autograd.grad(loss, [scores])
-                adam.step()
-        return masked_log_weights(scores.detach(), self._packed).exp()
+            clean = self.answer(None)
+        return ascend(
+            self.answer,
+            objective_of(query.objective, self._batch.labels, lambda: clean),
+            mixture_logits,
+            self._packed,
+            steps=query.steps,
+            learning_rate=query.learning_rate,
+        )
 
 
 def smoothed_gradient(
@@ -159,7 +147,8 @@ def smoothed_gradient(
                 change = change + mixture_noise(model, variants).detach()
             mask = torch.ones_like(tokens)
             answers.append(model.classify(model.features_under_noise(change, tokens, mask, types)))
-        margin = margin_of(mean_log_probs(torch.cat(answers))[0], query.label)
+        labels = torch.tensor([query.label], device=device)
+        margin = margins(mean_log_probs(torch.cat(answers)), labels)[0]
         (gradient,) = torch.autograd.grad(margin, [noise])
     result: NDArray[np.float32] = gradient[0].cpu().numpy()
     return result

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from robench._base.bounded_reading import parse_json
 from robench._base.errors import RobenchError, UsageError
+from robench.models.probabilities import softmax
 from robench.models.smoothing import FEWEST_KEPT, Smoothing
 from robench.text.encoding import FieldEncoder
 from robench.text.row_words import OUTSIDE, RowWords
@@ -365,8 +366,7 @@ def dirichlet(
     gamma = np.log(rng.standard_gamma(concentrations + 1, shape))
     uniform = np.log1p(-rng.random(shape))
     logs = np.where(used, gamma + uniform / concentrations, -np.inf)
-    powers = np.exp(logs - logs.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
+    return softmax(logs)
 
 
 def _stacked(drawn: list[Variants], number: int, padded: NDArray[np.int64]) -> Variants:

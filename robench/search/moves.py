@@ -1,7 +1,6 @@
 """Functions that several searches share.
 
-They list the neighbours of a text, compute margins, and query texts in blocks until one fools the
-victim.
+They list the neighbours of a text and query texts in blocks until one fools the victim.
 """
 
 from __future__ import annotations
@@ -62,25 +61,6 @@ def genes_to_choices(genes: NDArray[np.int16], space: SearchSpace) -> Choices:
     choices = np.zeros((len(genes), len(space.words)), dtype=np.int16)
     choices[:, space.positions] = genes
     return choices
-
-
-def margins_of(logits: NDArray[np.float32], label: int | NDArray[np.intp]) -> NDArray[np.float32]:
-    """Return the margin of each row: the label's logit minus the best other logit.
-
-    It is negative where the victim is wrong.
-
-    Args:
-        logits: ``(batch, classes)``.
-        label: one for all rows, or one per row ``(batch,)``.
-
-    Returns:
-        ``(batch,)``.
-    """
-    rows = np.arange(len(logits))
-    # Without the label's own logit, the maximum is that of the best other class.
-    others = np.array(logits)
-    others[rows, label] = -np.inf
-    return np.asarray(logits[rows, label] - others.max(axis=1))
 
 
 def find_misclassified(choices: Choices, answers: NDArray[np.float32], label: int) -> Choice | None:

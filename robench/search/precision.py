@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.search.moves import margins_of
+from robench.models.probabilities import log_odds
 
 CLEAR_MARGIN: Final = 0.5
 """Smallest margin (logits) at which a bf16 answer is not computed again.
@@ -38,4 +38,4 @@ def doubtful(logits: NDArray[np.float32], label: int | None) -> NDArray[np.bool_
         other class is below ``CLEAR_MARGIN``.
     """
     favoured = logits.argmax(axis=1) if label is None else label
-    return np.asarray(margins_of(logits, favoured) < CLEAR_MARGIN)
+    return np.asarray(log_odds(logits, favoured) < CLEAR_MARGIN)

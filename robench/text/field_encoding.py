@@ -1,6 +1,6 @@
 """The protocols of what a victim reads with: a field encoder, its candidates and its table.
 
-Searches use only these. ``robench.text.encoding`` reads the words of a text, joined by blanks.
+Searches use only these. ``encoding`` and ``candidates`` read the words of a text, joined by blanks.
 ``robench.models.given`` reads the text as it is.
 """
 

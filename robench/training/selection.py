@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robench.models.convex_hull import evaluating, harden, maximise
+from robench.models.convex_hull import maximise
 from robench.models.health_checks import guessing_accuracy
+from robench.models.mixtures import harden
+from robench.models.model_modes import evaluating
 
 if TYPE_CHECKING:
     from robench.models.batch import Batch

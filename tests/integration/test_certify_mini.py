@@ -98,7 +98,8 @@ def test_certified_but_fooled_fails_and_names_the_example(run: Path) -> None:
     key = read_certificate(verdicts.with_name(f"{verdicts.stem}-limit-6.json")).key
     good = verdicts.read_bytes()
     false = ExampleResult(id=fooled.id, letter="C", reason="a mistake", positions=1)
-    ResultFile(verdicts, key).append(false)
+    with ResultFile(verdicts, key) as file:
+        file.append(false)
     try:
         done = invoke(run, "certify", *LITTLE, "--quiet")
     finally:

@@ -22,7 +22,8 @@ from robench.models.given.candidates import TextCandidates
 from robench.models.given.chunks import ChunkTable
 from robench.models.given.plain_tokens import plain_ids
 from robench.models.given.window import Window, cuts_from_left
-from robench.text.encoding import EncodedText, template
+from robench.text.encoding import EncodedText
+from robench.text.layout import Layout, template
 from robench.text.space import SearchSpace
 from robench.text.words import place_words
 
@@ -175,8 +176,6 @@ class TextReader:
         try:
             return self._window(self.max_tokens)
         except Exception:
-            from robench.text.encoding import Layout
-
             none = ((),) * (len(self.fields) + 1)
             return Window(Layout(none, none, (0,) * len(self.fields)), self.max_tokens, self._slot)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from robench.text.encoding import Layout
+from robench.text.layout import Layout
 
 
 @dataclass(frozen=True)

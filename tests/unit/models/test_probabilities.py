@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from robench.models.probabilities import log_odds, softmax
+from robench.models.probabilities import exact_softmax, log_odds, log_softmax, softmax
 
 
 def test_softmax_equals_hand_computed_values() -> None:
@@ -20,6 +20,13 @@ def test_softmax_is_computed_in_double_precision() -> None:
     """The result 1 / (1 + 2^-23) is below 1, but the sum 1 + 2^-23 computed in fp32 is 1."""
     logits = np.array([0.0, -24 * np.log(2), -24 * np.log(2)], dtype=np.float32)
     assert softmax(logits)[0] < np.float32(1)
+
+
+def test_log_softmax_is_the_logarithm_of_the_softmax_and_stays_finite() -> None:
+    logits = np.array([[1.0, 3.0, 2.0], [5.0, 4.0, 4.5]], dtype=np.float32)
+    np.testing.assert_allclose(log_softmax(logits), np.log(exact_softmax(logits)), rtol=1e-14)
+    assert log_softmax(np.array([[2000.0, 0.0]])).tolist() == [[0.0, -2000.0]]
+    assert log_softmax(logits).dtype == np.float64
 
 
 def test_log_odds_are_the_own_logit_minus_the_best_other() -> None:

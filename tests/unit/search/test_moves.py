@@ -12,7 +12,6 @@ from robench.search.moves import (
     ask_until_misclassified,
     find_misclassified,
     genes_to_choices,
-    margins_of,
     rank_within_owner,
     single_substitutions,
     with_each_change,
@@ -65,13 +64,6 @@ def test_genes_become_choices() -> None:
         [2, 0, 1, 3],
         [0, 0, 0, 1],
     ]
-
-
-def test_margins_equal_hand_computed_values() -> None:
-    logits = np.array([[1.0, 3.0, 2.0], [5.0, 4.0, 4.5]], dtype=np.float32)
-    assert margins_of(logits, 1).tolist() == [1.0, -1.0]
-    assert margins_of(logits, 0).tolist() == [-2.0, 0.5]
-    assert margins_of(logits, np.array([1, 0])).tolist() == [1.0, 0.5]
 
 
 def test_things_are_numbered_within_their_owner() -> None:

@@ -12,10 +12,11 @@ import pytest
 
 from robench import Trial, Verdict
 from robench._base.errors import RobenchError
+from robench._base.line_file import LINES_PER_SYNC
 from robench._base.seals import seal_line
 from robench.search.attack import Change
 from robench.search.trial_lines import Header, Revoked, sketch_of, trial_line
-from robench.search.trials import LINES_PER_SYNC, TrialFile
+from robench.search.trials import TrialFile
 
 
 def trial(number: int, verdict: Verdict = Verdict.HELD) -> Trial:
@@ -173,7 +174,7 @@ def test_a_disk_that_fills_up_on_sync_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = TrialFile(tmp_path / "trials.jsonl", cell=CELL)
-    monkeypatch.setattr("robench.search.trials.SECONDS_PER_SYNC", 1e9)
+    monkeypatch.setattr("robench._base.line_file.SECONDS_PER_SYNC", 1e9)
     file.append(trial(0))
 
     def fail(descriptor: int) -> None:

@@ -16,7 +16,7 @@ from robench.models.given.description import UNBOUNDED_WINDOW, describe_given
 from robench.models.given.loading import load_given
 from robench.models.given.reader import TextReader
 from robench.models.given.window import Window
-from robench.text.encoding import template
+from robench.text.layout import template
 
 BERT, _ = FAMILIES["bert"]()
 WORD = BERT("a", add_special_tokens=False)["input_ids"][0]
