@@ -63,6 +63,13 @@ if TYPE_CHECKING:
 @unknown_option
 @click.option("--protocol", metavar="NAME", help="Default: the victim's own, or subword.")
 @click.option("--budget", type=click.IntRange(min=1), metavar="N", help="Query budget of a text.")
+@click.option(
+    "--example-seconds",
+    type=float,
+    metavar="SECONDS",
+    help="Most seconds of a text's own search; beyond them its verdict is an error. 0: no limit. "
+    f"Default: no limit for built-in attacks, {defaults.EXAMPLE_SECONDS:g} for others.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
 @click.option("--device", default="auto", show_default=True, metavar="NAME")
 @click.option(
@@ -180,11 +187,14 @@ def _how(values: dict[str, Any], opened: OpenedVictim, options: dict[str, Any]) 
         seed=values["seed"],
         unknown=values["unknown"],
         foreign_code=values["trust_remote_code"],
+        example_seconds=values["example_seconds"],
     )
 
 
 def _remarks(values: dict[str, Any], opened: OpenedVictim, how: TextAttack) -> list[str]:
     """Return what was chosen for the user, as sentences."""
+    from robench.evaluation.time_limit import remark_of_limit
+
     remarks = []
     if values["label"] is None:
         remarks.append("No --label: the victim's own prediction is taken as the true label.")
@@ -201,6 +211,8 @@ def _remarks(values: dict[str, Any], opened: OpenedVictim, how: TextAttack) -> l
             if reason
             else "Substitutes that the victim reads as its unknown token are left out."
         )
+    limited = remark_of_limit(values["example_seconds"], how.attack)
+    remarks += [] if limited is None else [limited]
     return remarks
 
 

@@ -356,7 +356,7 @@ evaluation_options = apply(
         ),
         click.option(
             "--example-seconds",
-            type=click.FloatRange(min=0),
+            type=float,
             metavar="SECONDS",
             help="Most seconds of an example's own search; beyond them it is an error, which the "
             "next run tries again. 0: no limit. Default: no limit for built-in attacks, "

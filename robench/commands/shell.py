@@ -36,7 +36,7 @@ PIPED_WIDTH = 160
 COMPLETION_VARIABLE = "_ROBENCH_COMPLETE"
 """Environment variable through which a shell asks for completions."""
 SECTIONS = {
-    "Run": ("evaluate", "train", "sweep", "attack"),
+    "Run": ("evaluate", "train", "sweep", "attack", "certify"),
     "Look at results": ("examples", "compare", "transfer", "verify", "leaderboard", "plot"),
     "Share victims": ("card", "push"),
     "Find names": ("list", "show"),

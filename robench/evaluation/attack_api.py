@@ -68,6 +68,7 @@ def attack(
     device: str = "auto",
     data: str | Path | None = None,
     trust_remote_code: bool = False,
+    example_seconds: float | None = None,
 ) -> AttackedText | list[AttackedText]:
     """Attack one text, or each text of a list.
 
@@ -88,6 +89,8 @@ def attack(
         device: ``"auto"`` or a torch device string; of a loaded victim, its own is used.
         data: folder with the published substitution set. None uses ``ROBENCH_DATA``.
         trust_remote_code: whether Python files in the folders of models may run.
+        example_seconds: own seconds after which the search of a text is ended; its verdict is then
+            an error. 0 sets no limit. None sets none for built-in attacks, and an hour for others.
 
     Returns:
         One result for one text, and a list of results for a list.
@@ -122,6 +125,7 @@ def attack(
         seed=seed,
         unknown=unknown,
         foreign_code=trust_remote_code,
+        example_seconds=example_seconds,
     )
     true = None if label is None else names.index(label)
     found = attack_texts(opened.victim, named, how, labels=[true] * len(named))

@@ -15,8 +15,8 @@ from robench._base.code_hash import source_sha256
 from robench._base.environment import reset_peak_memory, versions
 from robench._base.errors import RobenchError
 from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
-from robench.evaluation import defaults
 from robench.evaluation.known_trials import sort_known
+from robench.evaluation.time_limit import remark_of_limit, time_limit
 from robench.plugins.registry import IN_PROCESS
 from robench.records.record import LETTERS
 from robench.records.run_folder import RunFolder, cell_name
@@ -158,10 +158,7 @@ class Cell:
     @property
     def example_seconds(self) -> float | None:
         """Time limit of an example; None for no limit."""
-        wanted = self.request.example_seconds
-        if wanted is None:
-            return None if self.attack.built_in else defaults.EXAMPLE_SECONDS
-        return wanted or None
+        return time_limit(self.request.example_seconds, self.attack)
 
     @property
     def title(self) -> str:
@@ -319,11 +316,9 @@ def search_examples(cell: Cell, todo: Sequence[Example], report: Reporter) -> It
         victim.parameter_bytes,
     )
     load = cell.victim.obtained.load
-    if cell.request.example_seconds is None and cell.example_seconds is not None:
-        report.message(
-            f"Attack '{attack.registered}' is not a built-in, so an example may take at most "
-            f"{cell.example_seconds:g} s (--example-seconds; 0 for no limit)."
-        )
+    limited = remark_of_limit(cell.request.example_seconds, attack)
+    if limited is not None:
+        report.message(limited)
     alone = _why_one_process(cell)
     if alone is not None and (settings.workers or 1) > 1:
         report.message(f"{alone}, so --workers has no effect.")

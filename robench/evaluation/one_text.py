@@ -15,6 +15,7 @@ from robench._base.reporting import Reporter, Silent
 from robench.evaluation import defaults
 from robench.evaluation.resolved import ResolvedAttack
 from robench.evaluation.substitution_sources import HELD_OUT, SetFinder
+from robench.evaluation.time_limit import check_seconds, time_limit
 from robench.plugins.names import ON, split_on
 from robench.protocol import Protocol, Unknown
 from robench.records.test_set import TestSet
@@ -68,6 +69,7 @@ def text_attack(
     seed: int,
     unknown: Unknown = "allowed",
     foreign_code: bool = False,
+    example_seconds: float | None = None,
 ) -> TextAttack:
     """Return how texts are attacked, from names.
 
@@ -85,6 +87,8 @@ def text_attack(
         seed: seed of the searches.
         unknown: as ``--unknown``; ``protocol`` may say it as well.
         foreign_code: whether code of the folders of models may run.
+        example_seconds: own seconds after which a search is ended as an error; 0 sets no limit,
+            and None limits the attacks of other packages only.
 
     Raises:
         UsageError: a name, an option or a file is wrong or missing.
@@ -95,6 +99,7 @@ def text_attack(
     from robench.text.substitutions import load_substitutions
 
     check_set_of(name)
+    check_seconds(example_seconds)
     protocol = _with_choices(protocol, unknown, victim)
     attack = resolve_attack(name, ATTACKS.get(split_on(name)[0]), options, protocol)
     wanted = attack.substitutions
@@ -116,7 +121,12 @@ def text_attack(
     if attack.constrained:
         radius = protocol.lm_radius
         scorer = build_scorer(lm, victim.device, radius, foreign_code=foreign_code)
-    settings = SearchSettings(seed=seed, budget=budget, device=victim.device)
+    settings = SearchSettings(
+        seed=seed,
+        budget=budget,
+        device=victim.device,
+        example_seconds=time_limit(example_seconds, attack),
+    )
     return TextAttack(attack, words, protocol, scorer, settings)
 
 

@@ -14,6 +14,7 @@ from robench._base.errors import UsageError
 from robench._base.reporting import Reporter
 from robench._base.waiting import Patience
 from robench.evaluation import defaults
+from robench.evaluation.time_limit import check_seconds
 from robench.plugins.names import canonical
 from robench.protocol import Protocol, Temperature, Unknown, get_protocol
 from robench.search.settings import SearchSettings
@@ -204,8 +205,7 @@ class EvaluationRequest(BaseModel):
     @field_validator("example_seconds")
     @classmethod
     def _check_seconds(cls, value: float | None) -> float | None:
-        if value is not None and value < 0:
-            raise UsageError(f"--example-seconds must be at least 0 (no limit), got {value:g}.")
+        check_seconds(value)
         return value
 
     @field_validator("seeds")

@@ -111,10 +111,12 @@ def evaluate(
                     cells = make_cells(checks.obtain(task, each, make_cells))
                 for number in range(len(cells)):
                     part, alone = _part(title, cells[number]), single and len(cells) == 1
-                    with failures.catch(part, only=alone), same_process(part, report):
+                    with failures.catch(part, only=alone):
                         try:
-                            records.append(_evaluate_cell(cells[number], report, clock))
+                            with same_process(part, report):
+                                records.append(_evaluate_cell(cells[number], report, clock))
                         except VictimChanged:
+                            # What it left behind in the process would change this victim, too.
                             cells = make_cells(reloaded(cells[number].victim))
                             raise
                         write_leaderboard(request.out, report, known)

@@ -305,7 +305,7 @@ class Engine:
             self._awaiting_clean.pop(example, None)
         example.seconds += request.seconds
         if watch is not None:
-            watch.release()
+            watch.release(request.seconds)
         if request.failure is not None:
             raise request.failure
         return request.answers

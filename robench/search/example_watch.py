@@ -83,11 +83,15 @@ class ExampleWatch:
         """Let no alarm interrupt the greenlet that calls this, because it changes the engine."""
         self._greenlet = None
 
-    def release(self) -> None:
+    def release(self, seconds: float) -> None:
         """Let alarms interrupt the search of the example whose greenlet calls this.
 
         They may until it asks again or ends.
+
+        Args:
+            seconds: the example's share of the forward passes that it waited for.
         """
+        self._deadline -= seconds
         self._greenlet = getcurrent()
 
     def check(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from robench._base.errors import RobenchError
+from robench._base.torch_settings import interceptors
 from robench.search.core_code import CoreCode
 
 HOOKS = (
@@ -35,7 +36,8 @@ class UnchangedVictim:
     """What a victim is now, for a comparison later.
 
     It covers the weights and buffers, the mode, and the methods and hooks of the modules. A
-    function has none of these. It covers the functions and methods that search and judge, too.
+    function has none of these. It covers the functions and methods that search and judge, too,
+    and torch's hooks and modes that see the modules of every victim.
 
     Args:
         victim: the victim. About a second for each gigabyte of weights is needed.
@@ -44,6 +46,7 @@ class UnchangedVictim:
     def __init__(self, victim: object) -> None:
         self._victim = victim
         self._before = _parts_of(victim)
+        self._around = {each.name: each.get() for each in interceptors()}
         # The method itself, so that a class with another method changes nothing here.
         self._restored_code = CoreCode(getattr(victim, "model", None)).restored
 
@@ -63,6 +66,13 @@ class UnchangedVictim:
                 f"searched, first '{replaced[0]}'. It is put back, and the attack's results do "
                 "not count."
             )
+        for each in interceptors():
+            # Torch may have been loaded by a search.
+            if each.get() != self._around.get(each.name, each.usual):
+                raise VictimChanged(
+                    f"Attack '{attack}' left {each.name} behind. They can change what every victim "
+                    "answers, so its results do not count."
+                )
         now = _parts_of(self._victim)
         changed = sorted(
             name

@@ -20,6 +20,14 @@ VICTIMS: list[Victim] = []
 """The victims whose weights ``Meddling`` sets to zero."""
 
 
+def negated(module: Any, given: Any, answer: Any) -> Any:
+    return -answer if isinstance(answer, torch.Tensor) and answer.shape[-1] == 2 else answer
+
+
+def ones(module: Any, name: str, weight: Any) -> Any:
+    return torch.nn.Parameter(torch.ones_like(weight))
+
+
 @ATTACKS.register("test-meddling")
 class Meddling(Attack):
     """Changes something, and finds nothing."""
@@ -30,6 +38,9 @@ class Meddling(Attack):
     def search(self, space: Any, oracle: Any, label: int, rng: Any) -> None:
         if self.what == "dtype":
             torch.set_default_dtype(torch.float64)
+        if self.what == "hook":
+            torch.nn.modules.module.register_module_parameter_registration_hook(ones)
+            torch.nn.modules.module.register_module_forward_hook(negated)
         for each in VICTIMS:
             with torch.no_grad():
                 for weight in each.model.parameters():
@@ -64,6 +75,19 @@ def test_a_changed_setting_is_set_back_before_the_next_cell(
     assert torch.get_default_dtype() == torch.float32
     (said,) = [each for each in messages if "torch's default dtype" in each]
     assert "under test-meddling, torch's default dtype had changed." in said
+
+
+def test_a_hook_for_all_modules_costs_its_own_cell_only(
+    toy: dict[str, Any], tmp_path: Path, meddling: Any
+) -> None:
+    alone, _ = run(toy, tmp_path / "alone", "pwws")
+    meddling.what = "hook"
+    with pytest.raises(Incomplete) as caught:
+        run(toy, tmp_path / "both", "test-meddling", "pwws")
+    (reason,) = caught.value.failed
+    assert "left torch's hooks for all modules behind" in reason
+    (record,) = caught.value.done
+    assert record.outcomes == alone[0].outcomes
 
 
 def test_a_changed_victim_is_found_and_loaded_again(

@@ -200,7 +200,13 @@ def test_robench_alone_prints_its_help_and_succeeds() -> None:
     assert headings == list(HEADINGS)
 
 
-HEADINGS = ("Run:", "Look at results:", "Find names:", "Set up:")
+HEADINGS = ("Run:", "Look at results:", "Share victims:", "Find names:", "Set up:")
+
+
+def test_every_command_has_a_section_on_the_help_page() -> None:
+    listed = [name for names in shell.SECTIONS.values() for name in names]
+    assert sorted(listed) == sorted(main.commands)
+    assert "Others" not in CliRunner().invoke(main, []).stdout
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "sweep"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -124,3 +125,24 @@ def test_a_victim_without_a_card_was_trained_on_no_set_that_is_known(sets: dict[
 def test_an_attack_on_the_named_set_searches_that_set_only(sets: dict[str, str]) -> None:
     victim = Carded(substitutions=sets["trained"])
     assert substitutes_of_good(victim, sets, named=True, attack="pwws") == ("solid",)
+
+
+def slow(texts: Sequence[str]) -> list[list[float]]:
+    """Answer as ``judge`` does; each long text takes a while."""
+    time.sleep(0.2 * sum(len(text.split()) > 3 for text in texts))
+    return judge(texts)
+
+
+def test_a_search_beyond_its_time_is_an_error() -> None:
+    names = ("negative", "positive")
+    victim = FunctionVictim(slow, names, ("text",), "text", "mine")
+    how = attack_on(victim, example_seconds=0.1)
+    ((short,), (long,)) = (attack_texts(victim, [{"text": each}], how) for each in ("superb", LONG))
+    assert long.verdict == Verdict.ERROR
+    assert long.problem == "the search took longer than 0.1 s (--example-seconds)"
+    assert short.verdict == Verdict.FOOLED
+
+
+def test_what_is_no_time_limit_is_refused() -> None:
+    with pytest.raises(UsageError, match="--example-seconds takes"):
+        attack_on(make_function(), example_seconds=-1.0)

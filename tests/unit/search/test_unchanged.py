@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from saved_victims import victim
+from torch.overrides import TorchFunctionMode
 
 from robench.models.victim import Victim
 from robench.search import judge
@@ -183,3 +184,35 @@ def test_a_function_with_other_code_is_found(monkeypatch: pytest.MonkeyPatch) ->
         unchanged.check("mine")
     assert judge.judge_text.__code__ is not other.__code__
     unchanged.check("mine")
+
+
+def test_hooks_for_all_modules_that_stay_behind_are_found() -> None:
+    unchanged = UnchangedVictim(victim())
+    hook = torch.nn.modules.module.register_module_forward_hook(lambda *given: given[2] * 2)
+    with pytest.raises(VictimChanged, match="left torch's hooks for all modules behind"):
+        unchanged.check("mine")
+    hook.remove()
+    unchanged.check("mine")
+
+
+def test_a_mode_that_was_not_left_is_found() -> None:
+    unchanged = UnchangedVictim(len)
+    with TorchFunctionMode(), pytest.raises(VictimChanged, match="torch's modes for functions"):
+        unchanged.check("mine")
+    unchanged.check("mine")
+
+
+def test_hooks_and_modes_of_the_program_are_no_change() -> None:
+    hook = torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
+    with Seeing():
+        UnchangedVictim(victim()).check("mine")
+    hook.remove()
+
+
+class Seeing(TorchFunctionMode):
+    """Sees every function of torch, and changes none."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, given: Any = (), named: Any = None
+    ) -> Any:
+        return function(*given, **(named or {}))
