@@ -84,12 +84,7 @@ def evaluate(
     from robench.records.record_files import RecordsOnDisk
     from robench.sharing.loaded import LoadedVictim
 
-    function, locations = _split(victim, labels, name, identity)
-    if draws != 1 and function is None:
-        raise UsageError(
-            "'draws' repeats the calls of a function, and 'victim' is none. Leave it out. The "
-            "draws of a defense are an option of its own, such as {'ranmask.draws': 100}."
-        )
+    function, locations = _split(victim, labels, name, identity, draws)
     if isinstance(victim, LoadedVictim):
         settings.setdefault("device", victim.victim.device)
     folder = Path(tempfile.mkdtemp(prefix="robench-") if out is None else str(out))
@@ -103,11 +98,7 @@ def evaluate(
         options={key: _option(value) for key, value in (options or {}).items()},
         out=folder,
     )
-    functions = (
-        []
-        if function is None
-        else _functions(function, labels or (), name, identity, request, draws)
-    )
+    functions = _functions(function, labels or (), name, identity, request, draws)
     with _reporter(progress) as report:
         records = run(request, report, functions=functions)
     _warn_of_errors(records, folder)
@@ -136,6 +127,7 @@ def _split(
     labels: Sequence[str] | None,
     name: str | Sequence[str] | None,
     identity: str | None,
+    draws: int,
 ) -> tuple[Predict | None, tuple[str, ...]]:
     """Return the victim if it is a function, and the locations of victims that are none."""
     if not callable(victim):
@@ -143,6 +135,11 @@ def _split(
             raise UsageError(
                 "'labels' and 'identity' describe a function, and 'victim' is none. Leave them "
                 "out; 'label_map' translates the labels of a model."
+            )
+        if draws != 1:
+            raise UsageError(
+                "'draws' repeats the calls of a function, and 'victim' is none. Leave it out. The "
+                "draws of a defense are an option of its own, such as {'ranmask.draws': 100}."
             )
         return None, () if victim is None else _locations(victim)
     if labels is None:
@@ -178,14 +175,16 @@ def _locations(victim: Any) -> tuple[str, ...]:
 
 
 def _functions(
-    function: Predict,
+    function: Predict | None,
     labels: Sequence[str],
     name: str | Sequence[str] | None,
     identity: str | None,
     request: EvaluationRequest,
     draws: int,
 ) -> list[FunctionVictim]:
-    """Return the function as victims."""
+    """Return the function as victims; none without a function."""
+    if function is None:
+        return []
     from robench.evaluation.functions import function_victims
 
     own = str(name or getattr(function, "__name__", type(function).__name__))

@@ -102,21 +102,11 @@ def text_attack(
     check_seconds(example_seconds)
     protocol = _with_choices(protocol, unknown, victim)
     attack = resolve_attack(name, ATTACKS.get(split_on(name)[0]), options, protocol)
-    wanted = attack.substitutions
-    if substitutions is not None and wanted not in ("", HELD_OUT):
-        raise UsageError(
-            f"The substitutions are named twice: '{substitutions}', and '{wanted}' by the attack. "
-            f"Name them after the attack only, such as {attack.registered}{ON}{wanted}."
-        )
-    card = getattr(victim, "card", {})
-    # Another set needs no file of the task's own.
-    names = [substitutions or own] if wanted in ("", HELD_OUT) else []
-    # What the victim was trained with is never held out, whatever set the user names.
-    if wanted == HELD_OUT and card.get("substitutions") == own:
-        names.append(own)
-    sets = [load_substitutions(each, data) for each in dict.fromkeys(names)]
-    encoder = card.get("encoder", defaults.ENCODER)
-    words = SetFinder(data, encoder, lm, victim.device, foreign_code).find(wanted, held_out, sets)
+    names = _names_of_sets(attack, victim, own, substitutions)
+    sets = [load_substitutions(each, data) for each in names]
+    encoder = getattr(victim, "card", {}).get("encoder", defaults.ENCODER)
+    finder = SetFinder(data, encoder, lm, victim.device, foreign_code)
+    words = finder.find(attack.substitutions, held_out, sets)
     scorer = None
     if attack.constrained:
         radius = protocol.lm_radius
@@ -128,6 +118,26 @@ def text_attack(
         example_seconds=time_limit(example_seconds, attack),
     )
     return TextAttack(attack, words, protocol, scorer, settings)
+
+
+def _names_of_sets(
+    attack: ResolvedAttack, victim: JudgedVictim, own: str, substitutions: str | None
+) -> list[str]:
+    """Return the sets whose files are needed: what is searched, and what is held out from it."""
+    wanted = attack.substitutions
+    if wanted not in ("", HELD_OUT):
+        if substitutions is not None:
+            raise UsageError(
+                f"The substitutions are named twice: '{substitutions}', and '{wanted}' by the "
+                f"attack. Name them after the attack only, such as {attack.registered}{ON}{wanted}."
+            )
+        # Another set needs no file of the task's own.
+        return []
+    names = [substitutions or own]
+    # What the victim was trained with is never held out, whatever set the user names.
+    if wanted == HELD_OUT and getattr(victim, "card", {}).get("substitutions") == own:
+        names.append(own)
+    return list(dict.fromkeys(names))
 
 
 def _with_choices(protocol: Protocol, unknown: Unknown, victim: JudgedVictim) -> Protocol:

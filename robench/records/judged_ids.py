@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from robench._base.errors import RobenchError
 from robench.records.record import Record, TaskPart
 from robench.records.run_folder import RunFolder
 from robench.records.test_set import MissingTexts, TestSet, read_test_set
-from robench.records.trial_texts import MissingTrials, find_trials, fit, ids_of_judged
+from robench.records.trial_texts import MissingTrials, find_trials, ids_of_judged
+from robench.records.trials_agree import fit
 from robench.search.attack import Trial
 
 
@@ -61,12 +62,10 @@ def judged_ids(folder: Path, record: Record) -> list[str]:
     return [] if test_set is None else ids_of_judged(test_set, record)
 
 
-def texts_of(folder: Path, record: Record) -> dict[str, str]:
+def texts_of(folder: Path, record: Record) -> Mapping[str, str]:
     """Return id -> attackable text of the test set; empty if the run does not hold the texts."""
     test_set = _test_set(folder, record)
-    if test_set is None:
-        return {}
-    return {each.id: each.fields[test_set.attackable] for each in test_set.examples}
+    return {} if test_set is None else test_set.texts
 
 
 def _test_set(folder: Path, record: Record) -> TestSet | None:

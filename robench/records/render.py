@@ -66,12 +66,37 @@ def section(
         marks: what ``robench verify`` found.
     """
     records = [*admitted.records.values(), *admitted.failed.values()]
-    head = "#" * level
-    lines = [paragraph(about), ""] if about else []
-    notice = synthetic_notice(records)
-    if notice:
-        lines += [f"> {notice}", ""]
     rows = build_rows(records, columns.attacks, expected, columns.worst_over)
+    paired = compare_with_best(rows, records, columns.worst_over)
+    flags = bullets(flag.sentence for flag in table_flags(records, transferred))
+    unknown = unknown_pairs([*admitted.records.values(), *variants])
+    known = overestimates(admitted.records.values())
+    parts = [
+        ("With and without unknown words", UNKNOWN, _unknown_table(unknown)),
+        ("Flags", FLAGS, flags),
+        ("Clean accuracy and worst case", TRADE_OFF, _trade_off_table(weigh(rows))),
+        ("Difference from the most robust row", PAIRED, _comparison_table(paired)),
+        ("Every cell", "", _cells_table(records)),
+        *((_curve_title(name), CURVE_TEXTS[name], _curve_table(name, records)) for name in CURVES),
+        ("Above exact robustness", EXACT, _overestimate_table(known)),
+        ("Conditions", "", bullets(conditions(records))),
+        ("Records that do not count", "", reason_bullets(admitted.reasons)),
+    ]
+    lines = [paragraph(about), ""] if about else []
+    lines += _main_part(columns, admitted, rows, marks)
+    for title, text, body in parts:
+        if body:
+            lines += [f"{'#' * level} {title}", "", *([text, ""] if text else []), *body, ""]
+    return lines
+
+
+def _main_part(
+    columns: Columns, admitted: Admitted, rows: Sequence[DefenseRow], marks: Marks
+) -> list[str]:
+    """Return the table of all rows and what is said of it, as lines."""
+    records = [*admitted.records.values(), *admitted.failed.values()]
+    notice = synthetic_notice(records)
+    lines = [f"> {notice}", ""] if notice else []
     checked = marks.of_rows(admitted)
     body = [[*main_cells(row, columns), checked.get(row.defense, ABSENT)] for row in rows]
     lines += [*tabulated(body, [*main_headings(columns), HEADING], "pipe", names=1), ""]
@@ -79,30 +104,6 @@ def section(
         lines += [text, ""]
     for note in [*columns.notes, *training_notes(records)]:
         lines += [paragraph(note), ""]
-    lines += _unknown_section([*admitted.records.values(), *variants], head)
-    flags = table_flags(records, transferred)
-    if flags:
-        sentences = bullets(flag.sentence for flag in flags)
-        lines += [f"{head} Flags", "", FLAGS, "", *sentences, ""]
-    trade_offs = weigh(rows)
-    if trade_offs:
-        table = _trade_off_table(trade_offs)
-        lines += [f"{head} Clean accuracy and worst case", "", TRADE_OFF, "", *table, ""]
-    comparisons = compare_with_best(rows, records, columns.worst_over)
-    if comparisons:
-        table = _comparison_table(comparisons)
-        lines += [f"{head} Difference from the most robust row", "", PAIRED, "", *table, ""]
-    if records:
-        lines += [f"{head} Every cell", "", *_cells_table(records), ""]
-    for name in CURVES:
-        lines += _curve_section(name, records, head)
-    known = overestimates(admitted.records.values())
-    if known:
-        table = _overestimate_table(known)
-        lines += [f"{head} Above exact robustness", "", EXACT, "", *table, ""]
-    lines += [f"{head} Conditions", "", *bullets(conditions(records)), ""]
-    if admitted.reasons:
-        lines += [f"{head} Records that do not count", "", *reason_bullets(admitted.reasons), ""]
     return lines
 
 
@@ -176,7 +177,7 @@ def _cells_table(records: Iterable[Record]) -> list[str]:
             part = record.unknown
             known = part is not None and part.successes_unknown is not None
             cells.append(str(part.successes_unknown) if part is not None and known else ABSENT)
-    return tabulated(body, headings, "pipe", names=2)
+    return tabulated(body, headings, "pipe", names=2) if body else []
 
 
 def _counts_and_rates(record: Record) -> list[str]:
@@ -195,19 +196,14 @@ def _counts_and_rates(record: Record) -> list[str]:
     return [*map(str, numbers), *rates, queries]
 
 
-def _curve_section(name: CurveName, records: Iterable[Record], head: str) -> list[str]:
-    """Return the table of one curve with its heading, as lines; none without a curve."""
+def _curve_title(name: CurveName) -> str:
+    return f"Accuracy under attack {CURVE_TITLES[name]}"
+
+
+def _curve_table(name: CurveName, records: Iterable[Record]) -> list[str]:
+    """Return the table of one curve as lines; none without a curve."""
     headings, body = curve_table(name, records)
-    if not body:
-        return []
-    return [
-        f"{head} Accuracy under attack {CURVE_TITLES[name]}",
-        "",
-        CURVE_TEXTS[name],
-        "",
-        *tabulated(body, headings, "pipe", names=2),
-        "",
-    ]
+    return tabulated(body, headings, "pipe", names=2) if body else []
 
 
 def curve_table(name: CurveName, records: Iterable[Record]) -> tuple[list[str], list[list[str]]]:
@@ -225,15 +221,6 @@ def curve_table(name: CurveName, records: Iterable[Record]) -> tuple[list[str], 
         for each in rows
     ]
     return headings, body
-
-
-def _unknown_section(records: Iterable[Record], head: str) -> list[str]:
-    """Return the cells that have records of both kinds, or nothing."""
-    pairs = unknown_pairs(records)
-    if not pairs:
-        return []
-    title = f"{head} With and without unknown words"
-    return [title, "", UNKNOWN, "", *_unknown_table(pairs), ""]
 
 
 def _unknown_table(pairs: Sequence[UnknownPair]) -> list[str]:
@@ -258,7 +245,7 @@ def _unknown_table(pairs: Sequence[UnknownPair]) -> list[str]:
         ]
         for each in pairs
     ]
-    return tabulated(body, headings, "pipe", names=2)
+    return tabulated(body, headings, "pipe", names=2) if body else []
 
 
 def _comparison_table(comparisons: Sequence[Comparison]) -> list[str]:
@@ -283,7 +270,7 @@ def _comparison_table(comparisons: Sequence[Comparison]) -> list[str]:
         ]
         for each in comparisons
     ]
-    return tabulated(body, headings, "pipe", names=2)
+    return tabulated(body, headings, "pipe", names=2) if body else []
 
 
 def _trade_off_table(trade_offs: Sequence[TradeOff]) -> list[str]:
@@ -304,7 +291,7 @@ def _trade_off_table(trade_offs: Sequence[TradeOff]) -> list[str]:
         ]
         for each in trade_offs
     ]
-    return tabulated(body, headings, "pipe", names=1)
+    return tabulated(body, headings, "pipe", names=1) if body else []
 
 
 def signed_percent(rate: float) -> str:
@@ -338,7 +325,7 @@ def _overestimate_table(known: Sequence[Overestimate]) -> list[str]:
         ]
         for each in known
     ]
-    return tabulated(body, headings, "pipe", names=2)
+    return tabulated(body, headings, "pipe", names=2) if body else []
 
 
 def percent_range(low: float, high: float) -> str:

@@ -65,6 +65,11 @@ class TestSet:
         """The examples by their ids."""
         return {example.id: example for example in self.examples}
 
+    @cached_property
+    def texts(self) -> Mapping[str, str]:
+        """The attackable texts by the ids of their examples."""
+        return {example.id: example.fields[self.attackable] for example in self.examples}
+
 
 def write_test_set(path: Path, test_set: TestSet) -> None:
     """Write the file whole or not at all; a file that already holds the same is not touched.

@@ -8,13 +8,12 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 from robench._base.errors import RobenchError
-from robench.records.record import LETTERS, Record, digest_of_ids
+from robench.records.record import Record
 from robench.records.run_folder import RunFolder
 from robench.records.test_set import TestSet, read_test_set
 from robench.records.trial_check import TrialRules, check_trial
-from robench.records.trials_part import digest_of_trials
+from robench.records.trials_agree import fit, trial_file_of
 from robench.search.attack import Change, Trial, Verdict
-from robench.search.trials import TrialFile
 from robench.tasks.balanced import balanced_prefix
 from robench.text.punkt import check_punkt
 from robench.text.words import exchange_words, split_words
@@ -166,24 +165,13 @@ def ids_of_judged(test_set: TestSet, record: Record) -> list[str]:
     return [example.id for example in judged]
 
 
-def fit(trials: Sequence[Trial], record: Record) -> bool:
-    """Return whether the trials, in this order, are those that ``record`` was made from."""
-    outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
-    if outcomes != record.outcomes or digest_of_ids(t.id for t in trials) != record.ids_digest:
-        return False
-    part = record.trials
-    return part is None or part.sha256 == digest_of_trials(trials, record.cell)
-
-
 def trials_of_record(path: Path, record: Record) -> list[Trial]:
     """Return the trials of the record's cell; [] without a file.
-
-    Only the trials of an older record may be without seals.
 
     Raises:
         RobenchError: the file cannot be read, or holds the trials of another cell.
     """
-    return TrialFile(path, cell=record.cell, unsealed=record.trials is None).read()
+    return trial_file_of(path, record).read()
 
 
 def find_trials(record: Record, folders: Sequence[RunFolder]) -> dict[str, Trial]:

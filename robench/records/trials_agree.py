@@ -2,12 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from robench.records.record import LETTERS, Record, digest_of_ids
 from robench.records.run_folder import RunFolder
-from robench.records.trials_part import digest_of_sketches
+from robench.records.trials_part import digest_of_trials
+from robench.search.attack import Trial
+from robench.search.trial_lines import Sketch
 from robench.search.trials import TrialFile
+
+Trials = Sequence[Trial] | Sequence[Sketch]
+"""Trials of a record, in the order of its outcomes."""
+
+
+class OtherLetter(NamedTuple):
+    """A letter of a record that is not the one of its trial.
+
+    Attributes:
+        id: of the example.
+        claimed: the letter of the record.
+        found: the letter of the trial.
+    """
+
+    id: str
+    claimed: str
+    found: str
+
+
+def names_other_ids(record: Record, ids: Iterable[str]) -> bool:
+    """Return whether a record is about other examples than these, or about another order."""
+    return digest_of_ids(ids) != record.ids_digest
+
+
+def other_letters(record: Record, trials: Trials) -> list[OtherLetter]:
+    """Return the letters that do not fit; there must be one trial for each."""
+    return [
+        OtherLetter(trial.id, claimed, LETTERS[trial.verdict])
+        for claimed, trial in zip(record.outcomes, trials, strict=True)
+        if claimed != LETTERS[trial.verdict]
+    ]
+
+
+def names_other_trials(record: Record, trials: Trials) -> bool:
+    """Return whether a record was made from other trials; an older one does not say."""
+    part = record.trials
+    return part is not None and part.sha256 != digest_of_trials(trials, record.cell)
+
+
+def fit(trials: Trials, record: Record) -> bool:
+    """Return whether the trials, in this order, are those that ``record`` was made from."""
+    return (
+        len(trials) == len(record.outcomes)
+        and not other_letters(record, trials)
+        and not names_other_ids(record, (trial.id for trial in trials))
+        and not names_other_trials(record, trials)
+    )
+
+
+def trial_file_of(path: Path, record: Record) -> TrialFile:
+    """Return a file of trials of the record's cell, for reading.
+
+    Only the trials of an older record may be without seals.
+    """
+    return TrialFile(path, cell=record.cell, unsealed=record.trials is None)
 
 
 def disagreement(folder: RunFolder, record: Record, ids: Sequence[str] | None = None) -> str | None:
@@ -27,23 +86,22 @@ def disagreement(folder: RunFolder, record: Record, ids: Sequence[str] | None = 
     path = folder.trials_file(record.cell_name)
     if not path.exists():
         return None
-    file = TrialFile(path, cell=record.cell, unsealed=record.trials is None)
+    file = trial_file_of(path, record)
     known = file.sketches()
     wanted = sorted(known) if ids is None else ids
-    if digest_of_ids(wanted) != record.ids_digest:
+    if names_other_ids(record, wanted):
         damage = f" ({file.damaged} lines are damaged; {file.damage})" if file.damaged else ""
         return f"the trials in {path} are about other examples than the record{damage}"
     missing = [id_ for id_ in wanted if id_ not in known]
     if missing:
         return f"{len(missing)} trials are missing in {path}, the first for {missing[0]}"
     trials = [known[id_] for id_ in wanted]
-    pairs = zip(trials, record.outcomes, strict=True)
-    other = [trial.id for trial, letter in pairs if LETTERS[trial.verdict] != letter]
+    other = other_letters(record, trials)
     if other:
         return (
-            f"{len(other)} letters are not those of the trials in {path}, the first is {other[0]}"
+            f"{len(other)} letters are not those of the trials in {path}, the first is "
+            f"{other[0].id}"
         )
-    part = record.trials
-    if part is not None and part.sha256 != digest_of_sketches(trials, record.cell):
+    if names_other_trials(record, trials):
         return f"the trials in {path} are not those that the record was made from"
     return None

@@ -14,18 +14,13 @@ class TrialsPart(RecordPart):
     """The trials of a record.
 
     Attributes:
-        sha256: ``digest_of_sketches`` of the trials, in the order of the outcomes.
+        sha256: ``digest_of_trials`` of the trials, in the order of the outcomes.
     """
 
     sha256: Sha256
 
 
-def digest_of_trials(trials: Iterable[Trial], cell: str) -> str:
-    """Return ``digest_of_sketches`` of trials."""
-    return digest_of_sketches(map(sketch_of, trials), cell)
-
-
-def digest_of_sketches(trials: Iterable[Sketch], cell: str) -> str:
+def digest_of_trials(trials: Iterable[Trial | Sketch], cell: str) -> str:
     """Return the SHA-256 (hex) over the key of a cell and the SHA-256 of each of its trials.
 
     Everything that a trial holds is part of it, its time as well.
@@ -36,5 +31,6 @@ def digest_of_sketches(trials: Iterable[Sketch], cell: str) -> str:
     """
     digest = hashlib.sha256(cell.encode())
     for trial in trials:
-        digest.update(trial.sha256)
+        sketch = trial if isinstance(trial, Sketch) else sketch_of(trial)
+        digest.update(sketch.sha256)
     return digest.hexdigest()

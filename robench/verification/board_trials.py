@@ -115,6 +115,5 @@ def _differences(record: Record, folders: Sequence[RunFolder], texts: TestSet | 
     trials = in_order(record, known, ids)
     if texts is None:
         return differences_from_trials(record, trials)
-    by_id = {each.id: each.fields[texts.attackable] for each in texts.examples}
-    found = differences_from_trials(record, trials, by_id)
+    found = differences_from_trials(record, trials, texts.texts)
     return [*found, *impossible_trials(trials, texts, record)]

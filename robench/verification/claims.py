@@ -14,10 +14,10 @@ from typing import Final
 from robench._base.errors import RobenchError
 from robench.records.certificate import Certificate
 from robench.records.curves import CurvesPart, draw_curve, query_points, word_points
-from robench.records.record import LETTERS, Record, digest_of_ids
+from robench.records.record import Record
 from robench.records.record_dates import in_future
 from robench.records.trial_texts import count_changes
-from robench.records.trials_part import digest_of_trials
+from robench.records.trials_agree import names_other_ids, names_other_trials, other_letters
 from robench.search.attack import Trial, Verdict
 
 ROUNDING = 1.0
@@ -46,7 +46,7 @@ def in_order(record: Record, trials: Mapping[str, Trial], ids: Sequence[str] | N
         raise RobenchError(
             f"{len(missing)} of {len(wanted)} trials are missing, the first for {missing[0]}"
         )
-    if digest_of_ids(wanted) != record.ids_digest:
+    if names_other_ids(record, wanted):
         raise RobenchError(
             "its 'ids_digest' is not that of the examples "
             f"{'of its trials' if ids is None else 'that its task and limit name'}"
@@ -71,8 +71,7 @@ def differences_from_trials(
             f"{record.disbelieved} claims were rejected according to the record, and "
             f"{disbelieved} according to the trials"
         )
-    part = record.trials
-    if part is not None and part.sha256 != digest_of_trials(trials, record.cell):
+    if names_other_trials(record, trials):
         found.append("its trials are other ones than those that the record was made from")
     return [*found, *_curves(record, trials, texts), *_costs(record, trials)]
 
@@ -97,14 +96,13 @@ def missing_parts(record: Record, schema: int) -> list[str]:
 def _letters(record: Record, trials: Sequence[Trial]) -> list[str]:
     if len(trials) != len(record.outcomes):
         return [f"there are {len(trials)} trials and {len(record.outcomes)} letters"]
-    wrong = [
-        f"the letter of {trial.id} is {letter}, and its trial says {LETTERS[trial.verdict]}"
-        for letter, trial in zip(record.outcomes, trials, strict=True)
-        if letter != LETTERS[trial.verdict]
-    ]
-    if len(wrong) > 1:
-        return [f"{len(wrong)} letters are not those of the trials; {wrong[0]}"]
-    return wrong
+    wrong = other_letters(record, trials)
+    if not wrong:
+        return []
+    example, claimed, letter = wrong[0]
+    said = f"the letter of {example} is {claimed}, and its trial says {letter}"
+    many = f"{len(wrong)} letters are not those of the trials; " if len(wrong) > 1 else ""
+    return [many + said]
 
 
 def _curves(record: Record, trials: Sequence[Trial], texts: Mapping[str, str] | None) -> list[str]:

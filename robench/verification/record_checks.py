@@ -174,9 +174,7 @@ class RecordVerifier:
                 raise NotThere(str(error)) from error
             ids = None if texts is None else ids_of_judged(texts, record)
             work.trials = claims.in_order(record, known, ids)
-            by_id = None
-            if texts is not None:
-                by_id = {each.id: each.fields[texts.attackable] for each in texts.examples}
+            by_id = None if texts is None else texts.texts
             problems += claims.differences_from_trials(record, work.trials, by_id)
             problems += claims.missing_parts(record, work.report.schema)
             if texts is not None:

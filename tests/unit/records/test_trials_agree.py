@@ -10,7 +10,7 @@ from trial_runs import TRIALS, write_run, write_trials
 from robench._base.errors import RobenchError
 from robench.records.run_folder import RunFolder
 from robench.records.trials_agree import disagreement
-from robench.records.trials_part import digest_of_sketches, digest_of_trials
+from robench.records.trials_part import digest_of_trials
 from robench.search.attack import Verdict
 from robench.search.trial_lines import sketch_of
 
@@ -80,4 +80,4 @@ def test_the_digest_depends_on_all_that_a_trial_holds_and_on_its_place() -> None
         digest_of_trials([TRIALS[0].model_copy(update={"seconds": 9.0}), *TRIALS[1:]], "a"),
     }
     assert len(digests) == 5
-    assert digest_of_sketches(map(sketch_of, TRIALS), "a") in digests
+    assert digest_of_trials(map(sketch_of, TRIALS), "a") in digests
