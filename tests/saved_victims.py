@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from victim_cases import classifier, tokenizer
+from victim_cases import CARD, classifier, tokenizer
 
 from robench._base.seals import file_sha256, with_seal
 from robench.models.victim import Victim
@@ -25,16 +25,8 @@ def victim(
     **card: Any,
 ) -> Victim:
     """Make a victim with three labels and a window of 12 tokens."""
-    made = {
-        "name": "standard",
-        "task": "planted",
-        "labels": list(LABELS),
-        "attackable": "text",
-        "fields": list(fields),
-        "max_tokens": 12,
-        "protocol": protocol,
-        **card,
-    }
+    own = {"labels": list(LABELS), "fields": list(fields), "protocol": protocol}
+    made = {**CARD, **own, **card}
     return Victim(classifier(family, classes=len(LABELS), seed=seed), tokenizer(), made)
 
 
@@ -43,6 +35,16 @@ def change_card(folder: Path, change: Callable[[dict[str, Any]], object]) -> Non
     card = json.loads((folder / "victim.json").read_text(encoding="utf-8"))
     change(card)
     (folder / "victim.json").write_text(json.dumps(with_seal(card)), encoding="utf-8")
+
+
+def trust_weights(folder: Path) -> None:
+    """Write the hash of the weights that are there into the card, as a careful edit would."""
+
+    def trust(card: dict[str, Any]) -> None:
+        card["files"]["model.safetensors"] = file_sha256(folder / "model.safetensors")
+        card["sha256"] = weights_hash(card["files"])
+
+    change_card(folder, trust)
 
 
 def save_as_schema_1(victim: Victim, folder: Path) -> None:

@@ -95,6 +95,16 @@ def encoder_folder(folder: Path, dropout: float = 0.1) -> Path:
     return folder
 
 
+CARD: Mapping[str, Any] = {
+    "name": "standard",
+    "task": "planted",
+    "labels": ["negative", "positive"],
+    "attackable": "text",
+    "fields": ["text"],
+    "max_tokens": 12,
+    "protocol": "rift2021",
+}
+"""The card of a small victim of the planted task."""
 QUICK: Mapping[str, Any] = {
     "learning_rate": 5e-3,
     "epochs": 3,

@@ -67,3 +67,9 @@ def one_line(error: object) -> str:
     It is bounded, and holds no control character (``escaping.one_line``).
     """
     return escaping.one_line(error) or "no message"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether Python's or torch's memory ran out."""
+    # torch's class goes by its name, so that torch need not be imported.
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

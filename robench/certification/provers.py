@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from robench._base.errors import UsageError
 from robench.certification.branching import Effort, Prover, Verdict
 from robench.certification.results import ExampleResult
-from robench.certification.settings import CertificationSettings, Method
+from robench.certification.settings import CertificationSettings
 from robench.certification.slots import Slots, slots_of
 from robench.certification.smoothing import Sampling, SmoothingProver
+from robench.records.certificate import Method
 
 if TYPE_CHECKING:
     from robench.certification.network import Network

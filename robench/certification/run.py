@@ -20,7 +20,7 @@ from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
 from robench._base.no_exit import without_exits
 from robench.certification.provers import Certifier, certifier_of
 from robench.certification.results import ExampleResult, ResultFile
-from robench.certification.settings import CertificationSettings, Method, Space
+from robench.certification.settings import CertificationSettings, Space
 from robench.evaluation.checked_victims import HealthChecks
 from robench.evaluation.chosen_punkt import with_chosen_punkt
 from robench.evaluation.failures import Failures
@@ -31,7 +31,7 @@ from robench.evaluation.resolved import ResolvedRequest, ResolvedTest
 from robench.evaluation.run import keep_texts, load_or_build_surfaces, write_leaderboard
 from robench.evaluation.victims import ReadyVictim, victim_title
 from robench.protocol import Protocol
-from robench.records.certificate import Certificate, SpacePart, row_of
+from robench.records.certificate import Certificate, Method, SpacePart, row_of
 from robench.records.certificate_files import write_certificate
 from robench.records.record import digest_of_ids
 from robench.records.run_folder import RunFolder, cell_name

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from robench._base.errors import UsageError
+from robench.records.certificate import Method
 
-Method = Literal["bounds", "smoothing"]
 Space = Literal["constrained", "all"]
 
 SPACES: tuple[Space, ...] = get_args(Space)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from robench._base.ending import EndingSignals, exit_code, signal_of, was_ended
-from robench._base.errors import RobenchError, UsageError, one_line
+from robench._base.errors import RobenchError, UsageError, is_out_of_memory, one_line
 from robench._base.files import causes, is_disk_full
 from robench._base.hints import did_you_mean
 from robench._base.no_exit import without_exits
@@ -172,7 +172,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     chain = list(causes(error))
     if any(is_disk_full(cause) for cause in chain):
         return _disk_full_sentence(chain), 1
-    if any(_is_out_of_memory(cause) for cause in chain):
+    if any(is_out_of_memory(cause) for cause in chain):
         return (
             "The memory is used up. Try a smaller --option defense.batch_size, fewer --workers, "
             "or another --device; finished work is kept."
@@ -195,11 +195,6 @@ def _disk_full_sentence(chain: Sequence[BaseException]) -> str:
         f"The disk is full{where}. What was finished before is kept; free some space, "
         "or choose another disk with --out, and run the same command again."
     )
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # torch's class goes by its name, so that torch need not be imported.
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def usage_sentence(error: click.ClickException) -> str:

@@ -23,6 +23,7 @@ from robench.records.comparable import (
     find_disagreement,
     group_by,
     separate_failed,
+    without,
 )
 from robench.records.record import Record, Sha256
 from robench.records.record_files import read_records
@@ -158,7 +159,7 @@ def admit_variants(board: Board, records: Mapping[str, Record]) -> tuple[Admitte
     """
     twin = twin_board(board)
     theirs = {name: each for name, each in records.items() if each.protocol.name == twin.protocol}
-    admitted, others = admit(board, _without(records, theirs)), admit(twin, theirs)
+    admitted, others = admit(board, without(records, theirs)), admit(twin, theirs)
     disagreement = find_disagreement({**admitted.records, **others.records})
     if disagreement is not None:
         raise RobenchError(
@@ -185,8 +186,8 @@ def admit(board: Board, records: Mapping[str, Record]) -> Admitted:
         reason = _misfit(board, protocol, record)
         if reason is not None:
             reasons[name] = reason
-    reasons.update(_duplicates(_without(records, reasons)))
-    fitting = _without(records, reasons)
+    reasons.update(_duplicates(without(records, reasons)))
+    fitting = without(records, reasons)
     disagreement = find_disagreement(fitting)
     if disagreement is not None:
         raise RobenchError(
@@ -194,10 +195,6 @@ def admit(board: Board, records: Mapping[str, Record]) -> Admitted:
             "board's TOML file."
         )
     return separate_failed(fitting, reasons)
-
-
-def _without(records: Mapping[str, Record], refused: Mapping[str, object]) -> dict[str, Record]:
-    return {name: record for name, record in records.items() if name not in refused}
 
 
 def _misfit(board: Board, protocol: Protocol, record: Record) -> str | None:

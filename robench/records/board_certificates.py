@@ -14,6 +14,7 @@ from robench._base.errors import RobenchError
 from robench.records.board import Board, records_folder
 from robench.records.certificate import Certificate
 from robench.records.certificate_files import find_certificates
+from robench.records.comparable import without
 from robench.records.record import Record
 from robench.records.run_folder import RunFolder
 from robench.records.sandwich import about_same_victim, in_same_rules, on_same_test
@@ -68,14 +69,8 @@ def admit_certificates(
     known = list(records)
     found = {name: _misfit(each, known) for name, each in certificates.items()}
     reasons = {name: reason for name, reason in found.items() if reason is not None}
-    reasons |= _duplicates(_without(certificates, reasons))
-    return AdmittedCertificates(_without(certificates, reasons), dict(sorted(reasons.items())))
-
-
-def _without(
-    certificates: Mapping[str, Certificate], refused: Mapping[str, str]
-) -> dict[str, Certificate]:
-    return {name: each for name, each in certificates.items() if name not in refused}
+    reasons |= _duplicates(without(certificates, reasons))
+    return AdmittedCertificates(without(certificates, reasons), dict(sorted(reasons.items())))
 
 
 def _misfit(certificate: Certificate, records: Sequence[Record]) -> str | None:

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from robench._base.bounded_reading import RECORD, Unreadable, check_value, read_json
 from robench._base.errors import RobenchError
-from robench._base.files import write_text
-from robench._base.seals import SealBroken, with_seal, without_seal
+from robench._base.seals import SealBroken, without_seal
 from robench.records.certificate import SCHEMA, Certificate
+from robench.records.part import write_sealed
 
 _SHORT = replace(RECORD, text=10_000)
 
@@ -24,8 +24,7 @@ def write_certificate(path: Path, certificate: Certificate) -> None:
     Raises:
         RobenchError: the file cannot be written.
     """
-    data = with_seal(certificate.model_dump(mode="json", by_alias=True))
-    write_text(path, json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_sealed(path, certificate)
 
 
 def read_certificate(path: Path) -> Certificate:

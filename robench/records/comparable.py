@@ -28,6 +28,14 @@ class Admitted:
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
+Kept = TypeVar("Kept")
+
+
+def without(files: Mapping[str, Kept], refused: Mapping[str, object]) -> dict[str, Kept]:
+    """Return the files, by name, that are not refused."""
+    return {name: each for name, each in files.items() if name not in refused}
+
+
 def separate_failed(records: Mapping[str, Record], reasons: Mapping[str, str]) -> Admitted:
     """Separate records with errors from those without.
 
@@ -92,7 +100,8 @@ def _victim(record: Record) -> str:
     return record.row
 
 
-def _victim_and_seed(record: Record) -> str:
+def victim_and_seed(record: Record) -> str:
+    """Return how a sentence names the victim of a record."""
     return f"{record.row}, seed {record.search.seed}"
 
 
@@ -122,7 +131,7 @@ _RULES = (
     _Rule("the options of defense", lambda r: r.defense and r.defense.options, _victim),
     _Rule("the code of defense", lambda r: r.defense and r.defense.code_sha256, _victim),
     _Rule("the precision of training", lambda r: r.victim.precision, _victim),
-    _Rule("the victim of", _what_answers, _victim_and_seed),
+    _Rule("the victim of", _what_answers, victim_and_seed),
 )
 
 

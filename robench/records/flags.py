@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from robench.records.comparable import victim_and_seed
 from robench.records.exact_robustness import is_reference
 from robench.records.record import Record
 from robench.records.statistics import PairedTest, compare, holm, places
@@ -132,7 +133,7 @@ def _contradictions(group: Sequence[Record]) -> list[Flag]:
             both = places("P", prover.outcomes) & places("F", fooler.outcomes)
             if both and _inside(fooler, prover):
                 sentence = (
-                    f"ALARM. {_place(prover)}: {prover.attack.label} proved "
+                    f"ALARM. {victim_and_seed(prover)}: {prover.attack.label} proved "
                     f"{_examples(both.bit_count())} robust that {fooler.attack.label} fooled in "
                     "the same space. This cannot be: robench or a plugin has an error. Please "
                     "report it."
@@ -159,7 +160,7 @@ def _incomplete(group: Sequence[Record]) -> list[Flag]:
         if not missed:
             continue
         sentence = (
-            f"{_place(whole)}: {whole.attack.label} tries whole spaces, and yet "
+            f"{victim_and_seed(whole)}: {whole.attack.label} tries whole spaces, and yet "
             f"{other.attack.label} fooled {_examples(missed)} that it left undecided. It had "
             "reached its bound there. A larger bound decides them."
         )
@@ -240,13 +241,15 @@ def _doubtful(pair: _Pair, test: PairedTest, p_value: float) -> Flag:
     )
     if pair.kind == "white-box-weaker":
         sentence = (
-            f"{_place(suspect)}: {suspect.attack.label} sees gradients and fooled fewer examples "
+            f"{victim_and_seed(suspect)}: "
+            f"{suspect.attack.label} sees gradients and fooled fewer examples "
             f"than {other.attack.label}, which sees {other.attack.access} {counts}. The gradients "
             f"may mislead it, so the accuracy under {suspect.attack.label} may be too high."
         )
     else:
         sentence = (
-            f"{_place(suspect)}: {other.attack.label} sees labels only and fooled more examples "
+            f"{victim_and_seed(suspect)}: "
+            f"{other.attack.label} sees labels only and fooled more examples "
             f"than {suspect.attack.label}, which sees {suspect.attack.access} {counts}. The "
             "victim's scores may hide its weak places, so the accuracy under attacks that follow "
             "them may be too high."
@@ -274,10 +277,6 @@ def _flag(
         p_value,
         sentence,
     )
-
-
-def _place(record: Record) -> str:
-    return f"{record.row}, seed {record.search.seed}"
 
 
 def _examples(count: int) -> str:

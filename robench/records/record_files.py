@@ -12,8 +12,7 @@ from pydantic import ValidationError
 
 from robench._base.bounded_reading import RECORD, Unreadable, check_value, read_json
 from robench._base.errors import RobenchError
-from robench._base.files import write_text
-from robench._base.seals import with_seal
+from robench.records.part import write_sealed
 from robench.records.record import SCHEMA, Record
 from robench.records.record_seal import checked_seal
 from robench.records.verified import FILE_NAME as VERIFIED
@@ -29,8 +28,7 @@ def write_record(path: Path, record: Record) -> None:
     Raises:
         RobenchError: the file cannot be written.
     """
-    data = with_seal(record.model_dump(mode="json", by_alias=True))
-    write_text(path, json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_sealed(path, record)
 
 
 def read_record(path: Path) -> Record:

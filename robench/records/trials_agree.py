@@ -13,7 +13,7 @@ from robench.search.attack import Trial
 from robench.search.trial_lines import Sketch
 from robench.search.trials import TrialFile
 
-Trials = Sequence[Trial] | Sequence[Sketch]
+Trials = Sequence[Trial | Sketch]
 """Trials of a record, in the order of its outcomes."""
 
 

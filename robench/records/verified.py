@@ -19,9 +19,8 @@ from pydantic import AwareDatetime, Field, NonNegativeInt, ValidationError
 
 from robench._base.bounded_reading import Bounds, Missing, Unreadable, parse_json, read_bytes
 from robench._base.errors import RobenchError
-from robench._base.files import write_text
-from robench._base.seals import SealBroken, file_sha256, with_seal, without_seal
-from robench.records.part import RecordPart, Sha256
+from robench._base.seals import SealBroken, file_sha256, without_seal
+from robench.records.part import RecordPart, Sha256, write_sealed
 
 FILE_NAME: Final = "verified.json"
 """Name of the file in a folder of records."""
@@ -153,10 +152,9 @@ def write_verified(
         for sha256, entry in sorted(entries.items(), key=lambda item: (item[1].file, item[0]))
         if sha256 in present and sha256 not in gone
     }
-    data = with_seal(_VerifiedFile(records=kept).model_dump(mode="json"))
     path = folder / FILE_NAME
     try:
-        write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        write_sealed(path, _VerifiedFile(records=kept))
     except RobenchError as error:
         raise RobenchError(f"The result of the check cannot be stored. {error}") from error
     return path

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from robench._base.arithmetic import one_thread
 from robench._base.environment import Precision
+from robench._base.errors import is_out_of_memory
 from robench._base.signals import raise_if_signalled
 from robench.search.precision import doubtful
 from robench.search.problems import describe_error
@@ -255,7 +256,7 @@ class Pool:
         # forward pass keeps its shape, because under fixed shapes another shape could change the
         # last bits. Only where the memory was too small it has fewer rows.
         except Exception as first:
-            shape = bucket._replace(small=True) if _out_of_memory(first) else bucket
+            shape = bucket._replace(small=True) if is_out_of_memory(first) else bucket
             for piece in pieces:
                 try:
                     self._answer([piece], shape)
@@ -353,11 +354,6 @@ class Pool:
         piece.request.fill(piece.at[~again], answers[~again], seconds)
         if again.any():
             self._queue(piece.rows(again), Bucket(bucket.length, padded=bucket.padded))
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether Python's or torch's memory ran out."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def logits_of_rows(

@@ -20,6 +20,7 @@ TASKS: Registry[Task] = Registry(
         {
             "advglue_files",
             "archive_bounds",
+            "archive_copies",
             "archives",
             "assets",
             "balanced",

@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -27,41 +28,69 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, floa
     return found, seconds
 
 
+@dataclass
+class Damage:
+    """What kills did to the runs of one test.
+
+    Attributes:
+        expected: the results of a run that nobody disturbed.
+        seconds: how long that run took.
+        draw: chooses the moments.
+        lost: finished lines that were not there any more.
+        wrong: results that differ from ``expected``.
+        crashed: continued runs that did not end well.
+    """
+
+    expected: Results
+    seconds: float
+    draw: random.Random
+    lost: int = 0
+    wrong: int = 0
+    crashed: int = 0
+
+    def kill(
+        self, out: Path, moments: tuple[float, float], end: Callable[[int, int], None]
+    ) -> set[tuple[str, bytes]]:
+        """Start a run and end it at a random share of its time; return the finished lines."""
+        run = start(out)
+        time.sleep(self.draw.uniform(*moments) * self.seconds)
+        before = finished_lines(out)
+        end(run.pid, signal.SIGKILL)
+        run.communicate(timeout=60)
+        return before
+
+    def finish(self, out: Path, before: set[tuple[str, bytes]]) -> None:
+        """Continue a run to its end, and compare what it leaves."""
+        code, said, _ = finish(out)
+        self.crashed += code != 0 or "Traceback" in said
+        # A trial that was made again has the same content, but its work was lost.
+        self.lost += len(before - finished_lines(out))
+        self.wrong += results(out) != self.expected
+
+    def judge(self, tried: Callable[..., None], what: str, count: int) -> None:
+        """Tell how many tries there were, and fail where one did harm."""
+        tried(what, count, lost=self.lost, wrong=self.wrong, crashed=self.crashed)
+        assert (self.lost, self.wrong, self.crashed) == (0, 0, 0)
+
+
 def test_a_killed_run_continues_to_the_same_results(
     tmp_path: Path,
     undisturbed: tuple[Results, float],
     tries: Callable[[int, int], int],
     tried: Callable[..., None],
 ) -> None:
-    expected, seconds = undisturbed
-    draw = random.Random(0)
+    damage = Damage(*undisturbed, random.Random(0))
     count = tries(2, 20)
-    lost = wrong = crashed = 0
     for number in range(count):
         out = tmp_path / f"run-{number}"
-        run = start(out)
-        time.sleep(draw.uniform(0.2, 1.0) * seconds)
-        before = finished_lines(out)
         # The whole group, as a machine that goes off would end it.
-        os.killpg(run.pid, signal.SIGKILL)
-        run.communicate(timeout=60)
-        lost += len(before - finished_lines(out))
+        before = damage.kill(out, (0.2, 1.0), os.killpg)
+        damage.lost += len(before - finished_lines(out))
         kept = results(out).trials
-        wrong += sum(kept[key] != expected.trials.get(key) for key in kept)
-        code, said, _ = finish(out)
-        crashed += code != 0 or "Traceback" in said
-        # A trial that was made again has the same content, but its work was lost.
-        lost += len(before - finished_lines(out))
-        wrong += results(out) != expected
+        damage.wrong += sum(kept[key] != damage.expected.trials.get(key) for key in kept)
+        damage.finish(out, before)
         shutil.rmtree(out)
-    tried(
-        "kill -9 of the whole run at a random moment",
-        count,
-        lost=lost,
-        wrong=wrong,
-        crashed=crashed,
-    )
-    assert (lost, wrong, crashed) == (0, 0, 0)
+    damage.judge(tried, "kill -9 of the whole run at a random moment", count)
 
 
 def test_several_kills_in_a_row(
@@ -70,25 +99,11 @@ def test_several_kills_in_a_row(
     tries: Callable[[int, int], int],
     tried: Callable[..., None],
 ) -> None:
-    expected, seconds = undisturbed
-    draw = random.Random(1)
-    count, known, lost = tries(3, 20), set[tuple[str, bytes]](), 0
+    damage = Damage(*undisturbed, random.Random(1))
+    count, known = tries(3, 20), set[tuple[str, bytes]]()
     for _ in range(count):
-        run = start(tmp_path)
-        time.sleep(draw.uniform(0.3, 0.9) * seconds)
-        known |= finished_lines(tmp_path)
-        os.kill(run.pid, signal.SIGKILL)
-        run.communicate(timeout=60)
-        lost += len(known - finished_lines(tmp_path))
-    code, said, _ = finish(tmp_path)
-    lost += len(known - finished_lines(tmp_path))
-    crashed = int(code != 0 or "Traceback" in said)
-    wrong = int(results(tmp_path) != expected)
-    tried(
-        "kill -9 of the main process, again and again",
-        count,
-        lost=lost,
-        wrong=wrong,
-        crashed=crashed,
-    )
-    assert (lost, wrong, crashed) == (0, 0, 0)
+        # What an earlier kill left must still be there after the later ones.
+        known |= damage.kill(tmp_path, (0.3, 0.9), os.kill)
+        damage.lost += len(known - finished_lines(tmp_path))
+    damage.finish(tmp_path, known)
+    damage.judge(tried, "kill -9 of the main process, again and again", count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,3 +33,10 @@ def finished(toy: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> F
         defenses=("rift",), attacks=("genetic", "pwws"), out=tmp_path_factory.mktemp("out"), **toy
     )
     return request, evaluate(request, Silent())
+
+
+@pytest.fixture(scope="module")
+def saved(finished: FinishedRun) -> Path:
+    """The folder of a victim that another run trained on the toy task."""
+    (folder,) = (finished[0].out / "victims").glob("rift-*[0-9a-f]")
+    return folder

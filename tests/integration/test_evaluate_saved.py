@@ -21,13 +21,6 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [*map(str, arguments)])
 
 
-@pytest.fixture(scope="module")
-def saved(finished: FinishedRun) -> Path:
-    """The folder of a victim that another run trained on the toy task."""
-    (folder,) = (finished[0].out / "victims").glob("rift-*[0-9a-f]")
-    return folder
-
-
 def test_a_saved_victim_has_the_trials_of_the_run_that_trained_it(
     finished: FinishedRun, saved: Path, toy: dict[str, Any], tmp_path: Path
 ) -> None:

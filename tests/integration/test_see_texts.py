@@ -31,13 +31,6 @@ def call(*arguments: object, stdin: bytes | str | None = None) -> Result:
 
 
 @pytest.fixture(scope="module")
-def saved(finished: FinishedRun) -> Path:
-    """The folder of a victim that another run trained on the toy task."""
-    (folder,) = (finished[0].out / "victims").glob("rift-*[0-9a-f]")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def joined(finished: FinishedRun) -> list[TrialText]:
     return list(load_trials(finished[0].out, CellChoice()).trials)
 

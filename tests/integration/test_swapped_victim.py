@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from click.testing import CliRunner, Result
 from evaluation_cases import FinishedRun, Listening
 from safetensors.torch import load_file, save_file
-from saved_victims import change_card
+from saved_victims import trust_weights
 
 from robench._base.errors import RobenchError
-from robench._base.seals import file_sha256
 from robench.cli import main
 from robench.evaluation.run import EvaluationRequest, evaluate, plan
 from robench.models.saved_folder import SavedFolder, load_unchanged
 from robench.models.victim import Victim
-from robench.models.victim_folder import identity, read_card, weights_hash
+from robench.models.victim_folder import identity, read_card
 
 
 @pytest.fixture
@@ -43,11 +41,7 @@ def swap(folder: Path) -> None:
         weights[name] = torch.flip(weights[name], [0]).contiguous()
     save_file(weights, path, metadata={"format": "pt"})
 
-    def trust(card: dict[str, Any]) -> None:
-        card["files"]["model.safetensors"] = file_sha256(path)
-        card["sha256"] = weights_hash(card["files"])
-
-    change_card(folder, trust)
+    trust_weights(folder)
 
 
 def robench(*arguments: str | Path) -> Result:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
-from evaluation_cases import FinishedRun, Listening, trials_of
+from evaluation_cases import Listening, trials_of
 
 from robench.cli import main
 from robench.evaluation.run import Silent, build_request, evaluate, plan
@@ -18,13 +18,6 @@ from robench.records.record import Record
 
 pytestmark = pytest.mark.slow
 PUBLISHED = {"attack.scores": "probabilities"}
-
-
-@pytest.fixture(scope="module")
-def saved(finished: FinishedRun) -> Path:
-    """The folder of a victim that another run trained on the toy task."""
-    (folder,) = (finished[0].out / "victims").glob("rift-*[0-9a-f]")
-    return folder
 
 
 def request(toy: dict[str, Any], victim: Path, out: Path, **values: Any) -> Any:

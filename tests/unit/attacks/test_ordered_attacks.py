@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from fake_victims import FakeVictim, linear_jobs, load_linear, make_job
-from victim_cases import classifier, tokenizer
+from victim_cases import CARD, classifier, tokenizer
 
 from robench import ATTACKS, SearchSpace, Trial, Verdict
 from robench.models.victim import Victim
@@ -18,15 +18,7 @@ from robench.text import embedding_neighbours, masked_candidates, wordnet
 from robench.text.function_words import is_content_word
 
 NAMES = ["textfooler", "bert-attack", "a2t", "beam"]
-CARD = {
-    "name": "standard",
-    "task": "planted",
-    "labels": ["negative", "positive"],
-    "attackable": "text",
-    "fields": ["text"],
-    "max_tokens": 16,
-    "protocol": "rift2021",
-}
+WIDE = {**CARD, "max_tokens": 16}
 WORDS = ["good", "bad", "film", "noun1", "noun2", "noun3", "fine", "poor"]
 
 
@@ -37,7 +29,7 @@ def fooled(trials: dict[str, Trial]) -> set[str]:
 @pytest.fixture
 def victim() -> Victim:
     """A random classifier that predicts each class for half of some texts."""
-    made = Victim(classifier(), tokenizer(), CARD)
+    made = Victim(classifier(), tokenizer(), WIDE)
     rng = np.random.default_rng(0)
     texts = [{"text": " ".join(rng.choice(WORDS, 6))} for _ in range(24)]
     probs = made.probs_of_texts(texts)

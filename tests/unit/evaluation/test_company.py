@@ -8,21 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from victim_cases import classifier, planted, tokenizer
+from victim_cases import CARD, classifier, planted, tokenizer
 
 from robench.evaluation.company import TEXTS, company_findings
 from robench.models.victim import Victim
 
 EXAMPLES = planted("dev", 80, 2)
-CARD = {
-    "name": "standard",
-    "task": "planted",
-    "labels": ["negative", "positive"],
-    "attackable": "text",
-    "fields": ["text"],
-    "max_tokens": 12,
-    "protocol": "rift2021",
-}
 Twist = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
 
 

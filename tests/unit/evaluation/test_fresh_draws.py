@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from victim_cases import classifier, tokenizer
+from victim_cases import CARD, classifier, tokenizer
 
 from robench import Example
 from robench.evaluation.fresh_draws import SEEDS, fresh_draws_part
@@ -12,24 +12,16 @@ from robench.models.smoothing import Smoothing
 from robench.models.victim import Victim
 from robench.search.attack import Change, Trial, Verdict
 
-CARD = {
-    "name": "random",
-    "task": "planted",
-    "labels": ["negative", "positive"],
-    "attackable": "text",
-    "fields": ["text"],
-    "max_tokens": 12,
-    "protocol": "rift2021",
-}
+RANDOM = {**CARD, "name": "random"}
 TEXT = "film good noun1 noun3 bad noun2"
 CHANGE = Change(position=1, original="good", substitute="fine")
 
 
 def randomised(rate: float = 0.5, draws: int = 2) -> Victim:
-    plain = Victim(classifier(), tokenizer(), CARD)
+    plain = Victim(classifier(), tokenizer(), RANDOM)
     smoothing = Smoothing("masking", draws, rate=rate)
     return Victim(
-        plain.model, tokenizer(), CARD, smoother=Smoother(smoothing, plain.encoder_fields)
+        plain.model, tokenizer(), RANDOM, smoother=Smoother(smoothing, plain.encoder_fields)
     )
 
 
@@ -70,6 +62,6 @@ def test_the_count_is_that_of_the_answers_of_fresh_seeds_and_repeats() -> None:
 
 
 def test_other_victims_and_unfooled_ones_have_none() -> None:
-    plain = Victim(classifier(), tokenizer(), CARD)
+    plain = Victim(classifier(), tokenizer(), RANDOM)
     assert fresh_draws_part(plain, [trial(Verdict.FOOLED, 0)], [example(0)]) is None
     assert fresh_draws_part(randomised(), [trial(Verdict.HELD, 0)], [example(0)]) is None

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from victim_cases import classifier, planted, tokenizer
+from victim_cases import CARD, classifier, planted, tokenizer
 
 from robench.models.gradient_findings import TEXTS, gradient_findings
 from robench.models.gradient_query import GradientQuery
@@ -36,15 +36,6 @@ class Fake:
 
 
 EXAMPLES = planted("dev", 32, 2)
-CARD = {
-    "name": "standard",
-    "task": "planted",
-    "labels": ["negative", "positive"],
-    "attackable": "text",
-    "fields": ["text"],
-    "max_tokens": 12,
-    "protocol": "rift2021",
-}
 
 
 def found(*gradients: float) -> list[str]:

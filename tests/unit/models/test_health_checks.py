@@ -2,23 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from victim_cases import classifier, planted, tokenizer
+from victim_cases import CARD, classifier, planted, tokenizer
 
 from robench._base.errors import RobenchError
 from robench.models.classifier import TextClassifier
 from robench.models.health_checks import check_victim
 from robench.models.victim import Victim
 from robench.text.words import split_words
-
-CARD = {
-    "name": "standard",
-    "task": "planted",
-    "labels": ["negative", "positive"],
-    "attackable": "text",
-    "fields": ["text"],
-    "max_tokens": 12,
-    "protocol": "rift2021",
-}
 
 
 class Scripted(TextClassifier):

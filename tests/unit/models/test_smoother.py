@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from text_cases import make_tokenizer
-from victim_cases import BAD, GOOD, NEUTRAL, Synonyms, classifier, tokenizer
+from victim_cases import BAD, CARD, GOOD, NEUTRAL, Synonyms, classifier, tokenizer
 
 from robench._base.errors import RobenchError, UsageError
 from robench._base.seals import with_seal
@@ -26,15 +26,7 @@ from robench.protocol import get_protocol
 from robench.text.encoding import FieldEncoder
 from robench.text.word_table import WordTable
 
-CARD: dict[str, Any] = {
-    "name": "random",
-    "task": "planted",
-    "labels": ["negative", "positive"],
-    "attackable": "text",
-    "fields": ["text"],
-    "max_tokens": 12,
-    "protocol": "rift2021",
-}
+RANDOM = {**CARD, "name": "random"}
 SMOOTHINGS = {
     "masking": Smoothing("masking", 5, rate=0.5),
     "substitution": Smoothing("substitution", 5, neighbours=10),
@@ -52,7 +44,7 @@ TEXTS = [
 
 def smoother(smoothing: Smoothing, **card: Any) -> Smoother:
     protocol = get_protocol("rift2021")
-    values = {**CARD, **card}
+    values = {**RANDOM, **card}
     _, reader = build_reader(
         tokenizer(), protocol, values["fields"], values["attackable"], values["max_tokens"]
     )
@@ -61,7 +53,7 @@ def smoother(smoothing: Smoothing, **card: Any) -> Smoother:
 
 
 def victim(kind: str) -> Victim:
-    return Victim(classifier(), tokenizer(), CARD, smoother=smoother(SMOOTHINGS[kind]))
+    return Victim(classifier(), tokenizer(), RANDOM, smoother=smoother(SMOOTHINGS[kind]))
 
 
 def ids_of(*words: str) -> np.ndarray:
@@ -233,7 +225,7 @@ def test_another_seed_draws_other_variants_and_fewer_are_the_first_of_more() -> 
 
 
 def test_a_plain_victim_draws_nothing() -> None:
-    made = Victim(classifier(), tokenizer(), CARD)
+    made = Victim(classifier(), tokenizer(), RANDOM)
     assert made.smoothing is None
     assert made.forwards_per_row == 1
     with pytest.raises(UsageError, match="not randomised"):
@@ -241,7 +233,7 @@ def test_a_plain_victim_draws_nothing() -> None:
 
 
 def test_a_query_costs_one_forward_pass_for_each_variant() -> None:
-    made, plain = victim("masking"), Victim(classifier(), tokenizer(), CARD)
+    made, plain = victim("masking"), Victim(classifier(), tokenizer(), RANDOM)
     assert made.forwards_per_row == 5
     assert made.row_cost(TEXTS) == pytest.approx(5 * plain.row_cost(TEXTS))
     shapes: list[Any] = []
@@ -270,7 +262,7 @@ def test_the_hash_of_a_victim_covers_its_smoothing(tmp_path: Path) -> None:
     hashes = set()
     for number, smoothing in enumerate((None, *SMOOTHINGS.values())):
         drawn = None if smoothing is None else smoother(smoothing)
-        made = Victim(classifier(), tokenizer(), CARD, smoother=drawn)
+        made = Victim(classifier(), tokenizer(), RANDOM, smoother=drawn)
         made.save(tmp_path / str(number))
         hashes.add(made.sha256)
     assert len(hashes) == 5
@@ -329,7 +321,7 @@ def test_the_worst_mixture_of_a_smoothed_victim(kind: str) -> None:
 
 def test_masking_almost_nothing_gives_the_gradients_of_the_classifier() -> None:
     made = Victim(
-        classifier(), tokenizer(), CARD, smoother=smoother(Smoothing("masking", 3, rate=0.01))
+        classifier(), tokenizer(), RANDOM, smoother=smoother(Smoothing("masking", 3, rate=0.01))
     )
     query = hull_query(made, ["good", "film", "bad", "noun1"], {1: ["fine", "great"], 3: ["poor"]})
     np.testing.assert_allclose(made.hull(query), made.unsmoothed.hull(query), atol=1e-4)

@@ -8,22 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from victim_cases import classifier, tokenizer
+from victim_cases import CARD, classifier, tokenizer
 
 from robench._base.errors import RobenchError
 from robench._base.seals import with_seal
 from robench.models.probabilities import softmax
 from robench.models.victim import Victim
 
-CARD = {
-    "name": "standard",
-    "task": "planted",
-    "labels": ["negative", "positive"],
-    "attackable": "text",
-    "fields": ["text"],
-    "max_tokens": 12,
-    "protocol": "rift2021",
-}
 TEXTS = [
     {"text": "film good noun1"},
     {"text": "a bad noun2 noun3 film"},

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from saved_victims import change_card, save_as_schema_1, victim
+from saved_victims import change_card, save_as_schema_1, trust_weights, victim
 from victim_cases import FAMILIES
 
 from robench._base.errors import RobenchError
@@ -148,11 +148,7 @@ def test_weights_without_their_head_are_refused(saved: Path) -> None:
     tensors = {name: each for name, each in load_file(path).items() if ".head." not in name}
     save_file(tensors, path)
 
-    def trust(card: dict[str, Any]) -> None:
-        card["files"]["model.safetensors"] = file_sha256(path)
-        card["sha256"] = weights_hash(card["files"])
-
-    change_card(saved, trust)
+    trust_weights(saved)
     with pytest.raises(RobenchError, match=r"4 missing keys, such as classifier\.head\.0\.bias"):
         Victim.load(saved)
 
@@ -198,11 +194,7 @@ def swap_weights(saved: Path, other: Path) -> None:
     victim(seed=5).save(other)
     shutil.copy(other / "model.safetensors", saved / "model.safetensors")
 
-    def trust(card: dict[str, Any]) -> None:
-        card["files"]["model.safetensors"] = file_sha256(saved / "model.safetensors")
-        card["sha256"] = weights_hash(card["files"])
-
-    change_card(saved, trust)
+    trust_weights(saved)
 
 
 def write_log(folder: Path, **values: Any) -> None:

@@ -22,7 +22,7 @@ from fake_victims import (
     make_job,
 )
 from torch.nn.functional import cross_entropy
-from victim_cases import classifier, tokenizer
+from victim_cases import CARD, classifier, tokenizer
 
 from robench import ATTACKS, BudgetSpent, SearchSpace, Verdict
 from robench._base.errors import RobenchError, UsageError
@@ -232,15 +232,7 @@ def test_a_victim_without_gradients_is_refused(name: str) -> None:
     check_access(ATTACKS.get("greedy")(), "greedy", Closed({}))
 
 
-CARD = {
-    "name": "standard",
-    "task": "planted",
-    "labels": ["negative", "positive"],
-    "attackable": "text",
-    "fields": ["text"],
-    "max_tokens": 16,
-    "protocol": "rift2021",
-}
+WIDE = {**CARD, "max_tokens": 16}
 TEXT = make_job(
     "film good noun1 bad noun2",
     {"good": ["fine", "great", "superb"], "bad": ["poor", "awful", "dreadful"], "film": ["noun3"]},
@@ -265,7 +257,7 @@ def hull_query(label: int = 0, **others: Any) -> HullQuery:
 
 
 def real() -> Victim:
-    return Victim(classifier(), tokenizer(), CARD)
+    return Victim(classifier(), tokenizer(), WIDE)
 
 
 def losses(victim: Victim, label: int, weights: np.ndarray) -> float:

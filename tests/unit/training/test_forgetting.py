@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from victim_cases import classifier, encoder_folder, read_json, request
+from victim_cases import classifier, read_json, request
 
 from robench.training.forgetting import PretrainedReference, estimate_information
 from robench.training.loop import fit
@@ -90,11 +90,6 @@ def test_scale_and_shift_of_the_features_do_not_matter() -> None:
     assert estimate_information(3 * students + 100, teachers - 7, labels) == pytest.approx(
         estimate_information(students, teachers, labels), abs=1e-3
     )
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return encoder_folder(tmp_path_factory.mktemp("encoder") / "small")
 
 
 def test_a_higher_learning_rate_moves_farther_in_the_training_log(

@@ -13,7 +13,7 @@ import pytest
 import torch
 from full_device import full_device
 from torch import Tensor, nn
-from victim_cases import encoder_folder, planted_splits, read_json, request
+from victim_cases import planted_splits, read_json, request
 
 from robench import DEFENSES, Batch, Defense
 from robench._base.errors import RobenchError, UsageError
@@ -35,11 +35,6 @@ class Exploding(Defense):
 
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
         return super().loss(model, batch) * torch.nan
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return encoder_folder(tmp_path_factory.mktemp("encoder") / "small")
 
 
 class Killed(BaseException):

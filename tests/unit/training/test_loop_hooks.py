@@ -9,16 +9,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from victim_cases import encoder_folder, read_json, request
+from victim_cases import read_json, request
 
 from robench import DEFENSES, Batch, Defense
 from robench.models.classifier import TextClassifier
 from robench.training.loop import TrainingProgress, fit
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return encoder_folder(tmp_path_factory.mktemp("encoder") / "small")
 
 
 class Killed(BaseException):

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from victim_cases import Planted, Synonyms, encoder_folder, planted, planted_splits, request
+from victim_cases import Planted, Synonyms, planted, planted_splits, request
 
 from robench import DEFENSES, Splits, Task
 from robench._base.code_hash import code_sha256
@@ -30,11 +30,6 @@ from robench.models.encoders import (
 from robench.protocol import get_protocol
 from robench.training import request as recipe
 from robench.training.request import build_defense, settings_task
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return encoder_folder(tmp_path_factory.mktemp("encoder") / "small")
 
 
 def test_options_are_resolved_in_order_of_precedence() -> None:

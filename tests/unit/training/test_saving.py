@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from victim_cases import encoder_folder, request
+from victim_cases import request
 
 from robench._base.errors import RobenchError
 from robench._base.files import causes, is_disk_full
@@ -16,11 +16,6 @@ from robench._base.waiting import alone
 from robench.training import loop as training
 from robench.training.loop import TrainingProgress, fit, train_or_load
 from robench.training.saving import curves_folder, remove_victim, training_lock, work_folder
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return encoder_folder(tmp_path_factory.mktemp("encoder") / "small")
 
 
 def test_a_second_run_of_the_same_victim_is_refused(encoder: Path, tmp_path: Path) -> None:
