@@ -75,10 +75,10 @@ with these substitutes, **forbidden** the one without them, for the same victims
 **Needs unknown words** is the percentage of the fooled examples (with such substitutes, over all
 seeds) that hold without them. This part of the fooling comes from the vocabulary of the victim."""
 
-CHECKED = (
-    "The health checks look at a few hundred dev examples. What they say of accuracy is less "
-    "certain than the table."
-)
+HEALTH = """\
+What robench found on these victims. It may explain a number better than the defense does. The
+checks look at a few hundred dev examples, so what they say of accuracy is less certain than the
+table."""
 
 OUTSIDE = Markdown(
     "**Outside the surface**: these attacks write texts of their own. Neither the substitution "
@@ -125,7 +125,6 @@ def conditions(records: Sequence[Record]) -> list[str]:
         *_temperature_lines(records),
         _precision_line(records),
         *_disbelieved_lines(records),
-        *_finding_lines(records),
         f"robench {_values(records, lambda r: r.software.robench)} "
         f"on {_values(records, lambda r: r.software.device)}.",
         *_code_lines(records),
@@ -340,19 +339,11 @@ def _disbelieved_lines(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _finding_lines(records: Iterable[Record]) -> list[str]:
+def health_lines(records: Iterable[Record]) -> list[str]:
     """Return what the health checks of the victims found, one line each."""
     findings = {
         (record.row, record.search.seed, finding)
         for record in records
         for finding in record.victim.findings
     }
-    if not findings:
-        return []
-    return [
-        *(
-            f"Health check of {label}, seed {seed}: {finding}"
-            for label, seed, finding in sorted(findings)
-        ),
-        CHECKED,
-    ]
+    return [f"{label}, seed {seed}: {finding}" for label, seed, finding in sorted(findings)]

@@ -16,10 +16,12 @@ from robench.records.marks import HEADING, NO_MARKS, Marks
 from robench.records.notes import (
     EXACT,
     FLAGS,
+    HEALTH,
     PAIRED,
     TRADE_OFF,
     UNKNOWN,
     conditions,
+    health_lines,
     synthetic_notice,
 )
 from robench.records.paired import Comparison, compare_with_best
@@ -51,9 +53,10 @@ def section(
 ) -> list[str]:
     """Return the Markdown of one table with everything that belongs to it, as lines.
 
-    The section holds the table, unknown words allowed and forbidden, the flags, clean accuracy
-    beside the worst case, the comparison with the most robust row, every cell, the curves, the
-    comparison with the exact robustness, the conditions, and the records that do not count.
+    The section holds the table, the health checks, unknown words allowed and forbidden, the flags,
+    clean accuracy beside the worst case, the comparison with the most robust row, every cell, the
+    curves, the comparison with the exact robustness, the conditions, and the records that do not
+    count.
 
     Args:
         columns: the columns of the table.
@@ -72,6 +75,7 @@ def section(
     unknown = unknown_pairs([*admitted.records.values(), *variants])
     known = overestimates(admitted.records.values())
     parts = [
+        ("Health checks", HEALTH, bullets(health_lines(records))),
         ("With and without unknown words", UNKNOWN, _unknown_table(unknown)),
         ("Flags", FLAGS, flags),
         ("Clean accuracy and worst case", TRADE_OFF, _trade_off_table(weigh(rows))),
