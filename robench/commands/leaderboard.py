@@ -1,4 +1,7 @@
-"""``robench leaderboard``: make boards from their records, or check that they agree."""
+"""``robench leaderboard``: make boards from their records, or check that they agree.
+
+It also makes the pages of the numbers that papers report (``reported.toml``).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ BOARDS = Path("leaderboards")
     "boards",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A board's .toml file. Default: every one in leaderboards/. Repeatable.",
+    help="A board's .toml file, or reported.toml. Default: every one in leaderboards/. Repeatable.",
 )
 @click.option(
     "--check", is_flag=True, help="Write nothing; fail when a table differs from its records."
@@ -41,7 +44,11 @@ BOARDS = Path("leaderboards")
 def command(
     ctx: click.Context, boards: tuple[Path, ...], check: bool, runs: tuple[Path, ...]
 ) -> None:
-    """Write each board's Markdown from its records, or check that the existing file agrees."""
+    """Write each board's Markdown from its records, or check that the existing file agrees.
+
+    The numbers that papers report (reported.toml) get a page of their own, and the page that shows
+    the boards beside them is made again.
+    """
     if runs and not check:
         raise UsageError("--runs names trials to check records against. Add --check.")
     found = list(boards) or sorted(BOARDS.glob("*.toml"))
@@ -53,13 +60,14 @@ def command(
     if check:
         check_boards(found, as_json, runs)
         return
-    from robench.records.leaderboard import write_board
+    from robench.records.generated import write_pages
 
+    written = [(board, page) for board in found for page in write_pages(board)]
     if as_json:
-        emit([{"board": board, "table": write_board(board)} for board in found])
+        emit([{"board": board, "table": page} for board, page in written])
         return
-    for board in found:
-        say_line(f"wrote {write_board(board)}")
+    for _, page in written:
+        say_line(f"wrote {page}")
 
 
 def check_boards(boards: list[Path], as_json: bool, runs: Sequence[Path] = ()) -> None:
@@ -68,28 +76,29 @@ def check_boards(boards: list[Path], as_json: bool, runs: Sequence[Path] = ()) -
     Raises:
         RobenchError: a table differs from its records, or a record from its trials.
     """
-    from robench.records.leaderboard import check, markdown_path
+    from robench.records.generated import check_pages
+    from robench.records.reported import REPORTED
 
-    differences = {board: list(check(board)) for board in boards}
-    trials = _check_trials(boards, runs)
-    stale = [str(markdown_path(board)) for board in boards if differences[board]]
+    differences = {board: check_pages(board) for board in boards}
+    trials = _check_trials([board for board in boards if board.name != REPORTED], runs)
+    pages = [(board, page) for board in boards for page in differences[board]]
+    stale = [str(page) for board, page in pages if differences[board][page]]
     if as_json:
         emit(
             [
                 {
                     "board": board,
-                    "table": markdown_path(board),
-                    "agrees": not differences[board],
-                    "differences": differences[board],
-                    **({"trials": trials[board]} if runs else {}),
+                    "table": page,
+                    "agrees": not differences[board][page],
+                    "differences": differences[board][page],
+                    **({"trials": trials[board]} if board in trials else {}),
                 }
-                for board in boards
+                for board, page in pages
             ]
         )
-    for board in () if as_json else boards:
-        lines = differences[board] or [f"{markdown_path(board)} agrees with its records"]
-        say_lines(lines)
-        if runs:
+    for board, page in () if as_json else pages:
+        say_lines(differences[board][page] or [f"{page} agrees with its records"])
+        if board in trials:
             say_lines([*trials[board].problems, trials[board].sentence])
     wrong = sum(len(each.problems) for each in trials.values())
     if wrong:

@@ -27,6 +27,7 @@ from robench.records.comparable import (
 )
 from robench.records.record import Record, Sha256
 from robench.records.record_files import read_records
+from robench.records.reported import REPORTED
 
 _PERCENTAGE = re.compile(r"\d+(\.\d+)? ?(%|percent\b)")
 _HASH = re.compile("([0-9a-f]{12})[0-9a-f]{52}")
@@ -92,6 +93,11 @@ class Board(BaseModel):
     language_model: str | None = None
     training_precision: Precision | None = None
     search_precision: Precision | None = None
+
+
+def board_files(folder: Path) -> list[Path]:
+    """Return the TOML files of the boards in a folder, sorted; the reported numbers are none."""
+    return [path for path in sorted(folder.glob("*.toml")) if path.name != REPORTED]
 
 
 def load_board(path: Path) -> Board:

@@ -97,7 +97,18 @@ def check(path: Path) -> list[str]:
         UsageError: the TOML file is missing or wrong.
         RobenchError: a file cannot be read, or the records disagree.
     """
-    target = markdown_path(path)
+    return differences(markdown_path(path), render_board(path))
+
+
+def differences(target: Path, given: str) -> list[str]:
+    """Compare a generated file on disk with what it should be.
+
+    Returns:
+        Lines of a unified diff. The list is empty if the two are equal.
+
+    Raises:
+        RobenchError: the file cannot be read.
+    """
     try:
         committed = read_bytes(target, _BOARD).decode("utf-8")
     except Missing:
@@ -108,7 +119,6 @@ def check(path: Path) -> list[str]:
             f"Cannot read {target}: {reason}. Restore it, or write it again with "
             "'robench leaderboard'."
         ) from error
-    given = render_board(path)
     # Splitting at "\n" only keeps a missing last newline and foreign line ends visible.
     return list(
         difflib.unified_diff(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from robench.records.board import board_records, load_board, records_folder
+from robench.records.board import board_files, board_records, load_board, records_folder
 from robench.records.leaderboard import check
 from robench.records.record_files import read_records
 
-BOARDS = sorted((Path(__file__).parents[2] / "leaderboards").glob("*.toml"))
+FOLDER = Path(__file__).parents[2] / "leaderboards"
+BOARDS = board_files(FOLDER)
 
 
 def test_the_board_of_mini_reviews_exists() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,3 +82,61 @@ def test_leaderboard_without_a_board_says_where_it_searched(
         result.stderr.strip() == "Error: There is no board: leaderboards/ has no .toml file here. "
         "Name one with --board FILE."
     )
+
+
+REPORTED = """\
+[[papers]]
+name = "P"
+cite = "A, 2020"
+title = "A paper"
+url = "https://example.org"
+
+[[tables]]
+paper = "P"
+source = "Table 1"
+where = "main paper"
+caption = "Accuracy"
+task = "imdb"
+encoder = "bert"
+columns = [{ printed = "PWWS", attack = "pwws" }]
+rows = [{ printed = "Base", defense = "standard", values = ["20.5"] }]
+"""
+
+
+def test_reported_numbers_are_written_and_checked_with_the_boards(boards: Path) -> None:
+    (boards / "reported.toml").write_text(REPORTED)
+    assert run("leaderboard").stdout.splitlines() == [
+        "wrote leaderboards/reported.md",
+        "wrote leaderboards/small.md",
+    ]
+    assert run("leaderboard", "--check").exit_code == 0
+    page = boards / "reported.md"
+    page.write_text(page.read_text().replace("20.5", "25.0"))
+    result = run("leaderboard", "--check", "--board", str(boards / "reported.toml"))
+    assert result.exit_code == 1
+    assert result.stderr.strip().endswith(
+        "reported.md: not what the records give. Run 'robench leaderboard' and commit the result."
+    )
+
+
+def test_a_bad_file_of_reported_numbers_gets_one_sentence(boards: Path) -> None:
+    (boards / "reported.toml").write_text(REPORTED.replace("20.5", "205"))
+    result = run("leaderboard")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "Error: The reported numbers leaderboards/reported.toml: 'tables.0.rows.0.values': "
+        "'205' is not in [0, 100].\n"
+    )
+
+
+def test_reported_numbers_have_no_trials_to_check(boards: Path) -> None:
+    (boards / "reported.toml").write_text(REPORTED)
+    (boards.parent / "runs").mkdir()
+    run("leaderboard")
+    result = run("leaderboard", "--check", "--runs", "runs", "--json")
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert [(each["table"], "trials" in each) for each in found] == [
+        ("leaderboards/reported.md", False),
+        ("leaderboards/small.md", True),
+    ]

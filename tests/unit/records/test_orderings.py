@@ -1,0 +1,208 @@
+"""Which row of a paper stands above which, and what a board says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from robench.records.orderings import (
+    Judged,
+    Method,
+    PaperScores,
+    judge_orderings,
+    method_of,
+    orderings,
+    paper_scores,
+)
+from robench.records.record import Record
+from robench.records.reported import Reported
+
+MakeRecord = Callable[..., Record]
+# Ten examples on one side: p = 2 / 2^10. Two of them on one side: p = 1/2.
+MANY, FEW = "H" * 10, "H" * 8 + "FF"
+NONE_HELD = "F" * 10
+
+
+def table(
+    rows: dict[str, Sequence[str]], encoder: str = "bert", attacks: Sequence[str] = ("pwws",)
+) -> dict[str, object]:
+    """Return a table whose row names are names of defenses, with ``+on`` for an option."""
+    return {
+        "paper": "P",
+        "source": f"Table of {encoder}, {len(rows)} rows, {len(attacks)} columns",
+        "where": "main paper",
+        "caption": "Accuracy",
+        "task": "toy",
+        "encoder": encoder,
+        "columns": tuple({"printed": attack, "attack": attack} for attack in attacks),
+        "rows": tuple(
+            {
+                "printed": name.upper(),
+                "defense": name.removesuffix(" on"),
+                "options": {"on": True} if name.endswith(" on") else {},
+                "values": tuple(values),
+            }
+            for name, values in rows.items()
+        ),
+    }
+
+
+def scores_of(*tables: dict[str, object]) -> PaperScores:
+    paper = {"name": "P", "cite": "A, 2020", "title": "Title", "url": "https://example.org"}
+    (found,) = paper_scores(Reported.model_validate({"papers": (paper,), "tables": tables}))
+    return found
+
+
+def pairs(scores: PaperScores) -> list[tuple[str, str, str]]:
+    return [(o.attack, o.higher.label, o.lower.label) for o in orderings(scores)[0]]
+
+
+def test_every_pair_of_a_table_has_an_ordering() -> None:
+    scores = scores_of(table({"a": ["50.0"], "b": ["60.0"], "c": ["40.0"]}))
+    assert pairs(scores) == [("pwws", "b", "a"), ("pwws", "a", "c"), ("pwws", "b", "c")]
+    assert [dict(o.points) for o in orderings(scores)[0]] == [
+        {"bert": 10.0},
+        {"bert": 10.0},
+        {"bert": 20.0},
+    ]
+
+
+def test_the_encoders_of_a_paper_must_agree() -> None:
+    scores = scores_of(
+        table({"a": ["50.0"], "b": ["60.0"], "c": ["50.0"]}),
+        table({"a": ["70.0"], "b": ["69.9"], "c": ["60.0"]}, "roberta"),
+    )
+    # a and b disagree; a and c are equal for one encoder.
+    assert pairs(scores) == [("pwws", "b", "c")]
+    assert orderings(scores)[1] == 2
+
+
+def test_clean_accuracy_comes_first_and_the_first_table_counts() -> None:
+    scores = scores_of(
+        table({"a": ["50.0", "91.0"], "b": ["60.0", "90.0"]}, attacks=("pwws", "none")),
+        table({"b": ["10.0"]}),
+    )
+    assert scores.attacks == ("none", "pwws")
+    assert pairs(scores) == [("none", "a", "b"), ("pwws", "b", "a")]
+
+
+def test_a_row_without_a_defense_has_no_ordering() -> None:
+    rows = table({"a": ["50.0"], "b": ["60.0"], "c": ["70.0"]})
+    cells = list(rows["rows"])  # type: ignore[call-overload]
+    cells[2] = {"printed": "alpha = 1", "values": ("70.0",)}
+    assert pairs(scores_of(rows | {"rows": tuple(cells)})) == [("pwws", "b", "a")]
+
+
+def test_a_record_belongs_to_the_method_that_names_most_of_its_options(
+    make_record: MakeRecord,
+) -> None:
+    methods = (Method("A", "a"), Method("A on", "a", (("on", True),)))
+    cases = {True: methods[1], False: methods[0], None: methods[0]}
+    for value, expected in cases.items():
+        options = {} if value is None else {"on": value}
+        assert method_of(make_record("HF", defense="a", options=options), methods) == expected
+    assert method_of(make_record("HF", defense="a+b"), methods) is None
+    assert method_of(make_record("HF", given="a"), methods) is None
+    assert [method.label for method in methods] == ["a", "a(on=true)"]
+
+
+def judged(scores: PaperScores, *records: Record) -> list[Judged]:
+    return judge_orderings(scores, records)
+
+
+@pytest.fixture
+def scores() -> PaperScores:
+    """A paper that reports b above a under pwws, and nothing about clean accuracy."""
+    return scores_of(table({"a": ["50.0"], "b": ["60.0"]}))
+
+
+@pytest.mark.parametrize(
+    ("of_a", "of_b", "verdict", "difference"),
+    [
+        (NONE_HELD, MANY, "holds", 1.0),
+        (MANY, NONE_HELD, "does not hold", -1.0),
+        (FEW, MANY, "cannot be told", 0.2),
+        (MANY, MANY, "cannot be told", 0.0),
+    ],
+)
+def test_the_three_verdicts(
+    make_record: MakeRecord,
+    scores: PaperScores,
+    of_a: str,
+    of_b: str,
+    verdict: str,
+    difference: float,
+) -> None:
+    (found,) = judged(
+        scores,
+        make_record(of_a, defense="a", attack="pwws"),
+        make_record(of_b, defense="b", attack="pwws"),
+    )
+    assert found.verdict == verdict
+    assert found.difference == pytest.approx(difference)
+    assert found.rows == ("b", "a")
+
+
+def test_every_seed_must_tell_the_rows_apart(make_record: MakeRecord, scores: PaperScores) -> None:
+    def rows(seed: int, of_a: str, of_b: str) -> list[Record]:
+        return [
+            make_record(of_a, defense="a", attack="pwws", seed=seed),
+            make_record(of_b, defense="b", attack="pwws", seed=seed),
+        ]
+
+    first = rows(0, NONE_HELD, MANY)
+    (found,) = judged(scores, *first, *rows(1, NONE_HELD, MANY))
+    assert (found.seeds, found.verdict) == ((0, 1), "holds")
+    assert judged(scores, *first, *rows(1, FEW, MANY))[0].verdict == "cannot be told"
+    # Both seeds tell the rows apart, but in opposite directions.
+    (found,) = judged(scores, *first, *rows(1, MANY, NONE_HELD))
+    assert found.verdict == "cannot be told"
+    assert found.difference == 0
+
+
+def test_p_values_are_corrected_for_all_tests_of_the_board(make_record: MakeRecord) -> None:
+    """Six examples on one side have p = 2 / 2^6 = 0.031. Three such tests correct it to 0.094."""
+    six = "H" * 4 + "F" * 6
+    scores = scores_of(table({"a": ["50.0"], "b": ["60.0"], "c": ["70.0"]}))
+    records = [
+        make_record(letters, defense=name, attack="pwws")
+        for name, letters in (("a", six), ("b", "H" * 10))
+    ]
+    (alone,) = judge_orderings(scores, records)
+    assert alone.corrected == (pytest.approx(2 / 64),)
+    assert alone.verdict == "holds"
+    more = [*records, make_record("F" * 6 + "H" * 4, defense="c", attack="pwws")]
+    found = {(each.rows): each for each in judge_orderings(scores, more)}
+    assert found["b", "a"].verdict == "cannot be told"
+    assert found["b", "a"].corrected == (pytest.approx(3 * 2 / 64),)
+
+
+def test_clean_accuracy_is_what_is_not_wrong_without_an_attack(make_record: MakeRecord) -> None:
+    scores = scores_of(table({"a": ["80.0"], "b": ["70.0"]}, attacks=("none",)))
+    (found,) = judged(
+        scores,
+        make_record("FFFFFFFFFF", defense="a", attack="pwws"),
+        make_record("WWWWWWWWWW", defense="b", attack="genetic"),
+    )
+    assert (found.verdict, found.difference) == ("holds", 1.0)
+
+
+def test_an_ordering_without_rows_is_left_out(make_record: MakeRecord, scores: PaperScores) -> None:
+    a = make_record(MANY, defense="a", attack="pwws")
+    assert judged(scores) == []
+    assert judged(scores, a) == []
+    assert judged(scores, a, make_record(MANY, defense="b", attack="genetic")) == []
+    assert judged(scores, a, make_record(MANY, defense="b", attack="pwws", seed=1)) == []
+
+
+def test_two_rows_for_one_method_leave_the_ordering_out(
+    make_record: MakeRecord, scores: PaperScores
+) -> None:
+    rows = [
+        make_record(NONE_HELD, defense="a", attack="pwws"),
+        make_record(MANY, defense="b", attack="pwws"),
+        make_record(MANY, defense="b", label="b(epochs=8)", attack="pwws"),
+    ]
+    assert judged(scores, *rows) == []
+    assert len(judged(scores, *rows[:2])) == 1
