@@ -14,6 +14,8 @@ from robench._base.files import lock, make_folder, open_itself
 
 POLL_SECONDS = 0.25
 """Seconds between two tries. A try costs one call of the system."""
+LOOKS, LOOK_SECONDS = 3, 0.01
+"""Tries before a lock counts as held, and seconds between them. A run that looks holds it, too."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,21 @@ class Patience:
 
     seconds: float | None
     say: Callable[[str], None]
+
+
+def is_held(path: Path) -> bool:
+    """Return whether another run holds the lock of a file at this moment.
+
+    The answer may be wrong a moment later. It is for choosing what to do first.
+    """
+    try:
+        descriptor = open_itself(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not lock(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class Turn:
@@ -53,6 +70,8 @@ class Turn:
         Raises:
             RobenchError: another run has the lock, and the patience is at its end.
         """
+        if _locked_soon(descriptor):
+            return
         while not lock(descriptor):
             self._keep_waiting()
             time.sleep(POLL_SECONDS)
@@ -75,6 +94,15 @@ class Turn:
                 f"{self._who} This run has waited {limit:g} s for it (--wait). "
                 "Run the same command again later, or choose another --out."
             )
+
+
+def _locked_soon(descriptor: int) -> bool:
+    """Take a lock that is free, or that another run holds only to look (``is_held``)."""
+    for _ in range(LOOKS):
+        if lock(descriptor):
+            return True
+        time.sleep(LOOK_SECONDS)
+    return False
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from robench.evaluation.cell import Cell, complete_trials
 from robench.evaluation.checked_victims import HealthChecks
 from robench.evaluation.chosen_punkt import with_chosen_punkt
 from robench.evaluation.failures import Failures
+from robench.evaluation.free_first import free_first, is_attacked, is_trained
 from robench.evaluation.plan import PlannedCell, plan
 from robench.evaluation.process_guard import same_process
 from robench.evaluation.record_assembly import assemble_record, measure_cost, save_record
@@ -103,24 +104,27 @@ def evaluate(
         surfaces = [
             load_or_build_surfaces(request, resolved, task, test, report) for test in task.tests
         ]
-        for each in task.victims:
+        found = dict[tuple[int, int], Record]()
+        for place in free_first(task.victims, partial(is_trained, request)):
+            each = task.victims[place]
             title = victim_title(each, task)
             with failures.catch(title, only=single):
                 make_cells = partial(_cells, request, resolved, task, surfaces)
                 with same_process(f"the training and checks of {title}", report):
                     cells = make_cells(checks.obtain(task, each, make_cells))
-                for number in range(len(cells)):
+                for number in free_first(cells, is_attacked):
                     part, alone = _part(title, cells[number]), single and len(cells) == 1
                     with failures.catch(part, only=alone):
                         try:
                             with same_process(part, report):
-                                records.append(_evaluate_cell(cells[number], report, clock))
+                                found[place, number] = _evaluate_cell(cells[number], report, clock)
                         except VictimChanged:
                             # What it left behind in the process would change this victim, too.
                             cells = make_cells(reloaded(cells[number].victim))
                             raise
                         write_leaderboard(request.out, report, known)
                 _write_model_card(request, each, report)
+        records += [found[key] for key in sorted(found)]
     failures.raise_if_any(records)
     return records
 

@@ -46,6 +46,11 @@ def remove_victim(out: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def training_lock_file(out: Path) -> Path:
+    """Return the file that a run locks while it trains the victim in ``out``."""
+    return out.with_name(out.name + ".lock")
+
+
 def training_lock(out: Path, patience: Patience | None = None) -> AbstractContextManager[bool]:
     """Keep other runs from training the victim in ``out`` while the block runs.
 
@@ -65,7 +70,7 @@ def training_lock(out: Path, patience: Patience | None = None) -> AbstractContex
     if not is_main_process():
         return nullcontext(False)
     return alone(
-        out.with_name(out.name + ".lock"),
+        training_lock_file(out),
         f"Another run is training the victim '{out}'.",
         patience if processes() == 1 else None,
     )

@@ -70,6 +70,45 @@ def test_a_run_goes_on_when_the_one_it_waits_for_is_killed(tmp_path: Path) -> No
     third.communicate()
 
 
+def test_a_run_takes_the_cells_that_no_other_run_works_on_first(tmp_path: Path) -> None:
+    done = start(tmp_path, "--defense", "standard")
+    _, complaints = done.communicate(timeout=300)
+    assert done.returncode == 0, complaints
+    (trials,) = (tmp_path / "trials").iterdir()
+    # The other run works on the first cell, until it is told to end.
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(trials)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    run = start(tmp_path, "--defense", "standard", "--attack", "greedy", "--attack", "genetic")
+    assert run.stderr is not None
+    said = []
+    for line in iter(run.stderr.readline, ""):
+        said.append(line)
+        if "This run waits for it." in line:
+            holder.kill()
+    run.communicate(timeout=300)
+    holder.communicate()
+    assert run.returncode == 0, said
+    assert len(list((tmp_path / "records").iterdir())) == 3
+    waits = next(place for place, line in enumerate(said) if "This run waits" in line)
+    attacked = [place for place, line in enumerate(said) if "attacking" in line]
+    assert len(attacked) == 2
+    assert max(attacked) < waits
+
+
+HOLDER = """
+import sys
+from robench._base.files import lock
+with open(sys.argv[1], "r+b") as file:
+    assert lock(file.fileno())
+    sys.stdout.write("held\\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+"""
+
+
 def test_runs_with_victims_in_different_order_do_not_block_each_other(tmp_path: Path) -> None:
     first = start(tmp_path, "--defense", "standard", "--defense", "weight-decay")
     second = start(tmp_path, "--defense", "weight-decay", "--defense", "standard")

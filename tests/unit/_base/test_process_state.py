@@ -26,6 +26,7 @@ def _clean() -> Iterator[None]:
     before.restore()
 
 
+ONEDNN: Any = torch.backends.mkldnn
 ENTERED: list[Any] = []
 """Contexts that a plugin never left; they are kept, as a global name of a plugin would."""
 
@@ -76,13 +77,13 @@ CHANGES: dict[str, Callable[[Path], Any]] = {
     "torch's threads of gradients": lambda _: torch._C._set_multithreading_enabled(False),
     "torch's detection of anomalies": lambda _: torch.autograd.set_detect_anomaly(True),
     "torch's modes for functions": lambda _: enter(Seeing()),
-    "torch's modes for operators": lambda _: enter(Watching()),
+    "torch's modes for operators": lambda _: enter(Watching()),  # type: ignore[no-untyped-call]
     "torch's filling of new memory": lambda _: setattr(
         torch.utils.deterministic, "fill_uninitialized_memory", False
     ),
     "the rounding of tiny numbers to zero": lambda _: torch.set_flush_denormal(True),
     "torch's precision of float32 (mkldnn.matmul)": lambda _: setattr(
-        torch.backends.mkldnn.matmul, "fp32_precision", "bf16"
+        ONEDNN.matmul, "fp32_precision", "bf16"
     ),
     "oneDNN's enabled mode": lambda _: setattr(torch.backends.mkldnn, "enabled", False),
     "CUDA's allow bf16 reduced precision reduction mode": lambda _: setattr(
@@ -133,6 +134,10 @@ def test_a_removed_folder_does_no_harm(tmp_path: Path) -> None:
 
 def _nothing(*_: Any) -> None:
     return None
+
+
+def _same(tensor: Any) -> Any:
+    return tensor
 
 
 REGISTER: dict[str, Callable[[Any], Any]] = {
@@ -201,13 +206,13 @@ def test_modes_of_the_program_that_a_plugin_left_are_entered_again() -> None:
 
 
 def test_saved_hooks_of_the_program_stay_below_those_of_a_plugin() -> None:
-    with torch.autograd.graph.saved_tensors_hooks(_nothing, _nothing):
+    with torch.autograd.graph.saved_tensors_hooks(_same, _same):
         before = ProcessState()
         for _ in range(2):
             enter(torch.autograd.graph.saved_tensors_hooks(lambda each: each, lambda each: each))
         assert before.restore() == ["torch's hooks for saved tensors"]
-        top = torch._C._autograd._top_saved_tensors_default_hooks(True)
-        assert top == (_nothing, _nothing)
+        top: Any = torch._C._autograd._top_saved_tensors_default_hooks(True)
+        assert top == (_same, _same)
     assert ProcessState().restore() == []
 
 
@@ -215,7 +220,7 @@ def test_hooks_for_saved_tensors_that_a_plugin_forbids_are_allowed_again() -> No
     before = ProcessState()
     torch._C._autograd._saved_tensors_hooks_disable("no")
     assert before.restore() == ["torch's hooks for saved tensors"]
-    with torch.autograd.graph.saved_tensors_hooks(_nothing, _nothing):
+    with torch.autograd.graph.saved_tensors_hooks(_same, _same):
         pass
 
 
@@ -225,7 +230,7 @@ def test_gradients_work_after_an_inference_mode_that_was_never_left() -> None:
     changed = before.restore()
     assert changed[0] == "torch's inference mode"
     weight = torch.ones(2, requires_grad=True)
-    (weight * 2).sum().backward()  # type: ignore[no-untyped-call]
+    (weight * 2).sum().backward()
     assert weight.grad is not None
     ENTERED.clear()
     assert (torch.is_inference_mode_enabled(), torch.is_grad_enabled()) == (False, True)

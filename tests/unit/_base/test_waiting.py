@@ -16,7 +16,7 @@ import pytest
 from robench._base import files as disk
 from robench._base import waiting
 from robench._base.errors import RobenchError
-from robench._base.waiting import Patience, alone
+from robench._base.waiting import Patience, alone, is_held
 
 HOLDER = """
 import sys, time
@@ -162,3 +162,22 @@ def test_many_runs_take_turns(tmp_path: Path) -> None:
     for thread in threads:
         thread.join(30)
     assert most == [1] * 6
+
+
+def test_a_look_at_a_lock_says_whether_another_process_holds_it(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    assert not is_held(path)
+    assert not path.exists()
+    with another_process_holding(path):
+        assert is_held(path)
+    assert not is_held(path)
+
+
+def test_a_run_that_looks_for_a_moment_is_no_run_that_works(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    path.touch()
+    with path.open("r+b") as looking:
+        assert disk.lock(looking.fileno())
+        threading.Timer(waiting.LOOK_SECONDS / 2, looking.close).start()
+        with alone(path, "somebody is at it") as waited:
+            assert not waited
