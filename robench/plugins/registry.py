@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 
 from robench._base.errors import UsageError, one_line
 from robench._base.hints import did_you_mean
+from robench._base.last_words import last_words
 from robench._base.signals import raise_if_signalled, watching_signals
 from robench.plugins.family import Family as Family
 from robench.plugins.family import UnknownMember as UnknownMember
@@ -318,7 +319,12 @@ class Registry(Generic[Plugin]):
         return self._members[name]
 
     def _import_guest(self, point: EntryPoint) -> None:
-        with watching_signals():
+        which = f"{self.kind} '{point.name}' from {_origin(point)}"
+        ended = (
+            f"Error: the process ended while it imported {one_line(which)}. Code of that package "
+            "ended it. Fix or uninstall that package."
+        )
+        with watching_signals(), last_words(ended):
             try:
                 point.load()
             except UsageError:
@@ -328,7 +334,7 @@ class Registry(Generic[Plugin]):
             except BaseException as error:
                 raise_if_signalled()
                 raise BrokenPlugin(
-                    f"{self.kind} '{point.name}' from {_origin(point)} cannot be imported "
+                    f"{which} cannot be imported "
                     f"({type(error).__name__}: {one_line(error)}). Fix or uninstall that package."
                 ) from error
 

@@ -237,6 +237,20 @@ def test_an_attack_that_ends_its_worker_from_c_is_given_up_and_the_next_attack_r
     assert len(list((tmp_path / "records").glob("*pwws*.json"))) == 1
 
 
+@pytest.mark.parametrize("end", ["c-exit", "os-exit"])
+def test_a_plugin_that_ends_the_process_in_its_import_is_named(
+    tmp_path: Path, env: Mapping[str, str], end: str
+) -> None:
+    words = ["--defense", "standard", "--attack", f"imported-{end}"]
+    run = start(env, *evaluate(tmp_path, *words, workers=1))
+    _, complaints = run.communicate(timeout=600)
+    said = complaints.splitlines()[-1]
+    assert f"attack 'imported-{end}' from ending-guests" in said
+    assert said.endswith("Fix or uninstall that package.")
+    # C ends the process with a code of its own.
+    assert run.returncode == (0 if end == "c-exit" else 2)
+
+
 @pytest.mark.parametrize("end", few(["system-exit", "os-exit", "os-abort"], "os-exit"))
 def test_a_defense_that_ends_is_one_failure_and_the_other_victims_have_records(
     tmp_path: Path, env: Mapping[str, str], end: str
