@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from robench._base.errors import UsageError
 from robench.evaluation import defaults
 
-if TYPE_CHECKING:
-    from robench.evaluation.resolved import ResolvedAttack
+
+class Limited(Protocol):
+    """What a limit depends on: a ``ResolvedAttack``."""
+
+    @property
+    def registered(self) -> str:
+        """Name in the registry."""
+        ...
+
+    @property
+    def built_in(self) -> bool:
+        """Whether robench itself has the attack."""
+        ...
 
 
 def check_seconds(wanted: float | None) -> None:
@@ -22,7 +33,7 @@ def check_seconds(wanted: float | None) -> None:
         raise UsageError(f"--example-seconds takes 0 (no limit) or more seconds, got {wanted:g}.")
 
 
-def time_limit(wanted: float | None, attack: ResolvedAttack) -> float | None:
+def time_limit(wanted: float | None, attack: Limited) -> float | None:
     """Return the seconds of its own after which a search is ended; None for no limit.
 
     Args:
@@ -34,7 +45,7 @@ def time_limit(wanted: float | None, attack: ResolvedAttack) -> float | None:
     return wanted or None
 
 
-def remark_of_limit(wanted: float | None, attack: ResolvedAttack) -> str | None:
+def remark_of_limit(wanted: float | None, attack: Limited) -> str | None:
     """Return a sentence about a limit that the user did not set, where there is one."""
     limit = time_limit(wanted, attack)
     if wanted is not None or limit is None:

@@ -18,7 +18,8 @@ from fault_cases import few
 
 from robench.search.trials import TrialFile
 
-pytestmark = pytest.mark.slow
+# One process runs them all, because they share a finished run.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ends")]
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--lm", "none", "--option", "defense.epochs=1", "--option", "defense.train_examples=64"]
@@ -30,6 +31,7 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{ROOT}:{site}", "OMP_NUM_THREADS": "1"}
 
 
+Begin = Callable[..., subprocess.Popen[str]]
 SOON = 3
 """Seconds after which a signalled run must be gone. An idle machine needs less than one; the bound
 is larger because tests run on machines that do other work too."""
@@ -108,7 +110,7 @@ def trials_of(out: Path) -> dict[str, Any]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, env: Mapping[str, str]) -> Path:
     """A finished run; others begin with its victim and its surface."""
     out = tmp_path_factory.mktemp("undisturbed")
-    words = evaluate(out, "--defense", "standard", "--attack", "genetic", limit=40)
+    words = evaluate(out, "--defense", "standard", "--attack", "genetic", limit=40, workers=1)
     done = start(env, *words)
     output = done.communicate(timeout=600)
     assert done.returncode == 0, output
@@ -116,16 +118,20 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, env: Mapping[str, str]
 
 
 @pytest.fixture
-def begin(
-    undisturbed: Path, tmp_path: Path, env: Mapping[str, str]
-) -> Callable[[], subprocess.Popen[str]]:
-    """Start the same run in ``tmp_path``, from its victim and its surface."""
+def begun(undisturbed: Path, tmp_path: Path) -> Path:
+    """A folder with the victim and the surface of ``undisturbed``, and without its trials."""
     for part in ("victims", "surfaces"):
         (tmp_path / part).symlink_to(undisturbed / part)
+    return tmp_path
 
-    def begin() -> subprocess.Popen[str]:
-        words = evaluate(tmp_path, "--defense", "standard", "--attack", "genetic", limit=40)
-        return start(env, *words)
+
+@pytest.fixture
+def begin(begun: Path, env: Mapping[str, str]) -> Begin:
+    """Start the same run in ``begun``."""
+
+    def begin(workers: int = 2) -> subprocess.Popen[str]:
+        words = ["--defense", "standard", "--attack", "genetic"]
+        return start(env, *evaluate(begun, *words, limit=40, workers=workers))
 
     return begin
 
@@ -141,7 +147,7 @@ def begin(
 def test_a_signal_keeps_the_trials_and_ends_the_workers_soon(
     tmp_path: Path,
     undisturbed: Path,
-    begin: Callable[[], subprocess.Popen[str]],
+    begin: Begin,
     number: int,
     code: int,
     sentence: str,
@@ -159,7 +165,8 @@ def test_a_signal_keeps_the_trials_and_ends_the_workers_soon(
         "continue from there."
     )
     assert "Traceback" not in complaints
-    run = begin()
+    # One process continues what two workers began.
+    run = begin(workers=1)
     run.communicate(timeout=600)
     assert run.returncode == 0
     assert trials_of(tmp_path) == trials_of(undisturbed)
@@ -168,9 +175,7 @@ def test_a_signal_keeps_the_trials_and_ends_the_workers_soon(
 @pytest.mark.parametrize(
     "who", few(["main", "worker", "loading worker", "main while loading"], "main", "worker")
 )
-def test_a_kill_costs_no_trial(
-    tmp_path: Path, undisturbed: Path, begin: Callable[[], subprocess.Popen[str]], who: str
-) -> None:
+def test_a_kill_costs_no_trial(tmp_path: Path, undisturbed: Path, begin: Begin, who: str) -> None:
     run = begin()
     if "loading" in who:
         await_line(run, "attacking")
@@ -187,7 +192,7 @@ def test_a_kill_costs_no_trial(
         run.kill()
         assert seconds_until_gone(run.pid) < SOON
         run.communicate(timeout=60)
-        run = begin()
+        run = begin(workers=1)
         run.communicate(timeout=600)
         assert run.returncode == 0
     assert trials_of(tmp_path) == trials_of(undisturbed)
@@ -211,14 +216,14 @@ def test_a_signal_during_training_says_what_is_kept(
 
 @pytest.mark.parametrize("end", few(["system-exit", "os-exit", "os-abort", "loop"], "os-exit"))
 def test_an_attack_that_ends_is_an_error_row_and_the_next_attack_runs(
-    tmp_path: Path, env: Mapping[str, str], end: str
+    begun: Path, env: Mapping[str, str], end: str
 ) -> None:
     words = ["--defense", "standard", "--attack", f"search-{end}", "--attack", "pwws"]
-    run = start(env, *evaluate(tmp_path, *words, "--example-seconds", "2", workers=1))
+    run = start(env, *evaluate(begun, *words, "--example-seconds", "2", workers=1))
     _, complaints = run.communicate(timeout=600)
     assert run.returncode == 1
     assert "Examples that ended in an error:" in complaints
-    records = [json.loads(path.read_text()) for path in (tmp_path / "records").glob("*.json")]
+    records = [json.loads(path.read_text()) for path in (begun / "records").glob("*.json")]
     errors = {each["attack"]["name"]: each["outcomes"].count("E") for each in records}
     assert errors["pwws"] == 0
     assert 0 < errors[f"search-{end}"] < 12
@@ -226,15 +231,16 @@ def test_an_attack_that_ends_is_an_error_row_and_the_next_attack_runs(
 
 
 def test_an_attack_that_ends_its_worker_from_c_is_given_up_and_the_next_attack_runs(
-    tmp_path: Path, env: Mapping[str, str]
+    begun: Path, env: Mapping[str, str]
 ) -> None:
     words = ["--defense", "standard", "--attack", "search-c-exit", "--attack", "pwws"]
-    run = start(env, *evaluate(tmp_path, *words, limit=40))
+    # Attacks of others have a worker in any case.
+    run = start(env, *evaluate(begun, *words, limit=40, workers=1))
     _, complaints = run.communicate(timeout=600)
     assert run.returncode == 1
     assert "cost a worker process on 5 different examples" in complaints
     assert "an example may take at most 3600 s (--example-seconds; 0 for no limit)" in complaints
-    assert len(list((tmp_path / "records").glob("*pwws*.json"))) == 1
+    assert len(list((begun / "records").glob("*pwws*.json"))) == 1
 
 
 @pytest.mark.parametrize("end", ["c-exit", "os-exit"])
@@ -245,7 +251,7 @@ def test_a_plugin_that_ends_the_process_in_its_import_is_named(
     run = start(env, *evaluate(tmp_path, *words, workers=1))
     _, complaints = run.communicate(timeout=600)
     said = complaints.splitlines()[-1]
-    assert f"attack 'imported-{end}' from ending-guests" in said
+    assert f"attack 'imported-{end}' from package 'ending-guests'" in said
     assert said.endswith("Fix or uninstall that package.")
     # C ends the process with a code of its own.
     assert run.returncode == (0 if end == "c-exit" else 2)
@@ -253,21 +259,21 @@ def test_a_plugin_that_ends_the_process_in_its_import_is_named(
 
 @pytest.mark.parametrize("end", few(["system-exit", "os-exit", "os-abort"], "os-exit"))
 def test_a_defense_that_ends_is_one_failure_and_the_other_victims_have_records(
-    tmp_path: Path, env: Mapping[str, str], end: str
+    begun: Path, env: Mapping[str, str], end: str
 ) -> None:
     words = ["--defense", f"training-{end}", "--defense", "standard", "--attack", "pwws"]
-    run = start(env, *evaluate(tmp_path, *words, workers=1))
+    run = start(env, *evaluate(begun, *words, workers=1))
     _, complaints = run.communicate(timeout=600)
     assert run.returncode == 1
     assert "Parts of the run that failed: 1; all else is finished." in complaints
     assert "which ends the whole process. It was not ended." in complaints
-    assert len(list((tmp_path / "records").glob("*.json"))) == 1
+    assert len(list((begun / "records").glob("*.json"))) == 1
 
 
 def test_two_runs_attack_each_example_of_a_cell_once(
-    tmp_path: Path, undisturbed: Path, begin: Callable[[], subprocess.Popen[str]]
+    tmp_path: Path, undisturbed: Path, begin: Begin
 ) -> None:
-    runs = [begin(), begin()]
+    runs = [begin(workers=1), begin(workers=1)]
     for run in runs:
         output = run.communicate(timeout=600)
         assert run.returncode == 0, output

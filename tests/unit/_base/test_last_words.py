@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
@@ -50,7 +51,7 @@ def test_an_error_of_the_block_is_no_end() -> None:
 
 
 def test_a_system_without_a_shell_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(last_words.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     with last_words.last_words("never"):
         reached = True
     assert reached

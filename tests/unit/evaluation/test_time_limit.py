@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
 
 import pytest
 
@@ -19,7 +18,7 @@ class Named:
     registered: str = "mine"
 
 
-OWN, OTHER = cast("Any", Named(built_in=True)), cast("Any", Named(built_in=False))
+OWN, OTHER = Named(built_in=True), Named(built_in=False)
 
 
 @pytest.mark.parametrize(
