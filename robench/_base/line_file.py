@@ -26,6 +26,8 @@ LONGEST_HEADER = 4096
 """Number of bytes that a header has at most."""
 SECONDS_PER_SYNC = 1.0
 """Seconds after which the next line is forced to the disk, even if there are few."""
+MOST_NAMED = 5
+"""Damaged lines whose numbers are said."""
 
 
 class LineFile:
@@ -46,6 +48,7 @@ class LineFile:
         damaged: lines that the last reading skipped, wholly or in part.
         damage: where the first of them is and what is wrong with it, as a part of a sentence;
             empty without damage.
+        damaged_lines: numbers of the first of these lines, from 1.
     """
 
     holds: ClassVar[str]
@@ -54,6 +57,7 @@ class LineFile:
     def __init__(self, path: Path, patience: Patience | None = None) -> None:
         self.path = path
         self.damaged, self.damage = 0, ""
+        self.damaged_lines: list[int] = []
         self._patience = patience
         self._descriptor: int | None = None
         self._end = 0
@@ -75,7 +79,7 @@ class LineFile:
         Raises:
             RobenchError: the file cannot be read.
         """
-        self.damaged, self.damage = 0, ""
+        self.damaged, self.damage, self.damaged_lines = 0, "", []
         try:
             with open_bounded(self.path, LINES.size, inside=self.path.parent) as stream:
                 for number, (line, ended) in enumerate(stream_lines(stream, self.path, LINES), 1):
@@ -97,6 +101,21 @@ class LineFile:
         """Count a damaged line; ``problem`` is a part of a sentence about it."""
         self.damaged += 1
         self.damage = self.damage or f"line {number}: {problem}"
+        if len(self.damaged_lines) < MOST_NAMED:
+            self.damaged_lines.append(number)
+
+    @property
+    def which_damage(self) -> str:
+        """Which lines the last reading skipped, as a clause; empty without damage."""
+        if self.damaged == 0:
+            return ""
+        if self.damaged == 1:
+            where, _, why = self.damage.partition(": ")
+            return f"{where} is damaged: {why}"
+        numbers, rest = list(map(str, self.damaged_lines)), self.damaged - len(self.damaged_lines)
+        last = f"{rest} more" if rest else numbers.pop()
+        named = f"{', '.join(numbers)} and {last}"
+        return f"{self.damaged} lines are damaged ({named}; {self.damage})"
 
     def append_line(self, line: bytes) -> None:
         """Write one line, which ends in a newline.

@@ -80,6 +80,20 @@ class Missing(Unreadable):
     """A file that does not exist."""
 
 
+class NoRegularFile(Unreadable):
+    """A folder, a pipe, a socket, a device, or a link that leads nowhere or out of its folder."""
+
+    @property
+    def remedy(self) -> str:
+        """What to do with it, as a sentence."""
+        path = Path(self.where)
+        if path.is_symlink():
+            return "Put a copy of the file in the place of the link, or delete the link."
+        if path.is_dir():
+            return "Move this folder to another place; only files belong here."
+        return "Delete it; only regular files belong here."
+
+
 def limit_of(amount: int) -> int:
     """Return a limit of size, multiplied by ``ROBENCH_READ_LIMITS`` where that is set.
 
@@ -122,7 +136,8 @@ def open_bounded(path: Path, size: int | None, inside: Path | None = None) -> Bu
 
     Raises:
         Missing: there is no such file.
-        Unreadable: it is no regular file, is too large, leaves ``inside``, or may not be read.
+        NoRegularFile: it is no regular file, or a link that leads nowhere or out of ``inside``.
+        Unreadable: it is too large, or may not be read.
     """
     try:
         # Opening a device may already do something, so the name is looked at first.
@@ -133,6 +148,8 @@ def open_bounded(path: Path, size: int | None, inside: Path | None = None) -> Bu
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Missing(path, "it does not exist") from error
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise NoRegularFile(path, why_not(error)) from error
         raise Unreadable(path, why_not(error)) from error
     except ValueError as error:
         raise Unreadable(repr(str(path)), "its name holds a NUL") from error
@@ -158,7 +175,7 @@ def _check_kind(path: Path, mode: int) -> None:
         (stat.S_ISSOCK, "it is a socket, and robench reads regular files only"),
     )
     device = "it is a device, and robench reads regular files only"
-    raise Unreadable(path, next((what for test, what in kinds if test(mode)), device))
+    raise NoRegularFile(path, next((what for test, what in kinds if test(mode)), device))
 
 
 def _check_inside(path: Path, found: os.stat_result, folder: Path) -> None:
@@ -171,7 +188,7 @@ def _check_inside(path: Path, found: os.stat_result, folder: Path) -> None:
     except OSError as error:
         raise Unreadable(path, why_not(error)) from error
     if not same or not real.is_relative_to(os.path.realpath(folder)):
-        raise Unreadable(path, reason)
+        raise NoRegularFile(path, reason)
 
 
 def why_not(error: OSError) -> str:

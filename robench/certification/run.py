@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import robench
 from robench._base import arithmetic
 from robench._base.code_hash import source_sha256
-from robench._base.environment import versions
 from robench._base.errors import RobenchError
 from robench._base.hub import no_pointless_retries
-from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
 from robench._base.no_exit import without_exits
+from robench.certification.keys import CODE, KeyParts, certificate_key
 from robench.certification.provers import Certifier, certifier_of
 from robench.certification.results import ExampleResult, ResultFile
 from robench.certification.settings import CertificationSettings, Space
@@ -40,9 +36,6 @@ if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.tasks.example import Example
     from robench.text.surface import Surface
-
-CODE = ("robench.certification", *TRIAL_CODE)
-"""Modules that decide the letters of a certificate, given the victim and the surface."""
 
 OWN_SET = ""
 """Name of the task's own substitution set among the surfaces of a test set."""
@@ -98,26 +91,20 @@ class _Part:
     def key(self) -> str:
         """SHA-256 (hex) of everything that decides the letters, apart from the examples."""
         resolved = self.victim.resolved
-        made_from = self.surface.meta["made_from"]
-        parts = {
-            "robench": robench.__version__,
-            "victim": self.victim.obtained.identity,
-            "configuration": resolved.key,
-            "method": self.method,
-            "options": self.certifier.options,
-            "code": source_sha256(*CODE),
-            "surface": {name: value for name, value in made_from.items() if name != "texts"},
-            "constrained": self.constrained,
-            "protocol": self.protocol.name,
-            "seed": resolved.seed,
-            "device": resolved.device.partition(":")[0],
-            "arithmetic": arithmetic.products(),
-            "software": {
-                name: version for name, version in versions().items() if name in TRIAL_SOFTWARE
-            },
-        }
-        text = json.dumps(parts, sort_keys=True, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return certificate_key(
+            KeyParts(
+                victim=self.victim.obtained.identity,
+                configuration=resolved.key,
+                method=self.method,
+                options=self.certifier.options,
+                made_from=self.surface.meta["made_from"],
+                constrained=self.constrained,
+                protocol=self.protocol.name,
+                seed=resolved.seed,
+            ),
+            resolved.device.partition(":")[0],
+            arithmetic.products(),
+        )
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ from robench.commands.saying import say_line, say_lines
 from robench.commands.shell import emit, global_flags, session_of
 
 if TYPE_CHECKING:
+    from robench.records.record_files import KnownRecords
     from robench.verification.board_trials import TrialCheck
 
 BOARDS = Path("leaderboards")
@@ -77,10 +78,12 @@ def check_boards(boards: list[Path], as_json: bool, runs: Sequence[Path] = ()) -
         RobenchError: a table differs from its records, or a record from its trials.
     """
     from robench.records.generated import check_pages
+    from robench.records.record_files import KnownRecords
     from robench.records.reported import REPORTED
 
-    differences = {board: check_pages(board) for board in boards}
-    trials = _check_trials([board for board in boards if board.name != REPORTED], runs)
+    known = KnownRecords()
+    differences = {board: check_pages(board, known) for board in boards}
+    trials = _check_trials([board for board in boards if board.name != REPORTED], runs, known)
     pages = [(board, page) for board in boards for page in differences[board]]
     stale = [str(page) for board, page in pages if differences[board][page]]
     if as_json:
@@ -113,10 +116,12 @@ def check_boards(boards: list[Path], as_json: bool, runs: Sequence[Path] = ()) -
         )
 
 
-def _check_trials(boards: Sequence[Path], runs: Sequence[Path]) -> dict[Path, TrialCheck]:
+def _check_trials(
+    boards: Sequence[Path], runs: Sequence[Path], known: KnownRecords
+) -> dict[Path, TrialCheck]:
     """Return what the trials say of the records of each board; empty without runs."""
     if not runs:
         return {}
     from robench.verification.board_trials import compare_with_trials
 
-    return {board: compare_with_trials(board, runs) for board in boards}
+    return {board: compare_with_trials(board, runs, known) for board in boards}

@@ -171,16 +171,18 @@ def fail_on_error_trials(records: Sequence[Record], out: Path) -> None:
 def _most_frequent_problem(folder: RunFolder, records: Sequence[Record]) -> str | None:
     """Return the problem that most error trials of the records name; None if none can be read."""
     from robench._base.escaping import one_line
-    from robench.records.trial_texts import trials_of_record
+    from robench.records.stored_trials import read_trials
 
     problems: Counter[str] = Counter()
     for record in records:
         try:
-            trials = trials_of_record(folder.trials_file(record.cell_name), record)
+            stored = read_trials(folder.trials_file(record.cell_name), record)
         except RobenchError:
             continue
         problems.update(
-            trial.problem for trial in trials if trial.verdict == "error" and trial.problem
+            trial.problem
+            for trial in stored.trials.values()
+            if trial.verdict == "error" and trial.problem
         )
     if not problems:
         return None

@@ -11,6 +11,7 @@ import click
 
 from robench._base.errors import RobenchError, UsageError
 from robench._base.quiet import quiet_environment
+from robench.commands.choices import own_file_options
 from robench.commands.running import make_reporter
 from robench.commands.saying import say_lines
 from robench.commands.shell import emit, global_flags, session_of, show
@@ -76,6 +77,15 @@ _folder = click.Path(path_type=Path)
     help="Folder of the tasks' files, as in evaluate.",
 )
 @click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    metavar="FILE",
+    help="A file of your own data on which records are; registered tasks are found without it. "
+    "Repeatable.",
+)
+@own_file_options
+@click.option(
     "--substitutions",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -116,6 +126,15 @@ def command(
     victims: tuple[Path, ...],
     lm: str,
     data: Path | None,
+    tasks: tuple[str, ...],
+    text_column: str | None,
+    pair_column: str | None,
+    label_column: str | None,
+    attack_column: str | None,
+    train_file: Path | None,
+    dev_file: Path | None,
+    test_file: Path | None,
+    max_tokens: int | None,
     substitutions: tuple[Path, ...],
     device: str,
     workers: int | None,
@@ -135,9 +154,11 @@ def command(
     \b
     robench verify runs
     robench verify runs --sample 1
+    robench verify runs --task reviews.csv --label-column stars
     robench verify leaderboards/mini-reviews.toml --runs runs
     """
     _refuse_no_target(target)
+    from robench.tasks.columns import DataColumns
     from robench.verification.settings import VerificationSettings
 
     settings = VerificationSettings(
@@ -150,6 +171,17 @@ def command(
         lm=lm,
         data=data,
         victims=victims,
+        tasks=tasks,
+        columns=DataColumns(
+            text=text_column,
+            pair=pair_column,
+            label=label_column,
+            attack=attack_column,
+            train_file=train_file,
+            dev_file=dev_file,
+            test_file=test_file,
+            max_tokens=max_tokens,
+        ),
         substitutions=substitutions,
         names=names,
     )

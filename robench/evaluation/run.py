@@ -34,14 +34,14 @@ from robench.evaluation.victims import ReadyVictim, reloaded, victim_title
 from robench.models.victim_folder import checked_card
 from robench.records.certificate_files import find_certificates
 from robench.records.leaderboard import render_run
-from robench.records.marks import marks_in
 from robench.records.record import Record
 from robench.records.record_dates import RunClock
-from robench.records.record_files import KnownRecords, find_records
+from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
 from robench.records.scores_part import ScoresPart
 from robench.records.test_set import TestSet, write_test_set
 from robench.records.transfer_flags import read_transferred
+from robench.records.trial_marks import KnownRun, checked_marks
 from robench.search.attack import Verdict
 from robench.search.unchanged import VictimChanged
 from robench.sharing.model_card import is_ours, read_records_for, write_model_card
@@ -94,8 +94,8 @@ def evaluate(
     if (late := arithmetic.warning()) is not None:
         report.message(late)
     failures, single = Failures(report), _number_of_victims(resolved) == 1
-    checks, records, known = HealthChecks(request, report), list[Record](), KnownRecords()
-    clock = RunClock(find_records(RunFolder(request.out).records, known).records)
+    checks, records, known = HealthChecks(request, report), list[Record](), KnownRun()
+    clock = RunClock(find_records(RunFolder(request.out).records, known.records).records)
     if clock.remark is not None:
         report.message(clock.remark)
     for task in resolved.tasks:
@@ -219,7 +219,7 @@ def _write_model_card(
         )
 
 
-def write_leaderboard(out: Path, report: Reporter, known: KnownRecords | None = None) -> None:
+def write_leaderboard(out: Path, report: Reporter, known: KnownRun | None = None) -> None:
     """Write the table of all records of a run's folder, one run after another.
 
     A run that read the records before another run wrote its own must not write its table last.
@@ -227,23 +227,23 @@ def write_leaderboard(out: Path, report: Reporter, known: KnownRecords | None = 
     Args:
         out: the folder of the run.
         report: receives a message if another run writes its table.
-        known: the records of an earlier call (``find_records``).
+        known: what an earlier call read.
     """
     folder = RunFolder(out)
     # The other run needs a moment for its table, so this run waits even with --wait 0.
     who = f"Another run is writing '{folder.leaderboard}'."
     patience = Patience(None, report.message)
     with alone(folder.leaderboard.with_suffix(".lock"), who, patience):
-        write_text(folder.leaderboard, _rendered(folder, known))
+        write_text(folder.leaderboard, _rendered(folder, known or KnownRun()))
 
 
-def _rendered(folder: RunFolder, known: KnownRecords | None) -> str:
-    found = find_records(folder.records, known)
+def _rendered(folder: RunFolder, known: KnownRun) -> str:
+    found = find_records(folder.records, known.records)
     return render_run(
         found,
         find_certificates(folder.certificates),
         read_transferred(folder.transfer),
-        marks_in(folder.records, found.records),
+        checked_marks(folder, found.records, known.problems),
     )
 
 

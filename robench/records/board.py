@@ -25,8 +25,9 @@ from robench.records.comparable import (
     separate_failed,
     without,
 )
+from robench.records.invented_names import label_problems
 from robench.records.record import Record, Sha256
-from robench.records.record_files import read_records
+from robench.records.record_files import KnownRecords, read_records
 from robench.records.reported import REPORTED
 
 _PERCENTAGE = re.compile(r"\d+(\.\d+)? ?(%|percent\b)")
@@ -129,15 +130,22 @@ def records_folder(path: Path, board: Board) -> Path:
     return path.parent / board.records
 
 
-def board_records(path: Path, board: Board) -> tuple[Admitted, Admitted]:
+def board_records(
+    path: Path, board: Board, known: KnownRecords | None = None
+) -> tuple[Admitted, Admitted]:
     """Read and sort the records of the board whose TOML file is ``path`` (``admit_variants``).
+
+    Args:
+        path: the TOML file.
+        board: what it says.
+        known: the records of an earlier call, which are not read again.
 
     Raises:
         RobenchError: a record cannot be read, because a board is made from all of its records
             or not at all; or the records disagree (see ``admit``).
     """
     try:
-        records = read_records(records_folder(path, board))
+        records = read_records(records_folder(path, board), known)
     except RobenchError as error:
         raise RobenchError(
             f"The board {path} cannot be made without all of its records. {error}"
@@ -216,6 +224,8 @@ def _misfit(board: Board, protocol: Protocol, record: Record) -> str | None:
         return f"only {record.counts.n} of {record.task.examples} examples were judged (--limit)"
     if record.attack.label not in board.attacks:
         return f"its attack '{record.attack.label}' is not a column of the board"
+    if invented := label_problems(record):
+        return invented[0]
     if record.victim.name is not None and record.row not in board.defenses:
         return (
             f"its victim '{record.row}' was given by name; list that name under 'defenses' in the "

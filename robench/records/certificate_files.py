@@ -9,7 +9,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from robench._base.bounded_reading import RECORD, Unreadable, check_value, read_json
+from robench._base.bounded_reading import (
+    RECORD,
+    NoRegularFile,
+    Unreadable,
+    check_value,
+    read_json,
+)
 from robench._base.errors import RobenchError
 from robench._base.seals import SealBroken, without_seal
 from robench.records.certificate import SCHEMA, Certificate
@@ -38,6 +44,8 @@ def read_certificate(path: Path) -> Certificate:
         raw = read_json(path, RECORD, inside=path.parent)
         # One letter for each example: only that text may be long.
         check_value({**raw, "letters": ""} if isinstance(raw, dict) else raw, path, _SHORT)
+    except NoRegularFile as error:
+        raise RobenchError(f"No certificate: {path} ({error.reason}). {error.remedy}") from error
     except Unreadable as error:
         raise RobenchError(
             f"Cannot read the certificate {path} ({error.reason}). {remedy}"

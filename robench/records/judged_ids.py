@@ -9,8 +9,9 @@ from pathlib import Path
 from robench._base.errors import RobenchError
 from robench.records.record import Record, TaskPart
 from robench.records.run_folder import RunFolder
+from robench.records.stored_trials import MissingTrials, find_trials
 from robench.records.test_set import MissingTexts, TestSet, read_test_set
-from robench.records.trial_texts import MissingTrials, find_trials, ids_of_judged
+from robench.records.trial_texts import ids_of_judged
 from robench.records.trials_agree import fit
 from robench.search.attack import Trial
 
@@ -36,20 +37,23 @@ def fitting_trials(folder: Path, record: Record) -> FoundTrials:
         record: one of its records.
     """
     try:
-        known = find_trials(record, [RunFolder(folder)])
+        stored = find_trials(record, [RunFolder(folder)])
     except MissingTrials:
         return FoundTrials(None)
     except (RobenchError, OSError) as error:
         return FoundTrials(None, _not_used(str(error)))
-    if not known:
+    known = stored.trials
+    if not known and not stored.damage:
         return FoundTrials(None)
     # Without the texts, the ids are tried in order: the frozen examples are sorted by id.
     for ids in (judged_ids(folder, record), sorted(known), list(known)):
         order = [known[id_] for id_ in ids if id_ in known]
         if fit(order, record):
             return FoundTrials(order)
-    path = RunFolder(folder).trials_file(record.cell_name)
-    return FoundTrials(None, _not_used(f"The trials in {path} do not fit {record.file_name}."))
+    why = f" ({stored.damage})" if stored.damage else ""
+    return FoundTrials(
+        None, _not_used(f"The trials in {stored.path} do not fit {record.file_name}{why}.")
+    )
 
 
 def _not_used(reason: str) -> str:

@@ -22,7 +22,7 @@ from robench.records.marks import NO_MARKS, Marks, marks_in
 from robench.records.notes import MEANINGS, WORST_OF_BOARD, WORST_OF_RUN
 from robench.records.record import Record
 from robench.records.record_dates import future_remark
-from robench.records.record_files import RecordsOnDisk
+from robench.records.record_files import KnownRecords, RecordsOnDisk
 from robench.records.render import paragraph, reason_bullets, section
 from robench.records.run_folder import RunFolder
 from robench.records.sandwich import sandwiches
@@ -37,15 +37,19 @@ GENERATED = (
 )
 
 
-def render_board(path: Path) -> str:
+def render_board(path: Path, known: KnownRecords | None = None) -> str:
     """Return the Markdown of the board whose TOML file is ``path``.
+
+    Args:
+        path: the TOML file.
+        known: the records of an earlier call, which are not read again.
 
     Raises:
         UsageError: the TOML file is missing or wrong.
         RobenchError: a record or a certificate cannot be read, or the records disagree.
     """
     board = load_board(path)
-    admitted, twins = (_shown(each) for each in board_records(path, board))
+    admitted, twins = (_shown(each) for each in board_records(path, board, known))
     attacks = map(short_name, board.attacks)
     columns = board_columns(attacks, admitted.records.values())
     body = section(
@@ -87,8 +91,12 @@ def write_board(path: Path) -> Path:
     return target
 
 
-def check(path: Path) -> list[str]:
+def check(path: Path, known: KnownRecords | None = None) -> list[str]:
     """Compare the Markdown of a board on disk with what its records give.
+
+    Args:
+        path: the board's TOML file.
+        known: the records of an earlier call, which are not read again.
 
     Returns:
         Lines of a unified diff. The list is empty if the two are equal.
@@ -97,7 +105,7 @@ def check(path: Path) -> list[str]:
         UsageError: the TOML file is missing or wrong.
         RobenchError: a file cannot be read, or the records disagree.
     """
-    return differences(markdown_path(path), render_board(path))
+    return differences(markdown_path(path), render_board(path, known))
 
 
 def differences(target: Path, given: str) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from robench._base.escaping import Markdown, markdown
+from robench._base.escaping import TEXT, Markdown, markdown
 from robench.records.comparable import Admitted
 from robench.records.verified import read_verified, verified_names
 
@@ -33,8 +33,8 @@ class Marks:
     Attributes:
         names: files of the records that are verified as they are now.
         problem: why ``verified.json`` cannot be read, or None.
-        trials: file of a record -> why its trials do not show that it is right. Only tables on a
-            terminal and frames know it (``trial_marks``).
+        trials: file of a record -> why its trials do not show that it is right. The tables of a
+            run know it (``trial_marks``); a board has no trials beside it.
     """
 
     names: frozenset[str] = frozenset()
@@ -50,11 +50,11 @@ class Marks:
                 marks[record.row] = mark if marks.get(record.row, mark) == mark else CLAIMED
         return marks
 
-    def notes(self) -> list[Markdown]:
-        """Return the sentences below a table."""
-        if self.problem is None:
-            return [MEANING]
-        return [MEANING, markdown(f"No row counts as verified: {self.problem}")]
+    def notes(self, admitted: Admitted) -> list[Markdown]:
+        """Return the sentences below a table in Markdown."""
+        problem = [] if self.problem is None else [f"No row counts as verified: {self.problem}"]
+        said = [*problem, *self._trial_lines(admitted)]
+        return [MEANING, *(markdown(each, TEXT) for each in said)]
 
     def lines(self, admitted: Admitted) -> list[str]:
         """Return the sentences below a table on a terminal, which has no column for the marks."""

@@ -10,13 +10,21 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from robench._base.bounded_reading import RECORD, Unreadable, check_value, read_json
+from robench._base.bounded_reading import (
+    RECORD,
+    Missing,
+    NoRegularFile,
+    Unreadable,
+    check_value,
+    read_json,
+)
 from robench._base.errors import RobenchError
 from robench.records.part import write_sealed
 from robench.records.record import SCHEMA, Record
 from robench.records.record_seal import checked_seal
 from robench.records.verified import FILE_NAME as VERIFIED
 
+_REMEDY = "Restore it, or delete it and evaluate that cell again."
 _SHORT = replace(RECORD, text=10_000)
 RawRecord = dict[str, Any]
 """A record as parsed from JSON, before it is checked."""
@@ -51,11 +59,12 @@ def read_with_schema(path: Path) -> tuple[Record, int]:
         raw = read_json(path, RECORD, inside=path.parent)
         # One letter for each example: only that text may be long.
         check_value({**raw, "outcomes": ""} if isinstance(raw, dict) else raw, path, _SHORT)
+    except NoRegularFile as error:
+        raise RobenchError(f"No record: {path} ({error.reason}). {error.remedy}") from error
+    except Missing as error:
+        raise _no_file(path) from error
     except Unreadable as error:
-        raise RobenchError(
-            f"Cannot read the record {path} ({error.reason}). Restore it, or delete it and "
-            "evaluate that cell again."
-        ) from error
+        raise RobenchError(f"Cannot read the record {path} ({error.reason}). {_REMEDY}") from error
     try:
         # From JSON text, not from Python values: only then are strings such as the date and
         # lists such as the findings accepted as the file holds them. Strict: "20" is no 20, and
@@ -66,23 +75,39 @@ def read_with_schema(path: Path) -> tuple[Record, int]:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
         raise RobenchError(
-            f"The record {path} is not valid at '{where}' ({first['msg']}). Restore it, or delete "
-            "it and evaluate that cell again."
+            f"The record {path} is not valid at '{where}' ({first['msg']}). {_REMEDY}"
         ) from error
     except RobenchError as error:
         raise RobenchError(f"Cannot read the record {path}: {error}") from error
 
 
-def read_records(folder: Path) -> dict[str, Record]:
+def _no_file(path: Path) -> RobenchError:
+    """Return the error for a file that is not there; a listing names links that lead nowhere."""
+    if path.is_symlink():
+        return RobenchError(
+            f"No record: {path} (it is a link to a file that does not exist). Put the file in the "
+            "place of the link, or delete the link."
+        )
+    return RobenchError(f"Cannot read the record {path} (it does not exist). {_REMEDY}")
+
+
+def read_records(folder: Path, known: KnownRecords | None = None) -> dict[str, Record]:
     """Return all records of ``folder`` by file name, sorted by name.
 
     A folder that does not exist has no records. A board is made from this function: all records
     must be readable.
 
+    Args:
+        folder: the folder of the records.
+        known: the records of an earlier call. Files that are still the same are not read again.
+
     Raises:
         RobenchError: a record cannot be read.
     """
-    return {path.name: read_record(path) for path in record_paths(folder)}
+    found = find_records(folder, known)
+    for reason in found.damaged.values():
+        raise RobenchError(reason)
+    return dict(found.records)
 
 
 def record_paths(folder: Path) -> list[Path]:

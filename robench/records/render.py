@@ -104,7 +104,7 @@ def _main_part(
     checked = marks.of_rows(admitted)
     body = [[*main_cells(row, columns), checked.get(row.defense, ABSENT)] for row in rows]
     lines += [*tabulated(body, [*main_headings(columns), HEADING], "pipe", names=1), ""]
-    for text in marks.notes() if checked else []:
+    for text in marks.notes(admitted) if checked else []:
         lines += [text, ""]
     for note in [*columns.notes, *training_notes(records)]:
         lines += [paragraph(note), ""]

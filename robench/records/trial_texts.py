@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from pathlib import Path
 
 from robench._base.errors import RobenchError
 from robench.records.record import Record
 from robench.records.run_folder import RunFolder
+from robench.records.stored_trials import MissingTrials, find_trials
 from robench.records.test_set import TestSet, read_test_set
 from robench.records.trial_check import TrialRules, check_trial
-from robench.records.trials_agree import fit, trial_file_of
+from robench.records.trials_agree import fit
 from robench.search.attack import Change, Trial, Verdict
 from robench.tasks.balanced import balanced_prefix
 from robench.text.punkt import check_punkt
 from robench.text.words import exchange_words, split_words
-
-
-class MissingTrials(RobenchError):
-    """The trials of a record are in none of the folders."""
 
 
 @dataclass(frozen=True)
@@ -112,20 +108,19 @@ def join_trials(folder: RunFolder, record: Record) -> list[TrialText]:
     examples = folder.examples_file(record.task.file_part, record.task.digest)
     test_set = read_test_set(examples, record.task.digest)
     try:
-        known = find_trials(record, [folder])
+        stored = find_trials(record, [folder])
     except MissingTrials as error:
         raise RobenchError(
             f"The trials are missing: there is no {path}. "
             "Run the same 'robench evaluate' again, which makes them."
         ) from error
     ids = ids_of_judged(test_set, record)
-    trials = [known[id_] for id_ in ids if id_ in known]
-    if len(trials) != len(ids):
-        first = next(id_ for id_ in ids if id_ not in known)
+    if lost := stored.lost(ids):
         raise RobenchError(
-            f"{len(ids) - len(trials)} of {len(ids)} trials are missing in {path}, the first for "
-            f"{first}. Run the same 'robench evaluate' again, which makes them."
+            f"The trials in {path} are not complete: {lost}. Run the same 'robench evaluate' "
+            "again, which makes them."
         )
+    trials = [stored.trials[id_] for id_ in ids]
     if not fit(trials, record):
         raise RobenchError(
             f"The trials in {path} do not fit the record {record.file_name}, so its numbers are "
@@ -163,30 +158,6 @@ def ids_of_judged(test_set: TestSet, record: Record) -> list[str]:
     if record.limit is not None:
         judged = balanced_prefix(judged, record.limit)
     return [example.id for example in judged]
-
-
-def trials_of_record(path: Path, record: Record) -> list[Trial]:
-    """Return the trials of the record's cell; [] without a file.
-
-    Raises:
-        RobenchError: the file cannot be read, or holds the trials of another cell.
-    """
-    return trial_file_of(path, record).read()
-
-
-def find_trials(record: Record, folders: Sequence[RunFolder]) -> dict[str, Trial]:
-    """Return the trials of a record by id; of several folders, the first that has its file.
-
-    Raises:
-        MissingTrials: no folder has them.
-        RobenchError: they cannot be read.
-    """
-    for folder in folders:
-        path = folder.trials_file(record.cell_name)
-        if path.exists():
-            return {trial.id: trial for trial in trials_of_record(path, record)}
-    places = " and ".join(str(folder.trials) for folder in folders)
-    raise MissingTrials(f"its trials are missing: there is no {record.cell_name}.jsonl in {places}")
 
 
 def join(trial: Trial, test_set: TestSet, origin: Origin, path: str) -> TrialText:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from robench.records.quick_digest import QuickDigest, quick_digest
 from robench.records.record import LETTERS, Record, digest_of_ids
 from robench.records.run_folder import RunFolder
 from robench.records.trials_part import digest_of_trials
@@ -86,15 +87,24 @@ def disagreement(folder: RunFolder, record: Record, ids: Sequence[str] | None = 
     path = folder.trials_file(record.cell_name)
     if not path.exists():
         return None
+    part = record.trials
+    if part is not None and ids is None:
+        quick = quick_digest(path, record.cell, len(record.outcomes))
+        wanted_digest = QuickDigest(part.sha256, record.ids_digest, record.outcomes)
+        if quick == wanted_digest:
+            return None
     file = trial_file_of(path, record)
     known = file.sketches()
     wanted = sorted(known) if ids is None else ids
+    damage = f" ({file.which_damage})" if file.damaged else ""
     if names_other_ids(record, wanted):
-        damage = f" ({file.damaged} lines are damaged; {file.damage})" if file.damaged else ""
+        if damage and len(known) < len(record.outcomes):
+            return f"the trials in {path} are not complete{damage}"
         return f"the trials in {path} are about other examples than the record{damage}"
     missing = [id_ for id_ in wanted if id_ not in known]
     if missing:
-        return f"{len(missing)} trials are missing in {path}, the first for {missing[0]}"
+        first = missing[0]
+        return f"{len(missing)} trials are missing in {path}{damage}, the first for {first}"
     trials = [known[id_] for id_ in wanted]
     other = other_letters(record, trials)
     if other:

@@ -10,15 +10,11 @@ from robench._base.errors import RobenchError
 from robench.records.board import load_board, records_folder
 from robench.records.judged_ids import find_test_set
 from robench.records.record import Record
-from robench.records.record_files import find_records
+from robench.records.record_files import KnownRecords, find_records
 from robench.records.run_folder import RunFolder
+from robench.records.stored_trials import MissingTrials, find_trials
 from robench.records.test_set import TestSet
-from robench.records.trial_texts import (
-    MissingTrials,
-    find_trials,
-    ids_of_judged,
-    impossible_trials,
-)
+from robench.records.trial_texts import ids_of_judged, impossible_trials
 from robench.records.trials_agree import disagreement
 from robench.records.verified import verified_names
 from robench.verification.claims import (
@@ -48,7 +44,9 @@ class TrialCheck:
         return text + (f"; the trials of {self.missing} are not there" if self.missing else "")
 
 
-def compare_with_trials(board: Path, runs: Sequence[Path]) -> TrialCheck:
+def compare_with_trials(
+    board: Path, runs: Sequence[Path], known: KnownRecords | None = None
+) -> TrialCheck:
     """Compare each record of a board with its trials, where they are there.
 
     Letters, counts, curves and sums are computed again. Of a record that ``robench verify`` found
@@ -58,13 +56,14 @@ def compare_with_trials(board: Path, runs: Sequence[Path]) -> TrialCheck:
     Args:
         board: the board's TOML file.
         runs: folders of runs with trials.
+        known: the records of an earlier call, which are not read again.
 
     Raises:
         UsageError: the board's file is wrong.
     """
     folders = [RunFolder(run) for run in runs]
     place = records_folder(board, load_board(board))
-    found = find_records(place)
+    found = find_records(place, known)
     verified = verified_names(place, found.records)
     problems = [f"{name}: {reason}" for name, reason in found.damaged.items()]
     texts: dict[tuple[str, str], TestSet | None] = {}
@@ -110,9 +109,9 @@ def _texts(folders: Sequence[RunFolder], record: Record) -> TestSet | None:
 
 
 def _differences(record: Record, folders: Sequence[RunFolder], texts: TestSet | None) -> list[str]:
-    known = find_trials(record, folders)
+    stored = find_trials(record, folders)
     ids = None if texts is None else ids_of_judged(texts, record)
-    trials = in_order(record, known, ids)
+    trials = in_order(record, stored, ids)
     if texts is None:
         return differences_from_trials(record, trials)
     found = differences_from_trials(record, trials, texts.texts)

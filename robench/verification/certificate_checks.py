@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from robench._base.errors import RobenchError, UsageError
+from robench._base.errors import UsageError
 from robench.certification.provers import certifier_of
 from robench.certification.results import ExampleResult, ResultFile
 from robench.certification.settings import CertificationSettings
+from robench.evaluation.record_assembly import surface_rules
 from robench.records.certificate import Certificate
 from robench.records.record import digest_of_ids
 from robench.search.jobs import make_jobs
 from robench.tasks.balanced import balanced_prefix
 from robench.training.registry import DEFENSES
 from robench.verification import claims, parts
-from robench.verification.certificate_parts import certificate_differences
+from robench.verification.certificate_parts import certificate_differences, has_key, other_code
 from robench.verification.checking import Checking
 from robench.verification.settings import VerificationSettings
-from robench.verification.surfaces import key_problems
+from robench.verification.surfaces import key_problems, other_ingredients
 from robench.verification.task_checks import task_problems
-from robench.verification.victims import FoundVictim, NotThere, stored_victim
+from robench.verification.victims import FoundVictim, NotThere, StoredVictim, stored_victim
 from robench.verification.workshop import Workshop
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
+    from robench.certification.provers import Certifier
     from robench.tasks.base import Task
     from robench.tasks.example import Example
     from robench.text.substitutions import SubstitutionSet
+    from robench.text.surface_building import SurfaceRequest
     from robench.verification.results import Report
 
 FILE, TASK, VERDICTS, VICTIM = "file", "task", "verdicts", "victim"
-PARTS, PROOFS = "other fields", "proofs"
+SURFACE, KEY, PARTS, PROOFS = "surface", "key", "other fields", "proofs"
 """Names of the checks."""
 MOST_EFFORT: Final = 100_000
 """The largest number in a certificate's options for which it is made again."""
@@ -59,7 +62,7 @@ class CertificateVerifier:
             problems += claims.impossible_dates(certificate)
         with checking.check(TASK) as problems:
             task = certificate.task
-            problems += task_problems(task, self._workshop.texts(task), self._workshop)
+            problems += task_problems(task, self._workshop.texts(task), self._workshop.data)
         examples: Sequence[Example] = ()
         with checking.check(VERDICTS) as problems:
             texts = self._workshop.texts(certificate.task)
@@ -73,27 +76,81 @@ class CertificateVerifier:
             problems += parts.name_problems(
                 certificate.victim, str(found.card["ingredients"]["defense"]), DEFENSES.names()
             )
-        with checking.check(PARTS) as problems:
-            if found is None:
-                raise NotThere("it needs the victim")
-            problems += self._part_problems(certificate, found)
+            problems += parts.seed_problems(certificate.victim, certificate.seed, found.card)
+        made_from: Mapping[str, Any] | None = None
+        with checking.check(SURFACE) as problems:
+            if found is None or not examples:
+                raise NotThere("it needs the victim and the texts")
+            made_from, wrong = self._made_from(certificate, found, examples)
+            problems += wrong
+        self._with_victim(certificate, checking, found, made_from)
         with checking.check(PROOFS) as problems:
             if found is None or not examples:
                 raise NotThere("it needs the victim and the texts")
             chosen = self._sample(certificate, examples)
-            problems += self._made_again(certificate, found, chosen)
+            again = [examples[number] for number in chosen]
+            problems += self._made_again(certificate, found, chosen, again)
             report.proved = len(chosen)
 
-    def _part_problems(self, certificate: Certificate, found: FoundVictim) -> list[str]:
-        """Compare the other fields with what the victim and the options of the method give."""
+    def _with_victim(
+        self,
+        certificate: Certificate,
+        checking: Checking,
+        found: FoundVictim | None,
+        made_from: Mapping[str, Any] | None,
+    ) -> None:
+        """Compare the other fields and the key with what victim, options and surface give."""
+        others, rebuilt = other_code(certificate), None
+        with checking.check(PARTS) as problems:
+            if found is None:
+                raise NotThere("it needs the victim")
+            rebuilt = self._rebuilt(certificate, found)
+            problems += certificate_differences(certificate, *rebuilt)
+        with checking.check(KEY) as problems:
+            if rebuilt is None or made_from is None:
+                raise NotThere("it needs the victim and the surface")
+            if not others and not has_key(certificate, *rebuilt, made_from):
+                problems.append("its key does not follow from what made the certificate")
+        if others:
+            checking.note(f"Made by {', '.join(others)}. So its key cannot be computed here.")
+
+    def _rebuilt(
+        self, certificate: Certificate, found: FoundVictim
+    ) -> tuple[StoredVictim, Certifier]:
+        """Return the victim in memory, and the method on it with the options of a certificate."""
         loaded = self._workshop.load(found)
         resolved = stored_victim(found, certificate, self._workshop.device, loaded)
         own = self._own_set(found, resolved.task_class)
         victim: Any = loaded.victim
-        certifier = certifier_of(
+        return resolved, certifier_of(
             certificate.method, victim, settings_of(certificate), own, certificate.seed
         )
-        return certificate_differences(certificate, resolved, certifier)
+
+    def _made_from(
+        self, certificate: Certificate, found: FoundVictim, examples: Sequence[Example]
+    ) -> tuple[Mapping[str, Any], list[str]]:
+        """Return what made the surface of a certificate, and what is wrong with it.
+
+        Raises:
+            NotThere: the surface is not there, and a new one has another key.
+        """
+        space = certificate.space
+        request = self._surface_request(certificate, found, examples)
+        stored, problems = self._workshop.stored(space.key), list[str]()
+        if stored is not None and stored.made_from:
+            made_from = stored.made_from
+            problems += key_problems(stored, space.key)
+            problems += other_ingredients(stored, request.ingredients)
+        elif request.key == space.key:
+            made_from = request.ingredients
+        else:
+            raise NotThere(
+                "its surface is not there, and one that is built here has another key. The code, "
+                "the words or the window may differ"
+            )
+        if surface_rules(made_from) != space.rules:
+            problems.append("its 'space.rules' are not those of its surface")
+        return made_from, problems
 
     def _own_set(self, found: FoundVictim, cls: type[Task]) -> SubstitutionSet:
         """Return the substitution set of a task."""
@@ -119,7 +176,11 @@ class CertificateVerifier:
             raise NotThere(f"the verdicts in {path.name} have no seal of this certificate")
         results = [known[each.id] for each in examples if each.id in known]
         if len(results) != len(examples):
-            return [f"{len(examples) - len(results)} verdicts are missing in {path.name}"]
+            damage = f": {file.which_damage}"
+            return [
+                f"{len(examples) - len(results)} verdicts are missing in {path.name}"
+                f"{damage if file.damaged else ''}"
+            ]
         if "".join(each.letter for each in results) != certificate.letters:
             problems.append("its letters are not those of its verdicts")
         reasons = Counter(f"{each.letter}: {each.reason}" for each in results)
@@ -141,10 +202,14 @@ class CertificateVerifier:
         return sorted(chosen)
 
     def _made_again(
-        self, certificate: Certificate, found: FoundVictim, chosen: Sequence[int]
+        self,
+        certificate: Certificate,
+        found: FoundVictim,
+        chosen: Sequence[int],
+        examples: Sequence[Example],
     ) -> list[str]:
-        """Certify some examples again, and return how their letters differ."""
-        results = self._certified(certificate, found, chosen)
+        """Certify the chosen examples again, and return how their letters differ."""
+        results = self._certified(certificate, found, examples)
         problems = []
         for number, now in zip(chosen, results, strict=True):
             was = certificate.letters[number]
@@ -159,44 +224,40 @@ class CertificateVerifier:
                 )
         return problems
 
-    def _certified(
-        self, certificate: Certificate, found: FoundVictim, chosen: Sequence[int]
-    ) -> list[ExampleResult]:
-        from robench.text.surface_building import SurfaceRequest, build_surface
+    def _surface_request(
+        self, certificate: Certificate, found: FoundVictim, examples: Sequence[Example]
+    ) -> SurfaceRequest:
+        """Return what decides the surface of some examples of a certificate."""
+        from robench.text.surface_building import SurfaceRequest
 
-        workshop, texts = self._workshop, self._workshop.texts(certificate.task)
-        limit = certificate.limit
-        judged = texts.examples if limit is None else balanced_prefix(texts.examples, limit)
-        examples = [judged[number] for number in chosen]
+        workshop, space = self._workshop, certificate.space
         resolved = stored_victim(found, certificate, workshop.device, workshop.load(found))
-        cls, loaded = resolved.task_class, workshop.load(found)
-        stored = workshop.stored(certificate.space.key)
-        own = self._own_set(found, cls)
-        victim: Any = loaded.victim
-        surface = build_surface(
-            SurfaceRequest(
-                examples=examples,
-                attackable=texts.attackable,
-                task=certificate.task.other_test or certificate.task.name,
-                digest=certificate.task.digest,
-                substitutions=own,
-                protocol=resolved.protocol,
-                scorer=workshop.sets.scorer_of(
-                    certificate.space.language_model, certificate.protocol.lm_radius
-                ),
-                max_words=max(
-                    int(found.card["max_tokens"]), 0 if stored is None else stored.max_words
-                ),
-            )
+        stored = workshop.stored(space.key)
+        radius = certificate.protocol.lm_radius
+        return SurfaceRequest(
+            examples=examples,
+            attackable=workshop.texts(certificate.task).attackable,
+            task=certificate.task.other_test or certificate.task.name,
+            digest=certificate.task.digest,
+            substitutions=self._own_set(found, resolved.task_class),
+            protocol=resolved.protocol,
+            scorer=workshop.sets.scorer_of(space.language_model, radius),
+            max_words=max(int(found.card["max_tokens"]), 0 if stored is None else stored.max_words),
         )
-        if stored is not None and (wrong := key_problems(stored, certificate.space.key)):
-            raise RobenchError(wrong[0])
+
+    def _certified(
+        self, certificate: Certificate, found: FoundVictim, examples: Sequence[Example]
+    ) -> list[ExampleResult]:
+        from robench.text.surface_building import build_surface
+
+        surface = build_surface(self._surface_request(certificate, found, examples))
+        resolved, certifier = self._rebuilt(certificate, found)
+        obtained = resolved.loaded
+        assert obtained is not None
+        victim: Any = obtained.victim
         removed: frozenset[str] = frozenset()
         if certificate.protocol.unknown == "forbidden":
             removed = victim.encoder_fields.unknown_words(surface.vocabulary) or frozenset()
-        certifier = certifier_of(
-            certificate.method, victim, settings_of(certificate), own, certificate.seed
-        )
         jobs = make_jobs(
             examples,
             surface,

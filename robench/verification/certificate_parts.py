@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from robench._base.code_hash import source_sha256
+from robench.certification.keys import CODE, KeyParts, certificate_key
 from robench.records.certificate import row_of
+from robench.verification.parts import machines, other_software
 
 if TYPE_CHECKING:
     from robench.certification.provers import Certifier
@@ -47,3 +51,41 @@ def certificate_differences(
         for name, value in wanted.items()
         if getattr(certificate, name) != value
     ]
+
+
+def other_code(certificate: Certificate) -> list[str]:
+    """Return what differs between the code and software of a certificate and those here."""
+    mine = certificate.code_sha256 == source_sha256(*CODE)
+    return other_software(certificate.software) + (
+        [] if mine else ["other code of robench's proofs"]
+    )
+
+
+def has_key(
+    certificate: Certificate,
+    resolved: StoredVictim,
+    certifier: Certifier,
+    made_from: Mapping[str, Any],
+) -> bool:
+    """Return whether the key of a certificate follows from what made it, on any kind of device.
+
+    Args:
+        certificate: the certificate.
+        resolved: its victim in memory.
+        certifier: its method on that victim.
+        made_from: what made its surface.
+    """
+    obtained = resolved.loaded
+    assert obtained is not None
+    parts = KeyParts(
+        victim=obtained.identity,
+        configuration=resolved.key,
+        method=certificate.method,
+        options=certifier.options,
+        made_from=made_from,
+        constrained=certificate.space.constrained,
+        protocol=resolved.protocol.name,
+        seed=certificate.seed,
+    )
+    kinds = machines(resolved.device.partition(":")[0])
+    return any(certificate_key(parts, *each) == certificate.key for each in kinds)

@@ -16,9 +16,11 @@ from robench.records.certificate import Certificate
 from robench.records.curves import CurvesPart, draw_curve, query_points, word_points
 from robench.records.record import Record
 from robench.records.record_dates import in_future
+from robench.records.stored_trials import StoredTrials
 from robench.records.trial_texts import count_changes
 from robench.records.trials_agree import names_other_ids, names_other_trials, other_letters
 from robench.search.attack import Trial, Verdict
+from robench.search.example_watch import is_too_long, too_long
 
 ROUNDING = 1.0
 """Seconds by which a sum of rounded times may differ."""
@@ -28,25 +30,28 @@ MOST_MEMORY: Final = 2**44
 """Bytes of memory (16 TiB) that no machine of a run has."""
 
 
-def in_order(record: Record, trials: Mapping[str, Trial], ids: Sequence[str] | None) -> list[Trial]:
+def in_order(record: Record, stored: StoredTrials, ids: Sequence[str] | None) -> list[Trial]:
     """Return one trial for each outcome of ``record``, in the order of its outcomes.
 
     Args:
         record: the record.
-        trials: id -> trial.
+        stored: its trials on the disk.
         ids: ids of the judged examples; None where their texts are missing. The frozen examples
             are sorted by id, so the ids of the trials then tell them.
 
     Raises:
-        RobenchError: trials are missing, or the record is about other examples.
+        RobenchError: trials are missing or damaged, or the record is about other examples.
     """
+    trials = stored.trials
     wanted = sorted(trials) if ids is None else ids
-    missing = [each for each in wanted if each not in trials]
-    if missing:
-        raise RobenchError(
-            f"{len(missing)} of {len(wanted)} trials are missing, the first for {missing[0]}"
-        )
+    if lost := stored.lost(wanted):
+        raise RobenchError(lost)
     if names_other_ids(record, wanted):
+        if stored.damage and len(trials) < len(record.outcomes):
+            raise RobenchError(
+                f"{len(record.outcomes) - len(trials)} of {len(record.outcomes)} trials cannot be "
+                f"used: in {stored.path.name}, {stored.damage}"
+            )
         raise RobenchError(
             "its 'ids_digest' is not that of the examples "
             f"{'of its trials' if ids is None else 'that its task and limit name'}"
@@ -73,6 +78,7 @@ def differences_from_trials(
         )
     if names_other_trials(record, trials):
         found.append("its trials are other ones than those that the record was made from")
+    found += time_limit_problems(record, trials)
     return [*found, *_curves(record, trials, texts), *_costs(record, trials)]
 
 
@@ -91,6 +97,21 @@ def missing_parts(record: Record, schema: int) -> list[str]:
         for name in parts
         if getattr(record, name) is None
     ]
+
+
+def time_limit_problems(record: Record, trials: Sequence[Trial]) -> list[str]:
+    """Return how the time limit of a record differs from that of the searches that it ended.
+
+    Where it ended no search, nothing shows which limit the run had.
+    """
+    limit = record.search.example_seconds
+    said = None if limit is None else too_long(limit)
+    ended = [trial for trial in trials if is_too_long(trial) and trial.problem != said]
+    if not ended:
+        return []
+    claimed = "no time limit" if limit is None else f"a time limit of {limit:g} s"
+    first = ended[0]
+    return [f"the record names {claimed}, and the trial of {first.id} says: {first.problem}"]
 
 
 def _letters(record: Record, trials: Sequence[Trial]) -> list[str]:

@@ -14,7 +14,8 @@ from robench._base.environment import describe_device, versions
 from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
 from robench.evaluation.cell import cell_key
 from robench.evaluation.record_assembly import assemble_record
-from robench.records.record import Record, VictimPart
+from robench.records.invented_names import leading_name
+from robench.records.record import Record, SoftwarePart, VictimPart
 from robench.search.attack import Trial
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _ELSEWHERE: Final = {
     "created": "of the run",
     "search.code_sha256": "of the run",
     "attack.code_sha256": "of the run",
-    "search.example_seconds": "of the run",
+    "search.example_seconds": "of the run; compared with the trials that it ended",
     "victim.findings": "compared by itself",
 }
 """Fields that are not compared here -> why."""
@@ -43,15 +44,20 @@ _DEVICES: Final = ("cpu", "cuda", "mps")
 def same_code(record: Record, attack: ResolvedAttack) -> list[str]:
     """Return what differs between the code and software of a record and those here."""
     found = []
-    if record.software.robench != robench.__version__:
-        found.append(f"robench {record.software.robench} instead of {robench.__version__}")
     if record.search.code_sha256 != source_sha256(*TRIAL_CODE):
         found.append("other code of robench's searches")
     if record.attack.code_sha256 != attack.code_sha256:
         found.append("other code of the attack")
-    here = versions()
+    return [*other_software(record.software), *found]
+
+
+def other_software(software: SoftwarePart) -> list[str]:
+    """Return in which versions of software a run differs from this process."""
+    found, here = [], versions()
+    if software.robench != robench.__version__:
+        found.append(f"robench {software.robench} instead of {robench.__version__}")
     for name in TRIAL_SOFTWARE:
-        theirs = record.software.versions.get(name, "an unknown version")
+        theirs = software.versions.get(name, "an unknown version")
         if theirs != here.get(name):
             found.append(f"{name} {theirs} instead of {here.get(name)}")
     return found
@@ -73,23 +79,33 @@ def keys_of(cell: Cell, made_from: Mapping[str, Any], *, older: bool) -> Iterato
             stood for the victim.
     """
     here, device = arithmetic.products(), cell.resolved.device.partition(":")[0]
-    settings = dict.fromkeys((here, arithmetic.STRICT, arithmetic.DEFAULT))
     identities = [cell.victim.obtained.identity]
     identities += [cell.victim.victim.sha256] if older else []
+    for kind, products in machines(device):
+        for identity in identities:
+            key = cell_key(
+                cell.request,
+                cell.resolved,
+                identity,
+                cell.attack,
+                made_from,
+                cell.victim.calibration,
+                device=kind,
+                products=products,
+            )
+            yield key, (kind, products) == (device, here)
+
+
+def machines(device: str) -> Iterator[tuple[str, str]]:
+    """Yield the kinds of device and settings of matrix products of a key, this machine's first.
+
+    Args:
+        device: kind of the device here.
+    """
+    settings = dict.fromkeys((arithmetic.products(), arithmetic.STRICT, arithmetic.DEFAULT))
     for kind in dict.fromkeys((device, *_DEVICES)):
         for products in settings:
-            for identity in identities:
-                key = cell_key(
-                    cell.request,
-                    cell.resolved,
-                    identity,
-                    cell.attack,
-                    made_from,
-                    cell.victim.calibration,
-                    device=kind,
-                    products=products,
-                )
-                yield key, (kind, products) == (device, here)
+            yield kind, products
 
 
 def remade(cell: Cell, record: Record, trials: Sequence[Trial]) -> Record:
@@ -138,10 +154,15 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def finding_problems(record: Record, cell: Cell) -> list[str]:
-    """Return which findings of the health checks a record leaves out or adds."""
-    claimed = {_name(each) for each in record.victim.findings}
-    real = {_name(each): each for each in cell.victim.findings}
+def finding_problems(claimed_findings: Sequence[str], real_findings: Sequence[str]) -> list[str]:
+    """Return which findings of the health checks a record leaves out or adds, by their names.
+
+    Args:
+        claimed_findings: those of the record.
+        real_findings: those that the health checks make here.
+    """
+    claimed = {_name(each) for each in claimed_findings}
+    real = {_name(each): each for each in real_findings}
     found = [
         f"the record leaves out the finding '{sentence}'"
         for name, sentence in real.items()
@@ -154,22 +175,52 @@ def finding_problems(record: Record, cell: Cell) -> list[str]:
     return found
 
 
+def reworded_findings(claimed: Sequence[str], real: Sequence[str]) -> list[str]:
+    """Return which findings of a record have other sentences, and so other numbers, than here.
+
+    Args:
+        claimed: the findings of the record.
+        real: those that the health checks make here.
+    """
+    by_name = {_name(each): each for each in real}
+    return [
+        f"the record has the finding '{each}', and the health checks say '{by_name[_name(each)]}'"
+        for each in claimed
+        if by_name.get(_name(each), each) != each
+    ]
+
+
 def _name(finding: str) -> str:
     return finding.partition(":")[0]
 
 
 def name_problems(part: VictimPart, defense: str, registered: Collection[str]) -> list[str]:
-    """Return a sentence where a victim bears the name of a defense that did not train it.
+    """Return a sentence where a victim's name begins like a defense that did not train it.
 
     Args:
         part: what a record or certificate says of the victim.
         defense: name of the defense that trained it, by its card.
         registered: names of the defenses.
     """
-    name = (part.name or defense).strip()
-    if name.casefold() == defense.casefold() or name.casefold() not in registered:
+    name = part.name or defense
+    if leading_name(name, {*registered, defense}) in (None, defense):
         return []
     return [f"its victim is called '{name}', but the defense '{defense}' trained it"]
+
+
+def seed_problems(part: VictimPart, seed: int, card: Mapping[str, Any]) -> list[str]:
+    """Return a sentence where a seed is not that of the training, which it decides as well.
+
+    Args:
+        part: what a record or certificate says of the victim. A saved victim that got a name may
+            be attacked with any seed.
+        seed: the seed of the record or certificate.
+        card: the victim's card.
+    """
+    trained = card["ingredients"].get("seed")
+    if part.name is not None or trained == seed:
+        return []
+    return [f"its seed is {seed}, and its victim was trained with seed {trained}"]
 
 
 def card_problems(card: Mapping[str, Any]) -> list[str]:

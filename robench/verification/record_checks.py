@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from robench._base.code_hash import source_sha256
 from robench._base.errors import RobenchError, UsageError
 from robench._base.key_code import TRAINING_CODE
 from robench.evaluation.cell import search_examples
+from robench.records.invented_names import label_problems
 from robench.records.record import Record
+from robench.records.stored_trials import MissingTrials, StoredTrials, find_trials
 from robench.records.test_set import TestSet
-from robench.records.trial_texts import (
-    MissingTrials,
-    find_trials,
-    ids_of_judged,
-    impossible_trials,
-)
+from robench.records.trial_texts import ids_of_judged, impossible_trials
 from robench.search.attack import Trial, Verdict
 from robench.search.jobs import Job, make_jobs
 from robench.training.registry import DEFENSES
@@ -26,7 +23,7 @@ from robench.verification.asking import ask_again, differences
 from robench.verification.checking import Checking, guarded
 from robench.verification.results import Report, not_made, passed
 from robench.verification.settings import VerificationSettings
-from robench.verification.surfaces import StoredSurface, differing, key_problems
+from robench.verification.surfaces import StoredSurface, differing, key_problems, other_ingredients
 from robench.verification.task_checks import task_problems
 from robench.verification.victims import FoundVictim, NotThere
 from robench.verification.workshop import Bench, Workshop
@@ -84,16 +81,6 @@ class _OtherSurface(NotThere):
             "or the window may differ"
         )
         self.surface = surface
-
-
-def _other_ingredients(stored: StoredSurface, wanted: Mapping[str, Any]) -> list[str]:
-    """Return what a stored surface was made with instead of what its run names."""
-    return [
-        f"its surface was made with another '{name}' than its run names"
-        for name in sorted(wanted)
-        # Other code and another splitter are no fault of the record.
-        if name not in ("code", "splitter") and stored.made_from.get(name) != wanted[name]
-    ]
 
 
 class RecordVerifier:
@@ -159,26 +146,37 @@ class RecordVerifier:
         with work.check(FILE) as problems:
             problems += claims.name_problems(work.report.path, work.record.file_name)
             problems += claims.impossible_dates(work.record)
+            problems += label_problems(work.record)
+        if work.record.software.foreign_code:
+            work.note(
+                "Code of a model's folder ran in its run. 'robench verify' never runs such code."
+            )
 
     def _texts_there(self, work: _Work) -> None:
         with work.check(TASK) as problems:
             work.texts = self._workshop.texts(work.record.task)
-            problems += task_problems(work.record.task, work.texts, self._workshop)
+            problems += task_problems(work.record.task, work.texts, self._workshop.data)
 
     def _trials(self, work: _Work) -> None:
         record, texts = work.record, work.texts
+        stored: StoredTrials | None = None
         with work.check(TRIALS) as problems:
             try:
-                known = find_trials(record, work.report.folders)
+                stored = find_trials(record, work.report.folders)
             except MissingTrials as error:
                 raise NotThere(str(error)) from error
             ids = None if texts is None else ids_of_judged(texts, record)
-            work.trials = claims.in_order(record, known, ids)
+            work.trials = claims.in_order(record, stored, ids)
             by_id = None if texts is None else texts.texts
             problems += claims.differences_from_trials(record, work.trials, by_id)
             problems += claims.missing_parts(record, work.report.schema)
             if texts is not None:
                 problems += impossible_trials(work.trials, texts, record)
+        if stored is not None and stored.damage and work.trials is not None:
+            work.note(
+                f"In {stored.path.name}, {stored.damage}. Nothing is missing: later lines hold "
+                "these trials."
+            )
 
     def _victim(self, work: _Work) -> None:
         with work.check(VICTIM) as problems:
@@ -187,6 +185,7 @@ class RecordVerifier:
             problems += parts.name_problems(
                 work.record.victim, str(found.card["ingredients"]["defense"]), DEFENSES.names()
             )
+            problems += parts.seed_problems(work.record.victim, work.record.search.seed, found.card)
             work.found = found
         found_now = work.found
         with work.check(COST) as problems:
@@ -218,7 +217,7 @@ class RecordVerifier:
                 raise _OtherSurface(whole, stored)
             return whole, whole, []
         problems = key_problems(stored, record.surface.key)
-        problems += _other_ingredients(stored, request.ingredients)
+        problems += other_ingredients(stored, request.ingredients)
         if stored.surface is None:
             whole = build_surface(request)
             return whole, whole, problems
@@ -366,13 +365,24 @@ class RecordVerifier:
             if bench.task is None:
                 raise NotThere(
                     "the health checks of the victim need the dev examples of its task, which are "
-                    "not here. Give the folder of the data with --data."
+                    "not here. Give the folder of the data with --data, or your file with --task"
                 )
-            found = parts.finding_problems(record, cell)
-            if found and record.victim.training_code_sha256 != source_sha256(*TRAINING_CODE):
+            claimed, real = record.victim.findings, cell.victim.findings
+            found = parts.finding_problems(claimed, real)
+            reworded = parts.reworded_findings(claimed, real)
+            mine = record.victim.training_code_sha256 == source_sha256(*TRAINING_CODE)
+            if (found or reworded) and not mine:
                 # The health checks are part of that code, and they may have been others.
-                raise NotThere(f"an earlier version made the health checks: {found[0]}")
+                raise NotThere(
+                    f"an earlier version made the health checks: {[*found, *reworded][0]}"
+                )
             problems += found
+            if reworded and not exact:
+                raise NotThere(
+                    f"{reworded[0]}. The record names other software or another processor, which "
+                    "can turn an answer"
+                )
+            problems += reworded
         with work.check(PARTS) as problems:
             code = cell.surface.key == record.surface.key
             now = parts.remade(cell, record, trials)

@@ -16,6 +16,7 @@ from robench._base.hub import no_pointless_retries
 from robench._base.reporting import Reporter, Silent
 from robench._base.seals import file_sha256
 from robench.models.victim_folder import CARD
+from robench.protocol import DEFAULT_PROTOCOL, get_protocol
 from robench.records.certificate import Certificate
 from robench.records.certificate_files import read_certificate
 from robench.records.record import Record
@@ -27,6 +28,7 @@ from robench.verification.record_checks import FILE, RecordVerifier
 from robench.verification.results import Report, Status
 from robench.verification.settings import VerificationSettings
 from robench.verification.targets import Target, opened
+from robench.verification.task_data import check_own_tasks
 from robench.verification.workshop import Workshop
 
 TABLE = "table"
@@ -97,7 +99,8 @@ def verify(
         runs: further folders where trials and victims lie.
 
     Raises:
-        UsageError: the name is none of these, or it holds no record.
+        UsageError: the name is none of these, or it holds no record, or what the user named is not
+            there.
     """
     for folder in settings.victims:
         if not (folder / CARD).is_file():
@@ -105,6 +108,7 @@ def verify(
                 f"--victim {folder}: there is no victim that robench saved. Name a folder with a "
                 f"'{CARD}'."
             )
+    check_own_tasks(settings)
     progress, device = report or Silent(), choose_device(settings.device)
     with opened(name, runs) as target, TemporaryDirectory(prefix="robench-verify-") as scratch:
         found = Verification(target.name, settings)
@@ -113,6 +117,9 @@ def verify(
             which = f" with {' or '.join(settings.names)} in its name" if settings.names else ""
             raise UsageError(f"'{name}' holds no record{which}, so there is nothing to verify.")
         workshop = Workshop(target.folders, settings, device, Path(scratch), progress)
+        # A wrong name is the user's, and no property of the records.
+        workshop.data.check_used([e.subject.task for e in reports if e.subject is not None])
+        workshop.sets.check_model(_radius_of(reports))
         records = RecordVerifier(workshop, settings, progress)
         certificates = CertificateVerifier(workshop, settings, progress)
         # Records of one victim follow each other, so that it is loaded once.
@@ -127,6 +134,13 @@ def verify(
             found.stale = _table_differences(target.board)
         _store(target, found)
     return found
+
+
+def _radius_of(reports: Iterable[Report]) -> int:
+    """Return the words of context with which the first readable file used its language model."""
+    subjects = (report.subject for report in reports)
+    protocols = (each.protocol for each in subjects if each is not None)
+    return next(protocols, get_protocol(DEFAULT_PROTOCOL)).lm_radius
 
 
 def _reports(target: Target, settings: VerificationSettings) -> Iterable[Report]:

@@ -40,6 +40,21 @@ def choose_sample(trials: Sequence[Trial], share: float, seed: int, cell: str) -
     return sorted(chosen)
 
 
+def fewest_found(held: int, share: float, sure: float) -> int:
+    """Return the smallest number of invented held examples that a sample meets almost surely.
+
+    Args:
+        held: number of held examples, the invented ones among them; at least 1.
+        share: share of them that is attacked again, in (0, 1].
+        sure: the probability with which at least one invented example is in the sample.
+    """
+    drawn, missed, number = ceil(share * held), 1.0, 0
+    while missed > 1 - sure:
+        missed *= max(0, held - drawn - number) / (held - number)
+        number += 1
+    return number
+
+
 def prove_by_asking(jobs: Iterable[Job], victim: Victim) -> dict[str, str]:
     """Ask about every text of small spaces.
 

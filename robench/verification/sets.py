@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from robench._base.errors import RobenchError
+from robench._base.errors import RobenchError, UsageError
+from robench._base.foreign_code import ALLOW
 from robench.evaluation import defaults
 from robench.evaluation.substitution_sources import EMBEDDINGS, HELD_OUT, SetFinder
 from robench.plugins.names import split_on
@@ -112,6 +113,28 @@ class SetSearch:
             except RobenchError:
                 self._named[name] = None
         return self._named[name]
+
+    def check_model(self, radius: int) -> None:
+        """Load the language model that the user named; the default one is there always.
+
+        Args:
+            radius: words of context on each side.
+
+        Raises:
+            UsageError: there is no such model, or it cannot be loaded.
+        """
+        if self._settings.lm == defaults.LM:
+            return
+        try:
+            self._scorer(radius)
+        except UsageError as error:
+            if ALLOW not in str(error):
+                raise
+            raise UsageError(
+                f"--lm {self._settings.lm}: this model needs code from its own folder, and "
+                "'robench verify' runs no such code. Leave --lm out. The records that used the "
+                "model then stay claimed."
+            ) from error
 
     def scorer(self, record: Record) -> Scorer | None:
         """Return the language model of a record; see ``scorer_of``."""

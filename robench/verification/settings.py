@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
 from robench._base.errors import UsageError
 from robench.evaluation import defaults
+from robench.tasks.columns import DataColumns
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class VerificationSettings:
         hub: whether data may be downloaded from the hub.
         victims: folders of saved victims that lie outside the runs.
         substitutions: files of substitution sets that the records used.
+        tasks: files of the user's own data on which records are.
+        columns: what the user says about these files, as ``robench evaluate`` takes it.
         names: parts of record names; only records with one of them are checked. Empty for all.
     """
 
@@ -40,6 +43,8 @@ class VerificationSettings:
     hub: bool = False
     victims: tuple[Path, ...] = ()
     substitutions: tuple[Path, ...] = ()
+    tasks: tuple[str, ...] = ()
+    columns: DataColumns = field(default_factory=DataColumns)
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

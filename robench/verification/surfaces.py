@@ -92,6 +92,16 @@ def key_problems(stored: StoredSurface, key: str) -> list[str]:
     return ["the key of the surface does not follow from what its file says that made it"]
 
 
+def other_ingredients(stored: StoredSurface, wanted: Mapping[str, Any]) -> list[str]:
+    """Return what a stored surface was made with instead of what its run names."""
+    return [
+        f"its surface was made with another '{name}' than its run names"
+        for name in sorted(wanted)
+        # Other code and another splitter are no fault of the record.
+        if name not in ("code", "splitter") and stored.made_from.get(name) != wanted[name]
+    ]
+
+
 def differing(one: Surface, other: Surface, ids: Iterable[str], threshold: float) -> list[str]:
     """Return the ids of the examples in which two surfaces allow other words.
 

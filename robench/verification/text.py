@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, log
 from typing import TYPE_CHECKING, Final
 
 from robench._base.escaping import NAME, terminal
+from robench.records.record import Record
 from robench.verification.results import Report
+from robench.verification.searching import fewest_found
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -100,9 +101,14 @@ def _power(found: Verification) -> str:
     repeat = f"Repeat the same choice with --seed {seed}."
     if share == 1:
         return f"Every search was repeated. {repeat}"
-    number = ceil(log(1 - SURE) / log(1 - share))
+    said = f"{100 * share:g} % of the searches were repeated."
+    subjects = [each.subject for each in found.reports if each.searched]
+    helds = [each.counts.held for each in subjects if isinstance(each, Record)]
+    numbers = [fewest_found(held, share, SURE) for held in helds if held]
+    # A record without held examples has none that is invented.
+    if not numbers:
+        return f"{said} {repeat}"
     return (
-        f"{100 * share:g} % of the searches were repeated. This keeps a record with {number} "
-        f"invented held examples from being verified, with a probability of {100 * SURE:g} %. "
-        f"{repeat}"
+        f"{said} This keeps a record with {max(numbers)} invented held examples from being "
+        f"verified, with a probability of at least {100 * SURE:g} %. {repeat}"
     )

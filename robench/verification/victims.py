@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from robench.models.victim import Victim
 
 
+_NOT_SAVED = {
+    "given": "robench did not train this victim: it is a model of a folder or of the hub, and no "
+    "folder of a run holds it. 'robench verify' loads no such model; evaluate it again to check it",
+    "function": "robench did not train this victim: it is a function of a program. Only that "
+    "program can ask it again, by 'robench.evaluate'",
+}
+"""Kind of a victim that no run saves -> why it cannot be asked."""
+
+
 class NotThere(RobenchError):
     """Something that a check needs is not there; the sentence says what."""
 
@@ -123,10 +132,7 @@ class VictimFinder:
         """
         part = subject.victim
         if part.kind != "trained":
-            raise NotThere(
-                "robench did not train this victim, so no folder of a run holds it. "
-                "What it answers cannot be checked here."
-            )
+            raise NotThere(_NOT_SAVED[part.kind])
         same = [each for each in self._found if each.sha256 == part.sha256]
         for each in same:
             if each.card.get("key") == part.configuration:

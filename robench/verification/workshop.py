@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robench._base.errors import RobenchError
-from robench._base.reporting import Silent
 from robench.evaluation.cell import Cell
 from robench.evaluation.checked_victims import HealthChecks
 from robench.evaluation.request import EvaluationRequest, build_request
 from robench.evaluation.resolve import resolve_attack
 from robench.evaluation.resolved import ResolvedAttack, ResolvedTask, ResolvedTest
 from robench.evaluation.resolved_victims import Obtained
-from robench.evaluation.test_sets import max_words, with_labels_of, without_known_texts
+from robench.evaluation.test_sets import max_words
 from robench.evaluation.unknown_words import UnknownWords
 from robench.evaluation.victims import ReadyVictim
 from robench.plugins.names import split_on
@@ -26,12 +24,11 @@ from robench.records.run_folder import RunFolder
 from robench.records.test_set import MissingTexts, TestSet
 from robench.search.registry import ATTACKS
 from robench.tasks.balanced import balanced_prefix
-from robench.tasks.base import DataSource, Splits, Task
-from robench.tasks.loading import load_splits
-from robench.tasks.registry import TASKS
+from robench.tasks.base import Task
 from robench.verification.sets import SetSearch
 from robench.verification.settings import VerificationSettings
 from robench.verification.surfaces import StoredSurface, stored_surface
+from robench.verification.task_data import TaskData
 from robench.verification.victims import (
     FoundVictim,
     NotThere,
@@ -134,8 +131,8 @@ class Workshop:
         self._scratch, self._report = scratch, report
         self.victims = VictimFinder(folders, settings.victims)
         self.sets = SetSearch(settings, device)
+        self.data = TaskData(settings)
         self._texts: dict[tuple[str, str], TestSet] = {}
-        self._splits: dict[tuple[str, str], Splits | None] = {}
         self._stored: dict[str, StoredSurface | None] = {}
         self._loaded: tuple[Path, Obtained] | None = None
         self._findings: dict[tuple[Path, str, str | None, str], ReadyVictim] = {}
@@ -154,66 +151,6 @@ class Workshop:
             except MissingTexts as error:
                 raise NotThere(str(error)) from error
         return self._texts[key]
-
-    def splits(self, task: TaskPart) -> Splits | None:
-        """Return the data of a registered task, or None where this machine does not have them."""
-        key = task.name, task.train_pool
-        if key not in self._splits:
-            self._splits[key] = self._read_splits(*key)
-        return self._splits[key]
-
-    def _read_splits(self, name: str, pool: str) -> Splits | None:
-        if name not in TASKS.names():
-            return None
-        cls = TASKS.get(name)
-        try:
-            pool_of = pool if pool in cls.train_pools else None
-            return load_splits(name, cls, self._data, train_pool=pool_of)
-        except RobenchError:
-            return None
-
-    def listed(self, task: TaskPart, ids: Path) -> Splits:
-        """Return the data of a registered task with the test examples of a list.
-
-        Args:
-            task: the task.
-            ids: the list, one example a line.
-
-        Raises:
-            UsageError: a line of the list names no example of the task.
-        """
-        cls = TASKS.get(task.name)
-        pool = task.train_pool if task.train_pool in cls.train_pools else None
-        return load_splits(task.name, cls, self._data, train_pool=pool, ids=ids)
-
-    def lists(self, stem: str) -> list[Path]:
-        """Return the lists of this name in the folder of the data."""
-        folder = self._settings.data
-        if folder is None or not folder.is_dir():
-            return []
-        return sorted(each for each in folder.iterdir() if each.stem == stem and each.is_file())
-
-    def judged_elsewhere(self, task: TaskPart) -> Splits | None:
-        """Return the data of ``other_test`` as a run on this task judges them.
-
-        Its texts that the task trains with are left out, and its labels are those of the task.
-
-        Returns:
-            The splits, or None where this machine does not have the data of both tasks.
-        """
-        own, other = self.splits(task), task.other_test or ""
-        if own is None or other not in TASKS.names():
-            return None
-        loaded = self.splits(task.model_copy(update={"name": other, "train_pool": ""}))
-        if loaded is None:
-            return None
-        cls, fields = TASKS.get(task.name), tuple(own.test[0].fields)
-        same = with_labels_of(task.name, cls, fields, other, TASKS.get(other), loaded)
-        return without_known_texts(task.name, own, other, same, Silent())
-
-    @property
-    def _data(self) -> DataSource:
-        return DataSource(self._settings.data, self._settings.hub)
 
     def stored(self, key: str) -> StoredSurface | None:
         """Return the surface with this key in one of the folders; None where there is none."""
@@ -255,10 +192,8 @@ class Workshop:
 
         task, limit = subject.task, subject.limit
         judged = texts.examples if limit is None else balanced_prefix(texts.examples, limit)
-        synthetic = cls.synthetic if task.name in TASKS.names() else task.synthetic
-        if task.other_test is not None:
-            other = task.other_test
-            synthetic = TASKS.get(other).synthetic if other in TASKS.names() else task.synthetic
+        source = self.data.class_of(task.other_test or task.name)
+        synthetic = task.synthetic if source is None else source.synthetic
         return ResolvedTest(
             task=task.name,
             other=task.other_test,
@@ -323,7 +258,7 @@ class Workshop:
     def _task(
         self, record: Record, cls: type[Task], test: ResolvedTest, resolved: StoredVictim
     ) -> ResolvedTask | None:
-        splits = self.splits(record.task)
+        splits = self.data.splits(record.task)
         if splits is None:
             return None
         return ResolvedTask(record.task.name, cls, splits, [test], [resolved])

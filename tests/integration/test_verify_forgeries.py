@@ -351,6 +351,19 @@ def test_examples_that_another_task_does_not_have(forged: ForgedRun) -> None:
     assert checked(forged).status != "verified"
 
 
+def test_a_finding_with_other_numbers(forged: ForgedRun) -> None:
+    (finding,) = forged.record("pwws").victim.findings
+    name = finding.partition(":")[0]
+    forged.edit("pwws", victim__findings=[f"{name}: nothing to worry about."])
+    text = failures(checked(forged))
+    assert f"the record has the finding '{name}: nothing to worry about.'" in text
+    # On another processor, a number may be another one.
+    forged.edit("pwws", software__device="another processor (4 cores)")
+    report = checked(forged)
+    assert report.status == "claimed", report.to_dict()
+    assert "nothing to worry about" in " ".join(report.sentences("open"))
+
+
 def test_findings_that_were_removed(forged: ForgedRun) -> None:
     assert forged.record("pwws").victim.findings, "a training that was still improving"
     forged.edit("pwws", victim__findings=[])

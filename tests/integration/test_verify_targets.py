@@ -204,6 +204,62 @@ def test_a_forged_field_of_a_certificate(
     assert f"its '{part}' is not what its victim and its options give" in done.stdout
 
 
+_NO_KEY = "key: its key does not follow from what made the certificate"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seed": 1}, ["its seed is 1, and its victim was trained with seed 0", _NO_KEY]),
+        ({"key": "0" * 64}, [_NO_KEY]),
+    ],
+)
+def test_a_forged_key_or_seed_of_a_certificate(
+    forged: ForgedRun, changes: dict[str, object], said: list[str]
+) -> None:
+    from robench.records.certificate_files import read_certificate
+
+    _forge_certificate(forged, **changes)
+    # The names of the files follow, as a careful person would have it.
+    (path,) = forged.folder.certificates.glob("*.json")
+    (verdicts,) = forged.folder.certificates.glob("*.jsonl")
+    certificate = read_certificate(path)
+    verdicts.rename(verdicts.with_name(f"{certificate.name}.jsonl"))
+    path.rename(path.with_name(certificate.file_name))
+    done = call("verify", forged.root, "--record", "bounds")
+    assert done.exit_code == 1, done.output
+    assert all(each in " ".join(done.stdout.split()) for each in said)
+
+
+def test_forged_rules_of_a_certificate(forged: ForgedRun) -> None:
+    from robench.records.certificate_files import read_certificate
+
+    (path,) = forged.folder.certificates.glob("*.json")
+    space = read_certificate(path).space.model_copy(update={"rules": "0" * 64})
+    _forge_certificate(forged, space=space)
+    done = call("verify", forged.root, "--record", "bounds")
+    assert done.exit_code == 1, done.output
+    assert "its 'space.rules' are not those of its surface" in " ".join(done.stdout.split())
+
+
+def test_the_surface_of_a_certificate_is_built_again_where_it_is_not_there(
+    forged: ForgedRun,
+) -> None:
+    shutil.rmtree(forged.folder.surfaces)
+    done = call("verify", forged.root, "--record", "bounds")
+    assert done.exit_code == 0, done.output
+    assert "1 verified" in done.stdout
+
+
+def test_a_certificate_of_other_code_has_a_note(forged: ForgedRun) -> None:
+    _forge_certificate(forged, code_sha256="0" * 64)
+    done = call("verify", forged.root, "--record", "bounds")
+    assert done.exit_code == 0, done.output
+    assert "1 verified" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert "Made by other code of robench's proofs. So its key cannot be computed here." in said
+
+
 def test_a_certificate_of_another_test_set(forged: ForgedRun) -> None:
     from robench.records.certificate_files import read_certificate
 
@@ -256,6 +312,40 @@ def test_wrong_usage(
     assert done.exit_code == 2, done.output
     assert said in " ".join(done.stderr.split())
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("name", ["foo", "masked:", "masked:/nowhere", "file:/nowhere"])
+def test_an_unknown_language_model_is_wrong_usage(forged: ForgedRun, name: str) -> None:
+    done = call("verify", forged.root, "--record", "pwws", "--lm", name)
+    assert done.exit_code == 2, done.output
+    assert done.stdout == ""
+    assert "Traceback" not in done.output
+    assert done.stderr.startswith("Error: ")
+
+
+def test_damaged_trials_are_named_by_their_lines(forged: ForgedRun) -> None:
+    path = forged.folder.trials_file(forged.record("pwws").cell_name)
+    lines = path.read_bytes().splitlines(keepends=True)
+    for number in (2, 5):
+        lines[number] = lines[number].replace(b'"asked":', b'"asked":1')
+    path.write_bytes(b"".join(lines))
+    done = call("verify", forged.root, "--record", "pwws")
+    assert done.exit_code == 1
+    said = " ".join(done.stdout.split())
+    assert "2 of 24 trials cannot be used, the first for " in said
+    assert f"in {path.name}, 2 lines are damaged (3 and 6; line 3: its seal does not fit)" in said
+    assert "missing" not in said
+
+
+def test_damage_that_a_later_run_mended_is_a_note(forged: ForgedRun) -> None:
+    path = forged.folder.trials_file(forged.record("pwws").cell_name)
+    lines = path.read_bytes().splitlines(keepends=True)
+    broken = lines[2].replace(b'"asked":', b'"asked":1')
+    path.write_bytes(b"".join([*lines[:2], broken, *lines[2:]]))
+    done = call("verify", forged.root, "--record", "pwws")
+    assert done.exit_code == 0, done.output
+    assert "1 verified" in done.stdout
+    assert "line 3 is damaged: its seal does not fit. Nothing is missing" in done.stdout
 
 
 def test_a_record_that_nobody_wrote(forged: ForgedRun) -> None:

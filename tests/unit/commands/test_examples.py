@@ -152,7 +152,8 @@ def test_damage_in_one_cell_is_told_and_the_others_are_shown(run: Path) -> None:
     RunFolder(run).trials_file(other.cell_name).write_bytes(b"\0damaged\n")
     result = call(run)
     assert (result.exit_code, result.stdout) == (1, GOLDEN)
-    assert "Left out: 6 of 6 trials are missing" in result.stderr
+    assert "are not complete: 6 of 6 trials cannot be used, the first for toy/1" in result.stderr
+    assert "line 1 is damaged: " in result.stderr
     assert "Run the same 'robench evaluate' again, which makes them." in result.stderr
     assert result.stderr.endswith("Left out: 1 result. The lines above say why.\n")
 

@@ -86,6 +86,15 @@ def test_a_damaged_file_is_one_sentence_and_hides_no_other(
     assert list(found.damaged) == ["bad.json"]
 
 
+def test_a_folder_is_no_certificate(tmp_path: Path) -> None:
+    (tmp_path / "a.json").mkdir()
+    (said,) = find_certificates(tmp_path).damaged.values()
+    assert "No certificate: " in said
+    assert said.endswith(
+        "(it is a folder). Move this folder to another place; only files belong here."
+    )
+
+
 def test_a_folder_that_does_not_exist_has_no_certificates(tmp_path: Path) -> None:
     assert not find_certificates(tmp_path / "none").certificates
 

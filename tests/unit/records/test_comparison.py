@@ -237,8 +237,8 @@ def test_trials_that_do_not_fit_their_record_are_not_used(
     assert "The ids are not known" in terminal(result, None)
     # A line without its trial is damage, so the others do not fit the record.
     assert [each for each in result.warnings if "are not used" in each] == [
-        f"The trials in {path} do not fit {record.file_name}. They are not used, and the numbers "
-        "of the record are claims."
+        f"The trials in {path} do not fit {record.file_name} (line 2 is damaged: its seal does not "
+        "fit). They are not used, and the numbers of the record are claims."
     ]
 
 

@@ -125,19 +125,28 @@ def test_what_is_no_regular_file_is_damage_of_that_file_only(
     (records / "zero.json").symlink_to("/dev/zero")
     (records / "out.json").symlink_to(tmp_path / "outside.json")
     (records / "loop.json").symlink_to("loop.json")
+    (records / "nothing.json").symlink_to("gone.json")
     (records / "folder.json").mkdir()
     with (records / "sparse.json").open("wb") as stream:
         stream.truncate(1_000_000_000)
     found = find_records(records)
     assert list(found.records) == ["good.json"]
     assert {name: reason.partition("(")[2][:20] for name, reason in found.damaged.items()} == {
-        "folder.json": "it is a folder). Res",
+        "folder.json": "it is a folder). Mov",
         "loop.json": "it is a link that le",
+        "nothing.json": "it is a link to a fi",
         "out.json": "it is a link that le",
         "pipe.json": "it is a pipe, and ro",
         "sparse.json": "it has 1,000,000,000",
         "zero.json": "it is a device, and ",
     }
+    ends = {name: reason.partition("). ")[2] for name, reason in found.damaged.items()}
+    assert ends["folder.json"] == "Move this folder to another place; only files belong here."
+    assert ends["pipe.json"] == "Delete it; only regular files belong here."
+    for name in ("loop.json", "out.json", "zero.json"):
+        assert ends[name] == "Put a copy of the file in the place of the link, or delete the link."
+    assert ends["nothing.json"].startswith("Put the file in the place of the link")
+    assert ends["sparse.json"].startswith("Restore it, or delete it")
 
 
 def test_a_record_with_a_byte_order_mark_is_read(tmp_path: Path, make_record: MakeRecord) -> None:

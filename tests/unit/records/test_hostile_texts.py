@@ -125,7 +125,7 @@ def _board(folder: Path, text: str) -> str:
     """Return the page of a board whose records have hostile labels, findings and devices."""
     label = f"label {text}"
     for number, attack in enumerate([f"a {text}", f"b {text}"]):
-        record = make_record("WFFHHHHHHP", label=label, attack_label=attack)
+        record = make_record("WFFHHHHHHP", defense=label, attack=attack)
         record = record.model_copy(
             update={
                 "victim": record.victim.model_copy(update={"findings": (text,)}),
@@ -133,7 +133,7 @@ def _board(folder: Path, text: str) -> str:
             }
         )
         write_record(folder / "records" / f"{number}.json", record)
-    write_record(folder / "records" / "2.json", make_record("WFFHHHHHHP", attack_label="other"))
+    write_record(folder / "records" / "2.json", make_record("WFFHHHHHHP", attack="other"))
     quoted = {
         "title": _toml(text),
         "attacks": _toml([f"a {text}", f"b {text}"]),

@@ -302,7 +302,7 @@ def test_a_broken_link_and_a_folder_count_as_damaged(tmp_path: Path) -> None:
         for name, sentence in found.damaged.items()
     } == {
         "deep.json": "it is a folder",
-        "gone.json": "it does not exist",
+        "gone.json": "it is a link to a file that does not exist",
     }
 
 

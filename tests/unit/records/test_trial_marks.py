@@ -10,11 +10,14 @@ import pytest
 from trial_runs import write_run
 
 import robench
+from robench._base.reporting import Silent
+from robench.evaluation.run import write_leaderboard
+from robench.records import trial_marks
 from robench.records.leaderboard import results_table
 from robench.records.record import Record, count
 from robench.records.record_files import write_record
 from robench.records.run_folder import RunFolder
-from robench.records.trial_marks import MISSING, marks_of, trial_problems
+from robench.records.trial_marks import MISSING, KnownProblems, marks_of, trial_problems
 
 
 def forge(root: Path, record: Record) -> Record:
@@ -46,6 +49,37 @@ def test_a_forged_record_is_named_by_the_print_the_frame_and_the_page(tmp_path: 
     assert "letters are not those of the trials in" in problem
     assert f"seed 0: {problem}." in str(found)
     assert "letters are not those of the trials" in found._repr_html_()
+
+
+def test_the_page_of_the_folder_names_the_record_without_its_path(tmp_path: Path) -> None:
+    record = write_run(tmp_path)
+    write_leaderboard(tmp_path, Silent())
+    page = RunFolder(tmp_path).leaderboard
+    assert "Only a claim" not in page.read_text()
+    forge(tmp_path, record)
+    write_leaderboard(tmp_path, Silent())
+    (line,) = [line for line in page.read_text().splitlines() if "Only a claim" in line]
+    assert "seed 0: 5 letters are not those of the trials in trials/" in line
+    assert str(tmp_path) not in line
+
+
+def test_only_trials_that_changed_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, folder, known = write_run(tmp_path), RunFolder(tmp_path), KnownProblems()
+    assert trial_problems(folder, {"a.json": record}, known) == {}
+    monkeypatch.setattr(trial_marks, "disagreement", lambda *_: "read again")
+    assert trial_problems(folder, {"a.json": record}, known) == {}
+    # Another record is another object.
+    assert trial_problems(folder, {"a.json": record.model_copy()}, known) == {
+        "a.json": "read again"
+    }
+    path = folder.trials_file(record.cell_name)
+    path.write_bytes(path.read_bytes() + b"x")
+    monkeypatch.setattr(trial_marks, "disagreement", lambda *_: "changed")
+    assert trial_problems(folder, {"a.json": record}, known) == {"a.json": "changed"}
+    path.unlink()
+    assert trial_problems(folder, {"a.json": record}, known) == {"a.json": MISSING}
 
 
 def test_missing_trials_are_named(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_missing_trials_are_told(tmp_path: Path) -> None:
     path = RunFolder(tmp_path).trials_file(record.cell_name)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:5]) + b"half a line")
-    with pytest.raises(RobenchError, match=r"2 of 6 trials are missing .* first for toy/5\. Run"):
+    with pytest.raises(RobenchError, match=r"2 of 6 trials are missing, the first for toy/5\. Run"):
         join_trials(RunFolder(tmp_path), record)
     path.unlink()
     with pytest.raises(RobenchError, match=r"there is no .* Run the same 'robench evaluate' again"):
@@ -191,7 +191,7 @@ def test_the_trials_of_an_older_record_may_be_without_seals(tmp_path: Path) -> N
     path.write_text("".join(f"{trial.model_dump_json()}\n" for trial in TRIALS))
     older = record.model_copy(update={"trials": None})
     assert len(join_trials(RunFolder(tmp_path), older)) == 6
-    with pytest.raises(RobenchError, match="6 of 6 trials are missing"):
+    with pytest.raises(RobenchError, match=r"6 of 6 trials cannot be .* it has no seal\)"):
         join_trials(RunFolder(tmp_path), record)
 
 

@@ -49,10 +49,11 @@ def test_damage_and_missing_trials_are_named(tmp_path: Path) -> None:
     record = write_run(tmp_path)
     path = RunFolder(tmp_path).trials_file(record.cell_name)
     path.write_bytes(path.read_bytes().replace(b'"asked":12', b'"asked":13'))
-    assert "(1 lines are damaged; line 2: its seal does not fit)" in (
-        disagreement(RunFolder(tmp_path), record) or ""
-    )
-    assert "1 trials are missing in" in (disagreement(RunFolder(tmp_path), record, IDS) or "")
+    said = disagreement(RunFolder(tmp_path), record) or ""
+    assert "are not complete (line 2 is damaged: its seal does not fit)" in said
+    said = disagreement(RunFolder(tmp_path), record, IDS) or ""
+    assert "1 trials are missing in" in said
+    assert "(line 2 is damaged: its seal does not fit), the first for toy/1" in said
 
 
 def test_a_forged_record_disagrees(tmp_path: Path) -> None:

@@ -292,6 +292,7 @@ def test_a_file_of_an_older_version_is_read_where_that_is_allowed(tmp_path: Path
     file = TrialFile(path, cell=CELL)
     assert file.read() == []
     assert (file.damaged, file.damage) == (4, "line 1: it has no seal")
+    assert file.which_damage == ("4 lines are damaged (1, 2, 3 and 4; line 1: it has no seal)")
 
 
 def test_a_trial_with_values_of_other_types_is_damaged(tmp_path: Path) -> None:
@@ -501,3 +502,18 @@ def test_reading_leaves_the_garbage_collector_as_it_was(tmp_path: Path) -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_of_many_damaged_lines_the_first_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    path.write_bytes(b"".join([HEADER, *[b"{}\n"] * 9, LINES[0]]))
+    file = TrialFile(path, cell=CELL)
+    assert file.which_damage == ""
+    assert len(file.read()) == 1
+    assert file.damaged_lines == [2, 3, 4, 5, 6]
+    assert file.which_damage == (
+        "9 lines are damaged (2, 3, 4, 5, 6 and 4 more; line 2: it has no seal)"
+    )
+    path.write_bytes(b"".join([HEADER, LINES[0]]))
+    assert len(file.sketches()) == 1
+    assert (file.damaged_lines, file.which_damage) == ([], "")

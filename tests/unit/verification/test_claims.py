@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from trial_runs import EXAMPLES, TRIALS, write_run
 from robench._base.errors import RobenchError
 from robench.records.record import Record
 from robench.records.run_folder import RunFolder
-from robench.records.trial_texts import MissingTrials, find_trials
+from robench.records.stored_trials import MissingTrials, StoredTrials, find_trials
 from robench.records.trials_part import TrialsPart
+from robench.search.attack import Trial, Verdict
+from robench.search.example_watch import too_long
 from robench.verification import claims
 
 IDS = [trial.id for trial in TRIALS]
@@ -31,10 +34,15 @@ def record(tmp_path: Path) -> Record:
     return made.model_copy(update={"cost": made.cost.model_copy(update=cost)})
 
 
+def stored(trials: Iterable[Trial], damage: str = "") -> StoredTrials:
+    """Return trials as a file holds them."""
+    return StoredTrials(Path("cell.jsonl"), {trial.id: trial for trial in trials}, damage)
+
+
 def test_trials_are_found_in_the_second_folder(tmp_path: Path) -> None:
     record = write_run(tmp_path / "second")
     folders = [RunFolder(tmp_path / "first"), RunFolder(tmp_path / "second")]
-    assert list(find_trials(record, folders)) == IDS
+    assert list(find_trials(record, folders).trials) == IDS
 
 
 def test_missing_trials_are_no_failure_of_the_record(tmp_path: Path) -> None:
@@ -45,18 +53,36 @@ def test_missing_trials_are_no_failure_of_the_record(tmp_path: Path) -> None:
 
 
 def test_trials_in_the_order_of_the_ids(record: Record) -> None:
-    known = {trial.id: trial for trial in reversed(TRIALS)}
+    known = stored(reversed(TRIALS))
     assert claims.in_order(record, known, IDS) == TRIALS
     # Without the texts, the ids of the trials stand in their place.
     assert claims.in_order(record, known, None) == TRIALS
 
 
 def test_a_trial_that_is_missing_among_others(record: Record) -> None:
-    known = {trial.id: trial for trial in TRIALS[1:]}
+    known = stored(TRIALS[1:])
     with pytest.raises(RobenchError, match="1 of 6 trials are missing, the first for toy/1"):
         claims.in_order(record, known, IDS)
     with pytest.raises(RobenchError, match="'ids_digest' is not that of the examples of its"):
         claims.in_order(record, known, None)
+
+
+def test_damaged_trials_are_not_called_missing(record: Record) -> None:
+    known = stored(TRIALS[1:], "line 2 is damaged: its seal does not fit")
+    for ids in (IDS, None):
+        with pytest.raises(RobenchError, match="1 of 6 trials cannot be used") as caught:
+            claims.in_order(record, known, ids)
+        assert "in cell.jsonl, line 2 is damaged: its seal does not fit" in str(caught.value)
+        assert "missing" not in str(caught.value)
+
+
+def test_the_damaged_lines_of_a_file_are_told_with_its_trials(tmp_path: Path) -> None:
+    record = write_run(tmp_path)
+    path = RunFolder(tmp_path).trials_file(record.cell_name)
+    path.write_bytes(path.read_bytes().replace(b'"asked":12', b'"asked":13'))
+    found = find_trials(record, [RunFolder(tmp_path)])
+    assert list(found.trials) == IDS[1:]
+    assert found.damage == "line 2 is damaged: its seal does not fit"
 
 
 def test_seconds_of_0_are_impossible(record: Record) -> None:
@@ -162,3 +188,19 @@ def test_a_part_that_was_taken_out_of_a_new_record(record: Record, part: str) ->
 def test_a_file_under_another_name() -> None:
     assert claims.name_problems(Path("a/b.json"), "b.json") == []
     assert "belongs to c.json" in claims.name_problems(Path("a/b.json"), "c.json")[0]
+
+
+def test_the_time_limit_is_that_of_the_searches_that_it_ended(record: Record) -> None:
+    ended = TRIALS[0].model_copy(update={"verdict": Verdict.ERROR, "problem": too_long(2.5)})
+
+    def said(limit: float | None) -> list[str]:
+        search = record.search.model_copy(update={"example_seconds": limit})
+        changed = record.model_copy(update={"search": search})
+        return claims.time_limit_problems(changed, [ended, *TRIALS[1:]])
+
+    assert said(2.5) == []
+    (other,) = said(60.0)
+    assert other.startswith("the record names a time limit of 60 s, and the trial of toy/1 says: ")
+    assert "no time limit" in said(None)[0]
+    # A limit that ended no search cannot be seen in the trials.
+    assert claims.time_limit_problems(record, TRIALS) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from records import make_record
 
 from robench._base.errors import RobenchError, UsageError
 from robench.verification.checking import Checking, guarded
@@ -102,14 +103,39 @@ def test_the_sentences_of_a_result() -> None:
     found = Verification("runs", VerificationSettings(sample=0.1, seed=7))
     found.reports = [report("ok"), report("open"), report("failed")]
     found.reports[0].searched = 3
+    found.reports[0].subject = make_record("H" * 1000)
     text = "\n".join(explained(found))
     assert "FAILED a.json: texts: it does not fool." in text
     assert "not checked a.json: searches: the victim is not there." in text
     assert "1 verified, 1 claimed, 1 failed." in text
     assert "keeps a record with 29 invented held examples from being verified" in text
-    assert "with a probability of 95 %" in text
+    assert "with a probability of at least 95 %" in text
     assert "--seed 7" in text
     assert found.failed
+
+
+@pytest.mark.parametrize(
+    ("held", "number"),
+    # Of one held example the sample repeats all, of 20 it repeats 2.
+    [([20], "a record with 16 invented"), ([20, 1000], "a record with 29"), ([1], "with 1 ")],
+)
+def test_the_number_of_invented_examples_follows_from_the_records(
+    held: list[int], number: str
+) -> None:
+    found = Verification("runs", VerificationSettings(sample=0.1, seed=7))
+    found.reports = [report("ok") for _ in held]
+    for each, size in zip(found.reports, held, strict=True):
+        each.searched, each.subject = 1, make_record("H" * size + "F")
+    assert number in explained(found)[-1]
+
+
+def test_records_without_held_examples_have_no_invented_ones() -> None:
+    found = Verification("runs", VerificationSettings(sample=0.1, seed=7))
+    found.reports = [report("ok")]
+    found.reports[0].searched, found.reports[0].subject = 1, make_record("FFW")
+    assert explained(found)[-1] == (
+        "10 % of the searches were repeated. Repeat the same choice with --seed 7."
+    )
 
 
 def test_a_reason_of_several_records_is_said_once() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import ceil, comb
+
 import pytest
 
 from robench.search.attack import Trial, Verdict
-from robench.verification.searching import choose_sample, search_differences
+from robench.verification.searching import choose_sample, fewest_found, search_differences
 
 
 def trial(number: int, verdict: Verdict = Verdict.HELD, **fields: object) -> Trial:
@@ -105,3 +107,18 @@ def test_fooled_examples_that_hold_elsewhere_make_the_record_no_better() -> None
     hard, soft = search_differences(known(*was), again, exact=False)
     assert hard == []
     assert len(soft) == 10
+
+
+@pytest.mark.parametrize(("held", "share"), [(1, 0.1), (7, 0.5), (20, 0.1), (100, 0.3)])
+def test_the_fewest_invented_examples_that_a_sample_meets(held: int, share: float) -> None:
+    number, drawn = fewest_found(held, share, 0.95), ceil(share * held)
+
+    def missed(invented: int) -> float:
+        return comb(held - invented, drawn) / comb(held, drawn)
+
+    assert missed(number) <= 0.05 < missed(number - 1)
+
+
+def test_many_held_examples_need_as_many_as_draws_with_replacement() -> None:
+    assert fewest_found(10**6, 0.1, 0.95) == 29
+    assert fewest_found(10, 1.0, 0.95) == 1

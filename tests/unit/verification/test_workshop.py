@@ -30,8 +30,8 @@ def test_the_data_of_a_registered_task_are_read(tmp_path: Path) -> None:
     task = write_run(tmp_path / "run").task.model_copy(
         update={"name": "mini-reviews", "train_pool": ""}
     )
-    found = workshop(tmp_path).splits(task)
+    found = workshop(tmp_path).data.splits(task)
     assert found is not None
     assert found.test
     unknown = task.model_copy(update={"name": "unknown"})
-    assert workshop(tmp_path).splits(unknown) is None
+    assert workshop(tmp_path).data.splits(unknown) is None
