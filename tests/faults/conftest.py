@@ -7,16 +7,45 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fault_table import Row, table
+from real_runs import Results, finish, results
 
 TRIES = int(os.environ.get("ROBENCH_FAULT_TRIES", "0"))
 """Tries of each random fault; 0 stands for a few, as part of ``make test``."""
 
 PROPERTY = "fault"
 Tried = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that nobody disturbed.
+
+    Attributes:
+        out: its folder.
+        results: what it left.
+        seconds: how long it took.
+    """
+
+    out: Path
+    results: Results
+    seconds: float
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The run ``real_runs.QUICK``, for all tests that disturb it (the xdist group disturbed)."""
+    out = tmp_path_factory.mktemp("finished")
+    code, said, seconds = finish(out)
+    assert code == 0, said
+    found = results(out)
+    assert (len(found.trials), len(found.outcomes)) == (40, 2)
+    return Finished(out, found, seconds)
 
 
 @pytest.fixture

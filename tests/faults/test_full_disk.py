@@ -8,9 +8,10 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from real_runs import ENVIRONMENT, Results, command, finish, results
+from real_runs import ENVIRONMENT, Results, command, results
 
 SPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 """Runs a command that may mount, without rights outside."""
@@ -25,20 +26,16 @@ def _can_mount() -> bool:
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("full-disk"),
+    pytest.mark.xdist_group("disturbed"),
     pytest.mark.skipif(not _can_mount(), reason="this process may not mount a small disk"),
 ]
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, int]:
+@pytest.fixture
+def undisturbed(finished: Any) -> tuple[Results, int]:
     """The results of a run that nobody disturbed, and the kilobytes that it needs."""
-    out = tmp_path_factory.mktemp("undisturbed")
-    code, said, _ = finish(out)
-    assert code == 0, said
-    return results(out), sum(
-        path.stat().st_size for path in out.rglob("*") if path.is_file()
-    ) // 1024
+    files = [path for path in finished.out.rglob("*") if path.is_file()]
+    return finished.results, sum(path.stat().st_size for path in files) // 1024
 
 
 def fill_and_continue(place: Path, kilobytes: int) -> tuple[int, str, int, str]:

@@ -10,22 +10,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from real_runs import Results, finish, finished_lines, results, start
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill-at-random")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("disturbed")]
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, float]:
+@pytest.fixture
+def undisturbed(finished: Any) -> tuple[Results, float]:
     """The results of a run that nobody disturbed, and its seconds."""
-    out = tmp_path_factory.mktemp("undisturbed")
-    code, said, seconds = finish(out)
-    assert code == 0, said
-    found = results(out)
-    assert (len(found.trials), len(found.outcomes)) == (40, 2)
-    return found, seconds
+    return finished.results, finished.seconds
 
 
 @dataclass

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from own_data import reviews, write_rows
 
+from robench.cli import main
 from robench.records.record import Record
 from robench.records.record_files import read_records
 from robench.records.run_folder import RunFolder
@@ -25,8 +29,23 @@ QUICK = (
 pytestmark = pytest.mark.slow
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run robench in ``folder``; standard output and error are joined."""
+@dataclass(frozen=True)
+class Done:
+    """What a command gave."""
+
+    returncode: int
+    stdout: str
+
+
+def run(folder: Path, *arguments: str) -> Done:
+    """Run robench in ``folder``, in this process; standard output and error are joined."""
+    with contextlib.chdir(folder):
+        result = CliRunner(env={"COLUMNS": "120"}).invoke(main, list(arguments))
+    return Done(result.exit_code, result.output)
+
+
+def run_alone(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run robench in a process of its own, which loads every library anew."""
     root = Path(__file__).resolve().parents[2]
     return subprocess.run(
         [sys.executable, "-m", "robench", *arguments],
@@ -54,10 +73,11 @@ def test_a_csv_with_quotes_is_evaluated_in_one_command(tmp_path: Path) -> None:
     assert "0 = 'negative', 1 = 'positive'" in printed
     assert record.task.name == "My_reviews.csv"
     assert (record.counts.n, record.task.examples) == (6, 40)
-    # A second run trains nothing and attacks nothing anew.
-    printed, (again,) = evaluate(
-        tmp_path, "--attack", "pwws", "--task", "My reviews.csv", "--limit", "6", *QUICK
-    )
+    # A second run trains nothing and attacks nothing anew. It has a process of its own.
+    words = ("--attack", "pwws", "--task", "My reviews.csv", "--limit", "6", *QUICK)
+    done = run_alone(tmp_path, "evaluate", "--defense", "standard", *words)
+    assert done.returncode == 0, done.stdout
+    (again,) = read_records(RunFolder(tmp_path / "runs").records).values()
     assert again.victim == record.victim
     assert again.outcomes == record.outcomes
 
