@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from robench.records.reported import load_reported
+
 ROOT = Path(__file__).resolve().parents[2]
+REPORTED_NUMBERS = ROOT / "leaderboards" / "reported.toml"
 CODE = re.compile(r"^```.*?^```$|``?[^`\n]+``?", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 CODE_PATH = re.compile(
@@ -146,6 +149,29 @@ def test_the_readme_names_every_defense_and_attack() -> None:
         named = {name.split("+")[-1] for each in first for name in re.findall(r"`([^`:]+)`", each)}
         files = (ROOT / f"{kind}s").glob("[a-z]*.py")
         assert {file.stem.replace("_", "-") for file in files} - named == set()
+
+
+def test_the_readme_counts_the_defenses_and_attacks_that_are_there() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    files = {kind: list((ROOT / kind).glob("[a-z]*.py")) for kind in ("defenses", "attacks")}
+    defenses = len(files["defenses"])
+    # The attack "none" attacks nothing.
+    attacks = len([path for path in files["attacks"] if path.stem != "none"])
+    assert f"Today it has {defenses} [defenses](#defenses) and {attacks} [attacks]" in text
+    assert f"| {attacks}, by words; TextAttack's recipes as an extra |" in text
+    assert f"| {defenses} defenses, and combinations of them |" in text
+
+
+def test_the_readme_sends_to_the_numbers_of_papers_and_holds_none() -> None:
+    """A reported number has its source beside it in one file, and only there."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "leaderboards/reported.md" in text
+    assert "docs/reproducing.md#reported-and-measured" in text
+    numbers = {number.printed for number in load_reported(REPORTED_NUMBERS).numbers()}
+    # One without ± may be a measured number by chance.
+    printed = {each for each in numbers if "±" in each}
+    assert len(printed) == 40
+    assert [each for each in printed if each in text] == []
 
 
 def test_the_readme_links_every_study_and_the_pages_about_validity() -> None:
