@@ -151,8 +151,8 @@ def _section(
     if not boards:
         lines += ["**Measured here:** no board has this task yet.", ""]
     for each in boards:
-        heading = _wrapped(f"**Measured here:** {_link(each, page)}")
-        lines += [*heading, "", *_measured(each, scores)]
+        link = _wrapped(f"**Measured here:** {_link(each, page)}")
+        lines += [*link, "", *_measured(each, scores)]
     lines += _differences(scores, boards, reported)
     for each in boards:
         lines += _orderings_section(each, scores, page)
