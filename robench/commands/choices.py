@@ -273,6 +273,15 @@ training_options = apply(
             help="Precision of training.",
         ),
         click.option(
+            "--parallel-victims",
+            type=int,
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Victims to train at the same time, each in a process of its own; for a GPU that "
+            "one training does not fill.",
+        ),
+        click.option(
             "--punkt",
             type=click.Choice(["embedded", "nltk"]),
             envvar="ROBENCH_PUNKT",

@@ -88,6 +88,7 @@ class EvaluationRequest(BaseModel):
         precision: precision of the training.
         search_precision: precision of the queries of a search. The verdict always uses fp32.
         retrain: train again even if a victim with the same configuration exists.
+        parallel_victims: victims that are trained at the same time, each in a process of its own.
         trackers: where the curves of training and the results of attacks are sent as well: names of
             Accelerate's trackers, or ``"module:Class"``.
         wait: the most seconds to wait for another run that works on the same part of ``out``.
@@ -135,6 +136,7 @@ class EvaluationRequest(BaseModel):
     precision: Precision = "fp32"
     search_precision: Precision = "fp32"
     retrain: bool = False
+    parallel_victims: int = 1
     trackers: tuple[str, ...] = ()
     wait: float | None = None
     out: Path = defaults.OUT
@@ -194,7 +196,7 @@ class EvaluationRequest(BaseModel):
             values[choice] = wanted if wanted != usual else given
         return values
 
-    @field_validator("limit", "budget", "workers", "max_tokens")
+    @field_validator("limit", "budget", "workers", "max_tokens", "parallel_victims")
     @classmethod
     def _check_positive(cls, value: int | None, info: Any) -> int | None:
         if value is not None and value < 1:

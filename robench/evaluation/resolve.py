@@ -48,7 +48,7 @@ TRUSTED = (
     "language models may run with your rights. Records say whether any did."
 )
 """What a run says where foreign code is allowed."""
-OF_TRAINING = ("encoder", "settings_of", "precision", "retrain")
+OF_TRAINING = ("encoder", "settings_of", "precision", "retrain", "parallel_victims")
 """Options that are about training only."""
 
 

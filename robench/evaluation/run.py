@@ -27,6 +27,7 @@ from robench.evaluation.request import EvaluationRequest, build_request
 from robench.evaluation.resolve import resolve_request
 from robench.evaluation.resolved import ResolvedRequest, ResolvedTask, ResolvedTest
 from robench.evaluation.resolved_victims import ResolvedVictim, TrainedVictim
+from robench.evaluation.side_by_side import SideBySide
 from robench.evaluation.tracking import track_cell
 from robench.evaluation.unattackable import count_unattackable, unattackable_remark
 from robench.evaluation.unknown_words import UnknownWords, remark_before_training
@@ -94,7 +95,9 @@ def evaluate(
     if (late := arithmetic.warning()) is not None:
         report.message(late)
     failures, single = Failures(report), _number_of_victims(resolved) == 1
-    checks, records, known = HealthChecks(request, report), list[Record](), KnownRun()
+    trainings = SideBySide(request, report)
+    trainings.train(resolved.tasks)
+    checks, records, known = HealthChecks(trainings.then, report), list[Record](), KnownRun()
     clock = RunClock(find_records(RunFolder(request.out).records, known.records).records)
     if clock.remark is not None:
         report.message(clock.remark)
@@ -109,6 +112,7 @@ def evaluate(
             each = task.victims[place]
             title = victim_title(each, task)
             with failures.catch(title, only=single):
+                trainings.check(each)
                 make_cells = partial(_cells, request, resolved, task, surfaces)
                 with same_process(f"the training and checks of {title}", report):
                     cells = make_cells(checks.obtain(task, each, make_cells))
@@ -262,7 +266,9 @@ def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
     if (late := arithmetic.warning()) is not None:
         report.message(late)
     failures, single = Failures(report), _number_of_victims(resolved) == 1
-    checks, folders = HealthChecks(request, report), list[Path]()
+    trainings = SideBySide(request, report)
+    trainings.train(resolved.tasks)
+    checks, folders = HealthChecks(trainings.then, report), list[Path]()
     for task in resolved.tasks:
         for each in task.victims:
             title = victim_title(each, task)
@@ -270,6 +276,7 @@ def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
                 failures.catch(title, only=single),
                 same_process(f"the training of {title}", report),
             ):
+                trainings.check(each)
                 folder = checks.obtain(task, each).obtained.folder
                 folders += [] if folder is None else [folder]
     failures.raise_if_any(folders)
