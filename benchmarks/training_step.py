@@ -16,7 +16,9 @@ student forward, always ten slots), which is not counted here.
 Texts are made-up tokens with the lengths of film reviews (a quarter at the maximum), batched as in
 training; 45 % of the positions have one to eight substitutes. All three contestants work on the
 same batches in turn, so that changes of the machine's speed affect all. They are timed by the CPU
-time of one thread (on a GPU, by the clock). The last line is JSON.
+time of one thread. On a GPU they are timed by the clock, over all batches of a repetition without a
+pause, and batches were made beforehand, as the loop's worker does. The last line is JSON. It counts
+the operations that a step starts, and the values that it reads from the device.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from throughput.counting import Operations
+from throughput.made_up import make_batch, review_lengths
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from transformers import BertConfig, BertModel
@@ -43,12 +47,12 @@ from robench.methods.smoothness import divergence
 from robench.models.classifier import TextClassifier
 from robench.models.convex_hull import ENTROPY_WEIGHT, WEIGHT_DECAY
 from robench.models.encoders import attention_for
+from robench.models.mixtures import pack_substitutes
 from robench.training.batches import POOL, balanced_batches
 from robench.training.setup import StepLoss, adamw, parameter_groups
 
 VOCABULARY = 24_000
 SHAPES = {"tiny": (2, 128), "mini": (4, 256), "base": (12, 768)}
-SUBSTITUTABLE, SUBSTITUTES = 0.45, 8
 TOLERANCES = {"fp32": 1e-3, "bf16": 5e-2}
 """Relative tolerances between the losses; ten steps of Adam magnify rounding errors."""
 
@@ -109,61 +113,35 @@ def make_batches(setting: Setting, size: int, number: int) -> list[Batch]:
     They are evenly spread over the batches of a pool, from short to long.
     """
     rng = np.random.default_rng(0)
-    lengths = np.clip(
-        setting.tokens * rng.lognormal(np.log(0.66), 0.6, POOL * size), 4, setting.tokens
-    ).astype(int)
+    lengths = review_lengths(setting.tokens, POOL * size, rng)
     made = sorted(
         balanced_batches((np.arange(len(lengths)) % 2).tolist(), lengths.tolist(), size, rng),
         key=lambda rows: int(lengths[rows].max()),
     )
     chosen = [made[int((place + 0.5) * len(made) / number)] for place in range(number)]
-    return [make_batch(lengths[rows], setting.device, rng) for rows in chosen]
-
-
-def make_batch(lengths: Any, device: torch.device, rng: np.random.Generator) -> Batch:
-    """Make texts of made-up tokens; each half of the rows has one label."""
-    rows, tokens = len(lengths), int(lengths.max())
-    mask = np.arange(tokens) < lengths[:, None]
-    ids = rng.integers(5, VOCABULARY, (rows, tokens)) * mask
-    counts = (
-        rng.integers(1, SUBSTITUTES + 1, (rows, tokens))
-        * (rng.random((rows, tokens)) < SUBSTITUTABLE)
-        * mask
-    )
-    counts[:, 0] = 0
-    allowed = np.arange(SUBSTITUTES + 1) <= counts[:, :, None]
-    slots = np.where(allowed, rng.integers(5, VOCABULARY, allowed.shape), ids[:, :, None])
-    slots[:, :, 0] = ids
-
-    def there(array: Any) -> Tensor:
-        return torch.as_tensor(array, device=device)
-
-    labels = there(np.arange(rows) * 2 // rows)
-    return Batch(
-        there(ids),
-        there(mask.astype(np.int64)),
-        there(np.zeros_like(ids)),
-        labels,
-        there(slots),
-        there(allowed),
-    )
+    vocabulary = setting.model.encoder.config.vocab_size
+    made_ones = [make_batch(lengths[rows], rng, vocabulary) for rows in chosen]
+    if setting.device.type == "cpu":
+        return made_ones
+    return [batch.with_packed(pack_substitutes(batch)).pinned() for batch in made_ones]
 
 
 # The contestants: each takes a batch as training makes it and returns the loss, or None.
 
 
-def our_step(setting: Setting, batch: Batch) -> float:
+def our_step(setting: Setting, batch: Batch) -> Tensor:
     """Do one step of the training loop and return its loss."""
     with setting.precise():
-        loss = setting.step(batch)
+        loss: Tensor = setting.step(batch.to(setting.device))
     loss.backward()
     setting.optimizer.step()
     setting.optimizer.zero_grad()
-    return float(loss.detach())
+    return loss.detach()
 
 
 def bare_passes(setting: Setting, batch: Batch) -> None:
     """Run only the forwards and backwards, on prepared inputs of the encoder."""
+    batch = batch.to(setting.device)
     model, teacher, mask = setting.model, setting.defense.information.teacher, batch.attention_mask
     with setting.precise():
         # As in the search, eval mode computes the last layer for the first token only.
@@ -192,9 +170,10 @@ def frozen(model: nn.Module, yes: bool) -> None:
         parameter.requires_grad_(not yes)
 
 
-def release_like(setting: Setting, batch: Batch) -> float:
+def release_like(setting: Setting, batch: Batch) -> Tensor:
     """Do a step as in the release and return its loss; see the module's docstring."""
     options, model = setting.defense.options, setting.model
+    batch = batch.to(setting.device)
     started = starting_mixtures(batch, setting.tokens)
     batch = padded(batch, setting.tokens)
     with setting.precise(), every_token(model), every_token(setting.defense.information.teacher):
@@ -214,7 +193,7 @@ def release_like(setting: Setting, batch: Batch) -> float:
     loss.backward()
     setting.optimizer.step()
     setting.optimizer.zero_grad()
-    return float(loss.detach())
+    return loss.detach()
 
 
 @contextmanager
@@ -299,27 +278,51 @@ def starting_mixtures(batch: Batch, tokens: int) -> Tensor:
 
 def measure(setting: Setting, batches: Sequence[Batch], repeats: int) -> dict[str, list[float]]:
     """Return the seconds of each contestant over all batches, for each repetition."""
-    contestants: dict[str, Callable[[Setting, Batch], float | None]] = {
+    contestants: dict[str, Callable[[Setting, Batch], Tensor | None]] = {
         "step": our_step,
         "bare": bare_passes,
         "release_like": release_like,
     }
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    # A pause after each batch would let a GPU run empty, which a training does not.
+    numbered = list(enumerate(batches))
+    turns = [[each] for each in numbered] if setting.device.type == "cpu" else [numbered]
     for repeat in range(repeats + 1):
         totals = dict.fromkeys(contestants, 0.0)
-        for number, batch in enumerate(batches):
-            losses = {}
-            for name in turned([*contestants], repeat + number):
-                torch.manual_seed(number)
+        for turn in turns:
+            losses: dict[str, list[Any]] = {}
+            for name in turned([*contestants], repeat + turn[0][0]):
                 began = now(setting.device)
-                losses[name] = contestants[name](setting, batch)
+                losses[name] = [
+                    run_batch(contestants[name], setting, number, batch) for number, batch in turn
+                ]
                 totals[name] += now(setting.device) - began
-            check(losses["step"], losses["release_like"], setting.precision)
+            for ours, theirs in zip(losses["step"], losses["release_like"], strict=True):
+                check(float(ours), float(theirs), setting.precision)
         # The first repetition warms up.
         if repeat:
             for name, total in totals.items():
                 seconds[name].append(total)
     return seconds
+
+
+def run_batch(
+    contestant: Callable[[Setting, Batch], Tensor | None],
+    setting: Setting,
+    number: int,
+    batch: Batch,
+) -> Tensor | None:
+    """Let a contestant work on a batch; all begin with the same random numbers."""
+    torch.manual_seed(number)
+    return contestant(setting, batch)
+
+
+def count_operations(setting: Setting, batch: Batch) -> dict[str, int]:
+    """Return the operations that a step starts, and the values that it reads from the device."""
+    ready = batch.with_packed(pack_substitutes(batch))
+    with Operations() as counted:
+        our_step(setting, ready)
+    return {"operations": counted.number, "reads": counted.reads}
 
 
 def turned(names: list[str], by: int) -> list[str]:
@@ -365,7 +368,8 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     setting = make_setting(chosen.shape, chosen.tokens, chosen.device, chosen.precision)
-    seconds = measure(setting, make_batches(setting, chosen.batch, chosen.batches), chosen.repeats)
+    batches = make_batches(setting, chosen.batch, chosen.batches)
+    seconds = measure(setting, batches, chosen.repeats)
     lines = [
         f"{chosen.shape}, {chosen.batch} x {chosen.tokens} tokens at most, {chosen.precision} on "
         f"{chosen.device}; seconds for each step, by repetition"
@@ -378,6 +382,7 @@ def main() -> None:
         "over_bare": round(ratio(seconds, "step", "bare"), 3),
         "over_release_like": round(ratio(seconds, "release_like", "step"), 3),
     }
+    report |= count_operations(setting, batches[-1])
     sys.stdout.write("\n".join([*lines, json.dumps(report, allow_nan=False)]) + "\n")
 
 

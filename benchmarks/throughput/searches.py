@@ -117,3 +117,21 @@ def measure(
         whole.clock,
         Counter(trial.verdict.value for trial in trials),
     )
+
+
+def engine_clock(victim: Victim, attack: str, load: Load, precision: Precision = "bf16") -> Clock:
+    """Run the engine once, alone, and return its seconds and its rows.
+
+    Raises:
+        RuntimeError: a trial failed.
+    """
+    built = build_attack(attack)
+    settings = SearchSettings(budget=load.budget, precision=precision)
+    began = now(victim.device)
+    trials = list(run(victim, built, attack, load.jobs, settings))
+    seconds = now(victim.device) - began
+    problem = next((trial.problem for trial in trials if trial.verdict == "error"), None)
+    if problem is not None:
+        raise RuntimeError(f"a trial failed: {problem}")
+    clean = 0 if attack in QUERIES_THE_CLEAN_TEXT else len(trials)
+    return Clock(seconds, clean + sum(trial.forwarded for trial in trials))

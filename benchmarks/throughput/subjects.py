@@ -27,7 +27,7 @@ from robench.search.jobs import Job
 from robench.text.substitutions import SubstitutionSet, load_substitutions
 from robench.text.words import join_words, split_words
 
-SHAPES: Final = {"wide": (4, 256), "base": (12, 768)}
+SHAPES: Final = {"small": (2, 128), "wide": (4, 256), "minilm": (6, 384), "base": (12, 768)}
 """Layers and width of the victims with random weights, which cost as much as trained ones."""
 MARGIN = 5.0
 """Mean margin (logits) to which a random victim's head is scaled.

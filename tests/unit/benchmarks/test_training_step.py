@@ -33,7 +33,7 @@ def test_both_steps_have_the_same_loss_and_change_no_weight(benchmark: ModuleTyp
         losses = []
         for step in (benchmark.our_step, benchmark.release_like):
             torch.manual_seed(1)
-            losses.append(step(setting, batch))
+            losses.append(float(step(setting, batch)))
         benchmark.bare_passes(setting, batch)
         assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert all(
@@ -52,8 +52,19 @@ def test_the_last_line_of_the_output_is_json(
     )
     benchmark.main()
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert set(report) == {"over_bare", "over_release_like"}
+    assert set(report) == {"over_bare", "over_release_like", "operations", "reads"}
     assert all(value > 0 for value in report.values())
+
+
+def test_operations_and_readings_are_counted(benchmark: ModuleType) -> None:
+    counting = import_module("throughput.counting")
+    numbers = torch.arange(4.0)
+    with counting.Operations() as counted:
+        doubled = (numbers * 2).view(2, 2).T
+        float(doubled.sum())
+        numbers.nonzero()
+    assert counted.started == {"mul": 1, "sum": 1, "_local_scalar_dense": 1, "nonzero": 1}
+    assert (counted.number, counted.reads) == (4, 2)
 
 
 def test_a_different_loss_ends_the_program(benchmark: ModuleType) -> None:

@@ -1,0 +1,39 @@
+"""Build the surface of made-up reviews with the embedded language model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from robench import Example
+from robench.protocol import get_protocol
+from robench.text.language_model import build_scorer
+from robench.text.surface_building import SurfaceRequest, load_or_build
+from robench.text.words import join_words
+from throughput.subjects import Reviews, substitutions
+
+
+def build_surface_of(number: int, words: int, device: str, folder: Path) -> float:
+    """Return the seconds that the surface of ``number`` reviews of ``words`` words takes."""
+    reviews, rng = Reviews("test"), np.random.default_rng(number)
+    examples = [
+        Example(f"made/{number}-{index}", {"text": join_words(reviews.text(words, 0, rng))}, 0)
+        for index in range(number)
+    ]
+    protocol = get_protocol("rift2021")
+    precision = "bf16" if device.startswith("cuda") else "fp32"
+    request = SurfaceRequest(
+        examples=examples,
+        attackable="text",
+        task="made",
+        digest=f"{number}x{words}",
+        substitutions=substitutions(),
+        protocol=protocol,
+        scorer=build_scorer("tiny", device, protocol.lm_radius, precision),
+        max_words=words,
+    )
+    began = perf_counter()
+    load_or_build(folder / "surfaces", request)
+    return perf_counter() - began
