@@ -16,6 +16,7 @@ from robench.methods import (
     Smoothing,
     drawn_variants,
     mixed_logits,
+    on_device,
     required_smoother,
 )
 
@@ -99,8 +100,8 @@ class Dne(Defense):
         assert variants.slots is not None
         assert variants.weights is not None
         device = batch.input_ids.device
-        start = torch.as_tensor(variants.weights, device=device)
-        slots = torch.as_tensor(variants.slots, device=device)
+        start = on_device(torch.as_tensor(variants.weights), device)
+        slots = on_device(torch.as_tensor(variants.slots), device)
         # Slot 0 is the word itself; unused slots repeat it and must keep the weight 0.
         used = slots != slots[:, :, :1]
         used[:, :, 0] = True

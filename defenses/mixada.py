@@ -17,6 +17,7 @@ from robench.methods import (
     SUITE_DEVIATIONS,
     AugmentationOptions,
     AugmentedDefense,
+    on_device,
 )
 
 PUBLISHED_DEPTH = 12
@@ -89,7 +90,7 @@ class MixAda(AugmentedDefense):
         # All draws are made on the CPU, so that they do not depend on the device's generator.
         share = float(torch.distributions.Beta(self.options.alpha, self.options.alpha).sample())
         layer = self.layers[int(torch.randint(len(self.layers), ()))]
-        others = torch.randperm(len(batch.labels)).to(batch.labels.device)
+        others = on_device(torch.randperm(len(batch.labels)), batch.labels.device)
         mixed = mixed_loss(
             model, batch, layer, others, share, first_only=self.options.mix == "smix"
         )

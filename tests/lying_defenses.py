@@ -149,7 +149,7 @@ class HasASystemError(Broken):
         raise OSError("nothing here")
 
 
-@fails("diverged in epoch 1: its loss is nan")
+@fails("diverged in epoch 1, step 1: its loss is nan")
 class Undefined(Defense):
     def loss(self, model: TextClassifier, batch: Batch) -> Tensor:
         return super().loss(model, batch) * torch.nan

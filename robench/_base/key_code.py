@@ -19,14 +19,17 @@ TRAINING_CODE = (
     "robench.models.convex_hull",
     "robench.models.encoders",
     "robench.models.first_token",
+    "robench.models.frozen_encoder",
     "robench.models.gradient_query",
     "robench.models.health_checks",
     "robench.models.hull_query",
     "robench.models.judged",
     "robench.models.mixtures",
     "robench.models.model_modes",
+    "robench.models.moving",
     "robench.models.objectives",
     "robench.models.probabilities",
+    "robench.models.row_attention",
     "robench.models.saliency",
     "robench.models.smoothed",
     "robench.models.smoothed_gradients",
@@ -96,6 +99,9 @@ TRIAL_CODE = (
     "robench.models.objectives",
     "robench.models.saliency",
     "robench.models.first_token",
+    "robench.models.frozen_encoder",
+    "robench.models.moving",
+    "robench.models.row_attention",
 )
 """Modules that decide a trial, given the victim, the surface and the attack."""
 

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from robench.methods.textattack.streams import GlobalStreams, global_seeds
     from robench.methods.textattack.symbols import Symbols, symbol_attack
     from robench.models.model_modes import evaluating
+    from robench.models.moving import on_device
     from robench.models.probabilities import exact_softmax, log_odds, shares_of_clean
     from robench.search.moves import (
         Choices,
@@ -128,6 +129,7 @@ _MODULE_OF = {
     "text_norms": "robench.methods.smoothness",
     # Victims that answer from random variants of a text.
     "Smoothing": "robench.models.smoothing",
+    "on_device": "robench.models.moving",
     "RANDOMISED_DEVIATIONS": "robench.methods.randomised",
     "SETS_DEVIATION": "robench.methods.randomised",
     "RandomisedOptions": "robench.methods.randomised",
@@ -186,6 +188,7 @@ __all__ = [
     "log_odds",
     "mixed_logits",
     "no_pointless_retries",
+    "on_device",
     "perturbed_logits",
     "rank_within_owner",
     "require_tested_textattack",

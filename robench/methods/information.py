@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from robench._base.errors import UsageError
+from robench.models.frozen_encoder import frozen_features
+from robench.models.moving import on_device
 from robench.plugins.options import TrainingOptions
 from robench.training.contrast import Negatives, contrastive_term
 
@@ -133,27 +136,28 @@ class InformationTerm:
             UsageError: ``negatives=students`` on a share, which lacks the other students.
         """
         whole = batch.whole or batch
-        if batch.rows is None:
-            here = torch.arange(len(features), device=features.device)
-        else:
-            here = batch.rows
         if batch.whole is not None and self.options.negatives == "students":
             raise UsageError(
                 "negatives=students trains in one process only: a text's negatives are spread over "
                 "all processes. Start robench without a launcher."
             )
-        with torch.no_grad():
-            teacher = self.teacher.features(
-                whole.input_ids, whole.attention_mask, whole.token_type_ids
-            )
+        teacher = frozen_features(self.teacher, whole)
+        if teacher is None:
+            with torch.no_grad():
+                teacher = self.teacher.features(
+                    whole.input_ids, whole.attention_mask, whole.token_type_ids
+                )
         terms = []
-        for group, rows in self._groups(whole.labels):
+        for group, rows in self._groups(whole):
             known = torch.cat([teacher[rows], self._memory.get(group, teacher[:0])])
-            mine, own = (here[:, None] == rows).nonzero(as_tuple=True)
+            if batch.rows is None:
+                mine, own = rows, torch.arange(len(rows), device=rows.device)
+            else:
+                mine, own = (batch.rows[:, None] == rows).nonzero(as_tuple=True)
             students = self.student_heads(features[mine], group)
             teachers = self.teacher_heads(known, group)
             # The weight of this share of the group; it is 1 where the batch is not shared.
-            part = len(own) * len(whole.labels) / (len(here) * len(rows))
+            part = len(own) * len(whole.labels) / (len(features) * len(rows))
             terms.append(
                 part
                 * contrastive_term(
@@ -163,10 +167,13 @@ class InformationTerm:
             self._memory[group] = known[: self.options.memory]  # the newest come first
         return torch.stack(terms).mean()
 
-    def _groups(self, labels: Tensor) -> Iterator[tuple[int, Tensor]]:
+    def _groups(self, batch: Batch) -> Iterator[tuple[int, Tensor]]:
         """Yield the number and the rows of each group in which features are contrasted."""
+        device = batch.labels.device
         if not self.options.conditional:
-            yield 0, torch.arange(len(labels), device=labels.device)
+            yield 0, torch.arange(len(batch.labels), device=device)
             return
-        for label in sorted(set(labels.tolist())):
-            yield label, (labels == label).nonzero()[:, 0]
+        labels = batch.on_host("labels")
+        for label in np.unique(labels).tolist():
+            rows = np.flatnonzero(labels == label)
+            yield label, on_device(torch.from_numpy(rows), device)

@@ -70,16 +70,17 @@ def drawn_variants(smoother: Smoother, batch: Batch) -> Variants:
     import torch
 
     rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
-    lengths = batch.attention_mask.sum(1).cpu().numpy()
-    return smoother.draw_batch(batch.input_ids.cpu().numpy(), lengths, rng)
+    return smoother.draw_batch(batch.on_host("input_ids"), batch.lengths, rng)
 
 
 def drawn_batch(smoother: Smoother, batch: Batch) -> Batch:
     """Return the batch with a random variant of each text: words substituted or masked."""
     import torch
 
-    ids = torch.as_tensor(drawn_variants(smoother, batch).ids, device=batch.input_ids.device)
-    return replace(batch, input_ids=ids)
+    from robench.models.moving import on_device
+
+    ids = torch.as_tensor(drawn_variants(smoother, batch).ids)
+    return replace(batch, input_ids=on_device(ids, batch.input_ids.device))
 
 
 def mixed_logits(

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from robench.models.batch import Batch
+from robench.models.frozen_encoder import frozen_texts
 from robench.models.mixtures import (
     PackedSubstitutes,
     blend,
@@ -127,15 +128,20 @@ def _prepared(
     # The vectors do not change during the ascent, so they are embedded once, without gradients.
     with torch.no_grad():
         flat, vectors = packed.vectors(model)
-    own = flat[: batch.input_ids.numel()]
+    own, positions = flat[: batch.input_ids.numel()], packed.positions
+    frozen = frozen_texts(model, batch)
+    if frozen is not None:
+        own, positions = frozen.entered(own), frozen.places(positions)
 
     def answer_to(outputs: Tensor) -> Tensor:
+        if frozen is not None:
+            return frozen.logits(outputs) / temperature
         embedded = outputs.view(*batch.input_ids.shape, -1)
         features = model.features_from_embeddings(embedded, batch.attention_mask)
         return model.classify(features) / temperature
 
     def answer(weights: Tensor) -> Tensor:
-        return answer_to(blend(own, vectors, weights, packed.positions))
+        return answer_to(blend(own, vectors, weights, positions))
 
     with torch.no_grad():
         return answer, objective_of(objective, batch.labels, lambda: answer_to(own))
@@ -162,7 +168,13 @@ def ascend(
         entropy_weight: weight of each position's entropy (nats), which is minimised.
     """
     mixture_logits.requires_grad_()
-    optimiser = torch.optim.Adam([mixture_logits], lr=learning_rate, weight_decay=WEIGHT_DECAY)
+    # One kernel instead of a dozen; on a CPU the last bits would change.
+    optimiser = torch.optim.Adam(
+        [mixture_logits],
+        lr=learning_rate,
+        weight_decay=WEIGHT_DECAY,
+        fused=mixture_logits.device.type == "cuda",
+    )
     with torch.enable_grad():
         for _ in range(steps):
             log_weights = masked_log_weights(mixture_logits, packed)

@@ -6,6 +6,7 @@ and its substitutes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -52,13 +53,24 @@ class PackedSubstitutes:
         flat = model.embed(self.ids, self.types, self.mask).flatten(0, 1)
         return flat, self.slot_vectors(flat)
 
+    def moved(self, move: Callable[[Tensor], Tensor]) -> PackedSubstitutes:
+        """Return the same rows after ``move`` of every tensor, such as to a device."""
+        types = None if self.types is None else move(self.types)
+        others = (self.mask, self.positions, self.slots, self.allowed)
+        return PackedSubstitutes(move(self.ids), types, *map(move, others))
+
     def slot_vectors(self, flat: Tensor) -> Tensor:
         """Select the outputs of all slots ``(n, slots, d)`` from those of all rows."""
         return flat[self.slots.flatten()].view(*self.slots.shape, flat.shape[-1])
 
 
 def pack_substitutes(batch: Batch) -> PackedSubstitutes:
-    """Pack a batch's substitution sets; raise ValueError when the batch carries none."""
+    """Pack a batch's substitution sets; raise ValueError when the batch carries none.
+
+    A batch of the training loop has been packed before the step.
+    """
+    if batch.packed_before is not None:
+        return batch.packed_before
     if batch.substitute_ids is None or batch.substitute_mask is None:
         raise ValueError(
             "the batch carries no substitution sets: set `substitutes = True` on the defense"

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from robench.models.moving import on_device
 from robench.models.probabilities import log_softmax
 from robench.models.smoother import Smoother, Variants
 
@@ -80,12 +81,14 @@ def mixture_noise(
     table = model.encoder.get_input_embeddings()
     device = table.weight.device
     if weights is None:
-        weights = torch.as_tensor(variants.weights, device=device)
-    slots = torch.as_tensor(np.ascontiguousarray(variants.slots), device=device)
+        weights = on_device(torch.as_tensor(variants.weights), device)
+    slots = np.ascontiguousarray(variants.slots)
     # Only positions with neighbours are mixed. Slot by slot, so that a position's sum has the
     # same order whatever else is in the batch.
-    rows, columns = torch.nonzero((slots != slots[:, :, :1]).any(-1), as_tuple=True)
-    chosen, shares = slots[rows, columns], weights[rows, columns]
+    mixed = (slots != slots[:, :, :1]).any(-1).nonzero()
+    rows, columns = (on_device(torch.from_numpy(part), device) for part in mixed)
+    chosen = on_device(torch.from_numpy(slots[mixed]), device)
+    shares = weights[rows, columns]
     own = table(chosen[:, 0])
     moved = torch.zeros_like(own)
     for slot in range(1, slots.shape[2]):

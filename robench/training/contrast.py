@@ -48,5 +48,6 @@ def contrastive_term(
     if not len(own):
         # The sum of nothing is 0, but it has a gradient, which the optimizer needs.
         return scores.sum()
-    count = torch.tensor(float(scores.shape[1]), device=scores.device)
+    # Filled on the device: a number from main memory would make a GPU wait.
+    count = torch.full((), float(scores.shape[1]), device=scores.device)
     return cross_entropy(scores, own) - torch.log(count)

@@ -6,7 +6,7 @@ After every epoch it writes a checkpoint, so that a killed run can be resumed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,9 @@ from robench.tasks.example import Example
 from robench.training.batches import bucketed_batches
 from robench.training.checkpoint import EpochWeights, TrainingState, training_environment
 from robench.training.epoch_choice import EpochRule, explain
+from robench.training.feed import feed
 from robench.training.forgetting import PretrainedReference
+from robench.training.loss_reading import LossReader, check_finite
 from robench.training.runtime import is_main_process, release_memory, seed_everything, stable_seed
 from robench.training.saving import (
     curves_folder,
@@ -275,32 +277,41 @@ class _TrainingRun:
         Returns:
             The mean loss, and the mean of each of the defense's figures.
         """
-        batches = self._batches(epoch)
+        chosen = self._batches(epoch)
         self.step_loss.train()
         total = torch.zeros((), device=self.device)
         sums: dict[str, Tensor] = {}
-        recent = None
-        for index, chosen in enumerate(batches):
+        losses = LossReader(self.device, self.request, epoch)
+        for index, batch in enumerate(self._feed(chosen)):
             # Count half a step, so that neither the first nor the last step has a rate of zero.
-            done = (epoch + (index + 0.5) / len(batches)) / self.options.epochs
+            done = (epoch + (index + 0.5) / len(chosen)) / self.options.epochs
             self._set_learning_rate(done)
-            whole = self._train.batch(chosen, self.device, substitutes=self.defense.substitutes)
-            batch, weight = self._share(whole)
+            weight = self._weight(batch)
             loss = self._one_step(batch, weight)
             total += loss
             for name, value in self.defense.figures.items():
                 sums[name] = sums.get(name, 0.0) + weight * value
-            # Reading a loss makes a GPU wait, so it is read in some steps only.
-            if self.device.type == "cpu" or index % 10 == 0:
-                recent = _check_finite(float(loss), epoch, self.request)
+            recent = losses.add(loss)
             if index % STEPS_BETWEEN_MEMORY_RELEASES == 0:
                 release_memory()
             step, epochs = index + 1, self.options.epochs
-            self.tell(TrainingProgress(epoch + 1, epochs, step, len(batches), recent))
-        mine = torch.stack([total, *(value.float() for value in sums.values())]) / len(batches)
+            self.tell(TrainingProgress(epoch + 1, epochs, step, len(chosen), recent))
+        losses.read()
+        mine = torch.stack([total, *(value.float() for value in sums.values())]) / len(chosen)
         means = self.accelerator.reduce(mine, "mean").tolist()
-        loss_mean = _check_finite(means[0], epoch, self.request)
-        return loss_mean, dict(zip(sums, means[1:], strict=True))
+        check_finite(means[0], self.request, epoch)
+        return means[0], dict(zip(sums, means[1:], strict=True))
+
+    def _feed(self, chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
+        """Yield this process's share of each batch, on the device."""
+        count, rank = self.accelerator.num_processes, self.accelerator.process_index
+        return feed(
+            self._train,
+            chosen,
+            self.device,
+            substitutes=self.defense.substitutes,
+            share=lambda batch: batch if count == 1 else batch.share(rank, count),
+        )
 
     def _batches(self, epoch: int) -> list[Sequence[int]]:
         """Return one epoch's batches, and seed what is random in its steps."""
@@ -311,16 +322,16 @@ class _TrainingRun:
         own = self.defense.batches(labels, lengths, size, rng)
         return list(own or bucketed_batches(lengths, size, rng))
 
-    def _share(self, batch: Batch) -> tuple[Batch, float]:
-        """Return this process's share of a batch, and the weight of its loss.
+    def _weight(self, batch: Batch) -> float:
+        """Return the weight of the loss of this process's share of a batch.
 
         The mean of the weighted losses over all processes is the loss of the whole batch.
         """
+        if batch.whole is None:
+            return 1.0
         count, rank = self.accelerator.num_processes, self.accelerator.process_index
-        if count == 1:
-            return batch, 1.0
-        rows = len(batch.labels)
-        return batch.share(rank, count), len(range(rank, rows, count)) * count / rows
+        rows = len(batch.whole.labels)
+        return len(range(rank, rows, count)) * count / rows
 
     def _one_step(self, batch: Batch, weight: float) -> Tensor:
         loss: Tensor = weight * self.step_loss(batch)
@@ -364,13 +375,3 @@ class _TrainingRun:
         if self.accelerator.is_main_process:
             self.model.load_state_dict(self.weights.load(choice.epoch))
         return save_victim(self.request, self.setup, self.state, choice, out)
-
-
-def _check_finite(loss: float, epoch: int, request: FitRequest) -> float:
-    """Return ``loss``; raise RobenchError where it is infinite or not a number."""
-    if not np.isfinite(loss):
-        raise RobenchError(
-            f"Training '{request.defense}' on '{request.task}' diverged in epoch {epoch + 1}: "
-            f"its loss is {loss}. Lower learning_rate."
-        )
-    return loss

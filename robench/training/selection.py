@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from robench.models.convex_hull import maximise
 from robench.models.health_checks import guessing_accuracy
 from robench.models.mixtures import harden
 from robench.models.model_modes import evaluating
+from robench.training.feed import feed
 
 if TYPE_CHECKING:
     from robench.models.batch import Batch
@@ -82,15 +83,15 @@ def score_on_dev(
         seed: decides the attack's starting points; torch's global generators do not change.
     """
     generator = torch.Generator(device=device).manual_seed(seed)
-    features = torch.empty(len(examples), model.feature_size)
-    clean = held = 0
+    order, batches = _batches(examples, batch_size, device, substitutes=hull)
+    features, clean, held = list[Tensor](), list[Tensor](), list[Tensor]()
     with evaluating(model):
-        for indices, batch in _batches(examples, batch_size, device, substitutes=hull):
+        for batch in batches:
             with torch.no_grad():
                 found = model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids)
                 right = model.classify(found).argmax(-1) == batch.labels
-            features[indices] = found.float().cpu()
-            clean += int(right.sum())
+            features.append(found.float())
+            clean.append(right.sum())
             if hull:
                 worst = maximise(model, batch, objective="margin", generator=generator)
                 attacked = harden(batch, worst)
@@ -99,34 +100,47 @@ def score_on_dev(
                         attacked.input_ids, attacked.attention_mask, attacked.token_type_ids
                     )
                     right &= logits.argmax(-1) == batch.labels
-                held += int(right.sum())
-    accuracy = clean / len(examples)
+                held.append(right.sum())
+    accuracy = _total(clean) / len(examples)
     _, no_better_than_guessing = guessing_accuracy(np.asarray(examples.labels))
     return DevScores(
         clean=accuracy,
-        hull=held / len(examples) if hull else None,
+        hull=_total(held) / len(examples) if hull else None,
         guessing=accuracy <= no_better_than_guessing,
-        features=features,
+        features=_in_order(features, order),
     )
+
+
+def _total(counts: Sequence[Tensor]) -> int:
+    """Return the sum of counts, which are read together so that a GPU is waited for once."""
+    return sum(torch.stack(list(counts)).tolist())
+
+
+def _in_order(features: Sequence[Tensor], order: Sequence[int]) -> Tensor:
+    """Return the features of the batches in main memory, in the order of the examples."""
+    sorted_ones = torch.cat(list(features)).cpu()
+    found = torch.empty_like(sorted_ones)
+    found[list(order)] = sorted_ones
+    return found
 
 
 def compute_features(
     model: TextClassifier, examples: EncodedExamples, batch_size: int, device: torch.device | str
 ) -> Tensor:
     """Return the model's features in eval mode, ``(examples, size)``, in main memory."""
-    features = torch.empty(len(examples), model.feature_size)
+    order, batches = _batches(examples, batch_size, device, substitutes=False)
     with evaluating(model), torch.no_grad():
-        for indices, batch in _batches(examples, batch_size, device, substitutes=False):
-            found = model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids)
-            features[indices] = found.float().cpu()
-    return features
+        features = [
+            model.features(batch.input_ids, batch.attention_mask, batch.token_type_ids).float()
+            for batch in batches
+        ]
+    return _in_order(features, order)
 
 
 def _batches(
     examples: EncodedExamples, size: int, device: torch.device | str, *, substitutes: bool
-) -> Iterator[tuple[list[int], Batch]]:
-    """Yield the indices and the batch of every ``size`` examples, the shortest texts first."""
+) -> tuple[list[int], Iterator[Batch]]:
+    """Return the order of the examples, the shortest texts first, and their batches."""
     order = np.argsort(examples.lengths, kind="stable").tolist()
-    for start in range(0, len(order), size):
-        indices = order[start : start + size]
-        yield indices, examples.batch(indices, device, substitutes=substitutes)
+    chosen = [order[start : start + size] for start in range(0, len(order), size)]
+    return order, feed(examples, chosen, device, substitutes=substitutes)

@@ -424,7 +424,7 @@ def test_a_full_disk_gives_one_sentence_and_keeps_the_last_checkpoint(
 
 
 def test_a_loss_that_is_not_a_number_gives_one_sentence(encoder: Path, tmp_path: Path) -> None:
-    with pytest.raises(RobenchError, match=r"diverged in epoch 1.*learning_rate"):
+    with pytest.raises(RobenchError, match=r"diverged in epoch 1, step 1: .*learning_rate"):
         fit(request(encoder, "exploding"), tmp_path / "v")
 
 
