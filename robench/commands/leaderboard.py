@@ -62,8 +62,10 @@ def command(
         check_boards(found, as_json, runs)
         return
     from robench.records.generated import write_pages
+    from robench.records.record_files import KnownRecords
 
-    written = [(board, page) for board in found for page in write_pages(board)]
+    known = KnownRecords()
+    written = [(board, page) for board in found for page in write_pages(board, known)]
     if as_json:
         emit([{"board": board, "table": page} for board, page in written])
         return

@@ -27,6 +27,7 @@ from robench.records.orderings import (
     paper_scores,
 )
 from robench.records.record import Record
+from robench.records.record_files import KnownRecords
 from robench.records.render import (
     ABSENT,
     p_value_text,
@@ -85,22 +86,26 @@ class BoardBeside:
     judged: tuple[Judged, ...]
 
 
-def render_beside(path: Path, reported: Reported, page: Path) -> str:
+def render_beside(
+    path: Path, reported: Reported, page: Path, known: KnownRecords | None = None
+) -> str:
     """Return the Markdown that shows the boards beside the papers, without a last line end.
 
     Args:
         path: the file of reported numbers; the boards lie beside it.
         reported: what it holds.
         page: the page that gets the text, for the links.
+        known: the records of an earlier call, which are not read again.
 
     Raises:
         UsageError: the TOML file of a board is missing or wrong.
         RobenchError: a record cannot be read, or the records of a board disagree.
     """
+    known = KnownRecords() if known is None else known
     parts: list[tuple[PaperScores, list[BoardBeside]]] = []
     for scores in paper_scores(reported):
         stand_ins = [task for task, other in reported.stand_ins.items() if other == scores.task]
-        boards = [_beside(board, scores) for board in board_files(path.parent)]
+        boards = [_beside(board, scores, known) for board in board_files(path.parent)]
         fitting = [each for each in boards if each.board.task in (scores.task, *stand_ins)]
         # A board of the task itself comes before one that stands in for it.
         parts.append((scores, sorted(fitting, key=lambda each: each.board.task != scores.task)))
@@ -110,9 +115,9 @@ def render_beside(path: Path, reported: Reported, page: Path) -> str:
     return "\n".join(lines).rstrip("\n")
 
 
-def _beside(path: Path, scores: PaperScores) -> BoardBeside:
+def _beside(path: Path, scores: PaperScores, known: KnownRecords) -> BoardBeside:
     board = load_board(path)
-    shown = shown_records(board_records(path, board)[0].records)
+    shown = shown_records(board_records(path, board, known)[0].records)
     records = tuple(
         each
         for each in shown.values()

@@ -23,13 +23,13 @@ def pages_of(path: Path, known: KnownRecords | None = None) -> dict[Path, str]:
         RobenchError: a record cannot be read, or the records of a board disagree.
     """
     if path.name == REPORTED:
-        return reported_pages(path)
+        return reported_pages(path, known)
     return {markdown_path(path): render_board(path, known)}
 
 
-def write_pages(path: Path) -> list[Path]:
+def write_pages(path: Path, known: KnownRecords | None = None) -> list[Path]:
     """Write the pages that are made from a TOML file, and return their paths; see ``pages_of``."""
-    pages = pages_of(path)
+    pages = pages_of(path, known)
     for target, text in pages.items():
         write_text(target, text)
     return list(pages)

@@ -13,6 +13,7 @@ from robench._base.bounded_reading import Unreadable, read_text
 from robench._base.errors import UsageError
 from robench._base.escaping import Markdown, code, markdown, prose
 from robench.records.beside import render_beside
+from robench.records.record_files import KnownRecords
 from robench.records.render import ABSENT, bullets, tabulated
 from robench.records.reported import (
     CLEAN,
@@ -34,8 +35,12 @@ COPIED: Final = Markdown(
 )
 
 
-def reported_pages(path: Path) -> dict[Path, str]:
+def reported_pages(path: Path, known: KnownRecords | None = None) -> dict[Path, str]:
     """Return file -> whole content of the pages that are made from a file of reported numbers.
+
+    Args:
+        path: the file.
+        known: the records of an earlier call, which are not read again.
 
     Raises:
         UsageError: the file is missing or wrong, or its page has no marks.
@@ -45,7 +50,7 @@ def reported_pages(path: Path) -> dict[Path, str]:
     pages = {path.with_suffix(".md"): render_reported(reported)}
     if reported.page is not None:
         page = Path(os.path.normpath(path.parent / reported.page))
-        pages[page] = _with_block(page, render_beside(path, reported, page))
+        pages[page] = _with_block(page, render_beside(path, reported, page, known))
     return pages
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from robench.cli import main
 from robench.records.reported import load_reported
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -217,6 +220,38 @@ def test_a_page_shows_what_the_program_prints(
     # Which libraries are loaded, and so announced, is not what a page is about.
     shown = re.sub(r"^Loading .* …\n", "", printed.stdout, flags=re.M)
     assert shown.strip() == output
+
+
+def written_commands() -> list[tuple[str, str]]:
+    """Page and words of each ``robench ...`` in the code blocks of a page."""
+    found = []
+    for page in WRITTEN:
+        for block in re.findall(r"^```\w*\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S):
+            for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+                for part in line.removeprefix("$ ").split(" && "):
+                    if part.startswith("robench "):
+                        found.append((name_of(page), part.removeprefix("robench ")))
+    return found
+
+
+def options_of(command: click.Command) -> set[str]:
+    return {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+
+
+def test_every_written_command_has_options_that_exist() -> None:
+    commands = written_commands()
+    assert len(commands) > 80
+    context = click.Context(main)
+    for page, text in commands:
+        words = shlex.split(text, comments=True)
+        while words and words[0] in options_of(main):
+            words = words[1:]
+        command = main.get_command(context, words[0]) if words else main
+        if isinstance(command, click.Group) and len(words) > 1:
+            command = command.get_command(context, words[1]) or command
+        assert command is not None, f"{page}: robench {text}"
+        given = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert given <= options_of(command) | {"--help"}, f"{page}: robench {text}"
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
