@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from robench.models.mixtures import PackedSubstitutes
-
 ON_HOST = ("input_ids", "attention_mask", "labels")
 """The parts of a batch whose values a step may read without asking the device."""
+
+
+class Packed(Protocol):
+    """The substitutes of a batch in packed rows (``robench.models.mixtures``)."""
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> Packed:
+        """Return the same rows after ``move`` of every tensor."""
 
 
 @dataclass
@@ -46,9 +51,7 @@ class Batch:
     substitute_mask: Tensor | None = None
     whole: Batch | None = None
     rows: Tensor | None = None
-    packed: tuple[PackedSubstitutes, tuple[Tensor | None, ...]] | None = field(
-        default=None, repr=False
-    )
+    packed: tuple[Packed, tuple[Tensor | None, ...]] | None = field(default=None, repr=False)
     known: Mapping[str, tuple[Tensor, NDArray[Any]]] = field(default_factory=dict, repr=False)
 
     def on_host(self, name: str) -> NDArray[Any]:
@@ -72,7 +75,7 @@ class Batch:
         return found
 
     @property
-    def packed_before(self) -> PackedSubstitutes | None:
+    def packed_before(self) -> Packed | None:
         """The substitutes in packed rows; None if they were not packed, or were replaced since."""
         if self.packed is None:
             return None
@@ -80,7 +83,7 @@ class Batch:
         same = all(one is other for one, other in zip(made_of, self._packable(), strict=True))
         return packed if same else None
 
-    def with_packed(self, packed: PackedSubstitutes) -> Batch:
+    def with_packed(self, packed: Packed) -> Batch:
         """Return the batch together with its substitutes in packed rows."""
         return replace(self, packed=(packed, self._packable()))
 

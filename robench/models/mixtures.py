@@ -69,7 +69,7 @@ def pack_substitutes(batch: Batch) -> PackedSubstitutes:
 
     A batch of the training loop has been packed before the step.
     """
-    if batch.packed_before is not None:
+    if isinstance(batch.packed_before, PackedSubstitutes):
         return batch.packed_before
     if batch.substitute_ids is None or batch.substitute_mask is None:
         raise ValueError(
