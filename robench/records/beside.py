@@ -64,8 +64,10 @@ HOW_TO_READ = (
     "tells the two rows apart in this direction, for every seed. It **does not hold** if the test "
     "tells them apart in the other direction. Otherwise it **cannot be told**. The p-values are "
     "corrected by Holm's method for all tests of the board, and the level is 0.05. The largest "
-    "p-value over the seeds is shown. The test is about these trainings. One seed says nothing "
-    "about another training."
+    "p-value over the seeds is shown. In brackets is Tango's interval of the difference for the "
+    "choice of the examples, at the mean over the seeds and not corrected. Where an order cannot "
+    "be told, it says how large a difference could still be. Test and interval are about these "
+    "trainings. One seed says nothing about another training."
 )
 
 
@@ -266,7 +268,7 @@ def _orderings_section(each: BoardBeside, scores: PaperScores, page: Path) -> li
     if each.judged:
         headings = ["accuracy", "reported: higher", "reported: lower"]
         headings += [f"reported: points, {encoder}" for encoder in scores.encoders]
-        headings += ["here: points", "here: seeds", "here: p-value (Holm)", "here"]
+        headings += ["here: points [95 %]", "here: seeds", "here: p-value (Holm)", "here"]
         body = [_ordering_cells(judged, scores) for judged in each.judged]
         lines += [*tabulated(body, headings, "pipe", names=3), ""]
     text = (
@@ -289,11 +291,16 @@ def _ordering_cells(judged: Judged, scores: PaperScores) -> list[str]:
         ordering.higher.printed,
         ordering.lower.printed,
         *(ABSENT if each is None else f"+{each:.1f}" for each in points),
-        signed_percent(judged.difference),
+        _with_interval(judged),
         str(len(judged.seeds)),
         p_value_text(max(judged.corrected)),
         judged.verdict,
     ]
+
+
+def _with_interval(judged: Judged) -> str:
+    low, high = map(signed_percent, judged.interval)
+    return f"{signed_percent(judged.difference)} [{low}, {high}]"
 
 
 def _wrapped(text: str) -> list[str]:

@@ -105,8 +105,13 @@ def load_board(path: Path) -> Board:
     """Return the board that a TOML file defines.
 
     Raises:
-        UsageError: the file is missing or wrong.
+        UsageError: the file is missing or wrong, or holds reported numbers.
     """
+    if path.name == REPORTED:
+        raise UsageError(
+            f"{path} is no board: it holds numbers that papers report. 'robench leaderboard' makes "
+            "its pages."
+        )
     try:
         table = read_toml(path)
         # From JSON, and strict: lists become tuples, and "20" does not become 20.

@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from robench.records.record import Record
 from robench.records.reported import CLEAN, OptionValue, Reported, ReportedNumber
-from robench.records.statistics import PairedTest, compare, holm
+from robench.records.statistics import PairedTest, compare, holm, tango
 
 Outcomes = dict[tuple[str, int], str]
 """(label of the row, seed) -> one letter for each example."""
@@ -175,8 +175,7 @@ class Judged:
         ordering: the ordering.
         rows: labels of the two rows on the board, the one that should be higher first.
         seeds: seeds that both rows have.
-        difference: accuracy of the first row minus that of the second, in [-1, 1]; the mean over
-            the seeds.
+        examples: number of test examples.
         results: one test for each seed.
         corrected: their p-values, corrected by Holm over all tests of the board.
     """
@@ -184,9 +183,26 @@ class Judged:
     ordering: Ordering
     rows: tuple[str, str]
     seeds: tuple[int, ...]
-    difference: float
+    examples: int
     results: tuple[PairedTest, ...]
     corrected: tuple[float, ...]
+
+    @property
+    def difference(self) -> float:
+        """Accuracy of the first row minus that of the second: the mean over the seeds."""
+        return fmean(each.only_first - each.only_second for each in self.results) / self.examples
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of ``difference`` for the choice of the examples, not corrected.
+
+        It is that of ``robench compare``: ``tango`` at the mean counts of the seeds.
+        """
+        return tango(
+            fmean(each.only_first for each in self.results),
+            fmean(each.only_second for each in self.results),
+            self.examples,
+        )
 
     @property
     def verdict(self) -> Verdict:
@@ -226,7 +242,7 @@ def judge_orderings(scores: PaperScores, records: Sequence[Record]) -> list[Judg
             ordering,
             rows,
             seeds,
-            fmean((result.only_first - result.only_second) / size for result in results),
+            size,
             results,
             tuple(next(corrected) for _ in results),
         )

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -27,6 +27,7 @@ from pydantic import (
 
 from robench._base.bounded_reading import Unreadable, read_toml
 from robench._base.errors import UsageError
+from robench._base.escaping import NAME, one_line
 
 REPORTED: Final = "reported.toml"
 """Name of the file. It lies beside the boards and is none."""
@@ -293,12 +294,19 @@ def load_reported(path: Path) -> Reported:
     except Unreadable as error:
         raise UsageError(f"Cannot read the reported numbers {path}: {error.reason}.") from error
     except ValidationError as error:
-        raise UsageError(f"The reported numbers {path}: {_first(error)}.") from error
+        raise UsageError(f"The reported numbers {path}: {_first(error, table)}.") from error
 
 
-def _first(error: ValidationError) -> str:
-    """Return what is wrong first, and where: ``'tables.3.rows.0.values': …``."""
+def _first(error: ValidationError, table: Mapping[str, Any]) -> str:
+    """Return what is wrong first, and where: ``'tables.3.rows.0.values' (Table 1): …``."""
     first = error.errors()[0]
     what = first["msg"].removeprefix("Value error, ")
-    where = ".".join(map(str, first["loc"]))
-    return f"'{where}': {what[:1].lower()}{what[1:]}" if where else what
+    if not first["loc"]:
+        return what
+    where = f"'{'.'.join(map(str, first['loc']))}'"
+    match first["loc"]:
+        case ("tables", int(place), *_):
+            source = table["tables"][place]
+            source = source.get("source") if isinstance(source, dict) else None
+            where += f" ({one_line(source, NAME)})" if isinstance(source, str) else ""
+    return f"{where}: {what[:1].lower()}{what[1:]}"

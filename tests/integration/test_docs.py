@@ -14,6 +14,7 @@ import click
 import pytest
 
 from robench.cli import main
+from robench.records.board import board_files, load_board
 from robench.records.reported import load_reported
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -175,6 +176,15 @@ def test_the_readme_sends_to_the_numbers_of_papers_and_holds_none() -> None:
     printed = {each for each in numbers if "±" in each}
     assert len(printed) == 40
     assert [each for each in printed if each in text] == []
+
+
+def test_the_readme_says_that_no_board_has_bert_as_long_as_none_has() -> None:
+    """The first board with such an encoder must change these sentences."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    encoders = {load_board(path).encoder for path in board_files(ROOT / "leaderboards")}
+    none_has = not any("bert" in encoder for encoder in encoders)
+    assert ("No board has BERT or RoBERTa yet." in text) == none_has
+    assert ("**small encoders only**" in text) == none_has
 
 
 def test_the_readme_links_every_study_and_the_pages_about_validity() -> None:

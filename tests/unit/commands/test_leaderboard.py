@@ -124,8 +124,8 @@ def test_a_bad_file_of_reported_numbers_gets_one_sentence(boards: Path) -> None:
     result = run("leaderboard")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        "Error: The reported numbers leaderboards/reported.toml: 'tables.0.rows.0.values': "
-        "'205' is not in [0, 100].\n"
+        "Error: The reported numbers leaderboards/reported.toml: 'tables.0.rows.0.values' "
+        "(Table 1): '205' is not in [0, 100].\n"
     )
 
 

@@ -313,3 +313,10 @@ def test_a_given_victim_must_fit_the_rest_of_the_board(make_record: MakeRecord) 
         {"a.json": make_record("HF", given="mine", protocol="subword")},
     )
     assert found.reasons["a.json"] == "its protocol is 'subword', the board's 'rift2021'"
+
+
+def test_the_file_of_reported_numbers_is_no_board(tmp_path: Path) -> None:
+    path = tmp_path / "reported.toml"
+    path.write_text("")
+    with pytest.raises(UsageError, match="is no board: it holds numbers that papers report"):
+        load_board(path)

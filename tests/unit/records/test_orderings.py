@@ -17,6 +17,7 @@ from robench.records.orderings import (
 )
 from robench.records.record import Record
 from robench.records.reported import Reported
+from robench.records.statistics import tango
 
 MakeRecord = Callable[..., Record]
 # Ten examples on one side: p = 2 / 2^10. Two of them on one side: p = 1/2.
@@ -141,7 +142,21 @@ def test_the_three_verdicts(
     )
     assert found.verdict == verdict
     assert found.difference == pytest.approx(difference)
+    low, high = found.interval
+    assert -1 <= low <= found.difference <= high <= 1
     assert found.rows == ("b", "a")
+
+
+def test_the_interval_is_the_one_of_a_comparison(
+    make_record: MakeRecord, scores: PaperScores
+) -> None:
+    """Two and four examples on one side, in two seeds: Tango's interval at three of ten."""
+    letters = [("H" * 8 + "FF", 0), ("H" * 6 + "FFFF", 1)]
+    records = [make_record(text, defense="a", attack="pwws", seed=seed) for text, seed in letters]
+    records += [make_record(MANY, defense="b", attack="pwws", seed=seed) for seed in (0, 1)]
+    (found,) = judged(scores, *records)
+    assert found.difference == pytest.approx(0.3)
+    assert found.interval == tango(3, 0, 10)
 
 
 def test_every_seed_must_tell_the_rows_apart(make_record: MakeRecord, scores: PaperScores) -> None:

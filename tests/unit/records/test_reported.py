@@ -184,3 +184,17 @@ def test_a_long_text_is_refused(tmp_path: Path) -> None:
     text = GOOD.replace("A note.", "x" * 501)
     with pytest.raises(UsageError, match="at most 500 characters"):
         load_reported(written(tmp_path, text))
+
+
+def test_the_sentence_names_the_table(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD.replace("20.5 ± 1.5", "205"))
+    with pytest.raises(UsageError) as caught:
+        load_reported(path)
+    assert "'tables.0.rows.0.values' (Table 1): '205' is not in [0, 100]." in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["tables = [1]", "[[tables]]\nsource = 1", "tables = 1"])
+def test_a_table_without_a_source_has_no_name(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r"^The reported numbers .*\.$") as caught:
+        load_reported(written(tmp_path, text))
+    assert "\n" not in str(caught.value)
