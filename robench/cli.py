@@ -42,10 +42,12 @@ def _add_commands() -> None:
         examples,
         leaderboard,
         listing,
+        merge,
         new,
         plot,
         push,
         show,
+        slurm,
         sweep,
         train,
         transfer,
@@ -53,8 +55,9 @@ def _add_commands() -> None:
     )
 
     runs = (train, evaluate, sweep, attack, certify)
+    machines = (merge, slurm)
     results = (examples, compare, transfer, verify, leaderboard, plot)
-    for module in (listing, show, *runs, *results, card, push, doctor, new, completion):
+    for module in (listing, show, *runs, *machines, *results, card, push, doctor, new, completion):
         main.add_command(module.command)
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "load_lethal",
     "load_linear",
     "load_nothing",
+    "load_noting_device",
     "load_rough",
     "make_job",
 ]
@@ -100,6 +101,12 @@ class Closed(FakeVictim):
 
 def load_closed(folder: Path, device: str) -> FakeVictim:
     return Closed({})
+
+
+def load_noting_device(folder: Path, device: str) -> FakeVictim:
+    """Return the victim of ``linear_jobs``, and leave a file with the device in ``folder``."""
+    (folder / f"{os.getpid()} {device}").touch()
+    return load_linear(folder)
 
 
 def load_nothing(folder: Path, device: str) -> FakeVictim:

@@ -24,7 +24,8 @@ from robench.evaluation.record_assembly import software_part, surface_rules, tas
 from robench.evaluation.request import EvaluationRequest
 from robench.evaluation.resolve import resolve_request
 from robench.evaluation.resolved import ResolvedRequest, ResolvedTest
-from robench.evaluation.run import keep_texts, load_or_build_surfaces, write_leaderboard
+from robench.evaluation.results import write_leaderboard
+from robench.evaluation.run import keep_texts, load_or_build_surfaces
 from robench.evaluation.victims import ReadyVictim, victim_title
 from robench.protocol import Protocol
 from robench.records.certificate import Certificate, Method, SpacePart, row_of

@@ -11,6 +11,7 @@ import click
 
 from robench.commands.completion import complete_kind, complete_option
 from robench.evaluation import defaults
+from robench.evaluation.backend import backend_names
 from robench.protocol import DEFAULT_PROTOCOL
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -161,6 +162,32 @@ def seed_option(purpose: str) -> Decorator:
         help=f"Seed of {purpose}. Repeatable.",
     )
 
+
+backend_options = apply(
+    [
+        click.option(
+            "--backend",
+            type=click.Choice(backend_names()),
+            default=defaults.BACKEND,
+            show_default=True,
+            help="Where victims are trained and attacked: on this machine, or on the machines of "
+            "a Ray cluster.",
+        ),
+        click.option(
+            "--ray-address",
+            metavar="ADDRESS",
+            help="Address of the Ray cluster, such as auto or ray-head:6379. Default: that of the "
+            "environment variable RAY_ADDRESS, or a new cluster on this machine.",
+        ),
+    ]
+)
+"""Where the work is done."""
+shard_option = click.option(
+    "--shard",
+    metavar="I/N",
+    help="Attack only part I of N of the examples, such as 1/4. Such a run writes trials and no "
+    "record; 'robench merge' joins the shards.",
+)
 
 _column = "for --task FILE. Default: guessed, and the run says so."
 _file_columns = [

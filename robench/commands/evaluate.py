@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,16 +13,18 @@ from click.core import ParameterSource
 
 from robench.commands.choices import (
     attack_option,
+    backend_options,
     dry_run_option,
     evaluation_options,
     given_options,
     optional_defense_option,
     seed_option,
+    shard_option,
     task_option,
     training_options,
 )
 from robench.commands.config import ConfiguredCommand
-from robench.commands.results_data import evaluation_data
+from robench.commands.results_data import evaluation_data, shard_data
 from robench.commands.running import (
     fail_on_error_trials,
     run_or_plan,
@@ -34,6 +37,7 @@ from robench.commands.shell import Session, global_flags, session_of, terminal_w
 if TYPE_CHECKING:
     from robench.evaluation.request import EvaluationRequest
     from robench.records.record import Record
+    from robench.records.shard_part import ShardPart
 
 
 @click.command(
@@ -48,6 +52,8 @@ if TYPE_CHECKING:
 @seed_option("training and search")
 @training_options
 @evaluation_options
+@backend_options
+@shard_option
 @dry_run_option
 @global_flags
 @click.pass_context
@@ -83,27 +89,53 @@ def tasks_of(victims: Sequence[str]) -> tuple[str, ...]:
 
 def run(request: EvaluationRequest, session: Session) -> None:
     """Evaluate, and print the table and the folders, even where parts of the run failed."""
+    if request.shard is not None:
+        run_shard(request, session)
+        return
     from robench.evaluation.run import evaluate
+
+    records = run_with_progress(
+        session,
+        partial(evaluate, request),
+        partial(print_results, request.out),
+        lambda records: evaluation_data(records, request.out),
+    )
+    fail_on_error_trials(records, request.out)
+
+
+def run_shard(request: EvaluationRequest, session: Session) -> None:
+    """Attack the examples of one shard, and say how the shards are joined."""
+    from robench.evaluation.shards import evaluate_shard
+
+    def print_parts(parts: Sequence[ShardPart]) -> None:
+        cells = "1 cell" if len(parts) == 1 else f"{len(parts)} cells"
+        say_line(f"Shard {request.shard} of {cells} is finished: {request.own_folder.root}")
+        say_line("A shard has no table. When all shards are finished, join them:")
+        say_line(f"  robench merge {shlex.quote(str(request.out))}")
+
+    run_with_progress(
+        session, partial(evaluate_shard, request), print_parts, partial(shard_data, request)
+    )
+
+
+def print_results(out: Path, records: Sequence[Record]) -> None:
+    """Print the table of records, and where the files of their run are.
+
+    Args:
+        out: folder of the run.
+        records: the records; without any, only damaged ones are named.
+    """
     from robench.records.leaderboard import results_table
     from robench.records.run_folder import RunFolder
     from robench.records.transfer_flags import read_transferred
     from robench.records.trial_marks import marks_of
 
-    def print_results(records: Sequence[Record]) -> None:
-        if records:
-            folder = RunFolder(request.out)
-            transferred = read_transferred(folder.transfer)
-            marks = marks_of(folder, records)
-            say(f"\n{results_table(records, terminal_width(), transferred, marks)}\n")
-            say_line(f"Markdown: {folder.leaderboard}")
-            say_line(f"Records:  {folder.records}")
-            say_line(f"Texts:    robench examples {shlex.quote(str(request.out))}")
-        warn_of_damaged_records(request.out)
-
-    records = run_with_progress(
-        session,
-        partial(evaluate, request),
-        print_results,
-        lambda records: evaluation_data(records, request.out),
-    )
-    fail_on_error_trials(records, request.out)
+    if records:
+        folder = RunFolder(out)
+        transferred = read_transferred(folder.transfer)
+        marks = marks_of(folder, records)
+        say(f"\n{results_table(records, terminal_width(), transferred, marks)}\n")
+        say_line(f"Markdown: {folder.leaderboard}")
+        say_line(f"Records:  {folder.records}")
+        say_line(f"Texts:    robench examples {shlex.quote(str(out))}")
+    warn_of_damaged_records(out)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from robench._base.errors import Incomplete
 
 if TYPE_CHECKING:
+    from robench.evaluation.request import EvaluationRequest
     from robench.evaluation.sweep import SweepRow
     from robench.records.record import Record
+    from robench.records.shard_part import ShardPart
 
 
 def failed_parts(failure: Incomplete | None) -> list[dict[str, Any]]:
@@ -64,6 +66,28 @@ def cell_data(record: Record, records: Path) -> dict[str, Any]:
         "training_seconds": record.cost.training_seconds,
         "record": records / record.file_name,
     }
+
+
+def shard_data(request: EvaluationRequest, parts: Sequence[ShardPart]) -> dict[str, Any]:
+    """Return what a shard has finished, and where its files are.
+
+    Returns:
+        ``{"shard": "1/4", "cells": […], "folder": path}``. A cell of a shard has no rates.
+    """
+    own = request.own_folder
+    cells = [
+        {
+            "task": part.task.name,
+            "victim": part.row,
+            "attack": part.attack.label,
+            "seed": part.search.seed,
+            "limit": part.limit,
+            "queries": part.cost.asked,
+            "trials": own.trials_file(part.cell_name),
+        }
+        for part in parts
+    ]
+    return {"shard": str(request.shard), "cells": cells, "folder": own.root}
 
 
 def sweep_data(rows: Sequence[SweepRow], records: Sequence[Record], out: Path) -> dict[str, Any]:

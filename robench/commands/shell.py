@@ -37,6 +37,7 @@ COMPLETION_VARIABLE = "_ROBENCH_COMPLETE"
 """Environment variable through which a shell asks for completions."""
 SECTIONS = {
     "Run": ("evaluate", "train", "sweep", "attack", "certify"),
+    "Many machines": ("merge", "slurm"),
     "Look at results": ("examples", "compare", "transfer", "verify", "leaderboard", "plot"),
     "Share victims": ("card", "push"),
     "Find names": ("list", "show"),

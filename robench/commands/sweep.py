@@ -10,6 +10,7 @@ import click
 
 from robench.commands.choices import (
     attack_option,
+    backend_options,
     defense_option,
     dry_run_option,
     evaluation_options,
@@ -51,6 +52,7 @@ Swept: TypeAlias = "tuple[list[SweepRow], list[Record]]"
 @seed_option("training and search")
 @training_options
 @evaluation_options
+@backend_options
 @click.option(
     "--figure/--no-figure",
     default=True,

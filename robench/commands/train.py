@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robench.commands.choices import (
+    backend_options,
     defense_option,
     dry_run_option,
     seed_option,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @task_option
 @seed_option("training")
 @training_options
+@backend_options
 @dry_run_option
 @global_flags
 @click.pass_context

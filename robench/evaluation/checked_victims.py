@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,10 +36,17 @@ class HealthChecks:
     Args:
         request: the evaluation.
         report: receives the progress.
+        untrained: title of a victim that could not be trained -> why.
     """
 
-    def __init__(self, request: EvaluationRequest, report: Reporter) -> None:
+    def __init__(
+        self,
+        request: EvaluationRequest,
+        report: Reporter,
+        untrained: Mapping[str, str] | None = None,
+    ) -> None:
         self._request, self._report = request, report
+        self._untrained = untrained or {}
         self._of_functions: dict[int, tuple[str, ...] | str] = {}
         self._temperatures: dict[int, float] = {}
 
@@ -60,6 +67,8 @@ class HealthChecks:
             RobenchError: the training failed, or the victim cannot be loaded or judged.
         """
         title = victim_title(resolved, task)
+        if title in self._untrained:
+            raise RobenchError(self._untrained[title])
         obtained = resolved.obtain(self._request, title, self._report)
         calibration = calibration_digest(self._request, task)
         ready = ReadyVictim(resolved, obtained, (), calibration)
@@ -112,7 +121,7 @@ def _known(cells: Sequence[Cell]) -> tuple[tuple[str, ...], float | None] | None
     found: set[tuple[tuple[str, ...], float | None]] = set()
     for cell in cells:
         folder = RunFolder(cell.request.out)
-        path = folder.trials_file(cell.name)
+        path = cell.request.own_folder.trials_file(cell.name)
         done = TrialFile(path, cell=cell.key).ids_done(errors=False)
         if not done.issuperset(example.id for example in cell.test.examples):
             return None

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from robench._base.waiting import is_held
 from robench.evaluation.resolved_victims import TrainedVictim
-from robench.records.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from robench.evaluation.cell import Cell
@@ -38,7 +37,7 @@ def free_first(parts: Sequence[Part], is_busy: Callable[[Part], bool]) -> Iterat
 
 def is_attacked(cell: Cell) -> bool:
     """Return whether another run attacks the examples of a cell at this moment."""
-    return is_held(RunFolder(cell.request.out).trials_file(cell.name))
+    return is_held(cell.request.own_folder.trials_file(cell.name))
 
 
 def is_trained(request: EvaluationRequest, victim: ResolvedVictim) -> bool:

@@ -23,10 +23,10 @@ FIRST_SEED = 2**32
 """Fresh seeds begin here; seeds of trainings are smaller."""
 
 
-def fresh_draws_part(
+def fresh_draws(
     victim: JudgedVictim, trials: Sequence[Trial], examples: Sequence[Example]
-) -> FreshDrawsPart | None:
-    """Return how often fooling texts fool the victim with other variants.
+) -> list[tuple[str, int]] | None:
+    """Ask a randomised victim again about the first ``MOST_TEXTS`` texts that fooled it.
 
     Args:
         victim: the victim.
@@ -34,7 +34,8 @@ def fresh_draws_part(
         examples: the judged examples.
 
     Returns:
-        None where the victim is not randomised by a smoothing, or no text fooled it.
+        For each text the id of its example, and the number of seeds for which the victim is
+        wrong; None where the victim is not randomised by a smoothing.
     """
     from robench.models.smoothed import mean_logits, vote_logits
     from robench.models.victim import Victim
@@ -43,17 +44,29 @@ def fresh_draws_part(
         return None
     draws = victim.smoothing.draws
     answer = mean_logits if victim.smoothing.answer == "mean" else vote_logits
-    texts = fooled = 0
+    found: list[tuple[str, int]] = []
     for trial, example in zip(trials, examples, strict=True):
-        if trial.verdict != Verdict.FOOLED or texts == MOST_TEXTS:
+        if trial.verdict != Verdict.FOOLED or len(found) == MOST_TEXTS:
             continue
         original = example.fields[victim.attackable]
         text = changed_text(trial, original)
         if text is None:
             continue
-        texts += 1
         row = victim.read({**example.fields, victim.attackable: text})
         logits = victim.drawn_logits(row, draws * SEEDS, FIRST_SEED)
-        for part in np.split(logits, SEEDS):
-            fooled += int(answer(part[:, None]).argmax() != example.label)
-    return FreshDrawsPart(texts=texts, seeds=SEEDS, fooled=fooled) if texts else None
+        parts = np.split(logits, SEEDS)
+        wrong = sum(int(answer(part[:, None]).argmax() != example.label) for part in parts)
+        found.append((example.id, wrong))
+    return found
+
+
+def fresh_draws_part(found: Sequence[tuple[str, int]] | None) -> FreshDrawsPart | None:
+    """Return the record's part; None where nothing was asked again.
+
+    Args:
+        found: what ``fresh_draws`` returned. Of more than ``MOST_TEXTS`` the first ones count.
+    """
+    first = (found or ())[:MOST_TEXTS]
+    if not first:
+        return None
+    return FreshDrawsPart(texts=len(first), seeds=SEEDS, fooled=sum(wrong for _, wrong in first))

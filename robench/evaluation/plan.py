@@ -171,7 +171,7 @@ def _planned_attack(
             "attack": attack.label,
             "surface": "reuse" if exists else "build",
             "done": 0 if key is None else _count_done(request, test, victim, attack, key),
-            "total": len(test.examples),
+            "total": len(request.share(test.examples)),
         }
     )
 
@@ -185,6 +185,6 @@ def _count_done(
 ) -> int:
     """Return how many of the test set's examples have a trial of the cell with this key."""
     name = cell_name(test.file_part, victim.row_name, attack.name, victim.seed, key)
-    path = RunFolder(request.out).trials_file(name)
+    path = request.own_folder.trials_file(name)
     done = TrialFile(path, cell=key).ids_done(errors=False)
-    return len(done & {example.id for example in test.examples})
+    return len(done & {example.id for example in request.share(test.examples)})

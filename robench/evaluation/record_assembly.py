@@ -15,7 +15,7 @@ from robench._base.environment import describe_device, peak_memory, versions
 from robench._base.errors import RobenchError
 from robench._base.foreign_code import foreign_code_ran
 from robench._base.key_code import TRIAL_CODE
-from robench.evaluation.fresh_draws import fresh_draws_part
+from robench.evaluation.fresh_draws import fresh_draws, fresh_draws_part
 from robench.evaluation.training_surface import trained_on
 from robench.evaluation.unattackable import count_unattackable
 from robench.evaluation.unknown_words import unknown_part
@@ -36,6 +36,7 @@ from robench.records.record import (
 from robench.records.record_files import read_record, write_record
 from robench.records.trial_texts import count_changes
 from robench.records.trials_part import TrialsPart, digest_of_trials
+from robench.records.unknown_part import UnknownPart
 from robench.search.attack import Trial, Verdict
 from robench.text.sources import WithoutPairs
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from robench.evaluation.cell import Cell
     from robench.evaluation.resolved import ResolvedAttack, ResolvedTest
     from robench.evaluation.resolved_victims import ResolvedVictim
+    from robench.tasks.example import Example
 
 _NOT_RULES = ("digest", "texts", "lookup", "radius", "scorer")
 """Ingredients of a surface that are no rules: examples, protocol and language model."""
@@ -60,37 +62,69 @@ def assemble_record(
         cost: what the cell cost.
         created: the date of the record; None for the present time.
     """
-    outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
-    resolved, ready = cell.resolved, cell.victim
+    examples, field = cell.test.examples, cell.victim.victim.attackable
     return Record(
-        cell=cell.key,
-        task=task_part(cell.test, resolved),
-        encoder=resolved.encoder_part(ready.obtained),
-        defense=resolved.defense_part(ready.obtained),
-        attack=_attack_part(cell.attack),
-        protocol=cell.protocol,
-        victim=_victim_part(cell),
-        surface=_surface_part(cell),
-        search=_search_part(cell),
-        limit=cell.test.limit,
-        outcomes=outcomes,
-        ids_digest=digest_of_ids(trial.id for trial in trials),
-        counts=count(outcomes),
-        disbelieved=sum(trial.disbelieved for trial in trials),
-        trained_on=trained_on(ready.obtained.card),
-        curves=_curves_part(cell, trials),
-        unknown=unknown_part(
-            cell.unknown.counts(constrained=cell.attack.constrained),
-            trials,
-            cell.test.examples,
-            cell.unknown.reader,
-            outside=cell.attack.attack.outside,
-        ),
-        fresh_draws=fresh_draws_part(cell.victim.victim, trials, cell.test.examples),
-        trials=TrialsPart(sha256=digest_of_trials(trials, cell.key)),
+        **parts_of_cell(cell),
+        **parts_of_trials(trials, examples, field, cell.key),
+        victim=victim_part(cell),
+        unknown=unknown_of(cell, trials, examples),
+        fresh_draws=fresh_draws_part(fresh_draws(cell.victim.victim, trials, examples)),
         cost=cost,
-        software=software_part(resolved),
+        software=software_part(cell.resolved),
         created=created or datetime.now(UTC).replace(microsecond=0),
+    )
+
+
+def parts_of_cell(cell: Cell) -> dict[str, Any]:
+    """Return the fields of a record that no trial changes, by name (``shard_part.OF_CELL``)."""
+    resolved, ready = cell.resolved, cell.victim
+    return {
+        "cell": cell.key,
+        "task": task_part(cell.test, resolved),
+        "encoder": resolved.encoder_part(ready.obtained),
+        "defense": resolved.defense_part(ready.obtained),
+        "attack": _attack_part(cell.attack),
+        "protocol": cell.protocol,
+        "surface": _surface_part(cell),
+        "search": _search_part(cell),
+        "limit": cell.test.limit,
+        "trained_on": trained_on(ready.obtained.card),
+    }
+
+
+def parts_of_trials(
+    trials: Sequence[Trial], examples: Sequence[Example], field: str, key: str
+) -> dict[str, Any]:
+    """Return the fields of a record that follow from its trials and their texts, by name.
+
+    Args:
+        trials: one trial per example, in the order of the examples.
+        examples: the judged examples.
+        field: the attackable one.
+        key: key of the cell.
+    """
+    outcomes = "".join(LETTERS[trial.verdict] for trial in trials)
+    return {
+        "outcomes": outcomes,
+        "ids_digest": digest_of_ids(trial.id for trial in trials),
+        "counts": count(outcomes),
+        "disbelieved": sum(trial.disbelieved for trial in trials),
+        "curves": _curves_part(trials, examples, field),
+        "trials": TrialsPart(sha256=digest_of_trials(trials, key)),
+    }
+
+
+def unknown_of(cell: Cell, trials: Sequence[Trial], examples: Sequence[Example]) -> UnknownPart:
+    """Return the part about unknown words.
+
+    ``examples`` are those of the trials. The counts of the surface are over all examples.
+    """
+    return unknown_part(
+        cell.unknown.counts(constrained=cell.attack.constrained),
+        trials,
+        examples,
+        cell.unknown.reader,
+        outside=cell.attack.attack.outside,
     )
 
 
@@ -141,7 +175,8 @@ def surface_rules(made_from: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
 
-def _victim_part(cell: Cell) -> VictimPart:
+def victim_part(cell: Cell) -> VictimPart:
+    """Return the part about the victim, with what its checks found."""
     ready = cell.victim
     part = cell.resolved.victim_part(ready.obtained, ready.findings)
     return part.model_copy(update={"temperature": ready.temperature})
@@ -173,13 +208,12 @@ def _surface_part(cell: Cell) -> SurfacePart:
     )
 
 
-def _curves_part(cell: Cell, trials: Sequence[Trial]) -> CurvesPart:
+def _curves_part(trials: Sequence[Trial], examples: Sequence[Example], field: str) -> CurvesPart:
     fooled = [
         (trial, example)
-        for trial, example in zip(trials, cell.test.examples, strict=True)
+        for trial, example in zip(trials, examples, strict=True)
         if trial.verdict == Verdict.FOOLED
     ]
-    field = cell.victim.victim.attackable
     words = [count_changes(trial, example.fields[field]) for trial, example in fooled]
     # Trials of an older version do not say when the victim was fooled.
     queries = [t.asked_at_success for t, _ in fooled if t.asked_at_success is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os.path import expanduser
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,11 @@ from robench.evaluation import defaults
 from robench.evaluation.time_limit import check_seconds
 from robench.plugins.names import canonical
 from robench.protocol import Protocol, Temperature, Unknown, get_protocol
+from robench.records.run_folder import RunFolder
+from robench.records.shard import Shard
 from robench.search.settings import SearchSettings
 from robench.tasks.columns import DataColumns
+from robench.tasks.example import Example
 from robench.text.punkt import Punkt
 
 
@@ -93,6 +96,11 @@ class EvaluationRequest(BaseModel):
             Accelerate's trackers, or ``"module:Class"``.
         wait: the most seconds to wait for another run that works on the same part of ``out``.
             None waits as long as it takes, 0 not at all.
+        shard: the part of the examples that this run attacks, as ``"1/4"`` or a ``Shard``. Its
+            trials become no record (``robench.evaluation.shards``). None attacks all.
+        backend: where trainings and searches are done (``robench.evaluation.backend``).
+        ray_address: address of the Ray cluster, for the backend of that name. None takes the
+            environment's, or starts one on this machine.
         out: folder of the run (``robench.records.run_folder``).
     """
 
@@ -139,6 +147,9 @@ class EvaluationRequest(BaseModel):
     parallel_victims: int = 1
     trackers: tuple[str, ...] = ()
     wait: float | None = None
+    shard: Shard | None = None
+    backend: str = defaults.BACKEND
+    ray_address: str | None = None
     out: Path = defaults.OUT
 
     def patience(self, report: Reporter) -> Patience | None:
@@ -148,6 +159,16 @@ class EvaluationRequest(BaseModel):
             report: gets the messages about a wait.
         """
         return None if self.wait == 0 else Patience(self.wait, report.message)
+
+    @property
+    def own_folder(self) -> RunFolder:
+        """The folder of the trials: that of the run, or that of its shard inside it."""
+        whole = RunFolder(self.out)
+        return whole if self.shard is None else whole.shard(self.shard.folder_name)
+
+    def share(self, examples: Sequence[Example]) -> Sequence[Example]:
+        """Return the examples that this run attacks: all, or those of its shard."""
+        return examples if self.shard is None else self.shard.share(examples)
 
     @property
     def columns(self) -> DataColumns:
@@ -176,6 +197,11 @@ class EvaluationRequest(BaseModel):
     def judged_by(self, base: Protocol) -> Protocol:
         """Return the protocol of the attacks on a victim that was trained under ``base``."""
         return base.choosing(self.unknown, self.temperature)
+
+    @field_validator("shard", mode="before")
+    @classmethod
+    def _parse_shard(cls, value: Any) -> Any:
+        return Shard.parse(value) if isinstance(value, str) else value
 
     @model_validator(mode="before")
     @classmethod

@@ -24,7 +24,7 @@ from robench.evaluation.substitution_sources import (
     set_label,
 )
 from robench.evaluation.temperature import check_temperature
-from robench.plugins.names import FAMILY, ON, split_on
+from robench.plugins.names import FAMILY, ON, canonical, split_on
 from robench.plugins.option_routing import check_owners, label, route_options
 from robench.plugins.options import build_options
 from robench.plugins.registry import Registry
@@ -256,6 +256,11 @@ def _classes(registry: Registry[Plugin], names: Sequence[str]) -> dict[str, type
 def _lacks_set(name: str, cls: type[Any]) -> bool:
     """Return whether ``all@SET`` must leave an attack out, because it searches no set."""
     return ON in name and (getattr(cls, "outside", False) or not getattr(cls, "searches", True))
+
+
+def expanded_defenses(names: Sequence[str]) -> list[str]:
+    """Return the names of defenses, each once, with ``all`` replaced by every registered name."""
+    return list(dict.fromkeys(map(canonical, _expand(DEFENSES, names))))
 
 
 def _expand(registry: Registry[Any], names: Sequence[str]) -> list[str]:

@@ -2,54 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from robench._base import arithmetic
-from robench._base.errors import RobenchError, UsageError
-from robench._base.files import write_text
+from robench._base.errors import UsageError
 from robench._base.hub import no_pointless_retries
 from robench._base.no_exit import without_exits
 from robench._base.reporting import Reporter, Silent
 from robench._base.waiting import Patience, alone
-from robench.evaluation.cell import Cell, complete_trials
+from robench.evaluation.backend import Backend, open_backend
+from robench.evaluation.cell import Cell
 from robench.evaluation.checked_victims import HealthChecks
 from robench.evaluation.chosen_punkt import with_chosen_punkt
 from robench.evaluation.failures import Failures
 from robench.evaluation.free_first import free_first, is_attacked, is_trained
 from robench.evaluation.plan import PlannedCell, plan
 from robench.evaluation.process_guard import same_process
-from robench.evaluation.record_assembly import assemble_record, measure_cost, save_record
 from robench.evaluation.request import EvaluationRequest, build_request
 from robench.evaluation.resolve import resolve_request
 from robench.evaluation.resolved import ResolvedRequest, ResolvedTask, ResolvedTest
-from robench.evaluation.resolved_victims import ResolvedVictim, TrainedVictim
+from robench.evaluation.resolved_victims import ResolvedVictim
+from robench.evaluation.results import evaluate_cell, write_card_of, write_leaderboard
 from robench.evaluation.side_by_side import SideBySide
-from robench.evaluation.tracking import track_cell
+from robench.evaluation.trained_elsewhere import trained_elsewhere
 from robench.evaluation.unattackable import count_unattackable, unattackable_remark
 from robench.evaluation.unknown_words import UnknownWords, remark_before_training
 from robench.evaluation.victims import ReadyVictim, reloaded, victim_title
-from robench.models.victim_folder import checked_card
-from robench.records.certificate_files import find_certificates
-from robench.records.leaderboard import render_run
 from robench.records.record import Record
 from robench.records.record_dates import RunClock
 from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
 from robench.records.scores_part import ScoresPart
 from robench.records.test_set import TestSet, write_test_set
-from robench.records.transfer_flags import read_transferred
-from robench.records.trial_marks import KnownRun, checked_marks
-from robench.search.attack import Verdict
+from robench.records.trial_marks import KnownRun
 from robench.search.unchanged import VictimChanged
-from robench.sharing.model_card import is_ours, read_records_for, write_model_card
 
 if TYPE_CHECKING:
     from robench.models.given.function import FunctionVictim
     from robench.text.surface import Surface
+
+Finished = TypeVar("Finished")
+"""What a run makes of a cell: its record, or the part of a shard."""
 
 __all__ = [
     "EvaluationRequest",
@@ -90,47 +87,113 @@ def evaluate(
         RobenchError: the disk is full, a surface cannot be built, or the only cell of the run
             failed.
     """
+    if request.shard is not None:
+        raise UsageError(
+            f"Shard {request.shard} has no records. Run 'robench evaluate --shard' on the command "
+            "line, and join the shards with 'robench merge'."
+        )
+    known = KnownRun()
+    clock = RunClock(find_records(RunFolder(request.out).records, known.records).records)
+
+    def finish(cell: Cell) -> Record:
+        record = evaluate_cell(cell, report, clock)
+        write_leaderboard(request.out, report, known)
+        return record
+
+    def start() -> None:
+        if clock.remark is not None:
+            report.message(clock.remark)
+
+    return carry_out(request, report, finish, functions, start, write_card_of)
+
+
+def carry_out(
+    request: EvaluationRequest,
+    report: Reporter,
+    finish: Callable[[Cell], Finished],
+    functions: Sequence[FunctionVictim] = (),
+    start: Callable[[], None] = lambda: None,
+    after_victim: Callable[[EvaluationRequest, ResolvedVictim, Reporter], None] = lambda *_: None,
+) -> list[Finished]:
+    """Train or load every victim, and finish every cell; see ``evaluate``.
+
+    Args:
+        request: the evaluation.
+        report: receives the progress.
+        finish: attacks the examples of a cell, and returns what it made of them.
+        functions: victims that are functions.
+        start: called before the first victim.
+        after_victim: called after the cells of a victim.
+    """
     _refuse_several_processes()
     resolved = resolve_request(request, report, functions=functions)
     if (late := arithmetic.warning()) is not None:
         report.message(late)
+    start()
     failures, single = Failures(report), _number_of_victims(resolved) == 1
-    trainings = SideBySide(request, report)
-    trainings.train(resolved.tasks)
-    checks, records, known = HealthChecks(trainings.then, report), list[Record](), KnownRun()
-    clock = RunClock(find_records(RunFolder(request.out).records, known.records).records)
-    if clock.remark is not None:
-        report.message(clock.remark)
-    for task in resolved.tasks:
-        for test in task.tests:
-            keep_texts(request, task, test)
-        surfaces = [
-            load_or_build_surfaces(request, resolved, task, test, report) for test in task.tests
-        ]
-        found = dict[tuple[int, int], Record]()
-        for place in free_first(task.victims, partial(is_trained, request)):
-            each = task.victims[place]
-            title = victim_title(each, task)
-            with failures.catch(title, only=single):
-                trainings.check(each)
-                make_cells = partial(_cells, request, resolved, task, surfaces)
-                with same_process(f"the training and checks of {title}", report):
-                    cells = make_cells(checks.obtain(task, each, make_cells))
-                for number in free_first(cells, is_attacked):
-                    part, alone = _part(title, cells[number]), single and len(cells) == 1
-                    with failures.catch(part, only=alone):
-                        try:
-                            with same_process(part, report):
-                                found[place, number] = _evaluate_cell(cells[number], report, clock)
-                        except VictimChanged:
-                            # What it left behind in the process would change this victim, too.
-                            cells = make_cells(reloaded(cells[number].victim))
-                            raise
-                        write_leaderboard(request.out, report, known)
-                _write_model_card(request, each, report)
-        records += [found[key] for key in sorted(found)]
-    failures.raise_if_any(records)
-    return records
+    finished = list[Finished]()
+    with open_backend(request, report) as backend:
+        request, untrained = trained_elsewhere(backend, request, resolved)
+        trainings = SideBySide(request, report)
+        trainings.train(resolved.tasks)
+        checks = HealthChecks(trainings.then, report, untrained)
+        for task in resolved.tasks:
+            for test in task.tests:
+                keep_texts(request, task, test)
+            surfaces = [
+                load_or_build_surfaces(request, resolved, task, test, report) for test in task.tests
+            ]
+            found = dict[tuple[int, int], Finished]()
+            for place in free_first(task.victims, partial(is_trained, request)):
+                each = task.victims[place]
+                title = victim_title(each, task)
+                with failures.catch(title, only=single):
+                    trainings.check(each)
+                    make_cells = partial(_cells, request, resolved, task, surfaces, backend)
+                    with same_process(f"the training and checks of {title}", report):
+                        cells = make_cells(checks.obtain(task, each, make_cells))
+                    for number, done in _finished_cells(
+                        cells, make_cells, title, finish, failures, report, only=single
+                    ):
+                        found[place, number] = done
+                    after_victim(request, each, report)
+            finished += [found[key] for key in sorted(found)]
+    failures.raise_if_any(finished)
+    return finished
+
+
+def _finished_cells(
+    cells: Sequence[Cell],
+    make_cells: Callable[[ReadyVictim], Sequence[Cell]],
+    title: str,
+    finish: Callable[[Cell], Finished],
+    failures: Failures,
+    report: Reporter,
+    *,
+    only: bool,
+) -> Iterator[tuple[int, Finished]]:
+    """Finish the cells of one victim, and yield the place of each and what became of it.
+
+    Args:
+        cells: the cells.
+        make_cells: makes them again, for the victim as it is stored.
+        title: name of the victim for people.
+        finish: see ``carry_out``.
+        failures: remembers the cells that fail.
+        report: receives the progress.
+        only: whether the run has no other victim.
+    """
+    for number in free_first(cells, is_attacked):
+        part, alone = _part(title, cells[number]), only and len(cells) == 1
+        with failures.catch(part, only=alone):
+            try:
+                with same_process(part, report):
+                    done = finish(cells[number])
+            except VictimChanged:
+                # What it left behind in the process would change this victim, too.
+                cells = make_cells(reloaded(cells[number].victim))
+                raise
+            yield number, done
 
 
 def keep_texts(request: EvaluationRequest, task: ResolvedTask, test: ResolvedTest) -> None:
@@ -146,6 +209,7 @@ def _cells(
     resolved: ResolvedRequest,
     task: ResolvedTask,
     surfaces: Sequence[Mapping[str, Surface]],
+    backend: Backend,
     victim: ReadyVictim,
 ) -> list[Cell]:
     """Return the cells of one victim, one per test set and attack."""
@@ -166,6 +230,7 @@ def _cells(
                 resolved.surface_request(task, test).key,
                 language_model,
                 unknown[attack.substitutions],
+                backend,
             )
             for attack in resolved.attacks_on(victim.resolved)
         ]
@@ -176,79 +241,6 @@ def _part(title: str, cell: Cell) -> str:
     """Return the name of a cell for the message about its failure."""
     other = "" if cell.test.other is None else f", judged on {cell.test.other}"
     return f"{title}{other}, under {cell.attack.label}"
-
-
-def _evaluate_cell(cell: Cell, report: Reporter, clock: RunClock) -> Record:
-    """Attack the examples that have no trial yet, and write and return the record.
-
-    Raises:
-        RobenchError: the disk is full, or trials are missing afterwards.
-    """
-    trials, new = complete_trials(cell, report)
-    errors = [trial for trial in trials if trial.verdict == Verdict.ERROR]
-    if errors:
-        report.message(
-            f"{len(errors)} of {len(trials)} examples ended in an error. The first is "
-            f"{errors[0].id}: {errors[0].problem}"
-        )
-    cost = measure_cost(cell, trials, new_trials=new)
-    record = assemble_record(cell, trials, cost, clock.now())
-    path = RunFolder(cell.request.out).records / record.file_name
-    saved = save_record(path, record, new_trials=new, report=report)
-    # Finished cells were sent when they were finished.
-    if new:
-        track_cell(cell.request, saved, report)
-    return saved
-
-
-def _write_model_card(
-    request: EvaluationRequest, resolved: ResolvedVictim, report: Reporter
-) -> None:
-    """Write the model card of a victim of this run; other victims' folders are left alone.
-
-    The victim has its results without a card, so a card that cannot be written is a message.
-    """
-    if not isinstance(resolved, TrainedVictim):
-        return
-    folder = resolved.folder(request)
-    try:
-        card = checked_card(folder)
-        if is_ours(folder):
-            records = read_records_for(card, RunFolder(request.out).records).records
-            write_model_card(folder, card, records.values())
-    except (RobenchError, OSError) as error:
-        report.message(
-            f"The model card of {folder.name} was not written: {str(error).rstrip('.')}. The "
-            f"results are kept, and 'robench card {folder}' writes the card later."
-        )
-
-
-def write_leaderboard(out: Path, report: Reporter, known: KnownRun | None = None) -> None:
-    """Write the table of all records of a run's folder, one run after another.
-
-    A run that read the records before another run wrote its own must not write its table last.
-
-    Args:
-        out: the folder of the run.
-        report: receives a message if another run writes its table.
-        known: what an earlier call read.
-    """
-    folder = RunFolder(out)
-    # The other run needs a moment for its table, so this run waits even with --wait 0.
-    who = f"Another run is writing '{folder.leaderboard}'."
-    patience = Patience(None, report.message)
-    with alone(folder.leaderboard.with_suffix(".lock"), who, patience):
-        write_text(folder.leaderboard, _rendered(folder, known or KnownRun()))
-
-
-def _rendered(folder: RunFolder, known: KnownRun) -> str:
-    found = find_records(folder.records, known.records)
-    return render_run(
-        found,
-        find_certificates(folder.certificates),
-        read_transferred(folder.transfer),
-        checked_marks(folder, found.records, known.problems),
-    )
 
 
 @without_exits()
@@ -266,19 +258,22 @@ def train_only(request: EvaluationRequest, report: Reporter) -> list[Path]:
     if (late := arithmetic.warning()) is not None:
         report.message(late)
     failures, single = Failures(report), _number_of_victims(resolved) == 1
-    trainings = SideBySide(request, report)
-    trainings.train(resolved.tasks)
-    checks, folders = HealthChecks(trainings.then, report), list[Path]()
-    for task in resolved.tasks:
-        for each in task.victims:
-            title = victim_title(each, task)
-            with (
-                failures.catch(title, only=single),
-                same_process(f"the training of {title}", report),
-            ):
-                trainings.check(each)
-                folder = checks.obtain(task, each).obtained.folder
-                folders += [] if folder is None else [folder]
+    folders = list[Path]()
+    with open_backend(request, report) as backend:
+        request, untrained = trained_elsewhere(backend, request, resolved)
+        trainings = SideBySide(request, report)
+        trainings.train(resolved.tasks)
+        checks = HealthChecks(trainings.then, report, untrained)
+        for task in resolved.tasks:
+            for each in task.victims:
+                title = victim_title(each, task)
+                with (
+                    failures.catch(title, only=single),
+                    same_process(f"the training of {title}", report),
+                ):
+                    trainings.check(each)
+                    folder = checks.obtain(task, each).obtained.folder
+                    folders += [] if folder is None else [folder]
     failures.raise_if_any(folders)
     return folders
 

@@ -13,7 +13,7 @@ from robench._base.errors import RobenchError, UsageError
 from robench._base.files import write_text
 from robench._base.reporting import Reporter, Silent
 from robench._base.seals import with_seal
-from robench.evaluation.run import write_leaderboard
+from robench.evaluation.results import write_leaderboard
 from robench.records.run_folder import RunFolder
 from robench.records.transfer import (
     AttackedVictim,

@@ -15,6 +15,8 @@
       curves/<cell>/                                      what trackers write (--tracker)
       leaderboard.md                                      the table made from the records
       transfer.json                                       what 'robench transfer' found
+      shards/<number>-of-<count>/trials/<cell>.jsonl      the trials of one shard (--shard)
+      shards/<number>-of-<count>/parts/<cell>.json        what one shard knows of a finished cell
 
 ``<cell>`` is the name that ``cell_name`` returns. A cell is one victim under one attack on one
 task with one seed. The files of an unfinished training belong to ``robench.training.saving``, and
@@ -88,6 +90,20 @@ class RunFolder:
     def curves(self) -> Path:
         """Folder where trackers of attack results write, one folder for each cell."""
         return self.root / "curves"
+
+    @property
+    def shards(self) -> Path:
+        """Folder of the shards; each of them has a folder with trials and parts."""
+        return self.root / "shards"
+
+    @property
+    def parts(self) -> Path:
+        """Folder of the parts of a shard (``robench.records.shard_part``)."""
+        return self.root / "parts"
+
+    def shard(self, name: str) -> RunFolder:
+        """Return the folder of the shard called ``name`` (``Shard.folder_name``)."""
+        return RunFolder(self.shards / name)
 
     def victim(self, name: str) -> Path:
         """Return the folder of the victim called ``name`` (``FitRequest.folder_name``)."""

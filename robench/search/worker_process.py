@@ -70,8 +70,8 @@ def run_worker(plan: WorkerPlan, connection: Connection, pulse: Pulse) -> None:
     with without_os_exit():
         try:
             with as_failure():
-                new_engine, unchanged = _prepare(plan, pulse)
-                repeats = _repeats_of(plan.attack)
+                new_engine, unchanged = prepare(plan, pulse)
+                repeats = repeats_of(plan.attack)
         except RobenchError as error:
             connection.send(("failed", str(error)))
             return
@@ -114,7 +114,7 @@ def _work(
         return
 
 
-def _prepare(plan: WorkerPlan, pulse: Pulse) -> tuple[Callable[[], Engine], UnchangedVictim]:
+def prepare(plan: WorkerPlan, pulse: Pulse) -> tuple[Callable[[], Engine], UnchangedVictim]:
     """Load the attack and the victim.
 
     Returns:
@@ -141,7 +141,7 @@ def is_built_in(attack: str) -> bool:
         return False
 
 
-def _repeats_of(attack: str) -> Repeats | None:
+def repeats_of(attack: str) -> Repeats | None:
     """Return what attacks some examples again; None for robench's own attacks, which are tested."""
     return None if is_built_in(attack) else Repeats(attack)
 

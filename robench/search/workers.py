@@ -12,10 +12,10 @@ misses its deadline is killed. A worker that dies while it loads is started agai
 from __future__ import annotations
 
 import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -48,6 +48,8 @@ WORK_PER_WORKER = 1.1e9
 
 A start takes some seconds. The figure is that of 100 texts of 25 words on ``tiny``.
 """
+EXAMPLES_PER_GPU = 16
+"""Examples that are worth the start of a process on one more GPU."""
 WORKER_BYTES = 0.6e9
 """Memory of a worker in bytes, without its victim's weights.
 
@@ -59,17 +61,30 @@ def default_workers(device: str, examples: int, work: float, weights: int) -> in
     """Choose the number of workers.
 
     On a CPU it is one for each core that this process may use, bounded by the amount of work and
-    by the free memory. On a GPU it is one, because a single process keeps it busy.
+    by the free memory. On GPUs it is one for each of ``devices_of``.
 
     Args:
         work: parameters x tokens of one example (``Victim.row_cost``).
         weights: size of the victim's parameters in bytes.
     """
     if not device.startswith("cpu"):
-        return 1
+        return max(1, min(len(devices_of(device)), examples // EXAMPLES_PER_GPU))
     worth = examples // max(1, round(WORK_PER_WORKER / work))
     room = int(available_memory() * 0.8 / (WORKER_BYTES + 2 * weights))
     return max(1, min(available_cores(), worth, room))
+
+
+def devices_of(device: str) -> list[str]:
+    """Return the devices that the workers share: for ``"cuda"``, every GPU that torch sees.
+
+    Any other device, such as ``"cuda:1"``, is the only one.
+    """
+    if device != "cuda":
+        return [device]
+    import torch
+
+    number = torch.cuda.device_count()
+    return [f"cuda:{each}" for each in range(number)] if number > 1 else [device]
 
 
 def run_workers(
@@ -108,6 +123,7 @@ class _Worker:
     Attributes:
         connection: to the process.
         pulse: which example runs in it.
+        device: where its victim is.
         assigned: jobs that it has and whose trials have not arrived, by example id.
         ready: whether it has loaded the victim.
         leaving: whether it has been told that there are no more jobs.
@@ -119,6 +135,7 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     pulse: Pulse
+    device: str
     assigned: dict[str, Job] = field(default_factory=dict)
     ready: bool = False
     leaving: bool = False
@@ -140,6 +157,7 @@ class _WorkerPool:
         self._plan = plan
         self._say, self._said = say, 0
         self._size = max(1, min(workers, len(jobs)))
+        self._devices = devices_of(plan.settings.device)
         self._jobs = deque(jobs)
         self._singly: deque[Job] = deque()
         self._alone: set[str] = set()
@@ -189,11 +207,19 @@ class _WorkerPool:
         for _ in range(wanted - len(staying)):
             here, there = get_context("spawn").Pipe()
             pulse = Pulse()
-            process = child_process(run_worker, self._plan, (there, pulse))
+            device = self._least_used_device()
+            settings = replace(self._plan.settings, device=device)
+            plan = replace(self._plan, settings=settings)
+            process = child_process(run_worker, plan, (there, pulse))
             with _without_interrupts():
                 process.start()
             there.close()
-            self._workers.append(_Worker(process, here, pulse))
+            self._workers.append(_Worker(process, here, pulse, device))
+
+    def _least_used_device(self) -> str:
+        """Return the device with the fewest workers, so that they are spread evenly."""
+        used = Counter(worker.device for worker in self._workers)
+        return min(self._devices, key=lambda device: used[device])
 
     def _receive(self, worker: _Worker) -> Iterator[Trial]:
         """Read one message of a worker and react to it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from robench._base.code_hash import source_sha256
 from robench._base.errors import RobenchError, UsageError
 from robench._base.key_code import TRAINING_CODE
-from robench.evaluation.cell import search_examples
+from robench.evaluation.searching import search_examples
 from robench.records.invented_names import label_problems
 from robench.records.record import Record
 from robench.records.stored_trials import MissingTrials, StoredTrials, find_trials

@@ -207,7 +207,7 @@ def _store(target: Target, found: Verification) -> None:
     try:
         found.stored = write_verified(target.records, held, others)
         if target.run is not None:
-            from robench.evaluation.run import write_leaderboard
+            from robench.evaluation.results import write_leaderboard
 
             write_leaderboard(target.run.root, Silent())
     except (RobenchError, OSError) as error:

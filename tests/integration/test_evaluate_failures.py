@@ -237,7 +237,7 @@ def test_a_model_card_that_cannot_be_written_is_a_message(
         raise RobenchError("Cannot write it: no space.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("robench.evaluation.run.write_model_card", full)
+        patch.setattr("robench.evaluation.results.write_model_card", full)
         first = Listening()
         assert evaluate(again, first) == records
     (victim / "README.md").unlink(missing_ok=True)

@@ -12,7 +12,8 @@ from evaluation_cases import Listening
 
 from robench._base.environment import versions
 from robench._base.reporting import Silent
-from robench.evaluation.cell import Cell, cell_key, complete_trials, progress_note
+from robench.evaluation.cell import Cell, cell_key
+from robench.evaluation.cell_trials import complete_trials, progress_note
 from robench.evaluation.request import EvaluationRequest, build_request
 from robench.evaluation.resolved import ResolvedAttack
 from robench.evaluation.resolved_victims import ResolvedVictim
@@ -150,7 +151,10 @@ def cell_in(out: Path, judged: list[Example]) -> Cell:
     """Return what ``complete_trials`` reads of a cell."""
     victim = SimpleNamespace(labels=("n", "p"), attackable="text")
     cell = SimpleNamespace(
-        request=SimpleNamespace(out=out, patience=lambda report: None, budget=None),
+        request=SimpleNamespace(
+            out=out, own_folder=RunFolder(out), patience=lambda report: None, budget=None
+        ),
+        examples=judged,
         name="toy.cell",
         key="k" * 64,
         test=SimpleNamespace(examples=judged, whole=EXAMPLES),
@@ -202,7 +206,7 @@ def test_an_impossible_trial_is_revoked_and_the_new_one_returned(
         assert todo == [EXAMPLES[1]]
         file.append(held(EXAMPLES[1]))
 
-    monkeypatch.setattr("robench.evaluation.cell._attack_unchanged", attack)
+    monkeypatch.setattr("robench.evaluation.cell_trials._attack_unchanged", attack)
     report = Listening()
     assert complete_trials(cell, report) == ([held(example) for example in EXAMPLES], True)
     assert len(reads) == 2

@@ -11,7 +11,7 @@ from trial_runs import write_run
 
 import robench
 from robench._base.reporting import Silent
-from robench.evaluation.run import write_leaderboard
+from robench.evaluation.results import write_leaderboard
 from robench.records import trial_marks
 from robench.records.leaderboard import results_table
 from robench.records.record import Record, count

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_victims import linear_jobs, load_lethal, load_linear, load_nothing, load_rough, make_job
+from fake_victims import (
+    linear_jobs,
+    load_lethal,
+    load_linear,
+    load_nothing,
+    load_noting_device,
+    load_rough,
+    make_job,
+)
 
 from robench import ATTACKS, Trial, Verdict
 from robench._base.environment import Precision
@@ -24,7 +32,7 @@ from robench.search.engine import run
 from robench.search.jobs import Job
 from robench.search.settings import SearchSettings
 from robench.search.trials import TrialFile
-from robench.search.workers import WorkerPlan, default_workers, run_workers
+from robench.search.workers import WorkerPlan, default_workers, devices_of, run_workers
 
 # Each test starts processes.
 pytestmark = pytest.mark.slow
@@ -316,3 +324,35 @@ def _stat(process: Path) -> str:
         return (process / "stat").read_text()
     except OSError:
         return ""
+
+
+def test_workers_are_spread_over_the_devices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("robench.search.workers.devices_of", lambda device: ["cpu:0", "cpu:1"])
+    jobs = linear_jobs(40, words=6)
+    trials = list(run_workers(plan(tmp_path, load=load_noting_device), jobs, 4))
+    assert comparable(trials) == in_one_process("pwws", jobs)
+    devices = sorted(path.name.split()[1] for path in tmp_path.iterdir())
+    assert devices == ["cpu:0", "cpu:0", "cpu:1", "cpu:1"]
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "devices"),
+    [
+        ("cpu", 4, ["cpu"]),
+        ("mps", 4, ["mps"]),
+        ("cuda", 1, ["cuda"]),
+        ("cuda:1", 4, ["cuda:1"]),
+        ("cuda", 3, ["cuda:0", "cuda:1", "cuda:2"]),
+    ],
+)
+def test_a_run_on_cuda_uses_every_gpu_unless_it_names_one(
+    monkeypatch: pytest.MonkeyPatch, device: str, gpus: int, devices: list[str]
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    assert devices_of(device) == devices
+    if device == "cuda":
+        assert default_workers(device, 1000, *TINY) == gpus
+        # A process on one more GPU is not worth a few examples.
+        assert default_workers(device, 20, *TINY) == 1

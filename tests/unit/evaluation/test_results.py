@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from evaluation_cases import Listening
 
-from robench.evaluation import run
+from robench.evaluation import results
 from robench.evaluation.request import build_request
 from robench.records.run_folder import RunFolder
 
@@ -28,7 +28,7 @@ def test_a_table_never_lacks_the_record_of_another_run(
         if not others:
             # The other run ends a cell after this run has read the records.
             (place / "second").touch()
-            others.append(Thread(target=run.write_leaderboard, args=(request.out, report)))
+            others.append(Thread(target=results.write_leaderboard, args=(request.out, report)))
             others[0].start()
             others[0].join(timeout=0.5)
         return SimpleNamespace(records=found)
@@ -36,11 +36,11 @@ def test_a_table_never_lacks_the_record_of_another_run(
     def table(found: Any, *_: Any) -> str:
         return " ".join(found.records)
 
-    monkeypatch.setattr(run, "find_records", names)
-    monkeypatch.setattr(run, "render_run", table)
-    monkeypatch.setattr(run, "marks_in", lambda *_: None)
+    monkeypatch.setattr(results, "find_records", names)
+    monkeypatch.setattr(results, "render_run", table)
+    monkeypatch.setattr(results, "checked_marks", lambda *_: None)
     (folder.records / "first").touch()
-    run.write_leaderboard(request.out, report)
+    results.write_leaderboard(request.out, report)
     others[0].join()
     assert folder.leaderboard.read_text() == "first second"
     assert not list(tmp_path.glob("*.lock"))
