@@ -113,6 +113,7 @@ SURFACE_CODE = (
     "robench.text.words",
     "robench.text.punkt",
     "robench.text.word_table",
+    "robench.text.layout",
     "robench.text.substitutions",
     "robench.text.sources",
     "robench.text.links",

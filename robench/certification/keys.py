@@ -12,7 +12,7 @@ import robench
 from robench._base.code_hash import source_sha256
 from robench._base.environment import versions
 from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
-from robench.certification.settings import Method
+from robench.records.certificate import Method
 
 CODE = ("robench.certification", *TRIAL_CODE)
 """Modules that decide the letters of a certificate, given the victim and the surface."""

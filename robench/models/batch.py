@@ -146,3 +146,31 @@ class Batch:
         return {
             part.name: getattr(self, part.name) for part in fields(self) if part.name not in others
         }
+
+
+class TextQuery(Protocol):
+    """A query about one text, with its token ids and types ``(tokens,)``."""
+
+    @property
+    def ids(self) -> NDArray[np.int32]:
+        """The token ids."""
+
+    @property
+    def types(self) -> NDArray[np.int8]:
+        """The token types."""
+
+
+def tokens_of(query: TextQuery, device: str, *, segments: bool) -> tuple[Tensor, Tensor | None]:
+    """Return the ids and the token types of a query's text, ``(1, tokens)`` each.
+
+    Args:
+        query: the query.
+        device: where the tensors are made.
+        segments: whether the encoder gets token types; None stands for those that it does not get.
+    """
+    import torch
+
+    ids = torch.as_tensor(query.ids, dtype=torch.long, device=device)[None]
+    if not segments:
+        return ids, None
+    return ids, torch.as_tensor(query.types, dtype=torch.long, device=device)[None]

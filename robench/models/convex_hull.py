@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from robench.models.batch import Batch
+from robench.models.batch import Batch, tokens_of
 from robench.models.frozen_encoder import frozen_texts
 from robench.models.mixtures import (
     PackedSubstitutes,
@@ -238,10 +238,7 @@ def worst_mixture(
 
 def batch_of(query: HullQuery, device: str, *, segments: bool) -> Batch:
     """Return the text of a query with its slots, as a batch of one."""
-    ids = torch.as_tensor(query.ids, dtype=torch.long, device=device)[None]
-    types = None
-    if segments:
-        types = torch.as_tensor(query.types, dtype=torch.long, device=device)[None]
+    ids, types = tokens_of(query, device, segments=segments)
     return Batch(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from robench.models.batch import tokens_of
 from robench.models.model_modes import evaluating
 from robench.models.objectives import margins
 
@@ -34,10 +35,7 @@ def margin_gradient(
     Returns:
         ``(tokens, word_size)``.
     """
-    ids = torch.as_tensor(query.ids, dtype=torch.long, device=device)[None]
-    types = None
-    if segments:
-        types = torch.as_tensor(query.types, dtype=torch.long, device=device)[None]
+    ids, types = tokens_of(query, device, segments=segments)
     noise = torch.zeros((*ids.shape, model.word_size), device=device, requires_grad=True)
     # Searches may run under autocast; gradients never do.
     with (

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
+from robench.models.batch import tokens_of
 from robench.models.convex_hull import ascend, batch_of, weights_found
 from robench.models.mixtures import PackedSubstitutes, blend, pack_substitutes
 from robench.models.model_modes import evaluating, without_parameter_gradients
@@ -131,9 +132,7 @@ def smoothed_gradient(
     length = np.array([ids.shape[1]])
     drawn = islice(smoother.variants(ids, length, smoothing.seed), smoothing.draws)
     noise = torch.zeros((1, ids.shape[1], model.word_size), device=device, requires_grad=True)
-    types = None
-    if segments:
-        types = torch.as_tensor(query.types, dtype=torch.long, device=device)[None]
+    _, types = tokens_of(query, device, segments=segments)
     answers: list[Any] = []
     with (
         evaluating(model),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.models.probabilities import log_odds
-from robench.search.moves import find_misclassified, with_each_change
+from robench.search.moves import Choices, find_misclassified, with_each_change
 from robench.search.oracle_interface import Oracle
 from robench.text.space import Choice, SearchSpace
 
@@ -76,12 +76,9 @@ def change_in_order(
     current, reached = space.original(), clean
     for position in positions:
         options = np.arange(1, space.sizes[position], dtype=np.int16)
-        choices = with_each_change(current, np.full(len(options), position), options)
-        logits = oracle.logits(choices)
-        found = find_misclassified(choices, logits, label)
+        choices, odds, found = _try_options(oracle, current, position, options, label)
         if found is not None:
             return found
-        odds = log_odds(logits, label)
         # Nothing here fools the victim, so no log-odds are negative; the largest is the unit.
         unit = max(reached, float(odds.max()))
         best = int(without_scale(odds, unit).argmin())
@@ -112,12 +109,10 @@ def descend(
     while unchanged < len(positions):
         for position in positions:
             options = np.arange(space.sizes[position], dtype=np.int16)
-            choices = with_each_change(current, np.full(len(options), position), options)
-            logits = oracle.logits(choices)
-            found = find_misclassified(choices, logits, label)
+            choices, odds, found = _try_options(oracle, current, position, options, label)
             if found is not None:
                 return found
-            odds = without_scale(log_odds(logits, label))
+            odds = without_scale(odds)
             best = int(odds.argmin())
             if odds[best] < odds[current[position]]:
                 current, unchanged = choices[best], 0
@@ -126,3 +121,17 @@ def descend(
             if unchanged == len(positions):
                 break
     return None
+
+
+def _try_options(
+    oracle: Oracle, current: Choice, position: int, options: NDArray[np.int16], label: int
+) -> tuple[Choices, NDArray[np.float64], Choice | None]:
+    """Query the options ``(n,)`` of one position together.
+
+    Returns:
+        The choices ``(n, words)``, the log-odds of the label ``(n,)``, and the first choice that
+        fools the victim, if one does.
+    """
+    choices = with_each_change(current, np.full(len(options), position), options)
+    logits = oracle.logits(choices)
+    return choices, log_odds(logits, label), find_misclassified(choices, logits, label)

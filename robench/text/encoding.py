@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from robench._base.errors import UsageError
 from robench.text.candidates import CandidateEncoder, Frame, Ids
 from robench.text.layout import plain, template
-from robench.text.space import SearchSpace
+from robench.text.space import SearchSpace, check_words
 from robench.text.word_table import WordTable
 
 
@@ -154,8 +154,7 @@ class FieldEncoder:
         Raises:
             ValueError: the words of ``space`` are not those of the attackable field.
         """
-        if tuple(words[self.attackable]) != space.words:
-            raise ValueError(f"the space's words are not those of field '{self.attackable}'")
+        check_words(space, words, self.attackable)
         original = self.table.text_ids(space.words)
         return CandidateEncoder(self.table, space, self._frame(words, sum(map(len, original))))
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from robench._base.errors import UsageError
 from robench.text.embedding_neighbours import whole_words
 from robench.text.function_words import is_content_word
+from robench.text.layout import template
 from robench.text.sources import Substitutes
 from robench.text.substitutions import Lookup, fitting
 from robench.text.word_table import WordTable
@@ -48,7 +49,7 @@ class MaskedCandidates:
         self.sha256 = hashlib.sha256(f"{identity} {K}".encode()).hexdigest()
         self._model, self._tokenizer, self._device = model.eval().to(device), tokenizer, device
         self._table = WordTable(tokenizer, "subword")
-        begin, end = _special_ids(tokenizer)
+        begin, end = template(tokenizer, 1).gaps
         self._begin, self._end = begin, end
         self._room = _longest(model, tokenizer) - len(begin) - len(end)
         size = model.get_output_embeddings().weight.shape[0]
@@ -139,14 +140,6 @@ def windows(
             end += 1
         found.append((start, end, [place for place in inside if start <= place < end]))
     return found
-
-
-def _special_ids(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the special tokens before and after a text."""
-    encoded = tokenizer("a", return_special_tokens_mask=True)
-    special = [bool(mark) for mark in encoded["special_tokens_mask"]]
-    first, last = special.index(False), len(special) - special[::-1].index(False)
-    return tuple(encoded["input_ids"][:first]), tuple(encoded["input_ids"][last:])
 
 
 def _longest(model: Any, tokenizer: Any) -> int:

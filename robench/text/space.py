@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, TypeVar
@@ -91,3 +92,15 @@ class SearchSpace:
 def _read_only(array: NDArray[Number]) -> NDArray[Number]:
     """Return a copy ``(n,)`` that ``setflags`` cannot make writable, because it lies in bytes."""
     return np.ndarray(array.shape, array.dtype, array.tobytes())
+
+
+def check_words(space: SearchSpace, words: Mapping[str, Sequence[str]], attackable: str) -> None:
+    """Raise ValueError where a space is not about the words of the attackable field.
+
+    Args:
+        space: the space.
+        words: the words of every field.
+        attackable: name of the field.
+    """
+    if tuple(words[attackable]) != space.words:
+        raise ValueError(f"the space's words are not those of field '{attackable}'")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from robench._base.environment import Precision
 from robench._base.errors import UsageError
+from robench.text.layout import template
 from robench.text.scorer import Ratios, Scorer, ScoringRequest, fingerprint, ratios
 from robench.text.word_table import WordTable
 
@@ -213,12 +214,8 @@ class MaskedScorer(TorchScorer):
                 "so its model cannot score as masked: use causal:ID_OR_PATH."
             )
         super().__init__(model, tokenizer, device, radius, precision)
-        encoded = tokenizer("a", return_special_tokens_mask=True)
-        special = [bool(mark) for mark in encoded["special_tokens_mask"]]
-        first, last = special.index(False), len(special) - special[::-1].index(False)
         # The special tokens before and after a text.
-        self._begin = tuple(encoded["input_ids"][:first])
-        self._end = tuple(encoded["input_ids"][last:])
+        self._begin, self._end = template(tokenizer, 1).gaps
 
     def _model_rows(self, request: ScoringRequest, candidates: Sequence[str]) -> list[_ModelRow]:
         before, after = self._context(request)

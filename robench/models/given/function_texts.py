@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from robench.models.given.candidates import PlacedText
 from robench.text.encoding import EncodedText
-from robench.text.space import Choice, SearchSpace
+from robench.text.space import Choice, SearchSpace, check_words
 
 Ids = NDArray[np.int32]
 Texts = tuple[str, ...]
@@ -100,8 +100,7 @@ class FunctionTexts:
         Raises:
             ValueError: the words of ``space`` are not those of the attackable field.
         """
-        if tuple(words[self.attackable]) != space.words:
-            raise ValueError(f"the space's words are not those of field '{self.attackable}'")
+        check_words(space, words, self.attackable)
         return FunctionCandidates(self, space, texts)
 
 

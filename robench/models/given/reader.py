@@ -24,7 +24,7 @@ from robench.models.given.plain_tokens import plain_ids
 from robench.models.given.window import Window, cuts_from_left
 from robench.text.encoding import EncodedText
 from robench.text.layout import Layout, template
-from robench.text.space import SearchSpace
+from robench.text.space import SearchSpace, check_words
 from robench.text.words import place_words
 
 Ids = NDArray[np.int32]
@@ -147,8 +147,7 @@ class TextReader:
         Raises:
             ValueError: the words of ``space`` are not those of the attackable field.
         """
-        if tuple(words[self.attackable]) != space.words:
-            raise ValueError(f"the space's words are not those of field '{self.attackable}'")
+        check_words(space, words, self.attackable)
         return TextCandidates(self, space, texts)
 
     def _tokenized(self, texts: Sequence[Mapping[str, str]], max_tokens: int) -> list[Ids]:
