@@ -143,9 +143,24 @@ task_option = click.option(
     metavar="NAME",
     help="A task, a file (reviews.csv), hf:NAME[/CONFIG], or 'all'. Repeatable.",
 )
-dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Check everything and print the plan without running it."
-)
+
+
+def dry_run_option(command: Any) -> Any:
+    """Add ``--dry-run`` and ``--measure``."""
+    for option in (
+        click.option(
+            "--measure",
+            is_flag=True,
+            help="With --dry-run: measure for some seconds what was never run on this device.",
+        ),
+        click.option(
+            "--dry-run",
+            is_flag=True,
+            help="Check everything and print the plan, with the time it will take; run nothing.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def seed_option(purpose: str) -> Decorator:

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 @dry_run_option
 @global_flags
 @click.pass_context
-def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
+def command(ctx: click.Context, /, dry_run: bool, measure: bool, **values: Any) -> None:
     """Attack every victim with every named attack, on the same examples.
 
     A victim is trained with a defense, or it is a model that you have (--victim). Victims that were
@@ -71,7 +71,7 @@ def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
     """
     if ctx.get_parameter_source("tasks") == ParameterSource.DEFAULT:
         values["tasks"] = tasks_of(values["victims"]) or values["tasks"]
-    run_or_plan(session_of(ctx), values, dry_run, run)
+    run_or_plan(session_of(ctx), values, dry_run, measure, run)
 
 
 def tasks_of(victims: Sequence[str]) -> tuple[str, ...]:

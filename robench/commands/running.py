@@ -8,19 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import click
-
-from robench._base.errors import Incomplete, RobenchError
+from robench._base.errors import Incomplete, RobenchError, UsageError
 from robench._base.quiet import quiet_environment
-from robench.commands.config_writing import SETTINGS
 from robench.commands.option_pairs import parse_label_map, parse_options
 from robench.commands.results_data import failed_parts
 from robench.commands.saying import tell
-from robench.commands.shell import Session, emit, show, stderr
+from robench.commands.shell import Session, emit, stderr
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
-    from robench.evaluation.plan import PlannedCell
     from robench.evaluation.request import EvaluationRequest
     from robench.records.record import Record
     from robench.records.run_folder import RunFolder
@@ -32,6 +28,7 @@ def run_or_plan(
     session: Session,
     values: dict[str, Any],
     dry_run: bool,
+    measure: bool,
     work: Callable[[EvaluationRequest, Session], None],
 ) -> None:
     """Make the request and run it, or print the plan of a dry run.
@@ -40,18 +37,30 @@ def run_or_plan(
         session: the session of the command.
         values: the values of click's options.
         dry_run: whether to print only the plan.
+        measure: whether the plan measures what it does not know.
         work: what runs the request.
+
+    Raises:
+        UsageError: see ``check_measure`` and ``make_request``.
     """
+    check_measure(dry_run, measure)
     request = make_request(values)
     prepare(session, request)
     if dry_run:
-        from robench.evaluation.run import plan
+        from robench.commands.plan_text import print_plan
+        from robench.evaluation.run import plan_with_costs
 
         with make_reporter(session) as reporter:
-            cells = plan(request, reporter)
-        print_plan(session, cells)
+            planned = plan_with_costs(request, reporter, measure=measure)
+        print_plan(session, planned)
     else:
         work(request, session)
+
+
+def check_measure(dry_run: bool, measure: bool) -> None:
+    """Raise UsageError where ``--measure`` stands without ``--dry-run``."""
+    if measure and not dry_run:
+        raise UsageError("--measure is a part of --dry-run. Name both, or leave --measure out.")
 
 
 def make_request(values: dict[str, Any]) -> EvaluationRequest:
@@ -188,31 +197,3 @@ def _most_frequent_problem(folder: RunFolder, records: Sequence[Record]) -> str 
         return None
     (problem, number), *_ = problems.most_common(1)
     return f"{one_line(problem).rstrip('.')} ({number} of {problems.total()})"
-
-
-def print_plan(session: Session, cells: list[PlannedCell]) -> None:
-    """Print the plan of a dry run, one line per cell."""
-    if session.json:
-        settings = click.get_current_context().meta[SETTINGS]
-        emit({"config": settings, "cells": cells})
-        return
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for heading in ("task", "defense", "seed", "attack", "victim", "surface", "trials to do"):
-        table.add_column(
-            heading,
-            overflow="fold",
-            justify="right" if heading in {"seed", "trials to do"} else "left",
-        )
-    for cell in cells:
-        table.add_row(
-            cell.task,
-            cell.defense,
-            str(cell.seed),
-            cell.attack or "-",
-            cell.victim,
-            cell.surface or "after training",
-            f"{cell.total - cell.done} of {cell.total}",
-        )
-    show(table)

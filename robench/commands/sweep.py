@@ -22,10 +22,10 @@ from robench.commands.config import ConfiguredCommand
 from robench.commands.option_pairs import parse_options
 from robench.commands.results_data import sweep_data
 from robench.commands.running import (
+    check_measure,
     fail_on_error_trials,
     make_request,
     prepare,
-    print_plan,
     run_with_progress,
     warn_of_damaged_records,
 )
@@ -62,7 +62,9 @@ Swept: TypeAlias = "tuple[list[SweepRow], list[Record]]"
 @dry_run_option
 @global_flags
 @click.pass_context
-def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -> None:
+def command(
+    ctx: click.Context, /, dry_run: bool, measure: bool, figure: bool, **values: Any
+) -> None:
     """Evaluate at every combination of option values; commas separate the values of an option.
 
     Each point is an evaluation like that of 'robench evaluate', in the same folder. What exists is
@@ -72,6 +74,7 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
     robench sweep --defense rift --attack genetic --option defense.alpha=0,0.05,0.1,0.3
     robench sweep --defense rift --defense ascc --attack genetic --option defense.beta=1,4,10
     """
+    check_measure(dry_run, measure)
     session = session_of(ctx)
     prepare(session, make_request(values))
     from robench.evaluation.sweep import sweep_points
@@ -88,12 +91,12 @@ def command(ctx: click.Context, /, dry_run: bool, figure: bool, **values: Any) -
 
         require()
     if dry_run:
-        from robench.evaluation.run import plan
+        from robench.commands.plan_text import print_plan
+        from robench.evaluation.cost_plan import merged
+        from robench.evaluation.run import plan_with_costs
 
-        cells = []
-        for point in points:
-            cells += plan(point.request)
-        print_plan(session, cells)
+        plans = [plan_with_costs(point.request, measure=measure) for point in points]
+        print_plan(session, merged(plans))
     else:
         run(points, figure, session)
 

@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 @dry_run_option
 @global_flags
 @click.pass_context
-def command(ctx: click.Context, /, dry_run: bool, **values: Any) -> None:
+def command(ctx: click.Context, /, dry_run: bool, measure: bool, **values: Any) -> None:
     """Fine-tune with every named defense and keep the victims for 'robench evaluate'.
 
     \b
     robench train --defense standard --defense rift
     """
-    run_or_plan(session_of(ctx), values, dry_run, run)
+    run_or_plan(session_of(ctx), values, dry_run, measure, run)
 
 
 def run(request: EvaluationRequest, session: Session) -> None:

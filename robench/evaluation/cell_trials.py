@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from robench._base.environment import reset_peak_memory
 from robench._base.errors import RobenchError
+from robench.evaluation.cost_parts import TextSize, attack_work, note_attack
 from robench.evaluation.known_trials import sort_known
 from robench.evaluation.searching import search_examples
 from robench.records.record import LETTERS
 from robench.records.run_folder import RunFolder
 from robench.records.trial_check import TrialRules
+from robench.search.attack import Trial
 from robench.search.trials import TrialFile
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
     from robench.evaluation.cell import Cell
-    from robench.search.attack import Trial
+    from robench.evaluation.cost_log import Work
     from robench.tasks.example import Example
     from robench.text.space import SearchSpace
 
@@ -157,11 +160,21 @@ def _attack(
         )
     letters = [LETTERS[trial.verdict] for trial in done]
     reset_peak_memory(cell.resolved.device)
+    new, started = list[Trial](), monotonic()
     for trial in search_examples(cell, todo, report):
         file.append(trial)
+        new.append(trial)
         letters.append(LETTERS[trial.verdict])
         report.advanced(len(letters), total, progress_note(letters))
+    seconds = monotonic() - started
+    note_attack(_work_of(cell, len(new)), new, seconds, cell.request.budget)
     report.finished(progress_note(letters))
+
+
+def _work_of(cell: Cell, examples: int) -> Work:
+    """Return the attack of a cell on a number of examples, for the log of times."""
+    size = TextSize.of_surface(cell.surface, cell.test.max_words)
+    return attack_work(cell.request, cell.resolved, cell.test, cell.attack, examples, size)
 
 
 def progress_note(letters: Sequence[str]) -> str:

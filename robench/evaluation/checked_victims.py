@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from robench._base.errors import RobenchError
 from robench.evaluation.cell import Cell
+from robench.evaluation.cost_parts import note_training
 from robench.evaluation.resolved import ResolvedTask
 from robench.evaluation.resolved_victims import Obtained, ResolvedVictim
 from robench.evaluation.temperature import (
@@ -69,7 +70,10 @@ class HealthChecks:
         title = victim_title(resolved, task)
         if title in self._untrained:
             raise RobenchError(self._untrained[title])
+        trains = resolved.state(self._request) == "train"
         obtained = resolved.obtain(self._request, title, self._report)
+        if trains:
+            note_training(resolved, obtained.training_seconds)
         calibration = calibration_digest(self._request, task)
         ready = ReadyVictim(resolved, obtained, (), calibration)
         # Other processes can load every victim but a function.

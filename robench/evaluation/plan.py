@@ -80,7 +80,22 @@ def plan(
         UsageError: ``evaluate`` would refuse the request: a name, an option, the data, the
             device or the language model is wrong or missing.
     """
-    resolved = resolve_request(request, _MessagesOf(report or Silent()), functions=functions)
+    return planned_cells(request, resolve_quietly(request, report, functions), report)
+
+
+def resolve_quietly(
+    request: EvaluationRequest,
+    report: Reporter | None = None,
+    functions: Sequence[FunctionVictim] = (),
+) -> ResolvedRequest:
+    """Resolve a request and pass only the messages on; see ``plan`` for the arguments."""
+    return resolve_request(request, _MessagesOf(report or Silent()), functions=functions)
+
+
+def planned_cells(
+    request: EvaluationRequest, resolved: ResolvedRequest, report: Reporter | None
+) -> list[PlannedCell]:
+    """Return the cells of a resolved request: by task, victim, test set and attack."""
     cells: list[PlannedCell] = []
     for task in resolved.tasks:
         surfaces = [

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from robench._base import arithmetic
@@ -18,6 +19,8 @@ from robench.evaluation.backend import Backend, open_backend
 from robench.evaluation.cell import Cell
 from robench.evaluation.checked_victims import HealthChecks
 from robench.evaluation.chosen_punkt import with_chosen_punkt
+from robench.evaluation.cost_parts import note_surface
+from robench.evaluation.cost_plan import plan_with_costs
 from robench.evaluation.failures import Failures
 from robench.evaluation.free_first import free_first, is_attacked, is_trained
 from robench.evaluation.plan import PlannedCell, plan
@@ -56,6 +59,7 @@ __all__ = [
     "build_request",
     "evaluate",
     "plan",
+    "plan_with_costs",
     "train_only",
 ]
 
@@ -327,9 +331,13 @@ def _load_or_build_surface(
     report.started("surface", title, len(test.examples))
     folder, wanted = RunFolder(request.out).surfaces, resolved.surface_request(task, test, name)
     with _building_alone(wanted.path(folder), request.patience(report)):
+        builds, started = not wanted.path(folder).exists(), monotonic()
         surface = load_or_build(
             folder, wanted, lambda done, total: report.advanced(done, total, "")
         )
+    if builds:
+        scorer = wanted.ingredients["scorer"]
+        note_surface(test, name, scorer, resolved.device, surface, monotonic() - started)
     meta = surface.meta
     report.finished(
         f"{meta['substitutes']:,} substitutes at {meta['positions']:,} of {meta['words']:,} words"

@@ -180,6 +180,7 @@ def test_a_training_prints_its_victims(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_dry_run_prints_its_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    from robench.evaluation.cost_plan import Plan, PlannedPart, PlannedRange
     from robench.evaluation.plan import PlannedCell
 
     cell = PlannedCell(
@@ -192,9 +193,23 @@ def test_a_dry_run_prints_its_plan(monkeypatch: pytest.MonkeyPatch) -> None:
         done=0,
         total=9,
     )
-    monkeypatch.setattr("robench.evaluation.run.plan", lambda *_: [cell])
+    seconds = PlannedRange(low=1800, likely=3600, high=7200, source="measured here on 1 cell")
+    part = PlannedPart(
+        kind="attack", title="rift with pwws", key="x", queries=None, rows=None, seconds=seconds
+    )
+    planned = Plan(cells=(cell,), parts=(part,), device="H100", gpu=True, past=None)
+    monkeypatch.setattr("robench.evaluation.run.plan_with_costs", lambda *_, **__: planned)
     data = document("evaluate", *PAIR, "--dry-run", "--json")
     assert data["cells"] == [cell.model_dump()]
+    assert data["parts"] == [part.model_dump()]
+    assert data["total"] == {
+        "low": 1800,
+        "likely": 3600,
+        "high": 7200,
+        "unknown": 0,
+        "gpu_hours": [0.5, 2.0],
+    }
+    assert (data["past"], data["device"]) == (None, "H100")
 
 
 def test_no_failure_is_an_empty_list() -> None:

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -19,6 +18,7 @@ from robench._base.errors import Incomplete, RobenchError, UsageError
 from robench._base.reporting import Reporter
 from robench.cli import main
 from robench.commands.option_pairs import parse_options
+from robench.evaluation.cost_plan import Plan
 from robench.evaluation.request import EvaluationRequest
 from robench.records.record import Record
 from robench.search.attack import Trial, Verdict
@@ -52,12 +52,15 @@ def fake_run(
         seen.request = request
         return [Path("runs/victims/rift-a"), Path("runs/victims/rift-b")]
 
-    def plan(request: EvaluationRequest, report: Reporter) -> list[Any]:
-        seen.request = request
+    def plan_with_costs(
+        request: EvaluationRequest, report: Reporter, *, measure: bool = False
+    ) -> Plan:
+        seen.request, seen.measured = request, measure
         report.message("Something was guessed.")
-        return list(seen.cells)
+        cells = tuple(seen.cells)
+        return Plan(cells=cells, parts=(), device="Xeon (2 cores)", gpu=False, past=None)
 
-    for function in (evaluate, train_only, plan):
+    for function in (evaluate, train_only, plan_with_costs):
         monkeypatch.setattr(robench.evaluation.run, function.__name__, function)
     return seen
 
@@ -260,6 +263,20 @@ def test_a_dry_run_prints_the_plan_and_evaluates_nothing(fake_run: SimpleNamespa
         "of",
         "1000",
     ]
+    assert result.stdout.splitlines()[-1] == "Nothing is left to do."
+    assert not fake_run.measured
+
+
+@pytest.mark.parametrize("command", ["evaluate", "train", "sweep"])
+def test_measuring_is_a_part_of_a_dry_run(fake_run: SimpleNamespace, command: str) -> None:
+    options = () if command == "train" else ("--attack", "genetic")
+    result = run(command, "--defense", "rift", *options, "--measure")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "Error: --measure is a part of --dry-run. Name both, or leave --measure out.\n",
+    )
+    assert run("evaluate", *PAIR, "--dry-run", "--measure").exit_code == 0
+    assert fake_run.measured
 
 
 def test_train_prints_the_folders_of_the_victims(fake_run: SimpleNamespace) -> None:

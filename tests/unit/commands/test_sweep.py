@@ -14,6 +14,7 @@ from robench._base.quiet import QUIET_SETTINGS
 from robench._base.reporting import Silent
 from robench.cli import main
 from robench.evaluation import sweep as module
+from robench.evaluation.cost_plan import Plan
 from robench.evaluation.request import EvaluationRequest
 from robench.evaluation.sweep import (
     sweep_points,
@@ -53,8 +54,12 @@ def run_calls(
             raise UsageError("Too much.")
         return []
 
+    def plan_with_costs(asked: EvaluationRequest, *, measure: bool) -> Plan:
+        return Plan(cells=tuple(plan(asked)), parts=(), device="Xeon", gpu=False, past=None)
+
     monkeypatch.setattr(robench.evaluation.run, "evaluate", evaluate)
     monkeypatch.setattr(robench.evaluation.run, "plan", plan)
+    monkeypatch.setattr(robench.evaluation.run, "plan_with_costs", plan_with_costs)
     monkeypatch.delenv("ROBENCH_DATA", raising=False)
     for name in QUIET_SETTINGS:
         monkeypatch.setenv(name, "true")
