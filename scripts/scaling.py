@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Final
 
 import click
@@ -224,9 +225,12 @@ def tables(costs: Costs) -> str:
                 ],
             ),
             "### The full tables",
-            f"{len(ROWS)} rows, {len(ENCODERS)} encoders ({', '.join(ENCODERS)}), {SEEDS} seeds: "
-            f"{victims * len(ROWS)} victims for each task, each under {' and '.join(ATTACKS)} on "
-            f"{EXAMPLES} examples.",
+            fill(
+                f"{len(ROWS)} rows, {len(ENCODERS)} encoders ({', '.join(ENCODERS)}), {SEEDS} "
+                f"seeds: {victims * len(ROWS)} victims for each task, each under "
+                f"{' and '.join(ATTACKS)} on {EXAMPLES} examples.",
+                100,
+            ),
             _markdown(
                 ("task", "all cards together", *map(_cards, CARDS)),
                 [

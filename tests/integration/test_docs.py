@@ -229,7 +229,9 @@ def test_a_page_shows_what_the_program_prints(
     )
     # Which libraries are loaded, and so announced, is not what a page is about.
     shown = re.sub(r"^Loading .* …\n", "", printed.stdout, flags=re.M)
-    assert shown.strip() == output
+    # A last line of dots stands for what depends on the machine.
+    begin, dots, _ = output.partition("\n…")
+    assert shown.strip().startswith(begin) if dots else shown.strip() == output
 
 
 def written_commands() -> list[tuple[str, str]]:
