@@ -242,7 +242,9 @@ def written_commands() -> list[tuple[str, str]]:
             for line in re.sub(r"\\\n\s*", " ", block).splitlines():
                 for part in line.removeprefix("$ ").split(" && "):
                     if part.startswith("robench "):
-                        found.append((name_of(page), part.removeprefix("robench ")))
+                        # Behind a lone -- stands another command.
+                        calls = part.removeprefix("robench ").split(" -- ")
+                        found += [(name_of(page), call) for call in calls]
     return found
 
 
