@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from robench._base.escaping import Markdown, cell, markdown
 from robench.records.board import Board, board_files, board_records, load_board
 from robench.records.columns import board_columns
-from robench.records.notes import synthetic_notice
+from robench.records.notes import health_lines, synthetic_notice
 from robench.records.orderings import (
     Judged,
     Method,
@@ -202,18 +202,13 @@ def _measured(each: BoardBeside, scores: PaperScores) -> list[str]:
     return [*lines, *tabulated(body, headings, "pipe", names=2), "", *_findings(each.records)]
 
 
-def _findings(records: Iterable[Record]) -> list[str]:
+def _findings(records: Sequence[Record]) -> list[str]:
     """Return a table of what the health checks found about the rows, or nothing."""
-    found = {
-        (record.row, str(record.search.seed), finding)
-        for record in records
-        for finding in record.victim.findings
-    }
+    found = [[line] for line in health_lines(records)]
     if not found:
         return []
     note = "Health checks found something about these rows. Read their orderings with care."
-    table = tabulated(sorted(found), ["row", "seed", "health check"], "pipe", names=3)
-    return [*_wrapped(note), "", *table, ""]
+    return [*_wrapped(note), "", *tabulated(found, ["health check"], "pipe", names=1), ""]
 
 
 def _methods_of_rows(each: BoardBeside, scores: PaperScores) -> dict[str, Method]:

@@ -214,7 +214,7 @@ def test_findings_of_the_health_checks_stand_below_the_rows(
         "H" * 9 + "W", defense="rift", attack="pwws", victim=victim, options=options
     )
     write_record(folder / "records" / record.file_name, record)
-    assert ["rift", "0", "chance: no better than guessing"] in cells_of(page_of(folder))
+    assert ["rift, seed 0: chance: no better than guessing"] in cells_of(page_of(folder))
 
 
 def test_without_a_board_the_page_says_so(folder: Path) -> None:
