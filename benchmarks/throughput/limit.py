@@ -7,7 +7,7 @@ last layer for every token, as a plain call of the model does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -22,6 +22,7 @@ from torch import Tensor
 from robench._base.environment import Precision
 from robench.models.victim import Victim
 from robench.search.shapes import Bucket, Shapes
+from robench.search.victim_protocol import ForwardQueue, PendingAnswers
 
 TRIALS = 3
 """Number of timings of each batch size, in turns, before the best size is chosen."""
@@ -51,6 +52,30 @@ def now(device: str) -> float:
     return perf_counter()
 
 
+@dataclass
+class NotingQueue:
+    """A victim's queue that tells which rows it gets."""
+
+    queue: ForwardQueue
+    note: Callable[[NDArray[Any]], None]
+
+    @property
+    def depth(self) -> int:
+        """Most forward passes in flight."""
+        return self.queue.depth
+
+    def submit(
+        self,
+        ids: NDArray[np.int32],
+        lengths: NDArray[np.int32],
+        types: NDArray[np.int8] | None,
+        precision: Precision,
+    ) -> PendingAnswers:
+        """Pass a forward pass on."""
+        self.note(ids)
+        return self.queue.submit(ids, lengths, types, precision)
+
+
 class Limit:
     """Bare forwards that follow the engine's forwards, so that both see the same machine.
 
@@ -74,6 +99,10 @@ class Limit:
     ) -> None:
         self.clock, self.away = Clock(), 0.0
         self._victim, self._precision, self._whole = victim, precision, whole
+        # As the engine does on a GPU; on a CPU, weights in bf16 are no faster than autocast.
+        cast = precision == "bf16" and not victim.device.startswith("cpu")
+        self._model = victim.model.in_bf16() if cast else victim.model
+        self._autocast = precision == "bf16" and not cast
         self._waiting: dict[int, list[NDArray[np.integer[Any]]]] = {}
         self.batch, self.expected = self._best_batch(words + 2)
 
@@ -82,12 +111,22 @@ class Limit:
         """Run bare forwards after the victim's answers while the context lasts."""
         self.clock, self.away = Clock(), 0.0
         self._waiting.clear()
-        self._answer = self._victim.logits
+        self._answer, make_queue = self._victim.logits, self._victim.forward_queue
+        if (queue := make_queue()) is not None:
+            self._victim.forward_queue = lambda: NotingQueue(queue, self._note)  # type: ignore
         self._victim.logits = self._logits  # type: ignore[method-assign]
         try:
             yield
         finally:
             self._victim.logits = self._answer  # type: ignore[method-assign]
+            self._victim.forward_queue = make_queue  # type: ignore[method-assign]
+        # Beside a queue, bare forwards would delay what is in flight, so they come afterwards.
+        for length in list(self._waiting):
+            self._catch_up(length)
+
+    def _note(self, ids: NDArray[Any]) -> None:
+        """Remember the rows of a forward pass that was queued."""
+        self._waiting.setdefault(ids.shape[1], []).append(ids)
 
     def _logits(
         self,
@@ -125,15 +164,13 @@ class Limit:
         began = now(device)
         with (
             torch.inference_mode(),
-            torch.autocast(
-                torch.device(device).type, torch.bfloat16, enabled=self._precision == "bf16"
-            ),
+            torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self._autocast),
         ):
             self._logits_of(ids, mask).float().cpu().numpy()
         return now(device) - began
 
     def _logits_of(self, ids: Tensor, mask: Tensor) -> Tensor:
-        model = self._victim.model
+        model = self._model
         logits: Tensor = (
             model.classify(model.encoder(input_ids=ids, attention_mask=mask).pooler_output)
             if self._whole

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
 from threading import get_ident
 from typing import Any
 
@@ -61,6 +62,13 @@ class TextClassifier(nn.Module):
     ) -> Tensor:
         """Return the logits ``(batch, classes)`` of token ids ``(batch, tokens)``."""
         return self.classify(self.features(input_ids, attention_mask, token_type_ids))
+
+    def in_bf16(self) -> TextClassifier:
+        """Return a copy with weights in bf16, in eval mode and on the same device."""
+        # The shortcut is tried in fp32 first. In bf16 its rounding errors would be too large.
+        with self._shortcut.active():
+            pass
+        return deepcopy(self).to(torch.bfloat16).eval()
 
     def classify(self, features: Tensor) -> Tensor:
         """Return the logits of features, ``(batch, size) -> (batch, classes)``.

@@ -20,6 +20,7 @@ from robench._base.quiet import quiet_models
 from robench._base.seals import with_seal
 from robench.models.classifier import TextClassifier
 from robench.models.convex_hull import worst_mixture
+from robench.models.device_queue import DeviceQueue
 from robench.models.judged import VictimKind
 from robench.models.saliency import margin_gradient
 from robench.models.smoothed import counted, mean_logits, mixture_noise, single_rows, vote_logits
@@ -118,7 +119,7 @@ class Victim:
                 ``table.pad_id``.
             lengths: ``(batch,)`` tokens of each row.
             types: ``(batch, tokens)`` or ``(tokens,)`` token types, None for none.
-            precision: ``"bf16"`` runs under autocast.
+            precision: ``"bf16"`` runs under autocast (searches on a GPU: ``forward_queue``).
 
         Returns:
             Logits ``(batch, classes)``. The last bits of a row can depend on how many rows share
@@ -135,6 +136,12 @@ class Victim:
             for variants in islice(drawn, smoothing.draws)
         )
         return mean_logits(answers) if smoothing.answer == "mean" else vote_logits(answers)
+
+    def forward_queue(self) -> DeviceQueue | None:
+        """Return a queue of forward passes; None on a CPU, and for a randomised victim."""
+        if self.smoother is not None or not self.device.startswith("cuda"):
+            return None
+        return DeviceQueue(self.model.eval(), self.device, self.segments)
 
     def _forward(
         self,

@@ -7,7 +7,8 @@ of the example, never at what came back, because a plugin can switch greenlets t
 
 The victim computes only when some row length has rows for a full forward pass, or when no example
 can continue without one. New examples start only while no forward pass is full, so memory does not
-grow with their number.
+grow with their number. A victim with a queue (a GPU) computes while the examples continue: the next
+forward passes are packed before the answers of the present one are there.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ logger = logging.getLogger(__name__)
 DEFAULT_SETTINGS = SearchSettings()
 BATCH = 64
 """Number of jobs taken at once, and maximum number of examples awaiting a clean prediction."""
+HALF = 0.5
+"""Share of a forward pass that is worth starting while the answers of another are awaited."""
 LEFT = "the search left its greenlet instead of asking, returning or raising"
 
 
@@ -156,18 +159,38 @@ class Engine:
 
         The victim computes until there is one.
         """
-        while not self._ready:
+        while not self._keep_going():
             bucket = self._due()
             if bucket is None and self._has_room() and (job := self._next_job(batches)) is not None:
                 return self._start(job)
+            if self._pool.flying and (bucket is None or not self._pool.has_room):
+                # What comes back makes the searches ask for more, so half a forward pass waits.
+                bucket = self._pool.fullest(HALF) if self._pool.has_room else None
+                if bucket is None:
+                    self._deliver(self._pool.collect(wait=True))
+                    continue
             bucket = bucket or self._next_best()
             if bucket is not None:
-                self._forward(bucket)
+                self._deliver(self._pool.start(bucket))
             elif self._failure is not None:
                 raise self._failure
             else:
                 return None
         return self._ready.popleft()
+
+    def _keep_going(self) -> bool:
+        """Return whether an example can continue.
+
+        If the victim has a queue, the answers that are there come first. Then the queue gets what
+        it has room for, so that the victim computes while the examples continue.
+        """
+        pool = self._pool
+        # To ask the device takes time, so it is asked at every fourth example.
+        if pool.flying and len(self._ready) % 4 == 0:
+            self._deliver(pool.collect(wait=False))
+        while pool.has_room and (bucket := self._due()) is not None:
+            self._deliver(pool.start(bucket))
+        return bool(self._ready)
 
     def _due(self) -> Bucket | None:
         """Return what to forward at once: a verdict that has waited too long, or a full pass."""
@@ -193,8 +216,9 @@ class Engine:
             return next(iter(self._awaiting_clean.values())).bucket
         return self._pool.fullest()
 
-    def _forward(self, bucket: Bucket) -> None:
-        for request in self._pool.forward(bucket):
+    def _deliver(self, requests: Iterable[RowRequest]) -> None:
+        """Let the examples continue whose requests have all their answers, or have failed."""
+        for request in requests:
             if request.failure is not None:
                 self._pool.forget(request)
             self._ready.append(request.owner)
@@ -312,6 +336,7 @@ class Engine:
 
     def _close(self) -> None:
         """End all running examples, so that no greenlet outlives the run."""
+        self._pool.abandon()
         for example in list(self._running):
             self._end(example)
         self._running.clear()

@@ -203,6 +203,7 @@ class PooledOracle(MeteredOracle):
         self._space, self._candidates, self._label = space, candidates, label
         self._aligned, self._longest = aligned, longest
         self._inside = AnswerMemory()
+        self._sizes = space.sizes.view(np.uint16)
         self._clean = clean
         self._uncounted: bytes | None = None
         self._fooled = False
@@ -218,8 +219,8 @@ class PooledOracle(MeteredOracle):
         return self._answer(
             self._inside,
             keys,
-            lambda fresh: (self._candidates, *self._candidates.encode(choices[fresh])),
-            lambda fresh, logits: self._inspect(choices[fresh], logits, fresh),
+            lambda fresh: (self._candidates, *self._candidates.encode(_some(choices, fresh))),
+            lambda fresh, logits: self._inspect(_some(choices, fresh), logits, fresh),
         )
 
     def probs(self, choices: NDArray[np.int16]) -> NDArray[np.float32]:
@@ -278,13 +279,14 @@ class PooledOracle(MeteredOracle):
         """
         if memory is not self._inside:
             return
-        clean, original = self._clean, self._space.original()[None]
+        clean = self._clean
         if clean is not None:
             self._clean = None
+            original = self._space.original()[None]
             (self._uncounted,) = own = self._keys(original)
             memory.places(own)
             memory.store(clean[None])
-        if self._uncounted in keys:
+        if self._uncounted is not None and self._uncounted in keys:
             self.forwarded, self._uncounted = self.forwarded + 1, None
         if clean is not None:
             self._inspect(original, clean[None], [0])
@@ -302,11 +304,12 @@ class PooledOracle(MeteredOracle):
             rows: their indices in the query.
         """
         wrong = logits.argmax(axis=1) != self._label
-        self._fooled = self._fooled or bool(wrong.any())
-        changed = np.flatnonzero(wrong & choices.any(axis=1))
-        for row in changed[: MAX_SUCCESSES - len(self.successes)].tolist():
-            self.successes.append(choices[row].copy())
-            self.asked_at_successes.append(self._asked_before + rows[row] + 1)
+        if wrong.any():
+            self._fooled = True
+            changed = np.flatnonzero(wrong & choices.any(axis=1))
+            for row in changed[: MAX_SUCCESSES - len(self.successes)].tolist():
+                self.successes.append(choices[row].copy())
+                self.asked_at_successes.append(self._asked_before + rows[row] + 1)
         if not self._fooled and len(self._inside) == self.classes.distinct:
             self.exhausted, self._over = True, SpaceExhausted()
             raise self._over
@@ -326,8 +329,13 @@ class PooledOracle(MeteredOracle):
             )
         _check_size(len(choices))
         # What is checked must be what is used, so the copy comes before the check.
-        choices = np.array(choices)
-        if choices.size and ((choices < 0) | (choices >= self._space.sizes)).any():
+        choices = np.array(choices, order="C")
+        if choices.dtype == np.int16:
+            # As unsigned numbers, negative ones are too large, so one comparison is enough.
+            outside = choices.view(np.uint16) >= self._sizes
+        else:
+            outside = (choices < 0) | (choices >= self._space.sizes)
+        if outside.any():
             raise ValueError("a choice names an option that does not exist: outside the space")
         return choices.astype(np.int16, copy=False)
 
@@ -347,6 +355,11 @@ class PooledOracle(MeteredOracle):
         return option_classes(
             self._space, self._candidates, aligned=self._aligned, longest=self._longest
         )
+
+
+def _some(choices: NDArray[np.int16], rows: list[int]) -> NDArray[np.int16]:
+    """Return the choices of ``rows``, which are ascending; without a copy if these are all."""
+    return choices if len(rows) == len(choices) else choices[rows]
 
 
 def _check_size(rows: int) -> None:

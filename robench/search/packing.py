@@ -59,13 +59,14 @@ def choose_shapes(
         process gives this sentence once; otherwise it is None.
     """
     usual = Shapes.of(victim)
-    # A smoothed victim makes its forward passes in the same shapes as its classifier.
+    # A smoothed victim makes its forward passes in the same shapes as its classifier, one by one.
+    queued = getattr(victim, "smoother", None) is None
     victim = getattr(victim, "unsmoothed", victim)
     # A function gets texts, and rows are not how it computes.
     if victim.table.mode == "text":
         return usual, None
     longest = victim.encoder_fields.max_tokens
-    key = (*_signature(victim), victim.device, precision, usual, longest, vocabulary)
+    key = (*_signature(victim), victim.device, precision, usual, longest, vocabulary, queued)
     if key in _chosen:
         return _chosen[key], None
     try:
@@ -73,7 +74,7 @@ def choose_shapes(
             _chosen[key] = next(
                 shapes
                 for shapes in _candidates(usual)
-                if _independent(Pool(victim, shapes, precision), vocabulary)
+                if _independent(Pool(victim, shapes, precision, queued=queued), vocabulary)
             )
     # A victim that cannot answer, or not in this memory, is for the search to judge: there each
     # example ends in an ERROR of its own.

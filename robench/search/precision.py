@@ -25,13 +25,15 @@ miss texts that fool in fp32. It would not make it report a false success.
 """
 
 
-def doubtful(logits: NDArray[np.float32], label: int | None) -> NDArray[np.bool_]:
+def doubtful(
+    logits: NDArray[np.float32], label: int | NDArray[np.intp] | None
+) -> NDArray[np.bool_]:
     """Return which bf16 answers must be computed again in fp32.
 
     Args:
         logits: ``(batch, classes)``.
-        label: the class that a reliable answer must favour. A search passes the true class, so
-            every success is confirmed. None accepts any class.
+        label: the class that a reliable answer must favour, or one for each row. A search passes
+            the true class, so every success is confirmed. None accepts any class.
 
     Returns:
         ``(batch,)``: whether the margin between that class (or the likeliest one) and the best

@@ -16,7 +16,16 @@ from robench._base.environment import Precision
 from robench.text.encoding import EncodedText
 from robench.text.field_encoding import Candidates, FieldEncoding, Table, TokenTypes
 
-__all__ = ["Candidates", "FieldEncoding", "Reader", "SearchVictim", "Table", "TokenTypes"]
+__all__ = [
+    "Candidates",
+    "FieldEncoding",
+    "ForwardQueue",
+    "PendingAnswers",
+    "Reader",
+    "SearchVictim",
+    "Table",
+    "TokenTypes",
+]
 
 
 class Reader(Protocol):
@@ -31,8 +40,46 @@ class Reader(Protocol):
         """Name of the field whose words may be replaced."""
 
 
+class PendingAnswers(Protocol):
+    """The answers of a forward pass that may still be in flight."""
+
+    def ready(self) -> bool:
+        """Return whether ``result`` returns or raises without waiting."""
+
+    def result(self) -> NDArray[np.float32]:
+        """Wait for the answers and return them, ``(rows, classes)``.
+
+        It raises whatever went wrong in the forward pass.
+        """
+
+
+class ForwardQueue(Protocol):
+    """The queue of a victim on a device of its own, which computes while the processor packs."""
+
+    @property
+    def depth(self) -> int:
+        """Most forward passes that should be in flight."""
+
+    def submit(
+        self,
+        ids: NDArray[np.int32],
+        lengths: NDArray[np.int32],
+        types: NDArray[np.int8] | None,
+        precision: Precision,
+    ) -> PendingAnswers:
+        """Queue a forward pass; ``SearchVictim.logits`` describes the arguments.
+
+        The arrays do not change afterwards.
+        """
+
+
 class SearchVictim(Reader, Protocol):
-    """A classifier, as far as searches and verdicts see it."""
+    """A classifier, as far as searches and verdicts see it.
+
+    It may have a method ``forward_queue() -> ForwardQueue | None``. If that gives a queue, all
+    forward passes of searches and verdicts go through it. A row has the same answer in the queue
+    whenever it is asked.
+    """
 
     @property
     def table(self) -> Table:

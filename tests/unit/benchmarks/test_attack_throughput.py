@@ -61,6 +61,30 @@ def limits(victim: Any, words: int) -> tuple[Any, Any]:
     return limit(victim, words), limit(victim, words, whole=True)
 
 
+def test_beside_a_queue_the_limit_repeats_the_rows_after_the_run(
+    victim: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queues = import_module("robench.models.device_queue")
+    limit, whole = limits(victim, 10)
+    limit.batch = whole.batch = 3
+
+    def make() -> Any:
+        return queues.DeviceQueue(victim.model, "cpu", False)
+
+    victim.forward_queue = make
+    ids = np.arange(7 * 12, dtype=np.int32).reshape(7, 12) + 1000
+    lengths = np.full(7, 12, dtype=np.int32)
+    expected = victim.logits(ids, lengths)
+    with limit.listening(), whole.listening():
+        queue = victim.forward_queue()
+        assert queue.depth == make().depth
+        assert np.array_equal(queue.submit(ids, lengths, None, "fp32").result(), expected)
+        assert limit.clock.rows == 0
+    assert (limit.clock.rows, whole.clock.rows) == (6, 6)
+    assert limit.away == whole.away == 0
+    assert victim.forward_queue is make
+
+
 def test_the_limit_repeats_the_engines_rows_and_keeps_its_answers(
     victim: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
