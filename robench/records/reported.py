@@ -237,9 +237,10 @@ class Reported(_Part):
         _check_once("paper", names)
         _check_once("table", (f"{table.paper}, {table.source}" for table in self.tables))
         _check_once("setup", (f"{setup.paper}, {setup.task}" for setup in self.setups))
-        for part in (*self.tables, *self.setups):
-            if part.paper not in names:
-                raise ValueError(f"there is no paper '{part.paper}' among {', '.join(names)}")
+        named = [table.paper for table in self.tables] + [setup.paper for setup in self.setups]
+        for name in named:
+            if name not in names:
+                raise ValueError(f"there is no paper '{name}' among {', '.join(names)}")
         for paper in self.papers:
             has_tables = any(table.paper == paper.name for table in self.tables)
             if has_tables == (paper.missing is not None):

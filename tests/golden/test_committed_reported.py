@@ -19,7 +19,7 @@ from robench.records.reported import REPORTED, Reported, load_reported
 PATH = Path(__file__).parents[2] / "leaderboards" / REPORTED
 
 # Table -> rows, and for each column the sum of the values and the sum of what stands behind ±.
-SUMS = {
+SUMS: dict[str, tuple[int, list[tuple[float, float]]]] = {
     "Table 1 (a)": (5, [(339.4, 4.8), (317.0, 3.2)]),
     "Table 1 (b)": (5, [(325.8, 6.5), (303.5, 6.1)]),
     "Table 2 (a)": (5, [(344.8, 3.9), (312.4, 3.2)]),
