@@ -150,8 +150,9 @@ def test_an_option_that_does_not_fit_is_refused_or_left_out(model: Path, tmp_pat
     planned = run(*asked, *beside, "--attack", "pwws", "--attack", "convex-hull")
     assert planned.exit_code == 0, planned.stderr
     assert "It is left out for my-model (given)." in planned.stderr
-    rows = [line.split() for line in planned.stdout.splitlines()]
-    attacks = [(row[1], row[-5]) for row in rows[1:] if row]
+    cells, _, _ = planned.stdout.partition("\n\n")
+    rows = [line.split() for line in cells.splitlines()]
+    attacks = [(row[1], row[-5]) for row in rows[1:]]
     assert ("my-model", "convex-hull") not in attacks
     assert len(attacks) == 3
 

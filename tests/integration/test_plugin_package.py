@@ -130,7 +130,7 @@ def test_an_option_of_the_guest_is_checked(done: dict[str, Done]) -> None:
 
 def test_a_plan_shows_what_is_missing_and_later_what_is_reused(done: dict[str, Done]) -> None:
     ends = [
-        [line.split()[-5:] for line in done[name].stdout.splitlines()[1:]]
+        [line.split()[-5:] for line in done[name].stdout.partition("\n\n")[0].splitlines()[1:]]
         for name in ("plan", "second plan")
     ]
     assert ends == [
