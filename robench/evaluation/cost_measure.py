@@ -164,7 +164,7 @@ def _step(
         with _autocast(precision, device):
             loss = torch.nn.functional.cross_entropy(model(**inputs), labels)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
 
     return run

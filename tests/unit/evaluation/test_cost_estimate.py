@@ -64,7 +64,8 @@ def done(base: dict[str, Any], seconds: float, asked: int | None = None, **chang
     )
 
 
-def bounds(found: Range | None) -> tuple[float, float]:
+def bounds(found: Range | None) -> Any:
+    """Return least and most, to be compared with other numbers."""
     assert found is not None
     assert found.low <= found.likely <= found.high
     return pytest.approx(found.low), pytest.approx(found.high)
