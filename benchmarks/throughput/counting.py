@@ -27,7 +27,7 @@ class Operations(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.started: Counter[str] = Counter()
 
     def __torch_dispatch__(

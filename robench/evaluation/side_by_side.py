@@ -24,7 +24,6 @@ from robench._base.hub import no_pointless_retries
 from robench._base.no_exit import as_failure, without_exits
 from robench.evaluation.chosen_punkt import with_chosen_punkt
 from robench.evaluation.resolved_victims import TrainedVictim
-from robench.evaluation.victims import victim_title
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
@@ -89,8 +88,8 @@ class SideBySide:
                 done += self._listen(running)
                 self._show(running, done, len(waiting))
         self._trained = True
-        failed = f", {len(self._failed)} failed" if self._failed else ""
-        self.report.finished(f"{len(waiting) - len(self._failed)} victims are trained{failed}")
+        number = len(waiting) - len(self._failed)
+        self.report.finished(f"{number} of {len(waiting)} victims are trained")
 
     def check(self, victim: Any) -> None:
         """Raise the error of a victim's training, if it failed."""
@@ -108,7 +107,9 @@ class SideBySide:
         for task in tasks:
             for each in task.victims:
                 if isinstance(each, TrainedVictim) and each.state(self.request) == "train":
-                    found.setdefault(each.key, (each, victim_title(each, task)))
+                    # All have the options of one request, so messages need not repeat them.
+                    title = f"{each.row_name} on {task.name}, seed {each.seed}"
+                    found.setdefault(each.key, (each, title))
         return list(found.values())
 
     def _start(self, victim: TrainedVictim, title: str) -> _Training:

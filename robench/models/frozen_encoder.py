@@ -59,7 +59,7 @@ _ARCHITECTURES = (
 class _Layer:
     """One layer's modules, and their weights in the precision of the copy."""
 
-    parts: dict[str, nn.Module]
+    parts: dict[str, Any]
     heads: int
     activation: Callable[[Tensor], Tensor]
     weights: dict[str, Tensor]

@@ -111,10 +111,10 @@ class PaddedAttention:
         return self._attended(query, key, value, layout)
 
     def _attended(self, query: Tensor, key: Tensor, value: Tensor, layout: RowLayout) -> Tensor:
-        parts = (
+        query, key, value = (
             part.unflatten(0, (layout.rows, -1)).transpose(1, 2) for part in (query, key, value)
         )
-        found = scaled_dot_product_attention(*parts, attn_mask=layout.mask)
+        found = scaled_dot_product_attention(query, key, value, attn_mask=layout.mask)
         return found.transpose(1, 2).flatten(0, 1)
 
 
@@ -179,7 +179,7 @@ def _same_without_padding(device: torch.device) -> bool:
         parts = parts.clone().requires_grad_()
         attend = row_attention(layout)
         with torch.enable_grad():
-            found = attend.all_tokens(*parts.unbind(0), layout)
+            found = attend.all_tokens(parts[0], parts[1], parts[2], layout)
             first = attend.first_tokens(parts[0][layout.first], parts[1], parts[2], layout)
             seen = found if packed.kept is None or layout is packed else found[packed.kept]
             (gradient,) = torch.autograd.grad(

@@ -88,13 +88,13 @@ def test_an_interrupted_run_leaves_no_process_and_goes_on(
 def test_a_training_that_fails_leaves_the_other_one(tmp_path: Path) -> None:
     code, printed, said = train(
         tmp_path,
-        *("--option", "defense.epochs=1", "--option", "label-smoothing.learning_rate=1e30"),
+        *("--option", "defense.epochs=2", "--option", "label-smoothing.learning_rate=1e30"),
         *("--parallel-victims", "2"),
     )
     assert code == 1
     assert list(hashes(tmp_path)) == [Path(printed.strip()).name]
     assert "label-smoothing on mini-reviews, seed 0: failed." in said
-    assert "diverged in epoch 1" in said
+    assert "diverged in epoch 2, step 1" in said
     assert "Traceback" not in said
 
 

@@ -130,7 +130,7 @@ def silently(news: Connection) -> None:
 
 def test_messages_name_their_victim(monkeypatch: pytest.MonkeyPatch) -> None:
     trainings, heard, made = run(monkeypatch, ["standard", "rift"], {})
-    assert heard.phases == ["training 2 victims, 2 side by side", "2 victims are trained"]
+    assert heard.phases == ["training 2 victims, 2 side by side", "2 of 2 victims are trained"]
     assert heard.messages == [
         "standard on imdb, seed 0: saved in somewhere",
         "rift on imdb, seed 0: saved in somewhere",
@@ -142,7 +142,7 @@ def test_messages_name_their_victim(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_training_that_fails_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["standard", "rift", "ascc"]
     trainings, heard, made = run(monkeypatch, names, {"rift": (badly, 0)})
-    assert heard.phases[-1] == "2 victims are trained, 1 failed"
+    assert heard.phases[-1] == "2 of 3 victims are trained"
     assert "rift on imdb, seed 0: failed. It diverged." in heard.messages
     trainings.check(made[0])
     with pytest.raises(RobenchError, match=r"It diverged\.") as caught:
