@@ -51,7 +51,8 @@ def _ways(victim: Victim, cast: Any, ids: Tensor, mask: Tensor) -> dict[str, Pas
 
     def autocast() -> Tensor:
         with torch.autocast(kind, torch.bfloat16):
-            return victim.model(ids, mask)
+            logits: Tensor = victim.model(ids, mask)
+        return logits
 
     def bf16_weights() -> Tensor:
         logits: Tensor = cast(ids, mask)

@@ -36,7 +36,8 @@ def make_batch(lengths: Any, rng: np.random.Generator, vocabulary: int) -> Batch
     slots[:, :, 0] = ids
 
     parts = (ids, mask.astype(np.int64), np.zeros_like(ids), np.arange(rows) * 2 // rows)
-    return Batch(*map(torch.as_tensor, (*parts, slots, allowed)))
+    texts, attended, types, labels = map(torch.as_tensor, parts)
+    return Batch(texts, attended, types, labels, torch.as_tensor(slots), torch.as_tensor(allowed))
 
 
 class MadeUpSubstitutes:

@@ -112,7 +112,7 @@ class _Layer:
 
     def _normed(self, name: str, states: Tensor) -> Tensor:
         weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
-        return layer_norm(states, weight.shape, weight, bias, float(self.parts[name].eps))  # type: ignore[arg-type]
+        return layer_norm(states, weight.shape, weight, bias, float(self.parts[name].eps))
 
 
 def _found(module: Any, path: str) -> Any:

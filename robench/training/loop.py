@@ -329,8 +329,8 @@ class _TrainingRun:
         """
         if batch.whole is None:
             return 1.0
-        count, rank = self.accelerator.num_processes, self.accelerator.process_index
-        rows = len(batch.whole.labels)
+        count: int = self.accelerator.num_processes
+        rows, rank = len(batch.whole.labels), self.accelerator.process_index
         return len(range(rank, rows, count)) * count / rows
 
     def _one_step(self, batch: Batch, weight: float) -> Tensor:
