@@ -300,6 +300,12 @@ class EvaluationRequest(BaseModel):
         return (*self.names, *usual)
 
     @model_validator(mode="after")
+    def _address_has_its_backend(self) -> EvaluationRequest:
+        if self.ray_address is not None and self.backend == defaults.BACKEND:
+            raise UsageError("--ray-address is about --backend ray. Add that, or leave it out.")
+        return self
+
+    @model_validator(mode="after")
     def _names_fit_victims(self) -> EvaluationRequest:
         if len(self.names) > len(self.victims):
             raise UsageError(

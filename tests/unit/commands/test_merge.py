@@ -53,6 +53,13 @@ def test_a_wrong_backend_is_refused() -> None:
     assert "'local', 'ray'" in found.stderr
 
 
+def test_an_address_without_its_backend_is_refused() -> None:
+    words = ("--defense", "standard", "--attack", "pwws", "--ray-address", "auto")
+    found = robench("evaluate", *words)
+    assert found.exit_code == 2
+    assert "--ray-address is about --backend ray" in found.stderr
+
+
 def whole(folder: Path) -> Record:
     record = record_of(TRIALS[:5], TEST_SET, limit=5)
     write_trials(folder, record, TRIALS[:5])
