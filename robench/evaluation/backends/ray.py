@@ -73,11 +73,13 @@ class RayBackend(Backend):
         if address is None:
             # Nobody else is meant to reach a cluster that only this run uses.
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
             settings |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         try:
             with _own_handlers():
                 self._ray.init(address=address or "local", **settings)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        # Ray raises a bare Exception where a machine under load starts too slowly.
+        except Exception as error:
             raise UsageError(
                 f"There is no Ray cluster at '{address or 'local'}' ({first_line(error)}). Start "
                 "one with 'ray start --head', and name it with --ray-address."
