@@ -73,7 +73,6 @@ class RayBackend(Backend):
         if address is None:
             # Nobody else is meant to reach a cluster that only this run uses.
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
             settings |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         try:
             with _own_handlers():
