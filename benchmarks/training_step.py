@@ -187,7 +187,7 @@ def release_like(setting: Setting, batch: Batch) -> Tensor:
         )
         kept = divergence(logits, model.classify(adversarial))
         information = setting.defense.information(adversarial, batch)
-        loss = (
+        loss: Tensor = (
             cross_entropy(logits, batch.labels) + options.beta * kept + options.alpha * information
         )
     loss.backward()

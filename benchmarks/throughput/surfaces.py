@@ -8,6 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from robench import Example
+from robench._base.environment import Precision
 from robench.protocol import get_protocol
 from robench.text.language_model import build_scorer
 from robench.text.surface_building import SurfaceRequest, load_or_build
@@ -23,7 +24,7 @@ def build_surface_of(number: int, words: int, device: str, folder: Path) -> floa
         for index in range(number)
     ]
     protocol = get_protocol("rift2021")
-    precision = "bf16" if device.startswith("cuda") else "fp32"
+    precision: Precision = "bf16" if device.startswith("cuda") else "fp32"
     request = SurfaceRequest(
         examples=examples,
         attackable="text",

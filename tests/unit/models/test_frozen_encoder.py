@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import pytest
 import torch
-from robench.defenses.mixout import Mixout
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from victim_cases import batch, classifier
 
+from robench import DEFENSES
 from robench.models import convex_hull, frozen_encoder
 from robench.models.classifier import TextClassifier
 from robench.models.convex_hull import maximise
@@ -161,7 +161,8 @@ def test_the_copy_follows_the_weights_and_leaves_no_gradients() -> None:
 def test_the_copy_holds_the_weights_themselves_under_mixout() -> None:
     model = classifier()
     plain = FrozenEncoder(model.eval(), torch.float32)
-    defense = Mixout(Mixout.Options())
+    mixout = DEFENSES.get("mixout")
+    defense = mixout(mixout.Options())
     defense.prepare(model.train())
     texts = batch()
     layout = RowLayout.padded(texts.attention_mask, texts.lengths)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -14,7 +15,6 @@ from robench.models.batch import Batch
 from robench.models.mixtures import PackedSubstitutes, pack_substitutes
 from robench.models.victim import build_reader
 from robench.protocol import get_protocol
-from robench.training import feed as module
 from robench.training.data import EncodedExamples, SubstituteTable, encode_examples
 from robench.training.feed import AHEAD, feed
 
@@ -30,7 +30,7 @@ class OwnDevice:
 @pytest.fixture
 def ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make batches ahead, though the device is a CPU."""
-    monkeypatch.setattr(module.torch, "device", lambda name: OwnDevice())
+    monkeypatch.setattr(torch, "device", lambda name: OwnDevice())
     monkeypatch.setattr(Batch, "pinned", lambda batch: batch)
 
 
@@ -74,6 +74,7 @@ def test_another_thread_makes_a_few_batches_ahead(monkeypatch: pytest.MonkeyPatc
     next(batches)
     assert len(made) <= AHEAD + 1
     assert all(name.startswith("robench-batches") for name in made)
+    assert isinstance(batches, Generator)
     batches.close()
     assert len(made) <= AHEAD + 1
 

@@ -32,7 +32,7 @@ class Copies(TorchDispatchMode):
     """Collects copies from main memory to the device ``meta``."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: list[str] = []
 
     def __torch_dispatch__(
@@ -113,8 +113,13 @@ def test_the_exceptions_do_read_something(name: str) -> None:
 def test_the_passes_through_the_lean_copy_do_not_wait_either(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
-    monkeypatch.setattr(frozen_encoder, "_wanted", lambda device: not asked.append(device))
+    asked: list[object] = []
+
+    def wanted(device: object) -> bool:
+        asked.append(device)
+        return True
+
+    monkeypatch.setattr(frozen_encoder, "_wanted", wanted)
     monkeypatch.setattr(frozen_encoder, "_agrees", lambda model: True)
     step(name)
     assert asked
@@ -138,6 +143,7 @@ def test_what_the_loop_knows_of_a_batch_is_not_asked_for_again() -> None:
     batch = on_meta(DefenseSubject.of("rift"))
     assert batch.lengths.sum() > 0
     assert set(batch.on_host("labels").tolist()) == {0, 1}
+    assert batch.substitute_mask is not None
     changed = harden(batch, torch.zeros_like(batch.substitute_mask, dtype=torch.float))
     with pytest.raises((NotImplementedError, RuntimeError)):
         changed.on_host("input_ids")
