@@ -163,7 +163,11 @@ def _check(parsed: click.Context) -> None:
             )
     if parsed.params["backend"] != defaults.BACKEND:
         raise UsageError("Leave --backend out: every task of the array works on its own node.")
+    from robench.evaluation.request import EvaluationRequest
     from robench.evaluation.resolve import check_names
 
-    values = {name: value for name, value in parsed.params.items() if name != "dry_run"}
-    check_names(make_request(values))
+    # Some options are about the command and not about the run, such as --dry-run.
+    fields = EvaluationRequest.model_fields
+    check_names(
+        make_request({name: parsed.params[name] for name in parsed.params if name in fields})
+    )
