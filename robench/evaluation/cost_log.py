@@ -18,7 +18,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
-from robench._base.bounded_reading import MB, Bounds, Missing, Unreadable, raw_lines
+from robench._base.bounded_reading import MB, Bounds, Missing, Unreadable, raw_lines, read_bytes
 from robench._base.files import atomic_file, lock, make_folder, open_itself
 from robench._base.seals import seal_line, seal_of_bytes, split_line
 
@@ -118,8 +118,8 @@ class CostLog:
         try:
             make_folder(self._folder)
             _append(path, seal_line(_content(done), _ABOUT))
-        except OSError as error:
-            _warn(self._folder, error.strerror or str(error))
+        except (OSError, Unreadable) as error:
+            _warn(self._folder, getattr(error, "strerror", None) or str(error))
 
 
 def cost_log() -> CostLog:
@@ -150,14 +150,14 @@ def _append(path: Path, line: bytes) -> None:
     """Append a line to a file, of which several processes may be writing.
 
     Raises:
-        OSError: it cannot be written.
+        OSError, Unreadable: it cannot be written, or no longer be read.
     """
     descriptor = open_itself(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         os.write(descriptor, line)
         large = os.fstat(descriptor).st_size > LARGEST and lock(descriptor)
         if large:
-            kept = path.read_bytes().splitlines(keepends=True)
+            kept = read_bytes(path, _BOUNDS).splitlines(keepends=True)
             with atomic_file(path) as temporary:
                 temporary.write_bytes(b"".join(kept[len(kept) // 2 :]))
     finally:

@@ -46,7 +46,7 @@ class Ageing(Ordering):
 @breaks(
     "learning",
     "its training: it broke: RobenchError: Training 'kit-exploding' on 'toy-opinions' diverged in"
-    " epoch 2: its loss is nan",
+    " epoch 2, step 1: its loss is nan",
 )
 class Exploding(Ageing):
     """Returns NaN as its loss from the second epoch on."""
