@@ -6,62 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
+from reported_cases import reported_file
 
 from robench._base.errors import UsageError
 from robench.records.reported import load_reported, parse_printed
 
-GOOD = """\
-page = "page.md"
-
-[stand_ins]
-toy = "imdb"
-
-[[papers]]
-name = "P"
-cite = "A and B, 2020"
-title = "A paper"
-url = "https://example.org/p"
-notes = ["A note."]
-
-[[papers]]
-name = "Q"
-cite = "C, 2021"
-title = "Another"
-url = "https://example.org/q"
-missing = "There was no text of it."
-
-[[setups]]
-paper = "P"
-task = "imdb"
-source = "section 3"
-encoder = "an encoder"
-training = "all of it"
-epochs = "20"
-batch_size = "32"
-learning_rate = "0.00002"
-selection = "the last epoch"
-tokens = "subwords"
-language_model = "none at all"
-attacks = "their own"
-judged = "1000 examples"
-trainings = "3"
-
-[[tables]]
-paper = "P"
-source = "Table 1"
-where = "main paper"
-caption = "Accuracy of methods"
-task = "imdb"
-encoder = "bert"
-columns = [
-    { printed = "Clean", attack = "none" },
-    { printed = "PWWS", attack = "pwws", examples = 10 },
-]
-rows = [
-    { printed = "Base", defense = "standard", values = ["90.0", "20.5 ± 1.5"] },
-    { printed = "Ours", defense = "rift", options = { on = false }, values = ["80", "60.25"] },
-]
-"""
+GOOD = reported_file(
+    "A paper",
+    "A note.",
+    """\
+    { printed = "Ours", defense = "rift", options = { on = false }, values = ["80", "60.25"] },""",
+)
 
 
 def written(folder: Path, text: str) -> Path:

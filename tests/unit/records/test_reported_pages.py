@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from reported_cases import reported_file
 
 from robench._base.errors import UsageError
 from robench.records.beside import SETTING_NAMES
@@ -19,59 +20,13 @@ from robench.records.settings_found import settings_found
 
 MakeRecord = Callable[..., Record]
 
-REPORTED = """\
-page = "page.md"
-
-[stand_ins]
-toy = "imdb"
-
-[[papers]]
-name = "P"
-cite = "A and B, 2020"
-title = "A [paper](x)"
-url = "https://example.org/p"
-notes = ["The **stars** stay."]
-
-[[papers]]
-name = "Q"
-cite = "C, 2021"
-title = "Another"
-url = "https://example.org/q"
-missing = "There was no text of it."
-
-[[setups]]
-paper = "P"
-task = "imdb"
-source = "section 3"
-encoder = "an encoder"
-training = "all of it"
-epochs = "20"
-batch_size = "32"
-learning_rate = "0.00002"
-selection = "the last epoch"
-tokens = "subwords"
-language_model = "none at all"
-attacks = "their own"
-judged = "1000 examples"
-trainings = "3"
-
-[[tables]]
-paper = "P"
-source = "Table 1"
-where = "main paper"
-caption = "Accuracy of methods"
-task = "imdb"
-encoder = "bert"
-columns = [
-    { printed = "Clean", attack = "none" },
-    { printed = "PWWS", attack = "pwws", examples = 10 },
-]
-rows = [
-    { printed = "Base", defense = "standard", values = ["90.0", "20.5 ± 1.5"] },
+REPORTED = reported_file(
+    "A [paper](x)",
+    "The **stars** stay.",
+    """\
     { printed = "Ours", defense = "rift", values = ["80.0", "60.2 ± 0.5"] },
-    { printed = "x = 1", values = ["70.0", "50.0"] },
-]
-"""
+    { printed = "x = 1", values = ["70.0", "50.0"] },""",
+)
 BOARD = """\
 title = "A small board"
 task = "toy"
