@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +113,15 @@ def load_noting_device(folder: Path, device: str) -> FakeVictim:
 def load_nothing(folder: Path, device: str) -> FakeVictim:
     """Fail like a victim that cannot be loaded."""
     raise OSError("no such weights")
+
+
+def load_lingering(folder: Path = Path(), device: str = "cpu") -> FakeVictim:
+    """Load the victim of ``linear_jobs``; each of its answers takes a third of a second."""
+    victim = load_linear(folder, device)
+
+    def linger(ids: NDArray[np.int32], logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        time.sleep(1 / 3)
+        return logits
+
+    victim.twist = linger
+    return victim

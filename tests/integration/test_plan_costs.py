@@ -166,11 +166,15 @@ def test_what_is_refused_without_an_estimate_is_refused_with_one(
 
 
 def test_the_shipped_counts_are_of_attacks_that_exist() -> None:
+    from robench.evaluation.substitution_sources import HELD_OUT
+    from robench.plugins.names import split_on
     from robench.search.registry import ATTACKS
 
     counts = published_counts()
     assert {"pwws", "genetic"} <= set(counts)
-    assert set(counts) <= set(ATTACKS.names())
+    plugins, sets = zip(*(split_on(name) for name in counts), strict=True)
+    assert set(plugins) <= set(ATTACKS.names())
+    assert set(sets) <= {"", HELD_OUT}
     for records in counts.values():
         for each in records:
             assert len(each.asked) == len(each.forwarded) > 0

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from evaluation_cases import Listening
-from fake_victims import linear_jobs, load_linear
+from fake_victims import linear_jobs, load_linear, load_lingering
 
 from robench import ATTACKS, Trial
 from robench._base.errors import RobenchError, UsageError
@@ -143,10 +144,11 @@ def test_a_lost_node_costs_no_trial(
     cluster: Any, backend: Backend, report: Listening, tmp_path: Path
 ) -> None:
     found: list[Trial] = []
-    for trial in backend.search(plan(tmp_path / "victim"), JOBS, 3, report.message):
+    # Slow answers: the other nodes are not done before the loss is noticed.
+    wanted = replace(plan(tmp_path / "victim"), load=load_lingering)
+    for trial in backend.search(wanted, JOBS, 3, report.message):
         found.append(trial)
         if len(found) == 3:
-            # All three nodes work by now or wait for the others' end; one of them goes.
             cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
     assert comparable(found) == here()
     assert any("was lost" in text for text in report.messages)
