@@ -7,7 +7,7 @@ the wider the range. Where nothing was measured there is no estimate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, geometric_mean, median
 from typing import Final
@@ -22,6 +22,10 @@ SEARCH_OVER_FORWARDS: Final = {"cpu": 2.5, "cuda": 8.0}
 """How many times as long as bare forward passes a search may take, by the kind of device."""
 PASSES: Final = (1.0, 4.0, 12.0)
 """How many plain steps one step of a defense takes: the least, a usual one, the most."""
+SMALL: Final = 20
+"""How many times as much work as was measured makes a measurement a small one."""
+START: Final = 10.0
+"""How much of the time of a small run its start may be: all but a tenth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +121,19 @@ def _training(work: Work, log: Sequence[Done]) -> Range | None:
     known = [done for done in here if done.work.data == work.data]
     same = [done for done in known if done.work.what == work.what]
     if same:
-        return _around(same, _per_unit, f"measured here on {_count(same, 'training')}")
+        return _around(work, same, f"measured here on {_count(same, 'training')}")
     name = _name(work.what)
     relatives = [done for done in known if _name(done.work.what) == name]
     if relatives:
         source = f"{_count(relatives, 'training')} of {name} with other options, measured here"
-        return Range.around(list(map(_per_unit, relatives)), FAR, source)
+        return _range(work, relatives, list(map(_per_unit, relatives)), FAR, source)
     elsewhere = [done for done in here if _name(done.work.what) == name and done.work.words]
     if elsewhere and work.words:
         source = f"{_count(elsewhere, 'training')} on other data, by the number of words"
-        return Range.around([_by_words(done, work) for done in elsewhere], FAR, source)
+        return _range(work, elsewhere, [_by_words(done, work) for done in elsewhere], FAR, source)
     if known:
         source = f"{_count(known, 'training')} of other defenses, measured here"
-        return Range.around(list(map(_per_unit, known)), FARTHEST, source)
+        return _range(work, known, list(map(_per_unit, known)), FARTHEST, source)
     steps = [done for done in _like(log, work, "step") if done.work.data == work.data]
     if steps:
         low, likely, high = (passes * _per_unit(steps[-1]) for passes in PASSES)
@@ -147,12 +151,12 @@ def _surface(work: Work, log: Sequence[Done]) -> Range | None:
     here = _like(log, work, "surface")
     same = [done for done in here if (done.work.data, done.work.what) == (work.data, work.what)]
     if same:
-        return _around(same, _per_unit, f"measured here on {_count(same, 'surface')}")
+        return _around(work, same, f"measured here on {_count(same, 'surface')}")
     others = [done for done in here if done.work.changes]
     if others and work.changes:
         rates = [_per_unit(done) * work.changes / done.work.changes for done in others]
         source = f"{_count(others, 'surface')} of other data, by the number of substitutes"
-        return Range.around(rates, FAR, source)
+        return _range(work, others, rates, FAR, source)
     return None
 
 
@@ -174,7 +178,7 @@ def _attack(
     ]
     if same:
         nearest = [done for done in same if done.work.row == work.row] or same
-        rate = _around(nearest, _per_unit, f"measured here on {_count(nearest, 'cell')}")
+        rate = _around(work, nearest, f"measured here on {_count(nearest, 'cell')}")
         return Estimate(asked, rows, rate.times(work.units))
     row = _seconds_a_row(work, here, log)
     if row is None or rows is None:
@@ -189,14 +193,15 @@ def _seconds_a_row(work: Work, here: Sequence[Done], log: Sequence[Done]) -> Ran
     known = [done for done in rated if done.work.data == work.data]
     if known:
         rates = [done.seconds / (done.forwarded or 1) for done in known]
-        return Range.around(rates, FEW, f"rows of {_count(known, 'cell')} of other attacks here")
+        source = f"rows of {_count(known, 'cell')} of other attacks here"
+        return _range(work, known, rates, FEW, source)
     scaled = [done for done in rated if done.work.words]
     if scaled and work.words:
         rates = [
             done.seconds / (done.forwarded or 1) * work.words / done.work.words for done in scaled
         ]
         source = f"rows of {_count(scaled, 'cell')} on other data here, by the number of words"
-        return Range.around(rates, FAR, source)
+        return _range(work, scaled, rates, FAR, source)
     passes = [
         done
         for done in _like(log, work, "forward")
@@ -287,17 +292,35 @@ def _scaled(count: PublishedCount, changes: float) -> Iterator[tuple[float, floa
 
 
 def _like(log: Iterable[Done], work: Work, kind: Kind) -> list[Done]:
-    """Return what was done with the same model in the same precision."""
+    """Return what was done with the same model in the same precision.
+
+    Small runs are left out where larger ones are known: most of their time is their start.
+    """
     wanted = (kind, work.model, work.precision)
-    return [
+    found = [
         done
         for done in log
         if (done.work.kind, done.work.model, done.work.precision) == wanted and done.work.units
     ]
+    if kind != work.kind:
+        return found
+    enough = min(work.units, max((done.work.units for done in found), default=0)) / SMALL
+    return [done for done in found if done.work.units >= enough]
 
 
-def _around(done: Sequence[Done], rate: Callable[[Done], float], source: str) -> Range:
-    return Range.around(list(map(rate, done)), _factor(done), source)
+def _around(work: Work, done: Sequence[Done], source: str) -> Range:
+    return _range(work, done, list(map(_per_unit, done)), _factor(done), source)
+
+
+def _range(
+    work: Work, done: Sequence[Done], rates: Sequence[float], factor: float, source: str
+) -> Range:
+    """Return the range of measured rates; its lower end is farther away for small runs."""
+    found = Range.around(rates, factor, source)
+    if work.units <= SMALL * max(each.work.units for each in done):
+        return found
+    small = f"{source}, which did much less"
+    return Range(found.low / START, found.likely / START**0.5, found.high, small)
 
 
 def _factor(done: Sequence[Done]) -> float:

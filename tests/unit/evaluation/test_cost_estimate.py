@@ -120,6 +120,28 @@ def test_other_options_then_other_data_then_other_defenses() -> None:
     assert bounds(others) == (2.5, 40.0)
 
 
+def test_a_much_smaller_run_says_most_and_little_about_the_least() -> None:
+    asked = work(TRAINING, units=21_000)
+    found = found_of(asked, done(TRAINING, 10.0)).seconds
+    assert bounds(found) == (21 * 10 / 1.5 / 10, 21 * 10 * 1.5)
+    assert source(found) == "measured here on 1 training, which did much less"
+    cell = done(ATTACK, 5.0, asked=1000, row="other", units=4)
+    found = found_of(work(ATTACK, units=100), cell).seconds
+    assert bounds(found) == (25 * 5 / 1.5 / 10, 25 * 5 * 1.5)
+
+
+def test_small_runs_are_left_out_where_larger_ones_are_known() -> None:
+    small, large = done(TRAINING, 10.0, units=40), done(TRAINING, 10.0)
+    assert found_of(work(TRAINING), small, large) == found_of(work(TRAINING), large)
+    # A training of other options that is large goes before a small one of the same options.
+    other = done(TRAINING, 10.0, what="rift(alpha=0.5)")
+    assert "with other options" in source(found_of(work(TRAINING), small, other).seconds)
+    cells = done(ATTACK, 100.0, asked=100, units=4), done(ATTACK, 10.0, asked=3000)
+    assert bounds(found_of(work(ATTACK, row="new"), *cells).seconds) == (10 / 1.5, 15.0)
+    # For a run that is as small, both count.
+    assert "2 trainings" in source(found_of(work(TRAINING, units=40), small, large).seconds)
+
+
 def test_plain_steps_count_where_no_training_was_run() -> None:
     step = done(TRAINING, 2.0, kind="step", what="", units=100)
     found = found_of(work(TRAINING), step).seconds
