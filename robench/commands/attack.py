@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robench._base.errors import UsageError
-from robench.commands.choices import EXISTING_FOLDER, trust_option, unknown_option
+from robench.commands.choices import trust_option, unknown_option
 from robench.commands.option_pairs import parse_options
+from robench.commands.option_types import EXISTING_FOLDER
 from robench.commands.saying import say_json, tell
 from robench.commands.shell import Session, emit, global_flags, session_of
 from robench.evaluation import defaults

@@ -12,7 +12,6 @@ from click.core import ParameterSource
 
 from robench._base.errors import RobenchError
 from robench.commands.choices import (
-    apply,
     given_options,
     optional_defense_option,
     seed_option,
@@ -22,6 +21,7 @@ from robench.commands.choices import (
 )
 from robench.commands.config import ConfiguredCommand
 from robench.commands.evaluate import tasks_of
+from robench.commands.option_types import apply
 from robench.commands.running import make_request, prepare, run_with_progress
 from robench.commands.saying import say, say_line, tell
 from robench.commands.shell import Session, global_flags, session_of, terminal_width

@@ -2,71 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from robench.commands.completion import complete_kind, complete_option
+from robench.commands.option_types import (
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    Decorator,
+    Folder,
+    Workers,
+    apply,
+)
+from robench.commands.own_data_choices import own_data_options
 from robench.evaluation import defaults
 from robench.evaluation.backend import backend_names
 from robench.protocol import DEFAULT_PROTOCOL
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-Decorator = Callable[[Any], Any]
-
-
-class Folder(click.Path):
-    """A folder to write into; it need not exist.
-
-    An empty path, for example from an unset shell variable, is refused: it would mean the current
-    directory.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(file_okay=False, path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path, and refuse one that cannot be written to."""
-        if not str(value):
-            self.fail("is empty: name a folder, '.' for this one.", param, ctx)
-        folder = Path(str(super().convert(value, param, ctx)))
-        # The folder may have to be made, so its nearest existing parent decides.
-        path = folder.absolute()
-        existing = next(place for place in (path, *path.parents) if place.exists())
-        if not os.access(existing, os.W_OK | os.X_OK):
-            self.fail(
-                f"'{folder}' cannot be written to: you may not write in '{existing}'. "
-                "Name another folder.",
-                param,
-                ctx,
-            )
-        return folder
-
-
-_EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-
-
-class _Workers(click.IntRange):
-    """A number of processes, or ``auto``, which becomes None."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return None if value == "auto" else super().convert(value, param, ctx)
-
-
-def apply(options: Iterable[Decorator]) -> Callable[[Function], Function]:
-    """Join several option decorators into one; the help lists them in the order given."""
-
-    def decorate(function: Function) -> Function:
-        for option in reversed(list(options)):
-            function = option(function)
-        return function
-
-    return decorate
-
 
 defense_option = click.option(
     "--defense",
@@ -204,51 +156,6 @@ shard_option = click.option(
     "record; 'robench merge' joins the shards.",
 )
 
-_column = "for --task FILE. Default: guessed, and the run says so."
-_file_columns = [
-    click.option("--text-column", metavar="NAME", help=f"Column of the text, {_column}"),
-    click.option(
-        "--pair-column", metavar="NAME", help="Column of the second text, for --task FILE."
-    ),
-    click.option("--label-column", metavar="NAME", help=f"Column of the label, {_column}"),
-    click.option(
-        "--attack-column",
-        metavar="NAME",
-        help="Column whose words may be replaced, for --task FILE. Default: the text, or the "
-        "second text of a pair.",
-    ),
-    click.option(
-        "--train-file",
-        type=_EXISTING_FILE,
-        help="File of the training examples. FILE is then the test set.",
-    ),
-    click.option(
-        "--dev-file",
-        type=_EXISTING_FILE,
-        help="File of the dev examples. Default: rows of the training file.",
-    ),
-    click.option(
-        "--test-file",
-        type=_EXISTING_FILE,
-        help="File of the test examples. FILE is then the training set.",
-    ),
-]
-_file_substitutions = click.option(
-    "--substitutions",
-    metavar="NAME",
-    help="Substitution set of FILE: counterfitted, mini or a JSON file. Default: counterfitted.",
-)
-_file_window = click.option(
-    "--max-tokens",
-    type=click.IntRange(min=8),
-    metavar="N",
-    help="Window of FILE in tokens. Default: chosen from the lengths of the texts.",
-)
-own_data_options = apply([*_file_columns, _file_substitutions, _file_window])
-"""What the options say about a task that is a file."""
-own_file_options = apply([*_file_columns, _file_window])
-"""The same without the substitution set, for a command that finds the set by its hash."""
-
 training_options = apply(
     [
         click.option(
@@ -370,7 +277,7 @@ _limit_option = click.option(
 )
 _ids_option = click.option(
     "--ids",
-    type=_EXISTING_FILE,
+    type=EXISTING_FILE,
     help="Evaluate the examples of a published list instead of the frozen 1000.",
 )
 _lm_option = click.option(
@@ -435,7 +342,7 @@ evaluation_options = apply(
         ),
         click.option(
             "--workers",
-            type=_Workers(min=1),
+            type=Workers(min=1),
             metavar="N",
             default="auto",
             show_default=True,

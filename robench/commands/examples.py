@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from robench._base.errors import RobenchError, UsageError
-from robench.commands.choices import Decorator
+from robench.commands.option_types import Decorator
 from robench.commands.saying import say_data, tell
 from robench.commands.shell import emit, global_flags, session_of
 from robench.evaluation import defaults

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from robench._base.errors import UsageError
-from robench.commands.choices import Folder
 from robench.commands.evaluate import print_results
+from robench.commands.option_types import Folder
 from robench.commands.results_data import evaluation_data
 from robench.commands.running import fail_on_error_trials, run_with_progress
 from robench.commands.shell import global_flags, session_of

@@ -10,7 +10,7 @@ import click
 
 from robench._base.errors import RobenchError, UsageError
 from robench._base.quiet import quiet_environment
-from robench.commands.choices import EXISTING_FOLDER, Function
+from robench.commands.option_types import EXISTING_FOLDER, Function
 from robench.commands.saying import say, say_line, tell
 from robench.commands.shell import emit, global_flags, session_of, terminal_width
 from robench.evaluation import defaults

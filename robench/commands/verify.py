@@ -11,7 +11,7 @@ import click
 
 from robench._base.errors import RobenchError, UsageError
 from robench._base.quiet import quiet_environment
-from robench.commands.choices import own_file_options
+from robench.commands.own_data_choices import own_file_options
 from robench.commands.running import make_reporter
 from robench.commands.saying import say_lines
 from robench.commands.shell import emit, global_flags, session_of, show
