@@ -40,6 +40,7 @@ def _add_commands() -> None:
         doctor,
         evaluate,
         examples,
+        fetch,
         leaderboard,
         listing,
         merge,
@@ -57,7 +58,8 @@ def _add_commands() -> None:
     runs = (train, evaluate, sweep, attack, certify)
     machines = (merge, slurm)
     results = (examples, compare, transfer, verify, leaderboard, plot)
-    for module in (listing, show, *runs, *machines, *results, card, push, doctor, new, completion):
+    setup = (fetch, doctor, new, completion)
+    for module in (listing, show, *runs, *machines, *results, card, push, *setup):
         main.add_command(module.command)
 
 

@@ -41,7 +41,7 @@ SECTIONS = {
     "Look at results": ("examples", "compare", "transfer", "verify", "leaderboard", "plot"),
     "Share victims": ("card", "push"),
     "Find names": ("list", "show"),
-    "Set up": ("doctor", "new", "completion"),
+    "Set up": ("fetch", "doctor", "new", "completion"),
 }
 """Heading of the help page -> its commands, in the order of use."""
 

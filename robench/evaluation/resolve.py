@@ -24,6 +24,7 @@ from robench.evaluation.substitution_sources import (
     set_label,
 )
 from robench.evaluation.temperature import check_temperature
+from robench.models.fetched_encoders import FETCHED, check_masked_head
 from robench.plugins.names import FAMILY, ON, canonical, split_on
 from robench.plugins.option_routing import check_owners, label, route_options
 from robench.plugins.options import build_options
@@ -59,7 +60,8 @@ def check_names(request: EvaluationRequest, functions: Sequence[FunctionVictim] 
     options, the chosen plugins are imported, but not the code for training, search and tables.
 
     Raises:
-        UsageError: a name or an option does not exist, or there is no victim.
+        UsageError: a name or an option does not exist, there is no victim, or the files of a
+            fetched encoder are missing.
         BrokenPlugin: there are options, and a chosen plugin cannot be imported.
     """
     _refuse_no_victims(request, functions)
@@ -80,6 +82,7 @@ def check_names(request: EvaluationRequest, functions: Sequence[FunctionVictim] 
     if not any(map(is_own_data, request.tests)):
         check_tasks(tasks, request.columns)
     check_locations(request)
+    _check_fetched(request)
     check_owners(request.options, defenses, attacks)
     if request.options:
         route_options(
@@ -87,6 +90,15 @@ def check_names(request: EvaluationRequest, functions: Sequence[FunctionVictim] 
             {name: DEFENSES.get(name).Options for name in defenses},
             {name: ATTACKS.get(split_on(name)[0]).Options for name in attacks},
         )
+
+
+def _check_fetched(request: EvaluationRequest) -> None:
+    """Refuse a fetched encoder without its files, or as a language model if it is none."""
+    if request.defenses and request.encoder in FETCHED:
+        FETCHED[request.encoder].check()
+    kind, _, model = request.lm.partition(":")
+    if kind in ("masked", "causal"):
+        check_masked_head(model)
 
 
 def check_set_of(attack: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from robench._base.errors import UsageError
 from robench.evaluation import defaults
+from robench.models.fetched_encoders import check_masked_head
 from robench.text.substitutions import NAMES, unknown_set
 
 if TYPE_CHECKING:
@@ -30,13 +31,16 @@ def check_set(name: str) -> None:
     """Refuse a substitution set that does not exist, before anything is read.
 
     Raises:
-        UsageError: no set and no file has the name, or it names no model after ``:``.
+        UsageError: no set and no file has the name, it names no model after ``:``, or that model
+            cannot propose words.
     """
     kind, colon, model = name.partition(":")
     if kind in OF_MODEL and colon and not model:
         raise UsageError(
             f"'{name}' names no model after ':'. Write {kind} for the usual model, or {kind}:NAME."
         )
+    if kind == "masked-lm":
+        check_masked_head(model)
     # A pipe or a device is a file of the wrong kind, and the reader says so.
     is_file = Path(name).exists() and not Path(name).is_dir()
     if name not in SET_NAMES and kind not in OF_MODEL and not is_file:

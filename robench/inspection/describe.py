@@ -19,6 +19,7 @@ from robench.tasks.resolving import check_tasks, find_task, is_own_data, task_na
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+    from robench.models.fetched_encoders import FetchedEncoder
     from robench.plugins.options import Options
 
 _BOUND_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
@@ -132,6 +133,23 @@ def _describe_encoder(name: str) -> dict[str, Any]:
         "summary": info.summary,
         "location": info.location,
         "recommended_options": dict(info.recommended),
+        **({} if info.fetched is None else _describe_fetched(info.fetched)),
+    }
+
+
+def _describe_fetched(fetched: FetchedEncoder) -> dict[str, Any]:
+    missing = f"not on this machine: run 'robench fetch {fetched.name}'"
+    return {
+        "recommended_for_tasks": {
+            task: ", ".join(f"{name} {value}" for name, value in options.items())
+            for task, options in fetched.recommended_for.items()
+        },
+        "files": missing if fetched.missing() else f"{len(fetched.files)}, checked when used",
+        "hub": f"{fetched.hub} at {fetched.revision}",
+        "package": fetched.package,
+        "licence": fetched.licence,
+        "masked_language_model": "yes" if fetched.masked_head else "no: the files hold no head",
+        "training_data": fetched.training_data,
     }
 
 

@@ -225,7 +225,10 @@ def _encoders() -> Iterator[Diagnosis]:
     cached, lacking = [], []
     for info in ENCODERS.values():
         folder = Path(info.location)
-        if folder.is_absolute():
+        if info.fetched is not None and info.fetched.missing():
+            detail = f"'robench fetch {info.name}' gets it ({info.fetched.megabytes} MB)"
+            yield Diagnosis("encoders", info.name, "missing", detail)
+        elif folder.is_absolute():
             yield _local_encoder(info.name, folder)
         elif _in_hub_cache(info.location):
             cached.append(info.name)

@@ -16,6 +16,7 @@ from robench._base.foreign_code import ModelFiles, check_model, check_tokenizer,
 from robench._base.hints import did_you_mean
 from robench._base.pretrained import make_model, read_config, read_model, read_tokenizer
 from robench._base.quiet import quiet_models
+from robench.models.fetched_encoders import FETCHED, FetchedEncoder
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class EncoderInfo:
         summary: one line for people.
         noun: what messages call it; ``"Model"`` for a classifier of the user.
         foreign_code: whether code of its files may run. None where no option allows it.
+        fetched: what is published, for an encoder that ``robench fetch`` gets; None for others.
     """
 
     name: str
@@ -38,6 +40,13 @@ class EncoderInfo:
     summary: str = ""
     noun: str = "Encoder"
     foreign_code: bool | None = None
+    fetched: FetchedEncoder | None = None
+
+    def recommended_on(self, *tasks: str) -> dict[str, Any]:
+        """Return the recommended training options for the first task that has any of its own."""
+        by_task = {} if self.fetched is None else self.fetched.recommended_for
+        own = next((by_task[task] for task in tasks if task in by_task), {})
+        return {**self.recommended, **own}
 
     @property
     def model_files(self) -> ModelFiles:
@@ -80,6 +89,11 @@ _FROM_HUB = (
 
 def _encoders() -> dict[str, EncoderInfo]:
     encoders = {_TINY.name: _TINY}
+    for name, each in FETCHED.items():
+        summary = f"{each.summary}; 'robench fetch {name}' gets it"
+        encoders[name] = EncoderInfo(
+            name, str(each.folder), each.recommended, summary, fetched=each
+        )
     for name, location, summary in _FROM_HUB:
         encoders[name] = EncoderInfo(name, location, {}, f"{summary}; from the hub")
     return encoders
@@ -138,7 +152,8 @@ def fingerprint(info: EncoderInfo, code: bool = False) -> str:
         code: whether code of its folder runs; then every Python file there counts as well.
 
     Raises:
-        UsageError: there is no such folder or hub id, or it holds no weights.
+        UsageError: there is no such folder or hub id, or it holds no weights; or the files of a
+            fetched encoder are not the published ones.
     """
     present = (
         name for name in WEIGHT_FILES if resolve_file(info, name, required=False) is not None
@@ -161,6 +176,8 @@ def fingerprint(info: EncoderInfo, code: bool = False) -> str:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     if code:
         digest.update(code_sha256(info.model_files).encode())
+    elif info.fetched is not None and digest.hexdigest() != info.fetched.sha256:
+        raise info.fetched.damaged()
     return digest.hexdigest()
 
 
@@ -187,7 +204,12 @@ def resolve_file(info: EncoderInfo, file: str, required: bool = True) -> Any:
     """Return the path of one of the encoder's files, downloaded unless the encoder is a folder.
 
     A missing optional file gives None.
+
+    Raises:
+        UsageError: the file is required and missing, or the encoder cannot be found.
     """
+    if info.fetched is not None:
+        info.fetched.check()
     folder = Path(info.location)
     if folder.is_dir():
         path = folder / file
@@ -208,12 +230,19 @@ def resolve_file(info: EncoderInfo, file: str, required: bool = True) -> Any:
         # A known name is spelled right, whatever keeps its files away.
         guess = encoder and info.name not in ENCODERS
         hint = did_you_mean(info.name, ENCODERS) if guess else ""
+        hint += _fetched_hint(info.location)
         raise UsageError(
             f"{info.noun} '{shown}' is not a folder, and it cannot be loaded "
             f"from the Hugging Face hub ({first_line(error)})."
             f"{hint} Check the name, or give a local folder."
         ) from error
     return None if found is None else Path(found)
+
+
+def _fetched_hint(location: str) -> str:
+    """Return a sentence for the hub id of an encoder that can be fetched from elsewhere."""
+    name = next((each.name for each in FETCHED.values() if each.hub == location), None)
+    return f" 'robench fetch {name}' also gets it; then say --encoder {name}." if name else ""
 
 
 def attention_for(device: str, precision: str) -> str | None:

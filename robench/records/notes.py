@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pydantic import JsonValue
 
 from robench._base.escaping import TEXT, Markdown, code, markdown
+from robench.models.fetched_encoders import training_data_of
 from robench.protocol import Protocol
 from robench.records.fresh_notes import fresh_lines
 from robench.records.record import Record
@@ -115,6 +116,7 @@ def conditions(records: Sequence[Record]) -> list[str]:
             f"Digest of the test examples: {_values(records, lambda r: code(r.task.digest))}."
         ),
         *_encoder_lines(records),
+        *encoder_data_lines(records),
         *_given_lines(records),
         *randomised_lines(records),
         *_protocol_lines(records),
@@ -173,6 +175,12 @@ def _encoder_lines(records: Iterable[Record]) -> list[str]:
         return []
     texts = [f"{markdown(name)}, files {code(sha256)}" for name, sha256 in sorted(encoders)]
     return [Markdown(f"Encoder: {'; '.join(texts)}.")]
+
+
+def encoder_data_lines(records: Iterable[Record]) -> list[str]:
+    """Return what readers must know about the texts that the encoders were trained on before."""
+    hashes = {record.encoder.sha256 for record in records if record.encoder is not None}
+    return [text for text in map(training_data_of, sorted(hashes)) if text]
 
 
 def _given_lines(records: Iterable[Record]) -> list[str]:

@@ -12,7 +12,7 @@ from robench.records.comparable import Admitted
 from robench.records.exact_robustness import overestimates
 from robench.records.flags import Flag
 from robench.records.marks import Marks
-from robench.records.notes import randomised_lines, synthetic_notice
+from robench.records.notes import encoder_data_lines, randomised_lines, synthetic_notice
 from robench.records.percent import percent
 from robench.records.render import main_cells, main_headings, percent_range, tabulated
 from robench.records.rows import DefenseRow, build_rows
@@ -143,6 +143,7 @@ def _notes(
     for each in overestimates(admitted.records.values()):
         cell = f"{each.defense} under {each.attack}, seed {each.seed}"
         notes.append(f"{cell}: {percent_range(*each.bounds)} points above exact robustness.")
+    notes += encoder_data_lines(records)
     notice = synthetic_notice(records)
     if notice:
         notes.append(notice)

@@ -11,6 +11,7 @@ from robench._base.bounded_reading import read_bytes
 from robench._base.errors import UsageError
 from robench._base.escaping import NAME, cell, code, markdown, one_line, shorten
 from robench._base.files import write_text
+from robench.models.fetched_encoders import training_data_of
 from robench.models.victim_folder import README
 from robench.records.record import Record
 from robench.records.record_files import RecordsOnDisk, find_records
@@ -310,6 +311,8 @@ def _limits(card: Mapping[str, Any], records: Sequence[Record], synthetic: bool)
             "The texts of the task are synthetic. They were composed for robench, so the figures "
             "say nothing about real text."
         )
+    if seen := training_data_of(str(card.get("ingredients", {}).get("encoder_sha256", ""))):
+        lines.append(seen)
     if any(record.limit is not None for record in records):
         lines.append("A limited run judges only some of the test examples. It is not for a board.")
     if any(record.surface.language_model == "none" for record in records):

@@ -81,7 +81,7 @@ def members(
     # zipfile raises RuntimeError for an encrypted zip and for an unknown compression.
     try:
         with open_bounded(archive, PACKED) as raw:
-            is_zip = archive.name.lower().endswith(".zip")
+            is_zip = archive.name.lower().endswith((".zip", ".whl"))
             yield from (
                 _zip_members(archive, raw, limit) if is_zip else _tar_members(archive, raw, limit)
             )

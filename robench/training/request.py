@@ -42,7 +42,7 @@ def build_defense(
     """Make a defense with its options resolved.
 
     An option's value comes from the last of these that sets it: the class's defaults, the task's
-    ``training``, the defense's ``task_defaults``, ``encoder.recommended``, ``options``.
+    ``training``, the defense's ``task_defaults``, ``encoder.recommended_on``, ``options``.
 
     Args:
         name: name of the defense.
@@ -60,7 +60,7 @@ def build_defense(
     values = {
         **task_training(task_class, settings_of),
         **cls.task_defaults.get(settings_task(cls, task, task_class, settings_of), {}),
-        **encoder.recommended,
+        **encoder.recommended_on(settings_of or task, task_class.settings_of),
         **options,
     }
     return cls(build_options(cls.Options, values, f"defense '{name}'"))

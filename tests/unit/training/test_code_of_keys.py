@@ -67,6 +67,7 @@ DECIDES_NOTHING = {
     "robench._base.torch_settings": "compares settings, and sets back what a plugin changed",
     "robench._base.no_exit": "turns the end of a process into an error",
     "robench._base.embedded": "finds files, whose digests stand in the keys",
+    "robench.models.fetched_encoders": "names encoders, whose hashes and options are in the keys",
     "robench._base.quiet": "silences libraries",
     "robench._base.lazy": "finds names",
     "robench._base.release": "names the version",
