@@ -26,15 +26,11 @@ from robench.records.orderings import (
     orderings,
     paper_scores,
 )
+from robench.records.paired_notes import seeds_text
+from robench.records.percent import p_value_text, signed_percent
 from robench.records.record import Record
 from robench.records.record_files import KnownRecords
-from robench.records.render import (
-    ABSENT,
-    p_value_text,
-    score_text,
-    signed_percent,
-    tabulated,
-)
+from robench.records.render import ABSENT, score_text, tabulated
 from robench.records.reported import CLEAN, Reported, Setup
 from robench.records.rows import DefenseRow, build_rows
 from robench.records.settings_found import settings_found
@@ -60,14 +56,14 @@ SETTING_NAMES: Mapping[str, str] = {
 
 HOW_TO_READ = (
     "An ordering is a pair of methods of which the paper reports one above the other, for every "
-    "encoder that it has. It **holds** on a board if the exact McNemar test on the same examples "
-    "tells the two rows apart in this direction, for every seed. It **does not hold** if the test "
-    "tells them apart in the other direction. Otherwise it **cannot be told**. The p-values are "
-    "corrected by Holm's method for all tests of the board, and the level is 0.05. The largest "
-    "p-value over the seeds is shown. In brackets is Tango's interval of the difference for the "
-    "choice of the examples, at the mean over the seeds and not corrected. Where an order cannot "
-    "be told, it says how large a difference could still be. Test and interval are about these "
-    "trainings. One seed says nothing about another training."
+    "encoder that it has. It **holds** on a board if a test on the same examples tells the two "
+    "rows apart in this direction. It **does not hold** if the test tells them apart in the other "
+    "direction. Otherwise it **cannot be told**. The p-values are corrected by Holm's method for "
+    "all tests of the board, and the level is 0.05. In brackets is a 95 % interval of the "
+    "difference, not corrected. Where an order cannot be told, it says how large a difference "
+    "could still be. With several seeds, test and interval are about other trainings and other "
+    "examples, as on the boards. With one seed each they are the exact McNemar test and Tango's "
+    "interval, and they say nothing about another training."
 )
 
 
@@ -287,8 +283,8 @@ def _ordering_cells(judged: Judged, scores: PaperScores) -> list[str]:
         ordering.lower.printed,
         *(ABSENT if each is None else f"+{each:.1f}" for each in points),
         _with_interval(judged),
-        str(len(judged.seeds)),
-        p_value_text(max(judged.corrected)),
+        seeds_text(judged.seeds),
+        p_value_text(judged.corrected),
         judged.verdict,
     ]
 

@@ -13,8 +13,8 @@ from robench._base import escaping
 from robench.records.columns import listed
 from robench.records.compared import ComparedRows, Differing, Substitution
 from robench.records.pairing import Measure, SeedPair
-from robench.records.percent import percent
-from robench.records.render import ABSENT, p_value_text, paragraph, signed_percent, tabulated
+from robench.records.percent import p_value_text, percent, signed_percent
+from robench.records.render import ABSENT, paragraph, tabulated
 from robench.records.statistics import holm
 from robench.records.terminal import fitted, wrapped
 
@@ -30,13 +30,16 @@ CURVE_UNITS = {"queries": "queries", "words": "changed words (an upper bound)"}
 
 MEANING = (
     "Difference: {first} minus {second}, in points of all n examples [95 % score interval of Tango "
-    "1998 for paired proportions]. p: exact McNemar test, two-sided{correction}. Both are about "
-    "the choice of the examples, not about other trainings."
+    "1998 for paired proportions]. "
+)
+ONE_SEED = (
+    "p: exact McNemar test, two-sided{correction}. Both are about the choice of the examples, not "
+    "about other trainings."
 )
 SEVERAL_SEEDS = (
-    "Several seeds: mean ± standard deviation over the seeds. Each seed is compared with its "
-    "partner by itself. The seeds judge the same examples, so their counts are not added: the "
-    "interval is the one for the mean counts on n examples, and there is no common p-value."
+    "Mean: mean ± standard deviation over the seeds [95 % interval of a bootstrap that draws seeds "
+    "and examples]. p: Student's t with the standard error of this bootstrap, two-sided"
+    "{correction}. The line of one seed is about this training only and has no p-value."
 )
 
 
@@ -56,39 +59,40 @@ def sentence(result: ComparedRows, measure: Measure) -> str:
     n = measure.pairs[0].examples
     count = len(measure.pairs)
     low, high = measure.interval
-    p_value = max(_corrected(result)[id(pair)] for pair in measure.pairs)
+    p_value = _corrected(result)[id(measure)]
+    over = ""
     if count == 1:
         pair = measure.pairs[0]
         rates = (
             f"{result.first} is right on {pair.right_first} of {n} examples and {result.second} "
             f"on {pair.right_second}"
         )
-        test = f"exact McNemar {_p(p_value)}"
+        test = "exact McNemar "
     else:
         rates = (
             f"{result.first} is right on {percent(measure.first)} % of {n} examples and "
             f"{result.second} on {percent(measure.second)} % (means of {count} seeds)"
         )
-        test = f"exact McNemar for each seed: largest {_p(p_value)}"
+        over, test = " over seeds and examples", ""
     return (
-        f"{under}, {rates}: {_points(measure)}, 95 % interval {_interval(low, high)}, {test}"
-        f"{_correction(result)}, n = {n}, task {result.task}.{_price(result, measure)}"
+        f"{under}, {rates}: {_points(measure)}, 95 % interval {_interval(low, high)}{over}, "
+        f"{test}{_p(p_value)}{_correction(result)}, n = {n}, task {result.task}."
+        f"{_price(result, measure)}"
     )
 
 
 def _corrected(result: ComparedRows) -> dict[int, float]:
-    """Return the p-value of each pair, corrected by Holm over all pairs of the comparison.
+    """Return the p-value of each measure, corrected by Holm over all measures.
 
-    The keys are the ``id`` of the pairs, because two pairs may be equal.
+    The keys are the ``id`` of the measures, because two measures may be equal.
     """
-    pairs = [pair for measure in result.measures for pair in measure.pairs]
-    corrected = holm([pair.p_value for pair in pairs])
-    return {id(pair): value for pair, value in zip(pairs, corrected, strict=True)}
+    corrected = holm([measure.p_value for measure in result.measures])
+    return {id(each): value for each, value in zip(result.measures, corrected, strict=True)}
 
 
 def _correction(result: ComparedRows) -> str:
     """Return how the p-values are corrected; nothing for a single test."""
-    tests = sum(len(measure.pairs) for measure in result.measures)
+    tests = len(result.measures)
     return f" (Holm, {tests} tests)" if tests > 1 else ""
 
 
@@ -148,8 +152,10 @@ def _table(result: ComparedRows) -> tuple[list[str], list[list[str]]]:
     body, corrected = [], _corrected(result)
     for each in result.measures:
         name = measure_name(each)
-        body += [[name, *_pair_cells(pair, corrected[id(pair)])] for pair in each.pairs]
-        if len(each.pairs) > 1:
+        p_value = p_value_text(corrected[id(each)])
+        several = len(each.pairs) > 1
+        body += [[name, *_pair_cells(pair, ABSENT if several else p_value)] for pair in each.pairs]
+        if several:
             difference = f"{signed_percent(each.difference)} ± {percent(each.spread or 0.0)}"
             body.append(
                 [
@@ -160,7 +166,7 @@ def _table(result: ComparedRows) -> tuple[list[str], list[list[str]]]:
                     f"{difference} {_interval(*each.interval)}",
                     ABSENT,
                     ABSENT,
-                    ABSENT,
+                    p_value,
                 ]
             )
     if all(len(each.pairs) == 1 for each in result.measures):
@@ -169,7 +175,7 @@ def _table(result: ComparedRows) -> tuple[list[str], list[list[str]]]:
     return headings, body
 
 
-def _pair_cells(pair: SeedPair, p_value: float) -> list[str]:
+def _pair_cells(pair: SeedPair, p_value: str) -> list[str]:
     ours, theirs = pair.seeds
     return [
         str(ours) if ours == theirs else f"{ours} and {theirs}",
@@ -178,7 +184,7 @@ def _pair_cells(pair: SeedPair, p_value: float) -> list[str]:
         f"{signed_percent(pair.difference)} {_interval(*pair.interval)}",
         str(pair.only_first),
         str(pair.only_second),
-        p_value_text(p_value),
+        p_value,
     ]
 
 
@@ -199,12 +205,11 @@ def table_lines(result: ComparedRows, style: str, width: int | None = None) -> l
 def paragraphs(result: ComparedRows) -> list[str]:
     """Return the sentences below the table: meaning, seeds, examples, words and notes."""
     several = any(len(each.pairs) > 1 for each in result.measures)
-    tests = sum(len(each.pairs) for each in result.measures)
+    tests = len(result.measures)
     correction = f", corrected by Holm for the {tests} tests of the table" if tests > 1 else ""
-    meaning = MEANING.format(first=result.first, second=result.second, correction=correction)
+    meaning = MEANING.format(first=result.first, second=result.second)
     return [
-        meaning,
-        *([SEVERAL_SEEDS] if several else []),
+        meaning + (SEVERAL_SEEDS if several else ONE_SEED).format(correction=correction),
         *result.notes,
         *curve_sentences(result),
         *example_sentences(result),
@@ -362,6 +367,8 @@ def _measure_data(result: ComparedRows, measure: Measure) -> dict[str, Any]:
         "difference": measure.difference,
         "interval": list(measure.interval),
         "spread": measure.spread,
+        "p_value": measure.p_value,
+        "p_value_holm": _corrected(result)[id(measure)],
         "seeds": [
             {
                 "seeds": list(pair.seeds),
@@ -372,7 +379,6 @@ def _measure_data(result: ComparedRows, measure: Measure) -> dict[str, Any]:
                 "difference": pair.difference,
                 "interval": list(pair.interval),
                 "p_value": pair.p_value,
-                "p_value_holm": _corrected(result)[id(pair)],
             }
             for pair in measure.pairs
         ],

@@ -15,26 +15,26 @@ from robench.records.unknown_notes import unknown_lines
 from robench.text.punkt import is_of_nltk
 
 MEANINGS = """\
-All accuracies are percentages of all n examples. The brackets hold the 95 % Wilson interval for
-the choice of those examples.
+All accuracies are percentages of all n examples. The brackets hold a 95 % interval.
 
 - **Clean accuracy**: examples that are right without an attack.
 - **A column named after an attack**: accuracy under that attack. An example counts if it is right
   without the attack and the attack does not fool the victim. An example that is wrong without an
   attack counts as not robust.
 {worst_case}
-- **Seeds**: number of trainings, all judged on the same n examples. With several seeds a cell shows
-  their mean ± their sample standard deviation. Its interval is the one at the mean for n examples,
-  not for n times the number of seeds. The interval is about other examples for these trainings.
-  The ± shows how much another training may differ.
+- **Seeds**: number of trainings, all judged on the same n examples. With one seed the interval is
+  Wilson's for the choice of the examples, and it says nothing about another training. With several
+  seeds a cell shows their mean ± their sample standard deviation. Its interval is then about other
+  trainings and other examples: a bootstrap draws seeds and examples 1999 times. Two or three seeds
+  that differ much make it too narrow.
 - **`—`**: there is no record. **`error`**: at least one example ended in an error, so the cell has
   no number.
 - In the table of every cell, **under attack** is the accuracy under that attack with that seed.
   **Attack success rate** is the percentage of fooled examples among the attacked ones, which are
   those that are right without an attack. **Queries** are those of the search to the victim.
 
-Rows are sorted by worst case. The order says nothing about the clean accuracy that a row gave up
-for it. If the intervals of two rows overlap, their order is not reliable."""
+Rows are sorted by worst case, and the order is no ranking: read the groups. It says nothing about
+the clean accuracy that a row gave up for its worst case."""
 
 WORST_OF_BOARD = """\
 - **Worst case**: an example counts if it is right under every attack of the table. This is decided
@@ -55,13 +55,14 @@ than the named one in clean accuracy or worst case, and it is lower in at least 
 are comparisons of the means. The intervals in the first table say how sure they are."""
 
 PAIRED = """\
-The row with the highest worst case is compared with every other row on the same examples, for each
-seed separately. **Clean accuracy** is that of the first row minus that of the other, in points. The
-next columns show how many examples are robust, by the worst case over the attacks, in one of the
-two rows only. The p-values are those of the exact McNemar test (two-sided). The first row was
-chosen by these same numbers, and any other row could have been the first. So the p-values are
-corrected by Holm's method for the tests of all pairs of rows and all seeds, also of the pairs that
-are not shown. Like the intervals, the comparison is about these trainings."""
+The row with the highest worst case is compared with every other row on the same examples. **Clean
+accuracy** and **worst case** are those of the first row minus those of the other, in points, with a
+95 % interval. Where a row has several seeds, interval and p-value are about other trainings and
+other examples: a bootstrap draws seeds and examples, and the test is Student's t with its standard
+error. Where both rows have one seed, they are Tango's interval and the exact McNemar test, and they
+are about these trainings only. The first row was chosen by these same numbers, and any other row
+could have been the first. So the p-values are corrected by Holm's method for all pairs of rows,
+also for those that are not shown. **Told apart**: the corrected p-value is at most 0.05."""
 
 EXACT = """\
 Some attack searched most of the spaces completely. The robustness itself is therefore known, except

@@ -1,9 +1,9 @@
 """The orderings of papers: which row stands above which, and whether a board shows the same.
 
 An ordering says that a paper reports a higher accuracy for one method than for another, on one task
-and under one attack, with every encoder for which it reports both. A board tests it by the exact
-McNemar test on the same examples, seed by seed. The p-values are corrected by Holm's method for all
-tests of the board.
+and under one attack, with every encoder for which it reports both. A board tests it on the same
+examples, over the seeds of both rows (``statistics_seeds``). The p-values are corrected by Holm's
+method for all tests of the board.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from statistics import fmean
-from typing import Final, Literal
+from typing import Literal
 
 from robench.records.record import Record
 from robench.records.reported import CLEAN, OptionValue, Reported, ReportedNumber
-from robench.records.statistics import PairedTest, compare, holm, tango
+from robench.records.statistics import holm, right_without_attack
+from robench.records.statistics_groups import LEVEL
+from robench.records.statistics_seeds import Pair, resample
 
 Outcomes = dict[tuple[str, int], str]
 """(label of the row, seed) -> one letter for each example."""
-LEVEL: Final = 0.05
-"""A corrected p-value up to this one tells two rows apart."""
 
 Verdict = Literal["holds", "does not hold", "cannot be told"]
 
@@ -174,51 +173,41 @@ class Judged:
     Attributes:
         ordering: the ordering.
         rows: labels of the two rows on the board, the one that should be higher first.
-        seeds: seeds that both rows have.
+        seeds: number of seeds of each of the two rows.
         examples: number of test examples.
-        results: one test for each seed.
-        corrected: their p-values, corrected by Holm over all tests of the board.
+        compared: the two rows, compared over seeds and examples.
+        corrected: its p-value, corrected by Holm over all tests of the board.
     """
 
     ordering: Ordering
     rows: tuple[str, str]
-    seeds: tuple[int, ...]
+    seeds: tuple[int, int]
     examples: int
-    results: tuple[PairedTest, ...]
-    corrected: tuple[float, ...]
+    compared: Pair
+    corrected: float
 
     @property
     def difference(self) -> float:
-        """Accuracy of the first row minus that of the second: the mean over the seeds."""
-        return fmean(each.only_first - each.only_second for each in self.results) / self.examples
+        """Accuracy of the first row minus that of the second: means over the seeds."""
+        return self.compared.difference
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of ``difference`` for the choice of the examples, not corrected.
-
-        It is that of ``robench compare``: ``tango`` at the mean counts of the seeds.
-        """
-        return tango(
-            fmean(each.only_first for each in self.results),
-            fmean(each.only_second for each in self.results),
-            self.examples,
-        )
+        """95 % interval of ``difference``, that of ``robench compare``; it is not corrected."""
+        return self.compared.interval
 
     @property
     def verdict(self) -> Verdict:
-        """Whether it holds: every seed tells the two rows apart, and all in one direction."""
-        if max(self.corrected) > LEVEL:
+        """Whether it holds: the corrected test tells the two rows apart, in this direction."""
+        if self.corrected > LEVEL:
             return "cannot be told"
-        signs = {result.only_first > result.only_second for result in self.results}
-        if len(signs) > 1:
-            return "cannot be told"
-        return "holds" if signs == {True} else "does not hold"
+        return "holds" if self.difference > 0 else "does not hold"
 
 
 def judge_orderings(scores: PaperScores, records: Sequence[Record]) -> list[Judged]:
     """Test the orderings of a paper on the records of one board.
 
-    An ordering is left out where the board has no seed with both rows under the attack, or where
+    An ordering is left out where the board lacks one of the two rows under the attack, or where
     several rows of the board stand for one method.
 
     Args:
@@ -226,28 +215,31 @@ def judge_orderings(scores: PaperScores, records: Sequence[Record]) -> list[Judg
         records: records that share a table, without errors.
     """
     outcomes = _outcomes(records, scores.methods)
-    pairs = []
+    found: list[tuple[Ordering, tuple[str, str], Pair]] = []
     for ordering in orderings(scores)[0]:
         first = outcomes.get((ordering.higher.label, ordering.attack), {})
         second = outcomes.get((ordering.lower.label, ordering.attack), {})
         ours, theirs = _only_row(first), _only_row(second)
-        seeds = sorted({seed for _, seed in first} & {seed for _, seed in second})
-        if ours is not None and theirs is not None and seeds:
-            results = [compare(first[ours, seed], second[theirs, seed]) for seed in seeds]
-            size = len(first[ours, seeds[0]])
-            pairs.append((ordering, (ours, theirs), tuple(seeds), tuple(results), size))
-    corrected = iter(holm([result.p_value for _, _, _, results, _ in pairs for result in results]))
+        if ours is not None and theirs is not None:
+            drawn = resample([_by_seed(first), _by_seed(second)])
+            found.append((ordering, (ours, theirs), Pair(*drawn)))
+    corrected = holm([pair.p_value for _, _, pair in found])
     return [
         Judged(
             ordering,
             rows,
-            seeds,
-            size,
-            results,
-            tuple(next(corrected) for _ in results),
+            (len(pair.first.outcomes), len(pair.second.outcomes)),
+            pair.first.examples,
+            pair,
+            p_value,
         )
-        for ordering, rows, seeds, results, size in pairs
+        for (ordering, rows, pair), p_value in zip(found, corrected, strict=True)
     ]
+
+
+def _by_seed(outcomes: Outcomes) -> list[str]:
+    """Return the outcomes of one row in the order of its seeds."""
+    return [outcomes[place] for place in sorted(outcomes)]
 
 
 def _outcomes(
@@ -261,7 +253,7 @@ def _outcomes(
             continue
         place = record.row, record.search.seed
         found.setdefault((method.label, record.attack.label), {})[place] = record.outcomes
-        clean = "".join("F" if letter == "W" else "H" for letter in record.outcomes)
+        clean = right_without_attack(record.outcomes)
         found.setdefault((method.label, CLEAN), {}).setdefault(place, clean)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Literal
@@ -13,7 +13,15 @@ from robench._base.errors import UsageError
 from robench.records.judged_ids import fitting_trials
 from robench.records.record import Record
 from robench.records.sides import Side
-from robench.records.statistics import ROBUST, BlockedCell, compare, tango, worst_case
+from robench.records.statistics import (
+    ROBUST,
+    BlockedCell,
+    compare,
+    right_without_attack,
+    tango,
+    worst_case,
+)
+from robench.records.statistics_seeds import Pair, resample
 from robench.search.attack import Trial, Verdict
 
 
@@ -58,11 +66,13 @@ class Measure:
         kind: ``"clean"``, ``"attack"`` or ``"worst"``.
         attacks: labels of the attacks; none for the clean accuracy.
         pairs: one pair for each common seed.
+        over_seeds: the two rows over all seeds together.
     """
 
     kind: Literal["clean", "attack", "worst"]
     attacks: tuple[str, ...]
     pairs: tuple[SeedPair, ...]
+    over_seeds: Pair = field(repr=False, compare=False)
 
     @property
     def first(self) -> float:
@@ -86,17 +96,13 @@ class Measure:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the difference for the choice of the examples.
+        """95 % interval of the difference: over seeds and examples, if there are several seeds."""
+        return self.over_seeds.interval
 
-        The seeds are judged on the same examples, so they are not independent and their counts are
-        not added. The interval is the one for the mean counts on n examples. It is right where the
-        seeds agree example by example, and too wide otherwise.
-        """
-        return tango(
-            fmean(pair.only_first for pair in self.pairs),
-            fmean(pair.only_second for pair in self.pairs),
-            self.pairs[0].examples,
-        )
+    @property
+    def p_value(self) -> float:
+        """Two-sided p-value of no difference: over seeds and examples, as ``interval`` is."""
+        return self.over_seeds.p_value
 
 
 @dataclass(frozen=True)
@@ -212,9 +218,9 @@ def measure(
         BlockedCell: an example ended in an error.
         ValueError: the attacks on one row did not attack the same victim.
     """
+    outcomes = [outcomes_of(kind, attacks, aligned, both) for both in seeds]
     pairs = []
-    for ours, theirs in seeds:
-        first, second = outcomes_of(kind, attacks, aligned, (ours, theirs))
+    for (ours, theirs), (first, second) in zip(seeds, outcomes, strict=True):
         test = compare(first, second)
         right_first, right_second = (
             sum(letter in ROBUST for letter in each) for each in (first, second)
@@ -230,7 +236,8 @@ def measure(
                 p_value=test.p_value,
             )
         )
-    return Measure(kind, () if kind == "clean" else tuple(attacks), tuple(pairs))
+    over_seeds = Pair(*resample(list(zip(*outcomes, strict=True))))
+    return Measure(kind, () if kind == "clean" else tuple(attacks), tuple(pairs), over_seeds)
 
 
 def outcomes_of(
@@ -244,15 +251,10 @@ def outcomes_of(
     if kind == "clean":
         # Every attack on a victim sees the same clean predictions. One without errors is preferred.
         cell = min(cells, key=lambda each: (each.first + each.second).count("E"))
-        return _clean(cell.first), _clean(cell.second)
+        return right_without_attack(cell.first), right_without_attack(cell.second)
     if len({len(cell.first) for cell in cells}) > 1:
         raise BlockedCell("the attacks were run on different numbers of examples")
     return worst_case([c.first for c in cells]), worst_case([c.second for c in cells])
-
-
-def _clean(outcomes: str) -> str:
-    """Return outcomes in which every example that is right without an attack counts as held."""
-    return "".join(letter if letter in "WE" else "H" for letter in outcomes)
 
 
 def substitutions_of(

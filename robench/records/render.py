@@ -24,8 +24,9 @@ from robench.records.notes import (
     health_lines,
     synthetic_notice,
 )
-from robench.records.paired import Comparison, compare_with_best
-from robench.records.percent import percent
+from robench.records.paired import ComparedTable, Comparison, compare_rows
+from robench.records.paired_notes import GROUP, group_notes, seeds_text
+from robench.records.percent import p_value_text, percent, signed_percent
 from robench.records.record import Record
 from robench.records.rows import DefenseRow, Gap, build_rows
 from robench.records.statistics import Score, accuracy_under_attack, attack_success_rate
@@ -70,7 +71,7 @@ def section(
     """
     records = [*admitted.records.values(), *admitted.failed.values()]
     rows = build_rows(records, columns.attacks, expected, columns.worst_over)
-    paired = compare_with_best(rows, records, columns.worst_over)
+    compared = compare_rows(rows)
     flags = bullets(flag.sentence for flag in table_flags(records, transferred))
     unknown = unknown_pairs([*admitted.records.values(), *variants])
     known = overestimates(admitted.records.values())
@@ -79,7 +80,7 @@ def section(
         ("With and without unknown words", UNKNOWN, _unknown_table(unknown)),
         ("Flags", FLAGS, flags),
         ("Clean accuracy and worst case", TRADE_OFF, _trade_off_table(weigh(rows))),
-        ("Difference from the most robust row", PAIRED, _comparison_table(paired)),
+        ("Difference from the most robust row", PAIRED, _comparison_table(compared)),
         ("Every cell", "", _cells_table(records)),
         *((_curve_title(name), CURVE_TEXTS[name], _curve_table(name, records)) for name in CURVES),
         ("Above exact robustness", EXACT, _overestimate_table(known)),
@@ -87,7 +88,7 @@ def section(
         ("Records that do not count", "", reason_bullets(admitted.reasons)),
     ]
     lines = [paragraph(about), ""] if about else []
-    lines += _main_part(columns, admitted, rows, marks)
+    lines += _main_part(columns, admitted, rows, compared, marks)
     for title, text, body in parts:
         if body:
             lines += [f"{'#' * level} {title}", "", *([text, ""] if text else []), *body, ""]
@@ -95,16 +96,28 @@ def section(
 
 
 def _main_part(
-    columns: Columns, admitted: Admitted, rows: Sequence[DefenseRow], marks: Marks
+    columns: Columns,
+    admitted: Admitted,
+    rows: Sequence[DefenseRow],
+    compared: ComparedTable,
+    marks: Marks,
 ) -> list[str]:
     """Return the table of all rows and what is said of it, as lines."""
     records = [*admitted.records.values(), *admitted.failed.values()]
     notice = synthetic_notice(records)
     lines = [f"> {notice}", ""] if notice else []
     checked = marks.of_rows(admitted)
-    body = [[*main_cells(row, columns), checked.get(row.defense, ABSENT)] for row in rows]
-    lines += [*tabulated(body, [*main_headings(columns), HEADING], "pipe", names=1), ""]
-    for text in marks.notes(admitted) if checked else []:
+    headings = [*main_headings(columns), *([GROUP] if compared.groups else []), HEADING]
+    body = [
+        [
+            *main_cells(row, columns),
+            *([compared.groups.get(row.defense, ABSENT)] if compared.groups else []),
+            checked.get(row.defense, ABSENT),
+        ]
+        for row in rows
+    ]
+    lines += [*tabulated(body, headings, "pipe", names=1), ""]
+    for text in [*group_notes(compared), *(marks.notes(admitted) if checked else [])]:
         lines += [text, ""]
     for note in [*columns.notes, *training_notes(records)]:
         lines += [paragraph(note), ""]
@@ -252,29 +265,28 @@ def _unknown_table(pairs: Sequence[UnknownPair]) -> list[str]:
     return tabulated(body, headings, "pipe", names=2) if body else []
 
 
-def _comparison_table(comparisons: Sequence[Comparison]) -> list[str]:
+def _comparison_table(compared: ComparedTable) -> list[str]:
     headings = [
         "most robust row",
         "other row",
-        "seed",
+        "seeds",
         "clean accuracy",
-        "robust in the first only",
-        "robust in the other only",
+        "worst case",
         "p-value (Holm)",
+        "told apart",
     ]
-    body = [
-        [
-            each.first,
-            each.other,
-            str(each.seed),
-            signed_percent(each.clean),
-            str(each.result.only_first),
-            str(each.result.only_second),
-            p_value_text(each.corrected),
-        ]
-        for each in comparisons
-    ]
+    body = [_comparison_cells(each) for each in compared.comparisons]
     return tabulated(body, headings, "pipe", names=2) if body else []
+
+
+def _comparison_cells(each: Comparison) -> list[str]:
+    differences = [
+        f"{signed_percent(pair.difference)} [{', '.join(map(signed_percent, pair.interval))}]"
+        for pair in (each.clean, each.worst)
+    ]
+    told = "yes" if each.told_apart else "no"
+    seeds = seeds_text(each.seeds)
+    return [each.first, each.other, seeds, *differences, p_value_text(each.corrected), told]
 
 
 def _trade_off_table(trade_offs: Sequence[TradeOff]) -> list[str]:
@@ -296,17 +308,6 @@ def _trade_off_table(trade_offs: Sequence[TradeOff]) -> list[str]:
         for each in trade_offs
     ]
     return tabulated(body, headings, "pipe", names=1) if body else []
-
-
-def signed_percent(rate: float) -> str:
-    """Return a difference as points with its sign; zero has none."""
-    text = percent(rate)
-    return text.removeprefix("-") if float(text) == 0 else text if rate < 0 else f"+{text}"
-
-
-def p_value_text(p: float) -> str:
-    """Return a p-value with three decimals."""
-    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def _overestimate_table(known: Sequence[Overestimate]) -> list[str]:

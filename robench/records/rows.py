@@ -5,13 +5,14 @@ A row shows one victim: one score per attack, and the worst case over several at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from robench._base.errors import RobenchError
-from robench.records.record import Counts, Record, count
-from robench.records.statistics import Score, accuracy_under_attack, clean_accuracy, worst_case
+from robench.records.record import Record
+from robench.records.statistics import ROBUST, Score, right_without_attack, worst_case
+from robench.records.statistics_seeds import resample
 from robench.records.training_notes import trained_against
 
 
@@ -85,7 +86,41 @@ def build_rows(
         by_seed.setdefault(record.search.seed, {})[record.attack.label] = record
     covered = attacks if worst_over is None else worst_over
     rows = [_row(label, by_seed, attacks, covered) for label, by_seed in by_defense.items()]
-    return sorted(rows, key=_rank)
+    return sorted(_with_bounds(rows), key=_rank)
+
+
+def _with_bounds(rows: Sequence[DefenseRow]) -> list[DefenseRow]:
+    """Return the rows with intervals over seeds and examples where they have several seeds.
+
+    Everything that is judged on the same number of examples is drawn together, which is quicker.
+    """
+    groups: dict[int, dict[tuple[str, ...], tuple[float, float]]] = {}
+    for row in rows:
+        for score in (row.clean, *row.under.values(), row.worst):
+            if isinstance(score, Score) and _has_seeds_to_draw(score):
+                groups.setdefault(score.examples, {})[score.outcomes] = (0.0, 0.0)
+    for known in groups.values():
+        drawn = resample(list(known))
+        known.update({each.outcomes: each.interval for each in drawn})
+
+    def bounded(score: Score | Gap) -> Score | Gap:
+        if isinstance(score, Gap) or not _has_seeds_to_draw(score):
+            return score
+        return replace(score, bounds=groups[score.examples][score.outcomes])
+
+    return [
+        replace(
+            row,
+            clean=bounded(row.clean),
+            under={attack: bounded(score) for attack, score in row.under.items()},
+            worst=bounded(row.worst),
+        )
+        for row in rows
+    ]
+
+
+def _has_seeds_to_draw(score: Score) -> bool:
+    return len(score.outcomes) > 1 and len({len(each) for each in score.outcomes}) == 1
 
 
 def _rank(row: DefenseRow) -> tuple[bool, float, float, str]:
@@ -104,20 +139,17 @@ def _row(
     worst_over: Sequence[str],
 ) -> DefenseRow:
     seeds = sorted(by_seed)
-    under: dict[str, Score | Gap] = {}
-    for attack in attacks:
-        counts = [_counts_under(attack, by_seed[seed]) for seed in seeds]
-        under[attack] = _score(counts, accuracy_under_attack)
-    clean = [_counts_of_any(by_seed[seed]) for seed in seeds]
-    worst = [_worst_counts(label, by_seed[seed], worst_over) for seed in seeds]
     sizes = {record.counts.n for of_seed in by_seed.values() for record in of_seed.values()}
     return DefenseRow(
         defense=label,
         seeds=tuple(seeds),
         examples=sizes.pop() if len(sizes) == 1 else None,
-        clean=_score(clean, clean_accuracy),
-        under=under,
-        worst=_score(worst, accuracy_under_attack),
+        clean=_score([_clean_outcomes(by_seed[seed]) for seed in seeds]),
+        under={
+            attack: _score([_outcomes_under(attack, by_seed[seed]) for seed in seeds])
+            for attack in attacks
+        },
+        worst=_score([_worst_outcomes(label, by_seed[seed], worst_over) for seed in seeds]),
         trained_against=frozenset(
             record.attack.label
             for of_seed in by_seed.values()
@@ -127,41 +159,43 @@ def _row(
     )
 
 
-def _score(counts: Sequence[Counts | None], rate: Callable[[Counts], float]) -> Score | Gap:
-    """Return the score over all seeds, or a gap if a seed has no counts or has errors."""
-    whole = [each for each in counts if each is not None and not each.error]
-    if whole and len(whole) == len(counts):
-        return Score(tuple(rate(each) for each in whole), whole[0].n)
-    failed = any(each is not None and each.error for each in counts)
-    return Gap("error" if failed else "absent", len(whole), len(counts))
+def _score(outcomes: Sequence[str | None]) -> Score | Gap:
+    """Return the score over all seeds, or a gap if a seed has no outcomes or has errors."""
+    whole = [each for each in outcomes if each is not None and "E" not in each]
+    if whole and len(whole) == len(outcomes):
+        rates = tuple(sum(map(each.count, ROBUST)) / len(each) for each in whole)
+        return Score(rates, len(whole[0]), outcomes=tuple(whole))
+    failed = any(each is not None and "E" in each for each in outcomes)
+    return Gap("error" if failed else "absent", len(whole), len(outcomes))
 
 
-def _counts_under(attack: str, of_seed: RecordsOfSeed) -> Counts | None:
-    return of_seed[attack].counts if attack in of_seed else None
+def _outcomes_under(attack: str, of_seed: RecordsOfSeed) -> str | None:
+    return of_seed[attack].outcomes if attack in of_seed else None
 
 
-def _counts_of_any(of_seed: RecordsOfSeed) -> Counts | None:
-    """Return counts for the clean accuracy.
+def _clean_outcomes(of_seed: RecordsOfSeed) -> str | None:
+    """Return outcomes for the clean accuracy.
 
     Every attack on a victim sees the same clean predictions, so any record will do. One without
     errors is preferred.
     """
-    ordered = [of_seed[label].counts for label in sorted(of_seed)]
-    return min(ordered, key=lambda counts: counts.error, default=None)
+    ordered = [of_seed[label] for label in sorted(of_seed)]
+    first = min(ordered, key=lambda record: record.counts.error, default=None)
+    return None if first is None else right_without_attack(first.outcomes)
 
 
-def _worst_counts(label: str, of_seed: RecordsOfSeed, attacks: Sequence[str]) -> Counts | None:
-    """Return the counts of the worst case over ``attacks``, or None if a record is missing.
+def _worst_outcomes(label: str, of_seed: RecordsOfSeed, attacks: Sequence[str]) -> str | None:
+    """Return the outcomes of the worst case over ``attacks``, or None if a record is missing.
 
-    Without attacks there are no counts either. If another record has errors, its counts are
-    returned nevertheless, so that the table shows "error" and not "absent".
+    Without attacks there are none either. If another record has errors, its outcomes are returned
+    nevertheless, so that the table shows "error" and not "absent".
     """
     present = [of_seed[attack].outcomes for attack in attacks if attack in of_seed]
     missing = len(present) < len(attacks) or not attacks
     if missing and not any("E" in outcomes for outcomes in present):
         return None
     try:
-        return count(worst_case(present))
+        return worst_case(present)
     except ValueError as error:
         raise RobenchError(
             f"The records of '{label}' do not go together: {error}. Evaluate it again on one "

@@ -7,7 +7,7 @@ have no rate.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from math import sqrt
 from statistics import fmean, stdev
@@ -72,22 +72,22 @@ def _check_no_error(counts: Counts) -> None:
 class Score:
     """A rate over one or several training seeds.
 
-    The interval covers the sampling of test examples. All seeds are judged on the same examples,
-    so their answers are not independent. Pooling their counts would make the interval too
-    narrow, by up to sqrt(seeds). The interval is therefore Wilson's at the mean rate, with n =
-    the number of examples. This is right where the seeds agree example by example and too wide
-    otherwise.
-
-    The interval says nothing about other trainings. A mean over few seeds may differ much from
-    the mean over many. ``spread`` shows how much training varies.
+    With one seed, the interval is Wilson's for the sampling of test examples. It says nothing
+    about other trainings. With several seeds, ``bounds`` covers both (``statistics_seeds``).
+    Without bounds it is Wilson's at the mean rate, with n = the number of examples: the seeds are
+    judged on the same examples, so pooling their counts would make it too narrow.
 
     Attributes:
         rates: one rate per seed, in [0, 1].
         examples: number of test examples, the same for each seed.
+        bounds: 95 % interval of the mean over seeds and examples; None if it was not computed.
+        outcomes: the outcomes that give ``rates``, one string per seed; none if they are not kept.
     """
 
     rates: tuple[float, ...]
     examples: int
+    bounds: tuple[float, float] | None = None
+    outcomes: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def mean(self) -> float:
@@ -102,7 +102,12 @@ class Score:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval for the mean (see the class)."""
-        return wilson(self.mean, self.examples)
+        return self.bounds or wilson(self.mean, self.examples)
+
+
+def right_without_attack(outcomes: str) -> str:
+    """Return outcomes in which every example that is right without an attack counts as held."""
+    return "".join(letter if letter in "WE" else "H" for letter in outcomes)
 
 
 def worst_case(outcomes: Sequence[str]) -> str:

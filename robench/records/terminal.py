@@ -13,6 +13,8 @@ from robench.records.exact_robustness import overestimates
 from robench.records.flags import Flag
 from robench.records.marks import Marks
 from robench.records.notes import encoder_data_lines, randomised_lines, synthetic_notice
+from robench.records.paired import compare_rows
+from robench.records.paired_notes import detectable_sentence, group_sentence
 from robench.records.percent import percent
 from robench.records.render import main_cells, main_headings, percent_range, tabulated
 from robench.records.rows import DefenseRow, build_rows
@@ -129,9 +131,12 @@ def _notes(
     ]
     if any(len(row.seeds) > 1 for row in rows):
         notes.append(
-            "Several seeds: mean ± standard deviation over the seeds [interval at the mean for n "
-            "examples, not for other trainings]."
+            "Several seeds: mean ± standard deviation over the seeds [interval of a bootstrap over "
+            "seeds and examples]."
         )
+    compared = compare_rows(rows)
+    if compared.groups:
+        notes += [group_sentence(compared), detectable_sentence(compared)]
     notes += _trade_off_sentences(weigh(rows))
     notes += [f"Flag: {flag.sentence}" for flag in flags]
     notes += training_notes(records)

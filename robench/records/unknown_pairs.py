@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from robench.records.record import Record
 from robench.records.statistics import Score, accuracy_under_attack
+from robench.records.statistics_seeds import resample
 
 
 @dataclass(frozen=True)
@@ -95,4 +96,8 @@ def _pair(row: str, attack: str, members: list[tuple[Record, Record]]) -> Unknow
 
 def _score(records: list[Record]) -> Score:
     rates = tuple(accuracy_under_attack(record.counts) for record in records)
-    return Score(rates, records[0].counts.n)
+    sizes = {record.counts.n for record in records}
+    if len(records) == 1 or len(sizes) > 1:
+        return Score(rates, records[0].counts.n)
+    (drawn,) = resample([[record.outcomes for record in records]])
+    return Score(rates, drawn.examples, drawn.interval)

@@ -18,6 +18,7 @@ from robench.records.record import LETTERS, Record
 from robench.records.record_files import write_record
 from robench.records.run_folder import RunFolder
 from robench.records.statistics import tango
+from robench.records.statistics_seeds import Pair, resample
 from robench.search.attack import Change, Trial
 from robench.search.trials import TrialFile
 
@@ -116,8 +117,9 @@ def test_the_sentence_says_what_the_row_that_is_ahead_lost_without_an_attack(
 def test_both_p_values_are_in_the_data(tmp_path: Path, put: Callable[..., Record]) -> None:
     put("HHHHHHHFFF", defense="rift", attack="pwws")
     put("HHFFFFFHFW", attack="pwws")
-    seed = run(tmp_path).to_dict()["measures"][1]["seeds"][0]
-    assert (seed["p_value"], seed["p_value_holm"]) == pytest.approx((14 / 64, 28 / 64))
+    measure = run(tmp_path).to_dict()["measures"][1]
+    assert (measure["p_value"], measure["p_value_holm"]) == pytest.approx((14 / 64, 28 / 64))
+    assert measure["seeds"][0]["p_value"] == pytest.approx(14 / 64)
 
 
 def test_equal_rows_show_no_difference(tmp_path: Path, put: Callable[..., Record]) -> None:
@@ -152,10 +154,10 @@ def test_the_worst_case_is_the_main_measure(tmp_path: Path, put: Callable[..., R
     assert [each.kind for each in only.measures] == ["clean", "attack"]
 
 
-def test_seeds_are_compared_one_by_one_and_not_pooled(
+def test_seeds_are_shown_one_by_one_and_tested_together(
     tmp_path: Path, put: Callable[..., Record]
 ) -> None:
-    """Check differences of 0.4 and 0.2, whose mean counts are 3.5 and 0.5 of 10 examples."""
+    """Check differences of 0.4 and 0.2 of 10 examples."""
     put("HHHHHHHFFF", defense="rift", seed=0)
     put("HHHFFFFFFF", seed=0)
     put("HHHHFFFFFF", defense="rift", seed=1)
@@ -167,17 +169,16 @@ def test_seeds_are_compared_one_by_one_and_not_pooled(
     assert [(pair.only_first, pair.only_second) for pair in main.pairs] == [(4, 0), (3, 1)]
     assert main.difference == pytest.approx(0.3)
     assert main.spread == pytest.approx(0.02**0.5)
-    assert main.interval == tango(3.5, 0.5, 10)
-    # The pooled interval of 7 and 1 of 20 examples would be narrower.
-    pooled = tango(7, 1, 20)
-    assert main.interval[1] - main.interval[0] > pooled[1] - pooled[0]
+    both = Pair(*resample([["HHHHHHHFFF", "HHHHFFFFFF"], ["HHHFFFFFFF", "HFFFHFFFFF"]]))
+    assert (main.interval, main.p_value) == (both.interval, both.p_value)
     assert "(means of 2 seeds): 30.0 ± 14.1 points more" in str(result)
-    # Seed 1 alone has p = 0.625. Holm corrects for two measures of two seeds each.
-    assert max(pair.p_value for pair in main.pairs) == 0.625
-    assert "exact McNemar for each seed: largest p = 1.000 (Holm, 4 tests)" in str(result)
+    assert both.interval == (0, pytest.approx(0.7))
+    # Holm corrects for the two measures.
+    assert "95 % interval [0.0, +70.0] over seeds and examples, p = " in str(result)
+    assert f"p = {2 * both.p_value:.3f} (Holm, 2 tests)" in str(result)
     assert "Seeds of standard without a partner are left out: 2." in result.warnings
     text = terminal(result, None)
-    assert "there is no common p-value" in text
+    assert "The line of one seed is about this training only and has no p-value." in text
     assert " mean " in text
     assert [(e.position, e.first, e.second) for e in result.differing][:1] == [(3, 2, 0)]
 

@@ -22,6 +22,7 @@ from robench.records.record import Record
 from robench.records.record_files import RecordsOnDisk, write_record
 from robench.records.sandwich import sandwiches
 from robench.records.shown_records import NAMES, shown_part, shown_records
+from robench.records.statistics_seeds import Pair, resample
 from robench.records.transfer import (
     AttackedVictim,
     TransferCell,
@@ -224,7 +225,11 @@ def test_flags_name_bounded_rows(text: str) -> None:
 
 def _comparison(text: str) -> ComparedRows:
     pair = SeedPair((0, 0), 10, 7, 5, 3, 1, 0.6)
-    measures = (Measure("clean", (), (pair,)), Measure("attack", (f"under {text}",), (pair,)))
+    over = Pair(*resample([["HHHHHHHFFF"], ["HHHHFFFHFF"]]))
+    measures = (
+        Measure("clean", (), (pair,), over),
+        Measure("attack", (f"under {text}",), (pair,), over),
+    )
     return ComparedRows(
         first=f"first {text}",
         second=f"second {text}",

@@ -1,4 +1,4 @@
-"""The comparison of the most robust row with the others."""
+"""The comparison of the rows of a table, over seeds and examples."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ import pytest
 
 from robench.records.columns import board_columns
 from robench.records.comparable import Admitted
-from robench.records.paired import Comparison, compare_with_best
+from robench.records.paired import ComparedTable, compare_rows
+from robench.records.paired_notes import detectable_sentence, group_notes, group_sentence
 from robench.records.record import Record
 from robench.records.render import section
 from robench.records.rows import build_rows
-from robench.records.statistics import PairedTest, holm
+from robench.records.statistics import holm, tango
+from robench.records.terminal import terminal_table
 
 MakeRecord = Callable[..., Record]
 ATTACKS = ("genetic", "pwws")
 
 
-def comparisons(*records: Record) -> list[Comparison]:
-    return compare_with_best(build_rows(records, ATTACKS), records, ATTACKS)
+def compared(*records: Record) -> ComparedTable:
+    return compare_rows(build_rows(records, ATTACKS))
 
 
 def both(
@@ -39,34 +41,67 @@ def test_one_comparison_by_hand(make_record: MakeRecord) -> None:
     Six examples are robust in the first row only, one in the other row only.
     p = 2 (C(7,0) + C(7,1)) / 2^7 = 16 / 128.
     """
-    found = comparisons(
+    found = compared(
         *both(make_record, "standard", "HFFFHHHH", "HHHHFFFH"),
         *both(make_record, "rift", "HHHHHHHH", "HHHHHHHF"),
     )
-    p_value: float = pytest.approx(0.125)  # type: ignore[assignment]
-    expected = Comparison("rift", "standard", 0, PairedTest(6, 1, p_value), p_value, clean=0.0)
-    assert found == [expected]
+    (one,) = found.comparisons
+    assert (one.first, one.other, one.seeds) == ("rift", "standard", (1, 1))
+    assert one.worst.p_value == one.corrected == pytest.approx(0.125)
+    assert one.worst.difference == pytest.approx(5 / 8)
+    assert one.worst.interval == tango(6, 1, 8)
+    assert one.clean.difference == 0
+    assert not one.told_apart
+    assert found.groups == {"rift": "a", "standard": "a"}
+    assert (found.tests, found.seeds, found.examples) == (1, (1, 1), 8)
 
 
-def test_p_values_are_corrected_over_rows_and_seeds(make_record: MakeRecord) -> None:
-    """Three comparisons with 3, 5 and 4 examples on one side: p = 2 / 2^3, 2 / 2^5 and 2 / 2^4.
+def test_p_values_are_corrected_over_all_pairs_of_rows(make_record: MakeRecord) -> None:
+    """Three pairs with 5, 4 and 1 examples on one side: p = 2 / 2^5, 2 / 2^4 and 1.
 
-    The fourth test is that of the two other rows, with 1 example on one side: p = 1.
-    Holm: the smallest times 4, the next times 3, then times 2, and never descending.
+    Holm: the smallest times 3, the next times 2, and never descending.
     """
-    found = comparisons(
+    found = compared(
         *both(make_record, "rift", "H" * 8, "H" * 8),
-        *both(make_record, "rift", "H" * 8, "H" * 8, seed=1),
-        *both(make_record, "mixout", "FFFHHHHH", "H" * 8),
-        *both(make_record, "mixout", "FFFFFHHH", "H" * 8, seed=1),
-        *both(make_record, "standard", "FFFFHHHH", "H" * 8),
+        *both(make_record, "mixout", "FFFFHHHH", "H" * 8),
+        *both(make_record, "standard", "FFFFFHHH", "H" * 8),
     )
-    assert [(each.other, each.seed, each.result.p_value) for each in found] == [
-        ("mixout", 0, 0.25),
-        ("mixout", 1, 0.0625),
-        ("standard", 0, 0.125),
+    assert [(each.other, each.worst.p_value) for each in found.comparisons] == [
+        ("mixout", 0.125),
+        ("standard", 0.0625),
     ]
-    assert [each.corrected for each in found] == [2 * 0.25, 4 * 0.0625, 3 * 0.125]
+    assert [each.corrected for each in found.comparisons] == [2 * 0.125, 3 * 0.0625]
+    assert found.tests == 3
+
+
+def test_several_seeds_give_one_comparison(make_record: MakeRecord) -> None:
+    """The mean over the seeds is tested, and not each seed by itself."""
+    records = []
+    for seed, (ours, theirs) in enumerate((("H" * 60, "H" * 30 + "F" * 30),) * 3):
+        records += both(make_record, "rift", ours, ours, seed)
+        records += both(make_record, "standard", theirs, theirs, seed)
+    found = compared(*records)
+    (one,) = found.comparisons
+    assert one.seeds == (3, 3)
+    assert one.worst.difference == pytest.approx(0.5)
+    low, high = one.worst.interval
+    assert 0.35 < low < 0.5 < high < 0.65
+    assert one.told_apart
+    assert found.groups == {"rift": "a", "standard": "b"}
+    assert found.seeds == (3, 3)
+
+
+def test_rows_with_different_seeds_are_compared(make_record: MakeRecord) -> None:
+    """A row of two seeds and one of another seed: trainings are no partners of each other."""
+    found = compared(
+        *both(make_record, "rift", "HHHHHHHH", "HHHHHHHH", 0),
+        *both(make_record, "rift", "HHHHHHHF", "HHHHHHHH", 1),
+        *both(make_record, "standard", "HHHHFFFF", "HHHHHHHH", 5),
+    )
+    (one,) = found.comparisons
+    assert one.seeds == (2, 1)
+    assert one.worst.difference == pytest.approx(15 / 16 - 1 / 2)
+    assert found.seeds == (1, 2)
 
 
 @pytest.mark.slow
@@ -88,35 +123,20 @@ def test_ten_equal_rows_seldom_show_a_difference(
             make_record("".join(rng.choice(["F", "H"], 200)), defense=f"row{k}", attack="pwws")
             for k in range(10)
         ]
-        found = compare_with_best(build_rows(records, ("pwws",)), records, ("pwws",))
-        assert len(found) == 9
-        alarms += any(each.corrected <= 0.05 for each in found)
-        too_few += min(holm([each.result.p_value for each in found])) <= 0.05
+        found = compare_rows(build_rows(records, ("pwws",)))
+        assert len(found.comparisons) == 9
+        alarms += any(each.told_apart for each in found.comparisons)
+        too_few += min(holm([each.worst.p_value for each in found.comparisons])) <= 0.05
     assert alarms / repetitions <= 0.05 < 0.08 <= too_few / repetitions
 
 
 def test_lost_clean_accuracy_stands_beside_the_test(make_record: MakeRecord) -> None:
-    found = comparisons(
+    found = compared(
         *both(make_record, "rift", "WWWHHHHHHH", "WWWHHHHHHH"),
         *both(make_record, "standard", "WFFFFFFFFF", "WFFFFFFFFF"),
     )
-    assert found[0].clean == pytest.approx(-0.2)
-
-
-def test_each_common_seed_is_compared_separately(make_record: MakeRecord) -> None:
-    records = [
-        record for seed in (0, 2) for record in both(make_record, "rift", "HHH", "HHH", seed)
-    ]
-    records += [
-        record
-        for seed in (0, 1, 2)
-        for record in both(make_record, "standard", "HHF", "HFH" if seed else "HHH", seed)
-    ]
-    found = comparisons(*records)
-    assert [(each.other, each.seed, each.result.only_first) for each in found] == [
-        ("standard", 0, 1),
-        ("standard", 2, 2),
-    ]
+    assert found.comparisons[0].clean.difference == pytest.approx(-0.2)
+    assert found.comparisons[0].clean.interval == tango(0, 2, 10)
 
 
 def test_a_row_without_a_worst_case_is_not_compared(make_record: MakeRecord) -> None:
@@ -124,16 +144,55 @@ def test_a_row_without_a_worst_case_is_not_compared(make_record: MakeRecord) -> 
         both(make_record, "rift", "HH", "HH"),
         both(make_record, "standard", "HF", "HE"),
     )
-    assert comparisons(*rift, *standard) == []
-    assert comparisons(*rift, make_record("HF", defense="mixout")) == []
-    assert comparisons(*rift) == comparisons() == []
+    nothing = ComparedTable()
+    assert compared(*rift, *standard) == nothing
+    assert compared(*rift, make_record("HF", defense="mixout")) == nothing
+    assert compared(*rift) == compared() == nothing
+    assert group_notes(nothing) == []
 
 
-def test_the_table_of_comparisons_on_a_board(make_record: MakeRecord) -> None:
-    """Check the printed p-values.
+def test_the_sentences_name_the_correction_and_what_can_be_told(make_record: MakeRecord) -> None:
+    """The middle of the three pairs differs by 4 examples of 8.
+
+    Its standard error is sqrt((4/8 - 1/4) / 8 + 1/64) = 0.2165, and a test at 0.05 / 3 with a
+    chance of 80 % needs 2.394 + 0.842 of them.
+    """
+    found = compared(
+        *both(make_record, "rift", "H" * 8, "H" * 8),
+        *both(make_record, "mixout", "FFFFHHHH", "H" * 8),
+        *both(make_record, "standard", "HHFFFFFF", "H" * 8),
+    )
+    assert found.detectable == pytest.approx(0.2165 * (2.394 + 0.842), rel=1e-3)
+    assert detectable_sentence(found) == (
+        "With n = 8, 1 seed and 3 pairs of rows, this table tells two rows apart with a chance of "
+        "80 % if their worst cases truly differ by 70.1 points. It often misses smaller "
+        "differences."
+    )
+    assert (
+        "for these trainings only, corrected by Holm for all 3 pairs of rows."
+        in (group_notes(found)[0])
+    )
+    assert group_sentence(found) == (
+        "Groups of rows that are not told apart by the worst case (5 %, over examples, for these "
+        "trainings only, corrected by Holm for all 3 pairs of rows): a: rift, mixout, standard."
+    )
+
+
+def test_a_table_of_three_examples_can_tell_nothing(make_record: MakeRecord) -> None:
+    found = compared(
+        *both(make_record, "rift", "HHH", "HHH"), *both(make_record, "standard", "HHF", "HHH")
+    )
+    assert detectable_sentence(found) == (
+        "With n = 3, 1 seed and 1 pair of rows, this table can hardly tell any two rows apart."
+    )
+
+
+def test_the_tables_of_a_board_and_of_a_terminal(make_record: MakeRecord) -> None:
+    """Check the printed p-values and groups.
 
     If all of 11 discordant examples are on one side, p = 2 / 2^11, and Holm multiplies it by the
-    three pairs of rows. If all of 3 are, p = 2 / 2^3, which is the largest of them and stays.
+    three pairs of rows. If all of 3 are, p = 2 / 2^3, which is the largest of them and stays. For 8
+    of 8, p = 2 / 2^8, which Holm doubles.
     """
     good, bad = (
         both(make_record, "rift", "H" * 11, "H" * 11),
@@ -144,9 +203,19 @@ def test_the_table_of_comparisons_on_a_board(make_record: MakeRecord) -> None:
     lines = [
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in section(board_columns(ATTACKS), Admitted(records))
-        if line.count("|") == 8
+        if line.startswith("| ")
     ]
-    assert [line for line in lines if line[0] == "rift"][-2:] == [
-        ["rift", "mixout", "0", "0.0", "3", "0", "0.250"],
-        ["rift", "standard", "0", "0.0", "11", "0", "0.003"],
+    assert [(line[0], line[-2]) for line in lines[1:4]] == [
+        ("rift", "a"),
+        ("mixout", "a"),
+        ("standard", "b"),
     ]
+    shown = [line for line in lines if line[0] == "rift" and line[-1] in ("yes", "no")]
+    assert [(line[1], line[2], *line[5:]) for line in shown] == [
+        ("mixout", "1", "0.250", "no"),
+        ("standard", "1", "0.003", "yes"),
+    ]
+    low, high = (f"{100 * bound:+.1f}" for bound in tango(3, 0, 11))
+    assert shown[0][4] == f"+27.3 [{low}, {high}]"
+    text = terminal_table(board_columns(ATTACKS), Admitted(records))
+    assert "a: rift, mixout; b: standard." in text

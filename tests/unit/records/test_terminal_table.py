@@ -41,17 +41,18 @@ def test_three_seeds_on_a_thousand_examples_by_hand(make_record: MakeRecord) -> 
     """Check the mean, the deviation and the interval.
 
     The rates 0.65, 0.66 and 0.70 have mean 0.67 and deviations -0.02, -0.01 and 0.03, so
-    sd = sqrt(0.0014 / 2). The interval is that of 670 of 1000, not of 2010 of 3000.
+    sd = sqrt(0.0014 / 2) = 0.026. The examples alone would give [0.640, 0.698]. The standard error
+    of the seeds, 0.026 / sqrt(3) = 0.015, is as large as that of the examples.
     """
     records = [
         make_record("H" * held + "F" * (1000 - held), seed=seed)
         for seed, held in enumerate((650, 660, 700))
     ]
     shown = results_table(records)
-    assert "│       3 │ 1000 │ 100.0 ± 0.0 [99.6, 100.0] │ 67.0 ± 2.6 [64.0, 69.8] │" in shown
+    assert "│       3 │ 1000 │ 100.0 ± 0.0 [99.6, 100.0] │ 67.0 ± 2.6 [63.0, 71.2] │" in shown
     assert (
-        "Several seeds: mean ± standard deviation over the seeds [interval at the mean for n "
-        "examples, not for other trainings]."
+        "Several seeds: mean ± standard deviation over the seeds [interval of a bootstrap over "
+        "seeds and examples]."
     ) in shown
     assert "Several seeds" not in results_table(records[:1])
 
