@@ -18,6 +18,7 @@ import sys
 import tarfile
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def main(
     program: str,
 ) -> None:
     """Do the runs of the boards in the order of their worth; the same call goes on later."""
-    signal.signal(signal.SIGTERM, _ended)
+    before = signal.signal(signal.SIGTERM, _ended)
     try:
         plan = read_plan(plan_file)
         device = device if device == "cpu" else choose_device(device)
@@ -108,6 +109,8 @@ def main(
     except RobenchError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _ended(number: int, _frame: object) -> None:
@@ -117,7 +120,7 @@ def _ended(number: int, _frame: object) -> None:
 def check_encoders(jobs: Sequence[Job]) -> None:
     """Raise UsageError where the files of an encoder are missing."""
     for job in jobs:
-        for option, value in zip(job.arguments, job.arguments[1:], strict=False):
+        for option, value in pairwise(job.arguments):
             if option == "--encoder" and value in FETCHED:
                 FETCHED[value].check()
 

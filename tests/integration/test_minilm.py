@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from safetensors import safe_open
 
 from robench._base.errors import UsageError
 from robench.models.encoder_fetching import is_published
@@ -32,7 +33,9 @@ def test_it_has_the_declared_size_and_the_words_of_bert() -> None:
     assert len(tokenizer) == config.vocab_size == 30_522
     assert tokenizer.tokenize("an unwatchable film") == ["an", "un", "##watch", "##able", "film"]
     # Its pooler is part of the files, so nothing of it is random.
-    assert float(encoder.pooler.dense.weight.std()) > 0.02
+    with safe_open(MINILM.folder / "model.safetensors", "pt") as file:
+        stored = file.get_tensor("pooler.dense.weight")
+    assert encoder.pooler.dense.weight.equal(stored)
 
 
 def test_its_files_hold_no_language_model_head() -> None:
