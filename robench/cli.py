@@ -49,6 +49,7 @@ def _add_commands() -> None:
         push,
         show,
         slurm,
+        submit,
         sweep,
         train,
         transfer,
@@ -59,7 +60,7 @@ def _add_commands() -> None:
     machines = (merge, slurm)
     results = (examples, compare, transfer, verify, leaderboard, plot)
     setup = (fetch, doctor, new, completion)
-    for module in (listing, show, *runs, *machines, *results, card, push, *setup):
+    for module in (listing, show, *runs, *machines, *results, card, push, submit, *setup):
         main.add_command(module.command)
 
 

@@ -56,7 +56,7 @@ def not_made(name: str, reason: str) -> Check:
 
 @dataclass
 class Report:
-    """What was found about one record or certificate.
+    """What was found about one record, one certificate, or the other files of a submission.
 
     Attributes:
         path: its file.
@@ -74,7 +74,7 @@ class Report:
     """
 
     path: Path
-    kind: Literal["record", "certificate"]
+    kind: Literal["record", "certificate", "submission"]
     folders: Sequence[RunFolder]
     subject: Record | Certificate | None = None
     schema: int = 0
@@ -106,6 +106,8 @@ class Report:
             return f"{subject.row} under {subject.attack.label}, seed {subject.search.seed}"
         if isinstance(subject, Certificate):
             return f"{subject.row} by {subject.method}, seed {subject.seed}"
+        if self.kind == "submission":
+            return "files of the submission"
         return self.path.name
 
     def sentences(self, outcome: Outcome) -> list[str]:

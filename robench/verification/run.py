@@ -22,10 +22,12 @@ from robench.records.certificate_files import read_certificate
 from robench.records.record import Record
 from robench.records.record_files import read_with_schema, record_paths
 from robench.records.verified import FILE_NAME, VerifiedRecord, write_verified
+from robench.submission.checking import DERIVED, problems
+from robench.submission.manifest import MANIFEST
 from robench.verification.certificate_checks import CertificateVerifier
-from robench.verification.checking import Checking
+from robench.verification.checking import Checking, guarded
 from robench.verification.record_checks import FILE, RecordVerifier
-from robench.verification.results import Report, Status
+from robench.verification.results import Report, Status, not_made, passed
 from robench.verification.settings import VerificationSettings
 from robench.verification.targets import Target, opened
 from robench.verification.task_data import check_own_tasks
@@ -112,6 +114,8 @@ def verify(
     progress, device = report or Silent(), choose_device(settings.device)
     with opened(name, runs) as target, TemporaryDirectory(prefix="robench-verify-") as scratch:
         found = Verification(target.name, settings)
+        # Before anything else is done in the folder.
+        submission = _submission(target, settings)
         reports = list(_reports(target, settings))
         if not reports:
             which = f" with {' or '.join(settings.names)} in its name" if settings.names else ""
@@ -129,7 +133,7 @@ def verify(
             elif isinstance(each.subject, Certificate):
                 certificates.verify(each)
             progress.message(f"{each.title}: {each.status}")
-        found.reports = reports
+        found.reports = [*reports, *submission]
         if target.board is not None:
             found.stale = _table_differences(target.board)
         _store(target, found)
@@ -158,6 +162,26 @@ def _reports(target: Target, settings: VerificationSettings) -> Iterable[Report]
             report = Report(path, "certificate", target.folders)
             _read(report)
             yield report
+
+
+def _submission(target: Target, settings: VerificationSettings) -> list[Report]:
+    """Return a report about the files of a submission that are no records; none for another run."""
+    if target.run is None or target.lasting or settings.names:
+        return []
+    try:
+        with guarded("the check"):
+            found = problems(target.run.root, target.passed_over)
+    except RobenchError as error:
+        found = {"files": [str(error)]}
+    if found is None:
+        return []
+    checks = [passed(name, sentences) for name, sentences in found.items()]
+    # A list of files that cannot be read has failed already.
+    missing = [name for name in DERIVED if name not in found and not found["files"]]
+    reason = "another version of robench packed the archive, and may write such files otherwise"
+    checks += [not_made(name, reason) for name in missing]
+    path = target.run.root / MANIFEST
+    return [Report(path, "submission", target.folders, checks=checks)]
 
 
 def _read(report: Report) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,6 +26,7 @@ class Target:
         board: a board's TOML file, or None.
         run: the folder of the run, or None for a board.
         lasting: whether a result can be stored beside the records.
+        passed_over: names of members of the archive that were not unpacked.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Target:
     board: Path | None = None
     run: RunFolder | None = None
     lasting: bool = True
+    passed_over: Sequence[str] = ()
 
 
 @contextmanager
@@ -43,30 +45,41 @@ def opened(name: Path, runs: Sequence[Path]) -> Iterator[Target]:
 
     Args:
         name: a run's folder, a board's TOML file, or an archive of a run's folder.
-        runs: further folders where trials and victims lie.
+        runs: further folders, or archives of folders, where trials and victims lie.
 
     Raises:
         UsageError: it is none of these.
     """
     for run in runs:
-        if not run.is_dir():
+        if not run.is_dir() and not is_archive(run):
             raise UsageError(
-                f"--runs {run}: there is no such folder. Name one that 'robench evaluate --out' "
-                "wrote."
+                f"--runs {run}: there is no such folder or archive. Name one that 'robench "
+                "evaluate --out' or 'robench submit pack' wrote."
             )
-    others = [RunFolder(run) for run in runs]
-    if name.is_dir():
-        yield _run(str(name), name, others)
-    elif name.suffix == ".toml":
-        yield _board(name, others)
-    elif is_archive(name):
-        with TemporaryDirectory(prefix="robench-verify-") as place:
-            yield _run(str(name), unpack(name, Path(place)), others, lasting=False)
-    else:
-        raise UsageError(
-            f"'{name}' is no run. Name a folder that 'robench evaluate --out' wrote, a board's "
-            ".toml file, or an archive of such a folder (.zip, .tar.gz, .tar.xz)."
-        )
+    with ExitStack() as stack:
+
+        def unpacked(archive: Path, passed_over: list[str] | None = None) -> Path:
+            place = stack.enter_context(TemporaryDirectory(prefix="robench-verify-"))
+            return unpack(archive, Path(place), passed_over)
+
+        others = [RunFolder(run if run.is_dir() else unpacked(run)) for run in runs]
+        if name.is_dir():
+            yield _run(str(name), name, others)
+        elif name.suffix == ".toml":
+            yield _board(name, others)
+        elif is_archive(name):
+            passed: list[str] = []
+            target = _run(str(name), unpacked(name, passed), others, lasting=False)
+            yield replace(target, passed_over=passed)
+        else:
+            raise _no_target(name)
+
+
+def _no_target(name: Path) -> UsageError:
+    return UsageError(
+        f"'{name}' is no run. Name a folder that 'robench evaluate --out' wrote, a board's .toml "
+        "file, or an archive of such a folder (.zip, .tar.gz, .tar.xz)."
+    )
 
 
 def _run(name: str, root: Path, others: list[RunFolder], *, lasting: bool = True) -> Target:

@@ -7,6 +7,7 @@ from typing import IO, Final
 
 from robench._base.errors import UsageError
 from robench._base.escaping import NAME, one_line
+from robench.submission.manifest import ADVERSARIAL, ROOT_FILES
 from robench.tasks.archives import SUFFIXES, members, report_damage
 
 MOST_MEMBERS: Final = 50_000
@@ -15,8 +16,11 @@ MOST_RATIO: Final = 200
 """How many times larger than the archive its files may be; a bomb is larger by thousands."""
 FREE_BYTES: Final = 64 * 2**20
 """Bytes for which the ratio does not count."""
-WANTED: Final = ("records", "trials", "examples", "surfaces", "victims", "certificates")
-"""Folders of a run that are unpacked; nothing else is."""
+WANTED: Final = (
+    *("records", "trials", "examples", "surfaces", "victims", "certificates"),
+    ADVERSARIAL,
+)
+"""Folders of a run or a submission that are unpacked; beside them only ``ROOT_FILES`` are."""
 _BLOCK = 2**20
 
 
@@ -25,30 +29,41 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES) and path.is_file()
 
 
-def unpack(archive: Path, target: Path) -> Path:
+def unpack(archive: Path, target: Path, passed_over: list[str] | None = None) -> Path:
     """Unpack the archive of a run's folder into ``target``, and return the folder of the run.
 
     Only regular files of a run's own folders are written. A name that leads out of the folder, a
     link and a device are passed over.
 
+    Args:
+        archive: the archive.
+        target: where it is unpacked.
+        passed_over: receives the names of regular files that were not written, also of a second
+            one with the same name.
+
     Raises:
         UsageError: the archive is damaged, is too large, or holds no records or those of several
             runs.
     """
+    skipped = [] if passed_over is None else passed_over
     left, number = archive.stat().st_size * MOST_RATIO + FREE_BYTES, 0
     roots: set[Path] = set()
     for name, stream in members(archive):
         place = _place(name)
-        if place is None:
-            continue
         number += 1
         if number > MOST_MEMBERS:
             raise _too_large(archive, f"it holds more than {MOST_MEMBERS:,} files")
+        if place is None:
+            skipped.append(name)
+            continue
         root, kind = _root(place)
         if kind == "records":
             roots.add(root)
         with report_damage(archive):
-            left -= _write(stream, target / place, left, archive)
+            size = _write(stream, target / place, left, archive)
+        if size is None:
+            skipped.append(name)
+        left -= size or 0
     if not roots:
         raise UsageError(
             f"The archive {archive} holds no folder 'records'. Pack the folder that "
@@ -66,6 +81,8 @@ def unpack(archive: Path, target: Path) -> Path:
 
 def _root(place: Path) -> tuple[Path, str]:
     """Return the folder of the run of a member, and the run's folder that the member lies in."""
+    if place.name in ROOT_FILES:
+        return place.parent, ""
     inside = next(number for number, part in enumerate(place.parts) if part in WANTED)
     return Path(*place.parts[:inside]), place.parts[inside]
 
@@ -77,14 +94,16 @@ def _place(name: str) -> Path | None:
     parts = [part for part in PurePosixPath(name).parts if part != "."]
     if not parts or parts[0] == "/" or ".." in parts or len(parts) > 8:
         return None
+    if parts[-1] in ROOT_FILES and len(parts) <= 3 and not {*parts} & {*WANTED}:
+        return Path(*parts)
     inside = next((number for number, part in enumerate(parts) if part in WANTED), None)
     if inside is None or inside > 2 or inside == len(parts) - 1:
         return None
     return Path(*parts)
 
 
-def _write(stream: IO[bytes], path: Path, left: int, archive: Path) -> int:
-    """Write a member, and return its size."""
+def _write(stream: IO[bytes], path: Path, left: int, archive: Path) -> int | None:
+    """Write a member, and return its size; None where there is one already or it cannot be."""
     size = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,10 +113,8 @@ def _write(stream: IO[bytes], path: Path, left: int, archive: Path) -> int:
                 if size > left:
                     raise _too_large(archive, "its files are far larger than it is itself")
                 file.write(block)
-    except FileExistsError:
-        return 0
-    except (NotADirectoryError, IsADirectoryError, UnicodeEncodeError):
-        return 0
+    except (FileExistsError, NotADirectoryError, IsADirectoryError, UnicodeEncodeError):
+        return None
     return size
 
 

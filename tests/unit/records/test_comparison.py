@@ -172,7 +172,7 @@ def test_seeds_are_shown_one_by_one_and_tested_together(
     both = Pair(*resample([["HHHHHHHFFF", "HHHHFFFFFF"], ["HHHFFFFFFF", "HFFFHFFFFF"]]))
     assert (main.interval, main.p_value) == (both.interval, both.p_value)
     assert "(means of 2 seeds): 30.0 ± 14.1 points more" in str(result)
-    assert both.interval == (0, pytest.approx(0.7))
+    assert both.interval == pytest.approx((0, 0.7))
     # Holm corrects for the two measures.
     assert "95 % interval [0.0, +70.0] over seeds and examples, p = " in str(result)
     assert f"p = {2 * both.p_value:.3f} (Holm, 2 tests)" in str(result)

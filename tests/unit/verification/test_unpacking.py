@@ -129,6 +129,31 @@ def test_what_is_an_archive(tmp_path: Path) -> None:
     assert not is_archive(tmp_path)
 
 
+def test_runs_may_be_archives(tmp_path: Path) -> None:
+    """The trials and victims of a board's records may lie in the archive of a submission."""
+    (tmp_path / "runs" / "records").mkdir(parents=True)
+    path = packed(tmp_path / "a.zip", "records/r.json", "trials/t.jsonl")
+    with opened(tmp_path / "runs", [path]) as target:
+        assert files(target.folders[1].root) == {"records/r.json", "trials/t.jsonl"}
+    assert not target.folders[1].root.exists()
+    with (
+        pytest.raises(UsageError, match="no such folder or archive"),
+        opened(tmp_path, [tmp_path / "x"]),
+    ):
+        pass
+
+
+def test_what_was_passed_over_is_told(tmp_path: Path) -> None:
+    passed_over: list[str] = []
+    names = ("records/r.json", "run.sh", "../records/x.json", "submission.json")
+    path = packed(tmp_path / "a.zip", *names)
+    assert files(unpack(path, tmp_path / "out", passed_over)) == {
+        "records/r.json",
+        "submission.json",
+    }
+    assert passed_over == ["run.sh", "../records/x.json"]
+
+
 def test_the_folder_of_records_stands_for_its_run(tmp_path: Path) -> None:
     (tmp_path / "records").mkdir()
     with opened(tmp_path / "records", []) as target:

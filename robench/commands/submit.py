@@ -1,0 +1,178 @@
+"""``robench submit``: pack results for a board, and put packed results onto one."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from robench._base.errors import UsageError
+from robench.commands.option_types import EXISTING_FILE
+from robench.commands.saying import say, say_lines
+from robench.commands.shell import emit, global_flags, session_of
+
+if TYPE_CHECKING:
+    from robench.submission.joining import Joined
+    from robench.submission.packing import Packed
+
+_path = click.Path(path_type=Path)
+
+
+@click.group(
+    "submit",
+    short_help="Pack results for a board, or add packed ones to it.",
+    invoke_without_command=True,
+)
+@global_flags
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Pack the results of a run for a board, and add packed results to a board.
+
+    \b
+    robench submit pack runs
+    robench verify runs.zip
+    robench submit add runs.zip --board leaderboards/mini-reviews.toml
+    """
+    if ctx.invoked_subcommand is None:
+        say(ctx.get_help())
+
+
+@command.command("pack", short_help="Pack a run's results into one archive.")
+@click.argument("run", type=_path)
+@click.option("--out", type=_path, metavar="FILE", help="The archive, a .zip. Default: RUN.zip.")
+@click.option(
+    "--record",
+    "names",
+    multiple=True,
+    metavar="TEXT",
+    help="Only record files with this text in their name. Repeatable.",
+)
+@click.option(
+    "--checklist",
+    type=EXISTING_FILE,
+    metavar="FILE",
+    help="The checklist with your answers. Without it, the questions stay open.",
+)
+@click.option(
+    "--victims/--no-victims",
+    default=True,
+    show_default=True,
+    help="Pack the victims. Without them, the records stay claimed.",
+)
+@global_flags
+@click.pass_context
+def pack(
+    ctx: click.Context,
+    /,
+    run: Path,
+    out: Path | None,
+    names: tuple[str, ...],
+    checklist: Path | None,
+    victims: bool,
+) -> None:
+    """Pack records, trials, texts, victims and a checklist into one archive.
+
+    RUN is the folder that 'robench evaluate --out' wrote. The same run gives the same bytes. A run
+    that no board takes is refused: one with --limit, with an example that ended in an error, with
+    missing trials, or in which code of a model's folder ran.
+
+    A checklist after Carlini et al. (2019) lies in the archive and beside it. What the records
+    answer is filled in. Answer the other questions in the file, and pack again with --checklist.
+
+    \b
+    robench submit pack runs
+    robench submit pack runs --checklist runs-CHECKLIST.md --out rift.zip
+    """
+    if not run.is_dir():
+        problem = "is a file" if run.exists() else "does not exist"
+        raise UsageError(f"'{run}' {problem}. Name the folder that 'robench evaluate --out' wrote.")
+    from robench.submission.packing import pack as pack_run
+
+    found = pack_run(run, out, names=names, victims=victims, answers=checklist)
+    if session_of(ctx).json:
+        emit(vars(found))
+        return
+    say_lines(_packed(found))
+
+
+def _packed(found: Packed) -> list[str]:
+    """Return what was packed and what comes next."""
+    lines = [
+        f"wrote {found.path}: {len(found.records)} records, {found.files} files, "
+        f"{found.size:,} bytes",
+        f"SHA-256 {found.sha256}",
+    ]
+    if found.without_victim:
+        lines.append(
+            f"{len(found.without_victim)} records come without their victim and stay claimed, the "
+            f"first is {found.without_victim[0]}."
+        )
+    if found.open_items:
+        number = len(found.open_items)
+        what = "1 open question" if number == 1 else f"{number} open questions"
+        lines.append(f"The checklist has {what}: {', '.join(found.open_items)}.")
+        if found.checklist is not None:
+            place = shlex.quote(str(found.checklist))
+            lines.append(f"Answer in {place}, and pack again with --checklist {place}.")
+    return [
+        *lines,
+        "Check it before you send it:",
+        f"  robench verify {shlex.quote(str(found.path))}",
+    ]
+
+
+@command.command("add", short_help="Copy the records of an archive onto a board.")
+@click.argument("archive", type=_path)
+@click.option(
+    "--board",
+    type=EXISTING_FILE,
+    required=True,
+    metavar="FILE",
+    help="The board's .toml file.",
+)
+@global_flags
+@click.pass_context
+def add(ctx: click.Context, /, archive: Path, board: Path) -> None:
+    """Copy the records of a packed submission into the folder of a board.
+
+    All records are copied or none. A record that the board does not take is refused with the
+    reason. Whether the records hold is not asked here: that is what 'robench verify' does. The
+    victims and the trials stay in the archive.
+
+    \b
+    robench submit add runs.zip --board leaderboards/mini-reviews.toml
+    robench verify leaderboards/mini-reviews.toml --runs runs.zip
+    robench leaderboard
+    """
+    from tempfile import TemporaryDirectory
+
+    from robench.verification.unpacking import is_archive, unpack
+
+    if not is_archive(archive):
+        problem = "is no archive" if archive.exists() else "does not exist"
+        raise UsageError(f"'{archive}' {problem}. Name one that 'robench submit pack' wrote.")
+    from robench.submission.joining import add_to_board
+
+    with TemporaryDirectory(prefix="robench-submit-") as place:
+        passed_over: list[str] = []
+        root = unpack(archive, Path(place), passed_over)
+        found = add_to_board(root, str(archive), board, passed_over)
+    if session_of(ctx).json:
+        emit(vars(found))
+        return
+    say_lines(_added(found, archive, board))
+
+
+def _added(found: Joined, archive: Path, board: Path) -> list[str]:
+    lines = [f"added {found.folder / name}" for name in found.added]
+    if found.known:
+        lines.append(f"{len(found.known)} records were there already.")
+    shown, runs = shlex.quote(str(board)), shlex.quote(str(archive))
+    return [
+        *lines,
+        "Verify them where they are now, and make the table again:",
+        f"  robench verify {shown} --runs {runs}",
+        "  robench leaderboard",
+    ]

@@ -1,0 +1,114 @@
+"""Put the records of a submission into the folder of a board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from robench._base.bounded_reading import read_bytes
+from robench._base.errors import UsageError
+from robench._base.files import atomic_file, make_folder
+from robench.records.board import admit_variants, load_board, records_folder
+from robench.records.comparable import cell_of
+from robench.records.record import Record
+from robench.records.record_files import find_records, read_records
+from robench.records.run_folder import RunFolder
+from robench.submission.checking import problems
+from robench.submission.refusals import refusals
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Records that were added to a board.
+
+    Attributes:
+        folder: folder of the board's records.
+        added: names of the files that are new.
+        known: names of files that were there already, byte by byte.
+    """
+
+    folder: Path
+    added: tuple[str, ...]
+    known: tuple[str, ...]
+
+
+def add_to_board(root: Path, name: str, board_path: Path, passed_over: list[str]) -> Joined:
+    """Copy the records of an unpacked submission into the folder of a board.
+
+    Nothing is copied unless every record counts on the board. Whether the records hold is not
+    asked: that is for ``robench verify``.
+
+    Args:
+        root: the unpacked archive, or the folder of a run.
+        name: how the user named it.
+        board_path: the board's TOML file.
+        passed_over: names of members that were not unpacked.
+
+    Raises:
+        UsageError: the submission is damaged, or the board does not take a record.
+        RobenchError: a record of the board cannot be read.
+    """
+    for sentences in (problems(root, passed_over) or {}).values():
+        for sentence in sentences:
+            raise UsageError(
+                f"{name} is not added. {sentence} 'robench verify {name}' names everything that is "
+                "wrong."
+            )
+    new = _records(root, name)
+    board = load_board(board_path)
+    folder = records_folder(board_path, board)
+    old = read_records(folder) if folder.is_dir() else {}
+    fresh = {each: record for each, record in new.items() if each not in old}
+    content = {each: read_bytes(root / "records" / each) for each in new}
+    _refuse_other_versions(name, folder, {*new} - {*fresh}, content)
+    _refuse_taken_cells(name, fresh, old)
+    reasons = admit_variants(board, {**old, **fresh})[0].reasons
+    for each in fresh:
+        if each in reasons:
+            raise UsageError(
+                f"The board {board_path} does not take {each} of {name}: {reasons[each]}. Nothing "
+                "was added."
+            )
+    make_folder(folder)
+    for each in fresh:
+        with atomic_file(folder / each) as temporary:
+            temporary.write_bytes(content[each])
+    return Joined(folder, tuple(fresh), tuple(sorted({*new} - {*fresh})))
+
+
+def _records(root: Path, name: str) -> dict[str, Record]:
+    found = find_records(RunFolder(root).records)
+    for reason in found.damaged.values():
+        raise UsageError(f"{name} is not added. {reason}")
+    for each, record in found.records.items():
+        if each != record.file_name:
+            raise UsageError(
+                f"{name} is not added: a run would call '{each}' '{record.file_name}'."
+            )
+    refused = refusals(RunFolder(root), found.records)
+    for each, reason in refused.items():
+        raise UsageError(f"{name} is not added. No board takes {each}: {reason}")
+    return dict(found.records)
+
+
+def _refuse_other_versions(
+    name: str, folder: Path, known: set[str], content: Mapping[str, bytes]
+) -> None:
+    for each in sorted(known):
+        if read_bytes(folder / each) != content[each]:
+            raise UsageError(
+                f"{folder / each} is there with other content than in {name}. Remove the one that "
+                "should not count. Nothing was added."
+            )
+
+
+def _refuse_taken_cells(name: str, fresh: Mapping[str, Record], old: Mapping[str, Record]) -> None:
+    taken = {(cell_of(record), record.protocol.name): each for each, record in old.items()}
+    for each, record in fresh.items():
+        place = taken.get((cell_of(record), record.protocol.name))
+        if place is not None:
+            raise UsageError(
+                f"The board has {place} for the same row, attack and seed as {each} of {name}. "
+                "Remove the one that should not count. Nothing was added."
+            )

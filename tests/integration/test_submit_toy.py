@@ -1,0 +1,114 @@
+"""A real run of the toy task: packed, verified, forged, and put onto a board."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from evaluation_cases import FinishedRun
+from submissions import BOARD, Members, forged, members_of
+
+from robench.cli import main
+from robench.verification.run import Verification, verify
+from robench.verification.settings import VerificationSettings
+
+pytestmark = pytest.mark.slow
+
+
+def call(*words: object, code: int = 0) -> str:
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def archive(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packed results of a run with one victim under two attacks."""
+    path = tmp_path_factory.mktemp("submission") / "toy.zip"
+    call("submit", "pack", finished[0].out, "--out", path)
+    return path
+
+
+def checked(path: Path) -> Verification:
+    settings = VerificationSettings(sample=0.1, seed=0, device="cpu", workers=1)
+    return verify(path, settings)
+
+
+def failed(found: Verification) -> str:
+    return " ".join(text for each in found.reports for text in each.sentences("failed"))
+
+
+def test_an_honest_archive_has_no_failure(archive: Path) -> None:
+    found = checked(archive)
+    assert not found.failed, failed(found)
+    *records, submission = found.reports
+    assert [each.kind for each in records] == ["record", "record"]
+    assert (submission.kind, submission.status) == ("submission", "verified")
+    assert submission.title == "files of the submission"
+
+
+def test_the_victim_comes_with_a_card_of_the_packed_records(archive: Path) -> None:
+    members = members_of(archive)
+    (card,) = (name for name in members if name.endswith("/README.md"))
+    assert b"genetic" in members[card]
+    assert b"pwws" in members[card]
+    assert any(name.endswith("/model.safetensors") for name in members)
+    assert any(name.endswith("/victim.json") for name in members)
+
+
+def other_weights(members: Members) -> None:
+    name = next(name for name in members if name.endswith("model.safetensors"))
+    members[name] = members[name][:-1] + bytes([members[name][-1] ^ 1])
+
+
+def better_card(members: Members) -> None:
+    name = next(name for name in members if name.endswith("/README.md"))
+    members[name] = members[name].replace(b"genetic", b"everything")
+
+
+def other_victim_card(members: Members) -> None:
+    name = next(name for name in members if name.endswith("/victim.json"))
+    card = json.loads(members[name])
+    members[name] = json.dumps({**card, "name": "best"}).encode()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (other_weights, "the files in"),
+        (better_card, "is not the card that the records give"),
+        (other_victim_card, "changed"),
+    ],
+)
+def test_a_careful_forgery_fails(
+    archive: Path, tmp_path: Path, change: Callable[[Members], None], said: str
+) -> None:
+    """The list of files fits the forged files."""
+    path = forged(archive, tmp_path / "forged.zip", change, careful=True)
+    found = checked(path)
+    assert found.failed
+    assert said in failed(found)
+
+
+def test_the_command_line(archive: Path, finished: FinishedRun, tmp_path: Path) -> None:
+    records = finished[1]
+    assert records[0].encoder is not None
+    labels = json.dumps([record.attack.label for record in records])
+    board = tmp_path / "toy.toml"
+    text = BOARD.replace('"tiny"', json.dumps(records[0].encoder.name))
+    board.write_text(text.replace('["pwws", "genetic"]', labels))
+    text = call("submit", "add", archive, "--board", board)
+    assert text.count("added ") == 2
+    assert f"robench verify {board} --runs {archive}" in text
+    data = json.loads(call("submit", "add", archive, "--board", board, "--json"))
+    assert (data["added"], len(data["known"])) == ([], 2)
+    again = json.loads(call("submit", "pack", finished[0].out, "--out", archive, "--json"))
+    assert (again["without_victim"], len(again["records"])) == ([], 2)
+    small = call("submit", "pack", finished[0].out, "--no-victims", "--out", tmp_path / "s.zip")
+    assert "2 records come without their victim and stay claimed" in small
+    assert "does not exist" in call("submit", "pack", tmp_path / "nosuch", code=2)
+    assert "is no archive" in call("submit", "add", board, "--board", board, code=2)
+    assert "pack" in call("submit")

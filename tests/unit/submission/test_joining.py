@@ -1,0 +1,122 @@
+"""Records of an archive on a board: all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from submissions import forged, members_of, write_archive, write_board, write_cell, write_run
+
+from robench._base.errors import RobenchError
+from robench.records.leaderboard import render_board
+from robench.submission.joining import Joined, add_to_board
+from robench.submission.packing import pack
+from robench.verification.unpacking import unpack
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    write_run(tmp_path / "run")
+    return pack(tmp_path / "run").path
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    return write_board(tmp_path / "board")
+
+
+def add(archive: Path, board: Path, folder: Path) -> Joined:
+    passed_over: list[str] = []
+    root = unpack(archive, folder / f"unpacked-{archive.stem}", passed_over)
+    return add_to_board(root, archive.name, board, passed_over)
+
+
+def test_the_records_are_copied_byte_by_byte(archive: Path, board: Path, tmp_path: Path) -> None:
+    found = add(archive, board, tmp_path)
+    members = members_of(archive)
+    assert len(found.added) == 2
+    for name in found.added:
+        assert (board.parent / "records" / name).read_bytes() == members[f"records/{name}"]
+    assert "| standard " in render_board(board)
+    assert {each.name for each in (board.parent / "records").iterdir()} == set(found.added)
+
+
+def test_adding_twice_changes_nothing(archive: Path, board: Path, tmp_path: Path) -> None:
+    first = add(archive, board, tmp_path)
+    second = add(archive, board, tmp_path / "again")
+    assert (second.added, second.known) == ((), first.added)
+
+
+def other_protocol(run: Path) -> None:
+    write_cell(run, "WFHH", attack="pwws", protocol="subword")
+
+
+def other_attack(run: Path) -> None:
+    write_cell(run, "WFHH", attack="greedy")
+
+
+def other_budget(run: Path) -> None:
+    write_cell(run, "WFHH", attack="pwws", search={"budget": 9})
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (other_protocol, "its protocol is 'subword', the board's 'rift2021'"),
+        (other_attack, "its attack 'greedy' is not a column"),
+        (other_budget, "its query budget is '9', the board's none"),
+    ],
+)
+def test_a_record_that_the_board_does_not_take(
+    tmp_path: Path, board: Path, write: Callable[[Path], None], said: str
+) -> None:
+    write_run(tmp_path / "run")
+    write(tmp_path / "run")
+    with pytest.raises(RobenchError) as caught:
+        add(pack(tmp_path / "run").path, board, tmp_path)
+    assert said in str(caught.value)
+    assert not (board.parent / "records").exists()
+
+
+def test_a_cell_that_the_board_has_already(archive: Path, board: Path, tmp_path: Path) -> None:
+    add(archive, board, tmp_path)
+    write_cell(tmp_path / "new", "WHHH", attack="pwws", code="0" * 64)
+    path = pack(tmp_path / "new").path
+    before = {each.name: each.read_bytes() for each in (board.parent / "records").iterdir()}
+    with pytest.raises(RobenchError, match="Remove the one that should not count"):
+        add(path, board, tmp_path)
+    assert {e.name: e.read_bytes() for e in (board.parent / "records").iterdir()} == before
+
+
+def test_a_forged_archive_is_not_added(archive: Path, board: Path, tmp_path: Path) -> None:
+    path = forged(
+        archive, tmp_path / "forged.zip", lambda m: m.update({"run.sh": b"x"}), careful=True
+    )
+    with pytest.raises(RobenchError, match=r"is not added\. The archive holds 'run\.sh'"):
+        add(path, board, tmp_path)
+    assert not (board.parent / "records").exists()
+
+
+def test_marks_of_the_archive_do_not_reach_the_board(
+    archive: Path, board: Path, tmp_path: Path
+) -> None:
+    """Somebody else's verified.json must not mark a row as verified."""
+    path = forged(
+        archive,
+        tmp_path / "forged.zip",
+        lambda m: m.update({"records/verified.json": b"{}"}),
+        careful=True,
+    )
+    add(path, board, tmp_path)
+    assert not (board.parent / "records" / "verified.json").exists()
+
+
+def test_an_archive_of_a_folder_must_hold_what_a_board_takes(
+    archive: Path, board: Path, tmp_path: Path
+) -> None:
+    members = {n: each for n, each in members_of(archive).items() if n != "submission.json"}
+    assert len(add(write_archive(tmp_path / "plain.zip", members), board, tmp_path).added) == 2
+    without = {n: each for n, each in members.items() if not n.startswith("trials/")}
+    with pytest.raises(RobenchError, match="The trials are missing"):
+        add(write_archive(tmp_path / "without.zip", without), board, tmp_path)

@@ -1,0 +1,164 @@
+"""Archives of runs: what is in them, and which runs are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from submissions import members_of, write_cell, write_run
+
+from robench._base.errors import RobenchError, UsageError
+from robench.records.run_folder import RunFolder
+from robench.submission import packing
+from robench.submission.packing import pack
+
+
+def test_an_archive_holds_all_that_a_check_needs(tmp_path: Path) -> None:
+    records = write_run(tmp_path / "run")
+    found = pack(tmp_path / "run")
+    assert found.path == tmp_path / "run.zip"
+    members = members_of(found.path)
+    cells = [record.cell_name for record in records]
+    assert set(members) == {
+        "submission.json",
+        "CHECKLIST.md",
+        f"examples/toy-{records[0].task.digest[:8]}.jsonl",
+        *(f"records/{cell}.json" for cell in cells),
+        *(f"trials/{cell}.jsonl" for cell in cells),
+        *(f"adversarial/{cell}.jsonl" for cell in cells),
+    }
+    listed = json.loads(members["submission.json"])["files"]
+    assert set(listed) == set(members) - {"submission.json"}
+    (text,) = members[f"adversarial/{cells[0]}.jsonl"].decode().splitlines()
+    assert json.loads(text)["adversarial_text"].startswith("a fine film ")
+    assert found.records == tuple(sorted(record.file_name for record in records))
+    # No victim lies in the folder.
+    assert found.without_victim == found.records
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    first = pack(tmp_path / "run", tmp_path / "a.zip")
+    second = pack(tmp_path / "run", tmp_path / "elsewhere" / "b.zip")
+    assert first.sha256 == second.sha256
+    assert first.path.read_bytes() == second.path.read_bytes()
+
+
+def test_named_records_only(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    found = pack(tmp_path / "run", names=("-pwws-",))
+    assert len(found.records) == 1
+    assert not any("genetic" in name for name in members_of(found.path))
+    with pytest.raises(UsageError, match="holds no record with nosuch in its name"):
+        pack(tmp_path / "run", names=("nosuch",))
+
+
+def test_the_checklist_beside_the_archive_is_filled_in_and_never_replaced(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    found = pack(tmp_path / "run")
+    assert found.checklist == tmp_path / "run-CHECKLIST.md"
+    text = found.checklist.read_text()
+    assert "Adaptive attack" in found.open_items
+    found.checklist.write_text(text.replace("(open)", "None was made, see example.org."))
+    again = pack(tmp_path / "run")
+    assert again.checklist is not None
+    assert "None was made" in again.checklist.read_text()
+    answered = pack(tmp_path / "run", answers=found.checklist)
+    assert (answered.open_items, answered.checklist) == ((), None)
+    assert b"None was made" in members_of(answered.path)["CHECKLIST.md"]
+
+
+def missing_trials(run: Path) -> None:
+    record = write_cell(run, "WFHH")
+    RunFolder(run).trials_file(record.cell_name).unlink()
+
+
+def one_trial_less(run: Path) -> None:
+    record = write_cell(run, "WFHH")
+    path = RunFolder(run).trials_file(record.cell_name)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+
+
+def missing_texts(run: Path) -> None:
+    record = write_cell(run, "WFHH")
+    RunFolder(run).examples_file("toy", record.task.digest).unlink()
+
+
+def foreign_code(run: Path) -> None:
+    from robench.records.record_files import write_record
+
+    record = write_cell(run, "WFHH")
+    software = record.software.model_copy(update={"foreign_code": True})
+    changed = record.model_copy(update={"software": software})
+    write_record(RunFolder(run).records / record.file_name, changed)
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (lambda run: write_cell(run, "HF", limit=2, examples=4), "Only 2 of 4 examples were judge"),
+        (lambda run: write_cell(run, "WFHE"), "1 of 4 examples ended in an error. Run the same"),
+        (missing_trials, "The trials are missing"),
+        (one_trial_less, "are not complete"),
+        (missing_texts, "The texts of the examples are missing"),
+        (foreign_code, "Code of a model's folder ran"),
+    ],
+)
+def test_a_run_that_no_board_takes_is_refused(
+    tmp_path: Path, write: Callable[[Path], Any], reason: str
+) -> None:
+    write(tmp_path / "run")
+    with pytest.raises(UsageError) as caught:
+        pack(tmp_path / "run")
+    said = str(caught.value)
+    assert said.startswith("No board takes toy-standard-genetic-s0-")
+    assert reason in said
+    assert not (tmp_path / "run.zip").exists()
+
+
+def test_an_older_record_without_the_digest_of_its_trials(tmp_path: Path) -> None:
+    from robench.submission.refusals import refusal
+
+    record = write_cell(tmp_path, "WFHH").model_copy(update={"trials": None})
+    reason = refusal(RunFolder(tmp_path), record)
+    assert reason is not None
+    assert "earlier version" in reason
+
+
+def test_several_refused_records_are_counted(tmp_path: Path) -> None:
+    for attack in ("pwws", "genetic"):
+        write_cell(tmp_path / "run", "WFHE", attack=attack)
+    with pytest.raises(UsageError, match="1 more records are refused"):
+        pack(tmp_path / "run")
+
+
+def test_folders_and_names_that_are_wrong(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no folder 'records'"):
+        pack(tmp_path)
+    write_run(tmp_path / "run")
+    with pytest.raises(UsageError, match=r"ends in '\.zip'"):
+        pack(tmp_path / "run", tmp_path / "run.tar.gz")
+    with pytest.raises(UsageError, match="is no checklist"):
+        pack(tmp_path / "run", answers=_text(tmp_path, "hello"))
+    (RunFolder(tmp_path / "run").records / "torn.json").write_text("{")
+    with pytest.raises(RobenchError, match=r"torn\.json"):
+        pack(tmp_path / "run")
+
+
+def _text(folder: Path, text: str) -> Path:
+    path = folder / "answers.md"
+    path.write_text(text)
+    return path
+
+
+def test_an_archive_that_no_check_would_read_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path / "run")
+    monkeypatch.setattr(packing, "WHOLE", 1000)
+    with pytest.raises(UsageError, match="too large for 'robench verify'"):
+        pack(tmp_path / "run")
+    assert not (tmp_path / "run.zip").exists()
