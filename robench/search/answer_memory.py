@@ -24,7 +24,13 @@ class AnswerMemory:
             Where the answer of each key is or will be, and the indices of the new keys in
             ``keys`` (the first occurrence of each).
         """
-        known, places, fresh = self._places, [], []
+        known = self._places
+        # The usual case of a query with many rows: all are new. Then nothing is done row by row.
+        if len(keys) > 1 and known.keys().isdisjoint(keys) and len(set(keys)) == len(keys):
+            begin, end = len(known), len(known) + len(keys)
+            known.update(zip(keys, range(begin, end), strict=True))
+            return np.arange(begin, end, dtype=np.intp), list(range(len(keys)))
+        places, fresh = [], []
         for number, key in enumerate(keys):
             place = known.get(key)
             if place is None:

@@ -25,7 +25,7 @@ from robench._base.environment import Precision
 from robench._base.errors import is_out_of_memory
 from robench.search.forwards import Flight, Forwards
 from robench.search.precision import doubtful
-from robench.search.row_requests import Piece, Purpose, RowQueue, RowRequest
+from robench.search.row_requests import Piece, Purpose, RowQueue, RowRequest, types_of_rows
 from robench.search.shapes import Bucket, Shapes
 
 if TYPE_CHECKING:
@@ -80,6 +80,11 @@ class Pool:
     def has_room(self) -> bool:
         """Whether one more forward pass may be in flight. A victim without a queue has none."""
         return len(self._flying) < self._depth
+
+    @property
+    def waiting(self) -> float:
+        """How many full forward passes wait."""
+        return sum(queue.rows / queue.capacity for queue in self._waiting.values())
 
     def put(
         self,
@@ -137,7 +142,7 @@ class Pool:
             self._apart(first, length),
         )
         if self.victim.segments:
-            row_types = _types(types, lengths, length)
+            row_types = types_of_rows(types, lengths, length)
         else:
             row_types = ids[:, :0].view(np.int8)
         self._queue(Piece(request, at, ids, lengths, row_types), bucket)
@@ -383,14 +388,3 @@ def _doubtful(pieces: Sequence[Piece], logits: NDArray[np.float32]) -> NDArray[n
         given += rows
     again = doubtful(logits, favoured)
     return again if again.any() else None
-
-
-def _types(types: TokenTypes, lengths: NDArray[np.int32], padded: int) -> NDArray[np.int8]:
-    """Return the token types of rows of those lengths, ``(rows, padded)``, 0 on the padding."""
-    rows = np.zeros((len(lengths), padded), dtype=np.int8)
-    distinct = set(lengths.tolist())
-    for length in distinct:
-        # Rows of one length are the common case, and a slice is faster than a mask.
-        chosen = slice(None) if len(distinct) == 1 else lengths == length
-        rows[chosen, :length] = types.types(length)
-    return rows

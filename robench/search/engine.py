@@ -48,6 +48,13 @@ BATCH = 64
 """Number of jobs taken at once, and maximum number of examples awaiting a clean prediction."""
 HALF = 0.5
 """Share of a forward pass that is worth starting while the answers of another are awaited."""
+AHEAD = 16
+"""Full forward passes that wait while a device computes; with fewer, more examples start.
+
+They bring the rows that follow. To start an example takes as long as some forward passes.
+"""
+FEW = 16
+"""Examples that continue while a device has nothing to do; then it gets the rows that wait."""
 LEFT = "the search left its greenlet instead of asking, returning or raising"
 
 
@@ -133,7 +140,7 @@ class Engine:
         self._awaiting_clean: dict[_RunningExample, RowRequest] = {}
         self._max_awaiting_clean = BATCH
         self._failure: Exception | None = None
-        self._started = 0
+        self._started = self._continued = 0
         self._hub = getcurrent()
 
     def trials(self, batches: Iterator[Sequence[Job]]) -> Iterator[Trial]:
@@ -161,7 +168,8 @@ class Engine:
         """
         while not self._keep_going():
             bucket = self._due()
-            if bucket is None and self._has_room() and (job := self._next_job(batches)) is not None:
+            early = bucket is None or self._has_time()
+            if early and self._has_room() and (job := self._next_job(batches)) is not None:
                 return self._start(job)
             if self._pool.flying and (bucket is None or not self._pool.has_room):
                 # What comes back makes the searches ask for more, so half a forward pass waits.
@@ -188,13 +196,35 @@ class Engine:
         # To ask the device takes time, so it is asked at every fourth example.
         if pool.flying and len(self._ready) % 4 == 0:
             self._deliver(pool.collect(wait=False))
-        while pool.has_room and (bucket := self._due()) is not None:
+        while pool.has_room and (bucket := self._due() or self._for_an_idle_device()) is not None:
+            self._continued = 0
             self._deliver(pool.start(bucket))
+        self._continued += 1
         return bool(self._ready)
+
+    def _for_an_idle_device(self) -> Bucket | None:
+        """Return a forward pass that is not full, for a device that has long had nothing to do.
+
+        The first query of a search is often a single row. Without its answer the search brings no
+        further rows, so many examples would have to start before one forward pass is full.
+        """
+        if self._pool.flying or self._continued < FEW:
+            return None
+        return self._pool.fullest()
 
     def _due(self) -> Bucket | None:
         """Return what to forward at once: a verdict that has waited too long, or a full pass."""
         return self._pool.overdue() or self._pool.full()
+
+    def _has_time(self) -> bool:
+        """Return whether to start an example although a forward pass is full.
+
+        It is so if the device is busy and few rows wait for it. A few examples start at a time,
+        because what they do before their first query takes long.
+        """
+        pool = self._pool
+        busy = pool.flying and not pool.has_room
+        return busy and pool.waiting < AHEAD and len(self._awaiting_clean) < FEW
 
     def _has_room(self) -> bool:
         """Return whether another example may start.

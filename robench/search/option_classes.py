@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +53,11 @@ def option_classes(
         choices = np.zeros((len(table), len(space.words)), dtype=np.int16)
         choices[np.arange(len(table)), np.repeat(space.positions, sizes)] = table
         ids, lengths = candidates.encode(choices)
-        if aligned or ((lengths == lengths[0]).all() and lengths[0] < longest):
-            table, distinct = _merged(ids, starts, sizes)
+        if aligned:
+            # Rows of one position differ in one token at most, so their sums tell them apart.
+            table, distinct = _merged(ids.sum(axis=1, dtype=np.int64).tolist(), starts, sizes)
+        elif (lengths == lengths[0]).all() and lengths[0] < longest:
+            table, distinct = _merged([row.tobytes() for row in ids], starts, sizes)
     # Keys are made of these numbers, so the smallest type keeps the keys short.
     small: NDArray[np.uint8 | np.uint16]
     if not len(sizes) or sizes.max() <= 256:
@@ -64,18 +68,17 @@ def option_classes(
 
 
 def _merged(
-    ids: NDArray[np.int32], starts: NDArray[np.intp], sizes: NDArray[np.intp]
+    rows: Sequence[Hashable], starts: NDArray[np.intp], sizes: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], int]:
     """Number the different rows of each position.
 
     Returns:
         The numbers, and the product over positions of how many there are.
     """
-    rows = [row.tobytes() for row in ids]
-    table, distinct = [], 1
+    table: list[int] = []
+    distinct = 1
     for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
-        numbers: dict[bytes, int] = {}
-        for row in rows[start : start + size]:
-            table.append(numbers.setdefault(row, len(numbers)))
+        numbers: dict[Hashable, int] = {}
+        table += [numbers.setdefault(row, len(numbers)) for row in rows[start : start + size]]
         distinct *= len(numbers)
     return np.array(table, dtype=np.intp), distinct

@@ -344,10 +344,11 @@ class PooledOracle(MeteredOracle):
         positions = self._space.positions
         if not len(positions):
             return [b""] * len(choices)
-        keys = self.classes.table[self.classes.starts + choices[:, positions]]
-        # All keys are slices of one buffer, which is faster than converting row by row.
-        packed, size = keys.tobytes(), keys.shape[1] * keys.itemsize
-        return [packed[start : start + size] for start in range(0, len(packed), size)]
+        classes = self.classes
+        keys = np.ascontiguousarray(classes.table[classes.starts + choices.take(positions, axis=1)])
+        # One view of all rows makes the keys at once, which is faster than row by row.
+        packed: list[bytes] = keys.view(f"V{keys.shape[1] * keys.itemsize}").ravel().tolist()
+        return packed
 
     @cached_property
     def classes(self) -> OptionClasses:

@@ -6,12 +6,15 @@ from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robench.search.shapes import Bucket
+
+if TYPE_CHECKING:
+    from robench.search.victim_protocol import TokenTypes
 
 Purpose = Literal["clean", "search", "verdict"]
 """What rows are for: the clean prediction, the search, or the verdict after it."""
@@ -158,3 +161,14 @@ class RowQueue:
             room -= len(piece.at)
         self.rows -= self.capacity - room
         return taken
+
+
+def types_of_rows(types: TokenTypes, lengths: NDArray[np.int32], padded: int) -> NDArray[np.int8]:
+    """Return the token types of rows of those lengths, ``(rows, padded)``, 0 on the padding."""
+    rows = np.zeros((len(lengths), padded), dtype=np.int8)
+    distinct = set(lengths.tolist())
+    for length in distinct:
+        # Rows of one length are the common case, and a slice is faster than a mask.
+        chosen = slice(None) if len(distinct) == 1 else lengths == length
+        rows[chosen, :length] = types.types(length)
+    return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,10 @@ from robench.text.space import Choice, SearchSpace
 from robench.text.word_table import WordTable
 
 Ids = NDArray[np.int32]
+MANY = 4096
+"""Words of all choices of a query from which on it is worth looking for the changed ones."""
+SPARSE = 16
+"""One word in so many may differ from the original text for rows to be made by changing it."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,10 @@ class CandidateEncoder:
         self._frame = frame
         self._word_mode = table.mode == "word"
         table.prepare(chain.from_iterable(space.options))
-        pieces = []
-        for position, options in enumerate(space.options):
-            pieces.append([table.ids(option, first=position == 0) for option in options])
+        pieces = [
+            table.ids_of(options, first=position == 0)
+            for position, options in enumerate(space.options)
+        ]
         # Keep the words that can lie inside the window. A word can be inside if the shortest
         # options of all words before it leave room for a token.
         if self._word_mode:
@@ -80,7 +86,14 @@ class CandidateEncoder:
             The ids ``(batch, tokens)``, padded with ``pad_id`` to the longest row, and the rows'
             lengths ``(batch,)``.
         """
-        return self._assemble(self._offsets + choices[:, : self._used].astype(np.int64))
+        choices = choices[:, : self._used]
+        if self._word_mode and choices.size >= MANY:
+            changed = np.flatnonzero(choices != 0)
+            if len(changed) * SPARSE < choices.size:
+                rows, words = np.divmod(changed, self._used)
+                numbers = self._offsets[words] + choices[rows, words]
+                return self._changed(self._offsets, len(choices), rows, words, numbers)
+        return self._assemble(self._offsets + choices)
 
     def encode_without(self, choice: Choice, positions: NDArray[np.intp]) -> tuple[Ids, Ids]:
         """Encode ``choice`` once for each position, with that word replaced by the unknown token.
@@ -115,22 +128,44 @@ class CandidateEncoder:
         places[: len(ends)] = ends
         return np.stack([places[:-1], places[1:]], axis=1) + len(self._frame.head)
 
-    def _assemble(self, options: NDArray[np.int64]) -> tuple[Ids, Ids]:
+    def _assemble(self, options: NDArray[np.integer[Any]]) -> tuple[Ids, Ids]:
         """Return ids and lengths for option numbers ``(batch, used words)``."""
         return self._assemble_words(options) if self._word_mode else self._assemble_pieces(options)
 
-    def _assemble_words(self, options: NDArray[np.int64]) -> tuple[Ids, Ids]:
+    def _changed(
+        self,
+        options: NDArray[np.integer[Any]],
+        batch: int,
+        rows: NDArray[np.intp],
+        words: NDArray[np.intp],
+        numbers: NDArray[np.integer[Any]] | int,
+    ) -> tuple[Ids, Ids]:
+        """Assemble rows in word mode that differ from one row in few words.
+
+        Args:
+            options: option numbers of that row, ``(used words,)``.
+            batch: number of rows.
+            rows, words, numbers: which word of which row has which option number instead.
+        """
+        (whole,), (total,) = self._assemble_words(options[None])
+        ids = np.empty((batch, int(total)), dtype=np.int32)
+        ids[:] = whole
+        ids[rows, len(self._frame.head) + words] = self._pool[numbers]
+        return ids, np.full(batch, total, dtype=np.int32)
+
+    def _assemble_words(self, options: NDArray[np.integer[Any]]) -> tuple[Ids, Ids]:
         """Assemble rows in word mode: every word has one id, so all rows have one length."""
         frame, batch = self._frame, len(options)
         head = len(frame.head)
         total = head + self._used + len(frame.tail)
         ids = np.empty((batch, total), dtype=np.int32)
         ids[:, :head] = frame.head
-        np.take(self._pool, options, out=ids[:, head : head + self._used])
+        # Every number is that of an option, and clipping skips the search for one that is not.
+        ids[:, head : head + self._used] = self._pool.take(options, mode="clip")
         ids[:, head + self._used :] = frame.tail
         return ids, np.full(batch, total, dtype=np.int32)
 
-    def _assemble_pieces(self, options: NDArray[np.int64]) -> tuple[Ids, Ids]:
+    def _assemble_pieces(self, options: NDArray[np.integer[Any]]) -> tuple[Ids, Ids]:
         """Assemble rows in subword mode: a word has any number of ids."""
         frame, batch = self._frame, len(options)
         head, tail = len(frame.head), len(frame.tail)

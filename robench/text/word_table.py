@@ -116,6 +116,14 @@ class WordTable:
             self.prepare([word], first=first)
         return memory[word]
 
+    def ids_of(self, words: Sequence[str], first: bool = False) -> list[tuple[int, ...]]:
+        """Return the ids of each of ``words``; ``first`` as in ``ids``."""
+        memory = self._first if first and self.mode == "subword" else self._inner
+        try:
+            return [memory[word] for word in words]
+        except KeyError:
+            return [self.ids(word, first) for word in words]
+
     def prepare(self, words: Iterable[str], first: bool = False) -> None:
         """Tokenise in one batch the words that are not known yet; ``first`` as in ``ids``."""
         memory = self._first if first and self.mode == "subword" else self._inner
