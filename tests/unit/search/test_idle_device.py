@@ -67,9 +67,9 @@ def test_a_victim_that_answers_at_once_gets_full_forward_passes_as_before() -> N
     started = Started(victim, WIDE, 60)
     logits = victim.logits
 
-    def noting(ids: np.ndarray, *rest: Any) -> Any:
-        started.note(ids)
-        return logits(ids, *rest)
+    def noting(*rows: Any, **named: Any) -> Any:
+        started.note(rows[0])
+        return logits(*rows, **named)
 
     victim.logits = noting  # type: ignore[method-assign]
     assert started.run() == 60
