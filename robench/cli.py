@@ -47,7 +47,9 @@ def _add_commands() -> None:
         new,
         plot,
         push,
+        report,
         show,
+        site,
         slurm,
         submit,
         sweep,
@@ -58,7 +60,7 @@ def _add_commands() -> None:
 
     runs = (train, evaluate, sweep, attack, certify)
     machines = (merge, slurm)
-    results = (examples, compare, transfer, verify, leaderboard, plot)
+    results = (examples, compare, transfer, verify, leaderboard, plot, site, report)
     setup = (fetch, doctor, new, completion)
     for module in (listing, show, *runs, *machines, *results, card, push, submit, *setup):
         main.add_command(module.command)

@@ -39,6 +39,7 @@ SECTIONS = {
     "Run": ("evaluate", "train", "sweep", "attack", "certify"),
     "Many machines": ("merge", "slurm"),
     "Look at results": ("examples", "compare", "transfer", "verify", "leaderboard", "plot"),
+    "Make pages": ("site", "report"),
     "Share victims and results": ("card", "push", "submit"),
     "Find names": ("list", "show"),
     "Set up": ("fetch", "doctor", "new", "completion"),

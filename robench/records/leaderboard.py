@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from robench._base.bounded_reading import MB, Bounds, Missing, Unreadable, read_bytes
 from robench._base.errors import RobenchError
-from robench._base.escaping import code, markdown, prose
+from robench._base.escaping import code, markdown
 from robench._base.files import write_text
 from robench.records import certified_table
-from robench.records.board import board_records, load_board, records_folder
-from robench.records.board_certificates import board_certificates
+from robench.records.board_contents import read_board
 from robench.records.certificate_files import NO_CERTIFICATES, CertificatesOnDisk
-from robench.records.columns import Columns, board_columns, run_columns
+from robench.records.columns import Columns, run_columns
 from robench.records.comparable import Admitted, comparable_groups, newest_that_agree
 from robench.records.flags import Flag
-from robench.records.marks import NO_MARKS, Marks, marks_in
+from robench.records.marks import NO_MARKS, Marks
 from robench.records.notes import MEANINGS, WORST_OF_BOARD, WORST_OF_RUN
 from robench.records.record import Record
 from robench.records.record_dates import future_remark
@@ -26,7 +24,7 @@ from robench.records.record_files import KnownRecords, RecordsOnDisk
 from robench.records.render import paragraph, reason_bullets, section
 from robench.records.run_folder import RunFolder
 from robench.records.sandwich import sandwiches
-from robench.records.shown_records import short_name, shown_records
+from robench.records.shown_records import shown_records
 from robench.records.terminal import terminal_table, wrapped
 from robench.records.transfer_flags import NOT_TRANSFERRED, Transferred, table_flags
 
@@ -48,31 +46,11 @@ def render_board(path: Path, known: KnownRecords | None = None) -> str:
         UsageError: the TOML file is missing or wrong.
         RobenchError: a record or a certificate cannot be read, or the records disagree.
     """
-    board = load_board(path)
-    admitted, twins = (_shown(each) for each in board_records(path, board, known))
-    attacks = map(short_name, board.attacks)
-    columns = board_columns(attacks, admitted.records.values())
-    body = section(
-        columns,
-        admitted,
-        expected=tuple(map(short_name, board.defenses)),
-        about=prose(board.about),
-        variants=twins.records.values(),
-        marks=marks_in(records_folder(path, board), [*admitted.records, *admitted.failed]),
-    )
-    parts = (admitted.records, admitted.failed, twins.records)
-    records = [record for part in parts for record in part.values()]
-    certified = board_certificates(path, board, records)
-    made = sandwiches(certified.certificates.values(), records)
-    body += certified_table.markdown(made, refused=certified.reasons)
+    contents = read_board(path, known)
+    body = contents.section()
+    body += certified_table.markdown(contents.sandwiches, refused=contents.refused_certificates)
     meanings = _meanings(WORST_OF_BOARD)
-    return "\n".join([GENERATED, "", f"# {markdown(board.title)}", "", *body, *meanings])
-
-
-def _shown(admitted: Admitted) -> Admitted:
-    """Return the records of a board with texts that are short enough for a page."""
-    counted, failed = shown_records(admitted.records), shown_records(admitted.failed)
-    return replace(admitted, records=counted, failed=failed)
+    return "\n".join([GENERATED, "", f"# {markdown(contents.board.title)}", "", *body, *meanings])
 
 
 def _meanings(worst_case: str) -> list[str]:

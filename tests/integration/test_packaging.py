@@ -89,12 +89,14 @@ def test_the_metadata_of_the_wheel(wheel: Path) -> None:
     assert points.split() == ["[console_scripts]", "robench", "=", "robench.cli:main"]
     # A reader of the metadata alone must not think that the embedded weights are under MIT.
     assert metadata["License-Expression"] == (
-        "MIT AND LicenseRef-imdb-research-use AND LicenseRef-WordNet-3.0"
+        "MIT AND LicenseRef-imdb-research-use AND LicenseRef-WordNet-3.0 "
+        "AND BSD-3-Clause AND ISC AND 0BSD AND Unlicense"
     )
     assert set(licences) == {
         "LICENSE",
         "robench/embedded/tiny/LICENSE",
         "robench/embedded/mini_reviews_held_out/LICENSE",
+        "robench/site/bundled/LICENSES.txt",
     }
     assert "MIT License" in licences["LICENSE"]
     assert "non-commercial" in licences["robench/embedded/tiny/LICENSE"]

@@ -60,6 +60,7 @@ FIXED = {
     "datasets": "4.0",
     "setuptools": "78.1.1",  # CVE-2025-47273
     "pytest": "9.0.3",  # CVE-2025-71176
+    "jinja2": "3.1.6",  # CVE-2025-27516
 }
 """Package -> the first version without the security holes that were known when this was written."""
 

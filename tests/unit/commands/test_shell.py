@@ -200,7 +200,14 @@ def test_robench_alone_prints_its_help_and_succeeds() -> None:
     assert headings == list(HEADINGS)
 
 
-HEADINGS = ("Run:", "Look at results:", "Share victims and results:", "Find names:", "Set up:")
+HEADINGS = (
+    "Run:",
+    "Look at results:",
+    "Make pages:",
+    "Share victims and results:",
+    "Find names:",
+    "Set up:",
+)
 
 
 def test_every_command_has_a_section_on_the_help_page() -> None:

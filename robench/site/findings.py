@@ -1,0 +1,53 @@
+"""What a table shows, in sentences that follow from its numbers."""
+
+from __future__ import annotations
+
+from robench.records.columns import listed
+from robench.records.flags import find_flags
+from robench.records.percent import percent
+from robench.records.rows import DefenseRow
+from robench.records.statistics import Score
+from robench.site.tables import Table
+
+MOST_NAMED = 3
+"""Rows that a sentence names; more are counted."""
+
+
+def findings(table: Table) -> list[str]:
+    """Return sentences about the most robust row, the clean accuracy, and contradictions."""
+    whole = [row for row in table.rows if isinstance(row.worst, Score)]
+    if not whole:
+        return ["No row has a worst case yet."]
+    best = whole[0]
+    said = [f"Most robust by the worst case: {best.defense} with {_score(best.worst)} %."]
+    said += _told_apart(best, table)
+    clean = max(whole, key=lambda row: row.clean.mean if isinstance(row.clean, Score) else 0.0)
+    if clean is not best:
+        said.append(
+            f"Most accurate without an attack: {clean.defense} with {_score(clean.clean)} %."
+        )
+    flags = find_flags(table.records.values())
+    if flags:
+        number = "One result contradicts" if len(flags) == 1 else f"{len(flags)} results contradict"
+        said.append(f"{number} another one. Read the section on flags.")
+    return said
+
+
+def _score(score: object) -> str:
+    if not isinstance(score, Score):
+        return "—"
+    low, high = score.interval
+    return f"{percent(score.mean)} [{percent(low)}, {percent(high)}]"
+
+
+def _told_apart(best: DefenseRow, table: Table) -> list[str]:
+    """Return a sentence on the rows that the paired test does not tell apart from the best."""
+    made = table.compared.comparisons
+    if not made or made[0].first != best.defense:
+        return []
+    near = [each.other for each in made if not each.told_apart]
+    if not near:
+        return ["The paired test tells it apart from every other row."]
+    more = len(near) - MOST_NAMED
+    named = near if more <= 0 else [*near[:MOST_NAMED], f"{more} more"]
+    return [f"The paired test does not tell it apart from {listed(named)}."]

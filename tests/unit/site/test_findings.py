@@ -1,0 +1,53 @@
+"""Sentences that follow from the numbers of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from site_cases import cell, cells, write_toy_board
+
+from robench.records.record import Record
+from robench.site.findings import findings
+from robench.site.tables import board_table
+
+
+def said(folder: Path, records: dict[str, Record]) -> list[str]:
+    return findings(board_table(write_toy_board(folder, records)))
+
+
+def test_the_best_row_is_named_with_its_interval_and_its_equals(tmp_path: Path) -> None:
+    found = said(tmp_path, cells())
+    assert found[0].startswith("Most robust by the worst case: rift with 60.0 [")
+    assert found[1] == "The paired test does not tell it apart from standard and mixout."
+    assert found[2].startswith("Most accurate without an attack: standard with 100.0 [")
+
+
+def test_a_clear_difference_is_said(tmp_path: Path) -> None:
+    records = {}
+    for attack in ("pwws", "genetic"):
+        records[f"good-{attack}.json"] = cell("H" * 40, "good", attack)
+        records[f"bad-{attack}.json"] = cell("F" * 40, "bad", attack)
+    found = said(tmp_path, records)
+    assert found[0].startswith("Most robust by the worst case: good with 100.0")
+    assert found[1] == "The paired test tells it apart from every other row."
+
+
+def test_many_equals_are_counted(tmp_path: Path) -> None:
+    records = {
+        f"{name}-{attack}.json": cell("HHHHHHHHHF", name, attack)
+        for name in "abcdef"
+        for attack in ("pwws", "genetic")
+    }
+    assert "from b, c, d and 2 more." in said(tmp_path, records)[1]
+
+
+def test_contradictions_are_counted(tmp_path: Path) -> None:
+    records = {
+        "a-pwws.json": cell("PPPPPPPPPP", "a", "pwws"),
+        "a-genetic.json": cell("FFHHHHHHHH", "a", "genetic"),
+    }
+    assert said(tmp_path, records)[-1].startswith("One result contradicts another one.")
+
+
+def test_nothing_is_said_of_nothing(tmp_path: Path) -> None:
+    assert said(tmp_path, {}) == ["No row has a worst case yet."]
