@@ -6,8 +6,10 @@ Everything for scripts, notebooks and plugins can be imported from here. Each na
 first use, so that ``import robench`` does not import torch.
 """
 
-from __future__ import annotations
+# The current folder must be out of the way before anything else is imported, even __future__.
+import robench._base.import_path  # noqa: F401
 
+# isort: split
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 

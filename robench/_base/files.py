@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from filelock import lock_descriptor
 
 from robench._base.errors import RobenchError
 from robench._base.escaping import text_of
+
+ABANDONED = 600.0
+"""Seconds after which nobody writes an unfinished file any more that did not change."""
 
 
 @contextlib.contextmanager
@@ -36,8 +40,10 @@ def atomic_file(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     Raises:
         OSError: the file cannot be written. The old file is untouched.
     """
-    temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.tmp")
     make_folder(path.parent)
+    if temporary is None:
+        _remove_litter(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     remove_link(temporary)
     try:
         yield temporary
@@ -51,6 +57,23 @@ def atomic_file(path: Path, temporary: Path | None = None) -> Iterator[Path]:
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+def _remove_litter(path: Path) -> None:
+    """Remove unfinished files of ``path`` that killed processes left.
+
+    A process on another machine may have written one, so its age decides and not its number.
+    """
+    start, end = f".{path.name}.", ".tmp"
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            number = entry.name.removeprefix(start).removesuffix(end)
+            if entry.name != f"{start}{number}{end}" or not number.isdecimal():
+                continue
+            with contextlib.suppress(OSError):
+                age = time.time() - entry.stat(follow_symlinks=False).st_mtime
+                if age > ABANDONED:
+                    Path(entry.path).unlink()
 
 
 def open_itself(path: Path, flags: int) -> int:
@@ -127,6 +150,15 @@ def lock(descriptor: int) -> bool:
         return lock_descriptor(descriptor, blocking=False)
     except OSError:
         return True
+
+
+def wait_for_lock(descriptor: int) -> None:
+    """Take the lock of an open file or folder; wait for as long as others have it.
+
+    Nothing happens on a file system without locks.
+    """
+    with contextlib.suppress(OSError):
+        lock_descriptor(descriptor, blocking=True)
 
 
 def make_folder(folder: Path) -> None:

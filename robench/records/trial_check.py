@@ -138,6 +138,8 @@ def _verdict(trial: Trial) -> Iterator[str]:
         yield f"the verdict is {verdict}, and there is an adversarial prediction"
     if verdict == Verdict.WRONG and (trial.asked or trial.forwarded):
         yield "the verdict is wrong, and the victim was attacked"
+    if verdict in (Verdict.WRONG, Verdict.FOOLED) and trial.problem is not None:
+        yield f"the verdict is {verdict}, and there is a problem"
     if verdict == Verdict.ERROR and not trial.problem:
         yield "the verdict is error, and there is no problem"
     if verdict == Verdict.ERROR and trial.prediction is not None and not right:
@@ -179,9 +181,9 @@ def _inside(trial: Trial, space: SearchSpace) -> Iterator[str]:
         if not 0 <= position < len(space.words):
             yield f"it changes word {_shown(position)}, and the text has {len(space.words)} words"
         elif space.words[position] != original:
-            yield f"word {position} is '{space.words[position]}' and not '{original}'"
+            yield f"word {position} is {space.words[position]!a} and not {original!a}"
         elif change.substitute not in space.options[position][1:]:
-            yield f"the space does not allow '{change.substitute}' for '{original}'"
+            yield f"the space does not allow {change.substitute!a} for {original!a}"
     if trial.verdict == Verdict.HELD_PROVED and space.cardinality > 1 and not trial.asked:
         yield "it is proved, and nothing was asked about a space of several texts"
 

@@ -124,6 +124,7 @@ def claimed_choice(job: Job, trial: Trial) -> tuple[Choice | None, str | None]:
     Returns:
         The choice, None where the trial claims no text; and why there is none, or None.
     """
+    # Letters of other alphabets look like Latin ones, so the sentences show their numbers.
     if trial.text is not None:
         return None, f"the text of {trial.id} was written freely, outside the surface"
     if not trial.changes:
@@ -132,19 +133,24 @@ def claimed_choice(job: Job, trial: Trial) -> tuple[Choice | None, str | None]:
     for change in trial.changes:
         position = change.position
         if not 0 <= position < len(space.words) or space.words[position] != change.original:
-            return None, f"{trial.id} has no word {change.original!r} at {position}"
+            return None, f"{trial.id} has no word {change.original!a} at {position}"
         options = space.options[position]
         if change.substitute not in options[1:]:
             return None, (
-                f"{trial.id} puts {change.substitute!r} in the place of {change.original!r}, which "
-                "its surface does not allow"
+                f"{trial.id} puts {change.substitute!a} in the place of "
+                f"{change.original!a}, which its surface does not allow"
             )
         choice[position] = options.index(change.substitute, 1)
     return choice, None
 
 
 def differences(
-    trials: Sequence[Trial], answers: Answers, labels: Mapping[str, int], *, exact: bool
+    trials: Sequence[Trial],
+    answers: Answers,
+    labels: Mapping[str, int],
+    *,
+    exact: bool,
+    whole: bool = False,
 ) -> tuple[list[str], list[str]]:
     """Compare trials with what the victim says now.
 
@@ -153,6 +159,8 @@ def differences(
         answers: what the victim said.
         labels: id -> true label.
         exact: whether the same code, software and kind of processor answered.
+        whole: whether every trial of the record holds probabilities. Trials of older versions do
+            not.
 
     Returns:
         The differences, and those that rounding on another machine explains.
@@ -163,27 +171,33 @@ def differences(
             wrong.append(
                 f"the label of {trial.id} is {trial.label}, and its text has {labels[trial.id]}"
             )
-        if trial.verdict == Verdict.ERROR:
+        # Whether the error occurs here, only a repeated search can tell.
+        if trial.verdict == Verdict.ERROR and trial.prediction is None:
             continue
         now = answers.trials[trial.id]
         found = _difference(trial, now, exact=exact)
+        if found is None and whole:
+            found = _without_probabilities(trial, now)
         if found is not None:
             (wrong if exact or not _weak(now) else rounding).append(found)
     return wrong, rounding
 
 
 def _difference(trial: Trial, now: Trial, *, exact: bool) -> str | None:
+    failed = trial.verdict == Verdict.ERROR
     if now.verdict == Verdict.ERROR:
-        return f"{trial.id} cannot be asked again: {now.problem}"
-    if (trial.verdict == Verdict.WRONG) != (now.verdict == Verdict.WRONG):
+        return None if failed else f"{trial.id} cannot be asked again: {now.problem}"
+    right = trial.prediction == trial.label if failed else trial.verdict != Verdict.WRONG
+    if right != (now.verdict != Verdict.WRONG):
         truth = "wrong" if now.verdict == Verdict.WRONG else "right"
         return f"{trial.id} is '{trial.verdict}', and the victim is {truth} on the clean text"
     if trial.prediction != now.prediction:
         return f"{trial.id} has the prediction {trial.prediction}, and the victim {now.prediction}"
-    if (trial.verdict == Verdict.FOOLED) != (now.verdict == Verdict.FOOLED):
+    fooled = trial.verdict == Verdict.FOOLED
+    if not failed and fooled != (now.verdict == Verdict.FOOLED):
         truth = "fools" if now.verdict == Verdict.FOOLED else "does not fool"
         return f"{trial.id} is '{trial.verdict}', and its text {truth} the victim"
-    if trial.verdict == Verdict.FOOLED:
+    if fooled:
         if trial.adversarial_prediction != now.adversarial_prediction:
             return (
                 f"{trial.id} has the adversarial prediction {trial.adversarial_prediction}, and "
@@ -193,6 +207,16 @@ def _difference(trial: Trial, now: Trial, *, exact: bool) -> str | None:
             return f"{trial.id} has other probabilities on its adversarial text"
     if not _close(trial.probs, now.probs, exact=exact):
         return f"{trial.id} has other probabilities on its clean text"
+    return None
+
+
+def _without_probabilities(trial: Trial, now: Trial) -> str | None:
+    """Return that probabilities were taken out of a trial; None where the victim gives none."""
+    if trial.probs is None and now.probs is not None:
+        return f"{trial.id} has no probabilities on its clean text, and the victim gives them"
+    fooled = trial.verdict == Verdict.FOOLED == now.verdict
+    if fooled and trial.adversarial_probs is None and now.adversarial_probs is not None:
+        return f"{trial.id} has no probabilities on its adversarial text"
     return None
 
 

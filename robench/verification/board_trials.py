@@ -64,7 +64,7 @@ def compare_with_trials(
     folders = [RunFolder(run) for run in runs]
     place = records_folder(board, load_board(board))
     found = find_records(place, known)
-    verified = verified_names(place, found.records)
+    verified = verified_names(place, found.records, found.records)
     problems = [f"{name}: {reason}" for name, reason in found.damaged.items()]
     texts: dict[tuple[str, str], TestSet | None] = {}
     agreeing = missing = 0

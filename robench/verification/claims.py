@@ -7,7 +7,7 @@ Whoever changes the trials in the same way is found by asking the victim again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -26,8 +26,12 @@ ROUNDING = 1.0
 """Seconds by which a sum of rounded times may differ."""
 SCHEMA_WITH_ALL_PARTS: Final = 6
 """The first version of the format in which no run leaves a part out."""
-MOST_MEMORY: Final = 2**44
-"""Bytes of memory (16 TiB) that no machine of a run has."""
+MOST_MEMORY: Final = 2**40
+"""Bytes of memory (1 TiB) that no machine of a run has."""
+
+
+FIRST: Final = datetime(2020, 1, 1, tzinfo=UTC)
+"""No result of robench is older."""
 
 
 def in_order(record: Record, stored: StoredTrials, ids: Sequence[str] | None) -> list[Trial]:
@@ -177,7 +181,9 @@ def _draws(record: Record) -> int:
 
 
 def impossible_dates(subject: Record | Certificate, now: datetime | None = None) -> list[str]:
-    """Return a sentence where a record or certificate is from the future."""
+    """Return a sentence where a record or certificate is from the future, or older than robench."""
+    if subject.created < FIRST:
+        return [f"'created' is {subject.created:%Y-%m-%d}, when there was no robench"]
     if not in_future(subject, now):
         return []
     return [f"'created' is {subject.created:%Y-%m-%d %H:%M} UTC, which is in the future"]

@@ -51,6 +51,16 @@ def same_code(record: Record, attack: ResolvedAttack) -> list[str]:
     return [*other_software(record.software), *found]
 
 
+def believed(record: Record, trials: Sequence[Trial] | None) -> str:
+    """Return which parts of a key that cannot be computed here nothing can be compared with."""
+    names = ["the key", "the code", "the software", "the device"]
+    budget = record.search.budget
+    # A search that spent the budget shows it; check_trial refuses one that asked more.
+    if budget is not None and not any(trial.asked >= budget for trial in trials or ()):
+        names.append(f"the budget of {budget} queries, which no search spent")
+    return f"Nothing but the record says {', '.join(names[:-1])} and {names[-1]}."
+
+
 def other_software(software: SoftwarePart) -> list[str]:
     """Return in which versions of software a run differs from this process."""
     found, here = [], versions()

@@ -29,6 +29,7 @@ from robench.verification.sets import SetSearch
 from robench.verification.settings import VerificationSettings
 from robench.verification.surfaces import StoredSurface, stored_surface
 from robench.verification.task_data import TaskData
+from robench.verification.training_log_check import LogCheck, check_log
 from robench.verification.victims import (
     FoundVictim,
     NotThere,
@@ -136,6 +137,7 @@ class Workshop:
         self._stored: dict[str, StoredSurface | None] = {}
         self._loaded: tuple[Path, Obtained] | None = None
         self._findings: dict[tuple[Path, str, str | None, str], ReadyVictim] = {}
+        self._logs: dict[Path, LogCheck] = {}
 
     def texts(self, task: TaskPart) -> TestSet:
         """Return the test set of a record, whose digest is computed again.
@@ -164,6 +166,14 @@ class Workshop:
             self._loaded = None
             self._loaded = found.folder, load(found, self.device)
         return self._loaded[1]
+
+    def log_check(self, bench: Bench) -> LogCheck:
+        """Return what the dev examples say of the victim's training; it is asked once."""
+        assert bench.task is not None
+        folder = bench.found.folder
+        if folder not in self._logs:
+            self._logs[folder] = check_log(bench.found, bench.victim, bench.task.splits.dev)
+        return self._logs[folder]
 
     def request(self, record: Record) -> EvaluationRequest:
         """Return the evaluation that a record stands for."""

@@ -135,3 +135,18 @@ def test_an_error_that_is_its_own_cause_or_has_no_text_is_looked_at_once() -> No
     error.__cause__ = error
     assert list(disk.causes(error)) == [error]
     assert not disk.is_disk_full(error)
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    old, other = tmp_path / ".board.md.4711.tmp", tmp_path / ".board.md.4712.tmp"
+    strange = [tmp_path / name for name in (".board.md.mine.tmp", ".other.md.4711.tmp", "4711.tmp")]
+    for path in (old, other, *strange):
+        path.write_text("half")
+    for path in (old, *strange):
+        os.utime(path, (0, 0))
+    disk.write_text(tmp_path / "board.md", "whole")
+    # Another process may still write a new one.
+    assert not old.exists()
+    assert other.exists()
+    assert all(path.exists() for path in strange)
+    assert (tmp_path / "board.md").read_text() == "whole"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -176,3 +177,71 @@ def test_the_file_is_plain_json(folder: Path) -> None:
     assert data["robench"] == "verified"
     assert data["version"] == 1
     assert next(iter(data["records"].values()))["file"] == "a.json"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"checks": ()}, "it names no check"),
+        ({"checked": datetime(2999, 1, 1, tzinfo=UTC)}, "its date is in the future"),
+        ({"sample": 1e-300}, "a share of 1e-300 of the searches was repeated"),
+        ({"searched": 99}, "it counts more examples than there are"),
+        ({"searched": 0}, "0 searches were repeated, and its share demands 1"),
+    ],
+)
+def test_an_entry_that_no_verification_wrote(
+    folder: Path, changes: dict[str, Any], said: str
+) -> None:
+    store(folder, "b.json")
+    write_verified(folder, {file_sha256(folder / "a.json"): entry("a.json", **changes)})
+    found = read_verified(folder)
+    assert [each.file for each in found.records.values()] == ["b.json"]
+    assert found.problem is not None
+    assert "1 entry of verified.json cannot be true and does not count" in found.problem
+    assert f"a.json: {said}." in found.problem
+    assert verified_names(folder, ["a.json", "b.json"]) == {"b.json"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"searched": 2},
+        {"examples": 3, "searched": 3},
+        {"victim": "b" * 64},
+        {"trials": "b" * 64},
+    ],
+)
+def test_an_entry_that_does_not_fit_its_record(
+    folder: Path, make_record: MakeRecord, changes: dict[str, Any]
+) -> None:
+    records = find_records(folder).records
+    fitting = {"victim": records["a.json"].victim.sha256}
+    trials = records["a.json"].trials
+    fitting |= {"trials": None if trials is None else trials.sha256}
+    for each, expected in (({}, {"a.json"}), (changes, set())):
+        values = {**fitting, **each}
+        write_verified(folder, {file_sha256(folder / "a.json"): entry("a.json", **values)})
+        if changes == {"trials": "b" * 64} and trials is None and each:
+            continue
+        assert verified_names(folder, records, records) == expected
+
+
+def _write_one(folder: Path, name: str, start: Any) -> None:
+    start.wait()
+    store(folder, name)
+
+
+def test_verifications_that_end_together_lose_nothing(folder: Path) -> None:
+    for _ in range(5):
+        (folder / FILE_NAME).unlink(missing_ok=True)
+        start = threading.Barrier(2)
+        both = [
+            threading.Thread(target=_write_one, args=(folder, name, start))
+            for name in ("a.json", "b.json")
+        ]
+        for each in both:
+            each.start()
+        for each in both:
+            each.join()
+        assert len(read_verified(folder).records) == 2
+    assert sorted(each.name for each in folder.iterdir()) == ["a.json", "b.json", FILE_NAME]

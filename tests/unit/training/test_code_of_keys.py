@@ -55,6 +55,7 @@ DECIDES_NOTHING = {
     "robench._base.ending": "ends the process",
     "robench._base.signals": "remembers that a signal came",
     "robench._base.files": "writes files",
+    "robench._base.import_path": "keeps the current folder out of what is imported",
     "robench._base.line_file": "writes files",
     "robench._base.foreign_code": "refuses models whose code would run",
     "robench._base.bounded_reading": "reads files, whose hashes stand in the keys",
