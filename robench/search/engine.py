@@ -8,7 +8,8 @@ of the example, never at what came back, because a plugin can switch greenlets t
 The victim computes only when some row length has rows for a full forward pass, or when no example
 can continue without one. New examples start only while no forward pass is full, so memory does not
 grow with their number. A victim with a queue (a GPU) computes while the examples continue: the next
-forward passes are packed before the answers of the present one are there.
+forward passes are packed before the answers of the present one are there. While it is busy, a few
+examples start ahead. If it has had nothing to do for a while, it gets what waits.
 """
 
 from __future__ import annotations
