@@ -16,7 +16,6 @@ from robench.records.board import board_files
 from robench.records.record_files import KnownRecords
 from robench.records.reported import REPORTED
 from robench.site import bundled
-from robench.site.charts import Chart
 from robench.site.example_data import NO_EXAMPLES, read_examples
 from robench.site.pages import Frame, SitePages
 from robench.site.tables import board_table
@@ -36,13 +35,11 @@ class SiteRequest:
         boards: folder of the boards.
         runs: folders of runs whose trials give examples and whose trainings are drawn.
         examples: number of adversarial examples in all.
-        geometry: charts of the features of victims.
     """
 
     boards: Path
     runs: Sequence[Path] = ()
     examples: int = MOST_EXAMPLES
-    geometry: Sequence[Chart] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,6 @@ def build(request: SiteRequest) -> Site:
         Frame(made_by="robench site build", tables=tables),
         examples,
         runs=request.runs,
-        geometry=request.geometry,
         reported=reported if reported.is_file() else None,
     )
     files = dict(pages.all())

@@ -32,8 +32,8 @@ POLICY: Final = (
     "base-uri 'none'; form-action 'none'"
 )
 """What a browser may load for a page: the scripts of the site, and nothing from a network."""
-OVERVIEW, EXAMPLES, TRAINING, GEOMETRY, PAPERS = (
-    f"{name}.html" for name in ("index", "examples", "training", "geometry", "papers")
+OVERVIEW, EXAMPLES, TRAINING, PAPERS = (
+    f"{name}.html" for name in ("index", "examples", "training", "papers")
 )
 
 
@@ -127,7 +127,6 @@ class SitePages:
         frame: what stands around them.
         examples: adversarial examples.
         runs: folders of runs whose trainings are drawn.
-        geometry: charts of the features of victims.
         reported: the file of the numbers that papers report.
         problems: sentences about what is left out, once ``all`` was called.
     """
@@ -135,7 +134,6 @@ class SitePages:
     frame: Frame
     examples: Examples = NO_EXAMPLES
     runs: Sequence[Path] = ()
-    geometry: Sequence[Chart] = ()
     reported: Path | None = None
     problems: list[str] = field(default_factory=list)
 
@@ -145,7 +143,6 @@ class SitePages:
         extra = [
             (EXAMPLES, "Adversarial examples", bool(self.examples.found)),
             (TRAINING, "Training", bool(trainings)),
-            (GEOMETRY, "Features", bool(self.geometry)),
             (PAPERS, "Numbers of papers", self.reported is not None),
         ]
         links = [(name, text) for name, text, there in extra if there]
@@ -157,8 +154,6 @@ class SitePages:
             yield EXAMPLES, self._examples()
         if trainings:
             yield TRAINING, self._charts(TRAINING, "Training", TRAINING_WORDS, trainings)
-        if self.geometry:
-            yield GEOMETRY, self._charts(GEOMETRY, "Features", GEOMETRY_WORDS, self.geometry)
         if self.reported is not None:
             yield PAPERS, self._papers(self.reported)
 
@@ -239,10 +234,6 @@ class SitePages:
 TRAINING_WORDS: Final = (
     "How far fine-tuning moved the weights from the pre-trained ones, and what happened on the way "
     "(Figure 2a of the RIFT paper). A large distance is a sign of forgetting.",
-)
-GEOMETRY_WORDS: Final = (
-    "Features of the same texts before and after fine-tuning, drawn in two dimensions by t-SNE "
-    "(Figure 3 of the RIFT paper). The axes have no unit.",
 )
 
 

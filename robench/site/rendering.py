@@ -72,7 +72,7 @@ def _markdown(addresses: bool) -> MarkdownIt:
     return reader if addresses else reader.disable("autolink")
 
 
-def markdown_html(text: str, *, addresses: bool = False) -> Markup:
+def markdown_html(text: str, *, addresses: bool = False, label: str = "Table") -> Markup:
     """Return the HTML of Markdown in which texts of others are escaped already.
 
     A table may be wider than a phone, so it gets a box that scrolls and that the keyboard reaches.
@@ -80,6 +80,7 @@ def markdown_html(text: str, *, addresses: bool = False) -> Markup:
     Args:
         text: the Markdown, as ``robench._base.escaping`` or ``robench.records`` makes it.
         addresses: whether an address in angle brackets is a link, as in the numbers of papers.
+        label: how a screen reader calls the boxes of the tables; a number follows.
     """
     if not isinstance(text, Markdown):
         raise TypeError(f"{text[:40]!r} is no Markdown of robench._base.escaping")
@@ -87,6 +88,10 @@ def markdown_html(text: str, *, addresses: bool = False) -> Markup:
     made = made.replace("<th>", '<th scope="col">').replace("<th style", '<th scope="col" style')
     # The escaper puts a space of no width into addresses, against services that make links of them.
     # A page of ours has none, and whatever others wrote is visible already.
-    made = made.replace("\u200b", "")
-    opening = '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>'
-    return Markup(made.replace("<table>", opening).replace("</table>", "</table></div>"))
+    first, *tables = made.replace("\u200b", "").split("<table>")
+    boxes = [
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{html(label)} {number}">'
+        f"<table>{table.replace('</table>', '</table></div>')}"
+        for number, table in enumerate(tables, 1)
+    ]
+    return Markup("".join([first, *boxes]))

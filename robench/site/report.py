@@ -141,7 +141,7 @@ def _table(title: str, admitted: Admitted, found: _Found, twins: list[Record]) -
         marks=found.marks,
         checked=checked_files(found.folder.records, found.marks),
         sandwiches=about,
-        split=split(lines),
+        split=split(lines, label=f"{title}: "),
     )
 
 

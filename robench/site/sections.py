@@ -42,7 +42,7 @@ class Split:
     sections: tuple[Section, ...]
 
 
-def split(lines: Iterable[str], leave_out: Sequence[str] = ON_RUN_PAGES) -> Split:
+def split(lines: Iterable[str], leave_out: Sequence[str] = ON_RUN_PAGES, label: str = "") -> Split:
     """Split the Markdown of a table.
 
     No text of others can add a heading, because ``robench._base.escaping`` made the lines.
@@ -50,6 +50,7 @@ def split(lines: Iterable[str], leave_out: Sequence[str] = ON_RUN_PAGES) -> Spli
     Args:
         lines: the Markdown; the headings of its parts have level 2.
         leave_out: beginnings of headings whose parts are left out.
+        label: what the names of the tables begin with, for a page with several of these.
     """
     parts: list[tuple[str, list[str]]] = [("", [])]
     for line in "\n".join(lines).split("\n"):
@@ -60,7 +61,8 @@ def split(lines: Iterable[str], leave_out: Sequence[str] = ON_RUN_PAGES) -> Spli
     (_, first), *rest = parts
     notes = [line for line in first if not line.startswith("|")]
     kept = [(title, body) for title, body in rest if not title.startswith(tuple(leave_out))]
-    return Split(_html(notes), tuple(Section(anchor(t), t, _html(body)) for t, body in kept))
+    found = (Section(anchor(t), t, _html(body, f"{label}{t}, table")) for t, body in kept)
+    return Split(_html(notes, f"{label}notes, table"), tuple(found))
 
 
 def anchor(title: str) -> str:
@@ -69,5 +71,5 @@ def anchor(title: str) -> str:
     return "-".join(letters.split())
 
 
-def _html(lines: Sequence[str]) -> Markup:
-    return markdown_html(Markdown("\n".join(lines)))
+def _html(lines: Sequence[str], label: str) -> Markup:
+    return markdown_html(Markdown("\n".join(lines)), label=label)

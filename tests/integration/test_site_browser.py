@@ -32,7 +32,7 @@ HOSTILE_ROW = TEXTS["html"] + TEXTS["attribute"]
 def board() -> dict[str, Record]:
     """Return the records of the board, with a row whose name would run something."""
     more = {
-        f"hostile-{attack}.json": cell("WFFFFFFFFF", "standard", attack, label=HOSTILE_ROW)
+        f"hostile-{attack}.json": cell("WFFFFFFFFF", HOSTILE_ROW, attack)
         for attack in ("pwws", "genetic")
     }
     return cells() | more

@@ -45,7 +45,9 @@
         const wanted = input.value.trim();
         if (!wanted) return true;
         if (input.dataset.filter !== "filter") return item.dataset[input.dataset.filter] === wanted;
-        return item.textContent.toLowerCase().includes(wanted.toLowerCase());
+        // Of a row only its name counts: other cells hold words such as "verified".
+        const text = (item.querySelector("th") || item).textContent;
+        return text.toLowerCase().includes(wanted.toLowerCase());
       });
       item.hidden = !fits;
       shown += fits ? 1 : 0;

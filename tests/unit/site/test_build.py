@@ -70,8 +70,7 @@ def test_runs_add_examples_to_the_overview_and_to_a_page_of_their_own(tmp_path: 
 def board_of(folder: Path, names: Sequence[str]) -> Site:
     """Return the site of a board with a row for each name."""
     records = {
-        f"{number:02}.json": cell("HHHHHHHHFF", "standard", "pwws", label=name)
-        for number, name in enumerate(names)
+        f"{number:02}.json": cell("HHHHHHHHFF", name, "pwws") for number, name in enumerate(names)
     }
     write_toy_board(folder, records)
     return build(SiteRequest(folder))

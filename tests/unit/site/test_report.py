@@ -36,7 +36,7 @@ def test_a_report_has_tables_commands_and_examples(tmp_path: Path) -> None:
     assert made.page.count("robench evaluate") == 2
     assert "--defense rift --attack pwws" in made.page
     assert made.page.count("<del>good</del><ins>fine</ins>") == 2
-    assert made.page.count('aria-label="Records of rift"') == 1
+    assert made.page.count('aria-label="Records of rift, ') == 1
 
 
 def test_every_link_inside_of_a_report_leads_somewhere(tmp_path: Path) -> None:
