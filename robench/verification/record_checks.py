@@ -135,8 +135,9 @@ class RecordVerifier:
             problems += claims.missing_parts(record, work.report.schema)
             if texts is not None:
                 problems += impossible_trials(work.trials, texts, record)
-        for note in () if stored is None else stray_notes(stored, texts):
-            work.note(note)
+        if stored is not None:
+            for note in stray_notes(stored, texts):
+                work.note(note)
         if stored is not None and stored.damage and work.trials is not None:
             work.note(
                 f"In {stored.path.name}, {stored.damage}. Nothing is missing: later lines hold "

@@ -215,15 +215,16 @@ def test_an_entry_that_does_not_fit_its_record(
     folder: Path, make_record: MakeRecord, changes: dict[str, Any]
 ) -> None:
     records = find_records(folder).records
-    fitting = {"victim": records["a.json"].victim.sha256}
+    fitting: dict[str, Any] = {"victim": records["a.json"].victim.sha256}
     trials = records["a.json"].trials
     fitting |= {"trials": None if trials is None else trials.sha256}
-    for each, expected in (({}, {"a.json"}), (changes, set())):
-        values = {**fitting, **each}
-        write_verified(folder, {file_sha256(folder / "a.json"): entry("a.json", **values)})
-        if changes == {"trials": "b" * 64} and trials is None and each:
-            continue
-        assert verified_names(folder, records, records) == expected
+    sha256 = file_sha256(folder / "a.json")
+    write_verified(folder, {sha256: entry("a.json", **fitting)})
+    assert verified_names(folder, records, records) == {"a.json"}
+    write_verified(folder, {sha256: entry("a.json", **{**fitting, **changes})})
+    # A record of an earlier version does not say which trials it was made from.
+    expected = {"a.json"} if trials is None and "trials" in changes else set()
+    assert verified_names(folder, records, records) == expected
 
 
 def _write_one(folder: Path, name: str, start: Any) -> None:
