@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
-from robench.evaluation import defaults
 from robench.protocol import DEFAULT_PROTOCOL
 from robench.records.record import PluginPart, Record
 
@@ -79,7 +78,7 @@ def _shared(record: Record) -> Iterable[str]:
         yield f"--unknown {protocol.unknown}"
     if protocol.temperature != "none":
         yield f"--temperature {protocol.temperature}"
-    if record.surface.language_model == "none" and defaults.LM != "none":
+    if record.surface.language_model == "none":
         yield "--lm none"
     if search.precision != "fp32":
         yield f"--search-precision {search.precision}"

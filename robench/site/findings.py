@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from robench.records.columns import listed
 from robench.records.flags import find_flags
+from robench.records.notes import health_lines
 from robench.records.percent import percent
 from robench.records.rows import DefenseRow
 from robench.records.statistics import Score
@@ -26,6 +27,10 @@ def findings(table: Table) -> list[str]:
         said.append(
             f"Most accurate without an attack: {clean.defense} with {_score(clean.clean)} %."
         )
+    own = [each for each in table.records.values() if each.row == best.defense]
+    if own_lines := health_lines(own):
+        number = "a finding" if len(own_lines) == 1 else f"{len(own_lines)} findings"
+        said.append(f"Health checks have {number} on {best.defense}: {own_lines[0]}")
     flags = find_flags(table.records.values())
     if flags:
         number = "One result contradicts" if len(flags) == 1 else f"{len(flags)} results contradict"

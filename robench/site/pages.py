@@ -248,8 +248,12 @@ def about_line(table: Table) -> str:
     parts = [
         f"task {', '.join(tasks)}",
         f"encoder {', '.join(encoders)}" if encoders else "given victims",
-        f"{len(table.rows)} rows",
-        f"{len(table.columns.attacks)} attacks",
+        _number(len(table.rows), "row"),
+        _number(len(table.columns.attacks), "attack"),
         f"{' or '.join(map(str, numbers))} examples",
     ]
     return " · ".join(parts)
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

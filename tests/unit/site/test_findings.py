@@ -49,5 +49,17 @@ def test_contradictions_are_counted(tmp_path: Path) -> None:
     assert said(tmp_path, records)[-1].startswith("One result contradicts another one.")
 
 
+def test_what_health_checks_found_on_the_best_row_is_said(tmp_path: Path) -> None:
+    best = cell("HHHHHHHHHF", "a", "pwws")
+    best = best.model_copy(
+        update={"victim": best.victim.model_copy(update={"findings": ("chance: no better.",)})}
+    )
+    records = {"a-pwws.json": best, "b-pwws.json": cell("FFFFHHHHHF", "b", "pwws")}
+    for name in "ab":
+        other = cell("HHHHHHHHHF" if name == "a" else "FFFFHHHHHF", name, "genetic")
+        records[f"{name}-genetic.json"] = other
+    assert any("a finding on a: a, seed 0: chance" in each for each in said(tmp_path, records))
+
+
 def test_nothing_is_said_of_nothing(tmp_path: Path) -> None:
     assert said(tmp_path, {}) == ["No row has a worst case yet."]
