@@ -65,11 +65,18 @@ class Amount:
 
 
 def read_counts(folder: Path) -> dict[str, dict[str, Count]]:
-    """Return attack -> task -> its queries, from the records of all boards."""
+    """Return attack -> task -> its queries, from the records of all boards.
+
+    Randomised victims are left out: each of their answers takes many rows.
+    """
     found: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
-    for path in sorted(folder.glob("*/*.json")):
+    # A record may be on two boards.
+    paths = {path.name: path for path in sorted(folder.glob("*/*.json"))}
+    for path in paths.values():
         record = json.loads(path.read_bytes())
         if "attack" not in record or record.get("limit") is not None:
+            continue
+        if record["victim"].get("smoothing") is not None:
             continue
         attack, examples = record["attack"], sum(record["counts"].values())
         # Options change the number of queries.

@@ -120,6 +120,7 @@ def record(**changed: Any) -> dict[str, Any]:
         "search": {"budget": None},
         "cost": {"asked": 1000, "forwarded": 500},
         "limit": None,
+        "victim": {"smoothing": None},
     }
     return {**usual, **changed}
 
@@ -131,11 +132,15 @@ def test_records_count_for_each_judged_example(tmp_path: Path) -> None:
         "limited": record(limit=100),
         "budget": record(search={"budget": 10}),
         "options": record(attack={"name": "pwws", "label": "pwws(x=1)"}),
+        "randomised": record(victim={"smoothing": {"draws": 16}}),
         "no-record": {"verified": []},
     }
     (tmp_path / "board").mkdir()
     for name, content in others.items():
         (tmp_path / "board" / f"{name}.json").write_text(json.dumps(content))
+    # The same record on a second board.
+    (tmp_path / "exact").mkdir()
+    (tmp_path / "exact" / "a.json").write_text(json.dumps(others["a"]))
     counts = read_counts(tmp_path)
     assert counts == {"pwws": {"imdb": Count((10.0, 30.0), (5.0, 20.0))}}
     (entry,) = shipped(counts, RATES["texts"])["attacks"]["pwws"]
