@@ -136,7 +136,7 @@ def test_the_glossary_has_each_term_once() -> None:
 def test_the_study_of_every_defense_has_a_row_for_each_or_names_it_as_missing() -> None:
     study = ROOT / "docs" / "studies" / "every-defense-on-mini-reviews.md"
     text = study.read_text(encoding="utf-8")
-    rows = set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE))
+    rows = set(re.findall(r"^\| `([\w-]+)` +\|", text, re.MULTILINE))
     quote = " ".join(line for line in text.splitlines() if line.startswith(">"))
     missing = set(re.findall(r"`([\w-]+)`", quote))
     files = (ROOT / "defenses").glob("[a-z]*.py")
