@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from robench.commands.choices import EXISTING_FOLDER
+from robench.commands.option_types import EXISTING_FOLDER
 from robench.commands.saying import say, say_line, tell
 from robench.commands.shell import emit, global_flags, session_of
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from robench._base.bounded_reading import Unreadable, limit_of, read_text
+from robench._base.bounded_reading import Unreadable, limit_of, open_bounded, read_text
 from robench._base.errors import RobenchError, UsageError
 from robench._base.files import atomic_file, write_text
 from robench._base.seals import file_sha256
@@ -237,7 +237,7 @@ def _add(archive: zipfile.ZipFile, name: str, content: Content) -> None:
         archive.writestr(info, content)
         return
     info.file_size = content.stat().st_size
-    with content.open("rb") as source, archive.open(info, "w") as target:
+    with open_bounded(content, None) as source, archive.open(info, "w") as target:
         while block := source.read(_BLOCK):
             target.write(block)
 

@@ -26,11 +26,12 @@ from robench.submission.checking import DERIVED, problems
 from robench.submission.manifest import MANIFEST
 from robench.verification.certificate_checks import CertificateVerifier
 from robench.verification.checking import Checking, guarded
-from robench.verification.record_checks import FILE, RecordVerifier
+from robench.verification.record_checks import RecordVerifier
 from robench.verification.results import Report, Status, not_made, passed
 from robench.verification.settings import VerificationSettings
 from robench.verification.targets import Target, opened
 from robench.verification.task_data import check_own_tasks
+from robench.verification.work import FILE
 from robench.verification.workshop import Workshop
 
 TABLE = "table"

@@ -88,7 +88,7 @@ def _others(found: FoundVictim) -> dict[str, Any]:
         ("the log of the training", epochs, "dev_accuracy"),
     ):
         there = isinstance(kept, int) and 0 < kept <= len(each)
-        values[name] = each[kept - 1].get(field) if there else None
+        values[name] = each[int(kept) - 1].get(field) if kept is not None and there else None
     return values
 
 

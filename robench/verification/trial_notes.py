@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from robench._base.bounded_reading import Unreadable, parse_json
+from robench._base.bounded_reading import Unreadable, open_bounded, parse_json
 from robench._base.escaping import NAME, one_line
 from robench._base.seals import split_line
 from robench.records.stored_trials import StoredTrials
@@ -80,7 +80,7 @@ def _number(items: Sequence[object]) -> str:
 def _revoked(stored: StoredTrials) -> list[tuple[str, str]]:
     """Return id and reason of the revoked trials. The file was read before, within its bounds."""
     found = []
-    with stored.path.open("rb") as lines:
+    with open_bounded(stored.path, None) as lines:
         for line in lines:
             if line.startswith(b'{"revoked"'):
                 content, _ = split_line(line.rstrip(b"\n"))

@@ -124,7 +124,11 @@ CONTENT: list[tuple[Change, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "check", "said"), CONTENT, ids=lambda each: str(each)[:40])
+@pytest.mark.parametrize(
+    ("change", "check", "said"),
+    CONTENT,
+    ids=[f"{change.__name__}-{number}" for number, (change, *_) in enumerate(CONTENT)],
+)
 def test_a_change_whose_list_of_files_follows(
     archive: Path, tmp_path: Path, change: Change, check: str, said: str
 ) -> None:
