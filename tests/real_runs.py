@@ -61,7 +61,8 @@ def results(out: Path) -> Results:
     for path in sorted(out.glob("trials/*.jsonl")):
         for trial in TrialFile(path).read():
             trials[f"{path.stem} {trial.id}"] = trial.model_dump(exclude={"seconds"})
-    records = [json.loads(path.read_text()) for path in out.glob("records/*.json")]
+    paths = [path for path in out.glob("records/*.json") if path.name != "verified.json"]
+    records = [json.loads(path.read_text()) for path in paths]
     return Results(trials, {each["attack"]["name"]: each["outcomes"] for each in records})
 
 
