@@ -138,16 +138,35 @@ def measure_check(folder: Path, number: int) -> dict[str, float]:
     return {"records": number, "trials": number * 1000, "check_seconds": round(seconds, 2)}
 
 
-def measure_trials(folder: Path, number: int) -> dict[str, float]:
-    """Return the seconds in which one file of many trials is looked through."""
+def many_trials(path: Path, number: int) -> None:
+    """Write one file of many invented trials."""
     draw = random.Random(0)
     record = make_record("".join(draw.choice("WFHP") for _ in range(number)))
-    path = folder / "many.jsonl"
     write_trials(path, record, invented_trials(record))
-    file = TrialFile(path, cell=record.cell)
-    started = process_time()
+
+
+def measure_trials(folder: Path, number: int) -> dict[str, float]:
+    """Return the seconds in which one file of many trials is looked through, and is read.
+
+    Another process writes the file, so that the memory of this one is that of the reading.
+    """
+    path = folder / "many.jsonl"
+    subprocess.run([sys.executable, __file__, "write", str(number), str(path)], check=True)
+    file = TrialFile(path, cell=make_record("W").cell)
+    before, started = peak_megabytes(), process_time()
     sketches = len(file.sketches())
-    return {"trials": sketches, "sketches_seconds": round(process_time() - started, 2)}
+    looked, peak = process_time() - started, peak_megabytes()
+    started = process_time()
+    read = len(file.read())
+    if not sketches == read == number:
+        raise SystemExit(f"Of {number} trials, {sketches} and {read} were found.")
+    return {
+        "trials": sketches,
+        "sketches_seconds": round(looked, 2),
+        "sketches_megabytes": peak - before,
+        "read_seconds": round(process_time() - started, 2),
+        "read_megabytes": peak_megabytes() - before,
+    }
 
 
 def peak_megabytes() -> int:
@@ -169,6 +188,9 @@ def in_own_process(what: str, number: int) -> dict[str, float]:
 
 def main() -> None:
     """Print one line for each measurement, and one line of JSON."""
+    if len(sys.argv) == 4:
+        many_trials(Path(sys.argv[3]), int(sys.argv[2]))
+        return
     if len(sys.argv) == 3:
         with tempfile.TemporaryDirectory() as folder:
             measured = {"check": measure_check, "trials": measure_trials}[sys.argv[1]]
@@ -190,7 +212,12 @@ def main() -> None:
         "check of {records} records and {trials} trials: {check_seconds} s".format(**checked)
     )
     report["trials"] = trials = in_own_process("trials", 1_000_000)
-    click.echo("one file of {trials} trials: {sketches_seconds} s".format(**trials))
+    click.echo(
+        "one file of {trials} trials: looked through in {sketches_seconds} s with "
+        "{sketches_megabytes} MB, read in {read_seconds} s with {read_megabytes} MB".format(
+            **trials
+        )
+    )
     click.echo(json.dumps(report))
 
 

@@ -81,6 +81,16 @@ class ForgedRun:
             for trial in trials:
                 file.append(trial)
 
+    def write_copy(self, record: Record, copy: Record) -> None:
+        """Write a second record, with the trials of the first under its own key."""
+        trials = TrialFile(self.folder.trials_file(record.cell_name)).read()
+        with TrialFile(self.folder.trials_file(copy.cell_name), cell=copy.cell) as file:
+            for trial in trials:
+                file.append(trial)
+        digest = TrialsPart(sha256=digest_of_trials(trials, copy.cell))
+        copy = copy.model_copy(update={"trials": digest})
+        write_record(self.folder.records / copy.file_name, copy)
+
     def forge(self, attack: str, change: Change) -> Record:
         """Change trials, and make the record from the forged trials."""
         record, path = self.record(attack), self.path(attack)

@@ -29,6 +29,7 @@ from robench.records.paired_notes import GROUP, group_notes, seeds_text
 from robench.records.percent import p_value_text, percent, signed_percent
 from robench.records.record import Record
 from robench.records.rows import DefenseRow, Gap, build_rows
+from robench.records.same_weights import same_weights_notes
 from robench.records.statistics import Score, accuracy_under_attack, attack_success_rate
 from robench.records.trade_off import TradeOff, weigh
 from robench.records.training_notes import TRAINED_MARK, training_notes
@@ -119,7 +120,7 @@ def _main_part(
     lines += [*tabulated(body, headings, "pipe", names=1), ""]
     for text in [*group_notes(compared), *(marks.notes(admitted) if checked else [])]:
         lines += [text, ""]
-    for note in [*columns.notes, *training_notes(records)]:
+    for note in [*columns.notes, *training_notes(records), *same_weights_notes(records)]:
         lines += [paragraph(note), ""]
     return lines
 

@@ -21,6 +21,7 @@ from robench.records.certificate import Certificate
 from robench.records.certificate_files import read_certificate
 from robench.records.record import Record
 from robench.records.record_files import read_with_schema, record_paths
+from robench.records.same_weights import one_training, same_weights
 from robench.records.verified import FILE_NAME, VerifiedRecord, write_verified
 from robench.submission.checking import DERIVED, problems
 from robench.submission.manifest import MANIFEST
@@ -36,6 +37,8 @@ from robench.verification.workshop import Workshop
 
 TABLE = "table"
 """Name of the check of a board's Markdown."""
+COPIES = "seeds"
+"""Name of the check that two seeds are two trainings; it stands only where it fails."""
 
 
 @dataclass
@@ -134,6 +137,7 @@ def verify(
             elif isinstance(each.subject, Certificate):
                 certificates.verify(each)
             progress.message(f"{each.title}: {each.status}")
+        _trainings_that_are_copies(reports)
         found.reports = [*reports, *submission]
         if target.board is not None:
             found.stale = _table_differences(target.board)
@@ -197,6 +201,16 @@ def _read(report: Report) -> None:
     # A file that can be read is checked further under the same name.
     if report.subject is not None:
         report.checks.clear()
+
+
+def _trainings_that_are_copies(reports: Iterable[Report]) -> None:
+    """Let the files fail that show one training as several."""
+    read = [(report, report.subject) for report in reports if report.subject is not None]
+    copies = same_weights(subject for _, subject in read)
+    for report, subject in read:
+        if subject.victim.sha256 in copies:
+            problem = one_training(copies[subject.victim.sha256])
+            report.checks.append(passed(COPIES, [problem]))
 
 
 def _victim_of(report: Report) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Fixtures for tests that evaluate the toy task."""
+"""Finished runs: one of the toy task, and a short one whose copies tests may forge."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from evaluation_cases import FinishedRun
+from forging import ForgedRun, copied, make_run
 from toy import TOY_OPTIONS, make_toy_encoder, toy_task
 
 from robench.evaluation.run import Silent, build_request, evaluate
@@ -40,3 +41,15 @@ def saved(finished: FinishedRun) -> Path:
     """The folder of a victim that another run trained on the toy task."""
     (folder,) = (finished[0].out / "victims").glob("rift-*[0-9a-f]")
     return folder
+
+
+@pytest.fixture(scope="session")
+def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One victim under two attacks on 24 texts. It must not be changed."""
+    return make_run(tmp_path_factory.mktemp("short") / "run")
+
+
+@pytest.fixture
+def forged(short_run: Path, tmp_path: Path) -> ForgedRun:
+    """A copy of the short run, which may be changed."""
+    return copied(short_run, tmp_path / "run")

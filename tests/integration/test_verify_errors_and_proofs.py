@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forging import OPTIONS, ForgedRun, copied, held, make_run, only_first
+from forging import OPTIONS, ForgedRun, copied, held, only_first
 
 from robench._base.reporting import Silent
 from robench._base.seals import SEAL, seal_of
@@ -21,18 +21,6 @@ from robench.verification.searching import MOST_TEXTS
 from robench.verification.settings import VerificationSettings
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One victim under two attacks on 24 texts."""
-    return make_run(tmp_path_factory.mktemp("verify") / "run")
-
-
-@pytest.fixture
-def forged(run: Path, tmp_path: Path) -> ForgedRun:
-    """A copy of the run."""
-    return copied(run, tmp_path / "run")
 
 
 def checked(forged: ForgedRun, attack: str = "pwws", sample: float = 1.0) -> Report:
@@ -125,9 +113,9 @@ def test_an_error_with_another_clean_answer(forged: ForgedRun) -> None:
 
 
 @pytest.fixture(scope="module")
-def proving_run(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def proving_run(short_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same victim under an attack that asks about every text."""
-    out = copied(run, tmp_path_factory.mktemp("proving") / "run").root
+    out = copied(short_run, tmp_path_factory.mktemp("proving") / "run").root
     options = {name: value for name, value in OPTIONS.items() if name.startswith("defense.")}
     request = build_request(
         defenses=("standard",),

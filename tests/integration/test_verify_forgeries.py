@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forging import ForgedRun, copied, follow, held, make_run, only_first
+from forging import ForgedRun, follow, held, only_first
 from safetensors.numpy import load_file, save_file
 
 from robench._base.seals import with_seal
@@ -30,18 +30,6 @@ from robench.verification.settings import VerificationSettings
 pytestmark = pytest.mark.slow
 
 EVERYTHING = VerificationSettings(sample=1.0, seed=0, device="cpu", workers=1)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One victim under two attacks on 24 texts."""
-    return make_run(tmp_path_factory.mktemp("verify") / "run")
-
-
-@pytest.fixture
-def forged(run: Path, tmp_path: Path) -> ForgedRun:
-    """A copy of the run."""
-    return copied(run, tmp_path / "run")
 
 
 def checked(forged: ForgedRun, attack: str = "pwws", **changes: object) -> Report:

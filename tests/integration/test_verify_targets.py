@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from forging import OPTIONS, ForgedRun, copied, held, make_run
+from forging import OPTIONS, ForgedRun, copied, held
 
 from robench._base.reporting import Silent
 from robench.certification.run import certify
@@ -25,9 +25,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with two records and a certificate."""
-    out = make_run(tmp_path_factory.mktemp("targets") / "run")
+def run(short_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run with a certificate."""
+    out = copied(short_run, tmp_path_factory.mktemp("targets") / "run").root
     request = build_request(
         defenses=("standard",), limit=24, options=_of_training(), device="cpu", out=out
     )

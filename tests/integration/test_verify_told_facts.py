@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forging import ForgedRun, copied, follow, make_run, only_first
+from forging import ForgedRun, follow, only_first
 
 from robench._base.seals import SEAL, with_seal
 from robench.records.record_files import write_record
@@ -18,18 +18,6 @@ from robench.verification.run import verify
 from robench.verification.settings import VerificationSettings
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One victim under two attacks on 24 texts."""
-    return make_run(tmp_path_factory.mktemp("verify") / "run")
-
-
-@pytest.fixture
-def forged(run: Path, tmp_path: Path) -> ForgedRun:
-    """A copy of the run."""
-    return copied(run, tmp_path / "run")
 
 
 def checked(forged: ForgedRun) -> Report:
@@ -152,3 +140,20 @@ def test_a_budget_that_a_search_exceeded(forged: ForgedRun) -> None:
 def test_numbers_that_no_run_has(forged: ForgedRun, fields: dict[str, object], said: str) -> None:
     forged.edit("pwws", **fields)
     assert said in failures(checked(forged))
+
+
+def test_one_training_that_is_shown_as_two(forged: ForgedRun) -> None:
+    """The copy stands under another seed. Both files fail, as nobody knows which one is true."""
+    record = forged.record("pwws")
+    search = record.search.model_copy(update={"seed": 1})
+    copy = record.model_copy(update={"search": search, "cell": "1" * 64})
+    forged.write_copy(record, copy)
+    settings = VerificationSettings(
+        sample=0.05, seed=0, device="cpu", workers=1, names=("-pwws-s",)
+    )
+    reports = verify(forged.root, settings).reports
+    assert len(reports) == 2
+    for report in reports:
+        text = failures(report)
+        assert "seeds: These have the same weights, so they are one training and not 2" in text
+        assert f"{record.row}, seed 0; {record.row}, seed 1." in text
