@@ -7,8 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from records import make_record
+from certified import make_certificate
+from records import make_record, sha
 
+from robench.certification.results import ExampleResult, ResultFile
+from robench.records.certificate import Certificate
+from robench.records.certificate_files import write_certificate
 from robench.records.record import LETTERS, Record, digest_of_ids
 from robench.records.record_files import write_record
 from robench.records.run_folder import RunFolder
@@ -57,7 +61,8 @@ def trial_of(example: Example, letter: str) -> Trial:
 def write_cell(run: Path, outcomes: str, **values: Any) -> Record:
     """Write record, trials and texts of one cell into the folder of a run."""
     folder, examples = RunFolder(run), examples_of(max(len(outcomes), values.get("examples") or 0))
-    record = make_record(outcomes, **{"task": {"digest": digest(examples)}, **values})
+    own = {"task": {"digest": digest(examples)}, "surface": {"rules": sha("rules")}}
+    record = make_record(outcomes, **{**own, **values})
     test_set = TestSet("toy", record.task.digest, ("negative", "positive"), "text", examples)
     write_test_set(folder.examples_file("toy", record.task.digest), test_set)
     trials = [trial_of(each, letter) for each, letter in zip(examples, outcomes, strict=False)]
@@ -76,6 +81,34 @@ def write_cell(run: Path, outcomes: str, **values: Any) -> Record:
 def write_run(run: Path) -> list[Record]:
     """Write a run of one row under two attacks on four texts."""
     return [write_cell(run, "WFHH", attack="pwws"), write_cell(run, "WHFH", attack="genetic")]
+
+
+def write_certified(run: Path, record: Record, letters: str, **fields: Any) -> Certificate:
+    """Write a certificate about the victim of a record with its verdicts, and its surface."""
+    folder, surface = RunFolder(run), record.surface
+    space = {
+        "key": surface.key,
+        "rules": surface.rules,
+        "language_model": surface.language_model,
+        "constrained": surface.constrained,
+    }
+    of_record = {
+        "task": record.task,
+        "victim": record.victim,
+        "protocol": record.protocol,
+        "ids_digest": record.ids_digest,
+        "space": space,
+    }
+    made = make_certificate(letters, **(of_record | fields))
+    write_certificate(folder.certificates / made.file_name, made)
+    file = ResultFile(folder.certificates / f"{made.name}.jsonl", made.key)
+    with file:
+        for number, letter in enumerate(letters):
+            verdict = {"id": str(number), "letter": letter, "reason": "enumeration"}
+            file.append(ExampleResult.model_validate({**verdict, "positions": number}))
+    folder.surfaces.mkdir(exist_ok=True)
+    (folder.surfaces / f"{surface.key}.parquet").write_bytes(b"a surface")
+    return made
 
 
 def write_board(folder: Path) -> Path:

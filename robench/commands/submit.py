@@ -59,7 +59,7 @@ def command(ctx: click.Context) -> None:
     "--victims/--no-victims",
     default=True,
     show_default=True,
-    help="Pack the victims. Without them, the records stay claimed.",
+    help="Pack the victims and the surfaces. Without them, the records stay claimed.",
 )
 @global_flags
 @click.pass_context
@@ -72,7 +72,7 @@ def pack(
     checklist: Path | None,
     victims: bool,
 ) -> None:
-    """Pack records, trials, texts, victims and a checklist into one archive.
+    """Pack records, trials, texts, victims, certificates and a checklist into one archive.
 
     RUN is the folder that 'robench evaluate --out' wrote. The same run gives the same bytes. A run
     that no board takes is refused: one with --limit, with an example that ended in an error, with
@@ -104,6 +104,21 @@ def _packed(found: Packed) -> list[str]:
         f"{found.size:,} bytes",
         f"SHA-256 {found.sha256}",
     ]
+    if found.certificates:
+        lines.append(f"certificates: {', '.join(found.certificates)}")
+    if found.left_out:
+        number, (name, reason) = len(found.left_out), next(iter(found.left_out.items()))
+        what = "1 certificate is" if number == 1 else f"{number} certificates are"
+        lines.append(
+            f"{what} left out, because no board could take them. The first is {name}: {reason}."
+        )
+    if found.without_digest:
+        number = len(found.without_digest)
+        what = "1 record comes" if number == 1 else f"{number} records come"
+        lines.append(
+            f"{what} from an earlier version, which did not write its trials' digest. 'robench "
+            "verify' counts the letters again from the packed trials."
+        )
     if found.without_victim:
         lines.append(
             f"{len(found.without_victim)} records come without their victim and stay claimed, the "
@@ -135,11 +150,11 @@ def _packed(found: Packed) -> list[str]:
 @global_flags
 @click.pass_context
 def add(ctx: click.Context, /, archive: Path, board: Path) -> None:
-    """Copy the records of a packed submission into the folder of a board.
+    """Copy the records and certificates of a packed submission into the folder of a board.
 
-    All records are copied or none. A record that the board does not take is refused with the
-    reason. Whether the records hold is not asked here: that is what 'robench verify' does. The
-    victims and the trials stay in the archive.
+    All of them are copied or none. One that the board does not take is refused with the reason.
+    Whether they hold is not asked here: that is what 'robench verify' does. The victims and the
+    trials stay in the archive.
 
     \b
     robench submit add runs.zip --board leaderboards/mini-reviews.toml
@@ -168,7 +183,7 @@ def add(ctx: click.Context, /, archive: Path, board: Path) -> None:
 def _added(found: Joined, archive: Path, board: Path) -> list[str]:
     lines = [f"added {found.folder / name}" for name in found.added]
     if found.known:
-        lines.append(f"{len(found.known)} records were there already.")
+        lines.append(f"{len(found.known)} files were there already.")
     shown, runs = shlex.quote(str(board)), shlex.quote(str(archive))
     return [
         *lines,

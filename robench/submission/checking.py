@@ -15,6 +15,7 @@ from robench.models.victim_folder import CARD
 from robench.records.record import Record
 from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
+from robench.submission.certificates import foreign_files
 from robench.submission.checklist import checklist, read_answers
 from robench.submission.derived import adversarial_name, adversarial_texts, cards
 from robench.submission.manifest import ADVERSARIAL, CHECKLIST, MANIFEST, read_manifest
@@ -24,13 +25,16 @@ _TEXTS: Final = Bounds(size=1024 * MB)
 Problems = Mapping[str, list[str]]
 DERIVED: Final = ("adversarial texts", "cards", "checklist")
 """Checks that make a file again, as this version of robench makes it."""
+OTHERS: Final = "certificates and surfaces"
+"""Check that each certificate and each surface belongs to a record."""
 
 
 def problems(root: Path, passed_over: Collection[str] = ()) -> Problems | None:
     """Return what is wrong with an unpacked submission: name of a check -> sentences.
 
-    The checks are ``files`` and those of ``DERIVED``, which are missing where another version of
-    robench packed the archive. The records themselves are for ``robench verify``.
+    The checks are ``files``, ``OTHERS`` and those of ``DERIVED``, which are missing where another
+    version of robench packed the archive. The records and the certificates themselves are for
+    ``robench verify``.
 
     Args:
         root: the unpacked archive.
@@ -48,11 +52,13 @@ def problems(root: Path, passed_over: Collection[str] = ()) -> Problems | None:
     folder = RunFolder(root)
     records = find_records(folder.records).records
     listed = {name: part.sha256 for name, part in manifest.files.items()}
-    files = _file_problems(root, listed, passed_over)
+    checks = {
+        "files": _file_problems(root, listed, passed_over),
+        OTHERS: foreign_files(folder, records.values()),
+    }
     if manifest.robench != __version__:
-        return {"files": files}
-    return {
-        "files": files,
+        return checks
+    return checks | {
         "adversarial texts": _text_problems(folder, records),
         "cards": _card_problems(folder, list(records.values())),
         "checklist": _checklist_problems(root, list(records.values())),

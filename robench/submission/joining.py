@@ -1,30 +1,33 @@
-"""Put the records of a submission into the folder of a board."""
+"""Put the records and certificates of a submission into the folder of a board."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from robench._base.bounded_reading import read_bytes
-from robench._base.errors import UsageError
+from robench._base.errors import RobenchError, UsageError
 from robench._base.files import atomic_file, make_folder
 from robench.records.board import admit_variants, load_board, records_folder
+from robench.records.board_certificates import FOLDER, admit_certificates
+from robench.records.certificate_files import find_certificates
 from robench.records.comparable import cell_of
 from robench.records.record import Record
 from robench.records.record_files import find_records, read_records
 from robench.records.run_folder import RunFolder
+from robench.submission.certificates import RunCertificates, certificates_of
 from robench.submission.checking import problems
 from robench.submission.refusals import refusals
 
 
 @dataclass(frozen=True)
 class Joined:
-    """Records that were added to a board.
+    """Records and certificates that were added to a board.
 
     Attributes:
         folder: folder of the board's records.
-        added: names of the files that are new.
+        added: names of the files that are new; certificates lie in ``certificates/``.
         known: names of files that were there already, byte by byte.
     """
 
@@ -34,10 +37,10 @@ class Joined:
 
 
 def add_to_board(root: Path, name: str, board_path: Path, passed_over: list[str]) -> Joined:
-    """Copy the records of an unpacked submission into the folder of a board.
+    """Copy the records and certificates of an unpacked submission into the folder of a board.
 
-    Nothing is copied unless every record counts on the board. Whether the records hold is not
-    asked: that is for ``robench verify``.
+    Nothing is copied unless every record and every certificate counts on the board. Whether they
+    hold is not asked: that is for ``robench verify``.
 
     Args:
         root: the unpacked archive, or the folder of a run.
@@ -46,8 +49,9 @@ def add_to_board(root: Path, name: str, board_path: Path, passed_over: list[str]
         passed_over: names of members that were not unpacked.
 
     Raises:
-        UsageError: the submission is damaged, or the board does not take a record.
-        RobenchError: a record of the board cannot be read.
+        UsageError: the submission is damaged, or the board does not take a record or a
+            certificate.
+        RobenchError: a record or a certificate of the board cannot be read.
     """
     for sentences in (problems(root, passed_over) or {}).values():
         for sentence in sentences:
@@ -56,25 +60,66 @@ def add_to_board(root: Path, name: str, board_path: Path, passed_over: list[str]
                 "wrong."
             )
     new = _records(root, name)
+    certified = _certificates(root, name, new)
     board = load_board(board_path)
     folder = records_folder(board_path, board)
     old = read_records(folder) if folder.is_dir() else {}
     fresh = {each: record for each, record in new.items() if each not in old}
     content = {each: read_bytes(root / "records" / each) for each in new}
-    _refuse_other_versions(name, folder, {*new} - {*fresh}, content)
+    for each in certified.certificates:
+        inside = f"{FOLDER}/{each}"
+        content[inside] = read_bytes(root / inside)
+    known = {each for each in content if (folder / each).exists()}
+    _refuse_other_versions(name, folder, known, content)
     _refuse_taken_cells(name, fresh, old)
-    reasons = admit_variants(board, {**old, **fresh})[0].reasons
-    for each in fresh:
-        if each in reasons:
-            raise UsageError(
-                f"The board {board_path} does not take {each} of {name}: {reasons[each]}. Nothing "
-                "was added."
-            )
-    make_folder(folder)
-    for each in fresh:
+    admitted, twins = admit_variants(board, {**old, **fresh})
+    _refuse_misfits(name, board_path, fresh, admitted.reasons)
+    members = [*admitted.records.values(), *admitted.failed.values(), *twins.records.values()]
+    _refuse_misfits(
+        name, board_path, certified.certificates, _misfits(folder, certified, name, members)
+    )
+    added = [each for each in content if each not in known]
+    for each in added:
+        make_folder((folder / each).parent)
         with atomic_file(folder / each) as temporary:
             temporary.write_bytes(content[each])
-    return Joined(folder, tuple(fresh), tuple(sorted({*new} - {*fresh})))
+    return Joined(folder, tuple(added), tuple(sorted(known)))
+
+
+def _certificates(root: Path, name: str, records: Mapping[str, Record]) -> RunCertificates:
+    """Return the certificates of a submission; those that belong to no record are left behind."""
+    try:
+        found = certificates_of(RunFolder(root), records.values())
+    except RobenchError as error:
+        raise UsageError(f"{name} is not added. {error}") from error
+    for each, certificate in found.certificates.items():
+        if each != certificate.file_name:
+            raise UsageError(
+                f"{name} is not added: 'robench certify' would call '{each}' "
+                f"'{certificate.file_name}'."
+            )
+    return found
+
+
+def _misfits(
+    folder: Path, certified: RunCertificates, name: str, records: Sequence[Record]
+) -> Mapping[str, str]:
+    """Return why the board takes a certificate not: beside its own ones and with its records."""
+    own = find_certificates(folder / FOLDER)
+    for reason in own.damaged.values():
+        raise RobenchError(f"{name} is not added. {reason}")
+    return admit_certificates({**own.certificates, **certified.certificates}, records).reasons
+
+
+def _refuse_misfits(
+    name: str, board: Path, files: Iterable[str], reasons: Mapping[str, str]
+) -> None:
+    for each in files:
+        if each in reasons:
+            raise UsageError(
+                f"The board {board} does not take {each} of {name}: {reasons[each]}. Nothing was "
+                "added."
+            )
 
 
 def _records(root: Path, name: str) -> dict[str, Record]:

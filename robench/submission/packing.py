@@ -15,6 +15,12 @@ from robench._base.seals import file_sha256
 from robench.records.record import Record
 from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
+from robench.submission.certificates import (
+    RunCertificates,
+    certificates_of,
+    surface_files,
+    verdicts_file,
+)
 from robench.submission.checklist import checklist, open_items, read_answers
 from robench.submission.derived import adversarial_name, adversarial_texts, cards, victim_folders
 from robench.submission.facts import facts_of
@@ -48,7 +54,10 @@ class Packed:
         size: number of its bytes.
         records: names of the record files in it.
         files: number of all files in it.
+        certificates: names of the certificates in it.
+        left_out: certificate of the run that is not in it -> why.
         without_victim: names of record files whose victim is not in it.
+        without_digest: names of record files of earlier versions, which do not name their trials.
         open_items: titles of the checklist that nobody answered.
         checklist: the checklist to fill in, beside the archive; None where one was given.
     """
@@ -58,7 +67,10 @@ class Packed:
     size: int
     records: tuple[str, ...]
     files: int
+    certificates: tuple[str, ...]
+    left_out: Mapping[str, str]
     without_victim: tuple[str, ...]
+    without_digest: tuple[str, ...]
     open_items: tuple[str, ...]
     checklist: Path | None
 
@@ -71,13 +83,14 @@ def pack(
     victims: bool = True,
     answers: Path | None = None,
 ) -> Packed:
-    """Pack the records of a run with their trials, texts and victims.
+    """Pack the records of a run with their trials, texts, surfaces, victims and certificates.
 
     Args:
         run: the folder that ``robench evaluate --out`` wrote.
         out: the archive; None for ``NAME.zip`` beside the folder.
         names: only record files with one of these texts in their name; empty for all.
-        victims: whether the victims come with them. Without, the records stay claimed.
+        victims: whether the victims and the surfaces come with them. Without, the records stay
+            claimed.
         answers: a checklist that was filled in; None for one with open answers.
 
     Raises:
@@ -90,33 +103,35 @@ def pack(
         raise UsageError(f"--out {target}: an archive of a submission ends in '{SUFFIX}'.")
     given = None if answers is None else _answers(answers)
     records = _records(folder, names)
-    content = _contents(folder, records, victims)
     facts = list(records.values())
+    certified = certificates_of(folder, facts)
+    content = _contents(folder, records, certified, victims)
     content[CHECKLIST] = checklist(facts, given).encode()
     parts = {name: _part(each) for name, each in sorted(content.items())}
     content[MANIFEST] = manifest_of(parts)
     _check_size(content)
     _write(target, content)
     blank = _blank(target, content[CHECKLIST]) if given is None else None
-    there = (
-        set()
-        if not victims
-        else {
-            record.victim.configuration
-            for mine in victim_folders(folder, facts).values()
-            for record in mine
-        }
-    )
+    there = _configurations(folder, facts) if victims else set()
     return Packed(
         target,
         file_sha256(target),
         target.stat().st_size,
         tuple(records),
         len(content),
+        tuple(certified.certificates),
+        certified.reasons,
         tuple(name for name, each in records.items() if each.victim.configuration not in there),
+        tuple(name for name, each in records.items() if each.trials is None),
         tuple(open_items(given or {}, facts_of(facts))),
         blank,
     )
+
+
+def _configurations(folder: RunFolder, records: Sequence[Record]) -> set[str | None]:
+    """Return the configurations of the victims that lie in a run."""
+    found = victim_folders(folder, records).values()
+    return {record.victim.configuration for mine in found for record in mine}
 
 
 def _beside(run: Path) -> Path:
@@ -170,7 +185,7 @@ def _records(folder: RunFolder, names: Sequence[str]) -> dict[str, Record]:
 
 
 def _contents(
-    folder: RunFolder, records: Mapping[str, Record], victims: bool
+    folder: RunFolder, records: Mapping[str, Record], certified: RunCertificates, victims: bool
 ) -> dict[str, Content]:
     """Return name inside the archive -> file or bytes, without checklist and manifest."""
     content: dict[str, Content] = {}
@@ -181,8 +196,14 @@ def _contents(
         texts = folder.examples_file(record.task.file_part, record.task.digest)
         content[f"examples/{texts.name}"] = texts
         content[adversarial_name(record)] = adversarial_texts(folder, record)
+    shown, certificates = list(records.values()), certified.certificates
+    for name, certificate in certificates.items():
+        verdicts = verdicts_file(folder, certificate)
+        content[f"certificates/{name}"] = folder.certificates / name
+        content[f"certificates/{verdicts.name}"] = verdicts
     if victims:
-        shown = list(records.values())
+        for path in surface_files(folder, shown, certificates.values()):
+            content[f"surfaces/{path.name}"] = path
         for place in victim_folders(folder, shown):
             for path in sorted(place.rglob("*")):
                 if path.is_symlink():

@@ -40,11 +40,6 @@ def refusal(folder: RunFolder, record: Record) -> str | None:
         )
     if invented := label_problems(record):
         return f"Its names are not those of a run: {invented[0]}."
-    if record.trials is None:
-        return (
-            "It comes from an earlier version, whose records do not name their trials. Run the "
-            "same command again."
-        )
     try:
         join_trials(folder, record)
     except RobenchError as error:

@@ -125,6 +125,13 @@ def test_the_architecture_names_every_room_and_modules_that_exist() -> None:
     assert found > 10
 
 
+def test_the_picture_of_the_rooms_has_every_room() -> None:
+    picture = (ROOT / "docs" / "images" / "rooms.svg").read_text(encoding="utf-8")
+    drawn = re.findall(r'font-weight="bold"[^>]*>([^<]+)</text>', picture)
+    rooms = {path.parent.name for path in (ROOT / "robench").glob("*/__init__.py")}
+    assert sorted(drawn) == sorted(rooms | {"protocol", "attacks", "defenses"})
+
+
 def test_the_glossary_has_each_term_once() -> None:
     terms = [term for row in cells_of("glossary.md") for term in row[0].split(", ")]
     terms = [term for term in terms if term != "term"]

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from evaluation_cases import FinishedRun
 from submissions import BOARD, Members, forged, members_of
 
+from robench._base.reporting import Silent
+from robench._base.seals import SEAL, line_seal, with_seal
+from robench.certification.run import certify
+from robench.certification.settings import CertificationSettings
 from robench.cli import main
+from robench.evaluation.run import build_request
 from robench.verification.run import Verification, verify
 from robench.verification.settings import VerificationSettings
 
@@ -25,8 +31,14 @@ def call(*words: object, code: int = 0) -> str:
 
 
 @pytest.fixture(scope="module")
-def archive(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packed results of a run with one victim under two attacks."""
+def archive(
+    finished: FinishedRun, toy: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The packed results of a run with one victim under two attacks, and its certificate."""
+    of_training = {name: v for name, v in toy["options"].items() if name.startswith("defense.")}
+    mine = {**toy, "options": of_training}
+    request = build_request(defenses=("rift",), out=finished[0].out, **mine)
+    certify(request, CertificationSettings(parts=0), Silent())
     path = tmp_path_factory.mktemp("submission") / "toy.zip"
     call("submit", "pack", finished[0].out, "--out", path)
     return path
@@ -44,8 +56,9 @@ def failed(found: Verification) -> str:
 def test_an_honest_archive_has_no_failure(archive: Path) -> None:
     found = checked(archive)
     assert not found.failed, failed(found)
-    *records, submission = found.reports
-    assert [each.kind for each in records] == ["record", "record"]
+    *results, submission = found.reports
+    assert [each.kind for each in results] == ["record", "record", "certificate"]
+    assert results[-1].proved
     assert (submission.kind, submission.status) == ("submission", "verified")
     assert submission.title == "files of the submission"
 
@@ -69,6 +82,22 @@ def better_card(members: Members) -> None:
     members[name] = members[name].replace(b"genetic", b"everything")
 
 
+def more_proofs(members: Members) -> None:
+    """Certify every example, with verdicts and seals that fit, as a careful forger would."""
+    (name,) = (each for each in members if each.startswith("certificates/") and each[-1] == "n")
+    raw = json.loads(members[name])
+    del raw[SEAL]
+    verdicts = f"certificates/{Path(name).stem}.jsonl"
+    lines = [json.loads(line) for line in members[verdicts].splitlines()]
+    for line in lines:
+        del line[SEAL]
+        line.update(letter="C", reason="enumeration")
+    sealed = [{**line, SEAL: line_seal(raw["key"], line)} for line in lines]
+    members[verdicts] = b"".join(json.dumps(line).encode() + b"\n" for line in sealed)
+    raw |= {"letters": "C" * len(lines), "reasons": {"C: enumeration": len(lines)}}
+    members[name] = json.dumps(with_seal(raw)).encode()
+
+
 def other_victim_card(members: Members) -> None:
     name = next(name for name in members if name.endswith("/victim.json"))
     card = json.loads(members[name])
@@ -81,6 +110,7 @@ def other_victim_card(members: Members) -> None:
         (other_weights, "the files in"),
         (better_card, "is not the card that the records give"),
         (other_victim_card, "changed"),
+        (more_proofs, "is C, and its proof gives"),
     ],
 )
 def test_a_careful_forgery_fails(
@@ -101,14 +131,17 @@ def test_the_command_line(archive: Path, finished: FinishedRun, tmp_path: Path) 
     text = BOARD.replace('"tiny"', json.dumps(records[0].encoder.name))
     board.write_text(text.replace('["pwws", "genetic"]', labels))
     text = call("submit", "add", archive, "--board", board)
-    assert text.count("added ") == 2
+    assert text.count("added ") == 3
+    assert (tmp_path / "records" / "certificates").is_dir()
     assert f"robench verify {board} --runs {archive}" in text
     data = json.loads(call("submit", "add", archive, "--board", board, "--json"))
-    assert (data["added"], len(data["known"])) == ([], 2)
+    assert (data["added"], len(data["known"])) == ([], 3)
     again = json.loads(call("submit", "pack", finished[0].out, "--out", archive, "--json"))
     assert (again["without_victim"], len(again["records"])) == ([], 2)
+    assert (len(again["certificates"]), again["left_out"], again["without_digest"]) == (1, {}, [])
     small = call("submit", "pack", finished[0].out, "--no-victims", "--out", tmp_path / "s.zip")
     assert "2 records come without their victim and stay claimed" in small
+    assert "certificates: toy-rift-bounds-s0-" in small
     assert "does not exist" in call("submit", "pack", tmp_path / "nosuch", code=2)
     assert "is no archive" in call("submit", "add", board, "--board", board, code=2)
     assert "pack" in call("submit")

@@ -8,10 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from submissions import Members, forged, members_of, write_archive, write_run
+from submissions import (
+    Members,
+    forged,
+    members_of,
+    write_archive,
+    write_certified,
+    write_run,
+)
 
 from robench._base.errors import RobenchError
-from robench.submission.checking import Problems, problems
+from robench.submission.checking import OTHERS, Problems, problems
 from robench.submission.packing import pack
 from robench.verification.unpacking import unpack
 
@@ -20,9 +27,10 @@ Change = Callable[[Members], object]
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An honest archive of a run of two records."""
+    """An honest archive of a run of two records and a certificate."""
     folder = tmp_path_factory.mktemp("submission")
-    write_run(folder / "run")
+    record, _ = write_run(folder / "run")
+    write_certified(folder / "run", record, "CFUC")
     return pack(folder / "run").path
 
 
@@ -44,7 +52,7 @@ def name_with(members: Members, *parts: str) -> str:
 
 def test_an_honest_archive_has_no_problem(archive: Path, tmp_path: Path) -> None:
     found = found_in(archive, tmp_path)
-    assert set(found) == {"files", "adversarial texts", "cards", "checklist"}
+    assert set(found) == {"files", OTHERS, "adversarial texts", "cards", "checklist"}
     assert sentences(found) == {}
 
 
@@ -107,6 +115,32 @@ def edit_texts_of_the_test_set(members: Members) -> None:
     members[name] = members[name].replace(b"a good film 1", b"a good film 9")
 
 
+def edit_certificate(members: Members) -> None:
+    """Turn a fooled example into a certified one, as a text editor would."""
+    name = certificate_in(members)
+    members[name] = members[name].replace(b'"CFUC"', b'"CCUC"')
+
+
+def drop_verdicts(members: Members) -> None:
+    del members[name_with(members, "certificates/", ".jsonl")]
+
+
+def certificate_in(members: Members) -> str:
+    return next(each for each in members if each.endswith(".json") and "certificates/" in each)
+
+
+def rename_verdicts(members: Members) -> None:
+    members["certificates/other.jsonl"] = members[name_with(members, "certificates/", ".jsonl")]
+
+
+def foreign_surface(members: Members) -> None:
+    members["surfaces/x.parquet"] = b"x"
+
+
+def deep_surface(members: Members) -> None:
+    members["surfaces/inside/x.parquet"] = b"x"
+
+
 CONTENT: list[tuple[Change, str, str]] = [
     (edit_text, "adversarial texts", "does not hold the texts of the trials"),
     (drop_text, "adversarial texts", "does not hold the texts of the trials"),
@@ -120,6 +154,11 @@ CONTENT: list[tuple[Change, str, str]] = [
     (edit_counts, "adversarial texts", "belongs to no record"),
     (drop_trials, "adversarial texts", "The trials are missing"),
     (edit_trials, "adversarial texts", "are not complete"),
+    (edit_certificate, OTHERS, "was changed after it was written"),
+    (drop_verdicts, OTHERS, "its verdicts are missing"),
+    (rename_verdicts, OTHERS, "'certificates/other.jsonl' belongs to no record"),
+    (foreign_surface, OTHERS, "'surfaces/x.parquet' belongs to no record"),
+    (deep_surface, OTHERS, "'surfaces/inside' belongs to no record"),
     (edit_texts_of_the_test_set, "adversarial texts", "is damaged"),
 ]
 
@@ -237,7 +276,7 @@ def test_what_another_version_made_is_not_compared(archive: Path, tmp_path: Path
         path = write_archive(tmp_path / f"{change is None}.zip", forged_members)
         (tmp_path / str(change is None)).mkdir()
         found = found_in(path, tmp_path / str(change is None))
-        assert set(found) == {"files"}
+        assert set(found) == {"files", OTHERS}
         assert set(sentences(found)) == set(expected)
 
 

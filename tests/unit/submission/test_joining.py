@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from submissions import forged, members_of, write_archive, write_board, write_cell, write_run
+from submissions import (
+    forged,
+    members_of,
+    write_archive,
+    write_board,
+    write_cell,
+    write_certified,
+    write_run,
+)
 
 from robench._base.errors import RobenchError
+from robench.records.certificate import Certificate
 from robench.records.leaderboard import render_board
 from robench.submission.joining import Joined, add_to_board
 from robench.submission.packing import pack
@@ -46,6 +56,67 @@ def test_adding_twice_changes_nothing(archive: Path, board: Path, tmp_path: Path
     first = add(archive, board, tmp_path)
     second = add(archive, board, tmp_path / "again")
     assert (second.added, second.known) == ((), first.added)
+
+
+def certified(folder: Path, letters: str = "CFUC", **fields: Any) -> tuple[Path, Certificate]:
+    """Return an archive with a certificate about the victim of its records."""
+    record, _ = write_run(folder / "run")
+    made = write_certified(folder / "run", record, letters, **fields)
+    return pack(folder / "run").path, made
+
+
+def test_certificates_are_copied_without_their_verdicts(board: Path, tmp_path: Path) -> None:
+    archive, certificate = certified(tmp_path)
+    found = add(archive, board, tmp_path)
+    inside = f"certificates/{certificate.file_name}"
+    assert inside in found.added
+    written = board.parent / "records" / "certificates"
+    assert [each.name for each in written.iterdir()] == [certificate.file_name]
+    assert (written / certificate.file_name).read_bytes() == members_of(archive)[inside]
+    assert "## Certified beside attacked" in render_board(board)
+    again = add(archive, board, tmp_path / "again")
+    assert (again.added, inside in again.known) == ((), True)
+
+
+def test_a_second_certificate_for_a_line_of_the_board(board: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    add(certified(tmp_path / "a")[0], board, tmp_path / "a")
+    other, _ = certified(tmp_path / "b", "CCCC", key="1" * 64)
+    with pytest.raises(RobenchError, match=r"does not take .*: also claimed by"):
+        add(other, board, tmp_path / "b")
+    assert len(list((board.parent / "records" / "certificates").iterdir())) == 1
+
+
+def test_a_changed_certificate_of_the_same_name(board: Path, tmp_path: Path) -> None:
+    archive, certificate = certified(tmp_path)
+    add(archive, board, tmp_path)
+    path = board.parent / "records" / "certificates" / certificate.file_name
+    path.write_bytes(path.read_bytes() + b"\n")
+    with pytest.raises(RobenchError, match="is there with other content"):
+        add(archive, board, tmp_path / "again")
+
+
+def test_a_damaged_certificate_of_the_board(board: Path, tmp_path: Path) -> None:
+    archive, _ = certified(tmp_path)
+    folder = board.parent / "records" / "certificates"
+    folder.mkdir(parents=True)
+    (folder / "torn.json").write_text("{")
+    with pytest.raises(RobenchError, match=r"torn\.json"):
+        add(archive, board, tmp_path)
+    assert [each.name for each in folder.iterdir()] == ["torn.json"]
+
+
+def test_a_certificate_under_a_name_that_no_run_gives_it(board: Path, tmp_path: Path) -> None:
+    archive, certificate = certified(tmp_path)
+
+    def rename(members: dict[str, bytes]) -> None:
+        name = f"certificates/{certificate.file_name}"
+        members["certificates/better.json"] = members.pop(name)
+
+    path = forged(archive, tmp_path / "forged.zip", rename, careful=True)
+    with pytest.raises(RobenchError, match=r"would call 'better\.json'"):
+        add(path, board, tmp_path)
 
 
 def other_protocol(run: Path) -> None:

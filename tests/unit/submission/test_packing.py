@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from submissions import members_of, write_cell, write_run
+from submissions import members_of, write_cell, write_certified, write_run
 
 from robench._base.errors import RobenchError, UsageError
+from robench.records.record import Record
 from robench.records.run_folder import RunFolder
 from robench.submission import packing
 from robench.submission.packing import pack
@@ -87,6 +88,19 @@ def missing_texts(run: Path) -> None:
     RunFolder(run).examples_file("toy", record.task.digest).unlink()
 
 
+def older(run: Path, outcomes: str, **values: Any) -> Record:
+    """Write a cell as schema 5 did: no digest of the trials, no seal."""
+    record = write_cell(run, outcomes, **values)
+    write_older(run, record)
+    return record
+
+
+def write_older(run: Path, record: Record) -> None:
+    path = RunFolder(run).records / record.file_name
+    raw = record.model_dump(mode="json", by_alias=True, exclude={"trials"})
+    path.write_text(json.dumps({**raw, "schema": 5}))
+
+
 def foreign_code(run: Path) -> None:
     from robench.records.record_files import write_record
 
@@ -119,13 +133,23 @@ def test_a_run_that_no_board_takes_is_refused(
     assert not (tmp_path / "run.zip").exists()
 
 
-def test_an_older_record_without_the_digest_of_its_trials(tmp_path: Path) -> None:
-    from robench.submission.refusals import refusal
+def test_a_record_of_an_earlier_version_is_packed_and_named(tmp_path: Path) -> None:
+    """Boards take such records, and ``robench verify`` counts their letters from the trials."""
+    record = older(tmp_path / "run", "WFHH", attack="pwws")
+    new = write_cell(tmp_path / "run", "WHFH", attack="genetic")
+    found = pack(tmp_path / "run")
+    assert found.records == (new.file_name, record.file_name)
+    assert found.without_digest == (record.file_name,)
+    assert f"trials/{record.cell_name}.jsonl" in members_of(found.path)
 
-    record = write_cell(tmp_path, "WFHH").model_copy(update={"trials": None})
-    reason = refusal(RunFolder(tmp_path), record)
-    assert reason is not None
-    assert "earlier version" in reason
+
+def test_a_record_of_an_earlier_version_whose_trials_say_something_else(tmp_path: Path) -> None:
+    record = write_cell(tmp_path / "run", "WFHH")
+    better = write_cell(tmp_path / "better", "WHHH")
+    (RunFolder(tmp_path / "run").records / record.file_name).unlink()
+    write_older(tmp_path / "run", better)
+    with pytest.raises(UsageError, match="do not fit the record"):
+        pack(tmp_path / "run")
 
 
 def test_several_refused_records_are_counted(tmp_path: Path) -> None:
@@ -145,6 +169,66 @@ def test_folders_and_names_that_are_wrong(tmp_path: Path) -> None:
         pack(tmp_path / "run", answers=_text(tmp_path, "hello"))
     (RunFolder(tmp_path / "run").records / "torn.json").write_text("{")
     with pytest.raises(RobenchError, match=r"torn\.json"):
+        pack(tmp_path / "run")
+
+
+CERTIFIED = "CFUC"
+
+
+def test_a_certificate_comes_with_its_verdicts_and_its_surface(tmp_path: Path) -> None:
+    record, _ = write_run(tmp_path / "run")
+    certificate = write_certified(tmp_path / "run", record, CERTIFIED)
+    found = pack(tmp_path / "run")
+    assert (found.certificates, found.left_out) == ((certificate.file_name,), {})
+    members = members_of(found.path)
+    for name in (f"{certificate.name}.json", f"{certificate.name}.jsonl"):
+        written = RunFolder(tmp_path / "run").certificates / name
+        assert members[f"certificates/{name}"] == written.read_bytes()
+    assert members[f"surfaces/{record.surface.key}.parquet"] == b"a surface"
+    without = members_of(pack(tmp_path / "run", tmp_path / "w.zip", victims=False).path)
+    assert f"certificates/{certificate.file_name}" in without
+    assert not any(name.startswith("surfaces/") for name in without)
+
+
+def other_victim(run: Path, record: Record) -> None:
+    victim = record.victim.model_copy(update={"sha256": "0" * 64})
+    write_certified(run, record, CERTIFIED, victim=victim)
+
+
+def limited(run: Path, record: Record) -> None:
+    write_certified(run, record, CERTIFIED[:2], limit=2)
+
+
+def no_verdicts(run: Path, record: Record) -> None:
+    name = write_certified(run, record, CERTIFIED).name
+    (RunFolder(run).certificates / f"{name}.jsonl").unlink()
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (other_victim, "no record of the board is about its victim"),
+        (limited, "only 2 of 4 examples were certified"),
+        (no_verdicts, "its verdicts are missing"),
+    ],
+)
+def test_a_certificate_that_no_board_takes_is_left_out_and_named(
+    tmp_path: Path, write: Callable[[Path, Record], None], reason: str
+) -> None:
+    record, _ = write_run(tmp_path / "run")
+    write(tmp_path / "run", record)
+    found = pack(tmp_path / "run")
+    assert found.certificates == ()
+    (said,) = found.left_out.values()
+    assert reason in said
+    assert not any("certificates/" in name for name in members_of(found.path))
+
+
+def test_a_damaged_certificate_stops_the_packing(tmp_path: Path) -> None:
+    record, _ = write_run(tmp_path / "run")
+    certificate = write_certified(tmp_path / "run", record, CERTIFIED)
+    (RunFolder(tmp_path / "run").certificates / certificate.file_name).write_text("{")
+    with pytest.raises(RobenchError, match="Cannot read the certificate"):
         pack(tmp_path / "run")
 
 
