@@ -92,7 +92,7 @@ def write_certified(run: Path, record: Record, letters: str, **fields: Any) -> C
         "language_model": surface.language_model,
         "constrained": surface.constrained,
     }
-    of_record = {
+    of_record: dict[str, Any] = {
         "task": record.task,
         "victim": record.victim,
         "protocol": record.protocol,
