@@ -42,7 +42,9 @@ def board_columns(attacks: Iterable[str], records: Iterable[Record] = ()) -> Col
     case means.
     """
     labels, idle = tuple(attacks), idle_attacks(records)
-    return Columns(labels, tuple(label for label in labels if label not in idle), labels)
+    searching = tuple(label for label in labels if label not in idle)
+    notes = _worst_notes(searching, searching, idle)
+    return Columns(labels, searching, labels, notes=tuple(notes))
 
 
 def run_columns(records: Iterable[Record]) -> Columns:

@@ -104,6 +104,16 @@ def test_a_board_leaves_out_an_attack_that_searches_for_nothing(make_record: Mak
     records = [make_record("WHHH", attack="calm", searches=False), make_record("WFHH")]
     columns = board_columns(["calm", "genetic"], records)
     assert (columns.attacks, columns.worst_over) == (("calm", "genetic"), ("genetic",))
+    assert columns.notes == ()
+
+
+def test_a_board_on_which_nothing_searches_says_that_it_has_no_worst_case(
+    make_record: MakeRecord,
+) -> None:
+    columns = board_columns(["calm"], [make_record("WHHH", attack="calm", searches=False)])
+    assert columns.worst_over == ()
+    assert [note.split(":")[0] for note in columns.notes] == ["There is no worst case"]
+    assert board_columns(["calm"]).notes == ()
 
 
 def test_an_attack_that_lacks_one_seed_of_a_row_is_not_common(make_record: MakeRecord) -> None:
