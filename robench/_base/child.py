@@ -12,8 +12,9 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from multiprocessing import current_process, get_context, parent_process
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import current_process, get_context, parent_process, resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -54,6 +55,21 @@ def run_child(parent: int | None, content: bytes, shared: tuple[Any, ...]) -> No
     current_process().daemon = False
     function, arguments = pickle.loads(content)
     function(*arguments, *shared)
+
+
+@contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Block Ctrl-C in processes that are started in the block, which inherit the signal mask.
+
+    Only the parent handles it; it ends its children.
+    """
+    # Otherwise the resource tracker would start with the first process, and it unblocks Ctrl-C.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent(number: int | None) -> None:

@@ -349,5 +349,11 @@ evaluation_options = apply(
             help="Processes that attack in parallel, with one thread each. auto: one per core "
             "where there is enough work, one on a GPU.",
         ),
+        click.option(
+            "--share-device/--no-share-device",
+            default=None,
+            help="Whether several --workers on one GPU share one victim. Default: they share where "
+            "the victim has a queue and the attack is a built-in without gradients.",
+        ),
     ]
 )

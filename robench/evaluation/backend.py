@@ -37,6 +37,8 @@ class Backend(ABC):
         trains: whether it trains victims itself (``train``), before the run needs them.
         may_stay_here: whether one worker may be the run's own process. Otherwise every search is
             done by ``search``.
+        shares_devices: whether search processes can share the victim of a device
+            (``WorkerPlan.sharing``).
 
     Args:
         request: the evaluation.
@@ -45,6 +47,7 @@ class Backend(ABC):
 
     trains: ClassVar[bool] = False
     may_stay_here: ClassVar[bool] = True
+    shares_devices: ClassVar[bool] = False
 
     def __init__(self, request: EvaluationRequest, report: Reporter) -> None:
         self._request, self._report = request, report

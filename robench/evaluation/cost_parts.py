@@ -144,6 +144,8 @@ def attack_work(
         "unknown": request.unknown,
         "lm": request.lm if attack.constrained else "none",
     }
+    if request.share_device is not None:
+        choices["share_device"] = request.share_device
     return Work(
         kind="attack",
         device=describe_device(victim.device),

@@ -65,6 +65,8 @@ class EvaluationRequest(BaseModel):
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
         workers: processes that search at the same time. None chooses a number that suits the
             device and the number of examples.
+        share_device: whether several search processes on one GPU share a victim. None shares where
+            it is possible (``robench.evaluation.device_sharing``).
         data: folder with the publishers' files. None uses ``ROBENCH_DATA``, then the hub.
         hub: whether data may be downloaded from the hub.
         ids: file with another published list of test examples.
@@ -124,6 +126,7 @@ class EvaluationRequest(BaseModel):
     options: Mapping[str, str] = {}
     device: str = "auto"
     workers: int | None = None
+    share_device: bool | None = None
     data: Path | None = None
     hub: bool = True
     ids: Path | None = None

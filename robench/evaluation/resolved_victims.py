@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from robench.evaluation.request import EvaluationRequest
     from robench.models.judged import JudgedVictim
     from robench.models.victim import Victim
-    from robench.search.victim_protocol import SearchVictim
+    from robench.search.victim_protocol import SearchVictim, TextReader
     from robench.tasks.base import Task
     from robench.training.request import FitRequest
 
@@ -43,6 +43,8 @@ class Obtained:
         load: an importable function that loads the victim in a worker process, from ``source`` and
             a device. None if the victim exists in this process only.
         source: first argument of ``load``.
+        read: an importable function that returns how the victim reads texts, from ``source``, for
+            a search process that does not load the victim. None where there is no such function.
         folder: where it is stored, or None.
         training_seconds: wall-clock time of its training, or None if it is unknown.
         no_seconds: why the time is unknown, or an empty text.
@@ -56,6 +58,7 @@ class Obtained:
     training_seconds: float | None
     no_seconds: str
     card: Mapping[str, Any] = field(default_factory=dict)
+    read: Callable[[Any], TextReader] | None = None
 
     @property
     def identity(self) -> str:
@@ -67,12 +70,14 @@ class Obtained:
 
 def loaded_from(victim: Victim, folder: Path) -> Obtained:
     """Return a victim that was loaded from ``folder``; other processes must find the same one."""
-    from robench.models.saved_folder import SavedFolder, load_unchanged
+    from robench.models.saved_folder import SavedFolder, load_unchanged, read_unchanged
     from robench.models.victim_folder import identity
 
     source = SavedFolder(folder, identity(victim.card))
     seconds = training_seconds(folder)
-    return Obtained(victim, load_unchanged, source, folder, *seconds, card=victim.card)
+    return Obtained(
+        victim, load_unchanged, source, folder, *seconds, card=victim.card, read=read_unchanged
+    )
 
 
 class ResolvedVictim(Protocol):

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from robench.evaluation.backends.local import LocalBackend
+from robench.evaluation.device_sharing import decide_sharing
 from robench.evaluation.time_limit import remark_of_limit
 from robench.plugins.registry import IN_PROCESS
 from robench.search.attack import Trial
@@ -62,13 +63,16 @@ def search_examples(cell: Cell, todo: Sequence[Example], report: Reporter) -> It
         report.message(f"{alone}, so --workers has no effect.")
     if alone is not None and not backend.may_stay_here:
         report.message(f"{alone}, so --backend {cell.request.backend} has no effect on it.")
+    shared = decide_sharing(cell, workers if alone is None else 1, possible=backend.shares_devices)
+    if shared.sentence is not None:
+        report.message(shared.sentence)
     # The code of others runs where it cannot end this process.
     here = workers == 1 and attack.built_in and backend.may_stay_here
     if load is None or alone is not None or here:
         search = partial(run, victim, attack.attack, attack.registered, settings=settings)
         return _searched_here(partial(search, shapes=shapes), jobs, attack)
-    source = cell.victim.obtained.source
-    plan = WorkerPlan(source, attack.registered, attack.options, settings, shapes, load)
+    source, name = cell.victim.obtained.source, attack.registered
+    plan = WorkerPlan(source, name, attack.options, settings, shapes, load, shared.sharing)
     return backend.search(plan, jobs, workers, report.message)
 
 

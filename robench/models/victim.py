@@ -40,11 +40,11 @@ from robench.models.victim_folder import (
     weights_hash,
 )
 from robench.models.victim_parts import read_model, read_old_model, read_tokenizer
+from robench.models.victim_reader import build_reader
 from robench.models.whole_texts import probs_of_rows
 from robench.protocol import Protocol, get_protocol
-from robench.text.encoding import EncodedText, FieldEncoder
+from robench.text.encoding import EncodedText
 from robench.text.punkt import check_punkt
-from robench.text.word_table import WordTable
 from robench.text.words import split_words
 
 if TYPE_CHECKING:
@@ -382,17 +382,3 @@ class Victim:
             raise RobenchError(
                 f"The victim in '{folder}' cannot be loaded ({first_line(error)}). {remedy}"
             ) from error
-
-
-def build_reader(
-    tokenizer: Any, protocol: Protocol, fields: Sequence[str], attackable: str, max_tokens: int
-) -> tuple[WordTable, FieldEncoder]:
-    """Build what a victim reads with.
-
-    Returns:
-        The table from words to token ids, and the encoder from fields to one row of at most
-        ``max_tokens`` tokens.
-    """
-    table = WordTable(tokenizer, protocol.tokens)
-    encoder = FieldEncoder(table, fields, attackable, max_tokens, segments=protocol.pair_segments)
-    return table, encoder

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robench._base import pretrained
 from robench._base.errors import RobenchError, first_line
 from robench._base.foreign_code import ModelFiles, check_config, check_model, check_tokenizer
 from robench._base.quiet import quiet_models
-from robench.models.classifier import TextClassifier
 from robench.models.victim_folder import CARD, CONFIG, HEAD, REMEDY, WEIGHTS
+
+if TYPE_CHECKING:
+    from robench.models.classifier import TextClassifier
 
 
 def read_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
@@ -55,6 +57,8 @@ def read_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
 def read_old_model(folder: Path, card: Mapping[str, Any]) -> TextClassifier:
     """Read a model of schema 1: the encoder's own files, and the head in a file of its own."""
     from safetensors.torch import load_file
+
+    from robench.models.classifier import TextClassifier
 
     check_model(_files(folder), ("AutoModel",))
     with quiet_models():

@@ -24,6 +24,7 @@ __all__ = [
     "Reader",
     "SearchVictim",
     "Table",
+    "TextReader",
     "TokenTypes",
 ]
 
@@ -73,13 +74,8 @@ class ForwardQueue(Protocol):
         """
 
 
-class SearchVictim(Reader, Protocol):
-    """A classifier, as far as searches and verdicts see it.
-
-    It may have a method ``forward_queue() -> ForwardQueue | None``. If that gives a queue, all
-    forward passes of searches and verdicts go through it. A row has the same answer in the queue
-    whenever it is asked.
-    """
+class TextReader(Reader, Protocol):
+    """Everything about a victim but its answers: what a search process needs to have itself."""
 
     @property
     def table(self) -> Table:
@@ -88,6 +84,18 @@ class SearchVictim(Reader, Protocol):
     @property
     def segments(self) -> bool:
         """Whether it reads token types."""
+
+    def read(self, fields: Mapping[str, str]) -> EncodedText:
+        """Read one text, given as the string of every field by name; verdicts rest on this."""
+
+
+class SearchVictim(TextReader, Protocol):
+    """A classifier, as far as searches and verdicts see it.
+
+    It may have a method ``forward_queue() -> ForwardQueue | None``. If that gives a queue, all
+    forward passes of searches and verdicts go through it. A row has the same answer in the queue
+    whenever it is asked.
+    """
 
     @property
     def device(self) -> str:
@@ -104,6 +112,3 @@ class SearchVictim(Reader, Protocol):
 
         Of row i, the first ``lengths[i]`` tokens count.
         """
-
-    def read(self, fields: Mapping[str, str]) -> EncodedText:
-        """Read one text, given as the string of every field by name; verdicts rest on this."""

@@ -46,9 +46,7 @@ class Death:
     @property
     def cause(self) -> str:
         """Why it died, in words."""
-        if self.code is not None and self.code < 0:
-            return f"killed by {_signal_name(-self.code)}"
-        return f"exit code {self.code}"
+        return cause_of(self.code)
 
     @property
     def suspect(self) -> str | None:
@@ -56,6 +54,13 @@ class Death:
         if self.running is None and len(self.assigned) == 1:
             return self.assigned[0]
         return self.running
+
+
+def cause_of(code: int | None) -> str:
+    """Return why a process died, in words, given its exit code."""
+    if code is not None and code < 0:
+        return f"killed by {_signal_name(-code)}"
+    return f"exit code {code}"
 
 
 def _signal_name(number: int) -> str:

@@ -3,74 +3,37 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any
 
 from robench._base.errors import RobenchError
 from robench._base.no_exit import EndedByCode, as_failure, without_os_exit
-from robench.models.given.source import GivenSource
 from robench.plugins.options import build_options
 from robench.search.engine import Engine
 from robench.search.jobs import Job
 from robench.search.pulse import Pulse
 from robench.search.registry import ATTACKS
 from robench.search.repeats import Repeats
-from robench.search.settings import SearchSettings
-from robench.search.shapes import Shapes
+from robench.search.shared_device.client import DeviceLine, SharedVictim
 from robench.search.unchanged import UnchangedVictim, VictimChanged
 from robench.search.victim_protocol import SearchVictim
 from robench.search.whitebox import check_access
+from robench.search.worker_plan import WorkerPlan
 
 
-def load_victim(victim: Path | GivenSource, device: str) -> SearchVictim:
-    """Load the victim that robench saved in a folder, or the given model of a source."""
-    if isinstance(victim, GivenSource):
-        from robench.models.given.loading import load_given
-
-        return load_given(victim, device)
-    from robench.models.victim import Victim
-
-    return Victim.load(victim, device)
-
-
-@dataclass(frozen=True)
-class WorkerPlan:
-    """Everything that a worker needs to know.
-
-    It is pickled, so plugins and the loader are given by name.
-
-    Attributes:
-        victim: folder of a victim that robench saved, or the source of a given model.
-        attack: name in the registry.
-        options: of the attack.
-        settings: of the search.
-        shapes: of the forward passes, see ``engine.run``. The parent chooses them, so that all
-            workers have the same.
-        load: an importable function that loads a worker's victim, given ``victim`` and the device.
-    """
-
-    victim: Any
-    attack: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    settings: SearchSettings = field(default_factory=SearchSettings)
-    shapes: Shapes | None = None
-    load: Callable[[Any, str], SearchVictim] = load_victim
-
-
-def run_worker(plan: WorkerPlan, connection: Connection, pulse: Pulse) -> None:
+def run_worker(
+    plan: WorkerPlan, connection: Connection, pulse: Pulse, line: DeviceLine | None = None
+) -> None:
     """Load the victim, then attack the jobs that the parent sends until it sends none.
 
     Code that tries to end the process becomes an error, which the parent gets. A process that ends
-    all the same is noticed by the parent.
+    all the same is noticed by the parent. With a ``line``, the victim is in the device process.
     """
     with without_os_exit():
         try:
             with as_failure():
-                new_engine, unchanged = prepare(plan, pulse)
+                new_engine, unchanged = prepare(plan, pulse, line)
                 repeats = repeats_of(plan.attack)
         except RobenchError as error:
             connection.send(("failed", str(error)))
@@ -114,15 +77,26 @@ def _work(
         return
 
 
-def prepare(plan: WorkerPlan, pulse: Pulse) -> tuple[Callable[[], Engine], UnchangedVictim]:
+def prepare(
+    plan: WorkerPlan, pulse: Pulse, line: DeviceLine | None = None
+) -> tuple[Callable[[], Engine], UnchangedVictim]:
     """Load the attack and the victim.
+
+    Args:
+        plan: what to load.
+        pulse: of this process.
+        line: to the device process, if that has the victim.
 
     Returns:
         A function that makes engines, and what the victim is now.
     """
     attack = ATTACKS.get(plan.attack)
     options = build_options(attack.Options, plan.options, f"attack '{plan.attack}'")
-    victim = plan.load(plan.victim, plan.settings.device)
+    victim: SearchVictim
+    if line is None or plan.sharing is None:
+        victim = plan.load(plan.victim, plan.settings.device)
+    else:
+        victim = SharedVictim(plan.sharing.read(plan.victim), line, plan.settings.device)
     # Two workers of one thread beat one worker of two. A victim without torch does not import it.
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)

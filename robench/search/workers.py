@@ -1,7 +1,8 @@
 """The engine in worker processes of one machine; the trials are those of one process.
 
-Each worker process has its own victim and one torch thread. It requests jobs when its engine has
-room, so no worker is idle while another has a queue. An example's random stream and the padded
+Each worker process has its own victim and one torch thread, or shares the victim of a device with
+others (``WorkerPlan.sharing``). It requests jobs when its engine has room, so no worker is idle
+while another has a queue. An example's random stream and the padded
 length of its rows do not depend on the process that attacks it.
 
 A worker may die (killed, out of memory, ended by an attack). Trials that it finished are kept, and
@@ -11,16 +12,15 @@ misses its deadline is killed. A worker that dies while it loads is started agai
 
 from __future__ import annotations
 
-import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from typing import Any
 
-from robench._base.child import child_process
+from robench._base.child import child_process, without_interrupts
 from robench._base.environment import available_cores, available_memory
 from robench._base.errors import RobenchError
 from robench.search.attack import Trial, Verdict
@@ -28,10 +28,13 @@ from robench.search.engine import BATCH
 from robench.search.example_watch import too_long
 from robench.search.jobs import Job
 from robench.search.pulse import Pulse
+from robench.search.shared_device.client import DeviceLine
+from robench.search.shared_device.keeper import DeviceKeepers
 from robench.search.unchanged import VictimChanged
 from robench.search.unchecked import Sample, UncheckedTrials
 from robench.search.worker_deaths import Death, Deaths
-from robench.search.worker_process import WorkerPlan, is_built_in, load_victim, run_worker
+from robench.search.worker_plan import WorkerPlan, load_victim
+from robench.search.worker_process import is_built_in, run_worker
 
 __all__ = ["WorkerPlan", "default_workers", "load_victim", "run_workers"]
 
@@ -40,7 +43,7 @@ GRACE_SECONDS = 5.0
 LATE_SECONDS = 5.0
 """Seconds after its deadline at which a search that cannot be interrupted costs its process."""
 MOST_SAID = 5
-"""Deaths of workers of one cell that are said aloud."""
+"""Deaths of processes of one cell that are said aloud."""
 LOOK_SECONDS = 0.5
 """Seconds between two looks at the deadlines."""
 WORK_PER_WORKER = 1.1e9
@@ -124,6 +127,7 @@ class _Worker:
         connection: to the process.
         pulse: which example runs in it.
         device: where its victim is.
+        line: to the device process that has the victim; None if it has one itself.
         assigned: jobs that it has and whose trials have not arrived, by example id.
         ready: whether it has loaded the victim.
         leaving: whether it has been told that there are no more jobs.
@@ -136,6 +140,7 @@ class _Worker:
     connection: Connection
     pulse: Pulse
     device: str
+    line: DeviceLine | None = None
     assigned: dict[str, Job] = field(default_factory=dict)
     ready: bool = False
     leaving: bool = False
@@ -166,6 +171,7 @@ class _WorkerPool:
         self._unchecked = UncheckedTrials(plan.attack)
         self._built_in = is_built_in(plan.attack)
         self._finished = 0
+        self._keepers = DeviceKeepers(plan, self._size)
 
     def trials(self) -> Iterator[Trial]:
         """Yield all trials."""
@@ -173,8 +179,15 @@ class _WorkerPool:
         while self._jobs or self._singly or self._workers:
             self._start_workers()
             by_connection = {worker.connection: worker for worker in self._workers}
-            for connection in wait(list(by_connection), look):
-                yield from self._receive(by_connection[connection])  # type: ignore[index]
+            waited: list[Any] = [*by_connection, *self._keepers.waited_for()]
+            for ready in wait(waited, look):
+                if ready in by_connection:
+                    yield from self._receive(by_connection[ready])
+            for device, cause in self._keepers.look():
+                self._say_bounded(
+                    f"The device process of {device} ended ({cause}) and is started again; the "
+                    "searches wait for it."
+                )
             if look is not None:
                 self._kill_late()
 
@@ -198,6 +211,7 @@ class _WorkerPool:
             worker.process.join(GRACE_SECONDS)
             worker.connection.close()
         self._workers.clear()
+        self._keepers.stop()
 
     def _start_workers(self) -> None:
         """Start as many workers as there is work for."""
@@ -210,11 +224,14 @@ class _WorkerPool:
             device = self._least_used_device()
             settings = replace(self._plan.settings, device=device)
             plan = replace(self._plan, settings=settings)
-            process = child_process(run_worker, plan, (there, pulse))
-            with _without_interrupts():
+            line = self._keepers.attach(device)
+            process = child_process(run_worker, plan, (there, pulse, line))
+            with without_interrupts():
                 process.start()
             there.close()
-            self._workers.append(_Worker(process, here, pulse, device))
+            if line is not None:
+                line.line.close()
+            self._workers.append(_Worker(process, here, pulse, device, line))
 
     def _least_used_device(self) -> str:
         """Return the device with the fewest workers, so that they are spread evenly."""
@@ -284,6 +301,8 @@ class _WorkerPool:
         worker.process.join(GRACE_SECONDS)
         worker.connection.close()
         self._workers.remove(worker)
+        if worker.line is not None:
+            self._keepers.detach(worker.device, worker.line)
         if not worker.ready:
             self._deaths.while_loading(worker.process.exitcode)
             return
@@ -310,12 +329,9 @@ class _WorkerPool:
             self._try_singly(jobs.values())
 
     def _tell(self, death: Death, problem: str | None) -> None:
-        """Say that a process has died and what follows; the first few times only."""
+        """Say that a worker has died and what follows."""
         # A process that has nothing left to do ends as it should.
         if not death.assigned:
-            return
-        self._said += 1
-        if self._say is None or self._said > MOST_SAID:
             return
         if death.suspect is None:
             then = "its examples are tried again one at a time"
@@ -323,8 +339,15 @@ class _WorkerPool:
             then = f"example {death.suspect} is tried again"
         else:
             then = f"example {death.suspect} is an error"
+        self._say_bounded(f"A worker process ended ({death.cause}); {then}.")
+
+    def _say_bounded(self, sentence: str) -> None:
+        """Say that a process has died; the first few times only."""
+        self._said += 1
+        if self._say is None or self._said > MOST_SAID:
+            return
         last = " Further ones are not named." if self._said == MOST_SAID else ""
-        self._say(f"A worker process ended ({death.cause}); {then}.{last}")
+        self._say(f"{sentence}{last}")
 
     def _problem(self, death: Death) -> str | None:
         seconds = self._plan.settings.example_seconds
@@ -346,18 +369,3 @@ def _error(job: Job, problem: str) -> Trial:
         prediction=None,
         problem=problem,
     )
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Block Ctrl-C in processes that are started here, which inherit the signal mask.
-
-    Only the parent handles it; it ends its workers.
-    """
-    # Otherwise the resource tracker would start with the first process, and it unblocks Ctrl-C.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class LocalBackend(Backend):
     """This machine. Victims are trained in this process, one after the other."""
 
+    shares_devices = True
+
     def workers(self, device: str, examples: int, work: float, weights: int) -> int:
         """Return ``default_workers``: one per core where that pays, and one per GPU."""
         from robench.search import workers
