@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from robench._base.escaping import MESSAGE
+from robench._base.escaping import markdown as escaped
 from robench.records.certificate import Certificate
 from robench.records.percent import percent
 from robench.records.render import ABSENT, bullets, paragraph, reason_bullets, tabulated
@@ -162,7 +164,7 @@ def markdown(
         for note in notes(made):
             lines += [paragraph(note), ""]
     if damaged:
-        lines += [*bullets(damaged), ""]
+        lines += [*bullets(escaped(each, MESSAGE) for each in damaged), ""]
     if refused:
         lines += ["### Certificates that do not count", "", *reason_bullets(refused), ""]
     return lines

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tabulate import tabulate
 
-from robench._base.escaping import TEXT, Markdown, cell, code, markdown, visible
+from robench._base.escaping import MESSAGE, TEXT, Markdown, cell, code, markdown, visible
 from robench.records.columns import Columns
 from robench.records.comparable import Admitted, cell_of
 from robench.records.curve_tables import CURVE_TEXTS, curve_rows
@@ -136,9 +136,9 @@ def paragraph(text: str) -> Markdown:
 
 
 def reason_bullets(reasons: Mapping[str, str]) -> list[str]:
-    """Return a Markdown list of files with a reason for each."""
+    """Return a Markdown list of files with a reason for each, at most ``MESSAGE`` long."""
     return bullets(
-        Markdown(f"{code(name)}: {paragraph(reason)}") for name, reason in reasons.items()
+        Markdown(f"{code(name)}: {markdown(reason, MESSAGE)}") for name, reason in reasons.items()
     )
 
 
