@@ -81,7 +81,7 @@ def read_board(path: Path, known: KnownRecords | None = None) -> BoardContents:
         admitted=admitted,
         twins=twins,
         expected=tuple(map(short_name, board.defenses)),
-        marks=marks_in(folder, [*admitted.records, *admitted.failed]),
+        marks=marks_in(folder, {**admitted.records, **admitted.failed}),
         sandwiches=sandwiches(certified.certificates.values(), records),
         refused_certificates=certified.reasons,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from robench._base.escaping import TEXT, Markdown, markdown
 from robench.records.comparable import Admitted
+from robench.records.record import Record
 from robench.records.verified import read_verified, verified_names
 
 HEADING: Final = "checked"
@@ -99,12 +100,12 @@ class Marks:
 NO_MARKS: Final = Marks()
 
 
-def marks_in(folder: Path, records: Iterable[str]) -> Marks:
+def marks_in(folder: Path, records: Mapping[str, Record]) -> Marks:
     """Return the marks of a folder of records.
 
     Args:
         folder: the folder.
-        records: names of the record files in it.
+        records: name of a record's file in it -> the record, with which its entry must agree.
     """
     problem = read_verified(folder).problem
-    return Marks(verified_names(folder, records), problem)
+    return Marks(verified_names(folder, records, records), problem)

@@ -98,6 +98,8 @@ class VerifiedRecord(RecordPart):
             return "it is about other trials than those of the record"
         if self.examples != counts.n:
             return f"it has {self.examples} examples, and the record has {counts.n}"
+        if self.checked < record.created - CLOCKS:
+            return "it was made before the record"
         return self._too_few(counts.fooled, counts.held)
 
     def _too_few(self, fooled: int, held: int) -> str | None:

@@ -120,7 +120,7 @@ def test_a_damaged_file_verifies_nothing_and_is_named(folder: Path, content: str
     assert found.records == {}
     assert found.problem is not None
     assert FILE_NAME in found.problem
-    marks = marks_in(folder, ["a.json"])
+    marks = marks_in(folder, find_records(folder).records)
     assert marks.names == frozenset()
     assert any("No row counts as verified" in note for note in marks.notes(Admitted({}, {}, {})))
 
@@ -209,6 +209,7 @@ def test_an_entry_that_no_verification_wrote(
         {"examples": 3, "searched": 3},
         {"victim": "b" * 64},
         {"trials": "b" * 64},
+        {"checked": datetime(1999, 1, 2, tzinfo=UTC)},
     ],
 )
 def test_an_entry_that_does_not_fit_its_record(
@@ -221,10 +222,13 @@ def test_an_entry_that_does_not_fit_its_record(
     sha256 = file_sha256(folder / "a.json")
     write_verified(folder, {sha256: entry("a.json", **fitting)})
     assert verified_names(folder, records, records) == {"a.json"}
+    assert marks_in(folder, records).names == {"a.json"}
     write_verified(folder, {sha256: entry("a.json", **{**fitting, **changes})})
     # A record of an earlier version does not say which trials it was made from.
     expected = {"a.json"} if trials is None and "trials" in changes else set()
     assert verified_names(folder, records, records) == expected
+    # The tables of runs and boards ask with the records as well.
+    assert marks_in(folder, records).names == expected
 
 
 def _write_one(folder: Path, name: str, start: Any) -> None:
