@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from robench._base.errors import UsageError
+from robench._base.escaping import NAME, one_line
 from robench.commands.option_types import EXISTING_FILE
 from robench.commands.saying import say, say_lines
 from robench.commands.shell import emit, global_flags, session_of
@@ -123,6 +124,13 @@ def _packed(found: Packed) -> list[str]:
         lines.append(
             f"{len(found.without_victim)} records come without their victim and stay claimed, the "
             f"first is {found.without_victim[0]}."
+        )
+    if found.passed_over:
+        number, first = len(found.passed_over), one_line(found.passed_over[0], NAME)
+        what = "1 file is" if number == 1 else f"{number} files are"
+        lines.append(
+            f"{what} left out, because no victim has such a file or it is a link. The first is "
+            f"{first}."
         )
     if found.open_items:
         number = len(found.open_items)

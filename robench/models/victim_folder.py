@@ -21,6 +21,8 @@ Schema 1 has the bare encoder in ``config.json`` and ``model.safetensors``, the 
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -103,6 +105,39 @@ def curve_hashes(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): file_sha256(path) for path in found if path.is_file()
     }
+
+
+def belonging_files(folder: Path, card: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the names of a victim's own regular files, and of everything else in its folder.
+
+    Whoever copies or packs a victim takes its own files only. A link is never one of them: it may
+    lead to any file of the user. The names are relative to ``folder``, with ``/`` between parts.
+
+    Args:
+        folder: the victim's folder.
+        card: its card.
+
+    Raises:
+        RobenchError: the card, the log or a file on the card is missing, is a link, or lies behind
+            one.
+    """
+    named = {CARD, LOG, README, *card["files"]}
+    own, others = list[str](), list[str]()
+    # Links to folders are among the folders, and are not followed.
+    for place, folders, files in os.walk(folder):
+        links = [name for name in folders if (Path(place) / name).is_symlink()]
+        for path in (Path(place) / name for name in (*files, *links)):
+            name = path.relative_to(folder).as_posix()
+            regular = stat.S_ISREG(path.lstat().st_mode)
+            mine = name in named or name.startswith(f"{CURVES}/")
+            (own if regular and mine else others).append(name)
+    missing = (set(card["files"]) | {CARD} | ({LOG} & {*others})) - {*own}
+    if missing:
+        raise RobenchError(
+            f"'{folder / min(missing)}' is missing, is a link, or lies behind one. Put the file "
+            "itself in its place."
+        )
+    return sorted(own), sorted(others)
 
 
 def weights_hash(files: Mapping[str, str]) -> str:

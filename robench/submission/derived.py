@@ -38,10 +38,11 @@ def victim_folders(folder: RunFolder, records: Sequence[Record]) -> dict[Path, l
     """Return the folders of the victims of records, with the records of each.
 
     A folder belongs to a record if its card has the key of the record's victim. A card that
-    cannot be read belongs to none.
+    cannot be read belongs to none. A folder whose name begins with a dot is a copy that did not
+    end.
     """
     found: dict[Path, list[Record]] = {}
-    for path in sorted(folder.victims.glob(f"*/{CARD}")):
+    for path in sorted(folder.victims.glob(f"[!.]*/{CARD}")):
         try:
             key = read_card(path.parent).get("key")
         except RobenchError:

@@ -12,6 +12,7 @@ from robench._base.bounded_reading import Unreadable, limit_of, open_bounded, re
 from robench._base.errors import RobenchError, UsageError
 from robench._base.files import atomic_file, write_text
 from robench._base.seals import file_sha256
+from robench.models.victim_folder import belonging_files, read_card
 from robench.records.record import Record
 from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
@@ -60,6 +61,8 @@ class Packed:
         without_digest: names of record files of earlier versions, which do not name their trials.
         open_items: titles of the checklist that nobody answered.
         checklist: the checklist to fill in, beside the archive; None where one was given.
+        passed_over: names of links and other files in the victims' folders that belong to no
+            victim, so they are not in it.
     """
 
     path: Path
@@ -73,6 +76,7 @@ class Packed:
     without_digest: tuple[str, ...]
     open_items: tuple[str, ...]
     checklist: Path | None
+    passed_over: tuple[str, ...] = ()
 
 
 def pack(
@@ -105,7 +109,7 @@ def pack(
     records = _records(folder, names)
     facts = list(records.values())
     certified = certificates_of(folder, facts)
-    content = _contents(folder, records, certified, victims)
+    content, passed_over = _contents(folder, records, certified, victims)
     content[CHECKLIST] = checklist(facts, given).encode()
     parts = {name: _part(each) for name, each in sorted(content.items())}
     content[MANIFEST] = manifest_of(parts)
@@ -125,6 +129,7 @@ def pack(
         tuple(name for name, each in records.items() if each.trials is None),
         tuple(open_items(given or {}, facts_of(facts))),
         blank,
+        tuple(passed_over),
     )
 
 
@@ -186,9 +191,13 @@ def _records(folder: RunFolder, names: Sequence[str]) -> dict[str, Record]:
 
 def _contents(
     folder: RunFolder, records: Mapping[str, Record], certified: RunCertificates, victims: bool
-) -> dict[str, Content]:
-    """Return name inside the archive -> file or bytes, without checklist and manifest."""
+) -> tuple[dict[str, Content], list[str]]:
+    """Return name inside the archive -> file or bytes, without checklist and manifest.
+
+    The second value are the names of what lies in a victim's folder and does not belong to it.
+    """
     content: dict[str, Content] = {}
+    passed_over: list[str] = []
     for name, record in records.items():
         content[f"records/{name}"] = folder.records / name
         trials = folder.trials_file(record.cell_name)
@@ -205,14 +214,15 @@ def _contents(
         for path in surface_files(folder, shown, certificates.values()):
             content[f"surfaces/{path.name}"] = path
         for place in victim_folders(folder, shown):
-            for path in sorted(place.rglob("*")):
-                if path.is_symlink():
-                    raise UsageError(f"'{path}' is a link. Put the file itself in its place.")
-                if path.is_file():
-                    inside = path.relative_to(place).as_posix()
-                    content[f"victims/{place.name}/{inside}"] = path
+            own, others = belonging_files(place, read_card(place))
+            content |= {f"victims/{place.name}/{inside}": place / inside for inside in own}
+            passed_over += [f"victims/{place.name}/{inside}" for inside in others]
         content |= cards(folder, shown)
-    return content
+    for each in content.values():
+        # In the folder of a stranger, it could bring any file of the user into the archive.
+        if isinstance(each, Path) and each.is_symlink():
+            raise UsageError(f"'{each}' is a link. Put the file itself in its place.")
+    return content, passed_over
 
 
 def _part(content: Content) -> FilePart:

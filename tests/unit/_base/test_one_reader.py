@@ -72,6 +72,10 @@ ALLOWED: dict[str, tuple[Counter[str], str]] = {
         Counter(read_bytes=1),
         "sends the files of a victim, which are checked where they are read",
     ),
+    "robench.evaluation.moved_files": (
+        Counter(fdopen=1, open=1),
+        "copies files of a victim, which are checked where they are read",
+    ),
     "robench.models.encoder_fetching": (Counter(open=2), "writes files, whose hash is compared"),
     "robench.records.verified": (Counter(open=1), "locks a folder and reads nothing"),
     "robench.site.bundled": (Counter(read_text=1), INSTALLED),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from saved_victims import victim
 from submissions import members_of, write_cell, write_certified, write_run
 
 from robench._base.errors import RobenchError, UsageError
@@ -246,3 +247,50 @@ def test_an_archive_that_no_check_would_read_is_not_written(
     with pytest.raises(UsageError, match="too large for 'robench verify'"):
         pack(tmp_path / "run")
     assert not (tmp_path / "run.zip").exists()
+
+
+def with_victim(run: Path) -> Path:
+    """Write a cell and its victim, and return the victim's folder."""
+    record = write_cell(run, "WFHH")
+    folder = RunFolder(run).victim("rift")
+    victim(key=record.victim.configuration).save(folder)
+    return folder
+
+
+def test_only_the_files_of_a_victim_are_packed_and_the_others_are_named(tmp_path: Path) -> None:
+    folder = with_victim(tmp_path / "run")
+    secret = tmp_path / "id_rsa"
+    secret.write_text("secret")
+    (folder / "notes.txt").symlink_to(secret)
+    (folder / "copied.txt").write_text("secret")
+    (folder / "tokenizer" / "more").symlink_to(tmp_path)
+    half = folder.with_name(".rift.0f3a.copy")
+    half.mkdir()
+    (half / "victim.json").write_bytes((folder / "victim.json").read_bytes())
+    found = pack(tmp_path / "run")
+    members = members_of(found.path)
+    assert not [name for name, content in members.items() if b"secret" in content]
+    assert {name.split("/")[1] for name in members if name.startswith("victims/")} == {"rift"}
+    names = {"config.json", "model.safetensors", "victim.json", "README.md"}
+    assert {f"victims/rift/{name}" for name in names} <= set(members)
+    assert found.passed_over == tuple(
+        f"victims/rift/{name}" for name in ("copied.txt", "notes.txt", "tokenizer/more")
+    )
+    assert found.without_victim == ()
+
+
+def test_a_victim_whose_weights_are_a_link_is_refused(tmp_path: Path) -> None:
+    folder = with_victim(tmp_path / "run")
+    (folder / "model.safetensors").rename(tmp_path / "weights")
+    (folder / "model.safetensors").symlink_to(tmp_path / "weights")
+    with pytest.raises(RobenchError, match=r"model\.safetensors' is missing, is a link, or lies"):
+        pack(tmp_path / "run")
+
+
+def test_texts_that_are_a_link_are_refused(tmp_path: Path) -> None:
+    record = write_cell(tmp_path / "run", "WFHH")
+    texts = RunFolder(tmp_path / "run").examples_file("toy", record.task.digest)
+    texts.rename(texts.with_name("elsewhere"))
+    texts.symlink_to(texts.with_name("elsewhere"))
+    with pytest.raises(UsageError, match=r"is a link\. Put the file itself in its place"):
+        pack(tmp_path / "run")
