@@ -186,7 +186,7 @@ def command(
         names=names,
     )
     session = session_of(ctx)
-    session.kept = "Nothing was stored. Run the same command again."
+    session.kept = _kept(target)
     quiet_environment()
     from robench.verification.run import verify
 
@@ -197,6 +197,18 @@ def command(
     else:
         _print(found)
     _fail(found)
+
+
+def _kept(target: Path) -> str:
+    """Return what is kept after an interruption."""
+    from robench.verification.unpacking import is_archive
+
+    if is_archive(target):
+        return "Nothing was stored, because an archive is not changed. Run the same command again."
+    return (
+        "Of each victim that was finished, what holds is stored in verified.json. Run the same "
+        "command again, or check only the rest with --record."
+    )
 
 
 def _refuse_no_target(target: Path) -> None:

@@ -77,5 +77,10 @@ def leading_name(name: str, registered: Collection[str]) -> str | None:
     return found[0] or None
 
 
+def same_words(one: str, other: str) -> bool:
+    """Return whether two names differ at most in case, width and punctuation."""
+    return _words(one) == _words(other)
+
+
 def _words(name: str) -> list[str]:
     return re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).casefold())

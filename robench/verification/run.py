@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import robench
 from robench._base.environment import choose_device
 from robench._base.errors import RobenchError, UsageError
 from robench._base.hub import no_pointless_retries
@@ -21,15 +20,15 @@ from robench.records.certificate import Certificate
 from robench.records.certificate_files import read_certificate
 from robench.records.record import Record
 from robench.records.record_files import read_with_schema, record_paths
-from robench.records.same_weights import one_training, same_weights
-from robench.records.verified import FILE_NAME, VerifiedRecord, write_verified
 from robench.submission.checking import DERIVED, problems
 from robench.submission.manifest import MANIFEST
 from robench.verification.certificate_checks import CertificateVerifier
 from robench.verification.checking import Checking, guarded
+from robench.verification.copies import trainings_that_are_copies
 from robench.verification.record_checks import RecordVerifier
 from robench.verification.results import Report, Status, not_made, passed
 from robench.verification.settings import VerificationSettings
+from robench.verification.storing import Store
 from robench.verification.targets import Target, opened
 from robench.verification.task_data import check_own_tasks
 from robench.verification.work import FILE
@@ -37,8 +36,8 @@ from robench.verification.workshop import Workshop
 
 TABLE = "table"
 """Name of the check of a board's Markdown."""
-COPIES = "seeds"
-"""Name of the check that two seeds are two trainings; it stands only where it fails."""
+UNEXPECTED = "verification"
+"""Name of the check that nothing went wrong; it stands only where something did."""
 
 
 @dataclass
@@ -51,7 +50,7 @@ class Verification:
         reports: one report for each record and certificate, in the order of their files.
         stale: how the board's Markdown differs from its records; empty without a board.
         stored: the file with the result, or None where nothing was stored.
-        unstored: why nothing was stored, or an empty text.
+        unstored: why something was not stored, or an empty text.
     """
 
     target: str
@@ -96,7 +95,8 @@ def verify(
     """Verify the records of a run's folder, a board or an archive.
 
     Nothing in the folder runs as code. A file that cannot be read is a failure of its own record,
-    and the others go on. What holds is stored in ``verified.json`` beside the records.
+    and the others go on. What holds is stored in ``verified.json`` beside the records, after each
+    victim.
 
     Args:
         name: a run's folder, a board's TOML file, or an archive of a run's folder.
@@ -120,7 +120,8 @@ def verify(
         found = Verification(target.name, settings)
         # Before anything else is done in the folder.
         submission = _submission(target, settings)
-        reports = list(_reports(target, settings))
+        everything = list(_reports(target))
+        reports = [each for each in everything if _is_named(each, settings)]
         if not reports:
             which = f" with {' or '.join(settings.names)} in its name" if settings.names else ""
             raise UsageError(f"'{name}' holds no record{which}, so there is nothing to verify.")
@@ -128,21 +129,49 @@ def verify(
         # A wrong name is the user's, and no property of the records.
         workshop.data.check_used([e.subject.task for e in reports if e.subject is not None])
         workshop.sets.check_model(_radius_of(reports))
-        records = RecordVerifier(workshop, settings, progress)
-        certificates = CertificateVerifier(workshop, settings, progress)
-        # Records of one victim follow each other, so that it is loaded once.
-        for each in sorted(reports, key=_victim_of):
-            if isinstance(each.subject, Record):
-                records.verify(each)
-            elif isinstance(each.subject, Certificate):
-                certificates.verify(each)
-            progress.message(f"{each.title}: {each.status}")
-        _trainings_that_are_copies(reports)
+        store = Store(target, settings)
+        # What is known to be false goes first, before somebody ends the command.
+        store.add([*trainings_that_are_copies(everything), *_unreadable(reports)])
+        _verify_each(reports, workshop, settings, progress, store)
+        store.finish()
         found.reports = [*reports, *submission]
+        found.stored, found.unstored = store.stored, store.unstored
         if target.board is not None:
             found.stale = _table_differences(target.board)
-        _store(target, found)
     return found
+
+
+def _verify_each(
+    reports: Sequence[Report],
+    workshop: Workshop,
+    settings: VerificationSettings,
+    progress: Reporter,
+    store: Store,
+) -> None:
+    """Verify all files, and store the result after each victim."""
+    records = RecordVerifier(workshop, settings, progress)
+    certificates = CertificateVerifier(workshop, settings, progress)
+    # Records of one victim follow each other, so that it is loaded once.
+    for _, group in groupby(sorted(reports, key=_victim_of), key=lambda each: _victim_of(each)[0]):
+        of_victim = list(group)
+        for each in of_victim:
+            # An error that nobody thought of is one of this file, and the others go on.
+            try:
+                with guarded("the verification"):
+                    if isinstance(each.subject, Record):
+                        records.verify(each)
+                    elif isinstance(each.subject, Certificate):
+                        certificates.verify(each)
+            except UsageError:
+                raise
+            except RobenchError as error:
+                each.checks.append(passed(UNEXPECTED, [str(error)]))
+            progress.message(f"{each.title}: {each.status}")
+        store.add(of_victim)
+
+
+def _unreadable(reports: Iterable[Report]) -> list[Report]:
+    return [each for each in reports if each.subject is None]
 
 
 def _radius_of(reports: Iterable[Report]) -> int:
@@ -152,21 +181,22 @@ def _radius_of(reports: Iterable[Report]) -> int:
     return next(protocols, get_protocol(DEFAULT_PROTOCOL)).lm_radius
 
 
-def _reports(target: Target, settings: VerificationSettings) -> Iterable[Report]:
+def _reports(target: Target) -> Iterable[Report]:
     """Yield a report for each file; one that cannot be read has failed already."""
-
-    def wanted(path: Path) -> bool:
-        return not settings.names or any(part in path.name for part in settings.names)
-
-    for path in filter(wanted, record_paths(target.records)):
+    for path in record_paths(target.records):
         report = Report(path, "record", target.folders)
         _read(report)
         yield report
     for folder in target.certificates:
-        for path in filter(wanted, sorted(folder.glob("*.json"))):
+        for path in sorted(folder.glob("*.json")):
             report = Report(path, "certificate", target.folders)
             _read(report)
             yield report
+
+
+def _is_named(report: Report, settings: VerificationSettings) -> bool:
+    """Return whether the user wants a file to be verified."""
+    return not settings.names or any(part in report.path.name for part in settings.names)
 
 
 def _submission(target: Target, settings: VerificationSettings) -> list[Report]:
@@ -203,16 +233,6 @@ def _read(report: Report) -> None:
         report.checks.clear()
 
 
-def _trainings_that_are_copies(reports: Iterable[Report]) -> None:
-    """Let the files fail that show one training as several."""
-    read = [(report, report.subject) for report in reports if report.subject is not None]
-    copies = same_weights(subject for _, subject in read)
-    for report, subject in read:
-        if subject.victim.sha256 in copies:
-            problem = one_training(copies[subject.victim.sha256])
-            report.checks.append(passed(COPIES, [problem]))
-
-
 def _victim_of(report: Report) -> tuple[str, str]:
     subject = report.subject
     return ("", report.path.name) if subject is None else (subject.victim.sha256, report.path.name)
@@ -226,48 +246,3 @@ def _table_differences(board: Path) -> list[str]:
         return check(board)
     except RobenchError as error:
         return [str(error)]
-
-
-def _store(target: Target, found: Verification) -> None:
-    """Write ``verified.json`` beside the records, and the table of a run again."""
-    if not target.lasting:
-        found.unstored = "An archive is not changed, so the result is not stored."
-        return
-    records = [report for report in found.reports if report.kind == "record"]
-    held = {
-        report.sha256: _entry(report, found.settings)
-        for report in records
-        if report.status == "verified"
-    }
-    others = [report.sha256 for report in records if report.status != "verified"]
-    if not held and not (target.records / FILE_NAME).exists():
-        found.unstored = "No record is verified, so nothing is stored."
-        return
-    try:
-        found.stored = write_verified(target.records, held, others)
-        if target.run is not None:
-            from robench.evaluation.results import write_leaderboard
-
-            write_leaderboard(target.run.root, Silent())
-    except (RobenchError, OSError) as error:
-        found.unstored = str(error)
-
-
-def _entry(report: Report, settings: VerificationSettings) -> VerifiedRecord:
-    record = report.subject
-    assert isinstance(record, Record)
-    return VerifiedRecord(
-        file=report.path.name,
-        checks=tuple(check.name for check in report.checks),
-        examples=record.counts.n,
-        fooled=report.fooled,
-        searched=report.searched,
-        proved=report.proved,
-        sample=settings.sample,
-        seed=settings.seed,
-        same_software=report.same_software,
-        trials=None if record.trials is None else record.trials.sha256,
-        victim=record.victim.sha256,
-        robench=robench.__version__,
-        checked=datetime.now(UTC).replace(microsecond=0),
-    )

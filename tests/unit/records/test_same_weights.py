@@ -49,6 +49,27 @@ def test_a_given_victim_may_stand_under_several_seeds() -> None:
     assert same_weights([make_record("HF", given="mine", seed=seed) for seed in (0, 1)]) == {}
 
 
+def named(name: str, seed: int) -> Record:
+    """Return a record of a saved victim that got a name (--victim FOLDER --name NAME)."""
+    return make_record("HF", seed=seed, victim={"sha256": sha("one"), "name": name})
+
+
+def test_a_saved_victim_with_a_name_may_stand_under_several_seeds() -> None:
+    for own in ("mine", "standard-toy-tiny-s0-12345678"):
+        assert same_weights([named(own, seed) for seed in (0, 1)]) == {}
+    certificates = [make_certificate("CF", seed=seed) for seed in (0, 1)]
+    cases: list[tuple[str | None, int]] = [(None, 1), ("mine", 0)]
+    for name, found in cases:
+        victim = certificates[0].victim.model_copy(update={"name": name})
+        subjects = [each.model_copy(update={"victim": victim}) for each in certificates]
+        assert len(same_weights(subjects)) == found
+
+
+def test_the_name_of_the_defense_is_no_name_of_its_own() -> None:
+    """The row looks like several trainings of the defense."""
+    assert list(same_weights([named(" Standard", seed) for seed in (0, 1)])) == [sha("one")]
+
+
 def test_a_certificate_counts_as_well() -> None:
     certificate = make_certificate("CF", seed=4)
     copied = trained(0, "one").model_copy(update={"victim": certificate.victim})
