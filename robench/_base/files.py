@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
+import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -20,6 +22,8 @@ from robench._base.escaping import text_of
 
 ABANDONED = 600.0
 """Seconds after which nobody writes an unfinished file any more that did not change."""
+_TOKEN_BYTES = 8
+"""Random bytes in the name of an unfinished file."""
 
 
 @contextlib.contextmanager
@@ -32,7 +36,8 @@ def atomic_file(path: Path, temporary: Path | None = None) -> Iterator[Path]:
         path: the file; its folder is made where it is missing.
         temporary: a fixed name beside ``path`` for the unfinished file. A large file needs one, so
             that the next run overwrites what a killed run left. Only the holder of a lock may use
-            it. The default differs between processes.
+            it. The default is a new name each time, so writers on several machines or in several
+            threads have each their own.
 
     Yields:
         The path to write to. It takes the name ``path`` when the block ends without an error.
@@ -43,8 +48,9 @@ def atomic_file(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     make_folder(path.parent)
     if temporary is None:
         _remove_litter(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    remove_link(temporary)
+        temporary = _new_temporary(path)
+    else:
+        remove_link(temporary)
     try:
         yield temporary
         # The content must be on the disk before the file gets its name. Otherwise a power cut
@@ -59,16 +65,32 @@ def atomic_file(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+def _new_temporary(path: Path) -> Path:
+    """Make an empty file beside ``path`` that nobody else has, and return its path.
+
+    The number of the process does not do for this: many containers that share a folder have 1.
+    """
+    while True:
+        token = secrets.token_hex(_TOKEN_BYTES)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{token}.tmp")
+        with contextlib.suppress(FileExistsError):
+            # Everybody may read the file, as far as the umask allows. No link is followed.
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            return temporary
+
+
 def _remove_litter(path: Path) -> None:
     """Remove unfinished files of ``path`` that killed processes left.
 
     A process on another machine may have written one, so its age decides and not its number.
     """
-    start, end = f".{path.name}.", ".tmp"
+    # Earlier versions wrote no random part.
+    unfinished = re.compile(
+        rf"\.{re.escape(path.name)}\.[0-9]+(\.[0-9a-f]{{{2 * _TOKEN_BYTES}}})?\.tmp"
+    )
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
-            number = entry.name.removeprefix(start).removesuffix(end)
-            if entry.name != f"{start}{number}{end}" or not number.isdecimal():
+            if not unfinished.fullmatch(entry.name):
                 continue
             with contextlib.suppress(OSError):
                 age = time.time() - entry.stat(follow_symlinks=False).st_mtime

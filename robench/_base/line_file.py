@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,8 @@ from robench._base.bounded_reading import (
     stream_lines,
 )
 from robench._base.errors import RobenchError
-from robench._base.files import make_folder, open_itself, sync_folder
-from robench._base.waiting import Patience, Turn
+from robench._base.files import make_folder, sync_folder
+from robench._base.waiting import Patience, Turn, open_locked
 
 LINES_PER_SYNC = 16
 """Number of lines after which they are forced to the disk."""
@@ -38,7 +39,8 @@ class LineFile:
     Damage further up that a power cut leaves is for the subclass to find, by the seals of lines.
 
     The file is locked for this run from the first line that is written until ``close``. As a
-    context manager, the object locks it from the start.
+    context manager, the object locks it from the start. Where the last holder put the file aside
+    while this run waited, a new file is begun.
 
     Args:
         path: the file; its folder is made where it is missing.
@@ -163,10 +165,9 @@ class LineFile:
         if self._descriptor is None:
             try:
                 make_folder(self.path.parent)
-                descriptor = open_itself(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+                turn = Turn(f"Another run is writing '{self.path}'.", self._patience)
+                descriptor = open_locked(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, turn)
                 try:
-                    turn = Turn(f"Another run is writing '{self.path}'.", self._patience)
-                    turn.take(descriptor)
                     turn.over()
                     self._begin(descriptor)
                 except BaseException:
@@ -190,10 +191,13 @@ class LineFile:
             sync_folder(self.path.parent)
 
     def _write(self, descriptor: int, line: bytes) -> None:
-        written = os.write(descriptor, line)
-        # The disk filled up in the middle of the line. The second call raises the reason.
-        if written != len(line):
-            os.write(descriptor, line[written:])
+        rest = line
+        # A disk that fills up writes a part of the line. The next call writes on, or raises why.
+        while rest:
+            written = os.write(descriptor, rest)
+            if written == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            rest = rest[written:]
         self._end += len(line)
 
     def _sync(self, descriptor: int) -> None:

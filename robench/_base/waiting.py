@@ -137,24 +137,40 @@ def alone(path: Path, who: str, patience: Patience | None = None) -> Iterator[bo
 
 def _hold(path: Path, turn: Turn) -> int:
     """Open and lock ``path``, and return its descriptor."""
+    try:
+        make_folder(path.parent)
+        return open_locked(path, os.O_RDWR | os.O_CREAT, turn)
+    except OSError as error:
+        raise RobenchError(
+            f"The lock file '{path}' cannot be made ({error.strerror}). "
+            "Free some space or choose another --out."
+        ) from error
+
+
+def open_locked(path: Path, flags: int, turn: Turn) -> int:
+    """Open the file that ``path`` names, lock it, and return its descriptor.
+
+    The last holder may remove or rename the file while this run waits. A lock on that file keeps
+    nobody out, and what is written there is lost. So the file is opened again then.
+
+    Args:
+        path: the file; its folder is there.
+        flags: of ``os.open``.
+        turn: waits for the other run.
+
+    Raises:
+        RobenchError: another run has the lock, and the patience is at its end.
+        OSError: the file cannot be opened; see ``files.open_itself``.
+    """
     while True:
-        try:
-            make_folder(path.parent)
-            descriptor = open_itself(path, os.O_RDWR | os.O_CREAT)
-        except OSError as error:
-            raise RobenchError(
-                f"The lock file '{path}' cannot be made ({error.strerror}). "
-                "Free some space or choose another --out."
-            ) from error
+        descriptor = open_itself(path, flags)
         try:
             turn.take(descriptor)
+            if _is_still(path, descriptor):
+                return descriptor
         except BaseException:
             os.close(descriptor)
             raise
-        if _is_still(path, descriptor):
-            return descriptor
-        # The last holder removed the file after this process opened it and before it was locked.
-        # A lock on a removed file keeps nobody out, so try again with a new file.
         os.close(descriptor)
 
 

@@ -113,11 +113,13 @@ def test_a_file_behind_a_linked_folder_is_opened(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [None, "fixed.part"])
 def test_a_link_at_the_unfinished_file_is_not_written_through(
-    tmp_path: Path, name: str | None
+    tmp_path: Path, name: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     victim = tmp_path / "of the user"
     victim.write_text("precious")
-    temporary = tmp_path / (name or f".a.{os.getpid()}.tmp")
+    tokens = iter(["0" * 16, "1" * 16])
+    monkeypatch.setattr("secrets.token_hex", lambda _bytes: next(tokens))
+    temporary = tmp_path / (name or f".a.{os.getpid()}.{'0' * 16}.tmp")
     temporary.symlink_to(victim)
     with disk.atomic_file(tmp_path / "a", tmp_path / name if name else None) as path:
         path.write_text("new")
@@ -138,15 +140,43 @@ def test_an_error_that_is_its_own_cause_or_has_no_text_is_looked_at_once() -> No
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
-    old, other = tmp_path / ".board.md.4711.tmp", tmp_path / ".board.md.4712.tmp"
-    strange = [tmp_path / name for name in (".board.md.mine.tmp", ".other.md.4711.tmp", "4711.tmp")]
-    for path in (old, other, *strange):
+    token = "0123456789abcdef"
+    names = (".board.md.4711.tmp", f".board.md.1.{token}.tmp")
+    old = [tmp_path / name for name in names]
+    other = tmp_path / f".board.md.4712.{token}.tmp"
+    strange = [
+        tmp_path / name
+        for name in (
+            *(".board.md.mine.tmp", ".other.md.4711.tmp", "4711.tmp", ".board.md.1.4711.tmp"),
+            *(f".board.md.md.1.{token}.tmp", f".boardxmd.1.{token}.tmp"),
+        )
+    ]
+    for path in (*old, other, *strange):
         path.write_text("half")
-    for path in (old, *strange):
+    for path in (*old, *strange):
         os.utime(path, (0, 0))
     disk.write_text(tmp_path / "board.md", "whole")
     # Another process may still write a new one.
-    assert not old.exists()
+    assert not any(path.exists() for path in old)
     assert other.exists()
     assert all(path.exists() for path in strange)
     assert (tmp_path / "board.md").read_text() == "whole"
+
+
+def test_writers_with_the_same_number_of_process_have_each_their_own_file(tmp_path: Path) -> None:
+    """Threads, and containers that share a folder, have the same number."""
+    with disk.atomic_file(tmp_path / "a") as first:
+        first.write_text("first")
+        with disk.atomic_file(tmp_path / "a") as second:
+            assert second != first
+            second.write_text("second")
+        assert first.read_text() == "first"
+        assert (tmp_path / "a").read_text() == "second"
+    assert (tmp_path / "a").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_file_may_be_read_by_whom_the_umask_allows(tmp_path: Path) -> None:
+    disk.write_text(tmp_path / "a", "content")
+    (tmp_path / "plain").write_text("content")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode

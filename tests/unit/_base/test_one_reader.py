@@ -93,7 +93,7 @@ ALLOWED: dict[str, tuple[Counter[str], str]] = {
     "robench._base.arithmetic": (Counter(open=1), MACHINE),
     "robench._base.code_hash": (Counter(read_bytes=2), INSTALLED),
     "robench._base.environment": (Counter(read_text=3), MACHINE),
-    "robench._base.files": (Counter(open=4), WRITES),
+    "robench._base.files": (Counter(open=5), WRITES),
     "robench.inspection.catalogue": (Counter(read_text=1), INSTALLED),
     "robench.inspection.option_names": (Counter(read_text=2), INSTALLED),
     "robench.tasks.mini_reviews": (Counter(read_text=1, loads=1), INSTALLED),

@@ -104,7 +104,7 @@ def test_a_victim_that_is_made_of_links_is_refused(
 ) -> None:
     name = link(source)
     card = json.loads((source / "victim.json").read_text())
-    with pytest.raises(RobenchError, match=r"is a link, or lies behind one\. Put the file") as error:
+    with pytest.raises(RobenchError, match="is a link, or lies behind one") as error:
         copy_victim(source, card, tmp_path / "out" / NAME, Silent())
     assert name in str(error.value)
     assert not (tmp_path / "out").exists()
