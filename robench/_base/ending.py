@@ -4,6 +4,9 @@ The first signal raises ``KeyboardInterrupt`` or ``Terminated`` in the main thre
 are released and worker processes end. Code that never returns to Python, or that swallows every
 exception, cannot prevent the end: a thread ends the process after some seconds. Everything that
 is kept is written in a way that a kill cannot damage, so this loses nothing.
+
+While a module is imported, the first signal ends the process at once. Libraries in C++ import
+modules in places where an exception aborts the process.
 """
 
 from __future__ import annotations
@@ -141,6 +144,9 @@ class EndingSignals:
         """React to a signal; Python calls this in the main thread."""
         if self._first is None:
             self._first = (number, monotonic())
+            if _imports(frame):
+                atexit._run_exitfuncs()
+                self._force(number)
             raise Terminated(number) if number != signal.SIGINT else KeyboardInterrupt
         if monotonic() - self._first[1] >= REPEAT_SECONDS:
             self._force(self._first[0])
@@ -162,6 +168,15 @@ class EndingSignals:
             with contextlib.suppress(Exception):
                 self._say(number)
         _leave(number)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Return whether a frame or one of its callers imports a module."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _leave(number: int) -> NoReturn:

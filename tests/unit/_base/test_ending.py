@@ -178,6 +178,24 @@ def _lives(number: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
+def test_a_signal_during_an_import_ends_the_process_at_once(
+    start: Callable[..., Started], tmp_path: Path
+) -> None:
+    """An exception there aborts libraries in C++, so none may come."""
+    body = """import time
+print("ready", flush=True)
+try:
+    time.sleep(60)
+except BaseException:
+    print("an exception came", flush=True)
+"""
+    (tmp_path / "slow_module.py").write_text(body)
+    process, _ = start(f"sys.path.insert(0, {str(tmp_path)!r})\n    import slow_module")
+    process.send_signal(signal.SIGTERM)
+    said, complaints = process.communicate(timeout=20)
+    assert (process.returncode, said, complaints) == (143, "", "forced 15\n")
+
+
 def test_what_nohup_ignores_stays_ignored(start: Callable[..., Started]) -> None:
     def ignore() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
