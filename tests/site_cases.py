@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from certified import make_certificate
 from records import make_record, sha, verified_entry
 
 from robench._base.seals import file_sha256
+from robench.figures.geometry_points import GeometryPoints
 from robench.records.certificate_files import write_certificate
 from robench.records.curves import CurvesPart
 from robench.records.record import Record
@@ -57,6 +59,38 @@ def cells(third: str = "mixout") -> dict[str, Record]:
         "third-genetic.json": cell("WWWFFFHHHH", third, "genetic"),
         "third-pwws.json": cell("WWWFFFFHHH", third, "pwws"),
     }
+
+
+def write_sweep(run: Path) -> None:
+    """Write records and training logs of three values of beta, as ``robench sweep`` leaves them."""
+    for beta, outcomes in ((1.0, "WFFFFHHHHH"), (5.0, "WFFHHHHHHH"), (20.0, "WWFHHHHHHH")):
+        label = f"rift(beta={beta})"
+        made = cell(outcomes, "rift", "pwws", label=label, options={"alpha": 0.1, "beta": beta})
+        write_record(run / "records" / made.file_name, made)
+        key = made.victim.configuration
+        assert key is not None
+        folder = run / "victims" / f"rift-toy-tiny-s0-{key[:8]}"
+        folder.mkdir(parents=True)
+        epochs = [{"epoch": n, "distance": n / (10 + beta), "dev_accuracy": 0.8} for n in (1, 2)]
+        (folder / "training.json").write_text(json.dumps({"key": key, "epochs": epochs}))
+
+
+def geometry_points() -> GeometryPoints:
+    """Return points of four texts and one victim."""
+    square = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))
+    victim = {"name": "rift-toy-tiny-s0-01234567", "after": square, "outer": square}
+    return GeometryPoints.model_validate(
+        {
+            "task": "toy",
+            "encoder": "tiny",
+            "split": "test",
+            "seed": 0,
+            "classes": ("negative", "positive"),
+            "labels": (0, 1, 0, 1),
+            "before": square,
+            "victims": ({**victim, "inner": square},),
+        }
+    )
 
 
 def write_toy_board(folder: Path, records: Mapping[str, Record] | None = None) -> Path:

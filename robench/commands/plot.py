@@ -173,24 +173,35 @@ def geometry(
 ) -> None:
     """Draw the features of the same texts before and after fine-tuning, by t-SNE.
 
-    This is Figure 3 of the RIFT paper.
+    This is Figure 3 of the RIFT paper. A FILE that ends in .json gets the points as numbers. As
+    RUN/geometry.json, 'robench site build --runs RUN' and 'robench report RUN' draw them.
+
+    \b
+    robench plot geometry --victim runs/victims/rift-imdb-tiny-s0-0123abcd
+    robench plot geometry --victim runs/victims/rift-imdb-tiny-s0-0123abcd --to runs/geometry.json
     """
     from robench.figures.drawing import check_path, require, save
 
     require("sklearn")
-    check_path(target)
+    numbers = target.suffix.lower() == ".json"
+    if not numbers:
+        check_path(target)
     check_victims(folders, "victim.json")
     quiet_environment()
     from robench._base.environment import choose_device
-    from robench.figures.geometry import draw, measure
+    from robench.figures.geometry import draw, measure, points_of
+    from robench.figures.geometry_points import write_points
     from robench.models.victim import Victim
 
     victims = {folder.name: Victim.load(folder, choose_device(device)) for folder in folders}
     first = next(iter(victims.values()))
-    measured = measure(
-        victims, encoder or first.card["encoder"], texts(first, task, split, examples, data, hub)
-    )
-    save(draw(measured, first.labels, seed), target)
+    name = encoder or str(first.card["encoder"])
+    measured = measure(victims, name, texts(first, task, split, examples, data, hub))
+    if numbers:
+        origin = {"task": first.task, "encoder": name, "split": split}
+        write_points(target, points_of(measured, first.labels, seed, **origin))
+    else:
+        save(draw(measured, first.labels, seed), target)
     _print_written(target)
 
 

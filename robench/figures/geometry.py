@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor
 
 from robench._base.errors import UsageError
 from robench._base.escaping import figure_text
 from robench.figures.drawing import new_figure, require
+from robench.figures.geometry_points import GeometryPoints
 from robench.models.classifier import TextClassifier
 from robench.models.encoders import find_encoder, fingerprint, load_encoder
 from robench.training.data import EncodedExamples, SubstituteTable, encode_examples
@@ -163,6 +165,50 @@ def _normalised(features: NDArray[np.float32]) -> NDArray[np.float32]:
     centred = Tensor(features - features.mean(0))
     rows: NDArray[np.float32] = torch.nn.functional.normalize(centred, dim=-1).numpy()
     return rows
+
+
+def points_of(
+    geometry: Geometry, classes: Sequence[str], seed: int, *, task: str, encoder: str, split: str
+) -> GeometryPoints:
+    """Return what ``draw`` draws, as numbers with four digits.
+
+    Args:
+        geometry: the features.
+        classes: names of the classes.
+        seed: seed of t-SNE.
+        task, encoder, split: where victims and texts come from.
+
+    Raises:
+        UsageError: there are fewer than 4 texts, or more than a page can draw.
+    """
+    before = scatter(geometry.before[0], seed)
+    victims = []
+    for teachers, (name, features) in zip(geometry.before, geometry.after.items(), strict=True):
+        outer, inner = on_circles(features, teachers, seed)
+        parts = {"after": scatter(features, seed), "outer": outer, "inner": inner}
+        victims.append({"name": name, **{part: _plain(each) for part, each in parts.items()}})
+    try:
+        return GeometryPoints.model_validate(
+            {
+                "task": task,
+                "encoder": encoder,
+                "split": split,
+                "seed": seed,
+                "classes": tuple(classes),
+                "labels": tuple(int(label) for label in geometry.labels),
+                "before": _plain(before),
+                "victims": tuple(victims),
+            }
+        )
+    except ValidationError as error:
+        raise UsageError(
+            f"These points make no page ({error.errors()[0]['msg']}). Name fewer texts with "
+            "--examples, or fewer victims."
+        ) from error
+
+
+def _plain(points: NDArray[np.float32]) -> tuple[tuple[float, float], ...]:
+    return tuple((round(float(x), 4), round(float(y), 4)) for x, y in points)
 
 
 def draw(geometry: Geometry, classes: Sequence[str], seed: int) -> Figure:

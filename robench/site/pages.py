@@ -22,8 +22,8 @@ from robench.site.findings import findings
 from robench.site.rendering import markdown_html, render
 from robench.site.row_pages import row_charts, row_page
 from robench.site.tables import Table, row_views, score_columns, slug
-from robench.site.trainings import training_charts
-from robench.site.words import TERMS
+from robench.site.trainings import TrainingPage, training_page
+from robench.site.words import NO_RUNS, TERMS
 
 ON_ROW_PAGE: Final = 5
 """Adversarial examples on the page of a row."""
@@ -139,10 +139,11 @@ class SitePages:
 
     def all(self) -> Iterator[tuple[str, str]]:
         """Yield name and content of each page."""
-        trainings, self.problems = training_charts(self.runs)
+        trainings = training_page(self.runs)
+        self.problems = list(trainings.problems)
         extra = [
             (EXAMPLES, "Adversarial examples", bool(self.examples.found)),
-            (TRAINING, "Training", bool(trainings)),
+            (TRAINING, "Training", bool(trainings.charts)),
             (PAPERS, "Numbers of papers", self.reported is not None),
         ]
         links = [(name, text) for name, text, there in extra if there]
@@ -152,8 +153,8 @@ class SitePages:
             yield from self._of_table(table)
         if self.examples.found:
             yield EXAMPLES, self._examples()
-        if trainings:
-            yield TRAINING, self._charts(TRAINING, "Training", TRAINING_WORDS, trainings)
+        if trainings.charts:
+            yield TRAINING, self._training(trainings)
         if self.reported is not None:
             yield PAPERS, self._papers(self.reported)
 
@@ -177,6 +178,7 @@ class SitePages:
             example=example,
             extra=extra,
             terms=TERMS,
+            missing=[] if self.runs else [NO_RUNS],
         )
 
     def _of_table(self, table: Table) -> Iterator[tuple[str, str]]:
@@ -218,22 +220,23 @@ class SitePages:
             bound=f"The page shows {len(found)} of the fooled examples; long texts are shortened.",
         )
 
-    def _charts(self, name: str, title: str, lead: Sequence[str], charts: Sequence[Chart]) -> str:
-        return self.frame.page("page.html", name, title, lead=lead, body="", charts=charts)
+    def _training(self, found: TrainingPage) -> str:
+        return self.frame.page(
+            "training.html", TRAINING, "Training", lead=TRAINING_WORDS, found=found
+        )
 
     def _papers(self, path: Path) -> str:
         """Return the page of the numbers that papers report, as ``reported.md`` has them."""
         text = render_reported(load_reported(path))
         lines = [line for line in text.split("\n") if not line.startswith(("<!--", "# ", "["))]
         body = markdown_html(Markdown("\n".join(lines)), addresses=True)
-        return self.frame.page(
-            "page.html", PAPERS, "Numbers that papers report", lead=[], body=body, charts=[]
-        )
+        title = "Numbers that papers report"
+        return self.frame.page("page.html", PAPERS, title, body=body)
 
 
 TRAINING_WORDS: Final = (
     "How far fine-tuning moved the weights from the pre-trained ones, and what happened on the way "
-    "(Figure 2a of the RIFT paper). A large distance is a sign of forgetting.",
+    "(Figure 2 of the RIFT paper). A large distance is a sign of forgetting.",
 )
 
 

@@ -29,7 +29,7 @@ from robench.site.pages import Frame, about_line, table_charts
 from robench.site.row_pages import row_charts, row_page
 from robench.site.sections import anchor, split
 from robench.site.tables import Table, checked_files, row_views, score_columns, slug
-from robench.site.trainings import training_charts
+from robench.site.trainings import training_page
 
 MOST_EXAMPLES: Final = 20
 """Number of adversarial examples in a report, unless the user says another one."""
@@ -74,9 +74,9 @@ def report(run: Path, examples: int = MOST_EXAMPLES) -> Report:
     problems = [*found.on_disk.damaged.values()]
     tables = tables_of(found)
     shown = read_examples([run], examples) if examples else NO_EXAMPLES
-    trainings, more = training_charts([run])
+    trainings = training_page([run])
     # A damaged record is named once, and both readers name it.
-    problems = list(dict.fromkeys([*problems, *shown.problems, *more]))
+    problems = list(dict.fromkeys([*problems, *shown.problems, *trainings.problems]))
     page = Frame(made_by="robench report", inline=True).page(
         "report.html",
         "report",

@@ -2,46 +2,102 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from robench._base.errors import RobenchError
 from robench.figures.training import PANELS, epochs_of
+from robench.records.marks import ABSENT
 from robench.records.run_folder import TRAINING_LOG, RunFolder
 from robench.site.chart_parts import RESPONSIVE, colour, points_of, quantity, row_axis
 from robench.site.charts import MOST_ROWS, Chart
+from robench.site.geometry import HOW_TO as GEOMETRY_HOW_TO
+from robench.site.geometry import geometry_charts
+from robench.site.swept import HOW_TO as SWEPT_HOW_TO
+from robench.site.swept import swept_charts
+from robench.site.words import HowTo, victim_and_seed
 
-_NAME: Final = re.compile(r"(?P<victim>.+)-s(?P<seed>\d+)-[0-9a-f]{8}")
 
+@dataclass(frozen=True)
+class TrainingPage:
+    """What a page says about the trainings of runs.
+
+    Attributes:
+        rows: the last epoch of each training, as ``HEADINGS`` says.
+        charts: the charts of Figures 2 and 3 of the RIFT paper, as far as the runs have the data.
+        missing: what is not there, and how to get it.
+        problems: sentences about what is left out.
+        headings: the headings of ``rows``.
+    """
+
+    rows: Sequence[Sequence[str]]
+    charts: Sequence[Chart]
+    missing: Sequence[HowTo]
+    problems: Sequence[str]
+    headings: Sequence[str] = ()
+
+
+def training_page(runs: Sequence[Path]) -> TrainingPage:
+    """Return what the folders of runs say about trainings: forgetting, options, and geometry."""
+    found, problems = _trainings(runs)
+    trainings = training_charts(found)
+    swept = swept_charts(runs)
+    geometry, more = geometry_charts(runs)
+    missing = [
+        how_to
+        for how_to, charts in ((SWEPT_HOW_TO, swept), (GEOMETRY_HOW_TO, geometry))
+        if not charts and trainings
+    ]
+    charts = [*trainings, *swept, *geometry]
+    return TrainingPage(_rows(found), charts, missing, [*problems, *more], HEADINGS)
+
+
+HEADINGS: Final = ("victim", "seed", "epochs", *(title for _, title in PANELS))
+"""Headings of the table of trainings."""
 Trainings = Mapping[tuple[str, int], Sequence[Mapping[str, Any]]]
 """Victim and seed -> the entries of its epochs."""
 
 
-def training_charts(runs: Sequence[Path]) -> tuple[list[Chart], list[str]]:
-    """Return charts of the trainings in the folders of runs, and sentences about what is left out.
-
-    Args:
-        runs: folders that ``robench evaluate`` wrote.
-    """
-    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+def _trainings(runs: Sequence[Path]) -> tuple[Trainings, list[str]]:
+    """Return the trainings in the folders of runs, and sentences about what is left out."""
+    logs: dict[str, list[dict[str, Any]]] = {}
     problems = []
     for run in runs:
         for log in sorted(RunFolder(run).victims.glob(f"*/{TRAINING_LOG}")):
             try:
-                found[_name_of(log.parent)] = epochs_of(log.parent)
+                logs[log.parent.name] = epochs_of(log.parent)
             except RobenchError as error:
                 problems.append(str(error))
-    found = dict(sorted(found.items()))
+    named = {folder: victim_and_seed(folder) for folder in logs}
+    often = Counter(named.values())
+    # A sweep trains a defense several times with one seed, and only the folder tells them apart.
+    named = {f: each if often[each] == 1 else (f, each[1]) for f, each in named.items()}
+    return {named[folder]: logs[folder] for folder in sorted(logs, key=named.__getitem__)}, problems
+
+
+def training_charts(found: Trainings) -> list[Chart]:
+    """Return charts of trainings."""
     charts = [_last_distances(found), *(_epochs(found, key, title) for key, title in PANELS)]
-    return [each for each in charts if each is not None], problems
+    return [each for each in charts if each is not None]
 
 
-def _name_of(folder: Path) -> tuple[str, int]:
-    """Return the victim and its seed, as the name of its folder says them."""
-    match = _NAME.fullmatch(folder.name)
-    return (match["victim"], int(match["seed"])) if match else (folder.name, 0)
+def _rows(found: Trainings) -> list[list[str]]:
+    """Return the last epoch of each training, as text."""
+    return [
+        [victim, str(seed), str(epochs[-1]["epoch"]), *map(_number, _last(epochs))]
+        for (victim, seed), epochs in found.items()
+    ]
+
+
+def _last(epochs: Sequence[Mapping[str, Any]]) -> list[float | None]:
+    return [epochs[-1].get(key) for key, _ in PANELS]
+
+
+def _number(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:.3f}"
 
 
 def _last_distances(found: Trainings) -> Chart | None:
@@ -65,6 +121,7 @@ def _last_distances(found: Trainings) -> Chart | None:
                 "field": "distance",
                 "type": "quantitative",
                 "title": "relative L2 distance to the pre-trained weights",
+                "axis": {"tickCount": 6},
             },
             "tooltip": points_of("victim", "seed", "distance"),
         },
@@ -99,7 +156,8 @@ def _epochs(found: Trainings, key: str, title: str) -> Chart | None:
                 "type": "quantitative",
                 "axis": {"tickMinStep": 1, "format": "d"},
             },
-            "y": quantity("value", title),
+            # The heading says it, and it is too long for the side of a chart.
+            "y": {**quantity("value", title), "title": None},
             "color": colour("victim"),
             "strokeDash": {"field": "victim", "type": "nominal"},
             "tooltip": points_of("victim", "epoch", "value"),

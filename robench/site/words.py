@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Final
+
+_VICTIM: Final = re.compile(r"(?P<victim>.+)-s(?P<seed>\d+)-[0-9a-f]{8}")
+
+
+@dataclass(frozen=True)
+class HowTo:
+    """What a page lacks, in words, and the command that makes it."""
+
+    words: str
+    command: str
+
+
+def victim_and_seed(folder: str) -> tuple[str, int]:
+    """Return the victim and its seed, as the name of its folder says them."""
+    match = _VICTIM.fullmatch(folder)
+    return (match["victim"], int(match["seed"])) if match else (folder, 0)
+
 
 TERMS: Final = (
     (
@@ -35,3 +54,10 @@ TERMS: Final = (
     ("claimed", "This was not done, or not for everything."),
 )
 """Term -> its meaning."""
+
+NO_RUNS: Final = HowTo(
+    "Adversarial examples, and how far the trainings moved the weights, are not committed with the "
+    "records. They come from the folder of a run.",
+    "robench site build --runs RUN",
+)
+"""What the overview says of a site that was built without the folder of a run."""

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 from hostile import TEXTS
-from site_cases import cell, cells, with_curves, write_toy_board
+from site_cases import cell, cells, geometry_points, with_curves, write_sweep, write_toy_board
 from trial_runs import TRIALS, write_run
 
 from robench import Verdict
+from robench.figures.geometry_points import FILE_NAME, write_points
 from robench.records.record import Record
 from robench.records.record_files import write_record
 from robench.site.build import SiteRequest, build, write
@@ -52,7 +53,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     made = with_curves(write_run(root / "run", judged))
     write_record(root / "run" / "records" / made.file_name, made)
-    write(build(SiteRequest(root / "boards", runs=[root / "run"])), root / "out")
+    write_sweep(root / "sweep")
+    write_points(root / "sweep" / FILE_NAME, geometry_points())
+    runs = [root / "run", root / "sweep"]
+    write(build(SiteRequest(root / "boards", runs=runs)), root / "out")
     (root / "out" / "report.html").write_text(report(root / "run").page)
     return root / "out"
 
@@ -174,6 +178,14 @@ def test_every_chart_is_drawn_and_its_menu_works(tab: Tab) -> None:
     assert tab.draw() == 2
 
 
+def test_trainings_options_and_geometry_are_drawn(tab: Tab) -> None:
+    page = tab.open("training.html")
+    assert tab.draw() == 8
+    circles = page.locator("#geometry-2-circles-0 ~ figure svg")
+    assert circles.locator(".mark-symbol.role-mark path").count() == 8
+    assert page.locator("table tbody tr").count() == 3
+
+
 def test_a_hostile_name_is_a_text_on_every_page(tab: Tab) -> None:
     tab.open("board-toy.html")
     assert HOSTILE_ROW in tab.rows()
@@ -199,7 +211,14 @@ def test_a_report_works_alone(tab: Tab, tmp_path: Path) -> None:
     assert page.locator("li.example").count() == 2
 
 
-PAGES = ("index.html", "board-toy.html", "run-toy-rift.html", "examples.html", "report.html")
+PAGES = (
+    "index.html",
+    "board-toy.html",
+    "run-toy-rift.html",
+    "examples.html",
+    "training.html",
+    "report.html",
+)
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

@@ -121,7 +121,7 @@
       font: "system-ui, sans-serif",
       view: { stroke: line },
       axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: dim, tickColor: dim, labelFontSize: 12, titleFontSize: 12, labelLimit: Math.min(260, width * 0.42) },
-      legend: { labelColor: ink, titleColor: ink, labelLimit: Math.max(120, width * 0.6), labelFontSize: 12, columns: width < 560 ? 1 : 2 },
+      legend: { labelColor: ink, titleColor: ink, labelLimit: Math.max(120, width * 0.6), labelFontSize: 12, symbolBaseFillColor: ink, symbolBaseStrokeColor: ink, columns: width < 560 ? 1 : 2 },
       text: { color: ink, fontSize: 12 },
       range: { category: isDark.matches ? dark : light },
     };

@@ -20,6 +20,7 @@ from robench.records.statistics import Score
 pytest.importorskip("matplotlib")
 
 from robench.figures import ablation, drawing, geometry, training
+from robench.figures.geometry_points import read_points
 
 
 def run(*arguments: object) -> Result:
@@ -254,6 +255,15 @@ def test_the_command_writes_the_same_figure_twice(
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     done = run("training", "--victim", victim, "--to", tmp_path / "t.png")
     assert done.exit_code == 0, done.output
+    done = run(*asked, tmp_path / "geometry.json")
+    assert done.exit_code == 0, done.output
+    points = read_points(tmp_path / "geometry.json")
+    assert (points.task, points.encoder, points.split) == ("planted", str(encoder), "test")
+    assert [each.name for each in points.victims] == ["victim"]
+    assert sorted(set(points.labels)) == [0, 1]
+    assert len(points.labels) == 20
+    radii = np.linalg.norm(np.array(points.victims[0].inner), axis=1)
+    np.testing.assert_allclose(radii, geometry.INNER_RADIUS, atol=1e-3)
 
 
 def test_the_features_before_are_those_at_the_start_of_training(trained: tuple[Path, Path]) -> None:

@@ -93,9 +93,7 @@ def test_a_page_names_what_it_may_load() -> None:
         links=[],
         made_by="robench site build",
         version="1",
-        lead=[HOSTILE],
-        body="",
-        charts=[],
+        body=HOSTILE,
     )
     assert 'content="default-src &#x27;none&#x27;"' in page
     assert 'script src="assets/a.js"' in page
