@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,13 @@ import pytest
 from forging import ForgedRun, follow, only_first
 
 from robench._base.seals import SEAL, with_seal
+from robench.evaluation.record_assembly import surface_rules
 from robench.records.record_files import write_record
 from robench.search.attack import Trial, Verdict
 from robench.search.trials import TrialFile
+from robench.text.surface import METADATA
+from robench.text.surface import SEAL as SURFACE_SEAL
+from robench.text.surface_building import _write
 from robench.verification.results import Report
 from robench.verification.run import verify
 from robench.verification.settings import VerificationSettings
@@ -157,3 +162,35 @@ def test_one_training_that_is_shown_as_two(forged: ForgedRun) -> None:
         text = failures(report)
         assert "seeds: These have the same weights, so they are one training and not 2" in text
         assert f"{record.row}, seed 0; {record.row}, seed 1." in text
+
+
+def _surface_of_other_code(forged: ForgedRun, key: str) -> tuple[str, str]:
+    """Let a stored surface name other code; return its new key and its rules."""
+    import pyarrow.parquet as pq
+
+    path = forged.folder.surfaces / f"{key}.parquet"
+    table = pq.read_table(path, read_dictionary=["id", "word"])
+    metadata = {name: each for name, each in table.schema.metadata.items() if name != SURFACE_SEAL}
+    about = json.loads(metadata[METADATA])
+    made_from = {**about["made_from"], "code": "0" * 64}
+    new = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+    metadata[METADATA] = json.dumps({**about, "made_from": made_from, "key": new}).encode()
+    _write(table.replace_schema_metadata(metadata), path.with_name(f"{new}.parquet"))
+    return new, surface_rules(made_from)
+
+
+def test_a_surface_that_names_other_code_does_not_hide_an_invented_key(forged: ForgedRun) -> None:
+    """The key cannot be computed then, which is said with all that is believed."""
+    record, trials = forged.record("pwws"), forged.trials("pwws")
+    key, rules = _surface_of_other_code(forged, record.surface.key)
+    surface = record.surface.model_copy(update={"key": key, "rules": rules})
+    search = record.search.model_copy(update={"budget": 10**6})
+    parts = {"cell": "1" * 64, "surface": surface, "search": search}
+    false = follow(record.model_copy(update=parts), trials)
+    forged.folder.trials_file(record.cell_name).rename(forged.folder.trials_file(false.cell_name))
+    forged.write_trials(false, trials)
+    forged.path("pwws").unlink()
+    write_record(forged.folder.records / false.file_name, false)
+    notes = " ".join(checked(forged).notes)
+    assert "Made by other code of robench's surfaces. So its key cannot be computed here" in notes
+    assert "the budget of 1000000 queries, which no search spent" in notes
