@@ -122,6 +122,12 @@ def write_board(folder: Path) -> Path:
 Members = dict[str, bytes]
 
 
+def of_a_folder(members: Members) -> Members:
+    """Return the members that the archive of a run's folder has as well."""
+    own = ("submission.json", "CHECKLIST.md", "adversarial/")
+    return {name: content for name, content in members.items() if not name.startswith(own)}
+
+
 def members_of(archive: Path) -> Members:
     """Return name -> content of the members of an archive."""
     with zipfile.ZipFile(archive) as opened:

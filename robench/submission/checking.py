@@ -41,14 +41,15 @@ def problems(root: Path, passed_over: Collection[str] = ()) -> Problems | None:
         passed_over: names of members that were not unpacked, because no run has such files.
 
     Returns:
-        None where the archive is no submission.
+        None where the archive is no submission: it has no list of files, and nothing that only
+        submissions have.
     """
     try:
         manifest = read_manifest(root)
     except RobenchError as error:
         return {"files": [str(error)]}
     if manifest is None:
-        return None
+        return _without_a_list(root)
     folder = RunFolder(root)
     records = find_records(folder.records).records
     listed = {name: part.sha256 for name, part in manifest.files.items()}
@@ -63,6 +64,18 @@ def problems(root: Path, passed_over: Collection[str] = ()) -> Problems | None:
         "cards": _card_problems(folder, list(records.values())),
         "checklist": _checklist_problems(root, list(records.values())),
     }
+
+
+def _without_a_list(root: Path) -> Problems | None:
+    """Say that a submission has lost its list of files; None for any other archive."""
+    own = next((name for name in (ADVERSARIAL, CHECKLIST) if (root / name).exists()), None)
+    if own is None:
+        return None
+    problem = (
+        f"The archive has '{own}' and no '{MANIFEST}', so its texts, cards and checklist are "
+        "compared with nothing. Pack it again with 'robench submit pack'."
+    )
+    return {"files": [problem]}
 
 
 def _file_problems(

@@ -12,6 +12,7 @@ from submissions import (
     Members,
     forged,
     members_of,
+    of_a_folder,
     write_archive,
     write_certified,
     write_run,
@@ -57,9 +58,19 @@ def test_an_honest_archive_has_no_problem(archive: Path, tmp_path: Path) -> None
 
 
 def test_an_archive_of_a_folder_is_no_submission(archive: Path, tmp_path: Path) -> None:
-    members = {n: each for n, each in members_of(archive).items() if n != "submission.json"}
-    path = write_archive(tmp_path / "plain.zip", members)
+    path = write_archive(tmp_path / "plain.zip", of_a_folder(members_of(archive)))
     assert problems(unpack(path, tmp_path / "out")) is None
+
+
+@pytest.mark.parametrize("kept", ["adversarial/", "CHECKLIST.md"])
+def test_a_submission_that_lost_its_list_of_files(archive: Path, tmp_path: Path, kept: str) -> None:
+    """Otherwise its cards and texts could say anything."""
+    members = members_of(archive)
+    left = of_a_folder(members) | {n: each for n, each in members.items() if n.startswith(kept)}
+    path = write_archive(tmp_path / "lost.zip", left)
+    found = problems(unpack(path, tmp_path / "out"))
+    assert found is not None
+    assert "and no 'submission.json'" in sentences(found)["files"]
 
 
 def edit_text(members: Members) -> None:

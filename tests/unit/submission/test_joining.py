@@ -10,6 +10,7 @@ import pytest
 from submissions import (
     forged,
     members_of,
+    of_a_folder,
     write_archive,
     write_board,
     write_cell,
@@ -186,7 +187,7 @@ def test_marks_of_the_archive_do_not_reach_the_board(
 def test_an_archive_of_a_folder_must_hold_what_a_board_takes(
     archive: Path, board: Path, tmp_path: Path
 ) -> None:
-    members = {n: each for n, each in members_of(archive).items() if n != "submission.json"}
+    members = of_a_folder(members_of(archive))
     assert len(add(write_archive(tmp_path / "plain.zip", members), board, tmp_path).added) == 2
     without = {n: each for n, each in members.items() if not n.startswith("trials/")}
     with pytest.raises(RobenchError, match="The trials are missing"):
