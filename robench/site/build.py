@@ -18,7 +18,7 @@ from robench.records.reported import REPORTED
 from robench.site import bundled
 from robench.site.example_data import NO_EXAMPLES, read_examples
 from robench.site.pages import Frame, SitePages
-from robench.site.tables import board_table
+from robench.site.tables import Table, board_table
 
 MANIFEST: Final = "robench-site.json"
 """File that marks a folder as a site of robench and lists its files."""
@@ -76,7 +76,7 @@ def build(request: SiteRequest) -> Site:
             "such as leaderboards with --boards."
         )
     known = KnownRecords()
-    tables = [board_table(path, known) for path in paths]
+    tables = sorted((board_table(path, known) for path in paths), key=_place)
     examples = read_examples(request.runs, request.examples) if request.runs else NO_EXAMPLES
     reported = request.boards / REPORTED
     pages = SitePages(
@@ -89,6 +89,11 @@ def build(request: SiteRequest) -> Site:
     for name in (*bundled.SCRIPTS, "site.css", bundled.LICENSES):
         files[f"assets/{name}"] = bundled.text_of(name)
     return Site(files, [*examples.problems, *pages.problems])
+
+
+def _place(table: Table) -> tuple[bool, int, str]:
+    """Return the place of a board: those with a worst case and with many rows come first."""
+    return (not table.columns.worst_over, -len(table.rows), table.name)
 
 
 def write(site: Site, out: Path) -> None:

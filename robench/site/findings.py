@@ -16,6 +16,8 @@ MOST_NAMED = 3
 
 def findings(table: Table) -> list[str]:
     """Return sentences about the most robust row, the clean accuracy, and contradictions."""
+    if table.records and not table.columns.worst_over:
+        return _without_search(table)
     whole = [row for row in table.rows if isinstance(row.worst, Score)]
     if not whole:
         return ["No row has a worst case yet."]
@@ -35,6 +37,19 @@ def findings(table: Table) -> list[str]:
     if flags:
         number = "One result contradicts" if len(flags) == 1 else f"{len(flags)} results contradict"
         said.append(f"{number} another one. Read the section on flags.")
+    return said
+
+
+def _without_search(table: Table) -> list[str]:
+    """Return sentences about a table whose attacks change no text."""
+    means = [row.clean.mean for row in table.rows if isinstance(row.clean, Score)]
+    said = ["No attack of this table searches for texts, so there is no worst case."]
+    if means:
+        low, high = percent(min(means)), percent(max(means))
+        said.append(
+            f"The rows are right on {low} to {high} % of the examples. No test of this table tells "
+            "rows apart."
+        )
     return said
 
 

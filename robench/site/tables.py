@@ -215,7 +215,8 @@ def _cells(row: DefenseRow, columns: Columns) -> Iterable[Cell]:
     yield cell_of(row.clean)
     for attack in columns.attacks:
         yield cell_of(row.under[attack], TRAINED_MARK if attack in row.trained_against else "")
-    yield cell_of(row.worst)
+    # Where no attack searches, the worst case is not missing: there is none.
+    yield cell_of(row.worst) if columns.worst_over else Cell(ABSENT, "", None)
 
 
 def cell_of(score: Score | Gap, mark: str = "") -> Cell:

@@ -148,6 +148,14 @@ def test_a_list_of_files_cannot_remove_a_file_outside(tmp_path: Path) -> None:
     assert (out / "link.html").is_symlink()
 
 
+def test_boards_with_a_worst_case_and_many_rows_come_first(tmp_path: Path) -> None:
+    write_toy_board(tmp_path)
+    small = (tmp_path / "toy.toml").read_text().replace('"standard", "missing"', '"standard"')
+    (tmp_path / "a-small.toml").write_text(small.replace('"records"', '"none"'))
+    links = build(SiteRequest(tmp_path)).files["index.html"].split('href="board-')[1:]
+    assert [each.split(".html")[0] for each in links] == ["toy", "a-small"] * 2
+
+
 def test_a_folder_without_boards_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(UsageError, match=r"There is no board: .* with --boards\."):

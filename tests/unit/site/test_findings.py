@@ -8,7 +8,7 @@ from site_cases import cell, cells, write_toy_board
 
 from robench.records.record import Record
 from robench.site.findings import findings
-from robench.site.tables import board_table
+from robench.site.tables import board_table, row_views
 
 
 def said(folder: Path, records: dict[str, Record]) -> list[str]:
@@ -63,3 +63,20 @@ def test_what_health_checks_found_on_the_best_row_is_said(tmp_path: Path) -> Non
 
 def test_nothing_is_said_of_nothing(tmp_path: Path) -> None:
     assert said(tmp_path, {}) == ["No row has a worst case yet."]
+
+
+def test_a_table_in_which_nothing_searches_says_so(tmp_path: Path) -> None:
+    records = {
+        f"{name}.json": cell(letters, name, "calm", searches=False)
+        for name, letters in (("a", "WHHHHHHHHH"), ("b", "WWHHHHHHHH"))
+    }
+    path = write_toy_board(tmp_path, records)
+    path.write_text(path.read_text().replace('["pwws", "genetic"]', '["calm"]'))
+    table = board_table(path)
+    assert findings(table) == [
+        "No attack of this table searches for texts, so there is no worst case.",
+        "The rows are right on 80.0 to 90.0 % of the examples. No test of this table tells rows "
+        "apart.",
+    ]
+    # A worst case that cannot be is no gap of seeds.
+    assert {row.cells[-1].detail for row in row_views(table)} == {""}
