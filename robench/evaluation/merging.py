@@ -152,11 +152,10 @@ def _merge_cell(
     test_set = find_test_set([*roots, RunFolder(out)], first.task)
     examples = _judged(test_set, first)
     shared = SharedTrials(first, examples, test_set)
+    part_of = {each.shard: each.part for each in parts}
     for shard in shards:
-        shared.add(shard)
-    for found in parts:
-        shared.check_part(found)
-    joined = _append(out, first.cell_name, first.cell, shared.trials, report)
+        shared.add(shard, part_of.get(shard))
+    joined = _append(out, first.cell_name, first.cell, shared, report)
     bring_files(parts, out, report)
     missing = [example for example in examples if example.id not in joined]
     complete = {each.part.number for each in parts} == set(range(1, first.of + 1))
@@ -185,17 +184,30 @@ def _judged(test_set: TestSet, part: ShardPart) -> Sequence[Example]:
 
 
 def _append(
-    out: Path, name: str, cell: str, trials: Mapping[str, Trial], report: Reporter
+    out: Path, cell_name: str, cell: str, shared: SharedTrials, report: Reporter
 ) -> Mapping[str, Trial]:
     """Append the trials that the joined file lacks, and return all that it holds then.
+
+    Trials in the file that cannot be true are revoked, as a run does that continues there.
 
     Raises:
         RobenchError: it holds another trial of an example, or it cannot be written.
     """
-    path = RunFolder(out).trials_file(name)
+    path = RunFolder(out).trials_file(cell_name)
     with TrialFile(path, Patience(None, report.message), cell=cell) as file:
         known = {trial.id: trial for trial in file.read()}
-        new = joined_with(known, trials, path)
+        problems = [(name, shared.problem_of(trial)) for name, trial in known.items()]
+        impossible = {name: problem for name, problem in problems if problem is not None}
+        if impossible:
+            first, problem = next(iter(impossible.items()))
+            report.message(
+                f"'{path}' holds trials that cannot be true ({len(impossible)}; {first}: "
+                f"{problem}). They do not count."
+            )
+        for name, problem in impossible.items():
+            file.revoke(name, problem)
+            del known[name]
+        new = joined_with(known, shared.trials, path)
         for trial in new:
             file.append(trial)
     return {**known, **{trial.id: trial for trial in new}}

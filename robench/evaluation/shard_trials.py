@@ -58,8 +58,8 @@ class SharedTrials:
         test_set: the texts and the labels.
 
     Attributes:
-        trials: id -> trial.
-        damage: sentences about files that are not whole.
+        trials: id -> trial of the shards that can be used.
+        damage: parts of a sentence about files that are not whole, and shards that are refused.
     """
 
     def __init__(self, part: ShardPart, examples: Sequence[Example], test_set: TestSet) -> None:
@@ -71,8 +71,14 @@ class SharedTrials:
         self.trials: dict[str, Trial] = {}
         self.damage: list[str] = []
 
-    def add(self, shard: FoundShard) -> None:
+    def add(self, shard: FoundShard, part: ShardPart | None) -> None:
         """Read the file of a shard and add its trials; a shard without one has none.
+
+        A shard that holds an impossible trial, or other trials than it finished with, adds none.
+
+        Args:
+            shard: the shard.
+            part: what it knows of the cell; None where it is not finished.
 
         Raises:
             RobenchError: another shard has another trial of the same example.
@@ -88,21 +94,48 @@ class SharedTrials:
                 f"'{file.path}' has damaged lines ({file.damaged}; {file.damage}); run "
                 f"{shard.title} again, which attacks their examples again"
             )
+        problem = self._impossible(found)
+        if problem is None and not file.damaged and part is not None:
+            problem = self._other_trials(found, part)
+        if problem is not None:
+            which, why = problem
+            self.damage.append(f"{which} of {shard.title} {why}; run that shard again")
+            return
         for trial in found:
-            self._add(trial, shard)
+            # A run with a higher limit left the others.
+            if trial.id in self._examples:
+                self._add(trial, shard)
+
+    def problem_of(self, trial: Trial) -> str | None:
+        """Return what is impossible about a trial, as a part of a sentence; None if nothing is.
+
+        Trials of examples that are not judged are not looked at.
+        """
+        example = self._examples.get(trial.id)
+        return None if example is None else check_trial(trial, example, self._rules)
+
+    def _impossible(self, trials: Sequence[Trial]) -> tuple[str, str] | None:
+        """Return which trials are impossible and why, as parts of a sentence; None if none is."""
+        problems = {trial.id: self.problem_of(trial) for trial in trials}
+        found = {name: problem for name, problem in problems.items() if problem is not None}
+        if not found:
+            return None
+        name, problem = next(iter(found.items()))
+        if len(found) == 1:
+            return f"the trial of {name}", f"cannot be true ({problem})"
+        return f"{len(found)} trials", f"cannot be true (the first is that of {name}: {problem})"
+
+    def _other_trials(self, trials: Sequence[Trial], part: ShardPart) -> tuple[str, str] | None:
+        """Compare the trials of a shard with those that it finished with, where they are whole."""
+        by_id = {trial.id: trial for trial in trials}
+        wanted = part.shard.share(list(self._examples))
+        present = [by_id[id_] for id_ in wanted if id_ in by_id]
+        whole = len(present) == len(wanted)
+        if not whole or digest_of_trials(present, part.cell) == part.trials.sha256:
+            return None
+        return "the trials", "are not those that it finished with"
 
     def _add(self, trial: Trial, shard: FoundShard) -> None:
-        example = self._examples.get(trial.id)
-        # A run with a higher limit left it.
-        if example is None:
-            return
-        problem = check_trial(trial, example, self._rules)
-        if problem is not None:
-            self.damage.append(
-                f"the trial of {trial.id} of {shard.title} cannot be true ({problem}); run that "
-                "shard again"
-            )
-            return
         known = self.trials.get(trial.id)
         if known is not None and not agree(known, trial):
             raise RobenchError(
@@ -112,24 +145,6 @@ class SharedTrials:
             )
         if known is None or known.verdict == Verdict.ERROR:
             self.trials[trial.id], self._origins[trial.id] = trial, shard.title
-
-    def check_part(self, found: FoundPart) -> None:
-        """Compare a part with the trials of its own shard, where those are whole."""
-        part, shard = found.part, found.shard
-        own = TrialFile(shard.files.trials_file(part.cell_name), cell=part.cell)
-        try:
-            trials = {trial.id: trial for trial in own.read()}
-        except RobenchError:
-            return
-        wanted = part.shard.share(list(self._examples))
-        present = [trials[id_] for id_ in wanted if id_ in trials]
-        if own.damaged or len(present) < len(wanted):
-            return
-        if digest_of_trials(present, part.cell) != part.trials.sha256:
-            self.damage.append(
-                f"the trials of {shard.title} are not those that it finished with; run that shard "
-                "again"
-            )
 
 
 def agree(one: Trial, other: Trial) -> bool:
@@ -159,7 +174,8 @@ def joined_with(known: Mapping[str, Trial], trials: Mapping[str, Trial], path: P
         if there is not None and not agree(there, trial):
             raise RobenchError(
                 f"'{path}' has another trial of {trial.id} than the shards, so it is not of this "
-                "run. Name another --out"
+                "run. If only merges wrote that file, delete it and run the same command again. "
+                "Otherwise name another --out"
             )
         repaired = there is not None and there.verdict == Verdict.ERROR != trial.verdict
         if there is None or repaired:

@@ -292,31 +292,76 @@ def test_a_damaged_line_is_named_and_its_example_missing(copied: Path) -> None:
     assert len(list((copied / "records").iterdir())) == 1
 
 
+def asked_more(trials: list[Trial]) -> list[Trial]:
+    """Add a query to the first trial that has any; its seal will fit."""
+    asked = next(trial for trial in trials if trial.asked)
+    more = asked.model_copy(update={"asked": asked.asked + 1})
+    return [more if trial is asked else trial for trial in trials]
+
+
+def impossible(trials: list[Trial]) -> list[Trial]:
+    """Let the first trial have more forwarded rows than queries."""
+    first, *rest = trials
+    return [first.model_copy(update={"forwarded": first.asked + 1}), *rest]
+
+
 def test_different_trials_of_one_example_are_refused_by_its_id(
     copied: Path, tmp_path: Path
 ) -> None:
     other = Path(shutil.copytree(copied, tmp_path / "other", symlinks=True))
-    edited: list[str] = []
-
-    def edit(trials: list[Trial]) -> list[Trial]:
-        asked = next(trial for trial in trials if trial.asked)
-        edited.append(asked.id)
-        more = asked.model_copy(update={"asked": asked.asked + 1})
-        return [more if trial is asked else trial for trial in trials]
-
-    changed_trials(other, 1, edit)
+    changed_trials(other, 1, asked_more)
+    part = parts_of(copied, 1)[0][1]
+    path = own(copied, 1).trials_file(part.cell_name)
+    edited = next(trial.id for trial in TrialFile(path, cell=part.cell).read() if trial.asked)
+    # Without a part, nobody knows which of the two finished.
+    shutil.rmtree(own(other, 1).parts)
     with pytest.raises(Incomplete) as error:
         merge([copied, other], tmp_path / "joined", Silent())
-    assert f"have different trials of {edited[0]}" in why(error.value)
+    assert f"have different trials of {edited}" in why(error.value)
 
 
-def test_trials_that_were_changed_with_care_do_not_fit_their_shard(copied: Path) -> None:
-    def edit(trials: list[Trial]) -> list[Trial]:
-        return [each.model_copy(update={"seconds": each.seconds + 1}) for each in trials]
-
-    changed_trials(copied, 1, edit)
-    with pytest.raises(Incomplete, match="are not those that it finished with"):
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (asked_more, "the trials of shard 1/4 in '.*' are not those that it finished with"),
+        (impossible, r"the trial of \S+ of shard 1/4 in '.*' cannot be true"),
+    ],
+)
+def test_trials_that_are_refused_are_not_joined_and_the_shard_can_run_again(
+    finished: FinishedRun,
+    copied: Path,
+    change: Callable[[list[Trial]], list[Trial]],
+    sentence: str,
+) -> None:
+    request, records = finished
+    changed_trials(copied, 1, change)
+    with pytest.raises(Incomplete, match=f"{sentence}.*run that shard again"):
         merge([copied], copied, Silent())
+    part = parts_of(copied, 1)[0][1]
+    joined = TrialFile(RunFolder(copied).trials_file(part.cell_name), cell=part.cell).read()
+    # Eight of thirty are those of the refused shard.
+    assert len(joined) == 22
+    own(copied, 1).trials_file(part.cell_name).unlink()
+    evaluate_shard(request.model_copy(update={"out": copied, "shard": SHARDS[0]}), Silent())
+    merged = merge([copied], copied, Silent())
+    assert len(merged) == len(records)
+    assert trials_of(copied) == trials_of(request.out)
+
+
+def test_an_impossible_trial_in_out_does_not_count(
+    finished: FinishedRun, copied: Path, tmp_path: Path
+) -> None:
+    request, _ = finished
+    out = tmp_path / "joined"
+    part = parts_of(copied, 1)[0][1]
+    first = TrialFile(own(copied, 1).trials_file(part.cell_name), cell=part.cell).read()
+    (false,) = impossible(first[:1])
+    with TrialFile(RunFolder(out).trials_file(part.cell_name), cell=part.cell) as file:
+        file.append(false)
+    report = Listening()
+    merge([copied], out, report)
+    assert trials_of(out) == trials_of(request.out)
+    assert any(f"cannot be true (1; {false.id}: " in text for text in report.messages)
 
 
 def test_times_of_two_machines_may_differ(copied: Path, tmp_path: Path) -> None:
