@@ -9,7 +9,7 @@ from pathlib import Path
 from robench._base.errors import RobenchError
 from robench.records.record import Record
 from robench.records.run_folder import RunFolder
-from robench.records.trials_agree import trial_file_of
+from robench.records.trials_agree import disagreement, trial_file_of
 from robench.search.attack import Trial
 
 
@@ -57,16 +57,50 @@ def read_trials(path: Path, record: Record) -> StoredTrials:
     return StoredTrials(path, trials, file.which_damage)
 
 
-def find_trials(record: Record, folders: Sequence[RunFolder]) -> StoredTrials:
-    """Return the trials of a record; of several folders, of the first that has its file.
+def find_trials(
+    record: Record, folders: Sequence[RunFolder], ids: Sequence[str] | None = None
+) -> StoredTrials:
+    """Return the trials of a record; see ``folder_of_trials``.
 
     Raises:
         MissingTrials: no folder has them.
         RobenchError: they cannot be read.
     """
-    for folder in folders:
-        path = folder.trials_file(record.cell_name)
-        if path.exists():
-            return read_trials(path, record)
-    places = " and ".join(str(folder.trials) for folder in folders)
-    raise MissingTrials(f"its trials are missing: there is no {record.cell_name}.jsonl in {places}")
+    folder = folder_of_trials(record, folders, ids)
+    return read_trials(folder.trials_file(record.cell_name), record)
+
+
+def folder_of_trials(
+    record: Record, folders: Sequence[RunFolder], ids: Sequence[str] | None = None
+) -> RunFolder:
+    """Return the first folder whose trials fit a record; else the first that has its file.
+
+    A run that was not finished has fewer trials, and another run of the same cell has other ones.
+
+    Args:
+        record: the record.
+        folders: folders of runs.
+        ids: ids of the judged examples, where they are known; see ``disagreement``.
+
+    Raises:
+        MissingTrials: no folder has such a file.
+    """
+    having = [each for each in folders if each.trials_file(record.cell_name).exists()]
+    if not having:
+        places = " and ".join(str(folder.trials) for folder in folders)
+        raise MissingTrials(
+            f"its trials are missing: there is no {record.cell_name}.jsonl in {places}"
+        )
+    if len(having) == 1:
+        return having[0]
+    return next((each for each in having if _fits(record, each, ids)), having[0])
+
+
+def _fits(record: Record, folder: RunFolder, ids: Sequence[str] | None) -> bool:
+    try:
+        if disagreement(folder, record) is None:
+            return True
+        # A record of fewer examples than the file has: only the texts say which ones they are.
+        return ids is not None and disagreement(folder, record, ids) is None
+    except RobenchError:
+        return False

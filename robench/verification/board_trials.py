@@ -12,7 +12,7 @@ from robench.records.judged_ids import find_test_set
 from robench.records.record import Record
 from robench.records.record_files import KnownRecords, find_records
 from robench.records.run_folder import RunFolder
-from robench.records.stored_trials import MissingTrials, find_trials
+from robench.records.stored_trials import MissingTrials, find_trials, folder_of_trials
 from robench.records.test_set import TestSet
 from robench.records.trial_texts import ids_of_judged, impossible_trials
 from robench.records.trials_agree import disagreement
@@ -94,11 +94,8 @@ def _quick_differences(record: Record, folders: Sequence[RunFolder]) -> list[str
         MissingTrials: none of the folders has its trials.
         RobenchError: the trials cannot be read.
     """
-    for folder in folders:
-        if folder.trials_file(record.cell_name).exists():
-            reason = disagreement(folder, record)
-            return [] if reason is None else [reason]
-    raise MissingTrials(record.cell_name)
+    reason = disagreement(folder_of_trials(record, folders), record)
+    return [] if reason is None else [reason]
 
 
 def _texts(folders: Sequence[RunFolder], record: Record) -> TestSet | None:
@@ -109,8 +106,8 @@ def _texts(folders: Sequence[RunFolder], record: Record) -> TestSet | None:
 
 
 def _differences(record: Record, folders: Sequence[RunFolder], texts: TestSet | None) -> list[str]:
-    stored = find_trials(record, folders)
     ids = None if texts is None else ids_of_judged(texts, record)
+    stored = find_trials(record, folders, ids)
     trials = in_order(record, stored, ids)
     if texts is None:
         return differences_from_trials(record, trials)

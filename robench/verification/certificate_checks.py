@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from math import ceil
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from robench._base.errors import UsageError
+from robench._base.errors import RobenchError, UsageError
 from robench.certification.provers import certifier_of
 from robench.certification.results import ExampleResult, ResultFile
 from robench.certification.settings import CertificationSettings
@@ -166,19 +168,16 @@ class CertificateVerifier:
         problems = []
         if digest_of_ids(each.id for each in examples) != certificate.ids_digest:
             return ["its 'ids_digest' is not that of the examples that its task and limit name"]
-        files = [folder.certificates / f"{certificate.name}.jsonl" for folder in report.folders]
-        path = next((each for each in files if each.exists()), None)
-        if path is None:
-            raise NotThere(f"its verdicts are not there ({files[0].name})")
-        file = ResultFile(path, certificate.key)
-        known = file.read()
+        ids = [each.id for each in examples]
+        folders = [each.certificates for each in report.folders]
+        file, known = verdicts_of(certificate, ids, folders)
         if file.damaged and not known:
-            raise NotThere(f"the verdicts in {path.name} have no seal of this certificate")
+            raise NotThere(f"the verdicts in {file.path.name} have no seal of this certificate")
         results = [known[each.id] for each in examples if each.id in known]
         if len(results) != len(examples):
             damage = f": {file.which_damage}"
             return [
-                f"{len(examples) - len(results)} verdicts are missing in {path.name}"
+                f"{len(examples) - len(results)} verdicts are missing in {file.path.name}"
                 f"{damage if file.damaged else ''}"
             ]
         if "".join(each.letter for each in results) != certificate.letters:
@@ -273,6 +272,34 @@ class CertificateVerifier:
             self._progress.advanced(len(done), len(examples), "")
         self._progress.finished(f"{len(done)} examples certified again")
         return done
+
+
+def verdicts_of(
+    certificate: Certificate, ids: Sequence[str], folders: Sequence[Path]
+) -> tuple[ResultFile, Mapping[str, ExampleResult]]:
+    """Return the first file of verdicts with the letters of a certificate, else the first file.
+
+    Args:
+        certificate: the certificate.
+        ids: ids of its examples, in the order of its letters.
+        folders: folders of certificates.
+
+    Raises:
+        NotThere: there is none.
+        RobenchError: the first file cannot be read, and no other one fits.
+    """
+    name = f"{certificate.name}.jsonl"
+    paths = [path for folder in folders if (path := folder / name).exists()]
+    if not paths:
+        raise NotThere(f"its verdicts are not there ({name})")
+    for path in paths:
+        file = ResultFile(path, certificate.key)
+        with suppress(RobenchError):
+            known = file.read()
+            if [known[id_].letter for id_ in ids if id_ in known] == list(certificate.letters):
+                return file, known
+    file = ResultFile(paths[0], certificate.key)
+    return file, file.read()
 
 
 def settings_of(certificate: Certificate) -> CertificationSettings:

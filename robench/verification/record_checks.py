@@ -123,11 +123,11 @@ class RecordVerifier:
         record, texts = work.record, work.texts
         stored: StoredTrials | None = None
         with work.check(TRIALS) as problems:
+            ids = None if texts is None else ids_of_judged(texts, record)
             try:
-                stored = find_trials(record, work.report.folders)
+                stored = find_trials(record, work.report.folders, ids)
             except MissingTrials as error:
                 raise NotThere(str(error)) from error
-            ids = None if texts is None else ids_of_judged(texts, record)
             work.trials = claims.in_order(record, stored, ids)
             by_id = None if texts is None else texts.texts
             problems += claims.differences_from_trials(record, work.trials, by_id)

@@ -50,13 +50,21 @@ class StoredSurface:
 
 
 def stored_surface(folders: Sequence[Path], key: str) -> StoredSurface | None:
-    """Return the surface with this key in the first folder that has it; None without one."""
+    """Return the first usable surface with this key; else what the first file says, or None."""
+    paths = [path for folder in folders if (path := folder / f"{key}.parquet").exists()]
+    first: StoredSurface | None = None
+    for path in paths:
+        found = _read_surface(path, key)
+        if found.surface is not None and not key_problems(found, key):
+            return found
+        first = first or found
+    return first
+
+
+def _read_surface(path: Path, key: str) -> StoredSurface:
+    """Return what a file holds. It may be one of a stranger: Arrow raises errors of many types."""
     from robench.text.surface import read
 
-    path = next((f / f"{key}.parquet" for f in folders if (f / f"{key}.parquet").exists()), None)
-    if path is None:
-        return None
-    # A file of a stranger: Arrow raises errors of many types.
     try:
         surface = read(path, key)
         made_from = surface.meta["made_from"]

@@ -89,3 +89,14 @@ def test_missing_trials_are_counted(tmp_path: Path, marked: bool) -> None:
     shutil.rmtree(RunFolder(tmp_path / "run").trials)
     found = compare_with_trials(board, [tmp_path / "run"])
     assert (found.agreeing, found.missing, list(found.problems)) == (0, 1, [])
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_an_unfinished_run_that_is_named_first_is_passed_over(tmp_path: Path, marked: bool) -> None:
+    board, record = make_board(tmp_path)
+    if marked:
+        mark(board, record)
+    wanted = compare_with_trials(board, [tmp_path / "run"])
+    write_trials(tmp_path / "unfinished", record, TRIALS[:2])
+    assert compare_with_trials(board, [tmp_path / "unfinished", tmp_path / "run"]) == wanted
+    assert compare_with_trials(board, [tmp_path / "unfinished"]) != wanted

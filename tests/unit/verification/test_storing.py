@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ def good(report: Report) -> None:
 
 
 @pytest.fixture(autouse=True)
-def checks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Check]]:
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[Check]:
     """What is done with each record, the last for all that follow; nothing else is checked."""
     todo: list[Check] = [good]
 
@@ -46,7 +46,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Check]]:
             (todo.pop(0) if len(todo) > 1 else todo[0])(report)
 
     monkeypatch.setattr(run, "RecordVerifier", Verifier)
-    yield todo
+    return todo
 
 
 def make_runs(root: Path, *victims: tuple[str, int, str]) -> list[Record]:
