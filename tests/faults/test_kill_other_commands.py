@@ -107,10 +107,28 @@ def left(run: Path) -> dict[str, Any]:
     return found
 
 
-def verdicts(run: Path) -> set[bytes]:
-    """Return the lines of certificates that are on the disk completely, with their times."""
-    lines = (path.read_bytes().split(b"\n")[:-1] for path in run.glob("certificates/*.jsonl"))
-    return {line for each in lines for line in each}
+def finished_work(run: Path) -> set[bytes]:
+    """Return what must outlive a kill, as it is on the disk completely, with its times.
+
+    These are the lines of trials and certificates, and the entries of ``verified.json``.
+    """
+    paths = (*run.glob("certificates/*.jsonl"), *run.glob("trials/*.jsonl"))
+    found = {line for path in paths for line in path.read_bytes().split(b"\n")[:-1]}
+    return found | entries(run)
+
+
+def lines_of(folder: Path) -> dict[Path, bytes]:
+    """Return every file of lines in a folder, such as the trials of its shards."""
+    return {path: path.read_bytes() for path in folder.rglob("*.jsonl")}
+
+
+def entries(run: Path) -> set[bytes]:
+    """Return the records that are stored as verified: hash and name of the file."""
+    path = run / "records" / "verified.json"
+    if not path.exists():
+        return set()
+    stored = json.loads(path.read_text())["records"]
+    return {f"{sha256} {entry['file']}".encode() for sha256, entry in stored.items()}
 
 
 @pytest.fixture(scope="module")
@@ -161,22 +179,26 @@ def test_a_killed_command_harms_nothing_and_gives_the_same_when_run_again(
     name, command = case
     draw, count = random.Random(name), tries(1, 20)
     lost = wrong = crashed = 0
-    before = left(command.run)
+    before, of_shards = left(command.run), lines_of(command.shards)
+    assert any(of_shards.values())
     for number in range(count):
         folder = tmp_path / f"try-{number}"
         shutil.copytree(command.run, folder)
         killed = command.start(folder)
         # Most of the first half is spent on loading libraries.
         time.sleep(draw.uniform(0.4, 1.0) * command.seconds)
+        running = finished_work(folder)
         os.killpg(killed.pid, signal.SIGKILL)
         killed.communicate(timeout=60)
-        kept, done = left(folder), verdicts(folder)
+        kept, done = left(folder), finished_work(folder)
+        lost += len(running - done)
         if name != "merge":
             lost += kept["run"] != before["run"]
         again = command.start(folder)
         _, said = again.communicate(timeout=600)
         crashed += again.returncode != 0 or "Traceback" in said
-        lost += len(done - verdicts(folder))
+        lost += len(done - finished_work(folder))
+        lost += lines_of(command.shards) != of_shards
         wrong += left(folder) != command.expected
         shutil.rmtree(folder)
     tried(f"kill -9 of robench {name}", count, lost=lost, wrong=wrong, crashed=crashed)
