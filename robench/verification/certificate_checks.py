@@ -15,7 +15,7 @@ from robench._base.errors import RobenchError, UsageError
 from robench.certification.provers import certifier_of
 from robench.certification.results import ExampleResult, ResultFile
 from robench.certification.settings import CertificationSettings
-from robench.evaluation.record_assembly import surface_rules
+from robench.evaluation.record_assembly import surface_rules, task_part
 from robench.records.certificate import Certificate
 from robench.records.record import digest_of_ids
 from robench.search.jobs import make_jobs
@@ -107,7 +107,11 @@ class CertificateVerifier:
             if found is None:
                 raise NotThere("it needs the victim")
             rebuilt = self._rebuilt(certificate, found)
-            problems += certificate_differences(certificate, *rebuilt)
+            test = self._workshop.test(
+                certificate, self._workshop.texts(certificate.task), rebuilt[0].task_class, 0
+            )
+            task = task_part(test, rebuilt[0])
+            problems += certificate_differences(certificate, *rebuilt, task)
         with checking.check(KEY) as problems:
             if rebuilt is None or made_from is None:
                 raise NotThere("it needs the victim and the surface")

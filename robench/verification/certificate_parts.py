@@ -14,11 +14,12 @@ from robench.verification.parts import machines, other_software
 if TYPE_CHECKING:
     from robench.certification.provers import Certifier
     from robench.records.certificate import Certificate
+    from robench.records.record import TaskPart
     from robench.verification.victims import StoredVictim
 
 
 def certificate_differences(
-    certificate: Certificate, resolved: StoredVictim, certifier: Certifier
+    certificate: Certificate, resolved: StoredVictim, certifier: Certifier, task: TaskPart
 ) -> list[str]:
     """Return the fields in which a certificate differs from what its victim gives.
 
@@ -28,6 +29,7 @@ def certificate_differences(
         certificate: the certificate.
         resolved: its victim in memory.
         certifier: its method on that victim.
+        task: what is said about its examples here.
     """
     obtained = resolved.loaded
     assert obtained is not None
@@ -38,6 +40,7 @@ def certificate_differences(
     defense = resolved.defense_part(obtained)
     chosen = {name: getattr(certificate.protocol, name) for name in ("unknown", "temperature")}
     wanted: dict[str, Any] = {
+        "task": task,
         "victim": part,
         "row": row_of(part, defense.label),
         "row_name": part.name or defense.name,

@@ -192,12 +192,17 @@ def test_a_certificate_whose_letters_are_not_its_verdicts(forged: ForgedRun) -> 
     [
         ("row", {"row": "rift"}),
         ("smoothed", {"smoothed": True}),
+        ("task", {"synthetic": False}),
+        ("task", {"train_pool": "train and test"}),
         ("options", {"options": {"texts": 10_000, "parts": 0, "draws": 7}}),
     ],
 )
 def test_a_forged_field_of_a_certificate(
     forged: ForgedRun, part: str, changes: dict[str, object]
 ) -> None:
+    if part == "task":
+        task = forged.record("pwws").task
+        changes = {"task": task.model_copy(update=changes)}
     _forge_certificate(forged, **changes)
     done = call("verify", forged.root, "--record", "bounds")
     assert done.exit_code == 1
