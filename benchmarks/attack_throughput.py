@@ -2,7 +2,7 @@
 
     python benchmarks/attack_throughput.py [--words 100] [--attack pwws] [--victim tiny]
         [--skip textattack] [--quick]
-    python benchmarks/attack_throughput.py --simulated [--attack pwws] [--quick]
+    python benchmarks/attack_throughput.py --simulated [--attack pwws] [--processes 2] [--quick]
 
 A query is a row that a search needs from the victim, the clean text included, as TextAttack counts
 it. Repeated rows that are answered from memory, and the rows of the engine's verdicts, are not
@@ -27,7 +27,8 @@ trained for seconds, and ``wide`` has 4 layers x 256 of random weights. The tabl
 project's targets beside the figures; nothing is asserted. The last line is JSON.
 
 With ``--simulated`` it measures nothing but how long a GPU would wait for the engine
-(``throughput/simulated.py``). That takes a minute and needs no GPU.
+(``throughput/simulated.py``). That takes a minute and needs no GPU. ``--processes`` lets several
+search processes share that GPU (``throughput/several.py``).
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from throughput.limit import Limit
 from throughput.peer import Peer
 from throughput.report import ThroughputRow, figures, other_table, throughput_table
 from throughput.searches import make_load, measure
+from throughput.several import SharedIdleness, several, several_figures, several_table
 from throughput.simulated import RATES as SIMULATED
 from throughput.simulated import Idleness, idle_figures, idle_table, measure_idleness
 from throughput.steady import steady
@@ -231,6 +233,18 @@ def idleness(attacks: Sequence[str], repeats: int, quick: bool) -> Iterator[list
             ]
 
 
+def shared_idleness(
+    attacks: Sequence[str], processes: Sequence[int], repeats: int, quick: bool
+) -> Iterator[list[SharedIdleness]]:
+    """Measure every simulated device for several numbers of search processes."""
+    for attack in attacks:
+        for rate, goal in SIMULATED.items():
+            for number in processes:
+                show_progress(f"{attack}, {rate:,} rows/s, {number} search processes")
+                rows = 2_000 if quick else None
+                yield from several(rate, goal.words, attack, number, repeats, rows)
+
+
 def others(plan: BenchmarkPlan) -> dict[str, Any]:
     """Measure all figures except those of ``rates``."""
     found: dict[str, Any] = {}
@@ -303,13 +317,33 @@ def head(plan: BenchmarkPlan) -> str:
     help="Measure only how long simulated devices would stand idle.",
 )
 @click.option(
+    "--processes",
+    type=click.IntRange(1),
+    multiple=True,
+    help="With --simulated: search processes that share the device.",
+)
+@click.option(
     "--quick",
     is_flag=True,
     help="Run everything once, briefly. The figures then mean nothing.",
 )
-def main(quick: bool, seconds: float, repeats: int, simulated: bool, **chosen: Any) -> None:
+def main(
+    quick: bool,
+    seconds: float,
+    repeats: int,
+    simulated: bool,
+    processes: tuple[int, ...],
+    **chosen: Any,
+) -> None:
     """Measure and report."""
     torch.set_num_threads(1)
+    if processes and not simulated:
+        raise click.UsageError("--processes needs --simulated.")
+    if processes:
+        shared = list(shared_idleness(chosen["attacks"], processes, 1 if quick else repeats, quick))
+        click.echo(several_table(shared))
+        click.echo(json.dumps(several_figures(shared), allow_nan=False))
+        return
     if simulated:
         found = list(idleness(chosen["attacks"], 1 if quick else repeats, quick))
         click.echo(idle_table(found))

@@ -80,7 +80,6 @@ class Device:
 
     Attributes:
         rate: rows a second.
-        clock: of the program that uses it.
         busy: seconds in which it ran forward passes.
         rows: rows that it answered, copies included.
         forwards: number of forward passes.
@@ -88,16 +87,15 @@ class Device:
     """
 
     rate: float
-    clock: Clock
     busy: float = 0.0
     rows: int = 0
     forwards: int = 0
     free: float = 0.0
 
-    def run(self, rows: int) -> float:
+    def run(self, rows: int, now: float) -> float:
         """Queue one forward pass and return the moment when its answers are there."""
         seconds = rows / self.rate
-        self.free = max(self.free, self.clock.now()) + seconds
+        self.free = max(self.free, now) + seconds
         self.busy, self.rows = self.busy + seconds, self.rows + rows
         self.forwards += 1
         return self.free
@@ -106,16 +104,16 @@ class Device:
 class Pending:
     """The answers of a forward pass that is on its way."""
 
-    def __init__(self, device: Device, moment: float, logits: NDArray[np.float32]) -> None:
-        self._device, self._moment, self._logits = device, moment, logits
+    def __init__(self, clock: Clock, moment: float, logits: NDArray[np.float32]) -> None:
+        self._clock, self._moment, self._logits = clock, moment, logits
 
     def ready(self) -> bool:
         """Return whether the device has finished it."""
-        return self._device.clock.now() >= self._moment
+        return self._clock.now() >= self._moment
 
     def result(self) -> NDArray[np.float32]:
         """Wait for the answers and return them, ``(rows, classes)``."""
-        self._device.clock.wait_until(self._moment)
+        self._clock.wait_until(self._moment)
         return self._logits
 
 
@@ -134,7 +132,7 @@ class SimulatedVictim:
 
     def __init__(self, rate: float) -> None:
         self.clock = Clock()
-        self.machine = Device(rate, self.clock)
+        self.machine = Device(rate)
         tokenizer = load_tokenizer(find_encoder("tiny"))
         self.table, self.encoder_fields = build_reader(
             tokenizer, get_protocol("rift2021"), ["text"], "text", MAX_TOKENS
@@ -157,11 +155,15 @@ class SimulatedVictim:
     ) -> Pending:
         """Queue a forward pass; ``logits`` describes the arguments."""
         began = thread_time()
-        self.asked += len(ids) - _copies(ids)
-        margins = MARGIN + self._weights[ids].sum(axis=1) / lengths
-        logits = np.stack([margins / 2, -margins / 2], axis=1).astype(np.float32)
+        self.asked += len(ids) - copies_in(ids)
+        logits = self.answers(ids, lengths)
         self.clock.leave_out(thread_time() - began)
-        return Pending(self.machine, self.machine.run(len(ids)), logits)
+        return Pending(self.clock, self.machine.run(len(ids), self.clock.now()), logits)
+
+    def answers(self, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Make up the logits ``(rows, classes)``."""
+        margins = MARGIN + self._weights[ids].sum(axis=1) / lengths
+        return np.stack([margins / 2, -margins / 2], axis=1).astype(np.float32)
 
     def logits(
         self,
@@ -184,7 +186,7 @@ class SimulatedVictim:
         return (np.array(margins) < 0).astype(np.intp)
 
 
-def _copies(ids: NDArray[np.int32]) -> int:
+def copies_in(ids: NDArray[np.int32]) -> int:
     """Return how many rows at the end are copies of the first, which fill a forward pass up."""
     same = (ids == ids[0]).all(axis=1)
     different = np.flatnonzero(~same)

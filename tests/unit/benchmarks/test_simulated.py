@@ -46,11 +46,10 @@ def burn(seconds: float) -> None:
 
 def test_forward_passes_run_one_after_the_other(simulated: ModuleType) -> None:
     clock = StoppedClock()
-    device = simulated.Device(100, clock)
-    assert device.run(50) == 0.5
-    assert device.run(100) == 1.5
-    clock.moment = 4.0
-    assert device.run(10) == 4.1
+    device = simulated.Device(100)
+    assert device.run(50, clock.now()) == 0.5
+    assert device.run(100, clock.now()) == 1.5
+    assert device.run(10, 4.0) == 4.1
     assert (device.busy, device.rows, device.forwards) == (pytest.approx(1.6), 160, 3)
 
 
@@ -58,8 +57,8 @@ def test_an_answer_is_ready_when_its_time_is_over_and_waiting_goes_there(
     simulated: ModuleType,
 ) -> None:
     clock = StoppedClock()
-    device, answers = simulated.Device(100, clock), np.zeros((1, 2), dtype=np.float32)
-    pending = simulated.Pending(device, device.run(50), answers)
+    device, answers = simulated.Device(100), np.zeros((1, 2), dtype=np.float32)
+    pending = simulated.Pending(clock, device.run(50, 0.0), answers)
     assert not pending.ready()
     assert pending.result() is answers
     assert clock.moment == 0.5
