@@ -105,19 +105,21 @@ class _Rescorer:
 
     def __init__(self, folder: RunFolder, device: str, report: Reporter) -> None:
         self._folder, self._device, self._report = folder, device, report
-        self._folders, self._damaged = _victim_folders(folder)
+        self._found, self._damaged = _victim_folders(folder)
 
     def tables(self, groups: Sequence[TransferGroup]) -> tuple[list[TransferTable], list[str]]:
         """Return the tables, and what is left out."""
         rows: dict[int, list[TransferRow]] = {number: [] for number in range(len(groups))}
         problems: list[str] = []
-        by_victim: dict[str, list[tuple[int, AttackedVictim]]] = {}
+        by_victim: dict[tuple[str, str | None], list[tuple[int, AttackedVictim]]] = {}
         for number, group in enumerate(groups):
             for cell in group.victims:
-                by_victim.setdefault(cell.record.victim.sha256, []).append((number, cell))
-        for sha256, cells in by_victim.items():
+                victim = cell.record.victim
+                key = (victim.sha256, victim.identity)
+                by_victim.setdefault(key, []).append((number, cell))
+        for cells in by_victim.values():
             try:
-                answers = _Answers(self._open(sha256, cells[0][1]))
+                answers = _Answers(self._open(cells[0][1]))
             except RobenchError as error:
                 problems.append(str(error))
                 continue
@@ -135,7 +137,7 @@ class _Rescorer:
         ]
         return correct(tables), problems
 
-    def _open(self, sha256: str, cell: AttackedVictim) -> Victim:
+    def _open(self, cell: AttackedVictim) -> Victim:
         """Load a victim.
 
         Raises:
@@ -148,13 +150,40 @@ class _Rescorer:
                 f"'{cell.name}' was not trained by robench, so the run does not hold it: its texts "
                 "are used, and it is not asked."
             )
-        folder = self._folders.get(sha256)
-        if folder is None:
-            raise RobenchError(
-                f"'{cell.name}' is not asked: no folder in {self._folder.victims} has its weights. "
-                f"Its texts are used. {' '.join(self._damaged)}".rstrip()
+        return Victim.load(self._folder_of(cell), self._device)
+
+    def _folder_of(self, cell: AttackedVictim) -> Path:
+        """Return the folder of a trained victim.
+
+        Records of earlier versions name the weights only.
+
+        Raises:
+            RobenchError: no folder holds it, or several hold victims with its weights.
+        """
+        wanted = cell.record.victim
+        alike = [each for each in self._found if each.sha256 == wanted.sha256]
+        if wanted.identity is not None:
+            same = [each for each in alike if each.identity == wanted.identity]
+        else:
+            same = alike
+        if len({each.identity for each in same}) == 1:
+            return same[-1].folder
+        if same:
+            why = (
+                f"several folders in {self._folder.victims} have its weights, and its record does "
+                "not say with which tokenizer"
             )
-        return Victim.load(folder, self._device)
+        elif alike:
+            why = (
+                f"'{alike[0].folder}' has its weights, and another tokenizer or other settings "
+                "than the victim that was attacked"
+            )
+        else:
+            why = f"no folder in {self._folder.victims} has its weights"
+        damaged = " ".join(self._damaged)
+        raise RobenchError(
+            f"'{cell.name}' is not asked: {why}. Its texts are used. {damaged}".rstrip()
+        )
 
 
 class _Answers:
@@ -177,20 +206,29 @@ class _Answers:
         return [self._known[key] for key in keys]
 
 
-def _victim_folders(folder: RunFolder) -> tuple[dict[str, Path], list[str]]:
-    """Return the run's victims, hash of the weights -> folder, and what is wrong with others.
+@dataclass(frozen=True)
+class _FoundVictim:
+    """A victim of the run as its files are now."""
 
-    The hash is that of the files as they are now.
-    """
-    from robench.models.victim_folder import CARD, checked_card
+    folder: Path
+    sha256: str
+    identity: str
 
-    found: dict[str, Path] = {}
+
+def _victim_folders(folder: RunFolder) -> tuple[list[_FoundVictim], list[str]]:
+    """Return the run's victims, and what is wrong with others."""
+    from robench.models.victim_folder import CARD, checked_card, identity
+
+    found: list[_FoundVictim] = []
     damaged: list[str] = []
-    for path in sorted(folder.victims.glob(f"*/{CARD}")):
+    # A folder whose name begins with a dot is a copy that did not end.
+    for path in sorted(folder.victims.glob(f"[!.]*/{CARD}")):
         try:
-            found[checked_card(path.parent)["sha256"]] = path.parent
+            card = checked_card(path.parent)
         except RobenchError as error:
             damaged.append(str(error))
+        else:
+            found.append(_FoundVictim(path.parent, card["sha256"], identity(card)))
     return found, damaged
 
 
