@@ -158,6 +158,7 @@ def _table_values(table: Table) -> dict[str, Any]:
         "what": about_line(table),
         "notes": table.split.notes,
         "columns": score_columns(table.columns),
+        "searches": bool(table.columns.worst_over),
         "rows": row_views(table),
         "pages": {row.defense: f"#{table.name}-{slug(row.defense)}" for row in table.rows},
         "charts": [chart.under(table.name) for chart in table_charts(table)],

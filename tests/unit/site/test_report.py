@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from hostile import HOSTILE, controls, tags
+from site_cases import cell
 from trial_runs import write_run
 
 from robench._base.errors import RobenchError, UsageError
+from robench.records.record_files import write_record
 from robench.records.run_folder import RunFolder
 from robench.site import bundled
 from robench.site.report import report
@@ -72,6 +74,15 @@ def test_a_damaged_record_is_named_and_the_rest_is_shown(tmp_path: Path) -> None
     assert len(made.problems) == 1
     assert "broken.json" in made.page
     assert "<ins>fine</ins>" in made.page
+
+
+def test_a_table_without_a_search_is_sorted_by_accuracy_and_says_so(tmp_path: Path) -> None:
+    made = cell("WHHHHHHHHH", "standard", "calm", searches=False)
+    write_record(RunFolder(tmp_path).records / made.file_name, made)
+    page = report(tmp_path).page
+    assert ", the most accurate first</caption>" in page
+    write_run(tmp_path / "searched")
+    assert ", the most robust first</caption>" in report(tmp_path / "searched").page
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
