@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from robench._base.errors import UsageError
+from robench._base.errors import RobenchError, UsageError
 from robench._base.escaping import NAME, one_line
 from robench.submission.manifest import ADVERSARIAL, ROOT_FILES
 from robench.tasks.archives import SUFFIXES, members, report_damage
@@ -22,6 +24,8 @@ WANTED: Final = (
 )
 """Folders of a run or a submission that are unpacked; beside them only ``ROOT_FILES`` are."""
 _BLOCK = 2**20
+_NO_NAME: Final = (errno.ENAMETOOLONG, errno.EILSEQ)
+"""Errors of a name that no file of the disk can have; no run has such a file."""
 
 
 def is_archive(path: Path) -> bool:
@@ -44,6 +48,7 @@ def unpack(archive: Path, target: Path, passed_over: list[str] | None = None) ->
     Raises:
         UsageError: the archive is damaged, is too large, or holds no records or those of several
             runs.
+        RobenchError: ``target`` cannot be written.
     """
     skipped = [] if passed_over is None else passed_over
     left, number = archive.stat().st_size * MOST_RATIO + FREE_BYTES, 0
@@ -59,8 +64,7 @@ def unpack(archive: Path, target: Path, passed_over: list[str] | None = None) ->
         root, kind = _root(place)
         if kind == "records":
             roots.add(root)
-        with report_damage(archive):
-            size = _write(stream, target / place, left, archive)
+        size = _write(stream, target / place, left, archive)
         if size is None:
             skipped.append(name)
         left -= size or 0
@@ -103,19 +107,38 @@ def _place(name: str) -> Path | None:
 
 
 def _write(stream: IO[bytes], path: Path, left: int, archive: Path) -> int | None:
-    """Write a member, and return its size; None where there is one already or it cannot be."""
+    """Write a member, and return its size; None where there is one already or it cannot be.
+
+    Raises:
+        UsageError: the archive is damaged, or its files are too large.
+        RobenchError: the file cannot be written.
+    """
     size = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
-            while block := stream.read(_BLOCK):
+            while block := _read(stream, archive):
                 size += len(block)
                 if size > left:
                     raise _too_large(archive, "its files are far larger than it is itself")
                 file.write(block)
     except (FileExistsError, NotADirectoryError, IsADirectoryError, UnicodeEncodeError):
         return None
+    except OSError as error:
+        if error.errno in _NO_NAME:
+            return None
+        raise RobenchError(
+            f"The archive {archive} cannot be unpacked: its files are not written to "
+            f"'{tempfile.gettempdir()}' ({error.strerror or error}). Free some space there, or "
+            "name another folder by the environment variable TMPDIR."
+        ) from error
     return size
+
+
+def _read(stream: IO[bytes], archive: Path) -> bytes:
+    """Read on; an error here is damage of the archive, and an error of writing is not."""
+    with report_damage(archive):
+        return stream.read(_BLOCK)
 
 
 def _too_large(archive: Path, why: str) -> UsageError:

@@ -6,6 +6,7 @@ import io
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import IO, cast
 
 import pytest
 
@@ -77,6 +78,51 @@ def test_a_file_in_the_place_of_a_folder_is_passed_over(tmp_path: Path) -> None:
             info.size = 2
             archive.addfile(info, io.BytesIO(b"{}"))
     assert files(unpack(path, tmp_path / "out")) == {"records/r.json"}
+
+
+@pytest.mark.parametrize("name", [f"records/{'x' * 300}.json", f"records/{'x' * 300}/a.json"])
+def test_a_name_that_is_too_long_for_the_disk_is_passed_over_and_named(
+    tmp_path: Path, name: str
+) -> None:
+    path = packed(tmp_path / "a.zip", "records/r.json", name)
+    passed_over: list[str] = []
+    assert files(unpack(path, tmp_path / "out", passed_over)) == {"records/r.json"}
+    assert passed_over == [name]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_a_full_disk_is_not_called_damage_of_the_archive(tmp_path: Path, kind: str) -> None:
+    """Every write to this device fails as on a full disk."""
+    path = tmp_path / f"a.{kind}"
+    content = b"{}" * 100_000
+    if kind == "zip":
+        packed(path, "records/r.json", content=content)
+    else:
+        with tarfile.open(path, "w:gz") as archive:
+            info = tarfile.TarInfo("records/r.json")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    with pytest.MonkeyPatch.context() as patch:
+        whole = Path.open
+
+        def full(self: Path, mode: str = "r") -> IO[bytes]:
+            other = Path("/dev/full") if mode == "xb" else self
+            return cast(IO[bytes], whole(other, "wb" if mode == "xb" else mode))
+
+        patch.setattr(Path, "open", full)
+        with pytest.raises(RobenchError, match=r"No space left on device.*Free some") as error:
+            unpack(path, tmp_path / "out")
+    assert "damaged" not in str(error.value)
+    assert error.value.exit_code == 1
+
+
+def test_damage_of_a_member_is_still_damage(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.zip", "records/r.json", content=bytes(range(256)) * 1000)
+    raw = bytearray(path.read_bytes())
+    raw[200:220] = b"\xff" * 20
+    path.write_bytes(raw)
+    with pytest.raises(UsageError, match=r"it is damaged or incomplete\. Fetch it again"):
+        unpack(path, tmp_path / "out")
 
 
 def test_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
