@@ -14,6 +14,7 @@ from robench._base.environment import describe_device, versions
 from robench._base.key_code import TRIAL_CODE, TRIAL_SOFTWARE
 from robench.evaluation.cell import cell_key
 from robench.evaluation.record_assembly import assemble_record
+from robench.records.certificate import Certificate
 from robench.records.invented_names import leading_name
 from robench.records.record import Record, SoftwarePart, VictimPart
 from robench.search.attack import Trial
@@ -73,7 +74,7 @@ def other_software(software: SoftwarePart) -> list[str]:
     return found
 
 
-def same_processor(record: Record, device: str) -> bool:
+def same_processor(record: Record | Certificate, device: str) -> bool:
     """Return whether the record's run had a processor of the same model; cores do not count."""
     theirs, ours = record.software.device, describe_device(device)
     return theirs.partition(" (")[0] == ours.partition(" (")[0]
