@@ -91,6 +91,20 @@ class ForgedRun:
         copy = copy.model_copy(update={"trials": digest})
         write_record(self.folder.records / copy.file_name, copy)
 
+    def of_other_code(self, attack: str) -> Record:
+        """Make a record one of other code, whose key cannot be computed here, and return it."""
+        record = self.record(attack)
+        search = record.search.model_copy(update={"code_sha256": "0" * 64})
+        other = record.model_copy(update={"search": search, "cell": "1" * 64})
+        self.write_copy(record, other)
+        self.path_of(record).unlink()
+        self.folder.trials_file(record.cell_name).unlink()
+        return self.record(attack)
+
+    def path_of(self, record: Record) -> Path:
+        """Return the file of a record."""
+        return self.folder.records / record.file_name
+
     def forge(self, attack: str, change: Change) -> Record:
         """Change trials, and make the record from the forged trials."""
         record, path = self.record(attack), self.path(attack)

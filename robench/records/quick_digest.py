@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from robench._base.bounded_reading import Unreadable, open_bounded
+from robench._base.bounded_reading import LINES, Unreadable, limit_of, open_bounded
 from robench.records.record import LETTERS, digest_of_ids
 from robench.search.attack import Verdict
 from robench.search.trial_lines import read_header
@@ -58,12 +59,13 @@ def quick_digest(path: Path, cell: str, number: int) -> QuickDigest | None:
     found: list[tuple[bytes, bytes, bytes]] = []
     parts_of, sha256 = _LINE.fullmatch, hashlib.sha256
     try:
-        # The whole file may be one line, so its size bounds the memory.
         with open_bounded(path, _LONGEST * (number + 1), inside=path.parent) as stream:
-            header = read_header(stream.readline().removesuffix(b"\n"))
+            # The whole file may be one line. A part of a line has no newline, so it does not match.
+            next_line = partial(stream.readline, limit_of(LINES.line))
+            header = read_header(next_line().removesuffix(b"\n"))
             if header is None or header.cell != cell:
                 return None
-            for line in stream:
+            for line in iter(next_line, b""):
                 parts = parts_of(line)
                 if parts is None or len(found) == number:
                     return None

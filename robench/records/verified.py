@@ -135,7 +135,7 @@ def read_verified(folder: Path) -> VerifiedOnDisk:
     """Return what ``verified.json`` in ``folder`` says; nothing where there is no such file."""
     path = folder / FILE_NAME
     try:
-        content = without_seal(parse_json(read_bytes(path, BOUNDS), path))
+        content = without_seal(parse_json(read_bytes(path, BOUNDS, inside=folder), path))
         found = _VerifiedFile.model_validate_json(json.dumps(content))
     except Missing:
         return VerifiedOnDisk({})

@@ -108,6 +108,7 @@ class RecordVerifier:
         with work.check(FILE) as problems:
             problems += claims.name_problems(work.report.path, work.record.file_name)
             problems += claims.impossible_dates(work.record)
+            problems += work.lowered()
             problems += label_problems(work.record)
         if work.record.software.foreign_code:
             work.note(
@@ -136,7 +137,7 @@ class RecordVerifier:
             if texts is not None:
                 problems += impossible_trials(work.trials, texts, record)
         if stored is not None:
-            for note in stray_notes(stored, texts):
+            for note in stray_notes(stored, texts, record):
                 work.note(note)
         if stored is not None and stored.damage and work.trials is not None:
             work.note(
@@ -173,6 +174,7 @@ class RecordVerifier:
             keys = dict(parts.keys_of(cell, made_from, older=not work.whole))
             known = work.record.cell in keys
             mine = keys.get(work.record.cell, False)
+            problems += work.lowered(own_key=True) if known else []
             if not known and not surface_code:
                 # The stored surface says so itself, and anybody can write it.
                 others = [*others, "other code of robench's surfaces"]

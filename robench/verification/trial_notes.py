@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
-from robench._base.bounded_reading import Unreadable, open_bounded, parse_json
 from robench._base.escaping import NAME, one_line
-from robench._base.seals import split_line
+from robench.records.record import Record
 from robench.records.stored_trials import StoredTrials
 from robench.records.test_set import TestSet
+from robench.records.trials_agree import trial_file_of
 from robench.search.attack import Trial, Verdict
 from robench.search.judge import MISTAKEN, UNCHANGED
+from robench.search.trial_lines import Revoked, read_line
 
 _DISAGREE: Final = (
     "the victim is wrong on the substituted words but right on the text that holds them",
@@ -50,43 +52,41 @@ def free_texts(trials: Iterable[Trial], budget: int | None) -> list[str]:
     ]
 
 
-def stray_notes(stored: StoredTrials, texts: TestSet | None) -> Iterator[str]:
+def stray_notes(stored: StoredTrials, texts: TestSet | None, record: Record) -> Iterator[str]:
     """Yield notes on trials of examples that do not exist, and on revoked trials.
 
     Args:
         stored: the trials on the disk.
         texts: the whole test set; None where it is not there.
+        record: their record.
     """
     strange = [] if texts is None else [each for each in stored.trials if each not in texts.by_id]
     if strange:
         yield (
-            f"{stored.path.name} holds {_number(strange)} of examples that are not in the test "
-            f"set, the first is {one_line(strange[0], NAME)}. They do not count."
+            f"{stored.path.name} holds {_number(len(strange))} of examples that are not in the "
+            f"test set, the first is {one_line(strange[0], NAME)}. They do not count."
         )
-    revoked = _revoked(stored)
-    if revoked:
-        example, reason = revoked[0]
+    revoked = _revoked(stored, record)
+    if first := next(revoked, None):
+        number = 1 + sum(1 for _ in revoked)
         yield (
-            f"In {stored.path.name}, {_number(revoked)} {'was' if len(revoked) == 1 else 'were'} "
-            f"revoked, and the later trials count. The first is that of {one_line(example, NAME)} "
-            f"({one_line(reason, NAME)})."
+            f"In {stored.path.name}, {_number(number)} {'was' if number == 1 else 'were'} "
+            f"revoked, and the later trials count. The first is that of {one_line(first.id, NAME)} "
+            f"({one_line(first.reason, NAME)})."
         )
 
 
-def _number(items: Sequence[object]) -> str:
-    return "1 trial" if len(items) == 1 else f"{len(items)} trials"
+def _number(number: int) -> str:
+    return "1 trial" if number == 1 else f"{number} trials"
 
 
-def _revoked(stored: StoredTrials) -> list[tuple[str, str]]:
-    """Return id and reason of the revoked trials. The file was read before, within its bounds."""
-    found = []
-    with open_bounded(stored.path, None) as lines:
-        for line in lines:
-            if line.startswith(b'{"revoked"'):
-                content, _ = split_line(line.rstrip(b"\n"))
-                try:
-                    raw = parse_json(content, stored.path)
-                    found.append((str(raw["revoked"]), str(raw["reason"])))
-                except (Unreadable, KeyError, TypeError):
-                    continue
-    return found
+def _revoked(stored: StoredTrials, record: Record) -> Iterator[Revoked]:
+    """Yield the revoked trials. A line whose seal does not fit revokes nothing.
+
+    Only in the file of an older record lines may be without seals.
+    """
+    keys = [record.cell, None] if record.trials is None else [record.cell]
+    for _, line in trial_file_of(stored.path, record).whole_lines():
+        if line.startswith(b'{"revoked"'):
+            found = (read_line(line, key) for key in keys)
+            yield from islice((each for each in found if isinstance(each, Revoked)), 1)

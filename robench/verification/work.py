@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from robench._base.code_hash import source_sha256
+from robench._base.key_code import TRIAL_CODE
 from robench.records.record import Record
 from robench.records.test_set import TestSet
 from robench.search.attack import Trial
@@ -57,6 +59,20 @@ class Work(Checking):
     def whole(self) -> bool:
         """Whether the record is of a version that leaves no part out."""
         return self.report.schema >= claims.SCHEMA_WITH_ALL_PARTS
+
+    def lowered(self, *, own_key: bool = False) -> list[str]:
+        """Return a sentence where the schema is below that of the code that made the record.
+
+        A record of an earlier version may lack parts, so somebody may have lowered the number.
+
+        Args:
+            own_key: whether the code here gives its key; the hash in the record may be forged.
+        """
+        schema, least = self.report.schema, claims.SCHEMA_WITH_ALL_PARTS
+        own_code = self.record.search.code_sha256 == source_sha256(*TRIAL_CODE)
+        if self.whole or not (own_key or own_code):
+            return []
+        return [f"its schema is {schema}, and the code that made it writes schema {least} or more"]
 
 
 def jobs_of(work: Work, bench: Bench, examples: Iterable[Example]) -> Iterator[Job]:

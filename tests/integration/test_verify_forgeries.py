@@ -405,19 +405,32 @@ def _swap_tokenizer(forged: ForgedRun) -> None:
 
 def test_a_record_of_an_earlier_version_is_verified_with_a_note(forged: ForgedRun) -> None:
     """It has no hash of the tokenizer, and the code that made it was another one."""
+    forged.of_other_code("pwws")
     path = forged.path("pwws")
     data = {**json.loads(path.read_text()), "schema": 5}
     for name in ("seal", "trials"):
         del data[name]
     del data["victim"]["identity"], data["software"]["foreign_code"]
     del data["search"]["example_seconds"]
-    data["search"]["code_sha256"] = "0" * 64
     path.write_text(json.dumps(data))
     report = checked(forged)
     assert report.status == "verified", report.sentences("failed")
     notes = " ".join(report.notes)
     assert "Made by other code" in notes
     assert "Those of the victim at hand were used" in notes
+
+
+@pytest.mark.parametrize("code", [None, "0" * 64])
+def test_a_record_whose_schema_was_lowered(forged: ForgedRun, code: str | None) -> None:
+    """Records of schema 5 may lack parts, but the code here, or the key, is not one of theirs."""
+    path = forged.path("pwws")
+    data = {**json.loads(path.read_text()), "schema": 5}
+    del data["seal"], data["trials"], data["curves"]
+    if code is not None:
+        data["search"]["code_sha256"] = code
+    path.write_text(json.dumps(data))
+    text = failures(checked(forged, sample=0.1))
+    assert "its schema is 5, and the code that made it writes schema 6 or more" in text
 
 
 def test_another_tokenizer_where_the_record_names_other_software(forged: ForgedRun) -> None:

@@ -18,7 +18,6 @@ from robench.certification.run import certify
 from robench.certification.settings import CertificationSettings
 from robench.cli import main
 from robench.evaluation.run import build_request
-from robench.records.record import Record
 from robench.records.verified import FILE_NAME
 
 pytestmark = pytest.mark.slow
@@ -265,6 +264,21 @@ def test_a_certificate_of_other_code_has_a_note(forged: ForgedRun) -> None:
     assert "Made by other code of robench's proofs. So its key cannot be computed here." in said
 
 
+def test_other_options_of_other_code_leave_a_claim(forged: ForgedRun) -> None:
+    options = {"texts": 10_000, "parts": 0, "unheard": 7}
+    _forge_certificate(forged, code_sha256="0" * 64, options=options)
+    done = call("verify", forged.root, "--record", "bounds")
+    assert done.exit_code == 0, done.output
+    assert "1 claimed" in done.stdout
+    assert "Other code or software made it" in " ".join(done.stdout.split())
+
+
+def test_a_proof_that_takes_too_long_leaves_a_claim(forged: ForgedRun) -> None:
+    done = call("verify", forged.root, "--record", "bounds", "--example-seconds", "1e-6")
+    assert done.exit_code == 0, done.output
+    assert "proofs did not end within 1e-06 s each" in " ".join(done.stdout.split())
+
+
 def test_a_certificate_of_another_test_set(forged: ForgedRun) -> None:
     from robench.records.certificate_files import read_certificate
 
@@ -361,8 +375,8 @@ def test_a_record_that_nobody_wrote(forged: ForgedRun) -> None:
 
 def test_an_older_record_without_seals_is_verified(forged: ForgedRun) -> None:
     """Records of schema 5 have neither seals nor a digest of their trials."""
-    path, record = forged.path("pwws"), forged.record("pwws")
-    assert isinstance(record, Record)
+    record = forged.of_other_code("pwws")
+    path = forged.path("pwws")
     data = json.loads(path.read_text())
     data["schema"] = 5
     del data["seal"], data["trials"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,3 +104,16 @@ def test_a_huge_line_is_not_read(tmp_path: Path) -> None:
         stream.truncate(10_000_000)
     assert quick_digest(path, record.cell, 5) is None
     assert "not complete" not in (disagreement(RunFolder(tmp_path), record) or "")
+
+
+def test_a_file_of_one_endless_line_does_not_fill_the_memory(tmp_path: Path) -> None:
+    """A sparse file of zeros costs its maker nothing."""
+    path, record = made(tmp_path)
+    with path.open("ab") as file:
+        file.truncate(400 * 2**20)
+    tracemalloc.start()
+    try:
+        assert quick_digest(path, record.cell, 10_000) is None
+        assert tracemalloc.get_traced_memory()[1] < 60 * 2**20
+    finally:
+        tracemalloc.stop()

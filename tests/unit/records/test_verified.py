@@ -250,3 +250,15 @@ def test_verifications_that_end_together_lose_nothing(folder: Path) -> None:
             each.join()
         assert len(read_verified(folder).records) == 2
     assert sorted(each.name for each in folder.iterdir()) == ["a.json", "b.json", FILE_NAME]
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    """The folder may be one of a stranger."""
+    folder, outside = tmp_path / "records", tmp_path / "outside.json"
+    folder.mkdir()
+    (folder / FILE_NAME).symlink_to(outside)
+    outside.write_text('{"robench": "verified", "version": 1, "records": {}}')
+    found = read_verified(folder)
+    assert not found.records
+    assert found.problem is not None
+    assert "cannot be read" in found.problem
