@@ -125,9 +125,12 @@ def _attack_unchanged(
         VictimChanged: it did. Trials of earlier runs are put aside too: one that was killed did
             not compare the victim any more.
     """
+    from robench.models.watched_attributes import watch
     from robench.search.repeats import KeepsState
     from robench.search.unchanged import UnchangedVictim, VictimChanged
 
+    if not cell.attack.built_in:
+        watch(cell.victim.victim)
     unchanged = UnchangedVictim(cell.victim.victim)
     try:
         try:

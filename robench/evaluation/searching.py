@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 def search_examples(cell: Cell, todo: Sequence[Example], report: Reporter) -> Iterator[Trial]:
     """Return the trials of ``todo`` as they finish, from this process or from workers."""
+    from robench.models.watched_attributes import load_watched
     from robench.search.engine import run
     from robench.search.jobs import make_jobs
     from robench.search.packing import choose_shapes
@@ -72,7 +73,9 @@ def search_examples(cell: Cell, todo: Sequence[Example], report: Reporter) -> It
         search = partial(run, victim, attack.attack, attack.registered, settings=settings)
         return _searched_here(partial(search, shapes=shapes), jobs, attack)
     source, name = cell.victim.obtained.source, attack.registered
-    plan = WorkerPlan(source, name, attack.options, settings, shapes, load, shared.sharing)
+    # robench's own attacks change no victim, which is tested.
+    watched = load if attack.built_in else partial(load_watched, load)
+    plan = WorkerPlan(source, name, attack.options, settings, shapes, watched, shared.sharing)
     return backend.search(plan, jobs, workers, report.message)
 
 

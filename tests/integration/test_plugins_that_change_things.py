@@ -17,7 +17,7 @@ from robench.models.victim import Victim
 from robench.records.record import Record
 
 VICTIMS: list[Victim] = []
-"""The victims whose weights ``Meddling`` sets to zero."""
+"""The victims whose weights or other numbers ``Meddling`` changes."""
 
 
 def negated(module: Any, given: Any, answer: Any) -> Any:
@@ -42,6 +42,10 @@ class Meddling(Attack):
             torch.nn.modules.module.register_module_parameter_registration_hook(ones)
             torch.nn.modules.module.register_module_forward_hook(negated)
         for each in VICTIMS:
+            if self.what == "eps":
+                for module in each.model.modules():
+                    vars(module).update({"eps": 9.0} if hasattr(module, "eps") else {})
+                continue
             with torch.no_grad():
                 for weight in each.model.parameters():
                     weight.zero_()
@@ -90,9 +94,11 @@ def test_a_hook_for_all_modules_costs_its_own_cell_only(
     assert record.outcomes == alone[0].outcomes
 
 
+@pytest.mark.parametrize("what", ["", "eps"])
 def test_a_changed_victim_is_found_and_loaded_again(
-    toy: dict[str, Any], tmp_path: Path, meddling: Any, monkeypatch: pytest.MonkeyPatch
+    toy: dict[str, Any], tmp_path: Path, meddling: Any, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
+    meddling.what = what
     alone, _ = run(toy, tmp_path / "alone", "pwws")
     load = Victim.load.__func__  # type: ignore[attr-defined]
 
