@@ -132,8 +132,11 @@ def verify(
         store = Store(target, settings)
         # What is known to be false goes first, before somebody ends the command.
         store.add([*trainings_that_are_copies(everything), *_unreadable(reports)])
-        _verify_each(reports, workshop, settings, progress, store)
-        store.finish()
+        try:
+            _verify_each(reports, workshop, settings, progress, store)
+        finally:
+            # After Ctrl-C, too, the table shows what is stored.
+            store.finish()
         found.reports = [*reports, *submission]
         found.stored, found.unstored = store.stored, store.unstored
         if target.board is not None:

@@ -30,6 +30,7 @@ class Store:
 
     def __init__(self, target: Target, settings: VerificationSettings) -> None:
         self._target, self._settings = target, settings
+        self._changed = False
         self.stored: Path | None = None
         self.unstored = "No record is verified, so nothing is stored."
         if not target.lasting:
@@ -50,6 +51,8 @@ class Store:
         folder = self._target.records
         if not self._target.lasting or not (held or (others and (folder / FILE_NAME).exists())):
             return
+        # Noted before, because a signal may come right after the file is written.
+        self._changed = True
         try:
             self.stored = write_verified(folder, held, others - set(held))
             self.unstored = ""
@@ -59,7 +62,7 @@ class Store:
     def finish(self) -> None:
         """Write the table of a run again, which shows what is stored."""
         run = self._target.run
-        if self.stored is None or run is None:
+        if run is None or not self._changed:
             return
         from robench.evaluation.results import write_leaderboard
 

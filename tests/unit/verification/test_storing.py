@@ -112,6 +112,7 @@ def test_an_interruption_says_what_is_kept(tmp_path: Path, checks: list[Check]) 
     assert done.exit_code == 130, done.output
     assert "Of each victim that was finished, what holds is stored in verified.json." in done.stderr
     assert len(stored(tmp_path)) == 1
+    assert RunFolder(tmp_path).leaderboard.read_text().count(" verified |") == 1
 
 
 def test_one_training_under_two_seeds_is_found_whichever_is_named(tmp_path: Path) -> None:
