@@ -221,7 +221,6 @@ def test_trials_of_another_attack(forged: ForgedRun) -> None:
         ({"victim__configuration": "0" * 64}, "names another configuration"),
         ({"cost__asked": 0, "cost__forwarded": 0, "cost__attack_seconds": 0.0}, "add up to"),
         ({"cost__training_seconds": 0.0}, "impossible"),
-        ({"cost__training_seconds": 0.5}, "the victim's log adds up to"),
         ({"cost__peak_memory_bytes": 10}, "less than the victim's weights"),
         ({"created": f"{datetime.now(UTC) + timedelta(days=400):%Y-%m-%dT%H:%M:%SZ}"}, "future"),
         ({"defense__options": {"epochs": 99}}, "'defense.options"),
@@ -246,6 +245,13 @@ def test_a_forged_field(forged: ForgedRun, fields: dict[str, object], said: str)
     report = checked(forged)
     assert report.status != "verified"
     assert said in " ".join(report.sentences("failed"))
+
+
+def test_forged_seconds_of_training(forged: ForgedRun) -> None:
+    true = forged.record("pwws").cost.training_seconds
+    assert true is not None
+    forged.edit("pwws", cost__training_seconds=true + 10)
+    assert "the victim's log adds up to" in failures(checked(forged))
 
 
 def test_a_forged_key_of_the_cell(forged: ForgedRun) -> None:
