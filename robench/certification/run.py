@@ -25,7 +25,8 @@ from robench.evaluation.request import EvaluationRequest
 from robench.evaluation.resolve import resolve_request
 from robench.evaluation.resolved import ResolvedRequest, ResolvedTest
 from robench.evaluation.results import write_leaderboard
-from robench.evaluation.run import keep_texts, load_or_build_surfaces
+from robench.evaluation.run import keep_texts
+from robench.evaluation.surfaces import load_or_build_surfaces
 from robench.evaluation.victims import ReadyVictim, victim_title
 from robench.protocol import Protocol
 from robench.records.certificate import Certificate, Method, SpacePart, row_of

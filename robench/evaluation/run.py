@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from robench._base import arithmetic
@@ -14,12 +12,10 @@ from robench._base.errors import UsageError
 from robench._base.hub import no_pointless_retries
 from robench._base.no_exit import without_exits
 from robench._base.reporting import Reporter, Silent
-from robench._base.waiting import Patience, alone
 from robench.evaluation.backend import Backend, open_backend
 from robench.evaluation.cell import Cell
 from robench.evaluation.checked_victims import HealthChecks
 from robench.evaluation.chosen_punkt import with_chosen_punkt
-from robench.evaluation.cost_parts import note_surface
 from robench.evaluation.cost_plan import plan_with_costs
 from robench.evaluation.failures import Failures
 from robench.evaluation.free_first import free_first, is_attacked, is_trained
@@ -31,15 +27,14 @@ from robench.evaluation.resolved import ResolvedRequest, ResolvedTask, ResolvedT
 from robench.evaluation.resolved_victims import ResolvedVictim
 from robench.evaluation.results import evaluate_cell, write_card_of, write_leaderboard
 from robench.evaluation.side_by_side import SideBySide
+from robench.evaluation.surfaces import load_or_build_surfaces
 from robench.evaluation.trained_elsewhere import trained_elsewhere
-from robench.evaluation.unattackable import count_unattackable, unattackable_remark
-from robench.evaluation.unknown_words import UnknownWords, remark_before_training
+from robench.evaluation.unknown_words import UnknownWords
 from robench.evaluation.victims import ReadyVictim, reloaded, victim_title
 from robench.records.record import Record
 from robench.records.record_dates import RunClock
 from robench.records.record_files import find_records
 from robench.records.run_folder import RunFolder
-from robench.records.scores_part import ScoresPart
 from robench.records.test_set import TestSet, write_test_set
 from robench.records.trial_marks import KnownRun
 from robench.search.unchanged import VictimChanged
@@ -295,101 +290,3 @@ def _refuse_several_processes() -> None:
             "launcher, then 'robench evaluate' without it. 'robench evaluate' has its own "
             "--workers."
         )
-
-
-def load_or_build_surfaces(
-    request: EvaluationRequest,
-    resolved: ResolvedRequest,
-    task: ResolvedTask,
-    test: ResolvedTest,
-    report: Reporter,
-) -> dict[str, Surface]:
-    """Return the surfaces of a test set: name of the substitution set -> surface."""
-    surfaces = {
-        name: _load_or_build_surface(request, resolved, task, test, name, report)
-        for name in resolved.sets
-    }
-    if resolved.scorer is None:
-        report.message(
-            "There is no language model (--lm none): no attack is constrained, and every record "
-            "says so."
-        )
-    return surfaces
-
-
-def _load_or_build_surface(
-    request: EvaluationRequest,
-    resolved: ResolvedRequest,
-    task: ResolvedTask,
-    test: ResolvedTest,
-    name: str,
-    report: Reporter,
-) -> Surface:
-    from robench.text.surface_building import load_or_build
-
-    title = f"{test.title}, substitutions {test.source(name).name}" if name else test.title
-    report.started("surface", title, len(test.examples))
-    folder, wanted = RunFolder(request.out).surfaces, resolved.surface_request(task, test, name)
-    with _building_alone(wanted.path(folder), request.patience(report)):
-        builds, started = not wanted.path(folder).exists(), monotonic()
-        surface = load_or_build(
-            folder, wanted, lambda done, total: report.advanced(done, total, "")
-        )
-    if builds:
-        scorer = wanted.ingredients["scorer"]
-        note_surface(test, name, scorer, resolved.device, surface, monotonic() - started)
-    meta = surface.meta
-    report.finished(
-        f"{meta['substitutes']:,} substitutes at {meta['positions']:,} of {meta['words']:,} words"
-    )
-    if meta["scores"] is not None:
-        report.message(ScoresPart(**meta["scores"]).sentence)
-    _tell_unattackable(resolved, test, name, surface, report)
-    remark = remark_before_training(
-        task,
-        test,
-        surface,
-        resolved.protocol.lm_threshold,
-        removed=request.unknown == "forbidden",
-    )
-    if remark is not None:
-        report.message(remark)
-    return surface
-
-
-def _building_alone(path: Path, patience: Patience | None) -> AbstractContextManager[bool]:
-    """Let one run build a surface while others wait for it.
-
-    A run that does not wait builds the surface as well: both get the same file.
-    """
-    if patience is None or path.exists():
-        return nullcontext(False)
-    return alone(
-        path.with_suffix(".lock"), f"Another run is building the surface '{path}'.", patience
-    )
-
-
-def _tell_unattackable(
-    resolved: ResolvedRequest, test: ResolvedTest, name: str, surface: Surface, report: Reporter
-) -> None:
-    """Say how many examples the attacks on one substitution set cannot change."""
-    inside = [
-        attack
-        for attack in resolved.attacks
-        if attack.substitutions == name and not attack.attack.outside
-    ]
-    if not inside:
-        return
-
-    def number(constrained: bool) -> int:
-        threshold = resolved.protocol.lm_threshold
-        return count_unattackable(
-            surface, test.examples, constrained=constrained, threshold=threshold
-        )
-
-    limited = resolved.scorer is not None and any(attack.constrained for attack in inside)
-    remark = unattackable_remark(
-        number(False), number(True) if limited else None, len(test.examples)
-    )
-    if remark is not None:
-        report.message(remark)

@@ -56,7 +56,7 @@ def test_more_search_processes_leave_the_device_less_idle(
 
     def look() -> float:
         looks.number = getattr(looks, "number", 0) + 1
-        return 0.005 * looks.number
+        return 0.005 * float(looks.number)
 
     monkeypatch.setattr(import_module("throughput.simulated"), "thread_time", look)
     one, two = (several.computed(20_000, 20, "pwws", number, 3000) for number in (1, 2))

@@ -1,0 +1,260 @@
+"""Score the texts of a surface in several processes, so that it needs less time.
+
+This process scores texts, and child processes score others ahead. Each has one torch thread,
+because two processes of one thread are faster than one process of two. A child loads the language
+model itself. A text is scored by itself, as ``surface_building`` says, so the surface is the same.
+Only its time differs, so nothing here is part of a surface's key.
+
+No answer depends on the children: what they cannot do, this process does.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from robench._base.child import child_process, without_interrupts
+from robench._base.errors import first_line
+from robench.text.early_places import read_places_early
+from robench.text.scorer import Ratios, ScoreCoverage, Scorer, ScoringRequest
+from robench.text.sources import Substitutes, SubstituteSource
+from robench.text.substitutions import Lookup
+from robench.text.surface_building import SurfaceRequest
+
+BuildScorer = Callable[[], Scorer | None]
+
+WORDS_PER_PROCESS = 15_000
+"""Words of texts that are worth the start of one process, which takes some seconds."""
+QUEUE = 2
+"""Texts that a process has at the same time, so that it need not wait for the next."""
+
+logger = logging.getLogger(__name__)
+
+
+def worthwhile(request: SurfaceRequest, cores: int) -> int:
+    """Return how many processes should score the texts of a surface; fewer than 2 are not worth it.
+
+    Args:
+        request: what decides the surface.
+        cores: most processes that may run.
+    """
+    if request.scorer is None:
+        return 0
+    lengths = (len(each.fields[request.attackable].split()) for each in request.examples)
+    words = sum(min(length, request.max_words) for length in lengths)
+    return min(cores, words // WORDS_PER_PROCESS)
+
+
+@contextmanager
+def scoring_in_processes(
+    request: SurfaceRequest, build: BuildScorer, number: int
+) -> Iterator[SurfaceRequest]:
+    """Yield a request for the same surface whose texts are scored in child processes.
+
+    Args:
+        request: what decides the surface; it has a language model.
+        build: makes the language model in a child process. It must be importable.
+        number: of processes, this one included.
+    """
+    assert request.scorer is not None
+    source = _Remembering(request.substitutions)
+    scorer = _ScoringProcesses(request.scorer, replace(request, substitutions=source))
+    try:
+        scorer.start(build, number - 1)
+        with _one_thread():
+            yield replace(request, substitutions=source, scorer=scorer)
+    finally:
+        scorer.stop()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Give torch one thread in the block. A language model without torch does not import it."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Remembering:
+    """A source that gives what it has found ahead, once."""
+
+    def __init__(self, source: SubstituteSource) -> None:
+        self._source = source
+        self._found: dict[tuple[str, ...], Substitutes] = {}
+        self.name, self.sha256 = source.name, source.sha256
+
+    def of_text(self, words: Sequence[str], lookup: Lookup, stop: int) -> Substitutes:
+        """See ``SubstituteSource``."""
+        found = self._found.pop(tuple(words), None)
+        return self._source.of_text(words, lookup, stop) if found is None else found
+
+    def find_ahead(self, words: tuple[str, ...], lookup: Lookup, stop: int) -> Substitutes:
+        """Find the substitutes of a text, and keep them for the first who asks for them."""
+        found = self._source.of_text(words, lookup, stop)
+        self._found[words] = found
+        return found
+
+
+@dataclass(eq=False)
+class _Child:
+    """A process that scores texts.
+
+    Attributes:
+        process: the process.
+        connection: to it.
+        texts: numbers of the texts that it has and has not answered, in their order.
+        ready: whether it has loaded its language model.
+    """
+
+    process: BaseProcess
+    connection: Connection
+    texts: deque[int] = field(default_factory=deque)
+    ready: bool = False
+
+
+class _ScoringProcesses(Scorer):
+    """A language model whose texts, in their order, child processes score ahead, too."""
+
+    def __init__(self, scorer: Scorer, request: SurfaceRequest) -> None:
+        self.identity = scorer.identity
+        self._scorer, self._request = scorer, request
+        self._children: list[_Child] = []
+        self._answers: dict[int, list[Ratios]] = {}
+        self._texts: Sequence[tuple[str, ...]] = ()
+        # The text that the surface needs next, and the one that is given away next.
+        self._needed = self._ahead = 0
+
+    def start(self, build: BuildScorer, number: int) -> None:
+        """Start the processes."""
+        with without_interrupts():
+            for _ in range(number):
+                ours, theirs = Pipe()
+                process = child_process(score_texts, build, self.identity, (theirs,))
+                process.start()
+                theirs.close()
+                self._children.append(_Child(process, ours))
+
+    def stop(self) -> None:
+        """End the processes at once."""
+        for child in self._children:
+            child.process.kill()
+        for child in self._children:
+            child.process.join()
+            child.connection.close()
+        self._children.clear()
+
+    def check(self, texts: Sequence[Sequence[str]]) -> None:
+        """See ``Scorer``; these are the texts that will be asked for, in this order."""
+        self._scorer.check(texts)
+        self._texts = [tuple(words) for words in texts]
+
+    def coverage(
+        self, words: Sequence[str], requests: Sequence[ScoringRequest]
+    ) -> ScoreCoverage | None:
+        """See ``Scorer``."""
+        return self._scorer.coverage(words, requests)
+
+    def log_ratios(self, requests: Sequence[ScoringRequest]) -> list[Ratios]:
+        """See ``Scorer``; ``requests`` are those of the next text."""
+        number, self._needed = self._needed, self._needed + 1
+        # A text that no child has is scored here.
+        self._ahead = max(self._ahead, number + 1)
+        self._hear(timeout=0)
+        while number not in self._answers and any(number in each.texts for each in self._children):
+            # A child has it. There is something else to do here, until the last text is given away.
+            if self._ahead < len(self._texts):
+                other, self._ahead = self._ahead, self._ahead + 1
+                self._answers[other] = self._scorer.log_ratios(self._requests(self._texts[other]))
+                self._hear(timeout=0)
+            else:
+                self._hear(timeout=None)
+        found = self._answers.pop(number, None)
+        return self._scorer.log_ratios(requests) if found is None else found
+
+    def _hear(self, timeout: float | None) -> None:
+        """Take what the processes have to say, and give them texts."""
+        connections = [child.connection for child in self._children]
+        heard = wait(connections, timeout) if connections else []
+        for child in [each for each in self._children if each.connection in heard]:
+            try:
+                said = child.connection.recv()
+            except (EOFError, OSError):
+                said = "it has ended"
+            if isinstance(said, str):
+                self._give_up(child, said)
+                continue
+            if said is not None:
+                self._answers[child.texts.popleft()] = said
+            child.ready = True
+        for child in [each for each in self._children if each.ready]:
+            self._feed(child)
+
+    def _feed(self, child: _Child) -> None:
+        while len(child.texts) < QUEUE and self._ahead < len(self._texts):
+            requests = self._requests(self._texts[self._ahead])
+            try:
+                child.connection.send(requests)
+            except OSError:
+                self._give_up(child, "it has ended")
+                return
+            child.texts.append(self._ahead)
+            self._ahead += 1
+
+    def _requests(self, words: tuple[str, ...]) -> list[ScoringRequest]:
+        request, source = self._request, self._request.substitutions
+        assert isinstance(source, _Remembering)
+        found = source.find_ahead(words, request.protocol.lookup, request.max_words)
+        return [ScoringRequest(words, position, listed) for position, listed in found.items()]
+
+    def _give_up(self, child: _Child, reason: str) -> None:
+        """Do without a process. Its texts are scored in this one."""
+        logger.warning(
+            "A process that scores texts is given up (%s), and the surface is built without it.",
+            reason,
+        )
+        self._children.remove(child)
+        child.process.kill()
+        child.process.join()
+        child.connection.close()
+
+
+def score_texts(build: BuildScorer, identity: str, connection: Connection) -> None:
+    """Score the texts that the parent sends, in a child process, until it sends no more.
+
+    Args:
+        build: makes the language model.
+        identity: what the language model of the parent is.
+        connection: to the parent. It gets None when the model is there, the log-ratios of each
+            text, or a sentence that says why there is no model.
+    """
+    try:
+        scorer = read_places_early(build())
+        if scorer is None or scorer.identity != identity:
+            raise RuntimeError("its language model is another one")
+        import torch
+
+        torch.set_num_threads(1)
+    except Exception as error:
+        connection.send(first_line(error) or type(error).__name__)
+        return
+    connection.send(None)
+    try:
+        while True:
+            connection.send(scorer.log_ratios(connection.recv()))
+    except (EOFError, OSError):
+        # The parent has ended, or needs no more.
+        return
