@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import torch
 from certified import make_certificate
 from damage import Found, Kind
 from records import make_record
 from saved_victims import victim
+from scorers_of_children import LengthScorer
 from wordnet_files import write_wordnet
 
 from robench._base.seals import file_sha256, with_seal
@@ -38,7 +37,6 @@ from robench.tasks.assets import Asset
 from robench.tasks.example import Example
 from robench.tasks.frozen import digest
 from robench.text import wordnet
-from robench.text.scorer import Ratios, Scorer, ScoringRequest
 from robench.text.substitutions import SubstitutionSet
 from robench.text.surface import read as read_surface
 from robench.text.surface_building import SurfaceRequest, load_or_build
@@ -53,18 +51,6 @@ KEY = "c" * 64
 HERE = {"device": "cpu"}
 
 # -- surfaces --------------------------------------------------------------------------------------
-
-
-class LengthScorer(Scorer):
-    """A language model for which longer words are less likely."""
-
-    identity = "length"
-
-    def log_ratios(self, requests: Sequence[ScoringRequest]) -> list[Ratios]:
-        return [
-            np.array([-0.1 * len(word) for word in request.substitutes], np.float32)
-            for request in requests
-        ]
 
 
 def surface_request() -> SurfaceRequest:

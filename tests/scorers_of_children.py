@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from damaged_kinds import LengthScorer
+import numpy as np
 
 from robench.text.scorer import Ratios, Scorer, ScoringRequest
+
+
+class LengthScorer(Scorer):
+    """A language model for which longer words are less likely."""
+
+    identity = "length"
+
+    def log_ratios(self, requests: Sequence[ScoringRequest]) -> list[Ratios]:
+        return [
+            np.array([-0.1 * len(word) for word in request.substitutes], np.float32)
+            for request in requests
+        ]
 
 
 class OtherScorer(LengthScorer):

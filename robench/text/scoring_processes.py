@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
 
 from robench._base.child import child_process, without_interrupts
 from robench._base.errors import first_line
@@ -245,16 +247,33 @@ def score_texts(build: BuildScorer, identity: str, connection: Connection) -> No
         scorer = read_places_early(build())
         if scorer is None or scorer.identity != identity:
             raise RuntimeError("its language model is another one")
-        import torch
-
-        torch.set_num_threads(1)
     except Exception as error:
         connection.send(first_line(error) or type(error).__name__)
         return
-    connection.send(None)
     try:
-        while True:
-            connection.send(scorer.log_ratios(connection.recv()))
-    except (EOFError, OSError):
+        connection.send(None)
+        with _one_thread():
+            for requests in _texts(connection):
+                connection.send(scorer.log_ratios(requests))
+    except OSError:
         # The parent has ended, or needs no more.
         return
+
+
+def _texts(connection: Connection) -> Iterator[list[ScoringRequest]]:
+    """Yield the texts that the parent sends.
+
+    A thread receives them. So the parent never waits for a child that waits for the parent to read
+    its answer, however large both are.
+    """
+    received: SimpleQueue[list[ScoringRequest] | None] = SimpleQueue()
+
+    def receive() -> None:
+        try:
+            while True:
+                received.put(connection.recv())
+        except (EOFError, OSError):
+            received.put(None)
+
+    threading.Thread(target=receive, name="texts", daemon=True).start()
+    yield from iter(received.get, None)

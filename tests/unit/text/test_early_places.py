@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from damaged_kinds import LengthScorer, surface_request
+from damaged_kinds import surface_request
+from scorers_of_children import LengthScorer
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, RobertaConfig
 
 from robench._base.embedded import embedded_path

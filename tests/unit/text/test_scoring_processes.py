@@ -6,19 +6,22 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from multiprocessing import Pipe
 from multiprocessing.connection import wait
+from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from damaged_kinds import EXAMPLES, LengthScorer, surface_request
-from scorers_of_children import Ending, OtherScorer, refuse
+from damaged_kinds import EXAMPLES, surface_request
+from scorers_of_children import Ending, LengthScorer, OtherScorer, refuse
 
+from robench._base.child import child_process
 from robench.text import scoring_processes
 from robench.text.language_model import build_scorer
 from robench.text.scorer import Ratios, Scorer, ScoringRequest
-from robench.text.scoring_processes import QUEUE, scoring_in_processes, worthwhile
+from robench.text.scoring_processes import QUEUE, score_texts, scoring_in_processes, worthwhile
 from robench.text.sources import Substitutes
 from robench.text.substitutions import Lookup, SubstitutionSet
 from robench.text.surface import Surface
@@ -114,6 +117,25 @@ def test_what_a_process_cannot_do_the_parent_does(
     assert [each.message for each in caplog.records] == 2 * [
         f"A process that scores texts is given up {said}, and the surface is built without it."
     ]
+
+
+def test_large_texts_and_answers_wait_for_nobody() -> None:
+    """The parent sends more than a pipe holds while it reads nothing."""
+    words = ("a", "film")
+    requests = [ScoringRequest(words, 0, ("fine", f"word{number}")) for number in range(20_000)]
+    ours, theirs = Pipe()
+    process = child_process(score_texts, LengthScorer, LengthScorer.identity, (theirs,))
+    process.start()
+    theirs.close()
+    sending = Thread(target=lambda: [ours.send(requests) for _ in range(4)], daemon=True)
+    sending.start()
+    sending.join(WAIT_SECONDS)
+    assert not sending.is_alive()
+    assert ours.recv() is None
+    assert [len(ours.recv()) for _ in range(4)] == 4 * [len(requests)]
+    ours.close()
+    process.join(WAIT_SECONDS)
+    assert process.exitcode == 0
 
 
 def test_a_failure_leaves_no_process() -> None:
