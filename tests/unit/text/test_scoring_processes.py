@@ -127,7 +127,12 @@ def test_large_texts_and_answers_wait_for_nobody() -> None:
     process = child_process(score_texts, LengthScorer, LengthScorer.identity, (theirs,))
     process.start()
     theirs.close()
-    sending = Thread(target=lambda: [ours.send(requests) for _ in range(4)], daemon=True)
+
+    def send() -> None:
+        for _ in range(4):
+            ours.send(requests)
+
+    sending = Thread(target=send, daemon=True)
     sending.start()
     sending.join(WAIT_SECONDS)
     assert not sending.is_alive()
