@@ -28,7 +28,7 @@ from typing import Any
 import click
 import torch
 
-PARTS = ("training", "engine", "dev", "surface")
+PARTS = ("training", "engine", "dev", "surface", "compile")
 CASES = (
     ("base", 298),
     ("minilm", 298),
@@ -158,6 +158,16 @@ def surface(plan: Plan) -> dict[str, Any]:
     return {"surface": {"seconds_of_1000": round(each * 1000, 1), "reviews": possible}}
 
 
+def compiled(plan: Plan) -> dict[str, Any]:
+    """Measure the passes of the inner maximisation with and without ``torch.compile``."""
+    from compiled_pass import compare
+
+    shape, tokens, size = ("tiny", 12, 4) if plan.quick else ("base", 300, 32)
+    found = compare(shape, plan.device, tokens, size, 2 if plan.quick else 4, 3)
+    show(f"compile: {found}")
+    return {"compile": found}
+
+
 def show(line: str) -> None:
     """Print a line of progress on stderr."""
     click.echo(line, err=True)
@@ -177,6 +187,7 @@ def measured(plan: Plan, parts: Sequence[str]) -> dict[str, Any]:
         "engine": engine,
         "dev": dev,
         "surface": surface,
+        "compile": compiled,
     }
     found: dict[str, Any] = {}
     missing: dict[str, str] = {}

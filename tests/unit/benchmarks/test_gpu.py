@@ -20,6 +20,8 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     step = import_module("training_step")
     monkeypatch.setitem(step.SHAPES, "tiny", (1, 64))
     monkeypatch.setitem(import_module("throughput.subjects").SHAPES, "small", (1, 64))
+    # Compiling takes minutes.
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: function)
     return import_module("gpu")
 
 
@@ -45,6 +47,10 @@ def test_every_part_gives_its_figures(benchmark: ModuleType) -> None:
     assert dev["examples_per_second"] > 0
     assert isinstance(surface, dict)
     assert surface["seconds_of_1000"] > 0
+    compiled = report["compile"]
+    assert isinstance(compiled, dict)
+    assert compiled["plain_seconds"] > 0
+    assert compiled["compiled_seconds"] > 0
 
 
 def test_a_part_that_fails_leaves_the_others(
