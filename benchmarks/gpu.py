@@ -29,6 +29,8 @@ import click
 import torch
 
 PARTS = ("training", "engine", "dev", "surface", "compile")
+COMPILING = 60
+"""Seconds that the last part may need, because it compiles."""
 CASES = (
     ("base", 298),
     ("minilm", 298),
@@ -162,6 +164,8 @@ def compiled(plan: Plan) -> dict[str, Any]:
     """Measure the passes of the inner maximisation with and without ``torch.compile``."""
     from compiled_pass import compare
 
+    if plan.left < COMPILING and not plan.quick:
+        raise NoTimeLeft
     shape, tokens, size = ("tiny", 12, 4) if plan.quick else ("base", 300, 32)
     found = compare(shape, plan.device, tokens, size, 2 if plan.quick else 4, 3)
     show(f"compile: {found}")

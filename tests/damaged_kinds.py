@@ -15,7 +15,7 @@ from certified import make_certificate
 from damage import Found, Kind
 from records import make_record
 from saved_victims import victim
-from scorers_of_children import LengthScorer
+from scorers_of_children import HashedScorer
 from wordnet_files import write_wordnet
 
 from robench._base.seals import file_sha256, with_seal
@@ -62,7 +62,7 @@ def surface_request() -> SurfaceRequest:
         digest=digest(EXAMPLES),
         substitutions=SubstitutionSet("test", "5" * 64, pairs),
         protocol=get_protocol("rift2021"),
-        scorer=LengthScorer(),
+        scorer=HashedScorer(),
         max_words=99,
     )
 

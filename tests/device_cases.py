@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from fake_victims import FakeVictim, load_linear, load_rough
 from numpy.typing import NDArray
-from queue_cases import at_random, on_device
+from queue_cases import FakeDevice, at_random, on_device
 
 from robench.search.settings import SearchSettings
 from robench.search.shapes import Shapes
@@ -71,6 +72,48 @@ def read_linear(folder: Path) -> FakeVictim:
     """Return how the victims of this module read texts; it has no answers."""
     victim = load_linear(folder)
     del victim.weights
+    return victim
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch calls it."""
+
+
+def tight(victim: Any) -> Any:
+    """Give a victim a device with memory for one forward pass: a second one in flight fails."""
+    device = FakeDevice(victim, at_random(3), 3)
+
+    def refuse(ids: Any) -> None:
+        if device.flying:
+            raise OutOfMemoryError("CUDA out of memory")
+
+    device.refuse = refuse
+    victim.forward_queue = lambda: device
+    return victim
+
+
+def load_tight(folder: Path, device: str) -> Any:
+    """Load the linear victim on a device that is short of memory."""
+    (folder / f"{LOADED}-{os.getpid()}").touch()
+    return tight(load_linear(folder, device))
+
+
+DEADLY = "deadly.npy"
+"""Name of a file with the token ids of a text on which the device process dies."""
+
+
+def load_deadly(folder: Path, device: str) -> Any:
+    """Load the linear victim on a device whose process dies on one text."""
+    (folder / f"{LOADED}-{os.getpid()}").touch()
+    victim = load_linear(folder, device)
+    deadly = np.load(folder / DEADLY)
+
+    def die(ids: Any) -> None:
+        width = min(ids.shape[1], len(deadly))
+        if (ids[:, :width] == deadly[:width]).all(axis=1).any():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    on_device(victim, at_random(os.getpid())).break_off = die
     return victim
 
 

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import numpy as np
 
 from robench.text.scorer import Ratios, Scorer, ScoringRequest
 
 
-class LengthScorer(Scorer):
-    """A language model for which longer words are less likely."""
+class HashedScorer(Scorer):
+    """A language model whose scores differ from text to text, and from place to place."""
 
-    identity = "length"
+    identity = "hashed"
 
     def log_ratios(self, requests: Sequence[ScoringRequest]) -> list[Ratios]:
         return [
-            np.array([-0.1 * len(word) for word in request.substitutes], np.float32)
+            np.array([self._ratio(request, each) for each in request.substitutes], np.float32)
             for request in requests
         ]
 
+    def _ratio(self, request: ScoringRequest, word: str) -> float:
+        return -(crc32(f"{request.words} {request.position} {word}".encode()) % 1000) / 400
 
-class OtherScorer(LengthScorer):
+
+class OtherScorer(HashedScorer):
     """Another language model."""
 
     identity = "other"
@@ -32,8 +36,20 @@ def refuse() -> Scorer:
     raise OSError("no room\nfor a model")
 
 
-class Ending(LengthScorer):
+class Ending(HashedScorer):
     """A language model that ends its process at the first text."""
 
     def log_ratios(self, requests: Sequence[ScoringRequest]) -> list[Ratios]:
         raise SystemExit(1)
+
+
+class Unreadable:
+    """Content that another process cannot read."""
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return unread, ()
+
+
+def unread() -> object:
+    """Fail to read it."""
+    raise MemoryError

@@ -1,16 +1,20 @@
-"""Build the surface of made-up reviews with the embedded language model."""
+"""Build the surface of made-up reviews with the embedded language model, as a run does."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
 from robench import Example
-from robench._base.environment import Precision
+from robench._base.environment import Precision, available_cores
 from robench.protocol import get_protocol
+from robench.text.early_places import read_places_early
 from robench.text.language_model import build_scorer
+from robench.text.scoring_processes import scoring_in_processes, worthwhile
 from robench.text.surface_building import SurfaceRequest, load_or_build
 from robench.text.words import join_words
 from throughput.subjects import Reviews, substitutions
@@ -36,5 +40,10 @@ def build_surface_of(number: int, words: int, device: str, folder: Path) -> floa
         max_words=words,
     )
     began = perf_counter()
-    load_or_build(folder / "surfaces", request)
+    read_places_early(request.scorer)
+    cores = worthwhile(request, available_cores()) if device == "cpu" else 1
+    build = partial(build_scorer, "tiny", device, protocol.lm_radius, precision)
+    several = scoring_in_processes(request, build, cores) if cores > 1 else nullcontext(request)
+    with several as scored:
+        load_or_build(folder / "surfaces", scored)
     return perf_counter() - began

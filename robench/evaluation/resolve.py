@@ -326,10 +326,8 @@ def resolve_attack(
 
 
 def _load_scorer(request: EvaluationRequest, protocol: Protocol, device: str) -> Scorer | None:
-    from robench.text.early_places import read_places_early
     from robench.text.language_model import build_scorer
 
-    scorer = build_scorer(
+    return build_scorer(
         request.lm, device, protocol.lm_radius, foreign_code=request.trust_remote_code
     )
-    return read_places_early(scorer)

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from robench._base.environment import available_cores
+from robench._base.environment import available_cores, available_memory
 from robench._base.reporting import Reporter
 from robench._base.waiting import Patience, alone
 from robench.evaluation.cost_parts import note_surface
@@ -20,6 +20,7 @@ from robench.records.run_folder import RunFolder
 from robench.records.scores_part import ScoresPart
 
 if TYPE_CHECKING:
+    from robench.text.scorer import Scorer
     from robench.text.surface import Surface
     from robench.text.surface_building import SurfaceRequest
 
@@ -89,13 +90,19 @@ def _scored_by_several(
     request: EvaluationRequest, resolved: ResolvedRequest, wanted: SurfaceRequest, *, needed: bool
 ) -> AbstractContextManager[SurfaceRequest]:
     """Score the texts of a surface in several processes, where that is worth their start."""
+    from robench.text.early_places import read_places_early
     from robench.text.language_model import build_scorer
     from robench.text.scoring_processes import scoring_in_processes, worthwhile
 
-    cores = min(available_cores(), request.workers or available_cores())
-    number = worthwhile(wanted, cores) if needed else 0
-    # A file of scores only looks them up, and a GPU is not faster for several processes.
-    if resolved.device != "cpu" or request.lm.startswith("file:") or number < 2:
+    if not needed or wanted.scorer is None:
+        return nullcontext(wanted)
+    read_places_early(wanted.scorer)
+    most = min(request.workers or available_cores(), available_cores(), _room(wanted.scorer))
+    number = worthwhile(wanted, most)
+    # A file of scores only looks them up, and a GPU is not faster for several processes. Where all
+    # victims are functions, a process would run the user's script a second time.
+    here = resolved.device != "cpu" or request.lm.startswith("file:")
+    if here or number < 2 or not (request.defenses or request.victims):
         return nullcontext(wanted)
     build = partial(
         build_scorer,
@@ -105,6 +112,15 @@ def _scored_by_several(
         foreign_code=request.trust_remote_code,
     )
     return scoring_in_processes(wanted, build, number)
+
+
+def _room(scorer: Scorer) -> int:
+    """Return how many copies of a language model, this process's included, have memory."""
+    from robench.search.workers import WORKER_BYTES
+
+    model = getattr(scorer, "model", None)
+    weights = sum(each.nbytes for each in model.parameters()) if model is not None else 0
+    return 1 + int(available_memory() * 0.8 / (WORKER_BYTES + 2 * weights))
 
 
 def _building_alone(path: Path, patience: Patience | None) -> AbstractContextManager[bool]:

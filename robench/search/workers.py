@@ -218,7 +218,11 @@ class _WorkerPool:
         staying = [worker for worker in self._workers if not worker.leaving]
         busy = sum(bool(worker.assigned) for worker in staying)
         wanted = min(self._size, len(self._jobs) + len(self._singly) + busy)
-        for _ in range(wanted - len(staying)):
+        missing = wanted - len(staying)
+        if self._plan.sharing is not None:
+            # One that is leaving has its place at the device until it has ended.
+            missing = min(missing, self._size - len(self._workers))
+        for _ in range(missing):
             here, there = get_context("spawn").Pipe()
             pulse = Pulse()
             device = self._least_used_device()

@@ -10,7 +10,9 @@ surface's key; see ``surface_building`` on rounded ratios.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
 from robench.text.scorer import Scorer
 from robench.text.torch_scorers import MaskedScorer
@@ -18,6 +20,8 @@ from robench.text.torch_scorers import MaskedScorer
 TOLERANCE = 1e-3
 """Largest difference of two logits that counts as rounding; the tried logits are about 10."""
 _ROWS, _TOKENS = 3, 9
+_KNOWN: WeakSet[Any] = WeakSet()
+"""The last layers of models that were tried."""
 
 
 def read_places_early(scorer: Scorer | None) -> Scorer | None:
@@ -29,17 +33,17 @@ def read_places_early(scorer: Scorer | None) -> Scorer | None:
     """
     if not isinstance(scorer, MaskedScorer) or scorer.precision != "fp32":
         return scorer
-    layer = _last_layer(scorer.model)
-    if layer is None:
-        return scorer
-    before = _tried(scorer)
-    handle = layer.attention.register_forward_hook(_Reader(scorer))
-    try:
+    # A model may lack what is asked of it here. Any error means that it is left as it is.
+    layer, handle, same = None, None, False
+    with suppress(Exception):
+        layer = _last_layer(scorer.model)
+        if layer is None or layer in _KNOWN:
+            return scorer
+        _KNOWN.add(layer)
+        before = _tried(scorer)
+        handle = layer.attention.register_forward_hook(_Reader(scorer))
         same = bool((_tried(scorer) - before).abs().max() <= TOLERANCE)
-    except (RuntimeError, ValueError, IndexError, TypeError):
-        # Another kind of layer, which needs the shape of all tokens.
-        same = False
-    if not same:
+    if handle is not None and not same:
         handle.remove()
     return scorer
 

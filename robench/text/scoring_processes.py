@@ -1,8 +1,8 @@
 """Score the texts of a surface in several processes, so that it needs less time.
 
-This process scores texts, and child processes score others ahead. Each has one torch thread,
-because two processes of one thread are faster than one process of two. A child loads the language
-model itself. A text is scored by itself, as ``surface_building`` says, so the surface is the same.
+This process scores texts, and child processes score others ahead. They share the cores: two
+processes of one torch thread are faster than one process of two. A child loads the language model
+itself. A text is scored by itself, as ``surface_building`` says, so the surface is the same.
 Only its time differs, so nothing here is part of a surface's key.
 
 No answer depends on the children: what they cannot do, this process does.
@@ -23,6 +23,7 @@ from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 
 from robench._base.child import child_process, without_interrupts
+from robench._base.environment import available_cores
 from robench._base.errors import first_line
 from robench.text.early_places import read_places_early
 from robench.text.scorer import Ratios, ScoreCoverage, Scorer, ScoringRequest
@@ -69,26 +70,23 @@ def scoring_in_processes(
     source = _Remembering(request.substitutions)
     scorer = _ScoringProcesses(request.scorer, replace(request, substitutions=source))
     try:
-        scorer.start(build, number - 1)
-        with _one_thread():
-            yield replace(request, substitutions=source, scorer=scorer)
+        scorer.start(build, number)
+        yield replace(request, substitutions=source, scorer=scorer)
     finally:
         scorer.stop()
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Give torch one thread in the block. A language model without torch does not import it."""
+def _set_threads(number: int) -> int:
+    """Give torch so many threads, and return how many it had.
+
+    A language model without torch does not import it.
+    """
     torch = sys.modules.get("torch")
     if torch is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+        return number
+    before = int(torch.get_num_threads())
+    torch.set_num_threads(number)
+    return before
 
 
 class _Remembering:
@@ -139,25 +137,47 @@ class _ScoringProcesses(Scorer):
         self._texts: Sequence[tuple[str, ...]] = ()
         # The text that the surface needs next, and the one that is given away next.
         self._needed = self._ahead = 0
+        self._threads_before: int | None = None
 
     def start(self, build: BuildScorer, number: int) -> None:
-        """Start the processes."""
+        """Start ``number - 1`` processes, which share the cores with this one.
+
+        Where none can be started, such as in a daemon of multiprocessing, this one does everything.
+        """
+        threads = max(1, available_cores() // number)
         with without_interrupts():
-            for _ in range(number):
+            for _ in range(number - 1):
                 ours, theirs = Pipe()
-                process = child_process(score_texts, build, self.identity, (theirs,))
-                process.start()
-                theirs.close()
+                try:
+                    process = child_process(score_texts, build, self.identity, threads, (theirs,))
+                    process.start()
+                except Exception as error:
+                    ours.close()
+                    logger.warning(
+                        "No further process can be started (%s), and the surface is built without.",
+                        first_line(error) or type(error).__name__,
+                    )
+                    break
+                finally:
+                    theirs.close()
                 self._children.append(_Child(process, ours))
+        if self._children:
+            self._threads_before = _set_threads(threads)
 
     def stop(self) -> None:
         """End the processes at once."""
+        self._take_cores_back()
         for child in self._children:
             child.process.kill()
         for child in self._children:
             child.process.join()
             child.connection.close()
         self._children.clear()
+
+    def _take_cores_back(self) -> None:
+        if self._threads_before is not None:
+            _set_threads(self._threads_before)
+            self._threads_before = None
 
     def check(self, texts: Sequence[Sequence[str]]) -> None:
         """See ``Scorer``; these are the texts that will be asked for, in this order."""
@@ -213,6 +233,10 @@ class _ScoringProcesses(Scorer):
             except OSError:
                 self._give_up(child, "it has ended")
                 return
+            except Exception as error:
+                # Words of a class that cannot be pickled.
+                self._give_up(child, f"a text cannot be sent to it: {first_line(error)}")
+                return
             child.texts.append(self._ahead)
             self._ahead += 1
 
@@ -232,14 +256,17 @@ class _ScoringProcesses(Scorer):
         child.process.kill()
         child.process.join()
         child.connection.close()
+        if not self._children:
+            self._take_cores_back()
 
 
-def score_texts(build: BuildScorer, identity: str, connection: Connection) -> None:
+def score_texts(build: BuildScorer, identity: str, threads: int, connection: Connection) -> None:
     """Score the texts that the parent sends, in a child process, until it sends no more.
 
     Args:
         build: makes the language model.
         identity: what the language model of the parent is.
+        threads: threads of torch.
         connection: to the parent. It gets None when the model is there, the log-ratios of each
             text, or a sentence that says why there is no model.
     """
@@ -252,9 +279,9 @@ def score_texts(build: BuildScorer, identity: str, connection: Connection) -> No
         return
     try:
         connection.send(None)
-        with _one_thread():
-            for requests in _texts(connection):
-                connection.send(scorer.log_ratios(requests))
+        _set_threads(threads)
+        for requests in _texts(connection):
+            connection.send(scorer.log_ratios(requests))
     except OSError:
         # The parent has ended, or needs no more.
         return
@@ -273,6 +300,8 @@ def _texts(connection: Connection) -> Iterator[list[ScoringRequest]]:
             while True:
                 received.put(connection.recv())
         except (EOFError, OSError):
+            return
+        finally:
             received.put(None)
 
     threading.Thread(target=receive, name="texts", daemon=True).start()

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 DEPTH = 3
 """Slots of each search process: its forward passes that may be in flight or wait."""
-MOST_DEATHS = 3
-"""Device processes that may die one after the other without an answer in between."""
+DEATHS_OF_A_TEXT = 4
+"""Device processes that die on a text that kills them: two in a full forward pass, and two when the
+text is tried alone. Then it is an error, and the search process goes on.
+"""
 GRACE_SECONDS = 5.0
 """Seconds that the system may take to end a killed process."""
 
@@ -57,6 +59,8 @@ class DeviceKeeper:
         self._plan = plan
         self._slots = SharedSlots(sizes)
         self._lines: dict[int, socket.socket] = {}
+        # Each search process may have such a text at the same time.
+        self._most_deaths = DEATHS_OF_A_TEXT * sizes.places + 1
         self._deaths = self._answered = 0
         self._running = self._start()
 
@@ -96,9 +100,9 @@ class DeviceKeeper:
         answered = self._slots.answered
         self._deaths = 1 if answered > self._answered else self._deaths + 1
         self._answered = answered
-        if self._deaths >= MOST_DEATHS:
+        if self._deaths >= self._most_deaths:
             raise RobenchError(
-                f"The device process ended {MOST_DEATHS} times in a row without an answer "
+                f"The device process ended {self._most_deaths} times in a row without an answer "
                 f"({cause}), so this cell is given up. Finished trials are kept. Run the same "
                 "command again; --no-share-device gives each search process a victim of its own."
             )

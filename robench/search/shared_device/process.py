@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robench._base.errors import RobenchError
+from robench._base.errors import RobenchError, is_out_of_memory
 from robench._base.no_exit import as_failure, without_os_exit
 from robench.search.shared_device.messages import Ask, Channel, Closed, Reply, parts_of, take_over
 from robench.search.shared_device.slots import SharedSlots, Slot, State
@@ -79,11 +79,13 @@ class _Pass:
 
     Attributes:
         pending: its answers, once it has started.
+        again: whether the memory was too small for it beside others, so that it runs alone.
     """
 
     client: _Client
     ask: Ask
     pending: PendingAnswers | None = field(default=None)
+    again: bool = False
 
     @property
     def slot(self) -> Slot:
@@ -103,7 +105,9 @@ class _Pass:
 class DeviceServer:
     """Runs forward passes in the order in which they arrive, several of them in flight.
 
-    A forward pass during which a device process died runs alone.
+    A forward pass during which a device process died runs alone. Forward passes in flight share
+    the device's memory. Where it was too small for one of them, there is one at a time from then
+    on, and that one is tried again.
     """
 
     def __init__(self, queue: ForwardQueue, slots: SharedSlots, line: socket.socket) -> None:
@@ -111,6 +115,7 @@ class DeviceServer:
         self._clients: dict[int, _Client] = {}
         self._waiting: deque[_Pass] = deque()
         self._flying: deque[_Pass] = deque()
+        self._depth = max(1, queue.depth)
 
     def run(self) -> None:
         """Answer until the parent has ended."""
@@ -135,7 +140,7 @@ class DeviceServer:
     def _has_room(self) -> bool:
         if any(each.ask.deaths for each in (self._waiting[0], *self._flying)):
             return not self._flying
-        return len(self._flying) < max(1, self._queue.depth)
+        return len(self._flying) < self._depth
 
     def _listen(self) -> bool:
         """Take new clients and forward passes; wait for them if there is nothing to do."""
@@ -200,6 +205,10 @@ class DeviceServer:
         self._reply(one, Reply(one.ask.slot, one.ask.serial, *logits.shape))
 
     def _fail(self, one: _Pass, error: Exception) -> None:
+        if is_out_of_memory(error) and not one.again:
+            self._depth, one.again = 1, True
+            self._waiting.appendleft(one)
+            return
         if one.client.open:
             letters = one.slot.fail(f"{type(error).__name__}\n{error}")
             self._reply(one, Reply(one.ask.slot, one.ask.serial, 0, 0, 1, letters))

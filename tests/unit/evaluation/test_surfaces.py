@@ -13,6 +13,7 @@ from robench._base.reporting import Silent
 from robench.evaluation import surfaces
 from robench.evaluation.request import build_request
 from robench.evaluation.resolve import resolve_request
+from robench.models.given.function import FunctionVictim
 from robench.text import scoring_processes
 
 # The embedded language model is loaded.
@@ -59,6 +60,34 @@ def test_the_number_of_processes(
     with surfaces._scored_by_several(request, resolved, wanted, needed=needed) as scored:
         assert scored is wanted
     assert numbers == number
+
+
+def test_memory_bounds_the_processes(numbers: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surfaces, "available_memory", lambda: int(2e9))
+    request = build_request(defenses=("standard",), attacks=("genetic",), limit=20, device="cpu")
+    resolved = resolve_request(request, Silent())
+    wanted = resolved.surface_request(resolved.tasks[0], resolved.tasks[0].tests[0])
+    with surfaces._scored_by_several(request, resolved, wanted, needed=True):
+        pass
+    assert numbers == [3]
+
+
+def test_functions_get_no_process_that_would_run_their_script_again(numbers: list[int]) -> None:
+    request = build_request(attacks=("genetic",), limit=20, device="cpu")
+    function = FunctionVictim(
+        lambda texts: [[0.5, 0.5] for _ in texts],
+        ("negative", "positive"),
+        ("text",),
+        "text",
+        name="even",
+        identity="1",
+        task="mini-reviews",
+    )
+    resolved = resolve_request(request, Silent(), functions=[function])
+    wanted = resolved.surface_request(resolved.tasks[0], resolved.tasks[0].tests[0])
+    with surfaces._scored_by_several(request, resolved, wanted, needed=True):
+        pass
+    assert numbers == []
 
 
 def test_a_run_builds_its_surface_so_once(numbers: list[int], tmp_path: Path) -> None:

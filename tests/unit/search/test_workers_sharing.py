@@ -7,20 +7,34 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from device_cases import SHAPES, device_processes, load_rough_on_device, shared_plan
+from device_cases import (
+    DEADLY,
+    SHAPES,
+    device_processes,
+    load_deadly,
+    load_linear,
+    load_rough_on_device,
+    load_slow_on_device,
+    load_tight,
+    shared_plan,
+    tight,
+)
 from fake_victims import linear_jobs, load_rough
 
 from robench import ATTACKS, Trial
 from robench.search.engine import run
 from robench.search.jobs import Job
 from robench.search.settings import SearchSettings
+from robench.search.shared_device.keeper import DEATHS_OF_A_TEXT
 from robench.search.shared_device.messages import can_hand_on
-from robench.search.workers import run_workers
+from robench.search.workers import _Worker, _WorkerPool, run_workers
 
 # Each test starts processes.
 pytestmark = [
@@ -69,6 +83,59 @@ def test_trials_are_the_same_whatever_dies(tmp_path: Path) -> None:
     ) in said
     assert not multiprocessing.active_children()
     assert not left_in_memory(os.getpid())
+
+
+def test_a_device_short_of_memory_costs_no_trial(tmp_path: Path) -> None:
+    """Forward passes of several processes share its memory, and one alone fits."""
+    jobs = linear_jobs(60, words=8)
+    alone = here(tight(load_linear(tmp_path)), jobs)
+    assert not any(trial.problem for trial in alone.values())
+    found = list(run_workers(shared_plan(tmp_path, load=load_tight), jobs, 3))
+    assert comparable(found) == alone
+
+
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.many)])
+def test_a_text_that_kills_the_device_process_is_one_error(tmp_path: Path, number: int) -> None:
+    """Also where no other text is left that gets an answer meanwhile."""
+    jobs = linear_jobs(number, words=8)
+    victim = load_linear(tmp_path)
+    np.save(tmp_path / DEADLY, victim.read(jobs[0].example.fields).ids)
+    plan = shared_plan(tmp_path, load=load_deadly)
+    found = {trial.id: trial for trial in run_workers(plan, jobs, 2)}
+    assert len(found) == number
+    trial = found.pop(jobs[0].example.id)
+    assert trial.verdict == "error"
+    assert "the device process died on it twice" in str(trial.problem)
+    assert all(each.verdict != "error" for each in found.values())
+    assert len(device_processes(tmp_path)) == DEATHS_OF_A_TEXT + 1
+
+
+def test_a_worker_that_is_slow_to_leave_takes_no_place_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One worker is leaving and does not end, while the other is killed in its work."""
+    plan = shared_plan(tmp_path, "genetic", load=load_slow_on_device)
+    jobs = linear_jobs(24, words=8)
+    pool = _WorkerPool(plan, jobs, 2, None)
+    assign, leaving = pool._assign, list[_Worker]()
+
+    def assign_then_kill(worker: _Worker) -> None:
+        assign(worker)
+        others = [each for each in pool._workers if each is not worker and each.assigned]
+        if worker.leaving and others and not leaving:
+            leaving.append(worker)
+            os.kill(worker.process.pid or 0, signal.SIGSTOP)
+            others[0].process.kill()
+            threading.Timer(2, os.kill, (worker.process.pid, signal.SIGCONT)).start()
+
+    monkeypatch.setattr(pool, "_assign", assign_then_kill)
+    try:
+        found = list(pool.trials())
+    finally:
+        pool.stop()
+    assert leaving
+    assert {trial.id for trial in found} == {job.example.id for job in jobs}
+    assert not any(trial.problem for trial in found)
 
 
 SCRIPT = """

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from damaged_kinds import surface_request
-from scorers_of_children import LengthScorer
+from scorers_of_children import HashedScorer
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, RobertaConfig
 
 from robench._base.embedded import embedded_path
@@ -115,6 +115,23 @@ def test_a_layer_that_needs_all_tokens_is_left_alone() -> None:
     assert untouched(scorer)
 
 
+def test_a_model_that_cannot_be_tried_is_left_alone() -> None:
+    model = small()
+    del model.config.vocab_size
+    scorer = MaskedScorer(model, tokenizer())
+    (before,) = scorer.log_ratios(REQUESTS)
+    assert read_places_early(scorer) is scorer
+    assert untouched(scorer)
+    assert np.array_equal(before, scorer.log_ratios(REQUESTS)[0])
+
+
+def test_a_model_is_changed_once() -> None:
+    scorer = MaskedScorer(small(), tokenizer())
+    for _ in range(2):
+        read_places_early(scorer)
+    assert len(scorer.model.base_model.encoder.layer[-1].attention._forward_hooks) == 1
+
+
 @pytest.mark.parametrize("changes", [{"chunk_size_feed_forward": 4}])
 def test_layers_in_pieces_are_left_alone(changes: dict[str, Any]) -> None:
     scorer = MaskedScorer(small(**changes), tokenizer())
@@ -132,7 +149,7 @@ def test_other_language_models_are_left_alone() -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     assert read_places_early(None) is None
-    listed = LengthScorer()
+    listed = HashedScorer()
     assert read_places_early(listed) is listed
     config = GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=len(tokenizer()))
     causal = CausalScorer(GPT2LMHeadModel(config), tokenizer())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from multiprocessing import Pipe
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from damaged_kinds import EXAMPLES, surface_request
-from scorers_of_children import Ending, LengthScorer, OtherScorer, refuse
+from scorers_of_children import Ending, HashedScorer, OtherScorer, Unreadable, refuse
 
 from robench._base.child import child_process
 from robench.text import scoring_processes
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.slow
 WAIT_SECONDS = 120
 
 
-class Parent(LengthScorer):
+class Parent(HashedScorer):
     """The language model of the parent: it notes its texts, and waits once for the processes."""
 
     def __init__(self) -> None:
@@ -76,7 +77,7 @@ def equal(one: Surface, other: Surface) -> bool:
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_the_surface_is_that_of_one_process(number: int) -> None:
-    surface, parent, _ = built(LengthScorer, number)
+    surface, parent, _ = built(HashedScorer, number)
     assert equal(surface, build_surface(surface_request()))
     # Each child had at least the texts that it is given at first, and no text was scored twice.
     assert len(parent.texts) <= len(EXAMPLES) - QUEUE * (number - 1)
@@ -124,7 +125,7 @@ def test_large_texts_and_answers_wait_for_nobody() -> None:
     words = ("a", "film")
     requests = [ScoringRequest(words, 0, ("fine", f"word{number}")) for number in range(20_000)]
     ours, theirs = Pipe()
-    process = child_process(score_texts, LengthScorer, LengthScorer.identity, (theirs,))
+    process = child_process(score_texts, HashedScorer, HashedScorer.identity, 1, (theirs,))
     process.start()
     theirs.close()
 
@@ -147,7 +148,7 @@ def test_a_failure_leaves_no_process() -> None:
     started: list[Any] = []
 
     def fail() -> None:
-        with scoring_in_processes(surface_request(), LengthScorer, 3) as several:
+        with scoring_in_processes(surface_request(), HashedScorer, 3) as several:
             several_scorer: Any = several.scorer
             started.extend(child.process for child in several_scorer._children)
             raise RuntimeError("the disk is full")
@@ -172,26 +173,87 @@ def test_the_substitutes_of_a_text_are_found_once() -> None:
     inner = surface_request().substitutions
     assert isinstance(inner, SubstitutionSet)
     request = replace(surface_request(), substitutions=(source := Counted(inner)))
-    with scoring_in_processes(request, LengthScorer, 2) as several:
+    with scoring_in_processes(request, HashedScorer, 2) as several:
         surface = build_surface(several)
     assert equal(surface, build_surface(surface_request()))
     assert len(source.texts) == len(EXAMPLES)
 
 
 def test_the_key_is_the_same() -> None:
-    with scoring_in_processes(surface_request(), LengthScorer, 1) as several:
+    with scoring_in_processes(surface_request(), HashedScorer, 1) as several:
         assert several.key == surface_request().key
 
 
-def test_torch_has_one_thread_meanwhile() -> None:
+@pytest.fixture
+def threads() -> Iterator[Callable[[], int]]:
+    """Give torch two threads, and return how to look."""
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    try:
-        with scoring_in_processes(surface_request(), LengthScorer, 1):
-            assert torch.get_num_threads() == 1
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    yield torch.get_num_threads
+    torch.set_num_threads(before)
+
+
+def test_the_processes_share_the_cores(
+    threads: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring_processes, "available_cores", lambda: 6)
+    with scoring_in_processes(surface_request(), HashedScorer, 2):
+        assert threads() == 3
+    assert threads() == 2
+
+
+def test_the_cores_come_back_when_no_child_is_left(threads: Callable[[], int]) -> None:
+    request = replace(surface_request(), scorer=(parent := Parent()))
+    with scoring_in_processes(request, refuse, 2) as several:
+        assert threads() == 1
+        parent.others = several.scorer
+        build_surface(several)
+        assert threads() == 2
+    assert threads() == 2
+
+
+def test_where_no_process_can_be_started_one_does_everything(
+    threads: Callable[[], int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in a daemon of ``multiprocessing``, which may have no children."""
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    with scoring_in_processes(surface_request(), HashedScorer, 3) as several:
+        assert threads() == 2
+        surface = build_surface(several)
+    assert equal(surface, build_surface(surface_request()))
+    (said,) = caplog.messages
+    assert said.startswith("No further process can be started (daemonic processes are not")
+
+
+def test_words_that_cannot_be_sent_are_scored_here(caplog: pytest.LogCaptureFixture) -> None:
+    class Word(str):
+        __slots__ = ()
+
+    class Source:
+        name, sha256 = "local words", "5" * 64
+
+        def of_text(self, words: Sequence[str], lookup: Lookup, stop: int) -> Substitutes:
+            found = surface_request().substitutions.of_text(words, lookup, stop)
+            return {place: tuple(map(Word, listed)) for place, listed in found.items()}
+
+    request = replace(surface_request(), substitutions=Source(), scorer=(parent := Parent()))
+    with scoring_in_processes(request, HashedScorer, 2) as several:
+        parent.others = several.scorer
+        surface = build_surface(several)
+    assert whole(surface)[1:] == whole(build_surface(surface_request()))[1:]
+    (said,) = caplog.messages
+    assert "is given up (a text cannot be sent to it: " in said
+
+
+def test_a_text_that_a_child_cannot_read_ends_the_child() -> None:
+    ours, theirs = Pipe()
+    process = child_process(score_texts, HashedScorer, HashedScorer.identity, 1, (theirs,))
+    process.start()
+    theirs.close()
+    assert ours.recv() is None
+    ours.send(Unreadable())
+    process.join(WAIT_SECONDS)
+    assert process.exitcode == 0
 
 
 def test_only_many_words_are_worth_processes(monkeypatch: pytest.MonkeyPatch) -> None:
