@@ -18,6 +18,7 @@ from robench.commands.slurm_script import Job, script, training_words
 from robench.evaluation import defaults
 
 _TIME = re.compile(r"(\d+-)?\d{1,3}(:\d{2}){0,2}")
+_SIZE = re.compile(r"\d+[KMGT]?", re.IGNORECASE)
 _NOT_HERE = ("shard", "retrain", *NOT_WRITTEN)
 """Options of an evaluation that an array cannot have."""
 
@@ -117,6 +118,10 @@ def command(
         )
     if not _TIME.fullmatch(limit):
         raise UsageError(f"--time '{limit}' is no time of SLURM. Write hours as 04:00:00.")
+    if not _SIZE.fullmatch(memory):
+        raise UsageError(f"--memory '{memory}' is no size of SLURM. Write gigabytes as 16G.")
+    if file is not None and not file.absolute().parent.is_dir():
+        raise UsageError(f"There is no folder '{file.parent}' for --file. Make it first.")
     one_line = {"--memory": (memory,), "--sbatch": further, "--setup": setups}
     for option, values in one_line.items():
         if any("\n" in value for value in values):
@@ -127,6 +132,12 @@ def command(
     # A session of its own: its --json and --quiet are about the evaluation.
     parsed = evaluate_command.make_context("robench evaluate", list(arguments), obj=Session())
     _check(parsed)
+    judged = parsed.params["limit"]
+    if judged is not None and shards > judged:
+        raise UsageError(
+            f"--shards {shards} is more than --limit {judged}: some shards would be empty. "
+            f"Use {judged} shards at most."
+        )
     job = Job(
         arguments=tuple(arguments),
         out=str(parsed.params["out"]),

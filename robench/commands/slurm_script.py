@@ -132,6 +132,10 @@ _HEAD = """\
 #"""
 
 
+_DEPENDENT = "--kill-on-invalid-dep=yes"
+"""A job ends where the one before has failed, instead of waiting for ever."""
+
+
 def _directives(job: Job) -> list[str]:
     """Return what sbatch reads of the file; the submitting part overrides some of it."""
     lines = [
@@ -152,6 +156,10 @@ def _submit(job: Job) -> list[str]:
     lines = [
         "# Submit one job after another.",
         'if [[ -z "${ROBENCH_STAGE:-}" && -z "${1:-}" ]]; then',
+        "    command -v sbatch > /dev/null || {",
+        '        echo "There is no sbatch here: run this on a node of the SLURM cluster." >&2',
+        "        exit 1",
+        "    }",
     ]
     after = ""
     if job.trainings:
@@ -160,7 +168,7 @@ def _submit(job: Job) -> list[str]:
             f'--array=1-{len(job.trainings)} "$0")'
         )
         lines.append('    echo "Training: job ${train%%;*}"')
-        after = ' --dependency="afterok:${train%%;*}"'
+        after = f' {_DEPENDENT} --dependency="afterok:${{train%%;*}}"'
     gpus = " --gres=none" if job.gpus else ""
     return [
         *lines,
@@ -168,7 +176,8 @@ def _submit(job: Job) -> list[str]:
         f'--array=1-{job.shards}{after} "$0")',
         '    echo "Attacks:  job ${attack%%;*}"',
         "    merge=$(ROBENCH_STAGE=merge sbatch --parsable --job-name=robench-merge "
-        f'--dependency="afterok:${{attack%%;*}}"{gpus} --cpus-per-task=1 --mem={MERGE_MEMORY} '
+        f'{_DEPENDENT} --dependency="afterok:${{attack%%;*}}"{gpus} --cpus-per-task=1 '
+        f"--mem={MERGE_MEMORY} "
         f'--time={MERGE_TIME} "$0")',
         '    echo "Merge:    job ${merge%%;*}"',
         "    exit",

@@ -157,7 +157,11 @@ def _merge_cell(
         shared.add(shard, part_of.get(shard))
     joined = _append(out, first.cell_name, first.cell, shared, report)
     bring_files(parts, out, report)
-    missing = [example for example in examples if example.id not in joined]
+    missing = [
+        (example, place % first.of + 1)
+        for place, example in enumerate(examples)
+        if example.id not in joined
+    ]
     complete = {each.part.number for each in parts} == set(range(1, first.of + 1))
     if missing or shared.damage or not complete:
         total = len(examples)

@@ -181,8 +181,20 @@ def resolve_request(
     tasks = [resolver.resolve(name, report) for name in expand_tasks(request.tasks)]
     refuse_same_searches(resolved_attacks, tasks, report)
     check_temperature(request, tasks)
+    _refuse_empty_shards(request, tasks)
     _check_access(request, tasks, resolved_attacks, report)
     return ResolvedRequest(protocol, device, scorer, resolved_attacks, tasks)
+
+
+def _refuse_empty_shards(request: EvaluationRequest, tasks: Sequence[ResolvedTask]) -> None:
+    """Refuse more shards than there are examples, before anything is trained."""
+    for test in (test for task in tasks for test in task.tests):
+        number = len(test.examples)
+        if request.shard is not None and request.shard.of > number:
+            raise UsageError(
+                f"--shard {request.shard}: there are {number} examples to judge on {test.title}, "
+                f"so some shards would be empty. Use {number} shards at most."
+            )
 
 
 def _refuse_equal_columns(attacks: Sequence[ResolvedAttack]) -> None:

@@ -53,7 +53,7 @@ def _differing(one: ShardPart, other: ShardPart) -> list[str]:
 def what_is_missing(
     parts: Sequence[FoundPart],
     cells: Iterable[Sequence[FoundPart]],
-    missing: Sequence[Example],
+    missing: Sequence[tuple[Example, int]],
     damage: Sequence[str],
     examples: int,
 ) -> str:
@@ -63,7 +63,7 @@ def what_is_missing(
         parts: the parts of the cell.
         cells: the parts of every cell, this one included. The missing shards may belong to one
             that differs in something.
-        missing: examples without a trial.
+        missing: examples without a trial, with the numbers of their shards.
         damage: sentences about damaged files.
         examples: number of judged examples.
     """
@@ -76,8 +76,12 @@ def what_is_missing(
         said.append(f"shards that are missing or not finished: {named}{more}")
         said += _elsewhere(parts, cells, absent)
     if missing:
+        first_missing, _ = missing[0]
+        numbers = sorted({number for _, number in missing} - set(absent))
+        again = ", ".join(f"{each}/{first.of}" for each in numbers[:MOST_NAMED])
         said.append(
-            f"{len(missing)} of {examples} examples have no trial, the first is {missing[0].id}"
+            f"{len(missing)} of {examples} examples have no trial, the first is {first_missing.id}"
+            + (f"; run these shards again, whose trials are not whole: {again}" if again else "")
         )
     return "; ".join(said)
 

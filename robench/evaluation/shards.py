@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robench._base.errors import RobenchError, UsageError
+from robench._base.errors import RobenchError
 from robench._base.hub import no_pointless_retries
 from robench._base.no_exit import without_exits
 from robench.evaluation.cell_trials import complete_trials
@@ -64,12 +64,6 @@ def _finish(cell: Cell, report: Reporter) -> ShardPart:
     """Attack the examples of the shard that have no trial yet, and write and return its part."""
     shard = cell.request.shard
     assert shard is not None
-    number = len(cell.test.examples)
-    if shard.of > number:
-        raise UsageError(
-            f"--shard {shard}: there are {number} examples to judge on {cell.test.title}, so some "
-            f"shards would be empty. Use {number} shards at most."
-        )
     trials, new = complete_trials(cell, report)
     errors = [trial for trial in trials if trial.verdict == "error"]
     if errors:

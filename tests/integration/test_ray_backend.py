@@ -38,6 +38,13 @@ def test_without_ray_one_sentence_says_how_to_install_it(
         backend.__enter__()
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999"])
+def test_an_address_where_nothing_listens_is_refused_at_once(address: str, tmp_path: Path) -> None:
+    request = build_request(backend="ray", ray_address=address, out=tmp_path)
+    with pytest.raises(UsageError, match=f"There is no Ray cluster at '{address}'"):
+        open_backend(request, Listening()).__enter__()
+
+
 def plan(folder: Path, attack: str = "pwws", **settings: Any) -> WorkerPlan:
     folder.mkdir(exist_ok=True)
     (folder / "model.bin").write_bytes(b"weights")

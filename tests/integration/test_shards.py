@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from evaluation_cases import FinishedRun, Listening, trials_of, without_measurements
 
-from robench._base.errors import Incomplete, RobenchError, UsageError
+from robench._base.errors import Incomplete, UsageError
 from robench._base.reporting import Silent
 from robench.evaluation.backends.local import LocalBackend
 from robench.evaluation.merging import merge
+from robench.evaluation.plan import plan
 from robench.evaluation.remote_work import (
     Problem,
     Searcher,
@@ -444,12 +445,28 @@ def test_folders_without_shards_are_refused(tmp_path: Path) -> None:
         merge([tmp_path], tmp_path, Silent())
 
 
-def test_more_shards_than_examples_are_refused(finished: FinishedRun, copied: Path) -> None:
+def test_more_shards_than_examples_are_refused_before_anything_is_made(
+    finished: FinishedRun, tmp_path: Path
+) -> None:
     request, _ = finished
-    wanted = {"out": copied, "shard": Shard(of=31, number=1), "attacks": ("pwws",)}
-    options = {k: v for k, v in request.options.items() if not k.startswith("attack.")}
-    with pytest.raises(RobenchError, match="Use 30 shards at most"):
-        evaluate_shard(request.model_copy(update={**wanted, "options": options}), Silent())
+    wanted = request.model_copy(update={"out": tmp_path, "shard": Shard(of=31, number=1)})
+    with pytest.raises(UsageError, match="Use 30 shards at most"):
+        evaluate_shard(wanted, Silent())
+    with pytest.raises(UsageError, match="Use 30 shards at most"):
+        plan(wanted, Silent())
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_shard_that_lost_its_last_line_is_named(copied: Path) -> None:
+    """A cut last line looks like an interrupted write, so only the examples tell."""
+    folder = RunFolder(copied)
+    for path in [*folder.records.glob("*.json"), *(copied / "trials").glob("*.jsonl")]:
+        path.unlink()
+    (cut,) = (copied / "shards" / "2-of-4" / "trials").glob("*pwws*.jsonl")
+    content = cut.read_bytes()
+    cut.write_bytes(content[:-40])
+    with pytest.raises(Incomplete, match=r"1 of 30 examples have no trial.*not whole: 2/4"):
+        merge([copied], copied, Silent())
 
 
 def test_a_shard_is_no_evaluation(finished: FinishedRun) -> None:

@@ -66,8 +66,9 @@ def test_the_tasks_of_the_script_are_the_run_of_one_process(place: Path) -> None
     ]
     calls = (place / "calls").read_text().splitlines()
     assert calls[0].startswith("train: --parsable --job-name=robench-train --array=1-1 ")
-    assert "--array=1-2 --dependency=afterok:71 job.sh" in calls[1]
-    assert "--dependency=afterok:72 --gres=none" in calls[2]
+    last = "--kill-on-invalid-dep=yes --dependency=afterok:"
+    assert f"--array=1-2 {last}71 job.sh" in calls[1]
+    assert f"{last}72 --gres=none" in calls[2]
     stages = [("train", "1"), ("attack", "1"), ("merge", ""), ("attack", "2"), ("merge", "")]
     codes = []
     for stage, number in stages:

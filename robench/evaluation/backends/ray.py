@@ -9,7 +9,9 @@ each machine.
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +42,9 @@ MISSING = (
     "--backend ray needs the package 'ray', which is not installed. Install it on every machine "
     "with: pip install 'robench[ray]'."
 )
+_ADDRESS = re.compile(r"(?:ray://)?([^:/]+):(\d+)")
+CONNECT_SECONDS = 10.0
+"""Seconds in which the machine of an address must answer."""
 MOST_TRIES = 5
 """Times that Ray does a training again whose machine was lost."""
 
@@ -69,6 +74,8 @@ class RayBackend(Backend):
 
     def _connect(self) -> None:
         address = self._request.ray_address or os.environ.get("RAY_ADDRESS")
+        if address is not None:
+            _refuse_silent(address)
         settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if address is None:
             # Nobody else is meant to reach a cluster that only this run uses.
@@ -251,6 +258,24 @@ class _Calls:
     def end(self, process: Any) -> None:
         """End a process."""
         self._ray.kill(process)
+
+
+def _refuse_silent(address: str) -> None:
+    """Refuse an address at which nothing listens; Ray itself would try for minutes.
+
+    Raises:
+        UsageError: nothing answers there.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        return
+    try:
+        socket.create_connection((found[1], int(found[2])), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"There is no Ray cluster at '{address}' ({first_line(error)}). Start one with "
+            "'ray start --head', and name it with --ray-address."
+        ) from error
 
 
 def _unit(device: str) -> str:

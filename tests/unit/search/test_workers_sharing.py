@@ -19,14 +19,13 @@ from device_cases import (
     SHAPES,
     device_processes,
     load_deadly,
-    load_linear,
     load_rough_on_device,
     load_slow_on_device,
     load_tight,
     shared_plan,
     tight,
 )
-from fake_victims import linear_jobs, load_rough
+from fake_victims import linear_jobs, load_linear, load_rough
 
 from robench import ATTACKS, Trial
 from robench.search.engine import run

@@ -216,7 +216,8 @@ def test_where_no_process_can_be_started_one_does_everything(
     threads: Callable[[], int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As in a daemon of ``multiprocessing``, which may have no children."""
-    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    current: Any = multiprocessing.current_process()
+    monkeypatch.setitem(current._config, "daemon", True)
     with scoring_in_processes(surface_request(), HashedScorer, 3) as several:
         assert threads() == 2
         surface = build_surface(several)
