@@ -16,6 +16,7 @@ from robench._base.errors import RobenchError
 from robench.evaluation.cost_estimate import PublishedCount, estimate
 from robench.evaluation.cost_log import Done, Work, cost_log
 from robench.evaluation.resolved_victims import ResolvedVictim, SavedVictim, TrainedVictim
+from robench.search.workers import devices_of
 from robench.text.substitutions import SubstitutionSet
 
 if TYPE_CHECKING:
@@ -144,6 +145,8 @@ def attack_work(
         "unknown": request.unknown,
         "lm": request.lm if attack.constrained else "none",
     }
+    if (gpus := len(devices_of(victim.device))) > 1:
+        choices["gpus"] = gpus
     if request.share_device is not None:
         choices["share_device"] = request.share_device
     return Work(

@@ -24,6 +24,7 @@ from robench.evaluation.plan import PlannedCell, planned_cells, resolve_quietly
 from robench.evaluation.request import EvaluationRequest
 from robench.evaluation.resolved import ResolvedRequest, ResolvedTask, ResolvedTest
 from robench.evaluation.resolved_victims import ResolvedVictim, TrainedVictim
+from robench.search.workers import devices_of
 
 
 class PlannedRange(BaseModel):
@@ -96,6 +97,7 @@ class Plan(BaseModel):
         parts: what takes time, in the order of the run.
         device: name of the device.
         gpu: whether it is a GPU.
+        gpus: GPUs that the searches of a cell use.
         past: how far off earlier estimates were; None where there were none.
     """
 
@@ -105,21 +107,28 @@ class Plan(BaseModel):
     parts: tuple[PlannedPart, ...]
     device: str
     gpu: bool
+    gpus: int = 1
     past: PastFactors | None
 
     @property
     def total(self) -> PlannedTotal:
         """The sum of the parts."""
-        known = [part.seconds for part in self.parts if part.seconds is not None]
+        known = [(part.kind, part.seconds) for part in self.parts if part.seconds is not None]
         low, likely, high = (
-            sum(getattr(each, name) for each in known) for name in ("low", "likely", "high")
+            sum(getattr(each, name) for _, each in known) for name in ("low", "likely", "high")
+        )
+        # Every GPU of the machine attacks; a training and a surface use one.
+        used = [(self.gpus if kind == "attack" else 1, each) for kind, each in known]
+        hours = tuple(
+            sum(number * getattr(each, name) for number, each in used) / 3600
+            for name in ("low", "high")
         )
         return PlannedTotal(
             low=low,
             likely=likely,
             high=high,
             unknown=len(self.parts) - len(known),
-            gpu_hours=(low / 3600, high / 3600) if self.gpu else None,
+            gpu_hours=(hours[0], hours[1]) if self.gpu else None,
         )
 
 
@@ -177,6 +186,7 @@ def _assembled(
         parts=tuple(parts.values()),
         device=device,
         gpu=resolved.device.startswith(("cuda", "mps")),
+        gpus=len(devices_of(resolved.device)),
         past=None
         if past is None
         else PastFactors(

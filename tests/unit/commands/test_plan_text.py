@@ -74,7 +74,10 @@ def test_letters_go_on_after_z() -> None:
 
 
 def test_the_sum_says_the_device_and_the_gpu_hours() -> None:
-    parts = (part(seconds=amount(1800, 5400)), part("training", seconds=amount(1800, 1800)))
+    parts = (
+        part(seconds=amount(1800, 5400)),
+        part("training", kind="training", seconds=amount(1800, 1800)),
+    )
     assert total_sentence(plan(*parts)) == (
         "In all 60 min to 2 h 0 min, most likely 90 min, on this device (Xeon (2 cores)); "
         "no GPU is used."
@@ -82,6 +85,11 @@ def test_the_sum_says_the_device_and_the_gpu_hours() -> None:
     assert total_sentence(plan(*parts, device="NVIDIA H100", gpu=True)) == (
         "In all 60 min to 2 h 0 min, most likely 90 min, on this device (NVIDIA H100); "
         "1 to 2 GPU hours."
+    )
+    # All GPUs attack, and one trains.
+    assert total_sentence(plan(*parts, device="NVIDIA H100", gpu=True, gpus=3)) == (
+        "In all 60 min to 2 h 0 min, most likely 90 min, on this device (NVIDIA H100); "
+        "2 to 5 GPU hours."
     )
 
 
