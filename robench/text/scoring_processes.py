@@ -1,7 +1,7 @@
 """Score the texts of a surface in several processes, so that it needs less time.
 
-This process scores texts, and child processes score others ahead. They share the cores: two
-processes of one torch thread are faster than one process of two. A child loads the language model
+This process scores texts, and child processes score others ahead. They share torch's threads: two
+processes of one thread are faster than one process of two. A child loads the language model
 itself. A text is scored by itself, as ``surface_building`` says, so the surface is the same.
 Only its time differs, so nothing here is part of a surface's key.
 
@@ -23,7 +23,6 @@ from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 
 from robench._base.child import child_process, without_interrupts
-from robench._base.environment import available_cores
 from robench._base.errors import first_line
 from robench.text.early_places import read_places_early
 from robench.text.scorer import Ratios, ScoreCoverage, Scorer, ScoringRequest
@@ -76,17 +75,15 @@ def scoring_in_processes(
         scorer.stop()
 
 
-def _set_threads(number: int) -> int:
-    """Give torch so many threads, and return how many it had.
-
-    A language model without torch does not import it.
-    """
+def _threads() -> int:
+    """Return the number of torch's threads; a language model without torch does not import it."""
     torch = sys.modules.get("torch")
-    if torch is None:
-        return number
-    before = int(torch.get_num_threads())
-    torch.set_num_threads(number)
-    return before
+    return 1 if torch is None else int(torch.get_num_threads())
+
+
+def _set_threads(number: int) -> None:
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(number)
 
 
 class _Remembering:
@@ -140,11 +137,12 @@ class _ScoringProcesses(Scorer):
         self._threads_before: int | None = None
 
     def start(self, build: BuildScorer, number: int) -> None:
-        """Start ``number - 1`` processes, which share the cores with this one.
+        """Start ``number - 1`` processes, which share torch's threads with this one.
 
         Where none can be started, such as in a daemon of multiprocessing, this one does everything.
         """
-        threads = max(1, available_cores() // number)
+        before = _threads()
+        threads = max(1, before // number)
         with without_interrupts():
             for _ in range(number - 1):
                 ours, theirs = Pipe()
@@ -162,11 +160,12 @@ class _ScoringProcesses(Scorer):
                     theirs.close()
                 self._children.append(_Child(process, ours))
         if self._children:
-            self._threads_before = _set_threads(threads)
+            self._threads_before = before
+            _set_threads(threads)
 
     def stop(self) -> None:
         """End the processes at once."""
-        self._take_cores_back()
+        self._take_threads_back()
         for child in self._children:
             child.process.kill()
         for child in self._children:
@@ -174,7 +173,7 @@ class _ScoringProcesses(Scorer):
             child.connection.close()
         self._children.clear()
 
-    def _take_cores_back(self) -> None:
+    def _take_threads_back(self) -> None:
         if self._threads_before is not None:
             _set_threads(self._threads_before)
             self._threads_before = None
@@ -257,7 +256,7 @@ class _ScoringProcesses(Scorer):
         child.process.join()
         child.connection.close()
         if not self._children:
-            self._take_cores_back()
+            self._take_threads_back()
 
 
 def score_texts(build: BuildScorer, identity: str, threads: int, connection: Connection) -> None:

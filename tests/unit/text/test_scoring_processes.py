@@ -186,30 +186,27 @@ def test_the_key_is_the_same() -> None:
 
 @pytest.fixture
 def threads() -> Iterator[Callable[[], int]]:
-    """Give torch two threads, and return how to look."""
+    """Give torch seven threads, and return how to look."""
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(7)
     yield torch.get_num_threads
     torch.set_num_threads(before)
 
 
-def test_the_processes_share_the_cores(
-    threads: Callable[[], int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scoring_processes, "available_cores", lambda: 6)
+def test_the_processes_share_the_threads(threads: Callable[[], int]) -> None:
     with scoring_in_processes(surface_request(), HashedScorer, 2):
         assert threads() == 3
-    assert threads() == 2
+    assert threads() == 7
 
 
-def test_the_cores_come_back_when_no_child_is_left(threads: Callable[[], int]) -> None:
+def test_the_threads_come_back_when_no_child_is_left(threads: Callable[[], int]) -> None:
     request = replace(surface_request(), scorer=(parent := Parent()))
     with scoring_in_processes(request, refuse, 2) as several:
-        assert threads() == 1
+        assert threads() == 3
         parent.others = several.scorer
         build_surface(several)
-        assert threads() == 2
-    assert threads() == 2
+        assert threads() == 7
+    assert threads() == 7
 
 
 def test_where_no_process_can_be_started_one_does_everything(
@@ -219,7 +216,7 @@ def test_where_no_process_can_be_started_one_does_everything(
     current: Any = multiprocessing.current_process()
     monkeypatch.setitem(current._config, "daemon", True)
     with scoring_in_processes(surface_request(), HashedScorer, 3) as several:
-        assert threads() == 2
+        assert threads() == 7
         surface = build_surface(several)
     assert equal(surface, build_surface(surface_request()))
     (said,) = caplog.messages
