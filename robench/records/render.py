@@ -159,7 +159,9 @@ def main_cells(row: DefenseRow, columns: Columns) -> list[str]:
     seeds = str(len(row.seeds)) if row.seeds else ABSENT
     examples = ABSENT if row.examples is None else str(row.examples)
     under = [_under_text(row, attack) for attack in columns.attacks]
-    return [row.defense, seeds, examples, score_text(row.clean), *under, score_text(row.worst)]
+    # Where no attack searches, the worst case is not missing: there is none.
+    worst = score_text(row.worst) if columns.worst_over else ABSENT
+    return [row.defense, seeds, examples, score_text(row.clean), *under, worst]
 
 
 def _under_text(row: DefenseRow, attack: str) -> str:

@@ -15,6 +15,7 @@ from robench.records.columns import (
 from robench.records.leaderboard import render_run, results_table
 from robench.records.record import Record
 from robench.records.record_files import RecordsOnDisk
+from robench.records.render import main_cells
 from robench.records.rows import Gap, build_rows
 from robench.records.statistics import Score
 
@@ -92,6 +93,9 @@ def test_an_attack_that_searches_for_nothing_is_in_no_worst_case(make_record: Ma
 
     alone = run_columns(rows)
     assert (alone.worst_over, alone.worst_heading) == ((), "worst case")
+    # It is not missing in some seeds: there is none.
+    (row,) = build_rows(rows, alone.attacks, worst_over=alone.worst_over)[:1]
+    assert main_cells(row, alone)[-1] == "—"
     assert alone.notes == (
         "There is no worst case: no attack of this table searches for texts that fool the victim. "
         "Evaluate one that does, and it appears.",
