@@ -106,7 +106,7 @@ def load_deadly(folder: Path, device: str) -> Any:
     """Load the linear victim on a device whose process dies on one text."""
     (folder / f"{LOADED}-{os.getpid()}").touch()
     victim = load_linear(folder, device)
-    deadly = np.load(folder / DEADLY)
+    deadly = np.load(folder / DEADLY, allow_pickle=False)
 
     def die(ids: Any) -> None:
         width = min(ids.shape[1], len(deadly))

@@ -24,7 +24,7 @@ REQUESTS = [ScoringRequest(WORDS, 1, ("fine", "unwatchable"))]
 
 
 def tokenizer() -> Any:
-    return AutoTokenizer.from_pretrained(str(embedded_path("tiny")))
+    return AutoTokenizer.from_pretrained(str(embedded_path("tiny")), trust_remote_code=False)
 
 
 def small(model: str = "bert", **changes: Any) -> Any:
