@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from robench._base.errors import RobenchError, UsageError, first_line, is_out_of_memory
+from robench._base.errors import RobenchError, UsageError, first_line
 from robench.verification.results import Check, Report, not_made, passed
 from robench.verification.victims import NotThere
 
@@ -22,7 +22,6 @@ def guarded(what: str) -> Iterator[None]:
         what: what is done, for the sentence.
 
     Raises:
-        NotThere: this machine's memory was not enough. That says nothing about the file.
         RobenchError: for an error of another type, with its first line.
     """
     try:
@@ -31,10 +30,6 @@ def guarded(what: str) -> Iterator[None]:
         raise
     # A library written in Rust raises panics, which are no ``Exception``.
     except BaseException as error:
-        if is_out_of_memory(error):
-            raise NotThere(
-                f"{what} needs more memory than there is: use fewer --workers or another machine"
-            ) from error
         reason = f"{type(error).__name__}: {first_line(error)[:LONGEST]}"
         raise RobenchError(f"{what} failed ({reason})") from error
 

@@ -31,7 +31,6 @@ from robench.verification.settings import VerificationSettings
 from robench.verification.storing import Store
 from robench.verification.targets import Target, opened
 from robench.verification.task_data import check_own_tasks
-from robench.verification.victims import NotThere
 from robench.verification.work import FILE
 from robench.verification.workshop import Workshop
 
@@ -168,8 +167,6 @@ def _verify_each(
                         certificates.verify(each)
             except UsageError:
                 raise
-            except NotThere as error:
-                each.checks.append(not_made(UNEXPECTED, str(error)))
             except RobenchError as error:
                 each.checks.append(passed(UNEXPECTED, [str(error)]))
             progress.message(f"{each.title}: {each.status}")

@@ -66,8 +66,7 @@ def test_an_unreadable_file_is_called_by_its_name() -> None:
         (Contradiction("another hash"), "failed"),
         (RobenchError("damaged"), "failed"),
         (ValueError("odd"), "failed"),
-        # The memory of this machine is no fault of the file.
-        (MemoryError(), "open"),
+        (MemoryError(), "failed"),
         (RecursionError("deep"), "failed"),
         (BaseException("a panic"), "failed"),
     ],
@@ -92,15 +91,6 @@ def test_a_problem_counts_also_where_the_check_ends_early() -> None:
 def test_an_interruption_ends_the_command() -> None:
     with pytest.raises(KeyboardInterrupt), Checking(report()).check("texts"):
         raise KeyboardInterrupt
-
-
-def test_a_lack_of_memory_is_no_failure_of_the_file() -> None:
-    found = report()
-    with Checking(found).check("texts"):
-        fail(MemoryError())
-    assert [check.outcome for check in found.checks] == ["open"]
-    assert "the check needs more memory than there is" in found.checks[0].sentences[0]
-    assert found.status == "claimed"
 
 
 def test_messages_of_other_libraries_are_bounded() -> None:
