@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from robench._base.environment import available_cores, available_memory
+from robench._base.environment import available_cores
 from robench._base.reporting import Reporter
 from robench._base.waiting import Patience, alone
 from robench.evaluation.cost_parts import note_surface
@@ -116,11 +116,11 @@ def _scored_by_several(
 
 def _room(scorer: Scorer) -> int:
     """Return how many copies of a language model, this process's included, have memory."""
-    from robench.search.workers import WORKER_BYTES
+    from robench.search.workers import room_for
 
     model = getattr(scorer, "model", None)
     weights = sum(each.nbytes for each in model.parameters()) if model is not None else 0
-    return 1 + int(available_memory() * 0.8 / (WORKER_BYTES + 2 * weights))
+    return 1 + room_for(weights)
 
 
 def _building_alone(path: Path, patience: Patience | None) -> AbstractContextManager[bool]:

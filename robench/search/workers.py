@@ -73,8 +73,12 @@ def default_workers(device: str, examples: int, work: float, weights: int) -> in
     if not device.startswith("cpu"):
         return max(1, min(len(devices_of(device)), examples // EXAMPLES_PER_GPU))
     worth = examples // max(1, round(WORK_PER_WORKER / work))
-    room = int(available_memory() * 0.8 / (WORKER_BYTES + 2 * weights))
-    return max(1, min(available_cores(), worth, room))
+    return max(1, min(available_cores(), worth, room_for(weights)))
+
+
+def room_for(weights: int) -> int:
+    """Return for how many processes, each with a model of so many bytes, there is memory."""
+    return int(available_memory() * 0.8 / (WORKER_BYTES + 2 * weights))
 
 
 def devices_of(device: str) -> list[str]:

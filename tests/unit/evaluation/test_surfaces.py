@@ -14,6 +14,7 @@ from robench.evaluation import surfaces
 from robench.evaluation.request import build_request
 from robench.evaluation.resolve import resolve_request
 from robench.models.given.function import FunctionVictim
+from robench.search import workers
 from robench.text import scoring_processes
 
 # The embedded language model is loaded.
@@ -63,7 +64,7 @@ def test_the_number_of_processes(
 
 
 def test_memory_bounds_the_processes(numbers: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surfaces, "available_memory", lambda: int(2e9))
+    monkeypatch.setattr(workers, "available_memory", lambda: int(2e9))
     request = build_request(defenses=("standard",), attacks=("genetic",), limit=20, device="cpu")
     resolved = resolve_request(request, Silent())
     wanted = resolved.surface_request(resolved.tasks[0], resolved.tasks[0].tests[0])
