@@ -13,6 +13,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from robench._base.lean_imports import import_transformers, lean_environment
+
 QUIET_SETTINGS = {
     # Forked tokenizers warn.
     "TOKENIZERS_PARALLELISM": "false",
@@ -30,10 +32,12 @@ QUIET_SETTINGS = {
 def quiet_environment() -> None:
     """Keep the libraries quiet that this process and its children import from now on.
 
-    A variable that the user has set keeps its value.
+    They are imported without what robench does not need (``lean_imports``). A variable that the
+    user has set keeps its value.
     """
     for name, value in QUIET_SETTINGS.items():
         os.environ.setdefault(name, value)
+    lean_environment()
 
 
 @contextmanager
@@ -43,6 +47,7 @@ def quiet_models() -> Iterator[None]:
     It works where robench is used as a library, whatever was imported before. Afterwards the
     settings are as they were.
     """
+    import_transformers()
     with _only_errors(), _no_bars():
         yield
 

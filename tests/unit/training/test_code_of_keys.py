@@ -70,6 +70,7 @@ DECIDES_NOTHING = {
     "robench._base.embedded": "finds files, whose digests stand in the keys",
     "robench.models.fetched_encoders": "names encoders, whose hashes and options are in the keys",
     "robench._base.quiet": "silences libraries",
+    "robench._base.lean_imports": "imports transformers without parts that nothing here uses",
     "robench._base.lazy": "finds names",
     "robench._base.release": "names the version",
     "robench.models.victim_folder": "lays out files, whose hashes stand in the keys",

@@ -1,0 +1,52 @@
+"""Import transformers without packages that only other tasks than classification need.
+
+Where scikit-learn and SciPy are installed, transformers imports them with its models: for assisted
+text generation and for object detection. That is about a quarter of the time until a first model is
+there. In robench's own processes, commands and their children, these two uses are left out. A
+program that imports robench gets transformers as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from importlib import import_module
+
+LEAN = "ROBENCH_LEAN_IMPORTS"
+"""Environment variable: ``"1"`` leaves the packages out. Commands set it unless it is set."""
+_QUESTIONS = ("is_sklearn_available", "is_scipy_available")
+"""Functions of ``transformers.utils`` that say whether a package may be imported."""
+_MODULES = ("transformers.generation.candidate_generator", "transformers.modeling_utils")
+"""Modules that ask them while they are imported, themselves or in what they import."""
+
+
+def lean_environment() -> None:
+    """Leave the packages out in this process and in those that it starts."""
+    os.environ.setdefault(LEAN, "1")
+
+
+def import_transformers() -> None:
+    """Import the part of transformers that every model needs, if ``LEAN`` is set.
+
+    Only the modules that are imported here get another answer about the packages.
+    """
+    if os.environ.get(LEAN) != "1" or _MODULES[-1] in sys.modules:
+        return
+    from transformers import utils
+
+    answers = {name: getattr(utils, name) for name in _QUESTIONS if hasattr(utils, name)}
+    for name in answers:
+        setattr(utils, name, _not_available)
+    try:
+        for module in _MODULES:
+            # Another version of transformers may have other modules.
+            with suppress(ImportError):
+                import_module(module)
+    finally:
+        for name, answer in answers.items():
+            setattr(utils, name, answer)
+
+
+def _not_available() -> bool:
+    return False
