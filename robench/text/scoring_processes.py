@@ -131,7 +131,7 @@ class _ScoringProcesses(Scorer):
         self._scorer, self._request = scorer, request
         self._children: list[_Child] = []
         self._answers: dict[int, list[Ratios]] = {}
-        self._texts: Sequence[tuple[str, ...]] = ()
+        self._texts: Sequence[Sequence[str]] = ()
         # The text that the surface needs next, and the one that is given away next.
         self._needed = self._ahead = 0
         self._threads_before: int | None = None
@@ -179,9 +179,12 @@ class _ScoringProcesses(Scorer):
             self._threads_before = None
 
     def check(self, texts: Sequence[Sequence[str]]) -> None:
-        """See ``Scorer``; these are the texts that will be asked for, in this order."""
+        """See ``Scorer``; these are the texts that will be asked for, in this order.
+
+        They are kept as they are: they may split each text only when it is asked for.
+        """
         self._scorer.check(texts)
-        self._texts = [tuple(words) for words in texts]
+        self._texts = texts
 
     def coverage(
         self, words: Sequence[str], requests: Sequence[ScoringRequest]
@@ -239,8 +242,8 @@ class _ScoringProcesses(Scorer):
             child.texts.append(self._ahead)
             self._ahead += 1
 
-    def _requests(self, words: tuple[str, ...]) -> list[ScoringRequest]:
-        request, source = self._request, self._request.substitutions
+    def _requests(self, text: Sequence[str]) -> list[ScoringRequest]:
+        request, source, words = self._request, self._request.substitutions, tuple(text)
         assert isinstance(source, _Remembering)
         found = source.find_ahead(words, request.protocol.lookup, request.max_words)
         return [ScoringRequest(words, position, listed) for position, listed in found.items()]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ from robench._base.bounded_reading import MB, Bounds, Unreadable, parse_json, re
 from robench._base.embedded import embedded_path
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
-from robench.text.words import split_words
+from robench.text.words import whole_words
 
 Lookup = Literal["cased", "lower"]
 _PUBLISHED = {"counterfitted": "counterfitted_neighbors.json"}
@@ -65,14 +64,23 @@ class SubstitutionSet:
                 lower-cased word up and restores its case (Good -> Fine, GOOD -> FINE); for other
                 mixtures of case the substitutes stay as they are.
         """
-        key = word if lookup == "cased" else word.lower()
-        return fitting(word, self._neighbours.get(key, ()), lookup)
+        return fitting(word, self._listed(word, lookup), lookup)
+
+    def _listed(self, word: str, lookup: Lookup) -> tuple[str, ...]:
+        """Return what the file lists for ``word``."""
+        return self._neighbours.get(word if lookup == "cased" else word.lower(), ())
 
     def of_text(
         self, words: Sequence[str], lookup: Lookup, stop: int
     ) -> dict[int, tuple[str, ...]]:
         """Return index -> substitutes of the words of a text before ``stop`` that have any."""
-        found = {position: self.of(word, lookup) for position, word in enumerate(words[:stop])}
+        attacked = words[:stop]
+        _learn(
+            other
+            for word in set(attacked)
+            for other in _in_case(word, self._listed(word, lookup), lookup)
+        )
+        found = {position: self.of(word, lookup) for position, word in enumerate(attacked)}
         return {position: listed for position, listed in found.items() if listed}
 
     def __repr__(self) -> str:
@@ -164,16 +172,29 @@ def fitting(word: str, found: Sequence[str], lookup: Lookup) -> tuple[str, ...]:
         found: its substitutes as a set lists them.
         lookup: ``"lower"`` gives them the case of the word.
     """
-    if lookup == "lower":
-        key = word.lower()
-        found = [_with_case_of(word, other) for other in found if other.lower() != key]
-    kept = (other for other in found if other != word and _is_one_word(other))
-    return tuple(dict.fromkeys(kept))
+    candidates = [other for other in _in_case(word, found, lookup) if other != word]
+    _learn(candidates)
+    return tuple(dict.fromkeys(other for other in candidates if _WHOLE[other]))
 
 
-@cache
-def _is_one_word(word: str) -> bool:
-    return split_words(word) == [word]
+def _in_case(word: str, found: Sequence[str], lookup: Lookup) -> Sequence[str]:
+    """Return the substitutes in the case of ``word`` where ``lookup`` asks for that."""
+    if lookup == "cased":
+        return found
+    key = word.lower()
+    return [_with_case_of(word, other) for other in found if other.lower() != key]
+
+
+_WHOLE: dict[str, bool] = {}
+"""Whether the word splitter leaves a word whole, for the words that were looked at."""
+
+
+def _learn(words: Iterable[str]) -> None:
+    """Find out which of some words the word splitter leaves whole."""
+    unknown = [word for word in words if word not in _WHOLE]
+    if unknown:
+        whole = whole_words(unknown)
+        _WHOLE.update((word, word in whole) for word in unknown)
 
 
 def _with_case_of(word: str, substitute: str) -> str:

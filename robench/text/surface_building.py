@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -160,7 +160,7 @@ def _build(
     request: SurfaceRequest, progress: ProgressCallback | None
 ) -> tuple[pa.Table, ScoreCoverage | None]:
     """Return the table, and what a file of scores knows of it."""
-    texts = [tuple(split_words(example.fields[request.attackable])) for example in request.examples]
+    texts = _SplitTexts([example.fields[request.attackable] for example in request.examples])
     if request.scorer is not None:
         request.scorer.check(texts)
     columns, coverage = _Columns(), None
@@ -190,6 +190,34 @@ def _scored(
         for position, answer in zip(found, scorer.log_ratios(requests), strict=True)
     }
     return rounded, scorer.coverage(words, requests)
+
+
+class _SplitTexts(Sequence[tuple[str, ...]]):
+    """The words of texts. Each text is split when it is asked for, and only once.
+
+    So other processes score texts while this one splits the next.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+        self._words: dict[int, tuple[str, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[str, ...]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[str, ...]]: ...
+
+    def __getitem__(self, index: int | slice) -> tuple[str, ...] | list[tuple[str, ...]]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        number = range(len(self))[index]
+        if number not in self._words:
+            self._words[number] = tuple(split_words(self._texts[number]))
+        return self._words[number]
 
 
 class _Columns:

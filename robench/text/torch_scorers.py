@@ -99,8 +99,11 @@ class TorchScorer(Scorer):
                 (number, model_row) for model_row in self._model_rows(request, candidates[number])
             ]
         model_rows.sort(key=lambda item: (len(item[1].ids), len(item[1].places)))
-        for start in range(0, len(model_rows), self.batch_size):
-            self._score(model_rows[start : start + self.batch_size], scores)
+        # A last batch of a few rows would cost nearly as much as a full one, so all are equal.
+        batches = -(-len(model_rows) // self.batch_size)
+        size = -(-len(model_rows) // max(1, batches))
+        for start in range(0, len(model_rows), max(1, size)):
+            self._score(model_rows[start : start + size], scores)
         return [ratios(float(found[0]), found[1:]) for found in scores]
 
     @abstractmethod
@@ -133,16 +136,13 @@ class TorchScorer(Scorer):
         import torch
 
         width = max(len(model_row.ids) for _, model_row in batch)
-        ids = torch.full((len(batch), width), self.table.pad_id)
-        mask = torch.zeros((len(batch), width), dtype=torch.long)
+        padding = [self.table.pad_id] * width
+        ids = torch.tensor([(*each.ids, *padding[len(each.ids) :]) for _, each in batch])
+        lengths = torch.tensor([len(each.ids) for _, each in batch])
+        mask = (torch.arange(width) < lengths[:, None]).long()
         # The row and the column of every place that is read.
-        rows: list[int] = []
-        columns: list[int] = []
-        for row, (_, model_row) in enumerate(batch):
-            ids[row, : len(model_row.ids)] = torch.tensor(model_row.ids)
-            mask[row, : len(model_row.ids)] = 1
-            rows += [row] * len(model_row.places)
-            columns += model_row.places
+        rows = [row for row, (_, each) in enumerate(batch) for _ in each.places]
+        columns = [place for _, each in batch for place in each.places]
         self._gather = (
             torch.tensor(rows, device=self.device),
             torch.tensor(columns, device=self.device),
@@ -183,8 +183,7 @@ class TorchScorer(Scorer):
             line += len(model_row.places)
         index = torch.tensor(lines, device=logits.device)
         columns = torch.tensor(pieces, device=logits.device)
-        normalisers = torch.logsumexp(logits, dim=-1).double()[index]
-        found = logits[index, columns].double() - normalisers
+        found = torch.log_softmax(logits, dim=-1)[index, columns].double()
         starts = np.cumsum([0, *(count for *_, count in owners)])[:-1]
         sums = np.add.reduceat(found.cpu().numpy(), starts)
         for (number, word, _), value in zip(owners, sums, strict=True):
@@ -216,6 +215,7 @@ class MaskedScorer(TorchScorer):
         super().__init__(model, tokenizer, device, radius, precision)
         # The special tokens before and after a text.
         self._begin, self._end = template(tokenizer, 1).gaps
+        self._mask = int(tokenizer.mask_token_id)
 
     def _model_rows(self, request: ScoringRequest, candidates: Sequence[str]) -> list[_ModelRow]:
         before, after = self._context(request)
@@ -226,7 +226,7 @@ class MaskedScorer(TorchScorer):
         left = (*self._begin, *before)
         rows = []
         for count, wanted in sorted(by_count.items()):
-            masks = [self.tokenizer.mask_token_id] * count
+            masks = [self._mask] * count
             rows.append(
                 _ModelRow(
                     ids=(*left, *masks, *after, *self._end),

@@ -23,6 +23,7 @@ __all__ = [
     "replace_words",
     "split_words",
     "splitter_version",
+    "whole_words",
 ]
 
 _NOT_BLANK = re.compile(r"\S")
@@ -51,11 +52,37 @@ def _split(text: str) -> tuple[str, ...]:
 def _split_with(text: str, punkt: Punkt) -> tuple[str, ...]:
     # The result is cached because a search splits its text three times: for the search space, for
     # the clean prediction and for the verdict. On short texts this took 3 % of the search's time.
+    return _split_anew(text, punkt)
+
+
+def _split_anew(text: str, punkt: Punkt) -> tuple[str, ...]:
     tokenizer = _word_tokenizer()
     words: list[str] = []
     for sentence in sentence_tokenizer(punkt).tokenize(text):
         words += tokenizer.tokenize(sentence)
     return tuple(words)
+
+
+def whole_words(words: Iterable[str]) -> set[str]:
+    """Return those of ``words`` that ``split_words`` takes for one word.
+
+    Words of ASCII letters are split together, as one text: no rule of the splitter looks beyond a
+    blank between two letters. That is many times faster than one text for each word.
+    """
+    wanted = list(dict.fromkeys(words))
+    plain = [word for word in wanted if word.isascii() and word.isalpha()]
+    others = [word for word in wanted if not (word.isascii() and word.isalpha())]
+    punkt = chosen_punkt()
+    whole = {word for word in others if _split_anew(word, punkt) == (word,)}
+    parts = [plain] if plain else []
+    while parts:
+        part = parts.pop()
+        if _split_anew(" ".join(part), punkt) == tuple(part):
+            whole.update(part)
+        elif len(part) > 1:
+            half = len(part) // 2
+            parts += [part[:half], part[half:]]
+    return whole
 
 
 def replace_words(text: str, replacements: Mapping[int, str]) -> str:

@@ -19,7 +19,7 @@ from damaged_kinds import EXAMPLES, surface_request
 from scorers_of_children import Ending, HashedScorer, OtherScorer, Unreadable, refuse
 
 from robench._base.child import child_process
-from robench.text import scoring_processes
+from robench.text import scoring_processes, surface_building
 from robench.text.language_model import build_scorer
 from robench.text.scorer import Ratios, Scorer, ScoringRequest
 from robench.text.scoring_processes import QUEUE, score_texts, scoring_in_processes, worthwhile
@@ -27,6 +27,7 @@ from robench.text.sources import Substitutes
 from robench.text.substitutions import Lookup, SubstitutionSet
 from robench.text.surface import Surface
 from robench.text.surface_building import SurfaceRequest, build_surface
+from robench.text.words import split_words
 
 # Processes are started.
 pytestmark = pytest.mark.slow
@@ -97,6 +98,32 @@ def test_the_embedded_language_model_allows_the_same_words() -> None:
                 each.space(example.id, 99, True, threshold).options for each in (surface, alone)
             )
             assert found == wanted
+
+
+def test_a_text_is_split_only_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    split: list[str] = []
+
+    def counted(text: str) -> list[str]:
+        split.append(text)
+        return split_words(text)
+
+    monkeypatch.setattr(surface_building, "split_words", counted)
+    whole_texts: list[int] = []
+
+    class Watching(HashedScorer):
+        def check(self, texts: Sequence[Sequence[str]]) -> None:
+            whole_texts.append(len(split))
+            assert texts[-1] == tuple(split_words(EXAMPLES[-1].fields["text"]))
+            assert texts[1:3] == [texts[1], texts[2]]
+            with pytest.raises(IndexError):
+                texts[len(EXAMPLES)]
+
+    build_surface(replace(surface_request(), scorer=Watching()))
+    assert whole_texts == [0]
+    # Each text once, and in the order in which they were asked for.
+    texts = [each.fields["text"] for each in EXAMPLES]
+    assert sorted(split) == sorted(texts)
+    assert split[:3] == [texts[-1], texts[1], texts[2]]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from robench.text.words import (
     replace_words,
     split_words,
     splitter_version,
+    whole_words,
 )
 
 
@@ -214,3 +215,33 @@ def test_spans_are_replaced_inside_a_part() -> None:
     assert replace_spans(text, spans, {1: "may", 2: "never"}, 3, 9) == "may  never"
     assert replace_spans(text, spans, {}, 3, 9) == "cannot"
     assert replace_spans(text, spans, {4: "bad"}) == "It cannot be bad"
+
+
+LETTERS = st.text(st.sampled_from("aeCNnotgimwhs"), min_size=1, max_size=8)
+ANYTHING = st.text(st.sampled_from("aeN.'`-,$%&(?é²\x85 no"), min_size=1, max_size=6)
+SPLIT = ["cannot", "gonna", "GOTTA", "Wanna", "gimme", "lemme", "d'ye", "'tis", "more'n", "U.S."]
+
+
+@given(st.lists(LETTERS | ANYTHING | st.sampled_from(SPLIT), max_size=12))
+@settings(max_examples=300, deadline=None)
+def test_words_are_whole_together_as_each_is_alone(words: list[str]) -> None:
+    assert whole_words(words) == {word for word in words if split_words(word) == [word]}
+
+
+def test_no_word_is_looked_at_where_there_is_none() -> None:
+    assert whole_words([]) == set()
+
+
+def test_many_words_need_few_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    split: list[str] = []
+    plain = words_module._split_anew
+
+    def counted(text: str, *others: object) -> tuple[str, ...]:
+        split.append(text)
+        return plain(text, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(words_module, "_split_anew", counted)
+    words = [f"word{'abcdefghij'[n % 10]}{'abcdefghij'[n // 10]}" for n in range(100)]
+    assert whole_words([*words, "cannot"]) == set(words)
+    # All together, then halves around the one word that the splitter takes apart.
+    assert len(split) <= 1 + 2 * 7
