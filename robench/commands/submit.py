@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from robench._base.errors import UsageError
-from robench._base.escaping import NAME, one_line
+from robench._base.escaping import NAME, TEXT, one_line
 from robench.commands.option_types import EXISTING_FILE
 from robench.commands.saying import say, say_lines
 from robench.commands.shell import emit, global_flags, session_of
@@ -17,6 +18,7 @@ from robench.commands.shell import emit, global_flags, session_of
 if TYPE_CHECKING:
     from robench.submission.joining import Joined
     from robench.submission.packing import Packed
+    from robench.submission.starting import Start
 
 _path = click.Path(path_type=Path)
 
@@ -32,12 +34,63 @@ def command(ctx: click.Context) -> None:
     """Pack the results of a run for a board, and add packed results to a board.
 
     \b
+    robench submit start leaderboards/mini-reviews.toml
     robench submit pack runs
     robench verify runs.zip
     robench submit add runs.zip --board leaderboards/mini-reviews.toml
     """
     if ctx.invoked_subcommand is None:
         say(ctx.get_help())
+
+
+@command.command("start", short_help="Say what a new row of a board needs.")
+@click.argument("board", type=EXISTING_FILE)
+@global_flags
+@click.pass_context
+def start(ctx: click.Context, /, board: Path) -> None:
+    """Say whether this robench can make a row of a board, with which commands, and what is open.
+
+    BOARD is the board's .toml file. A board takes only records of the code that made its records,
+    because other code may give other numbers. The exit code is 1 if this robench has other code.
+
+    \b
+    robench submit start leaderboards/mini-reviews.toml
+    """
+    from robench.submission.starting import start_row
+
+    found = start_row(board)
+    if session_of(ctx).json:
+        emit(asdict(found))
+    else:
+        say_lines(_start(found))
+    if found.differs:
+        ctx.exit(1)
+
+
+def _start(found: Start) -> list[str]:
+    """Return what a new row needs, as lines."""
+    lines = [one_line(found.title, TEXT)]
+    if found.differs:
+        lines += ["This robench cannot make a row of this board. It differs in:"]
+        lines += [f"  {one_line(each, NAME)}" for each in found.differs]
+        if found.commit is None:
+            lines.append("The board does not say which commit made its records.")
+        else:
+            lines += [
+                "Evaluate with the code that made the board's records, in a clone of robench:",
+                f"  git checkout {found.commit} && make install",
+                "Pack and verify with this robench.",
+            ]
+    else:
+        lines.append("This robench can make rows of this board.")
+    lines += ["A new row:", *(f"  {each}" for each in found.commands), *found.notes]
+    number = sum(len(each.seeds) for each in found.open_cells)
+    if number:
+        lines.append(f"Cells without a record: {number}")
+    for each in found.open_cells:
+        seeds = ", ".join(map(str, each.seeds))
+        lines.append(f"  {one_line(each.defense, NAME)} under {each.attack}: seed {seeds}")
+    return lines
 
 
 @command.command("pack", short_help="Pack a run's results into one archive.")

@@ -63,6 +63,7 @@ class Board(BaseModel):
         language_model: pin for the identity of the language model.
         training_precision: pin for the precision of training.
         search_precision: pin for the precision of the search.
+        commit: commit of robench whose code made the records. New records need the same code.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -94,6 +95,7 @@ class Board(BaseModel):
     language_model: str | None = None
     training_precision: Precision | None = None
     search_precision: Precision | None = None
+    commit: str | None = Field(default=None, pattern="^[0-9a-f]{7,40}$")
 
 
 def board_files(folder: Path) -> list[Path]:

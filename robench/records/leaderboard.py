@@ -49,12 +49,19 @@ def render_board(path: Path, known: KnownRecords | None = None) -> str:
     contents = read_board(path, known)
     body = contents.section()
     body += certified_table.markdown(contents.sandwiches, refused=contents.refused_certificates)
-    meanings = _meanings(WORST_OF_BOARD)
-    return "\n".join([GENERATED, "", f"# {markdown(contents.board.title)}", "", *body, *meanings])
+    body += [*_meanings(WORST_OF_BOARD), *_joining(path.name, contents.board.commit)]
+    return "\n".join([GENERATED, "", f"# {markdown(contents.board.title)}", "", *body])
 
 
 def _meanings(worst_case: str) -> list[str]:
     return ["## What the columns mean", "", MEANINGS.format(worst_case=worst_case), ""]
+
+
+def _joining(name: str, commit: str | None) -> list[str]:
+    """Return how a reader makes another row of the board called ``name``."""
+    made = "" if commit is None else f"robench's code of commit {code(commit)} made the records. "
+    command = code(f"robench submit start {name}")
+    return ["## Add a row", "", f"{made}{command} says what a new row needs.", ""]
 
 
 def markdown_path(path: Path) -> Path:

@@ -82,6 +82,15 @@ def test_the_markdown_of_a_board_without_records(tmp_path: Path) -> None:
     assert render_board(path) == expected("empty.md")
 
 
+def test_a_board_names_the_commit_of_its_records(toml: Path) -> None:
+    toml.write_text(toml.read_text() + 'commit = "0123abc"\n')
+    added = expected("toy.md").replace(
+        "`robench submit start",
+        "robench's code of commit `0123abc` made the records. `robench submit start",
+    )
+    assert render_board(toml) == added
+
+
 def test_check_finds_every_difference(toml: Path) -> None:
     # Nothing is written yet, so everything differs.
     assert check(toml)
