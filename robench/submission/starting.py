@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from robench import __version__
 from robench._base.code_hash import code_sha256, source_sha256
 from robench._base.errors import UsageError
 from robench._base.key_code import TRAINING_CODE, TRIAL_CODE
+from robench._base.release import __version__
 from robench.records.board import Board, board_records, load_board
 from robench.records.record import Record
 from robench.search.registry import ATTACKS
