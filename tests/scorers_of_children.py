@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import sleep
 from zlib import crc32
 
 import numpy as np
@@ -41,6 +42,14 @@ class Ending(HashedScorer):
 
     def log_ratios(self, requests: Sequence[ScoringRequest]) -> list[Ratios]:
         raise SystemExit(1)
+
+
+class Silent(HashedScorer):
+    """A language model that never ends with its first text."""
+
+    def log_ratios(self, requests: Sequence[ScoringRequest]) -> list[Ratios]:
+        sleep(100_000)
+        return super().log_ratios(requests)
 
 
 class Unreadable:

@@ -34,6 +34,11 @@ BuildScorer = Callable[[], Scorer | None]
 
 WORDS_PER_PROCESS = 15_000
 """Words of texts that are worth the start of one process, which takes some seconds."""
+PATIENCE = 120.0
+"""Seconds that this process waits for an answer, when there is nothing else to do.
+
+A text takes a child less than a second. One that is silent for so long has stopped.
+"""
 QUEUE = 2
 """Texts that a process has at the same time, so that it need not wait for the next."""
 
@@ -204,13 +209,14 @@ class _ScoringProcesses(Scorer):
                 other, self._ahead = self._ahead, self._ahead + 1
                 self._answers[other] = self._scorer.log_ratios(self._requests(self._texts[other]))
                 self._hear(timeout=0)
-            else:
-                self._hear(timeout=None)
+            elif not self._hear(timeout=PATIENCE):
+                for child in [each for each in self._children if each.texts]:
+                    self._give_up(child, f"it has been silent for {PATIENCE:g} s")
         found = self._answers.pop(number, None)
         return self._scorer.log_ratios(requests) if found is None else found
 
-    def _hear(self, timeout: float | None) -> None:
-        """Take what the processes have to say, and give them texts."""
+    def _hear(self, timeout: float) -> bool:
+        """Take what the processes have to say, and give them texts; return whether any spoke."""
         connections = [child.connection for child in self._children]
         heard = wait(connections, timeout) if connections else []
         for child in [each for each in self._children if each.connection in heard]:
@@ -226,6 +232,7 @@ class _ScoringProcesses(Scorer):
             child.ready = True
         for child in [each for each in self._children if each.ready]:
             self._feed(child)
+        return bool(heard)
 
     def _feed(self, child: _Child) -> None:
         while len(child.texts) < QUEUE and self._ahead < len(self._texts):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from damaged_kinds import EXAMPLES, surface_request
-from scorers_of_children import Ending, HashedScorer, OtherScorer, Unreadable, refuse
+from scorers_of_children import Ending, HashedScorer, OtherScorer, Silent, Unreadable, refuse
 
 from robench._base.child import child_process
 from robench.text import scoring_processes, surface_building
@@ -132,11 +132,16 @@ def test_a_text_is_split_only_when_it_is_needed(monkeypatch: pytest.MonkeyPatch)
         (refuse, "(no room)"),
         (OtherScorer, "(its language model is another one)"),
         (Ending, "(it has ended)"),
+        (Silent, "(it has been silent for 1 s)"),
     ],
 )
 def test_what_a_process_cannot_do_the_parent_does(
-    build: Callable[[], Scorer], said: str, caplog: pytest.LogCaptureFixture
+    build: Callable[[], Scorer],
+    said: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(scoring_processes, "PATIENCE", 1.0)
     with caplog.at_level(logging.WARNING):
         surface, parent, several = built(build)
     assert equal(surface, build_surface(surface_request()))
