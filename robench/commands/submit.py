@@ -151,10 +151,14 @@ def pack(
     say_lines(_packed(found))
 
 
+def _records(number: int) -> str:
+    return "1 record" if number == 1 else f"{number} records"
+
+
 def _packed(found: Packed) -> list[str]:
     """Return what was packed and what comes next."""
     lines = [
-        f"wrote {found.path}: {len(found.records)} records, {found.files} files, "
+        f"wrote {found.path}: {_records(len(found.records))}, {found.files} files, "
         f"{found.size:,} bytes",
         f"SHA-256 {found.sha256}",
     ]
@@ -219,8 +223,7 @@ def add(ctx: click.Context, /, archive: Path, board: Path) -> None:
 
     \b
     robench submit add runs.zip --board leaderboards/mini-reviews.toml
-    robench verify leaderboards/mini-reviews.toml --runs runs.zip
-    robench leaderboard
+    robench leaderboard --board leaderboards/mini-reviews.toml
     """
     from tempfile import TemporaryDirectory
 
@@ -244,11 +247,15 @@ def add(ctx: click.Context, /, archive: Path, board: Path) -> None:
 def _added(found: Joined, archive: Path, board: Path) -> list[str]:
     lines = [f"added {found.folder / name}" for name in found.added]
     if found.known:
-        lines.append(f"{len(found.known)} files were there already.")
+        number = len(found.known)
+        lines.append(f"{number} {'file was' if number == 1 else 'files were'} there already.")
     shown, runs = shlex.quote(str(board)), shlex.quote(str(archive))
+    records = [name for name in (*found.added, *found.known) if "/" not in name]
+    named = " ".join(f"--record {shlex.quote(name)}" for name in records)
     return [
         *lines,
-        "Verify them where they are now, and make the table again:",
-        f"  robench verify {shown} --runs {runs}",
-        "  robench leaderboard",
+        "Make the table, verify the records where they are now, and show their marks:",
+        f"  robench leaderboard --board {shown}",
+        f"  robench verify {shown} --runs {runs} {named}",
+        f"  robench leaderboard --board {shown}",
     ]

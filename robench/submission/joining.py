@@ -9,7 +9,7 @@ from pathlib import Path
 from robench._base.bounded_reading import read_bytes
 from robench._base.errors import RobenchError, UsageError
 from robench._base.files import atomic_file, make_folder
-from robench.records.board import admit_variants, load_board, records_folder
+from robench.records.board import Board, admit_variants, load_board, records_folder
 from robench.records.board_certificates import FOLDER, admit_certificates
 from robench.records.certificate_files import find_certificates
 from robench.records.comparable import cell_of
@@ -72,7 +72,11 @@ def add_to_board(root: Path, name: str, board_path: Path, passed_over: list[str]
     known = {each for each in content if (folder / each).exists()}
     _refuse_other_versions(name, folder, known, content)
     _refuse_taken_cells(name, fresh, old)
-    admitted, twins = admit_variants(board, {**old, **fresh})
+    try:
+        admitted, twins = admit_variants(board, {**old, **fresh})
+    except RobenchError as error:
+        admit_variants(board, old)
+        raise _disagreement(name, board_path, board, error) from error
     _refuse_misfits(name, board_path, fresh, admitted.reasons)
     members = [*admitted.records.values(), *admitted.failed.values(), *twins.records.values()]
     _refuse_misfits(
@@ -84,6 +88,16 @@ def add_to_board(root: Path, name: str, board_path: Path, passed_over: list[str]
         with atomic_file(folder / each) as temporary:
             temporary.write_bytes(content[each])
     return Joined(folder, tuple(added), tuple(sorted(known)))
+
+
+def _disagreement(name: str, path: Path, board: Board, error: RobenchError) -> UsageError:
+    """Return why records that disagree with those of a board are not added."""
+    reason = str(error).partition(": remove the stale one")[0]
+    made = "" if board.commit is None else f" with robench's code of commit {board.commit}"
+    return UsageError(
+        f"{name} is not added to the board {path}. {reason}. Make the records{made} and in the "
+        f"board's setting: 'robench submit start {path}' says how."
+    )
 
 
 def _certificates(root: Path, name: str, records: Mapping[str, Record]) -> RunCertificates:

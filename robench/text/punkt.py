@@ -18,6 +18,7 @@ from importlib.resources import files
 from typing import Any, Final, Literal
 
 from robench._base.errors import UsageError
+from robench._base.lean_imports import import_nltk
 
 Punkt = Literal["embedded", "nltk"]
 """``"embedded"``: ``robench/embedded/punkt``. ``"nltk"``: NLTK's own, which must be installed."""
@@ -71,6 +72,7 @@ def sentence_tokenizer(punkt: Punkt) -> Any:
     Raises:
         UsageError: NLTK's own parameters are not installed.
     """
+    import_nltk()
     from nltk.tokenize.punkt import PunktSentenceTokenizer
 
     return PunktSentenceTokenizer(_of_nltk() if punkt == "nltk" else _embedded())

@@ -81,7 +81,8 @@ class Scorer(ABC):
     def check(self, texts: Sequence[Sequence[str]]) -> None:
         """Raise UsageError early if ``log_ratios`` cannot score these texts, given as words.
 
-        The default accepts every text.
+        Each text is split into words when it is asked for, so a scorer that looks at all of them
+        splits all of them. The default accepts every text and asks for none.
         """
 
     def coverage(

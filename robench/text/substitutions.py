@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,8 @@ from robench._base.bounded_reading import MB, Bounds, Unreadable, parse_json, re
 from robench._base.embedded import embedded_path
 from robench._base.errors import UsageError
 from robench._base.hints import did_you_mean
-from robench.text.words import whole_words
+from robench.text.punkt import Punkt, chosen_punkt
+from robench.text.words import unsplit_words
 
 Lookup = Literal["cased", "lower"]
 _PUBLISHED = {"counterfitted": "counterfitted_neighbors.json"}
@@ -173,8 +175,8 @@ def fitting(word: str, found: Sequence[str], lookup: Lookup) -> tuple[str, ...]:
         lookup: ``"lower"`` gives them the case of the word.
     """
     candidates = [other for other in _in_case(word, found, lookup) if other != word]
-    _learn(candidates)
-    return tuple(dict.fromkeys(other for other in candidates if _WHOLE[other]))
+    whole = _learn(candidates)
+    return tuple(dict.fromkeys(other for other in candidates if whole[other]))
 
 
 def _in_case(word: str, found: Sequence[str], lookup: Lookup) -> Sequence[str]:
@@ -185,16 +187,20 @@ def _in_case(word: str, found: Sequence[str], lookup: Lookup) -> Sequence[str]:
     return [_with_case_of(word, other) for other in found if other.lower() != key]
 
 
-_WHOLE: dict[str, bool] = {}
-"""Whether the word splitter leaves a word whole, for the words that were looked at."""
+@cache
+def _known(punkt: Punkt) -> dict[str, bool]:
+    """Return whether the word splitter leaves a word whole, for the words that were looked at."""
+    return {}
 
 
-def _learn(words: Iterable[str]) -> None:
-    """Find out which of some words the word splitter leaves whole."""
-    unknown = [word for word in words if word not in _WHOLE]
+def _learn(words: Iterable[str]) -> dict[str, bool]:
+    """Find out which of some words the word splitter leaves whole, and return all that is known."""
+    known = _known(chosen_punkt())
+    unknown = [word for word in words if word not in known]
     if unknown:
-        whole = whole_words(unknown)
-        _WHOLE.update((word, word in whole) for word in unknown)
+        whole = unsplit_words(unknown)
+        known.update((word, word in whole) for word in unknown)
+    return known
 
 
 def _with_case_of(word: str, substitute: str) -> str:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,9 +101,9 @@ class TorchScorer(Scorer):
             ]
         model_rows.sort(key=lambda item: (len(item[1].ids), len(item[1].places)))
         # A last batch of a few rows would cost nearly as much as a full one, so all are equal.
-        batches = -(-len(model_rows) // self.batch_size)
-        size = -(-len(model_rows) // max(1, batches))
-        for start in range(0, len(model_rows), max(1, size)):
+        batches = max(1, ceil(len(model_rows) / self.batch_size))
+        size = max(1, ceil(len(model_rows) / batches))
+        for start in range(0, len(model_rows), size):
             self._score(model_rows[start : start + size], scores)
         return [ratios(float(found[0]), found[1:]) for found in scores]
 
@@ -183,7 +184,13 @@ class TorchScorer(Scorer):
             line += len(model_row.places)
         index = torch.tensor(lines, device=logits.device)
         columns = torch.tensor(pieces, device=logits.device)
-        found = torch.log_softmax(logits, dim=-1)[index, columns].double()
+        values = logits[index, columns].double()
+        normalisers = values - torch.log_softmax(logits, dim=-1)[index, columns].double()
+        # All words of a place get the same one, so that it cancels without an error of rounding.
+        # It is no number (nan) where a model forbids a piece (-inf).
+        shared = torch.full((len(logits),), -torch.inf, dtype=torch.double, device=logits.device)
+        shared.scatter_reduce_(0, index, normalisers.nan_to_num(nan=-torch.inf), "amax")
+        found = torch.where(values.isneginf(), values, values - shared[index])
         starts = np.cumsum([0, *(count for *_, count in owners)])[:-1]
         sums = np.add.reduceat(found.cpu().numpy(), starts)
         for (number, word, _), value in zip(owners, sums, strict=True):

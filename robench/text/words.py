@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from itertools import accumulate
 from typing import Any
 
+from robench._base.lean_imports import import_nltk
 from robench.text.punkt import Punkt, chosen_punkt, sentence_tokenizer, splitter_version
 
 __all__ = [
@@ -23,7 +24,7 @@ __all__ = [
     "replace_words",
     "split_words",
     "splitter_version",
-    "whole_words",
+    "unsplit_words",
 ]
 
 _NOT_BLANK = re.compile(r"\S")
@@ -31,6 +32,7 @@ _NOT_BLANK = re.compile(r"\S")
 
 @cache
 def _word_tokenizer() -> Any:
+    import_nltk()
     from nltk.tokenize.destructive import NLTKWordTokenizer
 
     return NLTKWordTokenizer()
@@ -63,7 +65,7 @@ def _split_anew(text: str, punkt: Punkt) -> tuple[str, ...]:
     return tuple(words)
 
 
-def whole_words(words: Iterable[str]) -> set[str]:
+def unsplit_words(words: Iterable[str]) -> set[str]:
     """Return those of ``words`` that ``split_words`` takes for one word.
 
     Words of ASCII letters are split together, as one text: no rule of the splitter looks beyond a

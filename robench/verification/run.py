@@ -48,7 +48,9 @@ class Verification:
         target: what was verified, as the user named it.
         settings: how much was checked.
         reports: one report for each record and certificate, in the order of their files.
-        stale: how the board's Markdown differs from its records; empty without a board.
+        stale: how the board's Markdown differed from its records before this verification; empty
+            without a board.
+        remade: whether the Markdown must be made again, because marks have changed.
         stored: the file with the result, or None where nothing was stored.
         unstored: why something was not stored, or an empty text.
     """
@@ -57,6 +59,7 @@ class Verification:
     settings: VerificationSettings
     reports: list[Report] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
+    remade: bool = False
     stored: Path | None = None
     unstored: str = ""
 
@@ -80,6 +83,7 @@ class Verification:
             "failed": self.number("failed"),
             "reports": [report.to_dict() for report in self.reports],
             "table_differences": self.stale,
+            "table_changes": self.remade,
             "stored": self.stored,
         }
 
@@ -129,6 +133,9 @@ def verify(
         # A wrong name is the user's, and no property of the records.
         workshop.data.check_used([e.subject.task for e in reports if e.subject is not None])
         workshop.sets.check_model(_radius_of(reports))
+        if target.board is not None:
+            # Before this verification changes a mark, and with it the table.
+            found.stale = _table_differences(target.board)
         store = Store(target, settings)
         # What is known to be false goes first, before somebody ends the command.
         store.add([*trainings_that_are_copies(everything), *_unreadable(reports)])
@@ -139,8 +146,8 @@ def verify(
             store.finish()
         found.reports = [*reports, *submission]
         found.stored, found.unstored = store.stored, store.unstored
-        if target.board is not None:
-            found.stale = _table_differences(target.board)
+        if target.board is not None and store.stored is not None and not found.stale:
+            found.remade = bool(_table_differences(target.board))
     return found
 
 

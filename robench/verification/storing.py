@@ -37,9 +37,12 @@ class Store:
             self.unstored = "An archive is not changed, so the result is not stored."
 
     def add(self, reports: Sequence[Report]) -> None:
-        """Store which records are verified, and remove the entries of those that are not.
+        """Store which records are verified, and remove the entries of those that do not hold.
 
-        A file under a wrong name never had an entry. The record whose copy it is keeps its own.
+        A board's trials and victims come from many runs, and few of them are at hand. So a record
+        of a board of which something could not be checked keeps the entry of an earlier
+        verification. A file under a wrong name never had an entry. The record whose copy it is
+        keeps its own.
         """
         records = [each for each in reports if each.kind == "record"]
         held = {
@@ -47,7 +50,8 @@ class Store:
             for each in records
             if each.status == "verified"
         }
-        others = {each.sha256 for each in records if each.status != "verified" and _at_home(each)}
+        lost = ("failed",) if self._target.board is not None else ("failed", "claimed")
+        others = {each.sha256 for each in records if each.status in lost and _at_home(each)}
         folder = self._target.records
         if not self._target.lasting or not (held or (others and (folder / FILE_NAME).exists())):
             return

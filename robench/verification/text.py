@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -68,6 +69,9 @@ def explained(found: Verification) -> list[str]:
         lines.append(_power(found))
     if found.stored is not None:
         lines.append(f"Stored in {found.stored}")
+    if found.remade:
+        board = shlex.quote(found.target)
+        lines.append(f"Marks have changed. Show them: robench leaderboard --board {board}")
     if found.unstored:
         lines.append(found.unstored)
     return lines

@@ -22,7 +22,7 @@ from robench.text.substitutions import load_substitutions
 from robench.text.surface_building import SurfaceRequest, load_or_build
 from robench.text.torch_scorers import MaskedScorer
 from robench.text.word_table import WordTable
-from robench.text.words import join_words, replace_words, split_words, whole_words
+from robench.text.words import join_words, replace_words, split_words, unsplit_words
 
 DATA = data_folder()
 pytestmark = pytest.mark.skipif(DATA is None, reason="ROBENCH_DATA is not set")
@@ -132,11 +132,11 @@ def test_a_surface_of_real_reviews_has_plausible_counts(reviews: list[str], tmp_
         assert not any(len(options) > 1 for options in free.options if options[0][0].isupper())
 
 
-def test_substitutes_are_whole_words_together_as_each_is_alone() -> None:
+def test_substitutes_are_unsplit_words_together_as_each_is_alone() -> None:
     listed = list(load_substitutions("counterfitted", DATA)._neighbours.items())[::40]
     words = {word for head, others in listed for word in (head, *others)}
     cased = words | {word.capitalize() for word in words} | {word.upper() for word in words}
-    whole = whole_words(sorted(cased))
+    whole = unsplit_words(sorted(cased))
     assert whole == {word for word in cased if split_words(word) == [word]}
     assert len(whole) > 3000
 

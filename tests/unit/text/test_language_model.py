@@ -13,7 +13,7 @@ from text_cases import make_tokenizer, tiny_model, whole_word_tokenizer
 from robench._base.errors import UsageError
 from robench.text.language_model import build_scorer
 from robench.text.scorer import Scorer, ScoringRequest, fingerprint, ratios
-from robench.text.torch_scorers import CausalScorer, MaskedScorer
+from robench.text.torch_scorers import CausalScorer, MaskedScorer, _ModelRow
 
 TEXT = "the film was good but the plot is thin , the acting wonderful and the end bad"
 WORDS = tuple(TEXT.split())
@@ -127,6 +127,34 @@ def test_batches_do_not_change_the_scores(wordpiece: Any) -> None:
         together, [scorer.log_ratios([request])[0] for request in REQUESTS * 5], strict=True
     ):
         np.testing.assert_allclose(got, alone, atol=1e-4)
+
+
+def collected(scorer: MaskedScorer, logits: torch.Tensor, pieces: list[int]) -> Any:
+    """Return the scores of words of one piece each, which share one place."""
+    scores = [np.zeros(len(pieces))]
+    wanted = tuple((number, (piece,)) for number, piece in enumerate(pieces))
+    scorer._collect([(0, _ModelRow((), (0,), wanted))], logits, scores)
+    return scores[0]
+
+
+def test_the_normaliser_of_words_of_one_place_cancels_exactly(wordpiece: Any) -> None:
+    scorer = MaskedScorer(tiny_model("bert", len(wordpiece), wordpiece), wordpiece)
+    logits = 5 * torch.randn((1, 20_000), generator=torch.Generator().manual_seed(0))
+    pieces = list(range(0, 20_000, 7))
+    found = collected(scorer, logits, pieces)
+    exact = logits[0, pieces].double().numpy()
+    np.testing.assert_allclose(found - found[0], exact - exact[0], rtol=0, atol=1e-12)
+    whole = torch.log_softmax(logits.double(), -1)[0, pieces].numpy()
+    np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)
+
+
+def test_a_piece_that_the_model_forbids_is_impossible(wordpiece: Any) -> None:
+    scorer = MaskedScorer(tiny_model("bert", len(wordpiece), wordpiece), wordpiece)
+    logits = torch.tensor([[1.0, -torch.inf, 2.0, 0.5]])
+    assert collected(scorer, logits, [1]).tolist() == [-np.inf]
+    found = collected(scorer, logits, [1, 0, 3])
+    assert found[0] == -np.inf
+    assert found[1] - found[2] == pytest.approx(0.5, abs=1e-12)
 
 
 def test_words_beyond_the_radius_do_not_count(wordpiece: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from robench._base.errors import UsageError
+from robench.text.punkt import chosen_punkt
 from robench.text.substitutions import SubstitutionSet, load_substitutions
 
 
@@ -142,3 +143,22 @@ def test_a_word_that_the_splitter_takes_apart_is_no_substitute(tmp_path: Path) -
     path = tmp_path / "set.json"
     path.write_text(json.dumps({"must": ["should", "gotta", "ought", "cannot"]}))
     assert load_substitutions(str(path)).of("must", "cased") == ("should", "ought")
+
+
+def test_each_choice_of_sentence_parameters_has_its_own_whole_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def counted(words: list[str]) -> set[str]:
+        asked.extend(words)
+        return set(words) if chosen_punkt() == "embedded" else set()
+
+    monkeypatch.setattr("robench.text.substitutions.unsplit_words", counted)
+    found = SubstitutionSet("own", "0" * 64, {"qgood": ("qfine", "qnice")})
+    for _ in range(2):
+        monkeypatch.delenv("ROBENCH_PUNKT", raising=False)
+        assert found.of("qgood", "cased") == ("qfine", "qnice")
+        monkeypatch.setenv("ROBENCH_PUNKT", "nltk")
+        assert found.of("qgood", "cased") == ()
+    assert asked == 2 * ["qfine", "qnice"]

@@ -18,7 +18,7 @@ from robench.text.words import (
     replace_words,
     split_words,
     splitter_version,
-    whole_words,
+    unsplit_words,
 )
 
 
@@ -225,11 +225,11 @@ SPLIT = ["cannot", "gonna", "GOTTA", "Wanna", "gimme", "lemme", "d'ye", "'tis", 
 @given(st.lists(LETTERS | ANYTHING | st.sampled_from(SPLIT), max_size=12))
 @settings(max_examples=300, deadline=None)
 def test_words_are_whole_together_as_each_is_alone(words: list[str]) -> None:
-    assert whole_words(words) == {word for word in words if split_words(word) == [word]}
+    assert unsplit_words(words) == {word for word in words if split_words(word) == [word]}
 
 
 def test_no_word_is_looked_at_where_there_is_none() -> None:
-    assert whole_words([]) == set()
+    assert unsplit_words([]) == set()
 
 
 def test_many_words_need_few_texts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,6 +242,6 @@ def test_many_words_need_few_texts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(words_module, "_split_anew", counted)
     words = [f"word{'abcdefghij'[n % 10]}{'abcdefghij'[n // 10]}" for n in range(100)]
-    assert whole_words([*words, "cannot"]) == set(words)
+    assert unsplit_words([*words, "cannot"]) == set(words)
     # All together, then halves around the one word that the splitter takes apart.
     assert len(split) <= 1 + 2 * 7
