@@ -20,7 +20,7 @@ from robench.certification.settings import CertificationSettings, Space
 from robench.evaluation.checked_victims import HealthChecks
 from robench.evaluation.chosen_punkt import with_chosen_punkt
 from robench.evaluation.failures import Failures
-from robench.evaluation.record_assembly import software_part, surface_rules, task_part
+from robench.evaluation.record_assembly import software_part, task_part
 from robench.evaluation.request import EvaluationRequest
 from robench.evaluation.resolve import resolve_request
 from robench.evaluation.resolved import ResolvedRequest, ResolvedTest
@@ -33,6 +33,7 @@ from robench.records.certificate import Certificate, Method, SpacePart, row_of
 from robench.records.certificate_files import write_certificate
 from robench.records.record import digest_of_ids
 from robench.records.run_folder import RunFolder, cell_name
+from robench.text.surface_rules import surface_rules
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter

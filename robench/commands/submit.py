@@ -69,27 +69,47 @@ def start(ctx: click.Context, /, board: Path) -> None:
 
 def _start(found: Start) -> list[str]:
     """Return what a new row needs, as lines."""
-    lines = [one_line(found.title, TEXT)]
-    if found.differs:
-        lines += ["This robench cannot make a row of this board. It differs in:"]
-        lines += [f"  {one_line(each, NAME)}" for each in found.differs]
-        if found.commit is None:
-            lines.append("The board does not say which commit made its records.")
-        else:
-            lines += [
-                "Evaluate with the code that made the board's records, in a clone of robench:",
-                f"  git checkout {found.commit} && make install",
-                "Pack and verify with this robench.",
-            ]
-    else:
-        lines.append("This robench can make rows of this board.")
-    lines += ["A new row:", *(f"  {each}" for each in found.commands), *found.notes]
-    number = sum(len(each.seeds) for each in found.open_cells)
-    if number:
-        lines.append(f"Cells without a record: {number}")
+    return [
+        one_line(found.title, TEXT),
+        *_code(found),
+        "A new row:",
+        *(f"  {each}" for each in found.commands),
+        "  robench submit pack runs",
+        *(one_line(each, TEXT) for each in found.notes),
+        *_open(found),
+    ]
+
+
+def _code(found: Start) -> list[str]:
+    """Return whether this robench has the code of the board's records, and where that code is."""
+    if not found.compared:
+        said = "The board has no record that counts, so no code can be compared."
+        return [said, *([f"It names commit {found.commit}."] if found.commit else [])]
+    if not found.differs:
+        return ["This robench has the code that made the board's records."]
+    lines = ["This robench cannot make a row of this board. It differs in:"]
+    lines += [f"  {one_line(each, NAME)}" for each in found.differs]
+    if found.commit is None:
+        return [*lines, "The board does not say which commit made its records."]
+    place = f"../robench-{found.commit[:7]}"
+    return [
+        *lines,
+        "In a clone of robench, put the code that made them beside this one:",
+        f"  git worktree add {place} {found.commit} && make -C {place} install",
+        f"Then evaluate with {place}/.venv/bin/robench in the place of robench below. Pack and "
+        "verify with this robench.",
+    ]
+
+
+def _open(found: Start) -> list[str]:
+    """Return the cells without a record, with their commands."""
+    number = sum(len(each.seeds) * len(each.attacks) for each in found.open_cells)
+    lines = [f"Cells without a record: {number}"] if number else []
     for each in found.open_cells:
-        seeds = ", ".join(map(str, each.seeds))
-        lines.append(f"  {one_line(each.defense, NAME)} under {each.attack}: seed {seeds}")
+        seeds, attacks = ", ".join(map(str, each.seeds)), ", ".join(each.attacks)
+        what = f"{each.defense} under {attacks}: seed {seeds}"
+        lines.append(f"  {one_line(what, TEXT)}")
+        lines += [f"    {command}" for command in each.commands]
     return lines
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +37,7 @@ from robench.records.trials_part import TrialsPart, digest_of_trials
 from robench.records.unknown_part import UnknownPart
 from robench.search.attack import Trial, Verdict
 from robench.text.sources import WithoutPairs
+from robench.text.surface_rules import surface_rules
 
 if TYPE_CHECKING:
     from robench._base.reporting import Reporter
@@ -46,9 +45,6 @@ if TYPE_CHECKING:
     from robench.evaluation.resolved import ResolvedAttack, ResolvedTest
     from robench.evaluation.resolved_victims import ResolvedVictim
     from robench.tasks.example import Example
-
-_NOT_RULES = ("digest", "texts", "lookup", "radius", "scorer")
-"""Ingredients of a surface that are no rules: examples, protocol and language model."""
 
 
 def assemble_record(
@@ -160,19 +156,6 @@ def _attack_part(attack: ResolvedAttack) -> AttackPart:
         searches=attack.attack.searches,
         access=attack.attack.access,
     )
-
-
-def surface_rules(made_from: Mapping[str, Any]) -> str:
-    """Return the SHA-256 (hex) of ``SurfacePart.rules``.
-
-    Two lists of examples of one test set have equal rules. The protocol and the language model are
-    left out, because records hold them in fields of their own.
-
-    Args:
-        made_from: everything that decides the surface (``Surface.meta["made_from"]``).
-    """
-    rules = {name: value for name, value in made_from.items() if name not in _NOT_RULES}
-    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
 
 def victim_part(cell: Cell) -> VictimPart:

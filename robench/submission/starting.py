@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from robench._base.code_hash import code_sha256, source_sha256
-from robench._base.errors import UsageError
-from robench._base.key_code import TRAINING_CODE, TRIAL_CODE
-from robench._base.release import __version__
-from robench.records.board import Board, board_records, load_board
+from robench.protocol import get_protocol
+from robench.records.board import (
+    Board,
+    admit_variants,
+    load_board,
+    records_folder,
+    twin_board,
+)
+from robench.records.comparable import CellPlace, cell_of
 from robench.records.record import Record
-from robench.search.registry import ATTACKS
+from robench.records.record_files import read_records
+from robench.submission.row_commands import GIVEN, evaluations, shared_options
+from robench.submission.same_code import differences, other_defenses
 
 SEEDS = (0, 1, 2)
 """Seeds of a board that has no record yet."""
 YOURS = "YOUR-DEFENSE"
+"""What stands in the place of a new defense's name."""
 
 
 @dataclass(frozen=True)
 class OpenCells:
-    """Cells without a record of one row and one column.
+    """Cells without a record of one row.
 
     Attributes:
         defense: label of the row.
-        attack: label of the column.
-        seeds: the seeds of the board that lack a record.
+        attacks: labels of the columns.
+        seeds: the seeds of the board that lack a record in these columns.
+        commands: make them; none for a victim that the user gives.
     """
 
     defense: str
-    attack: str
+    attacks: tuple[str, ...]
     seeds: tuple[int, ...]
+    commands: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -44,15 +51,17 @@ class Start:
         title: title of the board.
         commit: commit whose code made the board's records, as the board says; None where it does
             not say so.
+        compared: number of the board's records whose code was compared.
         differs: what is not the same in this robench as in the board's records. If there is
             anything, the board takes no record of this robench.
-        commands: evaluates a new row, and packs it.
+        commands: evaluate a new row.
         notes: what the commands cannot say.
         open_cells: cells of the board's rows that lack a record.
     """
 
     title: str
     commit: str | None
+    compared: int
     differs: tuple[str, ...]
     commands: tuple[str, ...]
     notes: tuple[str, ...]
@@ -70,113 +79,90 @@ def start_row(path: Path) -> Start:
         RobenchError: a record cannot be read, or the records disagree.
     """
     board = load_board(path)
-    admitted, _ = board_records(path, board)
-    records = list(admitted.records.values())
-    seeds = tuple(sorted({record.search.seed for record in records})) or SEEDS
+    folder = records_folder(path, board)
+    files = read_records(folder) if folder.is_dir() else {}
+    admitted, twins = admit_variants(board, files)
+    own = [*admitted.records.values(), *admitted.failed.values()]
+    others = [*twins.records.values(), *twins.failed.values()]
+    seeds = tuple(sorted({record.search.seed for record in own})) or SEEDS
+    new = [*shared_options(_trained(board, own))]
+    taken = {cell_of(each) for each in files.values()}
+    open_ = tuple(_open_cells(board, own, seeds, taken))
+    row = f"{YOURS}({', '.join(new)})" if new else YOURS
     return Start(
         title=board.title,
         commit=board.commit,
-        differs=tuple(differences(records)),
-        commands=(_evaluate(board, records, seeds), "robench submit pack runs"),
-        notes=tuple(_notes(board, records)),
-        open_cells=tuple(_open_cells(board, records, seeds)),
+        compared=len(own) + len(others),
+        differs=tuple(differences([*own, *others])),
+        commands=tuple(evaluations(board, own, row, board.attacks, seeds)),
+        notes=(
+            *_notes(board, own, others),
+            *_refused(files, admitted.reasons),
+            *_defenses(own, open_),
+        ),
+        open_cells=open_,
     )
 
 
-def differences(records: Iterable[Record]) -> list[str]:
-    """Return what this robench has other than the one that made the records of a board.
-
-    The code of surfaces is not compared: a record holds it only as a part of the surface's key.
-    """
-    search, training = source_sha256(*TRIAL_CODE), source_sha256(*TRAINING_CODE)
-    found: dict[str, None] = {}
-    for record in records:
-        if record.software.robench != __version__:
-            found[f"its version ({record.software.robench} made them, this is {__version__})"] = (
-                None
-            )
-        if record.search.code_sha256 != search:
-            found["the code of the search"] = None
-        if record.victim.training_code_sha256 not in (None, training):
-            found["the code of training"] = None
-        if record.attack.code_sha256 != _attack_code(record.attack.name):
-            found[f"the code of the attack '{record.attack.name}'"] = None
-    return list(found)
+def _rows(board: Board, records: Iterable[Record]) -> list[str]:
+    return list(dict.fromkeys([*board.defenses, *sorted({record.row for record in records})]))
 
 
-@cache
-def _attack_code(name: str) -> str | None:
-    """Return the hash of an attack's code, or None where it is not installed."""
-    try:
-        return code_sha256(ATTACKS.get(name.partition("@")[0]))
-    except UsageError:
-        return None
+def _trained(board: Board, records: Iterable[Record]) -> list[str]:
+    """Return the labels of the rows that robench trains."""
+    return [row for row in _rows(board, records) if not row.endswith(GIVEN)]
 
 
-def _evaluate(board: Board, records: Sequence[Record], seeds: Sequence[int]) -> str:
-    """Return the command that makes a new row."""
-    words = ["robench", "evaluate", "--task", board.task, "--encoder", board.encoder]
-    words += ["--protocol", board.protocol, "--defense", YOURS]
-    options: dict[str, None] = {}
-    for label in board.attacks:
-        attack, _, rest = label.partition("(")
-        words += ["--attack", attack]
-        name = attack.partition("@")[0]
-        options.update(
-            (f"{name}.{each}", None) for each in rest.removesuffix(")").split(", ") if each
-        )
-    for option in options:
-        words += ["--option", option]
-    for seed in seeds:
-        words += ["--seed", str(seed)]
-    if board.train_pool != "train":
-        words += ["--train-pool", board.train_pool]
-    if board.budget is not None:
-        words += ["--budget", str(board.budget)]
-    words += _settings(records)
-    return shlex.join([*words, "--out", "runs"])
-
-
-def _settings(records: Sequence[Record]) -> list[str]:
-    """Return the options that the records of a board name."""
-    words: list[str] = []
-    if not records:
-        return words
-    first = records[0]
-    if first.task.other_test is not None:
-        words += ["--test", first.task.other_test]
-    if first.surface.language_model == "none":
-        words += ["--lm", "none"]
-    trained = {record.victim.precision for record in records} - {None}
-    if trained == {"bf16"}:
-        words += ["--precision", "bf16"]
-    if first.search.precision != "fp32":
-        words += ["--search-precision", first.search.precision]
-    return words
-
-
-def _notes(board: Board, records: Sequence[Record]) -> list[str]:
-    notes = []
-    if "frozen-" not in board.test_name:
-        notes.append(f"The board judges the list '{board.test_name}': name its file with --ids.")
-    model = records[0].surface.language_model if records else board.language_model
+def _notes(board: Board, records: Sequence[Record], twins: Sequence[Record]) -> Iterable[str]:
+    """Yield what the commands cannot say."""
+    if not board.test_name.rpartition(":")[2].startswith("frozen-"):
+        yield f"The board judges the list '{board.test_name}': name its file with --ids."
+    model = board.language_model or next((each.surface.language_model for each in records), None)
     if model not in (None, "none"):
-        kind, _, rest = model.partition(":")
-        notes.append(
+        kind, _, rest = str(model).partition(":")
+        yield (
             f"The board's language model is {kind}:{rest[:12]}…. If it is not the default, name it "
             "with --lm."
         )
-    return notes
+    if any(row.endswith(GIVEN) for row in _rows(board, records)):
+        yield (
+            "The board has rows of models that were given. For yours, name --victim in the place "
+            "of --defense, and list its label under 'defenses' in the board's file."
+        )
+    if twins:
+        choice = get_protocol(twin_board(board).protocol).unknown
+        yield f"The board also has records with --unknown {choice}: they need a second run."
+
+
+def _defenses(records: Sequence[Record], cells: Iterable[OpenCells]) -> Iterable[str]:
+    """Yield which defenses of rows with open cells have other code here."""
+    rows = {each.defense for each in cells}
+    for name in other_defenses(record for record in records if record.row in rows):
+        yield f"The defense '{name}' has other code here. The open cells of its rows need its own."
+
+
+def _refused(files: Mapping[str, Record], reasons: Mapping[str, str]) -> Iterable[str]:
+    """Yield how many records of the board do not count; their cells are taken nevertheless."""
+    if reasons:
+        name, reason = next(iter(reasons.items()))
+        yield (
+            f"{len(reasons)} of {len(files)} records do not count. Their cells stay taken until "
+            f"the files are removed. The first is {name}: {reason}."
+        )
 
 
 def _open_cells(
-    board: Board, records: Sequence[Record], seeds: Sequence[int]
+    board: Board, records: Sequence[Record], seeds: Sequence[int], taken: set[CellPlace]
 ) -> Iterable[OpenCells]:
     """Yield the cells of the board's rows that lack a record, row by row."""
-    known = {(record.row, record.attack.label, record.search.seed) for record in records}
-    rows = dict.fromkeys([*board.defenses, *sorted({record.row for record in records})])
-    for row in rows:
+    for row in _rows(board, records):
+        missing: dict[tuple[int, ...], list[str]] = {}
         for attack in board.attacks:
-            missing = tuple(seed for seed in seeds if (row, attack, seed) not in known)
-            if missing:
-                yield OpenCells(row, attack, missing)
+            lacking = tuple(seed for seed in seeds if (row, attack, seed) not in taken)
+            if lacking:
+                missing.setdefault(lacking, []).append(attack)
+        for lacking, attacks in missing.items():
+            commands = (
+                () if row.endswith(GIVEN) else evaluations(board, records, row, attacks, lacking)
+            )
+            yield OpenCells(row, tuple(attacks), lacking, tuple(commands))

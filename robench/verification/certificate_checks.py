@@ -16,11 +16,12 @@ from robench._base.errors import RobenchError, UsageError
 from robench.certification.provers import certifier_of
 from robench.certification.results import ExampleResult, ResultFile
 from robench.certification.settings import CertificationSettings
-from robench.evaluation.record_assembly import surface_rules, task_part
+from robench.evaluation.record_assembly import task_part
 from robench.records.certificate import Certificate
 from robench.records.record import digest_of_ids
 from robench.search.jobs import make_jobs
 from robench.tasks.balanced import balanced_prefix
+from robench.text.surface_rules import surface_rules
 from robench.training.registry import DEFENSES
 from robench.verification import claims, parts
 from robench.verification.certificate_parts import (

@@ -11,13 +11,13 @@ import pytest
 from forging import ForgedRun, follow, only_first
 
 from robench._base.seals import SEAL, with_seal
-from robench.evaluation.record_assembly import surface_rules
 from robench.records.record_files import write_record
 from robench.search.attack import Trial, Verdict
 from robench.search.trials import TrialFile
 from robench.text.surface import METADATA
 from robench.text.surface import SEAL as SURFACE_SEAL
 from robench.text.surface_building import _write
+from robench.text.surface_rules import surface_rules
 from robench.verification.results import Report
 from robench.verification.run import verify
 from robench.verification.settings import VerificationSettings

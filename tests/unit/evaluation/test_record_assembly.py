@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from victim_cases import planted
 
-from robench.evaluation.record_assembly import surface_rules
 from robench.protocol import get_protocol
 from robench.text.substitutions import load_substitutions
 from robench.text.surface_building import SurfaceRequest
+from robench.text.surface_rules import surface_rules
 
 BASE = SurfaceRequest(
     examples=planted("test", 8, 4),

@@ -15,13 +15,27 @@ from submissions import write_board
 from robench import __version__
 from robench._base.code_hash import code_sha256, source_sha256
 from robench._base.errors import UsageError
-from robench._base.key_code import TRAINING_CODE, TRIAL_CODE
+from robench._base.key_code import SURFACE_CODE, TRAINING_CODE, TRIAL_CODE
 from robench.cli import main
 from robench.records.record_files import write_record
 from robench.search.registry import ATTACKS
-from robench.submission.starting import OpenCells, Start, start_row
+from robench.submission.row_commands import shared_options, split_label
+from robench.submission.starting import Start, start_row
+from robench.text.surface_rules import surface_rules
+from robench.text.words import splitter_version
+from robench.training.registry import DEFENSES
 
-TITLE = 'title = "A toy board"'
+RULES = surface_rules(
+    {
+        "code": source_sha256(*SURFACE_CODE),
+        "task": "mini-reviews",
+        "attackable": "text",
+        "substitutions": sha("set"),
+        "splitter": splitter_version(),
+        "max_words": 61,
+    }
+)
+"""Rules of a surface of this robench's code."""
 
 
 def add_record(board: Path, attack: str = "pwws", **values: Any) -> None:
@@ -31,11 +45,17 @@ def add_record(board: Path, attack: str = "pwws", **values: Any) -> None:
         "victim": {"training_code_sha256": source_sha256(*TRAINING_CODE)},
         "attack_code": code_sha256(ATTACKS.get(attack.partition("@")[0])),
         "version": __version__,
-        "surface": {"rules": sha("rules")},
+        "surface": {
+            "rules": RULES,
+            "substitutions_sha256": sha("set"),
+            "splitter": splitter_version(),
+        },
+        "task": {"name": "mini-reviews"},
+        "code": code_sha256(DEFENSES.get("standard")),
     }
     for name, value in values.items():
         own[name] = {**own[name], **value} if isinstance(own.get(name), dict) else value
-    record = make_record("HHFW", attack=attack, **own)
+    record = make_record(own.pop("outcomes", "HHFW"), attack=attack, **own)
     folder = board.parent / "records"
     folder.mkdir(exist_ok=True)
     write_record(folder / record.file_name, record)
@@ -43,7 +63,9 @@ def add_record(board: Path, attack: str = "pwws", **values: Any) -> None:
 
 @pytest.fixture
 def board(tmp_path: Path) -> Path:
-    return write_board(tmp_path / "board")
+    path = write_board(tmp_path / "board")
+    change(path, task='"mini-reviews"')
+    return path
 
 
 def change(board: Path, **lines: str) -> None:
@@ -64,9 +86,14 @@ def values(found: Start, option: str) -> list[str]:
     return [said[place + 1] for place, word in enumerate(said) if word == option]
 
 
+def cells(found: Start) -> list[tuple[str, tuple[str, ...], tuple[int, ...]]]:
+    return [(each.defense, each.attacks, each.seeds) for each in found.open_cells]
+
+
 def test_records_of_the_same_code_can_be_joined(board: Path) -> None:
     add_record(board)
-    assert start_row(board).differs == ()
+    found = start_row(board)
+    assert (found.differs, found.compared, found.notes[1:]) == ((), 1, ())
 
 
 @pytest.mark.parametrize(
@@ -76,6 +103,12 @@ def test_records_of_the_same_code_can_be_joined(board: Path) -> None:
         ({"victim": {"training_code_sha256": sha("other")}}, "the code of training"),
         ({"attack_code": sha("other")}, "the code of the attack 'pwws'"),
         ({"version": "0.0.1"}, f"its version (0.0.1 made them, this is {__version__})"),
+        ({"surface": {"rules": sha("other")}}, "the code of surfaces"),
+        ({"victim": {"training_code_sha256": None}}, "the code of training"),
+        (
+            {"surface": {"splitter": "nltk-0+punkt-1"}},
+            f"the splitter of words (nltk-0+punkt-1 made them, this is {splitter_version()})",
+        ),
     ],
 )
 def test_other_code_is_named(board: Path, other: dict[str, Any], said: str) -> None:
@@ -83,28 +116,52 @@ def test_other_code_is_named(board: Path, other: dict[str, Any], said: str) -> N
     assert start_row(board).differs == (said,)
 
 
-def test_an_attack_that_is_not_installed_is_other_code(board: Path) -> None:
+@pytest.mark.parametrize("code", [None, sha("elsewhere")])
+def test_an_attack_that_is_not_installed_is_other_code(
+    board: Path, code: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     change(board, attacks='["elsewhere"]')
-    record = make_record(
-        "HHFW",
-        attack="elsewhere",
-        search={"code_sha256": source_sha256(*TRIAL_CODE)},
-        victim={"training_code_sha256": source_sha256(*TRAINING_CODE)},
-        version=__version__,
+    with monkeypatch.context() as patch:
+        patch.setattr(ATTACKS, "get", lambda name: str)
+        add_record(board, "elsewhere", attack_code=code or sha("elsewhere"))
+    assert start_row(board).differs == ("the attack 'elsewhere', which is not installed",)
+
+
+def test_a_record_with_errors_and_one_of_the_other_protocol_are_compared(board: Path) -> None:
+    add_record(board, outcomes="HHFE", search={"code_sha256": sha("other")})
+    found = start_row(board)
+    assert (found.differs, found.compared) == (("the code of the search",), 1)
+    add_record(
+        board,
+        "genetic",
+        protocol="rift2021(unknown=forbidden)",
+        search={"code_sha256": sha("other")},
     )
-    (board.parent / "records").mkdir()
-    write_record(board.parent / "records" / record.file_name, record)
-    assert start_row(board).differs == ("the code of the attack 'elsewhere'",)
+    found = start_row(board)
+    assert found.compared == 2
+    assert any("with --unknown forbidden" in note for note in found.notes)
+
+
+def test_a_record_that_does_not_count_keeps_its_cell(board: Path) -> None:
+    change(board, digest=f'"{sha("another")}"', defenses='["standard"]')
+    add_record(board)
+    found = start_row(board)
+    assert found.compared == 0
+    assert cells(found) == [
+        ("standard", ("pwws",), (1, 2)),
+        ("standard", ("genetic",), (0, 1, 2)),
+    ]
+    assert "1 of 1 records do not count. Their cells stay taken" in found.notes[-1]
+    assert "no code can be compared" in run(board).stdout
 
 
 def test_a_board_without_records_asks_for_three_seeds(board: Path) -> None:
     change(board, defenses='["rift"]')
     found = start_row(board)
     assert values(found, "--seed") == ["0", "1", "2"]
-    assert found.open_cells == (
-        OpenCells("rift", "pwws", (0, 1, 2)),
-        OpenCells("rift", "genetic", (0, 1, 2)),
-    )
+    assert cells(found) == [("rift", ("pwws", "genetic"), (0, 1, 2))]
+    (command,) = found.open_cells[0].commands
+    assert "--defense rift --attack pwws --attack genetic --seed 0 --seed 1 --seed 2" in command
 
 
 def test_the_command_makes_a_row_of_the_board(board: Path) -> None:
@@ -115,7 +172,7 @@ def test_the_command_makes_a_row_of_the_board(board: Path) -> None:
         budget="100",
     )
     found = start_row(board)
-    assert values(found, "--task") == ["toy"]
+    assert values(found, "--task") == ["mini-reviews"]
     assert values(found, "--encoder") == ["tiny"]
     assert values(found, "--attack") == ["pwws", "pwws@held-out", "genetic"]
     assert values(found, "--option") == ["genetic.population=5", "genetic.iterations=2"]
@@ -127,28 +184,101 @@ def test_the_command_makes_a_row_of_the_board(board: Path) -> None:
 
 
 def test_the_command_has_the_settings_of_the_records(board: Path) -> None:
-    surface = {"language_model": "none", "constrained": False}
     add_record(
         board,
-        surface=surface,
+        surface={"language_model": "none", "constrained": False},
         victim={"precision": "bf16"},
         search={"precision": "bf16"},
-        task={"other_test": "others"},
         seed=7,
     )
     found = start_row(board)
     assert values(found, "--lm") == ["none"]
     assert values(found, "--precision") == values(found, "--search-precision") == ["bf16"]
-    assert values(found, "--test") == ["others"]
     assert values(found, "--seed") == ["7"]
     assert found.notes == ()
 
 
+def test_the_command_has_the_settings_that_the_board_pins(board: Path) -> None:
+    change(
+        board,
+        language_model='"none"',
+        training_precision='"bf16"',
+        search_precision='"bf16"',
+        test_name='"advglue-sst2:frozen-148"',
+    )
+    found = start_row(board)
+    assert values(found, "--lm") == ["none"]
+    assert values(found, "--precision") == values(found, "--search-precision") == ["bf16"]
+    assert values(found, "--test") == ["advglue-sst2"]
+    assert found.notes == ()
+
+
+def test_the_sentence_parameters_of_nltk_are_named(board: Path) -> None:
+    add_record(board, surface={"splitter": "nltk-3.9+punkt-nltk-0123"})
+    assert values(start_row(board), "--punkt") == ["nltk"]
+
+
+def test_columns_with_other_options_of_one_attack_need_several_commands(board: Path) -> None:
+    change(board, attacks='["genetic", "genetic(population=5)", "pwws", "pwws@held-out(x=[1, 2])"]')
+    first, second = (shlex.split(each) for each in start_row(board).commands)
+    assert [first[at + 1] for at, word in enumerate(first) if word == "--attack"] == [
+        "genetic",
+        "pwws",
+    ]
+    assert "--option" not in first
+    assert [second[at + 1] for at, word in enumerate(second) if word == "--attack"] == [
+        "genetic",
+        "pwws@held-out",
+    ]
+    assert [second[at + 1] for at, word in enumerate(second) if word == "--option"] == [
+        "genetic.population=5",
+        "pwws.x=[1, 2]",
+    ]
+
+
+def test_what_all_rows_have_is_in_the_command(board: Path) -> None:
+    change(board, defenses='["standard(train_examples=9)", "rift(alpha=1, train_examples=9)"]')
+    found = start_row(board)
+    assert values(found, "--defense") == ["YOUR-DEFENSE"]
+    assert values(found, "--option") == ["defense.train_examples=9"]
+    (command,) = found.open_cells[1].commands
+    assert "--defense rift --option defense.alpha=1 --option defense.train_examples=9" in command
+
+
+def test_a_given_model_needs_a_label_and_no_command(board: Path) -> None:
+    change(board, defenses='["mine (given)"]')
+    found = start_row(board)
+    assert found.open_cells[0].commands == ()
+    assert "name --victim in the place of --defense" in found.notes[-1]
+
+
+def test_open_cells_of_a_defense_with_other_code_are_named(board: Path) -> None:
+    add_record(board, code=sha("other"))
+    assert start_row(board).notes[-1].startswith("The defense 'standard' has other code here.")
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "options"),
+    [
+        ("pwws", "pwws", []),
+        ("pwws@held-out", "pwws@held-out", []),
+        ("rift(alpha=0.1, beta=1.0)", "rift", ["alpha=0.1", "beta=1.0"]),
+        ("mine(a=[1, 2], b=(3, 4))", "mine", ["a=[1, 2]", "b=(3, 4)"]),
+    ],
+)
+def test_a_label_is_a_name_and_options(label: str, name: str, options: list[str]) -> None:
+    assert split_label(label) == (name, options)
+
+
+def test_no_rows_share_no_option() -> None:
+    assert shared_options([]) == []
+
+
 def test_what_a_command_cannot_say_is_a_note(board: Path) -> None:
-    add_record(board, task={"test_name": "jia2019"}, surface={"language_model": "masked:ab"})
-    change(board, test_name='"jia2019"')
+    add_record(board, task={"test_name": "a-frozen-one"}, surface={"language_model": "masked:ab"})
+    change(board, test_name='"a-frozen-one"')
     first, second = start_row(board).notes
-    assert first == "The board judges the list 'jia2019': name its file with --ids."
+    assert first == "The board judges the list 'a-frozen-one': name its file with --ids."
     assert second.startswith("The board's language model is masked:ab")
 
 
@@ -156,7 +286,10 @@ def test_the_cells_without_a_record_are_named(board: Path) -> None:
     for seed in (0, 1):
         add_record(board, seed=seed, surface={"constrained": False})
     add_record(board, "genetic", seed=1)
-    assert start_row(board).open_cells == (OpenCells("standard", "genetic", (0,)),)
+    found = start_row(board)
+    assert cells(found) == [("standard", ("genetic",), (0,))]
+    (command,) = found.open_cells[0].commands
+    assert "--defense standard --attack genetic --seed 0 --out runs" in command
 
 
 def run(board: Path, *options: str) -> Result:
@@ -167,7 +300,7 @@ def test_the_exit_code_says_whether_this_robench_can_make_a_row(board: Path) -> 
     add_record(board)
     result = run(board)
     assert result.exit_code == 0
-    assert "This robench can make rows of this board." in result.stdout
+    assert "This robench has the code that made the board's records." in result.stdout
     assert "  standard under genetic: seed 0" in result.stdout
     assert "Cells without a record: 1\n" in result.stdout
 
@@ -179,7 +312,8 @@ def test_other_code_comes_with_the_commit_that_has_it(board: Path) -> None:
     change(board, commit='"0123abc"')
     said = run(board)
     assert "  the code of the search" in said.stdout
-    assert "  git checkout 0123abc && make install" in said.stdout
+    place = "../robench-0123abc"
+    assert f"  git worktree add {place} 0123abc && make -C {place} install" in said.stdout
     assert json.loads(run(board, "--json").stdout)["commit"] == "0123abc"
 
 
