@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from robench.submission.starting import Start
 
 _path = click.Path(path_type=Path)
+NAMED = 4
+"""Most records that a printed command names one by one."""
 
 
 @click.group(
@@ -271,11 +273,13 @@ def _added(found: Joined, archive: Path, board: Path) -> list[str]:
         lines.append(f"{number} {'file was' if number == 1 else 'files were'} there already.")
     shown, runs = shlex.quote(str(board)), shlex.quote(str(archive))
     records = [name for name in (*found.added, *found.known) if "/" not in name]
-    named = " ".join(f"--record {shlex.quote(name)}" for name in records)
+    # Without names, all records of the board are looked at, and those without trials are left.
+    named = "".join(f" --record {shlex.quote(name)}" for name in records[:NAMED])
+    named = named if len(records) <= NAMED else ""
     return [
         *lines,
         "Make the table, verify the records where they are now, and show their marks:",
         f"  robench leaderboard --board {shown}",
-        f"  robench verify {shown} --runs {runs} {named}",
+        f"  robench verify {shown} --runs {runs}{named}",
         f"  robench leaderboard --board {shown}",
     ]

@@ -18,7 +18,7 @@ from submissions import (
     write_run,
 )
 
-from robench._base.errors import RobenchError
+from robench._base.errors import RobenchError, UsageError
 from robench.records.certificate import Certificate
 from robench.records.leaderboard import render_board
 from robench.submission.joining import Joined, add_to_board
@@ -192,3 +192,19 @@ def test_an_archive_of_a_folder_must_hold_what_a_board_takes(
     without = {n: each for n, each in members.items() if not n.startswith("trials/")}
     with pytest.raises(RobenchError, match="The trials are missing"):
         add(write_archive(tmp_path / "without.zip", without), board, tmp_path)
+
+
+def test_records_of_other_code_are_refused_with_the_way_on(board: Path, tmp_path: Path) -> None:
+    write_cell(tmp_path / "old", "HFHH", search={"code_sha256": "1" * 64})
+    add(pack(tmp_path / "old").path, board, tmp_path)
+    board.write_text(board.read_text() + 'commit = "0123abc"\n')
+    write_cell(tmp_path / "new", "HFHH", attack="pwws", search={"code_sha256": "2" * 64})
+    archive = pack(tmp_path / "new").path
+    with pytest.raises(UsageError) as refused:
+        add(archive, board, tmp_path / "x")
+    said = str(refused.value)
+    assert said.startswith(f"{archive.name} is not added to the board {board}. The records ")
+    assert "differ in robench's code of the search" in said
+    assert "remove the stale one" not in said
+    assert f"commit 0123abc and in the board's setting: 'robench submit start {board}'" in said
+    assert len(list((board.parent / "records").glob("*.json"))) == 1

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from records import make_record, sha
+from submissions import BOARD
 from trial_runs import write_run
 
 from robench.cli import main
+from robench.records.leaderboard import write_board as write_board_page
 from robench.records.record import Record
 from robench.records.record_files import write_record
 from robench.records.run_folder import RunFolder
@@ -22,6 +24,7 @@ from robench.verification.run import Verification, verify
 from robench.verification.settings import VerificationSettings
 
 Check = Callable[[Report], None]
+RECORDS = RunFolder(Path()).records.name
 
 
 def good(report: Report) -> None:
@@ -168,6 +171,42 @@ def test_a_record_that_is_no_longer_verified_loses_its_mark(
     checks[:] = [left_open, good]
     verified(tmp_path)
     assert len(stored(tmp_path)) == 1
+
+
+def test_what_is_not_at_hand_keeps_its_mark_on_a_board(tmp_path: Path, checks: list[Check]) -> None:
+    make_runs(tmp_path, *TWO, ("ascc", 0, "c"))
+    board = tmp_path / "toy.toml"
+    board.write_text(f"{BOARD}\n".replace('records = "records"', f'records = "{RECORDS}"'))
+    write_board_page(board)
+
+    def left_open(report: Report) -> None:
+        report.checks.append(not_made("trials", "they are not there"))
+
+    def failing(report: Report) -> None:
+        report.checks.append(passed("file", ["it is wrong"]))
+
+    first = verify(board, VerificationSettings(device="cpu"), runs=[tmp_path])
+    assert (first.stale, first.remade) == ([], True)
+    assert len(stored(tmp_path)) == 3
+    # Nothing has changed for the second one.
+    write_board_page(board)
+    second = verify(board, VerificationSettings(device="cpu"), runs=[tmp_path])
+    assert (second.stale, second.remade) == ([], False)
+    checks[:] = [left_open, failing, good]
+    third = verify(board, VerificationSettings(device="cpu"), runs=[tmp_path])
+    assert sorted(each.status for each in third.reports) == ["claimed", "failed", "verified"]
+    failed = next(each.path.name for each in third.reports if each.status == "failed")
+    assert stored(tmp_path) == {each.path.name for each in third.reports} - {failed}
+    assert (third.stale, third.remade) == ([], True)
+
+
+def test_a_table_that_was_wrong_before_is_a_failure(tmp_path: Path) -> None:
+    make_runs(tmp_path, *TWO)
+    board = tmp_path / "toy.toml"
+    board.write_text(f"{BOARD}\n".replace('records = "records"', f'records = "{RECORDS}"'))
+    found = verify(board, VerificationSettings(device="cpu"), runs=[tmp_path])
+    assert found.stale
+    assert found.failed
 
 
 def test_a_folder_without_a_verified_record_gets_no_file(
