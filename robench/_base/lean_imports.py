@@ -14,15 +14,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib import import_module
 
 LEAN = "ROBENCH_LEAN_IMPORTS"
 """Environment variable: ``"1"`` leaves the packages out. Commands set it unless it is set."""
 _PACKAGES = ("sklearn", "scipy")
 _QUESTIONS = ("is_sklearn_available", "is_scipy_available")
 """Functions of ``transformers.utils`` that say whether a package may be imported."""
-_MODULES = ("transformers.generation.candidate_generator", "transformers.modeling_utils")
-"""Modules that ask them while they are imported, themselves or in what they import."""
 
 
 def lean_environment() -> None:
@@ -35,7 +32,7 @@ def import_transformers() -> None:
 
     Only the modules that are imported here get another answer about the packages.
     """
-    if os.environ.get(LEAN) != "1" or _MODULES[-1] in sys.modules:
+    if os.environ.get(LEAN) != "1" or "transformers.modeling_utils" in sys.modules:
         return
     from transformers import utils
 
@@ -43,10 +40,11 @@ def import_transformers() -> None:
     for name in answers:
         setattr(utils, name, _not_available)
     try:
-        for module in _MODULES:
-            # Another version of transformers may have other modules.
-            with suppress(ImportError):
-                import_module(module)
+        # These ask, themselves or in what they import. Another version may have other modules.
+        with suppress(ImportError):
+            import transformers.generation.candidate_generator
+        with suppress(ImportError):
+            import transformers.modeling_utils  # noqa: F401
     finally:
         for name, answer in answers.items():
             setattr(utils, name, answer)
@@ -57,7 +55,7 @@ def import_nltk() -> None:
     if os.environ.get(LEAN) != "1" or "nltk" in sys.modules:
         return
     with _missing(_PACKAGES):
-        import_module("nltk")
+        import nltk  # noqa: F401
 
 
 @contextmanager
