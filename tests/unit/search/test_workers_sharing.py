@@ -106,7 +106,9 @@ def test_a_text_that_kills_the_device_process_is_one_error(tmp_path: Path, numbe
     assert trial.verdict == "error"
     assert "the device process died on it twice" in str(trial.problem)
     assert all(each.verdict != "error" for each in found.values())
-    assert len(device_processes(tmp_path)) == DEATHS_OF_A_TEXT + 1
+    # Where nothing is left to ask, the run may end before the last one has loaded.
+    loaded = len(device_processes(tmp_path))
+    assert loaded == DEATHS_OF_A_TEXT + 1 or (number == 1 and loaded == DEATHS_OF_A_TEXT)
 
 
 def test_a_worker_that_is_slow_to_leave_takes_no_place_of_others(
