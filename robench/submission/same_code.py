@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 from robench._base.code_hash import code_sha256, source_sha256
 from robench._base.errors import UsageError
 from robench._base.key_code import SURFACE_CODE, TRAINING_CODE, TRIAL_CODE
 from robench._base.release import __version__
+from robench.plugins.registry import Registry
 from robench.records.record import Record
 from robench.search.registry import ATTACKS
 from robench.tasks.registry import TASKS
@@ -34,7 +36,7 @@ def differences(records: Iterable[Record]) -> list[str]:
 def other_defenses(records: Iterable[Record]) -> list[str]:
     """Return the names of the records' defenses whose code is another one here, or not at all."""
     known = {record.defense.name: record.defense for record in records if record.defense}
-    return [name for name, each in known.items() if each.code_sha256 != _defense_code(name)]
+    return [name for name, each in known.items() if each.code_sha256 != _code_here(DEFENSES, name)]
 
 
 def _of_record(record: Record) -> Iterable[str]:
@@ -47,7 +49,7 @@ def _of_record(record: Record) -> Iterable[str]:
     if trained and record.victim.training_code_sha256 != source_sha256(*TRAINING_CODE):
         yield "the code of training"
     attack = record.attack.name.partition("@")[0]
-    code = _attack_code(attack)
+    code = _code_here(ATTACKS, attack)
     if code is None:
         yield f"the attack '{attack}', which is not installed"
     elif record.attack.code_sha256 != code:
@@ -87,17 +89,9 @@ def _rules(task: str, substitutions: str | None, splitter: str) -> frozenset[str
 
 
 @cache
-def _attack_code(name: str) -> str | None:
-    """Return the hash of an attack's code, or None where it is not installed."""
+def _code_here(registry: Registry[Any], name: str) -> str | None:
+    """Return the hash of a plugin's code, or None where it is not installed."""
     try:
-        return code_sha256(ATTACKS.get(name))
-    except UsageError:
-        return None
-
-
-@cache
-def _defense_code(name: str) -> str | None:
-    try:
-        return code_sha256(DEFENSES.get(name))
+        return code_sha256(registry.get(name))
     except UsageError:
         return None

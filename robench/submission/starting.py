@@ -85,7 +85,7 @@ def start_row(path: Path) -> Start:
     own = [*admitted.records.values(), *admitted.failed.values()]
     others = [*twins.records.values(), *twins.failed.values()]
     seeds = tuple(sorted({record.search.seed for record in own})) or SEEDS
-    new = [*shared_options(_trained(board, own))]
+    new = shared_options(_trained(board, own))
     taken = {cell_of(each) for each in files.values()}
     open_ = tuple(_open_cells(board, own, seeds, taken))
     row = f"{YOURS}({', '.join(new)})" if new else YOURS

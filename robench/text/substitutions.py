@@ -77,13 +77,14 @@ class SubstitutionSet:
     ) -> dict[int, tuple[str, ...]]:
         """Return index -> substitutes of the words of a text before ``stop`` that have any."""
         attacked = words[:stop]
+        distinct = set(attacked)
         _learn(
             other
-            for word in set(attacked)
+            for word in distinct
             for other in _in_case(word, self._listed(word, lookup), lookup)
         )
-        found = {position: self.of(word, lookup) for position, word in enumerate(attacked)}
-        return {position: listed for position, listed in found.items() if listed}
+        found = {word: self.of(word, lookup) for word in distinct}
+        return {position: found[word] for position, word in enumerate(attacked) if found[word]}
 
     def __repr__(self) -> str:
         return f"SubstitutionSet({self.name!r}, {len(self)} heads, sha256 {self.sha256[:12]})"

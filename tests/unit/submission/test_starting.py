@@ -81,9 +81,14 @@ def words(found: Start) -> list[str]:
     return shlex.split(found.commands[0])
 
 
-def values(found: Start, option: str) -> list[str]:
-    said = words(found)
+def named(command: str, option: str) -> list[str]:
+    """Return the values of an option in a command."""
+    said = shlex.split(command)
     return [said[place + 1] for place, word in enumerate(said) if word == option]
+
+
+def values(found: Start, option: str) -> list[str]:
+    return named(found.commands[0], option)
 
 
 def cells(found: Start) -> list[tuple[str, tuple[str, ...], tuple[int, ...]]]:
@@ -220,20 +225,11 @@ def test_the_sentence_parameters_of_nltk_are_named(board: Path) -> None:
 
 def test_columns_with_other_options_of_one_attack_need_several_commands(board: Path) -> None:
     change(board, attacks='["genetic", "genetic(population=5)", "pwws", "pwws@held-out(x=[1, 2])"]')
-    first, second = (shlex.split(each) for each in start_row(board).commands)
-    assert [first[at + 1] for at, word in enumerate(first) if word == "--attack"] == [
-        "genetic",
-        "pwws",
-    ]
-    assert "--option" not in first
-    assert [second[at + 1] for at, word in enumerate(second) if word == "--attack"] == [
-        "genetic",
-        "pwws@held-out",
-    ]
-    assert [second[at + 1] for at, word in enumerate(second) if word == "--option"] == [
-        "genetic.population=5",
-        "pwws.x=[1, 2]",
-    ]
+    first, second = start_row(board).commands
+    assert named(first, "--attack") == ["genetic", "pwws"]
+    assert named(first, "--option") == []
+    assert named(second, "--attack") == ["genetic", "pwws@held-out"]
+    assert named(second, "--option") == ["genetic.population=5", "pwws.x=[1, 2]"]
 
 
 def test_what_all_rows_have_is_in_the_command(board: Path) -> None:
