@@ -97,6 +97,7 @@ def start_row(path: Path) -> Start:
         commands=tuple(evaluations(board, own, row, board.attacks, seeds)),
         notes=(
             *_notes(board, own, others),
+            *_one_seed(seeds),
             *_refused(files, admitted.reasons),
             *_defenses(own, open_),
         ),
@@ -132,6 +133,15 @@ def _notes(board: Board, records: Sequence[Record], twins: Sequence[Record]) -> 
     if twins:
         choice = get_protocol(twin_board(board).protocol).unknown
         yield f"The board also has records with --unknown {choice}: they need a second run."
+
+
+def _one_seed(seeds: Sequence[int]) -> Iterable[str]:
+    """Yield what one training of each row cannot show."""
+    if len(seeds) == 1:
+        yield (
+            f"The rows of this board have seed {seeds[0]} only, so they say nothing about another "
+            "training. A claim that one method is better needs a board with several seeds."
+        )
 
 
 def _defenses(records: Sequence[Record], cells: Iterable[OpenCells]) -> Iterable[str]:
