@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import json
+import os
+import signal
+import sys
 import time
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 from pathlib import Path
+
+from robench._base.child import start_child
 
 
 def sleep(_: str) -> None:
@@ -31,3 +37,33 @@ def start_another(path: str) -> None:
 
 def write(path: str) -> None:
     Path(path).write_text("done")
+
+
+def write_facts(path: str, names: tuple[str, ...]) -> None:
+    """Write how this process was started, and what it has from the beginning."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    facts = {
+        "method": current_process()._start_method,  # type: ignore[attr-defined]
+        "imported": [name for name in names if name in sys.modules],
+        "environment": {name: os.environ.get(name) for name in names},
+        "path": sys.path,
+        "argv": sys.argv,
+        "folder": str(Path.cwd()),
+        "interrupts blocked": signal.SIGINT in blocked,
+    }
+    Path(path).write_text(json.dumps(facts))
+
+
+def start_a_grandchild(path: str, names: tuple[str, ...]) -> None:
+    start_child(write_facts, path, names, ()).join()
+
+
+def use_memory(size: int) -> None:
+    len(b"x" * size)
+
+
+def end(how: int) -> None:
+    """End by a signal, or with an exit code where it is negative."""
+    if how < 0:
+        raise SystemExit(-how)
+    os.kill(os.getpid(), how)

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from robench._base.child import peak_of_forked
 from robench._base.errors import UsageError
 
 Precision = Literal["fp32", "bf16"]
@@ -177,5 +178,6 @@ def peak_memory(device: str, *, children: bool = True) -> tuple[int | None, str]
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if children:
-        peak = max(peak, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+        started = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        peak = max(peak, started, peak_of_forked())
     return peak * unit, ""

@@ -7,7 +7,6 @@ victims are the same however many processes there are, and the run then finds th
 
 from __future__ import annotations
 
-import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
-from robench._base.child import child_process
+from robench._base.child import exit_code, start_child
 from robench._base.errors import RobenchError, UsageError, first_line
 from robench._base.hub import no_pointless_retries
 from robench._base.no_exit import as_failure, without_exits
@@ -114,8 +113,7 @@ class SideBySide:
 
     def _start(self, victim: TrainedVictim, title: str) -> _Training:
         here, there = Pipe(duplex=False)
-        process = child_process(train_in_process, self.request, victim.key, title, (there,))
-        process.start()
+        process = start_child(train_in_process, self.request, victim.key, title, (there,))
         there.close()
         return _Training(victim, title, process, here)
 
@@ -185,7 +183,7 @@ def _refuse_launcher() -> None:
 
 
 def _died(training: _Training) -> RobenchError:
-    code = training.process.exitcode
+    code = exit_code(training.process)
     how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
     return RobenchError(
         f"The process of this training ended early ({how}). If the memory was used up, take a "
@@ -227,8 +225,6 @@ def train_in_process(request: EvaluationRequest, key: str, title: str, news: Con
         title: the victim, for the messages.
         news: gets tuples: a kind and its content.
     """
-    # Ctrl-C reaches all processes of a terminal; the one that waits for this one ends it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with as_failure():
             _train(request, _Sender(news), key, title)

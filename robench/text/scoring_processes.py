@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 
-from robench._base.child import child_process, without_interrupts
+from robench._base.child import start_child
 from robench._base.errors import first_line
 from robench.text.early_places import read_places_early
 from robench.text.scorer import Ratios, ScoreCoverage, Scorer, ScoringRequest
@@ -148,22 +148,20 @@ class _ScoringProcesses(Scorer):
         """
         before = _threads()
         threads = max(1, before // number)
-        with without_interrupts():
-            for _ in range(number - 1):
-                ours, theirs = Pipe()
-                try:
-                    process = child_process(score_texts, build, self.identity, threads, (theirs,))
-                    process.start()
-                except Exception as error:
-                    ours.close()
-                    logger.warning(
-                        "No further process can be started (%s), and the surface is built without.",
-                        first_line(error) or type(error).__name__,
-                    )
-                    break
-                finally:
-                    theirs.close()
-                self._children.append(_Child(process, ours))
+        for _ in range(number - 1):
+            ours, theirs = Pipe()
+            try:
+                process = start_child(score_texts, build, self.identity, threads, (theirs,))
+            except Exception as error:
+                ours.close()
+                logger.warning(
+                    "No further process can be started (%s), and the surface is built without.",
+                    first_line(error) or type(error).__name__,
+                )
+                break
+            finally:
+                theirs.close()
+            self._children.append(_Child(process, ours))
         if self._children:
             self._threads_before = before
             _set_threads(threads)

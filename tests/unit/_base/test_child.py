@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[2]
+ROOT = TESTS.parent
 SCRIPT = """
 import sys, threading, time
 sys.path.append({tests!r})
 from child_cases import {function} as function
-from robench._base.child import child_process
+from robench._base.child import start_child
 
 def start():
     global child
-    child = child_process(function, {argument!r}, ())
-    child.start()
+    child = start_child(function, {argument!r}, ())
     print(child.pid, flush=True)
 
 if __name__ == "__main__":
@@ -33,6 +33,13 @@ if __name__ == "__main__":
     child.join()
     print(child.exitcode, flush=True)
 """
+
+
+@pytest.fixture(params=["1", "0"], ids=["forked", "new"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children come from the fork server, or each is a new Python."""
+    monkeypatch.setenv("ROBENCH_FORK_SERVER", request.param)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 def start(

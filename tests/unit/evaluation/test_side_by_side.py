@@ -102,9 +102,11 @@ def run(
     def child(function: Any, request: Any, key: str, title: str, shared: Any) -> Process:
         assert function is train_in_process
         tell, code = tells.get(key.removeprefix("key of "), (well, 0))
-        return Process(key, shared[0], tell, code)
+        process = Process(key, shared[0], tell, code)
+        process.start()
+        return process
 
-    monkeypatch.setattr(side_by_side, "child_process", child)
+    monkeypatch.setattr(side_by_side, "start_child", child)
     heard, tasks = Listening(), victims(*names)
     request = build_request(
         defenses=tuple(names), parallel_victims=number, out=Path("none"), **values

@@ -16,7 +16,7 @@ from fake_victims import linear_jobs, load_linear, make_job
 from worker_cases import BAD, Unruly, load_dying, load_in_workers, load_once_mortal, load_slowly
 
 from robench import Trial, Verdict
-from robench._base.child import child_process
+from robench._base.child import start_child
 from robench._base.errors import RobenchError
 from robench.search import workers as workers_module
 from robench.search.engine import run
@@ -59,10 +59,10 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     made: list[object] = []
 
     def count(*arguments: Any) -> Any:
-        made.append(child_process(*arguments))
+        made.append(start_child(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(workers_module, "child_process", count)
+    monkeypatch.setattr(workers_module, "start_child", count)
     return made
 
 

@@ -18,7 +18,7 @@ import torch
 from damaged_kinds import EXAMPLES, surface_request
 from scorers_of_children import Ending, HashedScorer, OtherScorer, Silent, Unreadable, refuse
 
-from robench._base.child import child_process
+from robench._base.child import start_child
 from robench.text import scoring_processes, surface_building
 from robench.text.language_model import build_scorer
 from robench.text.scorer import Ratios, Scorer, ScoringRequest
@@ -44,7 +44,9 @@ class Parent(HashedScorer):
 
     def log_ratios(self, requests: Sequence[ScoringRequest]) -> list[Ratios]:
         if not self.texts and self.others is not None:
-            connections = [child.connection for child in self.others._children]
+            # The message of one that is ready has been read.
+            loading = [child for child in self.others._children if not child.ready]
+            connections = [child.connection for child in loading]
             while connections:
                 ready = wait(connections, WAIT_SECONDS)
                 assert ready, "no process has loaded its language model"
@@ -157,8 +159,7 @@ def test_large_texts_and_answers_wait_for_nobody() -> None:
     words = ("a", "film")
     requests = [ScoringRequest(words, 0, ("fine", f"word{number}")) for number in range(20_000)]
     ours, theirs = Pipe()
-    process = child_process(score_texts, HashedScorer, HashedScorer.identity, 1, (theirs,))
-    process.start()
+    process = start_child(score_texts, HashedScorer, HashedScorer.identity, 1, (theirs,))
     theirs.close()
 
     def send() -> None:
@@ -277,8 +278,7 @@ def test_words_that_cannot_be_sent_are_scored_here(caplog: pytest.LogCaptureFixt
 
 def test_a_text_that_a_child_cannot_read_ends_the_child() -> None:
     ours, theirs = Pipe()
-    process = child_process(score_texts, HashedScorer, HashedScorer.identity, 1, (theirs,))
-    process.start()
+    process = start_child(score_texts, HashedScorer, HashedScorer.identity, 1, (theirs,))
     theirs.close()
     assert ours.recv() is None
     ours.send(Unreadable())

@@ -35,9 +35,11 @@ def light(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         # The parent closes its end after the start.
         reports = Connection(os.dup(shared[2].fileno()), readable=False)
         given.append((plan, reports))
-        return get_context("spawn").Process(target=sleep, args=("",), daemon=True)
+        process = get_context("spawn").Process(target=sleep, args=("",), daemon=True)
+        process.start()
+        return process
 
-    monkeypatch.setattr(keeper_module, "child_process", child)
+    monkeypatch.setattr(keeper_module, "start_child", child)
     return given
 
 
