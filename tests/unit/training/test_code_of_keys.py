@@ -64,6 +64,8 @@ DECIDES_NOTHING = {
     "robench._base.seals": "checks files",
     "robench._base.waiting": "locks files",
     "robench._base.child": "starts processes",
+    "robench._base.fork_server": "starts processes",
+    "robench._base.process_end": "ends processes",
     "robench._base.last_words": "says why a process ended",
     "robench._base.torch_settings": "compares settings, and sets back what a plugin changed",
     "robench._base.no_exit": "turns the end of a process into an error",
