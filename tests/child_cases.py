@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import json
 import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from multiprocessing import current_process, get_context
 from pathlib import Path
 
@@ -46,7 +48,7 @@ def write_facts(path: str, names: tuple[str, ...]) -> None:
         "method": current_process()._start_method,  # type: ignore[attr-defined]
         "imported": [name for name in names if name in sys.modules],
         "environment": {name: os.environ.get(name) for name in names},
-        "path": sys.path,
+        "path": [str(each) for each in sys.path],
         "argv": sys.argv,
         "folder": str(Path.cwd()),
         "interrupts blocked": signal.SIGINT in blocked,
@@ -62,8 +64,55 @@ def use_memory(size: int) -> None:
     len(b"x" * size)
 
 
+def use_memory_and_sleep(size: int) -> None:
+    use_memory(size)
+    sleep("")
+
+
 def end(how: int) -> None:
     """End by a signal, or with an exit code where it is negative."""
     if how < 0:
         raise SystemExit(-how)
     os.kill(os.getpid(), how)
+
+
+def draw(path: str) -> None:
+    """Write random numbers that no seed has been set for."""
+    import random
+
+    import numpy as np
+    import torch
+
+    numbers = random.random(), np.random.rand(), float(torch.rand(1))
+    Path(path).write_text(" ".join(map(str, numbers)))
+
+
+def register_an_end(path: str) -> None:
+    atexit.register(Path(path).write_text, "end")
+
+
+def gone_children(parent: int) -> bool:
+    """Return whether a process has no children soon."""
+    path = Path(f"/proc/{parent}/task/{parent}/children")
+    for _ in range(200):
+        if not [each for each in path.read_text().split() if lives(int(each))]:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def gone(numbers: Sequence[int]) -> bool:
+    """Return whether processes end soon; zombies, which nobody here can collect, have ended."""
+    for _ in range(100):
+        if not any(map(lives, numbers)):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def lives(number: int) -> bool:
+    try:
+        stat = Path(f"/proc/{number}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"

@@ -7,24 +7,28 @@ large. A child of the fork server is killed with the server, and the server with
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import signal
+import sys
 import threading
 from collections.abc import Callable
-from multiprocessing import current_process, get_context, parent_process
+from multiprocessing import current_process, get_context, parent_process, set_start_method
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from robench._base.fork_server import server_context, take_environment, without_interrupts
+from robench._base.fork_server import SERVER
+from robench._base.forked_process import without_interrupts
 from robench._base.process_end import killed_with_starter
+from robench._base.server_process import take_environment
 
 _exit_now = os._exit
-_SERVER_ENDED = 255
-"""What ``multiprocessing`` says of a process whose fork server has ended."""
-_peak: list[Any] = []
-"""In shared memory, the largest peak of a forked child that has ended, in the system's unit."""
+_LOOK_SECONDS = 1.0
+"""Seconds between two notes of a forked child's peak memory."""
+_peaks: list[Any] = []
+"""In shared memory, the peak memory of each forked child, in the system's unit."""
 
 
 def start_child(function: Callable[..., None], *arguments: Any) -> BaseProcess:
@@ -40,19 +44,9 @@ def start_child(function: Callable[..., None], *arguments: Any) -> BaseProcess:
     """
     *plain, shared = arguments
     content = pickle.dumps((function, plain))
-    context = server_context()
-    if context is not None:
-        _peak.extend([] if _peak else [context.RawValue("Q", 0)])
-        told = (dict(os.environ), _peak[0])
-        forked = context.Process(target=run_forked, args=(told, content, shared), daemon=True)
-        # It has the signal mask of the server.
-        try:
-            forked.start()
-        except (OSError, EOFError):
-            # The server has ended. The next child finds another one.
-            pass
-        else:
-            return forked
+    forked = _forked(content, shared)
+    if forked is not None:
+        return forked
     # Linux sends its signal when the thread that started the child ends.
     main = threading.current_thread() is threading.main_thread()
     starter = os.getpid() if main else None
@@ -64,26 +58,29 @@ def start_child(function: Callable[..., None], *arguments: Any) -> BaseProcess:
     return process
 
 
-def exit_code(process: BaseProcess) -> int | None:
-    """Return how a process ended: its exit code, or minus the number of the signal that ended it.
-
-    A process whose fork server was killed was killed with it. ``multiprocessing`` cannot know that,
-    and gives it the code 255. It is taken for killed, even if it ended with this code by itself.
-
-    Returns:
-        The code; None for a process that runs.
-    """
-    code = process.exitcode
-    forked = getattr(process, "_start_method", None) == "forkserver"
-    return -signal.SIGKILL if forked and code == _SERVER_ENDED else code
+def _forked(content: bytes, shared: tuple[Any, ...]) -> BaseProcess | None:
+    """Return a process that the fork server has started; None where it cannot be used."""
+    peak = get_context("spawn").RawValue("Q", 0)
+    try:
+        process = SERVER.process(run_forked, (dict(os.environ), peak, content, shared))
+        if process is not None:
+            process.start()
+    except (OSError, EOFError):
+        # The server has ended, or none can be started.
+        SERVER.failed()
+        return None
+    if process is not None:
+        _peaks.append(peak)
+    return process
 
 
 def peak_of_forked() -> int:
-    """Return the largest peak memory of a forked child that has ended, as ``ru_maxrss`` counts.
+    """Return the largest peak memory of a forked child, in the unit of ``ru_maxrss``.
 
-    ``getrusage`` knows only the children that Python started anew. A killed child is not counted.
+    ``getrusage`` knows only the children that Python started anew. The last second of a child that
+    was killed is not counted.
     """
-    return int(_peak[0].value) if _peak else 0
+    return max((int(each.value) for each in _peaks), default=0)
 
 
 def run_child(starter: int | None, content: bytes, shared: tuple[Any, ...]) -> None:
@@ -99,23 +96,42 @@ def run_child(starter: int | None, content: bytes, shared: tuple[Any, ...]) -> N
     _call(content, shared)
 
 
-def run_forked(told: tuple[dict[str, str], Any], content: bytes, shared: tuple[Any, ...]) -> None:
-    """Run the pickled function in a child of the fork server; see ``run_child``.
+def run_forked(
+    environment: dict[str, str], peak: Any, content: bytes, shared: tuple[Any, ...]
+) -> None:
+    """Do in a child of the fork server what ``run_child`` does in a new Python.
 
     Args:
-        told: the parent's environment, and the place for the peak memory.
-        content: the function and its first arguments, pickled.
-        shared: its last arguments.
+        environment: of the parent.
+        peak: where the child notes its peak memory.
+        content: as in ``run_child``.
+        shared: as in ``run_child``.
     """
-    environment, peak = told
-    _end_with_parent(os.getppid())
-    take_environment(environment)
+    _end_with_parent(os.getppid(), peak)
+    take_environment({**dict.fromkeys(os.environ), **environment})
+    set_start_method("spawn", force=True)
+    _draw_other_numbers()
     try:
         _call(content, shared)
     finally:
-        import resource
+        # A forked child of multiprocessing leaves them out, and a new Python does not.
+        atexit._run_exitfuncs()
+        _note_peak(peak)
 
-        peak.value = max(peak.value, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+def _draw_other_numbers() -> None:
+    """Let the libraries draw other random numbers than the children of the same server."""
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if numpy is not None:
+        numpy.random.seed()
+    if torch is not None:
+        torch.seed()
+
+
+def _note_peak(peak: Any) -> None:
+    from resource import RUSAGE_SELF, getrusage
+
+    peak.value = getrusage(RUSAGE_SELF).ru_maxrss
 
 
 def _call(content: bytes, shared: tuple[Any, ...]) -> None:
@@ -126,19 +142,21 @@ def _call(content: bytes, shared: tuple[Any, ...]) -> None:
     function(*arguments, *shared)
 
 
-def _end_with_parent(starter: int | None) -> None:
+def _end_with_parent(starter: int | None, peak: Any = None) -> None:
     """End this process when its parent ends.
 
     Args:
         starter: number of the process that has started this one, to be watched by the system as
             well; None where it must not be, because only one of its threads started this one.
+        peak: where the peak memory is noted until then, if anywhere.
     """
     parent = parent_process()
     if parent is None:
         return
 
     def watch() -> None:
-        wait([parent.sentinel])
+        while not wait([parent.sentinel], None if peak is None else _LOOK_SECONDS):
+            _note_peak(peak)
         _exit_now(1)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -1,108 +1,159 @@
 """A process that has imported the large libraries once and forks child processes.
 
 A new Python needs 5 to 10 seconds of processor time for torch and transformers, and a run starts
-processes for each of its cells. The fork server of ``multiprocessing`` imports them once. A child
-of it is there in a moment, with the same modules as one that Python starts anew. No code of a
-plugin, of a model or of the program that runs robench is ever imported in the server itself, and it
-computes nothing.
+processes for each of its cells. A fork server (``multiprocessing.forkserver``) imports them once,
+and a child of it starts in some hundredths of a second. No code of a plugin, of a model or of the
+program that runs robench is imported in the server, and it computes nothing.
 
-The server imports from where this process imports, and it has the environment of the moment when it
-started. Where one of the two has changed since, children are started anew instead.
+The server is robench's own: it is not the one that ``get_context("forkserver")`` gives to a
+program. It imports from where this process imports. It has the settings that this process had when
+it started. Where one of them has changed since (``Conditions``), children are started anew instead.
+
+Where a GPU can be used, children are started anew unless ``SWITCH`` is ``"1"``: a library that asks
+CUDA something while it is imported would make the GPU unusable in all forked children.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import signal
+import resource
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing import forkserver, get_context, parent_process, resource_tracker
-from multiprocessing.context import ForkServerContext
+from multiprocessing import forkserver, parent_process
+from pathlib import Path
+from typing import Any
 
+from robench._base.forked_process import ForkedProcess, environment_variables, without_interrupts
 from robench._base.import_path import SAFE_PATH
+from robench._base.lean_imports import LEAN
+from robench._base.server_process import RESTORE
 
 SWITCH = "ROBENCH_FORK_SERVER"
-"""Environment variable: ``"0"`` starts each child process anew."""
-_LATE = ("ROBENCH_", "PYTEST_")
-"""No library reads variables that begin so when it is imported. A child gets its parent's."""
+"""Environment variable: ``"0"`` starts each child anew, ``"1"`` uses the server on a GPU, too."""
+MOST_FAILURES = 3
+"""After so many failures to fork a child, all children of this process are started anew."""
+_READ_LATER = ("ROBENCH_", "PYTEST_")
+"""No library reads variables that begin so while it is imported; ``LEAN`` is the exception."""
 _FAMILIES = "transformers.models."
+_LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_NOFILE)
 
 
 @dataclass(frozen=True)
-class _Conditions:
-    """What must be the same for all children of a server: where they import from, and so on."""
+class Conditions:
+    """What a server and this process must have in common.
+
+    Attributes:
+        path: where Python imports from.
+        environment: variables that libraries may read while they are imported.
+        cores: the processor cores that may be used.
+        limits: of memory and of open files, and the umask.
+        outputs: the files to which standard output and standard error go.
+    """
 
     path: tuple[str, ...]
     environment: Mapping[str, str]
-
-    @classmethod
-    def now(cls) -> _Conditions:
-        environment = {name: os.environ[name] for name in os.environ if not name.startswith(_LATE)}
-        return cls(tuple(sys.path), environment)
+    cores: frozenset[int]
+    limits: tuple[Any, ...]
+    outputs: tuple[tuple[int, int], ...]
 
 
-_started: list[_Conditions] = []
-"""The conditions of this process's server; nothing before it is started."""
+class Server:
+    """The fork server of this process, and whether it can be used."""
 
+    def __init__(self) -> None:
+        self._server = forkserver.ForkServer()
+        self._owner = os.getpid()
+        self._conditions: Conditions | None = None
+        self._failures = 0
 
-def server_context() -> ForkServerContext | None:
-    """Return a context whose processes the server forks, and start the server if necessary.
+    def process(self, target: Any, arguments: tuple[Any, ...]) -> ForkedProcess | None:
+        """Return a process, not yet started, that the server forks. Start the server if necessary.
 
-    Returns:
-        The context; None where children have to be started anew: in a child, on another system
-        than Linux, after a change of the conditions, or where ``SWITCH`` says so.
-    """
-    if not _possible():
-        return None
-    conditions = _Conditions.now()
-    if not _started:
-        # Linux ends the server with the thread that started it.
-        if threading.current_thread() is not threading.main_thread():
+        Returns:
+            The process, or None where a child has to be started anew.
+
+        Raises:
+            OSError: the server cannot be started.
+        """
+        if self._owner != os.getpid() or self._failures >= MOST_FAILURES or not _possible():
             return None
-        _started.append(conditions)
-    if _started[0] != conditions:
-        return None
-    context = get_context("forkserver")
-    context.set_forkserver_preload(_modules())
-    with _imports_as_here(), without_interrupts():
-        forkserver.ensure_running()
-    return context
+        conditions = _conditions()
+        # Linux ends the server with the thread that started it.
+        runs = self._runs()
+        main = threading.current_thread() is threading.main_thread()
+        if conditions is None or not (main or runs):
+            return None
+        if self._conditions is None:
+            self._conditions = conditions
+        if self._conditions != conditions:
+            return None
+        self._server.set_forkserver_preload(_modules())
+        with without_interrupts(), environment_variables(_imports_as_here()):
+            self._server.ensure_running()
+        return ForkedProcess(self._server, target=target, args=arguments, daemon=True)
+
+    def failed(self) -> None:
+        """Note that a process could not be forked."""
+        self._failures += 1
+
+    @property
+    def number(self) -> int | None:
+        """The server's process number; None before it is started."""
+        return getattr(self._server, "_forkserver_pid", None)
+
+    def _runs(self) -> bool:
+        """Return whether the server runs. The server's own object collects one that has ended."""
+        if self.number is None:
+            return False
+        look = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        try:
+            return os.waitid(os.P_PID, self.number, look) is None
+        except ChildProcessError:
+            # The program has collected it.
+            self._server = forkserver.ForkServer()
+            return False
 
 
-def take_environment(environment: Mapping[str, str]) -> None:
-    """Give this process the environment of its parent, where the server has another one."""
-    for name in set(os.environ) - set(environment):
-        del os.environ[name]
-    for name, value in environment.items():
-        if os.environ.get(name) != value:
-            os.environ[name] = value
-
-
-@contextmanager
-def without_interrupts() -> Iterator[None]:
-    """Block Ctrl-C in processes that are started in the block, which inherit the signal mask.
-
-    Only the parent handles it; it ends its children.
-    """
-    # Otherwise the resource tracker would start with the first process, and it unblocks Ctrl-C.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+SERVER = Server()
 
 
 def _possible() -> bool:
+    switch = os.environ.get(SWITCH)
     return (
         sys.platform == "linux"
-        and os.environ.get(SWITCH) != "0"
+        and switch != "0"
+        # Every user of the machine could use the server of an older one.
+        and sys.version_info >= (3, 11, 1)
         and not sys.flags.ignore_environment
-        # The server that a child inherits does not end with this child.
+        # A child's children would not end with it.
         and parent_process() is None
+        and (switch == "1" or not _has_gpu())
+    )
+
+
+def _has_gpu() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda.is_available())
+
+
+def _conditions() -> Conditions | None:
+    """Return the conditions of this moment; None where a server cannot have them."""
+    path = tuple(sys.path)
+    if not all(isinstance(each, str) and os.pathsep not in each for each in path):
+        return None
+    names = [name for name in os.environ if name == LEAN or not name.startswith(_READ_LATER)]
+    status = Path("/proc/self/status").read_text()
+    mask = [line for line in status.splitlines() if line.startswith("Umask:")]
+    files = (os.fstat(each) for each in (1, 2))
+    return Conditions(
+        path=path,
+        environment={name: os.environ[name] for name in names},
+        cores=frozenset(os.sched_getaffinity(0)),
+        limits=(*mask, *(resource.getrlimit(each) for each in _LIMITS)),
+        outputs=tuple((file.st_dev, file.st_ino) for file in files),
     )
 
 
@@ -117,18 +168,12 @@ def _modules() -> list[str]:
     return [*names, *sorted(set(own) - {"robench.__main__"})]
 
 
-@contextmanager
-def _imports_as_here() -> Iterator[None]:
-    """Let a process that is started in the block import from the same places as this one."""
-    path = os.pathsep.join(each or os.getcwd() for each in sys.path)  # noqa: PTH109
+def _imports_as_here() -> dict[str, str]:
+    """Return variables with which a server imports from the same places as this process.
+
+    The server sets them back before it imports anything else.
+    """
+    path = os.pathsep.join(each or str(Path.cwd()) for each in sys.path)
     wanted = {"PYTHONPATH": path, SAFE_PATH: "1"}
     before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    return {**wanted, RESTORE: json.dumps({**before, RESTORE: None})}

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
-from robench._base.child import exit_code, start_child
+from robench._base.child import start_child
 from robench._base.errors import RobenchError, UsageError, first_line
 from robench._base.hub import no_pointless_retries
 from robench._base.no_exit import as_failure, without_exits
@@ -183,7 +183,7 @@ def _refuse_launcher() -> None:
 
 
 def _died(training: _Training) -> RobenchError:
-    code = exit_code(training.process)
+    code = training.process.exitcode
     how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
     return RobenchError(
         f"The process of this training ended early ({how}). If the memory was used up, take a "

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from robench._base.child import exit_code, start_child
+from robench._base.child import start_child
 from robench._base.environment import available_cores, available_memory
 from robench._base.errors import RobenchError
 from robench.search.attack import Trial, Verdict
@@ -310,13 +310,13 @@ class _WorkerPool:
         if worker.line is not None:
             self._keepers.detach(worker.device, worker.line)
         if not worker.ready:
-            self._deaths.while_loading(exit_code(worker.process))
+            self._deaths.while_loading(worker.process.exitcode)
             return
         jobs = worker.assigned
         running = worker.pulse.example(jobs)
         # It may have gone on to another example just before it was killed.
         late = worker.late and worker.pulse.late() > LATE_SECONDS
-        death = Death(exit_code(worker.process), running, tuple(jobs), late)
+        death = Death(worker.process.exitcode, running, tuple(jobs), late)
         if not worker.checked:
             self._jobs.extend(self._unchecked.add(worker.sample, death.cause, idle=not jobs))
         suspect = death.suspect

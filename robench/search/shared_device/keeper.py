@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
 
-from robench._base.child import exit_code, start_child
+from robench._base.child import start_child
 from robench._base.errors import RobenchError
 from robench.search.shared_device.client import DeviceLine
 from robench.search.shared_device.messages import hand_on
@@ -95,7 +95,7 @@ class DeviceKeeper:
         if not ready:
             return None
         running.process.join(GRACE_SECONDS)
-        cause = cause_of(exit_code(running.process))
+        cause = cause_of(running.process.exitcode)
         running.stop()
         answered = self._slots.answered
         self._deaths = 1 if answered > self._answered else self._deaths + 1

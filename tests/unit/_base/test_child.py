@@ -15,7 +15,7 @@ ROOT = TESTS.parent
 SCRIPT = """
 import sys, threading, time
 sys.path.append({tests!r})
-from child_cases import {function} as function
+from child_cases import {function} as function, use_memory
 from robench._base.child import start_child
 
 def start():
@@ -25,6 +25,8 @@ def start():
 
 if __name__ == "__main__":
     if {thread}:
+        # A thread uses a fork server, and starts none.
+        start_child(use_memory, 1, ()).join()
         thread = threading.Thread(target=start)
         thread.start()
         thread.join()

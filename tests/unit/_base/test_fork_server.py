@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import json
+import multiprocessing.util
 import os
+import resource
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from multiprocessing import forkserver
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from child_cases import end, sleep, start_a_grandchild, use_memory, write_facts
+from child_cases import (
+    draw,
+    end,
+    gone,
+    register_an_end,
+    sleep,
+    start_a_grandchild,
+    use_memory,
+    use_memory_and_sleep,
+    write_facts,
+)
 
+from robench._base import child as child_module
 from robench._base import fork_server
-from robench._base.child import exit_code, peak_of_forked, start_child
+from robench._base.child import peak_of_forked, start_child
+from robench._base.environment import peak_memory
+from robench._base.fork_server import MOST_FAILURES, SERVER, Server
+from robench._base.forked_process import ForkedProcess
 
 ROOT = Path(__file__).parents[3]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="there is a server on Linux only")
@@ -53,7 +67,21 @@ def test_a_child_has_all_that_its_parent_has(
     assert found["interrupts blocked"]
 
 
-@pytest.mark.parametrize("change", ["switch", "variable", "removed", "path"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "switch",
+        "variable",
+        "removed",
+        "lean imports",
+        "path",
+        "no text",
+        "two folders",
+        "umask",
+        "limit",
+        "cores",
+    ],
+)
 def test_under_other_conditions_a_child_is_a_new_python(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
@@ -64,10 +92,27 @@ def test_under_other_conditions_a_child_is_a_new_python(
         monkeypatch.setenv("HF_HOME", str(tmp_path))
     elif change == "removed":
         monkeypatch.delenv("PATH")
-    else:
+    elif change == "lean imports":
+        monkeypatch.setenv("ROBENCH_LEAN_IMPORTS", os.environ.get("ROBENCH_LEAN_IMPORTS", "") + "0")
+    elif change == "path":
         monkeypatch.syspath_prepend(str(tmp_path))
+    elif change == "no text":
+        monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])
+    elif change == "two folders":
+        monkeypatch.setattr(sys, "path", [*sys.path, f"{tmp_path}:{tmp_path}"])
+    elif change == "umask":
+        os.umask(os.umask(0) ^ 0o070)
+    elif change == "limit":
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+    else:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 999})
     assert facts(tmp_path)["method"] == "spawn"
     monkeypatch.undo()
+    if change == "umask":
+        os.umask(os.umask(0) ^ 0o070)
+    if change == "limit":
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert facts(tmp_path)["method"] == "forkserver"
 
 
@@ -80,12 +125,10 @@ def test_a_child_does_not_use_the_server_of_its_parent(tmp_path: Path) -> None:
 def test_the_parent_learns_how_a_child_ended(how: int, code: int) -> None:
     child = start_child(end, how, ())
     child.join()
-    assert exit_code(child) == code
+    assert child.exitcode == code
 
 
 def test_the_peak_memory_of_a_child_counts() -> None:
-    from robench._base.environment import peak_memory
-
     before, _ = peak_memory("cpu")
     assert before is not None
     start_child(use_memory, before + 2**26, ()).join()
@@ -94,180 +137,86 @@ def test_the_peak_memory_of_a_child_counts() -> None:
     assert found == peak_of_forked() * 1024
 
 
+def test_the_peak_memory_of_a_killed_child_counts() -> None:
+    before, _ = peak_memory("cpu")
+    assert before is not None
+    child = start_child(use_memory_and_sleep, before + 2**26, ())
+    for _ in range(600):
+        if peak_of_forked() * 1024 > before + 2**26:
+            break
+        time.sleep(0.1)
+    child.kill()
+    child.join()
+    assert peak_of_forked() * 1024 > before + 2**26
+
+
 def test_after_the_death_of_the_server_there_is_another_one(tmp_path: Path) -> None:
     child = start_child(sleep, "", ())
-    before = server()
+    before = SERVER.number
+    assert before is not None
     os.kill(before, signal.SIGKILL)
     child.join(10)
-    assert exit_code(child) == -signal.SIGKILL
+    assert child.exitcode == -signal.SIGKILL
     assert gone([before])
     for number in range(2):
         assert facts(tmp_path)["method"] == "forkserver", number
-    assert server() != before
+    assert SERVER.number != before
 
 
 def test_a_server_that_cannot_fork_costs_no_child(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: object) -> None:
+    tries: list[int] = []
+
+    def refuse(*_: object) -> None:
+        tries.append(1)
         raise EOFError
 
-    monkeypatch.setattr(forkserver, "connect_to_new_process", refuse)
+    monkeypatch.setattr(child_module, "SERVER", Server())
+    monkeypatch.setattr(ForkedProcess, "start", refuse)
+    for _ in range(MOST_FAILURES + 2):
+        assert facts(tmp_path)["method"] == "spawn"
+    assert len(tries) == MOST_FAILURES
+
+
+def test_a_server_that_cannot_start_costs_no_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket has no room for the name of a folder as long as this one."""
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setattr(child_module, "SERVER", Server())
+    monkeypatch.setattr(multiprocessing.util, "get_temp_dir", lambda: str(folder))
     assert facts(tmp_path)["method"] == "spawn"
 
 
-def server() -> int:
-    number: int = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
-    return number
+def test_no_two_children_draw_the_same_numbers(tmp_path: Path) -> None:
+    import torch  # noqa: F401
+
+    drawn = []
+    for number in range(2):
+        path = tmp_path / str(number)
+        start_child(draw, str(path), ()).join()
+        drawn.append(path.read_text().split())
+    assert len(drawn[0]) == 3
+    assert all(one != other for one, other in zip(*drawn, strict=True))
 
 
-class TestInAProgram:
-    """With a program of its own, because a process has one server only."""
-
-    def run(
-        self,
-        folder: Path,
-        body: Sequence[str],
-        *options: str,
-        at: Path | None = None,
-        before: Sequence[str] = (),
-    ) -> str:
-        done = self.start(folder, body, *options, at=at, before=before)
-        output, errors = done.communicate(timeout=120)
-        assert done.returncode == 0, errors
-        return output
-
-    def start(
-        self,
-        folder: Path,
-        body: Sequence[str],
-        *options: str,
-        at: Path | None = None,
-        before: Sequence[str] = (),
-    ) -> subprocess.Popen[str]:
-        """Start a program; its lines before the import of robench are ``before``."""
-        folder.mkdir(exist_ok=True)
-        lines = [
-            "import json, os, sys, threading, time",
-            *before,
-            f"sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]",
-            "from multiprocessing import forkserver",
-            "from child_cases import sleep, write_facts",
-            "from robench._base.child import start_child",
-            "def facts(*names):",
-            "    child = start_child(write_facts, 'facts.json', names, ())",
-            "    child.join()",
-            "    return json.load(open('facts.json'))",
-            "if __name__ == '__main__':",
-            *(f"    {line}" for line in body),
-        ]
-        program = folder / "program.py"
-        program.write_text("\n".join(lines))
-        without = {"PYTHONPATH", "PYTHONSAFEPATH"}
-        return subprocess.Popen(
-            [sys.executable, *options, str(program)],
-            cwd=at or folder,
-            env={name: value for name, value in os.environ.items() if name not in without},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def test_the_server_has_the_libraries_that_its_parent_has(self, tmp_path: Path) -> None:
-        names = ("torch", "transformers", "transformers.models.bert.modeling_bert")
-        line = f"print(facts(*{names})['imported'])"
-        load = "from transformers.models.bert import modeling_bert"
-        assert self.run(tmp_path, [line]).strip() == "[]"
-        assert self.run(tmp_path, [line], before=["import torch", load]).strip() == str([*names])
-
-    def test_it_imports_nothing_of_the_folder_in_which_it_starts(self, tmp_path: Path) -> None:
-        stranger = tmp_path / "stranger"
-        stranger.mkdir()
-        for name in ("robench", "torch", "multiprocessing", "pickle"):
-            (stranger / f"{name}.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')")
-        output = self.run(tmp_path / "own", ["print(facts()['method'])"], at=stranger)
-        assert output.strip() == "forkserver"
-        assert not (tmp_path / "mark").exists()
-
-    def test_it_imports_from_where_its_parent_imports(self, tmp_path: Path) -> None:
-        """Here 'transformers' is another package, which the program has put before all others."""
-        other = tmp_path / "other" / "transformers"
-        (other / "models").mkdir(parents=True)
-        (other / "__init__.py").write_text("MARK = 'other'")
-        (other / "modeling_utils.py").write_text("")
-        (other / "models" / "__init__.py").write_text("")
-        (other / "models" / "own.py").write_text("")
-        (tmp_path / "looking.py").write_text(
-            "import sys\ndef look(path):\n    module = sys.modules['transformers.models.own']\n"
-            "    open(path, 'w').write(module.__file__)\n"
-        )
-        before = [f"sys.path.insert(0, {str(tmp_path / 'other')!r})"]
-        before += ["import torch, transformers.models.own"]
-        body = ["from looking import look"]
-        body += ["start_child(look, 'seen', ()).join()", "print(open('seen').read())"]
-        output = self.run(tmp_path, body, before=before)
-        assert output.strip() == str(other / "models" / "own.py")
-
-    def test_a_python_that_ignores_the_environment_has_no_server(self, tmp_path: Path) -> None:
-        assert self.run(tmp_path, ["print(facts()['method'])"], "-E").strip() == "spawn"
-
-    def test_a_thread_starts_no_server_and_uses_one(self, tmp_path: Path) -> None:
-        body = [
-            "def ask():",
-            "    print(facts()['method'])",
-            "for _ in range(2):",
-            "    thread = threading.Thread(target=ask)",
-            "    thread.start()",
-            "    thread.join()",
-            "    ask()",
-        ]
-        output = self.run(tmp_path, body).split()
-        assert output == ["spawn", "forkserver", "forkserver", "forkserver"]
-
-    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-    def test_it_ends_with_a_killed_parent_and_its_children_too(
-        self, tmp_path: Path, number: int
-    ) -> None:
-        body = ["child = start_child(sleep, '', ())"]
-        body += ["print(forkserver._forkserver._forkserver_pid, child.pid, flush=True)"]
-        body += ["time.sleep(60)"]
-        parent = self.start(tmp_path, body)
-        assert parent.stdout is not None
-        numbers = [int(each) for each in parent.stdout.readline().split()]
-        parent.send_signal(number)
-        # Nobody else holds the ends of these pipes.
-        parent.communicate(timeout=10)
-        assert gone(numbers)
-
-    def test_a_parent_that_ends_early_does_not_wait_for_its_imports(self, tmp_path: Path) -> None:
-        body = ["from robench._base.fork_server import server_context"]
-        body += ["assert server_context() is not None"]
-        body += ["print(forkserver._forkserver._forkserver_pid)", "os._exit(0)"]
-        output = self.run(tmp_path, body, before=["import torch, transformers"])
-        assert gone([int(output)])
-
-    def test_what_it_imports_first_has_no_effect_elsewhere(self, tmp_path: Path) -> None:
-        body = ["import robench._base.server_process", "child = os.fork()"]
-        body += ["if not child:", "    time.sleep(0.2)", "    os._exit(5)"]
-        body += ["print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"]
-        assert self.run(tmp_path, body).strip() == "5"
+def test_a_child_does_at_its_end_what_a_new_python_does(tmp_path: Path) -> None:
+    start_child(register_an_end, str(tmp_path / "mark"), ()).join()
+    assert (tmp_path / "mark").read_text() == "end"
 
 
-def gone(numbers: Sequence[int]) -> bool:
-    """Return whether processes end soon; zombies, which nobody here can collect, have ended."""
-    for _ in range(100):
-        if not any(map(lives, numbers)):
-            return True
-        time.sleep(0.05)
-    return False
+def test_with_a_gpu_only_the_switch_uses_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
 
-
-def lives(number: int) -> bool:
-    try:
-        stat = Path(f"/proc/{number}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
+    monkeypatch.delenv(fork_server.SWITCH, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert facts(tmp_path)["method"] == "spawn"
+    monkeypatch.setenv(fork_server.SWITCH, "1")
+    assert facts(tmp_path)["method"] == "forkserver"
 
 
 @pytest.fixture(autouse=True)

@@ -65,6 +65,8 @@ DECIDES_NOTHING = {
     "robench._base.waiting": "locks files",
     "robench._base.child": "starts processes",
     "robench._base.fork_server": "starts processes",
+    "robench._base.forked_process": "starts processes",
+    "robench._base.server_process": "starts processes",
     "robench._base.process_end": "ends processes",
     "robench._base.last_words": "says why a process ended",
     "robench._base.torch_settings": "compares settings, and sets back what a plugin changed",

@@ -1,0 +1,221 @@
+"""The fork server in programs of their own, because a process has one server only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from child_cases import gone, gone_children
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is a server on Linux only")
+
+ROOT = Path(__file__).parents[3]
+
+
+def run(
+    folder: Path,
+    body: Sequence[str],
+    *options: str,
+    at: Path | None = None,
+    before: Sequence[str] = (),
+    after: Sequence[str] = (),
+) -> str:
+    done = start(folder, body, *options, at=at, before=before, after=after)
+    output, errors = done.communicate(timeout=120)
+    assert done.returncode == 0, errors
+    return output
+
+
+def start(
+    folder: Path,
+    body: Sequence[str],
+    *options: str,
+    at: Path | None = None,
+    before: Sequence[str] = (),
+    after: Sequence[str] = (),
+) -> subprocess.Popen[str]:
+    """Start a program with the arguments ``after``.
+
+    Its lines before the import of robench are ``before``.
+    """
+    folder.mkdir(exist_ok=True)
+    lines = [
+        "import json, os, sys, threading, time",
+        *before,
+        f"sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]",
+        "from robench._base.fork_server import SERVER",
+        "from child_cases import sleep, write_facts",
+        "from robench._base.child import start_child",
+        "def facts(*names):",
+        "    child = start_child(write_facts, 'facts.json', names, ())",
+        "    child.join()",
+        "    return json.load(open('facts.json'))",
+        "if __name__ == '__main__':",
+        *(f"    {line}" for line in body),
+    ]
+    program = folder / "program.py"
+    program.write_text("\n".join(lines))
+    without = {"PYTHONPATH", "PYTHONSAFEPATH"}
+    return subprocess.Popen(
+        [sys.executable, *options, str(program), *after],
+        cwd=at or folder,
+        env={name: value for name, value in os.environ.items() if name not in without},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_server_has_the_libraries_that_its_parent_has(tmp_path: Path) -> None:
+    names = ("torch", "transformers", "transformers.models.bert.modeling_bert")
+    line = f"print(facts(*{names})['imported'])"
+    load = "from transformers.models.bert import modeling_bert"
+    assert run(tmp_path, [line]).strip() == "[]"
+    assert run(tmp_path, [line], before=["import torch", load]).strip() == str([*names])
+
+
+def test_it_imports_nothing_of_the_folder_in_which_it_starts(tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    for name in ("robench", "torch", "multiprocessing", "pickle"):
+        (stranger / f"{name}.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')")
+    output = run(tmp_path / "own", ["print(facts()['method'])"], at=stranger)
+    assert output.strip() == "forkserver"
+    assert not (tmp_path / "mark").exists()
+
+
+def test_it_imports_from_where_its_parent_imports(tmp_path: Path) -> None:
+    """Here 'transformers' is another package, which the program has put before all others."""
+    other = tmp_path / "other" / "transformers"
+    (other / "models").mkdir(parents=True)
+    (other / "__init__.py").write_text("MARK = 'other'")
+    (other / "modeling_utils.py").write_text("")
+    (other / "models" / "__init__.py").write_text("")
+    (other / "models" / "own.py").write_text("")
+    (tmp_path / "looking.py").write_text(
+        "import sys\ndef look(path):\n    module = sys.modules['transformers.models.own']\n"
+        "    open(path, 'w').write(module.__file__)\n"
+    )
+    before = [f"sys.path.insert(0, {str(tmp_path / 'other')!r})"]
+    before += ["import torch, transformers.models.own"]
+    body = ["from looking import look"]
+    body += ["start_child(look, 'seen', ()).join()", "print(open('seen').read())"]
+    output = run(tmp_path, body, before=before)
+    assert output.strip() == str(other / "models" / "own.py")
+
+
+def test_a_python_that_ignores_the_environment_has_no_server(tmp_path: Path) -> None:
+    assert run(tmp_path, ["print(facts()['method'])"], "-E").strip() == "spawn"
+
+
+@pytest.mark.parametrize("after", [(), ("collected",)])
+def test_a_thread_starts_no_server_and_uses_one(tmp_path: Path, after: tuple[str, ...]) -> None:
+    body = [
+        "def ask():",
+        "    print(facts()['method'])",
+        "for _ in range(2):",
+        "    thread = threading.Thread(target=ask)",
+        "    thread.start()",
+        "    thread.join()",
+        "    ask()",
+    ]
+    body += [
+        "os.kill(SERVER.number, 9)",
+        "while SERVER._runs():",
+        "    time.sleep(0.01)",
+        "if sys.argv[1:]:",
+        "    os.waitpid(SERVER.number, 0)",
+        "thread = threading.Thread(target=ask)",
+        "thread.start()",
+        "thread.join()",
+        "ask()",
+    ]
+    output = run(tmp_path, body, after=after).split()
+    assert output == ["spawn", *3 * ["forkserver"], "spawn", "forkserver"]
+
+
+def test_a_copy_of_the_program_does_not_use_its_server(tmp_path: Path) -> None:
+    body = ["print(facts()['method'], flush=True)", "child = os.fork()"]
+    body += ["print(facts()['method'], flush=True)", "if not child:", "    os._exit(0)"]
+    body += ["os.waitpid(child, 0)"]
+    output = run(tmp_path, body).split()
+    assert sorted(output) == ["forkserver", "forkserver", "spawn"]
+
+
+def test_the_fork_server_of_the_program_is_another_one(tmp_path: Path) -> None:
+    body = [
+        "from multiprocessing import forkserver, get_context",
+        "own = get_context('forkserver')",
+        "def ask():",
+        "    process = own.Process(target=write_facts, args=('own.json', ('PYTHONPATH',)))",
+        "    process.start()",
+        "    process.join()",
+        "    return json.load(open('own.json'))['environment']['PYTHONPATH']",
+        "own.set_forkserver_preload(['json'])",
+        "print(ask(), facts()['method'], ask())",
+        "theirs = forkserver._forkserver",
+        "print(theirs._preload_modules, theirs._forkserver_pid != SERVER.number)",
+    ]
+    output = run(tmp_path, body).splitlines()
+    assert output == ["None forkserver None", "['json'] True"]
+
+
+def test_an_interrupted_start_leaves_no_child(tmp_path: Path) -> None:
+    """The server imports torch meanwhile, and gets the order to fork before that."""
+    body = [
+        "import signal",
+        "def interrupt(*_):",
+        "    raise KeyboardInterrupt",
+        "signal.signal(signal.SIGALRM, interrupt)",
+        "signal.setitimer(signal.ITIMER_REAL, 0.3)",
+        "kept = None",
+        "try:",
+        "    start_child(sleep, '', ())",
+        "except KeyboardInterrupt as error:",
+        "    kept = error",
+        "assert kept is not None",
+        "print(facts()['method'], SERVER.number, flush=True)",
+        "time.sleep(60)",
+    ]
+    parent = start(tmp_path, body, before=["import torch, transformers"])
+    assert parent.stdout is not None
+    method, number = parent.stdout.readline().split()
+    assert method == "forkserver"
+    try:
+        assert gone_children(int(number))
+    finally:
+        parent.kill()
+        parent.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_it_ends_with_a_killed_parent_and_its_children_too(tmp_path: Path, number: int) -> None:
+    body = ["child = start_child(sleep, '', ())"]
+    body += ["print(SERVER.number, child.pid, flush=True)"]
+    body += ["time.sleep(60)"]
+    parent = start(tmp_path, body)
+    assert parent.stdout is not None
+    numbers = [int(each) for each in parent.stdout.readline().split()]
+    parent.send_signal(number)
+    # Nobody else holds the ends of these pipes.
+    parent.communicate(timeout=10)
+    assert gone(numbers)
+
+
+def test_a_parent_that_ends_early_does_not_wait_for_its_imports(tmp_path: Path) -> None:
+    body = ["assert SERVER.process(print, ()) is not None"]
+    body += ["print(SERVER.number)", "os._exit(0)"]
+    output = run(tmp_path, body, before=["import torch, transformers"])
+    assert gone([int(output)])
+
+
+def test_what_it_imports_first_has_no_effect_elsewhere(tmp_path: Path) -> None:
+    body = ["import robench._base.server_process", "child = os.fork()"]
+    body += ["if not child:", "    time.sleep(0.2)", "    os._exit(5)"]
+    body += ["print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"]
+    assert run(tmp_path, body).strip() == "5"
