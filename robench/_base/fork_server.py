@@ -29,7 +29,7 @@ from typing import Any
 from robench._base.forked_process import ForkedProcess, environment_variables, without_interrupts
 from robench._base.import_path import SAFE_PATH
 from robench._base.lean_imports import LEAN
-from robench._base.server_process import RESTORE
+from robench._base.server_process import TOLD
 
 SWITCH = "ROBENCH_FORK_SERVER"
 """Environment variable: ``"0"`` starts each child anew, ``"1"`` uses the server on a GPU, too."""
@@ -176,4 +176,4 @@ def _imports_as_here() -> dict[str, str]:
     path = os.pathsep.join(each or str(Path.cwd()) for each in sys.path)
     wanted = {"PYTHONPATH": path, SAFE_PATH: "1"}
     before = {name: os.environ.get(name) for name in wanted}
-    return {**wanted, RESTORE: json.dumps({**before, RESTORE: None})}
+    return {**wanted, TOLD: json.dumps({"starter": os.getpid(), "variables": before})}

@@ -11,8 +11,12 @@ import sys
 
 from robench._base.process_end import killed_with_starter
 
-RESTORE = "ROBENCH_FORK_SERVER_RESTORE"
-"""Environment variable of a server: the variables that it has to set back, as JSON."""
+TOLD = "ROBENCH_FORK_SERVER_TOLD"
+"""Environment variable of a server, which it removes: what it is told, as JSON.
+
+``starter`` is the number of the process that started it, and ``variables`` are those that it has to
+set back; null removes one.
+"""
 _CHECKS_OF_CUDA = "PYTORCH_NVML_BASED_CUDA_CHECK"
 """With ``"1"``, torch looks for GPUs without starting CUDA, which must not run before a fork."""
 
@@ -28,13 +32,17 @@ def take_environment(environment: dict[str, str | None]) -> None:
 
 def _is_server() -> bool:
     """Return whether this process is a fork server that robench started."""
-    return RESTORE in os.environ and any(
+    return TOLD in os.environ and any(
         "multiprocessing.forkserver" in each for each in sys.orig_argv
     )
 
 
 if _is_server():
     killed_with_starter()
-    take_environment(json.loads(os.environ[RESTORE]))
+    told = json.loads(os.environ.pop(TOLD))
+    # It may have ended before.
+    if os.getppid() != told["starter"]:
+        os._exit(1)
+    take_environment(told["variables"])
     # Each child takes the environment of its parent, without this variable.
     os.environ.setdefault(_CHECKS_OF_CUDA, "1")

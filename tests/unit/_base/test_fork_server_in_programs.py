@@ -89,24 +89,27 @@ def test_it_imports_nothing_of_the_folder_in_which_it_starts(tmp_path: Path) -> 
     assert not (tmp_path / "mark").exists()
 
 
+def other_transformers(folder: Path, code: str = "") -> list[str]:
+    """Write another package 'transformers'; return lines that put it before all others."""
+    package = folder / "other" / "transformers"
+    (package / "models").mkdir(parents=True)
+    for name in ("__init__", "modeling_utils", "models/__init__"):
+        (package / f"{name}.py").write_text("")
+    (package / "models" / "own.py").write_text(code)
+    first = f"sys.path.insert(0, {str(folder / 'other')!r})"
+    return [first, "import torch, transformers.models.own"]
+
+
 def test_it_imports_from_where_its_parent_imports(tmp_path: Path) -> None:
-    """Here 'transformers' is another package, which the program has put before all others."""
-    other = tmp_path / "other" / "transformers"
-    (other / "models").mkdir(parents=True)
-    (other / "__init__.py").write_text("MARK = 'other'")
-    (other / "modeling_utils.py").write_text("")
-    (other / "models" / "__init__.py").write_text("")
-    (other / "models" / "own.py").write_text("")
+    before = other_transformers(tmp_path)
     (tmp_path / "looking.py").write_text(
         "import sys\ndef look(path):\n    module = sys.modules['transformers.models.own']\n"
         "    open(path, 'w').write(module.__file__)\n"
     )
-    before = [f"sys.path.insert(0, {str(tmp_path / 'other')!r})"]
-    before += ["import torch, transformers.models.own"]
     body = ["from looking import look"]
     body += ["start_child(look, 'seen', ()).join()", "print(open('seen').read())"]
     output = run(tmp_path, body, before=before)
-    assert output.strip() == str(other / "models" / "own.py")
+    assert output.strip() == str(tmp_path / "other" / "transformers" / "models" / "own.py")
 
 
 def test_a_python_that_ignores_the_environment_has_no_server(tmp_path: Path) -> None:
@@ -207,10 +210,16 @@ def test_it_ends_with_a_killed_parent_and_its_children_too(tmp_path: Path, numbe
     assert gone(numbers)
 
 
-def test_a_parent_that_ends_early_does_not_wait_for_its_imports(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [0, 0.02, 0.1, 2])
+def test_a_server_does_not_go_on_importing_without_its_parent(
+    tmp_path: Path, seconds: float
+) -> None:
+    """Its imports take ten minutes here."""
+    wait = "import sys, time\nif 'forkserver' in str(sys.orig_argv):\n    time.sleep(600)"
     body = ["assert SERVER.process(print, ()) is not None"]
-    body += ["print(SERVER.number)", "os._exit(0)"]
-    output = run(tmp_path, body, before=["import torch, transformers"])
+    body += ["print(SERVER.number, flush=True)", f"time.sleep({seconds})", "os._exit(0)"]
+    # The server has the ends of these pipes, too.
+    output = run(tmp_path, body, before=other_transformers(tmp_path, wait))
     assert gone([int(output)])
 
 
