@@ -44,7 +44,7 @@ def start_child(function: Callable[..., None], *arguments: Any) -> BaseProcess:
     """
     *plain, shared = arguments
     content = pickle.dumps((function, plain))
-    forked = _forked(content, shared)
+    forked = _forked(function.__module__, content, shared)
     if forked is not None:
         return forked
     # Linux sends its signal when the thread that started the child ends.
@@ -58,11 +58,12 @@ def start_child(function: Callable[..., None], *arguments: Any) -> BaseProcess:
     return process
 
 
-def _forked(content: bytes, shared: tuple[Any, ...]) -> BaseProcess | None:
+def _forked(module: str, content: bytes, shared: tuple[Any, ...]) -> BaseProcess | None:
     """Return a process that the fork server has started; None where it cannot be used."""
     peak = get_context("spawn").RawValue("Q", 0)
     try:
-        process = SERVER.process(run_forked, (dict(os.environ), peak, content, shared))
+        arguments = dict(os.environ), peak, content, shared
+        process = SERVER.process(run_forked, arguments, module)
         if process is not None:
             process.start()
     except (OSError, EOFError):

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import sys
 import threading
@@ -37,7 +38,8 @@ MOST_FAILURES = 3
 """After so many failures to fork a child, all children of this process are started anew."""
 _READ_LATER = ("ROBENCH_", "PYTEST_")
 """No library reads variables that begin so while it is imported; ``LEAN`` is the exception."""
-_FAMILIES = "transformers.models."
+_FAMILY = re.compile(r"transformers\.models\.\w+\.modeling_\w+")
+"""Name of a module with one family of models."""
 _LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_NOFILE)
 
 
@@ -69,8 +71,16 @@ class Server:
         self._conditions: Conditions | None = None
         self._failures = 0
 
-    def process(self, target: Any, arguments: tuple[Any, ...]) -> ForkedProcess | None:
+    def process(
+        self, target: Any, arguments: tuple[Any, ...], module: str = ""
+    ) -> ForkedProcess | None:
         """Return a process, not yet started, that the server forks. Start the server if necessary.
+
+        Args:
+            target: an importable function.
+            arguments: of the function.
+            module: name of the module that the process needs; a server that is started now
+                imports it if it is one of robench.
 
         Returns:
             The process, or None where a child has to be started anew.
@@ -90,7 +100,7 @@ class Server:
             self._conditions = conditions
         if self._conditions != conditions:
             return None
-        self._server.set_forkserver_preload(_modules())
+        self._server.set_forkserver_preload(_modules(module))
         with without_interrupts(), environment_variables(_imports_as_here()):
             self._server.ensure_running()
         return ForkedProcess(self._server, target=target, args=arguments, daemon=True)
@@ -157,15 +167,16 @@ def _conditions() -> Conditions | None:
     )
 
 
-def _modules() -> list[str]:
-    """Return what the server imports: what this process has of robench and the large libraries."""
+def _modules(of_target: str) -> list[str]:
+    """Return what the server imports: large libraries that this process has, and robench's part.
+
+    The list stands in the server's command line, so it is short.
+    """
     names = ["robench._base.server_process"]
     if "torch" in sys.modules and "transformers" in sys.modules:
         names.append("robench._base.server_libraries")
-        names += sorted(name for name in tuple(sys.modules) if name.startswith(_FAMILIES))
-    own = (name for name in tuple(sys.modules) if name.partition(".")[0] == "robench")
-    # Importing this one would run the command line.
-    return [*names, *sorted(set(own) - {"robench.__main__"})]
+        names += sorted(name for name in tuple(sys.modules) if _FAMILY.fullmatch(name))
+    return [*names, *([of_target] if of_target.startswith("robench.") else [])]
 
 
 def _imports_as_here() -> dict[str, str]:

@@ -224,3 +224,11 @@ def no_thread_is_left() -> Iterator[None]:
     before = threading.active_count()
     yield
     assert threading.active_count() == before
+
+
+def test_the_command_line_of_the_server_is_short() -> None:
+    """It stands in lists of processes."""
+    start_child(use_memory, 1, ()).join()
+    command = Path(f"/proc/{SERVER.number}/cmdline").read_text()
+    assert "robench._base.server_process" in command
+    assert len(command) < 4000

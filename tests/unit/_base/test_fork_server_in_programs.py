@@ -92,24 +92,26 @@ def test_it_imports_nothing_of_the_folder_in_which_it_starts(tmp_path: Path) -> 
 def other_transformers(folder: Path, code: str = "") -> list[str]:
     """Write another package 'transformers'; return lines that put it before all others."""
     package = folder / "other" / "transformers"
-    (package / "models").mkdir(parents=True)
-    for name in ("__init__", "modeling_utils", "models/__init__"):
+    (package / "models" / "own").mkdir(parents=True)
+    for name in ("__init__", "modeling_utils", "models/__init__", "models/own/__init__"):
         (package / f"{name}.py").write_text("")
-    (package / "models" / "own.py").write_text(code)
+    (package / "models" / "own" / "modeling_own.py").write_text(code)
     first = f"sys.path.insert(0, {str(folder / 'other')!r})"
-    return [first, "import torch, transformers.models.own"]
+    return [first, "import torch, transformers.models.own.modeling_own"]
 
 
 def test_it_imports_from_where_its_parent_imports(tmp_path: Path) -> None:
     before = other_transformers(tmp_path)
-    (tmp_path / "looking.py").write_text(
-        "import sys\ndef look(path):\n    module = sys.modules['transformers.models.own']\n"
-        "    open(path, 'w').write(module.__file__)\n"
-    )
+    lines = ["import sys", "def look(path):"]
+    lines += ["    module = sys.modules['transformers.models.own.modeling_own']"]
+    lines += ["    open(path, 'w').write(module.__file__)"]
+    (tmp_path / "looking.py").write_text("\n".join(lines))
     body = ["from looking import look"]
     body += ["start_child(look, 'seen', ()).join()", "print(open('seen').read())"]
     output = run(tmp_path, body, before=before)
-    assert output.strip() == str(tmp_path / "other" / "transformers" / "models" / "own.py")
+    assert output.strip() == str(
+        tmp_path / "other" / "transformers" / "models" / "own" / "modeling_own.py"
+    )
 
 
 def test_a_python_that_ignores_the_environment_has_no_server(tmp_path: Path) -> None:
