@@ -11,6 +11,7 @@ from multiprocessing import forkserver, popen_forkserver, reduction, resource_tr
 from multiprocessing.connection import wait
 from multiprocessing.context import set_spawning_popen
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from robench._base.import_path import SAFE_PATH
@@ -48,7 +49,7 @@ class _Popen(popen_forkserver.Popen):
         content = io.BytesIO()
         set_spawning_popen(self)
         try:
-            reduction.dump(spawn.get_preparation_data(process_obj.name), content)
+            reduction.dump(_preparation(process_obj.name), content)
             reduction.dump(process_obj, content)
         finally:
             set_spawning_popen(None)
@@ -81,6 +82,17 @@ class _Popen(popen_forkserver.Popen):
         # The server has collected a process that has ended, and its number may be another one's.
         if self.poll() is None:
             super()._send_signal(sig)  # type: ignore[misc]
+
+
+def _preparation(name: str) -> dict[str, Any]:
+    """Return what a process imports and sets before it begins.
+
+    A program that Python reads from standard input is in no file, so it is not imported.
+    """
+    data = spawn.get_preparation_data(name)
+    if not Path(data.get("init_main_from_path") or "").is_file():
+        data.pop("init_main_from_path", None)
+    return data
 
 
 def _close(*descriptors: int) -> None:

@@ -8,6 +8,7 @@ import warnings
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from inspect import signature
+from multiprocessing import current_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -76,9 +77,11 @@ def evaluate(
         The results of this call. ``robench.results(out)`` has those of earlier calls as well.
 
     Raises:
-        UsageError: an argument is wrong. Nothing was trained.
+        UsageError: an argument is wrong, or a worker process calls this while it imports the
+            program. Nothing was trained.
         RobenchError: a part of the run failed; what was finished is in ``out``.
     """
+    _not_in_the_import_of_a_worker()
     from robench.evaluation.run import evaluate as run
     from robench.records.frames import Results
     from robench.records.record_files import RecordsOnDisk
@@ -108,6 +111,16 @@ def evaluate(
         # The trials are read on first use, so the folder must live as long as the results.
         weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
     return found
+
+
+def _not_in_the_import_of_a_worker() -> None:
+    """Refuse a call that a worker process makes because it imports the program."""
+    if getattr(current_process(), "_inheriting", False):
+        raise UsageError(
+            "A worker process imports the program that started it, and this one calls "
+            'robench.evaluate while it is imported. Put the call under "if __name__ == '
+            "'__main__':\", or give workers=1."
+        )
 
 
 def _texts(value: Location | Sequence[Location]) -> tuple[str, ...]:

@@ -95,10 +95,15 @@ class Deaths:
         """
         self._loading += 1
         if self._loading >= MOST_LOADING:
+            killed = code is None or code < 0
+            reason = (
+                "Try fewer --workers: each needs memory for a victim."
+                if killed
+                else "What they said stands above; --workers 1 needs no such process."
+            )
             raise RobenchError(
-                f"{MOST_LOADING} worker processes in a row ended ({Death(code, None, ()).cause}) "
-                "before they had loaded the victim. Try fewer --workers: each needs memory for a "
-                "victim. Finished trials are kept."
+                f"{MOST_LOADING} worker processes in a row ended ({cause_of(code)}) before they "
+                f"had loaded the victim. {reason} Finished trials are kept."
             )
 
     def problem(self, death: Death) -> str | None:

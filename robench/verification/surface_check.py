@@ -56,6 +56,11 @@ def check_surface(
             work.new = work.full = error.surface
             raise
         problems += found
+    if bench.stored is not None and bench.stored.problem and work.new is not None:
+        work.note(
+            f"{bench.stored.problem}. A new one was built and used instead; 'robench evaluate' "
+            "replaces the file."
+        )
     if work.new is not None and any(each not in work.new for each in judged):
         work.note(PARTLY)
 
