@@ -529,6 +529,16 @@ def test_a_surface_that_is_not_there_is_built_again(forged: ForgedRun) -> None:
     assert checked(forged).status == "verified"
 
 
+def test_a_damaged_surface_is_named_and_built_again(forged: ForgedRun) -> None:
+    for path in forged.folder.surfaces.glob("*.parquet"):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    report = checked(forged)
+    assert report.status == "verified"
+    assert any(note.startswith("the stored surface cannot be used (") for note in report.notes)
+
+
 def test_a_smaller_sample_is_repeated_with_its_seed(forged: ForgedRun) -> None:
     one, same = (checked(forged, sample=0.2, seed=5) for _ in range(2))
     assert one.status == same.status == "verified"
