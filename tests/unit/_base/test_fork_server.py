@@ -31,12 +31,26 @@ from robench._base import child as child_module
 from robench._base import fork_server
 from robench._base.child import peak_of_forked, start_child
 from robench._base.environment import peak_memory
-from robench._base.fork_server import MOST_FAILURES, SERVER, Server
+from robench._base.fork_server import MOST_FAILURES, Server
 from robench._base.forked_process import ForkedProcess
 
 ROOT = Path(__file__).parents[3]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="there is a server on Linux only")
 pytestmark = linux
+
+
+@pytest.fixture(scope="module", autouse=True)
+def new_server() -> Iterator[None]:
+    """Begin under the conditions of this moment. Tests before may have begun under others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(child_module, "SERVER", Server())
+        yield
+
+
+def server() -> Server:
+    """Return the server of these tests."""
+    found: Server = vars(child_module)["SERVER"]
+    return found
 
 
 def facts(folder: Path, *names: str, function: Any = write_facts) -> dict[str, Any]:
@@ -152,7 +166,7 @@ def test_the_peak_memory_of_a_killed_child_counts() -> None:
 
 def test_after_the_death_of_the_server_there_is_another_one(tmp_path: Path) -> None:
     child = start_child(sleep, "", ())
-    before = SERVER.number
+    before = server().number
     assert before is not None
     os.kill(before, signal.SIGKILL)
     child.join(10)
@@ -160,7 +174,7 @@ def test_after_the_death_of_the_server_there_is_another_one(tmp_path: Path) -> N
     assert gone([before])
     for number in range(2):
         assert facts(tmp_path)["method"] == "forkserver", number
-    assert SERVER.number != before
+    assert server().number != before
 
 
 def test_a_server_that_cannot_fork_costs_no_child(
@@ -229,6 +243,6 @@ def no_thread_is_left() -> Iterator[None]:
 def test_the_command_line_of_the_server_is_short() -> None:
     """It stands in lists of processes."""
     start_child(use_memory, 1, ()).join()
-    command = Path(f"/proc/{SERVER.number}/cmdline").read_text()
+    command = Path(f"/proc/{server().number}/cmdline").read_text()
     assert "robench._base.server_process" in command
     assert len(command) < 4000
