@@ -59,6 +59,9 @@ HASHED = "reads a file of a victim whose hash has been checked"
 
 ALLOWED: dict[str, tuple[Counter[str], str]] = {
     "robench._base.child": (Counter(loads=1), "reads the answer of a child process of this run"),
+    "robench._base.fork_server": (Counter(read_text=1), MACHINE),
+    "robench._base.forked_process": (Counter(open=1), "writes to a child process of this run"),
+    "robench._base.server_process": (Counter(loads=1), "reads what its own parent tells it"),
     "robench._base.seals": (Counter(loads=1, open=2), WRITES),
     "robench.inspection.health": (
         Counter(loads=2, open=1, read_text=1),
