@@ -100,9 +100,10 @@ class Server:
             self._conditions = conditions
         if self._conditions != conditions:
             return None
-        self._server.set_forkserver_preload(_modules(module))
-        with without_interrupts(), environment_variables(_imports_as_here()):
-            self._server.ensure_running()
+        if not runs:
+            self._server.set_forkserver_preload(_modules(module))
+            with without_interrupts(), environment_variables(_imports_as_here()):
+                self._server.ensure_running()
         return ForkedProcess(self._server, target=target, args=arguments, daemon=True)
 
     def failed(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from child_cases import lives
 
 from robench._base.ending import (
     SIGNALS,
@@ -161,21 +162,13 @@ def test_child_processes_end_before_a_main_thread_that_does_not(
     child = int(line.split()[1])
     process.send_signal(signal.SIGTERM)
     for _ in range(100):
-        if not _lives(child):
+        if not lives(child):
             break
         time.sleep(0.05)
-    assert not _lives(child)
+    assert not lives(child)
     assert process.poll() is None
     process.kill()
     process.communicate()
-
-
-def _lives(number: int) -> bool:
-    try:
-        stat = Path(f"/proc/{number}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_signal_during_an_import_ends_the_process_at_once(
