@@ -19,10 +19,10 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from robench._base import server_process
 from robench._base.fork_server import SERVER
 from robench._base.forked_process import without_interrupts
 from robench._base.process_end import killed_with_starter
-from robench._base.server_process import take_environment
 
 _exit_now = os._exit
 _LOOK_SECONDS = 1.0
@@ -108,8 +108,9 @@ def run_forked(
         content: as in ``run_child``.
         shared: as in ``run_child``.
     """
-    _end_with_parent(os.getppid(), peak)
-    take_environment({**dict.fromkeys(os.environ), **environment})
+    # The server may have ended before, and this process has another parent then.
+    _end_with_parent(server_process.number, peak)
+    server_process.take_environment({**dict.fromkeys(os.environ), **environment})
     set_start_method("spawn", force=True)
     _draw_other_numbers()
     try:

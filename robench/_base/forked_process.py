@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import forkserver, popen_forkserver, reduction, resource_tracker, spawn, util
@@ -38,6 +39,7 @@ class _Popen(popen_forkserver.Popen):
 
     def __init__(self, process_obj: ForkedProcess, server: forkserver.ForkServer) -> None:
         self._server = server
+        self._reading = threading.Lock()
         super().__init__(process_obj)
 
     def _launch(self, process_obj: ForkedProcess) -> None:
@@ -71,12 +73,18 @@ class _Popen(popen_forkserver.Popen):
         if self.returncode is None:
             if not wait([self.sentinel], 0 if flag == os.WNOHANG else None):
                 return None
-            try:
-                self.returncode = forkserver.read_signed(self.sentinel)
-            except (OSError, EOFError):
-                # The server was killed, and the system killed the process with it.
-                self.returncode = -signal.SIGKILL
+            # The code can be read once, and each start of a process asks for those of all others.
+            with self._reading:
+                if self.returncode is None:
+                    self.returncode = self._code()
         return self.returncode
+
+    def _code(self) -> int:
+        try:
+            return forkserver.read_signed(self.sentinel)
+        except (OSError, EOFError):
+            # The server was killed, and the system killed the process with it.
+            return -signal.SIGKILL
 
     def _send_signal(self, sig: int) -> None:
         # The server has collected a process that has ended, and its number may be another one's.

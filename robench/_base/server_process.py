@@ -20,6 +20,9 @@ set back; null removes one.
 _CHECKS_OF_CUDA = "PYTORCH_NVML_BASED_CUDA_CHECK"
 """With ``"1"``, torch looks for GPUs without starting CUDA, which must not run before a fork."""
 
+number: int | None = None
+"""In a server and in the processes that it has forked: the server's process number."""
+
 
 def take_environment(environment: dict[str, str | None]) -> None:
     """Set the variables to these values; None removes one."""
@@ -38,6 +41,7 @@ def _is_server() -> bool:
 
 
 if _is_server():
+    number = os.getpid()
     killed_with_starter()
     told = json.loads(os.environ.pop(TOLD))
     # It may have ended before.

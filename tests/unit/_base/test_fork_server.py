@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import forkserver
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,26 @@ def test_the_parent_learns_how_a_child_ended(how: int, code: int) -> None:
     child = start_child(end, how, ())
     child.join()
     assert child.exitcode == code
+
+
+def test_threads_that_ask_at_the_same_time_learn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = start_child(end, -3, ())
+    wait([child.sentinel])
+    read, tries, found = forkserver.read_signed, [], []
+
+    def read_slowly(descriptor: int) -> int:
+        tries.append(descriptor)
+        time.sleep(0.2)
+        code: int = read(descriptor)
+        return code
+
+    monkeypatch.setattr(forkserver, "read_signed", read_slowly)
+    threads = [threading.Thread(target=lambda: found.append(child.exitcode)) for _ in range(3)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert (found, len(tries)) == ([3, 3, 3], 1)
 
 
 def test_the_peak_memory_of_a_child_counts() -> None:

@@ -212,6 +212,17 @@ def test_it_ends_with_a_killed_parent_and_its_children_too(tmp_path: Path, numbe
     assert gone(numbers)
 
 
+def test_a_child_whose_server_ended_before_does_nothing(tmp_path: Path) -> None:
+    """A child imports the program first."""
+    before = ["if __name__ == '__mp_main__':", "    server = os.getppid()"]
+    # It tells the program about this process first.
+    before += ["    time.sleep(0.5)", "    os.kill(server, 9)"]
+    before += ["    while os.getppid() == server:", "        time.sleep(0.01)"]
+    body = ["child = start_child(write_facts, 'facts.json', (), ())", "child.join()"]
+    body += ["time.sleep(1)", "print(child.exitcode, os.path.exists('facts.json'))"]
+    assert run(tmp_path, body, before=before).split() == ["-9", "False"]
+
+
 @pytest.mark.parametrize("seconds", [0, 0.02, 0.1, 2])
 def test_a_server_does_not_go_on_importing_without_its_parent(
     tmp_path: Path, seconds: float
