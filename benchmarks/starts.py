@@ -63,7 +63,10 @@ def adopt_orphans() -> None:
 
 
 def collect_orphans() -> None:
-    """Wait for the end of all processes that are left, such as a fork server."""
+    """Wait for the end of all child processes, also those of the command: its fork server.
+
+    A process that has started others for itself would wait for these, too.
+    """
     while True:
         try:
             os.wait()

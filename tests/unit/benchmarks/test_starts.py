@@ -21,6 +21,8 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     module = import_module("starts")
     monkeypatch.setattr(module, "adopt_orphans", lambda: None)
+    # The process of the tests has children that go on, such as a fork server.
+    monkeypatch.setattr(module, "collect_orphans", lambda: None)
     return module
 
 
