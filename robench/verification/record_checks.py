@@ -68,7 +68,8 @@ class RecordVerifier:
         self._trials(work)
         self._victim(work)
         if work.found is None or work.trials is None or work.texts is None:
-            self._give_up(work, "it needs the victim, the texts and the trials")
+            # The checks before say what is wrong with them.
+            self._give_up(work, f"it needs {' and '.join(work.lacking)}")
             return
         try:
             with guarded("building the cell again"):

@@ -56,6 +56,12 @@ class Work(Checking):
     errors: list[str] = field(default_factory=list)
 
     @property
+    def lacking(self) -> list[str]:
+        """What is not there, or not usable, of what the checks with the victim need."""
+        parts = {"the victim": self.found, "the texts": self.texts, "the trials": self.trials}
+        return [name for name, part in parts.items() if part is None]
+
+    @property
     def whole(self) -> bool:
         """Whether the record is of a version that leaves no part out."""
         return self.report.schema >= claims.SCHEMA_WITH_ALL_PARTS

@@ -476,6 +476,7 @@ def test_a_victim_that_is_not_there(forged: ForgedRun) -> None:
     report = checked(forged)
     assert report.status == "claimed"
     assert "its victim is not there" in " ".join(report.sentences("open"))
+    assert "searches: it needs the victim" in report.sentences("open")
     found = verify(forged.root, EVERYTHING)
     assert not found.failed
     assert found.stored is None
@@ -487,11 +488,20 @@ def test_trials_that_are_not_there(forged: ForgedRun) -> None:
     report = checked(forged)
     assert report.status == "claimed"
     assert "trials are missing" in " ".join(report.sentences("open"))
+    assert "searches: it needs the trials" in report.sentences("open")
 
 
 def test_texts_that_are_not_there(forged: ForgedRun) -> None:
     shutil.rmtree(forged.folder.examples)
-    assert checked(forged).status == "claimed"
+    report = checked(forged)
+    assert report.status == "claimed"
+    assert "searches: it needs the texts" in report.sentences("open")
+
+
+def test_all_that_is_not_there_is_named(forged: ForgedRun) -> None:
+    shutil.rmtree(forged.folder.victims)
+    shutil.rmtree(forged.folder.trials)
+    assert "searches: it needs the victim and the trials" in checked(forged).sentences("open")
 
 
 def _empty_surface(forged: ForgedRun) -> None:
