@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from multiprocessing import current_process, get_context
+from multiprocessing import current_process, get_context, get_start_method
 from pathlib import Path
 
 from robench._base.child import start_child
@@ -52,6 +52,7 @@ def write_facts(path: str, names: tuple[str, ...]) -> None:
         "argv": sys.argv,
         "folder": str(Path.cwd()),
         "interrupts blocked": signal.SIGINT in blocked,
+        "start method": get_start_method(),
     }
     Path(path).write_text(json.dumps(facts))
 

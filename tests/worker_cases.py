@@ -7,8 +7,10 @@ import gc
 import os
 import signal
 import sys
+import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from itertools import repeat
 from multiprocessing import parent_process
 from pathlib import Path
@@ -49,7 +51,7 @@ def _meddle() -> None:
             each.logits = each.logits.__get__(each)  # type: ignore[method-assign]
 
 
-HOWS = {
+HOWS: dict[str, Callable[[], object]] = {
     "nothing": lambda: None,
     "exit": lambda: sys.exit(0),
     "os-exit": lambda: os._exit(0),
@@ -63,6 +65,8 @@ HOWS = {
     # C code that never looks for signals and never gives Python's lock back.
     "hold": lambda: deque(repeat(0), maxlen=0),
     "meddle": _meddle,
+    # The thread keeps its process.
+    "thread": lambda: threading.Thread(target=time.sleep, args=(600,)).start(),
 }
 """How an attack misbehaves."""
 
@@ -138,6 +142,34 @@ def die_after_the_last_job() -> None:
         return jobs
 
     worker_process._next_jobs = next_jobs
+
+
+def load_with_mortal_server(folder: Path, device: str) -> FakeVictim:
+    """Load a victim that takes its time.
+
+    When there are no more jobs, four processes wait for each other, and their server dies, once.
+    """
+    whole = worker_process._next_jobs
+
+    def next_jobs(connection: Any) -> Any:
+        jobs = whole(connection)
+        if jobs is None and not (folder / "died").exists():
+            (folder / f"done-{os.getpid()}").touch()
+            while len(list(folder.glob("done-*"))) < 4:
+                time.sleep(0.02)
+            (folder / "died").touch()
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
+        return jobs
+
+    def wait(_: object, logits: Any) -> Any:
+        time.sleep(0.03)
+        return logits
+
+    worker_process._next_jobs = next_jobs
+    victim = load_linear(folder, device)
+    victim.twist = wait
+    return victim
 
 
 def load_once_mortal(folder: Path, device: str) -> FakeVictim:

@@ -21,7 +21,7 @@ from typing import Any
 
 from robench._base import server_process
 from robench._base.fork_server import SERVER
-from robench._base.forked_process import without_interrupts
+from robench._base.forked_process import ForkedProcess, without_interrupts
 from robench._base.process_end import killed_with_starter
 
 _exit_now = os._exit
@@ -75,6 +75,14 @@ def _forked(module: str, content: bytes, shared: tuple[Any, ...]) -> BaseProcess
     return process
 
 
+def ended_server(process: BaseProcess) -> int | None:
+    """Return the number of the fork server with which a process has ended.
+
+    None means that it ended by itself, or was killed by itself.
+    """
+    return process.ended_server if isinstance(process, ForkedProcess) else None
+
+
 def peak_of_forked() -> int:
     """Return the largest peak memory of a forked child, in the unit of ``ru_maxrss``.
 
@@ -108,8 +116,9 @@ def run_forked(
         content: as in ``run_child``.
         shared: as in ``run_child``.
     """
-    # The server may have ended before, and this process has another parent then.
-    _end_with_parent(server_process.number, peak)
+    # The server may have ended before, and this process has another parent then. No process has
+    # the number 0.
+    _end_with_parent(server_process.number or 0, peak)
     server_process.take_environment({**dict.fromkeys(os.environ), **environment})
     set_start_method("spawn", force=True)
     _draw_other_numbers()

@@ -23,11 +23,17 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing import forkserver, parent_process
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
-from robench._base.forked_process import ForkedProcess, environment_variables, without_interrupts
+from robench._base.forked_process import (
+    CHANGING,
+    ForkedProcess,
+    StartedServer,
+    environment_variables,
+    without_interrupts,
+)
 from robench._base.import_path import SAFE_PATH
 from robench._base.lean_imports import LEAN
 from robench._base.server_process import TOLD
@@ -40,7 +46,7 @@ _READ_LATER = ("ROBENCH_", "PYTEST_")
 """No library reads variables that begin so while it is imported; ``LEAN`` is the exception."""
 _FAMILY = re.compile(r"transformers\.models\.\w+\.modeling_\w+")
 """Name of a module with one family of models."""
-_LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_NOFILE)
+_LIMITS = tuple(sorted({getattr(resource, each) for each in dir(resource) if "RLIMIT_" in each}))
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Conditions:
         path: where Python imports from.
         environment: variables that libraries may read while they are imported.
         cores: the processor cores that may be used.
-        limits: of memory and of open files, and the umask.
+        limits: of the system, such as of memory and of open files, the umask and the nice value.
         outputs: the files to which standard output and standard error go.
     """
 
@@ -66,7 +72,7 @@ class Server:
     """The fork server of this process, and whether it can be used."""
 
     def __init__(self) -> None:
-        self._server = forkserver.ForkServer()
+        self._server = StartedServer()
         self._owner = os.getpid()
         self._conditions: Conditions | None = None
         self._failures = 0
@@ -90,7 +96,8 @@ class Server:
         """
         if self._owner != os.getpid() or self._failures >= MOST_FAILURES or not _possible():
             return None
-        conditions = _conditions()
+        with CHANGING:
+            conditions = _conditions()
         # Linux ends the server with the thread that started it.
         runs = self._runs()
         main = threading.current_thread() is threading.main_thread()
@@ -103,7 +110,7 @@ class Server:
         if not runs:
             self._server.set_forkserver_preload(_modules(module))
             with without_interrupts(), environment_variables(_imports_as_here()):
-                self._server.ensure_running()
+                self._server.start()
         return ForkedProcess(self._server, target=target, args=arguments, daemon=True)
 
     def failed(self) -> None:
@@ -113,7 +120,7 @@ class Server:
     @property
     def number(self) -> int | None:
         """The server's process number; None before it is started."""
-        return getattr(self._server, "_forkserver_pid", None)
+        return self._server.number
 
     def _runs(self) -> bool:
         """Return whether the server runs. The server's own object collects one that has ended."""
@@ -124,7 +131,8 @@ class Server:
             return os.waitid(os.P_PID, self.number, look) is None
         except ChildProcessError:
             # The program has collected it.
-            self._server = forkserver.ForkServer()
+            self._server.forget()
+            self._server = StartedServer()
             return False
 
 
@@ -163,7 +171,7 @@ def _conditions() -> Conditions | None:
         path=path,
         environment={name: os.environ[name] for name in names},
         cores=frozenset(os.sched_getaffinity(0)),
-        limits=(*mask, *(resource.getrlimit(each) for each in _LIMITS)),
+        limits=(*mask, os.nice(0), *(resource.getrlimit(each) for each in _LIMITS)),
         outputs=tuple((file.st_dev, file.st_ino) for file in files),
     )
 

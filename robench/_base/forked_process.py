@@ -19,14 +19,40 @@ from robench._base.import_path import SAFE_PATH
 from robench._base.server_process import take_environment
 
 
+class StartedServer(forkserver.ForkServer):
+    """A fork server that starts only where ``start`` is called, under the conditions set there."""
+
+    def start(self) -> None:
+        """Start the server where it does not run."""
+        super().ensure_running()
+
+    def ensure_running(self) -> None:
+        """Do nothing. The base class would start a server that has ended wherever it is used."""
+
+    @property
+    def number(self) -> int | None:
+        """The server's process number; None before it is started."""
+        number: int | None = self._forkserver_pid  # type: ignore[attr-defined]
+        return number
+
+    def forget(self) -> None:
+        """Close what is left of a server that has ended."""
+        _close(self._forkserver_alive_fd)  # type: ignore[attr-defined]
+
+
 class ForkedProcess(BaseProcess):
     """A process that ``server`` forks; see ``multiprocessing.Process`` for the other arguments."""
 
     _start_method = "forkserver"
 
-    def __init__(self, server: forkserver.ForkServer, **named: Any) -> None:
+    def __init__(self, server: StartedServer, **named: Any) -> None:
         super().__init__(**named)
         self._server = server
+
+    @property
+    def ended_server(self) -> int | None:
+        """Number of the server with which the process has ended; None if it ended by itself."""
+        return None if self.exitcode is None else self._popen.ended_server  # type: ignore[attr-defined]
 
     def _Popen(self, process_obj: ForkedProcess) -> _Popen:  # noqa: N802
         # Only the parent has the server.
@@ -37,9 +63,11 @@ class ForkedProcess(BaseProcess):
 class _Popen(popen_forkserver.Popen):
     """What the parent knows of a forked process."""
 
-    def __init__(self, process_obj: ForkedProcess, server: forkserver.ForkServer) -> None:
-        self._server = server
-        self._reading = threading.Lock()
+    def __init__(self, process_obj: ForkedProcess, server: StartedServer) -> None:
+        self._server, self._number = server, server.number
+        self.ended_server: int | None = None
+        # A handler of a signal may ask, too.
+        self._reading = threading.RLock()
         super().__init__(process_obj)
 
     def _launch(self, process_obj: ForkedProcess) -> None:
@@ -57,8 +85,12 @@ class _Popen(popen_forkserver.Popen):
             set_spawning_popen(None)
         fds: list[int] = self._fds  # type: ignore[attr-defined]
         self.sentinel, writer = self._server.connect_to_new_process(fds)
-        # The child's sign that its parent lives.
-        lives = os.dup(writer)
+        try:
+            # The child's sign that its parent lives.
+            lives = os.dup(writer)
+        except OSError:
+            _close(writer, self.sentinel)
+            raise
         self.finalizer = util.Finalize(self, _close, (lives, self.sentinel))
         try:
             with open(writer, "wb", closefd=True) as stream:  # noqa: PTH123
@@ -81,10 +113,12 @@ class _Popen(popen_forkserver.Popen):
 
     def _code(self) -> int:
         try:
-            return forkserver.read_signed(self.sentinel)
+            code: int = forkserver.read_signed(self.sentinel)
         except (OSError, EOFError):
             # The server was killed, and the system killed the process with it.
+            self.ended_server = self._number
             return -signal.SIGKILL
+        return code
 
     def _send_signal(self, sig: int) -> None:
         # The server has collected a process that has ended, and its number may be another one's.
@@ -108,15 +142,20 @@ def _close(*descriptors: int) -> None:
         os.close(each)
 
 
+CHANGING = threading.RLock()
+"""Held while environment variables have other values for a moment."""
+
+
 @contextmanager
 def environment_variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the length of the block."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        take_environment(before)
+    """Set environment variables for the length of the block; other threads wait to set theirs."""
+    with CHANGING:
+        before = {name: os.environ.get(name) for name in values}
+        os.environ.update(values)
+        try:
+            yield
+        finally:
+            take_environment(before)
 
 
 @contextmanager

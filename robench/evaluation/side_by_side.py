@@ -125,6 +125,9 @@ class SideBySide:
                 while each.news.poll():
                     self._hear(each, *each.news.recv())
                 continue
+            # A thread that a defense has left may keep it.
+            each.process.join(SECONDS_TO_END)
+            each.process.kill()
             each.process.join()
             each.news.close()
             each.over = True

@@ -82,6 +82,20 @@ class Deaths:
         self._of_example: Counter[str] = Counter()
         self._loading = 0
         self._fatal: list[str] = []
+        self._servers: set[int] = set()
+
+    def is_known(self, server: int | None) -> bool:
+        """Return whether a worker ended with a fork server whose end has been counted already.
+
+        All workers end with their server. That is one event, and no example's doing.
+
+        Args:
+            server: with which the worker ended; None if it ended by itself.
+        """
+        known = server in self._servers
+        if server is not None:
+            self._servers.add(server)
+        return known
 
     def loaded(self) -> None:
         """Note that a process has loaded the victim."""

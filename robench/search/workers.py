@@ -18,9 +18,10 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from time import monotonic
 from typing import Any
 
-from robench._base.child import start_child
+from robench._base.child import ended_server, start_child
 from robench._base.environment import available_cores, available_memory
 from robench._base.errors import RobenchError
 from robench.search.attack import Trial, Verdict
@@ -39,7 +40,7 @@ from robench.search.worker_process import is_built_in, run_worker
 __all__ = ["WorkerPlan", "default_workers", "load_victim", "run_workers"]
 
 GRACE_SECONDS = 5.0
-"""Seconds that the system may take to end a killed process."""
+"""Seconds that the system may take to end a killed process, and a process that is done to end."""
 LATE_SECONDS = 5.0
 """Seconds after its deadline at which a search that cannot be interrupted costs its process."""
 MOST_SAID = 5
@@ -138,6 +139,7 @@ class _Worker:
         late: whether it was killed because a search missed its deadline.
         checked: whether its victim and its attack passed the checks after the last job.
         sample: some of its trials, in case it ends before.
+        done_at: when it has said that nothing is left to do, by ``monotonic``.
     """
 
     process: BaseProcess
@@ -151,6 +153,7 @@ class _Worker:
     late: bool = False
     checked: bool = False
     sample: Sample = field(default_factory=Sample)
+    done_at: float | None = None
 
 
 class _WorkerPool:
@@ -179,12 +182,13 @@ class _WorkerPool:
 
     def trials(self) -> Iterator[Trial]:
         """Yield all trials."""
-        look = None if self._plan.settings.example_seconds is None else LOOK_SECONDS
+        limited = self._plan.settings.example_seconds is not None
         while self._jobs or self._singly or self._workers:
             self._start_workers()
             by_connection = {worker.connection: worker for worker in self._workers}
             waited: list[Any] = [*by_connection, *self._keepers.waited_for()]
-            for ready in wait(waited, look):
+            look = limited or any(worker.done_at is not None for worker in self._workers)
+            for ready in wait(waited, LOOK_SECONDS if look else None):
                 if ready in by_connection:
                     yield from self._receive(by_connection[ready])
             for device, cause in self._keepers.look():
@@ -192,8 +196,7 @@ class _WorkerPool:
                     f"The device process of {device} ended ({cause}) and is started again; the "
                     "searches wait for it."
                 )
-            if look is not None:
-                self._kill_late()
+            self._kill_late()
 
     def received(self) -> Iterator[Trial]:
         """Yield trials that have arrived and were not read, without waiting."""
@@ -256,7 +259,7 @@ class _WorkerPool:
         if kind == "changed":
             raise VictimChanged(content)
         if kind == "unchanged":
-            worker.checked = True
+            worker.checked, worker.done_at = True, monotonic()
         if kind == "trial":
             job = worker.assigned.pop(content.id, None)
             if job is not None and not self._built_in:
@@ -296,8 +299,13 @@ class _WorkerPool:
             return
 
     def _kill_late(self) -> None:
-        """Kill the workers in which a search could not be ended at its deadline."""
+        """Kill the workers in which a search could not be ended at its deadline.
+
+        Also those that are done and do not end: a thread of an attack may keep its process.
+        """
         for worker in self._workers:
+            if worker.done_at is not None and monotonic() - worker.done_at > GRACE_SECONDS:
+                worker.process.kill()
             if worker.pulse.late() > LATE_SECONDS and not worker.late:
                 worker.process.kill()
                 worker.late = True
@@ -305,12 +313,16 @@ class _WorkerPool:
     def _handle_dead_worker(self, worker: _Worker) -> Iterator[Trial]:
         """Remove a worker that has ended, and decide what becomes of its examples."""
         worker.process.join(GRACE_SECONDS)
+        # It may have closed its connection and live on.
+        worker.process.kill()
         worker.connection.close()
         self._workers.remove(worker)
         if worker.line is not None:
             self._keepers.detach(worker.device, worker.line)
+        known = self._deaths.is_known(ended_server(worker.process))
         if not worker.ready:
-            self._deaths.while_loading(worker.process.exitcode)
+            if not known:
+                self._deaths.while_loading(worker.process.exitcode)
             return
         jobs = worker.assigned
         running = worker.pulse.example(jobs)
@@ -318,7 +330,11 @@ class _WorkerPool:
         late = worker.late and worker.pulse.late() > LATE_SECONDS
         death = Death(worker.process.exitcode, running, tuple(jobs), late)
         if not worker.checked:
-            self._jobs.extend(self._unchecked.add(worker.sample, death.cause, idle=not jobs))
+            idle = not jobs and not known
+            self._jobs.extend(self._unchecked.add(worker.sample, death.cause, idle=idle))
+        if known:
+            self._give_back(jobs.values())
+            return
         suspect = death.suspect
         if suspect is not None:
             job = jobs.pop(suspect)
@@ -333,6 +349,12 @@ class _WorkerPool:
         else:
             self._tell(death, None)
             self._try_singly(jobs.values())
+
+    def _give_back(self, jobs: Iterable[Job]) -> None:
+        """Let other workers do jobs."""
+        for job in jobs:
+            alone = job.example.id in self._alone
+            (self._singly if alone else self._jobs).append(job)
 
     def _tell(self, death: Death, problem: str | None) -> None:
         """Say that a worker has died and what follows."""

@@ -170,7 +170,7 @@ class RecordVerifier:
         assert work.full is not None
         cell = bench.cell(work.full)
         others = parts.same_code(work.record, bench.attack)
-        mine = False
+        mine, untold = False, work.record.victim.identity is None
         with work.check(KEY) as problems:
             keys = dict(parts.keys_of(cell, made_from, older=not work.whole))
             known = work.record.cell in keys
@@ -181,7 +181,6 @@ class RecordVerifier:
                 others = [*others, "other code of robench's surfaces"]
             if not known and not others:
                 problems.append("the cell's key does not follow from what made the record")
-            untold = work.record.victim.identity is None
             if not known and untold and (work.whole or not others):
                 raise NotThere(
                     "its key cannot be computed here, and the record of an earlier version does "

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 from child_cases import (
-    draw,
     end,
     gone,
     register_an_end,
@@ -34,7 +33,7 @@ from robench._base import fork_server
 from robench._base.child import peak_of_forked, start_child
 from robench._base.environment import peak_memory
 from robench._base.fork_server import MOST_FAILURES, Server
-from robench._base.forked_process import ForkedProcess
+from robench._base.forked_process import ForkedProcess, environment_variables
 
 ROOT = Path(__file__).parents[3]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="there is a server on Linux only")
@@ -81,6 +80,7 @@ def test_a_child_has_all_that_its_parent_has(
     assert (found["path"], found["argv"]) == (sys.path, sys.argv)
     assert found["folder"] == str(Path.cwd())
     assert found["interrupts blocked"]
+    assert found["start method"] == "spawn"
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,40 @@ def test_threads_that_ask_at_the_same_time_learn_the_same(monkeypatch: pytest.Mo
     assert (found, len(tries)) == ([3, 3, 3], 1)
 
 
+def test_no_signal_is_sent_to_the_number_of_a_process_that_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its number may be another one's."""
+    child = start_child(end, -3, ())
+    wait([child.sentinel])
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("a signal was sent"))
+    child.kill()
+    assert child.exitcode == 3
+
+
+def test_threads_change_variables_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ROBENCH_FOR_THIS_TEST", raising=False)
+    inside, over = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with environment_variables({"ROBENCH_FOR_THIS_TEST": "1"}):
+            inside.set()
+            time.sleep(0.3)
+        over.set()
+
+    def second() -> None:
+        inside.wait(10)
+        with environment_variables({"ROBENCH_FOR_THIS_TEST": "2"}):
+            over.wait(10)
+
+    threads = [threading.Thread(target=each) for each in (first, second)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert "ROBENCH_FOR_THIS_TEST" not in os.environ
+
+
 def test_the_peak_memory_of_a_child_counts() -> None:
     before, _ = peak_memory("cpu")
     assert before is not None
@@ -224,18 +258,6 @@ def test_a_server_that_cannot_start_costs_no_child(
     monkeypatch.setattr(child_module, "SERVER", Server())
     monkeypatch.setattr(multiprocessing.util, "get_temp_dir", lambda: str(folder))
     assert facts(tmp_path)["method"] == "spawn"
-
-
-def test_no_two_children_draw_the_same_numbers(tmp_path: Path) -> None:
-    import torch  # noqa: F401
-
-    drawn = []
-    for number in range(2):
-        path = tmp_path / str(number)
-        start_child(draw, str(path), ()).join()
-        drawn.append(path.read_text().split())
-    assert len(drawn[0]) == 3
-    assert all(one != other for one, other in zip(*drawn, strict=True))
 
 
 def test_a_child_does_at_its_end_what_a_new_python_does(tmp_path: Path) -> None:

@@ -212,6 +212,49 @@ def test_it_ends_with_a_killed_parent_and_its_children_too(tmp_path: Path, numbe
     assert gone(numbers)
 
 
+def test_a_server_that_ends_before_it_forks_is_not_started_there(tmp_path: Path) -> None:
+    """It would start under other conditions: with the modules of the current folder."""
+    body = ["child = SERVER.process(print, ())", "os.kill(SERVER.number, 9)"]
+    body += ["while SERVER._runs():", "    time.sleep(0.01)", "try:", "    child.start()"]
+    body += ["except (OSError, EOFError):", "    print('refused', facts()['method'])"]
+    assert run(tmp_path, body).split() == ["refused", "forkserver"]
+
+
+def test_a_server_that_the_program_collects_leaves_nothing_open(tmp_path: Path) -> None:
+    body = ["facts()", "before = len(os.listdir('/proc/self/fd'))"]
+    body += ["os.kill(SERVER.number, 9)", "os.waitpid(SERVER.number, 0)", "facts()"]
+    body += ["print(len(os.listdir('/proc/self/fd')) - before)"]
+    assert run(tmp_path, body).strip() == "0"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "os.nice(1)",
+        "import resource; resource.setrlimit(resource.RLIMIT_CPU, (9999, 9999))",
+        "os.dup2(os.open('other', os.O_WRONLY | os.O_CREAT), 2)",
+    ],
+)
+def test_under_what_a_program_has_changed_for_good_a_child_is_a_new_python(
+    tmp_path: Path, change: str
+) -> None:
+    body = ["before = facts()['method']", change, "print(before, facts()['method'])"]
+    assert run(tmp_path, body).split() == ["forkserver", "spawn"]
+
+
+def test_no_two_children_draw_the_same_numbers(tmp_path: Path) -> None:
+    body = ["from child_cases import draw", "print(facts('torch')['imported'])"]
+    body += [
+        "for name in 'ab':",
+        "    start_child(draw, name, ()).join()",
+        "    print(open(name).read())",
+    ]
+    first, *drawn = run(tmp_path, body, before=["import torch, transformers"]).splitlines()
+    assert first == "['torch']"
+    assert all(one != other for one, other in zip(*map(str.split, drawn), strict=True))
+    assert [len(each.split()) for each in drawn] == [3, 3]
+
+
 def test_a_child_whose_server_ended_before_does_nothing(tmp_path: Path) -> None:
     """A child imports the program first."""
     before = ["if __name__ == '__mp_main__':", "    server = os.getppid()"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -13,11 +14,21 @@ from typing import Any
 
 import pytest
 from fake_victims import linear_jobs, load_linear, make_job
-from worker_cases import BAD, Unruly, load_dying, load_in_workers, load_once_mortal, load_slowly
+from worker_cases import (
+    BAD,
+    Unruly,
+    load_dying,
+    load_in_workers,
+    load_once_mortal,
+    load_slowly,
+    load_with_mortal_server,
+)
 
 from robench import Trial, Verdict
+from robench._base import child as child_module
 from robench._base.child import start_child
 from robench._base.errors import RobenchError
+from robench._base.fork_server import Server
 from robench.search import workers as workers_module
 from robench.search.engine import run
 from robench.search.jobs import Job
@@ -27,6 +38,7 @@ from robench.search.unchanged import VictimChanged
 from robench.search.worker_deaths import FEW_EXAMPLES, Death, Deaths
 from robench.search.workers import WorkerPlan, run_workers
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="there is a server on Linux only")
 SUBSTITUTES = {f"w{number}": [f"w{number}a", f"w{number}b"] for number in range(40)}
 
 
@@ -124,7 +136,8 @@ def test_a_worker_that_is_killed_while_it_loads_is_started_again(tmp_path: Path)
     killed: list[int] = []
 
     def kill_the_first() -> None:
-        while not killed:
+        ends = time.monotonic() + 300
+        while not killed and time.monotonic() < ends:
             for path in tmp_path.glob("loading-*"):
                 killed.append(int(path.name.removeprefix("loading-")))
                 os.kill(killed[0], signal.SIGKILL)
@@ -136,6 +149,65 @@ def test_a_worker_that_is_killed_while_it_loads_is_started_again(tmp_path: Path)
     assert comparable(list(trials)) == undisturbed(jobs)
     thread.join()
     assert len(list(tmp_path.glob("loading-*"))) == 2
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A fork server that no other test uses."""
+    found = Server()
+    monkeypatch.setattr(child_module, "SERVER", found)
+    return found
+
+
+@pytest.mark.slow
+@linux
+def test_a_server_that_ends_while_workers_load_is_one_death(tmp_path: Path, server: Server) -> None:
+    """Three deaths in a row would end the cell."""
+    jobs = linear_jobs(20, words=4)
+    trials = run_workers(plan("nothing", load_slowly, tmp_path), jobs, 4)
+
+    def kill_the_server() -> None:
+        for _ in range(3000):
+            if len(list(tmp_path.glob("loading-*"))) == 4 and server.number is not None:
+                os.kill(server.number, signal.SIGKILL)
+                return
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=kill_the_server)
+    thread.start()
+    assert comparable(list(trials)) == undisturbed(jobs)
+    thread.join()
+    assert len(list(tmp_path.glob("loading-*"))) > 4
+
+
+@pytest.mark.slow
+@linux
+def test_a_server_that_ends_before_the_checks_of_its_workers_is_one_death(
+    tmp_path: Path, server: Server, starts: list[object]
+) -> None:
+    """Four deaths would mean that nobody knows whether the trials count."""
+    jobs = linear_jobs(40, words=4)
+    made = hiding(load_with_mortal_server, tmp_path, how="nothing", state=False)
+    trials = list(run_workers(made, jobs, 4))
+    assert sorted(trial.id for trial in trials) == [job.example.id for job in jobs]
+    assert len(list(tmp_path.glob("done-*"))) == 4
+    assert len(starts) > 4
+
+
+@pytest.mark.slow
+def test_a_worker_that_does_not_end_when_it_is_done_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers_module, "GRACE_SECONDS", 1.0)
+    jobs = jobs_with_bad_ones()
+    assert comparable(list(run_workers(plan("thread"), jobs, 2))) == undisturbed(jobs)
+
+
+def test_workers_that_end_with_one_server_are_one_death() -> None:
+    deaths = Deaths("a")
+    assert [deaths.is_known(server) for server in (None, 7, 7, None, 8, 7)] == [
+        *(False, False, True, False, False, True)
+    ]
 
 
 @pytest.mark.slow
