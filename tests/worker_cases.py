@@ -21,6 +21,7 @@ from fake_victims import load_linear
 
 from robench import ATTACKS, Attack, Options
 from robench.search import worker_process
+from robench.search.engine import Engine
 from robench.testing.victims import FakeVictim
 
 BAD = "w39"
@@ -65,6 +66,7 @@ HOWS: dict[str, Callable[[], object]] = {
     # C code that never looks for signals and never gives Python's lock back.
     "hold": lambda: deque(repeat(0), maxlen=0),
     "meddle": _meddle,
+    "fork": os.fork,
     # The thread keeps its process.
     "thread": lambda: threading.Thread(target=time.sleep, args=(600,)).start(),
 }
@@ -170,6 +172,17 @@ def load_with_mortal_server(folder: Path, device: str) -> FakeVictim:
     victim = load_linear(folder, device)
     victim.twist = wait
     return victim
+
+
+def load_sending_twice(folder: Path, device: str) -> FakeVictim:
+    """Load the victim; the trial of the example "fake/0100" is sent twice."""
+
+    def trials(self: Engine, batches: Any) -> Any:
+        for trial in own(self, batches):
+            yield from [trial] * (1 + (trial.id == "fake/0100"))
+
+    own, Engine.trials = Engine.trials, trials  # type: ignore[method-assign]
+    return load_linear(folder, device)
 
 
 def load_once_mortal(folder: Path, device: str) -> FakeVictim:

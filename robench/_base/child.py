@@ -20,6 +20,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from robench._base import server_process
+from robench._base.errors import UsageError
 from robench._base.fork_server import SERVER
 from robench._base.forked_process import ForkedProcess, without_interrupts
 from robench._base.process_end import killed_with_starter
@@ -41,7 +42,15 @@ def start_child(function: Callable[..., None], *arguments: Any) -> BaseProcess:
         function: an importable function.
         arguments: of the function. They are pickled here, and read in the child only after it
             watches its parent. Connections and shared memory come last, in a tuple.
+
+    Raises:
+        UsageError: this process is a daemon of multiprocessing, which may start none.
     """
+    if current_process().daemon:
+        raise UsageError(
+            "This process is a daemon of multiprocessing, such as one of a Pool, and may start no "
+            "processes. Give workers=1, or start it with concurrent.futures."
+        )
     *plain, shared = arguments
     content = pickle.dumps((function, plain))
     forked = _forked(function.__module__, content, shared)

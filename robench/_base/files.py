@@ -156,9 +156,10 @@ def write_text(path: Path, text: str) -> None:
         with atomic_file(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
+        remedy = "Free some space or name" if is_disk_full(error) else "Name"
         raise RobenchError(
-            f"Cannot write {path}: {error.strerror or error}. Free some space or name another "
-            "--out. Everything that was finished before is kept."
+            f"Cannot write {path}: {error.strerror or error}. {remedy} another --out. Everything "
+            "that was finished before is kept."
         ) from error
 
 

@@ -118,6 +118,7 @@ class Commands(click.Group):
                 # click itself exits after it has completed a word for a shell.
                 completing = COMPLETION_VARIABLE in os.environ
                 with nullcontext() if completing else without_exits(), shown:
+                    _refuse_lost_folder()
                     code = super().main(args=args, prog_name=prog_name, obj=session, **extra)
             except BaseException as error:
                 ending.finish()
@@ -127,6 +128,14 @@ class Commands(click.Group):
                 code = report(error, session)
                 ending.leave()
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse_lost_folder() -> None:
+    """Raise UsageError if the current folder was deleted: no path can be resolved there."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError as error:
+        raise UsageError("The current folder was deleted. Change to another folder.") from error
 
 
 def report(error: BaseException, session: Session) -> int:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 
 from robench._base.environment import Precision
 from robench._base.errors import UsageError
+from robench._base.escaping import one_line
+from robench._base.regular_files import RECORD
 from robench._base.reporting import Reporter
 from robench._base.waiting import Patience
 from robench.evaluation import defaults
@@ -228,9 +230,11 @@ class EvaluationRequest(BaseModel):
     @field_validator("limit", "budget", "workers", "max_tokens", "parallel_victims")
     @classmethod
     def _check_positive(cls, value: int | None, info: Any) -> int | None:
+        option = info.field_name.replace("_", "-")
         if value is not None and value < 1:
-            option = info.field_name.replace("_", "-")
             raise UsageError(f"--{option} must be at least 1, got {value}.")
+        if value is not None and value > RECORD.largest:
+            raise UsageError(f"--{option} must be at most {RECORD.largest:.0e}, got {value}.")
         return value
 
     @field_validator("example_seconds")
@@ -239,11 +243,29 @@ class EvaluationRequest(BaseModel):
         check_seconds(value)
         return value
 
+    @field_validator("out")
+    @classmethod
+    def _check_out(cls, value: Path) -> Path:
+        try:
+            value.stat()
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            # It may be made, or the run says that it cannot be.
+            return value
+        except OSError as error:
+            raise UsageError(
+                f"--out cannot be '{one_line(value, 80)}' ({error.strerror}). Name another folder."
+            ) from error
+        return value
+
     @field_validator("seeds")
     @classmethod
     def _check_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if not value or min(value) < 0:
             raise UsageError("--seed takes whole numbers from 0; give at least one.")
+        if max(value) > RECORD.largest:
+            raise UsageError(
+                f"--seed takes whole numbers up to {RECORD.largest:.0e}, got {max(value)}."
+            )
         return tuple(dict.fromkeys(value))
 
     @field_validator("tasks")

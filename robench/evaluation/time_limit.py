@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from math import inf
 from typing import Protocol
 
 from robench._base.errors import UsageError
+from robench._base.regular_files import RECORD
 from robench.evaluation import defaults
 
 
@@ -27,10 +27,13 @@ def check_seconds(wanted: float | None) -> None:
     """Refuse what is no time limit.
 
     Raises:
-        UsageError: the limit is negative, infinite or not a number.
+        UsageError: the limit is negative, not a number, or larger than a record can hold.
     """
-    if wanted is not None and not 0 <= wanted < inf:
-        raise UsageError(f"--example-seconds takes 0 (no limit) or more seconds, got {wanted:g}.")
+    if wanted is not None and not 0 <= wanted <= RECORD.largest:
+        raise UsageError(
+            f"--example-seconds takes 0 (no limit) or up to {RECORD.largest:.0e} seconds, got "
+            f"{wanted:g}."
+        )
 
 
 def time_limit(wanted: float | None, attack: Limited) -> float | None:

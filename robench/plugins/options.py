@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from robench._base.errors import UsageError
+from robench._base.regular_files import RECORD
 
 Selection = Literal["robust", "clean", "last", "paper"]
 """Rules that choose the epoch whose weights become the victim; see ``TrainingOptions.select``."""
@@ -129,7 +130,7 @@ def build_options(model: type[AnyOptions], values: Mapping[str, Any], where: str
             option and what it takes.
     """
     try:
-        return model.model_validate(values)
+        made = model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]) or "options"
@@ -139,3 +140,10 @@ def build_options(model: type[AnyOptions], values: Mapping[str, Any], where: str
         raise UsageError(
             f"Option '{name}' of {where}: {first['msg'].lower()} (got {first['input']!r})."
         ) from error
+    for name, value in made.model_dump().items():
+        if isinstance(value, (int, float)) and abs(value) > RECORD.largest:
+            raise UsageError(
+                f"Option '{name}' of {where}: a record holds numbers up to {RECORD.largest:.0e} "
+                f"(got {value!r})."
+            )
+    return made

@@ -34,8 +34,15 @@ def write_record(path: Path, record: Record) -> None:
     """Write ``record`` to ``path``, whole or not at all.
 
     Raises:
-        RobenchError: the file cannot be written.
+        RobenchError: the file cannot be written, or nobody could read it.
     """
+    try:
+        check_value({**record.model_dump(mode="json"), "outcomes": ""}, path, _SHORT)
+    except Unreadable as error:
+        raise RobenchError(
+            f"The record {path} is not written, because it could not be read again "
+            f"({error.reason}). Change the option with that value. Finished trials are kept."
+        ) from error
     write_sealed(path, record)
 
 

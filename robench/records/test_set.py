@@ -33,7 +33,7 @@ from robench.tasks.example import Example
 from robench.tasks.frozen import digest
 
 _BOUNDS = Bounds(size=2 * GB)
-REMEDY = "Run the same command again, which writes the texts."
+REMEDY = "Run that evaluation again, which writes the texts."
 
 
 class MissingTexts(RobenchError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import NoReturn
 
 from robench.search.attack import Trial, Verdict
 from robench.search.jobs import Job
@@ -22,7 +23,7 @@ MOST_IDLE = 4
 
 
 class Unchecked(VictimChanged):
-    """Too many workers ended before their checks, so nobody knows whether their trials count."""
+    """Nobody knows whether trials count: workers ended before their checks, or sent others."""
 
 
 class Sample:
@@ -83,6 +84,17 @@ class UncheckedTrials:
             )
         self._owed |= {trial.id: trial for _, trial in pairs}
         return [job for job, _ in pairs]
+
+    def refuse(self, example: str) -> NoReturn:
+        """Refuse a trial of an example that its worker did not have.
+
+        Raises:
+            Unchecked: always.
+        """
+        raise Unchecked(
+            f"A worker process of attack '{self._attack}' sent a trial of {example}, which it did "
+            "not have. So nobody knows whether its trials are right, and they do not count."
+        )
 
     def settle(self, trial: Trial) -> bool:
         """Compare a trial with the first one of its example, if it came for that.

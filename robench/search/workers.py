@@ -262,7 +262,9 @@ class _WorkerPool:
             worker.checked, worker.done_at = True, monotonic()
         if kind == "trial":
             job = worker.assigned.pop(content.id, None)
-            if job is not None and not self._built_in:
+            if job is None:
+                self._unchecked.refuse(content.id)
+            if not self._built_in:
                 worker.sample.note(job, content)
             yield from self._result(content)
         if kind == "more":
@@ -333,7 +335,8 @@ class _WorkerPool:
             idle = not jobs and not known
             self._jobs.extend(self._unchecked.add(worker.sample, death.cause, idle=idle))
         if known:
-            self._give_back(jobs.values())
+            for job in jobs.values():
+                (self._singly if job.example.id in self._alone else self._jobs).append(job)
             return
         suspect = death.suspect
         if suspect is not None:
@@ -349,12 +352,6 @@ class _WorkerPool:
         else:
             self._tell(death, None)
             self._try_singly(jobs.values())
-
-    def _give_back(self, jobs: Iterable[Job]) -> None:
-        """Let other workers do jobs."""
-        for job in jobs:
-            alone = job.example.id in self._alone
-            (self._singly if alone else self._jobs).append(job)
 
     def _tell(self, death: Death, problem: str | None) -> None:
         """Say that a worker has died and what follows."""

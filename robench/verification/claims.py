@@ -22,8 +22,8 @@ from robench.records.trials_agree import names_other_ids, names_other_trials, ot
 from robench.search.attack import Trial, Verdict
 from robench.search.example_watch import is_too_long, too_long
 
-ROUNDING = 1.0
-"""Seconds by which a sum of rounded times may differ."""
+ROUNDING = 0.01
+"""Seconds by which a sum of rounded times may differ; records and logs have three decimals."""
 SCHEMA_WITH_ALL_PARTS: Final = 6
 """The first version of the format in which no run leaves a part out."""
 MOST_MEMORY: Final = 2**40

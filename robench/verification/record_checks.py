@@ -79,7 +79,7 @@ class RecordVerifier:
             return
         except RobenchError as error:
             work.add(passed(VICTIM, [str(error)]))
-            self._give_up(work, "the victim cannot be used")
+            self._give_up(work, "the victim could not be loaded")
             return
         self._with_victim(work, work.bench, work.trials)
 

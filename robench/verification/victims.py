@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from robench._base.errors import RobenchError
 from robench.evaluation.resolved_victims import Obtained, SavedVictim, loaded_from
 from robench.evaluation.training_log import training_seconds
-from robench.models.victim_folder import CARD, file_hashes, read_card, weights_hash
+from robench.models.victim_folder import CARD, check_files, file_hashes, read_card, weights_hash
 from robench.records.certificate import Certificate
 from robench.records.record import Record, VictimPart
 from robench.records.run_folder import RunFolder
@@ -95,6 +95,15 @@ class StoredVictim(SavedVictim):
         return part.model_copy(update={"name": self.given_name})
 
 
+def _refuse_damage(found: FoundVictim) -> None:
+    """Raise Contradiction if the files of a victim are not those on its card."""
+    if found.sha256 != found.card["sha256"]:
+        try:
+            check_files(found.folder, found.card, "Restore it, or train the victim again.")
+        except RobenchError as error:
+            raise Contradiction(str(error)) from error
+
+
 class VictimFinder:
     """The victims in the folders of some runs; each folder is hashed once.
 
@@ -139,6 +148,7 @@ class VictimFinder:
                 return each
         named = [each for each in self._found if each.card.get("key") == part.configuration]
         if named:
+            _refuse_damage(named[0])
             raise Contradiction(
                 f"the files in '{named[0].folder.name}' have the hash {named[0].sha256[:12]}…, "
                 f"and the record is about {part.sha256[:12]}…"

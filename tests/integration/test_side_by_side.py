@@ -88,7 +88,7 @@ def test_an_interrupted_run_leaves_no_process_and_goes_on(
 def test_a_training_that_fails_leaves_the_other_one(tmp_path: Path) -> None:
     code, printed, said = train(
         tmp_path,
-        *("--option", "defense.epochs=2", "--option", "label-smoothing.learning_rate=1e30"),
+        *("--option", "defense.epochs=2", "--option", "label-smoothing.learning_rate=1e15"),
         *("--parallel-victims", "2"),
     )
     assert code == 1

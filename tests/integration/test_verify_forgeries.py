@@ -389,6 +389,16 @@ def test_another_victim_with_an_adapted_card(forged: ForgedRun) -> None:
     assert "have the hash" in failures(checked(forged))
 
 
+def test_a_damaged_file_of_the_weights_is_named(forged: ForgedRun) -> None:
+    (path,) = forged.folder.victims.glob("*/model.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    said = failures(checked(forged))
+    assert "model.safetensors' is damaged: its SHA-256 is not the one in 'victim.json'" in said
+    assert "Restore it, or train the victim again." in said
+
+
 def test_another_victim_whose_hash_the_record_has(forged: ForgedRun) -> None:
     """Everything names the other victim, but its answers are not those of the trials."""
     folder = _swap_weights(forged, 0.2)

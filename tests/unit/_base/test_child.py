@@ -6,9 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import current_process
 from pathlib import Path
 
 import pytest
+
+from robench._base.child import start_child
+from robench._base.errors import UsageError
 
 TESTS = Path(__file__).parents[2]
 ROOT = TESTS.parent
@@ -98,6 +102,12 @@ class TestOnLinux:
         parent.wait()
         assert seconds_until_gone(child) < 1
         parent.communicate()
+
+
+def test_a_daemon_of_multiprocessing_starts_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(vars(current_process())["_config"], "daemon", True)
+    with pytest.raises(UsageError, match=r"is a daemon of multiprocessing.* Give workers=1"):
+        start_child(print, ())
 
 
 @pytest.mark.parametrize("function", ["write", "start_another"])

@@ -40,6 +40,18 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     return run
 
 
+def test_a_current_folder_that_was_deleted_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = tmp_path / "lost"
+    lost.mkdir()
+    monkeypatch.chdir(lost)
+    lost.rmdir()
+    result = CliRunner().invoke(main, ["list"])
+    assert result.exit_code == 2
+    assert "The current folder was deleted. Change to another folder." in result.stderr
+
+
 def disk_full() -> OSError:
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs/victims/model.safetensors")
 

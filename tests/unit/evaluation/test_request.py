@@ -103,6 +103,27 @@ def test_numbers_must_be_positive(name: str, value: int) -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
+        ({"budget": 10**16}, r"--budget must be at most 1e\+15, got 10000000000000000"),
+        ({"seeds": (0, 10**16)}, r"--seed takes whole numbers up to 1e\+15, got 1000000"),
+        ({"example_seconds": 1e300}, r"--example-seconds takes 0 .* up to 1e\+15 seconds"),
+        ({"out": Path("a" * 300)}, r"--out cannot be 'aaa.*\(File name too long\)"),
+    ],
+)
+def test_what_no_record_and_no_disk_can_hold_is_refused_before_the_run(
+    values: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        build_request(defenses=("rift",), **values)
+
+
+@pytest.mark.parametrize("values", [{"budget": 10**15}, {"seeds": (10**15,)}])
+def test_the_largest_numbers_of_a_record_are_taken(values: dict[str, Any]) -> None:
+    build_request(defenses=("rift",), **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
         ({"victims": (" ",)}, "--victim is empty"),
         ({"victims": ("a",), "names": ("",)}, "--name is empty"),
         ({"victims": ("a",), "names": ("x", "y")}, "There are 2 --name for 1 --victim"),

@@ -29,6 +29,13 @@ DEFENSES: dict[str, type[Options]] = {"rift": Rift, "standard": Standard}
 ATTACKS: dict[str, type[Options]] = {"genetic": Genetic}
 
 
+@pytest.mark.parametrize("value", ["1e16", -(10**16)])
+def test_a_number_that_no_record_can_hold_is_refused(value: object) -> None:
+    with pytest.raises(UsageError, match=r"'alpha' of defense 'rift': a record holds numbers up"):
+        build_options(Rift, {"alpha": value}, "defense 'rift'")
+    assert build_options(Rift, {"alpha": "1e15"}, "defense 'rift'").alpha == 1e15
+
+
 def test_an_option_of_a_kind_reaches_every_plugin_that_has_it() -> None:
     defenses, attacks = route_options(
         {"defense.alpha": "0.3", "defense.epochs": "2", "attack.population": "5"}, DEFENSES, ATTACKS

@@ -234,6 +234,18 @@ def test_a_record_of_schema_1_has_no_number_of_disbelieved_claims(
     assert (new.schema_version, new.disbelieved, new.search.code_sha256) == (6, None, None)
 
 
+def test_a_record_that_nobody_could_read_does_not_replace_one(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    path = tmp_path / "record.json"
+    write_record(path, make_record("WFHP"))
+    before = path.read_bytes()
+    part = make_record("WFHP").search.model_copy(update={"budget": 10**16})
+    with pytest.raises(RobenchError, match=r"is not written, because .* limit is 1e\+15"):
+        write_record(path, make_record("WFHP").model_copy(update={"search": part}))
+    assert path.read_bytes() == before
+
+
 def test_records_of_a_folder_are_sorted_by_name(tmp_path: Path, make_record: MakeRecord) -> None:
     assert read_records(tmp_path / "none") == {}
     for name in ("b.json", "a.json"):

@@ -61,7 +61,7 @@ def test_a_missing_file_is_told_with_the_way_to_get_it(tmp_path: Path) -> None:
         read_test_set(path, TEST_SET.digest)
     assert str(caught.value) == (
         f"The texts of the examples are missing: there is no {path}. Runs of older versions did "
-        "not keep them. Run the same command again, which writes the texts."
+        "not keep them. Run that evaluation again, which writes the texts."
     )
 
 
@@ -84,7 +84,7 @@ def test_a_damaged_file_is_told(tmp_path: Path, damage: Callable[[str], str]) ->
     path = tmp_path / "toy.jsonl"
     write_test_set(path, TEST_SET)
     path.write_text(damage(path.read_text(encoding="utf-8")), encoding="utf-8")
-    with pytest.raises(RobenchError, match=r"toy\.jsonl is damaged: .* Run the same command again"):
+    with pytest.raises(RobenchError, match=r"toy\.jsonl is damaged: .* Run that evaluation again"):
         read_test_set(path, TEST_SET.digest)
 
 

@@ -156,7 +156,7 @@ def test_missing_texts_are_told(tmp_path: Path) -> None:
     record = write_run(tmp_path)
     folder = RunFolder(tmp_path)
     folder.examples_file("toy", TEST_SET.digest).unlink()
-    with pytest.raises(RobenchError, match="Run the same command again, which writes the texts"):
+    with pytest.raises(RobenchError, match="Run that evaluation again, which writes the texts"):
         join_trials(folder, record)
 
 

@@ -20,6 +20,7 @@ from worker_cases import (
     load_dying,
     load_in_workers,
     load_once_mortal,
+    load_sending_twice,
     load_slowly,
     load_with_mortal_server,
 )
@@ -201,6 +202,21 @@ def test_a_worker_that_does_not_end_when_it_is_done_is_killed(
     monkeypatch.setattr(workers_module, "GRACE_SECONDS", 1.0)
     jobs = jobs_with_bad_ones()
     assert comparable(list(run_workers(plan("thread"), jobs, 2))) == undisturbed(jobs)
+
+
+@pytest.mark.slow
+@linux
+def test_a_search_that_forks_its_process_has_one_trial_for_each_example() -> None:
+    jobs = jobs_with_bad_ones()
+    trials = list(run_workers(plan("fork"), jobs, 2))
+    assert len(trials) == len(jobs)
+    assert comparable(trials) == undisturbed(jobs)
+
+
+@pytest.mark.slow
+def test_a_trial_that_nobody_asked_for_is_refused() -> None:
+    with pytest.raises(VictimChanged, match=r"sent a trial of fake/0100, which it did not have"):
+        list(run_workers(plan("nothing", load_sending_twice), jobs_with_bad_ones(), 1))
 
 
 def test_workers_that_end_with_one_server_are_one_death() -> None:

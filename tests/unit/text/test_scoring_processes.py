@@ -253,7 +253,7 @@ def test_where_no_process_can_be_started_one_does_everything(
         surface = build_surface(several)
     assert equal(surface, build_surface(surface_request()))
     (said,) = caplog.messages
-    assert said.startswith("No further process can be started (daemonic processes are not")
+    assert said.startswith("No further process can be started (This process is a daemon of")
 
 
 def test_words_that_cannot_be_sent_are_scored_here(caplog: pytest.LogCaptureFixture) -> None:

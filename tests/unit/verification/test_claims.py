@@ -141,6 +141,18 @@ def test_costs_that_do_not_add_up(record: Record, field: str, value: float, said
     assert said in honest(record.model_copy(update={"cost": cost, "trials": None}))
 
 
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.0, True), (0.88, False), (0.891, False), (0.9, True), (0.86, True)]
+)
+def test_seconds_that_do_not_add_up(record: Record, seconds: float, told: bool) -> None:
+    """Three decimals are rounding; a hundredth of a second is none."""
+    trials = [trial.model_copy(update={"seconds": 0.8811 / len(TRIALS)}) for trial in TRIALS]
+    cost = record.cost.model_copy(update={"attack_seconds": seconds})
+    changed = record.model_copy(update={"cost": cost, "trials": None})
+    said = claims.differences_from_trials(changed, trials, TEXTS)
+    assert said == [f"{seconds:g} seconds of attack, and the trials add up to 0.881"] * told
+
+
 def test_the_rows_of_a_randomised_victim_are_counted_once_for_each_draw(record: Record) -> None:
     victim = record.victim.model_copy(update={"smoothing": {"kind": "masking", "draws": 4}})
     cost = record.cost.model_copy(update={"forwarded": 4 * 43})
