@@ -48,9 +48,15 @@ def run(words: Sequence[str], server: str) -> tuple[float, float]:
     """Return the seconds and the CPU-seconds of a command and all of its processes."""
     environment = {**os.environ, "ROBENCH_FORK_SERVER": server, "PYTHONPATH": str(ROOT)}
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "robench", *words], env=environment, check=True, capture_output=True
+    done = subprocess.run(
+        [sys.executable, "-m", "robench", *words],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
     )
+    if done.returncode:
+        raise click.ClickException(f"'robench {' '.join(words)}' failed:\n{done.stderr}")
     seconds = perf_counter() - started
     collect_orphans()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

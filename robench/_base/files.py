@@ -19,6 +19,7 @@ from filelock import lock_descriptor
 
 from robench._base.errors import RobenchError
 from robench._base.escaping import text_of
+from robench._base.no_exit import end_copy
 
 ABANDONED = 600.0
 """Seconds after which nobody writes an unfinished file any more that did not change."""
@@ -45,6 +46,7 @@ def atomic_file(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     Raises:
         OSError: the file cannot be written. The old file is untouched.
     """
+    end_copy()
     make_folder(path.parent)
     if temporary is None:
         _remove_litter(path)

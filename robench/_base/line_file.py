@@ -19,6 +19,7 @@ from robench._base.bounded_reading import (
 )
 from robench._base.errors import RobenchError
 from robench._base.files import make_folder, sync_folder
+from robench._base.no_exit import end_copy
 from robench._base.waiting import Patience, Turn, open_locked
 
 LINES_PER_SYNC = 16
@@ -126,6 +127,7 @@ class LineFile:
             RobenchError: another run has the file open, the header forbids it, or the disk is
                 full. Lines written before remain.
         """
+        end_copy()
         descriptor = self._open()
         try:
             self._write(descriptor, line)

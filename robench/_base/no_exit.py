@@ -3,6 +3,9 @@
 ``os._exit`` and ``os.abort`` end a process without a trace: nobody learns that a result is
 missing. While a run works, they raise an error instead, which the run reports like any other.
 ``SystemExit`` (``sys.exit``) is an exception already, which would leave the run without a word.
+
+``os.fork`` makes a second process, which would do the rest of the run as well. It ends before it
+writes anything (``end_copy``).
 """
 
 from __future__ import annotations
@@ -18,6 +21,9 @@ from robench._base.errors import RobenchError
 
 NAMES = ("_exit", "abort")
 """The functions of ``os`` that raise."""
+_exit_now = os._exit
+_owners: list[int] = []
+"""Numbers of the process that is in each open block of ``without_os_exit``."""
 
 
 class EndedByCode(RobenchError):
@@ -57,13 +63,24 @@ def without_os_exit() -> Iterator[None]:
     is how such a process ends.
     """
     before = {name: getattr(os, name) for name in NAMES}
+    _owners.append(os.getpid())
     for name, function in before.items():
         setattr(os, name, _raising(name, function, os.getpid()))
     try:
         yield
     finally:
+        _owners.pop()
         for name, function in before.items():
             setattr(os, name, function)
+
+
+def end_copy() -> None:
+    """End this process if it was forked in a block of ``without_os_exit``.
+
+    Its fork has left the code of a plugin, and would do the work of the run a second time.
+    """
+    if _owners and os.getpid() != _owners[-1]:
+        _exit_now(1)
 
 
 def _raising(name: str, function: Callable[..., NoReturn], owner: int) -> Callable[..., NoReturn]:

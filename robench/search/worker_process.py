@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 
 from robench._base.errors import RobenchError
-from robench._base.no_exit import EndedByCode, as_failure, without_os_exit
+from robench._base.no_exit import EndedByCode, as_failure, end_copy, without_os_exit
 from robench.plugins.options import build_options
 from robench.search.engine import Engine
 from robench.search.jobs import Job
@@ -21,9 +20,6 @@ from robench.search.unchanged import UnchangedVictim, VictimChanged
 from robench.search.victim_protocol import SearchVictim
 from robench.search.whitebox import check_access
 from robench.search.worker_plan import WorkerPlan
-
-_exit_now = os._exit
-"""The function itself, because plugins run while ``os._exit`` is replaced."""
 
 
 def run_worker(
@@ -61,12 +57,12 @@ def _work(
     The first examples are attacked again, where ``repeats`` is given. The parent learns that the
     checks have ended well.
     """
-    own = os.getpid()
     try:
         with as_failure():
             while (jobs := _next_jobs(connection)) is not None:
                 for trial in new_engine().trials(_batches(connection, jobs, repeats)):
-                    _end_copy(own)
+                    # A search may have forked this process.
+                    end_copy()
                     connection.send(("trial", trial))
                     if repeats is not None:
                         repeats.note(trial)
@@ -81,16 +77,6 @@ def _work(
     except (EOFError, BrokenPipeError, ConnectionResetError):
         # The parent has ended.
         return
-
-
-def _end_copy(own: int) -> None:
-    """End this process if a search has forked it, so that each example has one trial.
-
-    Args:
-        own: number of the process that the parent has started.
-    """
-    if os.getpid() != own:
-        _exit_now(1)
 
 
 def prepare(

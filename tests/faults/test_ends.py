@@ -199,6 +199,7 @@ def test_a_kill_costs_no_trial(tmp_path: Path, undisturbed: Path, begin: Begin, 
         await_line(run, "attacking")
         # A forked worker loads for a moment only; the server imports for seconds.
         while not (workers_of if "worker" in who else forked_in)(run.pid):
+            assert run.poll() is None, "the run ended early"
             time.sleep(0.02)
     else:
         await_trials(tmp_path, 5)

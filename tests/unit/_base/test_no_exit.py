@@ -7,10 +7,23 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from robench._base.no_exit import EndedByCode, as_failure, without_exits, without_os_exit
+from robench import Trial, Verdict
+from robench._base.files import write_text
+from robench._base.no_exit import (
+    EndedByCode,
+    as_failure,
+    end_copy,
+    without_exits,
+    without_os_exit,
+)
+from robench.search.trials import TrialFile
+
+NOW = os._exit
+TRIAL = Trial(id="x", verdict=Verdict.HELD, label=0, prediction=0)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +44,36 @@ def test_an_end_becomes_an_error_with_one_short_sentence(
         end()
     assert shown in str(caught.value)
     assert len(str(caught.value)) < 250
+
+
+def in_fork(work: Callable[[], object]) -> int:
+    """Return the exit code of a fork of this process that does some work."""
+    child = os.fork()
+    if not child:
+        try:
+            work()
+        finally:
+            NOW(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.parametrize("kind", ["file", "line"])
+def test_a_fork_of_a_plugin_writes_nothing(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "written"
+    write: Callable[[], object] = lambda: write_text(path, "twice")  # noqa: E731
+    if kind == "line":
+        write = lambda: TrialFile(path, cell="a" * 64).append(TRIAL)  # noqa: E731
+    with without_exits():
+        assert in_fork(write) == 1
+        assert in_fork(end_copy) == 1
+        assert not path.exists()
+        write()
+    assert path.exists()
+    assert in_fork(end_copy) == 0
+    with without_exits():
+        # It has a run of its own.
+        assert in_fork(without_exits()(end_copy)) == 0
 
 
 def test_the_functions_are_themselves_again_afterwards() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from click import ClickException
 from click.testing import CliRunner
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
@@ -63,7 +64,7 @@ def test_a_real_command_is_timed(benchmark: ModuleType) -> None:
     seconds, cpu = benchmark.run(["--version"], "1")
     assert seconds > 0
     assert cpu > 0
-    with pytest.raises(subprocess.CalledProcessError):
+    with pytest.raises(ClickException, match=r"'robench --no-such-option' failed:\n.*no option"):
         benchmark.run(["--no-such-option"], "1")
 
 
