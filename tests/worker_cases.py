@@ -146,21 +146,36 @@ def die_after_the_last_job() -> None:
     worker_process._next_jobs = next_jobs
 
 
+def _meet(path: Path) -> None:
+    """Make a file, and wait until four processes have made theirs."""
+    path.touch()
+    first = path.name.partition("-")[0]
+    for _ in range(3000):
+        if len(list(path.parent.glob(f"{first}-*"))) >= 4:
+            return
+        time.sleep(0.02)
+
+
+def load_together(folder: Path, device: str) -> FakeVictim:
+    """Load the victim of ``linear_jobs`` as soon as four processes load it, and take a while."""
+    _meet(folder / f"loading-{os.getpid()}")
+    time.sleep(1)
+    return load_linear(folder, device)
+
+
 def load_with_mortal_server(folder: Path, device: str) -> FakeVictim:
     """Load a victim that takes its time.
 
     When there are no more jobs, four processes wait for each other, and their server dies, once.
     """
-    whole = worker_process._next_jobs
+    whole, server = worker_process._next_jobs, os.getppid()
 
     def next_jobs(connection: Any) -> Any:
         jobs = whole(connection)
         if jobs is None and not (folder / "died").exists():
-            (folder / f"done-{os.getpid()}").touch()
-            while len(list(folder.glob("done-*"))) < 4:
-                time.sleep(0.02)
+            _meet(folder / f"done-{os.getpid()}")
             (folder / "died").touch()
-            os.kill(os.getppid(), signal.SIGKILL)
+            os.kill(server, signal.SIGKILL)
             time.sleep(60)
         return jobs
 

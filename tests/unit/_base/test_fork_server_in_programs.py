@@ -259,7 +259,7 @@ def test_a_child_whose_server_ended_before_does_nothing(tmp_path: Path) -> None:
     """A child imports the program first."""
     before = ["if __name__ == '__mp_main__':", "    server = os.getppid()"]
     # It tells the program about this process first.
-    before += ["    time.sleep(0.5)", "    os.kill(server, 9)"]
+    before += ["    time.sleep(2)", "    os.kill(server, 9)"]
     before += ["    while os.getppid() == server:", "        time.sleep(0.01)"]
     body = ["child = start_child(write_facts, 'facts.json', (), ())", "child.join()"]
     body += ["time.sleep(1)", "print(child.exitcode, os.path.exists('facts.json'))"]

@@ -22,6 +22,7 @@ from worker_cases import (
     load_once_mortal,
     load_sending_twice,
     load_slowly,
+    load_together,
     load_with_mortal_server,
 )
 
@@ -165,7 +166,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 def test_a_server_that_ends_while_workers_load_is_one_death(tmp_path: Path, server: Server) -> None:
     """Three deaths in a row would end the cell."""
     jobs = linear_jobs(20, words=4)
-    trials = run_workers(plan("nothing", load_slowly, tmp_path), jobs, 4)
+    trials = run_workers(plan("nothing", load_together, tmp_path), jobs, 4)
 
     def kill_the_server() -> None:
         for _ in range(3000):
