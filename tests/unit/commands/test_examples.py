@@ -144,7 +144,7 @@ def test_a_run_of_an_older_version_says_what_to_do(run: Path) -> None:
     RunFolder(run).examples_file("toy", TEST_SET.digest).unlink()
     result = call(run)
     assert result.exit_code == 1
-    assert "Runs of older versions did not keep them. Run the same command again" in result.stderr
+    assert "Runs of older versions did not keep them. Run that evaluation again" in result.stderr
 
 
 def test_damage_in_one_cell_is_told_and_the_others_are_shown(run: Path) -> None:
