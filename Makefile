@@ -47,7 +47,7 @@ FAULT_TRIES ?= 600
 FAULT_TESTS ?= tests/faults tests/contract/test_lying_searches.py tests/unit/records/test_hostile_texts.py
 
 test-faults: install ## Kills, full disks, damaged and hostile files, lying plugins; prints a table
-	ROBENCH_FAULT_TRIES=$(FAULT_TRIES) OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(FAULT_TESTS) -n $(WORKERS) --dist loadgroup $(ARGS)
+	ROBENCH_FAULT_TRIES=$(FAULT_TRIES) OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(FAULT_TESTS) -n $(WORKERS) --dist loadgroup -o faulthandler_timeout=10000 $(ARGS)
 
 lint: install ## Ruff, import-linter and mypy
 	$(BIN)/ruff check .

@@ -37,7 +37,7 @@ def write_record(path: Path, record: Record) -> None:
         RobenchError: the file cannot be written, or nobody could read it.
     """
     try:
-        check_value({**record.model_dump(mode="json"), "outcomes": ""}, path, _SHORT)
+        _check_bounds(record.model_dump(mode="json"), path)
     except Unreadable as error:
         raise RobenchError(
             f"The record {path} is not written, because it could not be read again "
@@ -64,8 +64,7 @@ def read_with_schema(path: Path) -> tuple[Record, int]:
     """
     try:
         raw = read_json(path, RECORD, inside=path.parent)
-        # One letter for each example: only that text may be long.
-        check_value({**raw, "outcomes": ""} if isinstance(raw, dict) else raw, path, _SHORT)
+        _check_bounds(raw, path)
     except NoRegularFile as error:
         raise RobenchError(f"No record: {path} ({error.reason}). {error.remedy}") from error
     except Missing as error:
@@ -86,6 +85,12 @@ def read_with_schema(path: Path) -> tuple[Record, int]:
         ) from error
     except RobenchError as error:
         raise RobenchError(f"Cannot read the record {path}: {error}") from error
+
+
+def _check_bounds(raw: Any, path: Path) -> None:
+    """Raise Unreadable where a text or a number of a record is beyond the bounds."""
+    # One letter for each example: only that text may be long.
+    check_value({**raw, "outcomes": ""} if isinstance(raw, dict) else raw, path, _SHORT)
 
 
 def _no_file(path: Path) -> RobenchError:

@@ -137,9 +137,9 @@ class _Worker:
         ready: whether it has loaded the victim.
         leaving: whether it has been told that there are no more jobs.
         late: whether it was killed because a search missed its deadline.
-        checked: whether its victim and its attack passed the checks after the last job.
-        sample: some of its trials, in case it ends before.
-        done_at: when it has said that nothing is left to do, by ``monotonic``.
+        sample: some of its trials, in case it ends before its checks.
+        done_at: when its victim and its attack had passed the checks after the last job, by
+            ``monotonic``; None before.
     """
 
     process: BaseProcess
@@ -151,7 +151,6 @@ class _Worker:
     ready: bool = False
     leaving: bool = False
     late: bool = False
-    checked: bool = False
     sample: Sample = field(default_factory=Sample)
     done_at: float | None = None
 
@@ -259,7 +258,7 @@ class _WorkerPool:
         if kind == "changed":
             raise VictimChanged(content)
         if kind == "unchanged":
-            worker.checked, worker.done_at = True, monotonic()
+            worker.done_at = monotonic()
         if kind == "trial":
             job = worker.assigned.pop(content.id, None)
             if job is None:
@@ -331,7 +330,7 @@ class _WorkerPool:
         # It may have gone on to another example just before it was killed.
         late = worker.late and worker.pulse.late() > LATE_SECONDS
         death = Death(worker.process.exitcode, running, tuple(jobs), late)
-        if not worker.checked:
+        if worker.done_at is None:
             idle = not jobs and not known
             self._jobs.extend(self._unchecked.add(worker.sample, death.cause, idle=idle))
         if known:

@@ -7,7 +7,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,25 @@ def jobs_with_bad_ones(count: int = 2) -> list[Job]:
 def undisturbed(jobs: Sequence[Job]) -> dict[str, Trial]:
     attack = Unruly(Unruly.Options(how="nothing"))
     return comparable(list(run(load_linear(), attack, "unruly", jobs)))
+
+
+@contextmanager
+def killing(find: Callable[[], int | None]) -> Iterator[None]:
+    """Kill a process during the block, as soon as ``find`` returns its number."""
+
+    def look() -> None:
+        ends = time.monotonic() + 300
+        while time.monotonic() < ends:
+            number = find()
+            if number is not None:
+                os.kill(number, signal.SIGKILL)
+                return
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    yield
+    thread.join()
 
 
 @pytest.fixture
@@ -135,21 +155,13 @@ def test_an_attack_that_always_ends_its_worker_is_given_up_early(starts: list[ob
 def test_a_worker_that_is_killed_while_it_loads_is_started_again(tmp_path: Path) -> None:
     jobs = linear_jobs(10, words=4)
     trials = run_workers(plan("nothing", load_slowly, tmp_path), jobs, 1)
-    killed: list[int] = []
 
-    def kill_the_first() -> None:
-        ends = time.monotonic() + 300
-        while not killed and time.monotonic() < ends:
-            for path in tmp_path.glob("loading-*"):
-                killed.append(int(path.name.removeprefix("loading-")))
-                os.kill(killed[0], signal.SIGKILL)
-                break
-            time.sleep(0.02)
+    def first() -> int | None:
+        loading = [path.name.removeprefix("loading-") for path in tmp_path.glob("loading-*")]
+        return int(loading[0]) if loading else None
 
-    thread = threading.Thread(target=kill_the_first)
-    thread.start()
-    assert comparable(list(trials)) == undisturbed(jobs)
-    thread.join()
+    with killing(first):
+        assert comparable(list(trials)) == undisturbed(jobs)
     assert len(list(tmp_path.glob("loading-*"))) == 2
 
 
@@ -168,17 +180,11 @@ def test_a_server_that_ends_while_workers_load_is_one_death(tmp_path: Path, serv
     jobs = linear_jobs(20, words=4)
     trials = run_workers(plan("nothing", load_together, tmp_path), jobs, 4)
 
-    def kill_the_server() -> None:
-        for _ in range(3000):
-            if len(list(tmp_path.glob("loading-*"))) == 4 and server.number is not None:
-                os.kill(server.number, signal.SIGKILL)
-                return
-            time.sleep(0.02)
+    def their_server() -> int | None:
+        return server.number if len(list(tmp_path.glob("loading-*"))) == 4 else None
 
-    thread = threading.Thread(target=kill_the_server)
-    thread.start()
-    assert comparable(list(trials)) == undisturbed(jobs)
-    thread.join()
+    with killing(their_server):
+        assert comparable(list(trials)) == undisturbed(jobs)
     assert len(list(tmp_path.glob("loading-*"))) > 4
 
 
