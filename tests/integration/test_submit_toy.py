@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +14,12 @@ from evaluation_cases import FinishedRun
 from submissions import BOARD, Members, forged, members_of
 
 from robench._base.reporting import Silent
-from robench._base.seals import SEAL, line_seal, with_seal
+from robench._base.seals import SEAL, line_seal, with_seal, without_seal
 from robench.certification.run import certify
 from robench.certification.settings import CertificationSettings
 from robench.cli import main
 from robench.evaluation.run import build_request
+from robench.models.victim_folder import weights_hash
 from robench.verification.run import Verification, verify
 from robench.verification.settings import VerificationSettings
 
@@ -77,6 +79,17 @@ def other_weights(members: Members) -> None:
     members[name] = members[name][:-1] + bytes([members[name][-1] ^ 1])
 
 
+def other_weights_on_their_card(members: Members) -> None:
+    """Change a weight, and write its hashes and the seal on the victim's card anew."""
+    other_weights(members)
+    name = next(name for name in members if name.endswith("/victim.json"))
+    card = without_seal(json.loads(members[name]))
+    weights = name.replace("victim.json", "model.safetensors")
+    files = {**card["files"], "model.safetensors": hashlib.sha256(members[weights]).hexdigest()}
+    changed = with_seal({**card, "files": files, "sha256": weights_hash(files)})
+    members[name] = json.dumps(changed).encode()
+
+
 def better_card(members: Members) -> None:
     name = next(name for name in members if name.endswith("/README.md"))
     members[name] = members[name].replace(b"genetic", b"everything")
@@ -107,7 +120,8 @@ def other_victim_card(members: Members) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (other_weights, "the files in"),
+        (other_weights, "model.safetensors' is damaged: its SHA-256 is not the one in"),
+        (other_weights_on_their_card, "the files in"),
         (better_card, "is not the card that the records give"),
         (other_victim_card, "changed"),
         (more_proofs, "is C, and its proof gives"),
