@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -39,6 +39,11 @@ class Check:
     outcome: Outcome
     sentences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def reworded(self, change: Callable[[str], str]) -> Check:
+        """Return the check with each sentence and note changed."""
+        sentences, notes = map(change, self.sentences), map(change, self.notes)
+        return replace(self, sentences=tuple(sentences), notes=tuple(notes))
 
 
 def passed(name: str, problems: Sequence[str], notes: Sequence[str] = ()) -> Check:

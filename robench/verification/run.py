@@ -145,6 +145,8 @@ def verify(
             # After Ctrl-C, too, the table shows what is stored.
             store.finish()
         found.reports = [*reports, *submission]
+        for each in found.reports:
+            each.checks = [check.reworded(target.as_named) for check in each.checks]
         found.stored, found.unstored = store.stored, store.unstored
         if target.board is not None and store.stored is not None and not found.stale:
             found.remade = bool(_table_differences(target.board))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,6 +27,7 @@ class Target:
         run: the folder of the run, or None for a board.
         lasting: whether a result can be stored beside the records.
         passed_over: names of members of the archive that were not unpacked.
+        archives: the archive of each temporary folder that one was unpacked into.
     """
 
     name: str
@@ -37,6 +38,13 @@ class Target:
     run: RunFolder | None = None
     lasting: bool = True
     passed_over: Sequence[str] = ()
+    archives: Mapping[Path, Path] = field(default_factory=dict)
+
+    def as_named(self, sentence: str) -> str:
+        """Return a sentence with the user's archives in the place of temporary folders."""
+        for folder, archive in self.archives.items():
+            sentence = sentence.replace(str(folder), str(archive))
+        return sentence
 
 
 @contextmanager
@@ -57,22 +65,25 @@ def opened(name: Path, runs: Sequence[Path]) -> Iterator[Target]:
                 "evaluate --out' or 'robench submit pack' wrote."
             )
     with ExitStack() as stack:
+        archives: dict[Path, Path] = {}
 
         def unpacked(archive: Path, passed_over: list[str] | None = None) -> Path:
             place = stack.enter_context(TemporaryDirectory(prefix="robench-verify-"))
-            return unpack(archive, Path(place), passed_over)
+            root = unpack(archive, Path(place), passed_over)
+            archives[root] = archive
+            return root
 
         others = [RunFolder(run if run.is_dir() else unpacked(run)) for run in runs]
+        passed: list[str] = []
         if name.is_dir():
-            yield _run(str(name), name, others)
+            target = _run(str(name), name, others)
         elif name.suffix == ".toml":
-            yield _board(name, others)
+            target = _board(name, others)
         elif is_archive(name):
-            passed: list[str] = []
             target = _run(str(name), unpacked(name, passed), others, lasting=False)
-            yield replace(target, passed_over=passed)
         else:
             raise _no_target(name)
+        yield replace(target, passed_over=passed, archives=archives)
 
 
 def _no_target(name: Path) -> UsageError:
