@@ -13,6 +13,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from robench._base.lean_imports import import_transformers
+
 
 def read_config(place: str | Path, foreign_code: bool = False) -> Any:
     """Return the configuration of a model.
@@ -35,6 +37,7 @@ def read_model(kind: str, place: str | Path, foreign_code: bool = False, **optio
         foreign_code: whether code of the model's files may run.
         options: further options of ``from_pretrained``.
     """
+    import_transformers()
     import transformers
 
     loader: Any = getattr(transformers, kind)
@@ -48,6 +51,7 @@ def make_model(kind: str, config: Any, foreign_code: bool = False, **options: An
 
     The arguments are those of ``read_model``.
     """
+    import_transformers()
     import transformers
 
     maker: Any = getattr(transformers, kind)

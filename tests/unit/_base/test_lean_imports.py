@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +50,25 @@ print(json.dumps({
 }))
 """
 
+FIRST_MODEL = """
+import sys
+from robench._base.quiet import quiet_environment
+quiet_environment()
+from transformers import BertConfig
+from robench._base.pretrained import make_model, read_model
+config = BertConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1,
+                    intermediate_size=4)
+if sys.argv[1] == "made":
+    assert make_model("AutoModel", config).config.hidden_size == 4
+else:
+    try:
+        read_model("AutoModel", sys.argv[2])
+    except ValueError as error:
+        assert sys.argv[2] in str(error)
+print([name for name in ("sklearn", "scipy") if name in sys.modules])
+"""
+"""A process whose first model is made from a configuration, or read."""
+
 
 def loaded(kind: str, **environment: str) -> Any:
     """Return what a process says that loads a model."""
@@ -70,6 +90,19 @@ def test_a_command_imports_neither_package_and_transformers_still_knows_them() -
     assert said["imported"] == [False, False]
     assert said["same"]
     assert said["here"] == said["found"] == INSTALLED
+
+
+@pytest.mark.parametrize("how", ["made", "read"])
+def test_the_first_model_of_a_command_brings_neither(how: str, tmp_path: Path) -> None:
+    inherited = {name: value for name, value in os.environ.items() if name != LEAN}
+    run = subprocess.run(
+        [sys.executable, "-c", FIRST_MODEL, how, str(tmp_path)],
+        env=inherited,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.stdout == "[]\n", run.stderr
 
 
 def test_a_child_inherits_it(monkeypatch: pytest.MonkeyPatch) -> None:
