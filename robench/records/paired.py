@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from statistics import median
 
 from robench.records.rows import DefenseRow
 from robench.records.statistics import Score, holm
@@ -51,7 +50,7 @@ class ComparedTable:
         seeds: the smallest and the largest number of seeds of the rows.
         examples: number of test examples.
         detectable: true difference of two worst cases, in [0, 1], that such a table tells apart
-            with a chance of 80 %. It is computed for the pair of rows in the middle.
+            with a chance of 80 %. It is that of the pair of rows in the middle.
     """
 
     comparisons: tuple[Comparison, ...] = ()
@@ -108,5 +107,8 @@ def compare_rows(rows: Sequence[DefenseRow]) -> ComparedTable:
         len(pairs),
         (min(seeds), max(seeds)),
         worst[first].examples,
-        detectable(median(pair.standard_error for pair in pairs.values()), len(pairs)),
+        detectable(
+            [pair.standard_error for pair in pairs.values()],
+            [pair.degrees_of_freedom for pair in pairs.values()],
+        ),
     )

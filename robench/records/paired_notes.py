@@ -18,8 +18,9 @@ def group_notes(compared: ComparedTable) -> list[Markdown]:
     if compared.groups:
         notes.append(
             Markdown(
-                "**Group**: two rows that share a letter are not told apart. Their worst cases do "
-                f"not differ at the 5 % level, {_over(compared)}{_correction(compared)}."
+                "**Group**: two rows that share a letter are not told apart. No test of their "
+                f"worst cases finds a difference at the 5 % level, {_over(compared)}"
+                f"{_correction(compared)}. They may still differ."
             )
         )
     return [*notes, Markdown(detectable_sentence(compared))]

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from math import sqrt
+from math import inf, sqrt
 from statistics import fmean
 
 import numpy as np
@@ -157,15 +157,15 @@ class Pair:
         """Two-sided p-value of the hypothesis that the two rows are equally robust.
 
         Where each row has one seed, it is that of the exact McNemar test. Otherwise it is that of
-        Student's t with ``standard_error``. The degrees of freedom are Satterthwaite's for the
-        parts of the seeds and of the examples, so that few seeds which differ much prove little.
+        Student's t with ``standard_error`` and ``degrees_of_freedom``, so that few seeds which
+        differ much prove little.
         """
         if self._single is not None:
             return self._single.p_value
         if self.difference == 0:
             return 1.0
         statistic = abs(self.difference) / self.standard_error
-        return float(2 * student.sf(statistic, self._degrees_of_freedom))
+        return float(2 * student.sf(statistic, self.degrees_of_freedom))
 
     @cached_property
     def standard_error(self) -> float:
@@ -202,8 +202,14 @@ class Pair:
         ours, theirs = ((-row.mean, row.outcomes) for row in (self.first, self.second))
         return ours <= theirs
 
-    @property
-    def _degrees_of_freedom(self) -> float:
+    @cached_property
+    def degrees_of_freedom(self) -> float:
+        """Degrees of freedom of the test; infinite where each row has one seed.
+
+        They are Satterthwaite's for the parts of the seeds and of the examples.
+        """
+        if self._single is not None:
+            return inf
         rows = (self.first, self.second)
         whole = self.standard_error**2
         of_examples = max(0.0, whole - sum(row.variance_of_seeds for row in rows))

@@ -16,6 +16,7 @@ from robench.records.record import Record
 from robench.records.render import section
 from robench.records.rows import build_rows
 from robench.records.statistics import holm, tango
+from robench.records.statistics_groups import detectable
 from robench.records.terminal import terminal_table
 
 MakeRecord = Callable[..., Record]
@@ -176,6 +177,27 @@ def test_the_sentences_name_the_correction_and_what_can_be_told(make_record: Mak
         "Groups of rows that are not told apart by the worst case (5 %, over examples, for these "
         "trainings only, corrected by Holm for all 3 pairs of rows): a: rift, mixout, standard."
     )
+
+
+def test_few_seeds_need_a_larger_difference(make_record: MakeRecord) -> None:
+    """Student's t with few degrees of freedom shows less than a normal test of the same error."""
+    half = "F" * 500 + "H" * 500
+    records = [
+        record
+        for seed, right in enumerate((700, 800, 900))
+        for record in (
+            *both(make_record, "rift", "H" * right + "F" * (1000 - right), "H" * 1000, seed),
+            *both(make_record, "standard", half, half, seed),
+        )
+    ]
+    found = compared(*records)
+    (one,) = found.comparisons
+    freedom = one.worst.degrees_of_freedom
+    assert 2 <= freedom < 4
+    assert found.detectable is not None
+    # 4.26 standard errors for three degrees of freedom, 5.65 for two, and 2.80 without end.
+    assert 3.7 < found.detectable / one.worst.standard_error < 5.66
+    assert found.detectable == detectable([one.worst.standard_error], [freedom])
 
 
 def test_a_table_of_three_examples_can_tell_nothing(make_record: MakeRecord) -> None:
