@@ -37,7 +37,7 @@ from robench.records.settings_found import settings_found
 from robench.records.shown_records import shown_records
 
 WIDTH = 100
-VERDICTS: tuple[Verdict, ...] = ("holds", "does not hold", "cannot be told")
+VERDICTS: tuple[Verdict, ...] = ("holds", "does not hold", "cannot be told", "not judged")
 
 SETTING_NAMES: Mapping[str, str] = {
     "encoder": "encoder",
@@ -58,12 +58,17 @@ HOW_TO_READ = (
     "An ordering is a pair of methods of which the paper reports one above the other, for every "
     "encoder that it has. It **holds** on a board if a test on the same examples tells the two "
     "rows apart in this direction. It **does not hold** if the test tells them apart in the other "
-    "direction. Otherwise it **cannot be told**. The p-values are corrected by Holm's method for "
-    "all tests of the board, and the level is 0.05. In brackets is a 95 % interval of the "
-    "difference, not corrected. Where an order cannot be told, it says how large a difference "
-    "could still be. With several seeds, test and interval are about other trainings and other "
-    "examples, as on the boards. With one seed each they are the exact McNemar test and Tango's "
-    "interval, and they say nothing about another training."
+    "direction. Otherwise it **cannot be told**. It is **not judged** where a health check found "
+    "that a victim of one of the rows has not learned the task. The p-values are corrected by "
+    "Holm's method for all tests of the board, and the level is 0.05. In brackets is a 95 % "
+    "interval of the difference, not corrected. Where an order cannot be told, it says how large a "
+    "difference could still be. With several seeds, test and interval are about other trainings "
+    "and other examples, as on the boards. With one seed each they are the exact McNemar test and "
+    "Tango's interval, and they say nothing about another training."
+)
+COUNTED_AGAIN = (
+    "Counted above as well: orderings of this line that a board above it tested with the same "
+    "answers of the same victims. Count them once."
 )
 
 
@@ -126,18 +131,25 @@ def _beside(path: Path, scores: PaperScores, known: KnownRecords) -> BoardBeside
 
 def _summary(parts: Sequence[tuple[PaperScores, list[BoardBeside]]], page: Path) -> list[str]:
     """Return the table that counts the verdicts, one line for each paper, task and board."""
-    headings = ["paper and task", "board", *VERDICTS, "no such rows here"]
+    headings = ["paper and task", "board", *VERDICTS, "no such rows here", "counted above as well"]
     body = []
     for scores, boards in parts:
         total = len(orderings(scores)[0])
+        above: list[Judged] = []
         for each in boards:
             verdicts = [judged.verdict for judged in each.judged]
-            counts = [str(verdicts.count(verdict)) for verdict in VERDICTS]
-            absent = str(total - len(verdicts))
-            body.append([f"{scores.paper}, {scores.task}", _link(each, page), *counts, absent])
+            counts = [verdicts.count(verdict) for verdict in VERDICTS]
+            again = sum(any(map(judged.shares_answers, above)) for judged in each.judged)
+            numbers = [*counts, total - len(verdicts), again]
+            name = _link(each, page)
+            if synthetic_notice(each.records):
+                name = Markdown(f"{name} (synthetic texts)")
+            body.append([f"{scores.paper}, {scores.task}", name, *map(str, numbers)])
+            above += each.judged
         if not boards:
-            body.append([f"{scores.paper}, {scores.task}", ABSENT, *[ABSENT] * 3, str(total)])
-    return [*tabulated(body, headings, "pipe", names=2), ""]
+            absent = [*[ABSENT] * len(VERDICTS), str(total), ABSENT]
+            body.append([f"{scores.paper}, {scores.task}", ABSENT, *absent])
+    return [*tabulated(body, headings, "pipe", names=2), "", *_wrapped(COUNTED_AGAIN), ""]
 
 
 def _link(each: BoardBeside, page: Path) -> Markdown:
@@ -284,7 +296,7 @@ def _ordering_cells(judged: Judged, scores: PaperScores) -> list[str]:
         *(ABSENT if each is None else f"+{each:.1f}" for each in points),
         _with_interval(judged),
         seeds_text(judged.seeds),
-        p_value_text(judged.corrected),
+        ABSENT if judged.corrected is None else p_value_text(judged.corrected),
         judged.verdict,
     ]
 

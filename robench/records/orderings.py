@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Final, Literal
 
 from robench.records.record import Record
 from robench.records.reported import CLEAN, OptionValue, Reported, ReportedNumber
@@ -22,7 +22,10 @@ from robench.records.statistics_seeds import Pair, resample
 Outcomes = dict[tuple[str, int], str]
 """(label of the row, seed) -> one letter for each example."""
 
-Verdict = Literal["holds", "does not hold", "cannot be told"]
+Verdict = Literal["holds", "does not hold", "cannot be told", "not judged"]
+
+NOT_LEARNED: Final = ("chance", "one-class", "class-ignored")
+"""Health findings of a victim that has not learned its task. No ordering is judged by it."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,8 @@ class Judged:
         seeds: number of seeds of each of the two rows.
         examples: number of test examples.
         compared: the two rows, compared over seeds and examples.
-        corrected: its p-value, corrected by Holm over all tests of the board.
+        corrected: its p-value, corrected by Holm over all tests of the board. None: a victim of
+            one of the rows has not learned the task, so nothing was tested.
     """
 
     ordering: Ordering
@@ -184,7 +188,7 @@ class Judged:
     seeds: tuple[int, int]
     examples: int
     compared: Pair
-    corrected: float
+    corrected: float | None
 
     @property
     def difference(self) -> float:
@@ -199,16 +203,30 @@ class Judged:
     @property
     def verdict(self) -> Verdict:
         """Whether it holds: the corrected test tells the two rows apart, in this direction."""
+        if self.corrected is None:
+            return "not judged"
         if self.corrected > LEVEL:
             return "cannot be told"
         return "holds" if self.difference > 0 else "does not hold"
+
+    def shares_answers(self, other: Judged) -> bool:
+        """Return whether another board tested the same ordering on a training of each row.
+
+        Then the two verdicts are not independent: the same victims gave the same answers.
+        """
+        mine, theirs = self.compared, other.compared
+        return self.ordering == other.ordering and all(
+            set(one.outcomes) & set(two.outcomes)
+            for one, two in ((mine.first, theirs.first), (mine.second, theirs.second))
+        )
 
 
 def judge_orderings(scores: PaperScores, records: Sequence[Record]) -> list[Judged]:
     """Test the orderings of a paper on the records of one board.
 
     An ordering is left out where the board lacks one of the two rows under the attack, or where
-    several rows of the board stand for one method.
+    several rows of the board stand for one method. It is not tested, and no test is counted, where
+    a health check found that a victim of one of the rows has not learned the task.
 
     Args:
         scores: what the paper reports.
@@ -223,7 +241,9 @@ def judge_orderings(scores: PaperScores, records: Sequence[Record]) -> list[Judg
         if ours is not None and theirs is not None:
             drawn = resample([_by_seed(first), _by_seed(second)])
             found.append((ordering, (ours, theirs), Pair(*drawn)))
-    corrected = holm([pair.p_value for _, _, pair in found])
+    unlearned = {record.row for record in records if _has_not_learned(record)}
+    tested = [each for each in found if not unlearned & set(each[1])]
+    p_values = iter(holm([pair.p_value for _, _, pair in tested]))
     return [
         Judged(
             ordering,
@@ -231,10 +251,15 @@ def judge_orderings(scores: PaperScores, records: Sequence[Record]) -> list[Judg
             (len(pair.first.outcomes), len(pair.second.outcomes)),
             pair.first.examples,
             pair,
-            p_value,
+            None if unlearned & set(rows) else next(p_values),
         )
-        for (ordering, rows, pair), p_value in zip(found, corrected, strict=True)
+        for ordering, rows, pair in found
     ]
+
+
+def _has_not_learned(record: Record) -> bool:
+    """Return whether a health check found that the victim does no better than guessing."""
+    return any(finding.split(":")[0] in NOT_LEARNED for finding in record.victim.findings)
 
 
 def _by_seed(outcomes: Outcomes) -> list[str]:

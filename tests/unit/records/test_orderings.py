@@ -194,6 +194,56 @@ def test_p_values_are_corrected_for_all_tests_of_the_board(make_record: MakeReco
     assert found["b", "a"].corrected == pytest.approx(3 * 2 / 64)
 
 
+@pytest.mark.parametrize("finding", ["chance", "one-class", "class-ignored"])
+def test_nothing_is_judged_by_a_victim_that_has_not_learned(
+    make_record: MakeRecord, finding: str
+) -> None:
+    """And its tests do not count for the correction of the others."""
+    scores = scores_of(table({"a": ["50.0"], "b": ["60.0"], "c": ["70.0"]}))
+    six = "H" * 4 + "F" * 6
+    found = judged(
+        scores,
+        make_record(six, defense="a", attack="pwws"),
+        make_record("H" * 10, defense="b", attack="pwws"),
+        make_record(NONE_HELD, defense="c", attack="pwws", victim={"findings": (f"{finding}: x",)}),
+    )
+    verdicts = {each.rows: (each.verdict, each.corrected) for each in found}
+    assert verdicts == {
+        ("b", "a"): ("holds", pytest.approx(2 / 64)),
+        ("c", "a"): ("not judged", None),
+        ("c", "b"): ("not judged", None),
+    }
+
+
+def test_another_finding_leaves_an_ordering_judged(
+    make_record: MakeRecord, scores: PaperScores
+) -> None:
+    rising = {"findings": ("still-rising: 'b' has a chance to improve.",)}
+    (found,) = judged(
+        scores,
+        make_record(NONE_HELD, defense="a", attack="pwws"),
+        make_record(MANY, defense="b", attack="pwws", victim=rising),
+    )
+    assert found.verdict == "holds"
+
+
+def test_two_boards_share_answers_if_both_rows_have_a_training_in_common(
+    make_record: MakeRecord, scores: PaperScores
+) -> None:
+    def board(of_a: dict[int, str], of_b: dict[int, str]) -> Judged:
+        (found,) = judged(
+            scores,
+            *(make_record(x, defense="a", attack="pwws", seed=k) for k, x in of_a.items()),
+            *(make_record(x, defense="b", attack="pwws", seed=k) for k, x in of_b.items()),
+        )
+        return found
+
+    one = board({0: FEW}, {0: MANY})
+    assert one.shares_answers(board({0: FEW, 1: NONE_HELD}, {0: MANY, 1: MANY}))
+    assert not one.shares_answers(board({0: NONE_HELD}, {0: MANY}))
+    assert not one.shares_answers(board({0: FEW}, {0: FEW}))
+
+
 def test_clean_accuracy_is_what_is_not_wrong_without_an_attack(make_record: MakeRecord) -> None:
     scores = scores_of(table({"a": ["80.0"], "b": ["70.0"]}, attacks=("none",)))
     (found,) = judged(

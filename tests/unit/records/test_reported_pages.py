@@ -121,11 +121,36 @@ def test_the_orderings_are_counted_and_shown(folder: Path) -> None:
     text = page_of(folder)
     (summary,) = [cells for cells in cells_of(text) if cells[0] == "P, imdb"]
     # Clean: both are right on 9 of 10. pwws: eight examples on one side.
-    assert summary[2:] == ["1", "0", "1", "0"]
+    assert summary[1:] == [
+        *("[A small board](small.md) (synthetic texts)", "1", "0", "1", "0", "0", "0")
+    ]
     shown = [cells for cells in cells_of(text) if cells[-1] in ("holds", "cannot be told")]
     shown = [cells for cells in shown if cells[0] in ("clean", "pwws")]
     assert [cells[1] for cells in shown] == ["Base", "Ours"]
     assert [cells[-1] for cells in shown] == ["cannot be told", "holds"]
+
+
+def test_orderings_on_the_same_answers_are_counted_again_and_said_so(folder: Path) -> None:
+    (folder / "twin.toml").write_text(BOARD.replace("A small board", "A twin"))
+    lines = [cells[2:] for cells in cells_of(page_of(folder)) if cells[0] == "P, imdb"]
+    assert lines == [["1", "0", "1", "0", "0", "0"], ["1", "0", "1", "0", "0", "2"]]
+
+
+def test_a_victim_that_has_not_learned_judges_no_ordering(
+    folder: Path, make_record: MakeRecord
+) -> None:
+    victim = {"findings": ("chance: no better than guessing",)}
+    options = {"epochs": 6, "batch_size": 8, "learning_rate": 0.5, "train_examples": 1200}
+    for attack in ("pwws", "genetic"):
+        record = make_record(
+            "H" * 9 + "W", defense="rift", attack=attack, victim=victim, options=options
+        )
+        write_record(folder / "records" / record.file_name, record)
+    found = cells_of(page_of(folder))
+    (summary,) = [cells for cells in found if cells[0] == "P, imdb"]
+    assert summary[2:] == ["0", "0", "0", "2", "0", "0"]
+    shown = [cells[-2:] for cells in found if cells[-1] == "not judged"]
+    assert shown == [["—", "not judged"]] * 2
 
 
 def test_what_differs_has_the_words_of_the_paper_and_those_of_the_records(folder: Path) -> None:
