@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from robench._base.escaping import figure_text
 from robench.figures.drawing import new_figure
-from robench.records.curve_tables import accuracy_at, curve_of
-from robench.records.curves import Curve, CurveName
+from robench.records.curve_tables import accuracy_at, whole_curves
+from robench.records.curves import CurveName
 from robench.records.option_curves import OptionCurve, option_curves
 from robench.records.record import Record
 
@@ -51,11 +51,9 @@ def draw(records: Sequence[Record]) -> Figure:
 
 
 def _draw_curves(panel: Axes, name: CurveName, records: Iterable[Record]) -> None:
-    lines: dict[str, list[tuple[Record, Curve]]] = {}
-    for record in records:
-        curve = curve_of(record, name)
-        if curve is not None and record.attack.searches:
-            lines.setdefault(f"{record.row}, {record.attack.label}", []).append((record, curve))
+    lines = {
+        f"{row}, {attack}": found for (row, attack), found in whole_curves(records, name).items()
+    }
     from matplotlib.ticker import MaxNLocator
 
     known = [curve for curves in lines.values() for _, curve in curves]

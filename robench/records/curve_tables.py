@@ -70,21 +70,35 @@ def curve_of(record: Record, name: CurveName) -> Curve | None:
     return record.curves.named(name)
 
 
-def curve_rows(records: Iterable[Record], name: CurveName) -> list[CurveRow]:
-    """Return the rows of a table of curves, sorted by row and attack.
+def whole_curves(
+    records: Iterable[Record], name: CurveName
+) -> dict[tuple[str, str], list[tuple[Record, Curve]]]:
+    """Return (label of a row, label of an attack) -> the record and curve of each seed, sorted.
 
-    Records without the curve and attacks that search for nothing are left out. A row and attack
-    of which some seed has no curve is left out as a whole.
+    Attacks that search for nothing are left out. A row under an attack is left out as a whole if
+    a seed of the row has no curve there: a mean over fewer seeds is one of other victims.
+
+    Args:
+        records: records that share a table, with all attacks, which say what seeds a row has.
+        name: name of the curve.
     """
-    groups: dict[tuple[str, str], list[Record]] = {}
+    seeds: dict[str, set[int]] = {}
+    found: dict[tuple[str, str], list[tuple[Record, Curve]]] = {}
     for record in records:
-        if record.attack.searches:
-            groups.setdefault((record.row, record.attack.label), []).append(record)
-    whole: dict[tuple[str, str], list[tuple[Record, Curve]]] = {}
-    for place, group in sorted(groups.items()):
-        curves = [(each, curve) for each in group if (curve := curve_of(each, name)) is not None]
-        if len(curves) == len(group):
-            whole[place] = curves
+        seeds.setdefault(record.row, set()).add(record.search.seed)
+        curve = curve_of(record, name)
+        if record.attack.searches and curve is not None:
+            found.setdefault((record.row, record.attack.label), []).append((record, curve))
+    return {
+        place: curves
+        for place, curves in sorted(found.items())
+        if {record.search.seed for record, _ in curves} == seeds[place[0]]
+    }
+
+
+def curve_rows(records: Iterable[Record], name: CurveName) -> list[CurveRow]:
+    """Return the rows of a table of curves, sorted by row and attack (``whole_curves``)."""
+    whole = whole_curves(records, name)
     shown = shown_points(name, [curve for curves in whole.values() for _, curve in curves])
     return [
         CurveRow(

@@ -25,10 +25,21 @@ def commands_of(records: Sequence[Record]) -> list[str]:
     Args:
         records: records of one row of one table.
     """
-    groups: dict[tuple[str, ...], list[Record]] = {}
+    shared: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
-        groups.setdefault(tuple(_shared(record)), []).append(record)
-    return [_command(shared, group) for shared, group in groups.items()]
+        shared.setdefault(tuple(_shared(record)), []).append(record)
+    return [_command(words, part) for words, group in shared.items() for part in _whole(group)]
+
+
+def _whole(records: Sequence[Record]) -> list[list[Record]]:
+    """Return the records in groups in which every seed has the same attacks."""
+    attacks: dict[int, list[str]] = {}
+    for record in records:
+        attacks.setdefault(record.search.seed, []).append(record.attack.label)
+    groups: dict[frozenset[str], list[Record]] = {}
+    for record in records:
+        groups.setdefault(frozenset(attacks[record.search.seed]), []).append(record)
+    return list(groups.values())
 
 
 def remarks_of(records: Sequence[Record]) -> list[str]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Final
 
-from robench.records.curve_tables import accuracy_at, curve_of
-from robench.records.curves import Curve, CurveName
+from robench.records.curve_tables import accuracy_at, whole_curves
+from robench.records.curves import CurveName
 from robench.records.record import Record
 from robench.records.rows import DefenseRow, Gap
 from robench.records.sandwich import Sandwich
@@ -207,20 +207,22 @@ CURVE_WORDS: Final[Mapping[CurveName, tuple[str, str, str]]] = {
 """Name of a curve -> title, name of its axis, and what it shows."""
 
 
-def curves(records: Sequence[Record], name: CurveName, by: str) -> Chart | None:
+def curves(
+    records: Sequence[Record], name: CurveName, by: str, attack: str | None = None
+) -> Chart | None:
     """Return the curves of records, one line for each row or each attack.
 
     Args:
-        records: records of one row, or of one attack.
+        records: records of one row, or of several, with all attacks.
         name: the cost on the axis.
         by: what tells the lines apart: ``"attack"`` or ``"row"``.
+        attack: the only attack that is shown; None: all.
     """
-    lines: dict[str, list[tuple[Record, Curve]]] = {}
-    for record in records:
-        curve = curve_of(record, name)
-        if curve is not None and record.attack.searches:
-            key = record.attack.label if by == "attack" else record.row
-            lines.setdefault(key, []).append((record, curve))
+    lines = {
+        row if by == "row" else label: found
+        for (row, label), found in whole_curves(records, name).items()
+        if attack in (None, label)
+    }
     points = sorted({at for line in lines.values() for _, curve in line for at in curve.at_most})
     if points and name == "words":
         points.insert(0, 0)  # without a changed word, the accuracy is the clean one

@@ -98,15 +98,11 @@ def _best_curves(table: Table) -> Iterator[Chart | None]:
     It is the first attack under which all of these rows have a record.
     """
     best = [row.defense for row in table.rows[:MOST_ROWS]]
+    records = [each for each in table.admitted.records.values() if each.row in best]
     for attack in table.columns.worst_over:
-        records = [
-            each
-            for each in table.admitted.records.values()
-            if each.attack.label == attack and each.row in best
-        ]
-        if best and {each.row for each in records} == set(best):
+        if best and {each.row for each in records if each.attack.label == attack} == set(best):
             for name in CURVES:
-                yield _named(curves(records, name, "row"), attack, len(table.rows))
+                yield _named(curves(records, name, "row", attack), attack, len(table.rows))
             return
 
 

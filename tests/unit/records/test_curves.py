@@ -129,6 +129,13 @@ def test_a_seed_without_a_curve_leaves_its_row_out(make_record: MakeRecord) -> N
     assert curve_table("queries", records)[1] == []
 
 
+def test_a_seed_without_the_attack_leaves_its_row_out(make_record: MakeRecord) -> None:
+    """The mean under this attack would be one of fewer victims than that under the other."""
+    whole = [with_curves(make_record("WF", attack="pwws", seed=seed), [3], [1]) for seed in (0, 1)]
+    records = [*whole, with_curves(make_record("WH", seed=0), [], [])]
+    assert [row[:2] for row in curve_table("queries", records)[1]] == [["standard", "pwws"]]
+
+
 def test_the_frame_has_a_line_for_each_point(make_record: MakeRecord, tmp_path: Path) -> None:
     record = with_curves(make_record("WFFH"), [2, 2], [1, 2])
     write_record(RunFolder(tmp_path).records / "a.json", record)

@@ -31,6 +31,16 @@ def test_seeds_and_attacks_of_a_row_share_a_command() -> None:
     assert max(map(len, command.splitlines())) <= 80
 
 
+def test_seeds_with_other_attacks_have_a_command_of_their_own() -> None:
+    found = cells()
+    records = [found["rift-pwws-0.json"], found["rift-pwws-1.json"], found["rift-genetic-0.json"]]
+    commands = [each.replace("\\\n", "") for each in commands_of(records)]
+    assert [shlex.split(each)[8:] for each in commands] == [
+        ["--attack", "pwws", "--attack", "genetic", "--seed", "0"],
+        ["--attack", "pwws", "--seed", "1"],
+    ]
+
+
 def test_every_choice_of_a_record_is_named() -> None:
     record = make_record(
         "HHHHHHHHHH",

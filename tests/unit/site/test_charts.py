@@ -69,6 +69,14 @@ def test_curves_are_means_over_the_seeds() -> None:
     assert "means over the seeds" in chart.words
 
 
+def test_a_chart_has_no_mean_over_some_of_the_seeds() -> None:
+    found = cells()
+    records = [found["rift-pwws-0.json"], found["rift-pwws-1.json"], found["rift-genetic-0.json"]]
+    assert {each["attack"] for each in values_of(curves(records, "queries", "attack"))} == {"pwws"}
+    assert curves(records, "queries", "row", "pwws") is not None
+    assert curves(records, "queries", "row", "genetic") is None
+
+
 def test_there_is_no_chart_of_nothing(tmp_path: Path) -> None:
     empty = board_table(write_toy_board(tmp_path, {}))
     assert intervals(empty) is None
