@@ -29,10 +29,7 @@ def findings(table: Table) -> list[str]:
         said.append(
             f"Most accurate without an attack: {clean.defense} with {_score(clean.clean)} %."
         )
-    own = [each for each in table.records.values() if each.row == best.defense]
-    if own_lines := health_lines(own):
-        number = "a finding" if len(own_lines) == 1 else f"{len(own_lines)} findings"
-        said.append(f"Health checks have {number} on {best.defense}: {own_lines[0]}")
+    said += _health(table, best.defense)
     flags = find_flags(table.records.values())
     if flags:
         number = "One result contradicts" if len(flags) == 1 else f"{len(flags)} results contradict"
@@ -50,6 +47,21 @@ def _without_search(table: Table) -> list[str]:
             f"The rows are right on {low} to {high} % of the examples. No test of this table tells "
             "rows apart."
         )
+    return [*said, *_health(table)]
+
+
+def _health(table: Table, best: str | None = None) -> list[str]:
+    """Return sentences on what the health checks found: about the best row, and about all."""
+    records = table.records.values()
+    own = health_lines(each for each in records if each.row == best)
+    every = health_lines(records)
+    said = []
+    if own:
+        number = "a finding" if len(own) == 1 else f"{len(own)} findings"
+        said.append(f"Health checks have {number} on {best}: {own[0]}")
+    if len(every) > len(own):
+        number = "1 finding" if len(every) == 1 else f"{len(every)} findings"
+        said.append(f"Health checks have {number} on the rows of this table. Read them first.")
     return said
 
 

@@ -160,6 +160,7 @@ class SitePages:
                 "href": board_page(table),
                 "title": table.title,
                 "what": about_line(table),
+                "synthetic": bool(table.synthetic),
                 "findings": findings(table),
             }
             for table in self.frame.tables
@@ -200,7 +201,13 @@ class SitePages:
             page = pages[row.defense]
             charts = row_charts(table, row)
             made = self.frame.page(
-                "row.html", page, row.defense, row=shown, board=back, charts=charts
+                "row.html",
+                page,
+                row.defense,
+                row=shown,
+                board=back,
+                charts=charts,
+                synthetic=table.synthetic,
             )
             yield page, made
 

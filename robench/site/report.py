@@ -13,7 +13,7 @@ from robench.records.certificate_files import find_certificates
 from robench.records.columns import run_columns
 from robench.records.comparable import Admitted, comparable_groups, newest_that_agree
 from robench.records.marks import Marks
-from robench.records.notes import MEANINGS, WORST_OF_RUN
+from robench.records.notes import MEANINGS, WORST_OF_RUN, synthetic_notice
 from robench.records.paired import compare_rows
 from robench.records.record import Record
 from robench.records.record_files import RecordsOnDisk, find_records
@@ -141,7 +141,7 @@ def _table(title: str, admitted: Admitted, found: _Found, twins: list[Record]) -
         marks=found.marks,
         checked=checked_files(found.folder.records, found.marks),
         sandwiches=about,
-        split=split(lines, label=f"{title}: "),
+        split=split(lines, label=f"{title}: ", shown_above=synthetic_notice(records)),
     )
 
 
@@ -156,6 +156,7 @@ def _table_values(table: Table) -> dict[str, Any]:
         "id": table.name,
         "title": table.title,
         "what": about_line(table),
+        "synthetic": table.synthetic,
         "notes": table.split.notes,
         "columns": score_columns(table.columns),
         "searches": bool(table.columns.worst_over),

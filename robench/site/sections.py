@@ -42,7 +42,12 @@ class Split:
     sections: tuple[Section, ...]
 
 
-def split(lines: Iterable[str], leave_out: Sequence[str] = ON_RUN_PAGES, label: str = "") -> Split:
+def split(
+    lines: Iterable[str],
+    leave_out: Sequence[str] = ON_RUN_PAGES,
+    label: str = "",
+    shown_above: str = "",
+) -> Split:
     """Split the Markdown of a table.
 
     No text of others can add a heading, because ``robench._base.escaping`` made the lines.
@@ -51,6 +56,7 @@ def split(lines: Iterable[str], leave_out: Sequence[str] = ON_RUN_PAGES, label: 
         lines: the Markdown; the headings of its parts have level 2.
         leave_out: beginnings of headings whose parts are left out.
         label: what the names of the tables begin with, for a page with several of these.
+        shown_above: a notice that the page shows before its table, and not again in the notes.
     """
     parts: list[tuple[str, list[str]]] = [("", [])]
     for line in "\n".join(lines).split("\n"):
@@ -59,7 +65,7 @@ def split(lines: Iterable[str], leave_out: Sequence[str] = ON_RUN_PAGES, label: 
         else:
             parts[-1][1].append(line)
     (_, first), *rest = parts
-    notes = [line for line in first if not line.startswith("|")]
+    notes = [line for line in first if not line.startswith("|") and line != f"> {shown_above}"]
     kept = [(title, body) for title, body in rest if not title.startswith(tuple(leave_out))]
     found = (Section(anchor(t), t, _html(body, f"{label}{t}, table")) for t, body in kept)
     return Split(_html(notes, f"{label}notes, table"), tuple(found))

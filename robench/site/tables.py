@@ -14,7 +14,7 @@ from robench.records.board_contents import BoardContents, read_board
 from robench.records.columns import Columns
 from robench.records.comparable import Admitted
 from robench.records.marks import ABSENT, NO_MARKS, Marks
-from robench.records.notes import MEANINGS, WORST_OF_BOARD
+from robench.records.notes import MEANINGS, WORST_OF_BOARD, synthetic_notice
 from robench.records.paired import ComparedTable, compare_rows
 from robench.records.percent import percent
 from robench.records.record import Record
@@ -67,6 +67,11 @@ class Table:
         return {**self.admitted.records, **self.admitted.failed}
 
     @property
+    def synthetic(self) -> str:
+        """A notice that the texts are synthetic; empty where they are not."""
+        return synthetic_notice(self.records.values())
+
+    @property
     def trade_offs(self) -> Sequence[TradeOff]:
         """Clean accuracy beside the worst case."""
         return weigh(self.rows)
@@ -101,7 +106,7 @@ def board_table(path: Path, known: KnownRecords | None = None) -> Table:
         marks=contents.marks,
         checked=checked_files(contents.folder, contents.marks),
         sandwiches=contents.sandwiches,
-        split=split([*lines, *meanings]),
+        split=split([*lines, *meanings], shown_above=synthetic_notice(records)),
     )
 
 

@@ -61,6 +61,36 @@ def test_what_health_checks_found_on_the_best_row_is_said(tmp_path: Path) -> Non
     assert any("a finding on a: a, seed 0: chance" in each for each in said(tmp_path, records))
 
 
+def with_findings(record: Record, *found: str) -> Record:
+    victim = record.victim.model_copy(update={"findings": found})
+    return record.model_copy(update={"victim": victim})
+
+
+def test_findings_on_other_rows_are_counted(tmp_path: Path) -> None:
+    records = {}
+    for attack in ("pwws", "genetic"):
+        good, bad = cell("H" * 40, "good", attack), cell("F" * 40, "bad", attack)
+        records[f"good-{attack}.json"] = good
+        records[f"bad-{attack}.json"] = with_findings(bad, "chance: guesses.", "saturated: all.")
+    assert said(tmp_path, records)[-1] == (
+        "Health checks have 2 findings on the rows of this table. Read them first."
+    )
+    records["good-pwws.json"] = with_findings(records["good-pwws.json"], "first-epoch: yes.")
+    assert said(tmp_path, records)[-2:] == [
+        "Health checks have a finding on good: good, seed 0: first-epoch: yes.",
+        "Health checks have 3 findings on the rows of this table. Read them first.",
+    ]
+
+
+def test_findings_are_counted_where_nothing_searches(tmp_path: Path) -> None:
+    calm = with_findings(cell("WHHHHHHHHH", "a", "calm", searches=False), "first-epoch: yes.")
+    path = write_toy_board(tmp_path, {"a.json": calm})
+    path.write_text(path.read_text().replace('["pwws", "genetic"]', '["calm"]'))
+    assert findings(board_table(path))[-1] == (
+        "Health checks have 1 finding on the rows of this table. Read them first."
+    )
+
+
 def test_nothing_is_said_of_nothing(tmp_path: Path) -> None:
     assert said(tmp_path, {}) == ["No row has a worst case yet."]
 
