@@ -73,7 +73,9 @@ class CertificateVerifier:
             problems += claims.impossible_dates(certificate)
         with checking.check(TASK) as problems:
             task = certificate.task
-            problems += task_problems(task, self._workshop.texts(task), self._workshop.data)
+            trained = parts.trained_in_its_run(certificate.victim)
+            data, texts = self._workshop.data, self._workshop.texts(task)
+            problems += task_problems(task, texts, data, trained=trained)
         examples: Sequence[Example] = ()
         with checking.check(VERDICTS) as problems:
             texts = self._workshop.texts(certificate.task)

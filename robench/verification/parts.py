@@ -219,6 +219,14 @@ def name_problems(part: VictimPart, defense: str, registered: Collection[str]) -
     return [f"its victim is called '{name}', but the defense '{defense}' trained it"]
 
 
+def trained_in_its_run(part: VictimPart) -> bool:
+    """Return whether the run of a record trained its victim, and so split the user's own file.
+
+    A victim that robench trained earlier and that the user named is one that was given to the run.
+    """
+    return part.kind == "trained" and part.name is None
+
+
 def seed_problems(part: VictimPart, seed: int, card: Mapping[str, Any]) -> list[str]:
     """Return a sentence where a seed is not that of the training, which it decides as well.
 

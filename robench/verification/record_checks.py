@@ -119,7 +119,9 @@ class RecordVerifier:
     def _texts_there(self, work: Work) -> None:
         with work.check(TASK) as problems:
             work.texts = self._workshop.texts(work.record.task)
-            problems += task_problems(work.record.task, work.texts, self._workshop.data)
+            trained = parts.trained_in_its_run(work.record.victim)
+            data = self._workshop.data
+            problems += task_problems(work.record.task, work.texts, data, trained=trained)
 
     def _trials(self, work: Work) -> None:
         record, texts = work.record, work.texts

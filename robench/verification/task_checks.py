@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from robench._base.errors import UsageError
+from robench._base.errors import RobenchError, UsageError
 from robench.verification.victims import NotThere
 
 if TYPE_CHECKING:
@@ -19,13 +20,15 @@ _LIST: Final = "list-"
 """Begin of the name of a test set that a list chose."""
 
 
-def task_problems(task: TaskPart, texts: TestSet, data: TaskData) -> list[str]:
+def task_problems(task: TaskPart, texts: TestSet, data: TaskData, *, trained: bool) -> list[str]:
     """Return how a test set differs from what its task gives here.
 
     Args:
         task: what a record or certificate says of it.
         texts: the test set in the run's folder; its digest is that of ``task``.
         data: gives the data of the task.
+        trained: whether the run trained the victim. If not, it may have judged all rows of a user's
+            file, or the test part of it, where it trained another victim as well.
 
     Raises:
         NotThere: the data or the list are not here, and no difference was found without them.
@@ -33,9 +36,12 @@ def task_problems(task: TaskPart, texts: TestSet, data: TaskData) -> list[str]:
     found = []
     if task.examples != len(texts.examples):
         found.append(f"{task.examples} examples, and the test set has {len(texts.examples)}")
-    splits = data.splits(task)
-    if task.other_test is not None:
-        splits = data.judged_elsewhere(task)
+    splits = _data_of(task, data, split=trained)
+    if not trained and data.is_own(task.name) and (splits is None or _differ(task, splits)):
+        with suppress(RobenchError):
+            parted = _data_of(task, data, split=True)
+            if parted is not None and not _differ(task, parted):
+                splits = parted
     if splits is None:
         if found:
             return found
@@ -48,6 +54,16 @@ def task_problems(task: TaskPart, texts: TestSet, data: TaskData) -> list[str]:
         return [*found, *_of_list(task, texts, data)]
     own = data.is_own(task.other_test or task.name)
     return [*found, *_differences(task, splits, own=own)]
+
+
+def _data_of(task: TaskPart, data: TaskData, *, split: bool) -> Splits | None:
+    if task.other_test is not None:
+        return data.judged_elsewhere(task, split=split)
+    return data.splits(task, split=split)
+
+
+def _differ(task: TaskPart, splits: Splits) -> bool:
+    return bool(_differences(task, splits, own=True))
 
 
 def _differences(task: TaskPart, splits: Splits, *, own: bool) -> list[str]:

@@ -54,8 +54,8 @@ class TaskData:
     def __init__(self, settings: VerificationSettings) -> None:
         self._settings = settings
         self._own = {task_name(name): name for name in settings.tasks}
-        self._classes: dict[str, type[Task] | None] = {}
-        self._splits: dict[tuple[str, str], Splits | None] = {}
+        self._classes: dict[tuple[str, bool], type[Task] | None] = {}
+        self._splits: dict[tuple[str, str, bool], Splits | None] = {}
 
     def is_own(self, name: str) -> bool:
         """Return whether the user named a file for a task of this name."""
@@ -78,37 +78,46 @@ class TaskData:
                     f"{', '.join(sorted(named)) or 'nothing'}. Name the file as in the run."
                 )
 
-    def class_of(self, name: str) -> type[Task] | None:
+    def class_of(self, name: str, *, split: bool = True) -> type[Task] | None:
         """Return the class of a registered task or of the user's file; None for others.
+
+        Args:
+            name: the task's name.
+            split: whether the user's file is split, as in a run that trains a victim on it. A run
+                with given victims alone judges all of its rows.
 
         Raises:
             UsageError: the user's file cannot be used as it is.
         """
-        if name not in self._classes:
-            self._classes[name] = self._find_class(name)
-        return self._classes[name]
+        key = name, split
+        if key not in self._classes:
+            self._classes[key] = self._find_class(name, split)
+        return self._classes[key]
 
-    def _find_class(self, name: str) -> type[Task] | None:
+    def _find_class(self, name: str, split: bool) -> type[Task] | None:
         if name in TASKS.names():
             return TASKS.get(name)
         if name not in self._own:
             return None
-        # robench trained the victim on this file, so the file was split as for a training.
-        return find_task(self._own[name], self._settings.columns, training=True, hub=False)
+        return find_task(self._own[name], self._settings.columns, training=split, hub=False)
 
-    def splits(self, task: TaskPart) -> Splits | None:
+    def splits(self, task: TaskPart, *, split: bool = True) -> Splits | None:
         """Return the data of a task, or None where this machine does not have them.
+
+        Args:
+            task: what a record says of its task.
+            split: see ``class_of``.
 
         Raises:
             UsageError: the user's file cannot be used as it is.
         """
-        key = task.name, task.train_pool
+        key = task.name, task.train_pool, split
         if key not in self._splits:
-            self._splits[key] = self._read_splits(task)
+            self._splits[key] = self._read_splits(task, split)
         return self._splits[key]
 
-    def _read_splits(self, task: TaskPart) -> Splits | None:
-        cls = self.class_of(task.name)
+    def _read_splits(self, task: TaskPart, split: bool) -> Splits | None:
+        cls = self.class_of(task.name, split=split)
         if cls is None:
             return None
         try:
@@ -139,10 +148,14 @@ class TaskData:
             return []
         return sorted(each for each in folder.iterdir() if each.stem == stem and each.is_file())
 
-    def judged_elsewhere(self, task: TaskPart) -> Splits | None:
+    def judged_elsewhere(self, task: TaskPart, *, split: bool = True) -> Splits | None:
         """Return the data of ``other_test`` as a run on this task judges them.
 
         Its texts that the task trains with are left out, and its labels are those of the task.
+
+        Args:
+            task: what a record says of its task.
+            split: see ``class_of``; it is about the file of the task itself.
 
         Returns:
             The splits, or None where this machine does not have the data of both.
@@ -150,7 +163,8 @@ class TaskData:
         Raises:
             UsageError: a file of the user cannot be used as it is.
         """
-        own, cls, other = self.splits(task), self.class_of(task.name), task.other_test or ""
+        own, cls = self.splits(task, split=split), self.class_of(task.name, split=split)
+        other = task.other_test or ""
         if own is None or cls is None:
             return None
         fields = tuple(own.test[0].fields)

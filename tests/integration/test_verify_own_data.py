@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner, Result
 from forging import OPTIONS, ForgedRun, copied
 from own_data import reviews, write_rows
 
+import robench
 from robench._base.reporting import Silent
 from robench.cli import main
 from robench.evaluation.run import build_request, evaluate
@@ -84,6 +86,46 @@ def test_a_file_with_other_test_rows_fails(run: ForgedRun, tmp_path: Path) -> No
     assert done.exit_code == 1, done.output
     said = " ".join(done.stdout.split())
     assert "task: its test examples are not those that --task gives with these options" in said
+
+
+def long_words(texts: list[str]) -> list[list[float]]:
+    """A classifier whose answer depends on the number of letters of a text."""
+    return [[0.2, 0.8] if len(text) % 2 else [0.7, 0.3] for text in texts]
+
+
+@pytest.fixture(scope="module")
+def judged_whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a file, and a run that trains nothing, so that it judges all rows of it."""
+    folder = tmp_path_factory.mktemp("whole")
+    write_rows(folder / "mine.csv", ROWS[:30])
+    robench.evaluate(
+        long_words,
+        labels=["negative", "positive"],
+        task=str(folder / "mine.csv"),
+        substitutions="mini",
+        attacks="random",
+        lm="none",
+        device="cpu",
+        out=folder / "runs",
+    )
+    return folder
+
+
+def test_all_rows_that_a_given_victim_judged_are_those_of_the_file(judged_whole: Path) -> None:
+    """The record stays claimed, because nobody else has the victim. No check of it fails."""
+    done = call(judged_whole / "runs", "--task", judged_whole / "mine.csv", "--json")
+    (report,) = json.loads(done.stdout)["reports"]
+    assert report["failed"] == [], done.output
+    assert report["checks"]["task"] == "ok"
+    assert (report["status"], done.exit_code) == ("claimed", 0)
+
+
+def test_a_given_victim_that_judged_other_rows_fails(judged_whole: Path, tmp_path: Path) -> None:
+    other = write_rows(tmp_path / "mine.csv", [*ROWS[:29], ROWS[29] | {"text": "Another one."}])
+    done = call(judged_whole / "runs", "--task", other, "--json")
+    (report,) = json.loads(done.stdout)["reports"]
+    assert "its test examples are not those that --task gives" in " ".join(report["failed"])
+    assert done.exit_code == 1
 
 
 @pytest.mark.parametrize(
