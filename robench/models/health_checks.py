@@ -146,9 +146,10 @@ def _red_flags(
         flags.append(RedFlag("swapped", message))
     elif accuracy <= lucky:
         low, high = wilson(accuracy, count)
+        better = "not clearly better" if accuracy > chance else "no better"
         message = (
             f"'{victim.name}' is right on {accuracy:.1%} of {count} {split} examples (95% "
-            f"interval {low:.1%} to {high:.1%}), no better than guessing ({chance:.1%})."
+            f"interval {low:.1%} to {high:.1%}), {better} than guessing ({chance:.1%})."
         )
         flags.append(RedFlag("chance", message))
     if len(np.unique(predictions)) == 1:

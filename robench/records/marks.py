@@ -71,7 +71,7 @@ class Marks:
         if not claimed:
             lines.append("Checked: all rows are verified by 'robench verify'.")
         elif not verified:
-            lines.append("Checked: all rows are claimed; 'robench verify' checks them.")
+            lines.append(f"Checked: all rows are claimed; {_what_checks(admitted)}")
         else:
             lines.append(f"Checked: verified by 'robench verify': {verified}; claimed: {claimed}.")
         if self.problem is not None:
@@ -95,6 +95,14 @@ class Marks:
         if rest:
             lines.append(f"Only claims for a reason of this kind: {rest} more cells.")
         return lines
+
+
+def _what_checks(admitted: Admitted) -> str:
+    """Return what 'robench verify' can do for rows that are all claimed."""
+    kinds = {record.victim.kind for record in admitted.records.values()}
+    if "trained" in kinds or not kinds:
+        return "'robench verify' checks them."
+    return "'robench verify' checks their files, but cannot ask a model that robench did not train."
 
 
 NO_MARKS: Final = Marks()

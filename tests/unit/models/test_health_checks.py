@@ -58,6 +58,16 @@ def test_a_victim_that_guesses_gets_red_flags() -> None:
     assert "'positive'" in flags[1].message
 
 
+def test_a_victim_that_may_have_been_lucky_is_not_called_a_guess() -> None:
+    """20 of 32 are more than half of them, and a guess has as many in one of ten such samples."""
+    answers = RIGHT.clone()
+    answers[:12] = answers[:12].flip(1)
+    (flag,) = check_victim(scripted(answers), EXAMPLES)
+    assert flag.name == "chance"
+    assert "is right on 62.5% of 32 dev examples" in flag.message
+    assert flag.message.endswith(", not clearly better than guessing (50.0%).")
+
+
 def test_a_victim_whose_labels_are_swapped_gets_a_red_flag() -> None:
     (flag,) = check_victim(scripted(RIGHT.flip(1)), EXAMPLES)
     assert flag.name == "swapped"

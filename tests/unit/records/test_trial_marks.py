@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import robench
 from robench._base.reporting import Silent
 from robench.evaluation.results import write_leaderboard
 from robench.records import trial_marks
+from robench.records.comparable import Admitted
 from robench.records.leaderboard import results_table
+from robench.records.marks import NO_MARKS
 from robench.records.record import Record, count
 from robench.records.record_files import write_record
 from robench.records.run_folder import RunFolder
@@ -39,6 +42,20 @@ def test_an_honest_record_is_claimed_and_has_no_problem(tmp_path: Path) -> None:
     assert "Checked: all rows are claimed; 'robench verify' checks them." in str(found)
     assert "Only a claim" not in str(found)
     assert "trials_problem" not in found._repr_html_()
+
+
+@pytest.mark.parametrize(("given", "checks"), [(None, True), ("mine", False)])
+def test_a_table_says_what_can_be_checked_of_a_claim(
+    given: str | None, checks: bool, make_record: Callable[..., Record]
+) -> None:
+    """Nobody else has a model that robench did not train."""
+    (line,) = NO_MARKS.lines(Admitted({"a.json": make_record("WFHH", given=given)}, {}))
+    assert line == (
+        "Checked: all rows are claimed; 'robench verify' checks them."
+        if checks
+        else "Checked: all rows are claimed; 'robench verify' checks their files, but cannot ask a "
+        "model that robench did not train."
+    )
 
 
 def test_a_forged_record_is_named_by_the_print_the_frame_and_the_page(tmp_path: Path) -> None:
